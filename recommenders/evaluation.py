@@ -1,0 +1,133 @@
+"""Offline metrics by Amazon Personalize's hold-out and under its names.
+
+https://docs.aws.amazon.com/personalize/latest/dg/working-with-training-metrics.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommenders.interactions import Histories, Interactions
+from recommenders.recommender import Progress, Recommender, ignore
+
+CUTOFFS = (5, 10, 25)
+DEPTH = max(CUTOFFS)
+
+
+@dataclass(frozen=True, eq=False)
+class Holdout:
+    """A data set split in users who train and users who test.
+
+    Attributes:
+        train: the interactions of the training users, with the whole catalogue.
+        inputs: what a recommender may see of each test user: the oldest 90 %.
+        targets: what it should find: the newest 10 %, at least one event each.
+    """
+
+    train: Interactions
+    inputs: Histories
+    targets: Histories
+
+
+def hold_out(interactions: Interactions, *, seed: int) -> Holdout:
+    """Split off a tenth of the users, at least one, chosen by `seed`, as test users.
+
+    Raises:
+        ValueError: if there are not two users, or nobody has two events.
+    """
+    lengths = interactions.histories.lengths
+    usable = np.flatnonzero(lengths > 1)
+    if interactions.n_users < 2 or not len(usable):
+        raise ValueError(
+            f"evaluation: {interactions.n_users} users, {len(usable)} of them with two events or "
+            "more; it needs two users, and one whose newest event can be held out"
+        )
+    wanted = max(1, round(interactions.n_users / 10))
+    chosen = np.random.default_rng(seed).permutation(usable)[:wanted]
+    chosen.sort()
+    tested = interactions.histories.take(chosen)
+    is_target = tested.ages < np.maximum(1, tested.lengths // 10)[tested.rows]
+    rest = np.setdiff1d(np.arange(interactions.n_users), chosen)
+    return Holdout(
+        train=interactions.of_users(rest),
+        inputs=_kept(tested, ~is_target),
+        targets=_kept(tested, is_target),
+    )
+
+
+def evaluate(
+    make: Callable[[], Recommender],
+    interactions: Interactions,
+    *,
+    seed: int,
+    progress: Progress = ignore,
+) -> dict[str, float]:
+    """Train a recommender on the hold-out's users and return its eight metrics on the others.
+
+    Args:
+        make: gives a recommender that is not fitted yet.
+        interactions: everything; `make`'s recommender sees nine tenths of the users.
+        seed: chooses the test users.
+        progress: called with a number from 0 to 1; what it raises passes through.
+
+    Raises:
+        ValueError: if the data do not allow a hold-out.
+    """
+    holdout = hold_out(interactions, seed=seed)
+    model = make().fit(holdout.train, progress=lambda done: progress(0.8 * done))
+    hits = np.zeros((len(holdout.inputs), DEPTH), dtype=bool)
+    relevant = np.zeros(len(holdout.inputs), dtype=np.int64)
+    recommended = np.zeros(interactions.n_items, dtype=bool)
+    user = 0
+    for ranked, _scores in model.recommend_histories(holdout.inputs, DEPTH):
+        for items in ranked:
+            wanted = np.unique(holdout.targets[user])
+            hits[user, : len(items)] = np.isin(items, wanted)
+            relevant[user] = len(wanted)
+            user += 1
+        recommended[ranked] = True
+        progress(0.8 + 0.2 * user / len(hits))
+    return {"coverage": float(recommended.mean()), **ranking_metrics(hits, relevant)}
+
+
+def ranking_metrics(hits: NDArray[np.bool_], relevant: NDArray[np.integer]) -> dict[str, float]:
+    """Return MRR at 25 and NDCG and precision at 5, 10 and 25, each the mean over users.
+
+    A hit at position p, from 1, is worth 1 / log2(1 + p); NDCG divides by what the best order of
+    the user's relevant items would be worth.
+
+    Args:
+        hits: whether the item at each position is relevant, shape (n_users, positions); positions
+            that a list does not have count as misses.
+        relevant: number of relevant items of each user, at least 1, shape (n_users,).
+
+    Raises:
+        ValueError: if there is no user, or one without a relevant item.
+    """
+    if not len(hits) or len(hits) != len(relevant) or relevant.min() < 1:
+        raise ValueError(
+            f"metrics: {len(hits)} rows of hits, {len(relevant)} counts of relevant items; give "
+            "one of each per user, and no user without a relevant item"
+        )
+    top = np.zeros((len(hits), DEPTH), dtype=bool)
+    top[:, : hits.shape[1]] = hits[:, :DEPTH]
+    positions = np.arange(1, DEPTH + 1)
+    worth = 1.0 / np.log2(1.0 + positions)
+    ideal = np.cumsum(worth)
+    first = np.where(top.any(axis=1), 1.0 / (1 + top.argmax(axis=1)), 0.0)
+    metrics = {f"mean_reciprocal_rank_at_{DEPTH}": float(first.mean())}
+    for k in CUTOFFS:
+        gained = top[:, :k] @ worth[:k] / ideal[np.minimum(relevant, k) - 1]
+        metrics[f"normalized_discounted_cumulative_gain_at_{k}"] = float(gained.mean())
+    for k in CUTOFFS:
+        metrics[f"precision_at_{k}"] = float(top[:, :k].mean())
+    return metrics
+
+
+def _kept(histories: Histories, events: NDArray[np.bool_]) -> Histories:
+    counts = np.bincount(histories.rows[events], minlength=len(histories))
+    return Histories(np.concatenate([[0], np.cumsum(counts)]), histories.items[events])

@@ -1,0 +1,208 @@
+"""Interactions between users and items, as sorted arrays.
+
+Ids are strings outside and positions in `user_ids` and `item_ids` inside. Events are ordered by
+user, then time, then the order in which they came, so that one user's history is one slice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike, NDArray
+
+Ids: TypeAlias = NDArray[np.str_]
+Positions: TypeAlias = NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class Histories:
+    """Item positions of several users, oldest first, one after the other in one array.
+
+    Attributes:
+        offsets: int64, shape (n_histories + 1,); history `h` is `items[offsets[h]:offsets[h + 1]]`.
+        items: int32, shape (n_events,).
+    """
+
+    offsets: NDArray[np.int64]
+    items: Positions
+
+    @classmethod
+    def of(cls, histories: Iterable[ArrayLike]) -> Histories:
+        """Return the given histories as one; each is a sequence of item positions, maybe empty."""
+        parts = [np.asarray(history, dtype=np.int32).ravel() for history in histories]
+        offsets = np.zeros(len(parts) + 1, dtype=np.int64)
+        np.cumsum([len(part) for part in parts], out=offsets[1:])
+        return cls(offsets, np.concatenate([*parts, np.empty(0, dtype=np.int32)]))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, history: int) -> Positions:
+        return self.items[self.offsets[history] : self.offsets[history + 1]]
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Number of events of each history."""
+        return np.diff(self.offsets)
+
+    @cached_property
+    def rows(self) -> Positions:
+        """The history that each event belongs to, shape (n_events,)."""
+        return np.repeat(np.arange(len(self), dtype=np.int32), self.lengths)
+
+    @cached_property
+    def ages(self) -> NDArray[np.int64]:
+        """How many events of the same history are newer than each event; 0 is the newest."""
+        return self.offsets[1:][self.rows] - 1 - np.arange(len(self.items))
+
+    def block(self, start: int, stop: int) -> Histories:
+        """Return the histories from `start` up to `stop`, without a copy of their items."""
+        offsets = self.offsets[start : stop + 1]
+        return Histories(offsets - offsets[0], self.items[offsets[0] : offsets[-1]])
+
+    def take(self, chosen: NDArray[np.integer]) -> Histories:
+        """Return the histories at positions `chosen`, in that order; -1 gives an empty one."""
+        known = np.where(chosen >= 0, chosen, 0)
+        return self._slices(self.offsets[:-1][known], np.where(chosen >= 0, self.lengths[known], 0))
+
+    def newest(self, n: int) -> Histories:
+        """Return each history's `n` newest events, or all if it has fewer."""
+        lengths = np.minimum(self.lengths, n)
+        return (
+            self
+            if (lengths == self.lengths).all()
+            else self._slices(self.offsets[1:] - lengths, lengths)
+        )
+
+    @cached_property
+    def latest(self) -> NDArray[np.intp]:
+        """The events after which their history does not meet the item again, ascending."""
+        n_items = int(self.items.max(initial=0)) + 1
+        meetings = self.rows.astype(np.int64) * n_items + self.items
+        return np.sort(len(meetings) - 1 - np.unique(meetings[::-1], return_index=True)[1])
+
+    def matrix(self, weights: NDArray[np.floating], n_items: int) -> sp.csr_matrix:
+        """Return one weight an event as CSR (len(self), n_items), float32; repeats are summed."""
+        matrix = sp.csr_matrix(
+            (weights.astype(np.float32), self.items, self.offsets),
+            shape=(len(self), n_items),
+            copy=True,  # summing sorts in place, which must not touch the histories
+        )
+        matrix.sum_duplicates()
+        return matrix
+
+    def _slices(self, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> Histories:
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        events = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
+        return Histories(offsets, self.items[events])
+
+
+@dataclass(frozen=True, eq=False)
+class Interactions:
+    """All events of a data set, sorted by (user, time, order of arrival).
+
+    Attributes:
+        users: int32, shape (n_events,), positions in `user_ids`.
+        items: int32, shape (n_events,), positions in `item_ids`.
+        timestamps: int64, shape (n_events,), UTC epoch seconds.
+        user_ids: sorted and unique, shape (n_users,).
+        item_ids: sorted and unique, shape (n_items,); may hold items without any event.
+    """
+
+    users: Positions
+    items: Positions
+    timestamps: NDArray[np.int64]
+    user_ids: Ids
+    item_ids: Ids
+
+    @classmethod
+    def from_events(
+        cls,
+        user_ids: Sequence[str],
+        item_ids: Sequence[str],
+        timestamps: Sequence[int] | NDArray[np.integer],
+        *,
+        catalogue: Sequence[str] = (),
+    ) -> Interactions:
+        """Return the interactions of parallel columns, one entry an event, in any order.
+
+        Args:
+            user_ids: for example `["u1", "u1", "u2"]`.
+            item_ids: for example `["p9", "p4", "p9"]`.
+            timestamps: UTC epoch seconds.
+            catalogue: further item ids that can be recommended, though nobody met them yet.
+
+        Raises:
+            ValueError: if there is no event, or the columns differ in length.
+        """
+        lengths = (len(user_ids), len(item_ids), len(timestamps))
+        if len(set(lengths)) > 1:
+            raise ValueError(
+                "interactions: {} user ids, {} item ids and {} timestamps; "
+                "give one of each per event".format(*lengths)
+            )
+        if not lengths[0]:
+            raise ValueError("interactions: no events; a recommender needs at least one")
+        users, user_positions = np.unique(np.asarray(user_ids, dtype=np.str_), return_inverse=True)
+        met, item_positions = np.unique(np.asarray(item_ids, dtype=np.str_), return_inverse=True)
+        items = met
+        if len(catalogue):
+            items = np.union1d(met, np.asarray(catalogue, dtype=np.str_))
+            item_positions = np.searchsorted(items, met)[item_positions]
+        times = np.asarray(timestamps, dtype=np.int64)
+        order = np.lexsort((times, user_positions))
+        return cls(
+            users=user_positions[order].astype(np.int32),
+            items=item_positions[order].astype(np.int32),
+            timestamps=times[order],
+            user_ids=users,
+            item_ids=items,
+        )
+
+    @property
+    def n_users(self) -> int:
+        """Number of users."""
+        return len(self.user_ids)
+
+    @property
+    def n_items(self) -> int:
+        """Number of items in the catalogue, those without an event included."""
+        return len(self.item_ids)
+
+    @property
+    def n_events(self) -> int:
+        """Number of events."""
+        return len(self.items)
+
+    @cached_property
+    def histories(self) -> Histories:
+        """Each user's items, oldest first, in the order of `user_ids`."""
+        counts = np.bincount(self.users, minlength=self.n_users)
+        offsets = np.zeros(self.n_users + 1, dtype=np.int64)
+        np.cumsum(counts, out=offsets[1:])
+        return Histories(offsets, self.items)
+
+    def popularity(self) -> NDArray[np.int64]:
+        """Return the number of events of each item, shape (n_items,)."""
+        return np.bincount(self.items, minlength=self.n_items)
+
+    def matrix(self) -> sp.csr_matrix:
+        """Return how often each user met each item: CSR (n_users, n_items), float32 counts."""
+        return self.histories.matrix(np.ones(self.n_events), self.n_items)
+
+    def of_users(self, chosen: NDArray[np.integer]) -> Interactions:
+        """Return the events of the users at positions `chosen`; the catalogue stays whole."""
+        chosen = np.unique(chosen)
+        kept = np.isin(self.users, chosen)
+        return Interactions(
+            users=np.searchsorted(chosen, self.users[kept]).astype(np.int32),
+            items=self.items[kept],
+            timestamps=self.timestamps[kept],
+            user_ids=self.user_ids[chosen],
+            item_ids=self.item_ids,
+        )
