@@ -1,0 +1,357 @@
+"""What a data set is: one description gives the projection, Avro schema, CSV header and checks.
+
+Pure Python. The configuration builds these objects, the Spark job reads them back from JSON
+(`JobSpec.to_json`, `JobSpec.from_json`), and the deployment takes the Avro schemas from them, so
+the three cannot drift apart.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+DatasetType = Literal["USERS", "ITEMS", "INTERACTIONS"]
+ColumnType = Literal["string", "int", "long", "float", "double", "boolean"]
+JoinKind = Literal["inner", "left"]
+Engine = Literal["postgresql", "mysql"]
+
+DATASET_TYPES: tuple[DatasetType, ...] = ("USERS", "ITEMS", "INTERACTIONS")
+COLUMN_TYPES: tuple[ColumnType, ...] = ("string", "int", "long", "float", "double", "boolean")
+
+# https://docs.aws.amazon.com/personalize/latest/dg/how-it-works-dataset-schema.html
+ID_COLUMNS = frozenset({"USER_ID", "ITEM_ID"})
+TIMESTAMP_COLUMNS = frozenset({"TIMESTAMP", "CREATION_TIMESTAMP"})
+REQUIRED_COLUMNS: Mapping[str, Mapping[str, ColumnType]] = {
+    "USERS": {"USER_ID": "string"},
+    "ITEMS": {"ITEM_ID": "string"},
+    "INTERACTIONS": {"USER_ID": "string", "ITEM_ID": "string", "TIMESTAMP": "long"},
+}
+RESERVED_COLUMNS: Mapping[str, Mapping[str, ColumnType]] = {
+    "USERS": {},
+    "ITEMS": {"CREATION_TIMESTAMP": "long"},
+    "INTERACTIONS": {
+        "EVENT_TYPE": "string",
+        "EVENT_VALUE": "float",
+        "IMPRESSION": "string",
+        "RECOMMENDATION_ID": "string",
+        "EVENT_ATTRIBUTION_SOURCE": "string",
+    },
+}
+METADATA_LIMIT: Mapping[str, int] = {"USERS": 25, "ITEMS": 100, "INTERACTIONS": 5}
+NEEDS_METADATA = frozenset({"USERS", "ITEMS"})
+MAX_ID_LENGTH = 256
+MAX_CATEGORY_LENGTH = 1_000
+MAX_TEXT_LENGTH = 20_000
+
+_FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A rule that a description breaks: which column (empty for the whole), the rule, the fix."""
+
+    column: str
+    rule: str
+    fix: str
+
+
+@dataclass(frozen=True)
+class Join:
+    """A further table, joined by equality.
+
+    Attributes:
+        table: the table's name in the database, `schema.table` where it needs one.
+        how: `inner` drops rows without a partner, `left` keeps them with nulls.
+        on: column (or `alias.column`) of what stands before → column of this table.
+        alias: how expressions name the table; its own name unless told.
+        rename: old column name → new one, applied before the join.
+    """
+
+    table: str
+    how: JoinKind
+    on: Mapping[str, str]
+    alias: str = ""
+    rename: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Relation:
+    """Rows to read: a table, the tables joined to it in order, and a filter over all of them.
+
+    Attributes:
+        table: the table's name in the database.
+        alias: how expressions name it; the last part of its name unless told.
+        rename: old column name → new one, applied before the joins.
+        joins: applied in this order.
+        filter: a Spark SQL condition over `alias.column` names; empty keeps every row.
+        partition_column: a numeric column by which the table is read in parallel; empty reads it
+            by one connection.
+    """
+
+    table: str
+    alias: str = ""
+    rename: Mapping[str, str] = field(default_factory=dict)
+    joins: tuple[Join, ...] = ()
+    filter: str = ""
+    partition_column: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a data set.
+
+    Attributes:
+        name: the Personalize field name, for example `USER_ID`.
+        source: a Spark SQL expression over the relation's columns, for example `students.id`.
+        type: the Avro type.
+        required: rows without a value are left out; else the type becomes a union with null.
+        categorical: Personalize learns from it as categories, several joined by `|`.
+        textual: Personalize reads it as natural-language text.
+    """
+
+    name: str
+    source: str
+    type: ColumnType = "string"
+    required: bool = False
+    categorical: bool = False
+    textual: bool = False
+
+    @property
+    def is_id(self) -> bool:
+        """True for the ids, whose length Personalize limits."""
+        return self.name in ID_COLUMNS
+
+    @property
+    def is_timestamp(self) -> bool:
+        """True for the columns that Personalize reads as UTC epoch seconds."""
+        return self.name in TIMESTAMP_COLUMNS
+
+    @property
+    def max_length(self) -> int | None:
+        """Characters that Personalize accepts in one value, None where it sets no limit."""
+        if self.is_id:
+            return MAX_ID_LENGTH
+        if self.textual:
+            return MAX_TEXT_LENGTH
+        if self.categorical or self.name == "IMPRESSION":
+            return MAX_CATEGORY_LENGTH
+        return None
+
+    def avro_field(self) -> dict[str, Any]:
+        """Return the column as a field of the Avro schema."""
+        avro: dict[str, Any] = {
+            "name": self.name,
+            "type": self.type if self.required else ["null", self.type],
+        }
+        if self.categorical:
+            avro["categorical"] = True
+        if self.textual:
+            avro["textual"] = True
+        return avro
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """One Personalize data set: where its rows come from and what its columns are."""
+
+    type: DatasetType
+    relation: Relation
+    columns: tuple[Column, ...]
+
+    @property
+    def prefix(self) -> str:
+        """Folder of its CSV files below the run's prefix, for example `users/`."""
+        return f"{self.type.lower()}/"
+
+    @property
+    def header(self) -> tuple[str, ...]:
+        """Column names in the order in which the CSV has them."""
+        return tuple(column.name for column in self.columns)
+
+    def avro_schema(self) -> dict[str, Any]:
+        """Return the Personalize schema of this data set."""
+        return {
+            "type": "record",
+            "name": self.type.capitalize(),
+            "namespace": "com.amazonaws.personalize.schema",
+            "fields": [column.avro_field() for column in self.columns],
+            "version": "1.0",
+        }
+
+    def avro_json(self) -> str:
+        """Return the Personalize schema as canonical JSON text."""
+        return json.dumps(self.avro_schema(), ensure_ascii=False, separators=(",", ":"))
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield every rule of Personalize that this data set breaks."""
+        required = REQUIRED_COLUMNS[self.type]
+        reserved = {**required, **RESERVED_COLUMNS[self.type]}
+        for name in required:
+            if name not in self.header:
+                yield Problem(
+                    "",
+                    f"{self.type} needs the column {name}",
+                    f'add {name} = "…" with the expression that gives it',
+                )
+        for column in self.columns:
+            yield from _column_problems(column, reserved, required)
+        metadata = [column for column in self.columns if column.name not in reserved]
+        if self.type in NEEDS_METADATA and len(self.header) <= len(required):
+            yield Problem(
+                "",
+                f"{self.type} needs at least one column besides {', '.join(required)}",
+                "add a column that describes them, or leave the data set out",
+            )
+        if len(metadata) > METADATA_LIMIT[self.type]:
+            yield Problem(
+                "",
+                f"{self.type} takes at most {METADATA_LIMIT[self.type]} metadata columns,"
+                f" here are {len(metadata)}",
+                "leave the least telling ones out",
+            )
+        textual = [column.name for column in self.columns if column.textual]
+        if len(textual) > 1:
+            yield Problem(
+                textual[1],
+                f"a data set takes one textual column, here are {', '.join(textual)}",
+                "keep textual = true on one of them",
+            )
+        yield from _name_clashes(self.header)
+
+
+def _column_problems(
+    column: Column, reserved: Mapping[str, ColumnType], required: Mapping[str, ColumnType]
+) -> Iterator[Problem]:
+    name = column.name
+    if not _FIELD_NAME.fullmatch(name):
+        yield Problem(
+            name,
+            "a column name holds letters, digits and _ and starts with a letter",
+            f"rename it, for example to {re.sub(r'[^A-Za-z0-9_]', '_', name).upper()}",
+        )
+    if name in reserved and column.type != reserved[name]:
+        yield Problem(
+            name,
+            f"Personalize fixes the type of {name} to {reserved[name]}, not {column.type}",
+            f'write type = "{reserved[name]}" or leave the type out',
+        )
+    if name in required and not column.required:
+        yield Problem(name, f"{name} cannot be null", "leave required = false out")
+    if (name in required or name in TIMESTAMP_COLUMNS or name == "EVENT_TYPE") and (
+        column.categorical or column.textual
+    ):
+        yield Problem(
+            name,
+            f"{name} is a reserved column: neither categorical nor textual",
+            "leave the flag out",
+        )
+    elif (column.categorical or column.textual) and column.type != "string":
+        yield Problem(
+            name,
+            f"categorical and textual columns are strings, not {column.type}",
+            'write type = "string" or leave the flag out',
+        )
+    if column.categorical and column.textual:
+        yield Problem(
+            name, "a column is categorical or textual, not both", "keep one of the two flags"
+        )
+
+
+def _name_clashes(header: tuple[str, ...]) -> Iterator[Problem]:
+    """Yield names that Personalize takes for the same: it compares letters and digits alone."""
+    seen: dict[str, str] = {}
+    for name in header:
+        reduced = re.sub(r"[^a-z0-9]", "", name.lower())
+        if reduced in seen:
+            yield Problem(
+                name,
+                f"Personalize takes {name} and {seen[reduced]} for the same name",
+                "rename one of them",
+            )
+        seen.setdefault(reduced, name)
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """A plain list that the job writes beside the data sets: ids, or pairs of ids.
+
+    Attributes:
+        prefix: folder below the run's prefix, for example `filter/eligible-items/`.
+        relation: the rows it comes from.
+        columns: column name → Spark SQL expression; rows are made distinct, nulls left out.
+    """
+
+    prefix: str
+    relation: Relation
+    columns: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """Everything that the job needs to know of the configuration.
+
+    Attributes:
+        engine: which JDBC driver reads the database.
+        datasets: what Personalize imports.
+        batch_input: the users to recommend for; one column, `USER_ID`.
+        eligible_items: the items that may be recommended (`ITEM_ID`), None for all.
+        exclusions: pairs never to be recommended (`USER_ID`, `ITEM_ID`), None for none.
+        partitions: parallel connections for a relation with a partition column.
+        fetch_size: rows that one JDBC round trip brings.
+        output_files: CSV files per data set.
+        max_rejected_share: share of a data set's rows (0..1) that may break a rule before the
+            job fails.
+    """
+
+    engine: Engine
+    datasets: tuple[DataSet, ...]
+    batch_input: Lookup
+    eligible_items: Lookup | None = None
+    exclusions: Lookup | None = None
+    partitions: int = 4
+    fetch_size: int = 10_000
+    output_files: int = 1
+    max_rejected_share: float = 0.01
+
+    def to_json(self) -> str:
+        """Return the specification as JSON text; the same specification gives the same bytes."""
+        return json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> JobSpec:
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: the text is not such a specification.
+        """
+        try:
+            raw = json.loads(text)
+            return cls(
+                **{
+                    **raw,
+                    "datasets": tuple(
+                        DataSet(
+                            dataset["type"],
+                            _relation(dataset["relation"]),
+                            tuple(Column(**column) for column in dataset["columns"]),
+                        )
+                        for dataset in raw["datasets"]
+                    ),
+                    "batch_input": _lookup(raw["batch_input"]),
+                    "eligible_items": _lookup(raw["eligible_items"]),
+                    "exclusions": _lookup(raw["exclusions"]),
+                }
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not a job specification: {error}") from error
+
+
+def _relation(raw: Mapping[str, Any]) -> Relation:
+    return Relation(**{**raw, "joins": tuple(Join(**join) for join in raw["joins"])})
+
+
+def _lookup(raw: Mapping[str, Any] | None) -> Any:
+    return raw and Lookup(**{**raw, "relation": _relation(raw["relation"])})

@@ -1,0 +1,36 @@
+"""The retraining workflow, from configuration to a state machine.
+
+    from workflow import build_workflow, load_config
+
+    workflow = build_workflow(load_config("retraining.toml"))
+    workflow.create()
+
+`workflow.render.render(config)` gives the ASL text that is reviewed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from workflow.config import Config, ConfigError, load_config, parse_config
+
+if TYPE_CHECKING:
+    from workflow.state_machine import RetrainingWorkflow, build_workflow
+
+__all__ = [
+    "Config",
+    "ConfigError",
+    "RetrainingWorkflow",
+    "build_workflow",
+    "load_config",
+    "parse_config",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs the SDK on first use: it costs a second that reading a file need not."""
+    if name in {"build_workflow", "RetrainingWorkflow"}:
+        from workflow import state_machine  # noqa: PLC0415
+
+        return getattr(state_machine, name)
+    raise AttributeError(f"module 'workflow' has no attribute '{name}'")

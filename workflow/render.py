@@ -1,0 +1,185 @@
+"""Graph → canonical ASL text, its structural check, and the difference of two definitions.
+
+Rendering is a pure function of the configuration: it makes no client and reads no environment, so
+the text under `asl/` is the same bytes on every machine. The structural check knows the rules that
+Step Functions, or this project, demands and that the SDK does not check.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from workflow.config import Config
+from workflow.graph import retraining_graph
+
+Definition = Mapping[str, Any]
+
+# The order in which a person reads a state; the language itself gives keys no order.
+_KEY_ORDER = (
+    "Comment",
+    "StartAt",
+    "Type",
+    "Resource",
+    "ErrorEquals",
+    "FunctionName",
+    "JobName",
+    "InputPath",
+    "ItemsPath",
+    "MaxConcurrency",
+    "Parameters",
+    "Seconds",
+    "SecondsPath",
+    "Choices",
+    "Variable",
+    "StringEquals",
+    "Iterator",
+    "ResultSelector",
+    "ResultPath",
+    "OutputPath",
+    "Error",
+    "ErrorPath",
+    "Cause",
+    "CausePath",
+    "TimeoutSeconds",
+    "IntervalSeconds",
+    "BackoffRate",
+    "MaxDelaySeconds",
+    "MaxAttempts",
+    "JitterStrategy",
+    "Retry",
+    "Catch",
+    "Default",
+    "Next",
+    "End",
+    "States",
+)
+_RANK = {key: rank for rank, key in enumerate(_KEY_ORDER)}
+# Names of states and of data are the author's: their order is kept.
+_KEPT_AS_WRITTEN = frozenset({"States", "Parameters", "Payload", "Arguments", "ResultSelector"})
+_TERMINAL = frozenset({"Succeed", "Fail"})
+
+
+class StructureError(ValueError):
+    """The graph would be refused, or would not run as meant; `faults` holds every reason."""
+
+    def __init__(self, faults: Iterable[str]) -> None:
+        self.faults = tuple(faults)
+        super().__init__(
+            "the workflow graph is faulty:\n" + "\n".join(f"  {f}" for f in self.faults)
+        )
+
+
+def render(config: Config) -> str:
+    """Return the workflow of `config` as canonical ASL text, ending in a line break.
+
+    Raises:
+        StructureError: the graph breaks a structural rule.
+    """
+    return render_definition(retraining_graph(config).to_dict())
+
+
+def render_definition(definition: Definition) -> str:
+    """Return any definition as canonical ASL text.
+
+    Raises:
+        StructureError: it breaks a structural rule.
+    """
+    faults = list(structural_faults(definition))
+    if faults:
+        raise StructureError(faults)
+    return json.dumps(_ordered(definition), ensure_ascii=False, indent=2) + "\n"
+
+
+def difference(committed: str, rendered: str) -> str:
+    """Return what changed from `committed` to `rendered` as a unified diff; empty if nothing."""
+    lines = difflib.unified_diff(
+        committed.splitlines(keepends=True),
+        rendered.splitlines(keepends=True),
+        "committed",
+        "rendered",
+    )
+    return "".join(lines)
+
+
+def structural_faults(definition: Definition) -> Iterator[str]:
+    """Yield every structural rule that a definition breaks, each naming its state."""
+    seen: dict[str, str] = {}
+    if "TimeoutSeconds" not in definition:
+        yield "the machine has no TimeoutSeconds: a run that hangs would never end"
+    for place, scope in _scopes("the machine", definition):
+        for name, state in scope["States"].items():
+            if name in seen:
+                yield f"'{name}' is a state of {seen[name]} and of {place}: names must be unique"
+            seen.setdefault(name, place)
+            yield from _state_faults(name, state, scope["States"])
+        yield from _scope_faults(place, scope)
+
+
+def _scopes(place: str, scope: Definition) -> Iterator[tuple[str, Definition]]:
+    """Yield the machine and every iterator and branch below it, with a name for each."""
+    yield place, scope
+    for name, state in scope["States"].items():
+        inner = [state.get("Iterator"), state.get("ItemProcessor"), *state.get("Branches", ())]
+        for below in filter(None, inner):
+            yield from _scopes(f"'{name}'", below)
+
+
+def targets(state: Definition) -> Iterator[str]:
+    """Yield the names of the states to which `state` may go, the most usual first."""
+    if "Next" in state:
+        yield state["Next"]
+    for branch in (*state.get("Choices", ()), *state.get("Catch", ())):
+        yield branch["Next"]
+    if "Default" in state:
+        yield state["Default"]
+
+
+def _state_faults(name: str, state: Definition, siblings: Mapping[str, Any]) -> Iterator[str]:
+    kind = state["Type"]
+    for target in targets(state):
+        if target not in siblings:
+            yield f"'{name}' leads to '{target}', which is no state beside it"
+    if kind not in _TERMINAL and not state.get("End") and not list(targets(state)):
+        yield f"'{name}' neither ends nor leads anywhere"
+    if kind == "Choice" and "Default" not in state:
+        yield f"'{name}' has no Default: an unforeseen value would end the run"
+    if kind == "Task":
+        for guard in ("TimeoutSeconds", "Retry", "Catch"):
+            if not state.get(guard):
+                yield f"'{name}' has no {guard}"
+
+
+def _scope_faults(place: str, scope: Definition) -> Iterator[str]:
+    states = scope["States"]
+    start = scope["StartAt"]
+    if start not in states:
+        yield f"{place} starts at '{start}', which is no state of it"
+        return
+    reached: set[str] = set()
+    waiting = [start]
+    while waiting:
+        name = waiting.pop()
+        if name in states and name not in reached:
+            reached.add(name)
+            waiting.extend(targets(states[name]))
+    for name in states:
+        if name not in reached:
+            yield f"'{name}' is never reached"
+    if not any(states[name].get("End") or states[name]["Type"] in _TERMINAL for name in reached):
+        yield f"{place} has no end that can be reached"
+
+
+def _ordered(value: Any, key: str = "") -> Any:
+    if isinstance(value, Mapping):
+        names = value if key in _KEPT_AS_WRITTEN else sorted(value, key=_rank)
+        return {name: _ordered(value[name], name) for name in names}
+    if isinstance(value, list):
+        return [_ordered(item) for item in value]
+    return value
+
+
+def _rank(key: str) -> tuple[int, str]:
+    return _RANK.get(key, len(_RANK)), key

@@ -1,0 +1,161 @@
+"""The workflow as an object for notebooks and scripts: look at it, create or update it, run it.
+
+    config = load_config("retraining.toml")
+    workflow = build_workflow(config)
+    workflow.create()
+    execution = workflow.execute()
+
+Building makes no client; the first call that needs one makes it. `create`, `update` and `execute`
+are the only calls that change anything on AWS.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+
+from workflow.config import Config
+from workflow.graph import retraining_graph
+from workflow.render import render_definition
+from workflow.sdk import Chain, Execution, Graph, State, Workflow
+
+
+class RetrainingWorkflow(Workflow):  # type: ignore[misc]
+    """The SDK's Workflow, where `create` creates or updates and nothing given is lost."""
+
+    _client: Any = None
+
+    def __init__(self, config: Config, *, client: Any = None) -> None:
+        self.config = config
+        # The SDK makes a client at once where it is given none, and marks its user agent.
+        placeholder = SimpleNamespace(_client_config=SimpleNamespace(user_agent=""))
+        super().__init__(
+            name=config.state_machine,
+            definition=retraining_graph(config),
+            role=config.role_arn("states"),
+            tags=[{"key": key, "value": value} for key, value in sorted(config.tags.items())],
+            timeout_seconds=config.timeout_hours * 3_600,
+            client=client or placeholder,
+        )
+        self.client = client
+
+    @property
+    def client(self) -> Any:
+        """The boto3 client, made on first use for the configured region."""
+        if self._client is None:
+            self._client = boto3.client("stepfunctions", region_name=self.config.aws.region)
+        return self._client
+
+    @client.setter
+    def client(self, client: Any) -> None:
+        self._client = client
+
+    def to_asl(self) -> str:
+        """Return the definition as the canonical text that `asl/` holds."""
+        return render_definition(self.definition.to_dict())
+
+    def create(self) -> str:
+        """Create the state machine, or bring an existing one of this name up to date.
+
+        Returns:
+            Its ARN.
+
+        Raises:
+            StructureError: the definition breaks a structural rule; nothing was called.
+        """
+        definition = self.to_asl()
+        existing = self._existing()
+        if existing is None:
+            answer = self.client.create_state_machine(
+                name=self.name, definition=definition, roleArn=self.role, tags=self.tags
+            )
+            self.state_machine_arn = answer["stateMachineArn"]
+        else:
+            self.state_machine_arn = existing["stateMachineArn"]
+            self._bring_up_to_date(existing, definition)
+        return str(self.state_machine_arn)
+
+    def update(
+        self, definition: State | Chain | Graph | None = None, role: str | None = None
+    ) -> str:
+        """Update the state machine with another definition or role, or with this object's own.
+
+        Args:
+            definition: replaces this workflow's definition.
+            role: replaces the role's ARN.
+
+        Returns:
+            The state machine's ARN; it is created where it does not exist yet.
+        """
+        if definition is not None:
+            self.definition = (
+                definition
+                if isinstance(definition, Graph)
+                else Graph(definition, comment=self.comment, timeout_seconds=self.timeout_seconds)
+            )
+        if role is not None:
+            self.role = role
+        return self.create()
+
+    def execute(self, name: str | None = None, inputs: Any = None) -> Execution:
+        """Start one execution.
+
+        Args:
+            name: of the execution, and so of the run's S3 prefix; made from the time if left out.
+            inputs: JSON value for the first state.
+        """
+        if self.state_machine_arn is None:
+            self.create()
+        name = name or run_name(datetime.now(UTC))
+        answer = self.client.start_execution(
+            stateMachineArn=self.state_machine_arn,
+            name=name,
+            input=json.dumps({} if inputs is None else inputs, ensure_ascii=False),
+        )
+        return Execution(
+            workflow=self,
+            execution_arn=answer["executionArn"],
+            start_date=answer["startDate"],
+            status=None,
+            client=self.client,
+            name=name,
+        )
+
+    def _existing(self) -> dict[str, Any] | None:
+        try:
+            found: dict[str, Any] = self.client.describe_state_machine(
+                stateMachineArn=self.state_machine_arn or self.config.state_machine_arn
+            )
+        except self.client.exceptions.StateMachineDoesNotExist:
+            return None
+        return found
+
+    def _bring_up_to_date(self, existing: dict[str, Any], definition: str) -> None:
+        if (existing["definition"], existing["roleArn"]) != (definition, self.role):
+            self.client.update_state_machine(
+                stateMachineArn=self.state_machine_arn, definition=definition, roleArn=self.role
+            )
+        tagged = self.client.list_tags_for_resource(resourceArn=self.state_machine_arn)["tags"]
+        missing = [tag for tag in self.tags if tag not in tagged]
+        if missing:
+            self.client.tag_resource(resourceArn=self.state_machine_arn, tags=missing)
+
+
+def build_workflow(config: Config, *, client: Any = None) -> RetrainingWorkflow:
+    """Return the retraining workflow of `config`; calls nothing.
+
+    Args:
+        config: from `load_config`.
+        client: a boto3 `stepfunctions` client; made on first use if left out.
+    """
+    return RetrainingWorkflow(config, client=client)
+
+
+def run_name(now: datetime) -> str:
+    """Return an execution name that sorts by time and is unique: 20240601T040000Z-3fa9c1."""
+    return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
