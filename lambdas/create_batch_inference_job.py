@@ -1,0 +1,48 @@
+"""Trigger Batch Inference: have recommendations computed, once per run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+
+from lambdas.errors import named_errors
+from lambdas.jobs import job_answer, job_name, pages
+
+
+def create_batch_inference_job(personalize: Any, event: dict[str, Any]) -> str:
+    """Start the job and return its ARN; a second call finds the first one's job."""
+    name = job_name("batch", event["run"])
+    exploration = event["itemExploration"]
+    config = {"batchInferenceJobConfig": {"itemExplorationConfig": exploration}}
+    try:
+        arn: str = personalize.create_batch_inference_job(
+            jobName=name,
+            solutionVersionArn=event["solutionVersionArn"],
+            numResults=event["numResults"],
+            jobInput={"s3DataSource": {"path": event["inputPath"]}},
+            jobOutput={"s3DataDestination": {"path": event["outputPath"]}},
+            roleArn=event["roleArn"],
+            **(config if exploration else {}),
+        )["batchInferenceJobArn"]
+    except personalize.exceptions.ResourceAlreadyExistsException:
+        jobs = pages(
+            personalize.list_batch_inference_jobs,
+            "batchInferenceJobs",
+            solutionVersionArn=event["solutionVersionArn"],
+        )
+        mine = (job["batchInferenceJobArn"] for job in jobs if job["jobName"] == name)
+        if not (arn := next(mine, "")):
+            raise
+    return arn
+
+
+@named_errors
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Answer the batch inference job of a run.
+
+    Event: `run`, `solutionVersionArn`, `inputPath`, `outputPath`, `roleArn`, `numResults`,
+    `itemExploration` (an object or null), `waitSeconds`.
+    """
+    arn = create_batch_inference_job(boto3.client("personalize"), event)
+    return job_answer(arn, "CREATE PENDING", event["waitSeconds"])

@@ -1,0 +1,321 @@
+"""Filter Recommended Item: batch output → the final CSV, published last.
+
+Streams: memory does not grow with the number of users or of excluded pairs. The stages: eligible
+item ids into a set, excluded pairs into an SQLite file, batch output line by line into a multipart
+upload, error lines beside it, and at the end `recommendations/latest.json`, by which a reader sees
+the old list or the new one.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import json
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+import boto3
+from boto3.s3.transfer import TransferConfig
+
+from lambdas.errors import NoRecommendations, ResourceNotFoundException, named_errors
+from lambdas.list_datasets import read_manifest
+
+HEADER = ("USER_ID", "ITEM_ID", "RANK", "SCORE")
+LATEST = "recommendations/latest.json"
+
+_CHUNK = 1 << 20
+_ROWS_PER_PIECE = 5_000
+# One thread: the rows are made while they are uploaded, and SQLite wants one thread.
+_TRANSFER = TransferConfig(use_threads=False)
+
+
+@dataclass
+class Counts:
+    """What became of the batch output."""
+
+    users: int = 0
+    recommendations: int = 0
+    errorLines: int = 0  # noqa: N815  as latest.json spells it
+    dropped: dict[str, int] = field(default_factory=lambda: {"ineligible": 0, "excluded": 0})
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What may be recommended.
+
+    Attributes:
+        eligible: item ids that may be recommended; None for all.
+        excluded: user id → item ids never recommended to that user.
+        keep: most items per user.
+    """
+
+    eligible: frozenset[str] | None
+    excluded: Callable[[str], frozenset[str]]
+    keep: int
+
+
+def filtered_rows(
+    lines: Iterable[str], rules: Rules, counts: Counts, on_error: Callable[[str, str], None]
+) -> Iterator[tuple[str, str, int, str]]:
+    """Yield (user, item, rank, score) of each kept recommendation, in the order of the lines.
+
+    Ranks run 1..N without gaps; the score is empty where Personalize gave none.
+
+    Args:
+        lines: JSON lines of a batch inference job's output.
+        rules: what may be recommended.
+        counts: counted up as the lines go by.
+        on_error: hears of each line that holds no recommendations: the line, and why.
+    """
+    for line in lines:
+        if not line.strip():
+            continue
+        try:
+            user, items, scores = _recommendations(line)
+        except ValueError as error:
+            counts.errorLines += 1
+            on_error(line.rstrip("\r\n"), str(error))
+            continue
+        excluded = rules.excluded(user)
+        rank = 0
+        for item, score in dict(zip(items, scores, strict=True)).items():
+            if rules.eligible is not None and item not in rules.eligible:
+                counts.dropped["ineligible"] += 1
+            elif item in excluded:
+                counts.dropped["excluded"] += 1
+            elif rank < rules.keep:
+                rank += 1
+                yield user, item, rank, "" if score is None else repr(score)
+        counts.users += rank > 0
+        counts.recommendations += rank
+
+
+def _recommendations(line: str) -> tuple[str, Sequence[str], Sequence[float | None]]:
+    """Return user, items and scores of a line; ValueError says why there are none."""
+    try:
+        told = json.loads(line)
+    except ValueError as error:
+        raise ValueError(f"no JSON: {error}") from None
+    if not isinstance(told, Mapping):
+        raise ValueError("no JSON object")
+    if told.get("error"):
+        raise ValueError(str(told["error"]))
+    user, output = (told.get("input") or {}).get("userId"), told.get("output") or {}
+    items = output.get("recommendedItems")
+    if not user or items is None:
+        raise ValueError("neither error nor recommendedItems" if user else "no userId")
+    scores = output.get("scores") or [None] * len(items)
+    if len(scores) != len(items):
+        raise ValueError(f"{len(items)} items, but {len(scores)} scores")
+    return str(user), items, scores
+
+
+def csv_pieces(rows: Iterable[tuple[str, str, int, str]]) -> Iterator[bytes]:
+    """Yield a CSV with its header (RFC 4180 quoting, UTF-8, LF) in pieces of some thousand rows."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(HEADER)
+    for number, row in enumerate(rows, start=1):
+        writer.writerow(row)
+        if number % _ROWS_PER_PIECE == 0:
+            yield buffer.getvalue().encode()
+            buffer.seek(0)
+            buffer.truncate()
+    yield buffer.getvalue().encode()
+
+
+class Exclusions:
+    """Pairs of user and item on disk: tens of millions do not fit into a function's memory."""
+
+    def __init__(self, path: Path, pairs: Iterable[tuple[str, str]]) -> None:
+        self._connection = sqlite3.connect(path)
+        self._connection.executescript(
+            "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
+            "CREATE TABLE pair (user TEXT, item TEXT, PRIMARY KEY (user, item)) WITHOUT ROWID;"
+        )
+        with self._connection:
+            self._connection.executemany("INSERT OR IGNORE INTO pair VALUES (?, ?)", pairs)
+
+    def __call__(self, user: str) -> frozenset[str]:
+        """Return the items that are excluded for a user."""
+        found = self._connection.execute("SELECT item FROM pair WHERE user = ?", (user,))
+        return frozenset(item for (item,) in found)
+
+    def close(self) -> None:
+        """Release the file."""
+        self._connection.close()
+
+
+class _Pieces(io.RawIOBase):
+    """Makes an iterator of bytes readable, as uploads want it."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._rest:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._rest = piece
+        taken, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
+        buffer[: len(taken)] = taken
+        return len(taken)
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """The files of one run on S3."""
+
+    s3: Any
+    bucket: str
+    run: str
+
+    def url(self, path: str) -> str:
+        """Return the address of a path below the run's prefix."""
+        return f"s3://{self.bucket}/runs/{self.run}/{path}"
+
+    def keys(self, path: str) -> list[str]:
+        """Return the keys below a path of this run, sorted."""
+        pages = self.s3.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix=f"runs/{self.run}/{path}"
+        )
+        return sorted(found["Key"] for page in pages for found in page.get("Contents", ()))
+
+    def lines(self, keys: Iterable[str]) -> Iterator[str]:
+        """Yield the lines of some objects, each with its line break."""
+        for key in keys:
+            with closing(self.s3.get_object(Bucket=self.bucket, Key=key)["Body"]) as body:
+                yield from _lines(body.iter_chunks(_CHUNK))
+
+    def rows(self, path: str) -> Iterator[list[str]]:
+        """Yield the rows of the CSV files below a path, without their headers."""
+        for key in self.keys(path):
+            rows = csv.reader(self.lines([key]))
+            next(rows, None)
+            yield from rows
+
+    def upload(self, path: str, content: Any) -> str:
+        """Upload a readable object; one that fails half-way leaves nothing. Returns its address."""
+        key = f"runs/{self.run}/{path}"
+        self.s3.upload_fileobj(content, self.bucket, key, Config=_TRANSFER)
+        return self.url(path)
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    rest = ""
+    for chunk in chunks:
+        *whole, rest = (rest + decoder.decode(chunk)).split("\n")
+        yield from (f"{line}\n" for line in whole)
+    if rest := rest + decoder.decode(b"", final=True):
+        yield rest
+
+
+def filter_recommendations(
+    files: RunFiles, manifest: Mapping[str, Any], *, keep: int, directory: Path
+) -> dict[str, Any]:
+    """Write `recommendations.csv` and `errors.jsonl` of a run.
+
+    Args:
+        files: the run's.
+        manifest: which filter files the Spark job wrote.
+        keep: most items per user.
+        directory: for temporary files.
+
+    Returns:
+        Addresses of both files, and the counts.
+
+    Raises:
+        ResourceNotFoundException: there is no batch output.
+        NoRecommendations: nothing is left; no CSV was written.
+    """
+    outputs = [key for key in files.keys("batch-output/") if key.endswith(".out")]
+    if not outputs:
+        raise ResourceNotFoundException(
+            f"no .out file at {files.url('batch-output/')}: did batch inference write elsewhere?"
+        )
+    wanted = manifest.get("filter") or {}
+    eligible = wanted.get("eligibleItems")
+    excluded = wanted.get("exclusions")
+    counts = Counts()
+    pairs = ((user, item) for user, item in (files.rows(excluded["path"]) if excluded else ()))
+    with (
+        closing(Exclusions(directory / "exclusions.sqlite", pairs)) as exclusions,
+        (directory / "errors.jsonl").open("w+b") as errors,
+    ):
+        rules = Rules(
+            eligible=frozenset(item for (item,) in files.rows(eligible["path"]))
+            if eligible
+            else None,
+            excluded=exclusions,
+            keep=keep,
+        )
+        rows = filtered_rows(files.lines(outputs), rules, counts, _error_writer(errors))
+        content = io.BufferedReader(_Pieces(_unless_empty(csv_pieces(rows), counts)))
+        csv_url = files.upload("recommendations/recommendations.csv", content)
+        errors.seek(0)
+        errors_url = files.upload("recommendations/errors.jsonl", errors)
+    return {"csv": csv_url, "errors": errors_url, **asdict(counts)}
+
+
+def _unless_empty(pieces: Iterator[bytes], counts: Counts) -> Iterator[bytes]:
+    yield from pieces
+    if not counts.recommendations:
+        raise NoRecommendations(
+            f"nothing is left to recommend: {counts.errorLines} error lines,"
+            f" {counts.dropped['ineligible']} items not eligible, {counts.dropped['excluded']}"
+            " excluded; the published list stays as it was. Look at the filter rules and at the"
+            " batch output"
+        )
+
+
+def _error_writer(file: IO[bytes]) -> Callable[[str, str], None]:
+    def write(line: str, reason: str) -> None:
+        told = json.dumps({"reason": reason, "line": line}, ensure_ascii=False)
+        file.write(f"{told}\n".encode())
+
+    return write
+
+
+@named_errors
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Filter and publish a run: `{"bucket", "run", "batchInferenceJobArn", "keep"}`.
+
+    Answers what `recommendations/latest.json` then holds.
+    """
+    s3, bucket, run = boto3.client("s3"), event["bucket"], event["run"]
+    job = boto3.client("personalize").describe_batch_inference_job(
+        batchInferenceJobArn=event["batchInferenceJobArn"]
+    )["batchInferenceJob"]
+    with tempfile.TemporaryDirectory() as directory:
+        filtered = filter_recommendations(
+            RunFiles(s3, bucket, run),
+            read_manifest(s3, bucket, run),
+            keep=event["keep"],
+            directory=Path(directory),
+        )
+    latest = {
+        "run": run,
+        **filtered,
+        "solutionVersionArn": job["solutionVersionArn"],
+        "createdAt": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+    }
+    s3.put_object(
+        Bucket=bucket,
+        Key=LATEST,
+        Body=json.dumps(latest, ensure_ascii=False, indent=2).encode(),
+        ContentType="application/json",
+    )
+    return latest
