@@ -1,0 +1,1 @@
+"""AWS on one machine: local services that speak AWS's own protocols and do the real work."""

@@ -1,0 +1,6 @@
+"""A local Amazon Personalize that really imports, trains, measures and recommends."""
+
+from localaws.personalize.jobs import JobProgress
+from localaws.personalize.service import Personalize
+
+__all__ = ["JobProgress", "Personalize"]

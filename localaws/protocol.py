@@ -1,0 +1,315 @@
+"""AWS's JSON 1.1 protocol as a WSGI application, driven by botocore's own service model.
+
+`JsonService` finds the operation by its ``X-Amz-Target`` header, checks the request against
+the model, calls the operation, and checks the answer against the model too. Nothing about a
+service is written down here: botocore ships the shapes, patterns, limits and legal errors.
+"""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import logging
+import re
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import botocore.session
+import orjson
+from botocore.model import ListShape, MapShape, OperationModel, Shape, StructureShape
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+Operation = Callable[[dict[str, Any]], Mapping[str, Any] | None]
+"""What serves one operation: the checked request in, the answer's members out."""
+
+_log = logging.getLogger(__name__)
+_CONTENT_TYPE = "application/x-amz-json-1.1"
+_PROTOCOL_ERRORS = {"InternalFailure", "SerializationException", "UnknownOperationException"}
+_PYTHON_TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "character": (str,),
+    "boolean": (bool,),
+    "integer": (int,),
+    "long": (int,),
+    "float": (int, float),
+    "double": (int, float),
+    "timestamp": (int, float, str),
+    "blob": (str,),
+    "list": (list,),
+    "map": (dict,),
+    "structure": (dict,),
+}
+
+
+class ServiceError(Exception):
+    """An error of the service, as its client shall see it.
+
+    Args:
+        code: The error's name in the service model, e.g. ``ResourceNotFoundException``.
+        message: What is wrong, where, and what to do.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+
+
+class JsonService:
+    """A WSGI application that serves one AWS JSON 1.1 service.
+
+    Args:
+        service: botocore's name of the service, e.g. ``personalize``.
+        operations: What serves each operation, by the operation's name. An operation gets the
+            request with timestamps as aware datetimes and blobs as bytes; members without a
+            value (None) are left out of its answer. It raises `ServiceError` with a code that
+            the model allows for this operation.
+
+    Raises:
+        ValueError: If `operations` names one that the service does not have.
+    """
+
+    def __init__(self, service: str, operations: Mapping[str, Operation]) -> None:
+        self._service = service
+        self._model = botocore.session.Session().get_service_model(service)
+        self._operations = dict(operations)
+        self._request_numbers = itertools.count(1)
+        if unknown := sorted(set(operations) - set(self._model.operation_names)):
+            raise ValueError(f"service {service!r} has no operation {', '.join(unknown)}")
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        headers = [
+            ("Content-Type", _CONTENT_TYPE),
+            ("x-amzn-RequestId", str(uuid.UUID(int=next(self._request_numbers)))),
+        ]
+        status = 200
+        try:
+            answer = self._serve(environ)
+        except ServiceError as error:
+            status = self._status(error.code)
+            answer = {"__type": error.code, "message": error.message}
+            headers.append(("x-amzn-errortype", error.code))
+        body = orjson.dumps(answer)
+        headers.append(("Content-Length", str(len(body))))
+        start_response(f"{status} {HTTPStatus(status).phrase}", headers)
+        return [body]
+
+    def _serve(self, environ: WSGIEnvironment) -> dict[str, Any]:
+        """Decode, check, call, check, encode; everything but `ServiceError` is an own fault."""
+        operation = self._operation(environ.get("HTTP_X_AMZ_TARGET", ""))
+        request = self._request(operation, environ)
+        try:
+            answer = self._operations[operation.name](request)
+            return _encoded_answer(operation, answer or {})
+        except ServiceError as error:
+            if error.code in _codes(operation.error_shapes):
+                raise
+            _log.exception("%s may not answer %s", operation.name, error.code)
+            raise ServiceError("InternalFailure", f"{operation.name}: {error}") from error
+        except Exception as error:
+            _log.exception("%s.%s failed", self._service, operation.name)
+            reason = f"{operation.name} failed: {type(error).__name__}: {error}"
+            raise ServiceError("InternalFailure", reason) from error
+
+    def _operation(self, target: str) -> OperationModel:
+        """The operation that ``X-Amz-Target`` names."""
+        prefix, _, name = target.rpartition(".")
+        known = name in self._model.operation_names
+        if not known or prefix != self._model.metadata["targetPrefix"]:
+            raise ServiceError(
+                "UnknownOperationException",
+                f"X-Amz-Target {target!r} names no operation of {self._service}",
+            )
+        if name not in self._operations:
+            raise ServiceError(
+                self._invalid_input,
+                f"{name} is not supported by the local {self._service}; it supports "
+                + ", ".join(sorted(self._operations)),
+            )
+        return self._model.operation_model(name)
+
+    def _request(self, operation: OperationModel, environ: WSGIEnvironment) -> dict[str, Any]:
+        """The request's members, decoded and checked.
+
+        Raises:
+            ServiceError: SerializationException if the body is no JSON object; the service's
+                invalid-input error that lists every member at fault.
+        """
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        try:
+            request = orjson.loads(body or b"{}")
+        except orjson.JSONDecodeError as error:
+            raise ServiceError("SerializationException", f"body is not JSON: {error}") from error
+        if not isinstance(request, dict):
+            raise ServiceError("SerializationException", "body must be a JSON object")
+        shape = operation.input_shape
+        if shape is None:
+            return {}
+        if faults := list(_faults(request, shape, "")):
+            heading = "error" if len(faults) == 1 else "errors"
+            raise ServiceError(
+                self._invalid_input,
+                f"{len(faults)} validation {heading} detected: {'; '.join(faults)}",
+            )
+        decoded: dict[str, Any] = _decoded(request, shape)
+        return decoded
+
+    @property
+    def _invalid_input(self) -> str:
+        """The code with which this service refuses an invalid request."""
+        codes = _codes(self._model.error_shapes)
+        return (
+            "InvalidInputException" if "InvalidInputException" in codes else "ValidationException"
+        )
+
+    def _status(self, code: str) -> int:
+        """The HTTP status of an error; the model says only where it is not 400."""
+        if code in _PROTOCOL_ERRORS:
+            return 500 if code == "InternalFailure" else 400
+        shape = _codes(self._model.error_shapes)[code]
+        return int(shape.metadata.get("error", {}).get("httpStatusCode", 400))
+
+
+def _codes(error_shapes: Sequence[Shape]) -> dict[str, StructureShape]:
+    """The error shapes by the code that goes over the wire."""
+    return {s.error_code: s for s in error_shapes if isinstance(s, StructureShape) and s.error_code}
+
+
+def _faults(value: Any, shape: Shape, path: str) -> Iterator[str]:
+    """Each violated constraint of the model, in AWS's words."""
+    kind = shape.type_name
+    if isinstance(shape, StructureShape) and shape.is_document_type:
+        return
+    if not _has_type(value, kind):
+        yield _fault(value, path or "request", f"Member must be of type {kind}")
+        return
+    yield from (_fault(value, path, rule) for rule in _violations(value, shape))
+    if isinstance(shape, StructureShape):
+        yield from _structure_faults(value, shape, path)
+    elif isinstance(shape, ListShape):
+        for position, element in enumerate(value, start=1):
+            yield from _faults(element, shape.member, f"{path}.{position}.member")
+    elif isinstance(shape, MapShape):
+        for key, element in value.items():
+            yield from _faults(key, shape.key, f"{path}.key")
+            yield from _faults(element, shape.value, f"{path}.{key}.member")
+
+
+def _has_type(value: object, kind: str) -> bool:
+    """Whether a JSON value is of the model's type; to Python, True is an integer too."""
+    return isinstance(value, _PYTHON_TYPES[kind]) and isinstance(value, bool) == (kind == "boolean")
+
+
+def _structure_faults(value: dict[str, Any], shape: StructureShape, path: str) -> Iterator[str]:
+    """Missing, unknown and faulty members of a structure."""
+    prefix = f"{path}." if path else ""
+    for name in shape.required_members:
+        if value.get(name) is None:
+            yield _fault(None, f"{prefix}{name}", "Member must not be null")
+    for name, member in value.items():
+        if name not in shape.members:
+            known = ", ".join(shape.members)
+            yield _fault(member, f"{prefix}{name}", f"Member is unknown; known are [{known}]")
+        elif member is not None:
+            yield from _faults(member, shape.members[name], f"{prefix}{name}")
+
+
+def _violations(value: Any, shape: Shape) -> Iterator[str]:
+    """The rules of pattern, enum, length and range that the value breaks."""
+    limits = shape.metadata
+    sized = isinstance(value, str | list | dict)
+    size = len(value) if sized else value
+    what = "length" if sized else "value"
+    if shape.type_name not in {"boolean", "structure", "timestamp", "blob"}:
+        if "min" in limits and size < limits["min"]:
+            yield f"Member must have {what} greater than or equal to {limits['min']}"
+        if "max" in limits and size > limits["max"]:
+            yield f"Member must have {what} less than or equal to {limits['max']}"
+    if shape.type_name == "string":
+        if (enum := limits.get("enum")) and value not in enum:
+            yield f"Member must satisfy enum value set: [{', '.join(enum)}]"
+        pattern = limits.get("pattern")
+        if pattern and (compiled := _compiled(pattern)) and not compiled.fullmatch(value):
+            yield f"Member must satisfy regular expression pattern: {pattern}"
+
+
+def _fault(value: Any, path: str, rule: str) -> str:
+    shown = "null" if value is None else f"'{str(value)[:200]}'"
+    return f"Value {shown} at '{path}' failed to satisfy constraint: {rule}"
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str] | None:
+    """The model's pattern, or None where only Java can compile it (its Unicode classes)."""
+    # Java writes the supplementary planes as a range of surrogate pairs, Python does not.
+    astral = pattern.replace(r"\uD800\uDC00-\uDBFF\uDFFF", r"\U00010000-\U0010FFFF")
+    try:
+        return re.compile(astral)
+    except re.error:
+        return None
+
+
+def _decoded(value: Any, shape: Shape) -> Any:
+    """A checked request value with datetimes and bytes, without null members."""
+    kind = shape.type_name
+    if isinstance(shape, StructureShape) and not shape.is_document_type:
+        return {
+            name: _decoded(member, shape.members[name])
+            for name, member in value.items()
+            if member is not None
+        }
+    if isinstance(shape, ListShape):
+        return [_decoded(element, shape.member) for element in value]
+    if isinstance(shape, MapShape):
+        return {key: _decoded(element, shape.value) for key, element in value.items()}
+    if kind == "timestamp":
+        if isinstance(value, str):
+            return datetime.fromisoformat(value)
+        return datetime.fromtimestamp(value, UTC)
+    return base64.b64decode(value) if kind == "blob" else value
+
+
+def _encoded_answer(operation: OperationModel, answer: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer as JSON values.
+
+    Raises:
+        TypeError: If the answer does not fit the model; that is a bug of the service.
+    """
+    if operation.output_shape is None:
+        if answer:
+            raise TypeError(f"{operation.name} has no answer, but got {sorted(answer)}")
+        return {}
+    encoded: dict[str, Any] = _encoded(answer, operation.output_shape, operation.name)
+    return encoded
+
+
+def _encoded(value: Any, shape: Shape, path: str) -> Any:
+    kind = shape.type_name
+    if isinstance(shape, StructureShape) and not shape.is_document_type:
+        if unknown := sorted(set(value) - set(shape.members)):
+            raise TypeError(f"{path} has no member {', '.join(unknown)} in the service model")
+        return {
+            name: _encoded(member, shape.members[name], f"{path}.{name}")
+            for name, member in value.items()
+            if member is not None
+        }
+    if isinstance(shape, ListShape):
+        return [_encoded(element, shape.member, f"{path}[]") for element in value]
+    if isinstance(shape, MapShape):
+        return {
+            key: _encoded(element, shape.value, f"{path}.{key}") for key, element in value.items()
+        }
+    if isinstance(value, datetime):
+        return value.timestamp()
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode("ascii")
+    if not _has_type(value, kind):
+        raise TypeError(f"{path} must be of type {kind}, not {type(value).__name__}")
+    return value
