@@ -1,0 +1,373 @@
+"""Glue's API, with job runs as subprocesses of this machine.
+
+`Glue` is a WSGI application that keeps job definitions and runs. A run is a process group with
+its own log file; stopping a run, its timeout and `close` end the whole group, so that a Spark
+driver takes its Java child with it.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from localaws.protocol import JsonService, ServiceError
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+Command = Callable[[Mapping[str, Any], Mapping[str, str]], list[str]]
+"""(job definition, arguments) → argv. The definition is CreateJob's, with `Name`; the arguments
+are those of the run over the job's defaults, `--JOB_NAME` and `--JOB_RUN_ID` first."""
+
+DEFAULT_TIMEOUT_MINUTES = 480
+"""Glue's own, since version 5.0. https://docs.aws.amazon.com/glue/latest/webapi/API_Job.html"""
+
+_ENDED = frozenset({"STOPPED", "SUCCEEDED", "FAILED", "TIMEOUT"})
+_PROGRESS = re.compile(r"^progress (\d+)/(\d+) (.*)$", re.MULTILINE)
+_EXCEPTION = re.compile(r"^(?:[A-Za-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception|Exit|Interrupt)\b.*$")
+_PROCESS_LOST = "the job's process ended without an error message"
+
+
+@dataclass(frozen=True)
+class JobProgress:
+    """How far a running job is.
+
+    `fraction` is between 0 and 1, from the job's last `progress DONE/ALL LABEL` log line.
+    """
+
+    arn_or_id: str
+    kind: Literal["glue"]
+    label: str
+    fraction: float
+
+
+@dataclass
+class _Run:
+    """A job run: changes state only under the service's lock."""
+
+    id: str
+    job: str
+    arguments: dict[str, str]
+    timeout: int
+    log: Path
+    state: str = "STARTING"
+    process: "subprocess.Popen[bytes] | None" = None
+    ending: str = ""
+    """The state in which a run that is being killed ends: STOPPED or TIMEOUT."""
+    error: str = ""
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    completed: datetime | None = None
+    ended: threading.Event = field(default_factory=threading.Event)
+
+
+def script_command(job: Mapping[str, Any], arguments: Mapping[str, str]) -> list[str]:
+    """This Python, the job's local script, and the arguments as `--key value`.
+
+    Raises:
+        ValueError: If the job's script is not a file of this machine.
+    """
+    location = job["Command"].get("ScriptLocation", "")
+    script = Path(location.removeprefix("file://"))
+    if not script.is_file():
+        raise ValueError(f"job {job['Name']!r}: its ScriptLocation {location!r} is no local file")
+    return [sys.executable, str(script), *(word for pair in arguments.items() for word in pair)]
+
+
+class Glue:
+    """A WSGI application for Glue's jobs and job runs.
+
+    Args:
+        directory: Where each run's log goes, as RUNID.log.
+        environment: The whole environment of a run's process, asked for at each start.
+        command: What a run executes.
+        grace: Seconds between asking a run's processes to end and killing them.
+        minute: Seconds in a minute of a job's Timeout.
+    """
+
+    def __init__(
+        self,
+        *,
+        directory: Path,
+        environment: Callable[[], dict[str, str]],
+        command: Command = script_command,
+        grace: float = 5.0,
+        minute: float = 60.0,
+    ) -> None:
+        self._command = command
+        self._environment = environment
+        self._directory = directory
+        self._grace = grace
+        self._minute = minute
+        self._jobs: dict[str, dict[str, Any]] = {}
+        self._runs: dict[str, _Run] = {}
+        self._lock = threading.RLock()
+        self._service = JsonService(
+            "glue",
+            {
+                "CreateJob": self._create_job,
+                "UpdateJob": self._update_job,
+                "GetJob": self._get_job,
+                "GetJobs": self._get_jobs,
+                "DeleteJob": self._delete_job,
+                "StartJobRun": self._start_job_run,
+                "GetJobRun": self._get_job_run,
+                "GetJobRuns": self._get_job_runs,
+                "BatchStopJobRun": self._batch_stop_job_run,
+            },
+        )
+
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        """Answer one request."""
+        return self._service(environ, start_response)
+
+    def log(self, run_id: str) -> str:
+        """What a run has written so far to its standard output and error.
+
+        Raises:
+            KeyError: If there is no such run.
+        """
+        path = self._runs[run_id].log
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+    def progress(self) -> list[JobProgress]:
+        """Each run that has not ended, in the order of their starts."""
+        with self._lock:
+            running = [run for run in self._runs.values() if run.state not in _ENDED]
+        return [self._progress_of(run) for run in running]
+
+    def close(self) -> None:
+        """Stop every run and wait until its processes are gone."""
+        with self._lock:
+            running = [run for run in self._runs.values() if run.state not in _ENDED]
+        for run in running:
+            self._kill(run, "STOPPED")
+        for run in running:
+            run.ended.wait(self._grace + 5)
+
+    # Jobs
+
+    def _create_job(self, request: dict[str, Any]) -> dict[str, Any]:
+        with self._lock:
+            if request["Name"] in self._jobs:
+                raise ServiceError(
+                    "AlreadyExistsException", f"Job already exists: {request['Name']}"
+                )
+            now = datetime.now(UTC)
+            self._jobs[request["Name"]] = {
+                **_without_tags(request),
+                "CreatedOn": now,
+                "LastModifiedOn": now,
+            }
+        return {"Name": request["Name"]}
+
+    def _update_job(self, request: dict[str, Any]) -> dict[str, Any]:
+        with self._lock:
+            job = self._job(request["JobName"])
+            # UpdateJob replaces the definition: what it does not mention is gone.
+            self._jobs[job["Name"]] = {
+                **request["JobUpdate"],
+                "Name": job["Name"],
+                "CreatedOn": job["CreatedOn"],
+                "LastModifiedOn": datetime.now(UTC),
+            }
+        return {"JobName": request["JobName"]}
+
+    def _get_job(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"Job": self._job(request["JobName"])}
+
+    def _get_jobs(self, _: dict[str, Any]) -> dict[str, Any]:
+        return {"Jobs": list(self._jobs.values())}
+
+    def _delete_job(self, request: dict[str, Any]) -> dict[str, Any]:
+        self._jobs.pop(request["JobName"], None)
+        return {"JobName": request["JobName"]}
+
+    def _job(self, name: str) -> dict[str, Any]:
+        if name not in self._jobs:
+            known = ", ".join(sorted(self._jobs)) or "none"
+            raise ServiceError(
+                "EntityNotFoundException", f"no job {name!r}; the jobs here are: {known}"
+            )
+        return self._jobs[name]
+
+    # Runs
+
+    def _start_job_run(self, request: dict[str, Any]) -> dict[str, Any]:
+        with self._lock:
+            job = self._job(request["JobName"])
+            limit = job.get("ExecutionProperty", {}).get("MaxConcurrentRuns", 1)
+            runs = [run for run in self._runs.values() if run.job == job["Name"]]
+            if sum(run.state not in _ENDED for run in runs) >= limit:
+                raise ServiceError(
+                    "ConcurrentRunsExceededException",
+                    f"Concurrent runs exceeded for {job['Name']}: its MaxConcurrentRuns is {limit}",
+                )
+            run_id = f"jr_{uuid.uuid4().hex}"
+            arguments = {
+                "--JOB_NAME": job["Name"],
+                "--JOB_RUN_ID": run_id,
+                **job.get("DefaultArguments", {}),
+                **request.get("Arguments", {}),
+            }
+            timeout = request.get("Timeout") or job.get("Timeout") or DEFAULT_TIMEOUT_MINUTES
+            log = self._directory / f"{run_id}.log"
+            run = _Run(run_id, job["Name"], arguments, timeout, log)
+            self._runs[run_id] = run
+        threading.Thread(target=self._execute, args=(run, dict(job)), daemon=True).start()
+        return {"JobRunId": run_id}
+
+    def _execute(self, run: _Run, job: dict[str, Any]) -> None:
+        """Run the job's process to its end, and say how it ended."""
+        try:
+            self._launch(run, job)
+            self._await(run)
+        except Exception as error:
+            run.error = f"{type(error).__name__}: {error}"
+        code = run.process.returncode if run.process else None
+        with self._lock:
+            if run.ending:
+                run.state = run.ending
+            else:
+                run.state = "SUCCEEDED" if code == 0 else "FAILED"
+            if run.state == "FAILED" and not run.error:
+                run.error = _error_in(self.log(run.id)) or f"{_PROCESS_LOST} (exit code {code})"
+            if run.state == "TIMEOUT":
+                run.error = f"the run took longer than its Timeout of {run.timeout} minutes"
+            run.completed = datetime.now(UTC)
+        run.ended.set()
+
+    def _launch(self, run: _Run, job: dict[str, Any]) -> None:
+        argv = self._command(job, run.arguments)
+        environment = self._environment()
+        self._directory.mkdir(parents=True, exist_ok=True)
+        with self._lock, run.log.open("wb") as log:
+            if run.ending:
+                return
+            run.process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,
+            )
+            run.state = "RUNNING"
+
+    def _await(self, run: _Run) -> None:
+        if run.process is None:
+            return
+        try:
+            run.process.wait(run.timeout * self._minute)
+        except subprocess.TimeoutExpired:
+            self._kill(run, "TIMEOUT")
+            run.process.wait()
+        # The driver is gone; children that it left behind would go on writing.
+        _signal_group(run.process.pid, signal.SIGKILL)
+
+    def _kill(self, run: _Run, ending: str) -> None:
+        """Ask the run's processes to end; kill what is left after the grace."""
+        with self._lock:
+            if run.state in _ENDED or run.ending:
+                return
+            run.ending = ending
+            process = run.process
+            if ending == "STOPPED":
+                run.state = "STOPPING"
+        if process is not None:
+            threading.Thread(target=_end, args=(process, self._grace), daemon=True).start()
+
+    def _get_job_run(self, request: dict[str, Any]) -> dict[str, Any]:
+        run = self._run(request["JobName"], request["RunId"])
+        with self._lock:
+            return {"JobRun": self._described(run)}
+
+    def _get_job_runs(self, request: dict[str, Any]) -> dict[str, Any]:
+        job = self._job(request["JobName"])
+        with self._lock:
+            runs = [run for run in self._runs.values() if run.job == job["Name"]]
+            return {"JobRuns": [self._described(run) for run in reversed(runs)]}
+
+    def _batch_stop_job_run(self, request: dict[str, Any]) -> dict[str, Any]:
+        name, stopped, errors = request["JobName"], [], []
+        for run_id in request["JobRunIds"]:
+            try:
+                run = self._run(name, run_id)
+                if run.state in _ENDED:
+                    raise ServiceError(
+                        "IllegalJobRunStateException", f"run {run_id!r} is {run.state} already"
+                    )
+            except ServiceError as error:
+                detail = {"ErrorCode": error.code, "ErrorMessage": error.message}
+                errors.append({"JobName": name, "JobRunId": run_id, "ErrorDetail": detail})
+            else:
+                self._kill(run, "STOPPED")
+                stopped.append({"JobName": name, "JobRunId": run_id})
+        return {"SuccessfulSubmissions": stopped, "Errors": errors}
+
+    def _run(self, job: str, run_id: str) -> _Run:
+        run = self._runs.get(run_id)
+        if run is None or run.job != job:
+            raise ServiceError("EntityNotFoundException", f"job {job!r} has no run {run_id!r}")
+        return run
+
+    def _described(self, run: _Run) -> dict[str, Any]:
+        end = run.completed or datetime.now(UTC)
+        return {
+            "Id": run.id,
+            "Attempt": 0,
+            "JobName": run.job,
+            "JobRunState": run.state,
+            "Arguments": run.arguments,
+            "ErrorMessage": run.error or None,
+            "StartedOn": run.started,
+            "LastModifiedOn": end,
+            "CompletedOn": run.completed,
+            "ExecutionTime": round((end - run.started).total_seconds()),
+            "Timeout": run.timeout,
+        }
+
+    def _progress_of(self, run: _Run) -> JobProgress:
+        found = _PROGRESS.findall(self.log(run.id))
+        done, total, label = found[-1] if found else ("0", "1", run.state.lower())
+        fraction = min(1.0, int(done) / int(total)) if int(total) else 0.0
+        return JobProgress(arn_or_id=run.id, kind="glue", label=label, fraction=fraction)
+
+
+def _without_tags(request: dict[str, Any]) -> dict[str, Any]:
+    """CreateJob's request as GetJob shows it: the tags have their own API."""
+    return {name: value for name, value in request.items() if name != "Tags"}
+
+
+def _error_in(log: str) -> str:
+    """The line that says why: the last `ERROR …`, else the last exception, else the last line."""
+    lines = [line.rstrip() for line in log.splitlines() if line.strip()]
+    told = [line.removeprefix("ERROR ") for line in lines if line.startswith("ERROR ")]
+    raised = [line for line in lines if _EXCEPTION.match(line)]
+    return (told or raised or lines or [""])[-1]
+
+
+def _end(process: "subprocess.Popen[bytes]", grace: float) -> None:
+    """Ask a process group to end, and kill it if its first process lives on."""
+    _signal_group(process.pid, signal.SIGTERM)
+    try:
+        process.wait(grace)
+    except subprocess.TimeoutExpired:
+        _signal_group(process.pid, signal.SIGKILL)
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    """Signal every process of a group; one that is gone is no error."""
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return

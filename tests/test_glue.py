@@ -1,0 +1,242 @@
+"""Glue jobs as subprocesses: states, logs, errors, stops and timeouts over real HTTP."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from localaws.endpoint import Endpoint
+from localaws.glue import Glue, JobProgress
+
+ROLE = "arn:aws:iam::210987654321:role/glue"
+SLEEP = "import time\nwhile True: time.sleep(0.01)\n"
+StartScript = Callable[..., tuple[str, str]]
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[Endpoint]:
+    with Endpoint(account="210987654321", region="ap-northeast-1") as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def glue(endpoint: Endpoint, tmp_path: Path) -> Iterator[Glue]:
+    glue = Glue(
+        directory=tmp_path / "logs",
+        environment=lambda: {"PATH": os.environ["PATH"], "JOB_COLOUR": "green"},
+        grace=0.3,
+        minute=0.2,
+    )
+    endpoint.mount("glue", glue)
+    yield glue
+    glue.close()
+
+
+@pytest.fixture
+def start(endpoint: Endpoint, glue: Glue, tmp_path: Path) -> StartScript:
+    """Write a script, make it job 'etl', start a run of it; return job name and run id."""
+
+    def start_script(script: str, arguments: dict[str, str] | None = None, **job: Any) -> Any:
+        path = tmp_path / "job.py"
+        path.write_text(script)
+        client = endpoint.client("glue")
+        command = {"Name": "glueetl", "ScriptLocation": str(path)}
+        client.create_job(Name="etl", Role=ROLE, Command=command, **job)
+        run = client.start_job_run(JobName="etl", Arguments=arguments or {})
+        return "etl", run["JobRunId"]
+
+    return start_script
+
+
+def ended(endpoint: Endpoint, job: str, run: str) -> dict[str, Any]:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        found: dict[str, Any] = endpoint.client("glue").get_job_run(JobName=job, RunId=run)[
+            "JobRun"
+        ]
+        if found["JobRunState"] in {"SUCCEEDED", "FAILED", "STOPPED", "TIMEOUT"}:
+            return found
+        time.sleep(0.01)
+    raise AssertionError(f"run {run} is still {found['JobRunState']}")
+
+
+def until_logged(glue: Glue, run: str, text: str) -> None:
+    deadline = time.monotonic() + 10
+    while text not in glue.log(run):
+        assert time.monotonic() < deadline, glue.log(run)
+        time.sleep(0.01)
+
+
+def alive(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def test_a_run_gets_its_arguments_over_the_defaults_and_its_own_environment(
+    endpoint: Endpoint, glue: Glue, start: StartScript
+) -> None:
+    script = "import os, sys\nprint(sys.argv[1:], os.environ['JOB_COLOUR'])\n"
+    defaults = {"--bucket": "default", "--format": "csv"}
+
+    job, run = start(script, {"--bucket": "given"}, DefaultArguments=defaults)
+
+    described = ended(endpoint, job, run)
+    assert described["JobRunState"] == "SUCCEEDED"
+    assert described["StartedOn"] <= described["CompletedOn"]
+    assert "ErrorMessage" not in described
+    assert glue.log(run) == (
+        f"['--JOB_NAME', 'etl', '--JOB_RUN_ID', '{run}', "
+        "'--bucket', 'given', '--format', 'csv'] green\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("raise ValueError('no column JOB_TYPE')", "ValueError: no column JOB_TYPE"),
+        (
+            "import sys\nprint('ERROR table users is empty')\nsys.exit('ignored')",
+            "table users is empty",
+        ),
+        (
+            "import os\nos._exit(3)",
+            "the job's process ended without an error message (exit code 3)",
+        ),
+    ],
+)
+def test_a_failed_run_says_why_in_one_line(
+    endpoint: Endpoint, start: StartScript, script: str, message: str
+) -> None:
+    described = ended(endpoint, *start(script))
+
+    assert described["JobRunState"] == "FAILED"
+    assert described["ErrorMessage"] == message
+
+
+def test_a_script_that_is_not_there_fails_the_run_by_name(endpoint: Endpoint, glue: Glue) -> None:
+    client = endpoint.client("glue")
+    command = {"Name": "glueetl", "ScriptLocation": "s3://bucket/job.py"}
+    client.create_job(Name="remote", Role=ROLE, Command=command)
+
+    run = client.start_job_run(JobName="remote")["JobRunId"]
+
+    described = ended(endpoint, "remote", run)
+    assert described["JobRunState"] == "FAILED"
+    assert "'s3://bucket/job.py' is no local file" in described["ErrorMessage"]
+
+
+def test_stopping_a_run_ends_its_whole_process_group(
+    endpoint: Endpoint, glue: Glue, start: StartScript
+) -> None:
+    """Even if its first process ignores the request to end."""
+    script = f"""
+import os, signal, subprocess, sys
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+child = subprocess.Popen([sys.executable, "-c", {SLEEP!r}])
+print("child", child.pid, flush=True)
+{SLEEP}"""
+    job, run = start(script)
+    until_logged(glue, run, "child")
+    child = int(glue.log(run).split()[1])
+    assert alive(child)
+
+    answer = endpoint.client("glue").batch_stop_job_run(JobName=job, JobRunIds=[run, "jr_none"])
+
+    assert answer["SuccessfulSubmissions"] == [{"JobName": "etl", "JobRunId": run}]
+    assert [error["ErrorDetail"]["ErrorCode"] for error in answer["Errors"]] == [
+        "EntityNotFoundException"
+    ]
+    assert ended(endpoint, job, run)["JobRunState"] == "STOPPED"
+    deadline = time.monotonic() + 5
+    while alive(child) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not alive(child)
+
+
+def test_a_run_longer_than_its_timeout_ends_as_timeout(
+    endpoint: Endpoint, start: StartScript
+) -> None:
+    described = ended(endpoint, *start(SLEEP, Timeout=1))
+
+    assert described["JobRunState"] == "TIMEOUT"
+    assert described["ErrorMessage"] == "the run took longer than its Timeout of 1 minutes"
+
+
+def test_close_leaves_no_process(endpoint: Endpoint, glue: Glue, start: StartScript) -> None:
+    job, run = start(f"import os\nprint(os.getpid(), flush=True)\n{SLEEP}")
+    until_logged(glue, run, "\n")
+    process = int(glue.log(run))
+
+    glue.close()
+
+    assert not alive(process)
+    assert ended(endpoint, job, run)["JobRunState"] == "STOPPED"
+
+
+def test_progress_is_the_last_progress_line_of_each_running_run(
+    endpoint: Endpoint, glue: Glue, start: StartScript
+) -> None:
+    script = (
+        f"print('progress 1/4 read users')\nprint('progress 3/4 write items', flush=True)\n{SLEEP}"
+    )
+    job, run = start(script)
+    until_logged(glue, run, "items")
+
+    assert glue.progress() == [JobProgress(run, "glue", "write items", 0.75)]
+
+    endpoint.client("glue").batch_stop_job_run(JobName=job, JobRunIds=[run])
+    ended(endpoint, job, run)
+    assert glue.progress() == []
+
+
+def test_one_run_too_many_is_refused(endpoint: Endpoint, glue: Glue, start: StartScript) -> None:
+    job, _ = start(SLEEP)
+
+    with pytest.raises(ClientError) as refused:
+        endpoint.client("glue").start_job_run(JobName=job)
+
+    assert refused.value.response["Error"] == {
+        "Code": "ConcurrentRunsExceededException",
+        "Message": "Concurrent runs exceeded for etl: its MaxConcurrentRuns is 1",
+    }
+
+
+def test_a_job_is_created_updated_listed_and_deleted(endpoint: Endpoint, glue: Glue) -> None:
+    client = endpoint.client("glue")
+    command = {"Name": "glueetl", "ScriptLocation": "one.py"}
+    client.create_job(Name="etl", Role=ROLE, Command=command, Timeout=5, Tags={"a": "b"})
+    client.update_job(
+        JobName="etl",
+        JobUpdate={"Role": ROLE, "Command": {"Name": "glueetl", "ScriptLocation": "two.py"}},
+    )
+
+    job = client.get_job(JobName="etl")["Job"]
+    assert job["Command"]["ScriptLocation"] == "two.py"
+    assert "Timeout" not in job
+    assert [job["Name"] for job in client.get_jobs()["Jobs"]] == ["etl"]
+    with pytest.raises(client.exceptions.AlreadyExistsException):
+        client.create_job(Name="etl", Role=ROLE, Command=command)
+    client.delete_job(JobName="etl")
+    with pytest.raises(client.exceptions.EntityNotFoundException, match="no job 'etl'"):
+        client.start_job_run(JobName="etl")
+
+
+def test_runs_are_listed_latest_first(endpoint: Endpoint, start: StartScript) -> None:
+    job, first = start("print()", ExecutionProperty={"MaxConcurrentRuns": 2})
+    second = endpoint.client("glue").start_job_run(JobName=job)["JobRunId"]
+    ended(endpoint, job, first)
+    ended(endpoint, job, second)
+
+    runs = endpoint.client("glue").get_job_runs(JobName=job)["JobRuns"]
+
+    assert [(run["Id"], run["JobRunState"]) for run in runs] == [
+        (second, "SUCCEEDED"),
+        (first, "SUCCEEDED"),
+    ]
