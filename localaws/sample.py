@@ -1,0 +1,347 @@
+"""The sample database: a recruiting service for science students, seeded, with real data's mess.
+
+Tastes that a model can learn: each department leans to a few fields of work, each student has a
+taste of their own within them, and interest drifts from one posting to a related, newer one. The
+mess: closed postings, inactive students, nulls, anonymous events, repeated views, popularity that
+is anything but even, Japanese names, and texts with commas, quotes and line breaks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import psycopg
+from numpy.typing import NDArray
+
+NOW = datetime(2024, 6, 1, tzinfo=UTC)
+"""The sample's present; a constant, so that the same seed gives the same bytes."""
+
+HISTORY_DAYS = 180
+ANONYMOUS_SHARE = 0.001
+REPEAT_SHARE = 0.12
+
+_SCHEMA = """
+CREATE TABLE departments (
+    id integer PRIMARY KEY, name text NOT NULL, faculty text NOT NULL
+);
+CREATE TABLE students (
+    id integer PRIMARY KEY, name text NOT NULL,
+    department_id integer REFERENCES departments, grade integer, prefecture text,
+    status text NOT NULL CHECK (status IN ('active', 'inactive')),
+    created_at timestamptz NOT NULL
+);
+CREATE TABLE companies (
+    id integer PRIMARY KEY, name text NOT NULL, industry text NOT NULL, prefecture text
+);
+CREATE TABLE job_postings (
+    id integer PRIMARY KEY, company_id integer NOT NULL REFERENCES companies,
+    title text NOT NULL, description text, job_type text NOT NULL,
+    status text NOT NULL CHECK (status IN ('open', 'closed')),
+    published_at timestamptz NOT NULL, salary integer
+);
+CREATE TABLE events (
+    id bigint PRIMARY KEY, student_id integer REFERENCES students,
+    job_posting_id integer NOT NULL REFERENCES job_postings,
+    kind text NOT NULL CHECK (kind IN ('view', 'favourite', 'apply')),
+    created_at timestamptz NOT NULL
+);
+"""
+_INDEXES = """
+CREATE INDEX ON students (department_id);
+CREATE INDEX ON job_postings (company_id);
+CREATE INDEX ON events (student_id);
+CREATE INDEX ON events (job_posting_id);
+ANALYZE;
+"""
+_TABLES = ("departments", "students", "companies", "job_postings", "events")
+
+# (department, faculty, the fields of work it leans to)
+_DEPARTMENTS = (
+    ("情報科学科", "理工学部", (0, 1)),
+    ("数学科", "理学部", (1, 2)),
+    ("物理学科", "理学部", (3, 4)),
+    ("化学科", "理学部", (5, 6)),
+    ("生物学科", "理学部", (6, 7)),
+    ("薬学科", "薬学部", (6, 7)),
+    ("機械工学科", "工学部", (4, 8)),
+    ("電気電子工学科", "工学部", (3, 0)),
+    ("材料工学科", "工学部", (5, 8)),
+    ("土木工学科", "工学部", (9, 8)),
+    ("建築学科", "工学部", (9, 10)),
+    ("農学科", "農学部", (7, 11)),
+    ("応用化学科", "工学部", (5, 11)),
+    ("地球科学科", "理学部", (9, 2)),
+    ("経営工学科", "理工学部", (2, 10)),
+)
+# (industry, job type): the fields of work
+_FIELDS = (
+    ("IT・通信", "ソフトウェアエンジニア"),
+    ("AI・データ", "データサイエンティスト"),
+    ("金融・コンサルティング", "アナリスト"),
+    ("半導体・電機", "回路設計"),
+    ("自動車・航空", "機械設計"),
+    ("化学・素材", "研究開発"),
+    ("製薬・医療", "創薬研究"),
+    ("バイオ・食品", "品質管理"),
+    ("重工・プラント", "生産技術"),
+    ("建設・インフラ", "施工管理"),
+    ("商社・サービス", "技術営業"),
+    ("環境・エネルギー", "環境技術"),
+)
+_PREFECTURES = ("東京都", "大阪府", "愛知県", "福岡県", "北海道", "宮城県", "京都府", "広島県")
+_FAMILY_NAMES = ("佐藤", "鈴木", "高橋", "田中", "伊藤", "渡辺", "山本", "中村", "小林", "髙﨑")
+_GIVEN_NAMES = ("陽葵", "蓮", "凛", "湊", "結菜", "大翔", "さくら", "悠真", "葵", "翔太")
+_COMPANY_ENDINGS = ("株式会社", "ホールディングス", "テクノロジーズ, Inc.", '研究所 "LAB"')
+_TITLE_ENDINGS = ("(新卒)", ", 27卒", ' "リモート可"', "", "インターン 📚")
+_DESCRIPTIONS = (
+    "仕事内容:\n・{job}として働きます。\n・勤務地, 応相談",
+    '{industry}の"最前線"で、{job}を募集。\r\n研究経験を活かせます。',
+    "{job}, {industry}",
+    "  学部・院 不問。「{job}」に興味があれば歓迎 🙌\\ 詳細は面談で  ",
+)
+
+
+@dataclass(frozen=True)
+class SampleCounts:
+    """How many rows were loaded."""
+
+    students: int
+    postings: int
+    events: int
+
+
+@dataclass(frozen=True)
+class _Postings:
+    """What events are drawn from: the field of each posting, its pull, and when it appeared."""
+
+    field: NDArray[np.int64]
+    pull: NDArray[np.float64]
+    published: NDArray[np.int64]
+
+
+def load_sample(
+    url: str,
+    *,
+    students: int = 5_000,
+    postings: int = 800,
+    events: int = 150_000,
+    seed: int = 0,
+    now: datetime = NOW,
+) -> SampleCounts:
+    """Make the sample's tables in an empty database and fill them.
+
+    Args:
+        url: `postgresql://user:password@host:port/database`.
+        students: how many; some are inactive, a few never do anything.
+        postings: how many job postings; about a quarter is closed.
+        events: how many views, favourites and applications.
+        seed: the same seed and sizes give the same rows.
+        now: the newest events happen shortly before.
+
+    Raises:
+        ValueError: a size is too small, or a table of the sample is there already.
+    """
+    for name, size, least in (
+        ("students", students, 2),
+        ("postings", postings, len(_FIELDS)),
+        ("events", events, 1),
+    ):
+        if size < least:
+            raise ValueError(f"the sample needs at least {least} {name}, not {size}")
+    random = np.random.default_rng(seed)
+    begin = int((now - timedelta(days=HISTORY_DAYS)).timestamp())
+    end = int(now.timestamp())
+    companies = max(1, postings // 5)
+    posted, posting_rows = _postings(random, postings, companies, begin, end)
+    departments = random.integers(0, len(_DEPARTMENTS), students)
+    with psycopg.connect(url) as connection:
+        _refuse_to_overwrite(connection)
+        connection.execute(_SCHEMA)
+        _copy(connection, "departments", _department_rows())
+        _copy(connection, "students", _student_rows(random, departments, begin))
+        _copy(connection, "companies", _company_rows(random, companies))
+        _copy(connection, "job_postings", posting_rows)
+        _copy(connection, "events", _event_rows(random, departments, posted, events, begin, end))
+        connection.execute(_INDEXES)
+    return SampleCounts(students, postings, events)
+
+
+def _refuse_to_overwrite(connection: psycopg.Connection[Any]) -> None:
+    found = connection.execute(
+        "SELECT table_name FROM information_schema.tables"
+        " WHERE table_schema = current_schema() AND table_name = ANY(%s)",
+        (list(_TABLES),),
+    ).fetchall()
+    if found:
+        names = ", ".join(sorted(name for (name,) in found))
+        raise ValueError(f"the database has these tables already: {names}; name an empty database")
+
+
+def _copy(connection: psycopg.Connection[Any], table: str, rows: Iterable[Sequence[Any]]) -> None:
+    with connection.cursor().copy(f"COPY {table} FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
+def _department_rows() -> Iterable[Sequence[Any]]:
+    for number, (name, faculty, _) in enumerate(_DEPARTMENTS, start=1):
+        yield number, name, faculty
+
+
+def _student_rows(
+    random: np.random.Generator, departments: NDArray[np.int64], begin: int
+) -> Iterable[Sequence[Any]]:
+    count = len(departments)
+    active = random.random(count) >= 0.08
+    no_grade, no_prefecture, no_department = (
+        random.random(count) < share for share in (0.05, 0.1, 0.02)
+    )
+    grades = random.integers(1, 7, count)
+    for i in range(count):
+        name = f"{_FAMILY_NAMES[i % 10]} {_GIVEN_NAMES[(i // 10 + i) % 10]}"
+        yield (
+            i + 1,
+            name,
+            None if no_department[i] else int(departments[i]) + 1,
+            None if no_grade[i] else int(grades[i]),
+            None if no_prefecture[i] else _PREFECTURES[i * 7 % len(_PREFECTURES)],
+            "active" if active[i] else "inactive",
+            _time(begin - 86_400 * int(grades[i]) * 30),
+        )
+
+
+def _company_rows(random: np.random.Generator, count: int) -> Iterable[Sequence[Any]]:
+    fields = random.integers(0, len(_FIELDS), count)
+    for i in range(count):
+        ending = _COMPANY_ENDINGS[i % len(_COMPANY_ENDINGS)]
+        yield (
+            i + 1,
+            f"{_FAMILY_NAMES[i * 3 % 10]}{i + 1} {ending}",
+            _FIELDS[fields[i]][0],
+            _PREFECTURES[i % len(_PREFECTURES)] if i % 9 else None,
+        )
+
+
+def _postings(
+    random: np.random.Generator, count: int, companies: int, begin: int, end: int
+) -> tuple[_Postings, list[Sequence[Any]]]:
+    # Every field has postings, however few there are.
+    field = random.permutation(np.arange(count) % len(_FIELDS))
+    pull = np.power(1.0 + random.permutation(count), -0.55)
+    published = random.integers(begin - 60 * 86_400, end - 3 * 86_400, count)
+    published[: max(1, count // 3)] = begin - 86_400  # some have been there all the time
+    closed = random.random(count) < 0.25
+    no_salary = random.random(count) < 0.2
+    salary = random.integers(20, 60, count) * 100_000
+    rows: list[Sequence[Any]] = []
+    for i in range(count):
+        industry, job = _FIELDS[field[i]]
+        described = _DESCRIPTIONS[i % len(_DESCRIPTIONS)].format(industry=industry, job=job)
+        rows.append(
+            (
+                i + 1,
+                i % companies + 1,
+                f"{job}{_TITLE_ENDINGS[i % len(_TITLE_ENDINGS)]}",
+                None if i % 17 == 0 else described,
+                job,
+                "closed" if closed[i] else "open",
+                _time(int(published[i])),
+                None if no_salary[i] else int(salary[i]),
+            )
+        )
+    return _Postings(field, pull, published), rows
+
+
+def _event_rows(
+    random: np.random.Generator,
+    departments: NDArray[np.int64],
+    postings: _Postings,
+    count: int,
+    begin: int,
+    end: int,
+) -> Iterable[Sequence[Any]]:
+    students = _activity(random, len(departments), count)
+    rows: list[tuple[int, int, int, str]] = []
+    for student, events in enumerate(students):
+        if events:
+            rows += _history(
+                random, student, int(departments[student]), int(events), postings, (begin, end)
+            )
+    rows.sort()
+    anonymous = random.random(count) < ANONYMOUS_SHARE
+    for number, (at, student, posting, kind) in enumerate(rows, start=1):
+        known = not anonymous[number - 1]
+        yield number, student + 1 if known else None, posting + 1, kind, _time(at)
+
+
+def _activity(random: np.random.Generator, students: int, events: int) -> NDArray[np.int64]:
+    """Return how many events each student has: a few do much, most do little, some nothing."""
+    weight = random.lognormal(0.0, 0.8, students)
+    weight[random.random(students) < 0.02] = 0.0
+    if not weight.any():
+        weight[:] = 1.0
+    wanted = weight / weight.sum() * events
+    count: NDArray[np.int64] = np.floor(wanted).astype(np.int64)
+    rest = np.argsort(count - wanted, kind="stable")[: events - int(count.sum())]
+    count[rest] += 1
+    return count
+
+
+def _history(
+    random: np.random.Generator,
+    student: int,
+    department: int,
+    count: int,
+    postings: _Postings,
+    period: tuple[int, int],
+) -> list[tuple[int, int, int, str]]:
+    """Return one student's events (time, student, posting, kind), oldest first."""
+    begin, end = period
+    first, second = _DEPARTMENTS[department][2]
+    taste = np.full(len(_FIELDS), 0.015)
+    taste[first] += 0.55
+    taste[second] += 0.3
+    taste[random.integers(len(_FIELDS))] += 0.15
+    liking = taste[postings.field] * postings.pull * random.gamma(0.6, 1.0, len(postings.field))
+    times = np.sort(random.integers(begin, end, count))
+    favourite, apply, repeat, drift = random.random((4, count))
+    kinds = np.where(apply < 0.04, "apply", np.where(favourite < 0.12, "favourite", "view"))
+
+    seen: list[int] = []
+    rows = []
+    cumulative: NDArray[np.float64] = np.empty(0)
+    known_at = -1
+    there = np.flatnonzero(postings.published <= begin)
+    for i, at in enumerate(times):
+        if known_at < 0 or at - known_at > 7 * 86_400:  # new postings are noticed weekly
+            known_at = int(at)
+            there = np.flatnonzero(postings.published <= at)
+            fresh = 1.0 + 3.0 * np.exp((postings.published[there] - at) / (14 * 86_400))
+            cumulative = np.cumsum(liking[there] * fresh)
+        if seen and repeat[i] < REPEAT_SHARE:
+            posting = seen[-1 - int(random.integers(min(5, len(seen))))]
+        elif seen and drift[i] < 0.45:
+            posting = _related(seen[-1], there, postings, random)
+        else:
+            drawn = np.searchsorted(cumulative, random.random() * cumulative[-1], side="right")
+            posting = int(there[min(int(drawn), len(there) - 1)])
+        seen.append(posting)
+        rows.append((int(at), student, posting, str(kinds[i])))
+    return rows
+
+
+def _related(
+    last: int, there: NDArray[np.int64], postings: _Postings, random: np.random.Generator
+) -> int:
+    """Return a posting that the service shows beside `last`: the same field, next in its list."""
+    same = there[postings.field[there] == postings.field[last]]
+    step = 1 + int(random.geometric(0.6))
+    return int(same[(int(np.searchsorted(same, last)) + step) % len(same)])
+
+
+def _time(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
