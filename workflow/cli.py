@@ -126,6 +126,7 @@ def local_run(
     else:
         terminal.show_recommendations(_out, output / "recommendations.csv")
         terminal.show_metrics(_out, outcome.metrics)
+    _out.print("Written:", style="bold")
     for path in outcome.files:
         _out.print(f"  {path}")
     if outcome.failure:

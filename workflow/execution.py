@@ -189,7 +189,10 @@ def _last_task(events: list[dict[str, Any]]) -> str:
 
 
 def _iteration(event: HistoryEvent, by_id: Mapping[int, HistoryEvent]) -> int | None:
+    """Return which item of a Map an event belongs to; a chain that left the Map is outside it."""
     for ancestor in _ancestors(event, by_id):
+        if ancestor["type"].startswith(("MapStateExited", "MapStateSucceeded", "MapStateFailed")):
+            return None
         if ancestor["type"] == "MapIterationStarted":
             return int(ancestor["mapIterationStartedEventDetails"].get("index", 0))
     return None

@@ -6,7 +6,9 @@ Colours and moving parts only on a terminal; elsewhere one plain line for each e
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,7 +19,7 @@ from rich.table import Table
 
 from workflow.execution import Failure, Step
 
-_WAITING = frozenset({"Wait", "Choice", "Succeed", "Pass"})
+_QUIET = frozenset({"Wait", "Choice", "Succeed", "Pass"})
 
 
 class Work(Protocol):
@@ -47,6 +49,8 @@ class RunView:
             disable=not console.is_terminal,
         )
         self._tasks: dict[str, TaskID] = {}
+        self._visits: Counter[tuple[int | None, str]] = Counter()
+        self._rounds: Counter[int | None] = Counter()
 
     def __enter__(self) -> RunView:
         self._bars.start()
@@ -60,16 +64,30 @@ class RunView:
         self._console.print(f"[bold]{escape(text)}[/]")
 
     def step(self, step: Step) -> None:
-        """Show a state that was entered or left."""
-        indent = "    " if step.iteration is not None else "  "
-        name = f"{step.state} ({step.label})" if step.label else step.state
-        clock = f"[dim]{step.at:%H:%M:%S}[/]"
+        """Show a state that was entered or left; of a poll loop only the first round."""
+        place = (step.iteration, step.state)
         if step.kind == "entered":
-            self._console.print(f"{clock}{indent}[cyan]→[/] {escape(name)}")
-        else:
-            seconds = f"{step.seconds or 0:.1f} s"
-            style = "dim" if step.state_type in _WAITING else "green"
-            self._console.print(f"{clock}{indent}[{style}]✓ {escape(name)}  {seconds}[/]")
+            self._visits[place] += 1
+            if self._visits[place] == 1:
+                self._tell_rounds(step)
+                self._line(step, "[cyan]→[/]", "")
+            elif step.state_type == "Task":
+                self._rounds[step.iteration] += 1
+        elif self._visits[place] == 1:
+            style = "dim" if step.state_type in _QUIET else "green"
+            self._line(step, f"[{style}]✓[/]", f"  [{style}]{step.seconds or 0:.1f} s[/]")
+
+    def _tell_rounds(self, step: Step) -> None:
+        """Say how often the loop that `step` leaves went round again."""
+        rounds = self._rounds.pop(step.iteration, 0)
+        if rounds:
+            times = "once" if rounds == 1 else f"{rounds} times"
+            self._line(replace(step, state=f"looked again {times}"), "[dim]⟳[/]", "")
+
+    def _line(self, step: Step, sign: str, after: str) -> None:
+        indent = "  " if step.iteration is None else "    "
+        name = f"{step.state} ({step.label})" if step.label else step.state
+        self._console.print(f"[dim]{step.at:%H:%M:%S}[/]{indent}{sign} {escape(name)}{after}")
 
     def work(self, work: Iterable[Work]) -> None:
         """Show the long work that is going on now, a bar for each."""
@@ -95,15 +113,30 @@ def show_durations(console: Console, durations: Mapping[str, float]) -> None:
 def show_metrics(console: Console, metrics: Mapping[str, Any]) -> None:
     """Print the trained version's metrics beside the popularity baseline's."""
     table = Table(title="Metrics", title_justify="left", title_style="bold")
-    table.add_column("metric")
+    table.add_column("metric", no_wrap=True)
     for title in ("trained version", "popularity", "ratio"):
         table.add_column(title, justify="right")
     baseline = metrics["baseline"]["metrics"]
-    for name, value in metrics["metrics"].items():
-        beside = baseline.get(name, 0.0)
+    for name in sorted(metrics["metrics"], key=_by_name_and_cut_off):
+        value, beside = metrics["metrics"][name], baseline.get(name, 0.0)
         ratio = f"{value / beside:.2f}" if beside else "–"
-        table.add_row(name, f"{value:.4f}", f"{beside:.4f}", ratio)
+        table.add_row(_metric_label(name), f"{value:.4f}", f"{beside:.4f}", ratio)
     console.print(table)
+
+
+def _by_name_and_cut_off(metric: str) -> tuple[str, int]:
+    name, _, cut_off = metric.partition("_at_")
+    return name, int(cut_off or 0)
+
+
+def _metric_label(metric: str) -> str:
+    """Return a metric's usual short name: NDCG@10 for Personalize's long one."""
+    name, _, cut_off = metric.partition("_at_")
+    short = {
+        "normalized_discounted_cumulative_gain": "NDCG",
+        "mean_reciprocal_rank": "MRR",
+    }.get(name, name)
+    return f"{short}@{cut_off}" if cut_off else short
 
 
 def show_recommendations(console: Console, path: Path, *, users: int = 5, items: int = 5) -> None:
