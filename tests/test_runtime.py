@@ -1,0 +1,210 @@
+"""The Glue runtime against a recorded `awsglue`, and the command line of both runtimes.
+
+AWS's own `awsglue` needs jars that exist on Glue alone, so a stand-in records what it is asked.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from etl.datasets import JobSpec, Lookup, Relation
+from etl.errors import EtlError
+from etl.runtime import Arguments, GlueRuntime, RunFolder, arguments, runtime
+
+SPEC = JobSpec(
+    engine="postgresql",
+    datasets=(),
+    batch_input=Lookup("batch-input/", Relation("students"), {"USER_ID": "id"}),
+    partitions=6,
+)
+ON_GLUE = Arguments("glue", "nightly-etl", "run-1", "bucket", "s3://bucket/spec.json", "rds")
+
+
+@dataclass(frozen=True)
+class DiskFolder(RunFolder):
+    """The run's folder on this disk, since Spark reaches `s3://` on Glue alone."""
+
+    directory: Path
+
+    def uri(self, path: str) -> str:
+        """Return a path of this disk."""
+        return f"{self.directory}/{path}"
+
+
+class RecordedS3:
+    """Takes objects in the order in which they come."""
+
+    def __init__(self, calls: list[Any]) -> None:
+        self.calls = calls
+
+    def put_object(self, **given: Any) -> None:
+        """Record the object."""
+        self.calls.append(("put_object", given))
+
+
+@pytest.fixture
+def glue_calls(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What was asked of `awsglue`, in order."""
+    calls: list[Any] = []
+
+    class GlueContext:
+        spark_session = spark
+
+        def __init__(self, _context: Any) -> None:
+            self.write_dynamic_frame = SimpleNamespace(from_options=self._write)
+
+        def extract_jdbc_conf(self, connection: str) -> dict[str, str]:
+            calls.append(("extract_jdbc_conf", connection))
+            return {
+                "url": "jdbc:postgresql://db.example:5432",
+                "fullUrl": "jdbc:postgresql://db.example:5432/labbase",
+                "user": "reader",
+                "password": "secret",
+                "vendor": "postgresql",
+            }
+
+        def create_dynamic_frame_from_options(self, **given: Any) -> Any:
+            calls.append(("create_dynamic_frame_from_options", given))
+            return SimpleNamespace(toDF=lambda: spark.range(2))
+
+        def _write(self, *, frame: Any, **given: Any) -> None:
+            calls.append(("write_dynamic_frame.from_options", frame, given))
+
+    class Job:
+        def __init__(self, _context: Any) -> None:
+            pass
+
+        def init(self, name: str, options: dict[str, str]) -> None:
+            calls.append(("Job.init", name, options))
+
+        def commit(self) -> None:
+            calls.append(("Job.commit",))
+
+    class DynamicFrame:
+        @staticmethod
+        def fromDF(frame: DataFrame, _context: Any, name: str) -> Any:  # noqa: N802  Glue's name
+            return (name, [row.asDict() for row in frame.collect()])
+
+    def resolved_options(argv: list[str], names: list[str]) -> dict[str, str]:
+        calls.append(("getResolvedOptions", names))
+        return {name: argv[argv.index(f"--{name}") + 1] for name in names}
+
+    members: dict[str, dict[str, Any]] = {
+        "awsglue": {},
+        "awsglue.context": {"GlueContext": GlueContext},
+        "awsglue.dynamicframe": {"DynamicFrame": DynamicFrame},
+        "awsglue.job": {"Job": Job},
+        "awsglue.utils": {"getResolvedOptions": resolved_options},
+    }
+    for name, attributes in members.items():
+        module = ModuleType(name)
+        vars(module).update(attributes)
+        monkeypatch.setitem(sys.modules, name, module)
+    return calls
+
+
+def on_glue(calls: list[Any], directory: Path) -> GlueRuntime:
+    folder = DiskFolder(RecordedS3(calls), "bucket", "run-1", directory)
+    place = GlueRuntime(arguments=ON_GLUE, folder=folder, spec=SPEC)
+    assert calls == [
+        ("Job.init", "nightly-etl", {"JOB_NAME": "nightly-etl"}),
+        ("extract_jdbc_conf", "rds"),
+    ]
+    calls.clear()
+    return place
+
+
+@pytest.mark.parametrize(
+    ("table", "partition_column", "options"),
+    [
+        ("students", "", {"dbtable": "students"}),
+        ("crm.students", "", {"dbtable": "crm.students"}),
+        ("crm.Students", "", {"dbtable": '"crm"."Students"'}),
+        ("events", "id", {"dbtable": "events", "hashfield": "id", "hashpartitions": "6"}),
+    ],
+)
+def test_glue_reads_a_table_through_its_connection(
+    glue_calls: list[Any],
+    tmp_path: Path,
+    table: str,
+    partition_column: str,
+    options: dict[str, str],
+) -> None:
+    frame = on_glue(glue_calls, tmp_path).read_table(table, partition_column)
+    assert frame.count() == 2
+    assert glue_calls == [
+        (
+            "create_dynamic_frame_from_options",
+            {
+                "connection_type": "postgresql",
+                "connection_options": {
+                    "url": "jdbc:postgresql://db.example:5432/labbase",
+                    "user": "reader",
+                    "password": "secret",
+                    **options,
+                },
+            },
+        )
+    ]
+
+
+def test_glue_writes_csv_that_personalize_reads_and_nothing_beside_it(
+    glue_calls: list[Any], spark: SparkSession, tmp_path: Path
+) -> None:
+    frame = spark.createDataFrame([("1", 'a,"b"'), ("2", None)], "USER_ID string, NAME string")
+    on_glue(glue_calls, tmp_path).write_csv(frame, "users/")
+    files = [path for path in (tmp_path / "users").iterdir() if not path.name.startswith(".")]
+    assert [path.read_text("utf-8") for path in files] == ['USER_ID,NAME\n1,"a,""b"""\n2,\n']
+
+
+def test_glue_writes_json_lines_then_the_manifest_then_commits(
+    glue_calls: list[Any], spark: SparkSession, tmp_path: Path
+) -> None:
+    place = on_glue(glue_calls, tmp_path)
+    frame = spark.createDataFrame([("1",)], "userId string")
+    place.write_json_lines(frame, "batch-input/users.json")
+    place.commit("{}\n")
+    assert glue_calls == [
+        (
+            "write_dynamic_frame.from_options",
+            ("batch-input/users.json", [{"userId": "1"}]),
+            {
+                "connection_type": "s3",
+                "connection_options": {"path": f"{tmp_path}/batch-input/"},
+                "format": "json",
+            },
+        ),
+        (
+            "put_object",
+            {"Bucket": "bucket", "Key": "runs/run-1/manifest.json", "Body": b"{}\n"},
+        ),
+        ("Job.commit",),
+    ]
+
+
+def test_glue_reads_its_arguments_by_its_own_reader(glue_calls: list[Any]) -> None:
+    argv = "job.py --runtime glue --JOB_NAME nightly-etl --run run-1 --bucket bucket"
+    rest = "--spec s3://bucket/spec.json --connection rds --JOB_RUN_ID jr_1"
+    assert arguments([*argv.split(), *rest.split()]) == ON_GLUE
+    assert glue_calls == [
+        ("getResolvedOptions", ["JOB_NAME", "run", "bucket", "spec", "connection"])
+    ]
+
+
+def test_the_local_command_line_leaves_what_only_glue_knows() -> None:
+    argv = "job.py --runtime local --run r --bucket b --spec s3://b/s.json --JOB_RUN_ID jr_1"
+    assert arguments(argv.split()) == Arguments("local", "etl", "r", "b", "s3://b/s.json", "")
+
+
+def test_without_a_database_url_the_local_runtime_says_what_to_set() -> None:
+    told = Arguments("local", "etl", "r", "b", "s3://b/s.json")
+    with (
+        pytest.raises(EtlError, match="DATABASE_URL is not set; set it to postgresql://"),
+        runtime(told, SPEC, s3=None, environment={}),
+    ):
+        pass
