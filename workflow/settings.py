@@ -1,0 +1,338 @@
+"""The tables of retraining.toml, one model each: types, ranges, Personalize's rules, meaning.
+
+The border where a user's file comes in: strict, frozen, no unknown keys. Field descriptions and
+examples are what mistakes and the reference are made of.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from etl.datasets import (
+    REQUIRED_COLUMNS,
+    RESERVED_COLUMNS,
+    Column,
+    ColumnType,
+    DataSet,
+    DatasetType,
+    Engine,
+    Join,
+    Lookup,
+    Relation,
+)
+
+FunctionName = Literal[
+    "list-datasets",
+    "create-import-job",
+    "create-solution-version",
+    "create-batch-inference-job",
+    "get-status",
+    "filter-recommendations",
+]
+RoleName = Literal["states", "functions", "glue", "personalize"]
+FUNCTIONS: tuple[FunctionName, ...] = get_args(FunctionName)
+ROLES: tuple[RoleName, ...] = get_args(RoleName)
+
+# Reserved columns that Personalize declares without null.
+_NEVER_NULL = {"TIMESTAMP", "CREATION_TIMESTAMP", "EVENT_TYPE", "USER_ID", "ITEM_ID"}
+Rule = tuple[tuple[str, ...], str, str]  # key path below the model, rule, fix
+
+
+class BrokenRulesError(ValueError):
+    """Carries several broken rules out of one pydantic validator."""
+
+    def __init__(self, broken: Sequence[Rule]) -> None:
+        self.broken = tuple(broken)
+        super().__init__("; ".join(rule for _, rule, _ in broken))
+
+
+class Settings(BaseModel):
+    """A table of the configuration: strict, frozen, no unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+_Checked = TypeVar("_Checked", bound=Settings)
+
+
+def _unless_broken(model: _Checked, broken: Sequence[Rule]) -> _Checked:
+    if broken:
+        raise BrokenRulesError(broken)
+    return model
+
+
+class RelationSettings(Settings):
+    """Rows of the database: a table, joined tables and a filter."""
+
+    table: str = Field(min_length=1, examples=["students"], description="table, or schema.table")
+    alias: str = Field("", description="how expressions name it; its own name unless told")
+    rename: dict[str, str] = Field({}, description="old column name = new one, before the joins")
+    joins: list[JoinSettings] = Field([], description="further tables, joined in this order")
+    filter: str = Field("", examples=["students.status = 'active'"], description="Spark SQL")
+    partition_column: str = Field("", description="numeric column for parallel reads")
+
+    def relation(self) -> Relation:
+        """Return the rows as the Spark job knows them."""
+        return Relation(
+            table=self.table,
+            alias=self.alias,
+            rename=self.rename,
+            joins=tuple(Join(**join.model_dump()) for join in self.joins),
+            filter=self.filter,
+            partition_column=self.partition_column,
+        )
+
+
+class JoinSettings(Settings):
+    """A table joined by equality."""
+
+    table: str = Field(min_length=1, examples=["departments"])
+    how: Literal["inner", "left"] = Field(
+        description="inner drops rows without a partner, left keeps them", examples=["left"]
+    )
+    on: dict[str, str] = Field(
+        min_length=1,
+        examples=[{"department_id": "id"}],
+        description="column of what stands before = column of this table",
+    )
+    alias: str = ""
+    rename: dict[str, str] = {}
+
+
+class ColumnSettings(Settings):
+    """A column: a Spark SQL expression, or a table with more to say about it."""
+
+    source: str = Field(min_length=1, examples=["students.grade"], description="Spark SQL")
+    type: ColumnType | None = Field(None, examples=["string"])
+    required: bool | None = Field(None, description="leave rows without a value out")
+    categorical: bool = False
+    textual: bool = False
+
+    def column(self, name: str, reserved: Mapping[str, ColumnType]) -> Column:
+        """Return the column `name`, with Personalize's type where it reserves the name."""
+        return Column(
+            name=name,
+            source=self.source,
+            type=self.type or reserved.get(name, "string"),
+            required=name in _NEVER_NULL if self.required is None else self.required,
+            categorical=self.categorical,
+            textual=self.textual,
+        )
+
+
+def expression_or_table(value: Any) -> Any:
+    """Return a column's table; a bare expression is short for one."""
+    return {"source": value} if isinstance(value, str) else value
+
+
+class DataSetSettings(RelationSettings):
+    """A Personalize data set: rows, and the columns made of them."""
+
+    columns: dict[str, Annotated[ColumnSettings, BeforeValidator(expression_or_table)]] = Field(
+        examples=[{"USER_ID": "students.id"}]
+    )
+
+    kind: ClassVar[DatasetType]
+
+    def data_set(self) -> DataSet:
+        """Return the description from which projection, schema, header and checks follow."""
+        reserved = {**REQUIRED_COLUMNS[self.kind], **RESERVED_COLUMNS[self.kind]}
+        return DataSet(
+            self.kind,
+            self.relation(),
+            tuple(settings.column(name, reserved) for name, settings in self.columns.items()),
+        )
+
+    @model_validator(mode="after")
+    def _personalize_accepts(self) -> Self:
+        return _unless_broken(self, list(broken_rules(self.data_set())))
+
+
+def broken_rules(data_set: DataSet) -> Iterator[Rule]:
+    """Yield the rules of Personalize that a data set breaks, each with its key path and fix."""
+    required = REQUIRED_COLUMNS[data_set.type]
+    for problem in data_set.problems():
+        absent = [name for name in required if name in problem.rule and not problem.column]
+        near = difflib.get_close_matches(absent[0], data_set.header) if absent else []
+        fix = f"did you mean it by {near[0]}? {problem.fix}" if near else problem.fix
+        yield ("columns", *filter(None, [problem.column])), problem.rule, fix
+
+
+class UsersData(DataSetSettings):
+    """Who is recommended to."""
+
+    kind = "USERS"
+
+
+class ItemsData(DataSetSettings):
+    """What is recommended."""
+
+    kind = "ITEMS"
+
+
+class InteractionsData(DataSetSettings):
+    """What users did with items, and when."""
+
+    kind = "INTERACTIONS"
+
+
+class DataSetsSettings(Settings):
+    """The data sets that Personalize imports."""
+
+    interactions: InteractionsData
+    users: UsersData | None = None
+    items: ItemsData | None = None
+
+
+class BatchInferenceSettings(RelationSettings):
+    """Whom to recommend for, and how much to ask Personalize for."""
+
+    user_id: str = Field(min_length=1, examples=["students.id"], description="Spark SQL")
+
+    num_results: int = Field(
+        100, ge=1, le=500, description="asked for per user; the filter keeps fewer"
+    )
+    exploration_weight: float | None = Field(None, ge=0, le=1)
+    exploration_item_age_cut_off: float | None = Field(None, gt=0, description="days")
+
+    def lookup(self) -> Lookup:
+        """Return the users as the Spark job knows them."""
+        return Lookup("batch-input/", self.relation(), {"USER_ID": self.user_id})
+
+    @property
+    def exploration(self) -> dict[str, str]:
+        """Item exploration as CreateBatchInferenceJob takes it: names to numbers as text."""
+        asked = {
+            "explorationWeight": self.exploration_weight,
+            "explorationItemAgeCutOff": self.exploration_item_age_cut_off,
+        }
+        return {name: str(value) for name, value in asked.items() if value is not None}
+
+
+class EligibleItemsSettings(RelationSettings):
+    """The items that may be recommended now."""
+
+    item_id: str = Field(min_length=1, examples=["job_postings.id"], description="Spark SQL")
+
+    def lookup(self) -> Lookup:
+        """Return the items as the Spark job knows them."""
+        return Lookup("filter/eligible-items/", self.relation(), {"ITEM_ID": self.item_id})
+
+
+class ExclusionsSettings(RelationSettings):
+    """Pairs of user and item that are never recommended."""
+
+    user_id: str = Field(min_length=1, examples=["events.student_id"], description="Spark SQL")
+    item_id: str = Field(min_length=1, examples=["events.job_posting_id"], description="Spark SQL")
+
+    def lookup(self) -> Lookup:
+        """Return the pairs as the Spark job knows them."""
+        columns = {"USER_ID": self.user_id, "ITEM_ID": self.item_id}
+        return Lookup("filter/exclusions/", self.relation(), columns)
+
+
+class FilterSettings(Settings):
+    """What is done to the recommended items before they are published."""
+
+    keep: int = Field(25, ge=1, le=500, description="recommendations per user in the final CSV")
+    eligible_items: EligibleItemsSettings | None = None
+    exclusions: ExclusionsSettings | None = None
+
+
+class SolutionSettings(Settings):
+    """What Personalize trains."""
+
+    name: str = Field("", max_length=63, pattern=r"^([a-zA-Z0-9][a-zA-Z0-9\-_]*)?$")
+    recipe: str = Field(
+        "aws-user-personalization",
+        pattern=r"^aws-[a-z0-9-]+$",
+        examples=["aws-user-personalization"],
+    )
+    auto_ml: bool = Field(False, description="let Personalize choose the recipe")
+    hpo: bool = Field(False, description="let Personalize search the hyperparameters")
+    hyperparameters: dict[str, str | int | float | bool] = {}
+    event_type: str = Field("", max_length=256, description="train on these events alone")
+    event_value_threshold: float | None = None
+
+    @model_validator(mode="after")
+    def _one_chooser(self) -> Self:
+        broken = []
+        if self.auto_ml and "recipe" in self.model_fields_set:
+            broken.append(
+                (
+                    ("recipe",),
+                    "with auto_ml = true Personalize chooses the recipe itself",
+                    "leave the recipe out, or write auto_ml = false",
+                )
+            )
+        if self.auto_ml and self.hyperparameters:
+            broken.append(
+                (
+                    ("hyperparameters",),
+                    "hyperparameters belong to one recipe; auto_ml = true chooses among several",
+                    "leave them out, or write auto_ml = false and name the recipe",
+                )
+            )
+        return _unless_broken(self, broken)
+
+
+class PollingSettings(Settings):
+    """How often a running job is asked for its status: soon at first, then less often."""
+
+    min_seconds: int = Field(15, ge=1, le=3_600)
+    max_seconds: int = Field(300, ge=1, le=86_400)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min_seconds <= self.max_seconds:
+            return self
+        rule = f"min_seconds {self.min_seconds} is above max_seconds {self.max_seconds}"
+        return _unless_broken(self, [(("min_seconds",), rule, "exchange the two")])
+
+
+class EtlSettings(Settings):
+    """The Spark job."""
+
+    worker_type: Literal["G.1X", "G.2X", "G.4X", "G.8X"] = "G.1X"
+    workers: int = Field(2, ge=2, le=299)
+    timeout_minutes: int = Field(120, ge=1, le=2_880)
+    partitions: int = Field(4, ge=1, le=256, description="parallel reads of one table")
+    fetch_size: int = Field(10_000, ge=1, description="rows per JDBC round trip")
+    output_files: int = Field(1, ge=1, le=1_000, description="CSV files per data set")
+    max_rejected_share: float = Field(
+        0.01, ge=0, le=1, description="share of rows that may break a rule before the job fails"
+    )
+
+
+class SourceSettings(Settings):
+    """The database."""
+
+    engine: Engine = Field(examples=["postgresql"])
+    connection: str = Field(min_length=1, max_length=255, examples=["labbase-rds"])
+
+
+class ScheduleSettings(Settings):
+    """When the workflow runs by itself."""
+
+    expression: str = Field(
+        pattern=r"^(cron|rate|at)\(.+\)$", examples=["cron(0 4 * * ? *)", "rate(1 days)"]
+    )
+    timezone: str = "UTC"
+    enabled: bool = True
+
+
+class AwsSettings(Settings):
+    """Where on AWS, and names that differ from the derived ones."""
+
+    account: str = Field(pattern=r"^\d{12}$", examples=["123456789012"])
+    region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", examples=["ap-northeast-1"])
+    bucket: str = Field("", pattern=r"^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$")
+    roles: dict[RoleName, str] = {}
+    functions: dict[FunctionName, str] = {}
+    glue_job: str = ""
+    dataset_group: str = Field("", max_length=63, pattern=r"^([a-zA-Z0-9][a-zA-Z0-9\-_]*)?$")
+    topic: str = Field("", description="SNS topic that hears of failed runs")
