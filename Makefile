@@ -1,36 +1,52 @@
 # The project's commands. Everything lands in .venv and output/; `make clean` takes both away.
-PYTHON ?= python3.11
+PYTHON ?= $(or $(shell command -v python3.11),python3)
 BIN := .venv/bin
-STAMP := .venv/.installed
+VENV := .venv/pyvenv.cfg
+LOCAL := .venv/.installed-local
+DEV := .venv/.installed-dev
+ASL_VALIDATOR := .venv/asl-validator/node_modules/asl-validator/dist/bin/asl-validator.js
 
 .PHONY: help setup run test check golden clean
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(STAMP)  ## install the project and all that it needs into .venv
+setup: $(LOCAL) $(DEV)  ## install the project and all that it needs into .venv
 
-run: $(STAMP)  ## the whole retraining once, on this machine: database to output/recommendations.csv
-	$(BIN)/retrain local run --config retraining.toml --output output
+run: $(LOCAL)  ## the whole retraining once, on this machine: database to output/recommendations.csv
+	@$(BIN)/retrain local run --config retraining.toml --output output
 
-test: $(STAMP)  ## all tests
+test: $(DEV)  ## all tests
 	$(BIN)/python -m pytest
 
-check: $(STAMP)  ## lint, types, import directions, rendered files
+check: $(DEV) $(ASL_VALIDATOR)  ## lint, types, import directions, rendered files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/retrain check
 	$(BIN)/retrain render --check
+	$(BIN)/node $(ASL_VALIDATOR) --json-path asl/retraining.asl.json
 
-golden: $(STAMP)  ## write the rendered files under asl/ anew
+golden: $(LOCAL)  ## write the rendered files under asl/ anew
 	$(BIN)/retrain render
 
 clean:  ## remove .venv and output
 	rm -rf .venv output
 
-$(STAMP): setup.py
+$(VENV):
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(LOCAL): setup.py | $(VENV)
+	@echo "Installing into .venv; this takes a minute or two."
+	$(BIN)/python -m pip install --quiet --editable '.[local]'
+	@touch $@
+
+$(DEV): setup.py $(LOCAL)
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+# An outside opinion on the rendered ASL.
+$(ASL_VALIDATOR): $(DEV)
+	$(BIN)/npm install --silent --no-audit --no-fund --prefix .venv/asl-validator asl-validator@4.0.0
 	@touch $@

