@@ -1,9 +1,10 @@
 """The sample database: a recruiting service for science students, seeded, with real data's mess.
 
 Tastes that a model can learn: each department leans to a few fields of work, each student has a
-taste of their own within them, and interest drifts from one posting to a related, newer one. The
-mess: closed postings, inactive students, nulls, anonymous events, repeated views, popularity that
-is anything but even, Japanese names, and texts with commas, quotes and line breaks.
+taste of their own within them, and within a visit interest drifts from one posting to a related
+one. Who looks may favourite, and who favourites may apply. The mess: closed postings, inactive
+students, nulls, anonymous events, repeated views, popularity that is anything but even, Japanese
+names, and texts with commas, quotes and line breaks.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ NOW = datetime(2024, 6, 1, tzinfo=UTC)
 HISTORY_DAYS = 180
 ANONYMOUS_SHARE = 0.001
 REPEAT_SHARE = 0.12
+FUNNEL = (("view", 0.15), ("favourite", 0.3), ("apply", 0.0))
+"""Kinds of event, each with the chance that the next one follows at once."""
+EVENTS_PER_VISIT = 6
+LONGEST_VISIT = 7_200  # seconds
 
 _SCHEMA = """
 CREATE TABLE departments (
@@ -307,10 +312,9 @@ def _history(
     taste[second] += 0.3
     taste[random.integers(len(_FIELDS))] += 0.15
     liking = taste[postings.field] * postings.pull * random.gamma(0.6, 1.0, len(postings.field))
-    times = np.sort(random.integers(begin, end, count))
-    favourite, apply, repeat, drift = random.random((4, count))
-    kinds = np.where(apply < 0.04, "apply", np.where(favourite < 0.12, "favourite", "view"))
-
+    times = _visits(random, count, begin, end)
+    onward, repeat, drift = random.random((3, count))
+    stage = 0
     seen: list[int] = []
     rows = []
     cumulative: NDArray[np.float64] = np.empty(0)
@@ -322,7 +326,11 @@ def _history(
             there = np.flatnonzero(postings.published <= at)
             fresh = 1.0 + 3.0 * np.exp((postings.published[there] - at) / (14 * 86_400))
             cumulative = np.cumsum(liking[there] * fresh)
-        if seen and repeat[i] < REPEAT_SHARE:
+        follows = bool(seen) and onward[i] < FUNNEL[stage][1]
+        stage = stage + 1 if follows else 0
+        if follows:
+            posting = seen[-1]
+        elif seen and repeat[i] < REPEAT_SHARE:
             posting = seen[-1 - int(random.integers(min(5, len(seen))))]
         elif seen and drift[i] < 0.45:
             posting = _related(seen[-1], there, postings, random)
@@ -330,8 +338,18 @@ def _history(
             drawn = np.searchsorted(cumulative, random.random() * cumulative[-1], side="right")
             posting = int(there[min(int(drawn), len(there) - 1)])
         seen.append(posting)
-        rows.append((int(at), student, posting, str(kinds[i])))
+        rows.append((int(at), student, posting, FUNNEL[stage][0]))
     return rows
+
+
+def _visits(random: np.random.Generator, count: int, begin: int, end: int) -> NDArray[np.int64]:
+    """Return rising times: a few visits, and within each one event every few minutes."""
+    starts = random.integers(begin, end - LONGEST_VISIT - count, 1 + count // EVENTS_PER_VISIT)
+    pauses = np.minimum(random.exponential(600.0, count), LONGEST_VISIT).astype(np.int64)
+    times = np.sort(random.choice(starts, count) + pauses)
+    # No two in the same second, so that what follows in the funnel also comes later.
+    order = np.arange(count)
+    return np.asarray(np.maximum.accumulate(times - order) + order, dtype=np.int64)
 
 
 def _related(
