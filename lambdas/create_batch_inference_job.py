@@ -11,7 +11,11 @@ from lambdas.jobs import job_answer, job_name, pages
 
 
 def create_batch_inference_job(personalize: Any, event: dict[str, Any]) -> str:
-    """Start the job and return its ARN; a second call finds the first one's job."""
+    """Start the job and return its ARN; a second call finds the first one's job.
+
+    Raises:
+        ResourceAlreadyExistsException: a job of this name writes elsewhere.
+    """
     name = job_name("batch", event["run"])
     exploration = event["itemExploration"]
     config = {"batchInferenceJobConfig": {"itemExplorationConfig": exploration}}
@@ -31,10 +35,15 @@ def create_batch_inference_job(personalize: Any, event: dict[str, Any]) -> str:
             "batchInferenceJobs",
             solutionVersionArn=event["solutionVersionArn"],
         )
-        mine = (job["batchInferenceJobArn"] for job in jobs if job["jobName"] == name)
-        if not (arn := next(mine, "")):
+        arn = next((job["batchInferenceJobArn"] for job in jobs if job["jobName"] == name), "")
+        if not arn or _output_path(personalize, arn) != event["outputPath"]:
             raise
     return arn
+
+
+def _output_path(personalize: Any, arn: str) -> str:
+    job = personalize.describe_batch_inference_job(batchInferenceJobArn=arn)["batchInferenceJob"]
+    return str(job["jobOutput"]["s3DataDestination"]["path"])
 
 
 @named_errors

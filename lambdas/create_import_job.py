@@ -11,7 +11,11 @@ from lambdas.jobs import job_answer, job_name, pages
 
 
 def create_import_job(personalize: Any, event: dict[str, Any]) -> str:
-    """Start the import and return the job's ARN; a second call finds the first one's job."""
+    """Start the import and return the job's ARN; a second call finds the first one's job.
+
+    Raises:
+        ResourceAlreadyExistsException: a job of this name reads other data.
+    """
     name = job_name(event["datasetType"].lower(), event["run"])
     try:
         arn: str = personalize.create_dataset_import_job(
@@ -27,10 +31,15 @@ def create_import_job(personalize: Any, event: dict[str, Any]) -> str:
             "datasetImportJobs",
             datasetArn=event["datasetArn"],
         )
-        mine = (job["datasetImportJobArn"] for job in jobs if job["jobName"] == name)
-        if not (arn := next(mine, "")):
+        arn = next((job["datasetImportJobArn"] for job in jobs if job["jobName"] == name), "")
+        if not arn or _data_location(personalize, arn) != event["s3Path"]:
             raise
     return arn
+
+
+def _data_location(personalize: Any, arn: str) -> str:
+    job = personalize.describe_dataset_import_job(datasetImportJobArn=arn)["datasetImportJob"]
+    return str(job["dataSource"]["dataLocation"])
 
 
 @named_errors

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import boto3
@@ -64,20 +65,13 @@ def create_solution_version(personalize: Any, solution_arn: str, event: dict[str
 
 
 def _refuse_another(solution: dict[str, Any], event: dict[str, Any]) -> None:
-    config = solution.get("solutionConfig", {})
-    wanted_config = event["solutionConfig"]
-    compared = {
-        "performHPO": (solution.get("performHPO", False), event["performHPO"]),
-        "performAutoML": (solution.get("performAutoML", False), event["performAutoML"]),
-        "eventType": (solution.get("eventType") or None, event["eventType"]),
-        **{name: (config.get(name), value) for name, value in wanted_config.items()},
-    }
-    if event["recipeArn"]:
-        compared["recipeArn"] = (solution.get("recipeArn"), event["recipeArn"])
+    made = {"performHPO": False, "performAutoML": False, "eventType": None} | solution
+    compared = ["performHPO", "performAutoML", "eventType", "solutionConfig"]
+    compared += ["recipeArn"] if event["recipeArn"] else []
     differences = [
-        f"{name} is {was}, wanted is {wanted}"
-        for name, (was, wanted) in compared.items()
-        if was != wanted
+        difference
+        for name in compared
+        for difference in _differences(name, made.get(name), event[name])
     ]
     if differences:
         raise InvalidInputException(
@@ -85,6 +79,15 @@ def _refuse_another(solution: dict[str, Any], event: dict[str, Any]) -> None:
             " Personalize cannot change a solution: give [solution] name another value,"
             " or delete the old one"
         )
+
+
+def _differences(name: str, was: Any, wanted: Any) -> Iterator[str]:
+    """Yield where a setting differs; what is not wanted explicitly may be AWS's own default."""
+    if isinstance(wanted, dict):
+        for key, value in wanted.items():
+            yield from _differences(f"{name}.{key}", (was or {}).get(key), value)
+    elif was != wanted:
+        yield f"{name} is {was}, wanted is {wanted}"
 
 
 @named_errors

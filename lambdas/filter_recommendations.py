@@ -19,6 +19,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import UnionType
 from typing import IO, Any
 
 import boto3
@@ -74,18 +75,21 @@ def filtered_rows(
         counts: counted up as the lines go by.
         on_error: hears of each line that holds no recommendations: the line, and why.
     """
-    for line in lines:
-        if not line.strip():
+    for line in map(str.strip, lines):
+        if not line:
             continue
         try:
             user, items, scores = _recommendations(line)
         except ValueError as error:
             counts.errorLines += 1
-            on_error(line.rstrip("\r\n"), str(error))
+            on_error(line, str(error))
             continue
         excluded = rules.excluded(user)
         rank = 0
-        for item, score in dict(zip(items, scores, strict=True)).items():
+        first_scores: dict[str, float | None] = {}
+        for item, score in zip(items, scores, strict=True):
+            first_scores.setdefault(item, score)
+        for item, score in first_scores.items():
             if rules.eligible is not None and item not in rules.eligible:
                 counts.dropped["ineligible"] += 1
             elif item in excluded:
@@ -107,20 +111,31 @@ def _recommendations(line: str) -> tuple[str, Sequence[str], Sequence[float | No
         raise ValueError("no JSON object")
     if told.get("error"):
         raise ValueError(str(told["error"]))
-    user, output = (told.get("input") or {}).get("userId"), told.get("output") or {}
-    items = output.get("recommendedItems")
+    asked, output = (
+        part if isinstance(part, Mapping) else {}
+        for part in (told.get("input"), told.get("output"))
+    )
+    user, items = asked.get("userId"), output.get("recommendedItems")
     if not user or items is None:
         raise ValueError("neither error nor recommendedItems" if user else "no userId")
+    if not _is_list_of(str, items):
+        raise ValueError("recommendedItems is no list of ids")
     scores = output.get("scores") or [None] * len(items)
+    if not _is_list_of(int | float | None, scores):
+        raise ValueError("scores is no list of numbers")
     if len(scores) != len(items):
         raise ValueError(f"{len(items)} items, but {len(scores)} scores")
     return str(user), items, scores
 
 
+def _is_list_of(kind: type | UnionType, value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(each, kind) for each in value)
+
+
 def csv_pieces(rows: Iterable[tuple[str, str, int, str]]) -> Iterator[bytes]:
     """Yield a CSV with its header (RFC 4180 quoting, UTF-8, LF) in pieces of some thousand rows."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
+    buffer = _LineFeeds()
+    writer = csv.writer(buffer)
     writer.writerow(HEADER)
     for number, row in enumerate(rows, start=1):
         writer.writerow(row)
@@ -129,6 +144,13 @@ def csv_pieces(rows: Iterable[tuple[str, str, int, str]]) -> Iterator[bytes]:
             buffer.seek(0)
             buffer.truncate()
     yield buffer.getvalue().encode()
+
+
+class _LineFeeds(io.StringIO):
+    """Ends each row with LF alone; only a writer of CRLF quotes an id with a CR in it."""
+
+    def write(self, row: str) -> int:
+        return super().write(f"{row.removesuffix(csv.excel.lineterminator)}\n")
 
 
 class Exclusions:
@@ -239,7 +261,7 @@ def filter_recommendations(
 
     Raises:
         ResourceNotFoundException: there is no batch output.
-        NoRecommendations: nothing is left; no CSV was written.
+        NoRecommendations: nothing is left; no CSV was written, but `errors.jsonl` says why.
     """
     outputs = [key for key in files.keys("batch-output/") if key.endswith(".out")]
     if not outputs:
@@ -264,9 +286,11 @@ def filter_recommendations(
         )
         rows = filtered_rows(files.lines(outputs), rules, counts, _error_writer(errors))
         content = io.BufferedReader(_Pieces(_unless_empty(csv_pieces(rows), counts)))
-        csv_url = files.upload("recommendations/recommendations.csv", content)
-        errors.seek(0)
-        errors_url = files.upload("recommendations/errors.jsonl", errors)
+        try:
+            csv_url = files.upload("recommendations/recommendations.csv", content)
+        finally:
+            errors.seek(0)
+            errors_url = files.upload("recommendations/errors.jsonl", errors)
     return {"csv": csv_url, "errors": errors_url, **asdict(counts)}
 
 
@@ -277,7 +301,7 @@ def _unless_empty(pieces: Iterator[bytes], counts: Counts) -> Iterator[bytes]:
             f"nothing is left to recommend: {counts.errorLines} error lines,"
             f" {counts.dropped['ineligible']} items not eligible, {counts.dropped['excluded']}"
             " excluded; the published list stays as it was. Look at the filter rules and at the"
-            " batch output"
+            " run's recommendations/errors.jsonl"
         )
 
 
@@ -289,14 +313,15 @@ def _error_writer(file: IO[bytes]) -> Callable[[str, str], None]:
     return write
 
 
-@named_errors
-def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Filter and publish a run: `{"bucket", "run", "batchInferenceJobArn", "keep"}`.
+def publish(s3: Any, personalize: Any, event: dict[str, Any], *, now: datetime) -> dict[str, Any]:
+    """Filter a run, and only then let `recommendations/latest.json` name it; return what that says.
 
-    Answers what `recommendations/latest.json` then holds.
+    Raises:
+        ManifestNotFound, ResourceNotFoundException, NoRecommendations: the published list stays as
+            it was.
     """
-    s3, bucket, run = boto3.client("s3"), event["bucket"], event["run"]
-    job = boto3.client("personalize").describe_batch_inference_job(
+    bucket, run = event["bucket"], event["run"]
+    job = personalize.describe_batch_inference_job(
         batchInferenceJobArn=event["batchInferenceJobArn"]
     )["batchInferenceJob"]
     with tempfile.TemporaryDirectory() as directory:
@@ -310,7 +335,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         "run": run,
         **filtered,
         "solutionVersionArn": job["solutionVersionArn"],
-        "createdAt": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "createdAt": f"{now:%Y-%m-%dT%H:%M:%SZ}",
     }
     s3.put_object(
         Bucket=bucket,
@@ -319,3 +344,12 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         ContentType="application/json",
     )
     return latest
+
+
+@named_errors
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Filter and publish a run: `{"bucket", "run", "batchInferenceJobArn", "keep"}`.
+
+    Answers what `recommendations/latest.json` then holds.
+    """
+    return publish(boto3.client("s3"), boto3.client("personalize"), event, now=datetime.now(UTC))

@@ -15,8 +15,6 @@ from lambdas.errors import (
 )
 from lambdas.jobs import pages
 
-_ORDER = ("USERS", "ITEMS", "INTERACTIONS")
-
 
 def datasets_to_import(
     manifest: dict[str, Any],
@@ -26,7 +24,7 @@ def datasets_to_import(
     run: str,
     import_mode: str,
 ) -> list[dict[str, Any]]:
-    """Return what the Map imports, users and items before interactions.
+    """Return what the Map imports, interactions after the users and items that they name.
 
     Args:
         manifest: what the Spark job wrote.
@@ -54,7 +52,7 @@ def datasets_to_import(
             "importMode": import_mode,
             "rows": written[kind]["rows"],
         }
-        for kind in sorted(written, key=_ORDER.index)
+        for kind in sorted(written, key=lambda kind: kind == "INTERACTIONS")
     ]
 
 
@@ -75,9 +73,14 @@ def read_manifest(s3: Any, bucket: str, run: str) -> dict[str, Any]:
         ) from None
     try:
         manifest: dict[str, Any] = json.loads(body)
-        manifest["datasets"].items()
+        for kind, written in manifest["datasets"].items():
+            if not {"path", "rows"} <= {*written}:
+                raise ValueError(f"{kind} lacks its path or its rows")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InvalidInputException(f"s3://{bucket}/{key} is no manifest: {error}") from error
+        raise InvalidInputException(
+            f"s3://{bucket}/{key} is no manifest: {error!r}; the Spark job writes it: start a new"
+            " execution"
+        ) from error
     return manifest
 
 
