@@ -65,8 +65,10 @@ def create_solution_version(personalize: Any, solution_arn: str, event: dict[str
 
 
 def _refuse_another(solution: dict[str, Any], event: dict[str, Any]) -> None:
-    made = {"performHPO": False, "performAutoML": False, "eventType": None} | solution
-    compared = ["performHPO", "performAutoML", "eventType", "solutionConfig"]
+    switches = ("performHPO", "performAutoML", "performAutoTraining")
+    made = dict.fromkeys(switches, False) | {"eventType": None} | solution
+    event = event | {"performAutoTraining": False}
+    compared = [*switches, "eventType", "solutionConfig"]
     compared += ["recipeArn"] if event["recipeArn"] else []
     differences = [
         difference

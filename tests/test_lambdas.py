@@ -42,7 +42,7 @@ ROLE = "arn:aws:iam::123456789012:role/personalize"
 LONG_AGO = datetime(2024, 6, 1, tzinfo=UTC)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def personalize() -> Any:
     return boto3.client(
         "personalize",
@@ -371,6 +371,7 @@ def test_a_default_that_aws_adds_to_the_configuration_is_no_difference(
         ({"recipeArn": "arn:aws:personalize:::recipe/aws-sims"}, "recipe/aws-sims, wanted is arn"),
         ({"performHPO": True}, "performHPO is True, wanted is False"),
         ({"performAutoML": True}, "performAutoML is True, wanted is False"),
+        ({"performAutoTraining": True}, "performAutoTraining is True, wanted is False"),
         ({"eventType": "view"}, "eventType is view, wanted is None"),
         (
             {"solutionConfig": {"algorithmHyperParameters": {"hidden_dimension": "32"}}},
