@@ -1,0 +1,1 @@
+"""What `localaws.interpreter` repairs in moto, by subject: tasks, states, executions."""

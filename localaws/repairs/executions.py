@@ -1,0 +1,143 @@
+"""Repairs to an execution's start and end, and to what the service answers about it."""
+
+import json
+import time
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+from moto.core.exceptions import AWSError
+from moto.core.responses import ActionResult
+from moto.stepfunctions.parser import models, utils
+from moto.stepfunctions.parser.api import ExecutionStatus
+from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import (
+    StatesErrorNameType,
+)
+from moto.stepfunctions.parser.asl.eval.environment import Environment
+from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped, ProgramTimedOut
+from moto.stepfunctions.parser.backend import execution as execution_module
+from moto.stepfunctions.parser.backend import execution_worker
+from moto.stepfunctions.responses import StepFunctionResponse
+
+from localaws.repairs.patch import Patch
+
+HISTORY_PAGE = 100
+"""Events in a page of GetExecutionHistory, if the request does not say."""
+
+
+def execution_names(patch: Patch, _: float) -> None:
+    """An execution without a name is called None, so that the second one fails; any name passes."""
+
+    def start_execution(
+        self: Any, state_machine_arn: str, name: str | None, execution_input: str, **more: Any
+    ) -> Any:
+        if name is not None:
+            self._validate_name(name)
+        name = name or str(uuid.uuid4())
+        return start(self, state_machine_arn, name, execution_input, **more)
+
+    start = patch.replace(models.StepFunctionsParserBackend, "start_execution", start_execution)
+
+
+def finished_threads(patch: Patch, _: float) -> None:
+    """Every thread of every execution is kept for ever in a list that nobody reads."""
+
+    def run(self: Any) -> None:
+        # In place: each module of the interpreter holds the same list.
+        utils.TMP_THREADS[:] = [thread for thread in utils.TMP_THREADS if thread.is_alive()]
+        execute(self)
+
+    execute = patch.replace(execution_worker.ExecutionWorker, "_execution_logic", run)
+
+
+def first_end(patch: Patch, _: float) -> None:
+    """An execution stopped or timed out inside a Map or a Retry ends as FAILED.
+
+    The tasks that are cut off raise errors afterwards, which must not replace the first cause.
+    """
+
+    def set_error(self: Any, error: Any) -> None:
+        if not isinstance(self.program_state(), ProgramStopped | ProgramTimedOut):
+            fail(self, error)
+
+    fail = patch.replace(Environment, "set_error", set_error)
+
+
+def request_errors(patch: Patch, _: float) -> None:
+    """An invalid definition or input answers 500 without a code.
+
+    AWS's client errors are AWSError in moto's own code, but not in the vendored interpreter.
+    """
+    for code in ("InvalidDefinition", "InvalidExecutionInput"):
+        patch.replace(models, code, type(code, (AWSError,), {"TYPE": code, "STATUS": 400}))
+
+
+def history_pages(patch: Patch, _: float) -> None:
+    """GetExecutionHistory ignores maxResults, nextToken and reverseOrder."""
+
+    def get_execution_history(self: Any) -> Any:
+        events = history(self).result["events"]
+        if self._get_param("reverseOrder"):
+            events.reverse()
+        start = int(self._get_param("nextToken") or 0)
+        end = start + (self._get_param("maxResults") or HISTORY_PAGE)
+        page: dict[str, Any] = {"events": events[start:end]}
+        if end < len(events):
+            page["nextToken"] = str(end)
+        return ActionResult(page)
+
+    history = patch.replace(StepFunctionResponse, "get_execution_history", get_execution_history)
+
+
+def reported_end(patch: Patch, _: float) -> None:
+    """StopExecution drops its error and cause, and fails right after the start.
+
+    DescribeExecution has no stopDate after a timeout, and shows a text output without its quotes.
+    """
+
+    def stop(self: Any) -> Any:
+        execution = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
+        stop_execution(execution, error=self._get_param("error"), cause=self._get_param("cause"))
+        return ActionResult({"stopDate": execution.stop_date or datetime.now(UTC)})
+
+    def describe_execution(self: Any) -> Any:
+        answer = describe(self).result
+        execution = self.stepfunction_backend.describe_execution(answer["executionArn"])
+        if execution.stop_date:
+            answer["stopDate"] = execution.stop_date
+        if execution.status == ExecutionStatus.SUCCEEDED:
+            answer["output"] = json.dumps(
+                execution.output, ensure_ascii=False, separators=(",", ":")
+            )
+        return ActionResult(answer)
+
+    def reflect_execution_status(self: Any) -> None:
+        reflect(self)
+        end = self.execution.exec_worker.env.program_state()
+        if isinstance(end, ProgramStopped):
+            self.execution.error, self.execution.cause = end.error, end.cause
+        elif self.execution.exec_status == ExecutionStatus.TIMED_OUT:
+            self.execution.error = StatesErrorNameType.StatesTimeout.to_name()
+
+    patch.replace(StepFunctionResponse, "stop_execution", stop)
+    describe = patch.replace(StepFunctionResponse, "describe_execution", describe_execution)
+    reflect = patch.replace(
+        execution_module.BaseExecutionWorkerCommunication,
+        "_reflect_execution_status",
+        reflect_execution_status,
+    )
+
+
+def stop_execution(execution: Any, *, error: str | None = None, cause: str | None = None) -> None:
+    """Abort one of moto's executions, also one that was started a moment ago.
+
+    It is ABORTED as soon as the task that it is in returns.
+    """
+    worker = execution.exec_worker
+    # Before its first state moto has no environment to stop, and ignores a stop.
+    while execution.status == ExecutionStatus.RUNNING and not (
+        worker.env and worker.env.program_state() is not None
+    ):
+        time.sleep(0.001)
+    if execution.status == ExecutionStatus.RUNNING:
+        execution.stop(datetime.now(UTC), error, cause)

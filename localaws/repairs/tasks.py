@@ -1,0 +1,202 @@
+"""Repairs to how a state waits, calls a service, and gets times as JSON."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import botocore.session
+from botocore.config import Config
+from botocore.utils import parse_timestamp
+from moto.settings import moto_server_port
+from moto.stepfunctions.parser.asl.component.common.retry.jitter_strategy_decl import (
+    JitterStrategyDecl,
+)
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
+    resource,
+    state_task_service_aws_sdk,
+    state_task_service_callback,
+    state_task_service_glue,
+)
+from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import (
+    WaitFunction,
+)
+from moto.stepfunctions.parser.backend import execution as execution_module
+
+from localaws.repairs.patch import Patch
+from localaws.repairs.states import INLINE_MAP_CONCURRENCY
+
+SHORTEST_WAIT = 0.02
+"""Seconds that a Wait lasts at least, so that a poll loop at time scale 0 leaves the processor
+to the job that it polls."""
+LONGEST_SYNC_POLL = 0.25
+"""Seconds between two looks at a `.sync` job."""
+
+
+def scaled_wait(patch: Patch, time_scale: float) -> None:
+    """A Wait takes real time, and moto's loop over whole seconds ends late for fractions."""
+
+    def wait_interval(_: Any, env: Any, wait_seconds: float) -> None:
+        if wait_seconds > 0:
+            _pause(env, max(wait_seconds * time_scale, SHORTEST_WAIT))
+
+    patch.replace(WaitFunction, "_wait_interval", wait_interval)
+
+
+def scaled_retry(patch: Patch, time_scale: float) -> None:
+    """A Retry sleeps its interval in real time, and cannot be stopped meanwhile.
+
+    The jitter is the last step before moto sleeps: wait here, and leave it nothing to sleep.
+    """
+
+    def eval_body(self: Any, env: Any) -> None:
+        jitter(self, env)
+        _pause(env, env.stack.pop() * time_scale)
+        env.stack.append(0)
+
+    jitter = patch.replace(JitterStrategyDecl, "_eval_body", eval_body)
+
+
+def glue_sync(patch: Patch, _: float) -> None:
+    """`glue:startJobRun.sync` fails always, polls in fixed steps, and leaves a stopped job running.
+
+    Step Functions stops the job run of a task that is aborted:
+    https://docs.aws.amazon.com/step-functions/latest/dg/connect-to-resource.html#connect-sync
+    """
+
+    def eval_sync(
+        self: Any, env: Any, sync_resolver: Callable[[], Any], **_endpoints: Any
+    ) -> Any | None:
+        pause = SHORTEST_WAIT
+        while env.is_running():
+            if outcome := sync_resolver():
+                return outcome
+            _pause(env, pause)
+            pause = min(pause * 1.5, LONGEST_SYNC_POLL)
+        cancel = getattr(sync_resolver, "cancel", None)
+        return cancel() if cancel else None
+
+    def sync_to_start_job_run(
+        self: Any, env: Any, runtime: Any, parameters: Any, credentials: Any
+    ) -> Callable[[], Any]:
+        started = env.stack[-1]
+        resolver = build(self, env, runtime, parameters, credentials)
+
+        def look() -> Any:
+            return resolver()
+
+        def cancel() -> None:
+            client = self._get_glue_client(runtime, credentials)
+            client.batch_stop_job_run(JobName=started["JobName"], JobRunIds=[started["JobRunId"]])
+
+        look.cancel = cancel  # type: ignore[attr-defined]
+        return look
+
+    patterns = {resource.ResourceCondition.Sync, resource.ResourceCondition.WaitForTaskToken}
+    patch.replace(state_task_service_glue, "_SUPPORTED_INTEGRATION_PATTERNS", patterns)
+    patch.replace(state_task_service_callback.StateTaskServiceCallback, "_eval_sync", eval_sync)
+    build = patch.replace(
+        state_task_service_glue.StateTaskServiceGlue,
+        "_sync_to_start_job_run",
+        sync_to_start_job_run,
+    )
+
+
+def _pause(env: Any, seconds: float) -> None:
+    """Wait until the seconds are over or the execution has been stopped or has timed out."""
+    deadline = time.monotonic() + seconds
+    while env.is_running() and (left := deadline - time.monotonic()) > 0:
+        # moto sets and clears the event at once, so a wait that begins a moment later misses it.
+        env.program_state_event.wait(min(left, 0.25))
+
+
+def json_clients(patch: Patch, _: float) -> None:
+    """Each task makes a new client (15 ms), whose datetimes break DescribeExecution.
+
+    Glue's times are epoch milliseconds in a state's result, all other services' ISO 8601.
+    """
+    clients: dict[tuple[str, str, str], Any] = {}
+    lock = threading.Lock()
+
+    def boto_client_for(region: str, service: str, state_credentials: Any = None) -> Any:
+        with lock:
+            key = (region, service, moto_server_port())
+            if key not in clients:
+                clients[key] = _json_client(*key)
+            return clients[key]
+
+    users = [
+        module
+        for name, module in sys.modules.items()
+        if name.startswith("moto.stepfunctions.parser.") and "boto_client_for" in vars(module)
+    ]
+    for user in users:
+        patch.replace(user, "boto_client_for", boto_client_for)
+
+
+def _json_client(region: str, service: str, port: str) -> Any:
+    """A client of the one port, whose answers hold JSON values only."""
+
+    def milliseconds(value: Any) -> int:
+        return round(parse_timestamp(value).timestamp() * 1000)
+
+    def iso(value: Any) -> str:
+        return _iso(parse_timestamp(value).astimezone(UTC))
+
+    session = botocore.session.Session()
+    parsers = session.get_component("response_parser_factory")
+    parsers.set_parser_defaults(timestamp_parser=milliseconds if service == "glue" else iso)
+    return session.create_client(
+        service,
+        region_name=region,
+        endpoint_url=f"http://127.0.0.1:{port}",
+        aws_access_key_id="local",
+        aws_secret_access_key="local",  # noqa: S106  nothing checks it
+        config=Config(
+            parameter_validation=False,
+            retries={"total_max_attempts": 1},
+            max_pool_connections=INLINE_MAP_CONCURRENCY,
+            connect_timeout=5,
+            # A handler may run for 15 minutes; the state's own TimeoutSeconds ends it earlier.
+            read_timeout=3600,
+        ),
+    )
+
+
+def context_times(patch: Patch, _: float) -> None:
+    """`$$.Execution.StartTime` is a datetime, which breaks DescribeExecution; AWS gives a text."""
+
+    def start_execution_details(self: Any) -> Any:
+        details = get_details(self)
+        details.start_time = _iso(details.start_time)
+        return details
+
+    get_details = patch.replace(
+        execution_module.Execution, "get_start_execution_details", start_execution_details
+    )
+
+
+def _iso(moment: datetime) -> str:
+    """2026-01-31T12:00:00.000Z."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def sdk_tasks(patch: Patch, _: float) -> None:
+    """`aws-sdk` tasks take boto3's names; AWS takes and gives PascalCase.
+
+    Refused, because a definition that passes here would fail there.
+    """
+
+    def refuse(self: Any) -> None:
+        raise ValueError(
+            f"{self.resource.resource_arn}: aws-sdk tasks are not supported by the local Step "
+            "Functions; call the service in a Lambda function"
+        )
+
+    patch.replace(
+        state_task_service_aws_sdk.StateTaskServiceAwsSdk,
+        "_validate_service_integration_is_supported",
+        refuse,
+    )

@@ -1,0 +1,1 @@
+"""What runs on moto's repaired interpreter, and what each repair mends."""

@@ -1,0 +1,25 @@
+"""One endpoint for all tests of the interpreter."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from localaws.endpoint import Endpoint
+from localaws.functions import Functions
+from localaws.glue import Glue
+
+from .aws import Aws
+
+
+@pytest.fixture(scope="package")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
+    directory = tmp_path_factory.mktemp("glue")
+    endpoint = Endpoint(account="210987654321", region="ap-northeast-1", time_scale=0.0)
+    functions = Functions(account="210987654321", region="ap-northeast-1")
+    glue = Glue(directory=directory, environment=lambda: dict(os.environ), grace=1.0)
+    endpoint.mount("lambda", functions)
+    endpoint.mount("glue", glue)
+    with endpoint:
+        yield Aws(endpoint, functions, glue, directory)
+        glue.close()

@@ -1,0 +1,296 @@
+"""Each repair mends its fault, and the pinned moto still has that fault.
+
+The canaries take one repair out and show the fault it mends. When one fails after an update of
+moto, its repair is no longer needed.
+"""
+
+import json
+import threading
+from typing import Any
+
+import moto
+import pytest
+from botocore.exceptions import ClientError
+from moto.stepfunctions.parser import utils
+
+from localaws import interpreter
+from localaws.interpreter import InterpreterError
+
+from .aws import Aws, ThrottlingException, invoke, mapped, only, until
+
+
+def test_an_execution_name_that_aws_refuses_is_refused(aws: Aws) -> None:
+    with pytest.raises(ClientError) as refused:
+        aws.start(only({"Type": "Pass"}), name="no spaces")
+
+    assert refused.value.response["Error"]["Code"] == "InvalidName"
+    with aws.endpoint.repairs.without("execution_names"):
+        assert aws.run(only({"Type": "Pass"}), name="no spaces")["status"] == "SUCCEEDED"
+
+
+def test_two_executions_without_a_name_both_run(aws: Aws) -> None:
+    first = aws.run(only({"Type": "Pass"}))
+    again = aws.states.start_execution(stateMachineArn=first["stateMachineArn"])
+
+    assert aws.ended(again["executionArn"])["status"] == "SUCCEEDED"
+    with aws.endpoint.repairs.without("execution_names"):
+        unnamed = aws.start(only({"Type": "Pass"}))
+        aws.ended(unnamed)
+        assert unnamed.endswith(":None")
+
+
+def test_waits_and_retries_follow_the_time_scale(aws: Aws) -> None:
+    def refuse(event: Any, context: Any) -> Any:
+        raise ThrottlingException("no")
+
+    aws.functions.register("refuse", refuse)
+    retry = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "MaxAttempts": 1}]
+    wait = only({"Type": "Wait", "Seconds": 1})
+    refused = only(invoke("refuse", Retry=retry))
+
+    def seconds(execution: str) -> float:
+        described = aws.ended(execution)
+        took: float = (described["stopDate"] - described["startDate"]).total_seconds()
+        return took
+
+    assert 0.02 <= seconds(aws.start(wait)) < 0.9
+    assert seconds(aws.start(refused)) < 0.9
+    repairs = aws.endpoint.repairs
+    with repairs.without("scaled_wait"), repairs.without("scaled_retry"):
+        waiting, retrying = aws.start(wait), aws.start(refused)
+        assert seconds(waiting) >= 1
+        assert seconds(retrying) >= 1
+
+
+def test_a_scaled_wait_takes_its_part_of_the_time_and_can_be_stopped(aws: Aws) -> None:
+    aws.endpoint.repairs.undo()
+    scaled = interpreter.install(time_scale=0.001)
+    try:
+        described = aws.run(only({"Type": "Wait", "Seconds": 300}))
+        took = (described["stopDate"] - described["startDate"]).total_seconds()
+        assert 0.3 <= took < 1.2
+        execution = aws.start(only({"Type": "Wait", "Seconds": 3_600_000}))
+        until(lambda: len(aws.states.get_execution_history(executionArn=execution)["events"]) == 2)
+        aws.states.stop_execution(executionArn=execution)
+        assert aws.ended(execution)["status"] == "ABORTED"
+    finally:
+        scaled.undo()
+        aws.endpoint.repairs.redo()
+
+
+def test_without_its_repair_a_glue_job_fails_always(aws: Aws) -> None:
+    definition = only(aws.job("etl-canary", ""))
+
+    with aws.endpoint.repairs.without("glue_sync"):
+        described = aws.run(definition)
+
+    assert (described["status"], described["error"]) == ("FAILED", "States.Runtime")
+    assert "interrupt_all" in described["cause"]
+
+
+def test_without_its_repair_a_time_in_a_result_breaks_the_description(aws: Aws) -> None:
+    definition = only(aws.job("etl-times", ""))
+
+    with aws.endpoint.repairs.without("json_clients"), pytest.raises(ClientError) as broken:
+        aws.run(definition)
+
+    assert broken.value.response["ResponseMetadata"]["HTTPStatusCode"] == 500
+
+
+def test_the_start_time_in_the_context_is_a_text(aws: Aws) -> None:
+    state = {"Type": "Pass", "Parameters": {"started.$": "$$.Execution.StartTime"}}
+
+    started = aws.output(only(state))["started"]
+
+    assert started.endswith("Z")
+    assert len(started) == len("2026-01-31T12:00:00.000Z")
+    with aws.endpoint.repairs.without("context_times"), pytest.raises(ClientError):
+        aws.run(only(state))
+
+
+def test_an_error_of_the_definition_itself_is_not_caught(aws: Aws) -> None:
+    catch = [{"ErrorEquals": ["States.ALL"], "Next": "Caught"}]
+    parameters = {"FunctionName": "any", "Payload.$": "$.not_there"}
+    definition = {
+        "StartAt": "Broken",
+        "States": {
+            "Broken": invoke("any", Parameters=parameters, Catch=catch, End=True),
+            "Caught": {"Type": "Succeed"},
+        },
+    }
+
+    described = aws.run(definition)
+
+    assert (described["status"], described["error"]) == ("FAILED", "States.Runtime")
+    assert "'$.not_there' could not be found" in described["cause"]
+    with aws.endpoint.repairs.without("terminal_errors"):
+        assert aws.run(definition)["status"] == "SUCCEEDED"
+
+
+def test_an_execution_can_be_stopped_right_after_its_start(aws: Aws) -> None:
+    endless = {"StartAt": "Again", "States": {"Again": {"Type": "Pass", "Next": "Again"}}}
+    execution = aws.start(endless)
+
+    aws.states.stop_execution(executionArn=execution)
+
+    assert aws.ended(execution)["status"] == "ABORTED"
+
+
+@pytest.mark.parametrize("output", ["テキスト", 1, None, {"a": [True]}])
+def test_every_json_value_is_an_output(aws: Aws, output: Any) -> None:
+    state = only({"Type": "Pass", "Result": output})
+
+    assert aws.output(state) == output
+    if isinstance(output, str):
+        with aws.endpoint.repairs.without("reported_end"), pytest.raises(json.JSONDecodeError):
+            aws.output(state)
+
+
+def test_finished_threads_are_forgotten(aws: Aws) -> None:
+    def kept() -> int:
+        for _ in range(3):
+            aws.run(only({"Type": "Pass"}))
+        return len(utils.TMP_THREADS)
+
+    assert kept() < 6
+    with aws.endpoint.repairs.without("finished_threads"):
+        assert kept() >= 6
+
+
+def stopped_in_a_map(aws: Aws) -> str:
+    """The status of an execution that is stopped while its Map's iterations wait."""
+    release, entered = threading.Event(), threading.Event()
+
+    def hold(event: Any, context: Any) -> Any:
+        entered.set()
+        release.wait(10)
+
+    aws.functions.register("hold", hold)
+    execution = aws.start(mapped(invoke("hold", End=True)), {"items": [1, 2]})
+    assert entered.wait(10)
+    aws.states.stop_execution(executionArn=execution)
+    release.set()
+    status: str = aws.ended(execution)["status"]
+    return status
+
+
+def test_an_execution_stopped_inside_a_map_is_aborted(aws: Aws) -> None:
+    assert stopped_in_a_map(aws) == "ABORTED"
+    with aws.endpoint.repairs.without("first_end"):
+        assert stopped_in_a_map(aws) == "FAILED"
+
+
+def test_a_map_runs_at_most_forty_iterations_at_once(aws: Aws) -> None:
+    def most_at_once(seconds: float) -> int:
+        """How many ran at once, if each waits so long for a 41st."""
+        lock, released = threading.Lock(), threading.Event()
+        running, most = 0, 0
+
+        def count(event: Any, context: Any) -> Any:
+            nonlocal running, most
+            with lock:
+                running += 1
+                most = max(most, running)
+                if most > 40:
+                    released.set()
+            released.wait(seconds)
+            released.set()
+            with lock:
+                running -= 1
+
+        aws.functions.register("count", count)
+        aws.run(mapped(invoke("count", End=True)), {"items": list(range(50))})
+        return most
+
+    assert 2 <= most_at_once(seconds=0.3) <= 40
+    with aws.endpoint.repairs.without("map_concurrency"):
+        assert most_at_once(seconds=10) > 40
+
+
+def test_a_choice_without_a_match_says_so(aws: Aws) -> None:
+    rule = {"Variable": "$.status", "StringEquals": "ACTIVE", "Next": "Done"}
+    definition = {
+        "StartAt": "Active?",
+        "States": {"Active?": {"Type": "Choice", "Choices": [rule]}, "Done": {"Type": "Succeed"}},
+    }
+
+    described = aws.run(definition, {"status": "CREATE PENDING"})
+
+    assert (described["status"], described["error"]) == ("FAILED", "States.NoChoiceMatched")
+    assert "Choice state 'Active?'" in described["cause"]
+    with aws.endpoint.repairs.without("no_choice_matched"):
+        assert aws.run(definition, {"status": "x"})["error"] == "States.Runtime"
+
+
+def test_a_reserved_error_leaves_a_map_and_a_fail_state_under_its_own_name(aws: Aws) -> None:
+    rule = {"Variable": "$", "NumericEquals": 2, "Next": "Two"}
+    states = {"Two?": {"Type": "Choice", "Choices": [rule]}, "Two": {"Type": "Succeed"}}
+    iterator = {"StartAt": "Two?", "States": states}
+    in_a_map = only({"Type": "Map", "ItemsPath": "$.items", "Iterator": iterator})
+    rethrown = {
+        "StartAt": "Fail",
+        "States": {"Fail": {"Type": "Fail", "ErrorPath": "$.e", "Cause": "again"}},
+    }
+
+    def errors() -> list[str]:
+        runs = aws.run(in_a_map, {"items": [1]}), aws.run(rethrown, {"e": "States.TaskFailed"})
+        return [described["error"] for described in runs]
+
+    assert errors() == ["States.NoChoiceMatched", "States.TaskFailed"]
+    with aws.endpoint.repairs.without("reserved_errors"):
+        assert errors() == ["States.Runtime", "States.Runtime"]
+
+
+def test_an_aws_sdk_task_is_refused_by_name_when_the_machine_is_created(aws: Aws) -> None:
+    definition = only({"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:sns:listTopics"})
+
+    with pytest.raises(ClientError, match="aws-sdk tasks are not supported"):
+        aws.start(definition)
+
+    with aws.endpoint.repairs.without("sdk_tasks"):
+        assert aws.run(definition)["status"] == "SUCCEEDED"
+
+
+def test_an_invalid_definition_is_the_callers_error(aws: Aws) -> None:
+    def code() -> str:
+        with pytest.raises(ClientError) as refused:
+            aws.start(only({"Type": "Tusk"}))
+        found: str = refused.value.response["Error"]["Code"]
+        return found
+
+    assert code() == "InvalidDefinition"
+    with aws.endpoint.repairs.without("request_errors"):
+        assert code() != "InvalidDefinition"
+
+
+def test_a_history_comes_in_pages(aws: Aws) -> None:
+    execution = aws.run(only({"Type": "Pass"}))["executionArn"]
+    kinds = ["ExecutionStarted", "PassStateEntered", "PassStateExited", "ExecutionSucceeded"]
+    pager = aws.states.get_paginator("get_execution_history")
+
+    pages = list(pager.paginate(executionArn=execution, PaginationConfig={"PageSize": 3}))
+    back = aws.states.get_execution_history(executionArn=execution, reverseOrder=True, maxResults=1)
+
+    assert [[event["type"] for event in page["events"]] for page in pages] == [kinds[:3], kinds[3:]]
+    assert [event["type"] for event in back["events"]] == ["ExecutionSucceeded"]
+    with aws.endpoint.repairs.without("history_pages"):
+        whole = aws.states.get_execution_history(executionArn=execution, maxResults=1)
+        assert [event["type"] for event in whole["events"]] == kinds
+
+
+def test_without_its_repair_a_stop_loses_its_cause(aws: Aws) -> None:
+    with aws.endpoint.repairs.without("reported_end"), aws.endpoint.repairs.without("scaled_wait"):
+        execution = aws.start(only({"Type": "Wait", "Seconds": 600}))
+        until(lambda: len(aws.states.get_execution_history(executionArn=execution)["events"]) == 2)
+        aws.states.stop_execution(executionArn=execution, error="Operator", cause="wrong data")
+        described = aws.ended(execution)
+
+    assert described["status"] == "ABORTED"
+    assert "cause" not in described
+
+
+def test_another_version_of_moto_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moto, "__version__", "5.3.0")
+
+    with pytest.raises(InterpreterError, match=r"written for moto 5\.2\.5, installed is 5\.3\.0"):
+        interpreter.install(0.0)

@@ -1,0 +1,1 @@
+"""The local Amazon Personalize, through boto3 over HTTP: CSV files to recommendations."""

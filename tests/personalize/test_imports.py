@@ -1,0 +1,123 @@
+"""Import jobs: which files they take, and why they fail."""
+
+import json
+
+import pytest
+
+from .account import HEADER, INTERACTIONS, Account, avro, events, refusal
+
+
+@pytest.mark.parametrize(
+    ("key", "content", "reason"),
+    [
+        (None, "", "Invalid Data location."),
+        (
+            "a.csv",
+            "USER_ID,TIMESTAMP\nu,1\n",
+            "Input CSV is missing the following columns:[ITEM_ID, EVENT_TYPE].",
+        ),
+        ("B.csv", "USER_ID,USER_ID\n", "B.csv, line 1: USER_ID stands there twice"),
+        ("b.csv", '"USER_ID",ITEM_ID\n', "b.csv, line 1: column names must not be quoted"),
+        (
+            "c.csv",
+            HEADER + 'u,"i\n\n1",v,1\nu,i,v,1700000000000\n,i,v\n\nu,,v,x\n',
+            "c.csv, line 6: 3 values, the header has 4; "
+            "c.csv, line 8, column ITEM_ID: is empty, but never null in the schema; "
+            "c.csv, line 5, column TIMESTAMP: '1700000000000' is too large for epoch seconds; "
+            "it looks like milliseconds, divide by 1,000; "
+            "c.csv, line 8, column TIMESTAMP: 'x' is no time in epoch seconds",
+        ),
+        (
+            "d.csv",
+            HEADER + "u" * 257 + ",i,v,1\n",
+            "d.csv, line 2, column USER_ID: 257 characters; at most 256 are allowed",
+        ),
+        (
+            "e.csv",
+            events(999),
+            "Dataset has fewer than 1000 interactions: 999 in s3://data/faults/e.csv.",
+        ),
+        (
+            "f.csv",
+            HEADER.encode() + b"\xe9,i,v,1\n",
+            "f.csv: not UTF-8 (byte 0xe9 invalid continuation byte); save it as UTF-8",
+        ),
+        ("g.csv", b"\x1f\x8b\x08", "g.csv: gzip is not supported; unpack the file"),
+        ("h.csv", HEADER + 'u,"i', "h.csv, line 2: unexpected end of data"),
+    ],
+)
+def test_an_import_tells_why_it_failed(
+    account: Account, trained: dict[str, str], key: str | None, content: str | bytes, reason: str
+) -> None:
+    location = account.put(f"faults/{key}", content) if key else "s3://data/nowhere/"
+    name = key[0] if key else "none"
+    job = account.load(f"fault-{name}", trained["dataset"], location)
+    assert (job["status"], job["failureReason"]) == ("CREATE FAILED", reason)
+
+
+def test_a_failed_import_leaves_the_data_as_they_were(
+    account: Account, trained: dict[str, str]
+) -> None:
+    account.load("broken", trained["dataset"], account.put("broken.csv", HEADER + "u,i,v,x\n"))
+    assert account.train(trained["solution"])["status"] == "ACTIVE"
+
+
+def test_null_incremental_rows_and_several_files(account: Account) -> None:
+    """Items of two files, one replaced and one added later; a new item can be recommended."""
+    group = account.group("posts")
+    nullable = avro("Items", ("ITEM_ID", "string"), ("FIELD", ["null", "string"]))
+    items = account.dataset("posts", "Items", account.schema("posts", nullable))
+    more = account.put("more/1.csv", "ITEM_ID,FIELD\ni0,physics\nnew,\n")
+    call = account.personalize.create_dataset_import_job
+    code, message = refusal(
+        call,
+        jobName="posts-early",
+        datasetArn=items,
+        dataSource={"dataLocation": more},
+        importMode="INCREMENTAL",
+    )
+    assert code == "InvalidInputException"
+    assert message.startswith("importMode INCREMENTAL needs an earlier import")
+    account.put("posts/1.csv", "FIELD,ITEM_ID,NOT_IN_SCHEMA\nbiology,i0,x\n,i1,\n")
+    account.put("posts/2.csv", 'ITEM_ID,FIELD\r\ni2,"a, b"\r\n')
+    assert account.load("posts", items, "s3://data/posts/")["status"] == "ACTIVE"
+    assert account.load("posts-2", items, more, importMode="INCREMENTAL")["status"] == "ACTIVE"
+
+    clicks = avro("Interactions", *INTERACTIONS, ("TIMESTAMP", "long"))
+    dataset = account.dataset("posts", "Interactions", account.schema("clicks", clicks))
+    account.load("clicks", dataset, account.put("clicks.csv", events()))
+    version = account.train(account.solution("posts", group, "aws-popularity-count"))
+    source = account.put("posts.json", '{"userId":"u1"}\n')
+    account.infer(
+        "posts", version["solutionVersionArn"], source, "s3://data/posts-out/", numResults=500
+    )
+    body = account.s3.get_object(Bucket="data", Key="posts-out/posts.json.out")["Body"].read()
+    recommended = json.loads(body)["output"]["recommendedItems"]
+    assert sorted(recommended) == sorted(["new", *(f"i{n}" for n in range(40))])
+    assert recommended[-1] == "new"
+
+
+def test_every_type_of_value_is_read_and_checked(account: Account) -> None:
+    fields = ("int", "long", "float", "double", "boolean", "string")
+    text = avro(
+        "Users", ("USER_ID", "string"), *((f"A_{kind}".upper(), kind) for kind in fields)
+    ).replace('"A_STRING"', '"A_STRING", "categorical": true')
+    account.group("typed")
+    dataset = account.dataset("typed", "Users", account.schema("typed", text))
+    header = "USER_ID,A_INT,A_LONG,A_FLOAT,A_DOUBLE,A_BOOLEAN,A_STRING\n"
+    good = "u1,-2147483648,9223372036854775807,1e-3,-.5,true,a|b\nu2,1,2,3,4,false,日本\n"
+    assert (
+        account.load("good", dataset, account.put("t/a.csv", header + good))["status"] == "ACTIVE"
+    )
+    bad = f"u1,2147483648,9223372036854775808,nan,1_0,True,{'x' * 1001}\n"
+    job = account.load("bad", dataset, account.put("t/b.csv", header + bad))
+    assert job["failureReason"].split("; ") == [
+        "b.csv, line 2, column A_INT: '2147483648' is no int",
+        "b.csv, line 2, column A_LONG: '9223372036854775808' is no long",
+        "b.csv, line 2, column A_FLOAT: 'nan' is no float",
+        "b.csv, line 2, column A_DOUBLE: '1_0' is no double",
+        "b.csv, line 2, column A_BOOLEAN: 'True' is no boolean",
+        "write true or false in lower case",
+        "b.csv, line 2, column A_STRING: 1001 characters",
+        "at most 1,000 are allowed",
+    ]

@@ -1,0 +1,146 @@
+"""What all resources share: names, descriptions, lists, tags, deletion, refusals."""
+
+from collections.abc import Callable
+from typing import Any
+
+from .account import PREFIX, Account, avro, refusal
+
+
+def test_describe_tells_what_was_asked_for(account: Account, trained: dict[str, str]) -> None:
+    solution = account.personalize.describe_solution(solutionArn=trained["solution"])["solution"]
+    version = account.personalize.describe_solution_version(solutionVersionArn=trained["version"])
+    version = version["solutionVersion"]
+    job = account.personalize.describe_dataset_import_job(
+        datasetImportJobArn=f"{PREFIX}:dataset-import-job/first"
+    )["datasetImportJob"]
+    assert solution["solutionArn"] == f"{PREFIX}:solution/labbase"
+    assert solution["performAutoTraining"] is False
+    assert solution["latestSolutionVersion"]["status"] == "ACTIVE"
+    assert version["solutionVersionArn"].startswith(f"{PREFIX}:solution/labbase/")
+    assert {name: version[name] for name in ("name", "trainingMode", "trainingType")} == {
+        "name": "first",
+        "trainingMode": "FULL",
+        "trainingType": "MANUAL",
+    }
+    assert version["trainingHours"] >= 0.0001
+    assert version["lastUpdatedDateTime"] >= version["creationDateTime"]
+    assert job["importMode"] == "FULL"
+    assert job["dataSource"] == {"dataLocation": "s3://data/events/1.csv"}
+
+
+def test_names_cannot_be_taken_twice(account: Account, trained: dict[str, str]) -> None:
+    taken = "ResourceAlreadyExistsException"
+    create = account.personalize
+    assert refusal(create.create_dataset_group, name="labbase") == (
+        taken,
+        f"Another resource with Arn {PREFIX}:dataset-group/labbase already exists.",
+    )
+    code, message = refusal(
+        create.create_solution_version, solutionArn=trained["solution"], name="first"
+    )
+    assert (code, trained["version"] in message) == (taken, True)
+    assert (
+        refusal(
+            create.create_dataset_import_job,
+            jobName="first",
+            datasetArn=trained["dataset"],
+            dataSource={"dataLocation": "s3://data/events/"},
+        )[0]
+        == taken
+    )
+
+
+def test_what_does_not_exist_is_not_found(account: Account, trained: dict[str, str]) -> None:
+    lost = f"{PREFIX}:solution/lost"
+    expected = ("ResourceNotFoundException", f"Resource Arn {lost} does not exist.")
+    call = account.personalize
+    assert refusal(call.describe_solution, solutionArn=lost) == expected
+    assert refusal(call.create_solution_version, solutionArn=lost) == expected
+    # A version's ARN is no solution's.
+    assert refusal(call.describe_solution, solutionArn=trained["version"])[0] == expected[0]
+
+
+def test_deletion_waits_for_what_depends(account: Account) -> None:
+    schema = account.schema("gone", avro("Users", ("USER_ID", "string"), ("AGE", "int")))
+    group = account.group("gone")
+    dataset = account.dataset("gone", "Users", schema)
+    call = account.personalize
+    in_use = "ResourceInUseException"
+    assert refusal(call.delete_schema, schemaArn=schema)[0] == in_use
+    code, message = refusal(call.delete_dataset_group, datasetGroupArn=group)
+    assert (code, message) == (in_use, f"{group} is used by {dataset} (ACTIVE); delete that first.")
+    call.delete_dataset(datasetArn=dataset)
+    call.delete_dataset_group(datasetGroupArn=group)
+    call.delete_schema(schemaArn=schema)
+    assert refusal(call.describe_schema, schemaArn=schema)[0] == "ResourceNotFoundException"
+    account.schema("gone", avro("Users", ("USER_ID", "string"), ("AGE", "int")))
+    call.delete_schema(schemaArn=schema)
+
+
+def test_lists_come_in_pages_and_forged_tokens_are_told(
+    account: Account, trained: dict[str, str]
+) -> None:
+    pages = list(
+        account.personalize.get_paginator("list_recipes").paginate(PaginationConfig={"PageSize": 8})
+    )
+    names = [recipe["name"] for page in pages for recipe in page["recipes"]]
+    assert [len(page["recipes"]) for page in pages] == [8, 8, 5]
+    assert len(set(names)) == 21
+    code = "InvalidNextTokenException"
+    token = pages[0]["nextToken"]
+    assert refusal(account.personalize.list_recipes, nextToken="Zm9yZ2Vk")[0] == code
+    assert refusal(account.personalize.list_schemas, nextToken=token)[0] == code
+    listed = account.personalize.list_datasets(datasetGroupArn=trained["group"])["datasets"]
+    assert [one["datasetArn"] for one in listed] == [trained["dataset"]]
+
+
+def test_tags_are_kept(account: Account, trained: dict[str, str]) -> None:
+    call, arn = account.personalize, trained["group"]
+    call.tag_resource(
+        resourceArn=arn,
+        tags=[{"tagKey": "team", "tagValue": "data"}, {"tagKey": "stage", "tagValue": "test"}],
+    )
+    call.untag_resource(resourceArn=arn, tagKeys=["stage"])
+    assert call.list_tags_for_resource(resourceArn=arn)["tags"] == [
+        {"tagKey": "team", "tagValue": "data"}
+    ]
+
+
+def test_what_is_not_built_is_refused_by_name(account: Account, trained: dict[str, str]) -> None:
+    call = account.personalize
+    asked: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
+        (call.create_dataset_group, {"name": "n", "domain": "ECOMMERCE"}, "domain: not supported"),
+        (
+            call.create_solution_version,
+            {"solutionArn": trained["solution"], "trainingMode": "UPDATE"},
+            "trainingMode UPDATE is not supported",
+        ),
+        (
+            call.create_dataset,
+            {
+                "name": "n",
+                "datasetType": "Actions",
+                "schemaArn": trained["schema"],
+                "datasetGroupArn": trained["group"],
+            },
+            "datasetType 'Actions' is not supported here; use one of Interactions, Users, Items",
+        ),
+        (
+            call.create_dataset,
+            {
+                "name": "n",
+                "datasetType": "Users",
+                "schemaArn": trained["schema"],
+                "datasetGroupArn": trained["group"],
+            },
+            f"schema {trained['schema']} describes Interactions, the dataset is USERS",
+        ),
+        (
+            call.create_campaign,
+            {"name": "n", "solutionVersionArn": trained["version"]},
+            "CreateCampaign is not supported by the local personalize",
+        ),
+    ]
+    for operation, request, text in asked:
+        code, message = refusal(operation, **request)
+        assert (code, message.startswith(text)) == ("InvalidInputException", True), message

@@ -1,0 +1,82 @@
+"""Schemas: every fault is told with its place."""
+
+import pytest
+
+from .account import Account, avro, refusal
+
+
+def test_a_schema_is_refused_with_the_place_of_every_fault(account: Account) -> None:
+    text = """{
+  "type": "record", "name": "Interactions", "namespace": "com.amazonaws.personalize.schema",
+  "fields": [
+    {"name": "USER_ID", "type": ["string", "null"]},
+    {"name": "TIMESTAMP", "type": "long", "categorial": true},
+    {"name": "TAGS", "type": {"type": "array", "items": "string"}},
+      {"name": "EVENT_TYPE", "type": "string", "categorical": true},
+    {"name": "EVENTTYPE", "type": "string"}
+  ]
+}"""
+    code, message = refusal(account.personalize.create_schema, name="faulty", schema=text)
+    assert code == "InvalidInputException"
+    assert message.splitlines() == [
+        "invalid schema: version: is missing; write '1.0'",
+        "line 4, column 5, field 'USER_ID': must be of type string without null; "
+        'write "type": "string"',
+        "line 5, column 5, field 'TIMESTAMP': unknown attribute 'categorial'; "
+        "did you mean 'categorical'?",
+        "line 6, column 5, field 'TAGS': type {'type': 'array', 'items': 'string'} is not "
+        "supported; use one of float, double, int, long, string, boolean, or a pair of it and "
+        "null; join several values of one field by | in a string",
+        "line 7, column 7, field 'EVENT_TYPE': must not be categorical; remove \"categorical\"",
+        'fields: ITEM_ID is missing; add {"name": "ITEM_ID", "type": "string"}',
+        "fields: EVENT_TYPE and EVENTTYPE are the same without _; rename one",
+    ]
+    code, message = refusal(account.personalize.create_schema, name="faulty", schema='{\n "a" 1}')
+    assert message == "invalid schema: line 2, column 6: not JSON: Expecting ':' delimiter"
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (
+            avro("Things", ("A", "int")),
+            "name: is 'Things'; write 'Interactions' or 'Users' or 'Items'",
+        ),
+        (
+            avro("Users", ("USER_ID", "string")),
+            "fields: Users needs a metadata field besides USER_ID",
+        ),
+        (avro("Users", ("USER_ID", "string"), ("1ST", "int")), "name must be letters"),
+        (
+            avro("Users", ("USER_ID", "string"), *((f"F{n}", "int") for n in range(26))),
+            "fields: 26 metadata fields; Users has at most 25",
+        ),
+        (
+            avro("Items", ("ITEM_ID", "string"), ("CREATION_TIMESTAMP", "int")),
+            "is reserved and must be of type long, or a pair of it and null",
+        ),
+        (
+            avro("Items", ("ITEM_ID", "string"), ("A", "int")).replace(
+                '"A"', '"A", "textual": true'
+            ),
+            "only a string can be categorical or textual, not int",
+        ),
+        (
+            avro("Users", ("USER_ID", "string"), ("A", "string")).replace(
+                '"A"', '"A", "textual": true'
+            ),
+            "Users cannot have a textual field; only Items can",
+        ),
+        (
+            avro("Items", ("ITEM_ID", "string"), ("A", "string"), ("B", "string"))
+            .replace('"A"', '"A", "textual": true')
+            .replace('"B"', '"B", "textual": true'),
+            "fields: A, B are textual; only one field can be",
+        ),
+        (avro("Users"), "fields: must be a list with at least one field"),
+        ("[]", "line 1, column 1: a schema is a JSON object of type record"),
+    ],
+)
+def test_a_schema_keeps_the_rules_of_its_dataset(account: Account, text: str, fault: str) -> None:
+    code, message = refusal(account.personalize.create_schema, name="broken", schema=text)
+    assert (code, fault in message) == ("InvalidInputException", True), message
