@@ -15,7 +15,7 @@ from typing import Literal, get_args
 from urllib.parse import unquote, urlsplit
 
 from etl.datasets import Engine
-from etl.errors import EtlError
+from etl.errors import EtlError, TableError
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,15 @@ class Database:
         Raises:
             EtlError: the URL names no engine that is supported, no host or no database.
         """
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+            given_port = parts.port
+        except ValueError:  # its text repeats a part of the URL, perhaps of the password
+            raise EtlError(
+                "database URL: host or port cannot be read; write"
+                " postgresql://user:password@host:port/name, and in the password %2F for /,"
+                " %23 for #, %3F for ?, %5B for ["
+            ) from None
         engine = _SCHEMES.get(parts.scheme.split("+")[0].lower())
         if engine is None:
             raise EtlError(
@@ -97,10 +105,6 @@ class Database:
                 " postgresql:// or mysql://"
             )
         name = parts.path.removeprefix("/")
-        try:
-            port = parts.port or DRIVERS[engine].port
-        except ValueError as error:
-            raise EtlError(f"database URL: {error}; write host:port") from None
         if not parts.hostname or not name:
             raise EtlError(
                 "database URL: host or database name is missing;"
@@ -109,12 +113,20 @@ class Database:
         return cls(
             engine=engine,
             host=parts.hostname,
-            port=port,
+            port=given_port or DRIVERS[engine].port,
             name=unquote(name),
             user=unquote(parts.username or ""),
             password=unquote(parts.password or ""),
             parameters=parts.query,
         )
+
+    def require(self, engine: Engine) -> None:
+        """Refuse a database that is not of the configuration's engine."""
+        if self.engine != engine:
+            raise EtlError(
+                f"database URL: is {self.engine}, but the configuration says"
+                f' engine = "{engine}"; change one of them'
+            )
 
     @property
     def place(self) -> str:
@@ -179,14 +191,19 @@ class TableName:
 
     @classmethod
     def parse(cls, text: str) -> TableName:
-        """Read `table`, `schema.table`, `"Schema"."a.table"` or the same with backticks."""
+        """Read `table`, `schema.table`, `"Schema"."a.table"` or the same with backticks.
+
+        Raises:
+            TableError: there is no name in the text.
+        """
         pieces = re.findall(r'"((?:[^"]|"")*)"|`((?:[^`]|``)*)`|([^."`]+)', text.strip())
-        return cls(
-            tuple(
-                double.replace('""', '"') or tick.replace("``", "`") or plain
-                for double, tick, plain in pieces
-            )
+        parts = tuple(
+            double.replace('""', '"') or tick.replace("``", "`") or plain
+            for double, tick, plain in pieces
         )
+        if not all(parts) or not parts:
+            raise TableError(f"'{text}' is no table's name; write table or schema.table")
+        return cls(parts)
 
     @property
     def alias(self) -> str:

@@ -24,13 +24,22 @@ class TableError(EtlError):
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """Return `; did you mean 'x'?` for the known name nearest to a misspelt one, else nothing."""
-    by_lower: dict[str, str] = {}
-    for candidate in known:
-        by_lower.setdefault(candidate.lower(), candidate)
-        by_lower.setdefault(candidate.rsplit(".", 1)[-1].lower(), candidate)
-    near = get_close_matches(name.lower(), by_lower, n=1)
-    return f"; did you mean '{by_lower[near[0]]}'?" if near else ""
+    """Return `; did you mean 'x'?` for the known name nearest to a misspelt one, else `;`.
+
+    Both may be `alias.column` or `column` alone.
+    """
+    whole = {candidate.lower(): candidate for candidate in reversed(list(known))}
+    last = {lower.rpartition(".")[2]: candidate for lower, candidate in whole.items()}
+    asked = name.lower()
+    for choice, text, cutoff in (
+        (whole, asked, 0.8),
+        (last, asked, 0.6),
+        (last, asked.rpartition(".")[2], 0.6),
+    ):
+        near = get_close_matches(text, choice, n=1, cutoff=cutoff)
+        if near:
+            return f"; did you mean '{choice[near[0]]}'?"
+    return ";"
 
 
 def listing(names: Sequence[str], *, at_most: int = 30) -> str:

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +23,7 @@ from urllib.parse import urlsplit
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
@@ -48,6 +51,11 @@ CLEARED = (
     "filter/",
     "rejected/",
 )
+# What to do about rows that were left out, where the reason does not say it.
+ADVICE = {
+    "unreadable timestamp": "a timestamp is a date, a timestamp, ISO 8601 text or epoch seconds;"
+    " write x div 1000 for milliseconds, to_timestamp(x, 'dd.MM.yyyy HH:mm') for other texts"
+}
 # https://docs.aws.amazon.com/personalize/latest/dg/batch-data-upload.html
 BATCH_FIELDS = {"USER_ID": "userId"}
 
@@ -142,7 +150,8 @@ def run(
     for name in data_sets:
         begin()
         try:
-            written[name] = write_data_set(place, spec, wanted[name], frames[name], say=say)
+            with _named(wanted[name], place):
+                written[name] = write_data_set(place, spec, wanted[name], frames[name], say=say)
         except EtlError as error:
             problems.extend(error.problems)
     if problems:
@@ -151,7 +160,8 @@ def run(
     for name in [name for name in wanted if name not in data_sets]:
         begin()
         write = write_batch_input if name == "batchInput" else write_list
-        lists[name] = write(place, wanted[name], frames[name], say=say)
+        with _named(wanted[name], place):
+            lists[name] = write(place, wanted[name], frames[name], say=say)
     manifest = {
         "version": 1,
         "run": place.folder.run,
@@ -172,6 +182,26 @@ def run(
     place.commit(json.dumps(manifest, ensure_ascii=False, indent=2) + "\n")
     say(f"progress {len(wanted) + 1}/{len(wanted) + 1} done")
     return manifest
+
+
+@contextmanager
+def _named(source: Source, place: Runtime) -> Iterator[None]:
+    """Say in which data set or list Spark failed: an expression may fail on a row alone."""
+    try:
+        yield
+    except Py4JJavaError as error:
+        raise EtlError(f"{source.title}: {place.explained(error)}") from None
+    except PySparkException as error:
+        raise EtlError(
+            f"{source.title}: Spark: {_in_one_line(error)}; look at the expressions of {source.key}"
+        ) from None
+
+
+def _in_one_line(error: PySparkException) -> str:
+    """Return what Spark says without its error class, its preamble and its numbered advice."""
+    text = " ".join(str(error).split())
+    text = re.sub(r"^\[[A-Z_.]+\] (You may get a different result due to .+? 3\.0: )?", "", text)
+    return _shortened(text.partition(" 1) ")[0].rstrip(" ;."))
 
 
 def read_tables(
@@ -254,14 +284,19 @@ def write_data_set(
             f"{source.title}: no rows; fill table '{source.relation.table}', or look at"
             f" {source.key}.filter and the inner joins"
         )
-    reasons = ", ".join(f"{reason} {rows:,}" for reason, rows in counts.rejected.items())
+    reasons = ", ".join(
+        f"{reason} ({', '.join(sorted(columns))}) {rows:,}" if columns else f"{reason} {rows:,}"
+        for reason, rows in counts.rejected.items()
+        for columns in [{str(row["column"]) for row in examples if row["reason"] == reason}]
+    )
     if bad > spec.max_rejected_share * total:
         raise EtlError(
             f"{source.title}: {bad:,} of {total:,} rows ({bad / total:.1%}) break a rule, more than"
             f" max_rejected_share = {spec.max_rejected_share:.1%}: {reasons};"
-            f" for example {json.dumps(examples[0], ensure_ascii=False)}; see"
+            f" for example {_shortened(json.dumps(examples[0], ensure_ascii=False))}; see"
             f" {place.folder.uri(_rejected_path(source))}, then mend the rows or the expression,"
             f" or leave them out by {source.key}.filter"
+            + "".join(f"; {ADVICE[reason]}" for reason in counts.rejected if reason in ADVICE)
         )
     good = accepted(frame, source.columns)
     left_out = f", left out {bad:,}: {reasons}" if bad else ""
@@ -269,6 +304,10 @@ def write_data_set(
     place.write_csv(good, source.prefix, files=spec.output_files)
     frame.unpersist()
     return counts
+
+
+def _shortened(text: str, *, at_most: int = 400) -> str:
+    return text if len(text) <= at_most else f"{text[:at_most]}…"
 
 
 def _rejected_path(source: Source) -> str:

@@ -23,7 +23,7 @@ from pyspark.sql.types import NumericType
 from etl.database import Database, TableName, driver_settings
 from etl.datasets import JobSpec
 from etl.errors import EtlError, TableError, listing, suggestion
-from etl.session import java_fault, local_spark, sql_state
+from etl.session import SQL_SETTINGS, java_fault, local_spark, sql_state
 
 # One unquoted header, fields quoted as RFC 4180 has it, null empty, blanks kept.
 CSV_OPTIONS: Mapping[str, Any] = {
@@ -155,6 +155,9 @@ class Runtime(Protocol):
     def write_json_lines(self, frame: DataFrame, path: str) -> None:
         """Write a frame as one object a line, to a file or a folder of that stem."""
 
+    def explained(self, error: Py4JJavaError) -> EtlError:
+        """Turn what Java says into one line, naming the database where it is to blame."""
+
     def commit(self, manifest: str) -> None:
         """Publish the manifest: from now on the run's files are complete."""
 
@@ -172,11 +175,7 @@ class LocalRuntime:
         directory: Path,
     ) -> None:
         """`directory` holds files until they are uploaded; the caller removes it."""
-        if database.engine != spec.engine:
-            raise EtlError(
-                f"database URL: is {database.engine}, but the configuration says"
-                f' engine = "{spec.engine}"; change one of them'
-            )
+        database.require(spec.engine)
         self.folder = folder
         self._spark, self._database = spark, database
         self._spec, self._directory = spec, directory
@@ -188,10 +187,10 @@ class LocalRuntime:
         except Py4JJavaError as error:
             if sql_state(error) in ("42P01", "42S02"):
                 known = self._table_names()
-                tables = f" Tables: {listing(known)}" if known else " It has no tables"
+                tables = f" Tables: {listing(known)}" if known else " it has no tables"
                 raise TableError(
                     f"table '{name}' does not exist in the database"
-                    f"{suggestion(name, known) or ';'}{tables}"
+                    f"{suggestion(name, known)}{tables}"
                 ) from None
             raise self.explained(error) from None
 
@@ -284,7 +283,8 @@ class GlueRuntime:
         self.folder = folder
         self._spec = spec
         self._glue = GlueContext(SparkContext.getOrCreate())
-        self._glue.spark_session.conf.set("spark.sql.session.timeZone", "UTC")
+        for name, value in SQL_SETTINGS.items():
+            self._glue.spark_session.conf.set(name, value)
         self._job = Job(self._glue)
         self._job.init(arguments.job_name, {"JOB_NAME": arguments.job_name})
         self._connection = arguments.connection

@@ -15,6 +15,12 @@ from pyspark.sql import SparkSession
 
 from etl.errors import EtlError
 
+# UTC, and a text that does not fit its date pattern is null, as any other cast that fails.
+SQL_SETTINGS: Mapping[str, str] = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.legacy.timeParserPolicy": "CORRECTED",
+}
+
 
 def local_spark(directory: Path, *, drivers: Mapping[str, str]) -> SparkSession:
     """Start Spark in this process's own JVM, in UTC, with two threads and 1 GB.
@@ -48,7 +54,7 @@ def local_spark(directory: Path, *, drivers: Mapping[str, str]) -> SparkSession:
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.local.dir": str(directory),
         "spark.sql.warehouse.dir": str(directory / "warehouse"),
-        "spark.sql.session.timeZone": "UTC",
+        **SQL_SETTINGS,
         "spark.sql.shuffle.partitions": "2",
         # Re-planning between stages costs a small job more than it finds: measured, a sixth.
         "spark.sql.adaptive.enabled": "false",
@@ -97,8 +103,11 @@ def java_fault(error: Py4JJavaError, place: str, user: str) -> EtlError:
     """
     cause = _sql_exception(error)
     if cause is None:
-        text = str(error.java_exception.toString()).strip().splitlines()[0]
-        return EtlError(f"Spark: {text}; the job's log says more")
+        root = error.java_exception
+        while root.getCause() is not None:
+            root = root.getCause()
+        lines = str(root.getMessage() or root.toString()).strip().splitlines()
+        return EtlError(f"Spark: {' '.join(lines)[:400]}; the job's log says more")
     state, text = str(cause.getSQLState() or ""), str(cause.getMessage()).strip().splitlines()[0]
     advice = {
         "08": "is it running, and may this machine reach it?",

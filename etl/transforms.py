@@ -27,6 +27,7 @@ from etl.errors import EtlError, listing, suggestion
 # Names that no Personalize column can have: those hold letters, digits and _ alone.
 REASON = "rejected because"
 SOURCE = "source row"
+_PLAIN = "plain column"
 
 # 10^11 seconds is the year 5138, 10^11 milliseconds is March 1973.
 EPOCH_SECONDS_BELOW = 100_000_000_000
@@ -113,7 +114,8 @@ def related(relation: Relation, tables: Mapping[str, DataFrame], *, key: str) ->
         return Related(result.frame.filter(relation.filter), result.columns)
     except AnalysisException as error:
         raise EtlError(
-            f'{key}.filter = "{relation.filter}": {_sql_fault(error, result.names)}'
+            f'{key}.filter = "{relation.filter}":'
+            f" {_sql_fault(error, relation.filter, result.names)}"
         ) from None
 
 
@@ -187,9 +189,9 @@ def projected(tables: Related, columns: Sequence[Column], *, keys: Sequence[str]
             take; all of them at once.
     """
     try:
-        frame = tables.frame.select(*(F.expr(c.source).alias(c.name) for c in columns))
+        frame = _row_by_row(tables, *(F.expr(c.source).alias(c.name) for c in columns))
     except AnalysisException as error:
-        whole = _sql_fault(error, tables.names)
+        whole = _sql_fault(error, "", tables.names)
         faults = [_expression_fault(column, tables) for column in columns]
         if not any(faults):
             raise EtlError(f"{keys[0]} and what follows: {whole}") from None
@@ -209,17 +211,24 @@ def projected(tables: Related, columns: Sequence[Column], *, keys: Sequence[str]
     return frame
 
 
+def _row_by_row(tables: Related, *values: Expression) -> DataFrame:
+    """Select values; beside a plain column Spark refuses aggregates, which would give one row."""
+    alias, names = next(iter(tables.columns.items()))
+    plain = F.col(f"{_ticked(alias)}.{_ticked(names[0])}").alias(_PLAIN)
+    return tables.frame.select(*values, plain).drop(_PLAIN)
+
+
 def _expression_fault(column: Column, tables: Related) -> str | None:
     try:
-        schema = tables.frame.select(F.expr(column.source)).schema
+        schema = _row_by_row(tables, F.expr(column.source)).schema
     except AnalysisException as error:
-        return _sql_fault(error, tables.names)
+        return _sql_fault(error, column.source, tables.names)
     if len(schema) != 1:
         return f"gives {len(schema)} columns; name one of them"
     return _type_fault(column, schema[0].dataType)
 
 
-def _sql_fault(error: AnalysisException, names: Sequence[str]) -> str:
+def _sql_fault(error: AnalysisException, sql: str, names: Sequence[str]) -> str:
     kind = error.getErrorClass() or ""
     parameters: Mapping[str, Any] = error.getMessageParameters() or {}
     name = str(parameters.get("objectName") or parameters.get("name", "")).replace("`", "")
@@ -228,8 +237,30 @@ def _sql_fault(error: AnalysisException, names: Sequence[str]) -> str:
     if kind == "AMBIGUOUS_REFERENCE":
         same = [known for known in names if known.lower().endswith(f".{name.lower()}")]
         return f"'{name}' is in several tables; write one of {listing(same)}"
+    if kind in ("MISSING_GROUP_BY", "INVALID_WHERE_CONDITION"):
+        return (
+            "holds an aggregate over rows, and each row stands alone here; make a view in the"
+            " database that counts or sums, and name it as the table"
+        )
+    if kind == "UNRESOLVED_ROUTINE":
+        routine = str(parameters.get("routineName", "")).replace("`", "")
+        return f"Spark SQL has no function '{routine}'; {_SPARK_SQL}"
     text = str(error).strip().splitlines()[0]
-    return re.sub(r"^\[[A-Z_.]+\] |; line \d+ pos \d+.*$|\(line \d+, pos \d+\)", "", text)
+    text = re.sub(r"^\[[A-Z_.]+\] |; line \d+ pos \d+.*$|\(line \d+, pos \d+\)", "", text)
+    return f"{text.rstrip(' ;.')}{_syntax_advice(sql) if 'SYNTAX' in kind else ''}"
+
+
+def _syntax_advice(sql: str) -> str:
+    """Say what Spark SQL writes otherwise than a person may be used to."""
+    outside_quotes = re.sub(r"'[^']*'|`[^`]*`", "", sql)
+    if "::" in outside_quotes:
+        return "; write cast(x as string), not x::text"
+    if not outside_quotes.isascii():
+        return "; names of other letters than A-Z stand in backticks, for example `表`.`列`"
+    return f"; {_SPARK_SQL}"
+
+
+_SPARK_SQL = "see https://spark.apache.org/docs/latest/sql-ref.html"
 
 
 def _type_fault(column: Column, kind: T.DataType) -> str | None:

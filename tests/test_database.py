@@ -30,6 +30,12 @@ def test_mysql_streams_rows_and_ipv6_keeps_its_brackets() -> None:
     }
 
 
+HOW_TO_WRITE_IT = (
+    "write postgresql://user:password@host:port/name, and in the password %2F for /, %23 for #,"
+    " %3F for ?, %5B for ["
+)
+
+
 @pytest.mark.parametrize(
     ("url", "message"),
     [
@@ -44,7 +50,15 @@ def test_mysql_streams_rows_and_ipv6_keeps_its_brackets() -> None:
         ),
         (
             "postgresql://u:secret@h:99999/d",
-            "database URL: Port out of range 0-65535; write host:port",
+            f"database URL: host or port cannot be read; {HOW_TO_WRITE_IT}",
+        ),
+        (
+            "postgresql://u:se/cret@h/d",
+            f"database URL: host or port cannot be read; {HOW_TO_WRITE_IT}",
+        ),
+        (
+            "postgresql://u:secret@[h/d",
+            f"database URL: host or port cannot be read; {HOW_TO_WRITE_IT}",
         ),
     ],
 )

@@ -424,12 +424,43 @@ def test_too_many_rejected_rows_fail_the_job_and_can_be_looked_at(run: Run) -> N
     where = run.folder.uri("rejected/interactions.json")
     assert message == (
         "data set INTERACTIONS: 1 of 4 rows (25.0%) break a rule, more than max_rejected_share"
-        ' = 20.0%: null id 1; for example {"reason": "null id", "column": "USER_ID", "row":'
-        ' {"USER_ID": null, "ITEM_ID": 10, "TIMESTAMP": "2024-01-03T00:00:00.000Z"}};'
+        ' = 20.0%: null id (USER_ID) 1; for example {"reason": "null id", "column": "USER_ID",'
+        ' "row": {"USER_ID": null, "ITEM_ID": 10, "TIMESTAMP": "2024-01-03T00:00:00.000Z"}};'
         f" see {where}, then mend the rows or the expression, or leave them out by"
         " datasets.interactions.filter"
     )
     assert run.objects() == ["rejected/interactions.json", "users/part-00000.csv"]
+
+
+def with_timestamp(source: str) -> JobSpec:
+    """The specification with interactions alone, dated by another expression."""
+    columns = tuple(
+        replace(column, source=source) if column.is_timestamp else column
+        for column in SPEC.datasets[-1].columns
+    )
+    return replace(SPEC, datasets=(replace(SPEC.datasets[-1], columns=columns),))
+
+
+def test_timestamps_in_milliseconds_or_odd_texts_fail_with_what_to_write(run: Run) -> None:
+    execute(run.url, SHOP)
+    milliseconds = run.refused(with_timestamp("unix_millis(events.at)"))
+    assert "unreadable timestamp (TIMESTAMP) 3" in milliseconds
+    assert milliseconds.endswith(
+        "a timestamp is a date, a timestamp, ISO 8601 text or epoch seconds; write x div 1000 for"
+        " milliseconds, to_timestamp(x, 'dd.MM.yyyy HH:mm') for other texts"
+    )
+    pattern = run.refused(with_timestamp("to_timestamp(string(events.at), 'yyyy-MM-dd')"))
+    assert "missing required value (TIMESTAMP)" in pattern, "not an error of Spark's"
+
+
+def test_an_expression_that_fails_on_a_row_is_told_with_its_data_set(run: Run) -> None:
+    execute(run.url, SHOP)
+    raising = run.refused(with_timestamp("raise_error(concat('bad row ', events.posting_id))"))
+    assert raising.startswith("data set INTERACTIONS: Spark: bad row ")
+    assert run.refused(with_timestamp("to_timestamp('1.1.2024', 'd.M.YYYY')")) == (
+        "data set INTERACTIONS: Spark: Fail to recognize 'd.M.YYYY' pattern in the"
+        " DateTimeFormatter; look at the expressions of datasets.interactions"
+    )
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ def test_an_unqualified_join_column_means_the_tables_before_not_the_joined_one(
         ),
         (
             Relation("people", filter="staus = 1"),
-            "datasets.users.filter = \"staus = 1\": there is no column 'staus'"
+            "datasets.users.filter = \"staus = 1\": there is no column 'staus';"
             " Columns: people.id, people.name, people.team_id, people.boss_id",
         ),
     ],
@@ -132,6 +132,39 @@ def test_a_relation_that_does_not_fit_is_told_with_its_place_and_the_fix(
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize(
+    ("source", "fault"),
+    [
+        (
+            "max(people.id)",
+            "holds an aggregate over rows, and each row stands alone here; make a view in the"
+            " database that counts or sums, and name it as the table",
+        ),
+        (
+            "people.name::text",
+            "Syntax error at or near ':'; write cast(x as string), not x::text",
+        ),
+        (
+            "名簿.名前",
+            "Syntax error at or near '名'; names of other letters than A-Z stand in backticks,"
+            " for example `表`.`列`",
+        ),
+        (
+            "uper(people.name)",
+            "Spark SQL has no function 'uper'; see"
+            " https://spark.apache.org/docs/latest/sql-ref.html",
+        ),
+        ("people.*", "gives 4 columns; name one of them"),
+    ],
+)
+def test_what_spark_writes_otherwise_than_databases_is_told(
+    tables: dict[str, DataFrame], source: str, fault: str
+) -> None:
+    with pytest.raises(EtlError) as caught:
+        select(tables, Relation("people"), source)
+    assert str(caught.value) == f'datasets.users.columns.C0 = "{source}": {fault}'
+
+
 def test_every_expression_that_does_not_fit_is_told_at_once(tables: dict[str, DataFrame]) -> None:
     relation = Relation("people", joins=(Join("teams", "left", {"team_id": "id"}),))
     with pytest.raises(EtlError) as caught:
@@ -142,7 +175,8 @@ def test_every_expression_that_does_not_fit_is_told_at_once(tables: dict[str, Da
         f" did you mean 'people.name'? Columns: {names}",
         "datasets.users.columns.C1 = \"name\": 'name' is in several tables;"
         " write one of people.name, teams.name",
-        'datasets.users.columns.C3 = "1 +": Syntax error at or near end of input.',
+        'datasets.users.columns.C3 = "1 +": Syntax error at or near end of input;'
+        " see https://spark.apache.org/docs/latest/sql-ref.html",
         "datasets.users.columns.C4 = \"split('a|b', 'x')\": Personalize has no arrays;"
         " use array_join(…, '|')",
     )
