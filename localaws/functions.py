@@ -1,60 +1,47 @@
-"""Lambda's API, with handlers that run in this process.
+"""Lambda's API: functions that run what was deployed, or a handler of this process.
 
 `Functions` is a WSGI application. It answers Invoke as Lambda's Python runtime does: JSON in,
 JSON out, and an exception becomes a 200 with `X-Amz-Function-Error` and a body that names the
 error's type, which is the error name that Step Functions matches in Retry and Catch.
+
+A deployed zip is unpacked and run in processes of its own, which see the standard library, the
+zip and boto3, as on Lambda. What differs: the Python is the one that runs this, whatever the
+function's runtime is called; memory is not limited, and asynchronous invocations are not retried.
 """
 
+from __future__ import annotations
+
 import json
-import re
 import threading
 import time
-import traceback
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from http import HTTPStatus
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+
+from localaws.function_code import Code, Packages, describe_archive
+from localaws.function_configuration import changed, configured
+from localaws.function_processes import Processes, ProcessesClosedError, Sandbox
+from localaws.function_worker import Handler, HandlerError, LambdaContext, run
+from localaws.protocol import ServiceError
+from localaws.rest_protocol import RestService
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-Handler = Callable[[Any, "LambdaContext"], Any]
-"""What a function runs: the decoded event and the context in, JSON values out."""
+__all__ = ["PAYLOAD_LIMIT", "Failure", "Functions", "Handler", "LambdaContext"]
 
 PAYLOAD_LIMIT = 6 * 1024 * 1024
 """Bytes of an invocation's request and of its response.
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 
 _RESPONSE_LIMIT = PAYLOAD_LIMIT + 100
-_PATH = re.compile(r"/2015-03-31/functions(?:/([^/]+)(?:/(invocations|configuration))?)?/?")
 _KEPT_FAILURES = 100
-
-
-@dataclass(frozen=True)
-class LambdaContext:
-    """The second argument of a handler."""
-
-    function_name: str
-    invoked_function_arn: str
-    aws_request_id: str
-    deadline: float
-    """When the function's time is over, in seconds of `time.monotonic`."""
-    function_version: str = "$LATEST"
-    memory_limit_in_mb: str = "512"
-    client_context: None = None
-    identity: None = None
-
-    @property
-    def log_group_name(self) -> str:
-        """The name that CloudWatch's log group would have."""
-        return f"/aws/lambda/{self.function_name}"
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Milliseconds until the function's timeout, 0 if it is over."""
-        return max(0, round((self.deadline - time.monotonic()) * 1000))
+_PAGE = 50
 
 
 @dataclass(frozen=True)
@@ -70,53 +57,105 @@ class Failure:
 
 @dataclass(frozen=True)
 class _Function:
-    name: str
-    arn: str
-    handler: Handler
-    timeout: int
+    """A function as it is now; each change makes another one.
 
+    `handler` takes the place of `code` where a test has registered one.
+    """
 
-@dataclass(frozen=True)
-class _Answer:
-    status: int
-    body: bytes = b""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    configuration: Mapping[str, Any]
+    tags: Mapping[str, str]
+    code: Code | None = None
+    handler: Handler | None = None
 
+    @property
+    def name(self) -> str:
+        return str(self.configuration["FunctionName"])
 
-class _ApiError(Exception):
-    """An error of Lambda's API, not of a function."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
+    @property
+    def sandbox(self) -> Sandbox | None:
+        """Where the deployed code runs."""
+        if self.code is None:
+            return None
+        told = self.configuration
+        variables = told.get("Environment", {}).get("Variables", {})
+        return Sandbox(self.code, told["Role"], told["Runtime"], tuple(sorted(variables.items())))
 
 
 class Functions:
-    """A WSGI application for Lambda's REST API: Invoke, GetFunction, ListFunctions.
+    """A WSGI application for Lambda's REST API.
 
     Args:
         account: Account number in the functions' ARNs.
         region: Region in the functions' ARNs.
+        directory: For packages, logs and temporary files; the caller removes it after `close`.
+            Without one, nothing can be deployed.
+        environment: An execution role's ARN → the variables with which its functions find and
+            sign for AWS: the endpoint's URL, credentials, region.
+        s3: Answers the client with which packages are read from buckets.
     """
 
-    def __init__(self, *, account: str, region: str) -> None:
+    def __init__(
+        self,
+        *,
+        account: str,
+        region: str,
+        directory: Path | None = None,
+        environment: Callable[[str], Mapping[str, str]] = lambda _: {},
+        s3: Callable[[], Any] | None = None,
+    ) -> None:
         self._prefix = f"arn:aws:lambda:{region}:{account}:function:"
+        directory = directory.absolute() if directory else None
+        self._directory = directory
+        self._packages = Packages(directory / "code" if directory else None, s3)
+        self._processes = Processes(directory, environment) if directory else None
         self._functions: dict[str, _Function] = {}
         self._failures: deque[Failure] = deque(maxlen=_KEPT_FAILURES)
+        self._lock = threading.RLock()
+        self._service = RestService(
+            "lambda",
+            {
+                "CreateFunction": self._create_function,
+                "DeleteFunction": self._delete_function,
+                "GetFunction": self._get_function,
+                "GetFunctionConfiguration": self._get_function_configuration,
+                "Invoke": self._invoke,
+                "ListFunctions": self._list_functions,
+                "ListTags": self._list_tags,
+                "TagResource": self._tag_resource,
+                "UntagResource": self._untag_resource,
+                "UpdateFunctionCode": self._update_function_code,
+                "UpdateFunctionConfiguration": self._update_function_configuration,
+            },
+        )
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        return self._service(environ, start_response)
 
     def register(self, name: str, handler: Handler, *, timeout: int = 900) -> str:
-        """Make a handler invocable, in place of one registered under that name before.
+        """Let a handler of this process run in place of a function's code, until the next update.
 
         Args:
-            name: The function's name, e.g. 'labbase-list-datasets'.
+            name: The function's name, e.g. 'labbase-list-datasets'; it need not be deployed.
             handler: Called with the decoded event and a `LambdaContext`, in the server's thread.
-            timeout: Seconds that the context counts down; the handler is not cut off.
+            timeout: Seconds that the context of a function that is not deployed counts down; the
+                handler is not cut off.
 
         Returns:
             The function's ARN.
         """
-        self._functions[name] = _Function(name, self._prefix + name, handler, timeout)
+        with self._lock:
+            known = self._functions.get(name)
+            if known is None:
+                named = {
+                    "FunctionName": name,
+                    "Role": "",
+                    "Runtime": "python3.11",
+                    "Handler": f"{handler.__module__}.{handler.__qualname__}",
+                    "Timeout": timeout,
+                }
+                known = _Function(configured(named, self._prefix + name, None, _now()), {})
+            self._functions[name] = replace(known, handler=handler)
         return self._prefix + name
 
     @property
@@ -124,63 +163,122 @@ class Functions:
         """The last 100 invocations that raised, oldest first."""
         return list(self._failures)
 
-    def __call__(
-        self, environ: "WSGIEnvironment", start_response: "StartResponse"
-    ) -> Iterable[bytes]:
-        """Answer one request."""
-        try:
-            answer = self._route(environ)
-        except _ApiError as error:
-            body = {"Type": "User", "message": str(error), "Message": str(error)}
-            headers = {"x-amzn-ErrorType": error.code}
-            answer = _Answer(error.status, json.dumps(body).encode(), headers)
-        headers = {
-            "Content-Type": "application/json",
-            "x-amzn-RequestId": str(uuid.uuid4()),
-            **answer.headers,
-        }
-        if answer.status != HTTPStatus.NO_CONTENT:
-            headers["Content-Length"] = str(len(answer.body))
-        phrase = HTTPStatus(answer.status).phrase
-        start_response(f"{answer.status} {phrase}", list(headers.items()))
-        return [answer.body]
+    def logs(self, name: str) -> str:
+        """What a function's deployed code has written, with Lambda's START, END, REPORT lines.
 
-    def _route(self, environ: "WSGIEnvironment") -> _Answer:
-        method = environ["REQUEST_METHOD"]
-        match = _PATH.fullmatch(environ["PATH_INFO"])
-        name, action = match.groups() if match else (None, None)
-        if method == "POST" and name and action == "invocations":
-            return self._invoke(self._function(name), environ)
-        if method == "GET" and match:
-            if name is None:
-                listed = [_configuration(f) for f in self._functions.values()]
-                return _json_answer({"Functions": listed})
-            configuration = _configuration(self._function(name))
-            if action == "configuration":
-                return _json_answer(configuration)
-            return _json_answer({"Configuration": configuration})
-        raise _ApiError(
-            501,
-            "NotImplementedException",
-            f"{method} {environ['PATH_INFO']} is not supported by the local Lambda; it supports "
-            "Invoke, GetFunction, GetFunctionConfiguration, ListFunctions",
-        )
+        It outlives the function, and is empty if nothing was written.
+        """
+        path = self._log_path(name)
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
-    def _function(self, reference: str) -> _Function:
+    def close(self) -> None:
+        """End the functions' processes, with what they run."""
+        if self._processes is not None:
+            self._processes.close()
+
+    # Functions
+
+    def _create_function(self, request: dict[str, Any]) -> dict[str, Any]:
+        name = self._name(request["FunctionName"])
+        with self._lock:
+            if name in self._functions:
+                raise ServiceError("ResourceConflictException", f"Function already exist: {name}")
+            code = self._packages.unpacked(request["Code"])
+            told = {**request, "FunctionName": name}
+            configuration = configured(told, self._prefix + name, code, _now())
+            function = _Function(configuration, request.get("Tags", {}), code)
+            self._keep(function)
+        return dict(configuration)
+
+    def _update_function_code(self, request: dict[str, Any]) -> dict[str, Any]:
+        with self._lock:
+            function = self._function(request)
+            _match_revision(function, request)
+            if request.get("DryRun"):
+                sha256, size = describe_archive(self._packages.archive(request))
+                told = changed(function.configuration, request, None, _now())
+                return {**told, "CodeSha256": sha256, "CodeSize": size}
+            code = self._packages.unpacked(request)
+            configuration = changed(function.configuration, request, code, _now())
+            self._keep(replace(function, configuration=configuration, code=code, handler=None))
+        return dict(configuration)
+
+    def _update_function_configuration(self, request: dict[str, Any]) -> dict[str, Any]:
+        with self._lock:
+            function = self._function(request)
+            _match_revision(function, request)
+            configuration = changed(function.configuration, request, None, _now())
+            self._keep(replace(function, configuration=configuration))
+        return dict(configuration)
+
+    def _delete_function(self, request: dict[str, Any]) -> None:
+        with self._lock:
+            del self._functions[self._function(request).name]
+            self._keep()
+
+    def _get_function(self, request: dict[str, Any]) -> dict[str, Any]:
+        function = self._function(request)
+        answer = {"Configuration": function.configuration, "Tags": function.tags or None}
+        if function.code:
+            location = function.code.archive.absolute().as_uri()
+            answer["Code"] = {"RepositoryType": "S3", "Location": location}
+        return answer
+
+    def _get_function_configuration(self, request: dict[str, Any]) -> Mapping[str, Any]:
+        return self._function(request).configuration
+
+    def _list_functions(self, request: dict[str, Any]) -> dict[str, Any]:
+        with self._lock:
+            names = [name for name in self._functions if name > request.get("Marker", "")]
+            page = sorted(names)[: min(request.get("MaxItems", _PAGE), _PAGE)]
+            return {
+                "Functions": [self._functions[name].configuration for name in page],
+                "NextMarker": page[-1] if len(page) < len(names) else None,
+            }
+
+    def _list_tags(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"Tags": self._function(request).tags}
+
+    def _tag_resource(self, request: dict[str, Any]) -> None:
+        with self._lock:
+            function = self._function(request)
+            self._keep(replace(function, tags={**function.tags, **request["Tags"]}))
+
+    def _untag_resource(self, request: dict[str, Any]) -> None:
+        with self._lock:
+            function = self._function(request)
+            gone = set(request["TagKeys"])
+            kept = {key: value for key, value in function.tags.items() if key not in gone}
+            self._keep(replace(function, tags=kept))
+
+    def _keep(self, *functions: _Function) -> None:
+        """Put changed functions in their places, and end the processes that nothing needs now."""
+        self._functions.update({function.name: function for function in functions})
+        if self._processes is not None:
+            sandboxes = (function.sandbox for function in self._functions.values())
+            self._processes.keep(sandbox for sandbox in sandboxes if sandbox)
+
+    def _function(self, request: Mapping[str, Any]) -> _Function:
         """The function by its name or ARN, whole or partial, with or without a qualifier."""
-        name = unquote(reference).rpartition("function:")[2].split(":")[0]
-        if name not in self._functions:
-            raise _ApiError(
-                404, "ResourceNotFoundException", f"Function not found: {self._prefix}{name}"
+        name = self._name(request.get("FunctionName") or request["Resource"])
+        found = self._functions.get(name)
+        if found is None:
+            raise ServiceError(
+                "ResourceNotFoundException", f"Function not found: {self._prefix}{name}"
             )
-        return self._functions[name]
+        return found
 
-    def _invoke(self, function: _Function, environ: "WSGIEnvironment") -> _Answer:
-        length = int(environ.get("CONTENT_LENGTH") or 0)
-        payload = environ["wsgi.input"].read(length)
-        if length > PAYLOAD_LIMIT:
-            raise _ApiError(
-                413,
+    @staticmethod
+    def _name(reference: str) -> str:
+        return reference.rpartition("function:")[2].split(":")[0]
+
+    # Invocations
+
+    def _invoke(self, request: dict[str, Any]) -> dict[str, Any]:
+        function = self._function(request)
+        payload = request["Payload"]
+        if len(payload) > PAYLOAD_LIMIT:
+            raise ServiceError(
                 "RequestTooLargeException",
                 f"Request must be smaller than {PAYLOAD_LIMIT} bytes for the InvokeFunction "
                 "operation",
@@ -188,85 +286,120 @@ class Functions:
         try:
             event = json.loads(payload or b"{}")
         except ValueError as error:
-            raise _ApiError(
-                400,
+            raise ServiceError(
                 "InvalidRequestContentException",
                 f"Could not parse request body into json: {error}",
             ) from error
-        match environ.get("HTTP_X_AMZ_INVOCATION_TYPE", "RequestResponse"):
+        match request.get("InvocationType", "RequestResponse"):
             case "DryRun":
-                return _Answer(204)
+                return {"StatusCode": 204}
             case "Event":
                 threading.Thread(target=self._run, args=(function, event), daemon=True).start()
-                return _Answer(202)
+                return {"StatusCode": 202}
             case _:
                 return self._run(function, event)
 
-    def _run(self, function: _Function, event: Any) -> _Answer:
-        """Call the handler; its exception is an answer, not an error."""
-        context = LambdaContext(
-            function_name=function.name,
-            invoked_function_arn=function.arn,
-            aws_request_id=str(uuid.uuid4()),
-            deadline=time.monotonic() + function.timeout,
-        )
+    def _run(self, function: _Function, event: Any) -> dict[str, Any]:
+        """Run one invocation; its error is an answer, not an error."""
+        request_id = str(uuid.uuid4())
         try:
-            result = function.handler(event, context)
-        except SystemExit as error:
-            status = error.code if isinstance(error.code, int) else int(error.code is not None)
-            reason = f"Runtime exited with error: exit status {status}"
-            shown = f"RequestId: {context.aws_request_id} Error: {reason}"
-            return self._failed(context, "Runtime.ExitError", shown, [])
-        except Exception as error:
-            # The first frame is this one, which Lambda's runtime does not show either.
-            frames = error.__traceback__.tb_next if error.__traceback__ else None
-            stack = traceback.format_list(traceback.extract_tb(frames))
-            return self._failed(context, type(error).__name__, str(error), stack)
-        try:
-            body = json.dumps(result, ensure_ascii=False, allow_nan=False).encode()
-        except (TypeError, ValueError) as error:
-            reason = f"Unable to marshal response: {error}"
-            return self._failed(context, "Runtime.MarshalError", reason, [])
-        if len(body) > _RESPONSE_LIMIT:
+            outcome = self._outcome(function, event, request_id)
+        except ProcessesClosedError as error:
+            reason = f"RequestId: {request_id} Error: {error}"
+            outcome = HandlerError("Runtime.ExitError", reason, [])
+        if isinstance(outcome, bytes) and len(outcome) > _RESPONSE_LIMIT:
             reason = (
                 f"Response payload size exceeded maximum allowed payload size "
                 f"({_RESPONSE_LIMIT} bytes)."
             )
-            return self._failed(context, "Function.ResponseSizeTooLarge", reason, [])
-        return _Answer(200, body, {"X-Amz-Executed-Version": "$LATEST"})
-
-    def _failed(
-        self, context: LambdaContext, error_type: str, message: str, stack: list[str]
-    ) -> _Answer:
-        shown = "".join([*stack, f"{error_type}: {message}\n"])
+            outcome = HandlerError("Function.ResponseSizeTooLarge", reason, [])
+        answer = {"StatusCode": 200, "ExecutedVersion": "$LATEST"}
+        if isinstance(outcome, bytes):
+            return {**answer, "Payload": outcome}
         self._failures.append(
-            Failure(context.function_name, context.aws_request_id, error_type, message, shown)
+            Failure(function.name, request_id, outcome.error_type, outcome.message, str(outcome))
         )
         body = {
-            "errorMessage": message,
-            "errorType": error_type,
-            "requestId": context.aws_request_id,
-            "stackTrace": stack,
+            "errorMessage": outcome.message,
+            "errorType": outcome.error_type,
+            "requestId": request_id,
+            "stackTrace": outcome.stack,
         }
-        return _Answer(
-            200,
-            json.dumps(body, ensure_ascii=False).encode(),
-            {"X-Amz-Function-Error": "Unhandled", "X-Amz-Executed-Version": "$LATEST"},
+        payload = json.dumps(body).encode()
+        return {**answer, "FunctionError": "Unhandled", "Payload": payload}
+
+    def _outcome(self, function: _Function, event: Any, request_id: str) -> bytes | HandlerError:
+        told = function.configuration
+        context = {
+            "function_name": function.name,
+            "invoked_function_arn": told["FunctionArn"],
+            "aws_request_id": request_id,
+            "memory_limit_in_mb": str(told["MemorySize"]),
+        }
+        if function.handler is None and self._processes and function.sandbox:
+            request = {
+                "handler": told["Handler"],
+                "event": event,
+                "context": context,
+                "environment": _invocation_variables(told),
+                "log": str(self._log_path(function.name)),
+            }
+            with self._reported(function, request_id):
+                return self._processes.invoke(function.sandbox, request, timeout=told["Timeout"])
+        if function.handler is None:
+            raise ServiceError("ServiceException", f"function {function.name!r} has no code")
+        deadline = time.monotonic() + told["Timeout"]
+        try:
+            return run(function.handler, event, LambdaContext(deadline=deadline, **context))
+        except SystemExit as error:
+            status = error.code if isinstance(error.code, int) else int(error.code is not None)
+            reason = f"Runtime exited with error: exit status {status}"
+            return HandlerError("Runtime.ExitError", f"RequestId: {request_id} Error: {reason}", [])
+
+    @contextmanager
+    def _reported(self, function: _Function, request_id: str) -> Iterator[None]:
+        """Frame an invocation's log lines as Lambda does."""
+        path = self._log_path(function.name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        started = time.monotonic()
+        with path.open("a", encoding="utf-8", buffering=1) as log:
+            log.write(f"START RequestId: {request_id} Version: $LATEST\n")
+            try:
+                yield
+            finally:
+                took = (time.monotonic() - started) * 1000
+                memory = function.configuration["MemorySize"]
+                log.write(
+                    f"END RequestId: {request_id}\nREPORT RequestId: {request_id}\t"
+                    f"Duration: {took:.2f} ms\tMemory Size: {memory} MB\n"
+                )
+
+    def _log_path(self, name: str) -> Path:
+        return (self._directory or Path()) / "logs" / f"{name}.log"
+
+
+def _match_revision(function: _Function, request: Mapping[str, Any]) -> None:
+    if (
+        request.get("RevisionId", function.configuration["RevisionId"])
+        != (function.configuration["RevisionId"])
+    ):
+        raise ServiceError(
+            "PreconditionFailedException",
+            "The RevisionId provided does not match the latest RevisionId. Call the "
+            "GetFunction/GetAlias API to retrieve the latest RevisionId",
         )
 
 
-def _configuration(function: _Function) -> dict[str, Any]:
+def _invocation_variables(told: Mapping[str, Any]) -> dict[str, str]:
+    """What Lambda tells a function about itself in the environment."""
     return {
-        "FunctionName": function.name,
-        "FunctionArn": function.arn,
-        "Runtime": "python3.11",
-        "Handler": f"{function.handler.__module__}.{function.handler.__qualname__}",
-        "Timeout": function.timeout,
-        "State": "Active",
-        "LastUpdateStatus": "Successful",
-        "Version": "$LATEST",
+        "_HANDLER": told["Handler"],
+        "AWS_LAMBDA_FUNCTION_NAME": told["FunctionName"],
+        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(told["MemorySize"]),
+        "AWS_LAMBDA_LOG_GROUP_NAME": told["LoggingConfig"]["LogGroup"],
     }
 
 
-def _json_answer(content: Any) -> _Answer:
-    return _Answer(200, json.dumps(content).encode())
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,15 +1,15 @@
 """Glue's API, with job runs as subprocesses of this machine.
 
-`Glue` is a WSGI application that keeps job definitions and runs. A run is a process group with
-its own log file; stopping a run, its timeout and `close` end the whole group, so that a Spark
-driver takes its Java child with it.
+`Glue` is a WSGI application that keeps job definitions and runs. A run executes the script and
+libraries that its definition names, from a directory of its own. It is a process group with its
+own log file; stopping a run, its timeout and `close` end the whole group, so that a Spark driver
+takes its Java child with it.
 """
 
 import os
 import re
 import signal
 import subprocess
-import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping
@@ -18,14 +18,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from localaws.glue_program import fetch_program, without_passwords
 from localaws.protocol import JsonService, ServiceError
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
-
-Command = Callable[[Mapping[str, Any], Mapping[str, str]], list[str]]
-"""(job definition, arguments) → argv. The definition is CreateJob's, with `Name`; the arguments
-are those of the run over the job's defaults, `--JOB_NAME` and `--JOB_RUN_ID` first."""
 
 DEFAULT_TIMEOUT_MINUTES = 480
 """Glue's own, since version 5.0. https://docs.aws.amazon.com/glue/latest/webapi/API_Job.html"""
@@ -68,26 +65,18 @@ class _Run:
     ended: threading.Event = field(default_factory=threading.Event)
 
 
-def script_command(job: Mapping[str, Any], arguments: Mapping[str, str]) -> list[str]:
-    """This Python, the job's local script, and the arguments as `--key value`.
-
-    Raises:
-        ValueError: If the job's script is not a file of this machine.
-    """
-    location = job["Command"].get("ScriptLocation", "")
-    script = Path(location.removeprefix("file://"))
-    if not script.is_file():
-        raise ValueError(f"job {job['Name']!r}: its ScriptLocation {location!r} is no local file")
-    return [sys.executable, str(script), *(word for pair in arguments.items() for word in pair)]
-
-
 class Glue:
     """A WSGI application for Glue's jobs and job runs.
 
     Args:
-        directory: Where each run's log goes, as RUNID.log.
-        environment: The whole environment of a run's process, asked for at each start.
-        command: What a run executes.
+        directory: Where each run's log goes, as RUNID.log, and its files, in RUNID/.
+        environment: The environment of a run's process, asked for at each start; its PYTHONPATH
+            is replaced by the job's own.
+        credentials: The ARN of a job's role → the variables over `environment` with which its
+            runs sign for AWS.
+        s3: The ARN of a job's role → the client that reads its script and libraries.
+        overrides: Arguments over those of every definition and run, e.g. `--runtime local`: what
+            this machine does otherwise than Glue.
         grace: Seconds between asking a run's processes to end and killing them.
         minute: Seconds in a minute of a job's Timeout.
     """
@@ -96,17 +85,22 @@ class Glue:
         self,
         *,
         directory: Path,
-        environment: Callable[[], dict[str, str]],
-        command: Command = script_command,
+        environment: Callable[[], Mapping[str, str]],
+        credentials: Callable[[str], Mapping[str, str]] = lambda _: {},
+        s3: Callable[[str], Any] | None = None,
+        overrides: Mapping[str, str] | None = None,
         grace: float = 5.0,
         minute: float = 60.0,
     ) -> None:
-        self._command = command
         self._environment = environment
-        self._directory = directory
+        self._credentials = credentials
+        self._s3 = s3
+        self._overrides = dict(overrides or {})
+        self._directory = directory.absolute()
         self._grace = grace
         self._minute = minute
         self._jobs: dict[str, dict[str, Any]] = {}
+        self._tags: dict[str, dict[str, str]] = {}
         self._runs: dict[str, _Run] = {}
         self._lock = threading.RLock()
         self._service = JsonService(
@@ -121,6 +115,9 @@ class Glue:
                 "GetJobRun": self._get_job_run,
                 "GetJobRuns": self._get_job_runs,
                 "BatchStopJobRun": self._batch_stop_job_run,
+                "GetTags": self._get_tags,
+                "TagResource": self._tag_resource,
+                "UntagResource": self._untag_resource,
             },
         )
 
@@ -131,13 +128,14 @@ class Glue:
         return self._service(environ, start_response)
 
     def log(self, run_id: str) -> str:
-        """What a run has written so far to its standard output and error.
+        """What a run has written so far to its standard output and error, without passwords.
 
         Raises:
             KeyError: If there is no such run.
         """
         path = self._runs[run_id].log
-        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+        return without_passwords(text)
 
     def progress(self) -> list[JobProgress]:
         """Each run that has not ended, in the order of their starts."""
@@ -168,6 +166,7 @@ class Glue:
                 "CreatedOn": now,
                 "LastModifiedOn": now,
             }
+            self._tags[request["Name"]] = dict(request.get("Tags", {}))
         return {"Name": request["Name"]}
 
     def _update_job(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -190,6 +189,7 @@ class Glue:
 
     def _delete_job(self, request: dict[str, Any]) -> dict[str, Any]:
         self._jobs.pop(request["JobName"], None)
+        self._tags.pop(request["JobName"], None)
         return {"JobName": request["JobName"]}
 
     def _job(self, name: str) -> dict[str, Any]:
@@ -199,6 +199,23 @@ class Glue:
                 "EntityNotFoundException", f"no job {name!r}; the jobs here are: {known}"
             )
         return self._jobs[name]
+
+    def _get_tags(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"Tags": dict(self._tags_of(request["ResourceArn"]))}
+
+    def _tag_resource(self, request: dict[str, Any]) -> dict[str, Any]:
+        self._tags_of(request["ResourceArn"]).update(request["TagsToAdd"])
+        return {}
+
+    def _untag_resource(self, request: dict[str, Any]) -> dict[str, Any]:
+        tags = self._tags_of(request["ResourceArn"])
+        for key in request["TagsToRemove"]:
+            tags.pop(key, None)
+        return {}
+
+    def _tags_of(self, arn: str) -> dict[str, str]:
+        """A job's own tags, by the job's ARN."""
+        return self._tags[self._job(arn.rpartition(":job/")[2])["Name"]]
 
     # Runs
 
@@ -218,6 +235,7 @@ class Glue:
                 "--JOB_RUN_ID": run_id,
                 **job.get("DefaultArguments", {}),
                 **request.get("Arguments", {}),
+                **self._overrides,
             }
             timeout = request.get("Timeout") or job.get("Timeout") or DEFAULT_TIMEOUT_MINUTES
             log = self._directory / f"{run_id}.log"
@@ -247,17 +265,22 @@ class Glue:
         run.ended.set()
 
     def _launch(self, run: _Run, job: dict[str, Any]) -> None:
-        argv = self._command(job, run.arguments)
-        environment = self._environment()
+        role = job["Role"]
         self._directory.mkdir(parents=True, exist_ok=True)
+        place = self._directory / run.id
+        place.mkdir()
+        s3 = self._s3(role) if self._s3 else None
+        program = fetch_program(job, run.arguments, directory=place, s3=s3)
+        environment = {**self._environment(), **self._credentials(role), **program.environment}
         with self._lock, run.log.open("wb") as log:
             if run.ending:
                 return
             run.process = subprocess.Popen(
-                argv,
+                program.argv,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                cwd=place,
                 env=environment,
                 start_new_session=True,
             )
@@ -273,6 +296,9 @@ class Glue:
             run.process.wait()
         # The driver is gone; children that it left behind would go on writing.
         _signal_group(run.process.pid, signal.SIGKILL)
+        written = run.log.read_text(encoding="utf-8", errors="surrogateescape")
+        if (kept := without_passwords(written)) != written:
+            run.log.write_text(kept, encoding="utf-8", errors="surrogateescape")
 
     def _kill(self, run: _Run, ending: str) -> None:
         """Ask the run's processes to end; kill what is left after the grace."""

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import moto
 
 from localaws.errors import LocalAwsError
-from localaws.repairs import executions, states, tasks
+from localaws.repairs import buckets, executions, states, tasks
 from localaws.repairs.executions import stop_execution
 from localaws.repairs.patch import Patch
 
@@ -39,6 +39,7 @@ _REPAIRS: tuple[Callable[[Patch, float], None], ...] = (
     executions.request_errors,
     executions.history_pages,
     executions.reported_end,
+    buckets.bucket_policy_conditions,
 )
 
 

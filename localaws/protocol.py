@@ -1,8 +1,9 @@
-"""AWS's JSON 1.1 protocol as a WSGI application, driven by botocore's own service model.
+"""AWS's protocols as WSGI applications, driven by botocore's own service models.
 
-`JsonService` finds the operation by its ``X-Amz-Target`` header, checks the request against
-the model, calls the operation, and checks the answer against the model too. Nothing about a
-service is written down here: botocore ships the shapes, patterns, limits and legal errors.
+A `Service` finds the operation that a request names, checks the request against the model, calls
+the operation, and checks the answer against the model too. Nothing about a service is written
+down here: botocore ships the shapes, patterns, limits and legal errors. `JsonService` speaks
+AWS JSON 1.1; REST-JSON is in `localaws.rest_protocol`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import itertools
 import logging
 import re
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from http import HTTPStatus
@@ -29,7 +32,6 @@ Operation = Callable[[dict[str, Any]], Mapping[str, Any] | None]
 """What serves one operation: the checked request in, the answer's members out."""
 
 _log = logging.getLogger(__name__)
-_CONTENT_TYPE = "application/x-amz-json-1.1"
 _PROTOCOL_ERRORS = {"InternalFailure", "SerializationException", "UnknownOperationException"}
 _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
@@ -61,8 +63,17 @@ class ServiceError(Exception):
         self.message = message
 
 
-class JsonService:
-    """A WSGI application that serves one AWS JSON 1.1 service.
+@dataclass(frozen=True)
+class Reply:
+    """An HTTP answer; `headers` are those beyond content type, length and request id."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Service(ABC):
+    """A WSGI application that serves one AWS service; its subclasses know the wire protocol.
 
     Args:
         service: botocore's name of the service, e.g. ``personalize``.
@@ -75,6 +86,8 @@ class JsonService:
         ValueError: If `operations` names one that the service does not have.
     """
 
+    content_type = "application/json"
+
     def __init__(self, service: str, operations: Mapping[str, Operation]) -> None:
         self._service = service
         self._model = botocore.session.Session().get_service_model(service)
@@ -83,31 +96,66 @@ class JsonService:
         if unknown := sorted(set(operations) - set(self._model.operation_names)):
             raise ValueError(f"service {service!r} has no operation {', '.join(unknown)}")
 
+    @abstractmethod
+    def _operation(self, environ: WSGIEnvironment) -> OperationModel:
+        """The operation that a request names.
+
+        Raises:
+            ServiceError: If the service has no such operation.
+        """
+
+    @abstractmethod
+    def _request(self, operation: OperationModel, environ: WSGIEnvironment) -> dict[str, Any]:
+        """The request's members, decoded and checked.
+
+        Raises:
+            ServiceError: SerializationException if the body is no JSON object; the service's
+                invalid-input error that lists every member at fault.
+        """
+
+    @abstractmethod
+    def _reply(self, operation: OperationModel, answer: Mapping[str, Any]) -> Reply:
+        """An operation's answer on the wire.
+
+        Raises:
+            TypeError: If the answer does not fit the model; that is a bug of the service.
+        """
+
+    @abstractmethod
+    def _error_body(self, error: ServiceError) -> dict[str, str]:
+        """What an error's body says."""
+
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
-        headers = [
-            ("Content-Type", _CONTENT_TYPE),
-            ("x-amzn-RequestId", str(uuid.UUID(int=next(self._request_numbers)))),
-        ]
-        status = 200
         try:
-            answer = self._serve(environ)
+            reply = self._serve(environ)
         except ServiceError as error:
-            status = self._status(error.code)
-            answer = {"__type": error.code, "message": error.message}
-            headers.append(("x-amzn-errortype", error.code))
-        body = orjson.dumps(answer)
-        headers.append(("Content-Length", str(len(body))))
-        start_response(f"{status} {HTTPStatus(status).phrase}", headers)
-        return [body]
+            body = orjson.dumps(self._error_body(error))
+            reply = Reply(self._status(error.code), body, {"x-amzn-errortype": error.code})
+        headers = {
+            "Content-Type": self.content_type,
+            "x-amzn-RequestId": str(uuid.UUID(int=next(self._request_numbers))),
+            "Content-Length": str(len(reply.body)),
+            **reply.headers,
+        }
+        if reply.status == HTTPStatus.NO_CONTENT:
+            del headers["Content-Type"], headers["Content-Length"]
+        start_response(f"{reply.status} {HTTPStatus(reply.status).phrase}", list(headers.items()))
+        return [reply.body]
 
-    def _serve(self, environ: WSGIEnvironment) -> dict[str, Any]:
+    def _serve(self, environ: WSGIEnvironment) -> Reply:
         """Decode, check, call, check, encode; everything but `ServiceError` is an own fault."""
-        operation = self._operation(environ.get("HTTP_X_AMZ_TARGET", ""))
+        operation = self._operation(environ)
+        if operation.name not in self._operations:
+            raise ServiceError(
+                self._invalid_input,
+                f"{operation.name} is not supported by the local {self._service}; it supports "
+                + ", ".join(sorted(self._operations)),
+            )
         request = self._request(operation, environ)
         try:
             answer = self._operations[operation.name](request)
-            return _encoded_answer(operation, answer or {})
+            return self._reply(operation, answer or {})
         except ServiceError as error:
             if error.code in _codes(operation.error_shapes):
                 raise
@@ -118,47 +166,22 @@ class JsonService:
             reason = f"{operation.name} failed: {type(error).__name__}: {error}"
             raise ServiceError("InternalFailure", reason) from error
 
-    def _operation(self, target: str) -> OperationModel:
-        """The operation that ``X-Amz-Target`` names."""
-        prefix, _, name = target.rpartition(".")
-        known = name in self._model.operation_names
-        if not known or prefix != self._model.metadata["targetPrefix"]:
-            raise ServiceError(
-                "UnknownOperationException",
-                f"X-Amz-Target {target!r} names no operation of {self._service}",
-            )
-        if name not in self._operations:
-            raise ServiceError(
-                self._invalid_input,
-                f"{name} is not supported by the local {self._service}; it supports "
-                + ", ".join(sorted(self._operations)),
-            )
-        return self._model.operation_model(name)
-
-    def _request(self, operation: OperationModel, environ: WSGIEnvironment) -> dict[str, Any]:
-        """The request's members, decoded and checked.
+    def _checked(self, operation: OperationModel, members: dict[str, Any]) -> dict[str, Any]:
+        """A request's JSON members, decoded.
 
         Raises:
-            ServiceError: SerializationException if the body is no JSON object; the service's
-                invalid-input error that lists every member at fault.
+            ServiceError: The service's invalid-input error that lists every member at fault.
         """
-        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        try:
-            request = orjson.loads(body or b"{}")
-        except orjson.JSONDecodeError as error:
-            raise ServiceError("SerializationException", f"body is not JSON: {error}") from error
-        if not isinstance(request, dict):
-            raise ServiceError("SerializationException", "body must be a JSON object")
         shape = operation.input_shape
         if shape is None:
             return {}
-        if faults := list(_faults(request, shape, "")):
+        if faults := list(_faults(members, shape, "")):
             heading = "error" if len(faults) == 1 else "errors"
             raise ServiceError(
                 self._invalid_input,
                 f"{len(faults)} validation {heading} detected: {'; '.join(faults)}",
             )
-        decoded: dict[str, Any] = _decoded(request, shape)
+        decoded: dict[str, Any] = _decoded(members, shape)
         return decoded
 
     @property
@@ -173,8 +196,56 @@ class JsonService:
         """The HTTP status of an error; the model says only where it is not 400."""
         if code in _PROTOCOL_ERRORS:
             return 500 if code == "InternalFailure" else 400
-        shape = _codes(self._model.error_shapes)[code]
-        return int(shape.metadata.get("error", {}).get("httpStatusCode", 400))
+        # ValidationException is answered by every service and modelled by few.
+        shape = _codes(self._model.error_shapes).get(code)
+        return int(shape.metadata.get("error", {}).get("httpStatusCode", 400)) if shape else 400
+
+
+class JsonService(Service):
+    """AWS JSON 1.1: the operation is in the ``X-Amz-Target`` header, everything else in bodies."""
+
+    content_type = "application/x-amz-json-1.1"
+
+    def _operation(self, environ: WSGIEnvironment) -> OperationModel:
+        target = environ.get("HTTP_X_AMZ_TARGET", "")
+        prefix, _, name = target.rpartition(".")
+        known = name in self._model.operation_names
+        if not known or prefix != self._model.metadata["targetPrefix"]:
+            raise ServiceError(
+                "UnknownOperationException",
+                f"X-Amz-Target {target!r} names no operation of {self._service}",
+            )
+        return self._model.operation_model(name)
+
+    def _request(self, operation: OperationModel, environ: WSGIEnvironment) -> dict[str, Any]:
+        return self._checked(operation, json_object(request_body(environ)))
+
+    def _reply(self, operation: OperationModel, answer: Mapping[str, Any]) -> Reply:
+        return Reply(200, orjson.dumps(encoded_answer(operation, answer)))
+
+    def _error_body(self, error: ServiceError) -> dict[str, str]:
+        return {"__type": error.code, "message": error.message}
+
+
+def request_body(environ: WSGIEnvironment) -> bytes:
+    """The bytes that a request carries."""
+    body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    return body
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """The JSON object in a body; an empty body is an empty object.
+
+    Raises:
+        ServiceError: SerializationException if it is anything else.
+    """
+    try:
+        request = orjson.loads(body or b"{}")
+    except orjson.JSONDecodeError as error:
+        raise ServiceError("SerializationException", f"body is not JSON: {error}") from error
+    if not isinstance(request, dict):
+        raise ServiceError("SerializationException", "body must be a JSON object")
+    return request
 
 
 def _codes(error_shapes: Sequence[Shape]) -> dict[str, StructureShape]:
@@ -276,8 +347,8 @@ def _decoded(value: Any, shape: Shape) -> Any:
     return base64.b64decode(value) if kind == "blob" else value
 
 
-def _encoded_answer(operation: OperationModel, answer: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer as JSON values.
+def encoded_answer(operation: OperationModel, answer: Mapping[str, Any]) -> dict[str, Any]:
+    """An operation's answer as JSON values.
 
     Raises:
         TypeError: If the answer does not fit the model; that is a bug of the service.

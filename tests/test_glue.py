@@ -1,8 +1,12 @@
 """Glue jobs as subprocesses: states, logs, errors, stops and timeouts over real HTTP."""
 
+import io
 import os
+import re
 import time
+import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,7 @@ from localaws.endpoint import Endpoint
 from localaws.glue import Glue, JobProgress
 
 ROLE = "arn:aws:iam::210987654321:role/glue"
+CHECKOUT = str(Path(__file__).parents[1])
 SLEEP = "import time\nwhile True: time.sleep(0.01)\n"
 StartScript = Callable[..., tuple[str, str]]
 
@@ -27,7 +32,15 @@ def endpoint() -> Iterator[Endpoint]:
 def glue(endpoint: Endpoint, tmp_path: Path) -> Iterator[Glue]:
     glue = Glue(
         directory=tmp_path / "logs",
-        environment=lambda: {"PATH": os.environ["PATH"], "JOB_COLOUR": "green"},
+        environment=lambda: {
+            "PATH": os.environ["PATH"],
+            "JOB_COLOUR": "green",
+            "NAME": "?",
+            "PYTHONPATH": CHECKOUT,
+        },
+        credentials=lambda role: {"NAME": role.rpartition("/")[2]},
+        s3=lambda role: endpoint.client("s3"),
+        overrides={"--runtime": "local"},
         grace=0.3,
         minute=0.2,
     )
@@ -80,10 +93,14 @@ def alive(process: int) -> bool:
 
 
 def test_a_run_gets_its_arguments_over_the_defaults_and_its_own_environment(
-    endpoint: Endpoint, glue: Glue, start: StartScript
+    endpoint: Endpoint, glue: Glue, start: StartScript, tmp_path: Path
 ) -> None:
-    script = "import os, sys\nprint(sys.argv[1:], os.environ['JOB_COLOUR'])\n"
-    defaults = {"--bucket": "default", "--format": "csv"}
+    script = """
+import os, sys
+print(sys.argv[1:], os.environ["JOB_COLOUR"], os.environ["NAME"])
+print(os.getcwd(), [p for p in sys.path if p in ("", os.getcwd(), os.path.dirname(__file__))])
+"""
+    defaults = {"--bucket": "default", "--format": "csv", "--runtime": "glue"}
 
     job, run = start(script, {"--bucket": "given"}, DefaultArguments=defaults)
 
@@ -93,7 +110,8 @@ def test_a_run_gets_its_arguments_over_the_defaults_and_its_own_environment(
     assert "ErrorMessage" not in described
     assert glue.log(run) == (
         f"['--JOB_NAME', 'etl', '--JOB_RUN_ID', '{run}', "
-        "'--bucket', 'given', '--format', 'csv'] green\n"
+        "'--bucket', 'given', '--format', 'csv', '--runtime', 'local'] green glue\n"
+        f"{tmp_path / 'logs' / run} []\n"
     )
 
 
@@ -120,16 +138,98 @@ def test_a_failed_run_says_why_in_one_line(
     assert described["ErrorMessage"] == message
 
 
-def test_a_script_that_is_not_there_fails_the_run_by_name(endpoint: Endpoint, glue: Glue) -> None:
-    client = endpoint.client("glue")
-    command = {"Name": "glueetl", "ScriptLocation": "s3://bucket/job.py"}
-    client.create_job(Name="remote", Role=ROLE, Command=command)
+def zipped(modules: dict[str, str]) -> bytes:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as opened:
+        for path, source in modules.items():
+            opened.writestr(path, source)
+    return archive.getvalue()
+
+
+def start_uploaded(endpoint: Endpoint, script: str, files: dict[str, bytes]) -> tuple[str, str]:
+    """Upload a script and libraries, make them job 'uploaded', start a run of it."""
+    s3, client = endpoint.client("s3"), endpoint.client("glue")
+    where = {"LocationConstraint": "ap-northeast-1"}
+    if "artifacts" not in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]:
+        s3.create_bucket(Bucket="artifacts", CreateBucketConfiguration=where)
+    for key, body in {"etl/job.py": script.encode(), **files}.items():
+        s3.put_object(Bucket="artifacts", Key=key, Body=body)
+    client.create_job(
+        Name="uploaded",
+        Role=ROLE,
+        Command={"Name": "glueetl", "ScriptLocation": "s3://artifacts/etl/job.py"},
+        DefaultArguments={"--extra-py-files": ",".join(f"s3://artifacts/{key}" for key in files)},
+    )
+    return "uploaded", client.start_job_run(JobName="uploaded")["JobRunId"]
+
+
+def test_a_run_executes_what_was_uploaded_and_not_the_checkout(
+    endpoint: Endpoint, glue: Glue
+) -> None:
+    """Without libraries of its own, the job could import the project's `etl`: it is installed."""
+    script = """
+import settings
+from etl.marker import WORD
+print(WORD, settings.COLOUR)
+try:
+    import etl.job
+except ModuleNotFoundError as error:
+    print(error)
+"""
+    library = zipped({"etl/__init__.py": "", "etl/marker.py": "WORD = 'deployed'"})
+    files = {"libs/etl-1.zip": library, "libs/settings.py": b"COLOUR = 'blue'"}
+
+    described = ended(endpoint, *(job_run := start_uploaded(endpoint, script, files)))
+
+    assert described["JobRunState"] == "SUCCEEDED", glue.log(job_run[1])
+    assert glue.log(job_run[1]) == "deployed blue\nNo module named 'etl.job'\n"
+
+
+@pytest.mark.parametrize(
+    ("script", "libraries", "message"),
+    [
+        ("s3://artifacts/none.py", "", "ScriptLocation 's3://artifacts/none.py': .*NoSuchKey"),
+        ("/none.py", "", "ScriptLocation '/none.py' is no local file"),
+        ("s3://artifacts/job.py", "s3://artifacts/a.egg", "'s3://artifacts/a.egg' is no .py, .zip"),
+    ],
+)
+def test_a_file_that_cannot_be_used_fails_the_run_by_name(
+    endpoint: Endpoint, glue: Glue, script: str, libraries: str, message: str
+) -> None:
+    s3, client = endpoint.client("s3"), endpoint.client("glue")
+    where = {"LocationConstraint": "ap-northeast-1"}
+    with suppress(s3.exceptions.BucketAlreadyOwnedByYou):
+        s3.create_bucket(Bucket="artifacts", CreateBucketConfiguration=where)
+    for key in ("job.py", "a.egg"):
+        s3.put_object(Bucket="artifacts", Key=key, Body=b"print()")
+    command = {"Name": "glueetl", "ScriptLocation": script}
+    arguments = {"--extra-py-files": libraries}
+    client.create_job(Name="remote", Role=ROLE, Command=command, DefaultArguments=arguments)
 
     run = client.start_job_run(JobName="remote")["JobRunId"]
 
     described = ended(endpoint, "remote", run)
     assert described["JobRunState"] == "FAILED"
-    assert "'s3://bucket/job.py' is no local file" in described["ErrorMessage"]
+    assert re.search(message, described["ErrorMessage"]), described["ErrorMessage"]
+
+
+def test_a_log_tells_no_password(
+    endpoint: Endpoint, glue: Glue, start: StartScript, tmp_path: Path
+) -> None:
+    script = """
+print("reading postgresql://reader:s3cret@db:5432/app", "jdbc:postgresql://db/app?password=s3cret")
+raise ValueError("no such database: postgresql://reader:s3cret@db:5432/app")
+"""
+    job, run = start(script)
+
+    described = ended(endpoint, job, run)
+
+    masked = "postgresql://reader:***@db:5432/app"
+    assert described["ErrorMessage"] == f"ValueError: no such database: {masked}"
+    first = f"reading {masked} jdbc:postgresql://db/app?password=***"
+    assert glue.log(run).splitlines()[-1] == described["ErrorMessage"]
+    assert first in glue.log(run).splitlines()
+    assert "s3cret@" not in (tmp_path / "logs" / f"{run}.log").read_text()
 
 
 def test_stopping_a_run_ends_its_whole_process_group(

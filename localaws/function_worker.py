@@ -1,0 +1,185 @@
+"""What runs inside a function's process: Lambda's Python runtime, one invocation after another.
+
+    python -I -S function_worker.py ANSWERS < requests
+
+The standard library alone: the interpreter sees that, the function's code and boto3, as on
+Lambda. The first line of the requests is the setup, each other one an invocation, in JSON. Each
+answer is a line on file descriptor ANSWERS: `I` when the handler is loaded, then `R` and the
+result, or `E` and the error. Standard output and error go to the function's log.
+"""
+
+import importlib
+import io
+import json
+import logging
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+Handler = Callable[[Any, "LambdaContext"], Any]
+"""What a function runs: the decoded event and the context in, JSON values out."""
+
+
+@dataclass(frozen=True)
+class LambdaContext:
+    """The second argument of a handler."""
+
+    function_name: str
+    invoked_function_arn: str
+    aws_request_id: str
+    deadline: float
+    """When the function's time is over, in seconds of `time.monotonic`."""
+    function_version: str = "$LATEST"
+    memory_limit_in_mb: str = "512"
+    client_context: None = None
+    identity: None = None
+
+    @property
+    def log_group_name(self) -> str:
+        """The name that CloudWatch's log group would have."""
+        return f"/aws/lambda/{self.function_name}"
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Milliseconds until the function's timeout, 0 if it is over."""
+        return max(0, round((self.deadline - time.monotonic()) * 1000))
+
+
+@dataclass(frozen=True)
+class HandlerError:
+    """Why an invocation has no result, in the words of Lambda's Python runtime."""
+
+    error_type: str
+    message: str
+    stack: list[str]
+
+    def __str__(self) -> str:
+        """What Lambda shows of it: the stack, then the type and the message."""
+        return "".join([*self.stack, f"{self.error_type}: {self.message}\n"])
+
+
+def run(handler: Handler, event: Any, context: LambdaContext) -> bytes | HandlerError:
+    """Call a handler: its result as JSON, or what it raised. SystemExit passes."""
+    try:
+        result = handler(event, context)
+    except Exception as error:
+        return _raised(error)
+    try:
+        return json.dumps(result, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        reason = f"Unable to marshal response: {error}"
+        return HandlerError("Runtime.MarshalError", reason, [])
+
+
+def load(name: str) -> Handler | HandlerError:
+    """The handler of `package.module.function`, or why there is none."""
+    module_name, _, function = name.rpartition(".")
+    if not module_name:
+        reason = f"Bad handler '{name}': not enough values to unpack (expected 2, got 1)"
+        return HandlerError("Runtime.MalformedHandlerName", reason, [])
+    try:
+        module = importlib.import_module(module_name.replace("/", "."))
+    except ImportError as error:
+        reason = f"Unable to import module '{module_name}': {error}"
+        return HandlerError("Runtime.ImportModuleError", reason, [])
+    except SyntaxError as error:
+        reason = f"Syntax error in module '{module_name}': {error}"
+        place = f'  File "{error.filename}" Line {error.lineno}\n    {error.text}'
+        return HandlerError("Runtime.UserCodeSyntaxError", reason, [place])
+    except Exception as error:
+        return _raised(error)
+    handler: Handler | None = getattr(module, function, None)
+    if handler is None:
+        reason = f"Handler '{function}' missing on module '{module_name}'"
+        return HandlerError("Runtime.HandlerNotFound", reason, [])
+    return handler
+
+
+def _raised(error: Exception) -> HandlerError:
+    # The first frame is this module's, which Lambda's runtime does not show either.
+    frames = error.__traceback__.tb_next if error.__traceback__ else None
+    stack = traceback.format_list(traceback.extract_tb(frames))
+    return HandlerError(type(error).__name__, str(error), stack)
+
+
+class _RequestLog(logging.Handler):
+    """Log records in the form of Lambda's text logs."""
+
+    request_id = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        head = f"[{record.levelname}]\t{moment}.{int(record.msecs):03d}Z\t{self.request_id}"
+        sys.stdout.write(f"{head}\t{self.format(record)}\n")
+
+
+def _enter(setup: dict[str, Any]) -> None:
+    """Make the function's code importable, and what Lambda's user may not read unreadable."""
+    sys.path[:] = [setup["code"], *sys.path, setup["libraries"]]
+    unreadable = frozenset(setup["unreadable"])
+
+    def refuse(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and arguments[0] in unreadable:
+            raise PermissionError(13, "Permission denied", arguments[0])
+
+    if unreadable:
+        sys.addaudithook(refuse)
+
+
+def _serve(request: dict[str, Any], answer: Callable[[bytes], None]) -> None:
+    """Load the handler, call it, answer."""
+    for name, value in request["environment"].items():
+        os.environ[name] = value
+    handler = load(request["handler"])
+    if isinstance(handler, HandlerError):
+        outcome: bytes | HandlerError = handler
+    else:
+        answer(b"I")
+        deadline = time.monotonic() + request["seconds"]
+        context = LambdaContext(deadline=deadline, **request["context"])
+        outcome = run(handler, request["event"], context)
+    if isinstance(outcome, HandlerError):
+        sys.stdout.write(f"[ERROR] {outcome.error_type}: {outcome.message}\n")
+        sys.stdout.write("".join(["Traceback (most recent call last):\n", *outcome.stack]))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if isinstance(outcome, HandlerError):
+        answer(b"E" + json.dumps(asdict(outcome)).encode())
+    else:
+        answer(b"R" + outcome)
+
+
+def main() -> None:
+    """Answer requests until there are no more."""
+    requests = os.fdopen(os.dup(0), "rb")
+    answers = int(sys.argv[1])
+    os.set_inheritable(answers, False)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True, errors="backslashreplace")
+    log = _RequestLog()
+    logging.getLogger().addHandler(log)
+
+    def answer(line: bytes) -> None:
+        rest = memoryview(line + b"\n")
+        while rest:
+            rest = rest[os.write(answers, rest) :]
+
+    _enter(json.loads(requests.readline()))
+    for line in requests:
+        request = json.loads(line)
+        output = os.open(request["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.close(output)
+        log.request_id = request["context"]["aws_request_id"]
+        _serve(request, answer)
+
+
+if __name__ == "__main__":
+    main()
