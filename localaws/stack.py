@@ -1,9 +1,10 @@
 """All of AWS on one machine, with one configuration's workflow deployed on it.
 
 The only place that knows everybody: it starts the endpoint, mounts the local Personalize, Glue and
-Lambda, makes the resources that the workflow needs through boto3 as on AWS, and creates the state
-machine. What differs from AWS is the endpoint's URL, and that the Spark job reads the database
-named by a URL (`--runtime local`) instead of through a Glue connection.
+Lambda, and deploys as `retrain deploy` does on AWS: the same artefacts, the same plan, the same
+calls. Functions and the Spark job run what was uploaded. What differs from AWS is the endpoint's
+URL, and that the Spark job reads the database named by a URL (`--runtime local`) instead of through
+a Glue connection.
 
     with Stack(config, database_url=url, directory=directory) as stack:
         execution = stack.workflow.execute()
@@ -11,25 +12,29 @@ named by a URL (`--runtime local`) instead of through a Glue connection.
 
 from __future__ import annotations
 
-import importlib
 import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-import etl.job
+from botocore.exceptions import BotoCoreError, ClientError
+
 from localaws.endpoint import Endpoint
+from localaws.errors import LocalAwsError
 from localaws.functions import Functions
 from localaws.glue import Glue
 from localaws.personalize import Personalize
-from workflow.config import FUNCTIONS, Config
+from workflow.config import Config
+from workflow.deploy import apply, plan
+from workflow.errors import DeployError
 from workflow.state_machine import RetrainingWorkflow, build_workflow
 
 
-class StackError(RuntimeError):
+class StackError(LocalAwsError):
     """A resource that the workflow needs could not be made."""
 
 
@@ -65,11 +70,24 @@ class Stack:
     ) -> None:
         self.config = config
         self._database_url = database_url
+        self._directory = directory
         self._open = ExitStack()
         account, region = config.aws.account, config.aws.region
         self.endpoint = Endpoint(account=account, region=region, time_scale=time_scale)
-        self.functions = Functions(account=account, region=region)
-        self.glue = Glue(directory=directory / "glue", environment=self._job_environment)
+        self.functions = Functions(
+            account=account,
+            region=region,
+            directory=directory / "functions",
+            environment=lambda role: {**self.endpoint.environment, **_credentials(role)},
+            s3=lambda: self.client("s3"),
+        )
+        self.glue = Glue(
+            directory=directory / "glue",
+            environment=self._job_environment,
+            credentials=_credentials,
+            s3=lambda _: self.client("s3"),
+            overrides={"--runtime": "local"},
+        )
         self.personalize = Personalize(
             account=account,
             region=region,
@@ -84,10 +102,17 @@ class Stack:
             opening.enter_context(self.endpoint)
             opening.callback(self.personalize.close)
             opening.callback(self.glue.close)
+            opening.callback(self.functions.close)
             self.endpoint.mount("personalize", self.personalize)
             self.endpoint.mount("glue", self.glue)
             self.endpoint.mount("lambda", self.functions)
-            self._deploy()
+            try:
+                self._deploy()
+            except (BotoCoreError, ClientError, DeployError) as error:
+                raise StackError(
+                    f"the workflow cannot be deployed: {error}; correct the name or setting"
+                    " that it speaks of in the configuration"
+                ) from error
             self._open = opening.pop_all()
         return self
 
@@ -106,60 +131,27 @@ class Stack:
             yield Work(job.kind, job.fraction)
 
     def _job_environment(self) -> dict[str, str]:
-        package_parent = str(Path(etl.job.__file__).parents[1])
+        temporary = self._directory / "tmp"
+        temporary.mkdir(exist_ok=True)
         return {
             **os.environ,
             **self.endpoint.environment,
             "DATABASE_URL": self._database_url,
-            "PYTHONPATH": package_parent,
+            # What a job that is killed leaves goes with the directory.
+            "TMPDIR": str(temporary),
         }
 
     def _deploy(self) -> None:
-        config = self.config
-        s3 = self.client("s3")
-        where = {"LocationConstraint": config.aws.region}
-        s3.create_bucket(
-            Bucket=config.bucket,
-            **({} if config.aws.region == "us-east-1" else {"CreateBucketConfiguration": where}),
+        planned = plan(self.config, self.client)
+        apply(
+            planned,
+            self.client,
+            now=datetime.now(UTC),
+            # What takes minutes on AWS takes milliseconds here.
+            sleep=lambda seconds: time.sleep(seconds / 100),
         )
-        spec = config.job_spec().to_json().encode()
-        s3.put_object(Bucket=config.bucket, Key=config.spec_key, Body=spec)
-        self.client("sns").create_topic(Name=config.topic_arn.rpartition(":")[2])
-        self.client("glue").create_job(
-            Name=config.glue_job,
-            Role=config.role_arn("glue"),
-            GlueVersion="5.1",
-            Timeout=config.etl.timeout_minutes,
-            Command={"Name": "glueetl", "ScriptLocation": str(Path(etl.job.__file__))},
-            DefaultArguments={"--runtime": "local"},
-        )
-        for name in FUNCTIONS:
-            module = importlib.import_module(f"lambdas.{name.replace('-', '_')}")
-            self.functions.register(config.function(name), module.handler)
-        self._deploy_personalize()
-        self.workflow = build_workflow(config, client=self.client("stepfunctions"))
-        self.workflow.create()
-
-    def _deploy_personalize(self) -> None:
-        personalize = self.client("personalize")
-        group = personalize.create_dataset_group(name=self.config.dataset_group)
-        self.wait_until_active(
-            lambda: personalize.describe_dataset_group(datasetGroupArn=group["datasetGroupArn"]),
-            "datasetGroup",
-        )
-        for data_set in self.config.data_sets:
-            name = f"{self.config.dataset_group}-{data_set.type.lower()}"
-            schema = personalize.create_schema(name=name, schema=data_set.avro_json())
-            created = personalize.create_dataset(
-                name=name,
-                schemaArn=schema["schemaArn"],
-                datasetGroupArn=group["datasetGroupArn"],
-                datasetType=data_set.type.capitalize(),
-            )
-            self.wait_until_active(
-                lambda arn=created["datasetArn"]: personalize.describe_dataset(datasetArn=arn),
-                "dataset",
-            )
+        self.workflow = build_workflow(self.config, client=self.client("stepfunctions"))
+        self.workflow.state_machine_arn = self.config.state_machine_arn
 
     @staticmethod
     def wait_until_active(describe: Any, kind: str, *, poll_seconds: float = 0.02) -> Any:
@@ -182,3 +174,8 @@ class Stack:
                 raise StackError(f"{kind} '{name}' is CREATE FAILED: {found.get('failureReason')}")
             time.sleep(poll_seconds)
         return found
+
+
+def _credentials(role: str) -> dict[str, str]:
+    """What a role signs with: the key's id is the role's name, which is in every request."""
+    return {"AWS_ACCESS_KEY_ID": role.rpartition("/")[2]}

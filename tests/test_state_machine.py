@@ -15,6 +15,7 @@ from workflow.state_machine import run_name
 
 ARN = "arn:aws:states:ap-northeast-1:123456789012:stateMachine:labbase-retraining"
 ROLE = "arn:aws:iam::123456789012:role/labbase-retraining-states"
+TAGS = [{"key": "retraining:name", "value": "labbase"}, {"key": "team", "value": "data"}]
 CREATED = datetime(2024, 6, 1, tzinfo=UTC)
 
 
@@ -79,7 +80,7 @@ def test_create_makes_a_state_machine_with_its_tags(config, client, stubber):
             "name": "labbase-retraining",
             "definition": workflow.to_asl(),
             "roleArn": ROLE,
-            "tags": [{"key": "team", "value": "data"}],
+            "tags": TAGS,
         },
     )
 
@@ -95,9 +96,7 @@ def test_create_on_an_existing_name_updates_definition_and_tags(config, client, 
         {"stateMachineArn": ARN, "definition": workflow.to_asl(), "roleArn": ROLE},
     )
     stubber.add_response("list_tags_for_resource", {"tags": []}, {"resourceArn": ARN})
-    stubber.add_response(
-        "tag_resource", {}, {"resourceArn": ARN, "tags": [{"key": "team", "value": "data"}]}
-    )
+    stubber.add_response("tag_resource", {}, {"resourceArn": ARN, "tags": TAGS})
 
     assert workflow.create() == ARN
 
@@ -109,7 +108,7 @@ def test_create_changes_nothing_when_nothing_changed(config, client, stubber):
     )
     stubber.add_response(
         "list_tags_for_resource",
-        {"tags": [{"key": "team", "value": "data"}, {"key": "else", "value": "kept"}]},
+        {"tags": [*TAGS, {"key": "else", "value": "kept"}]},
         {"resourceArn": ARN},
     )
 
@@ -129,7 +128,7 @@ def test_update_takes_another_role(config, client, stubber):
     )
     stubber.add_response(
         "list_tags_for_resource",
-        {"tags": [{"key": "team", "value": "data"}]},
+        {"tags": TAGS},
         {"resourceArn": ARN},
     )
 

@@ -6,6 +6,7 @@ The stages: read the TOML text, validate it against `workflow.settings`, and ans
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from workflow.settings import (
 
 __all__ = [
     "FUNCTIONS",
+    "OWNER_TAG",
     "ROLES",
     "Config",
     "ConfigError",
@@ -42,6 +44,9 @@ __all__ = [
     "load_config",
     "parse_config",
 ]
+
+OWNER_TAG = "retraining:name"
+"""The tag by which a deployment knows its own resources; its value is the configuration's name."""
 
 
 class Config(Settings):
@@ -61,6 +66,7 @@ class Config(Settings):
     schedule: ScheduleSettings | None = None
     import_concurrency: int = Field(3, ge=1, le=5, description="data sets imported at a time")
     timeout_hours: int = Field(24, ge=1, le=8_760, description="for one whole run")
+    alarm_hours: int = Field(12, ge=1, le=8_760, description="a run this long raises an alarm")
     tags: dict[str, str] = Field(default_factory=dict)
 
     @property
@@ -74,6 +80,11 @@ class Config(Settings):
         """Return the ARN of `resource` in the configured account."""
         region = self.aws.region if regional else ""
         return f"arn:{self.partition}:{service}:{region}:{self.aws.account}:{resource}"
+
+    @property
+    def owned_tags(self) -> dict[str, str]:
+        """The tags of every resource: the configured ones, and whose it is."""
+        return {**self.tags, OWNER_TAG: self.name}
 
     @property
     def state_machine(self) -> str:
@@ -99,6 +110,22 @@ class Config(Settings):
         """Return the deployed name of one of `FUNCTIONS`."""
         return self.aws.functions.get(function, f"{self.name}-{function}")
 
+    def function_log(self, function: FunctionName) -> str:
+        """Return the name of a function's log group."""
+        return f"/aws/lambda/{self.function(function)}"
+
+    @property
+    def state_machine_log(self) -> str:
+        """Name of the state machine's log group."""
+        # A policy of CloudWatch Logs covers this prefix once for all; each other name adds to it
+        # until it is full. https://docs.aws.amazon.com/step-functions/latest/dg/bp-cwl.html
+        return f"/aws/vendedlogs/states/{self.state_machine}"
+
+    @property
+    def dead_letters(self) -> str:
+        """Name of the queue of what the schedule could not start."""
+        return f"{self.state_machine}-dead-letters"
+
     @property
     def glue_job(self) -> str:
         """Name of the Glue job."""
@@ -109,6 +136,11 @@ class Config(Settings):
         """ARN of the topic that hears of failed runs."""
         topic = self.aws.topic or f"{self.name}-retraining-failures"
         return topic if topic.startswith("arn:") else self.arn("sns", topic)
+
+    @property
+    def glue_job_arn(self) -> str:
+        """ARN of the Glue job."""
+        return self.arn("glue", f"job/{self.glue_job}")
 
     @property
     def dataset_group(self) -> str:
@@ -124,6 +156,18 @@ class Config(Settings):
     def solution_name(self) -> str:
         """Name of the Personalize solution."""
         return self.solution.name or self.name
+
+    def schema_name(self, data_set: DataSet) -> str:
+        """Return the name of a data set's Personalize schema.
+
+        Personalize cannot change a schema: other content gets another name.
+        """
+        digest = hashlib.sha256(data_set.avro_json().encode()).hexdigest()[:8]
+        return f"{self.name}-{data_set.type.lower()}-{digest}"
+
+    def dataset_arn(self, data_set: DataSet) -> str:
+        """Return the ARN of a Personalize dataset."""
+        return self.arn("personalize", f"dataset/{self.dataset_group}/{data_set.type}")
 
     @property
     def recipe_arn(self) -> str | None:

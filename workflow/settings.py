@@ -33,7 +33,13 @@ FunctionName = Literal[
     "get-status",
     "filter-recommendations",
 ]
-RoleName = Literal["states", "functions", "glue", "personalize"]
+# What CloudWatch Logs accepts, up to ten years.
+# https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
+RetentionDays = Literal[
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
+    3288, 3653,
+]  # fmt: skip
+RoleName = Literal["states", "functions", "glue", "personalize", "scheduler"]
 FUNCTIONS: tuple[FunctionName, ...] = get_args(FunctionName)
 ROLES: tuple[RoleName, ...] = get_args(RoleName)
 
@@ -313,6 +319,12 @@ class SourceSettings(Settings):
 
     engine: Engine = Field(examples=["postgresql"])
     connection: str = Field(min_length=1, max_length=255, examples=["labbase-rds"])
+    secret: str = Field(
+        "",
+        pattern=r"^(arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:.+)?$",
+        examples=["arn:aws:secretsmanager:eu-central-1:123456789012:secret:shop-1a2b3c"],
+        description="secret that the Glue connection takes user and password from, if it does",
+    )
 
 
 class ScheduleSettings(Settings):
@@ -331,8 +343,50 @@ class AwsSettings(Settings):
     account: str = Field(pattern=r"^\d{12}$", examples=["123456789012"])
     region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", examples=["ap-northeast-1"])
     bucket: str = Field("", pattern=r"^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$")
-    roles: dict[RoleName, str] = {}
+    roles: dict[RoleName, str] = Field(
+        {}, description="a name is created so; an ARN names a role that is there and is left alone"
+    )
     functions: dict[FunctionName, str] = {}
     glue_job: str = ""
     dataset_group: str = Field("", max_length=63, pattern=r"^([a-zA-Z0-9][a-zA-Z0-9\-_]*)?$")
-    topic: str = Field("", description="SNS topic that hears of failed runs")
+    topic: str = Field(
+        "",
+        description="SNS topic that hears of failed runs: a name is created, an ARN is left alone",
+    )
+    kms_key: str = Field(
+        "",
+        pattern=r"^(arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/.+)?$",
+        examples=["arn:aws:kms:eu-central-1:123456789012:key/1f2e3d4c-5b6a-4798-8897-a6b5c4d3e2f1"],
+        description="encrypts bucket, functions, logs, queue, topic, data sets and definition;"
+        " its key policy lets CloudWatch, CloudWatch Logs, Personalize and Scheduler use it",
+    )
+    permission_boundary: str = Field(
+        "",
+        pattern=r"^(arn:aws[a-z-]*:iam::(aws|\d{12}):policy/.+)?$",
+        examples=["arn:aws:iam::123456789012:policy/developers"],
+        description="policy that bounds every role",
+    )
+    subnets: list[Annotated[str, Field(pattern=r"^subnet-[0-9a-f]+$")]] = Field(
+        [],
+        max_length=16,
+        examples=[["subnet-0a1b2c3d"]],
+        description="of the functions; they reach S3 and Personalize through endpoints or a NAT",
+    )
+    security_groups: list[Annotated[str, Field(pattern=r"^sg-[0-9a-f]+$")]] = Field(
+        [], max_length=5, examples=[["sg-0a1b2c3d"]], description="of the functions"
+    )
+    log_retention_days: RetentionDays = Field(30, description="of the log groups")
+    run_retention_days: int = Field(
+        90, ge=1, description="files of a run; the published CSV is one of them"
+    )
+    tracing: bool = Field(True, description="X-Ray for the state machine and the functions")
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Self:
+        if bool(self.subnets) == bool(self.security_groups):
+            return self
+        there, lacking = (
+            ("subnets", "security_groups") if self.subnets else ("security_groups", "subnets")
+        )
+        rule = f"functions in a VPC need subnets and security_groups; there are only {there}"
+        return _unless_broken(self, [((lacking,), rule, f"add {lacking}, or leave out both")])

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -30,15 +31,18 @@ class RetrainingWorkflow(Workflow):  # type: ignore[misc]
 
     _client: Any = None
 
-    def __init__(self, config: Config, *, client: Any = None) -> None:
+    def __init__(
+        self, config: Config, *, client: Any = None, options: Mapping[str, Any] | None = None
+    ) -> None:
         self.config = config
+        self.options = dict(options or {})
         # The SDK makes a client at once where it is given none, and marks its user agent.
         placeholder = SimpleNamespace(_client_config=SimpleNamespace(user_agent=""))
         super().__init__(
             name=config.state_machine,
             definition=retraining_graph(config),
             role=config.role_arn("states"),
-            tags=[{"key": key, "value": value} for key, value in sorted(config.tags.items())],
+            tags=[{"key": key, "value": value} for key, value in sorted(config.owned_tags.items())],
             timeout_seconds=config.timeout_hours * 3_600,
             client=client or placeholder,
         )
@@ -72,7 +76,11 @@ class RetrainingWorkflow(Workflow):  # type: ignore[misc]
         existing = self._existing()
         if existing is None:
             answer = self.client.create_state_machine(
-                name=self.name, definition=definition, roleArn=self.role, tags=self.tags
+                name=self.name,
+                definition=definition,
+                roleArn=self.role,
+                tags=self.tags,
+                **self.options,
             )
             self.state_machine_arn = answer["stateMachineArn"]
         else:
@@ -136,24 +144,27 @@ class RetrainingWorkflow(Workflow):  # type: ignore[misc]
         return found
 
     def _bring_up_to_date(self, existing: dict[str, Any], definition: str) -> None:
-        if (existing["definition"], existing["roleArn"]) != (definition, self.role):
-            self.client.update_state_machine(
-                stateMachineArn=self.state_machine_arn, definition=definition, roleArn=self.role
-            )
+        wanted = {"definition": definition, "roleArn": self.role, **self.options}
+        if wanted != {name: existing.get(name) for name in wanted}:
+            self.client.update_state_machine(stateMachineArn=self.state_machine_arn, **wanted)
         tagged = self.client.list_tags_for_resource(resourceArn=self.state_machine_arn)["tags"]
         missing = [tag for tag in self.tags if tag not in tagged]
         if missing:
             self.client.tag_resource(resourceArn=self.state_machine_arn, tags=missing)
 
 
-def build_workflow(config: Config, *, client: Any = None) -> RetrainingWorkflow:
+def build_workflow(
+    config: Config, *, client: Any = None, options: Mapping[str, Any] | None = None
+) -> RetrainingWorkflow:
     """Return the retraining workflow of `config`; calls nothing.
 
     Args:
         config: from `load_config`.
         client: a boto3 `stepfunctions` client; made on first use if left out.
+        options: what else CreateStateMachine and UpdateStateMachine take, for example
+            `loggingConfiguration`; what is left out stays as it is.
     """
-    return RetrainingWorkflow(config, client=client)
+    return RetrainingWorkflow(config, client=client, options=options)
 
 
 def run_name(now: datetime) -> str:

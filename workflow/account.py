@@ -1,0 +1,170 @@
+"""The AWS account that a configuration names: clients, who we are there, and what its errors mean.
+
+Clients are patient where AWS is: a role that was made a moment ago cannot be assumed yet, and two
+changes of one resource must not overlap. Nothing here changes anything on AWS.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from botocore.config import Config as ClientConfig
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,
+    CredentialRetrievalError,
+    EndpointConnectionError,
+    HTTPClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
+)
+
+from workflow.config import Config
+from workflow.errors import DeployError
+
+__all__ = ["PATIENCE", "Clients", "DeployError", "check_identity", "clients_of", "explained"]
+
+Clients = Callable[[str], Any]
+"""A service's name → its boto3 client, for example `clients("s3")`; the same one every time."""
+
+PATIENCE = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+"""Seconds before each further attempt: IAM says that a new role is known everywhere in seconds,
+and an update of a function or a deleted queue's name needs up to a minute.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html"""
+
+_NOT_YET = re.compile(
+    r"cannot be assumed|authorized to assume|allow .* to assume|assume role permission"
+    r"|not authorized to access the Log Destination|Invalid principal in policy|is not ready",
+    re.IGNORECASE,
+)
+_NOT_NOW = frozenset(
+    {
+        "ResourceConflictException",
+        "ConcurrentModification",
+        "ConcurrentModificationException",
+        "ConflictException",
+        "OperationAborted",
+        "OperationAbortedException",
+        "QueueDeletedRecently",
+        "AWS.SimpleQueueService.QueueDeletedRecently",
+    }
+)
+_TAKEN = re.compile(r"already exist", re.IGNORECASE)
+_EXPIRED = frozenset(
+    {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
+)
+_NOT_KNOWN = frozenset(
+    {"InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId",
+     "SignatureDoesNotMatch", "AuthFailure", "InvalidSignatureException"}
+)  # fmt: skip
+_DENIED = frozenset(
+    {"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation", "403",
+     "Forbidden", "AuthorizationErrorException"}
+)  # fmt: skip
+_DENIED_TEXT = re.compile(
+    r"User: (?P<who>\S+) is not authorized to perform: (?P<action>[\w-]+:\w+)"
+    r"(?: on resource: (?P<resource>\S+))?"
+)
+_ACTIONS = {"HeadBucket": "ListBucket", "HeadObject": "GetObject"}
+
+
+def clients_of(session: Any, region: str, *, patience: tuple[float, ...] = PATIENCE) -> Clients:
+    """Return the clients of a session, made on first use.
+
+    Args:
+        session: a `boto3.Session`.
+        region: of every client; the configured one, whatever the session's is.
+        patience: seconds before each further attempt where AWS says "not yet".
+    """
+    made: dict[str, Any] = {}
+
+    def client(service: str) -> Any:
+        if service not in made:
+            settings = ClientConfig(retries={"mode": "standard", "total_max_attempts": 6})
+            new = session.client(service, region_name=region, config=settings)
+            new.meta.events.register(f"needs-retry.{service}", _waiting(patience))
+            made[service] = new
+        return made[service]
+
+    return client
+
+
+def _waiting(patience: tuple[float, ...]) -> Callable[..., float | None]:
+    """The seconds to wait before another attempt, None where waiting would not help."""
+
+    def pause(response: Any, attempts: int, **_: Any) -> float | None:
+        error = response[1].get("Error", {}) if response else {}
+        message = str(error.get("Message", ""))
+        conflict = error.get("Code") in _NOT_NOW and not _TAKEN.search(message)
+        if (conflict or _NOT_YET.search(message)) and attempts <= len(patience):
+            return patience[attempts - 1] * random.uniform(0.8, 1.2)
+        return None
+
+    return pause
+
+
+def check_identity(config: Config, clients: Clients) -> str:
+    """Return the ARN of who we are, in the account that the configuration names.
+
+    Raises:
+        DeployError: no credentials, expired ones, or those of another account.
+    """
+    try:
+        found = clients("sts").get_caller_identity()
+    except (BotoCoreError, ClientError) as error:
+        raise DeployError(explained(error, "sts", config.aws.region)) from error
+    if found["Account"] != config.aws.account:
+        raise DeployError(
+            f"these credentials belong to account {found['Account']} ({found['Arn']}), but"
+            f" [aws] account is {config.aws.account}: nothing was touched. Choose other"
+            " credentials (AWS_PROFILE), or mend the configuration"
+        )
+    return str(found["Arn"])
+
+
+def explained(error: Exception, service: str, where: str) -> str:
+    """Return what an AWS error means and what to do.
+
+    Args:
+        error: a `ClientError` or a `BotoCoreError`.
+        service: IAM's prefix of the service that was called, for example `states`.
+        where: the ARN or name of what was asked for.
+    """
+    if isinstance(error, ClientError):
+        return _refused(error, service, where)
+    if isinstance(error, (NoCredentialsError, PartialCredentialsError, ProfileNotFound)):
+        return f"no AWS credentials: {error}. Set AWS_PROFILE, or log in with 'aws sso login'"
+    if isinstance(error, (SSOError, CredentialRetrievalError)):
+        return f"the AWS credentials cannot be used: {error}. Log in again with 'aws sso login'"
+    if isinstance(error, (EndpointConnectionError, ConnectionError, HTTPClientError)):
+        return f"{error} Is there a network, and does [aws] region offer {service}?"
+    return f"{where}: {error}"
+
+
+def _refused(error: ClientError, service: str, where: str) -> str:
+    told: Mapping[str, Any] = error.response.get("Error", {})
+    code, message = str(told.get("Code", "")), str(told.get("Message", "")).strip()
+    if code in _EXPIRED:
+        return (
+            f"the session's token has expired ({code}). Log in again, for example with"
+            " 'aws sso login', and run the same command: it goes on where it stopped"
+        )
+    if code in _NOT_KNOWN:
+        return f"AWS does not know these credentials ({code}: {message}). Log in again"
+    if code in _DENIED:
+        found = _DENIED_TEXT.search(message)
+        operation = _ACTIONS.get(error.operation_name, error.operation_name)
+        action = found["action"] if found else f"{service}:{operation}"
+        resource = (found["resource"] if found else None) or where
+        who = f" for {found['who']}" if found else ""
+        return (
+            f"no permission{who}: {action} on {resource} is denied. Ask for that action on that"
+            f" resource ('retrain permissions' prints all that a deployment needs). {message}"
+        ).rstrip()
+    return f"{error.operation_name} on {where}: {code}: {message}"

@@ -1,0 +1,34 @@
+"""One adapter for each type of resource: the model's words on one side, boto3 on the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from workflow.adapters.access import Role
+from workflow.adapters.adapter import Adapter, Site, TakenError
+from workflow.adapters.compute import Function, GlueJob, LogGroup
+from workflow.adapters.machine import StateMachine
+from workflow.adapters.notices import Alarm, Queue, Schedule, Topic
+from workflow.adapters.personalization import Dataset, DatasetGroup, Schema
+from workflow.adapters.storage import Bucket, BucketPolicy, Upload
+
+__all__ = ["ADAPTERS", "Adapter", "Bucket", "Site", "TakenError"]
+
+ADAPTERS: Mapping[str, type[Adapter]] = {
+    "AWS::CloudWatch::Alarm": Alarm,
+    "AWS::Glue::Job": GlueJob,
+    "AWS::IAM::Role": Role,
+    "AWS::Lambda::Function": Function,
+    "AWS::Logs::LogGroup": LogGroup,
+    "AWS::Personalize::Dataset": Dataset,
+    "AWS::Personalize::DatasetGroup": DatasetGroup,
+    "AWS::Personalize::Schema": Schema,
+    "AWS::S3::Bucket": Bucket,
+    "AWS::S3::BucketPolicy": BucketPolicy,
+    "AWS::SNS::Topic": Topic,
+    "AWS::SQS::Queue": Queue,
+    "AWS::Scheduler::Schedule": Schedule,
+    "AWS::StepFunctions::StateMachine": StateMachine,
+    "Custom::S3Object": Upload,
+}
+"""CloudFormation's type → its adapter."""

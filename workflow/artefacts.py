@@ -1,0 +1,110 @@
+"""What is uploaded for the workflow to run: the functions, the Spark job and its specification.
+
+The bytes depend on the source files and the configuration alone, so that the same commit gives the
+same archives on every machine and a deployment with nothing new uploads nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from workflow.config import Config
+
+PREFIX = "artifacts/"
+"""Where all of it lies in the bucket."""
+# The earliest date that a ZIP file can hold, and the mode -rw-r--r-- of a regular file.
+_DATE = (1980, 1, 1, 0, 0, 0)
+_MODE = 0o100644 << 16
+_UNIX = 3
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """An object to upload.
+
+    Attributes:
+        key: in the bucket, for example `artifacts/functions-1f2e3d4c5b6a.zip`.
+        body: the content.
+        sha256: its digest, 64 hexadecimal digits.
+    """
+
+    key: str
+    body: bytes
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Artefacts:
+    """All that is uploaded.
+
+    Attributes:
+        functions: archive of the package `lambdas`, which all functions share.
+        etl_library: archive of the package `etl`, for `--extra-py-files`.
+        etl_script: the Spark job's script.
+        etl_spec: the Spark job's specification; its key is fixed, because the state machine's
+            definition names it.
+    """
+
+    functions: Artefact
+    etl_library: Artefact
+    etl_script: Artefact
+    etl_spec: Artefact
+
+    def __iter__(self) -> Iterator[Artefact]:
+        yield from (self.functions, self.etl_library, self.etl_script, self.etl_spec)
+
+    def write(self, directory: Path) -> list[Path]:
+        """Write each artefact to its key below `directory`; return the files."""
+        files = []
+        for artefact in self:
+            file = directory / artefact.key
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(artefact.body)
+            files.append(file)
+        return files
+
+
+def build_artefacts(config: Config) -> Artefacts:
+    """Return all that is uploaded for `config`; reads the installed packages and calls nothing."""
+    etl = _package("etl")
+    spec = config.job_spec().to_json().encode()
+    return Artefacts(
+        functions=_named_by_content("functions", ".zip", _archive(_package("lambdas"))),
+        etl_library=_named_by_content("etl", ".zip", _archive(etl)),
+        etl_script=_named_by_content("etl-job", ".py", (etl / "job.py").read_bytes()),
+        etl_spec=Artefact(config.spec_key, spec, hashlib.sha256(spec).hexdigest()),
+    )
+
+
+def _named_by_content(stem: str, suffix: str, body: bytes) -> Artefact:
+    digest = hashlib.sha256(body).hexdigest()
+    return Artefact(f"{PREFIX}{stem}-{digest[:12]}{suffix}", body, digest)
+
+
+def _package(name: str) -> Path:
+    """Return a package's directory without importing it: it needs what only AWS has."""
+    spec = find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        raise FileNotFoundError(
+            f"package '{name}' is not installed; install personalize-retraining"
+        )
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def _archive(package: Path) -> bytes:
+    """Return a ZIP file of a package's modules, stored, with nothing in it that varies."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
+        for file in sorted(package.rglob("*.py")):
+            name = file.relative_to(package.parent).as_posix()
+            entry = zipfile.ZipInfo(name, date_time=_DATE)
+            entry.create_system = _UNIX
+            entry.external_attr = _MODE
+            archive.writestr(entry, file.read_bytes())
+    return content.getvalue()

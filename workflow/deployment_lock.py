@@ -1,0 +1,81 @@
+"""One deployment at a time: an object in the bucket that only one writer can make.
+
+S3 refuses a conditional write where there is an object already, whoever comes first.
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from workflow.errors import DeployError
+
+LOCK_KEY = "artifacts/deploying.json"
+_HELD = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
+
+
+class LockedError(DeployError):
+    """Another deployment is going on; says whose, since when, and what to do."""
+
+
+class DeploymentLock:
+    """The lock on a deployment; use it as a context manager.
+
+    Entering raises `LockedError` while another deployment holds it.
+
+    Args:
+        s3: a boto3 `s3` client.
+        bucket: where the lock lies.
+        owner: who deploys, for example an ARN; others are shown it.
+        now: the time, aware.
+        take_over: take the lock even if another holds it, who is known to be gone.
+    """
+
+    left_behind = False
+    """Whether it could not be released, for example because the token has expired."""
+
+    def __init__(
+        self, s3: Any, bucket: str, *, owner: str, now: datetime, take_over: bool = False
+    ) -> None:
+        self._s3 = s3
+        self._place = {"Bucket": bucket, "Key": LOCK_KEY}
+        self._owner = owner
+        self._now = now
+        self._condition = {} if take_over else {"IfNoneMatch": "*"}
+        self._version = {"VersionId": "null"}
+
+    def __enter__(self) -> Self:
+        since = self._now.astimezone(UTC).isoformat(timespec="seconds")
+        body = json.dumps({"owner": self._owner, "since": since}).encode()
+        try:
+            held = self._s3.put_object(**self._place, Body=body, **self._condition)
+        except ClientError as error:
+            if error.response["Error"].get("Code") not in _HELD:
+                raise
+            raise LockedError(self._holder()) from error
+        # Deleted without it, a versioned bucket would keep the object and a marker for ever. What
+        # was written without versions is known as "null" when they are switched on meanwhile.
+        self._version = {"VersionId": held.get("VersionId") or "null"}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._s3.delete_object(**self._place, **self._version)
+        except (ClientError, BotoCoreError):
+            self.left_behind = True
+
+    def _holder(self) -> str:
+        try:
+            found = json.loads(self._s3.get_object(**self._place)["Body"].read())
+            minutes = (self._now - datetime.fromisoformat(found["since"])).total_seconds() / 60
+            who = f"{found['owner']} has been deploying for {minutes:.0f} min ({found['since']})"
+        except (ClientError, ValueError, KeyError, TypeError):
+            who = "somebody else is deploying, or has ended this moment"
+        return (
+            f"{who}: wait, and run the same command again. If that deployment was killed and runs"
+            " no more, take its lock over with --take-over"
+        )

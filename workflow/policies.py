@@ -1,0 +1,344 @@
+"""Who may do what: each role's trust and permissions, and the bucket's policy, as IAM documents.
+
+Each role is allowed the actions that its part calls, on the ARNs that it calls them on. A function
+answers a policy document of plain JSON values, in a fixed order. Statements whose Sid begins with
+`Service` hold what AWS's services do by themselves under the role (networks, logs, keys): none of
+our code calls them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from workflow.artefacts import PREFIX
+from workflow.config import FUNCTIONS, Config, RoleName
+
+Policy = dict[str, Any]
+Statement = dict[str, Any]
+
+SERVICE = "Service"
+"""How the Sid of a statement begins that AWS's services alone make use of."""
+
+
+def trust_policy(config: Config, role: RoleName) -> Policy:
+    """Return who may assume a role."""
+    # Lambda and Glue name no source account when they assume a role; iam:PassRole, which does not
+    # cross accounts, is what keeps others from handing them this one.
+    sources: Mapping[RoleName, tuple[str, str]] = {
+        "states": ("states.amazonaws.com", config.arn("states", "*")),
+        "functions": ("lambda.amazonaws.com", ""),
+        "glue": ("glue.amazonaws.com", ""),
+        "personalize": ("personalize.amazonaws.com", config.arn("personalize", "*")),
+        "scheduler": ("scheduler.amazonaws.com", config.arn("scheduler", "schedule-group/default")),
+    }
+    service, source_arn = sources[role]
+    statement: Statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": service},
+        "Action": "sts:AssumeRole",
+    }
+    if source_arn:
+        statement["Condition"] = _from(config, source_arn)
+    return _policy([statement])
+
+
+def role_policy(config: Config, role: RoleName) -> Policy:
+    """Return what a role may do."""
+    statements = {
+        "states": _states,
+        "functions": _functions,
+        "glue": _glue,
+        "personalize": _personalize,
+        "scheduler": _scheduler,
+    }
+    return _policy([*statements[role](config), *_key(config, role)])
+
+
+def bucket_policy(config: Config) -> Policy:
+    """Return the bucket's policy: TLS alone, and Personalize's reading and writing."""
+    personalize = {"Service": "personalize.amazonaws.com"}
+    source = _from(config, config.arn("personalize", "*"))
+    everything = [bucket_arn(config), objects(config, "*")]
+    return _policy(
+        [
+            {
+                "Sid": "TlsOnly",
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "s3:*",
+                "Resource": everything,
+                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+            },
+            {
+                **_allow("PersonalizeReads", ["s3:GetObject"], [objects(config, "runs/*")]),
+                "Principal": personalize,
+                "Condition": source,
+            },
+            {
+                **_allow("PersonalizeLists", ["s3:ListBucket"], [bucket_arn(config)]),
+                "Principal": personalize,
+                "Condition": source,
+            },
+            {
+                **_allow("PersonalizeWrites", ["s3:PutObject"], [_batch_output(config)]),
+                "Principal": personalize,
+                "Condition": source,
+            },
+        ]
+    )
+
+
+def bucket_arn(config: Config) -> str:
+    """Return the bucket's ARN."""
+    return f"arn:{config.partition}:s3:::{config.bucket}"
+
+
+def objects(config: Config, pattern: str) -> str:
+    """Return the ARN of objects, for example of `runs/*`."""
+    return f"{bucket_arn(config)}/{pattern}"
+
+
+def function_arn(config: Config, name: str) -> str:
+    """Return the ARN of a function by its deployed name."""
+    return config.arn("lambda", f"function:{name}")
+
+
+def _states(config: Config) -> Iterator[Statement]:
+    functions = [function_arn(config, config.function(name)) for name in FUNCTIONS]
+    yield _allow("CallFunctions", ["lambda:InvokeFunction"], functions)
+    yield _allow(
+        "RunSparkJob",
+        ["glue:StartJobRun", "glue:GetJobRun", "glue:GetJobRuns", "glue:BatchStopJobRun"],
+        [config.glue_job_arn],
+    )
+    yield _allow("TellOfFailure", ["sns:Publish"], [config.topic_arn])
+    # Deliveries of logs know no resources.
+    # https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
+    yield _allow(
+        "ServiceDeliversLogs",
+        [
+            "logs:CreateLogDelivery",
+            "logs:DeleteLogDelivery",
+            "logs:DescribeLogGroups",
+            "logs:DescribeResourcePolicies",
+            "logs:GetLogDelivery",
+            "logs:ListLogDeliveries",
+            "logs:PutResourcePolicy",
+            "logs:UpdateLogDelivery",
+        ],
+        ["*"],
+    )
+    if config.aws.tracing:
+        yield _allow(
+            "ServiceTraces",
+            [
+                "xray:GetSamplingRules",
+                "xray:GetSamplingTargets",
+                "xray:PutTelemetryRecords",
+                "xray:PutTraceSegments",
+            ],
+            ["*"],
+        )
+
+
+def _functions(config: Config) -> Iterator[Statement]:
+    solution = config.arn("personalize", f"solution/{config.solution_name}")
+    imports = [
+        config.arn("personalize", f"dataset-import-job/{data_set.type.lower()}-*")
+        for data_set in config.data_sets
+    ]
+    datasets = [config.dataset_arn(data_set) for data_set in config.data_sets]
+    batches = config.arn("personalize", "batch-inference-job/batch-*")
+    yield _allow(
+        "ReadRuns",
+        ["s3:GetObject"],
+        [
+            objects(config, f"runs/*/{path}")
+            for path in ("manifest.json", "filter/*", "batch-output/*")
+        ],
+    )
+    yield _list_runs(config)
+    yield _allow(
+        "PublishRecommendations",
+        ["s3:PutObject", "s3:AbortMultipartUpload"],
+        [
+            objects(config, "runs/*/recommendations/*"),
+            objects(config, "recommendations/latest.json"),
+        ],
+    )
+    yield _allow(
+        "FindInPersonalize",  # its List actions know no resources
+        [
+            "personalize:ListBatchInferenceJobs",
+            "personalize:ListDatasetImportJobs",
+            "personalize:ListDatasets",
+            "personalize:ListSolutionVersions",
+            "personalize:ListSolutions",
+        ],
+        ["*"],
+    )
+    yield _allow("ImportDatasets", ["personalize:CreateDatasetImportJob"], [*imports, *datasets])
+    yield _allow("WatchImports", ["personalize:DescribeDatasetImportJob"], imports)
+    yield _allow(
+        "MakeSolution", ["personalize:CreateSolution"], [config.dataset_group_arn, solution]
+    )
+    yield _allow(
+        "Train",
+        [
+            "personalize:CreateSolutionVersion",
+            "personalize:DescribeSolution",
+            "personalize:DescribeSolutionVersion",
+        ],
+        [solution, f"{solution}/*"],
+    )
+    yield _allow(
+        "Recommend",
+        ["personalize:CreateBatchInferenceJob"],
+        [batches, solution, f"{solution}/*"],
+    )
+    yield _allow("WatchBatches", ["personalize:DescribeBatchInferenceJob"], [batches])
+    yield _allow(
+        "PassPersonalizeItsRole",
+        ["iam:PassRole"],
+        [config.role_arn("personalize")],
+        {"StringEquals": {"iam:PassedToService": "personalize.amazonaws.com"}},
+    )
+    yield from _function_services(config)
+
+
+def _function_services(config: Config) -> Iterator[Statement]:
+    logs = [config.arn("logs", f"log-group:{config.function_log(name)}:*") for name in FUNCTIONS]
+    yield _allow("ServiceLogs", ["logs:CreateLogStream", "logs:PutLogEvents"], logs)
+    if config.aws.tracing:
+        yield _allow("ServiceTraces", ["xray:PutTelemetryRecords", "xray:PutTraceSegments"], ["*"])
+    if config.aws.subnets:
+        # Lambda asks for these on all resources.
+        # https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
+        yield _allow(
+            "ServiceJoinsNetwork",
+            [
+                "ec2:AssignPrivateIpAddresses",
+                "ec2:CreateNetworkInterface",
+                "ec2:DeleteNetworkInterface",
+                "ec2:DescribeNetworkInterfaces",
+                "ec2:DescribeSubnets",
+                "ec2:UnassignPrivateIpAddresses",
+            ],
+            ["*"],
+        )
+
+
+def _glue(config: Config) -> Iterator[Statement]:
+    yield _allow("ReadCode", ["s3:GetObject"], [objects(config, f"{PREFIX}*")])
+    yield _allow(
+        "WriteRuns",
+        ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
+        [objects(config, "runs/*")],
+    )
+    yield _list_runs(config)
+    yield _allow("ServiceFindsBucket", ["s3:GetBucketLocation"], [bucket_arn(config)])
+    yield _allow(
+        "ServiceReadsConnection",
+        ["glue:GetConnection"],
+        [
+            config.arn("glue", "catalog"),
+            config.arn("glue", f"connection/{config.source.connection}"),
+        ],
+    )
+    if config.source.secret:
+        yield _allow(
+            "ServiceReadsSecret", ["secretsmanager:GetSecretValue"], [config.source.secret]
+        )
+    yield _allow(
+        "ServiceLogs",
+        ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
+        [config.arn("logs", "log-group:/aws-glue/*")],
+    )
+    # A connection's job lives in its VPC; looking around there knows no resources.
+    # https://docs.aws.amazon.com/glue/latest/dg/getting-started-min-privs-job.html
+    yield _allow(
+        "ServiceJoinsNetwork",
+        [
+            "ec2:CreateNetworkInterface",
+            "ec2:DeleteNetworkInterface",
+            "ec2:DescribeNetworkInterfaces",
+            "ec2:DescribeRouteTables",
+            "ec2:DescribeSecurityGroups",
+            "ec2:DescribeSubnets",
+            "ec2:DescribeVpcAttribute",
+            "ec2:DescribeVpcEndpoints",
+        ],
+        ["*"],
+    )
+    yield _allow(
+        "ServiceMarksItsInterfaces",
+        ["ec2:CreateTags", "ec2:DeleteTags"],
+        [config.arn("ec2", "network-interface/*")],
+        {"ForAllValues:StringEquals": {"aws:TagKeys": ["aws-glue-service-resource"]}},
+    )
+
+
+def _personalize(config: Config) -> Iterator[Statement]:
+    yield _allow("ReadRuns", ["s3:GetObject"], [objects(config, "runs/*")])
+    yield _list_runs(config)
+    yield _allow("WriteBatchOutput", ["s3:PutObject"], [_batch_output(config)])
+
+
+def _scheduler(config: Config) -> Iterator[Statement]:
+    yield _allow("ServiceStartsRuns", ["states:StartExecution"], [config.state_machine_arn])
+    yield _allow(
+        "ServiceKeepsDeadLetters", ["sqs:SendMessage"], [config.arn("sqs", config.dead_letters)]
+    )
+
+
+def _key(config: Config, role: RoleName) -> Iterator[Statement]:
+    if not config.aws.kms_key:
+        return
+    actions = ["kms:Decrypt", "kms:GenerateDataKey"]
+    if role == "personalize":
+        # https://docs.aws.amazon.com/personalize/latest/dg/granting-personalize-key-access.html
+        actions += ["kms:CreateGrant", "kms:DescribeKey", "kms:ListGrants"]
+    yield _allow("ServiceUsesKey", actions, [config.aws.kms_key])
+
+
+def _list_runs(config: Config) -> Statement:
+    # IfExists: reading an object names no prefix, and whoever may not list is told of a missing
+    # object that access is denied, not that it is missing.
+    # https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+    return _allow(
+        "ListRuns",
+        ["s3:ListBucket"],
+        [bucket_arn(config)],
+        {"StringLikeIfExists": {"s3:prefix": "runs/*"}},
+    )
+
+
+def _batch_output(config: Config) -> str:
+    return objects(config, "runs/*/batch-output/*")
+
+
+def _from(config: Config, source_arn: str) -> Mapping[str, Any]:
+    return {
+        "StringEquals": {"aws:SourceAccount": config.aws.account},
+        "ArnLike": {"aws:SourceArn": source_arn},
+    }
+
+
+def _allow(
+    sid: str,
+    actions: Sequence[str],
+    resources: Sequence[str],
+    condition: Mapping[str, Any] | None = None,
+) -> Statement:
+    statement: Statement = {
+        "Sid": sid,
+        "Effect": "Allow",
+        "Action": list(actions),
+        "Resource": list(resources),
+    }
+    return {**statement, "Condition": condition} if condition else statement
+
+
+def _policy(statements: Sequence[Statement]) -> Policy:
+    return {"Version": "2012-10-17", "Statement": list(statements)}

@@ -1,0 +1,415 @@
+"""Everything that the workflow needs on AWS, as data, in CloudFormation's words.
+
+One model for both ways of deploying: `workflow.deploy` brings AWS to it through boto3,
+`workflow.template` writes it as a CloudFormation template. Names and ARNs follow from the
+configuration, so that every value is concrete. Nothing here calls AWS.
+
+What the configuration names by an ARN (a role, the topic) is somebody else's and no part of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from workflow.alarms import failed_alarm, overlong_alarm
+from workflow.artefacts import Artefact, Artefacts
+from workflow.config import FUNCTIONS, OWNER_TAG, ROLES, Config, FunctionName, RoleName
+from workflow.policies import bucket_policy, role_policy, trust_policy
+from workflow.render import render
+
+S3_OBJECT = "Custom::S3Object"
+"""The type of an uploaded artefact, which CloudFormation has none for."""
+
+MINUTE = 60
+HOUR = 3_600
+_MEBIBYTES = {"filter-recommendations": 1_024}
+_DISK_MEBIBYTES = {"filter-recommendations": 2_048}  # excluded pairs in an SQLite file
+_FUNCTION_SECONDS = {"filter-recommendations": 15 * MINUTE}
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One resource, as it is meant to be.
+
+    Attributes:
+        id: logical id, letters and digits, for example `RunBucket`.
+        type: CloudFormation's, for example `AWS::S3::Bucket`.
+        name: by which AWS knows it: an ARN for topic, state machine and Personalize, else a name;
+            `bucket/key` for an uploaded artefact.
+        properties: CloudFormation's property names and shapes; values are concrete.
+        needs: logical ids of what has to be there before.
+    """
+
+    id: str
+    type: str
+    name: str
+    properties: Mapping[str, Any]
+    needs: tuple[str, ...] = ()
+
+
+def resources(config: Config, artefacts: Artefacts) -> tuple[Resource, ...]:
+    """Return every resource, each after those that it needs."""
+    made = (
+        *_bucket(config),
+        *_uploads(config, artefacts),
+        *_roles(config),
+        *_functions(config, artefacts),
+        _etl_job(config, artefacts),
+        *_personalize(config),
+        *_topic(config),
+        *_state_machine(config),
+        *_alarms(config),
+        *_schedule(config),
+    )
+    ids = {resource.id for resource in made}
+    return tuple(
+        replace(resource, needs=tuple(need for need in resource.needs if need in ids))
+        for resource in made
+    )
+
+
+def function_id(function: FunctionName) -> str:
+    """Return the logical id of a function without its suffix, for example `GetStatus`."""
+    return function.title().replace("-", "")
+
+
+def _bucket(config: Config) -> Iterator[Resource]:
+    encryption = (
+        {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": config.aws.kms_key}
+        if config.aws.kms_key
+        else {"SSEAlgorithm": "AES256"}
+    )
+    yield Resource(
+        "RunBucket",
+        "AWS::S3::Bucket",
+        config.bucket,
+        {
+            "BucketName": config.bucket,
+            "BucketEncryption": {
+                "ServerSideEncryptionConfiguration": [
+                    {
+                        "ServerSideEncryptionByDefault": encryption,
+                        "BucketKeyEnabled": bool(config.aws.kms_key),
+                    }
+                ]
+            },
+            "LifecycleConfiguration": {
+                "Rules": [
+                    {
+                        "Id": "old-runs",
+                        "Status": "Enabled",
+                        "Prefix": "runs/",
+                        "ExpirationInDays": config.aws.run_retention_days,
+                    },
+                    {
+                        "Id": "old-versions",
+                        "Status": "Enabled",
+                        "Prefix": "",
+                        "NoncurrentVersionExpiration": {"NoncurrentDays": 30},
+                        "ExpiredObjectDeleteMarker": True,
+                        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
+                    },
+                ]
+            },
+            "OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
+            "PublicAccessBlockConfiguration": {
+                "BlockPublicAcls": True,
+                "BlockPublicPolicy": True,
+                "IgnorePublicAcls": True,
+                "RestrictPublicBuckets": True,
+            },
+            "VersioningConfiguration": {"Status": "Enabled"},
+            "Tags": _tags(config),
+        },
+    )
+    yield Resource(
+        "RunBucketPolicy",
+        "AWS::S3::BucketPolicy",
+        config.bucket,
+        {"Bucket": config.bucket, "PolicyDocument": bucket_policy(config)},
+        needs=("RunBucket",),
+    )
+
+
+def _uploads(config: Config, artefacts: Artefacts) -> Iterator[Resource]:
+    uploads: dict[str, Artefact] = {
+        "FunctionsArchive": artefacts.functions,
+        "EtlLibrary": artefacts.etl_library,
+        "EtlScript": artefacts.etl_script,
+        "EtlSpec": artefacts.etl_spec,
+    }
+    for identity, artefact in uploads.items():
+        yield Resource(
+            identity,
+            S3_OBJECT,
+            f"{config.bucket}/{artefact.key}",
+            {"Bucket": config.bucket, "Key": artefact.key, "Sha256": artefact.sha256},
+            needs=("RunBucket", "RunBucketPolicy"),
+        )
+
+
+def _roles(config: Config) -> Iterator[Resource]:
+    boundary = config.aws.permission_boundary
+    for role in ROLES:
+        if config.aws.roles.get(role, "").startswith("arn:"):
+            continue
+        if role == "scheduler" and not config.schedule:
+            continue
+        name = config.role_arn(role).rpartition("/")[2]
+        yield Resource(
+            role_id(role),
+            "AWS::IAM::Role",
+            name,
+            {
+                "RoleName": name,
+                "Description": f"{config.state_machine}: {role}",
+                "AssumeRolePolicyDocument": trust_policy(config, role),
+                "Policies": [{"PolicyName": role, "PolicyDocument": role_policy(config, role)}],
+                **({"PermissionsBoundary": boundary} if boundary else {}),
+                "Tags": _tags(config),
+            },
+        )
+
+
+def role_id(role: RoleName) -> str:
+    """Return the logical id of a role, for example `GlueRole`."""
+    return f"{role.capitalize()}Role"
+
+
+def _functions(config: Config, artefacts: Artefacts) -> Iterator[Resource]:
+    for function in FUNCTIONS:
+        name, identity = config.function(function), function_id(function)
+        yield _log_group(config, f"{identity}LogGroup", config.function_log(function))
+        properties: dict[str, Any] = {
+            "FunctionName": name,
+            "Description": f"{config.state_machine}: {function}",
+            "Code": {"S3Bucket": config.bucket, "S3Key": artefacts.functions.key},
+            "Handler": f"lambdas.{function.replace('-', '_')}.handler",
+            "Runtime": "python3.13",
+            "Architectures": ["arm64"],
+            "Role": config.role_arn("functions"),
+            "MemorySize": _MEBIBYTES.get(function, 256),
+            "Timeout": _FUNCTION_SECONDS.get(function, MINUTE),
+            "EphemeralStorage": {"Size": _DISK_MEBIBYTES.get(function, 512)},
+            "LoggingConfig": {
+                "LogFormat": "JSON",
+                "ApplicationLogLevel": "INFO",
+                "SystemLogLevel": "INFO",
+                "LogGroup": config.function_log(function),
+            },
+            "TracingConfig": {"Mode": "Active" if config.aws.tracing else "PassThrough"},
+            "Tags": _tags(config),
+        }
+        if config.aws.subnets:
+            properties["VpcConfig"] = {
+                "SubnetIds": config.aws.subnets,
+                "SecurityGroupIds": config.aws.security_groups,
+            }
+        if config.aws.kms_key:
+            properties["KmsKeyArn"] = config.aws.kms_key
+        yield Resource(
+            f"{identity}Function",
+            "AWS::Lambda::Function",
+            name,
+            properties,
+            needs=("FunctionsArchive", "FunctionsRole", f"{identity}LogGroup"),
+        )
+
+
+def _log_group(config: Config, identity: str, name: str) -> Resource:
+    key = config.aws.kms_key
+    return Resource(
+        identity,
+        "AWS::Logs::LogGroup",
+        name,
+        {
+            "LogGroupName": name,
+            "RetentionInDays": config.aws.log_retention_days,
+            **({"KmsKeyId": key} if key else {}),
+            "Tags": _tags(config),
+        },
+    )
+
+
+def _etl_job(config: Config, artefacts: Artefacts) -> Resource:
+    return Resource(
+        "EtlJob",
+        "AWS::Glue::Job",
+        config.glue_job,
+        {
+            "Name": config.glue_job,
+            "Description": f"{config.state_machine}: database to Amazon Personalize's files",
+            "Role": config.role_arn("glue"),
+            "Command": {
+                "Name": "glueetl",
+                "PythonVersion": "3",
+                "ScriptLocation": f"s3://{config.bucket}/{artefacts.etl_script.key}",
+            },
+            "DefaultArguments": {
+                "--runtime": "glue",
+                "--connection": config.source.connection,
+                "--extra-py-files": f"s3://{config.bucket}/{artefacts.etl_library.key}",
+            },
+            "Connections": {"Connections": [config.source.connection]},
+            "GlueVersion": "5.1",
+            "WorkerType": config.etl.worker_type,
+            "NumberOfWorkers": config.etl.workers,
+            "ExecutionClass": "STANDARD",
+            "ExecutionProperty": {"MaxConcurrentRuns": 3},
+            "MaxRetries": 0,
+            "Timeout": config.etl.timeout_minutes,
+            "Tags": config.owned_tags,
+        },
+        needs=("GlueRole", "EtlScript", "EtlLibrary", "EtlSpec"),
+    )
+
+
+def _personalize(config: Config) -> Iterator[Resource]:
+    # CloudFormation cannot change these tags without replacing the resource: only the constant one.
+    tags = [{"Key": OWNER_TAG, "Value": config.name}]
+    key = config.aws.kms_key
+    yield Resource(
+        "DatasetGroup",
+        "AWS::Personalize::DatasetGroup",
+        config.dataset_group_arn,
+        {
+            "Name": config.dataset_group,
+            **({"KmsKeyArn": key, "RoleArn": config.role_arn("personalize")} if key else {}),
+            "Tags": tags,
+        },
+        needs=("PersonalizeRole",) if key else (),
+    )
+    for data_set in config.data_sets:
+        kind = data_set.type.capitalize()
+        schema = config.schema_name(data_set)
+        schema_arn = config.arn("personalize", f"schema/{schema}")
+        yield Resource(
+            f"{kind}Schema",
+            "AWS::Personalize::Schema",
+            schema_arn,
+            {"Name": schema, "Schema": data_set.avro_json(), "Tags": tags},
+        )
+        yield Resource(
+            f"{kind}Dataset",
+            "AWS::Personalize::Dataset",
+            config.dataset_arn(data_set),
+            {
+                "Name": f"{config.name}-{data_set.type.lower()}",
+                "DatasetType": kind,
+                "DatasetGroupArn": config.dataset_group_arn,
+                "SchemaArn": schema_arn,
+                "Tags": tags,
+            },
+            needs=("DatasetGroup", f"{kind}Schema"),
+        )
+
+
+def _topic(config: Config) -> Iterator[Resource]:
+    if config.aws.topic.startswith("arn:"):
+        return
+    key = config.aws.kms_key
+    yield Resource(
+        "FailureTopic",
+        "AWS::SNS::Topic",
+        config.topic_arn,
+        {
+            "TopicName": config.topic_arn.rpartition(":")[2],
+            **({"KmsMasterKeyId": key} if key else {}),
+            "Tags": _tags(config),
+        },
+    )
+
+
+def _state_machine(config: Config) -> Iterator[Resource]:
+    log_group = config.arn("logs", f"log-group:{config.state_machine_log}:*")
+    yield _log_group(config, "StateMachineLogGroup", config.state_machine_log)
+    properties: dict[str, Any] = {
+        "StateMachineName": config.state_machine,
+        "StateMachineType": "STANDARD",
+        "DefinitionString": render(config),
+        "RoleArn": config.role_arn("states"),
+        "LoggingConfiguration": {
+            "Level": "ERROR",
+            "IncludeExecutionData": True,
+            "Destinations": [{"CloudWatchLogsLogGroup": {"LogGroupArn": log_group}}],
+        },
+        "TracingConfiguration": {"Enabled": config.aws.tracing},
+        "Tags": _tags(config),
+    }
+    if config.aws.kms_key:
+        properties["EncryptionConfiguration"] = {
+            "Type": "CUSTOMER_MANAGED_KMS_KEY",
+            "KmsKeyId": config.aws.kms_key,
+            "KmsDataKeyReusePeriodSeconds": 5 * MINUTE,
+        }
+    yield Resource(
+        "StateMachine",
+        "AWS::StepFunctions::StateMachine",
+        config.state_machine_arn,
+        properties,
+        needs=(
+            "StatesRole",
+            "StateMachineLogGroup",
+            *(f"{function_id(function)}Function" for function in FUNCTIONS),
+            "EtlJob",
+            "FailureTopic",
+        ),
+    )
+
+
+def _alarms(config: Config) -> Iterator[Resource]:
+    watched = {"FailedAlarm": failed_alarm(config), "OverlongAlarm": overlong_alarm(config)}
+    for identity, properties in watched.items():
+        yield Resource(
+            identity,
+            "AWS::CloudWatch::Alarm",
+            properties["AlarmName"],
+            {**properties, "Tags": _tags(config)},
+            needs=("FailureTopic", "StateMachine"),
+        )
+
+
+def _schedule(config: Config) -> Iterator[Resource]:
+    if not config.schedule:
+        return
+    key = config.aws.kms_key
+    yield Resource(
+        "ScheduleDeadLetters",
+        "AWS::SQS::Queue",
+        config.dead_letters,
+        {
+            "QueueName": config.dead_letters,
+            "MessageRetentionPeriod": 14 * 24 * HOUR,
+            **({"KmsMasterKeyId": key} if key else {"SqsManagedSseEnabled": True}),
+            "Tags": _tags(config),
+        },
+    )
+    yield Resource(
+        "Schedule",
+        "AWS::Scheduler::Schedule",
+        config.state_machine,
+        {
+            "Name": config.state_machine,
+            "GroupName": "default",
+            "Description": f"Starts {config.state_machine}.",
+            "ScheduleExpression": config.schedule.expression,
+            "ScheduleExpressionTimezone": config.schedule.timezone,
+            "FlexibleTimeWindow": {"Mode": "OFF"},
+            "State": "ENABLED" if config.schedule.enabled else "DISABLED",
+            **({"KmsKeyArn": key} if key else {}),
+            "Target": {
+                "Arn": config.state_machine_arn,
+                "RoleArn": config.role_arn("scheduler"),
+                "Input": "{}",
+                "DeadLetterConfig": {"Arn": config.arn("sqs", config.dead_letters)},
+                "RetryPolicy": {"MaximumEventAgeInSeconds": HOUR, "MaximumRetryAttempts": 10},
+            },
+        },
+        needs=("StateMachine", "SchedulerRole", "ScheduleDeadLetters"),
+    )
+
+
+def _tags(config: Config) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in sorted(config.owned_tags.items())]

@@ -1,0 +1,118 @@
+"""The workflow's resources as a CloudFormation template, for teams that manage AWS that way.
+
+The same model as `workflow.deploy` applies, with two differences. Code has to be uploaded before a
+stack can exist, and the run bucket is part of the stack: so what is uploaded lies in a bucket of
+your own, which the parameter ArtifactBucket names. And what holds data outlives the stack.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from workflow.artefacts import PREFIX, build_artefacts
+from workflow.config import Config
+from workflow.resources import S3_OBJECT, Resource, resources
+
+Template = dict[str, Any]
+
+ARTIFACT_BUCKET = "ArtifactBucket"
+_RETAINED = {
+    "AWS::S3::Bucket",
+    "AWS::Personalize::DatasetGroup",
+    "AWS::Personalize::Dataset",
+    "AWS::Personalize::Schema",
+}
+_FILE = "retraining.template.json"
+
+
+def rendered_template(config: Config) -> str:
+    """Return the template of `config` as JSON text, ending in a line break."""
+    return template_text(template(config, resources(config, build_artefacts(config))))
+
+
+def template_text(written: Template) -> str:
+    """Return a template as the text that is reviewed."""
+    return json.dumps(written, ensure_ascii=False, indent=2) + "\n"
+
+
+def template(config: Config, model: tuple[Resource, ...]) -> Template:
+    """Return a model as a template.
+
+    Args:
+        config: names the bucket that artefacts lie in when the model is applied directly.
+        model: from `workflow.resources.resources`.
+    """
+    written = [resource for resource in model if resource.type != S3_OBJECT]
+    ids = {resource.id for resource in written}
+    return {
+        "AWSTemplateFormatVersion": "2010-09-09",
+        "Description": _description(config),
+        "Parameters": {
+            ARTIFACT_BUCKET: {
+                "Type": "String",
+                "Description": "Bucket that holds the uploaded code below artifacts/",
+                "AllowedPattern": "[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
+            }
+        },
+        "Resources": {resource.id: _entry(config, resource, ids) for resource in written},
+        "Outputs": {
+            "StateMachineArn": {"Value": config.state_machine_arn},
+            "Bucket": {"Value": config.bucket},
+        },
+    }
+
+
+def _description(config: Config) -> str:
+    return (
+        f"{config.state_machine}: retrains Amazon Personalize from a database. First upload the"
+        " code to a bucket of yours in this region: retrain template --artifacts DIR; aws s3 sync"
+        f" DIR s3://YOUR-BUCKET. Then: aws cloudformation deploy --template-file {_FILE}"
+        f" --stack-name {config.state_machine} --capabilities CAPABILITY_NAMED_IAM"
+        f" --parameter-overrides {ARTIFACT_BUCKET}=YOUR-BUCKET --s3-bucket YOUR-BUCKET."
+        " For this account and region only. Bucket and Personalize data outlive the stack;"
+        " CloudFormation cannot change a Personalize schema in place, retrain deploy can."
+    )
+
+
+def _entry(config: Config, resource: Resource, ids: set[str]) -> dict[str, Any]:
+    needs = [need for need in resource.needs if need in ids]
+    kept = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
+    return {
+        "Type": resource.type,
+        **(kept if resource.type in _RETAINED else {}),
+        **({"DependsOn": needs} if needs else {}),
+        "Properties": {
+            name: _definition(config, value)
+            if name == "DefinitionString"
+            else _value(config, value)
+            for name, value in _code_elsewhere(resource.properties).items()
+        },
+    }
+
+
+def _code_elsewhere(properties: Mapping[str, Any]) -> Mapping[str, Any]:
+    if "Code" not in properties:
+        return properties
+    return {**properties, "Code": {**properties["Code"], "S3Bucket": {"Ref": ARTIFACT_BUCKET}}}
+
+
+def _definition(config: Config, text: str) -> dict[str, Any]:
+    """Return the definition line by line, as reviews show it; joined it is the same text."""
+    return {"Fn::Join": ["\n", [_value(config, line) for line in text.split("\n")]]}
+
+
+def _value(config: Config, value: Any) -> Any:
+    """Return a value in which everything below the bucket's artifacts/ lies in ArtifactBucket."""
+    if isinstance(value, str):
+        here = f"{config.bucket}/{PREFIX}"
+        if here not in value:
+            return value
+        literal = value.replace("${", "${!")
+        return {"Fn::Sub": literal.replace(here, f"${{{ARTIFACT_BUCKET}}}/{PREFIX}")}
+    if isinstance(value, Mapping):
+        return {name: _value(config, inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_value(config, inner) for inner in value]
+    return value
