@@ -7,6 +7,7 @@ moto's. Nothing leaves the machine.
 """
 
 import json
+import logging
 import os
 import re
 import threading
@@ -28,6 +29,7 @@ from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 from werkzeug.serving import ThreadedWSGIServer
 
 from localaws import interpreter
+from localaws.errors import LocalAwsError
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -37,9 +39,10 @@ OWN_SERVICES = frozenset({"personalize", "glue", "lambda"})
 
 _CREDENTIAL_SCOPE = re.compile(r"Credential=[^/]*/\d{8}/[^/]*/([^/]+)/aws4_request")
 _one_at_a_time = threading.Lock()
+_silent = logging.NullHandler()
 
 
-class EndpointError(RuntimeError):
+class EndpointError(LocalAwsError):
     """The endpoint cannot be started or used."""
 
 
@@ -145,6 +148,8 @@ class Endpoint:
                 self._server = None
             _one_at_a_time.release()
             raise
+        # Unless the program set up logging, Python prints moto's account of each failed execution.
+        logging.getLogger("moto").addHandler(_silent)
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         self._moto_config_before = dict(default_user_config)
         default_user_config["stepfunctions"] = {"execute_state_machine": True}
@@ -168,6 +173,7 @@ class Endpoint:
         os.environ.clear()
         os.environ.update(self._environment_before)
         self._server = None
+        logging.getLogger("moto").removeHandler(_silent)
         _one_at_a_time.release()
 
     def __enter__(self) -> Self:

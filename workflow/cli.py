@@ -5,14 +5,17 @@ One place turns the library's errors into one message and an exit code: `main`.
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
+from localaws.errors import LocalAwsError
 from workflow.config import Config, ConfigError, load_config
 
 app = typer.Typer(
@@ -30,6 +33,7 @@ ConfigFile = Annotated[
 ]
 DEFAULT_CONFIG = Path("retraining.toml")
 ASL_DIRECTORY = Path("asl")
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _out = Console(highlight=False, soft_wrap=True)
 _err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -152,7 +156,10 @@ def local_load_sample(
     counts = load_sample(
         database_url, students=students, postings=postings, events=events, seed=seed
     )
-    _out.print(f"{counts.students:,} students, {counts.postings:,} job postings, {counts.events:,}")
+    _out.print(
+        f"{counts.students:,} students, {counts.postings:,} job postings,"
+        f" {counts.events:,} events: loaded"
+    )
 
 
 def _rendered(config: Config, directory: Path) -> dict[Path, str]:
@@ -167,10 +174,30 @@ def _rendered(config: Config, directory: Path) -> dict[Path, str]:
     }
 
 
+def _stop(number: int, _: object) -> NoReturn:
+    """Unwind: what was started ends on the way. Asking again does not interrupt that."""
+    for each in _STOPPING:
+        signal.signal(each, signal.SIG_IGN)
+    # Console and sys.stderr may be in the middle of a write; a system call never is.
+    os.write(sys.stderr.fileno(), b"\nstopping: ending what was started\n")
+    raise SystemExit(128 + number)
+
+
 def main() -> None:
-    """Run the command; every error of the library becomes one message and exit code 1."""
+    """Run the command; every error of the library becomes one message and exit code 1.
+
+    SIGINT, SIGTERM and SIGHUP end it with 128 + their number, and nothing left running.
+    """
+    for each in _STOPPING:
+        if signal.getsignal(each) is not signal.SIG_IGN:  # as nohup sets it
+            signal.signal(each, _stop)
     try:
         app()
-    except ConfigError as error:
+    except (ConfigError, LocalAwsError) as error:
         _err.print(escape(str(error)), style="red")
-        sys.exit(1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _err.print(escape(f"{where}{error.strerror or error}"), style="red")
+    else:
+        return
+    sys.exit(1)

@@ -6,6 +6,7 @@ Colours and moving parts only on a terminal; elsewhere one plain line for each e
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -160,4 +161,5 @@ def show_failure(console: Console, failure: Failure) -> None:
     """Print why a run failed, in the words of whoever raised it."""
     where = f" in state '{failure.state}'" if failure.state else ""
     console.print(f"[bold red]The run failed{escape(where)}: {escape(failure.error)}[/]")
-    console.print(f"  {escape(failure.cause)}")
+    for line in re.sub(r" (?=\(\d+\) )", "\n", failure.cause).splitlines():
+        console.print(f"  {escape(line)}")
