@@ -5,6 +5,7 @@ Only reads: GetExecutionHistory and DescribeExecution.
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,7 @@ RUNNING = "RUNNING"
 _TERMINAL_EVENTS = frozenset(
     {"ExecutionSucceeded", "ExecutionFailed", "ExecutionAborted", "ExecutionTimedOut"}
 )
+_CUT_SHORT = frozenset({"ExecutionAborted", "ExecutionTimedOut"})
 _FAILURES = ("Failed", "TimedOut")
 
 
@@ -134,6 +136,8 @@ def failure_of(events: list[dict[str, Any]]) -> Failure | None:
         return None
     details = _details(last)
     error, cause = details.get("error", last["type"]), details.get("cause", "")
+    if last["type"] in _CUT_SHORT:
+        return Failure(_open_state(events), error, readable_cause(cause))
     by_id = {event["id"]: event for event in events}
     state = ""
     for event in events[:-1]:
@@ -146,14 +150,29 @@ def failure_of(events: list[dict[str, Any]]) -> Failure | None:
     return Failure(state, error, readable_cause(cause))
 
 
+def entered_event(event: HistoryEvent, by_id: Mapping[int, HistoryEvent]) -> HistoryEvent | None:
+    """Return the event by which the state was entered that an event belongs to; None outside.
+
+    Args:
+        event: of a history.
+        by_id: the history's events by their ids.
+    """
+    chain = itertools.chain([event], _ancestors(event, by_id))
+    return next((found for found in chain if "stateEnteredEventDetails" in found), None)
+
+
+def json_object(text: Any) -> dict[str, Any]:
+    """Return the JSON object that a text holds; an empty one for any other text."""
+    try:
+        told = json.loads(text or "null")
+    except (TypeError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
 def readable_cause(cause: str) -> str:
     """Return the sentence inside a cause: Lambda and Glue wrap theirs in JSON."""
-    try:
-        told = json.loads(cause)
-    except ValueError:
-        return cause
-    if not isinstance(told, dict):
-        return cause
+    told = json_object(cause)
     for key in ("errorMessage", "ErrorMessage", "Cause", "Message"):
         if told.get(key):
             return readable_cause(str(told[key]))
@@ -178,6 +197,18 @@ def _state_of(event: HistoryEvent, by_id: Mapping[int, HistoryEvent]) -> str:
     return ""
 
 
+def _open_state(events: list[dict[str, Any]]) -> str:
+    """Return the state that was entered last and not left when the execution was cut short."""
+    inside: list[tuple[str, int | None]] = []
+    for step in steps_of(events):
+        place = (step.state, step.iteration)
+        if step.kind == "entered":
+            inside.append(place)
+        else:
+            inside.remove(place)
+    return inside[-1][0] if inside else ""
+
+
 def _last_task(events: list[dict[str, Any]]) -> str:
     """Return the task that ran last before the report: it looked at a job which had failed."""
     tasks = [
@@ -200,8 +231,4 @@ def _iteration(event: HistoryEvent, by_id: Mapping[int, HistoryEvent]) -> int | 
 
 def _label(state_input: str) -> str:
     """Return which data set an iteration is about."""
-    try:
-        item = json.loads(state_input)
-    except ValueError:
-        return ""
-    return str(item.get("datasetType", "")) if isinstance(item, dict) else ""
+    return str(json_object(state_input).get("datasetType", ""))

@@ -1,0 +1,337 @@
+"""What a run and a month cost: quantities from the definition, prices from a dated table.
+
+The definition is walked as Step Functions would, with jobs that take as long as assumed and the
+waits of `Get Job Status` between two looks; so the number of state transitions is computed, not
+guessed. A run that was made gives its own figures instead. Nothing here calls AWS.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from workflow.config import Config
+from workflow.prices import Price, PriceTable
+from workflow.schedule import DAYS_IN_A_MONTH, runs_a_month
+
+BACK_OFF = 0.1  # of the time already waited, as `Get Job Status` waits
+DPU_OF_A_WORKER = {"G.1X": 1, "G.2X": 2, "G.4X": 4, "G.8X": 8}
+NOT_COUNTED = (
+    "the database, data transfer and NAT, requests to S3, CloudWatch, X-Ray, KMS, and free tiers"
+)
+_MOST_STEPS = 25_000  # events of one execution, at which Step Functions ends it
+
+
+class CostError(ValueError):
+    """The cost cannot be computed; the text says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Assumption:
+    """A quantity that the cost depends on.
+
+    Attributes:
+        name: for example `training_minutes`; `--training-minutes` sets it.
+        value: in `unit`.
+        unit: for example `minutes`.
+        meaning: what it is.
+        origin: `assumed`, `given`, or what it was measured in.
+    """
+
+    name: str
+    value: float
+    unit: str
+    meaning: str
+    origin: str = "assumed"
+
+
+ASSUMPTIONS: tuple[Assumption, ...] = (
+    Assumption("etl_minutes", 10, "minutes", "the Spark job"),
+    Assumption("import_minutes", 20, "minutes", "the import of each data set"),
+    Assumption("training_minutes", 60, "minutes", "until the solution version is ACTIVE"),
+    Assumption("training_hours", 1, "hours", "training that Personalize bills, often more"),
+    Assumption("batch_minutes", 30, "minutes", "the batch inference job"),
+    Assumption("filter_minutes", 2, "minutes", "filtering and publishing"),
+    Assumption("call_seconds", 1, "seconds", "each other call of a function"),
+    Assumption("gigabytes", 0.1, "GB", "imported by Personalize"),
+    Assumption("stored_gigabytes", 0.2, "GB", "written below the run's prefix"),
+    Assumption("users", 5_000, "users", "in the batch inference job"),
+    Assumption("function_gigabytes", 0.25, "GB", "memory of a function"),
+    Assumption("filter_gigabytes", 1, "GB", "memory of the function that filters"),
+)
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A run as it would go.
+
+    Attributes:
+        visits: how often each state is entered.
+        seconds: from begin to end.
+    """
+
+    visits: Counter[str]
+    seconds: float
+
+    @property
+    def transitions(self) -> int:
+        """State transitions that Step Functions bills: every state entered."""
+        return self.visits.total()
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the bill for a run."""
+
+    what: str
+    quantity: float
+    price: Price
+
+    @property
+    def usd(self) -> float:
+        """US dollars for one run."""
+        return self.quantity * self.price.usd
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run and a month cost, and what that rests on.
+
+    Attributes:
+        lines: of one run.
+        runs_a_month: from the schedule; 0 without one.
+        run_hours: how long a run takes.
+        assumptions: with their origins.
+        table: the prices.
+        transitions: of each state.
+    """
+
+    lines: tuple[Line, ...]
+    runs_a_month: float
+    run_hours: float
+    assumptions: tuple[Assumption, ...]
+    table: PriceTable
+    transitions: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def usd_a_run(self) -> float:
+        """US dollars for one run."""
+        return sum(line.usd for line in self.lines)
+
+    @property
+    def usd_a_month(self) -> float:
+        """US dollars for the runs of a month."""
+        return self.usd_a_run * self.runs_a_month
+
+
+def assume(
+    assumptions: Iterable[Assumption], values: Mapping[str, float | None], *, origin: str
+) -> tuple[Assumption, ...]:
+    """Return assumptions with some values replaced; None leaves one as it is."""
+    told = {name: float(value) for name, value in values.items() if value is not None}
+    return tuple(
+        replace(one, value=told[one.name], origin=origin) if one.name in told else one
+        for one in assumptions
+    )
+
+
+def next_wait(waited: float, least: int, most: int) -> int:
+    """Return the seconds until the next look at a job that was waited for so long."""
+    return int(min(max(waited * BACK_OFF, least), most))
+
+
+def walk(definition: Mapping[str, Any], seconds: Mapping[str, float], *, items: int) -> Walk:
+    """Return how a run goes that succeeds without a retry.
+
+    Args:
+        definition: in Amazon States Language.
+        seconds: how long what a task starts takes, by the function's or the Glue job's name; the
+            task itself where it does not start a job that is looked at later.
+        items: of the Map, that is data sets.
+
+    Raises:
+        CostError: a choice depends on something else than a job's status, or nothing ends it.
+    """
+    return _Walker(seconds, items).through(definition)
+
+
+@dataclass
+class _Walker:
+    seconds: Mapping[str, float]
+    items: int
+
+    def through(self, scope: Mapping[str, Any]) -> Walk:
+        visits: Counter[str] = Counter()
+        clock, begun, length, pause, status = 0.0, 0.0, 0.0, 0, ""
+        name = scope["StartAt"]
+        for _ in range(_MOST_STEPS):
+            state = scope["States"][name]
+            visits[name] += 1
+            payload = state.get("Parameters", {}).get("Payload", {})
+            if state["Type"] == "Map":
+                inner = self.through(state.get("Iterator") or state["ItemProcessor"])
+                for inside, count in inner.visits.items():
+                    visits[inside] += count * self.items
+                rounds = math.ceil(self.items / (state.get("MaxConcurrency") or self.items or 1))
+                clock += rounds * inner.seconds
+            elif state["Type"] == "Wait":
+                clock += state.get("Seconds", pause)
+            elif "waitSeconds" in payload:  # starts a job
+                begun, length, pause = clock, self._takes(state), payload["waitSeconds"]
+                status = "CREATE PENDING"
+            elif "minSeconds" in payload:  # looks at it
+                waited = clock - begun
+                status = "ACTIVE" if waited >= length else "CREATE IN_PROGRESS"
+                pause = next_wait(waited, payload["minSeconds"], payload["maxSeconds"])
+            elif state["Type"] == "Task":
+                clock += self._takes(state)
+            elif state["Type"] == "Fail":
+                raise CostError(f"'{name}' fails: no run that goes through it succeeds")
+            if state.get("End") or state["Type"] == "Succeed":
+                return Walk(visits, clock)
+            name = _chosen(name, state, status) if state["Type"] == "Choice" else state["Next"]
+        raise CostError(f"more than {_MOST_STEPS:,} steps: raise polling.min_seconds")
+
+    def _takes(self, state: Mapping[str, Any]) -> float:
+        parameters = state.get("Parameters", {})
+        return self.seconds.get(parameters.get("FunctionName") or parameters.get("JobName"), 0.0)
+
+
+def _chosen(name: str, state: Mapping[str, Any], status: str) -> str:
+    for rule in state["Choices"]:
+        if "StringEquals" not in rule:
+            raise CostError(
+                f"'{name}' chooses by something else than a job's status, which cannot be foreseen;"
+                " take the figures of a run by --execution"
+            )
+        if rule["StringEquals"] == status:
+            return str(rule["Next"])
+    return str(state["Default"])
+
+
+def estimate(
+    config: Config,
+    definition: Mapping[str, Any],
+    table: PriceTable,
+    assumptions: Sequence[Assumption] = ASSUMPTIONS,
+    *,
+    year: int,
+    transitions: Mapping[str, int] | None = None,
+) -> Estimate:
+    """Return what a run and a month cost.
+
+    Args:
+        config: workers, schedule, retention, polling.
+        definition: of the workflow, in Amazon States Language.
+        table: from `workflow.prices.load_prices`.
+        assumptions: from `ASSUMPTIONS`.
+        year: whose calendar the schedule is counted in.
+        transitions: of each state, as a run made them; computed if left out.
+
+    Raises:
+        CostError: the number of transitions cannot be computed.
+        ScheduleError: the schedule cannot be read.
+    """
+    assumed = {one.name: one.value for one in assumptions}
+    walked = walk(definition, _task_seconds(config, assumed), items=len(config.data_sets))
+    visits = walked.visits if transitions is None else Counter(transitions)
+    functions = dict(_functions(definition))
+    filtering = config.function("filter-recommendations")
+    calls = sum(visits[name] for name in functions)
+    filtered = sum(visits[name] for name, function in functions.items() if function == filtering)
+    gigabyte_seconds = (
+        filtered * assumed["filter_minutes"] * 60 * assumed["filter_gigabytes"]
+        + (calls - filtered) * assumed["call_seconds"] * assumed["function_gigabytes"]
+    )
+    workers = config.etl.workers * DPU_OF_A_WORKER[config.etl.worker_type]
+    months_kept = config.aws.run_retention_days / DAYS_IN_A_MONTH
+    quantities = (
+        ("Step Functions", visits.total(), "state_transition"),
+        ("Glue", workers * max(assumed["etl_minutes"], 1) / 60, "glue_dpu_hour"),
+        ("Personalize, imports", assumed["gigabytes"], "personalize_ingested_gb"),
+        ("Personalize, training", assumed["training_hours"], "personalize_training_hour"),
+        ("Personalize, batch", assumed["users"], "personalize_batch_user"),
+        ("Lambda, calls", calls, "lambda_request"),
+        ("Lambda, time", gigabyte_seconds, "lambda_gb_second"),
+        ("S3", assumed["stored_gigabytes"] * months_kept, "s3_gb_month"),
+    )
+    return Estimate(
+        lines=tuple(Line(what, many, table.prices[price]) for what, many, price in quantities),
+        runs_a_month=runs_a_month(config.schedule.expression, year=year)
+        if config.schedule and config.schedule.enabled
+        else 0.0,
+        run_hours=walked.seconds / 3_600,
+        assumptions=tuple(assumptions),
+        table=table,
+        transitions=dict(visits),
+    )
+
+
+def _task_seconds(config: Config, assumed: Mapping[str, float]) -> dict[str, float]:
+    return {
+        config.glue_job: assumed["etl_minutes"] * 60,
+        config.function("list-datasets"): assumed["call_seconds"],
+        config.function("create-import-job"): assumed["import_minutes"] * 60,
+        config.function("create-solution-version"): assumed["training_minutes"] * 60,
+        config.function("create-batch-inference-job"): assumed["batch_minutes"] * 60,
+        config.function("filter-recommendations"): assumed["filter_minutes"] * 60,
+    }
+
+
+def _functions(scope: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the states that call a function, with its name."""
+    for name, state in scope["States"].items():
+        if function := state.get("Parameters", {}).get("FunctionName"):
+            yield name, function
+        for inner in filter(None, (state.get("Iterator"), state.get("ItemProcessor"))):
+            yield from _functions(inner)
+
+
+def given_values(told: Iterable[str]) -> dict[str, float]:
+    """Read `NAME=VALUE` for assumptions.
+
+    Raises:
+        CostError: a name is unknown, or a value is no number of 0 or more.
+    """
+    known = [one.name for one in ASSUMPTIONS]
+    values = {}
+    for text in told:
+        name, _, value = text.partition("=")
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+            raise CostError(f"--assume {text}: there is no assumption '{name}'; {hint}")
+        try:
+            values[name] = float(value)
+        except ValueError:
+            values[name] = math.nan
+        if not 0 <= values[name] < math.inf:
+            raise CostError(f"--assume {text}: write a number, for example {name}=2.5")
+    return values
+
+
+def as_json(found: Estimate) -> dict[str, Any]:
+    """Return an estimate as JSON values."""
+    return {
+        "usdARun": found.usd_a_run,
+        "usdAMonth": found.usd_a_month,
+        "runsAMonth": found.runs_a_month,
+        "runHours": found.run_hours,
+        "lines": [
+            {
+                "what": line.what,
+                "quantity": line.quantity,
+                "usd": line.usd,
+                "price": asdict(line.price),
+            }
+            for line in found.lines
+        ],
+        "transitions": dict(found.transitions),
+        "assumptions": [asdict(one) for one in found.assumptions],
+        "prices": {"date": found.table.date, "region": found.table.region},
+        "notCounted": NOT_COUNTED,
+    }

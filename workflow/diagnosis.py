@@ -1,0 +1,246 @@
+"""Why a run failed: in which state, in whose words, what was logged, and what to do next.
+
+Only reads: DescribeExecution, GetExecutionHistory, and the log groups of Lambda and Glue. A log
+that is not there, or may not be read, is said so and costs nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from workflow.advice import advice
+from workflow.config import Config
+from workflow.execution import Failure, entered_event, failure_of, history, json_object
+from workflow.running import Run, RunningError, jobs_left_running
+
+_JOB_ERRORS = frozenset({"DatasetImportFailed", "SolutionVersionFailed", "BatchInferenceFailed"})
+_GLUE_RUN = re.compile(r"\bjr_[0-9A-Za-z_]+")
+_OPERATION = re.compile(r"^([A-Z][A-Za-z]+): ")
+_AROUND = timedelta(minutes=2)  # logs arrive late, and clocks differ
+_PLATFORM = re.compile(r"^(START|END|REPORT|INIT_START) ")
+
+
+@dataclass(frozen=True)
+class LogExcerpt:
+    """The last lines of one log.
+
+    Attributes:
+        group: the log group.
+        stream: the stream in it; empty for all.
+        lines: oldest first.
+        note: why there are none; empty if there are.
+    """
+
+    group: str
+    stream: str = ""
+    lines: tuple[str, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a run failed.
+
+    Attributes:
+        run: the execution.
+        failure: the state, the error's name and the cause.
+        item: what item of a Map it was about, for example `USERS`; empty outside a Map.
+        speaker: whose words the cause is in.
+        logs: what was logged about it.
+        advice: what to do next.
+        left_running: Personalize jobs that go on although the execution ended.
+    """
+
+    run: Run
+    failure: Failure
+    item: str
+    speaker: str
+    logs: tuple[LogExcerpt, ...]
+    advice: str
+    left_running: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Call:
+    """The call to AWS that a state made."""
+
+    service: str
+    target: str
+    begun: datetime
+    ended: datetime
+    request_id: str
+    glue_run: str
+    glue_logs: str
+
+
+def explain(states: Any, logs: Any, run: Run, config: Config, *, lines: int = 20) -> Explanation:
+    """Return why an execution failed.
+
+    Args:
+        states: a boto3 `stepfunctions` client.
+        logs: a boto3 `logs` client.
+        run: the execution.
+        config: of the workflow.
+        lines: of each log, at most.
+
+    Raises:
+        RunningError: it runs still, or it succeeded.
+    """
+    events = history(states, run.arn)
+    failed = failure_of(events)
+    if failed is None:
+        raise RunningError(
+            f"execution '{run.name}' is {run.status}: there is no failure to explain;"
+            " 'retrain executions' lists the others"
+        )
+    call = _last_call(events, failed.state)
+    speaker, groups = _speaker(failed, call)
+    return Explanation(
+        run=run,
+        failure=failed,
+        item=_item(events, failed.state),
+        speaker=speaker,
+        logs=tuple(_excerpts(logs, call, groups, lines)) if call else (),
+        advice=advice(
+            failed.error,
+            failed.cause,
+            bucket=config.bucket,
+            run=run.name,
+            connection=config.source.connection,
+        ),
+        left_running=tuple(jobs_left_running(events)),
+    )
+
+
+def _speaker(failed: Failure, call: _Call | None) -> tuple[str, tuple[str, ...]]:
+    """Return whose words the cause is in, and the log groups that may say more."""
+    if failed.error in {"StoppedByHand", "ExecutionAborted"}:
+        return "whoever stopped it", ()
+    if failed.error in _JOB_ERRORS:
+        return "Amazon Personalize, of a job that it could not finish", ()
+    states_own = failed.error.startswith("States.") and failed.error != "States.TaskFailed"
+    if call is None or failed.error == "ExecutionTimedOut":
+        return "AWS Step Functions", ()
+    if call.service == "lambda":
+        log = (f"/aws/lambda/{call.target}",)
+        operation = _OPERATION.match(failed.cause)
+        if states_own:
+            return f"AWS Step Functions, of the function '{call.target}'", log
+        if operation and not failed.error.startswith("Lambda."):
+            return f"AWS, answering {operation[1]} to the function '{call.target}'", log
+        return f"the function '{call.target}'", log
+    if call.service == "glue":
+        groups = (f"{call.glue_logs}/error", f"{call.glue_logs}/output") if call.glue_run else ()
+        run = f", run {call.glue_run}" if call.glue_run else ""
+        of = "AWS Step Functions, of the" if states_own else "the"
+        return f"{of} Spark job '{call.target}'{run}", groups
+    return f"AWS, answering a call to {call.service}", ()
+
+
+def _last_call(events: Sequence[Mapping[str, Any]], state: str) -> _Call | None:
+    """Return the call that a state made last; None if it made none."""
+    by_id = {event["id"]: event for event in events}
+    inside = [event for event in events if _state_of(event, by_id) == state]
+    scheduled = [event for event in inside if event["type"] == "TaskScheduled"]
+    if not scheduled:
+        return None
+    first = scheduled[-1]
+    # The end of the execution has no state of its own: it hangs on to the last one.
+    of_call = [
+        event
+        for event in inside
+        if event["id"] >= first["id"] and not event["type"].startswith("Execution")
+    ]
+    details = first["taskScheduledEventDetails"]
+    parameters = json_object(details.get("parameters"))
+    said = json.dumps(of_call, default=str)
+    cause = json_object(next((text for event in reversed(of_call) if (text := _cause(event))), ""))
+    run = _GLUE_RUN.search(said)
+    return _Call(
+        service=details["resourceType"],
+        target=str(parameters.get("FunctionName") or parameters.get("JobName") or ""),
+        begun=first["timestamp"],
+        ended=of_call[-1]["timestamp"],
+        request_id=str(cause.get("requestId", "")),
+        glue_run=run[0] if run else "",
+        glue_logs=str(cause.get("LogGroupName") or "/aws-glue/jobs"),
+    )
+
+
+def _excerpts(logs: Any, call: _Call, groups: Sequence[str], lines: int) -> Iterator[LogExcerpt]:
+    for group in groups:
+        try:
+            if call.service == "glue":
+                said = _tail_of_stream(logs, group, call.glue_run, lines)
+            else:
+                said = _lines_of_call(logs, group, call)[-lines:]
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            note = (
+                "there is no such log"
+                if code == "ResourceNotFoundException"
+                else f"it cannot be read: {code}"
+            )
+            yield LogExcerpt(group, call.glue_run, note=note)
+            continue
+        note = "" if said else "nothing was logged at that time"
+        yield LogExcerpt(group, call.glue_run, tuple(said), note)
+
+
+def _tail_of_stream(logs: Any, group: str, stream: str, lines: int) -> list[str]:
+    answer = logs.get_log_events(
+        logGroupName=group, logStreamName=stream, limit=lines, startFromHead=False
+    )
+    return [_readable(event["message"]) for event in answer["events"]]
+
+
+def _lines_of_call(logs: Any, group: str, call: _Call) -> list[str]:
+    """Return what a function logged during a call; of that request alone where it is known."""
+    pages = logs.get_paginator("filter_log_events").paginate(
+        logGroupName=group,
+        startTime=int((call.begun - _AROUND).timestamp() * 1_000),
+        endTime=int((call.ended + _AROUND).timestamp() * 1_000),
+    )
+    said = [event["message"] for page in pages for event in page["events"]]
+    of_request = [line for line in said if call.request_id and call.request_id in line]
+    chosen = [line for line in of_request or said if not _PLATFORM.match(line)]
+    return [_readable(line) for line in chosen or said]
+
+
+def _readable(line: str) -> str:
+    """Return a log line as a person reads it; Lambda's JSON format wraps the message."""
+    told = json_object(line)
+    message = told.get("message") or told.get("errorMessage")
+    if not message:
+        return line.rstrip()
+    kind = told.get("level") or told.get("errorType") or ""
+    trace = told.get("stackTrace") or ()
+    return "\n".join([f"{kind} {message}".strip(), *(str(part).rstrip() for part in trace)])
+
+
+def _item(events: Sequence[Mapping[str, Any]], state: str) -> str:
+    """Return the data set that the blamed state was about, where a Map ran it."""
+    inputs = [
+        json_object(event["stateEnteredEventDetails"].get("input"))
+        for event in events
+        if event.get("stateEnteredEventDetails", {}).get("name") == state
+    ]
+    failing = [told for told in inputs if "datasetType" in told]
+    return str(failing[-1]["datasetType"]) if failing else ""
+
+
+def _state_of(event: Mapping[str, Any], by_id: Mapping[int, Mapping[str, Any]]) -> str:
+    entered = entered_event(event, by_id)
+    return str(entered["stateEnteredEventDetails"]["name"]) if entered else ""
+
+
+def _cause(event: Mapping[str, Any]) -> str:
+    key = next((key for key in event if key.endswith("EventDetails")), "")
+    return str(event.get(key, {}).get("cause", ""))

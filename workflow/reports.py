@@ -1,0 +1,116 @@
+"""What the commands about runs print: a list of runs, why one failed, what one costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from workflow.cost import NOT_COUNTED, Estimate
+from workflow.diagnosis import Explanation
+from workflow.execution import Failure
+from workflow.running import Run
+
+_STYLES = {"SUCCEEDED": "green", "RUNNING": "cyan"}
+
+
+def show_runs(
+    console: Console, runs: Sequence[Run], failures: Mapping[str, Failure | None], *, now: datetime
+) -> None:
+    """Print runs as a table.
+
+    Args:
+        console: where to.
+        runs: the newest first.
+        failures: of each run, by its ARN.
+        now: UTC, for the duration of what still runs.
+    """
+    table = Table()
+    for title in ("execution", "status", "begun (UTC)"):
+        table.add_column(title, no_wrap=True)
+    table.add_column("duration", justify="right", no_wrap=True)
+    table.add_column("failed in")
+    for run in runs:
+        failure = failures.get(run.arn)
+        table.add_row(
+            escape(run.name),
+            f"[{_STYLES.get(run.status, 'red')}]{run.status}[/]",
+            f"{_utc(run.begun):%Y-%m-%d %H:%M:%S}",
+            _duration(run.seconds(now)),
+            escape(failure.state or failure.error) if failure else "",
+        )
+    console.print(table)
+
+
+def show_explanation(console: Console, found: Explanation) -> None:
+    """Print why a run failed, in whose words, what was logged, and what to do."""
+    run, failure = found.run, found.failure
+    item = f" ({found.item})" if found.item else ""
+    ended = f", {_utc(run.ended):%Y-%m-%d %H:%M:%S} UTC" if run.ended else ""
+    console.print(f"[bold]{escape(run.name)}[/]: [red]{run.status}[/]{ended}")
+    if failure.state:
+        console.print(f"  state    {escape(failure.state)}{escape(item)}")
+    console.print(f"  error    {escape(failure.error)}")
+    console.print(f"  says     {escape(found.speaker)}:")
+    for line in failure.cause.splitlines() or ["(no cause was given)"]:
+        console.print(f"             {escape(line)}")
+    for log in found.logs:
+        stream = f", stream {log.stream}" if log.stream else ""
+        note = f": {log.note}" if log.note else ""
+        console.print(f"  log      {escape(log.group + stream + note)}")
+        for line in (part for entry in log.lines for part in entry.splitlines()):
+            console.print(f"             [dim]{escape(line)}[/]")
+    for arn in found.left_running:
+        console.print(f"  goes on  {escape(arn)}")
+    console.print(f"  to do    {escape(found.advice)}")
+
+
+def show_cost(console: Console, found: Estimate) -> None:
+    """Print what a run and a month cost, line by line, and what that rests on."""
+    console.print(f"[bold]US dollars[/], prices of {found.table.date}, {found.table.region}")
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("", no_wrap=True)
+    for title in ("a run uses", "price", "a run", "a month"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for line in found.lines:
+        many = f"{line.quantity:,.4g}" if line.quantity < 1_000 else f"{line.quantity:,.0f}"
+        table.add_row(
+            line.what,
+            f"{many} {line.price.per}",
+            f"{line.price.usd:.10f}".rstrip("0") + ("  " if line.price.verified else " *"),
+            f"{line.usd:,.4f}",
+            f"{line.usd * found.runs_a_month:,.2f}",
+        )
+    table.add_row("[bold]sum[/]", "", "", f"{found.usd_a_run:,.4f}", f"{found.usd_a_month:,.2f}")
+    console.print(table)
+    console.print(
+        f"{found.runs_a_month:,.4g} runs a month by the schedule;"
+        f" a run takes about {_duration(found.run_hours * 3_600)}"
+    )
+    if unverified := [line.price for line in found.lines if not line.price.verified]:
+        console.print("* not verified; look at them, and give your own by --prices:")
+        for price in unverified:
+            console.print(f"    {price.name}  {escape(price.source)}")
+    console.print("Assumptions; --assume NAME=VALUE sets one, --execution takes a run's:")
+    for one in found.assumptions:
+        console.print(
+            f"    {one.name:<19}{one.value:>10,.4g} {one.unit:<8} {one.meaning}"
+            f" [dim]({escape(one.origin)})[/]"
+        )
+    console.print(f"Not counted: {NOT_COUNTED}.")
+
+
+def _utc(at: datetime) -> datetime:
+    offset = at.utcoffset() or timedelta()
+    return at.replace(tzinfo=None) - offset
+
+
+def _duration(seconds: float) -> str:
+    """Return a duration as a person says it: `48 s`, `12 min`, `2 h 13 min`."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,409 @@
+"""What changed between two workflow definitions, state by state, as a reviewer reads it.
+
+Pure: definitions in, frozen data and text out. Order of keys, indentation and the place of a state
+in the file do not count; what a state does, and the ways that lead out of it, do.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from workflow.diagram import mermaid
+
+Definition = Mapping[str, Any]
+Kind = Literal["added", "removed", "renamed", "changed"]
+
+ABSENT = object()
+"""Stands for a field that was not there, or is not any more."""
+
+COMMENT_MARK = "<!-- retraining-workflow-review -->"
+"""First line of the pull-request comment, by which the next one finds and replaces it."""
+
+_LONGEST_COMMENT = 60_000  # GitHub refuses 65,536 characters
+_LONGEST_VALUE = 120
+_WAYS = frozenset({"Next", "End", "Default", "Choices", "Catch"})
+_INNER = ("Iterator", "ItemProcessor", "Branches")
+_END = "the end"
+
+
+@dataclass(frozen=True)
+class FieldChange:
+    """A field whose value differs; `was` or `now` may be `ABSENT`.
+
+    Attributes:
+        path: of the field within its state, for example `Parameters.Payload.keep`.
+        was: the value before.
+        now: the value after.
+    """
+
+    path: str
+    was: Any
+    now: Any
+
+    def __str__(self) -> str:
+        return f"{self.path}: {_shown(self.was)} → {_shown(self.now)}"
+
+
+@dataclass(frozen=True)
+class Way:
+    """Where a state may lead, and when: `next`, `when $.x = "y"`, `otherwise`, `on States.ALL`."""
+
+    when: str
+    target: str
+
+    def __str__(self) -> str:
+        return f"{self.when} → {self.target}"
+
+
+@dataclass(frozen=True)
+class StateChange:
+    """A state that was added, removed, renamed or changed.
+
+    Attributes:
+        kind: which of these.
+        state: its name, after a renaming the new one.
+        state_type: `Task`, `Choice`, ….
+        place: the Map or Parallel that it belongs to; empty for the machine itself.
+        fields: what differs in what it does; the whole of it is new or gone otherwise.
+        ways_gone: the ways that led out of it and do not any more.
+        ways_new: the ways that lead out of it now and did not.
+        reordered: the ways in their new order, where only the order of some of them changed.
+        former_name: before a renaming.
+    """
+
+    kind: Kind
+    state: str
+    state_type: str
+    place: str = ""
+    fields: tuple[FieldChange, ...] = ()
+    ways_gone: tuple[Way, ...] = ()
+    ways_new: tuple[Way, ...] = ()
+    reordered: tuple[Way, ...] = ()
+    former_name: str = ""
+
+
+@dataclass(frozen=True)
+class Review:
+    """Everything that differs between two definitions; false if nothing does.
+
+    Attributes:
+        machine: fields of the machine itself, for example `TimeoutSeconds`.
+        states: removed states first, then those of the later definition in its order.
+    """
+
+    machine: tuple[FieldChange, ...] = ()
+    states: tuple[StateChange, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.machine or self.states)
+
+    def headline(self) -> str:
+        """Return one line: `1 state added, 2 changed, the machine's settings changed`."""
+        order: tuple[Kind, ...] = ("added", "removed", "renamed", "changed")
+        counts = {kind: sum(change.kind == kind for change in self.states) for kind in order}
+        told = [f"{count} {kind}" for kind, count in counts.items() if count]
+        if told:
+            count, _, kind = told[0].partition(" ")
+            told[0] = f"{count} state{'' if count == '1' else 's'} {kind}"
+        if self.machine:
+            told.append("the machine's settings changed")
+        return ", ".join(told) or "no difference"
+
+
+@dataclass(frozen=True)
+class _Placed:
+    place: str
+    state: Definition
+
+
+def review(before: Definition, after: Definition) -> Review:
+    """Return what changed from `before` to `after`.
+
+    Args:
+        before: a definition in Amazon States Language; empty if there was none.
+        after: another.
+    """
+    old, new = dict(_states(before)), dict(_states(after))
+    names = _renamed(old, new)
+    back = {now: was for was, now in names.items()}
+    changes = [
+        StateChange("removed", name, found.state["Type"], found.place)
+        for name, found in old.items()
+        if name not in new and name not in names
+    ]
+    for name, found in new.items():
+        was = old.get(back.get(name, name))
+        if was is None:
+            ways = tuple(_ways(found.state))
+            changes.append(
+                StateChange("added", name, found.state["Type"], found.place, ways_new=ways)
+            )
+        elif change := _changed(name, was, found, names, former_name=back.get(name, "")):
+            changes.append(change)
+    machine = _field_changes(_settings(before, names), _settings(after, {}))
+    return Review(tuple(machine), tuple(changes))
+
+
+def as_text(found: Review, *, before: str, after: str) -> str:
+    """Return a review as lines for a terminal.
+
+    Args:
+        found: what differs.
+        before: what the earlier definition is called, for example `deployed`.
+        after: what the later one is called.
+    """
+    lines = [f"{before} → {after}: {found.headline()}"]
+    lines += [f"~ the machine: {change}" for change in found.machine]
+    for change in found.states:
+        lines.append(f"{_SIGNS[change.kind]} {_title(change)}")
+        lines += [f"    {line}" for line in _details(change)]
+    return "\n".join(lines) + "\n"
+
+
+_SIGNS: Mapping[Kind, str] = {"added": "+", "removed": "-", "renamed": "~", "changed": "~"}
+
+
+def as_markdown(
+    found: Review, *, before: Definition, after: Definition, title: str = "Workflow"
+) -> str:
+    """Return a review as a pull-request comment with the picture of both definitions.
+
+    Args:
+        found: `review(before, after)`.
+        before: the earlier definition; empty if there was none.
+        after: the later one.
+        title: of the comment.
+    """
+    lines = [COMMENT_MARK, f"### {title}: {found.headline()}", ""]
+    lines += [f"- **the machine**: {_code(str(change))}" for change in found.machine]
+    for change in found.states:
+        lines.append(f"- {change.kind} **{_plain(_title(change))}**")
+        lines += [f"  - {_code(line)}" for line in _details(change)]
+    if not found:
+        return "\n".join([*lines, "The workflow is the same, state by state.", ""])
+    pictures = [
+        *_picture("Before", before),
+        *_picture("After", after),
+    ]
+    body = "\n".join(lines)
+    if len(body) > _LONGEST_COMMENT:
+        kept = body[:_LONGEST_COMMENT].rpartition("\n")[0]
+        return f"{kept}\n- … and more: too much for a comment; run `retrain diff` to see it all\n"
+    picture = "\n".join(pictures)
+    if len(body) + len(picture) > _LONGEST_COMMENT:
+        picture = "\nThe pictures are too large for a comment; see `asl/retraining.md`."
+    return f"{body}\n{picture}\n"
+
+
+def _picture(title: str, definition: Definition) -> list[str]:
+    if not definition:
+        return ["", f"{title}: there was no workflow."]
+    return [
+        "",
+        f"<details><summary>{title}</summary>",
+        "",
+        f"```mermaid\n{mermaid(definition)}```",
+        "",
+        "</details>",
+    ]
+
+
+def _title(change: StateChange) -> str:
+    inside = f", in {change.place}" if change.place else ""
+    former = f", formerly {change.former_name}" if change.former_name else ""
+    return f"{change.state} ({change.state_type}{inside}{former})"
+
+
+def _details(change: StateChange) -> Iterator[str]:
+    yield from map(str, change.fields)
+    by_condition = {way.when: way.target for way in change.ways_new}
+    moved = {way.when for way in change.ways_gone if way.when in by_condition}
+    for way in change.ways_gone:
+        if way.when in moved:
+            yield f"way {way.when}: {way.target} → {by_condition[way.when]}"
+        else:
+            yield f"way gone: {way}"
+    for way in change.ways_new:
+        if way.when not in moved:
+            yield f"{'way' if change.kind == 'added' else 'way new'}: {way}"
+    if change.reordered:
+        yield f"ways in another order: {'; '.join(map(str, change.reordered))}"
+
+
+def _states(scope: Definition, place: str = "") -> Iterator[tuple[str, _Placed]]:
+    """Yield every state by its name, which Step Functions wants unique in the whole machine."""
+    for name, state in scope.get("States", {}).items():
+        yield name, _Placed(place, state)
+        for below in _inner(state):
+            yield from _states(below, name)
+
+
+def _inner(state: Definition) -> list[Definition]:
+    return [
+        *(state[key] for key in ("Iterator", "ItemProcessor") if key in state),
+        *state.get("Branches", ()),
+    ]
+
+
+def _settings(definition: Definition, names: Mapping[str, str]) -> dict[str, Any]:
+    """Return a scope without its states; where it starts is told by the states' present names."""
+    settings = {key: value for key, value in definition.items() if key != "States"}
+    if "StartAt" in settings:
+        settings["StartAt"] = names.get(settings["StartAt"], settings["StartAt"])
+    return settings
+
+
+def _doing(state: Definition, names: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a state does: all but the ways out of it and the states inside it."""
+    doing = {key: value for key, value in state.items() if key not in _WAYS}
+    for key in _INNER:
+        if isinstance(inner := doing.get(key), Mapping):
+            doing[key] = _settings(inner, names)
+        elif inner is not None:
+            doing[key] = [_settings(branch, names) for branch in inner]
+    # A Catch is a way by its target; what it keeps of the error belongs to what the state does.
+    if caught := state.get("Catch"):
+        kept = [{key: value for key, value in one.items() if key != "Next"} for one in caught]
+        if any(set(one) - {"ErrorEquals"} for one in kept):
+            doing["Catch"] = kept
+    return doing
+
+
+def _renamed(old: Mapping[str, _Placed], new: Mapping[str, _Placed]) -> dict[str, str]:
+    """Return the states that only got another name: what they do is the same, and nobody else's."""
+    gone = {name: _fingerprint(old[name]) for name in old if name not in new}
+    come = {name: _fingerprint(new[name]) for name in new if name not in old}
+    pairs = {}
+    for was, mark in gone.items():
+        same = [name for name, other in come.items() if other == mark]
+        if len(same) == 1 and list(gone.values()).count(mark) == 1:
+            pairs[was] = same[0]
+    return pairs
+
+
+def _fingerprint(found: _Placed) -> str:
+    doing = {key: value for key, value in _doing(found.state, {}).items() if key not in _INNER}
+    ways = [way.when for way in _ways(found.state)]
+    return json.dumps([doing, ways], sort_keys=True)
+
+
+def _changed(
+    name: str, was: _Placed, now: _Placed, names: Mapping[str, str], *, former_name: str
+) -> StateChange | None:
+    fields = list(_field_changes(_doing(was.state, names), _doing(now.state, {})))
+    place = names.get(was.place, was.place)
+    if place != now.place:
+        fields.insert(0, FieldChange("place", place or "the machine", now.place or "the machine"))
+    before = [replace(way, target=names.get(way.target, way.target)) for way in _ways(was.state)]
+    after = list(_ways(now.state))
+    gone = tuple(way for way in before if way not in after)
+    come = tuple(way for way in after if way not in before)
+    kept_before = [way for way in before if way in after]
+    kept_after = [way for way in after if way in before]
+    reordered = tuple(after) if kept_before != kept_after else ()
+    if not (fields or gone or come or reordered or former_name):
+        return None
+    return StateChange(
+        kind="renamed" if former_name else "changed",
+        state=name,
+        state_type=now.state["Type"],
+        place=now.place,
+        fields=tuple(fields),
+        ways_gone=gone,
+        ways_new=come,
+        reordered=reordered,
+        former_name=former_name,
+    )
+
+
+def _ways(state: Definition) -> Iterator[Way]:
+    """Yield the ways out of a state in the order in which Step Functions tries them."""
+    for rule in state.get("Choices", ()):
+        yield Way(f"when {_condition(rule)}", rule["Next"])
+    if "Default" in state:
+        yield Way("otherwise", state["Default"])
+    if "Next" in state:
+        yield Way("next", state["Next"])
+    if state.get("End") or state["Type"] in {"Succeed", "Fail"}:
+        yield Way("next", _END)
+    for caught in state.get("Catch", ()):
+        yield Way(f"on {', '.join(caught['ErrorEquals'])}", caught["Next"])
+
+
+def _condition(rule: Definition) -> str:
+    """Return a rule of a Choice as a person says it: `$.job.status StringEquals "ACTIVE"`."""
+    for joined, word in (("And", " and "), ("Or", " or ")):
+        if joined in rule:
+            return f"({word.join(_condition(part) for part in rule[joined])})"
+    if "Not" in rule:
+        return f"not {_condition(rule['Not'])}"
+    if "Condition" in rule:
+        return str(rule["Condition"])
+    tests = [key for key in rule if key not in {"Variable", "Next", "Comment", "Assign", "Output"}]
+    told = (f"{key} {json.dumps(rule[key], ensure_ascii=False)}" for key in tests)
+    return f"{rule.get('Variable', '')} {', '.join(told)}".strip()
+
+
+def _field_changes(was: Any, now: Any, path: str = "") -> Iterator[FieldChange]:
+    """Yield what differs, as deep as both are of the same shape."""
+    if isinstance(was, Mapping) and isinstance(now, Mapping):
+        for key in [*was, *(key for key in now if key not in was)]:
+            below = f"{path}.{key}" if path else str(key)
+            yield from _field_changes(was.get(key, ABSENT), now.get(key, ABSENT), below)
+    elif (was_named := _by_errors(was)) and (now_named := _by_errors(now)):
+        for errors in [*was_named, *(errors for errors in now_named if errors not in was_named)]:
+            yield from _field_changes(
+                was_named.get(errors, ABSENT), now_named.get(errors, ABSENT), f"{path}[{errors}]"
+            )
+        if set(was_named) == set(now_named) and list(was_named) != list(now_named):
+            yield FieldChange(f"{path} order", list(was_named), list(now_named))
+    elif isinstance(was, list) and isinstance(now, list) and len(was) == len(now):
+        for index, (one, other) in enumerate(zip(was, now, strict=True)):
+            yield from _field_changes(one, other, f"{path}[{index}]")
+    elif not _same(was, now):
+        yield FieldChange(path, was, now)
+
+
+def _by_errors(value: Any) -> dict[str, Any]:
+    """Return retriers and catchers by the errors that they match; empty for any other value."""
+    if not isinstance(value, list) or not all(
+        isinstance(one, Mapping) and "ErrorEquals" in one for one in value
+    ):
+        return {}
+    named = {}
+    for one in value:
+        first, *more = one["ErrorEquals"]
+        name = f"{first} and {len(more)} more" if more else first
+        if name in named:
+            return {}
+        named[name] = one
+    return named
+
+
+def _same(was: Any, now: Any) -> bool:
+    """Return whether two values are the same JSON: 2 is 2.0, and true is not 1."""
+    return was == now and isinstance(was, bool) == isinstance(now, bool)
+
+
+def _shown(value: Any) -> str:
+    if value is ABSENT:
+        return "(none)"
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
+
+
+def _code(text: str) -> str:
+    """Return text as Markdown code, whatever backticks stand in it."""
+    runs: Sequence[str] = re.findall(r"`+", text)
+    fence = "`" * (1 + max(map(len, runs), default=0))
+    space = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{fence}{space}{text}{space}{fence}"
+
+
+def _plain(text: str) -> str:
+    """Return text that Markdown shows as it is."""
+    return re.sub(r"([\\`*_{}\[\]<>#|@])", r"\\\1", text)
