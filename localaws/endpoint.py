@@ -9,10 +9,10 @@ moto's. Nothing leaves the machine.
 import json
 import logging
 import os
-import re
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 import boto3
@@ -29,7 +29,9 @@ from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 from werkzeug.serving import ThreadedWSGIServer
 
 from localaws import interpreter
+from localaws.calls import Call, call_of, signature_of
 from localaws.errors import LocalAwsError
+from localaws.principals import CALLER, access_key
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
 OWN_SERVICES = frozenset({"personalize", "glue", "lambda"})
 """Services that moto knows but does not run: it answers with canned states or needs docker."""
 
-_CREDENTIAL_SCOPE = re.compile(r"Credential=[^/]*/\d{8}/[^/]*/([^/]+)/aws4_request")
 _one_at_a_time = threading.Lock()
 _silent = logging.NullHandler()
 
@@ -68,7 +69,8 @@ class Endpoint:
         self._mounted: dict[str, WSGIApplication] = {}
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._server: ThreadedWSGIServer | None = None
-        self._clients: dict[str, Any] = {}
+        self._recordings: list[list[Call]] = []
+        self._clients: dict[tuple[str, str], Any] = {}
         self._clients_lock = threading.Lock()
         self._environment_before: dict[str, str] = {}
         self._moto_config_before: dict[str, Any] = {}
@@ -99,7 +101,7 @@ class Endpoint:
         """What a subprocess needs in its environment so that all its AWS calls come here."""
         return {
             "AWS_ENDPOINT_URL": self.url,
-            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_ACCESS_KEY_ID": CALLER,
             "AWS_SECRET_ACCESS_KEY": "local",
             "AWS_DEFAULT_REGION": self._region,
             "AWS_REGION": self._region,
@@ -111,20 +113,36 @@ class Endpoint:
             "no_proxy": "127.0.0.1,localhost",
         }
 
-    def client(self, service: str) -> Any:
-        """A boto3 client of this endpoint, e.g. `client('s3')`; one per service, thread-safe."""
+    def client(self, service: str, role: str = "") -> Any:
+        """A boto3 client of this endpoint, thread-safe; the same one every time.
+
+        Args:
+            service: boto3's name of it, e.g. 's3'.
+            role: The ARN of the role that signs; whoever deploys and looks, if left out.
+        """
+        key = (service, access_key(role))
         with self._clients_lock:
-            if service not in self._clients:
+            if key not in self._clients:
                 session: Any = boto3.Session()
-                self._clients[service] = session.client(
+                self._clients[key] = session.client(
                     service,
                     region_name=self._region,
                     endpoint_url=self.url,
-                    aws_access_key_id="local",
+                    aws_access_key_id=access_key(role),
                     aws_secret_access_key="local",  # noqa: S106  nothing checks it
                     config=Config(retries={"total_max_attempts": 1}, max_pool_connections=40),
                 )
-            return self._clients[service]
+            return self._clients[key]
+
+    @contextmanager
+    def recorded(self) -> Iterator[list[Call]]:
+        """Record every call that arrives, with who made it, as long as the context lasts."""
+        calls: list[Call] = []
+        self._recordings.append(calls)
+        try:
+            yield calls
+        finally:
+            self._recordings.remove(calls)
 
     def start(self) -> None:
         """Open the port, repair the interpreter, point the process's environment here.
@@ -206,8 +224,9 @@ class Endpoint:
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
         """Dispatch one request by the service it is signed for."""
-        scope = _CREDENTIAL_SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
-        service = scope.group(1) if scope else ""
+        service = signature_of(environ).service
+        for calls in tuple(self._recordings):
+            calls.append(call_of(environ))
         if application := self._mounted.get(service):
             return application(environ, start_response)
         if service in OWN_SERVICES:

@@ -28,6 +28,7 @@ from localaws.errors import LocalAwsError
 from localaws.functions import Functions
 from localaws.glue import Glue
 from localaws.personalize import Personalize
+from localaws.principals import credentials
 from workflow.config import Config
 from workflow.deploy import apply, plan
 from workflow.errors import DeployError
@@ -78,20 +79,21 @@ class Stack:
             account=account,
             region=region,
             directory=directory / "functions",
-            environment=lambda role: {**self.endpoint.environment, **_credentials(role)},
+            environment=lambda role: {**self.endpoint.environment, **credentials(role)},
+            # Lambda takes a package with the permissions of whoever deploys it.
             s3=lambda: self.client("s3"),
         )
         self.glue = Glue(
             directory=directory / "glue",
             environment=self._job_environment,
-            credentials=_credentials,
-            s3=lambda _: self.client("s3"),
+            credentials=credentials,
+            s3=lambda role: self.endpoint.client("s3", role),
             overrides={"--runtime": "local"},
         )
         self.personalize = Personalize(
             account=account,
             region=region,
-            s3=lambda: self.client("s3"),
+            s3=lambda role: self.endpoint.client("s3", role),
             directory=directory / "personalize",
             seed=seed,
         )
@@ -174,8 +176,3 @@ class Stack:
                 raise StackError(f"{kind} '{name}' is CREATE FAILED: {found.get('failureReason')}")
             time.sleep(poll_seconds)
         return found
-
-
-def _credentials(role: str) -> dict[str, str]:
-    """What a role signs with: the key's id is the role's name, which is in every request."""
-    return {"AWS_ACCESS_KEY_ID": role.rpartition("/")[2]}

@@ -26,7 +26,7 @@ from workflow.account import clients_of
 from workflow.adapters import Site
 from workflow.adapters.personalization import Dataset
 from workflow.artefacts import build_artefacts
-from workflow.cli_deploy import deployment
+from workflow.cli import app
 from workflow.comparison import Difference, differences
 from workflow.deploy import (
     ApplyError,
@@ -90,9 +90,10 @@ class Aws:
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
     directory = tmp_path_factory.mktemp("aws")
     with Endpoint(account=ACCOUNT, region=REGION) as endpoint:
-        made = {"account": ACCOUNT, "region": REGION, "s3": lambda: endpoint.client("s3")}
-        functions = Functions(directory=directory / "functions", **made)
-        personalize = Personalize(directory=directory / "personalize", **made)
+        made = {"account": ACCOUNT, "region": REGION}
+        s3 = lambda *_: endpoint.client("s3")  # noqa: E731
+        functions = Functions(directory=directory / "functions", s3=s3, **made)
+        personalize = Personalize(directory=directory / "personalize", s3=s3, **made)
         endpoint.mount("lambda", functions)
         endpoint.mount("glue", Glue(directory=directory / "glue", environment=dict))
         endpoint.mount("personalize", personalize)
@@ -697,7 +698,7 @@ def test_deploy_shows_the_plan_and_asks(aws: Aws, tmp_path: Path) -> None:
     file = tmp_path / "retraining.toml"
     file.write_text(EXAMPLE.replace('name = "labbase"', 'name = "asked"'), encoding="utf-8")
 
-    answer = CliRunner().invoke(deployment, ["deploy", "--config", str(file)], input="n\n")
+    answer = CliRunner().invoke(app, ["deploy", "--config", str(file)], input="n\n")
 
     assert answer.exit_code == 1
     assert "create    RunBucket" in answer.output
@@ -713,10 +714,10 @@ def test_plan_deploy_and_destroy(aws: Aws, whole: Config, tmp_path: Path) -> Non
     )
     run = CliRunner().invoke
 
-    shown = run(deployment, ["plan", "--config", str(file)])
-    deployed = run(deployment, ["deploy", "--config", str(file), "--yes"])
-    again = run(deployment, ["deploy", "--config", str(file)])
-    spared = run(deployment, ["destroy", "--config", str(file)], input="n\n")
+    shown = run(app, ["plan", "--config", str(file)])
+    deployed = run(app, ["deploy", "--config", str(file), "--yes"])
+    again = run(app, ["deploy", "--config", str(file)])
+    spared = run(app, ["destroy", "--config", str(file)], input="n\n")
 
     assert shown.exit_code == 0
     assert "RetentionInDays: 1 → 30" in shown.output

@@ -160,7 +160,7 @@ def _refused(error: ClientError, service: str, where: str) -> str:
     if code in _DENIED:
         found = _DENIED_TEXT.search(message)
         operation = _ACTIONS.get(error.operation_name, error.operation_name)
-        action = found["action"] if found else f"{service}:{operation}"
+        action = found["action"] if found else f"{service}:{operation}".removeprefix(":")
         resource = (found["resource"] if found else None) or where
         who = f" for {found['who']}" if found else ""
         return (

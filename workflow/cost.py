@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from workflow.config import Config
+from workflow.errors import WorkflowError
 from workflow.prices import Price, PriceTable
 from workflow.schedule import DAYS_IN_A_MONTH, runs_a_month
 
@@ -26,7 +27,7 @@ NOT_COUNTED = (
 _MOST_STEPS = 25_000  # events of one execution, at which Step Functions ends it
 
 
-class CostError(ValueError):
+class CostError(WorkflowError, ValueError):
     """The cost cannot be computed; the text says why and what to do."""
 
 

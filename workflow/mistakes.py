@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
+from workflow.errors import WorkflowError
 from workflow.settings import (
     BrokenRulesError,
     ColumnSettings,
@@ -44,7 +45,7 @@ class Mistake:
         return f"{self.key}{found}\n    {self.rule}\n    fix: {self.fix}"
 
 
-class ConfigError(ValueError):
+class ConfigError(WorkflowError, ValueError):
     """The configuration cannot be used; `mistakes` holds every reason."""
 
     def __init__(self, source: str, mistakes: Sequence[Mistake]) -> None:

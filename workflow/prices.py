@@ -12,8 +12,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from workflow.errors import WorkflowError
 
-class PriceError(ValueError):
+
+class PriceError(WorkflowError, ValueError):
     """A price table that cannot be used; the text names every fault."""
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from workflow.config import Config
+from workflow.errors import WorkflowError
 from workflow.graph import retraining_graph
 
 Definition = Mapping[str, Any]
@@ -62,7 +63,7 @@ _KEPT_AS_WRITTEN = frozenset({"States", "Parameters", "Payload", "Arguments", "R
 _TERMINAL = frozenset({"Succeed", "Fail"})
 
 
-class StructureError(ValueError):
+class StructureError(WorkflowError, ValueError):
     """The graph would be refused, or would not run as meant; `faults` holds every reason."""
 
     def __init__(self, faults: Iterable[str]) -> None:

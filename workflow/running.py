@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from workflow.errors import WorkflowError
 from workflow.execution import RUNNING, Failure, failure_of, history, json_object
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 _SEARCHED = 1_000  # newest executions among which a misspelt name is looked for
 
 
-class RunningError(RuntimeError):
+class RunningError(WorkflowError, RuntimeError):
     """What was asked of the deployed workflow cannot be done; the text says why and what to do."""
 
 

@@ -10,6 +10,8 @@ import re
 from collections.abc import Sequence
 from datetime import date, timedelta
 
+from workflow.errors import WorkflowError
+
 MONTHS_IN_A_YEAR = 12
 DAYS_IN_A_MONTH = 365.25 / MONTHS_IN_A_YEAR
 _MINUTES = {"minute": 1, "hour": 60, "day": 1_440}
@@ -18,7 +20,7 @@ _MONTHS = {name.upper(): str(number) for number, name in enumerate(calendar.mont
 _DAYS = dict(zip(("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"), "1234567", strict=True))
 
 
-class ScheduleError(ValueError):
+class ScheduleError(WorkflowError, ValueError):
     """A schedule expression that cannot be read; the text says which part."""
 
 

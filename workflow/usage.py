@@ -1,6 +1,6 @@
 """What a run that was made used: transitions, durations, training hours, bytes, users.
 
-Only reads: the run's files on S3, its manifest, and DescribeSolutionVersion. What is not there any
+Only reads: the execution, its files on S3 and DescribeSolutionVersion. What is not there any
 more stays out of the answer.
 """
 
@@ -10,13 +10,15 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from workflow.config import Config
-from workflow.execution import entered_event, json_object, steps_of
+from workflow.execution import entered_event, history, json_object, steps_of
+from workflow.running import RunningError, find_run
 
 _VERSION = re.compile(r":solution/[^/]+/[^/]+$")
 _MINUTES_OF_JOBS = {
@@ -25,6 +27,48 @@ _MINUTES_OF_JOBS = {
     "batch_minutes": re.compile(r":batch-inference-job/"),
 }
 _GIGABYTE = 1e9
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a run used.
+
+    Attributes:
+        run: the execution's name.
+        transitions: how often each state was entered or tried again.
+        assumptions: values by the names of `cost.ASSUMPTIONS`.
+    """
+
+    run: str
+    transitions: Mapping[str, int]
+    assumptions: Mapping[str, float]
+
+
+def usage_of(client: Callable[[str], Any], config: Config, execution: str) -> Usage:
+    """Return what an execution used.
+
+    Args:
+        client: makes a boto3 client of a service.
+        config: of the workflow.
+        execution: its name or ARN.
+
+    Raises:
+        RunningError: there is no such execution, or it did not succeed.
+    """
+    states = client("stepfunctions")
+    run = find_run(states, config.state_machine_arn, execution)
+    if run.status != "SUCCEEDED":
+        raise RunningError(
+            f"execution '{run.name}' is {run.status}: its figures say nothing of a whole run;"
+            " 'retrain executions' shows those that SUCCEEDED"
+        )
+    events = history(states, run.arn)
+    measured = {
+        **durations_of(events, config),
+        **sizes_of(client, config, run.name),
+        **training_hours_of(client, events),
+    }
+    return Usage(run.name, transitions_of(events), measured)
 
 
 def transitions_of(events: Sequence[Mapping[str, Any]]) -> Counter[str]:

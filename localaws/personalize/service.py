@@ -18,7 +18,7 @@ from localaws.personalize import registry as kinds
 from localaws.personalize.batch import Batch
 from localaws.personalize.imports import Import, Store
 from localaws.personalize.jobs import JobProgress, Report, Workers
-from localaws.personalize.objects import S3, Location
+from localaws.personalize.objects import S3, Location, S3Client
 from localaws.personalize.recipes import RECIPES, described, find_recipe, recipe_arn, summarised
 from localaws.personalize.registry import KINDS, PENDING, Kind, Registry, Resource
 from localaws.personalize.schemas import DATASET_TYPES, SchemaError, parse_schema
@@ -43,7 +43,8 @@ class Personalize:
     Args:
         account: Account number of all ARNs, 12 digits.
         region: Region of all ARNs.
-        s3: Gives an S3 client; called once per job, on the job's thread.
+        s3: The ARN of a job's role → the S3 client with which the job reads and writes; called
+            once per job, on the job's thread.
         directory: Trained models and unfinished output go here.
         seed: Same data and same seed give the same recommendations.
         clock: The time, aware.
@@ -55,7 +56,7 @@ class Personalize:
         *,
         account: str,
         region: str,
-        s3: S3,
+        s3: Callable[[str], S3Client],
         directory: Path,
         seed: int = 0,
         clock: Callable[[], datetime] = _utc_now,
@@ -170,8 +171,9 @@ class Personalize:
             kinds.DATASET_IMPORT_JOB, request["jobName"], request, importMode=mode
         )
         work = Import(dataset.arn, parse_schema(schema), source, mode == "INCREMENTAL")
+        s3 = self._s3_of(request)
         self._workers.submit(
-            job.arn, "dataset import", lambda report: work.run(self._s3, self._store, report)
+            job.arn, "dataset import", lambda report: work.run(s3, self._store, report)
         )
         return _created(job)
 
@@ -315,8 +317,12 @@ class Personalize:
         )
         model = self._model_directory(version.arn)
         work = Batch(model, source, target, n_results, self._directory)
-        self._workers.submit(job.arn, "batch inference", partial(work.run, self._s3))
+        self._workers.submit(job.arn, "batch inference", partial(work.run, self._s3_of(request)))
         return _created(job)
+
+    def _s3_of(self, request: Request) -> S3:
+        """How the job of a request gets its S3 client, under the role that it was given."""
+        return partial(self._s3, request.get("roleArn", ""))
 
     def _list_recipes(self, request: Request) -> Mapping[str, Any]:
         domain, provider = request.get("domain"), request.get("recipeProvider")

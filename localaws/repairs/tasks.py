@@ -25,6 +25,7 @@ from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_funct
 )
 from moto.stepfunctions.parser.backend import execution as execution_module
 
+from localaws.principals import access_key
 from localaws.repairs.patch import Patch
 from localaws.repairs.states import INLINE_MAP_CONCURRENCY
 
@@ -117,12 +118,13 @@ def json_clients(patch: Patch, _: float) -> None:
 
     Glue's times are epoch milliseconds in a state's result, all other services' ISO 8601.
     """
-    clients: dict[tuple[str, str, str], Any] = {}
+    clients: dict[tuple[str, str, str, str], Any] = {}
     lock = threading.Lock()
 
     def boto_client_for(region: str, service: str, state_credentials: Any = None) -> Any:
         with lock:
-            key = (region, service, moto_server_port())
+            role = state_credentials.role_arn if state_credentials else ""
+            key = (region, service, moto_server_port(), access_key(role))
             if key not in clients:
                 clients[key] = _json_client(*key)
             return clients[key]
@@ -136,7 +138,7 @@ def json_clients(patch: Patch, _: float) -> None:
         patch.replace(user, "boto_client_for", boto_client_for)
 
 
-def _json_client(region: str, service: str, port: str) -> Any:
+def _json_client(region: str, service: str, port: str, key_id: str) -> Any:
     """A client of the one port, whose answers hold JSON values only."""
 
     def milliseconds(value: Any) -> int:
@@ -152,7 +154,7 @@ def _json_client(region: str, service: str, port: str) -> Any:
         service,
         region_name=region,
         endpoint_url=f"http://127.0.0.1:{port}",
-        aws_access_key_id="local",
+        aws_access_key_id=key_id,
         aws_secret_access_key="local",  # noqa: S106  nothing checks it
         config=Config(
             parameter_validation=False,

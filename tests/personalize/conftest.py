@@ -16,7 +16,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
     service = Personalize(
         account=ACCOUNT,
         region=REGION,
-        s3=lambda: endpoint.client("s3"),
+        s3=lambda role: endpoint.client("s3"),
         directory=tmp_path_factory.mktemp("personalize"),
     )
     endpoint.mount("personalize", service)

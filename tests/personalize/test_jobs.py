@@ -36,7 +36,7 @@ class Alone:
 
     def __init__(self, directory: Path, bucket: Any, region: str = REGION) -> None:
         self.service = Personalize(
-            account=ACCOUNT, region=region, s3=lambda: bucket, directory=directory
+            account=ACCOUNT, region=region, s3=lambda role: bucket, directory=directory
         )
 
     def __call__(self, operation: str, **request: Any) -> dict[str, Any]:

@@ -1,0 +1,161 @@
+"""The commands about what is reviewed: `check`, `render`, `template`, `diff`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from workflow.cli.options import (
+    DEFAULT_CONFIG,
+    DEFINITION,
+    RENDERED,
+    Check,
+    ConfigFile,
+    clients,
+    err,
+    out,
+    write_or_compare,
+)
+from workflow.config import load_config
+
+if TYPE_CHECKING:
+    from workflow.account import Clients
+    from workflow.config import Config
+
+
+def check(config: ConfigFile = DEFAULT_CONFIG) -> None:
+    """Check the configuration and the workflow's structure; calls nothing.
+
+    Example: retrain check --config retraining.toml
+    """
+    from workflow.render import render as rendered  # noqa: PLC0415  the SDK costs half a second
+
+    loaded = load_config(config)
+    rendered(loaded)
+    out.print(f"{config}: sound")
+    for data_set in loaded.data_sets:
+        out.print(f"  {data_set.type:<13}{', '.join(data_set.header)}")
+
+
+def render(
+    config: ConfigFile = DEFAULT_CONFIG,
+    output: Annotated[Path, typer.Option(help="Directory of the rendered files.")] = RENDERED,
+    check: Check = False,
+) -> None:
+    """Render the workflow to Amazon States Language, with its picture, for review; calls nothing.
+
+    Example: retrain render --check
+    """
+    from workflow.diagram import mermaid_page  # noqa: PLC0415
+    from workflow.graph import retraining_graph  # noqa: PLC0415
+    from workflow.render import render_definition  # noqa: PLC0415
+
+    loaded = load_config(config)
+    definition = retraining_graph(loaded).to_dict()
+    files = {
+        output / "retraining.asl.json": render_definition(definition),
+        output / "retraining.md": mermaid_page(loaded.state_machine, definition),
+    }
+    stale = [path for path, text in files.items() if write_or_compare(path, text, check=check)]
+    if stale:
+        err.print("run 'retrain render' and commit what it writes")
+        raise typer.Exit(1)
+
+
+def template(
+    config: ConfigFile = DEFAULT_CONFIG,
+    output: Annotated[Path, typer.Option(help="The rendered template.")] = (
+        RENDERED / "retraining.template.json"
+    ),
+    check: Check = False,
+    artifacts: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also write the code that the template names into this directory.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Render all resources as a CloudFormation template, for teams that deploy so; calls nothing.
+
+    Example: retrain template --check
+    """
+    from workflow.artefacts import build_artefacts  # noqa: PLC0415
+    from workflow.template import rendered_template  # noqa: PLC0415
+
+    loaded = load_config(config)
+    if write_or_compare(output, rendered_template(loaded), check=check):
+        err.print("run 'retrain template' and commit what it writes")
+        raise typer.Exit(1)
+    if artifacts is not None:
+        for path in build_artefacts(loaded).write(artifacts):
+            out.print(f"{path}: written")
+
+
+def diff(
+    config: ConfigFile = DEFAULT_CONFIG,
+    asl: Annotated[Path, typer.Option(help="The reviewed definition.")] = DEFINITION,
+    base: Annotated[
+        Path | None,
+        typer.Option(
+            help="Compare with this file, not with what is deployed; empty if there was none.",
+            show_default=False,
+        ),
+    ] = None,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print a pull-request comment with both pictures.")
+    ] = False,
+) -> None:
+    """Compare the reviewed definition with the deployed one, state by state.
+
+    Exit code 0: the same; 1: different; 2: they cannot be compared.
+
+    Example: retrain diff --markdown
+    """
+    from workflow import review  # noqa: PLC0415
+
+    after = _definition(asl)
+    if base is None:
+        loaded = load_config(config)
+        before, name = _deployed(clients(loaded), loaded), "deployed"
+    else:
+        before, name = _definition(base), str(base)
+    found = review.review(before, after)
+    if markdown:
+        typer.echo(review.as_markdown(found, before=before, after=after), nl=False)
+    else:
+        if not before:
+            missing = "nothing is deployed yet" if base is None else f"{base} is empty"
+            out.print(f"{escape(missing)}: every state is new")
+        out.print(escape(review.as_text(found, before=name, after=str(asl))), end="")
+    if found:
+        raise typer.Exit(1)
+
+
+def _deployed(clients: Clients, config: Config) -> dict[str, Any]:
+    client = clients("stepfunctions")
+    try:
+        found = client.describe_state_machine(stateMachineArn=config.state_machine_arn)
+    except client.exceptions.StateMachineDoesNotExist:
+        return {}
+    definition: dict[str, Any] = json.loads(found["definition"])
+    return definition
+
+
+def _definition(path: Path) -> dict[str, Any]:
+    from workflow.running import RunningError  # noqa: PLC0415
+
+    text = path.read_text(encoding="utf-8")
+    if not text.strip():
+        return {}
+    try:
+        definition = json.loads(text)
+    except ValueError as error:
+        raise RunningError(f"{path}: no JSON: {error}; run 'retrain render'") from None
+    if not isinstance(definition, dict) or not isinstance(definition.get("States"), dict):
+        raise RunningError(f"{path}: no definition in Amazon States Language; run 'retrain render'")
+    return definition

@@ -1,0 +1,106 @@
+"""The commands that look at AWS and change it: `plan`, `deploy`, `destroy`, and `permissions`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from workflow.cli.options import DEFAULT_CONFIG, ConfigFile, clients, out
+from workflow.config import load_config
+
+if TYPE_CHECKING:
+    from workflow.account import Clients
+    from workflow.deploy import Change, Plan
+
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+TakeOver = Annotated[
+    bool, typer.Option("--take-over", help="Take the lock of a deployment that was killed.")
+]
+_COLOURS = {
+    "create": "green",
+    "update": "yellow",
+    "replace": "red",
+    "delete": "red",
+    "blocked": "bold red",
+}
+
+
+def plan(config: ConfigFile = DEFAULT_CONFIG) -> None:
+    """Compare AWS with the configuration and show what a deployment would do; changes nothing.
+
+    Exits 1 if some of it cannot be done.
+
+    Example: retrain plan --config retraining.toml
+    """
+    from workflow.deploy import plan as planned  # noqa: PLC0415  boto3 costs time
+
+    loaded = load_config(config)
+    found = planned(loaded, clients(loaded))
+    _show(found)
+    if found.blocked:
+        raise typer.Exit(1)
+
+
+def deploy(
+    config: ConfigFile = DEFAULT_CONFIG, yes: Yes = False, take_over: TakeOver = False
+) -> None:
+    """Create what is not on AWS, and bring up to date what is; shows the plan and asks.
+
+    Example: retrain deploy --yes
+    """
+    from workflow.deploy import plan as planned  # noqa: PLC0415
+
+    loaded = load_config(config)
+    account = clients(loaded)
+    found = planned(loaded, account)
+    _show(found)
+    _carry_out(found, account, "Deploy?", yes=yes, take_over=take_over)
+
+
+def destroy(
+    config: ConfigFile = DEFAULT_CONFIG,
+    yes: Yes = False,
+    empty_bucket: Annotated[
+        bool,
+        typer.Option("--empty-bucket", help="Delete the bucket with everything that runs left."),
+    ] = False,
+    take_over: TakeOver = False,
+) -> None:
+    """Delete what a deployment made; shows what goes and asks. A bucket that holds anything stays.
+
+    Example: retrain destroy
+    """
+    from workflow.deploy import destroy_plan  # noqa: PLC0415
+
+    loaded = load_config(config)
+    account = clients(loaded)
+    found = destroy_plan(loaded, account, empty_bucket=empty_bucket)
+    _show(found)
+    _carry_out(found, account, "Delete all of this?", yes=yes, take_over=take_over)
+
+
+def _show(plan: Plan) -> None:
+    from workflow.deploy import describe  # noqa: PLC0415
+
+    for line in describe(plan):
+        word, _, rest = line.partition(" ")
+        colour = _COLOURS.get(word, "")
+        shown = f"[{colour}]{word}[/] {escape(rest)}" if colour else escape(line)
+        out.print(shown, style="dim" if word in {"unchanged", "keep", "skip"} else None)
+
+
+def _carry_out(plan: Plan, account: Clients, question: str, *, yes: bool, take_over: bool) -> None:
+    from workflow.deploy import apply  # noqa: PLC0415
+
+    if plan.pending and not plan.blocked and not yes and not typer.confirm(question):
+        out.print("nothing was touched")
+        raise typer.Exit(1)
+
+    def tell(change: Change, done: bool) -> None:
+        sign = "[green]✓[/]" if done else "[cyan]→[/]"
+        out.print(f"{sign} {change.action} {escape(change.resource.id)}")
+
+    apply(plan, account, now=datetime.now(UTC), progress=tell, take_over=take_over)

@@ -1,0 +1,101 @@
+"""The list of commands, and the one place where an error becomes a message and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.markup import escape
+from typer.core import TyperGroup
+
+from localaws.errors import LocalAwsError
+from workflow.cli import definition, deployment, local, runs
+from workflow.cli.options import err
+from workflow.errors import WorkflowError
+
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_EXIT_CODES = {"diff": 2}
+"""Of errors, where 1 says something else: `diff` ends with 1 if there is a difference."""
+
+
+class OneMessage(TyperGroup):
+    """A group of commands whose errors are one message, without a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except (WorkflowError, LocalAwsError) as error:
+            text = str(error)
+        except (BotoCoreError, ClientError) as error:
+            text = _explained(error)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # whoever read the output has enough of it
+                raise
+            text = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        err.print(escape(text), style="red")
+        raise typer.Exit(_EXIT_CODES.get(ctx.invoked_subcommand, 1))
+
+
+def _explained(error: Exception) -> str:
+    from workflow.account import explained  # noqa: PLC0415
+
+    return explained(error, "", "the workflow")
+
+
+app = typer.Typer(
+    cls=OneMessage,
+    help="Keep Amazon Personalize recommendations fresh: database → data sets → training → CSV.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+_COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Write and review": (
+        definition.check,
+        definition.render,
+        definition.template,
+        definition.diff,
+    ),
+    "Deploy": (
+        deployment.plan,
+        deployment.deploy,
+        deployment.destroy,
+    ),
+    "Run": (runs.start, runs.watch, runs.executions, runs.stop, runs.explain, runs.cost),
+}
+for _panel, _commands in _COMMANDS.items():
+    for _command in _commands:
+        app.command(rich_help_panel=_panel)(_command)
+
+_local = typer.Typer(help="Everything on this machine, with no AWS account.", no_args_is_help=True)
+_local.command("run")(local.run)
+_local.command("load-sample")(local.load_sample)
+app.add_typer(_local, name="local", rich_help_panel="Try")
+
+
+def main() -> None:
+    """Run the command; an error is one message and exit code 1.
+
+    SIGINT, SIGTERM and SIGHUP end it with 128 + their number, and nothing left running.
+    """
+    for each in _STOPPING:
+        if signal.getsignal(each) is not signal.SIG_IGN:  # as nohup sets it
+            signal.signal(each, _stop)
+    app()
+
+
+def _stop(number: int, _: object) -> NoReturn:
+    """Unwind: what was started ends on the way. Asking again does not interrupt that."""
+    for each in _STOPPING:
+        signal.signal(each, signal.SIG_IGN)
+    # Console and sys.stderr may be in the middle of a write; a system call never is.
+    os.write(sys.stderr.fileno(), b"\nstopping: ending what was started\n")
+    raise SystemExit(128 + number)

@@ -1,0 +1,281 @@
+"""The commands that run what is deployed: start, watch, executions, stop, explain, cost."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from workflow.cli.options import (
+    DEFAULT_CONFIG,
+    AsJson,
+    ConfigFile,
+    clients,
+    err,
+    out,
+    print_json,
+)
+from workflow.config import load_config
+
+if TYPE_CHECKING:
+    from workflow.execution import Failure
+    from workflow.running import Run
+
+Execution = Annotated[
+    str, typer.Argument(help="Name or ARN; the latest if left out.", show_default=False)
+]
+Pause = Annotated[float, typer.Option(min=0.0, help="Seconds between two looks.")]
+
+
+def start(
+    config: ConfigFile = DEFAULT_CONFIG,
+    name: Annotated[
+        str, typer.Option(help="Of the execution; made from the time if left out.")
+    ] = "",
+    inputs: Annotated[
+        str, typer.Option("--input", help="JSON for the first state, or @FILE.")
+    ] = "{}",
+    wait: Annotated[bool, typer.Option("--wait", help="Show the run until it ends.")] = False,
+    poll_seconds: Pause = 5.0,
+    as_json: AsJson = False,
+) -> None:
+    """Start a run of the deployed workflow. With --wait, exit code 1 if it fails.
+
+    Example: retrain start --wait
+    """
+    from workflow.running import start_run  # noqa: PLC0415
+    from workflow.state_machine import run_name  # noqa: PLC0415  the SDK costs half a second
+
+    loaded = load_config(config)
+    given = _input(inputs)
+    client = clients(loaded)("stepfunctions")
+    run = start_run(
+        client,
+        loaded.state_machine_arn,
+        name=name or run_name(datetime.now(UTC)),
+        inputs=given,
+    )
+    if wait:
+        if not as_json:
+            out.print(f"started {escape(run.name)}")
+        _watch(client, run, poll_seconds=poll_seconds, as_json=as_json)
+    elif as_json:
+        print_json(_told(run))
+    else:
+        out.print(f"started {escape(run.name)}\n'retrain watch' shows it")
+
+
+def watch(
+    execution: Execution = "",
+    config: ConfigFile = DEFAULT_CONFIG,
+    poll_seconds: Pause = 5.0,
+    as_json: AsJson = False,
+) -> None:
+    """Show a run state by state until it ends. Exit code 1 if it fails.
+
+    Example: retrain watch 20240601T040000Z-3fa9c1
+    """
+    from workflow.running import find_run  # noqa: PLC0415
+
+    loaded = load_config(config)
+    client = clients(loaded)("stepfunctions")
+    run = find_run(client, loaded.state_machine_arn, execution)
+    _watch(client, run, poll_seconds=poll_seconds, as_json=as_json)
+
+
+def executions(
+    config: ConfigFile = DEFAULT_CONFIG,
+    limit: Annotated[int, typer.Option(min=1, max=1_000, help="At most so many.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """List the latest runs: name, status, begin, duration, and where they failed.
+
+    Example: retrain executions --limit 30
+    """
+    from workflow.reports import show_runs  # noqa: PLC0415
+    from workflow.running import failure, latest_runs  # noqa: PLC0415
+
+    loaded = load_config(config)
+    client = clients(loaded)("stepfunctions")
+    found = latest_runs(client, loaded.state_machine_arn, limit=limit)
+    failures = {run.arn: failure(client, run) for run in found}
+    if as_json:
+        print_json([_told(run, failures[run.arn]) for run in found])
+    elif found:
+        show_runs(out, found, failures, now=datetime.now(UTC))
+    else:
+        out.print("there is no execution yet; 'retrain start' begins one")
+
+
+def stop(
+    execution: Annotated[
+        str, typer.Argument(help="Name or ARN; the one that runs if left out.", show_default=False)
+    ] = "",
+    config: ConfigFile = DEFAULT_CONFIG,
+    cause: Annotated[str, typer.Option(help="Why; kept with the execution.")] = "stopped by hand",
+    as_json: AsJson = False,
+) -> None:
+    """Stop a run. Personalize's jobs cannot be called back and are named.
+
+    Example: retrain stop --cause "wrong table"
+    """
+    from workflow.execution import RUNNING, history  # noqa: PLC0415
+    from workflow.running import find_run, jobs_left_running, stop_run  # noqa: PLC0415
+
+    loaded = load_config(config)
+    client = clients(loaded)("stepfunctions")
+    status = "" if execution else RUNNING
+    run = find_run(client, loaded.state_machine_arn, execution, status=status)
+    stopped = stop_run(client, run, cause=cause)
+    left = jobs_left_running(history(client, run.arn))
+    if as_json:
+        print_json({**_told(stopped), "leftRunning": left})
+        return
+    out.print(f"stopped {escape(stopped.name)}")
+    for arn in left:
+        out.print(f"  Personalize goes on with, and bills, {escape(arn)}")
+
+
+def explain(
+    execution: Execution = "",
+    config: ConfigFile = DEFAULT_CONFIG,
+    lines: Annotated[int, typer.Option(min=1, max=1_000, help="Of each log, at most.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Say why a run failed: the state, the cause and whose it is, the log, what to do next.
+
+    Example: retrain explain 20240601T040000Z-3fa9c1
+    """
+    from workflow import diagnosis  # noqa: PLC0415
+    from workflow.reports import show_explanation  # noqa: PLC0415
+    from workflow.running import find_run  # noqa: PLC0415
+
+    loaded = load_config(config)
+    found_clients = clients(loaded)
+    states = found_clients("stepfunctions")
+    run = find_run(states, loaded.state_machine_arn, execution)
+    found = diagnosis.explain(states, found_clients("logs"), run, loaded, lines=lines)
+    if not as_json:
+        show_explanation(out, found)
+        return
+    print_json(
+        {
+            **_told(run, found.failure),
+            "item": found.item,
+            "speaker": found.speaker,
+            "logs": [asdict(log) for log in found.logs],
+            "advice": found.advice,
+            "leftRunning": found.left_running,
+        }
+    )
+
+
+def cost(
+    config: ConfigFile = DEFAULT_CONFIG,
+    execution: Annotated[
+        str, typer.Option(help="Take transitions, durations and sizes of this run.")
+    ] = "",
+    prices: Annotated[
+        Path | None,
+        typer.Option(help="Prices that go first, as in workflow/prices.toml.", show_default=False),
+    ] = None,
+    assumed: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--assume", help="NAME=VALUE of an assumption; several times.", show_default=False
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Estimate what a run and a month cost, with every assumption shown.
+
+    Example: retrain cost --assume training_hours=4 --assume users=200000
+    """
+    from workflow import cost as costs  # noqa: PLC0415
+    from workflow.graph import retraining_graph  # noqa: PLC0415  the SDK costs half a second
+    from workflow.prices import load_prices  # noqa: PLC0415
+    from workflow.reports import show_cost  # noqa: PLC0415
+    from workflow.usage import usage_of  # noqa: PLC0415
+
+    loaded = load_config(config)
+    table = load_prices(prices)
+    given = costs.given_values(assumed or ())
+    assumptions, transitions = costs.ASSUMPTIONS, None
+    if execution:
+        used = usage_of(clients(loaded), loaded, execution)
+        transitions = used.transitions
+        assumptions = costs.assume(assumptions, used.assumptions, origin=f"run {used.run}")
+    found = costs.estimate(
+        loaded,
+        retraining_graph(loaded).to_dict(),
+        table,
+        costs.assume(assumptions, given, origin="given"),
+        year=datetime.now(UTC).year,
+        transitions=transitions,
+    )
+    if as_json:
+        print_json(costs.as_json(found))
+    else:
+        show_cost(out, found)
+
+
+def _watch(client: Any, run: Run, *, poll_seconds: float, as_json: bool) -> None:
+    """Show a run until it ends; exit with 1 if it fails."""
+    from workflow.execution import follow  # noqa: PLC0415
+    from workflow.running import describe_run, failure, wait_for_end  # noqa: PLC0415
+    from workflow.terminal import RunView, show_failure  # noqa: PLC0415
+
+    try:
+        if as_json:
+            wait_for_end(client, run, poll_seconds=poll_seconds, sleep=time.sleep)
+        else:
+            with RunView(out) as view:
+                for step in follow(client, run.arn, poll_seconds=poll_seconds):
+                    view.step(step)
+    except (KeyboardInterrupt, SystemExit):
+        err.print(f"{escape(run.name)} goes on; 'retrain watch {escape(run.name)}' shows it again")
+        raise
+    ended = describe_run(client, run.arn)
+    why = failure(client, ended)
+    if as_json:
+        print_json(_told(ended, why))
+    elif why:
+        show_failure(out, why)
+        out.print(f"'retrain explain {escape(run.name)}' says more")
+    else:
+        out.print(f"{escape(ended.name)}: {ended.status}")
+    if why:
+        raise typer.Exit(1)
+
+
+def _input(text: str) -> Any:
+    from workflow.running import RunningError  # noqa: PLC0415
+
+    source = "--input"
+    if text.startswith("@"):
+        source = text[1:]
+        text = Path(source).read_text(encoding="utf-8")
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise RunningError(f"{source}: no JSON: {error}") from None
+
+
+def _told(run: Run, failure: Failure | None = None) -> dict[str, Any]:
+    """Return a run as a program reads it."""
+    told: dict[str, Any] = {
+        "name": run.name,
+        "executionArn": run.arn,
+        "status": run.status,
+        "startDate": run.begun,
+        "stopDate": run.ended,
+    }
+    if failure is not None:
+        told["failure"] = asdict(failure)
+    return told
