@@ -5,17 +5,19 @@ VENV := .venv/pyvenv.cfg
 LOCAL := .venv/.installed-local
 DEV := .venv/.installed-dev
 ASL_VALIDATOR := .venv/asl-validator/node_modules/asl-validator/dist/bin/asl-validator.js
+IAM_EVALUATOR := .venv/iam-simulate/node_modules/@cloud-copilot/iam-simulate/package.json
+NPM_INSTALL := $(BIN)/npm install --silent --no-audit --no-fund --prefix
 
 .PHONY: help setup run test check golden clean
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(LOCAL) $(DEV)  ## install the project and all that it needs into .venv
+setup: $(DEV) $(ASL_VALIDATOR) $(IAM_EVALUATOR)  ## install the project and all that it needs into .venv
 
 run: $(LOCAL)  ## the whole retraining once, on this machine: database to output/recommendations.csv
 	@$(BIN)/retrain local run --config retraining.toml --output output
 
-test: $(DEV)  ## all tests
+test: $(DEV) $(IAM_EVALUATOR)  ## all tests
 	$(BIN)/python -m pytest
 
 check: $(DEV) $(ASL_VALIDATOR)  ## lint, types, import directions, rendered files
@@ -25,10 +27,13 @@ check: $(DEV) $(ASL_VALIDATOR)  ## lint, types, import directions, rendered file
 	$(BIN)/lint-imports
 	$(BIN)/retrain check
 	$(BIN)/retrain render --check
+	$(BIN)/retrain template --check
+	$(BIN)/cfn-lint asl/retraining.template.json
 	$(BIN)/node $(ASL_VALIDATOR) --json-path asl/retraining.asl.json
 
 golden: $(LOCAL)  ## write the rendered files under asl/ anew
 	$(BIN)/retrain render
+	$(BIN)/retrain template
 
 clean:  ## remove .venv and output
 	rm -rf .venv output
@@ -48,5 +53,10 @@ $(DEV): setup.py $(LOCAL)
 
 # An outside opinion on the rendered ASL.
 $(ASL_VALIDATOR): $(DEV)
-	$(BIN)/npm install --silent --no-audit --no-fund --prefix .venv/asl-validator asl-validator@4.0.0
+	$(NPM_INSTALL) .venv/asl-validator asl-validator@4.0.0
+	@touch $@
+
+# IAM's decisions by somebody else's code: tests/permissions.
+$(IAM_EVALUATOR): $(DEV)
+	$(NPM_INSTALL) .venv/iam-simulate @cloud-copilot/iam-simulate@0.1.173
 	@touch $@

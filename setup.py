@@ -30,6 +30,7 @@ LOCAL = [
     "scipy>=1.13",
     "threadpoolctl>=3",
     "orjson>=3.10",
+    "lark>=1.2,<2",  # the grammar of filter expressions, and where a text leaves it
 ]
 DEV = [
     "pytest>=8",
@@ -53,6 +54,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11,<3.13",
+    package_data={"workflow": ["prices.toml"]},
     packages=find_packages(include=["workflow*", "etl*", "lambdas*", "recommenders*", "localaws*"]),
     install_requires=BASE,
     extras_require={"local": LOCAL, "dev": [*LOCAL, *DEV], "notebooks": [*LOCAL, *NOTEBOOKS]},

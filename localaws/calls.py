@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
+from xml.etree import ElementTree
 
 import botocore.session
-from botocore.model import ServiceModel
+from botocore.model import ListShape, OperationModel, ServiceModel, Shape, StructureShape
 from botocore.parsers import RpcV2CBORParser
 
 from localaws.routes import Routes
@@ -53,7 +54,7 @@ class Call:
         service: The name under which it is signed, e.g. 's3', 'states', 'monitoring'.
         operation: The operation's name in botocore's model, e.g. 'PutObject'.
         parameters: Its members as JSON values, as far as they are in the path, the query, headers
-            or a JSON, CBOR or form body; a form's nested members keep their flat names.
+            or a JSON, CBOR, XML or form body; a form's nested members keep their flat names.
     """
 
     principal: str
@@ -93,9 +94,44 @@ def _decoded(model: ServiceModel, environ: WSGIEnvironment) -> tuple[str, Mappin
     routed = _routes(model.service_name).find(environ)
     if routed is None:
         return "", {}
-    is_json = environ.get("CONTENT_TYPE", "").startswith("application/json")
-    body = _object(json.loads, _body(environ) or b"{}") if is_json else {}
+    if model.protocol == "rest-json":
+        body = _object(json.loads, _body(environ) or b"{}")
+    else:
+        body = _xml_payload(routed.operation, environ)
     return routed.operation.name, {**body, **routed.located}
+
+
+def _xml_payload(operation: OperationModel, environ: WSGIEnvironment) -> dict[str, Any]:
+    """The member that an XML body is, where it is not bytes."""
+    shape = operation.input_shape
+    payload = shape.serialization.get("payload") if shape else None
+    if shape is None or payload is None or shape.members[payload].type_name != "structure":
+        return {}
+    try:
+        return {payload: _from_xml(_element(_body(environ)), shape.members[payload])}
+    except ElementTree.ParseError:
+        return {}
+
+
+def _element(body: bytes) -> ElementTree.Element:
+    return ElementTree.fromstring(body)  # noqa: S314  it comes from this machine's own clients
+
+
+def _from_xml(element: ElementTree.Element, shape: Shape) -> Any:
+    if not isinstance(shape, StructureShape):
+        return element.text
+    found: dict[str, Any] = {}
+    for name, member in shape.members.items():
+        tag = member.serialization.get("name", name)
+        below = [one for one in element if one.tag.rpartition("}")[2] == tag]
+        if isinstance(member, ListShape):
+            inner = (
+                below if member.serialization.get("flattened") else [e for b in below for e in b]
+            )
+            found[name] = [_from_xml(one, member.member) for one in inner]
+        elif below:
+            found[name] = _from_xml(below[0], member)
+    return found
 
 
 def _body(environ: WSGIEnvironment) -> bytes:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import moto
 
 from localaws.errors import LocalAwsError
-from localaws.repairs import buckets, executions, states, tasks
+from localaws.repairs import executions, services, states, tasks
 from localaws.repairs.executions import stop_execution
 from localaws.repairs.patch import Patch
 
@@ -39,7 +39,8 @@ _REPAIRS: tuple[Callable[[Patch, float], None], ...] = (
     executions.request_errors,
     executions.history_pages,
     executions.reported_end,
-    buckets.bucket_policy_conditions,
+    services.bucket_policy_conditions,
+    services.log_keys,
 )
 
 

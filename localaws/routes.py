@@ -49,7 +49,9 @@ class Routes:
 
     def __init__(self, model: ServiceModel) -> None:
         self._model = model
-        routes = [_route(model.operation_model(name)) for name in model.operation_names]
+        operations = [model.operation_model(name) for name in model.operation_names]
+        # An operation that is deprecated is another name of the one that took its place.
+        routes = [_route(one) for one in sorted(operations, key=lambda one: one.deprecated)]
         # A route that demands more is a special case of one that demands less.
         self._routes = sorted(routes, key=lambda route: (-len(route.query), -len(route.demands)))
 

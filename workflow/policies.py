@@ -21,26 +21,33 @@ SERVICE = "Service"
 """How the Sid of a statement begins that AWS's services alone make use of."""
 
 
+ASSUMED_BY: Mapping[RoleName, str] = {
+    "states": "states.amazonaws.com",
+    "functions": "lambda.amazonaws.com",
+    "glue": "glue.amazonaws.com",
+    "personalize": "personalize.amazonaws.com",
+    "scheduler": "scheduler.amazonaws.com",
+}
+"""The service that each role is for."""
+
+
 def trust_policy(config: Config, role: RoleName) -> Policy:
     """Return who may assume a role."""
     # Lambda and Glue name no source account when they assume a role; iam:PassRole, which does not
     # cross accounts, is what keeps others from handing them this one.
-    sources: Mapping[RoleName, tuple[str, str]] = {
-        "states": ("states.amazonaws.com", config.arn("states", "*")),
-        "functions": ("lambda.amazonaws.com", ""),
-        "glue": ("glue.amazonaws.com", ""),
-        "personalize": ("personalize.amazonaws.com", config.arn("personalize", "*")),
-        "scheduler": ("scheduler.amazonaws.com", config.arn("scheduler", "schedule-group/default")),
+    sources: Mapping[RoleName, str] = {
+        "states": config.arn("states", "*"),
+        "personalize": config.arn("personalize", "*"),
+        "scheduler": config.arn("scheduler", "schedule-group/default"),
     }
-    service, source_arn = sources[role]
     statement: Statement = {
         "Effect": "Allow",
-        "Principal": {"Service": service},
+        "Principal": {"Service": ASSUMED_BY[role]},
         "Action": "sts:AssumeRole",
     }
-    if source_arn:
-        statement["Condition"] = _from(config, source_arn)
-    return _policy([statement])
+    if role in sources:
+        statement["Condition"] = _from(config, sources[role])
+    return policy([statement])
 
 
 def role_policy(config: Config, role: RoleName) -> Policy:
@@ -52,7 +59,7 @@ def role_policy(config: Config, role: RoleName) -> Policy:
         "personalize": _personalize,
         "scheduler": _scheduler,
     }
-    return _policy([*statements[role](config), *_key(config, role)])
+    return policy([*statements[role](config), *_key(config, role)])
 
 
 def bucket_policy(config: Config) -> Policy:
@@ -60,7 +67,7 @@ def bucket_policy(config: Config) -> Policy:
     personalize = {"Service": "personalize.amazonaws.com"}
     source = _from(config, config.arn("personalize", "*"))
     everything = [bucket_arn(config), objects(config, "*")]
-    return _policy(
+    return policy(
         [
             {
                 "Sid": "TlsOnly",
@@ -71,17 +78,17 @@ def bucket_policy(config: Config) -> Policy:
                 "Condition": {"Bool": {"aws:SecureTransport": "false"}},
             },
             {
-                **_allow("PersonalizeReads", ["s3:GetObject"], [objects(config, "runs/*")]),
+                **allow("PersonalizeReads", ["s3:GetObject"], [objects(config, "runs/*")]),
                 "Principal": personalize,
                 "Condition": source,
             },
             {
-                **_allow("PersonalizeLists", ["s3:ListBucket"], [bucket_arn(config)]),
+                **allow("PersonalizeLists", ["s3:ListBucket"], [bucket_arn(config)]),
                 "Principal": personalize,
                 "Condition": source,
             },
             {
-                **_allow("PersonalizeWrites", ["s3:PutObject"], [_batch_output(config)]),
+                **allow("PersonalizeWrites", ["s3:PutObject"], [_batch_output(config)]),
                 "Principal": personalize,
                 "Condition": source,
             },
@@ -106,16 +113,18 @@ def function_arn(config: Config, name: str) -> str:
 
 def _states(config: Config) -> Iterator[Statement]:
     functions = [function_arn(config, config.function(name)) for name in FUNCTIONS]
-    yield _allow("CallFunctions", ["lambda:InvokeFunction"], functions)
-    yield _allow(
+    yield allow("CallFunctions", ["lambda:InvokeFunction"], functions)
+    yield allow(
         "RunSparkJob",
-        ["glue:StartJobRun", "glue:GetJobRun", "glue:GetJobRuns", "glue:BatchStopJobRun"],
+        ["glue:StartJobRun", "glue:GetJobRun", "glue:BatchStopJobRun"],
         [config.glue_job_arn],
     )
-    yield _allow("TellOfFailure", ["sns:Publish"], [config.topic_arn])
+    # https://docs.aws.amazon.com/step-functions/latest/dg/connect-glue.html
+    yield allow("ServiceWatchesSparkJob", ["glue:GetJobRuns"], [config.glue_job_arn])
+    yield allow("TellOfFailure", ["sns:Publish"], [config.topic_arn])
     # Deliveries of logs know no resources.
     # https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
-    yield _allow(
+    yield allow(
         "ServiceDeliversLogs",
         [
             "logs:CreateLogDelivery",
@@ -130,7 +139,7 @@ def _states(config: Config) -> Iterator[Statement]:
         ["*"],
     )
     if config.aws.tracing:
-        yield _allow(
+        yield allow(
             "ServiceTraces",
             [
                 "xray:GetSamplingRules",
@@ -150,7 +159,7 @@ def _functions(config: Config) -> Iterator[Statement]:
     ]
     datasets = [config.dataset_arn(data_set) for data_set in config.data_sets]
     batches = config.arn("personalize", "batch-inference-job/batch-*")
-    yield _allow(
+    yield allow(
         "ReadRuns",
         ["s3:GetObject"],
         [
@@ -159,7 +168,7 @@ def _functions(config: Config) -> Iterator[Statement]:
         ],
     )
     yield _list_runs(config)
-    yield _allow(
+    yield allow(
         "PublishRecommendations",
         ["s3:PutObject", "s3:AbortMultipartUpload"],
         [
@@ -167,7 +176,7 @@ def _functions(config: Config) -> Iterator[Statement]:
             objects(config, "recommendations/latest.json"),
         ],
     )
-    yield _allow(
+    yield allow(
         "FindInPersonalize",  # its List actions know no resources
         [
             "personalize:ListBatchInferenceJobs",
@@ -178,12 +187,12 @@ def _functions(config: Config) -> Iterator[Statement]:
         ],
         ["*"],
     )
-    yield _allow("ImportDatasets", ["personalize:CreateDatasetImportJob"], [*imports, *datasets])
-    yield _allow("WatchImports", ["personalize:DescribeDatasetImportJob"], imports)
-    yield _allow(
+    yield allow("ImportDatasets", ["personalize:CreateDatasetImportJob"], [*imports, *datasets])
+    yield allow("WatchImports", ["personalize:DescribeDatasetImportJob"], imports)
+    yield allow(
         "MakeSolution", ["personalize:CreateSolution"], [config.dataset_group_arn, solution]
     )
-    yield _allow(
+    yield allow(
         "Train",
         [
             "personalize:CreateSolutionVersion",
@@ -192,13 +201,13 @@ def _functions(config: Config) -> Iterator[Statement]:
         ],
         [solution, f"{solution}/*"],
     )
-    yield _allow(
+    yield allow(
         "Recommend",
         ["personalize:CreateBatchInferenceJob"],
-        [batches, solution, f"{solution}/*"],
+        [batches, f"{solution}/*"],
     )
-    yield _allow("WatchBatches", ["personalize:DescribeBatchInferenceJob"], [batches])
-    yield _allow(
+    yield allow("WatchBatches", ["personalize:DescribeBatchInferenceJob"], [batches])
+    yield allow(
         "PassPersonalizeItsRole",
         ["iam:PassRole"],
         [config.role_arn("personalize")],
@@ -209,13 +218,13 @@ def _functions(config: Config) -> Iterator[Statement]:
 
 def _function_services(config: Config) -> Iterator[Statement]:
     logs = [config.arn("logs", f"log-group:{config.function_log(name)}:*") for name in FUNCTIONS]
-    yield _allow("ServiceLogs", ["logs:CreateLogStream", "logs:PutLogEvents"], logs)
+    yield allow("ServiceLogs", ["logs:CreateLogStream", "logs:PutLogEvents"], logs)
     if config.aws.tracing:
-        yield _allow("ServiceTraces", ["xray:PutTelemetryRecords", "xray:PutTraceSegments"], ["*"])
+        yield allow("ServiceTraces", ["xray:PutTelemetryRecords", "xray:PutTraceSegments"], ["*"])
     if config.aws.subnets:
         # Lambda asks for these on all resources.
         # https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
-        yield _allow(
+        yield allow(
             "ServiceJoinsNetwork",
             [
                 "ec2:AssignPrivateIpAddresses",
@@ -230,15 +239,21 @@ def _function_services(config: Config) -> Iterator[Statement]:
 
 
 def _glue(config: Config) -> Iterator[Statement]:
-    yield _allow("ReadCode", ["s3:GetObject"], [objects(config, f"{PREFIX}*")])
-    yield _allow(
+    yield allow("ReadCode", ["s3:GetObject"], [objects(config, f"{PREFIX}*")])
+    yield allow(
         "WriteRuns",
-        ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
+        ["s3:PutObject", "s3:DeleteObject"],
+        [objects(config, "runs/*")],
+    )
+    # Glue's own file system looks at what it wrote, and gives up the parts of a task that fails.
+    yield allow(
+        "ServiceWritesFiles",
+        ["s3:AbortMultipartUpload", "s3:GetObject"],
         [objects(config, "runs/*")],
     )
     yield _list_runs(config)
-    yield _allow("ServiceFindsBucket", ["s3:GetBucketLocation"], [bucket_arn(config)])
-    yield _allow(
+    yield allow("ServiceFindsBucket", ["s3:GetBucketLocation"], [bucket_arn(config)])
+    yield allow(
         "ServiceReadsConnection",
         ["glue:GetConnection"],
         [
@@ -247,17 +262,15 @@ def _glue(config: Config) -> Iterator[Statement]:
         ],
     )
     if config.source.secret:
-        yield _allow(
-            "ServiceReadsSecret", ["secretsmanager:GetSecretValue"], [config.source.secret]
-        )
-    yield _allow(
+        yield allow("ServiceReadsSecret", ["secretsmanager:GetSecretValue"], [config.source.secret])
+    yield allow(
         "ServiceLogs",
         ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
         [config.arn("logs", "log-group:/aws-glue/*")],
     )
     # A connection's job lives in its VPC; looking around there knows no resources.
     # https://docs.aws.amazon.com/glue/latest/dg/getting-started-min-privs-job.html
-    yield _allow(
+    yield allow(
         "ServiceJoinsNetwork",
         [
             "ec2:CreateNetworkInterface",
@@ -271,7 +284,7 @@ def _glue(config: Config) -> Iterator[Statement]:
         ],
         ["*"],
     )
-    yield _allow(
+    yield allow(
         "ServiceMarksItsInterfaces",
         ["ec2:CreateTags", "ec2:DeleteTags"],
         [config.arn("ec2", "network-interface/*")],
@@ -280,14 +293,14 @@ def _glue(config: Config) -> Iterator[Statement]:
 
 
 def _personalize(config: Config) -> Iterator[Statement]:
-    yield _allow("ReadRuns", ["s3:GetObject"], [objects(config, "runs/*")])
+    yield allow("ReadRuns", ["s3:GetObject"], [objects(config, "runs/*")])
     yield _list_runs(config)
-    yield _allow("WriteBatchOutput", ["s3:PutObject"], [_batch_output(config)])
+    yield allow("WriteBatchOutput", ["s3:PutObject"], [_batch_output(config)])
 
 
 def _scheduler(config: Config) -> Iterator[Statement]:
-    yield _allow("ServiceStartsRuns", ["states:StartExecution"], [config.state_machine_arn])
-    yield _allow(
+    yield allow("ServiceStartsRuns", ["states:StartExecution"], [config.state_machine_arn])
+    yield allow(
         "ServiceKeepsDeadLetters", ["sqs:SendMessage"], [config.arn("sqs", config.dead_letters)]
     )
 
@@ -299,14 +312,14 @@ def _key(config: Config, role: RoleName) -> Iterator[Statement]:
     if role == "personalize":
         # https://docs.aws.amazon.com/personalize/latest/dg/granting-personalize-key-access.html
         actions += ["kms:CreateGrant", "kms:DescribeKey", "kms:ListGrants"]
-    yield _allow("ServiceUsesKey", actions, [config.aws.kms_key])
+    yield allow("ServiceUsesKey", actions, [config.aws.kms_key])
 
 
 def _list_runs(config: Config) -> Statement:
     # IfExists: reading an object names no prefix, and whoever may not list is told of a missing
     # object that access is denied, not that it is missing.
     # https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
-    return _allow(
+    return allow(
         "ListRuns",
         ["s3:ListBucket"],
         [bucket_arn(config)],
@@ -325,12 +338,20 @@ def _from(config: Config, source_arn: str) -> Mapping[str, Any]:
     }
 
 
-def _allow(
+def allow(
     sid: str,
     actions: Sequence[str],
     resources: Sequence[str],
     condition: Mapping[str, Any] | None = None,
 ) -> Statement:
+    """Return a statement that allows actions on resources, under a condition or always.
+
+    Args:
+        sid: says what for, in letters and digits.
+        actions: for example `s3:GetObject`.
+        resources: ARNs, `*` for actions that know none.
+        condition: as IAM writes it.
+    """
     statement: Statement = {
         "Sid": sid,
         "Effect": "Allow",
@@ -340,5 +361,6 @@ def _allow(
     return {**statement, "Condition": condition} if condition else statement
 
 
-def _policy(statements: Sequence[Statement]) -> Policy:
+def policy(statements: Sequence[Statement]) -> Policy:
+    """Return a policy document of statements."""
     return {"Version": "2012-10-17", "Statement": list(statements)}

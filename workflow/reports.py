@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from rich.console import Console
@@ -12,6 +13,7 @@ from rich.table import Table
 from workflow.cost import NOT_COUNTED, Estimate
 from workflow.diagnosis import Explanation
 from workflow.execution import Failure
+from workflow.permissions import Grant
 from workflow.running import Run
 
 _STYLES = {"SUCCEEDED": "green", "RUNNING": "cyan"}
@@ -101,6 +103,25 @@ def show_cost(console: Console, found: Estimate) -> None:
             f" [dim]({escape(one.origin)})[/]"
         )
     console.print(f"Not counted: {NOT_COUNTED}.")
+
+
+def show_grants(console: Console, granted: Iterable[Grant]) -> None:
+    """Print permissions: who, what for, the actions, the ARNs, the condition."""
+    for who, grants in itertools.groupby(granted, key=lambda grant: grant.who):
+        console.print(f"[bold]{who}[/]")
+        for grant in grants:
+            console.print(f"  [cyan]{grant.purpose}[/]")
+            console.print(f"    {', '.join(grant.actions)}")
+            for resource in grant.resources:
+                console.print(f"      on {escape(resource)}")
+            for test, keys in grant.condition.items():
+                for key, value in keys.items():
+                    console.print(
+                        f"      if {test} {escape(key)} = {escape(str(value))}", style="dim"
+                    )
+    console.print(
+        "Statements whose name begins with Service are what AWS does by itself under a role."
+    )
 
 
 def _utc(at: datetime) -> datetime:

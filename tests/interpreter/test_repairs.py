@@ -294,3 +294,53 @@ def test_another_version_of_moto_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
 
     with pytest.raises(InterpreterError, match=r"written for moto 5\.2\.5, installed is 5\.3\.0"):
         interpreter.install(0.0)
+
+
+TLS_ONLY = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:*",
+            "Resource": ["arn:aws:s3:::sealed", "arn:aws:s3:::sealed/*"],
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        }
+    ],
+}
+
+
+def test_a_bucket_that_demands_tls_can_be_used_here(aws: Aws) -> None:
+    s3 = aws.endpoint.client("s3")
+    where = {"LocationConstraint": s3.meta.region_name}
+    s3.create_bucket(Bucket="sealed", CreateBucketConfiguration=where)
+    s3.put_bucket_policy(Bucket="sealed", Policy=json.dumps(TLS_ONLY))
+
+    s3.put_object(Bucket="sealed", Key="a", Body=b"x")
+
+    with aws.endpoint.repairs.without("bucket_policy_conditions"):
+        with pytest.raises(ClientError) as refused:
+            s3.put_object(Bucket="sealed", Key="b", Body=b"x")
+        assert refused.value.response["Error"]["Code"] == "403"
+
+
+def test_a_log_group_s_key_can_be_changed(aws: Aws) -> None:
+    logs, key = aws.endpoint.client("logs"), "arn:aws:kms:ap-northeast-1:123456789012:key/k"
+    logs.create_log_group(logGroupName="keyed")
+
+    def shown() -> str | None:
+        found: dict[str, str] = logs.describe_log_groups(logGroupNamePrefix="keyed")["logGroups"][0]
+        return found.get("kmsKeyId")
+
+    logs.associate_kms_key(logGroupName="keyed", kmsKeyId=key)
+    assert shown() == key
+    logs.disassociate_kms_key(logGroupName="keyed")
+    assert shown() is None
+    with pytest.raises(logs.exceptions.ResourceNotFoundException):
+        logs.associate_kms_key(logGroupName="nowhere", kmsKeyId=key)
+    with (
+        aws.endpoint.repairs.without("log_keys"),
+        pytest.raises(ClientError) as refused,
+    ):
+        logs.associate_kms_key(logGroupName="keyed", kmsKeyId=key)
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 500

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
-from workflow.cli.options import DEFAULT_CONFIG, ConfigFile, clients, out
+from workflow.cli.options import (
+    DEFAULT_CONFIG,
+    AsJson,
+    ConfigFile,
+    clients,
+    out,
+    print_json,
+)
 from workflow.config import load_config
 
 if TYPE_CHECKING:
@@ -80,6 +88,34 @@ def destroy(
     found = destroy_plan(loaded, account, empty_bucket=empty_bucket)
     _show(found)
     _carry_out(found, account, "Delete all of this?", yes=yes, take_over=take_over)
+
+
+def permissions(
+    who: Annotated[
+        str,
+        typer.Argument(
+            help="Print this policy alone, as IAM takes it: states, functions, glue, personalize,"
+            " scheduler, deployer, operator.",
+            show_default=False,
+        ),
+    ] = "",
+    config: ConfigFile = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Show what each role may do on what, and what people need who deploy or run; calls nothing.
+
+    Example: retrain permissions deployer > deployer.json
+    """
+    from workflow.permissions import grants, permission_policy, principal  # noqa: PLC0415
+    from workflow.reports import show_grants  # noqa: PLC0415
+
+    loaded = load_config(config)
+    if who:
+        print_json(permission_policy(loaded, principal(who)))
+    elif as_json:
+        print_json([asdict(grant) for grant in grants(loaded)])
+    else:
+        show_grants(out, grants(loaded))
 
 
 def _show(plan: Plan) -> None:

@@ -68,6 +68,7 @@ _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
         deployment.plan,
         deployment.deploy,
         deployment.destroy,
+        deployment.permissions,
     ),
     "Run": (runs.start, runs.watch, runs.executions, runs.stop, runs.explain, runs.cost),
 }

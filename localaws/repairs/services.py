@@ -1,9 +1,11 @@
-"""Repairs to moto's S3: bucket policies."""
+"""Repairs to moto's S3 and CloudWatch Logs: what a deployment calls, and moto refuses."""
 
 import json
 from typing import Any
 
 from moto.iam.access_control import IAMPolicy, PermissionResult
+from moto.logs.exceptions import ResourceNotFoundException
+from moto.logs.responses import LogsResponse
 from moto.s3 import models
 
 from localaws.repairs.patch import Patch
@@ -30,3 +32,18 @@ def bucket_policy_conditions(patch: Patch, _: float) -> None:
         return answer
 
     patch.replace(models.FakeBucket, "get_permission", get_permission)
+
+
+def log_keys(patch: Patch, _: float) -> None:
+    """AssociateKmsKey and DisassociateKmsKey, which moto lacks; it shows a group's key."""
+
+    def set_key(response: Any) -> str:
+        group = response._get_param("logGroupName")
+        groups = response.logs_backend.groups
+        if group not in groups:
+            raise ResourceNotFoundException
+        groups[group].kms_key_id = response._get_param("kmsKeyId")
+        return ""
+
+    patch.add(LogsResponse, "associate_kms_key", set_key)
+    patch.add(LogsResponse, "disassociate_kms_key", set_key)

@@ -1,0 +1,1 @@
+"""Least privilege, proven: every call of a whole life, held against the policies."""

@@ -1,0 +1,267 @@
+"""What IAM is asked when a call arrives: the action, on which ARNs, in which context.
+
+The table is AWS's, not ours: the Service Authorization Reference says which resources an action is
+checked on. A call that the table does not know fails the test that asks.
+https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from localaws.calls import Call
+
+ACCOUNT, REGION = "123456789012", "ap-northeast-1"
+HERE = f"{REGION}:{ACCOUNT}"
+
+
+@dataclass(frozen=True)
+class Request:
+    """One question to IAM."""
+
+    action: str
+    resource: str
+    context: tuple[tuple[str, str], ...] = ()
+
+
+def _arn(service: str, resource: str) -> str:
+    return f"arn:aws:{service}:{HERE}:{resource}"
+
+
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/{{RoleName}}"
+BUCKET, OBJECT = "arn:aws:s3:::{Bucket}", "arn:aws:s3:::{Bucket}/{Key}"
+FUNCTION = _arn("lambda", "function:{FunctionName}")
+JOB = _arn("glue", "job/{Name}")
+JOB_RUN = _arn("glue", "job/{JobName}")
+QUEUE = _arn("sqs", "{QueueName}")
+ALARM = _arn("cloudwatch", "alarm:{AlarmName}")
+SCHEDULE = _arn("scheduler", "schedule/{GroupName}/{Name}")
+LOGS = _arn("logs", "log-group:{logGroupName}:log-stream:")
+PERSONALIZE = _arn("personalize", "{}")
+ANY = "*"
+
+# service.operation → the action, where it has another name, and the ARNs that it is checked on.
+TABLE: dict[str, tuple[str, ...]] = {
+    "s3.AbortMultipartUpload": (OBJECT,),
+    "s3.CompleteMultipartUpload": ("PutObject", OBJECT),
+    "s3.CreateBucket": (BUCKET,),
+    "s3.CreateMultipartUpload": ("PutObject", OBJECT),
+    "s3.DeleteBucket": (BUCKET,),
+    "s3.DeleteBucketPolicy": (BUCKET,),
+    "s3.GetBucketEncryption": ("GetEncryptionConfiguration", BUCKET),
+    "s3.GetBucketLifecycleConfiguration": ("GetLifecycleConfiguration", BUCKET),
+    "s3.GetBucketOwnershipControls": (BUCKET,),
+    "s3.GetBucketPolicy": (BUCKET,),
+    "s3.GetBucketTagging": (BUCKET,),
+    "s3.GetBucketVersioning": (BUCKET,),
+    "s3.GetObject": (OBJECT,),
+    "s3.GetPublicAccessBlock": ("GetBucketPublicAccessBlock", BUCKET),
+    "s3.HeadBucket": ("ListBucket", BUCKET),
+    "s3.HeadObject": ("GetObject", OBJECT),
+    "s3.ListObjectVersions": ("ListBucketVersions", BUCKET),
+    "s3.ListObjectsV2": ("ListBucket", BUCKET),
+    "s3.PutBucketEncryption": ("PutEncryptionConfiguration", BUCKET),
+    "s3.PutBucketLifecycleConfiguration": ("PutLifecycleConfiguration", BUCKET),
+    "s3.PutBucketOwnershipControls": (BUCKET,),
+    "s3.PutBucketPolicy": (BUCKET,),
+    "s3.PutBucketTagging": (BUCKET,),
+    "s3.PutBucketVersioning": (BUCKET,),
+    "s3.PutObject": (OBJECT,),
+    "s3.PutPublicAccessBlock": ("PutBucketPublicAccessBlock", BUCKET),
+    "s3.UploadPart": ("PutObject", OBJECT),
+    "iam.CreateRole": (ROLE,),
+    "iam.DeleteRole": (ROLE,),
+    "iam.DeleteRolePermissionsBoundary": (ROLE,),
+    "iam.DeleteRolePolicy": (ROLE,),
+    "iam.DetachRolePolicy": (ROLE,),
+    "iam.GetRole": (ROLE,),
+    "iam.GetRolePolicy": (ROLE,),
+    "iam.ListAttachedRolePolicies": (ROLE,),
+    "iam.ListRolePolicies": (ROLE,),
+    "iam.PutRolePermissionsBoundary": (ROLE,),
+    "iam.PutRolePolicy": (ROLE,),
+    "iam.TagRole": (ROLE,),
+    "iam.UpdateAssumeRolePolicy": (ROLE,),
+    "iam.UpdateRole": (ROLE,),
+    "lambda.CreateFunction": (FUNCTION,),
+    "lambda.DeleteFunction": (FUNCTION,),
+    "lambda.GetFunction": (FUNCTION,),
+    "lambda.Invoke": ("InvokeFunction", FUNCTION),
+    "lambda.TagResource": ("{Resource}",),
+    "lambda.UpdateFunctionCode": (FUNCTION,),
+    "lambda.UpdateFunctionConfiguration": (FUNCTION,),
+    "glue.BatchStopJobRun": (JOB_RUN,),
+    "glue.CreateJob": (JOB,),
+    "glue.DeleteJob": (JOB_RUN,),
+    "glue.GetJob": (JOB_RUN,),
+    "glue.GetJobRun": (JOB_RUN,),
+    "glue.GetTags": ("{ResourceArn}",),
+    "glue.StartJobRun": (JOB_RUN,),
+    "glue.TagResource": ("{ResourceArn}",),
+    "glue.UpdateJob": (JOB_RUN,),
+    "states.CreateStateMachine": (_arn("states", "stateMachine:{name}"),),
+    "states.DeleteStateMachine": ("{stateMachineArn}",),
+    "states.DescribeExecution": ("{executionArn}",),
+    "states.DescribeStateMachine": ("{stateMachineArn}",),
+    "states.GetExecutionHistory": ("{executionArn}",),
+    "states.ListExecutions": ("{stateMachineArn}",),
+    "states.ListTagsForResource": ("{resourceArn}",),
+    "states.StartExecution": ("{stateMachineArn}",),
+    "states.StopExecution": ("{executionArn}",),
+    "states.TagResource": ("{resourceArn}",),
+    "states.UpdateStateMachine": ("{stateMachineArn}",),
+    "logs.AssociateKmsKey": (LOGS,),
+    "logs.CreateLogGroup": (LOGS,),
+    "logs.DeleteLogGroup": (LOGS,),
+    "logs.DescribeLogGroups": (ANY,),
+    "logs.DisassociateKmsKey": (LOGS,),
+    "logs.FilterLogEvents": (LOGS,),
+    "logs.GetLogEvents": (_arn("logs", "log-group:{logGroupName}:log-stream:{logStreamName}"),),
+    "logs.ListTagsForResource": ("{resourceArn}",),
+    "logs.PutRetentionPolicy": (LOGS,),
+    "logs.TagResource": ("{resourceArn}",),
+    "sns.CreateTopic": (_arn("sns", "{Name}"),),
+    "sns.DeleteTopic": ("{TopicArn}",),
+    "sns.GetTopicAttributes": ("{TopicArn}",),
+    "sns.ListTagsForResource": ("{ResourceArn}",),
+    "sns.Publish": ("{TopicArn}",),
+    "sns.SetTopicAttributes": ("{TopicArn}",),
+    "sns.TagResource": ("{ResourceArn}",),
+    "sqs.CreateQueue": (QUEUE,),
+    "sqs.DeleteQueue": (QUEUE,),
+    "sqs.GetQueueAttributes": (QUEUE,),
+    "sqs.GetQueueUrl": (QUEUE,),
+    "sqs.ListQueueTags": (QUEUE,),
+    "sqs.SetQueueAttributes": (QUEUE,),
+    "sqs.TagQueue": (QUEUE,),
+    "monitoring.DeleteAlarms": (ALARM,),
+    "monitoring.DescribeAlarms": (ALARM,),
+    "monitoring.ListTagsForResource": ("{ResourceARN}",),
+    "monitoring.PutMetricAlarm": (ALARM,),
+    "monitoring.TagResource": ("{ResourceARN}",),
+    "scheduler.CreateSchedule": (SCHEDULE,),
+    "scheduler.DeleteSchedule": (SCHEDULE,),
+    "scheduler.GetSchedule": (SCHEDULE,),
+    "scheduler.UpdateSchedule": (SCHEDULE,),
+    "personalize.CreateBatchInferenceJob": (
+        PERSONALIZE.format("batch-inference-job/{jobName}"),
+        "{solutionVersionArn}",
+    ),
+    "personalize.CreateDataset": (
+        PERSONALIZE.format("dataset/{group}/{datasetType}"),
+        "{datasetGroupArn}",
+    ),
+    "personalize.CreateDatasetGroup": (PERSONALIZE.format("dataset-group/{name}"),),
+    "personalize.CreateDatasetImportJob": (
+        PERSONALIZE.format("dataset-import-job/{jobName}"),
+        "{datasetArn}",
+    ),
+    "personalize.CreateFilter": (PERSONALIZE.format("filter/{name}"), "{datasetGroupArn}"),
+    "personalize.CreateSchema": (PERSONALIZE.format("schema/{name}"),),
+    "personalize.CreateSolution": (PERSONALIZE.format("solution/{name}"), "{datasetGroupArn}"),
+    "personalize.CreateSolutionVersion": ("{solutionArn}",),
+    "personalize.DeleteDataset": ("{datasetArn}",),
+    "personalize.DeleteDatasetGroup": ("{datasetGroupArn}",),
+    "personalize.DeleteFilter": ("{filterArn}",),
+    "personalize.DeleteSchema": ("{schemaArn}",),
+    "personalize.DeleteSolution": ("{solutionArn}",),
+    "personalize.DescribeBatchInferenceJob": ("{batchInferenceJobArn}",),
+    "personalize.DescribeDataset": ("{datasetArn}",),
+    "personalize.DescribeDatasetGroup": ("{datasetGroupArn}",),
+    "personalize.DescribeDatasetImportJob": ("{datasetImportJobArn}",),
+    "personalize.DescribeFilter": ("{filterArn}",),
+    "personalize.DescribeSchema": ("{schemaArn}",),
+    "personalize.DescribeSolution": ("{solutionArn}",),
+    "personalize.DescribeSolutionVersion": ("{solutionVersionArn}",),
+    "personalize.ListBatchInferenceJobs": (ANY,),
+    "personalize.ListDatasetImportJobs": (ANY,),
+    "personalize.ListDatasets": (ANY,),
+    "personalize.ListSolutionVersions": (ANY,),
+    "personalize.ListSolutions": (ANY,),
+    "personalize.ListTagsForResource": ("{resourceArn}",),
+    "personalize.TagResource": ("{resourceArn}",),
+    "personalize.UpdateDataset": ("{datasetArn}",),
+}
+_IAM_NAMES = {"monitoring": "cloudwatch"}
+_FREE = {"sts.GetCallerIdentity"}  # needs no permission
+# Members that hand a role to a service, by the service that it is for.
+_PASSED = {
+    "lambda": "lambda.amazonaws.com",
+    "glue": "glue.amazonaws.com",
+    "states": "states.amazonaws.com",
+    "scheduler": "scheduler.amazonaws.com",
+    "personalize": "personalize.amazonaws.com",
+}
+
+
+def requests_of(call: Call) -> Iterator[Request]:
+    """Yield what IAM is asked about a call; all of it has to be allowed."""
+    name = f"{call.service}.{call.operation}"
+    if name in _FREE:
+        return
+    members = _members(call)
+    if name == "s3.DeleteObjects":
+        for one in members["Delete"]["Objects"]:
+            action = "s3:DeleteObjectVersion" if one.get("VersionId") else "s3:DeleteObject"
+            yield Request(action, f"arn:aws:s3:::{members['Bucket']}/{one['Key']}")
+    elif name == "s3.DeleteObject":
+        action = "s3:DeleteObjectVersion" if members.get("VersionId") else "s3:DeleteObject"
+        yield Request(action, OBJECT.format(**members))
+    else:
+        first, *rest = TABLE[name]
+        renamed = ":" not in first and first != ANY and not first.startswith("{")
+        action, forms = (first, rest) if renamed else (call.operation, (first, *rest))
+        service = _IAM_NAMES.get(call.service, call.service)
+        for form in forms:
+            yield Request(f"{service}:{action}", form.format(**members), _context(call))
+    if any(name in members for name in ("tags", "Tags", "Tags.member.1.Key")):
+        yield from _tagging(call, members)
+    for role in _roles_handed_over(call):
+        passed = (("iam:PassedToService", _PASSED[call.service]),)
+        yield Request("iam:PassRole", role, passed)
+
+
+def _tagging(call: Call, members: dict[str, Any]) -> Iterator[Request]:
+    """Making something with tags asks for the action that tags it, too."""
+    if not call.operation.startswith(("Create", "Put")) or call.service == "s3":
+        return
+    service = _IAM_NAMES.get(call.service, call.service)
+    action = {"iam": "TagRole", "sqs": "TagQueue"}.get(service, "TagResource")
+    form = TABLE[f"{call.service}.{call.operation}"][0]
+    arn = form.format(**members).removesuffix(":log-stream:")
+    yield Request(f"{service}:{action}", arn)
+
+
+def _members(call: Call) -> dict[str, Any]:
+    """A call's members, with what an ARN needs and the request says in another form."""
+    members = {"GroupName": "default", **call.parameters}
+    if "QueueUrl" in members:
+        members["QueueName"] = members["QueueUrl"].rpartition("/")[2]
+    if "AlarmNames" in members:
+        members["AlarmName"] = members["AlarmNames"][0]
+    if call.operation == "CreateDataset":
+        members["group"] = members["datasetGroupArn"].rpartition("/")[2]
+        members["datasetType"] = members["datasetType"].upper()
+    return members
+
+
+def _context(call: Call) -> tuple[tuple[str, str], ...]:
+    """What conditions look at; everything is sent by TLS on AWS."""
+    told = {}
+    if call.service == "s3":
+        told["aws:SecureTransport"] = "true"
+        if call.parameters.get("Prefix"):
+            told["s3:prefix"] = call.parameters["Prefix"]
+    if call.service == "iam" and "PermissionsBoundary" in call.parameters:
+        told["iam:PermissionsBoundary"] = call.parameters["PermissionsBoundary"]
+    return tuple(sorted(told.items()))
+
+
+def _roles_handed_over(call: Call) -> set[str]:
+    """The roles that a call gives to a service, to act under."""
+    if not call.operation.startswith(("Create", "Update")) or call.service not in _PASSED:
+        return set()
+    told = call.parameters
+    places = (told, told.get("Target", {}), told.get("JobUpdate", {}))
+    named = {place.get(key) for place in places for key in ("Role", "RoleArn", "roleArn")}
+    return {role for role in named if role}
