@@ -10,9 +10,10 @@ from recommenders.hybrid import Hybrid
 from recommenders.interactions import Histories, Interactions
 from recommenders.loading import load_recommender
 from recommenders.popularity import Popularity
-from recommenders.recommender import Progress, Recommendations, Recommender, ignore
+from recommenders.recommender import Eligible, Progress, Recommendations, Recommender, ignore
 
 __all__ = [
+    "Eligible",
     "Histories",
     "Hybrid",
     "Interactions",

@@ -19,6 +19,9 @@ from recommenders.interactions import Histories, Ids, Interactions, Positions
 
 Progress: TypeAlias = Callable[[float], None]
 Scores: TypeAlias = NDArray[np.float32]
+Eligible: TypeAlias = Callable[[int, int], NDArray[np.bool_]]
+"""Tells which items the users from `start` up to `stop` may get: bool, (stop - start, n_items)."""
+
 T = TypeVar("T")
 
 DESCRIPTION = "recommender.json"
@@ -37,11 +40,14 @@ class Recommendations:
         users: user ids, in the order asked for.
         items: item ids, shape (len(users), n), best first.
         scores: float32, shape (len(users), n), descending along each row.
+        counts: int64, shape (len(users),): how many entries of a row there are. It is below n
+            where fewer items are eligible; behind them, ids are empty and scores 0.
     """
 
     users: tuple[str, ...]
     items: Ids
     scores: Scores
+    counts: NDArray[np.int64]
 
 
 class Recommender(ABC):
@@ -85,7 +91,13 @@ class Recommender(ABC):
         """
 
     def recommend(
-        self, users: Sequence[str], n: int, *, block_size: int = 256, workers: int = 1
+        self,
+        users: Sequence[str],
+        n: int,
+        *,
+        eligible: Eligible | None = None,
+        block_size: int = 256,
+        workers: int = 1,
     ) -> Iterator[Recommendations]:
         """Yield the `n` best items of each user, in blocks, in the order of `users`.
 
@@ -94,6 +106,9 @@ class Recommender(ABC):
         Args:
             users: user ids, known or not.
             n: items per user, at least 1.
+            eligible: which items each user may get, asked for block by block with positions in
+                `users`, from the workers' threads; all of the catalogue if None. Scores are
+                those of the whole catalogue.
             block_size: users scored at once. Each worker holds block_size x n_items float32, which
                 bounds the memory whatever the number of users.
             workers: blocks scored at the same time. Above 1, the threads of BLAS are limited to
@@ -105,8 +120,14 @@ class Recommender(ABC):
 
         def block(start: int) -> Recommendations:
             asked = tuple(users[start : start + block_size])
-            items, scores = best(self.scores(self.histories(asked)), n)
-            return Recommendations(asked, self.item_ids[items], scores)
+            scores = self.scores(self.histories(asked))
+            if eligible is None:
+                items, scores = best(scores, n)
+                counts = np.full(len(asked), items.shape[1])
+                return Recommendations(asked, self.item_ids[items], scores, counts)
+            items, scores, counts = best_eligible(scores, eligible(start, start + len(asked)), n)
+            ids = np.where(items >= 0, self.item_ids[items], "")
+            return Recommendations(asked, ids, scores, counts)
 
         _check(n=n, block_size=block_size, workers=workers)
         return _in_order(block, range(0, len(users), block_size), workers)
@@ -190,22 +211,59 @@ def best(scores: Scores, n: int) -> tuple[Positions, Scores]:
 
     Equal scores come in the order of their position. `n` above the row's length means all of it.
     """
-    n_rows, width = scores.shape
-    n = min(n, width)
-    # Columns are dealt into groups. The n-th largest of the groups' maxima is a bound that at
-    # least n values reach and few others: one pass over the block, and no sort but of those.
+    n = min(n, scores.shape[1])
+    rows, columns = _leading(scores, _bound(scores, n))
+    firsts = np.searchsorted(rows, np.arange(len(scores)))
+    chosen = columns[firsts[:, None] + np.arange(n)].astype(np.int32)
+    return chosen, np.take_along_axis(scores, chosen, axis=1)
+
+
+def best_eligible(
+    scores: Scores, eligible: NDArray[np.bool_], n: int
+) -> tuple[Positions, Scores, NDArray[np.int64]]:
+    """Return what `best` does, of the eligible entries of each row alone, and how many they are.
+
+    Rows with fewer than `n` eligible entries end in position -1 and score 0. `scores` is written
+    to if it can be, which spares a second block.
+    """
+    if not scores.flags.writeable:
+        scores = scores.copy()
+    np.copyto(scores, -np.inf, where=~eligible)
+    n = min(n, scores.shape[1])
+    # A row with few eligible entries has the bound -inf, which all of its others would reach.
+    bound = np.maximum(_bound(scores, n), np.finfo(np.float32).min)
+    rows, columns = _leading(scores, bound)
+    starts = np.searchsorted(rows, np.arange(len(scores) + 1))
+    counts = np.minimum(np.diff(starts), n)
+    there = np.arange(n) < counts[:, None]
+    chosen = np.full(there.shape, -1, dtype=np.int32)
+    chosen[there] = columns[(starts[:-1, None] + np.arange(n))[there]]
+    values = np.where(there, np.take_along_axis(scores, chosen, axis=1), np.float32(0.0))
+    return chosen, values, counts
+
+
+def _bound(scores: Scores, n: int) -> Scores:
+    """Return a number per row, (n_rows, 1), that at least `n` of its entries reach.
+
+    Columns are dealt into groups. The n-th largest of the groups' maxima is a bound that few
+    others reach: one pass over the block, and no sort but of those.
+    """
+    width = scores.shape[1]
     groups = min(width, max(20 * n, 512))
     maxima = scores[:, :groups].copy()
     for start in range(groups, width, groups):
         part = scores[:, start : start + groups]
         np.maximum(maxima[:, : part.shape[1]], part, out=maxima[:, : part.shape[1]])
     nth = groups - n
-    bound = np.partition(maxima, nth, axis=1)[:, nth, None]
-    rows, columns = np.divmod(np.flatnonzero(scores >= bound), width)
+    bound: Scores = np.partition(maxima, nth, axis=1)[:, nth, None]
+    return bound
+
+
+def _leading(scores: Scores, bound: Scores) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return rows and columns of the entries that reach the bound, row by row, largest first."""
+    rows, columns = np.divmod(np.flatnonzero(scores >= bound), scores.shape[1])
     order = np.lexsort((columns, -scores[rows, columns], rows))
-    firsts = np.searchsorted(rows, np.arange(n_rows))
-    chosen = columns[order[firsts[:, None] + np.arange(n)]].astype(np.int32)
-    return chosen, np.take_along_axis(scores, chosen, axis=1)
+    return rows, columns[order]
 
 
 def _check(**sizes: int) -> None:

@@ -20,7 +20,7 @@ from recommenders import (
     ranking_metrics,
 )
 from recommenders.evaluation import hold_out
-from recommenders.recommender import best
+from recommenders.recommender import best, best_eligible
 from recommenders.sequences import repeat_rate, repeat_rates, transitions
 
 MODELS: dict[str, Callable[[], Recommender]] = {
@@ -527,3 +527,51 @@ def test_the_hybrid_beats_popularity_on_planted_tastes(repeats: float) -> None:
     assert hybrid["coverage"] > popularity["coverage"]
     assert seen == sorted(seen)
     assert seen[-1] == 1.0
+
+
+@pytest.mark.parametrize(("block_size", "workers"), [(256, 1), (3, 1), (3, 2)])
+def test_the_best_of_the_eligible_items_are_recommended(
+    model: Recommender, data: Interactions, block_size: int, workers: int
+) -> None:
+    """As many as asked for where so many are eligible, and none to whom nothing is."""
+    asked = ["u003", "nobody", "u100", "u003", "u007", "u239", "u050"]
+    mask = np.random.default_rng(5).random((len(asked), data.n_items)) < 0.5
+    mask[4], mask[5], mask[6] = False, data.item_ids == "p07", True
+    whole = answer(model, asked, data.n_items)
+    blocks = list(
+        model.recommend(
+            asked,
+            12,
+            eligible=lambda start, stop: mask[start:stop],
+            block_size=block_size,
+            workers=workers,
+        )
+    )
+    counts = [count for block in blocks for count in block.counts.tolist()]
+    items = [row for block in blocks for row in block.items.tolist()]
+    scores = [row for block in blocks for row in block.scores.tolist()]
+    for user, everything in enumerate(whole[1]):
+        may = set(data.item_ids[mask[user]].tolist())
+        expected = [item for item in everything if item in may][:12]
+        assert counts[user] == len(expected)
+        assert items[user] == expected + [""] * (12 - len(expected))
+        kept = [everything.index(item) for item in expected]
+        np.testing.assert_allclose(scores[user][: len(kept)], whole[2][user, kept], rtol=1e-4)
+        assert scores[user][len(kept) :] == [0.0] * (12 - len(kept))
+    assert counts[4:] == [0, 1, 12]
+
+
+@pytest.mark.parametrize(("width", "n"), [(1, 1), (9, 4), (700, 25), (3000, 40), (50, 80)])
+@pytest.mark.parametrize("share", [0.0, 0.004, 0.5, 1.0])
+def test_eligible_entries_equal_a_stable_sort_of_them(width: int, n: int, share: float) -> None:
+    random = np.random.default_rng(width)
+    scores = random.integers(3, size=(6, width)).astype(np.float32)
+    mask = random.random((6, width)) < share
+    positions, values, counts = best_eligible(scores.copy(), mask, n)
+    for row in range(6):
+        order = np.argsort(-scores[row], kind="stable")
+        expected = order[mask[row, order]][:n].tolist()
+        padding = min(n, width) - len(expected)
+        assert counts[row] == len(expected)
+        assert positions[row].tolist() == expected + [-1] * padding
+        assert values[row].tolist() == scores[row, expected].tolist() + [0.0] * padding

@@ -85,6 +85,7 @@ DATASET_GROUP = Kind(
     blocked_by=(
         Link("Dataset", "datasetGroupArn", "datasetGroupArn"),
         Link("Solution", "datasetGroupArn", "datasetGroupArn"),
+        Link("Filter", "datasetGroupArn", "datasetGroupArn"),
     ),
     most=5,
 )
@@ -130,6 +131,15 @@ BATCH_INFERENCE_JOB = Kind(
     listed_by="solutionVersionArn",
     most_pending=5,
 )
+FILTER = Kind(
+    "Filter",
+    "filter",
+    parents=("datasetGroupArn",),
+    listed_by="datasetGroupArn",
+    blocked_by=(Link("BatchInferenceJob", "filterArn", "filterArn", while_pending=True),),
+    most=10,
+    most_per="datasetGroupArn",
+)
 KINDS = {
     kind.name: kind
     for kind in (
@@ -140,6 +150,7 @@ KINDS = {
         SOLUTION,
         SOLUTION_VERSION,
         BATCH_INFERENCE_JOB,
+        FILTER,
     )
 }
 
@@ -288,7 +299,7 @@ class Registry:
         """The resource's entry in the answer of its List operation."""
         kind = resource.kind
         answer: Any = self._model.operation_model(f"List{kind.name}s").output_shape
-        return _members(resource.details, answer.members[f"{kind.member}s"].member)
+        return _members(resource.details, answer.members[self._list_member(kind)].member)
 
     def page(self, kind: Kind, request: Mapping[str, Any]) -> dict[str, Any]:
         """The answer of the kind's List operation: one page and the token of the next.
@@ -303,7 +314,8 @@ class Registry:
             self.get(parent, SOLUTION)
         found = self.find(kind, **({str(kind.listed_by): parent} if parent else {}))
         summaries = [(resource.number, self.summary(resource)) for resource in found]
-        return self.paged(f"{kind.member}s", summaries, request, scope=f"{kind.name} {parent}")
+        member = self._list_member(kind)
+        return self.paged(member, summaries, request, scope=f"{kind.name} {parent}")
 
     def paged(
         self,
@@ -356,6 +368,13 @@ class Registry:
             resource = self.get(arn)
             kept = {key: value for key, value in resource.tags.items() if key not in keys}
             self._resources[arn] = replace(resource, tags=kept)
+
+    def _list_member(self, kind: Kind) -> str:
+        """The member that holds the list in the answer of the kind's List operation."""
+        answer: Any = self._model.operation_model(f"List{kind.name}s").output_shape
+        # ListFilters has Filters, all others are in camelCase.
+        wanted = f"{kind.member}s".lower()
+        return next(str(name) for name in answer.members if name.lower() == wanted)
 
     @staticmethod
     def _tags(tags: Mapping[str, str], add: Any) -> dict[str, str]:

@@ -162,6 +162,26 @@ def parse_schema(text: str) -> Schema:
     return Schema(dataset, tuple(fields))
 
 
+def replacement_faults(before: Schema, after: Schema) -> Iterator[str]:
+    """Yield why a dataset with data of `before` cannot take `after`: it may only gain null fields.
+
+    https://docs.aws.amazon.com/personalize/latest/dg/updating-dataset-schema.html
+    """
+    if before.dataset != after.dataset:
+        yield f"it describes {after.dataset.name}, not {before.dataset.name}"
+        return
+    known = {field.name: field for field in before.fields}
+    there = {field.name: field for field in after.fields}
+    for name, field in known.items():
+        if name not in there:
+            yield f"field {name} is missing; a field can only be added"
+        elif there[name] != field:
+            yield f"field {name} is another one than before; declare it as it was"
+    for name in there.keys() - known.keys():
+        if not there[name].nullable:
+            yield f"field {name} is new and never null; make its type a union with null"
+
+
 def _head_faults(document: Mapping[str, Any]) -> Iterator[str]:
     names = [kind.name for kind in DATASET_TYPES.values()]
     expected = {"type": ["record"], "name": names, "namespace": [_NAMESPACE], "version": ["1.0"]}

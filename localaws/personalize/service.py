@@ -16,12 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 from localaws.personalize import registry as kinds
 from localaws.personalize.batch import Batch
+from localaws.personalize.filters import Filters
 from localaws.personalize.imports import Import, Store
 from localaws.personalize.jobs import JobProgress, Report, Workers
 from localaws.personalize.objects import S3, Location, S3Client
 from localaws.personalize.recipes import RECIPES, described, find_recipe, recipe_arn, summarised
 from localaws.personalize.registry import KINDS, PENDING, Kind, Registry, Resource
-from localaws.personalize.schemas import DATASET_TYPES, SchemaError, parse_schema
+from localaws.personalize.schemas import (
+    DATASET_TYPES,
+    SchemaError,
+    parse_schema,
+    replacement_faults,
+)
 from localaws.personalize.solutions import search, solution_recipes
 from localaws.personalize.training import OBJECTIVE, Training
 from localaws.protocol import JsonService, Operation, ServiceError
@@ -70,6 +76,7 @@ class Personalize:
         self._registry = Registry(account=account, region=region, clock=clock, secret=secret)
         self._workers = Workers(self._registry, max_workers)
         self._store = Store()
+        self._filters = Filters(self._registry, self._store)
         self._metrics: dict[str, Mapping[str, float]] = {}
         directory.mkdir(parents=True, exist_ok=True)
         self._service = JsonService("personalize", self._operations())
@@ -91,12 +98,14 @@ class Personalize:
             "CreateSchema": self._create_schema,
             "CreateDatasetGroup": self._create_dataset_group,
             "CreateDataset": self._create_dataset,
+            "UpdateDataset": self._update_dataset,
             "CreateDatasetImportJob": self._create_dataset_import_job,
             "CreateSolution": self._create_solution,
             "CreateSolutionVersion": self._create_solution_version,
             "StopSolutionVersionCreation": self._stop_solution_version_creation,
             "GetSolutionMetrics": self._get_solution_metrics,
             "CreateBatchInferenceJob": self._create_batch_inference_job,
+            "CreateFilter": self._create_filter,
             "DescribeSolution": self._describe_solution,
             "ListRecipes": self._list_recipes,
             "DescribeRecipe": self._describe_recipe,
@@ -108,7 +117,8 @@ class Personalize:
             describe = partial(self._describe, kind)
             operations.setdefault(f"Describe{kind.name}", describe)
             operations[f"List{kind.name}s"] = partial(self._registry.page, kind)
-        for kind in (kinds.SCHEMA, kinds.DATASET_GROUP, kinds.DATASET, kinds.SOLUTION):
+        deletable = (kinds.SCHEMA, kinds.DATASET_GROUP, kinds.DATASET, kinds.SOLUTION, kinds.FILTER)
+        for kind in deletable:
             operations[f"Delete{kind.name}"] = partial(self._delete, kind)
         return operations
 
@@ -155,6 +165,31 @@ class Personalize:
         )
         self._workers.activate(dataset.arn)
         return _created(dataset)
+
+    def _update_dataset(self, request: Request) -> Mapping[str, Any]:
+        """Give a dataset a schema that has all fields of the present one, and more.
+
+        https://docs.aws.amazon.com/personalize/latest/dg/updating-dataset-schema.html
+        """
+        with self._registry.lock:
+            dataset = self._registry.active(request["datasetArn"], kinds.DATASET)
+            texts = [
+                self._registry.get(arn, kinds.SCHEMA).details["schema"]
+                for arn in (dataset.details["schemaArn"], request["schemaArn"])
+            ]
+            before, after = map(parse_schema, texts)
+            if faults := list(replacement_faults(before, after)):
+                raise _invalid(
+                    f"schema {request['schemaArn']} cannot take the place of"
+                    f" {dataset.details['schemaArn']}: {'; '.join(faults)}"
+                )
+            now = self._clock()
+            times = {"creationDateTime": now, "lastUpdatedDateTime": now}
+            update = {"schemaArn": request["schemaArn"], "status": "ACTIVE", **times}
+            self._registry.update(
+                dataset.arn, schemaArn=request["schemaArn"], latestDatasetUpdate=update
+            )
+        return {"datasetArn": dataset.arn}
 
     def _create_dataset_import_job(self, request: Request) -> Mapping[str, Any]:
         source = request["dataSource"].get("dataLocation", "")
@@ -297,7 +332,7 @@ class Personalize:
         return {"solutionVersionArn": version.arn, "metrics": self._metrics[version.arn]}
 
     def _create_batch_inference_job(self, request: Request) -> Mapping[str, Any]:
-        _refuse(request, "filterArn", "themeGenerationConfig")
+        _refuse(request, "themeGenerationConfig")
         if request.get("batchInferenceJobMode", "BATCH_INFERENCE") != "BATCH_INFERENCE":
             raise _invalid("batchInferenceJobMode THEME_GENERATION is not supported here")
         n_results = request.get("numResults", 25)
@@ -308,17 +343,27 @@ class Personalize:
         _check_location("jobInput.s3DataSource.path", source)
         _check_location("jobOutput.s3DataDestination.path", target)
         version = self._registry.get(request["solutionVersionArn"], kinds.SOLUTION_VERSION)
-        job = self._registry.create(
-            kinds.BATCH_INFERENCE_JOB,
-            request["jobName"],
-            request,
-            numResults=n_results,
-            batchInferenceJobMode="BATCH_INFERENCE",
-        )
+        with self._registry.lock:
+            filtered = None
+            if "filterArn" in request:
+                group = version.details["datasetGroupArn"]
+                filtered = self._filters.for_items(request["filterArn"], group)
+            job = self._registry.create(
+                kinds.BATCH_INFERENCE_JOB,
+                request["jobName"],
+                request,
+                numResults=n_results,
+                batchInferenceJobMode="BATCH_INFERENCE",
+            )
         model = self._model_directory(version.arn)
-        work = Batch(model, source, target, n_results, self._directory)
+        work = Batch(model, source, target, n_results, self._directory, filtered)
         self._workers.submit(job.arn, "batch inference", partial(work.run, self._s3_of(request)))
         return _created(job)
+
+    def _create_filter(self, request: Request) -> Mapping[str, Any]:
+        created = self._filters.create(request)
+        self._workers.activate(created.arn)
+        return _created(created)
 
     def _s3_of(self, request: Request) -> S3:
         """How the job of a request gets its S3 client, under the role that it was given."""

@@ -44,10 +44,11 @@ class Table:
     n_rows: int
 
     def __add__(self, other: Table) -> Table:
-        """The rows of both tables; `other` has the same columns."""
+        """The rows of both tables; in a column that only `other` has, this one's are null."""
+        unknown = np.full(self.n_rows, None, dtype=object)
         columns = {
-            name: np.concatenate([values, other.columns[name]])
-            for name, values in self.columns.items()
+            name: np.concatenate([self.columns.get(name, unknown), values])
+            for name, values in other.columns.items()
         }
         return Table(columns, self.n_rows + other.n_rows)
 

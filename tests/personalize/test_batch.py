@@ -63,7 +63,7 @@ def test_batch_inference_tells_why_it_failed(account: Account, trained: dict[str
     assert reasons == ["Invalid S3 input path", "Invalid S3 output path"]
     with pytest.raises(ClientError, match=r"numResults must be in \[1, 500\], not 501"):
         account.infer("many", version, source, "s3://data/o", numResults=501)
-    with pytest.raises(ClientError, match="filterArn: not supported"):
+    with pytest.raises(ClientError, match=f"Resource Arn {PREFIX}:filter/x does not exist"):
         account.infer("filter", version, source, "s3://data/o", filterArn=f"{PREFIX}:filter/x")
 
 

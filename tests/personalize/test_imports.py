@@ -121,3 +121,37 @@ def test_every_type_of_value_is_read_and_checked(account: Account) -> None:
         "b.csv, line 2, column A_STRING: 1001 characters",
         "at most 1,000 are allowed",
     ]
+
+
+def test_a_dataset_takes_a_schema_that_has_more(account: Account) -> None:
+    group = account.group("growing")
+    fields = (("ITEM_ID", "string"), ("COLOUR", "string"))
+    more = (*fields, ("SIZE", ["null", "int"]))
+    narrow = account.schema("narrow", avro("Items", *fields))
+    items = account.dataset("growing", "ITEMS", narrow)
+    first = account.put("growing/1.csv", "ITEM_ID,COLOUR\na,red\n")
+    assert account.load("growing-1", items, first)["status"] == "ACTIVE"
+
+    wide = account.schema("wide", avro("Items", *more))
+    account.personalize.update_dataset(datasetArn=items, schemaArn=wide)
+
+    told = account.personalize.describe_dataset(datasetArn=items)["dataset"]
+    second = account.put("growing/2.csv", "ITEM_ID,COLOUR,SIZE\nb,blue,7\n")
+    added = account.load("growing-2", items, second, importMode="INCREMENTAL")
+    lacking = refusal(account.personalize.update_dataset, datasetArn=items, schemaArn=narrow)
+    strict = account.schema("strict", avro("Items", *more, ("WEIGHT", "int")))
+    never_null = refusal(account.personalize.update_dataset, datasetArn=items, schemaArn=strict)
+    account.personalize.delete_dataset(datasetArn=items)
+    account.personalize.delete_dataset_group(datasetGroupArn=group)
+
+    assert (told["status"], told["schemaArn"]) == ("ACTIVE", wide)
+    assert told["latestDatasetUpdate"]["status"] == "ACTIVE"
+    assert added["status"] == "ACTIVE"
+    assert lacking == (
+        "InvalidInputException",
+        f"schema {narrow} cannot take the place of {wide}: field SIZE is missing; a field can only"
+        " be added",
+    )
+    assert never_null[1].endswith(
+        "field WEIGHT is new and never null; make its type a union with null"
+    )

@@ -1,0 +1,260 @@
+"""Which items each user may get: a filter on the imported data.
+
+How expressions are combined:
+https://docs.aws.amazon.com/personalize/latest/dg/multiple-expression-example.html
+What the documentation leaves open is decided here:
+
+- NOT IN is the complement of IN, so null is never IN and always NOT IN a list; AWS calls INCLUDE
+  NOT IN the same as EXCLUDE IN (https://docs.aws.amazon.com/personalize/latest/dg/error-messages.html).
+  Null matches no other comparison.
+- An item that is missing in Items, or a user in Users, has null in every field.
+- An expression whose IF does not hold has no effect; if no INCLUDE is left, all items are in.
+- AND binds closer than OR.
+"""
+
+from __future__ import annotations
+
+import itertools
+import operator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache, partial, reduce
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from localaws.personalize.filters.expressions import (
+    ANY_EVENT,
+    Condition,
+    Filter,
+    Value,
+    Values,
+)
+from localaws.personalize.schemas import Field
+from localaws.personalize.tables import Table
+
+Mask = NDArray[np.bool_]
+Bound = tuple[tuple[tuple[Value, ...], ...], ...]
+"""The values of each condition of each alternative."""
+
+T = TypeVar("T")
+
+MOST_EVENTS = 100
+"""Newest events per user and event type that count.
+
+https://docs.aws.amazon.com/personalize/latest/dg/filter-expressions.html
+"""
+
+_MASKS_KEPT = 32
+_COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+class Eligibility:
+    """A filter on the data of one moment, for one catalogue; safe to use from many threads.
+
+    What conditions on Items and IF conditions give is computed once for each set of placeholder
+    values (the last 32 are kept); a user costs a few passes over one row of the catalogue.
+
+    Args:
+        filter: One with target ``ItemID``.
+        tables: The imported rows by dataset type, e.g. ``ITEMS``; what has none is left out.
+        item_ids: The catalogue, shape (n_items,).
+    """
+
+    def __init__(
+        self, filter: Filter, tables: Mapping[str, Table], item_ids: NDArray[np.str_]
+    ) -> None:
+        self.filter = filter
+        self._n_items = len(item_ids)
+        used = {condition.dataset for condition in filter.conditions}
+        self._columns: dict[tuple[str, str], _Column] = {}
+        self._users: dict[Any, int] = {}
+        if "ITEMS" in used:
+            items = _rows(tables.get("ITEMS"), "ITEM_ID")
+            wanted = np.array([items.get(item, -1) for item in item_ids.tolist()])
+            self._read("ITEMS", tables.get("ITEMS"), wanted)
+        if "USERS" in used:
+            self._users = _rows(tables.get("USERS"), "USER_ID")
+            # One row more, for users whom the table does not have.
+            self._read("USERS", tables.get("USERS"), np.append(np.arange(len(self._users)), -1))
+        if "INTERACTIONS" in used:
+            self._events = _Events(tables.get("INTERACTIONS"), item_ids)
+        self._of_items = lru_cache(_MASKS_KEPT)(self._item_mask)
+        self._of_users = lru_cache(_MASKS_KEPT)(self._user_mask)
+
+    def masks(self, users: Sequence[str], values: Sequence[Values]) -> Mask:
+        """Which items each user may get, shape (len(users), n_items).
+
+        Args:
+            users: User ids, known or not.
+            values: What each of them gives for the placeholders; see `Filter.bind`.
+        """
+        eligible = np.empty((len(users), self._n_items), dtype=np.bool_)
+        for row, (user, given) in enumerate(zip(users, values, strict=True)):
+            eligible[row] = self.mask(user, given)
+        return eligible
+
+    def mask(self, user: str, values: Values) -> Mask:
+        """Which items a user may get, shape (n_items,); not to be written to."""
+        included: list[Mask] = []
+        excluded: list[Mask] = []
+        for number, expression in enumerate(self.filter.expressions):
+            if expression.when:
+                when = tuple(condition.bound(values) for condition in expression.when)
+                if not self._of_users(number, when)[self._users.get(user, -1)]:
+                    continue
+            where = tuple(tuple(c.bound(values) for c in one) for one in expression.where)
+            if expression.where[0][0].dataset == "ITEMS":
+                matched = self._of_items(number, where)
+            else:
+                matched = _any(expression.where, where, partial(self._met, user))
+            (excluded if expression.excludes else included).append(matched)
+        eligible = reduce(np.logical_or, included) if included else np.ones(self._n_items, np.bool_)
+        return reduce(lambda left, gone: left & ~gone, excluded, eligible)
+
+    def _read(self, dataset: str, table: Table | None, rows: NDArray[np.int64]) -> None:
+        """Take the given rows of all columns of a dataset that are compared; -1 is null."""
+        for field in {c.field for c in self.filter.conditions if c.dataset == dataset}:
+            values = table.columns[field.name] if table else np.empty(0, object)
+            column = _Strings if field.type == "string" else _Numbers
+            self._columns[dataset, field.name] = column(field, values, rows)
+
+    def _matches(self, condition: Condition, values: tuple[Value, ...]) -> Mask:
+        return self._columns[condition.dataset, condition.field.name].matches(
+            condition.operator, values
+        )
+
+    def _item_mask(self, number: int, bound: Bound) -> Mask:
+        """The items that an expression's WHERE is true for."""
+        return _any(self.filter.expressions[number].where, bound, self._matches)
+
+    def _user_mask(self, number: int, bound: tuple[tuple[Value, ...], ...]) -> Mask:
+        """The rows of Users that an expression's IF is true for."""
+        return _any((self.filter.expressions[number].when,), (bound,), self._matches)
+
+    def _met(self, user: str, condition: Condition, types: tuple[Value, ...]) -> Mask:
+        """The items that a user met by events of these types, or did not by NOT IN."""
+        met = np.zeros(self._n_items, dtype=np.bool_)
+        met[self._events.items(user, types)] = True
+        return ~met if condition.operator == "NOT IN" else met
+
+
+def _any(
+    where: tuple[tuple[Condition, ...], ...],
+    bound: Bound,
+    matches: Callable[[Condition, tuple[Value, ...]], Mask],
+) -> Mask:
+    """What one of the alternatives is true for, with all its conditions; read only."""
+    alternatives = [
+        reduce(np.logical_and, map(matches, conditions, values))
+        for conditions, values in zip(where, bound, strict=True)
+    ]
+    mask: Mask = reduce(np.logical_or, alternatives)
+    mask.flags.writeable = False
+    return mask
+
+
+class _Column(Protocol):
+    """Some rows of a column, made for comparisons."""
+
+    def matches(self, operator: str, values: tuple[Value, ...]) -> Mask:
+        """Where the comparison is true, shape (len(rows),)."""
+
+
+class _Strings:
+    """Strings; of a categorical field, each of the values that ``|`` joins is one."""
+
+    def __init__(self, field: Field, values: NDArray[Any], rows: NDArray[np.int64]) -> None:
+        texts, numbers = _numbered(itertools.chain(values, [None]))
+        self._texts = texts[rows]
+        self._null = numbers.pop(None)
+        self._n_texts = len(numbers) + 1
+        self._holding: defaultdict[str, list[int]] = defaultdict(list)
+        for text, number in numbers.items():
+            for part in set(text.split("|")) if field.categorical else (text,):
+                self._holding[part].append(number)
+
+    def matches(self, operator: str, values: tuple[Value, ...]) -> Mask:
+        holding = np.zeros(self._n_texts, dtype=np.bool_)
+        for value in values:
+            holding[self._holding.get(str(value), [])] = True
+        if operator in {"NOT IN", "!="}:
+            holding = ~holding
+            holding[self._null] = operator == "NOT IN"
+        found: Mask = holding[self._texts]
+        return found
+
+
+class _Numbers:
+    """Numbers, and where there is none."""
+
+    def __init__(self, field: Field, values: NDArray[Any], rows: NDArray[np.int64]) -> None:
+        dtype = np.int64 if field.type in {"int", "long"} else np.float64
+        known = np.array([*(value is not None for value in values), False])
+        numbers = np.zeros(len(known), dtype)
+        numbers[known] = values[known[:-1]]
+        self._known, self._numbers = known[rows], numbers[rows]
+
+    def matches(self, operator: str, values: tuple[Value, ...]) -> Mask:
+        (value,) = values
+        found: Mask = _COMPARISONS[operator](self._numbers, value) & self._known
+        return found
+
+
+class _Events:
+    """Each user's newest events by type, one user after the other in arrays.
+
+    Args:
+        table: Interactions with an EVENT_TYPE.
+        item_ids: The catalogue; other items are left out.
+    """
+
+    def __init__(self, table: Table | None, item_ids: NDArray[np.str_]) -> None:
+        columns = table.columns if table else {}
+        users, self._users = _numbered(columns.get("USER_ID", ()))
+        met, ids = _numbered(columns.get("ITEM_ID", ()))
+        place = {item: position for position, item in enumerate(item_ids.tolist())}
+        items = np.array([place.get(item, -1) for item in ids], dtype=np.int32)[met]
+        spelt, spellings = _numbered(columns.get("EVENT_TYPE", ()))
+        same, self._types = _numbered(text and text.lower() for text in spellings)
+        types = same[spelt]
+        order = np.lexsort((columns.get("TIMESTAMP", ()), types, users))
+        users, types, items = users[order], types[order], items[order]
+        last = np.append((np.diff(users) != 0) | (np.diff(types) != 0), True)
+        ends = np.flatnonzero(last) if len(users) else np.empty(0, np.int64)
+        ages = np.repeat(ends, np.diff(ends, prepend=-1)) - np.arange(len(users))
+        kept = (ages < MOST_EVENTS) & (items >= 0)
+        counts = np.bincount(users[kept], minlength=len(self._users))
+        self._offsets = np.concatenate([[0], np.cumsum(counts)])
+        self._event_types, self._event_items = types[kept], items[kept]
+
+    def items(self, user: str, types: tuple[Value, ...]) -> NDArray[np.int32]:
+        """Positions of the items that a user met by events of one of the types."""
+        row = self._users.get(user)
+        if row is None:
+            return self._event_items[:0]
+        events = slice(self._offsets[row], self._offsets[row + 1])
+        items = self._event_items[events]
+        if ANY_EVENT in types:
+            return items
+        wanted = {self._types.get(str(one).lower(), -1) for one in types}
+        return items[np.isin(self._event_types[events], list(wanted))]
+
+
+def _rows(table: Table | None, key: str) -> dict[Any, int]:
+    """The row of each id."""
+    return {one: row for row, one in enumerate(table.columns[key])} if table else {}
+
+
+def _numbered(values: Iterable[T]) -> tuple[NDArray[np.int64], dict[T, int]]:
+    """A number for each value, equal values having the same, and the number of each value."""
+    numbers: defaultdict[T, int] = defaultdict(itertools.count().__next__)
+    return np.fromiter(map(numbers.__getitem__, values), np.int64), dict(numbers)

@@ -1,0 +1,251 @@
+"""The rules that a filter's text must keep, given the schemas of its dataset group.
+
+https://docs.aws.amazon.com/personalize/latest/dg/filter-expression-guidelines-requirements.html
+Datasets and fields are found in any case, as AWS's own examples write them. Every fault is told
+with its place; reading goes on, so that one answer shows all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from lark import Token
+
+from localaws.personalize.filters.expressions import (
+    ANY_EVENT,
+    NUMBER,
+    Condition,
+    Expression,
+    Filter,
+    Placeholder,
+    Value,
+    number,
+)
+from localaws.personalize.filters.syntax import (
+    Clause,
+    Comparison,
+    Fault,
+    FilterError,
+    parse_clauses,
+)
+from localaws.personalize.schemas import DATASET_TYPES, Field, Schema
+
+MOST_FIELDS = 10
+"""Distinct dataset fields of one filter; see the module."""
+
+MOST_FIELDS_OF_GROUP = 20
+"""Distinct dataset fields of all filters of a dataset group; see the module."""
+
+_TARGET_DATASETS = {"ItemID": ("ITEMS", "INTERACTIONS"), "UserID": ("USERS", "INTERACTIONS")}
+_NAMES = {key: kind.name for key, kind in DATASET_TYPES.items()} | {"CURRENTUSER": "CurrentUser"}
+_REFUSED = {
+    "CURRENTITEM": "CurrentItem is for related items, which this local Personalize does not train",
+    "ACTIONS": "actions are not supported by this local Personalize",
+    "ACTION_INTERACTIONS": "actions are not supported by this local Personalize",
+}
+
+
+def parse_filter(expression: str, schemas: Mapping[str, Schema]) -> Filter:
+    """Read a filter's text.
+
+    Args:
+        expression: E.g. ``EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("apply")``.
+        schemas: The dataset group's schemas by dataset type, e.g. ``ITEMS``.
+
+    Raises:
+        FilterError: If it breaks a rule; with all faults, unless the syntax has one.
+    """
+    checker = _Checker(schemas)
+    clauses = parse_clauses(expression)
+    expressions = tuple(checker.expression(clause, clauses[0]) for clause in clauses)
+    if checker.faults:
+        raise FilterError(expression, checker.faults)
+    return Filter(expressions)
+
+
+class _ComparisonError(Exception):
+    """A comparison is at fault and cannot be used."""
+
+    def __init__(self, token: Token, text: str) -> None:
+        super().__init__(text)
+        self.fault = Fault(_place(token), text)
+
+
+@dataclass
+class _Checker:
+    """Turns clauses into expressions and collects what is wrong with them."""
+
+    schemas: Mapping[str, Schema]
+    faults: list[Fault] = field(default_factory=list)
+    _fields: set[tuple[str, str]] = field(default_factory=set)
+    _is_number: dict[str, bool] = field(default_factory=dict)
+
+    def expression(self, clause: Clause, first: Clause) -> Expression:
+        """The expression of a clause; what is at fault is left out.
+
+        Args:
+            clause: The clause.
+            first: The first one of the same filter.
+        """
+        target = _target(clause)
+        if target not in _TARGET_DATASETS:
+            self._fault(clause.target, "actions are not supported by this local Personalize")
+        elif target != _target(first):
+            self._fault(clause.target, f"the first expression has {_target(first)}; all must")
+        elif clause.when and target == "UserID":
+            self._fault(
+                clause.when[0].column,
+                "IF is about the user who gets items; a UserID expression compares Users",
+            )
+        allowed = _TARGET_DATASETS.get(target, tuple(_NAMES))
+        where = []
+        for alternative in clause.where:
+            conditions = []
+            for comparison in alternative:
+                found = self._condition(comparison, allowed)
+                # All comparisons must be about the dataset that the first one is about.
+                allowed = (found[0].dataset,) if found and len(allowed) > 1 else allowed
+                conditions += found
+            where.append(tuple(conditions))
+        when = [c for one in clause.when for c in self._condition(one, ("CURRENTUSER",))]
+        return Expression(clause.action.upper() == "EXCLUDE", target, tuple(where), tuple(when))
+
+    def _condition(self, comparison: Comparison, allowed: tuple[str, ...]) -> list[Condition]:
+        """The condition that a comparison states, or none if it is at fault."""
+        try:
+            dataset = self._dataset(comparison.column, allowed)
+            compared = self._field(comparison.column, dataset)
+            operator = _operator(comparison.operator, dataset, compared)
+        except _ComparisonError as error:
+            self.faults.append(error.fault)
+            return []
+        for token in comparison.values:
+            self._check_value(token, dataset, compared, operator)
+        values = tuple(map(_value, comparison.values))
+        return [Condition(_stored(dataset), compared, operator, values)]
+
+    def _dataset(self, column: Token, allowed: tuple[str, ...]) -> str:
+        """The dataset that a column names, in capitals."""
+        given, _, field_name = column.partition(".")
+        name = given.upper()
+        if name in _REFUSED:
+            raise _ComparisonError(column, _REFUSED[name])
+        if name not in _NAMES:
+            near = get_close_matches(name, _NAMES, 1)
+            known = " or ".join(_NAMES[one] for one in allowed)
+            hint = f"did you mean {_NAMES[near[0]]}.{field_name}?" if near else f"use {known}"
+            raise _ComparisonError(column, f"there is no dataset {given}; {hint}")
+        if name not in allowed:
+            raise _ComparisonError(column, _misplaced(name, allowed))
+        if _stored(name) not in self.schemas:
+            kind = _NAMES[_stored(name)]
+            raise _ComparisonError(
+                column, f"the dataset group has no {kind} dataset; create it first"
+            )
+        return name
+
+    def _field(self, column: Token, dataset: str) -> Field:
+        """The field that a column names."""
+        given, kind = column.partition(".")[2], _NAMES[dataset]
+        fields = self.schemas[_stored(dataset)].fields
+        # Two names can differ in case alone: then the exact one is meant.
+        found = [one for one in fields if one.name == given] or [
+            one for one in fields if one.name.upper() == given.upper()
+        ]
+        if not found:
+            names = {one.name.upper(): one.name for one in fields}
+            near = get_close_matches(given.upper(), names, 1)
+            listed = ", ".join(names.values())
+            hint = f"did you mean {kind}.{names[near[0]]}?" if near else f"it has {listed}"
+            raise _ComparisonError(column, f"{kind} has no field {given}; {hint}")
+        (compared, *_) = found
+        if dataset == "INTERACTIONS" and compared.name != "EVENT_TYPE":
+            raise _ComparisonError(column, "of Interactions, EVENT_TYPE alone can be compared")
+        if compared.textual:
+            raise _ComparisonError(column, f"{compared.name} is textual; no filter can compare it")
+        if compared.type == "boolean":
+            raise _ComparisonError(
+                column,
+                f"{compared.name} is a boolean; no filter can compare it. Make it a string "
+                '"True" or "False", or an int 0 or 1, in the schema',
+            )
+        self._fields.add((_stored(dataset), compared.name))
+        if len(self._fields) > MOST_FIELDS:
+            raise _ComparisonError(column, f"a filter can compare at most {MOST_FIELDS} fields")
+        return compared
+
+    def _check_value(self, token: Token, dataset: str, compared: Field, operator: str) -> None:
+        is_number, name = compared.type != "string", compared.name
+        if token.type == "PLACEHOLDER":
+            if operator == "NOT IN":
+                kind = (
+                    f"Invalid input symbol: {token}. Placeholders are not allowed with NOT_IN "
+                    "operator."
+                )
+                self._fault(token, "use IN and the opposite of INCLUDE or EXCLUDE", kind)
+            if self._is_number.setdefault(token, is_number) != is_number:
+                self._fault(token, f"{token} cannot be a number and a string; use two names")
+        elif token.type == "STRING" and is_number:
+            text = token[1:-1]
+            hint = f"; write {text}" if NUMBER.fullmatch(text) else ""
+            self._fault(token, f"{name} is of type {compared.type}, not a string{hint}")
+        elif token == f'"{ANY_EVENT}"' and dataset != "INTERACTIONS":
+            self._fault(token, f"{token} stands for all event types, only of EVENT_TYPE")
+        elif token.type == "NUMBER" and not is_number:
+            self._fault(token, f'{name} is a string; write "{token}"')
+
+    def _fault(self, token: Token, text: str, kind: str = Fault.kind) -> None:
+        self.faults.append(Fault(_place(token), text, kind))
+
+
+def _place(token: Token) -> int:
+    return token.start_pos or 0
+
+
+def _operator(token: Token, dataset: str, compared: Field) -> str:
+    """The operator in capitals, e.g. ``NOT IN``."""
+    name = compared.name
+    if token.type != "COMPARISON":
+        operator = token.type.replace("_", " ")
+        if compared.type != "string":
+            raise _ComparisonError(
+                token, f"{operator} is for strings, {name} is of type {compared.type}; use ="
+            )
+        return operator
+    if dataset == "INTERACTIONS":
+        raise _ComparisonError(token, 'event types are matched by IN or NOT IN, e.g. IN ("click")')
+    if compared.type == "string" and token not in {"=", "!="}:
+        raise _ComparisonError(token, f"{token} is for numbers, {name} is a string; use IN or =")
+    return str(token)
+
+
+def _target(clause: Clause) -> str:
+    """``ItemID`` or ``UserID`` in AWS's spelling."""
+    return f"{clause.target[:-2].capitalize()}ID"
+
+
+def _stored(name: str) -> str:
+    """The dataset that holds what a name stands for."""
+    return "USERS" if name == "CURRENTUSER" else name
+
+
+def _misplaced(name: str, allowed: tuple[str, ...]) -> str:
+    """Why a dataset cannot be compared where others can."""
+    if allowed == ("CURRENTUSER",):
+        return "after IF, CurrentUser alone can be compared"
+    if name == "CURRENTUSER":
+        return "CurrentUser can only be compared after IF, at the end of the expression"
+    if len(allowed) == 1:
+        first = _NAMES[allowed[0]]
+        return f"the expression began with {first} and must keep to it; chain another by |"
+    if name == "USERS":
+        return "an ItemID expression cannot compare Users; end it with IF CurrentUser.…"
+    return "a UserID expression cannot compare Items, only Users or Interactions"
+
+
+def _value(token: Token) -> Value | Placeholder:
+    if token.type == "PLACEHOLDER":
+        return Placeholder(token[1:])
+    return token[1:-1] if token.type == "STRING" else number(token)
