@@ -18,7 +18,8 @@ def create_batch_inference_job(personalize: Any, event: dict[str, Any]) -> str:
     """
     name = job_name("batch", event["run"])
     exploration = event["itemExploration"]
-    config = {"batchInferenceJobConfig": {"itemExplorationConfig": exploration}}
+    config = {"itemExplorationConfig": exploration} if exploration else None
+    wanted = {"filterArn": event["filterArn"], "batchInferenceJobConfig": config}
     try:
         arn: str = personalize.create_batch_inference_job(
             jobName=name,
@@ -27,7 +28,7 @@ def create_batch_inference_job(personalize: Any, event: dict[str, Any]) -> str:
             jobInput={"s3DataSource": {"path": event["inputPath"]}},
             jobOutput={"s3DataDestination": {"path": event["outputPath"]}},
             roleArn=event["roleArn"],
-            **(config if exploration else {}),
+            **{name: value for name, value in wanted.items() if value},
         )["batchInferenceJobArn"]
     except personalize.exceptions.ResourceAlreadyExistsException:
         jobs = pages(
@@ -51,7 +52,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer the batch inference job of a run.
 
     Event: `run`, `solutionVersionArn`, `inputPath`, `outputPath`, `roleArn`, `numResults`,
-    `itemExploration` (an object or null), `waitSeconds`.
+    `filterArn` (or null), `itemExploration` (an object or null), `waitSeconds`.
     """
     arn = create_batch_inference_job(boto3.client("personalize"), event)
     return job_answer(arn, "CREATE PENDING", event["waitSeconds"])

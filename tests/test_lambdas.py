@@ -452,6 +452,7 @@ INFERENCE = {
     "outputPath": "s3://bucket/runs/r/batch-output/",
     "roleArn": ROLE,
     "numResults": 100,
+    "filterArn": None,
     "itemExploration": None,
 }
 INFERENCE_CALL = {
@@ -465,17 +466,18 @@ INFERENCE_CALL = {
 
 
 @pytest.mark.parametrize(
-    ("exploration", "config"),
+    ("asked", "config"),
     [
-        (None, {}),
+        ({}, {}),
         (
-            {"explorationWeight": "0.3"},
+            {"itemExploration": {"explorationWeight": "0.3"}},
             {"batchInferenceJobConfig": {"itemExplorationConfig": {"explorationWeight": "0.3"}}},
         ),
+        ({"filterArn": f"{ARN}filter/f"}, {"filterArn": f"{ARN}filter/f"}),
     ],
 )
 def test_batch_inference_is_started(
-    personalize: Any, calls: Stubber, exploration: Any, config: Any
+    personalize: Any, calls: Stubber, asked: Any, config: Any
 ) -> None:
     calls.add_response(
         "create_batch_inference_job",
@@ -483,7 +485,7 @@ def test_batch_inference_is_started(
         INFERENCE_CALL | config,
     )
 
-    event = INFERENCE | {"itemExploration": exploration}
+    event = INFERENCE | asked
     assert create_batch_inference_job(personalize, event) == f"{ARN}job/1"
 
 

@@ -95,6 +95,7 @@ def test_the_model_holds_everything_that_the_workflow_needs(example):
         "ItemsDataset",
         "InteractionsSchema",
         "InteractionsDataset",
+        "BatchFilter",
         "FailureTopic",
         "StateMachineLogGroup",
         "StateMachine",

@@ -170,6 +170,13 @@ class Config(Settings):
         return self.arn("personalize", f"dataset/{self.dataset_group}/{data_set.type}")
 
     @property
+    def personalize_filter_arn(self) -> str | None:
+        """ARN of the filter that batch inference is given, None without one."""
+        if not self.batch_inference.personalize_filter:
+            return None
+        return self.arn("personalize", f"filter/{self.name}-batch")
+
+    @property
     def recipe_arn(self) -> str | None:
         """ARN of the recipe, None where AutoML chooses it."""
         if self.solution.auto_ml:

@@ -312,7 +312,7 @@ def _compared(
         return Change(resource, "update", changes)
     if adapter.irreplaceable:
         return Change(resource, "blocked", changes, note=adapter.irreplaceable)
-    return Change(resource, "replace", changes, destructive=True)
+    return Change(resource, "replace", changes, destructive=bool(adapter.loses))
 
 
 def _foreign(resource: Resource, adapter: Adapter, was: Mapping[str, Any]) -> str:

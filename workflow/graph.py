@@ -176,6 +176,7 @@ def batch_inference_loop(config: Config, *, on_active: State, on_failed: State) 
             "outputPath.$": f"States.Format('{run_prefix}/batch-output/', {RUN})",
             "roleArn": config.role_arn("personalize"),
             "numResults": config.batch_inference.num_results,
+            "filterArn": config.personalize_filter_arn,
             "itemExploration": config.batch_inference.exploration or None,
         },
         job_kind="BatchInference",

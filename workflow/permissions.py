@@ -271,10 +271,21 @@ def _deployer_of_personalize(config: Config) -> Iterator[Statement]:
         ["personalize:DeleteDataset", "personalize:DescribeDataset", "personalize:UpdateDataset"],
         datasets,
     )
+    tagged = [config.dataset_group_arn, *datasets]
+    if batch_filter := config.personalize_filter_arn:
+        yield allow(
+            "Filter", ["personalize:CreateFilter"], [batch_filter, config.dataset_group_arn]
+        )
+        yield allow(
+            "ChangeFilter",
+            ["personalize:DeleteFilter", "personalize:DescribeFilter"],
+            [batch_filter],
+        )
+        tagged.append(batch_filter)
     yield allow(
         "TagPersonalize",
         ["personalize:ListTagsForResource", "personalize:TagResource"],
-        [config.dataset_group_arn, *datasets],
+        tagged,
     )
     yield allow("FindSolutions", ["personalize:ListSolutions"], ["*"])
     yield allow(
@@ -377,4 +388,3 @@ def _operator(config: Config) -> Iterator[Statement]:
     )
     if config.aws.kms_key:
         yield allow("ServiceUsesKey", ["kms:Decrypt"], [config.aws.kms_key])
-

@@ -22,6 +22,9 @@ from workflow.render import render
 S3_OBJECT = "Custom::S3Object"
 """The type of an uploaded artefact, which CloudFormation has none for."""
 
+PERSONALIZE_FILTER = "Custom::PersonalizeFilter"
+"""The type of a Personalize filter, which CloudFormation has none for."""
+
 MINUTE = 60
 HOUR = 3_600
 _MEBIBYTES = {"filter-recommendations": 1_024}
@@ -303,6 +306,22 @@ def _personalize(config: Config) -> Iterator[Resource]:
                 "Tags": tags,
             },
             needs=("DatasetGroup", f"{kind}Schema"),
+        )
+    if arn := config.personalize_filter_arn:
+        yield Resource(
+            "BatchFilter",
+            PERSONALIZE_FILTER,
+            arn,
+            {
+                "Name": arn.rpartition("/")[2],
+                "DatasetGroupArn": config.dataset_group_arn,
+                "FilterExpression": config.batch_inference.personalize_filter,
+                "Tags": tags,
+            },
+            needs=(
+                "DatasetGroup",
+                *(f"{data_set.type.capitalize()}Dataset" for data_set in config.data_sets),
+            ),
         )
 
 

@@ -202,6 +202,12 @@ class BatchInferenceSettings(RelationSettings):
     num_results: int = Field(
         100, ge=1, le=500, description="asked for per user; the filter keeps fewer"
     )
+    personalize_filter: str = Field(
+        "",
+        max_length=2_500,
+        examples=['EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("apply")'],
+        description="filter expression: what Personalize leaves out, or keeps, while recommending",
+    )
     exploration_weight: float | None = Field(None, ge=0, le=1)
     exploration_item_age_cut_off: float | None = Field(None, gt=0, description="days")
 

@@ -1,23 +1,26 @@
 """The workflow's resources as a CloudFormation template, for teams that manage AWS that way.
 
-The same model as `workflow.deploy` applies, with two differences. Code has to be uploaded before a
-stack can exist, and the run bucket is part of the stack: so what is uploaded lies in a bucket of
-your own, which the parameter ArtifactBucket names. And what holds data outlives the stack.
+The same model as `workflow.deploy` applies, with three differences. Code has to be uploaded before
+a stack can exist, and the run bucket is part of the stack: so what is uploaded lies in a bucket of
+your own, which the parameter ArtifactBucket names. What holds data outlives the stack. And a
+Personalize filter, which CloudFormation does not know, is an output: the command that makes it.
 """
 
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from workflow.artefacts import PREFIX, build_artefacts
 from workflow.config import Config
-from workflow.resources import S3_OBJECT, Resource, resources
+from workflow.resources import PERSONALIZE_FILTER, S3_OBJECT, Resource, resources
 
 Template = dict[str, Any]
 
 ARTIFACT_BUCKET = "ArtifactBucket"
+_NOT_CLOUDFORMATION_S = frozenset({S3_OBJECT, PERSONALIZE_FILTER})
 _RETAINED = {
     "AWS::S3::Bucket",
     "AWS::Personalize::DatasetGroup",
@@ -44,7 +47,7 @@ def template(config: Config, model: tuple[Resource, ...]) -> Template:
         config: names the bucket that artefacts lie in when the model is applied directly.
         model: from `workflow.resources.resources`.
     """
-    written = [resource for resource in model if resource.type != S3_OBJECT]
+    written = [resource for resource in model if resource.type not in _NOT_CLOUDFORMATION_S]
     ids = {resource.id for resource in written}
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
@@ -60,7 +63,23 @@ def template(config: Config, model: tuple[Resource, ...]) -> Template:
         "Outputs": {
             "StateMachineArn": {"Value": config.state_machine_arn},
             "Bucket": {"Value": config.bucket},
+            **_by_hand(model),
         },
+    }
+
+
+def _by_hand(model: tuple[Resource, ...]) -> dict[str, Any]:
+    """Return as outputs the commands that make what CloudFormation cannot, once the stack is up."""
+    return {
+        f"Create{resource.id}": {
+            "Description": "CloudFormation knows no Personalize filter; run this before a run",
+            "Value": "aws personalize create-filter"
+            f" --name {resource.properties['Name']}"
+            f" --dataset-group-arn {resource.properties['DatasetGroupArn']}"
+            f" --filter-expression {shlex.quote(resource.properties['FilterExpression'])}",
+        }
+        for resource in model
+        if resource.type == PERSONALIZE_FILTER
     }
 
 

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from localaws.calls import Call
 from localaws.principals import CALLER
 from localaws.stack import Stack
-from workflow import Config
+from workflow import Config, parse_config
 from workflow.cli import app
 from workflow.deploy import apply, destroy_plan, plan
 from workflow.execution import follow, history
@@ -65,6 +65,16 @@ class Life:
 def deployed_again(life: Life) -> None:
     with life.as_person("deployer"):
         found = plan(life.config, life.client)
+        assert not found.blocked, [change.note for change in found.blocked]
+        apply(found, life.client, now=NOW, sleep=lambda _: time.sleep(0.01))
+
+
+def widened(life: Life) -> None:
+    """A further column, which may be null: the dataset takes the new schema."""
+    text = life.file.read_text(encoding="utf-8")
+    wider = parse_config(text.replace("GRADE = {", 'CLUB = "students.prefecture"\nGRADE = {'))
+    with life.as_person("deployer"):
+        found = plan(wider, life.client)
         assert not found.blocked, [change.note for change in found.blocked]
         apply(found, life.client, now=NOW, sleep=lambda _: time.sleep(0.01))
 

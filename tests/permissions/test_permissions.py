@@ -103,6 +103,7 @@ def _lived(stack: Stack, file: Path) -> dict[str, list[Call]]:
         scenes.spark_job_without_work(life)
         for number, function in enumerate(DEEPEST_FIRST):
             scenes.explained_failure_of(life, function, f"broken-{number}")
+        scenes.widened(life)
         scenes.taken_away(life)
     finally:
         stack.__exit__(None, None, None)

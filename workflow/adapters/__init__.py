@@ -9,7 +9,7 @@ from workflow.adapters.adapter import Adapter, Site, TakenError
 from workflow.adapters.compute import Function, GlueJob, LogGroup
 from workflow.adapters.machine import StateMachine
 from workflow.adapters.notices import Alarm, Queue, Schedule, Topic
-from workflow.adapters.personalization import Dataset, DatasetGroup, Schema
+from workflow.adapters.personalization import Dataset, DatasetGroup, Filter, Schema
 from workflow.adapters.storage import Bucket, BucketPolicy, Upload
 
 __all__ = ["ADAPTERS", "Adapter", "Bucket", "Site", "TakenError"]
@@ -29,6 +29,7 @@ ADAPTERS: Mapping[str, type[Adapter]] = {
     "AWS::SQS::Queue": Queue,
     "AWS::Scheduler::Schedule": Schedule,
     "AWS::StepFunctions::StateMachine": StateMachine,
+    "Custom::PersonalizeFilter": Filter,
     "Custom::S3Object": Upload,
 }
 """CloudFormation's type → its adapter."""

@@ -1,4 +1,4 @@
-"""Personalize's dataset group, schemas and datasets: made asynchronously, hardly ever changed."""
+"""Personalize's dataset group, schemas, datasets, filter: made asynchronously, hardly changed."""
 
 from __future__ import annotations
 
@@ -196,6 +196,19 @@ class Dataset(_PersonalizeAdapter):
             schema = resource.properties["SchemaArn"]
             self.client.update_dataset(datasetArn=resource.name, schemaArn=schema)
             self._wait(resource, "ACTIVE")
+
+
+class Filter(_PersonalizeAdapter):
+    """Custom::PersonalizeFilter; Personalize cannot change one, so another takes its place."""
+
+    kind = "filter"
+    properties = frozenset({"DatasetGroupArn", "FilterExpression", "Name", "Tags"})
+    replaced_by = frozenset({"DatasetGroupArn", "FilterExpression", "Name"})
+
+    def call(self, verb: str) -> Callable[..., Any]:
+        """Return the client's method."""
+        method: Callable[..., Any] = getattr(self.client, f"{verb}_filter")
+        return method
 
 
 def _broken_promises(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
