@@ -106,14 +106,40 @@ def _raised(error: Exception) -> HandlerError:
 
 
 class _RequestLog(logging.Handler):
-    """Log records in the form of Lambda's text logs."""
+    """Log records in the form of Lambda's text or JSON logs.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/python-logging.html
+    """
 
     request_id = ""
+    as_json = False
 
     def emit(self, record: logging.LogRecord) -> None:
         moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        if self.as_json:
+            told = {"logger": record.name, "message": self.format(record)}
+            self.write(f"{moment}Z", record.levelname, told)
+            return
         head = f"[{record.levelname}]\t{moment}.{int(record.msecs):03d}Z\t{self.request_id}"
         sys.stdout.write(f"{head}\t{self.format(record)}\n")
+
+    def error(self, error: HandlerError) -> None:
+        """Write why an invocation failed."""
+        if self.as_json:
+            told = {
+                "message": error.message,
+                "errorType": error.error_type,
+                "stackTrace": error.stack,
+            }
+            self.write(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "ERROR", told)
+            return
+        sys.stdout.write(f"[ERROR] {error.error_type}: {error.message}\n")
+        sys.stdout.write("".join(["Traceback (most recent call last):\n", *error.stack]))
+
+    def write(self, moment: str, level: str, told: dict[str, Any]) -> None:
+        """Write one line of JSON."""
+        line = {"timestamp": moment, "level": level, **told, "requestId": self.request_id}
+        sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
 def _enter(setup: dict[str, Any]) -> None:
@@ -129,7 +155,7 @@ def _enter(setup: dict[str, Any]) -> None:
         sys.addaudithook(refuse)
 
 
-def _serve(request: dict[str, Any], answer: Callable[[bytes], None]) -> None:
+def _serve(request: dict[str, Any], answer: Callable[[bytes], None], log: _RequestLog) -> None:
     """Load the handler, call it, answer."""
     for name, value in request["environment"].items():
         os.environ[name] = value
@@ -142,8 +168,7 @@ def _serve(request: dict[str, Any], answer: Callable[[bytes], None]) -> None:
         context = LambdaContext(deadline=deadline, **request["context"])
         outcome = run(handler, request["event"], context)
     if isinstance(outcome, HandlerError):
-        sys.stdout.write(f"[ERROR] {outcome.error_type}: {outcome.message}\n")
-        sys.stdout.write("".join(["Traceback (most recent call last):\n", *outcome.stack]))
+        log.error(outcome)
     sys.stdout.flush()
     sys.stderr.flush()
     if isinstance(outcome, HandlerError):
@@ -178,7 +203,8 @@ def main() -> None:
         os.dup2(output, 2)
         os.close(output)
         log.request_id = request["context"]["aws_request_id"]
-        _serve(request, answer)
+        log.as_json = request["format"] == "JSON"
+        _serve(request, answer, log)
 
 
 if __name__ == "__main__":

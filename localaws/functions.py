@@ -16,8 +16,7 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from localaws.function_code import Code, Packages, describe_archive
 from localaws.function_configuration import changed, configured
+from localaws.function_logs import FunctionLogs
 from localaws.function_processes import Processes, ProcessesClosedError, Sandbox
 from localaws.function_worker import Handler, HandlerError, LambdaContext, run
 from localaws.protocol import ServiceError
@@ -92,6 +92,8 @@ class Functions:
         environment: An execution role's ARN → the variables with which its functions find and
             sign for AWS: the endpoint's URL, credentials, region.
         s3: Answers the client with which packages are read from buckets.
+        logs: An execution role's ARN → the client with which CloudWatch Logs gets what its
+            functions write; None keeps it in files alone.
     """
 
     def __init__(
@@ -102,10 +104,11 @@ class Functions:
         directory: Path | None = None,
         environment: Callable[[str], Mapping[str, str]] = lambda _: {},
         s3: Callable[[], Any] | None = None,
+        logs: Callable[[str], Any] | None = None,
     ) -> None:
         self._prefix = f"arn:aws:lambda:{region}:{account}:function:"
         directory = directory.absolute() if directory else None
-        self._directory = directory
+        self._logs = FunctionLogs((directory or Path()) / "logs", logs)
         self._packages = Packages(directory / "code" if directory else None, s3)
         self._processes = Processes(directory, environment) if directory else None
         self._functions: dict[str, _Function] = {}
@@ -168,8 +171,7 @@ class Functions:
 
         It outlives the function, and is empty if nothing was written.
         """
-        path = self._log_path(name)
-        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+        return self._logs.read(name)
 
     def close(self) -> None:
         """End the functions' processes, with what they run."""
@@ -342,10 +344,12 @@ class Functions:
                 "event": event,
                 "context": context,
                 "environment": _invocation_variables(told),
-                "log": str(self._log_path(function.name)),
+                "format": told["LoggingConfig"]["LogFormat"],
             }
-            with self._reported(function, request_id):
-                return self._processes.invoke(function.sandbox, request, timeout=told["Timeout"])
+            with self._logs.invocation(told, request_id) as log:
+                return self._processes.invoke(
+                    function.sandbox, {**request, "log": str(log)}, timeout=told["Timeout"]
+                )
         if function.handler is None:
             raise ServiceError("ServiceException", f"function {function.name!r} has no code")
         deadline = time.monotonic() + told["Timeout"]
@@ -355,27 +359,6 @@ class Functions:
             status = error.code if isinstance(error.code, int) else int(error.code is not None)
             reason = f"Runtime exited with error: exit status {status}"
             return HandlerError("Runtime.ExitError", f"RequestId: {request_id} Error: {reason}", [])
-
-    @contextmanager
-    def _reported(self, function: _Function, request_id: str) -> Iterator[None]:
-        """Frame an invocation's log lines as Lambda does."""
-        path = self._log_path(function.name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        started = time.monotonic()
-        with path.open("a", encoding="utf-8", buffering=1) as log:
-            log.write(f"START RequestId: {request_id} Version: $LATEST\n")
-            try:
-                yield
-            finally:
-                took = (time.monotonic() - started) * 1000
-                memory = function.configuration["MemorySize"]
-                log.write(
-                    f"END RequestId: {request_id}\nREPORT RequestId: {request_id}\t"
-                    f"Duration: {took:.2f} ms\tMemory Size: {memory} MB\n"
-                )
-
-    def _log_path(self, name: str) -> Path:
-        return (self._directory or Path()) / "logs" / f"{name}.log"
 
 
 def _match_revision(function: _Function, request: Mapping[str, Any]) -> None:

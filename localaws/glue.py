@@ -13,12 +13,16 @@ import subprocess
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from localaws.glue_program import fetch_program, without_passwords
+from localaws.log_delivery import deliver
 from localaws.protocol import JsonService, ServiceError
 
 if TYPE_CHECKING:
@@ -75,6 +79,8 @@ class Glue:
         credentials: The ARN of a job's role → the variables over `environment` with which its
             runs sign for AWS.
         s3: The ARN of a job's role → the client that reads its script and libraries.
+        logs: The ARN of a job's role → the client with which CloudWatch Logs gets what its runs
+            write; None keeps it in files alone.
         overrides: Arguments over those of every definition and run, e.g. `--runtime local`: what
             this machine does otherwise than Glue.
         grace: Seconds between asking a run's processes to end and killing them.
@@ -88,6 +94,7 @@ class Glue:
         environment: Callable[[], Mapping[str, str]],
         credentials: Callable[[str], Mapping[str, str]] = lambda _: {},
         s3: Callable[[str], Any] | None = None,
+        logs: Callable[[str], Any] | None = None,
         overrides: Mapping[str, str] | None = None,
         grace: float = 5.0,
         minute: float = 60.0,
@@ -95,6 +102,7 @@ class Glue:
         self._environment = environment
         self._credentials = credentials
         self._s3 = s3
+        self._logs = logs
         self._overrides = dict(overrides or {})
         self._directory = directory.absolute()
         self._grace = grace
@@ -252,6 +260,7 @@ class Glue:
         except Exception as error:
             run.error = f"{type(error).__name__}: {error}"
         code = run.process.returncode if run.process else None
+        self._deliver_log(run, job["Role"])
         with self._lock:
             if run.ending:
                 run.state = run.ending
@@ -263,6 +272,18 @@ class Glue:
                 run.error = f"the run took longer than its Timeout of {run.timeout} minutes"
             run.completed = datetime.now(UTC)
         run.ended.set()
+
+    def _deliver_log(self, run: _Run, role: str) -> None:
+        """Send a run's log to where Glue's logs are; its last error to theirs."""
+        if self._logs is None:
+            return
+        written = self.log(run.id)
+        errors = [run.error or _error_in(written) or ""]
+        for kind, lines in (("output", written.splitlines()), ("error", errors)):
+            group = f"/aws-glue/jobs/{kind}"
+            # The endpoint may be closing: the file still has it all.
+            with suppress(ClientError, BotoCoreError):
+                deliver(self._logs(role), group, run.id, lines, make_group=True)
 
     def _launch(self, run: _Run, job: dict[str, Any]) -> None:
         role = job["Role"]

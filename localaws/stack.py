@@ -82,12 +82,14 @@ class Stack:
             environment=lambda role: {**self.endpoint.environment, **credentials(role)},
             # Lambda takes a package with the permissions of whoever deploys it.
             s3=lambda: self.client("s3"),
+            logs=lambda role: self.endpoint.client("logs", role),
         )
         self.glue = Glue(
             directory=directory / "glue",
             environment=self._job_environment,
             credentials=credentials,
             s3=lambda role: self.endpoint.client("s3", role),
+            logs=lambda role: self.endpoint.client("logs", role),
             overrides={"--runtime": "local"},
         )
         self.personalize = Personalize(

@@ -2,9 +2,11 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -128,10 +130,17 @@ def test_what_cannot_begin_is_one_message_and_starts_nothing(tmp_path, arguments
     assert (done.returncode, done.stdout, done.stderr) == (1, "", message)
 
 
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port that takes connections and never answers: a Spark job waits there."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_local_run_and_everything_that_it_started(tmp_path, number):
+def test_a_signal_ends_a_local_run_and_everything_that_it_started(tmp_path, number, silent_port):
     program = "from workflow.cli import main; main()"
-    url = "postgresql://me:x@192.0.2.1/nowhere"  # never answers: the Spark job waits
+    url = f"postgresql://me:x@127.0.0.1:{silent_port}/nowhere"
     arguments = ["--config", str(ROOT / "retraining.toml"), "--database-url", url]
     with subprocess.Popen(
         [sys.executable, "-c", program, "local", "run", *arguments],

@@ -129,7 +129,7 @@ def parts(config: Config, *ids: str) -> list[Resource]:
 def light(config: Config, aws: Aws) -> Plan:
     """A plan without Personalize, which has a quota of five dataset groups."""
     artefacts = build_artefacts(config)
-    wanted = [part for part in resources(config, artefacts) if "Personalize::" not in part.type]
+    wanted = [part for part in resources(config, artefacts) if "Personalize" not in part.type]
     return plan_resources(config, aws.clients, wanted, _bodies(config))
 
 
@@ -389,7 +389,8 @@ def test_any_other_change_of_a_schema_is_explained_before_anything_is_touched(
     found = plan(other, aws.clients)
 
     blocked = {change.resource.id: change.note for change in found.blocked}
-    assert set(blocked) == {"UsersDataset", "ItemsDataset"}
+    assert set(blocked) == {"UsersDataset", "ItemsDataset", "BatchFilter"}
+    assert blocked["BatchFilter"].startswith("needs arn:aws:personalize:")
     assert "GRADE is gone" in blocked["UsersDataset"]
     assert 'SALARY was {"type": ["null", "int"]}' in blocked["ItemsDataset"].replace(
         '["int", "null"]', '["null", "int"]'
@@ -398,6 +399,21 @@ def test_any_other_change_of_a_schema_is_explained_before_anything_is_touched(
     with pytest.raises(DeployError, match="nothing was touched"):
         carry_out(found, aws)
     assert aws.changing == []
+
+
+def test_another_filter_takes_the_place_of_the_one_before(aws: Aws, whole: Config) -> None:
+    """Personalize cannot change a filter; nothing is lost by making it anew."""
+    other = configured("whole", ('IN ("apply")\'', 'IN ("view")\''))
+
+    found = plan(other, aws.clients)
+
+    assert actions(found)["BatchFilter"] == "replace"
+    assert 'IN ("apply") → EXCLUDE' in changed(found)["BatchFilter"][0]
+    assert not found.destructive
+    done = carry_out(found, aws)
+    assert "BatchFilter" in done
+    assert plan(other, aws.clients).pending == ()
+    carry_out(plan(whole, aws.clients), aws)
 
 
 # Somebody else's
@@ -721,7 +737,7 @@ def test_plan_deploy_and_destroy(aws: Aws, whole: Config, tmp_path: Path) -> Non
 
     assert shown.exit_code == 0
     assert "RetentionInDays: 1 → 30" in shown.output
-    assert "✓ update StateMachineLogGroup" in deployed.output
+    assert "✓  1/1 update StateMachineLogGroup" in deployed.output
     assert (again.exit_code, again.output.splitlines()[-1]) == (0, "nothing to do")
     assert "DESTRUCTIVE" in spared.output
     assert plan(whole, aws.clients).pending == ()

@@ -7,6 +7,7 @@ inside of strings exactly.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -41,7 +42,8 @@ class Difference:
         return self.path.split(".")[0]
 
     def __str__(self) -> str:
-        return f"{self.path}: {_shown(self.was)} → {_shown(self.wanted)}"
+        was, wanted = _apart(self.was, self.wanted)
+        return f"{self.path}: {_shown(was)} → {_shown(wanted)}"
 
 
 def differences(was: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[Difference, ...]:
@@ -122,6 +124,18 @@ def _statement(statement: Mapping[str, Any]) -> dict[str, Any]:
 
     kept = {"Sid", "Effect"}
     return {key: part if key in kept else values(part) for key, part in statement.items()}
+
+
+def _apart(was: Any, wanted: Any) -> tuple[Any, Any]:
+    """Two long texts without what they begin with alike, so that the difference is seen."""
+    if not (isinstance(was, str) and isinstance(wanted, str)):
+        return was, wanted
+    pairs = itertools.zip_longest(was, wanted)
+    common = next((place for place, (one, other) in enumerate(pairs) if one != other), 0)
+    start = max(was.rfind(sign, 0, common) + 1 for sign in "/:")
+    if start < _SHOWN // 2 or max(len(was), len(wanted)) <= _SHOWN:
+        return was, wanted
+    return f"…{was[start:]}", f"…{wanted[start:]}"
 
 
 def _shown(value: Any) -> str:

@@ -24,7 +24,7 @@ _JOB_ERRORS = frozenset({"DatasetImportFailed", "SolutionVersionFailed", "BatchI
 _GLUE_RUN = re.compile(r"\bjr_[0-9A-Za-z_]+")
 _OPERATION = re.compile(r"^([A-Z][A-Za-z]+): ")
 _AROUND = timedelta(minutes=2)  # logs arrive late, and clocks differ
-_PLATFORM = re.compile(r"^(START|END|REPORT|INIT_START) ")
+_PLATFORM = re.compile(r"^(START|END|REPORT|INIT_START) |^\{.*\"type\": ?\"platform\\.")
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def show_runs(
         failures: of each run, by its ARN.
         now: UTC, for the duration of what still runs.
     """
-    table = Table()
+    table = Table(box=None, padding=(0, 2, 0, 0))
     for title in ("execution", "status", "begun (UTC)"):
         table.add_column(title, no_wrap=True)
     table.add_column("duration", justify="right", no_wrap=True)

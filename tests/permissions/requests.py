@@ -37,6 +37,7 @@ QUEUE = _arn("sqs", "{QueueName}")
 ALARM = _arn("cloudwatch", "alarm:{AlarmName}")
 SCHEDULE = _arn("scheduler", "schedule/{GroupName}/{Name}")
 LOGS = _arn("logs", "log-group:{logGroupName}:log-stream:")
+STREAM = _arn("logs", "log-group:{logGroupName}:log-stream:{logStreamName}")
 PERSONALIZE = _arn("personalize", "{}")
 ANY = "*"
 
@@ -113,11 +114,13 @@ TABLE: dict[str, tuple[str, ...]] = {
     "logs.AssociateKmsKey": (LOGS,),
     "logs.CreateLogGroup": (LOGS,),
     "logs.DeleteLogGroup": (LOGS,),
+    "logs.CreateLogStream": (STREAM,),
     "logs.DescribeLogGroups": (ANY,),
     "logs.DisassociateKmsKey": (LOGS,),
     "logs.FilterLogEvents": (LOGS,),
-    "logs.GetLogEvents": (_arn("logs", "log-group:{logGroupName}:log-stream:{logStreamName}"),),
+    "logs.GetLogEvents": (STREAM,),
     "logs.ListTagsForResource": ("{resourceArn}",),
+    "logs.PutLogEvents": (STREAM,),
     "logs.PutRetentionPolicy": (LOGS,),
     "logs.TagResource": ("{resourceArn}",),
     "sns.CreateTopic": (_arn("sns", "{Name}"),),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -135,8 +136,16 @@ def _carry_out(plan: Plan, account: Clients, question: str, *, yes: bool, take_o
         out.print("nothing was touched")
         raise typer.Exit(1)
 
-    def tell(change: Change, done: bool) -> None:
-        sign = "[green]✓[/]" if done else "[cyan]→[/]"
-        out.print(f"{sign} {change.action} {escape(change.resource.id)}")
+    if not plan.pending:
+        return
+    numbers, total = itertools.count(1), len(plan.pending)
+    with out.status("looking once more, under a lock") as status:
 
-    apply(plan, account, now=datetime.now(UTC), progress=tell, take_over=take_over)
+        def tell(change: Change, done: bool) -> None:
+            what = f"{change.action} {escape(change.resource.id)}"
+            if done:
+                out.print(f"[green]✓[/] [dim]{next(numbers):>2}/{total}[/] {what}")
+            else:
+                status.update(what)
+
+        apply(plan, account, now=datetime.now(UTC), progress=tell, take_over=take_over)

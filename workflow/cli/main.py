@@ -20,6 +20,7 @@ from workflow.cli.options import err
 from workflow.errors import WorkflowError
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_stopped_by: list[int] = []
 _EXIT_CODES = {"diff": 2}
 """Of errors, where 1 says something else: `diff` ends with 1 if there is a difference."""
 
@@ -39,6 +40,8 @@ class OneMessage(TyperGroup):
             if error.errno == errno.EPIPE:  # whoever read the output has enough of it
                 raise
             text = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        if _stopped_by:  # what was cut off on the way out says nothing new
+            raise SystemExit(128 + _stopped_by[0])
         err.print(escape(text), style="red")
         raise typer.Exit(_EXIT_CODES.get(ctx.invoked_subcommand, 1))
 
@@ -95,6 +98,7 @@ def main() -> None:
 
 def _stop(number: int, _: object) -> NoReturn:
     """Unwind: what was started ends on the way. Asking again does not interrupt that."""
+    _stopped_by.append(number)
     for each in _STOPPING:
         signal.signal(each, signal.SIG_IGN)
     # Console and sys.stderr may be in the middle of a write; a system call never is.
