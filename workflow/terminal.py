@@ -1,104 +1,18 @@
-"""What a person sees while a run goes on: states as they come and go, a bar for long work.
-
-Colours and moving parts only on a terminal; elsewhere one plain line for each event.
-"""
+"""What a person sees when a run has ended: durations, lists, metrics, or why it failed."""
 
 from __future__ import annotations
 
 import csv
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from workflow.execution import Failure, Step
-
-_QUIET = frozenset({"Wait", "Choice", "Succeed", "Pass"})
-
-
-class Work(Protocol):
-    """Long work: what it is, and how much of it is done (0..1)."""
-
-    @property
-    def label(self) -> str:
-        """What is being done."""
-
-    @property
-    def fraction(self) -> float:
-        """How much of it is done."""
-
-
-class RunView:
-    """Prints a run's states as they are entered and left; use it as a context manager."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._bars = Progress(
-            TextColumn("  {task.description}"),
-            BarColumn(bar_width=32),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TimeElapsedColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._tasks: dict[str, TaskID] = {}
-        self._visits: Counter[tuple[int | None, str]] = Counter()
-        self._rounds: Counter[int | None] = Counter()
-
-    def __enter__(self) -> RunView:
-        self._bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bars.stop()
-
-    def stage(self, text: str) -> None:
-        """Say what is being done, outside the state machine."""
-        self._console.print(f"[bold]{escape(text)}[/]")
-
-    def step(self, step: Step) -> None:
-        """Show a state that was entered or left; of a poll loop only the first round."""
-        place = (step.iteration, step.state)
-        if step.kind == "entered":
-            self._visits[place] += 1
-            if self._visits[place] == 1:
-                self._tell_rounds(step)
-                self._line(step, "[cyan]→[/]", "")
-            elif step.state_type == "Task":
-                self._rounds[step.iteration] += 1
-        elif self._visits[place] == 1:
-            style = "dim" if step.state_type in _QUIET else "green"
-            self._line(step, f"[{style}]✓[/]", f"  [{style}]{step.seconds or 0:.1f} s[/]")
-
-    def _tell_rounds(self, step: Step) -> None:
-        """Say how often the loop that `step` leaves went round again."""
-        rounds = self._rounds.pop(step.iteration, 0)
-        if rounds:
-            times = "once" if rounds == 1 else f"{rounds} times"
-            self._line(replace(step, state=f"looked again {times}"), "[dim]⟳[/]", "")
-
-    def _line(self, step: Step, sign: str, after: str) -> None:
-        indent = "  " if step.iteration is None else "    "
-        name = f"{step.state} ({step.label})" if step.label else step.state
-        self._console.print(f"[dim]{step.at:%H:%M:%S}[/]{indent}{sign} {escape(name)}{after}")
-
-    def work(self, work: Iterable[Work]) -> None:
-        """Show the long work that is going on now, a bar for each."""
-        now = {item.label: item.fraction for item in work}
-        for label in [label for label in self._tasks if label not in now]:
-            self._bars.remove_task(self._tasks.pop(label))
-        for label, fraction in now.items():
-            if label not in self._tasks:
-                self._tasks[label] = self._bars.add_task(escape(label), total=1.0)
-            self._bars.update(self._tasks[label], completed=fraction)
+from workflow.execution import Failure
 
 
 def show_durations(console: Console, durations: Mapping[str, float]) -> None:

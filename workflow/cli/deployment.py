@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -37,7 +37,7 @@ _COLOURS = {
 }
 
 
-def plan(config: ConfigFile = DEFAULT_CONFIG) -> None:
+def plan(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Compare AWS with the configuration and show what a deployment would do; changes nothing.
 
     Exits 1 if some of it cannot be done.
@@ -48,7 +48,10 @@ def plan(config: ConfigFile = DEFAULT_CONFIG) -> None:
 
     loaded = load_config(config)
     found = planned(loaded, clients(loaded))
-    _show(found)
+    if as_json:
+        print_json([_told(change) for change in found.changes])
+    else:
+        _show(found)
     if found.blocked:
         raise typer.Exit(1)
 
@@ -117,6 +120,19 @@ def permissions(
         print_json([asdict(grant) for grant in grants(loaded)])
     else:
         show_grants(out, grants(loaded))
+
+
+def _told(change: Change) -> dict[str, Any]:
+    """Return a change as a program reads it."""
+    return {
+        "id": change.resource.id,
+        "type": change.resource.type,
+        "name": change.resource.name,
+        "action": change.action,
+        "destructive": change.destructive,
+        "note": change.note,
+        "differences": [asdict(difference) for difference in change.differences],
+    }
 
 
 def _show(plan: Plan) -> None:

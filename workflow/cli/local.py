@@ -39,9 +39,10 @@ def run(
     """
     from localaws.local_run import SampleSize, run_locally  # noqa: PLC0415
     from workflow import terminal  # noqa: PLC0415
+    from workflow.run_view import run_view  # noqa: PLC0415
 
     loaded = load_config(config)
-    with terminal.RunView(out) as view:
+    with run_view(out) as view:
         outcome = run_locally(
             loaded,
             output=output,

@@ -52,9 +52,20 @@ def _explained(error: Exception) -> str:
     return explained(error, "", "the workflow")
 
 
+_TOUR = """Keep Amazon Personalize recommendations fresh: database → data sets → training → CSV.
+
+See it run on this machine:  [bold]retrain local run[/]
+
+Describe your tables in retraining.toml, then:  [bold]retrain check[/], [bold]retrain render[/]
+
+Bring it to AWS:  [bold]retrain plan[/], [bold]retrain deploy[/], [bold]retrain start --wait[/]
+
+When a run fails:  [bold]retrain explain[/]
+"""
+
 app = typer.Typer(
     cls=OneMessage,
-    help="Keep Amazon Personalize recommendations fresh: database → data sets → training → CSV.",
+    help=_TOUR,
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,

@@ -228,14 +228,15 @@ def cost(
 def _watch(client: Any, run: Run, *, poll_seconds: float, as_json: bool) -> None:
     """Show a run until it ends; exit with 1 if it fails."""
     from workflow.execution import follow  # noqa: PLC0415
+    from workflow.run_view import run_view  # noqa: PLC0415
     from workflow.running import describe_run, failure, wait_for_end  # noqa: PLC0415
-    from workflow.terminal import RunView, show_failure  # noqa: PLC0415
+    from workflow.terminal import show_failure  # noqa: PLC0415
 
     try:
         if as_json:
             wait_for_end(client, run, poll_seconds=poll_seconds, sleep=time.sleep)
         else:
-            with RunView(out) as view:
+            with run_view(out) as view:
                 for step in follow(client, run.arn, poll_seconds=poll_seconds):
                     view.step(step)
     except (KeyboardInterrupt, SystemExit):

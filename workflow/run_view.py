@@ -1,0 +1,207 @@
+"""What a person sees while a run goes on.
+
+On a terminal a table of the states that fills and counts, with a bar for long work; elsewhere, as
+in CI, one plain line for each event.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Protocol, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from workflow.execution import Step
+
+_QUIET = frozenset({"Wait", "Choice", "Succeed", "Pass"})
+_FAILING = frozenset({"Fail"})
+
+
+class Work(Protocol):
+    """Long work: what it is, and how much of it is done (0..1)."""
+
+    @property
+    def label(self) -> str:
+        """What is being done."""
+
+    @property
+    def fraction(self) -> float:
+        """How much of it is done."""
+
+
+class RunView(Protocol):
+    """Shows a run; a context manager, told of what happens."""
+
+    def __enter__(self) -> Self:
+        """Begin to show."""
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the last picture standing."""
+
+    def stage(self, text: str) -> None:
+        """Say what is being done, outside the state machine."""
+
+    def step(self, step: Step) -> None:
+        """Show a state that was entered or left."""
+
+    def work(self, work: Iterable[Work]) -> None:
+        """Show the long work that is going on now."""
+
+
+def run_view(console: Console) -> RunView:
+    """Return the view that fits a console: a live table on a terminal, lines elsewhere."""
+    return TableView(console) if console.is_terminal else LineView(console)
+
+
+class LineView:
+    """Prints a run's states as they are entered and left; of a poll loop only the first round."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._visits: Counter[tuple[int | None, str]] = Counter()
+        self._rounds: Counter[int | None] = Counter()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def stage(self, text: str) -> None:
+        """Say what is being done, outside the state machine."""
+        self._console.print(f"[bold]{escape(text)}[/]")
+
+    def step(self, step: Step) -> None:
+        """Print a state that was entered or left."""
+        place = (step.iteration, step.state)
+        if step.kind == "entered":
+            self._visits[place] += 1
+            if self._visits[place] == 1:
+                self._tell_rounds(step)
+                self._line(step, "[cyan]→[/]", "")
+            elif step.state_type == "Task":
+                self._rounds[step.iteration] += 1
+        elif self._visits[place] == 1:
+            style = "dim" if step.state_type in _QUIET else "green"
+            self._line(step, f"[{style}]✓[/]", f"  [{style}]{step.seconds or 0:.1f} s[/]")
+
+    def work(self, work: Iterable[Work]) -> None:
+        """Long work is shown by its end alone."""
+
+    def _tell_rounds(self, step: Step) -> None:
+        """Say how often the loop that `step` leaves went round again."""
+        rounds = self._rounds.pop(step.iteration, 0)
+        if rounds:
+            times = "once" if rounds == 1 else f"{rounds} times"
+            self._line(replace(step, state=f"looked again {times}"), "[dim]⟳[/]", "")
+
+    def _line(self, step: Step, sign: str, after: str) -> None:
+        indent = "  " if step.iteration is None else "    "
+        name = f"{step.state} ({step.label})" if step.label else step.state
+        self._console.print(f"[dim]{step.at:%H:%M:%S}[/]{indent}{sign} {escape(name)}{after}")
+
+
+@dataclass
+class _Row:
+    """A state in the table: all its visits, of all items of a Map."""
+
+    state_type: str
+    inside: bool
+    visits: int = 0
+    since: dict[int | None, datetime] = field(default_factory=dict)
+    items: set[str] = field(default_factory=set)
+    seconds: float = 0.0
+
+
+class TableView:
+    """A table of a run's states that is drawn anew several times a second.
+
+    Args:
+        console: A terminal.
+        now: The clock, for how long a state has been going on.
+    """
+
+    def __init__(
+        self, console: Console, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._console, self._now = console, now
+        self._rows: dict[str, _Row] = {}
+        self._spinner = Spinner("dots", style="cyan")
+        self._bars = Progress(
+            TextColumn("  {task.description}"),
+            BarColumn(bar_width=32),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeElapsedColumn(),
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._live = Live(get_renderable=self.__rich__, console=console, refresh_per_second=8)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.work(())
+        self._live.stop()
+
+    def stage(self, text: str) -> None:
+        """Say what is being done, above the table."""
+        self._console.print(f"[bold]{escape(text)}[/]")
+
+    def step(self, step: Step) -> None:
+        """Count a state that was entered or left."""
+        row = self._rows.setdefault(step.state, _Row(step.state_type, step.iteration is not None))
+        if step.kind == "entered":
+            row.visits += 1
+            row.since[step.iteration] = step.at
+            row.items |= {step.label} if step.label else set()
+        else:
+            row.since.pop(step.iteration, None)
+            row.seconds += step.seconds or 0.0
+
+    def work(self, work: Iterable[Work]) -> None:
+        """Show the long work that is going on now, a bar for each."""
+        now = {item.label: item.fraction for item in work}
+        for label in [label for label in self._tasks if label not in now]:
+            self._bars.remove_task(self._tasks.pop(label))
+        for label, fraction in now.items():
+            if label not in self._tasks:
+                self._tasks[label] = self._bars.add_task(escape(label), total=1.0)
+            self._bars.update(self._tasks[label], completed=fraction)
+
+    def __rich__(self) -> RenderableType:
+        table = Table(box=None, padding=(0, 1), show_header=False)
+        table.add_column(width=1)
+        table.add_column(no_wrap=True)
+        table.add_column(justify="right", no_wrap=True)
+        table.add_column(no_wrap=True, style="dim")
+        for state, row in self._rows.items():
+            running = [(self._now() - at).total_seconds() for at in row.since.values()]
+            quiet = row.state_type in _QUIET and not running
+            name = Text(f"{'  ' if row.inside else ''}{state}", style="dim" if quiet else "")
+            took = row.seconds + sum(max(0.0, seconds) for seconds in running)
+            table.add_row(self._sign(row), name, f"{took:.1f} s", _told(row))
+        return Group(table, self._bars) if self._tasks else table
+
+    def _sign(self, row: _Row) -> RenderableType:
+        if row.state_type in _FAILING:
+            return Text("✗", style="red")
+        if row.since:
+            return self._spinner
+        return Text("✓", style="dim" if row.state_type in _QUIET else "green")
+
+
+def _told(row: _Row) -> str:
+    """How often a state was visited, and for which items of a Map."""
+    times = f"×{row.visits}" if row.visits > 1 else ""
+    items = ", ".join(sorted(row.items))
+    return f"{times:<5} {items}".rstrip()
