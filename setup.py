@@ -12,6 +12,7 @@ BASE = [
     "pydantic>=2.8,<3",
     "typer>=0.12",
     "rich>=13.7",
+    "graphlay==0.3.1",  # lays out the picture; pinned, for its figures are the picture's bytes
 ]
 LOCAL = [
     "moto==5.2.5",  # its interpreter is repaired: localaws/interpreter.py

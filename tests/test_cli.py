@@ -54,6 +54,7 @@ def test_render_writes_and_then_finds_its_files_current(tmp_path):
     assert first.stdout.splitlines() == [
         "asl/retraining.asl.json: written",
         "asl/retraining.md: written",
+        "asl/retraining.svg: written",
     ]
     assert second.returncode == 0
     committed = (ROOT / "asl" / "retraining.asl.json").read_bytes()

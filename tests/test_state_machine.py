@@ -162,3 +162,41 @@ def test_run_names_sort_by_time_and_differ():
 
     assert first.startswith("20240601T040000Z-")
     assert first != second
+
+
+def test_a_workflow_shows_itself_in_a_notebook(config):
+    shown = build_workflow(config)._repr_mimebundle_()
+
+    assert shown["image/svg+xml"].startswith("<svg ")
+    assert "Reimport All Datasets" in shown["text/html"]
+    assert shown["text/markdown"].startswith("```mermaid\n")
+    assert shown["text/plain"] == "labbase-retraining: 22 states"
+
+
+def test_an_execution_shows_in_a_notebook_how_far_it_is(config, client, stubber):
+    workflow = build_workflow(config, client=client)
+    workflow.state_machine_arn = ARN
+    stubber.add_response(
+        "start_execution", {"executionArn": f"{ARN}:tonight", "startDate": CREATED}
+    )
+    entered = {"name": "ETL", "input": "{}"}
+    stubber.add_response(
+        "get_execution_history",
+        {
+            "events": [
+                {"id": 1, "type": "ExecutionStarted", "timestamp": CREATED},
+                {
+                    "id": 2,
+                    "previousEventId": 1,
+                    "type": "TaskStateEntered",
+                    "timestamp": CREATED,
+                    "stateEnteredEventDetails": entered,
+                },
+            ]
+        },
+    )
+
+    shown = workflow.execute(name="tonight")._repr_mimebundle_()
+
+    assert shown["text/plain"].startswith("tonight: RUNNING after ")
+    assert "running 1" in shown["text/html"]

@@ -53,21 +53,28 @@ class Config(Settings):
     """A whole retraining.toml, and every name that follows from it."""
 
     name: str = Field(
-        pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=24, examples=["labbase"], description="of all"
+        pattern=r"^[a-z0-9][a-z0-9-]*$",
+        max_length=24,
+        examples=["labbase"],
+        description="begins the name of everything that is deployed",
     )
-    aws: AwsSettings
-    source: SourceSettings
-    datasets: DataSetsSettings
-    batch_inference: BatchInferenceSettings
-    filter: FilterSettings = FilterSettings()
-    solution: SolutionSettings = SolutionSettings()
-    polling: PollingSettings = PollingSettings()
-    etl: EtlSettings = EtlSettings()
-    schedule: ScheduleSettings | None = None
+    aws: AwsSettings = Field(description="where on AWS, and names that differ from derived ones")
+    source: SourceSettings = Field(description="the database")
+    datasets: DataSetsSettings = Field(description="what Personalize imports")
+    batch_inference: BatchInferenceSettings = Field(description="whom to recommend for")
+    filter: FilterSettings = Field(FilterSettings(), description="what is left out of the lists")
+    solution: SolutionSettings = Field(SolutionSettings(), description="what is trained")
+    polling: PollingSettings = Field(PollingSettings(), description="how often jobs are looked at")
+    etl: EtlSettings = Field(EtlSettings(), description="the Spark job")
+    schedule: ScheduleSettings | None = Field(
+        None, description="when it runs by itself; never if left out"
+    )
     import_concurrency: int = Field(3, ge=1, le=5, description="data sets imported at a time")
-    timeout_hours: int = Field(24, ge=1, le=8_760, description="for one whole run")
+    timeout_hours: int = Field(24, ge=1, le=8_760, description="the longest that a run may take")
     alarm_hours: int = Field(12, ge=1, le=8_760, description="a run this long raises an alarm")
-    tags: dict[str, str] = Field(default_factory=dict)
+    tags: dict[str, str] = Field(
+        default_factory=dict, examples=[{"team": "search"}], description="of everything deployed"
+    )
 
     @property
     def partition(self) -> str:

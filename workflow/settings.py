@@ -78,8 +78,17 @@ class RelationSettings(Settings):
     alias: str = Field("", description="how expressions name it; its own name unless told")
     rename: dict[str, str] = Field({}, description="old column name = new one, before the joins")
     joins: list[JoinSettings] = Field([], description="further tables, joined in this order")
-    filter: str = Field("", examples=["students.status = 'active'"], description="Spark SQL")
-    partition_column: str = Field("", description="numeric column for parallel reads")
+    filter: str = Field(
+        "",
+        examples=["students.status = 'active'"],
+        description="Spark SQL condition; rows for which it does not hold are left out",
+    )
+    partition_column: str = Field(
+        "",
+        examples=["id"],
+        description="numeric column by which several connections share the table; one reads it"
+        " if left out",
+    )
 
     def relation(self) -> Relation:
         """Return the rows as the Spark job knows them."""
@@ -96,7 +105,7 @@ class RelationSettings(Settings):
 class JoinSettings(Settings):
     """A table joined by equality."""
 
-    table: str = Field(min_length=1, examples=["departments"])
+    table: str = Field(min_length=1, examples=["departments"], description="table, or schema.table")
     how: Literal["inner", "left"] = Field(
         description="inner drops rows without a partner, left keeps them", examples=["left"]
     )
@@ -105,18 +114,32 @@ class JoinSettings(Settings):
         examples=[{"department_id": "id"}],
         description="column of what stands before = column of this table",
     )
-    alias: str = ""
-    rename: dict[str, str] = {}
+    alias: str = Field("", description="how expressions name it; its own name unless told")
+    rename: dict[str, str] = Field({}, description="old column name = new one, before the join")
 
 
 class ColumnSettings(Settings):
     """A column: a Spark SQL expression, or a table with more to say about it."""
 
-    source: str = Field(min_length=1, examples=["students.grade"], description="Spark SQL")
-    type: ColumnType | None = Field(None, examples=["string"])
-    required: bool | None = Field(None, description="leave rows without a value out")
-    categorical: bool = False
-    textual: bool = False
+    source: str = Field(
+        min_length=1, examples=["students.grade"], description="Spark SQL expression for one row"
+    )
+    type: ColumnType | None = Field(
+        None,
+        examples=["string"],
+        description="Personalize's own type for a reserved name, string for others, if left out",
+    )
+    required: bool | None = Field(
+        None,
+        description="leave rows without a value out; true for ids, timestamps and EVENT_TYPE if"
+        " left out, else false",
+    )
+    categorical: bool = Field(
+        False, description="Personalize learns from it as categories, several joined by |"
+    )
+    textual: bool = Field(
+        False, description="Personalize reads it as natural language; one column of a data set"
+    )
 
     def column(self, name: str, reserved: Mapping[str, ColumnType]) -> Column:
         """Return the column `name`, with Personalize's type where it reserves the name."""
@@ -139,7 +162,8 @@ class DataSetSettings(RelationSettings):
     """A Personalize data set: rows, and the columns made of them."""
 
     columns: dict[str, Annotated[ColumnSettings, BeforeValidator(expression_or_table)]] = Field(
-        examples=[{"USER_ID": "students.id"}]
+        examples=[{"USER_ID": "students.id"}],
+        description="name of the column = where it comes from; their order is that of the CSV",
     )
 
     kind: ClassVar[DatasetType]
@@ -189,16 +213,19 @@ class InteractionsData(DataSetSettings):
 class DataSetsSettings(Settings):
     """The data sets that Personalize imports."""
 
-    interactions: InteractionsData
-    users: UsersData | None = None
-    items: ItemsData | None = None
+    interactions: InteractionsData = Field(description="what users did with items, and when")
+    users: UsersData | None = Field(None, description="who is recommended to")
+    items: ItemsData | None = Field(None, description="what is recommended")
 
 
 class BatchInferenceSettings(RelationSettings):
     """Whom to recommend for, and how much to ask Personalize for."""
 
-    user_id: str = Field(min_length=1, examples=["students.id"], description="Spark SQL")
-
+    user_id: str = Field(
+        min_length=1,
+        examples=["students.id"],
+        description="Spark SQL expression for the user's id, as in the interactions",
+    )
     num_results: int = Field(
         100, ge=1, le=500, description="asked for per user; the filter keeps fewer"
     )
@@ -208,8 +235,12 @@ class BatchInferenceSettings(RelationSettings):
         examples=['EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("apply")'],
         description="filter expression: what Personalize leaves out, or keeps, while recommending",
     )
-    exploration_weight: float | None = Field(None, ge=0, le=1)
-    exploration_item_age_cut_off: float | None = Field(None, gt=0, description="days")
+    exploration_weight: float | None = Field(
+        None, ge=0, le=1, description="how much new items are tried out: 0 not at all, 1 most"
+    )
+    exploration_item_age_cut_off: float | None = Field(
+        None, gt=0, description="days; items younger than this count as new"
+    )
 
     def lookup(self) -> Lookup:
         """Return the users as the Spark job knows them."""
@@ -228,7 +259,11 @@ class BatchInferenceSettings(RelationSettings):
 class EligibleItemsSettings(RelationSettings):
     """The items that may be recommended now."""
 
-    item_id: str = Field(min_length=1, examples=["job_postings.id"], description="Spark SQL")
+    item_id: str = Field(
+        min_length=1,
+        examples=["job_postings.id"],
+        description="Spark SQL expression for the item's id",
+    )
 
     def lookup(self) -> Lookup:
         """Return the items as the Spark job knows them."""
@@ -238,8 +273,16 @@ class EligibleItemsSettings(RelationSettings):
 class ExclusionsSettings(RelationSettings):
     """Pairs of user and item that are never recommended."""
 
-    user_id: str = Field(min_length=1, examples=["events.student_id"], description="Spark SQL")
-    item_id: str = Field(min_length=1, examples=["events.job_posting_id"], description="Spark SQL")
+    user_id: str = Field(
+        min_length=1,
+        examples=["events.student_id"],
+        description="Spark SQL expression for the user's id",
+    )
+    item_id: str = Field(
+        min_length=1,
+        examples=["events.job_posting_id"],
+        description="Spark SQL expression for the item's id",
+    )
 
     def lookup(self) -> Lookup:
         """Return the pairs as the Spark job knows them."""
@@ -251,24 +294,40 @@ class FilterSettings(Settings):
     """What is done to the recommended items before they are published."""
 
     keep: int = Field(25, ge=1, le=500, description="recommendations per user in the final CSV")
-    eligible_items: EligibleItemsSettings | None = None
-    exclusions: ExclusionsSettings | None = None
+    eligible_items: EligibleItemsSettings | None = Field(
+        None, description="the items that may be recommended now; all of them if left out"
+    )
+    exclusions: ExclusionsSettings | None = Field(
+        None, description="pairs of user and item that are never recommended"
+    )
 
 
 class SolutionSettings(Settings):
     """What Personalize trains."""
 
-    name: str = Field("", max_length=63, pattern=r"^([a-zA-Z0-9][a-zA-Z0-9\-_]*)?$")
+    name: str = Field(
+        "",
+        max_length=63,
+        pattern=r"^([a-zA-Z0-9][a-zA-Z0-9\-_]*)?$",
+        examples=["labbase-v2"],
+        description="of the solution; the configuration's name if left out. Another recipe or"
+        " other settings need another name: Personalize cannot change a solution",
+    )
     recipe: str = Field(
         "aws-user-personalization",
         pattern=r"^aws-[a-z0-9-]+$",
         examples=["aws-user-personalization"],
+        description="recipe of Personalize",
     )
     auto_ml: bool = Field(False, description="let Personalize choose the recipe")
     hpo: bool = Field(False, description="let Personalize search the hyperparameters")
-    hyperparameters: dict[str, str | int | float | bool] = {}
+    hyperparameters: dict[str, str | int | float | bool] = Field(
+        {}, examples=[{"hidden_dimension": 100}], description="of the recipe, by AWS's names"
+    )
     event_type: str = Field("", max_length=256, description="train on these events alone")
-    event_value_threshold: float | None = None
+    event_value_threshold: float | None = Field(
+        None, description="train only on events whose EVENT_VALUE is at least this"
+    )
 
     @model_validator(mode="after")
     def _one_chooser(self) -> Self:
@@ -295,8 +354,10 @@ class SolutionSettings(Settings):
 class PollingSettings(Settings):
     """How often a running job is asked for its status: soon at first, then less often."""
 
-    min_seconds: int = Field(15, ge=1, le=3_600)
-    max_seconds: int = Field(300, ge=1, le=86_400)
+    min_seconds: int = Field(
+        15, ge=1, le=3_600, description="least pause between two looks, and the first one"
+    )
+    max_seconds: int = Field(300, ge=1, le=86_400, description="longest pause between two looks")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -309,9 +370,11 @@ class PollingSettings(Settings):
 class EtlSettings(Settings):
     """The Spark job."""
 
-    worker_type: Literal["G.1X", "G.2X", "G.4X", "G.8X"] = "G.1X"
-    workers: int = Field(2, ge=2, le=299)
-    timeout_minutes: int = Field(120, ge=1, le=2_880)
+    worker_type: Literal["G.1X", "G.2X", "G.4X", "G.8X"] = Field(
+        "G.1X", description="size of a Glue worker; G.1X is 4 vCPU and 16 GB, each next one doubles"
+    )
+    workers: int = Field(2, ge=2, le=299, description="Glue workers, the driver among them")
+    timeout_minutes: int = Field(120, ge=1, le=2_880, description="the job is ended after these")
     partitions: int = Field(4, ge=1, le=256, description="parallel reads of one table")
     fetch_size: int = Field(10_000, ge=1, description="rows per JDBC round trip")
     output_files: int = Field(1, ge=1, le=1_000, description="CSV files per data set")
@@ -323,8 +386,13 @@ class EtlSettings(Settings):
 class SourceSettings(Settings):
     """The database."""
 
-    engine: Engine = Field(examples=["postgresql"])
-    connection: str = Field(min_length=1, max_length=255, examples=["labbase-rds"])
+    engine: Engine = Field(examples=["postgresql"], description="which database it is")
+    connection: str = Field(
+        min_length=1,
+        max_length=255,
+        examples=["labbase-rds"],
+        description="Glue connection that reaches the database; local runs take --database-url",
+    )
     secret: str = Field(
         "",
         pattern=r"^(arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:.+)?$",
@@ -337,24 +405,43 @@ class ScheduleSettings(Settings):
     """When the workflow runs by itself."""
 
     expression: str = Field(
-        pattern=r"^(cron|rate|at)\(.+\)$", examples=["cron(0 4 * * ? *)", "rate(1 days)"]
+        pattern=r"^(cron|rate|at)\(.+\)$",
+        examples=["cron(0 4 * * ? *)", "rate(1 days)"],
+        description="as EventBridge Scheduler writes it",
     )
-    timezone: str = "UTC"
-    enabled: bool = True
+    timezone: str = Field("UTC", examples=["Asia/Tokyo"], description="of a cron or at expression")
+    enabled: bool = Field(True, description="false keeps the schedule and starts nothing")
 
 
 class AwsSettings(Settings):
     """Where on AWS, and names that differ from the derived ones."""
 
-    account: str = Field(pattern=r"^\d{12}$", examples=["123456789012"])
-    region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", examples=["ap-northeast-1"])
-    bucket: str = Field("", pattern=r"^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$")
+    account: str = Field(
+        pattern=r"^\d{12}$", examples=["123456789012"], description="number of the AWS account"
+    )
+    region: str = Field(
+        pattern=r"^[a-z]{2}(-[a-z]+)+-\d$",
+        examples=["ap-northeast-1"],
+        description="region of everything",
+    )
+    bucket: str = Field(
+        "",
+        pattern=r"^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$",
+        description="bucket of the runs; NAME-retraining-ACCOUNT-REGION if left out",
+    )
     roles: dict[RoleName, str] = Field(
         {}, description="a name is created so; an ARN names a role that is there and is left alone"
     )
-    functions: dict[FunctionName, str] = {}
-    glue_job: str = ""
-    dataset_group: str = Field("", max_length=63, pattern=r"^([a-zA-Z0-9][a-zA-Z0-9\-_]*)?$")
+    functions: dict[FunctionName, str] = Field(
+        {}, description="names of the Lambda functions; NAME-list-datasets and so on if left out"
+    )
+    glue_job: str = Field("", description="name of the job; NAME-retraining-etl if left out")
+    dataset_group: str = Field(
+        "",
+        max_length=63,
+        pattern=r"^([a-zA-Z0-9][a-zA-Z0-9\-_]*)?$",
+        description="Personalize dataset group; the configuration's name if left out",
+    )
     topic: str = Field(
         "",
         description="SNS topic that hears of failed runs: a name is created, an ARN is left alone",

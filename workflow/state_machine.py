@@ -4,6 +4,7 @@
     workflow = build_workflow(config)
     workflow.create()
     execution = workflow.execute()
+    execution.follow()          # in a notebook: redrawn until it ends
 
 Building makes no client; the first call that needs one makes it. `create`, `update` and `execute`
 are the only calls that change anything on AWS.
@@ -21,7 +22,10 @@ from typing import Any
 import boto3
 
 from workflow.config import Config
+from workflow.display import execution_page, follow_live, workflow_page
+from workflow.execution import history
 from workflow.graph import retraining_graph
+from workflow.progress import Progress
 from workflow.render import render_definition
 from workflow.sdk import Chain, Execution, Graph, State, Workflow
 
@@ -110,8 +114,8 @@ class RetrainingWorkflow(Workflow):  # type: ignore[misc]
             self.role = role
         return self.create()
 
-    def execute(self, name: str | None = None, inputs: Any = None) -> Execution:
-        """Start one execution.
+    def execute(self, name: str | None = None, inputs: Any = None) -> RetrainingExecution:
+        """Start one execution; in a notebook it shows itself.
 
         Args:
             name: of the execution, and so of the run's S3 prefix; made from the time if left out.
@@ -125,7 +129,7 @@ class RetrainingWorkflow(Workflow):  # type: ignore[misc]
             name=name,
             input=json.dumps({} if inputs is None else inputs, ensure_ascii=False),
         )
-        return Execution(
+        return RetrainingExecution(
             workflow=self,
             execution_arn=answer["executionArn"],
             start_date=answer["startDate"],
@@ -133,6 +137,11 @@ class RetrainingWorkflow(Workflow):  # type: ignore[misc]
             client=self.client,
             name=name,
         )
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """Show the workflow in a notebook."""
+        page = workflow_page(json.loads(self.to_asl()), title=self.name)
+        return page._repr_mimebundle_(include, exclude)
 
     def _existing(self) -> dict[str, Any] | None:
         try:
@@ -151,6 +160,39 @@ class RetrainingWorkflow(Workflow):  # type: ignore[misc]
         missing = [tag for tag in self.tags if tag not in tagged]
         if missing:
             self.client.tag_resource(resourceArn=self.state_machine_arn, tags=missing)
+
+
+class RetrainingExecution(Execution):  # type: ignore[misc]
+    """An execution of the retraining; in a notebook it shows itself, and `follow` redraws it."""
+
+    def follow(self, *, poll_seconds: float = 2.0) -> Progress:
+        """Show the execution in the notebook and redraw it until it ends.
+
+        Interrupting the kernel ends the watching, not the execution.
+
+        Args:
+            poll_seconds: pause between two looks.
+
+        Returns:
+            How far it had come at the last look.
+        """
+        return follow_live(
+            self._events, self._definition, title=self.name, poll_seconds=poll_seconds
+        )
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """Show in a notebook what became of each state so far."""
+        now = datetime.now(UTC)
+        page = execution_page(self._definition, self._events(), title=self.name, now=now)
+        return page._repr_mimebundle_(include, exclude)
+
+    def _events(self) -> list[dict[str, Any]]:
+        return history(self.client, self.execution_arn)
+
+    @property
+    def _definition(self) -> dict[str, Any]:
+        definition: dict[str, Any] = json.loads(self.workflow.to_asl())
+        return definition
 
 
 def build_workflow(

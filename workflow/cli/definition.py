@@ -52,6 +52,7 @@ def render(
     """
     from workflow.diagram import mermaid_page  # noqa: PLC0415
     from workflow.graph import retraining_graph  # noqa: PLC0415
+    from workflow.picture import picture  # noqa: PLC0415
     from workflow.render import render_definition  # noqa: PLC0415
 
     loaded = load_config(config)
@@ -59,6 +60,7 @@ def render(
     files = {
         output / "retraining.asl.json": render_definition(definition),
         output / "retraining.md": mermaid_page(loaded.state_machine, definition),
+        output / "retraining.svg": picture(definition, title=loaded.state_machine) + "\n",
     }
     stale = [path for path, text in files.items() if write_or_compare(path, text, check=check)]
     if stale:

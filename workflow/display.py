@@ -1,0 +1,304 @@
+"""A workflow, or an execution of it, as notebooks show it: the picture, a legend, a table.
+
+Static HTML without scripts and without network: it stays what it was in a saved notebook, and in
+what nbconvert makes of one. Where HTML or SVG is taken out, the table or the Mermaid text is left.
+Only `follow_live` needs a notebook; it alone imports IPython.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from html import escape
+from typing import Any, Protocol
+
+from workflow.diagram import mermaid
+from workflow.errors import WorkflowError
+from workflow.execution import HistoryEvent, failure_of
+from workflow.picture import duration, picture, scopes_in, themes
+from workflow.progress import Progress, StateRecord, Status, progress_of, timed
+
+Definition = Mapping[str, Any]
+
+_SIGNS: Mapping[Status, str] = {
+    "succeeded": "✓",
+    "running": "…",
+    "caught": "!",
+    "failed": "✕",
+    "timed out": "◷",
+    "aborted": "□",
+}
+_COLOURS: Mapping[Status, str] = {**{status: status for status in _SIGNS}, "timed out": "failed"}
+_ENDINGS: Mapping[str, Status] = {
+    "RUNNING": "running",
+    "SUCCEEDED": "succeeded",
+    "FAILED": "failed",
+    "TIMED_OUT": "timed out",
+    "ABORTED": "aborted",
+}
+_SMALLEST = 0.6
+"""How much a picture shrinks before it scrolls: its letters stay readable."""
+
+_STYLE = """
+& {color:var(--text);background:var(--canvas);border-radius:10px;font-size:13px;line-height:1.45;
+font-family:system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue","Noto Sans",sans-serif}
+& .scroll{overflow-x:auto}
+& .scroll>svg{display:block;max-width:none!important;height:auto}
+& .head,& .legend,& .failure,& details{padding:6px 18px}
+& .head{padding-top:14px;font-size:15px;font-weight:600}
+& .chip{display:inline-block;padding:1px 9px;border-radius:999px;font-size:12px;font-weight:600;
+white-space:nowrap;border:1px solid var(--border);color:var(--muted);margin-right:6px}
+& .chip>i{font-style:normal;margin-right:5px}
+& .plain{font-size:13px;font-weight:400;color:var(--muted)}
+& .failure{color:var(--text)}
+& .failure>p{margin:0;padding:8px 12px;border-left:3px solid var(--failed);
+background:var(--failed-card);white-space:pre-wrap;overflow-wrap:anywhere}
+& .legend{color:var(--muted);font-size:12px;padding-bottom:12px}
+& details{padding-bottom:14px}
+& summary{cursor:pointer;color:var(--muted)}
+& table{border-collapse:collapse;margin-top:6px;font-size:12px;color:var(--text)}
+& th,& td{padding:3px 12px 3px 0;text-align:left;border:0;border-bottom:1px solid var(--border);
+background:var(--canvas);color:var(--text);vertical-align:top}
+& th{color:var(--muted);font-weight:600}
+& td:nth-child(2){white-space:nowrap}
+& .figure{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
+"""
+
+
+class DisplayError(WorkflowError, RuntimeError):
+    """There is no notebook in which something could be shown."""
+
+
+class Handle(Protocol):
+    """A place in a notebook whose contents can be replaced, as IPython's DisplayHandle is."""
+
+    def display(self, obj: Any) -> None:
+        """Show an object there for the first time."""
+
+    def update(self, obj: Any) -> None:
+        """Show another one in its place."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """The same thing in each form in which a notebook may ask for it."""
+
+    html: str
+    svg: str
+    markdown: str
+    text: str
+
+    def _repr_mimebundle_(
+        self, include: Container[str] | None = None, exclude: Container[str] | None = None
+    ) -> dict[str, str]:
+        forms = {
+            "text/html": self.html,
+            "image/svg+xml": self.svg,
+            "text/markdown": self.markdown,
+            "text/plain": self.text,
+        }
+        return {
+            form: value
+            for form, value in forms.items()
+            if (include is None or form in include) and (exclude is None or form not in exclude)
+        }
+
+
+def workflow_page(definition: Definition, *, title: str = "Workflow") -> Page:
+    """Return a definition as a notebook shows it.
+
+    Args:
+        definition: Amazon States Language, as JSON gives it.
+        title: what the picture is called.
+
+    Raises:
+        PictureError: the definition cannot be drawn.
+    """
+    svg = picture(definition, title=title)
+    legend = '<div class="legend">Dashed lines are taken on an error.</div>'
+    text = f"{title}: {len(list(_states(definition)))} states"
+    return Page(_page(svg, after=legend), svg, _markdown(definition), text)
+
+
+def execution_page(
+    definition: Definition,
+    events: Sequence[HistoryEvent],
+    *,
+    title: str = "Execution",
+    now: datetime | None = None,
+) -> Page:
+    """Return an execution as a notebook shows it: what became of each state, and why it failed.
+
+    Args:
+        definition: of the state machine, Amazon States Language, as JSON gives it.
+        events: the execution's history, oldest first.
+        title: what the execution is called, for example its name.
+        now: UTC, for the durations of what still runs; left out, those are not told.
+
+    Raises:
+        PictureError: the definition cannot be drawn.
+    """
+    told = timed(events)
+    progress = progress_of(told, now=now)
+    svg = picture(definition, progress, title=title)
+    ending = _ENDINGS[progress.status]
+    took = "" if progress.seconds is None else duration(progress.seconds)
+    head = (
+        f'<div class="head">{escape(title)} {_chip(ending, progress.status)}'
+        f'<span class="plain">{took}</span></div>'
+    )
+    text = f"{title}: {progress.status}{f' after {took}' if took else ''}"
+    failed = ""
+    if failure := failure_of(told):
+        where = f" in state '{failure.state}'" if failure.state else ""
+        reason = f"{failure.error}{where}: {failure.cause}".removesuffix(": ")
+        failed = f'<div class="failure"><p>{escape(reason)}</p></div>'
+        text += f", {reason}"
+    html = _page(svg, before=head + failed, after=_legend(progress) + _table(definition, progress))
+    return Page(html, svg, _markdown(definition), text)
+
+
+def workflow_html(definition: Definition, *, title: str = "Workflow") -> str:
+    """Return a definition as HTML: the picture and a legend; see `workflow_page`."""
+    return workflow_page(definition, title=title).html
+
+
+def execution_html(
+    definition: Definition,
+    events: Sequence[HistoryEvent],
+    *,
+    title: str = "Execution",
+    now: datetime | None = None,
+) -> str:
+    """Return an execution as HTML: the picture, a legend and a table; see `execution_page`."""
+    return execution_page(definition, events, title=title, now=now).html
+
+
+def follow_live(
+    poll: Callable[[], Sequence[HistoryEvent]],
+    definition: Definition,
+    *,
+    title: str = "Execution",
+    display: Handle | None = None,
+    poll_seconds: float = 2.0,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Progress:
+    """Show an execution in a notebook and redraw it until it ends.
+
+    Interrupting the kernel ends the watching, not the execution.
+
+    Args:
+        poll: returns the execution's history so far, oldest first, for example
+            `lambda: history(client, execution_arn)`.
+        definition: of the state machine, Amazon States Language, as JSON gives it.
+        title: what the execution is called, for example its name.
+        display: where it is shown; a new place below the cell if left out.
+        poll_seconds: pause between two looks at the history.
+        sleep: waits that long; a parameter for tests.
+        clock: tells the time, UTC; a parameter for tests.
+
+    Returns:
+        How far the execution had come at the last look.
+
+    Raises:
+        DisplayError: no place was given, and IPython is not installed.
+    """
+    handle = display or _place_in_notebook()
+    shown: Page | None = None
+    while True:
+        events, now = poll(), clock()
+        page = execution_page(definition, events, title=title, now=now)
+        if shown is None:
+            handle.display(page)
+        elif page != shown:
+            handle.update(page)
+        shown = page
+        progress = progress_of(events, now=now)
+        if progress.ended:
+            return progress
+        try:
+            sleep(poll_seconds)
+        except KeyboardInterrupt:
+            return progress
+
+
+def _place_in_notebook() -> Handle:
+    try:
+        from IPython.display import DisplayHandle  # noqa: PLC0415 - scripts do without
+    except ImportError as error:
+        raise DisplayError(
+            "an execution is shown live in a notebook, and IPython is not installed: "
+            "run 'pip install ipykernel', or use 'retrain watch' in a terminal"
+        ) from error
+    handle: Handle = DisplayHandle()  # type: ignore[no-untyped-call]
+    return handle
+
+
+def _page(svg: str, *, before: str = "", after: str = "") -> str:
+    """Return a picture and what stands around it as one HTML element with its own style."""
+    digest = hashlib.sha256("\0".join((before, svg, after)).encode()).hexdigest()[:10]
+    root = f"#page-{digest}"
+    width = float(svg.partition(' width="')[2].partition('"')[0])
+    sizes = f"& .scroll>svg{{width:clamp({width * _SMALLEST:.0f}px,100%,{width:.0f}px)}}"
+    style = f"{themes(root)}\n{(_STYLE.strip() + chr(10) + sizes).replace('&', root)}"
+    return (
+        f'<div id="{root[1:]}"><style>\n{style}\n</style>'
+        f'{before}<div class="scroll">{svg}</div>{after}</div>'
+    )
+
+
+def _chip(status: Status, words: str) -> str:
+    colour = _COLOURS[status]
+    style = f"color:var(--{colour});border-color:var(--{colour});background:var(--{colour}-card)"
+    return f'<span class="chip" style="{style}"><i>{_SIGNS[status]}</i>{escape(words)}</span>'
+
+
+def _legend(progress: Progress) -> str:
+    counts = [record.status for record in progress.states.values()]
+    chips = "".join(
+        _chip(status, f"{status} {counts.count(status)}") for status in _SIGNS if status in counts
+    )
+    return (
+        f'<div class="legend">{chips}States and lines in pale were not reached, dashed lines are'
+        " taken on an error; “×” counts visits and retries.</div>"
+    )
+
+
+def _table(definition: Definition, progress: Progress) -> str:
+    rows = "".join(
+        _row(name, depth, progress.states.get(name)) for name, depth in _states(definition)
+    )
+    return (
+        f"<details><summary>{len(progress.states)} of {len(list(_states(definition)))} states"
+        ' reached</summary><div class="scroll"><table><thead><tr><th>State</th><th>Status</th>'
+        '<th class="figure">Visits</th><th class="figure">Attempts</th>'
+        '<th class="figure">Items</th><th class="figure">Time</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table></div></details>"
+    )
+
+
+def _row(name: str, depth: int, record: StateRecord | None) -> str:
+    shown = f'<td style="padding-left:{depth * 16}px">{escape(name)}</td>'
+    if record is None:
+        return f"<tr>{shown}<td>not reached</td>{'<td></td>' * 4}</tr>"
+    items = "" if record.items is None else f"{record.done} of {record.items}"
+    took = "" if record.seconds is None else duration(record.seconds)
+    figures = (str(record.visits), str(record.attempts), items, took)
+    cells = "".join(f'<td class="figure">{figure}</td>' for figure in figures)
+    return f"<tr>{shown}<td>{_SIGNS[record.status]} {record.status}</td>{cells}</tr>"
+
+
+def _states(scope: Definition, depth: int = 0) -> Iterator[tuple[str, int]]:
+    """Yield every state and how many others are around it."""
+    for name, state in scope["States"].items():
+        yield name, depth
+        for inner in scopes_in(state):
+            yield from _states(inner, depth + 1)
+
+
+def _markdown(definition: Definition) -> str:
+    return f"```mermaid\n{mermaid(definition)}```\n"

@@ -1,0 +1,274 @@
+"""One scope → where its boxes stand and how its lines run: the only module that knows graphlay.
+
+graphlay's layered engine puts states into rows from top to bottom, keeps lines off the boxes and
+room for their labels, and gives the same figures on every machine. What it is told beyond the
+graph: which way is the main one, so that it runs straight down, and that the lines of several
+Catches of one target share a lane, as the wires of a bus do.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+from workflow.picture.labels import (
+    Label,
+    Line,
+    Point,
+    Room,
+    Size,
+    faults,
+    labelled,
+    lettered,
+)
+from workflow.picture.transitions import (
+    Definition,
+    Transition,
+    depths,
+    main_way,
+    reached_from,
+)
+
+START, END = "\0start", "\0end"
+"""The names of a scope's marks among those of its states."""
+
+_SPACING = {
+    "layer_gap": 32.0,
+    "node_gap": 28.0,
+    "dummy_gap": 16.0,
+    "port_gap": 12.0,
+    "stub": 11.0,
+    "edge_label_margin": 8.0,
+}
+# The first that keeps lines off the boxes and labels readable is taken.
+_VARIANTS: tuple[dict[str, Any], ...] = (
+    {"spacing": _SPACING},
+    {"spacing": {**_SPACING, "layer_gap": 40.0}},
+    {"spacing": {**_SPACING, "layer_gap": 50.0}},
+    {"spacing": _SPACING, "coords": {"branch_style": "symmetric"}},
+    {"spacing": {**_SPACING, "layer_gap": 50.0, "node_gap": 56.0, "dummy_gap": 28.0}},
+)
+_MAIN, _LANE, _USUAL, _CAUGHT = 100.0, 100.0, 3.0, 0.2
+# The first joint would sink towards the target if the lane weighed more than the way to it.
+_TO_LANE = 101.0
+_JOINT, _FIRST = 2.0, "\0first"
+_NO_MARGIN = dict.fromkeys(("along_neg", "along_pos", "cross_neg", "cross_pos"), 0.0)
+_ABOVE_AND_BELOW_LABEL = 12.0
+
+
+@dataclass(frozen=True)
+class Layering:
+    """Where everything in a scope stands; x and y count from its upper left corner.
+
+    Attributes:
+        centres: of the states and marks, by name.
+        lines: the transitions, in their order.
+        size: width and height of it all.
+    """
+
+    centres: Mapping[str, Point]
+    lines: tuple[Line, ...]
+    size: Size
+
+
+def layered(
+    scope: Definition,
+    ways: Sequence[Transition],
+    sizes: Mapping[str, Size],
+    beside: Mapping[str, float],
+) -> Layering:
+    """Return where everything in a scope stands.
+
+    Args:
+        scope: with `StartAt` and `States`.
+        ways: its transitions, but those from a state to itself.
+        sizes: width and height of its states, and of its marks by `START` and `END`.
+        beside: width of what stands to the right of a state, where something does.
+    """
+    weights, lanes = _weights(scope, ways), _lanes(scope, ways)
+    best = _Drawing(sizes, beside, weights, lanes, _VARIANTS[0])
+    for options in _VARIANTS[1:]:
+        if not best.faults:
+            break
+        other = _Drawing(sizes, beside, weights, lanes, options)
+        best = min(best, other, key=lambda one: one.faults)
+    return best.layering()
+
+
+def moved(line: Line, dx: float, dy: float) -> Line:
+    """Return a line that stands elsewhere."""
+    label = line.label
+    return Line(
+        line.transition,
+        tuple((x + dx, y + dy) for x, y in line.points),
+        label and replace(label, x=label.x + dx, y=label.y + dy),
+    )
+
+
+def _weights(scope: Definition, ways: Sequence[Transition]) -> dict[Transition, float]:
+    """Return how much each way wants to be short and straight."""
+    main = set(pairwise(["", *main_way(scope, ways), ""]))
+    weights = {}
+    for way in ways:
+        usual = _MAIN if (way.source, way.target) in main else _USUAL
+        weights[way] = _CAUGHT if way.kind == "catch" else usual
+    return weights
+
+
+def _lanes(scope: Definition, ways: Sequence[Transition]) -> list[list[list[Transition]]]:
+    """Return the lanes that Catches of one target share: row by row the ways that join there."""
+    by_target: defaultdict[str, list[Transition]] = defaultdict(list)
+    for way in ways:
+        if way.kind == "catch":
+            by_target[way.target].append(way)
+    depth = depths(scope, ways)
+    lanes = []
+    for target, caught in by_target.items():
+        after = reached_from(target, ways)
+        rows: defaultdict[int, list[Transition]] = defaultdict(list)
+        for way in caught:
+            if way.source not in after:
+                rows[depth[way.source]].append(way)
+        if len(rows) > 1:
+            lanes.append([rows[row] for row in sorted(rows)])
+    return lanes
+
+
+class _Drawing:
+    """One attempt of the engine at a scope."""
+
+    def __init__(
+        self,
+        sizes: Mapping[str, Size],
+        beside: Mapping[str, float],
+        weights: Mapping[Transition, float],
+        lanes: Sequence[Sequence[Sequence[Transition]]],
+        options: Mapping[str, Any],
+    ) -> None:
+        import graphlay  # noqa: PLC0415 - who draws nothing does not load it
+
+        self._sizes, self._beside = sizes, beside
+        self._graph = graphlay.Graph()
+        for name, (width, height) in sizes.items():
+            margin = {**_NO_MARGIN, "cross_pos": beside.get(name, 0.0)}
+            self._graph.node(name, width=width, height=height, margin=margin)
+        self._courses: dict[Transition, list[int]] = {way: [] for way in weights}
+        joints: dict[Transition, str] = {}
+        for number, rows in enumerate(lanes):
+            joints |= self._lane(f"\0lane {number}", rows)
+        for way, weight in weights.items():
+            towards = joints.get(way, way.target or END)
+            pull = _TO_LANE if towards.endswith(_FIRST) else weight
+            first = self._edge(way.source or START, towards, pull, way.label)
+            self._courses[way].insert(0, first)
+        options = {"direction": "topbottom", **options}
+        self._found = graphlay.layout(self._graph, preset="layered", options=options)
+        self._centres: dict[str, Point] = self._found.positions()
+        self._boxes = [self._room(name) for name in sizes]
+        self._lines = labelled(
+            [self._line(way, course) for way, course in self._courses.items()], self._boxes
+        )
+        metrics = self._found.metrics()
+        on_boxes = int(metrics["node_edge_hits"] + metrics["node_overlaps"])
+        self.faults = 100 * on_boxes + faults(self._lines, self._boxes)
+
+    def layering(self) -> Layering:
+        lines = self._lines
+        rooms = [*self._boxes, *(label.room for line in lines if (label := line.label))]
+        points = [point for line in lines for point in line.points]
+        left = min(*(room.left for room in rooms), *(x for x, _ in points))
+        top = min(*(room.top for room in rooms), *(y for _, y in points))
+        right = max(*(room.right for room in rooms), *(x for x, _ in points))
+        bottom = max(*(room.bottom for room in rooms), *(y for _, y in points))
+        return Layering(
+            {name: (x - left, y - top) for name, (x, y) in self._centres.items()},
+            tuple(moved(line, -left, -top) for line in lines),
+            (right - left, bottom - top),
+        )
+
+    def _lane(self, name: str, rows: Sequence[Sequence[Transition]]) -> dict[Transition, str]:
+        """Add a joint for each row, one below the other, on the way to the target."""
+        joints = [name + (f" {row}" if row else _FIRST) for row in range(len(rows))]
+        for joint in joints:
+            self._graph.node(joint, width=_JOINT, height=_JOINT)
+        target = rows[0][0].target
+        pieces = [self._edge(one, other, _LANE) for one, other in pairwise([*joints, target])]
+        joined = {}
+        for row, (joint, ways) in enumerate(zip(joints, rows, strict=True)):
+            for way in ways:
+                joined[way] = joint
+                self._courses[way] += pieces[row:]
+        return joined
+
+    def _edge(self, source: str, target: str, weight: float, label: str = "") -> int:
+        fields = {}
+        if label:
+            _, (width, height) = lettered(label)
+            fields["label_size"] = {"width": width, "height": height + _ABOVE_AND_BELOW_LABEL}
+        return int(self._graph.edge(source, target, weight=weight, **fields))
+
+    def _line(self, way: Transition, course: Sequence[int]) -> Line:
+        points = [point for number in course for point in self._piece(number)]
+        label = None
+        if way.label:
+            first = self._found.edges[course[0]]
+            at = first["label_anchor"] or first["points"][0]
+            lines, size = lettered(way.label)
+            label = Label(lines, at["x"], at["y"], *size)
+        return Line(way, tuple(_without_idle(_at_right_angles(points))), label)
+
+    def _piece(self, number: int) -> list[Point]:
+        """Return an edge's points, where it meets a joint exactly in its middle."""
+        points = [(point["x"], point["y"]) for point in self._found.edges[number]["points"]]
+        edge = self._graph.edges[number]
+        for end in (edge["source"], edge["target"]):
+            name = self._graph.ids[end]
+            if name not in self._sizes:
+                middle = self._centres[name][0]
+                points = [(middle if abs(x - middle) <= _JOINT else x, y) for x, y in points]
+        return points
+
+    def _room(self, name: str) -> Room:
+        (x, y), (width, height) = self._centres[name], self._sizes[name]
+        right = x + width / 2 + self._beside.get(name, 0.0)
+        return Room(x - width / 2, y - height / 2, right, y + height / 2)
+
+
+def _at_right_angles(points: Sequence[Point]) -> list[Point]:
+    """Return the points without the steps of a pixel or two that look like a slanted line.
+
+    From the end on, so that lines that share a lane share it exactly.
+    """
+    kept = [points[-1]]
+    for x, y in reversed(points[:-1]):
+        to_x, to_y = kept[-1]
+        if abs(x - to_x) < abs(y - to_y):
+            kept.append((to_x if abs(x - to_x) <= _JOINT else x, y))
+        else:
+            kept.append((x, to_y if abs(y - to_y) <= _JOINT else y))
+    return kept[::-1]
+
+
+def _without_idle(points: Sequence[Point]) -> list[Point]:
+    """Return the points at which a line starts, turns and ends."""
+    kept: list[Point] = []
+    for point in points:
+        while len(kept) > 1 and _straight(kept[-2], kept[-1], point):
+            kept.pop()
+        if not kept or _apart(kept[-1], point):
+            kept.append(point)
+    return kept
+
+
+def _straight(one: Point, middle: Point, other: Point) -> bool:
+    return any(
+        abs(one[axis] - middle[axis]) < 0.05 and abs(middle[axis] - other[axis]) < 0.05
+        for axis in (0, 1)
+    )
+
+
+def _apart(one: Point, other: Point) -> bool:
+    return abs(one[0] - other[0]) + abs(one[1] - other[1]) > 0.05

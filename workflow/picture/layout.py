@@ -1,0 +1,245 @@
+"""A definition → boxes in boxes and the lines between them, in pixels, y downwards.
+
+Pure geometry. The innermost scopes are laid out first; each then stands in the scope around it as
+one box, below the header that tells the name of its Map or Parallel.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from workflow.picture.labels import Label, Line, Point, Size, lettered
+from workflow.picture.layering import END, START, layered, moved
+from workflow.picture.lettering import NAME_LINE, NAME_SIZE, NOTE_LINE, wrapped
+from workflow.picture.transitions import Definition, Transition, scopes_in, transitions
+
+PADDING = 10.0
+ICON = 24.0
+ICON_GAP = 9.0
+STACK = 5.0
+"""How far the cards behind a Map's box stick out, to the right and below."""
+SLANT = 14.0
+"""How far the pointed sides of a Choice reach in."""
+ROUND, PILL = 8.0, 26.0
+"""Radii of the corners of a box, and of a Wait's."""
+
+_LEAF_WIDTH = 240.0
+_INNER_MARK, _OUTER_MARK = (12.0, 12.0), (58.0, 24.0)
+_MARGIN = 14.0
+_LOOP = 18.0
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Where a scope starts or ends; x and y are its middle, `word` is empty inside a state."""
+
+    kind: Literal["start", "end"]
+    word: str
+    x: float
+    y: float
+
+
+@dataclass(frozen=True)
+class Box:
+    """A state; x and y are its upper left corner.
+
+    Attributes:
+        name: as the definition has it.
+        state: the state itself.
+        name_lines: the name, wrapped.
+        areas: what a Map repeats, or the branches of a Parallel; empty for any other state.
+        header: height of the part that tells the name, above the areas.
+    """
+
+    name: str
+    state: Mapping[str, Any]
+    name_lines: tuple[str, ...]
+    x: float
+    y: float
+    width: float
+    height: float
+    areas: tuple[Area, ...] = ()
+    header: float = 0.0
+
+    @property
+    def kind(self) -> str:
+        """Its `Type`."""
+        return str(self.state["Type"])
+
+
+@dataclass(frozen=True)
+class Area:
+    """A scope and all that is in it; x and y are its upper left corner."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    boxes: tuple[Box, ...]
+    lines: tuple[Line, ...]
+    marks: tuple[Mark, ...]
+
+    def all_boxes(self) -> Iterator[Box]:
+        """Yield every box, also those inside others, each after the one around it."""
+        for box in self.boxes:
+            yield box
+            for area in box.areas:
+                yield from area.all_boxes()
+
+
+def layout(definition: Definition) -> Area:
+    """Return a machine laid out, its upper left corner at 0, 0.
+
+    Raises:
+        PictureError: what a definition must have is missing, or a state leads nowhere.
+    """
+    return _area(definition, "the machine", words=("Start", "End"))
+
+
+def room_beside_icon(box: Box) -> float:
+    """Return how wide a line of text in a box may be, in pixels."""
+    return _text_room(box.width - (STACK if box.kind == "Map" and box.areas else 0.0), box.kind)
+
+
+def _text_room(width: float, kind: str) -> float:
+    return width - 2 * PADDING - ICON - ICON_GAP - (SLANT if kind == "Choice" else 0.0)
+
+
+def _area(scope: Definition, place: str, *, words: tuple[str, str]) -> Area:
+    ways = transitions(scope, place)
+    boxes = {name: _box(name, state) for name, state in scope["States"].items()}
+    sizes: dict[str, Size] = {START: _OUTER_MARK if words[0] else _INNER_MARK}
+    sizes |= {name: (box.width, box.height) for name, box in boxes.items()}
+    if any(way.kind == "end" for way in ways):
+        sizes[END] = sizes[START]
+    loops = {name: [way for way in ways if way.source == way.target == name] for name in boxes}
+    beside = {name: _room_for(ways_back) for name, ways_back in loops.items()}
+    onward = [way for way in ways if way.source != way.target]
+    found = layered(scope, onward, sizes, beside)
+    placed = {}
+    for name, box in boxes.items():
+        x, y = found.centres[name]
+        placed[name] = _box_moved(box, x - box.width / 2, y - box.height / 2)
+    marks = [Mark("start", words[0], *found.centres[START])]
+    if END in sizes:
+        marks.append(Mark("end", words[1], *found.centres[END]))
+    outlines = {name: _outline(found.centres[name], sizes[name], boxes.get(name)) for name in sizes}
+    lines = [_to_outlines(line, outlines) for line in found.lines]
+    for name, ways_back in loops.items():
+        lines += _loops(ways_back, placed[name], outlines[name])
+    return Area(0.0, 0.0, *found.size, tuple(placed.values()), tuple(lines), tuple(marks))
+
+
+def _room_for(ways_back: Sequence[Transition]) -> float:
+    """Return how wide the ways from a state back to itself are, beside its box."""
+    labels = [lettered(way.label, most_lines=1)[1][0] for way in ways_back if way.label]
+    return _LOOP + max(labels, default=0.0) if ways_back else 0.0
+
+
+def _loops(ways_back: Sequence[Transition], box: Box, outline: _Outline) -> Iterator[Line]:
+    """Yield the ways from a state back to itself, one below the other, to the right of its box."""
+    right, share = box.x + box.width, box.height / max(1, len(ways_back))
+    for number, way in enumerate(ways_back):
+        top, bottom = (box.y + share * (number + part) for part in (0.25, 0.75))
+        points = [(right, top), (right + _LOOP, top), (right + _LOOP, bottom), (right, bottom)]
+        label = None
+        if way.label:
+            lines, (width, height) = lettered(way.label, most_lines=1)
+            label = Label(lines, right + _LOOP + width / 2, (top + bottom) / 2, width, height)
+        yield _to_outlines(Line(way, tuple(points), label), {box.name: outline})
+
+
+def _box(name: str, state: Mapping[str, Any]) -> Box:
+    scopes = scopes_in(state)
+    if scopes:
+        areas = [_area(scope, f"'{name}'", words=("", "")) for scope in scopes]
+        return _container(name, state, areas)
+    lines = wrapped(name, _text_room(_LEAF_WIDTH, state["Type"]), NAME_SIZE)
+    return Box(name, state, lines, 0.0, 0.0, _LEAF_WIDTH, _header_height(lines))
+
+
+def _container(name: str, state: Mapping[str, Any], areas: Sequence[Area]) -> Box:
+    """Return the box of a Map or Parallel: its areas side by side, each with a margin around."""
+    deepest = max(area.height for area in areas)
+    across = sum(area.width + 2 * _MARGIN for area in areas) + (len(areas) - 1) * _MARGIN
+    width = max(across + 2 * _MARGIN, _LEAF_WIDTH)
+    lines = wrapped(name, _text_room(width, state["Type"]), NAME_SIZE)
+    header = _header_height(lines)
+    x, placed = (width - across) / 2, []
+    for area in areas:
+        inside = _area_moved(area, x + _MARGIN, header + _MARGIN)
+        lane = (area.width + 2 * _MARGIN, deepest + 2 * _MARGIN)
+        placed.append(replace(inside, x=x, y=header, width=lane[0], height=lane[1]))
+        x += lane[0] + _MARGIN
+    height = header + deepest + 3 * _MARGIN
+    stack = STACK if state["Type"] == "Map" else 0.0
+    return Box(name, state, lines, 0.0, 0.0, width + stack, height + stack, tuple(placed), header)
+
+
+def _header_height(name_lines: Sequence[str]) -> float:
+    return 2 * PADDING + len(name_lines) * NAME_LINE + NOTE_LINE
+
+
+def _box_moved(box: Box, dx: float, dy: float) -> Box:
+    areas = tuple(_area_moved(area, dx, dy) for area in box.areas)
+    return replace(box, x=box.x + dx, y=box.y + dy, areas=areas)
+
+
+def _area_moved(area: Area, dx: float, dy: float) -> Area:
+    return replace(
+        area,
+        x=area.x + dx,
+        y=area.y + dy,
+        boxes=tuple(_box_moved(box, dx, dy) for box in area.boxes),
+        lines=tuple(moved(line, dx, dy) for line in area.lines),
+        marks=tuple(replace(mark, x=mark.x + dx, y=mark.y + dy) for mark in area.marks),
+    )
+
+
+@dataclass(frozen=True)
+class _Outline:
+    """The shape of a box or mark, whose corners are cut: round, or slanted to a point."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    radius: float
+    slant: float
+
+    def meets(self, point: Point) -> Point:
+        """Return where a line at right angles, that ends on the surrounding box, ends on it."""
+        x, y = point
+        aside, below = min(x - self.left, self.right - x), min(y - self.top, self.bottom - y)
+        if below <= aside:
+            inset = self._inset(aside, self.slant, (self.bottom - self.top) / 2)
+            return x, y + (inset if y < (self.top + self.bottom) / 2 else -inset)
+        inset = self._inset(below, (self.bottom - self.top) / 2, self.slant)
+        return x + (inset if x < (self.left + self.right) / 2 else -inset), y
+
+    def _inset(self, along: float, slant_along: float, slant_across: float) -> float:
+        if self.slant:
+            return max(0.0, slant_across * (1 - along / slant_along))
+        missing = max(0.0, self.radius - max(0.0, along))
+        return self.radius - math.sqrt(self.radius**2 - missing**2)
+
+
+def _outline(centre: Point, size: Size, box: Box | None) -> _Outline:
+    (x, y), (width, height) = centre, size
+    kind = box.kind if box else ""
+    radius = ROUND if box else height / 2
+    if kind == "Wait":
+        radius = min(PILL, height / 2)
+    slant = SLANT if kind == "Choice" else 0.0
+    left, top = x - width / 2, y - height / 2
+    return _Outline(left, top, left + width, top + height, radius, slant)
+
+
+def _to_outlines(line: Line, outlines: Mapping[str, _Outline]) -> Line:
+    way = line.transition
+    first = outlines[way.source or START].meets(line.points[0])
+    last = outlines[way.target or END].meets(line.points[-1])
+    return replace(line, points=(first, *line.points[1:-1], last))
