@@ -170,7 +170,7 @@ def test_a_workflow_shows_itself_in_a_notebook(config):
     assert shown["image/svg+xml"].startswith("<svg ")
     assert "Reimport All Datasets" in shown["text/html"]
     assert shown["text/markdown"].startswith("```mermaid\n")
-    assert shown["text/plain"] == "labbase-retraining: 22 states"
+    assert shown["text/plain"] == "labbase-retraining: 20 states"
 
 
 def test_an_execution_shows_in_a_notebook_how_far_it_is(config, client, stubber):
