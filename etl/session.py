@@ -45,7 +45,8 @@ def local_spark(directory: Path, *, drivers: Mapping[str, str]) -> SparkSession:
     java_options = (
         # A job of seconds never earns back what the second compiler and parallel GC cost.
         "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData -Duser.timezone=UTC"
-        f" -Dlog4j2.configurationFile={logging.as_uri()}"
+        # Libraries that Java unpacks stay where they are when it is killed.
+        f" -Djava.io.tmpdir={directory} -Dlog4j2.configurationFile={logging.as_uri()}"
     )
     settings: dict[str, str | bool | int | float | None] = {
         "spark.driver.extraJavaOptions": java_options,
