@@ -22,16 +22,19 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import boto3
+from botocore.exceptions import BotoCoreError
 
+from etl.database import Database
+from etl.errors import EtlError
 from localaws.errors import LocalAwsError
-from workflow.account import check_identity, clients_of
+from workflow.account import check_identity, clients_of, explained
 from workflow.config import Config
 
 if TYPE_CHECKING:
@@ -98,24 +101,42 @@ def connect(
         say: hears what is being done; it takes a minute or so.
 
     Raises:
-        NotebookStackError: the stack cannot be started.
+        NotebookStackError: the credentials cannot be read, or the stack cannot be started.
         DeployError: the credentials are those of another account.
     """
     if kept := next(iter(_kept.values()), None):
         kept.check()
         return Connection(config, kept.told)
-    session = boto3.Session()
     if url := os.environ.get("AWS_ENDPOINT_URL"):
         return Connection(config, f"the endpoint {url}, from AWS_ENDPOINT_URL")
-    if session.get_credentials() is not None:
+    try:
+        session = boto3.Session()
+        known = session.get_credentials() is not None
+    except BotoCoreError as error:
+        raise NotebookStackError(explained(error, "sts", config.aws.region)) from None
+    if known:
         who = check_identity(config, clients_of(session, config.aws.region))
         return Connection(config, f"AWS account {config.aws.account}, as {who}")
     say("No AWS endpoint and no credentials: starting a local AWS that ends with this kernel.")
-    stack = NotebookStack(config, runs=runs, sample=sample, say=say)
-    os.environ.update(stack.start())
+    stack = NotebookStack(
+        config,
+        runs=runs,
+        sample=sample,
+        database_url=os.environ.get("DATABASE_URL"),
+        say=say,
+    )
+    environment = stack.start()
+    for name in os.environ.keys() - _without_aws(os.environ).keys():
+        del os.environ[name]  # a profile that holds no credentials, for example
+    os.environ.update(environment)
     _kept["stack"] = stack
     atexit.register(stack.close)
     return Connection(config, stack.told)
+
+
+def _without_aws(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment without what could lead to another AWS."""
+    return {name: value for name, value in environment.items() if not name.startswith("AWS_")}
 
 
 class NotebookStack:
@@ -125,7 +146,7 @@ class NotebookStack:
         config: what to deploy.
         runs: how many runs to perform; after them a popularity baseline is trained.
         sample: the sample database's size.
-        database_url: read this database instead; `DATABASE_URL` if left out.
+        database_url: read this database instead of a sample.
         say: hears what is being done.
     """
 
@@ -142,8 +163,9 @@ class NotebookStack:
             "config": config.model_dump_json(exclude_unset=True),
             "runs": runs,
             "sample": asdict(sample or Sample()),
-            "database_url": database_url or os.environ.get("DATABASE_URL"),
+            "database_url": database_url,
         }
+        self._engine = config.source.engine
         self._say = say
         self._program: subprocess.Popen[bytes] | None = None
         self.environment: dict[str, str] = {}
@@ -160,6 +182,7 @@ class NotebookStack:
         Raises:
             NotebookStackError: it cannot be started, or a run failed.
         """
+        self._check_database()
         paths = [str(_PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
         with tempfile.TemporaryFile() as log:
             program = subprocess.Popen(
@@ -167,7 +190,7 @@ class NotebookStack:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+                env={**_without_aws(os.environ), "PYTHONPATH": os.pathsep.join(paths)},
                 start_new_session=True,  # interrupting a cell is not meant for it
             )
             self._program = program
@@ -206,8 +229,22 @@ class NotebookStack:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _check_database(self) -> None:
+        url = self._request["database_url"]
+        try:
+            if isinstance(url, str):
+                Database.from_url(url).require(self._engine)
+            elif self._engine != "postgresql":
+                raise NotebookStackError(
+                    f'the configuration says engine = "{self._engine}", and only a PostgreSQL is'
+                    " started here; set DATABASE_URL to a database of yours"
+                )
+        except EtlError as error:
+            raise NotebookStackError(f"DATABASE_URL: {error}") from None
+
     def _started(self, program: subprocess.Popen[bytes]) -> dict[str, str]:
-        assert program.stdin is not None and program.stdout is not None
+        if program.stdin is None or program.stdout is None:  # they are pipes
+            raise NotebookStackError
         program.stdin.write(f"{json.dumps(self._request)}\n".encode())
         program.stdin.flush()
         for line in program.stdout:
@@ -278,7 +315,12 @@ def _sample(
     from localaws.sample import NOW, load_sample  # noqa: PLC0415
 
     with Postgres(directory / "postgres") as server:
-        load_sample(server.url, **size)
+        load_sample(
+            server.url,
+            students=size["students"],
+            postings=size["postings"],
+            events=size["events"],
+        )
         with psycopg.connect(server.url, autocommit=True) as connection:
             connection.execute("CREATE TABLE to_come (LIKE events)")
             begin = NOW.timestamp() - runs * DAYS_BETWEEN_RUNS * _DAY

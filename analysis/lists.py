@@ -1,0 +1,339 @@
+"""What is recommended: how broad, how popular, to whom, beside what, and what changed.
+
+Lists are frames of USER_ID, ITEM_ID (text), RANK (1..N per user) and SCORE, as
+`Run.recommendations` has them. Every function returns a new frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.data_profile import gini, popularity, times
+from etl.datasets import DataSet
+
+_LABEL_LENGTH = 48
+
+
+def item_labels(items: pd.DataFrame, data_set: DataSet | None = None) -> dict[str, str]:
+    """Return a short text for each item, so that a person knows what it is.
+
+    The first line of the textual column, with the categories behind it; an item with neither is
+    its id.
+
+    Args:
+        items: the data set ITEMS.
+        data_set: its description, which tells textual and categorical columns; without one every
+            text column counts as a category.
+    """
+    columns = [name for name in items.columns if name != "ITEM_ID"]
+    textual = [c.name for c in data_set.columns if c.textual] if data_set else []
+    if data_set:
+        categories = [column.name for column in data_set.columns if column.categorical]
+    else:
+        categories = [name for name in columns if not pd.api.types.is_numeric_dtype(items[name])]
+    chosen = [name for name in [*textual, *categories] if name in columns][:3]
+    labels = {}
+    for row in items[["ITEM_ID", *chosen]].itertuples(index=False, name=None):
+        label = ""
+        for value in row[1:]:
+            told = _first_line(value) if isinstance(value, str) else ""
+            if told and told not in label:
+                label = f"{label} · {told}" if label else told
+        labels[str(row[0])] = _shortened(label) or str(row[0])
+    return labels
+
+
+def coverage(
+    recommendations: pd.DataFrame,
+    catalogue: Iterable[str],
+    eligible: frozenset[str] | None = None,
+    *,
+    depths: Sequence[int] = (1, 5, 10, 25),
+) -> pd.DataFrame:
+    """Return how much of the catalogue anybody is recommended.
+
+    Args:
+        recommendations: the lists.
+        catalogue: every item id.
+        eligible: the items that may be recommended; None for all.
+        depths: how many of each list's first items are looked at.
+
+    Returns:
+        index `top`; `items` (different ones), `of catalogue`, `of eligible` (shares), `Gini` (of
+        how often each eligible item is recommended: towards 1, few items have it all) and
+        `per user` (mean length of a list cut there).
+    """
+    known = set(catalogue)
+    allowed = known if eligible is None else set(eligible)
+    users = max(recommendations["USER_ID"].nunique(), 1)
+    rows = {}
+    for depth in depths:
+        top = recommendations[recommendations["RANK"] <= depth]
+        shown = top["ITEM_ID"].value_counts()
+        everything = shown.reindex(shown.index.union(sorted(allowed)), fill_value=0)
+        rows[depth] = {
+            "items": len(shown),
+            "of catalogue": len(shown) / max(len(known), 1),
+            "of eligible": len(set(shown.index) & allowed) / max(len(allowed), 1),
+            "Gini": gini(everything.to_numpy()),
+            "per user": len(top) / users,
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("top").astype({"items": int})
+
+
+def popularity_bias(
+    recommendations: pd.DataFrame,
+    interactions: pd.DataFrame,
+    catalogue: pd.DataFrame | None = None,
+    *,
+    classes: int = 10,
+) -> pd.DataFrame:
+    """Return whether lists favour what is popular anyway.
+
+    Args:
+        recommendations: the lists.
+        interactions: the events; they tell what is popular.
+        catalogue: the data set ITEMS, for items without events.
+        classes: into how many classes of equal size the items fall.
+
+    Returns:
+        index `popularity` (`top 10 %`, `10–20 %`, …); `items`, `events` and `recommendations`
+        (both as shares, 0..1). Where `recommendations` lie above `events`, the class is shown
+        more often than people choose it by themselves.
+    """
+    ranked = popularity(interactions, catalogue)
+    shown = recommendations["ITEM_ID"].value_counts()
+    ranked = ranked.reindex(ranked.index.append(shown.index.difference(ranked.index)))
+    ranked["events"] = ranked["events"].fillna(0)
+    ranked["shown"] = shown.reindex(ranked.index, fill_value=0)
+    place = np.arange(len(ranked)) * classes // max(len(ranked), 1)
+    grouped = ranked.groupby(place)[["events", "shown"]].sum().reindex(range(classes), fill_value=0)
+    step = 100 / classes
+    names = [
+        f"top {step:.0f} %" if i == 0 else f"{i * step:.0f}–{(i + 1) * step:.0f} %"
+        for i in range(classes)
+    ]
+    return pd.DataFrame(
+        {
+            "items": np.bincount(place, minlength=classes),
+            "events": (grouped["events"] / max(grouped["events"].sum(), 1)).to_numpy(),
+            "recommendations": (grouped["shown"] / max(grouped["shown"].sum(), 1)).to_numpy(),
+        },
+        index=pd.Index(names, name="popularity"),
+    )
+
+
+def example_users(recommendations: pd.DataFrame, interactions: pd.DataFrame) -> list[str]:
+    """Return users worth looking at: of middling activity, a very active one, and a new one.
+
+    At most three, each with a list; the same frames give the same users.
+    """
+    listed = pd.Index(sorted(recommendations["USER_ID"].unique()))
+    events = interactions["USER_ID"].value_counts().reindex(listed, fill_value=0)
+    ordered = events.sort_values(kind="stable")
+    active = ordered[ordered > 0].index
+    chosen: list[str] = []
+    if len(active):
+        chosen += [str(active[len(active) // 2]), str(active[-1])]
+    chosen += [str(user) for user in ordered[ordered == 0].index[:1]]
+    return list(dict.fromkeys(chosen))
+
+
+def beside_history(
+    user: str,
+    recommendations: pd.DataFrame,
+    interactions: pd.DataFrame,
+    labels: dict[str, str],
+    *,
+    length: int = 8,
+) -> pd.DataFrame:
+    """Return a user's newest events beside the user's list.
+
+    Args:
+        user: USER_ID.
+        recommendations: the lists.
+        interactions: the events.
+        labels: ITEM_ID → text, from `item_labels`.
+        length: rows at most.
+
+    Returns:
+        index `rank` (from 1); `recommended`, `met before` (whether the user had events with it),
+        `when` (UTC), `event` (its type) and `history` (item), the newest first; what a column
+        does not have is empty.
+
+    Raises:
+        KeyError: the user has neither.
+    """
+    events = interactions[interactions["USER_ID"] == user]
+    mine = recommendations[recommendations["USER_ID"] == user].sort_values("RANK")
+    if events.empty and mine.empty:
+        raise KeyError(f"user '{user}' has no events and no list; is it an id of USER_ID?")
+    newest = events.sort_values("TIMESTAMP", ascending=False, kind="stable").head(length)
+    top = mine.head(length)
+    rows = range(max(len(newest), len(top)))
+
+    def column(values: Iterable[object]) -> pd.Series[Any]:
+        return pd.Series(list(values), dtype=object).reindex(rows).fillna("")
+
+    met = set(events["ITEM_ID"])
+    kinds = newest["EVENT_TYPE"] if "EVENT_TYPE" in newest else [""] * len(newest)
+    table = pd.DataFrame(
+        {
+            "recommended": column(labels.get(item, item) for item in top["ITEM_ID"]),
+            "met before": column("yes" if item in met else "" for item in top["ITEM_ID"]),
+            "when": column(times(newest["TIMESTAMP"]).dt.strftime("%Y-%m-%d %H:%M")),
+            "event": column(kinds),
+            "history": column(labels.get(item, item) for item in newest["ITEM_ID"]),
+        }
+    )
+    table.index = pd.RangeIndex(1, len(table) + 1, name="rank")
+    return table
+
+
+def similar_items(
+    item: str, interactions: pd.DataFrame, labels: dict[str, str], *, length: int = 8
+) -> pd.DataFrame:
+    """Return the items that the same users had events with.
+
+    Cosine between the items' sets of users: users in common / sqrt(users of one x of the other).
+    It comes from the events, not from Personalize: a check whether its lists make sense.
+
+    Args:
+        item: ITEM_ID.
+        interactions: the events.
+        labels: ITEM_ID → text.
+        length: rows at most.
+
+    Returns:
+        index `ITEM_ID`; `item`, `users in common`, `users`, `cosine`; the most similar first.
+
+    Raises:
+        KeyError: nobody had an event with it.
+    """
+    pairs = interactions[["USER_ID", "ITEM_ID"]].drop_duplicates()
+    fans = pairs.loc[pairs["ITEM_ID"] == item, "USER_ID"]
+    if fans.empty:
+        raise KeyError(f"item '{item}' has no events; choose one of ITEM_ID that has")
+    users = pairs["ITEM_ID"].value_counts()
+    common = pairs[pairs["USER_ID"].isin(fans)]["ITEM_ID"].value_counts().drop(item)
+    cosine: pd.Series[float] = common / np.sqrt(users[common.index] * len(fans))
+    found = pd.DataFrame(
+        {
+            "item": [labels.get(str(other), str(other)) for other in common.index],
+            "users in common": common,
+            "users": users[common.index],
+            "cosine": cosine,
+        }
+    ).rename_axis("ITEM_ID")
+    return found.sort_values(["cosine", "users"], ascending=False, kind="stable").head(length)
+
+
+def changes(previous: pd.DataFrame, latest: pd.DataFrame, *, top: int = 10) -> pd.DataFrame:
+    """Return how each user's list changed between two runs.
+
+    Args:
+        previous: the earlier lists.
+        latest: the later lists.
+        top: how many of each list's first items are looked at.
+
+    Returns:
+        index `USER_ID`, of users with a list in both; `kept`, `entered` and `left` (numbers of
+        items), `overlap` (kept / the longer list, 0..1), `same first` (bool) and `moved` (mean
+        number of ranks by which a kept item moved, NaN if none was kept).
+    """
+    before = previous.loc[previous["RANK"] <= top, ["USER_ID", "ITEM_ID", "RANK"]]
+    after = latest.loc[latest["RANK"] <= top, ["USER_ID", "ITEM_ID", "RANK"]]
+    both = pd.Index(sorted(set(before["USER_ID"]) & set(after["USER_ID"])), name="USER_ID")
+    was = before.groupby("USER_ID").size().reindex(both)
+    now = after.groupby("USER_ID").size().reindex(both)
+    shared = before.merge(after, on=["USER_ID", "ITEM_ID"], suffixes=("_before", "_after"))
+    shift = (shared["RANK_after"] - shared["RANK_before"]).abs()
+    by_user = shared.assign(shift=shift).groupby("USER_ID")["shift"]
+    kept = by_user.size().reindex(both, fill_value=0)
+    firsts = [
+        frame[frame["RANK"] == 1].set_index("USER_ID")["ITEM_ID"] for frame in (before, after)
+    ]
+    same = firsts[0].reindex(both) == firsts[1].reindex(both)
+    return pd.DataFrame(
+        {
+            "kept": kept,
+            "entered": now - kept,
+            "left": was - kept,
+            "overlap": kept / np.maximum(was, now),
+            "same first": same,
+            "moved": by_user.mean().reindex(both),
+        },
+        index=both,
+    )
+
+
+def change_summary(
+    previous: pd.DataFrame, latest: pd.DataFrame, *, tops: Sequence[int] = (1, 5, 10, 25)
+) -> pd.DataFrame:
+    """Return how the lists changed on the whole.
+
+    Returns:
+        index `top`; `users` (with a list in both runs), `overlap` (mean, 0..1), `unchanged`
+        (share of users with the same items), `moved` (mean ranks of kept items), `new users` and
+        `gone users` (with a list in one run alone).
+    """
+    before, after = set(previous["USER_ID"]), set(latest["USER_ID"])
+    rows = {}
+    for top in tops:
+        found = changes(previous, latest, top=top)
+        rows[top] = {
+            "users": len(found),
+            "overlap": found["overlap"].mean(),
+            "unchanged": (found["overlap"] == 1).mean() if len(found) else float("nan"),
+            "moved": found["moved"].mean(),
+            "new users": len(after - before),
+            "gone users": len(before - after),
+        }
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("top")
+    return table.astype({"users": int, "new users": int, "gone users": int})
+
+
+def item_movements(
+    previous: pd.DataFrame,
+    latest: pd.DataFrame,
+    labels: dict[str, str],
+    *,
+    top: int = 10,
+    length: int = 5,
+) -> pd.DataFrame:
+    """Return the items that are in many more, or many fewer, lists than before.
+
+    Args:
+        previous: the earlier lists.
+        latest: the later lists.
+        labels: ITEM_ID → text.
+        top: how many of each list's first items are looked at.
+        length: items at most in each direction.
+
+    Returns:
+        index `ITEM_ID`; `item`, `before`, `now` and `change` (shares of users whose list has it,
+        the change in points), risen items first.
+    """
+    shares = [
+        frame.loc[frame["RANK"] <= top, "ITEM_ID"].value_counts()
+        / max(frame["USER_ID"].nunique(), 1)
+        for frame in (previous, latest)
+    ]
+    table = pd.DataFrame({"before": shares[0], "now": shares[1]}).fillna(0.0)
+    table["change"] = table["now"] - table["before"]
+    table.insert(0, "item", [labels.get(str(item), str(item)) for item in table.index])
+    table = table.rename_axis("ITEM_ID").sort_values("change", ascending=False, kind="stable")
+    risen, fallen = table[table["change"] > 0], table[table["change"] < 0]
+    return pd.concat([risen.head(length), fallen.tail(length)])
+
+
+def _first_line(text: str) -> str:
+    return next(iter(text.strip().splitlines()), "").strip()
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LABEL_LENGTH else f"{text[: _LABEL_LENGTH - 1]}…"

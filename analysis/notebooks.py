@@ -1,0 +1,115 @@
+"""Execute the notebooks whole, and save them with what they showed.
+
+    python -m analysis.notebooks                 # all of them, against a local AWS of its own
+    python -m analysis.notebooks notebooks/1*    # some
+
+What is saved holds each output once, in the form that every viewer knows, and nothing of the
+machine on which it was made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+
+from localaws.notebook_stack import NotebookStack
+from workflow import load_config
+
+_PROJECT = Path(__file__).resolve().parents[1]
+DIRECTORY = _PROJECT / "notebooks"
+CONFIG = _PROJECT / "retraining.toml"
+
+# The same thing again in forms that a viewer of the first one does not need.
+_REPEATED = {"text/html": ("image/svg+xml", "text/markdown")}
+_HEAD = re.compile(r"<thead>(.*?)</thead>", re.DOTALL)
+_CELL = re.compile(r"<th[^>]*>(.*?)</th>", re.DOTALL)
+
+
+def execute(path: Path, *, environment: Mapping[str, str]) -> nbformat.NotebookNode:
+    """Return a notebook as it is after all of its cells ran; the file is left alone.
+
+    Args:
+        path: the notebook; its directory is where the kernel runs.
+        environment: the kernel's.
+
+    Raises:
+        nbclient.exceptions.CellExecutionError: a cell failed; it says which and why.
+    """
+    notebook: nbformat.NotebookNode = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    client = NotebookClient(
+        notebook,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(path.parent)}},
+        record_timing=False,
+    )
+    # The kernel must find the project without an installation.
+    paths = [str(_PROJECT), *filter(None, [environment.get("PYTHONPATH")])]
+    client.execute(env={**environment, "PYTHONPATH": os.pathsep.join(paths)})
+    for output in _outputs(notebook):
+        for kept, repeated in _REPEATED.items():
+            if kept in output.get("data", {}):
+                for form in repeated:
+                    output["data"].pop(form, None)
+    notebook["metadata"] = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    return notebook
+
+
+def structure(notebook: nbformat.NotebookNode) -> list[list[tuple[str, ...]]]:
+    """Return what kinds of output each code cell has, without their contents.
+
+    Two executions of the same cells with other data have the same structure: kinds and forms of
+    outputs, and the heads of tables.
+    """
+    return [
+        [_kind(output) for output in cell["outputs"]]
+        for cell in notebook["cells"]
+        if cell["cell_type"] == "code"
+    ]
+
+
+def _kind(output: Mapping[str, Any]) -> tuple[str, ...]:
+    if output["output_type"] in {"stream", "error"}:
+        return (output["output_type"], output.get("name", output.get("ename", "")))
+    forms = output.get("data", {})
+    head = _HEAD.search(forms.get("text/html", ""))
+    return ("shown", *sorted(forms), *(_CELL.findall(head[1]) if head else ()))
+
+
+def _outputs(notebook: nbformat.NotebookNode) -> list[Any]:
+    return [output for cell in notebook["cells"] for output in cell.get("outputs", ())]
+
+
+def main(argv: Sequence[str]) -> None:
+    """Execute the named notebooks, or all of them, and save them."""
+
+    def say(text: str) -> None:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+
+    parser = argparse.ArgumentParser(description="Execute notebooks and save their outputs.")
+    parser.add_argument(
+        "notebooks", nargs="*", type=Path, default=sorted(DIRECTORY.glob("*.ipynb"))
+    )
+    # A notebook that runs the workflow comes last: the others compare what was there before.
+    paths = sorted(parser.parse_args(argv).notebooks, key=lambda path: ("run" in path.stem, path))
+    others = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    with NotebookStack(load_config(CONFIG), runs=2, say=say) as stack:
+        for path in paths:
+            say(f"Executing {path.name}")
+            notebook = execute(path, environment={**others, **stack.environment})
+            nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,242 @@
+"""Metrics and their intervals: worked examples, exact oracles, and what an interval promises."""
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import metrics
+from recommenders.evaluation import ranking_metrics
+
+LISTS = pd.DataFrame(
+    {
+        "USER_ID": ["a"] * 5 + ["b"] * 2 + ["c"],
+        "ITEM_ID": ["1", "2", "3", "4", "5", "1", "2", "1"],
+        "RANK": [1, 2, 3, 4, 5, 1, 2, 1],
+    }
+)
+LATER = pd.DataFrame({"USER_ID": ["a", "a", "a", "b", "new"], "ITEM_ID": ["2", "5", "2", "9", "1"]})
+
+
+def seed() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def test_hits_at_two_and_five_score_as_personalize_documents_it() -> None:
+    """The worked example of AWS's page: MRR 0.5, NDCG 0.6241, precision 0.4."""
+    found = metrics.scores(LISTS, LATER).loc["a"]
+
+    assert found["MRR@25"] == pytest.approx(0.5)
+    assert found["NDCG@5"] == pytest.approx(0.6241, abs=1e-4)
+    assert found["precision@5"] == pytest.approx(0.4)
+    assert found["items"] == 2
+
+
+def test_users_with_a_list_and_later_events_are_scored_and_no_others() -> None:
+    found = metrics.scores(LISTS, LATER)
+
+    assert found.index.to_list() == ["a", "b"]
+    assert found.loc["b", metrics.metric_names()[1:]].to_list() == [0.0] * 7
+
+
+def test_scores_are_those_of_the_local_personalize() -> None:
+    random = np.random.default_rng(3)
+    lists, later, hits, relevant = [], [], [], []
+    for user in range(40):
+        items = random.permutation(60)[:25]
+        wanted = random.permutation(60)[: random.integers(1, 30)]
+        lists += [(str(user), str(item), rank) for rank, item in enumerate(items, start=1)]
+        later += [(str(user), str(item)) for item in wanted]
+        hits.append(np.isin(items, wanted))
+        relevant.append(len(wanted))
+
+    found = metrics.scores(
+        pd.DataFrame(lists, columns=["USER_ID", "ITEM_ID", "RANK"]),
+        pd.DataFrame(later, columns=["USER_ID", "ITEM_ID"]),
+    ).mean()
+
+    expected = ranking_metrics(np.array(hits), np.array(relevant))
+    for name, value in expected.items():
+        assert found[metrics.short_name(name)] == pytest.approx(value)
+
+
+def test_an_interval_holds_the_truth_about_as_often_as_it_says() -> None:
+    random, held = np.random.default_rng(1), 0
+    for _ in range(200):
+        drawn = pd.DataFrame({"precision@5": random.binomial(5, 0.3, 80) / 5})
+        row = metrics.intervals(drawn, random=random, resamples=200).iloc[0]
+        held += row["low"] <= 0.3 <= row["high"]
+
+    assert 180 <= held <= 198
+
+
+def test_many_users_get_the_normal_interval() -> None:
+    drawn = pd.DataFrame({"precision@5": np.random.default_rng(1).random(30_000)})
+
+    row = metrics.intervals(drawn, random=seed()).iloc[0]
+
+    half = 1.96 * drawn["precision@5"].std() / 30_000**0.5
+    assert row["high"] - row["value"] == pytest.approx(half, rel=1e-3)
+
+
+def test_nobody_who_came_back_gives_no_numbers_instead_of_zeros() -> None:
+    found = metrics.intervals(metrics.scores(LISTS, LATER.iloc[:0]), random=seed())
+
+    assert found["users"].to_list() == [0] * 7
+    assert found[["value", "low", "high"]].isna().all(axis=None)
+
+
+def test_a_gain_is_measured_user_by_user() -> None:
+    """Users differ widely, the gain hardly: its interval is narrow."""
+    base = pd.DataFrame({"NDCG@5": np.linspace(0, 0.8, 50)}, index=[str(i) for i in range(50)])
+    better = base + 0.1
+
+    row = metrics.gain(better, base, random=seed()).iloc[0]
+
+    assert row["value"] == pytest.approx(0.1)
+    assert row["high"] - row["low"] == pytest.approx(0, abs=1e-9)
+
+
+def test_the_bound_holds_for_any_values_between_zero_and_one() -> None:
+    random = np.random.default_rng(2)
+    for values in (random.random(50), random.integers(0, 2, 50), random.beta(0.2, 2, 50)):
+        low, high = metrics.bounded(float(values.mean()), 50)
+        assert high - values.mean() >= 1.95 * values.std() / 50**0.5 or high == 1.0
+        assert low <= values.mean() <= high
+
+
+def test_a_bound_stays_between_zero_and_one() -> None:
+    assert metrics.bounded(0.01, 5) == (0.0, pytest.approx(0.0972, abs=1e-4))
+    assert metrics.bounded(0.0, 5) == (0.0, 0.0)
+
+
+def test_popular_lists_keep_the_same_rules() -> None:
+    events = pd.DataFrame({"USER_ID": list("aaabbc"), "ITEM_ID": ["1", "2", "3", "1", "2", "1"]})
+
+    found = metrics.popular_lists(
+        events,
+        ["a", "b"],
+        keep=2,
+        eligible=frozenset({"1", "3", "2"}),
+        exclusions=pd.DataFrame({"USER_ID": ["b"], "ITEM_ID": ["1"]}),
+    )
+
+    assert list(found.itertuples(index=False, name=None)) == [
+        ("a", "1", 1),
+        ("a", "2", 2),
+        ("b", "2", 1),
+        ("b", "3", 2),
+    ]
+
+
+def run(events: pd.DataFrame, lists: pd.DataFrame, newest: int) -> Any:
+    return SimpleNamespace(
+        interactions=events,
+        recommendations=lists,
+        newest_event=newest,
+        eligible_items=None,
+        exclusions=pd.DataFrame({"USER_ID": [], "ITEM_ID": []}),
+    )
+
+
+def test_foresight_judges_the_earlier_lists_by_later_events_alone() -> None:
+    known = pd.DataFrame({"USER_ID": ["a", "b"], "ITEM_ID": ["9", "9"], "TIMESTAMP": [10, 20]})
+    came = pd.DataFrame({"USER_ID": ["a", "b"], "ITEM_ID": ["1", "2"], "TIMESTAMP": [30, 31]})
+    previous = run(known, LISTS, 20)
+    latest = run(pd.concat([known, came]), LISTS, 31)
+
+    found = metrics.foresight(previous, latest, keep=25, random=seed()).set_index(
+        ["list", "metric"]
+    )
+
+    assert found.loc[("published", "MRR@25"), "value"] == pytest.approx((1 + 1 / 2) / 2)
+    assert found.loc[("most popular", "MRR@25"), "value"] == 0
+    assert found.loc[("difference", "MRR@25"), "value"] == pytest.approx(0.75)
+    assert found.loc[("published", "MRR@25"), "users"] == 2
+
+
+def test_a_run_compared_with_itself_has_nothing_to_foresee() -> None:
+    known = pd.DataFrame({"USER_ID": ["a"], "ITEM_ID": ["9"], "TIMESTAMP": [10]})
+    only = run(known, LISTS, 10)
+
+    assert metrics.foresight(only, only, keep=25, random=seed())["users"].max() == 0
+
+
+class Personalize:
+    """Two solutions, the first on a second page; a version that is still in training."""
+
+    def list_solutions(self, datasetGroupArn: str, nextToken: str = "") -> dict[str, Any]:  # noqa: N803
+        assert datasetGroupArn == "arn:group"
+        if not nextToken:
+            return {
+                "solutions": [{"name": "shop-popularity", "solutionArn": "arn:popular"}],
+                "nextToken": "2",
+            }
+        return {"solutions": [{"name": "shop", "solutionArn": "arn:shop"}]}
+
+    def list_solution_versions(self, solutionArn: str) -> dict[str, Any]:  # noqa: N803
+        def version(name: str, day: int, status: str = "ACTIVE") -> dict[str, Any]:
+            return {
+                "solutionVersionArn": f"{solutionArn}/{name}",
+                "status": status,
+                "creationDateTime": datetime(2024, 6, day, tzinfo=UTC),
+            }
+
+        if solutionArn == "arn:popular":
+            return {"solutionVersions": [version("p1", 9)]}
+        return {
+            "solutionVersions": [
+                version("v1", 1),
+                version("v2", 2),
+                version("v3", 3),
+                version("v4", 4, "CREATE IN_PROGRESS"),
+            ]
+        }
+
+    def describe_solution_version(self, solutionVersionArn: str) -> dict[str, Any]:  # noqa: N803
+        name = "popularity-count" if "popular" in solutionVersionArn else "user-personalization"
+        return {"solutionVersion": {"recipeArn": f"arn:aws:personalize:::recipe/aws-{name}"}}
+
+    def get_solution_metrics(self, solutionVersionArn: str) -> dict[str, Any]:  # noqa: N803
+        value = 0.1 if "popular" in solutionVersionArn else 0.2
+        return {
+            "metrics": {
+                "coverage": 0.5,
+                "mean_reciprocal_rank_at_25": value,
+                **{f"normalized_discounted_cumulative_gain_at_{k}": value for k in (5, 10, 25)},
+                **{f"precision_at_{k}": value for k in (5, 10, 25)},
+            }
+        }
+
+
+def test_versions_come_newest_first_and_baselines_last() -> None:
+    found = metrics.version_metrics(Personalize(), "arn:group", per_solution=2)
+
+    assert found["version"].to_list() == ["v3", "v2", "p1"]
+    assert found["baseline"].to_list() == [False, False, True]
+    assert found["recipe"].to_list()[-1] == "aws-popularity-count"
+    assert found["NDCG@10"].to_list() == [0.2, 0.2, 0.1]
+
+
+def test_versions_stand_side_by_side_with_their_bounds() -> None:
+    versions = metrics.version_metrics(Personalize(), "arn:group", per_solution=2)
+
+    found = metrics.side_by_side(versions, test_users=100).set_index(["metric", "list"])
+
+    row = found.loc[("MRR@25", "shop, latest")]
+    assert (row["value"], row["low"], row["high"]) == pytest.approx((0.2, 0.1216, 0.2784), abs=1e-4)
+    assert found.loc[("MRR@25", "shop, 1 before"), "value"] == 0.2
+    assert found.loc[("MRR@25", "shop-popularity, latest"), "value"] == 0.1
+    assert np.isnan(found.loc[("coverage", "shop, latest"), "low"])
+
+
+def test_a_dataset_group_without_versions_gives_an_empty_table() -> None:
+    empty = metrics.version_metrics(
+        SimpleNamespace(list_solutions=lambda **_: {"solutions": []}), "arn:group"
+    )
+
+    assert empty.empty
+    assert metrics.side_by_side(empty, test_users=10).empty

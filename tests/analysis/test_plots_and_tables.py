@@ -1,0 +1,142 @@
+"""Pictures and tables: every one can be drawn, is small, and says in words what it shows."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import data_profile, lists, plots
+from analysis.tables import Table, readable, wide
+
+DAY = 86_400
+EVENTS = pd.DataFrame(
+    {
+        "USER_ID": [f"u{i % 7}" for i in range(60)],
+        "ITEM_ID": [f"i{i % 11}" for i in range(60)],
+        "TIMESTAMP": [1_714_953_600 + i * DAY for i in range(60)],
+        "EVENT_TYPE": [f"kind {i % 8}" for i in range(60)],
+    }
+)
+LISTS = pd.DataFrame({"USER_ID": ["a", "a", "b"], "ITEM_ID": ["i1", "i2", "i1"], "RANK": [1, 2, 1]})
+METRICS = pd.DataFrame(
+    {
+        "metric": ["coverage", "MRR@25", "coverage", "MRR@25"],
+        "list": ["shop", "shop", "popular", "popular"],
+        "value": [0.5, 0.2, 0.1, 0.05],
+        "low": [np.nan, 0.1, np.nan, 0.01],
+        "high": [np.nan, 0.3, np.nan, 0.09],
+        "users": [9, 9, 9, 9],
+    }
+)
+PLOTS = {
+    "popularity": lambda: plots.popularity_curve(data_profile.popularity(EVENTS)),
+    "time": lambda: plots.events_over_time(data_profile.events_over_time(EVENTS)),
+    "users": lambda: plots.events_per_user(data_profile.events_per_user(EVENTS)),
+    "metrics": lambda: plots.metric_intervals(METRICS),
+    "bias": lambda: plots.popularity_bias(lists.popularity_bias(LISTS, EVENTS)),
+    "overlap": lambda: plots.overlap(lists.changes(LISTS, LISTS)),
+    "nobody came back": lambda: plots.metric_intervals(METRICS.assign(value=np.nan, low=np.nan)),
+    "nothing to compare": lambda: plots.overlap(lists.changes(LISTS, LISTS.iloc[:0])),
+    "no events": lambda: plots.events_over_time(data_profile.events_over_time(EVENTS.iloc[:0])),
+    "one event": lambda: plots.events_over_time(data_profile.events_over_time(EVENTS.iloc[:1])),
+}
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_a_plot_is_a_small_png_with_an_alternative_text(name: str) -> None:
+    plot = PLOTS[name]()
+    data, about = plot._repr_mimebundle_()
+
+    assert data["image/png"].startswith(b"\x89PNG")
+    assert len(data["image/png"]) < 60_000
+    assert about["image/png"]["alt"] == data["text/plain"] == plot.alt
+    assert plot.alt.endswith(".")
+    assert about["image/png"]["width"] == 691
+
+
+def test_the_same_data_give_the_same_picture() -> None:
+    assert PLOTS["popularity"]().png == PLOTS["popularity"]().png
+
+
+def contrast(colour: str, background: float) -> float:
+    """WCAG 2.2's contrast of a colour to a background of that relative luminance."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    lighter, darker = max(luminance, background), min(luminance, background)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+@pytest.mark.parametrize("colour", [plots.INK, *plots.COLOURS])
+def test_colours_can_be_told_from_a_light_and_from_a_dark_page(colour: str) -> None:
+    dark = 0.0056  # of #111111, Jupyter's dark page
+    assert contrast(colour, 1.0) >= 3
+    assert contrast(colour, dark) >= 3
+
+
+def test_the_alternative_text_tells_the_numbers() -> None:
+    assert PLOTS["metrics"]().alt == (
+        "Metrics with intervals. shop: coverage 0.500, MRR@25 0.200;"
+        " popular: coverage 0.100, MRR@25 0.050."
+    )
+    assert PLOTS["overlap"]().alt == (
+        "On average 100% of a list stayed, for half of the users 100% or more."
+    )
+
+
+def test_many_event_types_share_the_last_colour() -> None:
+    figure = PLOTS["time"]().figure
+
+    names = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert len(names) == 5
+    assert names[-1] == "others"
+
+
+@pytest.mark.parametrize(
+    ("value", "percent", "expected"),
+    [
+        (12_345, False, "12,345"),
+        (12.0, False, "12"),
+        (0.031_25, False, "0.0312"),
+        (86.53, False, "86.5"),
+        (0.031_25, True, "3.1 %"),
+        (True, False, "yes"),
+        (np.int64(7), False, "7"),
+        (float("nan"), False, "–"),
+        (None, False, "–"),
+        (pd.NA, False, "–"),
+        (pd.NaT, False, "–"),
+        (pd.Timestamp("2024-06-01 04:00", tz="UTC"), False, "2024-06-01 04:00"),
+        ({"名": None}, False, '{"名": null}'),
+    ],
+)
+def test_values_read_as_a_person_writes_them(value: object, percent: bool, expected: str) -> None:
+    assert readable(value, percent=percent) == expected
+
+
+def test_a_table_shows_shares_as_percentages_and_escapes_texts() -> None:
+    frame = pd.DataFrame({"name": ["<b>"], "share": [0.5]}, index=pd.Index(["x"], name="key"))
+
+    shown = Table(frame, percent=["share"], caption="A & B")._repr_html_()
+
+    assert "<b>A &amp; B</b>" in shown
+    assert '<th style="text-align:left">key</th>' in shown
+    assert '<td style="text-align:left">&lt;b&gt;</td>' in shown
+    assert '<td style="text-align:right">50.0 %</td>' in shown
+    assert "A & B\n" in repr(Table(frame, caption="A & B"))
+
+
+def test_an_index_without_a_name_is_not_shown() -> None:
+    assert "<th" in (shown := Table(pd.DataFrame({"a": [1]}))._repr_html_())
+    assert shown.count("<th ") == 1
+
+
+def test_metrics_become_a_column_for_each_list() -> None:
+    found = wide(METRICS)
+
+    assert found.columns.to_list() == ["shop", "popular"]
+    assert found.loc["MRR@25"].to_list() == ["0.200 (0.100–0.300)", "0.050 (0.010–0.090)"]
+    assert found.loc["coverage", "shop"] == "0.500"
+
+
+def test_no_metrics_become_an_empty_table() -> None:
+    assert wide(METRICS.iloc[:0]).empty

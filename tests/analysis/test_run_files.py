@@ -1,0 +1,197 @@
+"""A run's files as DataFrames: types, layouts, and what is said when something is missing."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from analysis.runs import (
+    Run,
+    RunFilesError,
+    list_runs,
+    open_run,
+    previous_run,
+    read_directory,
+)
+from localaws.endpoint import Endpoint
+from workflow import load_config
+
+CONFIG = load_config(Path(__file__).parents[2] / "retraining.toml")
+MANIFEST = {
+    "version": 1,
+    "datasets": {
+        "ITEMS": {"path": "items/", "rows": 2, "rejected": {}, "newestTimestamp": None},
+        "INTERACTIONS": {
+            "path": "interactions/",
+            "rows": 3,
+            "rejected": {"null id": 1},
+            "newestTimestamp": 300,
+        },
+    },
+    "batchInput": {"path": "batch-input/", "rows": 2},
+    "filter": {
+        "eligibleItems": {"path": "filter/eligible-items/", "rows": 1},
+        "exclusions": {"path": "filter/exclusions/", "rows": 1},
+    },
+}
+REJECTED = {"reason": "null id", "column": "USER_ID", "row": {"USER_ID": None, "ITEM_ID": 7}}
+FILES = {
+    "manifest.json": json.dumps(MANIFEST),
+    "items/part-00000.csv": (
+        'ITEM_ID,INDUSTRY,SALARY,DESCRIPTION\n007,"IT, ""soft""",300,"one\ntwo"\nNA,,,\n'
+    ),
+    "interactions/part-00000.csv": "USER_ID,ITEM_ID,TIMESTAMP,EVENT_TYPE\n1,007,100,view\n",
+    "interactions/part-00001.csv": (
+        "USER_ID,ITEM_ID,TIMESTAMP,EVENT_TYPE\nnull,NA,200,view\n1,007,300,apply\n"
+    ),
+    "filter/eligible-items/part-00000.csv": "ITEM_ID\n007\n",
+    "filter/exclusions/part-00000.csv": "USER_ID,ITEM_ID\n1,NA\n",
+    "rejected/interactions.json": json.dumps(REJECTED) + "\n",
+    "batch-output/_CHECK": "",
+    "batch-output/users.json.out": (
+        '{"input":{"userId":"1"},"output":{"recommendedItems":["007","NA"],"scores":[0.9,0.1]}}\n'
+        '{"input":{"userId":"2"},"output":null,"error":"no such user"}\n'
+        '{"input":{"userId":"3"},"output":{"recommendedItems":["NA"]}}\n'
+    ),
+    "recommendations/recommendations.csv": "USER_ID,ITEM_ID,RANK,SCORE\n1,007,1,0.9\n3,NA,1,\n",
+    "recommendations/errors.jsonl": '{"reason":"no such user","line":"{}"}\n',
+}
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator:
+    """S3 with two whole runs, one that failed in the Spark job, and the list that is published."""
+    with Endpoint(account=CONFIG.aws.account, region=CONFIG.aws.region) as endpoint:
+        client = endpoint.client("s3")
+        client.create_bucket(
+            Bucket=CONFIG.bucket,
+            CreateBucketConfiguration={"LocationConstraint": CONFIG.aws.region},
+        )
+
+        def put(key: str, text: str) -> None:
+            client.put_object(Bucket=CONFIG.bucket, Key=key, Body=text.encode())
+
+        for run in ("20240601-aaa", "20240602-bbb"):
+            for path, text in FILES.items():
+                put(f"runs/{run}/{path}", text)
+        put("runs/20240603-ccc/rejected/interactions.json", json.dumps(REJECTED))
+        put("recommendations/latest.json", json.dumps({"run": "20240602-bbb"}))
+        yield client
+
+
+@pytest.fixture
+def run(s3) -> Run:
+    return open_run(CONFIG, s3)
+
+
+def test_the_latest_run_is_the_published_one_and_previous_the_one_before(s3) -> None:
+    assert open_run(CONFIG, s3).name == "20240602-bbb"
+    assert open_run(CONFIG, s3, "previous").name == "20240601-aaa"
+    assert previous_run(CONFIG, s3).name == "20240601-aaa"
+    assert open_run(CONFIG, s3, "20240601-aaa").name == "20240601-aaa"
+
+
+def test_the_list_of_runs_tells_how_far_each_came(s3) -> None:
+    found = list_runs(s3, CONFIG.bucket).set_index("run")
+
+    assert found["data sets"].to_dict() == {
+        "20240602-bbb": True,
+        "20240601-aaa": True,
+        "20240603-ccc": False,
+    }
+    assert found["recommendations"].to_list() == found["data sets"].to_list()
+    assert found.index[found["published"]].to_list() == ["20240602-bbb"]
+    assert str(found["written"].dt.tz) == "UTC"
+
+
+def test_ids_stay_text_and_columns_have_the_configured_types(run: Run) -> None:
+    assert run.items["ITEM_ID"].to_list() == ["007", "NA"]
+    assert run.items["DESCRIPTION"][0] == "one\ntwo"
+    assert run.items["INDUSTRY"][0] == 'IT, "soft"'
+    assert run.items["SALARY"].dtype == "Int64"
+    assert run.items.loc[1, ["INDUSTRY", "SALARY"]].isna().all()
+    assert run.interactions["USER_ID"].to_list() == ["1", "null", "1"]
+    assert run.interactions["TIMESTAMP"].dtype == "int64"
+
+
+def test_the_files_of_a_data_set_are_read_as_one(run: Run) -> None:
+    assert run.interactions["TIMESTAMP"].to_list() == [100, 200, 300]
+    assert run.newest_event == 300
+
+
+def test_a_data_set_that_is_not_configured_is_empty_and_has_its_id(run: Run) -> None:
+    assert run.users.columns.to_list() == ["USER_ID"]
+    assert run.users.empty
+
+
+def test_lists_batch_output_and_filter_files_are_read(run: Run) -> None:
+    assert run.recommendations["RANK"].to_list() == [1, 1]
+    assert run.recommendations["ITEM_ID"].to_list() == ["007", "NA"]
+    assert run.recommendations["SCORE"].isna().to_list() == [False, True]
+    assert run.batch_output["USER_ID"].to_list() == ["1", "1", "3"]
+    assert run.batch_output["RANK"].to_list() == [1, 2, 1]
+    assert run.eligible_items == {"007"}
+    assert run.exclusions.to_dict("records") == [{"USER_ID": "1", "ITEM_ID": "NA"}]
+
+
+def test_errors_and_rejected_rows_are_read(run: Run) -> None:
+    assert run.errors.to_dict("records") == [{"reason": "no such user", "line": "{}"}]
+    assert run.rejected.to_dict("records") == [{"data set": "INTERACTIONS", **REJECTED}]
+
+
+def test_a_misspelt_run_gets_a_proposal(s3) -> None:
+    with pytest.raises(RunFilesError, match=r"run '20240602-bb'.*did you mean '20240602-bbb'\?"):
+        open_run(CONFIG, s3, "20240602-bb")
+
+
+def test_a_run_without_a_manifest_says_that_the_job_did_not_finish(s3) -> None:
+    failed = open_run(CONFIG, s3, "20240603-ccc")
+
+    with pytest.raises(RunFilesError, match=r"manifest.json is not there; the Spark job did not"):
+        failed.interactions  # noqa: B018  reads on access
+    with pytest.raises(RunFilesError, match="has not published any lists"):
+        failed.recommendations  # noqa: B018
+    assert len(failed.rejected) == 1, "why it failed can still be looked at"
+
+
+def test_a_bucket_that_is_not_there_asks_whether_the_workflow_is_deployed(s3) -> None:
+    with pytest.raises(RunFilesError, match=r"s3://elsewhere/runs/: .*is the workflow deployed"):
+        list_runs(s3, "elsewhere")
+
+
+def test_no_run_at_all_says_how_to_begin_one(s3) -> None:
+    s3.create_bucket(
+        Bucket="empty", CreateBucketConfiguration={"LocationConstraint": CONFIG.aws.region}
+    )
+    config = CONFIG.model_copy(update={"aws": CONFIG.aws.model_copy(update={"bucket": "empty"})})
+
+    with pytest.raises(RunFilesError, match="'retrain start' begins one"):
+        previous_run(config, s3)
+
+
+def test_a_copy_of_a_run_in_a_directory_reads_the_same(run: Run, tmp_path: Path) -> None:
+    for path, text in FILES.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text, encoding="utf-8", newline="")
+
+    copy = read_directory(tmp_path, CONFIG)
+
+    assert copy.items.equals(run.items)
+    assert copy.interactions.equals(run.interactions)
+    assert copy.recommendations.equals(run.recommendations)
+
+
+def test_what_a_local_run_left_has_lists_but_no_data_sets(tmp_path: Path) -> None:
+    (tmp_path / "recommendations.csv").write_text("USER_ID,ITEM_ID,RANK,SCORE\n1,2,1,0.5\n")
+
+    run = read_directory(tmp_path)
+
+    assert run.recommendations["ITEM_ID"].to_list() == ["2"]
+    with pytest.raises(RunFilesError, match="output/ holds results alone; read the run from S3"):
+        run.interactions  # noqa: B018
+
+
+def test_a_directory_that_is_not_there_says_what_makes_one(tmp_path: Path) -> None:
+    with pytest.raises(RunFilesError, match="retrain local run --output"):
+        read_directory(tmp_path / "nowhere")
