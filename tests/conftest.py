@@ -1,5 +1,6 @@
 """What the tests share: one PostgreSQL and one Spark for the whole run."""
 
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,7 +11,10 @@ from pyspark.sql import SparkSession
 
 from etl.database import driver_settings
 from etl.session import local_spark
+from local_runs import EXAMPLE, RecordingView, WholeRun
+from localaws.local_run import SampleSize, run_locally
 from localaws.postgres import Postgres
+from workflow import parse_config
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +31,24 @@ def postgres(scratch: Path) -> Iterator[Postgres]:
     """A running PostgreSQL with an empty database."""
     with Postgres(scratch / "postgres") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def whole_run(scratch: Path) -> WholeRun:
+    """A whole local run with a small sample, over what a run before it left."""
+    output, view = scratch / "whole-run", RecordingView()
+    output.mkdir()
+    before = {"metrics": {"normalized_discounted_cumulative_gain_at_10": 0.125}}
+    (output / "metrics.json").write_text(json.dumps(before))
+    (output / "recommendations.csv").write_text("USER_ID,ITEM_ID,RANK,SCORE\n1,1,1,0.5\n")
+    outcome = run_locally(
+        parse_config(EXAMPLE.replace("keep = 25", "keep = 5")),
+        output=output,
+        database_url=None,
+        sample=SampleSize(students=60, postings=40, events=4_000),
+        view=view,
+    )
+    return WholeRun(output, outcome, view)
 
 
 @pytest.fixture(scope="session")

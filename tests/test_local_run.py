@@ -3,39 +3,19 @@
 import csv
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from local_runs import EXAMPLE, RecordingView, WholeRun
 from localaws.local_run import SampleSize, run_locally
 from localaws.postgres import Postgres
 from localaws.sample import load_sample
 from localaws.stack import Stack
 from workflow import Config, parse_config
 from workflow.execution import Failure, failure_of, follow, history
-
-EXAMPLE = (Path(__file__).parents[1] / "retraining.toml").read_text(encoding="utf-8")
-
-
-@dataclass
-class RecordingView:
-    """Keeps what a person would have seen."""
-
-    stages: list[str] = field(default_factory=list)
-    states: list[str] = field(default_factory=list)
-
-    def stage(self, text: str) -> None:
-        self.stages.append(text)
-
-    def step(self, step: Any) -> None:
-        if step.kind == "exited":
-            self.states.append(step.state)
-
-    def work(self, work: Any) -> None:
-        list(work)
 
 
 @pytest.fixture(scope="module")
@@ -82,16 +62,10 @@ def failed_run(config: Config, url: str, directory: Path, **handlers: Any) -> Fa
     return failure
 
 
-def test_a_run_with_a_sample_leaves_recommendations_metrics_and_history(scratch: Path) -> None:
-    output, view = scratch / "whole-run", RecordingView()
-
-    outcome = run_locally(
-        parse_config(EXAMPLE.replace("keep = 25", "keep = 5")),
-        output=output,
-        database_url=None,
-        sample=SampleSize(students=60, postings=40, events=4_000),
-        view=view,
-    )
+def test_a_run_with_a_sample_leaves_recommendations_metrics_and_history(
+    whole_run: WholeRun,
+) -> None:
+    output, outcome, view = whole_run.output, whole_run.outcome, whole_run.view
 
     assert outcome.failure is None
     assert set(outcome.durations) == {"ETL", "imports", "training", "batch inference", "filter"}

@@ -1,7 +1,8 @@
 """Everybody's permissions as one table: the roles', and those of the people who deploy and run.
 
 `policies` holds what the workflow's own roles may do. A person is a `deployer` (plan, deploy,
-destroy) or an `operator` (start, watch, executions, stop, explain, cost, diff); their policies are
+destroy), an `operator` (start, watch, executions, stop, explain, cost, diff) or an `analyst`
+(report, the notebooks about data and recommendations), or several of these; their policies are
 printed to be attached, the project makes none of them.
 """
 
@@ -28,7 +29,7 @@ from workflow.policies import (
     role_policy,
 )
 
-Person = Literal["deployer", "operator"]
+Person = Literal["deployer", "operator", "analyst"]
 PEOPLE: tuple[Person, ...] = get_args(Person)
 
 
@@ -37,7 +38,7 @@ class Grant:
     """One statement, as a person reads it.
 
     Attributes:
-        who: a role, for example `glue`, or a person, `deployer` or `operator`.
+        who: a role, for example `glue`, or a person, for example `deployer`.
         purpose: the statement's Sid, for example `ReadCode`.
         actions: for example `s3:GetObject`.
         resources: ARNs; `*` where the actions know none.
@@ -71,11 +72,15 @@ def principal(name: str) -> RoleName | Person:
 
 def permission_policy(config: Config, who: RoleName | Person) -> Policy:
     """Return the policy of a role or a person, ready for IAM."""
-    if who == "deployer":
-        return policy(list(_deployer(config)))
-    if who == "operator":
-        return policy(list(_operator(config)))
-    return role_policy(config, who)
+    match who:
+        case "deployer":
+            return policy(list(_deployer(config)))
+        case "operator":
+            return policy(list(_operator(config)))
+        case "analyst":
+            return policy(list(_analyst(config)))
+        case _:
+            return role_policy(config, who)
 
 
 def grants(config: Config) -> Iterator[Grant]:
@@ -385,6 +390,38 @@ def _operator(config: Config) -> Iterator[Statement]:
         "MeasureTraining",
         ["personalize:DescribeSolutionVersion"],
         [config.arn("personalize", f"solution/{config.solution_name}/*")],
+    )
+    if config.aws.kms_key:
+        yield allow("ServiceUsesKey", ["kms:Decrypt"], [config.aws.kms_key])
+
+
+def _analyst(config: Config) -> Iterator[Statement]:
+    """Yield what looking at a run's data, metrics and recommendations calls; nothing is changed."""
+    # Beside the solution there may be one to compare it with, for example NAME-popularity.
+    solutions = config.arn("personalize", f"solution/{config.solution_name}*")
+    yield allow(
+        "FindRuns",
+        ["states:DescribeStateMachine", "states:ListExecutions"],
+        [config.state_machine_arn],
+    )
+    yield allow(
+        "ReadHistories",
+        ["states:DescribeExecution", "states:GetExecutionHistory"],
+        [config.arn("states", f"execution:{config.state_machine}:*")],
+    )
+    yield allow("ListRuns", ["s3:ListBucket"], [bucket_arn(config)])
+    yield allow(
+        "ReadRuns",
+        ["s3:GetObject"],
+        [objects(config, "runs/*"), objects(config, "recommendations/latest.json")],
+    )
+    yield allow(
+        "FindVersions", ["personalize:ListSolutionVersions", "personalize:ListSolutions"], ["*"]
+    )
+    yield allow(
+        "ReadMetrics",
+        ["personalize:DescribeSolutionVersion", "personalize:GetSolutionMetrics"],
+        [solutions],
     )
     if config.aws.kms_key:
         yield allow("ServiceUsesKey", ["kms:Decrypt"], [config.aws.kms_key])

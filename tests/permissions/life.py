@@ -294,7 +294,8 @@ def explained_failure_of(life: Life, function: str, name: str) -> None:
     life.stack.functions.register(life.config.function(function), raising)  # type: ignore[arg-type]
     run_to_end(life, name)
     with life.as_person("operator"):
-        assert "broken on purpose" in life.command("explain", name).output
+        told = life.command("explain", name).output
+    assert "broken on purpose" in told, told
 
 
 def spark_job_without_work(life: Life) -> None:

@@ -176,6 +176,7 @@ TABLE: dict[str, tuple[str, ...]] = {
     "personalize.DescribeSchema": ("{schemaArn}",),
     "personalize.DescribeSolution": ("{solutionArn}",),
     "personalize.DescribeSolutionVersion": ("{solutionVersionArn}",),
+    "personalize.GetSolutionMetrics": ("{solutionVersionArn}",),
     "personalize.ListBatchInferenceJobs": (ANY,),
     "personalize.ListDatasetImportJobs": (ANY,),
     "personalize.ListDatasets": (ANY,),

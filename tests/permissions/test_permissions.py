@@ -100,6 +100,9 @@ def _lived(stack: Stack, file: Path) -> dict[str, list[Call]]:
                 ["diff"],
             ):
                 life.command(*arguments)
+        with life.as_person("analyst"):
+            life.command("report", "--output", str(file.parent / "report.html"))
+            life.command("report", "good", "--output", str(file.parent / "report.html"))
         scenes.spark_job_without_work(life)
         for number, function in enumerate(DEEPEST_FIRST):
             scenes.explained_failure_of(life, function, f"broken-{number}")

@@ -99,7 +99,7 @@ def permissions(
         str,
         typer.Argument(
             help="Print this policy alone, as IAM takes it: states, functions, glue, personalize,"
-            " scheduler, deployer, operator.",
+            " scheduler, deployer, operator, analyst.",
             show_default=False,
         ),
     ] = "",

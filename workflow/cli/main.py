@@ -84,7 +84,15 @@ _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
         deployment.destroy,
         deployment.permissions,
     ),
-    "Run": (runs.start, runs.watch, runs.executions, runs.stop, runs.explain, runs.cost),
+    "Run": (
+        runs.start,
+        runs.watch,
+        runs.executions,
+        runs.stop,
+        runs.explain,
+        runs.report,
+        runs.cost,
+    ),
 }
 for _panel, _commands in _COMMANDS.items():
     for _command in _commands:

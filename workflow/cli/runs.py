@@ -176,6 +176,24 @@ def explain(
     )
 
 
+def report(
+    execution: Execution = "",
+    config: ConfigFile = DEFAULT_CONFIG,
+    output: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
+) -> None:
+    """Write a run's report: one page with graph, data, metrics, lists and cost; needs no network.
+
+    Example: retrain report --output tonight.html
+    """
+    from analysis.records import gather  # noqa: PLC0415  pandas costs time
+    from analysis.report import report as page  # noqa: PLC0415
+
+    loaded = load_config(config)
+    record = gather(loaded, clients(loaded), execution, now=datetime.now(UTC))
+    output.write_text(page(record), encoding="utf-8")
+    out.print(f"{output}: written")
+
+
 def cost(
     config: ConfigFile = DEFAULT_CONFIG,
     execution: Annotated[

@@ -1,0 +1,56 @@
+"""Pages as headless Chromium shows them, and what axe says of their accessibility."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+BROWSER = Path(sys.prefix) / "browser"
+SCRIPT = Path(__file__).parent / "pages" / "visit.mjs"
+DESKTOP, PHONE = 1280, 390
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What was met on a page.
+
+    Attributes:
+        said: lines on the browser's console.
+        requests: addresses that the page fetched besides itself.
+        width: of the page, in pixels; more than the window's if it scrolls sideways.
+        faults: what axe finds, each with the first element at fault.
+    """
+
+    said: tuple[str, ...]
+    requests: tuple[str, ...]
+    width: int
+    faults: tuple[str, ...]
+
+
+def visits(file: Path, widths: Sequence[int] = (DESKTOP, PHONE)) -> dict[tuple[int, str], Visit]:
+    """Open a page at each width, in light and in dark."""
+    assert (BROWSER / "node_modules").is_dir(), "the browser is not installed: run make setup"
+    asked = [(width, scheme) for width in widths for scheme in ("light", "dark")]
+    unpacked = BROWSER / "unpacked"
+    unpacked.mkdir(exist_ok=True)
+    done = subprocess.run(
+        [str(Path(sys.prefix) / "bin" / "node"), str(SCRIPT), str(BROWSER)],
+        input=json.dumps([{"file": str(file), "width": w, "scheme": s} for w, s in asked]),
+        env={**os.environ, "TMPDIR": str(unpacked)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return {
+        key: Visit(
+            said=tuple(told["said"]),
+            requests=tuple(told["requests"]),
+            width=told["width"],
+            faults=tuple(told["faults"]),
+        )
+        for key, told in zip(asked, json.loads(done.stdout), strict=True)
+    }

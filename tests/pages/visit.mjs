@@ -1,0 +1,47 @@
+// Opens pages in headless Chromium and tells what a person, and a screen reader, would meet.
+// Standard input: a JSON list of {file, width, scheme}. Argument: the directory of node_modules.
+import { existsSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+
+const require = createRequire(join(process.argv[2], 'index.js'))
+const { chromium } = require('playwright-core')
+
+async function launched() {
+  const system = ['/usr/bin/chromium', '/usr/bin/google-chrome'].find(existsSync)
+  if (system) return chromium.launch({ executablePath: system, args: ['--no-sandbox'] })
+  // The package carries a browser with the libraries that it needs, which it unpacks on Lambda.
+  process.env.AWS_EXECUTION_ENV = 'AWS_Lambda_nodejs22.x'
+  const carried = require('@sparticuz/chromium')
+  const { default: packed } = carried.default ? carried : { default: carried }
+  return chromium.launch({ executablePath: await packed.executablePath(), args: packed.args })
+}
+
+const browser = await launched()
+const visits = []
+for (const { file, width, scheme } of JSON.parse(readFileSync(0, 'utf8'))) {
+  const page = await browser.newPage({ viewport: { width, height: 900 }, colorScheme: scheme })
+  const said = []
+  const requests = []
+  page.on('console', (message) => said.push(`${message.type()}: ${message.text()}`))
+  page.on('pageerror', (error) => said.push(`error: ${error.message}`))
+  page.on('request', (request) => requests.push(request.url()))
+  const url = pathToFileURL(file).href
+  await page.goto(url)
+  const pageWidth = await page.evaluate(() => document.documentElement.scrollWidth)
+  await page.addScriptTag({ path: require.resolve('axe-core/axe.min.js') })
+  const faults = await page.evaluate(async () => {
+    const { violations } = await globalThis.axe.run()
+    return violations.map((one) => `${one.id}: ${one.nodes[0].html}`)
+  })
+  visits.push({
+    said,
+    requests: requests.filter((asked) => asked !== url && !asked.startsWith('data:')),
+    width: pageWidth,
+    faults,
+  })
+  await page.close()
+}
+await browser.close()
+process.stdout.write(JSON.stringify(visits))
