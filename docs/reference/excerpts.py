@@ -1,0 +1,206 @@
+"""Tables of the pages that are written by hand: each follows from the object that it describes."""
+
+from __future__ import annotations
+
+import io
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import botocore.session
+
+from docs.reference.markdown import code, prose, table
+from localaws.personalize import Personalize
+from localaws.personalize.recipes import RECIPES
+from workflow.advice import advice
+from workflow.config import FUNCTIONS
+from workflow.cost import ASSUMPTIONS, next_wait
+from workflow.polling import (
+    BUSY_ERRORS,
+    GLUE_ERRORS,
+    SERVICE_ERRORS,
+    SNS_ERRORS,
+    retry_service_errors,
+    retry_when_busy,
+)
+from workflow.settings import PollingSettings
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIEnvironment
+
+_FIXED_WAIT = 600  # seconds, of the first system of this kind
+# What somebody said of a failed run, one for each row of `workflow.advice`: the error, the cause.
+FAILURES: tuple[tuple[str, str], ...] = (
+    ("ExecutionAborted", "wrong table"),
+    (
+        "States.TaskFailed",
+        "data set INTERACTIONS: 4,000 of 4,000 rows (100.0%) break a rule, more than"
+        " max_rejected_share = 1.0%",
+    ),
+    ("States.TaskFailed", "table 'orders' does not exist in the database"),
+    ("States.TaskFailed", "data set USERS: no rows; fill table 'students', …"),
+    ("SolutionVersionFailed", "The dataset has fewer than 1,000 interactions"),
+    ("SolutionVersionFailed", "There are fewer than 25 users with at least 2 interactions each"),
+    ("DatasetImportFailed", "Input csv is missing the following columns: [GRADE]"),
+    ("DatasetImportFailed", "Invalid Data location"),
+    ("AccessDeniedException", "… is not authorized to perform: personalize:CreateSolution"),
+    ("States.TaskFailed", 'FATAL: password authentication failed for user "etl"'),
+    ("States.TaskFailed", "Connection to db:5432 refused"),
+    ("ManifestNotFound", "s3://…/runs/RUN/manifest.json is not there"),
+    ("NoRecommendations", "nothing is left to recommend: … items not eligible"),
+    ("Lambda.ResourceNotFoundException", "Function not found: …"),
+    ("Glue.ConcurrentRunsExceededException", "Concurrent runs exceeded"),
+    ("LimitExceededException", "You have exceeded a quota"),
+    ("ResourceInUseException", "The resource is in use"),
+    ("Runtime.ExitError", "RequestId: … Error: Runtime exited with error: signal: killed"),
+    ("States.Timeout", ""),
+    ("ThrottlingException", "Rate exceeded"),
+    ("States.Runtime", "The JSONPath '$.job.arn' could not be found in the input"),
+    ("SomethingElse", "…"),
+)
+
+
+def states(definition: Mapping[str, Any]) -> str:
+    """Return a definition's states: type, what is called, time limit, and where it leads."""
+    rows = list(_state_rows(definition, ""))
+    return table(("state", "type", "calls", "time limit", "leads to"), rows)
+
+
+def _state_rows(scope: Mapping[str, Any], indent: str) -> Iterator[tuple[str, ...]]:
+    for name, state in scope["States"].items():
+        leads = [rule["Next"] for rule in state.get("Choices", ())]
+        leads += [state[key] for key in ("Default", "Next") if key in state]
+        limit = state.get("TimeoutSeconds")
+        leads_to = ", ".join(dict.fromkeys(leads)) or "end"
+        yield f"{indent}**{name}**", state["Type"], _called(state), _seconds(limit), leads_to
+        inside = state.get("Iterator") or state.get("ItemProcessor")
+        if inside:
+            yield from _state_rows(inside, f"{indent}⤷ ")
+
+
+def _called(state: Mapping[str, Any]) -> str:
+    parameters = state.get("Parameters", {})
+    if function := parameters.get("FunctionName"):
+        return f"Lambda {code(next(one for one in FUNCTIONS if function.endswith(one)))}"
+    if "JobName" in parameters:
+        return "Glue, until the job ends"
+    return "SNS" if "TopicArn" in parameters else ""
+
+
+def _seconds(seconds: int | None) -> str:
+    if seconds is None:
+        return ""
+    if seconds and seconds % 3_600 == 0:
+        return f"{seconds // 3_600} h"
+    return f"{seconds // 60} min" if seconds and seconds % 60 == 0 else f"{seconds} s"
+
+
+def retries() -> str:
+    """Return the retriers: which errors, how often, after how long."""
+    rows = []
+    for errors, make in (
+        (SERVICE_ERRORS, retry_service_errors),
+        (BUSY_ERRORS, retry_when_busy),
+        (GLUE_ERRORS[1:], retry_service_errors),
+        (GLUE_ERRORS[:1], retry_when_busy),
+        (SNS_ERRORS, retry_service_errors),
+    ):
+        retry = make(errors).to_dict()
+        least, most, tries = (
+            retry["IntervalSeconds"],
+            retry["MaxDelaySeconds"],
+            retry["MaxAttempts"],
+        )
+        longest = sum(min(least * retry["BackoffRate"] ** n, most) for n in range(tries))
+        rows.append(
+            (
+                ", ".join(map(code, errors)),
+                str(tries),
+                f"{least} s, doubling to {_seconds(most)}",
+                f"{longest / 60:.0f} min",
+            )
+        )
+    return table(("errors", "tries", "pause before a try, at most", "all pauses, at most"), rows)
+
+
+def waits() -> str:
+    """Return how often a job is looked at, and how late its end is seen."""
+    polling = PollingSettings()
+    rows = []
+    for minutes in (1, 5, 20, 60, 180, 600):
+        looks, late = _looks(minutes * 60, polling.min_seconds, polling.max_seconds)
+        fixed = -(minutes * 60) % _FIXED_WAIT
+        rows.append((f"{minutes} min", str(looks), _seconds(late), _seconds(fixed)))
+    return table(
+        ("a job takes", "looks", "its end is seen after", "with a fixed wait of 600 s, after"), rows
+    )
+
+
+def _looks(length: int, least: int, most: int) -> tuple[int, int]:
+    """Return how many looks a job takes, and how many seconds after its end the last one is."""
+    clock, pause, looks = 0, least, 0
+    while clock < length:
+        clock += pause
+        pause, looks = next_wait(clock, least, most), looks + 1
+    return looks, clock - length
+
+
+def failures() -> str:
+    """Return what `retrain explain` advises, each beside an example of what was said."""
+    rows = []
+    for error, cause in FAILURES:
+        told = advice(error, cause, bucket="BUCKET", run="RUN", connection="CONNECTION")
+        rows.append((f"{code(error)} {prose(cause)}".strip(), prose(told)))
+    return table(("what the run says, for example", "what to do"), rows)
+
+
+def assumptions() -> str:
+    """Return what an estimate of the cost assumes."""
+    rows = [(code(one.name), f"{one.value:,g} {one.unit}", one.meaning) for one in ASSUMPTIONS]
+    return table(("`--assume NAME=VALUE`", "value", "meaning"), rows)
+
+
+def recipes() -> str:
+    """Return the recipes that the local Personalize trains."""
+    domains = {"ECOMMERCE": "shop", "VIDEO_ON_DEMAND": "video"}
+    rows = []
+    for recipe in RECIPES.values():
+        jobs = {"batch inference": recipe.batch, "batch segments": recipe.segments}
+        taken = ", ".join(job for job, takes in jobs.items() if takes)
+        domain = domains.get(recipe.domain or "", "")
+        rows.append((code(recipe.name), prose(recipe.description), taken, domain))
+    return table(("recipe", "gives", "jobs", "domain"), rows)
+
+
+def personalize_operations() -> str:
+    """Return the operations that the local Personalize answers, asked of the service itself."""
+    model = botocore.session.Session().get_service_model("personalize")
+    with tempfile.TemporaryDirectory() as directory:
+        service = Personalize(
+            account="123456789012", region="us-east-1", s3=_no_s3, directory=Path(directory)
+        )
+        try:
+            answered = [name for name in model.operation_names if _answers(service, model, name)]
+        finally:
+            service.close()
+    return f"{', '.join(map(code, answered))}.\n"
+
+
+def _no_s3(role: str) -> Any:
+    raise RuntimeError(role)
+
+
+def _answers(service: Personalize, model: Any, operation: str) -> bool:
+    """Whether an operation is served; what is sent is no request, so that nothing is done."""
+    body = b"[]"
+    environ: WSGIEnvironment = {
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": "/",
+        "CONTENT_LENGTH": str(len(body)),
+        "HTTP_X_AMZ_TARGET": f"{model.metadata['targetPrefix']}.{operation}",
+        "wsgi.input": io.BytesIO(body),
+    }
+    answer = json.loads(b"".join(service(environ, lambda *_: lambda _: None)))
+    return "is not supported by the local" not in answer["message"]

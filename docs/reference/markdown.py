@@ -1,0 +1,48 @@
+"""Markdown that reads the same on the site and where the repository is looked at."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+_PLAIN = re.compile(r"[^|`\n]+")
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table; cells are Markdown without line breaks."""
+    lines = [_row(header), _row(["---"] * len(header)), *(_row(row) for row in rows)]
+    return "\n".join(lines) + "\n"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def code(text: str) -> str:
+    """Return a text as code; one with a pipe or backtick as HTML, which no table takes apart."""
+    if _PLAIN.fullmatch(text):
+        return f"`{text}`"
+    return f"<code>{escape(text, quote=False).replace('|', '&#124;')}</code>"
+
+
+def prose(text: str) -> str:
+    """Return plain words as Markdown for a table's cell."""
+    return escape(text, quote=False).replace("|", "&#124;").replace("\n", " ")
+
+
+def toml(value: Any) -> str:
+    """Return a value as TOML writes it in one line."""
+    if isinstance(value, Mapping):
+        pairs = ", ".join(f"{name} = {toml(inner)}" for name, inner in value.items())
+        return f"{{ {pairs} }}" if pairs else "{}"
+    if isinstance(value, str) and '"' in value and "'" not in value:
+        return f"'{value}'"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def anchor(heading: str) -> str:
+    """Return a heading's anchor, as both Python-Markdown and GitHub make it of plain words."""
+    return re.sub(r"[^a-z0-9_ -]", "", heading.lower()).strip().replace(" ", "-")
