@@ -319,7 +319,8 @@ def list_runs(s3: Any, bucket: str) -> pd.DataFrame:
     ]
     rows.sort(key=lambda row: (row["published"], row["written"], row["run"]), reverse=True)
     columns = ["run", "written", "data sets", "recommendations", "published"]
-    return pd.DataFrame(rows, columns=columns)
+    marks = dict.fromkeys(columns[2:], bool)
+    return pd.DataFrame(rows, columns=columns).astype(marks)
 
 
 def open_run(config: Config, s3: Any, name: str = LATEST) -> Run:
