@@ -47,6 +47,7 @@ _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "map": (dict,),
     "structure": (dict,),
 }
+_DECODED = frozenset({"timestamp", "blob"})
 
 
 class ServiceError(Exception):
@@ -261,6 +262,9 @@ def _faults(value: Any, shape: Shape, path: str) -> Iterator[str]:
     if not _has_type(value, kind):
         yield _fault(value, path or "request", f"Member must be of type {kind}")
         return
+    if kind in _DECODED and not _decodes(value, shape):
+        yield _fault(value, path, f"Member must be a valid {kind}")
+        return
     yield from (_fault(value, path, rule) for rule in _violations(value, shape))
     if isinstance(shape, StructureShape):
         yield from _structure_faults(value, shape, path)
@@ -276,6 +280,15 @@ def _faults(value: Any, shape: Shape, path: str) -> Iterator[str]:
 def _has_type(value: object, kind: str) -> bool:
     """Whether a JSON value is of the model's type; to Python, True is an integer too."""
     return isinstance(value, _PYTHON_TYPES[kind]) and isinstance(value, bool) == (kind == "boolean")
+
+
+def _decodes(value: object, shape: Shape) -> bool:
+    """Whether a text or number is the time or the bytes that it shall be."""
+    try:
+        _decoded(value, shape)
+    except (ValueError, OverflowError, OSError):
+        return False
+    return True
 
 
 def _structure_faults(value: dict[str, Any], shape: StructureShape, path: str) -> Iterator[str]:
@@ -344,7 +357,7 @@ def _decoded(value: Any, shape: Shape) -> Any:
         if isinstance(value, str):
             return datetime.fromisoformat(value)
         return datetime.fromtimestamp(value, UTC)
-    return base64.b64decode(value) if kind == "blob" else value
+    return base64.b64decode(value, validate=True) if kind == "blob" else value
 
 
 def encoded_answer(operation: OperationModel, answer: Mapping[str, Any]) -> dict[str, Any]:

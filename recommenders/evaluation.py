@@ -5,17 +5,23 @@ https://docs.aws.amazon.com/personalize/latest/dg/working-with-training-metrics.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recommenders.ids import Positions
 from recommenders.interactions import Histories, Interactions
-from recommenders.recommender import Progress, Recommender, ignore
+from recommenders.progress import Progress, ignore, part
+from recommenders.recommender import Recommender
 
 CUTOFFS = (5, 10, 25)
 DEPTH = max(CUTOFFS)
+
+LearnFrom: TypeAlias = Callable[[Interactions], NDArray[np.bool_] | None]
+"""Chooses the events to learn from; see `Recommender.fit`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +70,8 @@ def evaluate(
     interactions: Interactions,
     *,
     seed: int,
+    learn_from: LearnFrom | None = None,
+    related: bool = False,
     progress: Progress = ignore,
 ) -> dict[str, float]:
     """Train a recommender on the hold-out's users and return its eight metrics on the others.
@@ -72,26 +80,40 @@ def evaluate(
         make: gives a recommender that is not fitted yet.
         interactions: everything; `make`'s recommender sees nine tenths of the users.
         seed: chooses the test users.
+        learn_from: chooses the events to learn from, as in `Recommender.fit`.
+        related: ask for the items related to the newest item of each input, instead of
+            recommending for the input: what a model that relates items is for.
         progress: called with a number from 0 to 1; what it raises passes through.
 
     Raises:
         ValueError: if the data do not allow a hold-out.
     """
     holdout = hold_out(interactions, seed=seed)
-    model = make().fit(holdout.train, progress=lambda done: progress(0.8 * done))
+    chosen = learn_from(holdout.train) if learn_from else None
+    model = make().fit(holdout.train, learn_from=chosen, progress=part(progress, 0.0, 0.8))
+    lists = _related(model, holdout.inputs) if related else _recommended(model, holdout.inputs)
     hits = np.zeros((len(holdout.inputs), DEPTH), dtype=bool)
     relevant = np.zeros(len(holdout.inputs), dtype=np.int64)
     recommended = np.zeros(interactions.n_items, dtype=bool)
-    user = 0
-    for ranked, _scores in model.recommend_histories(holdout.inputs, DEPTH):
-        for items in ranked:
-            wanted = np.unique(holdout.targets[user])
-            hits[user, : len(items)] = np.isin(items, wanted)
-            relevant[user] = len(wanted)
-            user += 1
-        recommended[ranked] = True
-        progress(0.8 + 0.2 * user / len(hits))
+    for user, items in enumerate(lists):
+        wanted = np.unique(holdout.targets[user])
+        hits[user, : len(items)] = np.isin(items, wanted)
+        relevant[user] = len(wanted)
+        recommended[items] = True
+        progress(0.8 + 0.2 * (user + 1) / len(hits))
     return {"coverage": float(recommended.mean()), **ranking_metrics(hits, relevant)}
+
+
+def _recommended(model: Recommender, inputs: Histories) -> Iterator[Positions]:
+    for ranked, _scores in model.recommend_histories(inputs, DEPTH):
+        yield from ranked
+
+
+def _related(model: Recommender, inputs: Histories) -> Iterator[Positions]:
+    newest = model.item_ids[[inputs[row][-1] for row in range(len(inputs))]].tolist()
+    for block in model.similar(newest, DEPTH):
+        for items, count in zip(block.items, block.counts, strict=True):
+            yield model.positions(items[:count].tolist()).astype(np.int32)
 
 
 def ranking_metrics(hits: NDArray[np.bool_], relevant: NDArray[np.integer]) -> dict[str, float]:

@@ -4,29 +4,35 @@ The score of an item is `z(taste) + 0.5 z(transitions)`, each standardised over 
 user; a softmax makes it a probability. An item that the user knows scores high in both just for
 being known. So known items get the rate at which the data say that items are met again after so
 many events: where nobody repeats they vanish, where people do they stay. Tastes are folded in from
-a history, so users who were never fitted are served alike.
+a history, so users who were never fitted are served alike; users without any history get popular
+items, shifted by their metadata (`Strangers`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
-from implicit.cpu.als import AlternatingLeastSquares
 from numpy.typing import NDArray
-from scipy.linalg.blas import sgemm
-from threadpoolctl import threadpool_limits
 
+from recommenders.answers import Scores
+from recommenders.ids import Ids, Positions, positions
 from recommenders.interactions import Histories, Interactions
-from recommenders.recommender import Progress, Recommender, Scores
+from recommenders.metadata import Metadata
+from recommenders.progress import Progress, part
+from recommenders.recommender import Recommender
 from recommenders.sequences import DECAY, age_class, repeat_rate, repeat_rates, transitions
+from recommenders.strangers import Strangers
+from recommenders.taste import Factorization, Taste
 
-TASTE_DECAY, TASTE_FLOOR = 0.9, 0.02
 TRANSITION_WEIGHT = 0.5
-TRANSITION_EVENTS = 32
-"""Newest events that transitions start from; the next one would weigh 0.8^32 < 0.001."""
+MOST_SPREAD = np.float32(60.0)
+"""How far the logarithms of a user's chances for new items may lie apart."""
+
+_ROWS_IN_CACHE = 8
 
 
 class Hybrid(Recommender):
@@ -40,6 +46,8 @@ class Hybrid(Recommender):
         alpha: confidence of one event; 5 for dense data, 20 where users have few events.
         iterations: rounds of alternating least squares.
         history_length: newest events of a user that make the taste; older ones are left out.
+        sequence_length: newest events that transitions start from; the 33rd would weigh 0.0008.
+        recency: whether newer events of a user weigh more.
         seed: start of the factors.
         threads: of training and fold-in; 0 means all cores.
 
@@ -48,6 +56,10 @@ class Hybrid(Recommender):
     """
 
     kind: ClassVar[str] = "hybrid"
+    _taste: Taste
+    _strangers: Strangers
+    _share: Scores
+    _transitions: sp.csr_matrix
 
     def __init__(
         self,
@@ -57,6 +69,8 @@ class Hybrid(Recommender):
         alpha: float = 5.0,
         iterations: int = 15,
         history_length: int = 500,
+        sequence_length: int = 32,
+        recency: bool = True,
         seed: int = 0,
         threads: int = 0,
     ) -> None:
@@ -64,6 +78,7 @@ class Hybrid(Recommender):
             ("factors", factors),
             ("iterations", iterations),
             ("history_length", history_length),
+            ("sequence_length", sequence_length),
         ):
             if value < 1:
                 raise ValueError(f"hybrid: {name}={value}; it must be at least 1")
@@ -76,59 +91,88 @@ class Hybrid(Recommender):
         self.alpha = alpha
         self.iterations = iterations
         self.history_length = history_length
+        self.sequence_length = sequence_length
+        self.recency = recency
         self.seed = seed
         self.threads = threads
 
     def _train(self, interactions: Interactions, progress: Progress) -> None:
-        # implicit runs its own threads; BLAS threads beside them would fight for the cores.
-        with threadpool_limits(1, "blas"):
-            als = self._als()
-            als.fit(
-                interactions.matrix(),
-                show_progress=False,
-                callback=lambda done, _seconds, _loss: progress(0.9 * (done + 1) / self.iterations),
-            )
-        follow = transitions(interactions)
+        self._taste = Taste.fit(self._factorization(), interactions, part(progress, 0.0, 0.9))
+        self._count(interactions)
         progress(0.95)
-        self._restore(
-            {
-                "item_factors": als.item_factors,
-                "share": (interactions.popularity() / interactions.n_events).astype(np.float32),
-                "repeat_rate": np.asarray(repeat_rate(interactions)),
-                "repeat_rates": repeat_rates(interactions),
-                "transition_values": follow.data,
-                "transition_items": follow.indices,
-                "transition_offsets": follow.indptr,
-            }
+
+    def _retrain(self, interactions: Interactions, progress: Progress) -> None:
+        old = positions(self.item_ids, interactions.item_ids)
+        items = interactions.item_metadata or Metadata.of([])
+        self._taste = self._taste.with_items(old, interactions.item_ids, items)
+        progress(0.2)
+        met_before = np.append(self._share > 0, False)[old]
+        self._taste.learn_items(~met_before, interactions)
+        progress(0.7)
+        self._count(interactions)
+
+    def _extend(self, ids: Ids, old: NDArray[np.int64], items: Metadata) -> None:
+        self._taste = self._taste.with_items(old, ids, items)
+        self._share = np.append(self._share, np.float32(0.0))[old]
+        moved = np.flatnonzero(old >= 0)
+        steps = self._transitions
+        offsets = np.zeros(len(ids) + 1, dtype=np.int64)
+        offsets[moved + 1] = np.diff(steps.indptr)
+        self._transitions = sp.csr_matrix(
+            (steps.data, moved[steps.indices], np.cumsum(offsets)), shape=(len(ids), len(ids))
+        )
+        self._strangers = self._strangers.with_items(moved, len(ids))
+        self._prepare()
+
+    def add_users(self, users: Metadata) -> Self:
+        """Return the model with the metadata of further users, or newer ones of known users."""
+        added = copy.copy(self)
+        added._strangers = self._strangers.with_users(users)
+        return added
+
+    def _count(self, interactions: Interactions) -> None:
+        """Learn what takes one pass over the events."""
+        self._share = (interactions.popularity() / interactions.n_events).astype(np.float32)
+        self._repeat_rate = repeat_rate(interactions)
+        self._repeat_rates = repeat_rates(interactions)
+        self._transitions = transitions(interactions)
+        self._strangers = Strangers.learn(interactions, self._share)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Compute what every answer needs of the factors."""
+        factors = self._taste.item_factors
+        self._centred_factors = factors - factors.mean(axis=0)
+        self._covariance = np.cov(factors.astype(np.float64), rowvar=False, bias=True).reshape(
+            self.factors, self.factors
         )
 
     def scores(self, histories: Histories) -> Scores:
         """Return each item's probability to be the next, shape (len(histories), n_items)."""
         # Means are left out of both z: they move a whole row, which the softmax does not see.
-        tastes = self._tastes(histories)
+        tastes = self._taste.fold_in(histories)
         variance = ((tastes @ self._covariance) * tastes).sum(axis=1)
         tastes = _divided(tastes, np.sqrt(variance.clip(min=0.0)))
-        follow = self._follow(histories).toarray()
-        # follow + tastes @ factors.T, which numpy would do by way of a second block.
-        dense: Scores = sgemm(
-            1.0, self._centred_factors.T, tastes.T, 1.0, follow.T, trans_a=True, overwrite_c=True
-        ).T
-        dense -= dense.max(axis=1, keepdims=True)
-        np.exp(dense, out=dense)
-        self._set_repeats(dense, histories)
+        dense: Scores = tastes @ self._centred_factors.T
+        follow = self._follow(histories)
+        rows = np.repeat(np.arange(len(dense)), np.diff(follow.indptr))
+        dense[rows, follow.indices] += follow.data
+        self._to_chances(dense, histories)
         dense[histories.lengths == 0] = self._share
         return dense
 
-    def _tastes(self, histories: Histories) -> NDArray[np.float32]:
-        """Return the least-squares taste of recency-weighted events, shape (n, factors)."""
-        newest = histories.newest(self.history_length)
-        weighted = newest.matrix(TASTE_DECAY**newest.ages + TASTE_FLOOR, len(self._share))
-        return np.asarray(self._als_of_items.recalculate_user(np.arange(len(histories)), weighted))
+    def _scores_of(self, users: Sequence[str], histories: Histories) -> Scores:
+        scores = self.scores(histories)
+        strangers = np.flatnonzero(histories.lengths == 0)
+        if len(strangers):
+            self._strangers.shift(scores, users, strangers)
+        return scores
 
     def _follow(self, histories: Histories) -> sp.csr_matrix:
         """Return 0.5 z of what usually comes after the newest events, CSR (n, n_items)."""
-        newest = histories.newest(TRANSITION_EVENTS)
-        follow = newest.matrix(DECAY**newest.ages, len(self._share)) @ self._transitions
+        newest = histories.newest(self.sequence_length)
+        weights = DECAY**newest.ages if self.recency else np.ones(len(newest.items))
+        follow = newest.matrix(weights, len(self._share)) @ self._transitions
         squares = sp.csr_matrix((follow.data**2, follow.indices, follow.indptr), follow.shape)
         each = np.full(follow.shape[1], 1.0 / follow.shape[1])
         deviation = np.sqrt((squares @ each - (follow @ each) ** 2).clip(min=0.0))
@@ -136,8 +180,8 @@ class Hybrid(Recommender):
         follow.data *= np.repeat(scale, np.diff(follow.indptr))
         return follow
 
-    def _set_repeats(self, dense: Scores, histories: Histories) -> None:
-        """Give items the user knows their chance of being met again; scale rows to sum 1.
+    def _to_chances(self, dense: Scores, histories: Histories) -> None:
+        """Turn z into probabilities, in place: new items by a softmax, known ones by their age.
 
         Among items known equally long the chance goes with the root of the taste: the history
         lifted all of them already.
@@ -148,9 +192,13 @@ class Hybrid(Recommender):
         def per_row(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
             return np.bincount(rows, numbers, len(dense)).astype(np.float64)
 
-        value = np.asarray(dense[rows, items], dtype=np.float64)
-        dense[rows, items] = 0.0
-        new = dense.sum(axis=1).astype(np.float64)
+        # Known items may lie so far above all others that one softmax of both would round these
+        # to 0; each kind has its own.
+        known = np.asarray(dense[rows, items], dtype=np.float64)
+        highest = np.full(len(dense), -np.inf)
+        np.maximum.at(highest, rows, known)
+        value = np.exp(known - highest[rows])
+        new = _softmax(dense, rows, items)
         root = np.sqrt(value)
         tilt = root * _divided(per_row(np.ones(len(rows))), per_row(root))[rows]
         again: NDArray[np.float64] = self._repeat_rates[age_class(histories.ages[latest])] * tilt
@@ -160,51 +208,82 @@ class Hybrid(Recommender):
         dense *= _divided(room / total, new)[:, None]
         dense[rows, items] = again / total[rows]
 
-    def _als(self) -> AlternatingLeastSquares:
-        return AlternatingLeastSquares(
+    def _factorization(self) -> Factorization:
+        return Factorization(
             factors=self.factors,
             regularization=self.regularization,
             alpha=self.alpha,
             iterations=self.iterations,
-            random_state=self.seed,
-            num_threads=self.threads,
+            history_length=self.history_length,
+            seed=self.seed,
+            threads=self.threads,
+            recency=self.recency,
         )
 
-    def _parameters(self) -> Mapping[str, Any]:
+    def parameters(self) -> Mapping[str, Any]:
+        """Return the arguments of the constructor, as JSON."""
         return {
             "factors": self.factors,
             "regularization": self.regularization,
             "alpha": self.alpha,
             "iterations": self.iterations,
             "history_length": self.history_length,
+            "sequence_length": self.sequence_length,
+            "recency": self.recency,
             "seed": self.seed,
             "threads": self.threads,
         }
 
     def _learned(self) -> Mapping[str, NDArray[Any]]:
-        return self._arrays
+        return {
+            "share": self._share,
+            "repeat_rate": np.asarray(self._repeat_rate),
+            "repeat_rates": self._repeat_rates,
+            "transition_values": self._transitions.data,
+            "transition_items": self._transitions.indices,
+            "transition_offsets": self._transitions.indptr,
+            **self._taste.arrays(),
+            **self._strangers.arrays(),
+        }
 
     def _restore(self, learned: Mapping[str, NDArray[Any]]) -> None:
-        self._arrays = learned
-        factors = learned["item_factors"]
-        with threadpool_limits(1, "blas"):
-            self._als_of_items = self._als()
-        self._als_of_items.item_factors = factors
-        self._centred_factors = factors - factors.mean(axis=0)
-        self._covariance = np.cov(factors.astype(np.float64), rowvar=False, bias=True).reshape(
-            self.factors, self.factors
-        )
+        self._taste = Taste.restore(self._factorization(), learned)
         self._share = learned["share"]
         self._repeat_rate = float(learned["repeat_rate"])
         self._repeat_rates = learned["repeat_rates"]
+        parts = ("transition_values", "transition_items", "transition_offsets")
+        n_items = len(self._share)
         self._transitions = sp.csr_matrix(
-            (
-                learned["transition_values"],
-                learned["transition_items"],
-                learned["transition_offsets"],
-            ),
-            shape=(len(factors), len(factors)),
+            tuple(learned[name] for name in parts), shape=(n_items, n_items)
         )
+        self._strangers = Strangers.restore(learned, n_items)
+        self._prepare()
+
+
+def _softmax(dense: Scores, rows: Positions, items: Positions) -> NDArray[np.float64]:
+    """Turn rows into numbers in proportion to their exponentials, in place; return the rows' sums.
+
+    The largest number of a row is 1; entries at `rows` (ascending) and `items` become 0. A row that
+    spans more than MOST_SPREAD is shrunk to it first: it would end in zeros otherwise, and its tail
+    would lose its order.
+    """
+    sums = np.empty(len(dense))
+    starts = np.arange(0, len(dense), _ROWS_IN_CACHE)
+    bounds = np.searchsorted(rows, [*starts, len(dense)])
+    for number, start in enumerate(starts):
+        part = dense[start : start + _ROWS_IN_CACHE]
+        lowest = part.min(axis=1)
+        left_out = slice(bounds[number], bounds[number + 1])
+        part[rows[left_out] - start, items[left_out]] = -np.inf
+        top = part.max(axis=1)
+        top[np.isneginf(top)] = 0.0
+        part -= top[:, None]
+        shrink = MOST_SPREAD / np.maximum(top - lowest, MOST_SPREAD)
+        if (shrink < 1.0).any():
+            part *= shrink[:, None]
+        np.exp(part, out=part)
+        sums[start : start + _ROWS_IN_CACHE] = part.sum(axis=1)
+    return sums
 
 
 def _divided(numbers: NDArray[Any], by: NDArray[Any]) -> NDArray[np.float32]:

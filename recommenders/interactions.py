@@ -6,17 +6,17 @@ user, then time, then the order in which they came, so that one user's history i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
-Ids: TypeAlias = NDArray[np.str_]
-Positions: TypeAlias = NDArray[np.int32]
+from recommenders.action_history import ActionHistory
+from recommenders.ids import Ids, Positions
+from recommenders.metadata import Metadata
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +79,15 @@ class Histories:
             else self._slices(self.offsets[1:] - lengths, lengths)
         )
 
+    def extended(self, newer: Mapping[int, ArrayLike]) -> Histories:
+        """Return the histories with further items at their end, by history; others stay."""
+        added = Histories.of([newer.get(history, ()) for history in range(len(self))])
+        offsets = self.offsets + added.offsets
+        items = np.empty(offsets[-1], dtype=np.int32)
+        items[np.arange(len(self.items)) + added.offsets[:-1][self.rows]] = self.items
+        items[np.arange(len(added.items)) + self.offsets[1:][added.rows]] = added.items
+        return Histories(offsets, items)
+
     @cached_property
     def latest(self) -> NDArray[np.intp]:
         """The events after which their history does not meet the item again, ascending."""
@@ -112,6 +121,9 @@ class Interactions:
         timestamps: int64, shape (n_events,), UTC epoch seconds.
         user_ids: sorted and unique, shape (n_users,).
         item_ids: sorted and unique, shape (n_items,); may hold items without any event.
+        item_metadata: what else is known of items, if anything.
+        user_metadata: what else is known of users, those without any event included.
+        actions: what users can do besides meeting items, and what they did.
     """
 
     users: Positions
@@ -119,6 +131,9 @@ class Interactions:
     timestamps: NDArray[np.int64]
     user_ids: Ids
     item_ids: Ids
+    item_metadata: Metadata | None = None
+    user_metadata: Metadata | None = None
+    actions: ActionHistory | None = None
 
     @classmethod
     def from_events(
@@ -128,6 +143,9 @@ class Interactions:
         timestamps: Sequence[int] | NDArray[np.integer],
         *,
         catalogue: Sequence[str] = (),
+        item_metadata: Metadata | None = None,
+        user_metadata: Metadata | None = None,
+        actions: ActionHistory | None = None,
     ) -> Interactions:
         """Return the interactions of parallel columns, one entry an event, in any order.
 
@@ -136,6 +154,9 @@ class Interactions:
             item_ids: for example `["p9", "p4", "p9"]`.
             timestamps: UTC epoch seconds.
             catalogue: further item ids that can be recommended, though nobody met them yet.
+            item_metadata: what else is known of items; their ids join the catalogue.
+            user_metadata: what else is known of users, with events or without.
+            actions: what users can do besides meeting items, and what they did.
 
         Raises:
             ValueError: if there is no event, or the columns differ in length.
@@ -150,10 +171,10 @@ class Interactions:
             raise ValueError("interactions: no events; a recommender needs at least one")
         users, user_positions = np.unique(np.asarray(user_ids, dtype=np.str_), return_inverse=True)
         met, item_positions = np.unique(np.asarray(item_ids, dtype=np.str_), return_inverse=True)
-        items = met
-        if len(catalogue):
-            items = np.union1d(met, np.asarray(catalogue, dtype=np.str_))
-            item_positions = np.searchsorted(items, met)[item_positions]
+        items = np.union1d(met, np.asarray(catalogue, dtype=np.str_)) if len(catalogue) else met
+        if item_metadata is not None:
+            items = np.union1d(items, item_metadata.ids)
+        item_positions = np.searchsorted(items, met)[item_positions]
         times = np.asarray(timestamps, dtype=np.int64)
         order = np.lexsort((times, user_positions))
         return cls(
@@ -162,6 +183,9 @@ class Interactions:
             timestamps=times[order],
             user_ids=users,
             item_ids=items,
+            item_metadata=item_metadata,
+            user_metadata=user_metadata,
+            actions=actions,
         )
 
     @property
@@ -191,6 +215,18 @@ class Interactions:
         """Return the number of events of each item, shape (n_items,)."""
         return np.bincount(self.items, minlength=self.n_items)
 
+    def created(self) -> NDArray[np.int64]:
+        """Return when each item came, shape (n_items,), UTC epoch seconds.
+
+        Where the metadata do not say, that is its first event; without any, the newest of all.
+        """
+        first = np.full(self.n_items, self.timestamps.max())
+        np.minimum.at(first, self.items, self.timestamps)
+        if self.item_metadata is None:
+            return first
+        times = self.item_metadata.times_of(self.item_ids)
+        return np.where(times >= 0, times, first)
+
     def matrix(self) -> sp.csr_matrix:
         """Return how often each user met each item: CSR (n_users, n_items), float32 counts."""
         return self.histories.matrix(np.ones(self.n_events), self.n_items)
@@ -198,11 +234,17 @@ class Interactions:
     def of_users(self, chosen: NDArray[np.integer]) -> Interactions:
         """Return the events of the users at positions `chosen`; the catalogue stays whole."""
         chosen = np.unique(chosen)
-        kept = np.isin(self.users, chosen)
-        return Interactions(
-            users=np.searchsorted(chosen, self.users[kept]).astype(np.int32),
-            items=self.items[kept],
-            timestamps=self.timestamps[kept],
-            user_ids=self.user_ids[chosen],
-            item_ids=self.item_ids,
+        return self._taken(np.isin(self.users, chosen), chosen)
+
+    def of_events(self, chosen: NDArray[np.bool_]) -> Interactions:
+        """Return the chosen events and the users who have any; the catalogue stays whole."""
+        return self._taken(chosen, np.unique(self.users[chosen]))
+
+    def _taken(self, events: NDArray[np.bool_], users: NDArray[np.integer]) -> Interactions:
+        return replace(
+            self,
+            users=np.searchsorted(users, self.users[events]).astype(np.int32),
+            items=self.items[events],
+            timestamps=self.timestamps[events],
+            user_ids=self.user_ids[users],
         )

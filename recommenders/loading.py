@@ -5,11 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from recommenders.actions import Actions
+from recommenders.affinity import Affinity
+from recommenders.cosine import Cosine
 from recommenders.hybrid import Hybrid
 from recommenders.popularity import Popularity
-from recommenders.recommender import DESCRIPTION, Recommender
+from recommenders.recommender import Recommender
+from recommenders.storage import DESCRIPTION
+from recommenders.trending import Trending
 
-KINDS: dict[str, type[Recommender]] = {model.kind: model for model in (Popularity, Hybrid)}
+KINDS: dict[str, type[Recommender]] = {
+    model.kind: model for model in (Popularity, Trending, Cosine, Hybrid, Affinity, Actions)
+}
 
 
 def load_recommender(directory: Path) -> Recommender:

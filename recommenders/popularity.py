@@ -8,8 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from recommenders.answers import Scores
+from recommenders.ids import Ids
 from recommenders.interactions import Histories, Interactions
-from recommenders.recommender import Progress, Recommender, Scores
+from recommenders.metadata import Metadata
+from recommenders.progress import Progress
+from recommenders.recommender import Recommender
 
 
 class Popularity(Recommender):
@@ -21,11 +25,18 @@ class Popularity(Recommender):
     def _train(self, interactions: Interactions, progress: Progress) -> None:
         self._share = (interactions.popularity() / interactions.n_events).astype(np.float32)
 
+    def _retrain(self, interactions: Interactions, progress: Progress) -> None:
+        self._train(interactions, progress)
+
+    def _extend(self, ids: Ids, old: NDArray[np.int64], items: Metadata) -> None:
+        self._share = np.append(self._share, np.float32(0.0))[old]
+
     def scores(self, histories: Histories) -> Scores:
         """Return each item's share of the events, once per history."""
         return np.broadcast_to(self._share, (len(histories), len(self._share)))
 
-    def _parameters(self) -> Mapping[str, Any]:
+    def parameters(self) -> Mapping[str, Any]:
+        """Return the arguments of the constructor, as JSON."""
         return {}
 
     def _learned(self) -> Mapping[str, NDArray[Any]]:

@@ -1,53 +1,38 @@
-"""The contract of every recommender: fit, recommend in blocks, save, load."""
+"""The contract of every recommender: fit, answer in blocks, take in what is new, save, load.
+
+A model is never changed once it is fitted: `update`, `add_items` and `add_users` return another
+one, so a model can answer from many threads while its successor is made.
+"""
 
 from __future__ import annotations
 
-import json
+import copy
 from abc import ABC, abstractmethod
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeAlias, TypeVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
-from recommenders.interactions import Histories, Ids, Interactions, Positions
-
-Progress: TypeAlias = Callable[[float], None]
-Scores: TypeAlias = NDArray[np.float32]
-Eligible: TypeAlias = Callable[[int, int], NDArray[np.bool_]]
-"""Tells which items the users from `start` up to `stop` may get: bool, (stop - start, n_items)."""
-
-T = TypeVar("T")
-
-DESCRIPTION = "recommender.json"
-ARRAYS = "recommender.npz"
-
-
-def ignore(_progress: float) -> None:
-    """Take a progress between 0 and 1 and do nothing."""
-
-
-@dataclass(frozen=True, eq=False)
-class Recommendations:
-    """The best items of a block of users.
-
-    Attributes:
-        users: user ids, in the order asked for.
-        items: item ids, shape (len(users), n), best first.
-        scores: float32, shape (len(users), n), descending along each row.
-        counts: int64, shape (len(users),): how many entries of a row there are. It is below n
-            where fewer items are eligible; behind them, ids are empty and scores 0.
-    """
-
-    users: tuple[str, ...]
-    items: Ids
-    scores: Scores
-    counts: NDArray[np.int64]
+from recommenders.answers import (
+    Eligible,
+    Exploration,
+    Live,
+    NotSupportedError,
+    Ranking,
+    Recommendations,
+    Related,
+    Scores,
+    Segments,
+)
+from recommenders.exploration import Explorer
+from recommenders.ids import Ids, Positions, positions
+from recommenders.interactions import Histories, Interactions
+from recommenders.metadata import Metadata
+from recommenders.progress import Progress, ignore
+from recommenders.selection import best, best_eligible, in_order
+from recommenders.storage import read, write
 
 
 class Recommender(ABC):
@@ -62,26 +47,102 @@ class Recommender(ABC):
 
     item_ids: Ids
     user_ids: Ids
-    _histories: Histories
+    event_types: frozenset[str] | None = None
+    """Types of live events that count; None means all. Set by whoever chose the training events."""
 
-    def fit(self, interactions: Interactions, *, progress: Progress = ignore) -> Self:
+    _histories: Histories
+    _created: NDArray[np.int64]
+    _newest: int
+
+    def fit(
+        self,
+        interactions: Interactions,
+        *,
+        learn_from: NDArray[np.bool_] | None = None,
+        progress: Progress = ignore,
+    ) -> Self:
         """Train on the interactions and return self.
 
         Args:
             interactions: at least one event.
+            learn_from: the events that the model learns from, shape (n_events,), if not all;
+                histories are whole all the same, and everybody is served by what was learned.
             progress: called with a number from 0 to 1, never falling, at last with 1. What it
                 raises passes through and stops the training.
         """
         progress(0.0)
-        self._train(interactions, progress)
-        self.item_ids, self.user_ids = interactions.item_ids, interactions.user_ids
-        self._histories = interactions.histories
+        chosen = interactions
+        if learn_from is not None and not learn_from.all():
+            chosen = interactions.of_events(learn_from)
+        self._train(chosen, progress)
+        self._remember(interactions)
         progress(1.0)
+        return self
+
+    def update(self, interactions: Interactions, *, progress: Progress = ignore) -> Self:
+        """Return the model with the events and items of `interactions`, without a full fit.
+
+        Args:
+            interactions: all data as they are now, those of the fit included.
+            progress: as in `fit`.
+
+        Raises:
+            NotSupportedError: if the model can only be fitted anew.
+        """
+        progress(0.0)
+        updated = copy.copy(self)
+        updated._retrain(interactions, progress)
+        updated._remember(interactions)
+        progress(1.0)
+        return updated
+
+    def add_items(self, items: Metadata) -> Self:
+        """Return the model with further items in its catalogue, which nobody met yet.
+
+        Ids that are there already keep what was learned; their creation time is taken over.
+
+        Raises:
+            NotSupportedError: if the model knows items by their events alone.
+        """
+        ids = np.union1d(self.item_ids, items.ids)
+        old = positions(self.item_ids, ids)
+        created = np.append(self._created, self._newest)[old]
+        times = items.times_of(ids)
+        added = copy.copy(self)
+        added._extend(ids, old, items)
+        added.item_ids = ids
+        added._created = np.where(times >= 0, times, created)
+        moved = positions(ids, self.item_ids).astype(np.int32)
+        added._histories = Histories(self._histories.offsets, moved[self._histories.items])
+        return added
+
+    def add_users(self, users: Metadata) -> Self:
+        """Return the model with the metadata of further users, or newer ones of known users.
+
+        Models that learn nothing from users' metadata return themselves.
+        """
         return self
 
     @abstractmethod
     def _train(self, interactions: Interactions, progress: Progress) -> None:
         """Learn everything that `scores` needs, `item_ids` and histories apart."""
+
+    def _retrain(self, interactions: Interactions, progress: Progress) -> None:
+        """Learn what is new in `interactions`; `item_ids` and histories are still the old ones."""
+        raise self._unable("be updated; fit it anew")
+
+    def _extend(self, ids: Ids, old: NDArray[np.int64], items: Metadata) -> None:
+        """Learn the catalogue `ids`; `old` are positions in the present one, -1 for new items."""
+        raise self._unable("take in items that nobody met; fit it anew")
+
+    def _remember(self, interactions: Interactions) -> None:
+        self.item_ids, self.user_ids = interactions.item_ids, interactions.user_ids
+        self._histories = interactions.histories
+        self._newest = int(interactions.timestamps.max())
+        self._created = interactions.created()
+
+    def _unable(self, what: str) -> NotSupportedError:
+        return NotSupportedError(f"a recommender of kind {self.kind!r} cannot {what}")
 
     @abstractmethod
     def scores(self, histories: Histories) -> Scores:
@@ -90,12 +151,18 @@ class Recommender(ABC):
         Rows sum to 1. Dense: ask for a few hundred histories at a time.
         """
 
+    def _scores_of(self, users: Sequence[str], histories: Histories) -> Scores:
+        """Return what `scores` does; a model may look at who the users are."""
+        return self.scores(histories)
+
     def recommend(
         self,
         users: Sequence[str],
         n: int,
         *,
         eligible: Eligible | None = None,
+        more: Live | None = None,
+        exploration: Exploration | None = None,
         block_size: int = 256,
         workers: int = 1,
     ) -> Iterator[Recommendations]:
@@ -109,6 +176,9 @@ class Recommender(ABC):
             eligible: which items each user may get, asked for block by block with positions in
                 `users`, from the workers' threads; all of the catalogue if None. Scores are
                 those of the whole catalogue.
+            more: events since the training; the answer shifts without a fit, and users who have
+                only these are served by them.
+            exploration: puts new items into some places of the lists; none if None.
             block_size: users scored at once. Each worker holds block_size x n_items float32, which
                 bounds the memory whatever the number of users.
             workers: blocks scored at the same time. Above 1, the threads of BLAS are limited to
@@ -117,20 +187,24 @@ class Recommender(ABC):
         Raises:
             ValueError: if `n`, `block_size` or `workers` is below 1.
         """
+        explorer = Explorer(exploration, self._created, self._newest) if exploration else None
 
         def block(start: int) -> Recommendations:
             asked = tuple(users[start : start + block_size])
-            scores = self.scores(self.histories(asked))
-            if eligible is None:
-                items, scores = best(scores, n)
-                counts = np.full(len(asked), items.shape[1])
-                return Recommendations(asked, self.item_ids[items], scores, counts)
-            items, scores, counts = best_eligible(scores, eligible(start, start + len(asked)), n)
-            ids = np.where(items >= 0, self.item_ids[items], "")
-            return Recommendations(asked, ids, scores, counts)
+            scores = self._scores_of(asked, self.histories(asked, more))
+            may = eligible(start, start + len(asked)) if eligible else None
+            young = explorer.candidates(asked) if explorer else np.empty((len(asked), 0), np.int64)
+            values = np.take_along_axis(scores, young, axis=1)
+            if may is not None:
+                values[~np.take_along_axis(may, young, axis=1)] = -np.inf
+            items, chosen, counts = _chosen(scores, may, n)
+            explored = np.zeros(items.shape, dtype=np.bool_)
+            if explorer:
+                explored = explorer.place(asked, young, values, items, chosen)
+            return Recommendations(asked, _named(self.item_ids, items), chosen, counts, explored)
 
-        _check(n=n, block_size=block_size, workers=workers)
-        return _in_order(block, range(0, len(users), block_size), workers)
+        self._check(n=n, block_size=block_size, workers=workers)
+        return in_order(block, range(0, len(users), block_size), workers)
 
     def recommend_histories(
         self, histories: Histories, n: int, *, block_size: int = 256, workers: int = 1
@@ -145,17 +219,156 @@ class Recommender(ABC):
             stop = min(start + block_size, len(histories))
             return best(self.scores(histories.block(start, stop)), n)
 
-        _check(n=n, block_size=block_size, workers=workers)
-        return _in_order(block, range(0, len(histories), block_size), workers)
+        self._check(n=n, block_size=block_size, workers=workers)
+        return in_order(block, range(0, len(histories), block_size), workers)
 
-    def histories(self, users: Sequence[str]) -> Histories:
-        """Return the fitted history of each user, oldest first; empty for an unknown user."""
+    def rank(
+        self,
+        users: Sequence[str],
+        lists: Sequence[Sequence[str]],
+        *,
+        more: Live | None = None,
+        block_size: int = 256,
+    ) -> Iterator[Ranking]:
+        """Yield each user's own list of items in the order of the user's scores.
+
+        Scores sum to 1 over the list's known items; unknown items come last with 0, and equal
+        scores keep the order given.
+
+        Args:
+            users: user ids, known or not.
+            lists: item ids, one list a user.
+            more: events since the training, as in `recommend`.
+            block_size: users scored at once.
+
+        Raises:
+            ValueError: if there is not one list a user.
+        """
+        if len(users) != len(lists):
+            raise ValueError(f"rank: {len(users)} users, {len(lists)} lists; give one a user")
+        self._check(block_size=block_size)
+        for start in range(0, len(users), block_size):
+            asked = users[start : start + block_size]
+            scores = self._scores_of(asked, self.histories(asked, more))
+            for user, row, given in zip(asked, scores, lists[start:], strict=False):
+                found = self.positions(given)
+                values = np.where(found >= 0, row[found], np.float32(0.0)).astype(np.float64)
+                values /= values.sum() or 1.0
+                # Known items that have the score 0 still come before unknown ones.
+                order = np.lexsort((found < 0, -values))
+                ranked = tuple(given[place] for place in order)
+                yield Ranking(user, ranked, values[order].astype(np.float32))
+
+    def similar(
+        self,
+        items: Sequence[str],
+        n: int,
+        *,
+        eligible: Eligible | None = None,
+        block_size: int = 256,
+    ) -> Iterator[Related]:
+        """Yield the `n` items most related to each item, in blocks, never the item itself.
+
+        An item that the model does not know, or of which it knows too little, gets popular items.
+
+        Args:
+            items: item ids, known or not.
+            n: items per item, at least 1; fewer come if the catalogue has no more.
+            eligible: which items each of `items` may get; all if None.
+            block_size: items scored at once.
+
+        Raises:
+            NotSupportedError: if the model does not relate items.
+            ValueError: if `n` or `block_size` is below 1.
+        """
+        raise self._unable("relate items; a model of kind 'cosine' can")
+
+    def users_of(
+        self,
+        items: Sequence[str],
+        n: int,
+        *,
+        eligible: Eligible | None = None,
+        block_size: int = 256,
+    ) -> Iterator[Segments]:
+        """Yield the `n` users most likely to meet each item, in blocks.
+
+        An item that the model does not know has an empty segment (count 0).
+
+        Args:
+            items: item ids.
+            n: users per item, at least 1; fewer come if there are no more.
+            eligible: which users each item may get, over `user_ids`; all if None.
+            block_size: items scored at once.
+
+        Raises:
+            NotSupportedError: if the model does not segment users.
+            ValueError: if `n` or `block_size` is below 1.
+        """
+        raise self._unable("choose users; a model of kind 'affinity' can")
+
+    def users_of_attributes(
+        self,
+        masks: Sequence[NDArray[np.bool_]],
+        n: int,
+        *,
+        eligible: Eligible | None = None,
+        block_size: int = 256,
+    ) -> Iterator[Segments]:
+        """Yield the `n` users most likely to meet the items of each set, in blocks.
+
+        Args:
+            masks: which items each set has, shape (n_items,) in the order of `item_ids`; a set
+                without items has an empty segment.
+            n: users per set, at least 1.
+            eligible: as in `users_of`.
+            block_size: sets scored at once.
+
+        Raises:
+            NotSupportedError: if the model does not segment users.
+            ValueError: if `n` or `block_size` is below 1.
+        """
+        raise self._unable("choose users; a model of kind 'affinity' can")
+
+    @staticmethod
+    def _check(**sizes: int) -> None:
+        for name, size in sizes.items():
+            if size < 1:
+                raise ValueError(f"recommend: {name}={size}; it must be at least 1")
+
+    def positions(self, items: Sequence[str]) -> NDArray[np.int64]:
+        """Return where each item stands in `item_ids`, -1 if it is unknown."""
+        return positions(self.item_ids, np.asarray(items, dtype=np.str_).reshape(len(items)))
+
+    def histories(self, users: Sequence[str], more: Live | None = None) -> Histories:
+        """Return each user's history, oldest first, with the events of `more` as the newest.
+
+        It is empty for a user who is unknown and has none in `more`.
+        """
         asked = np.asarray(users, dtype=np.str_).reshape(len(users))
-        found = np.searchsorted(self.user_ids, asked).clip(max=len(self.user_ids) - 1)
-        return self._histories.take(np.where(self.user_ids[found] == asked, found, -1))
+        known = self._histories.take(positions(self.user_ids, asked))
+        newer = {
+            row: self._live(more[user]) for row, user in enumerate(users) if more and user in more
+        }
+        return known.extended(newer) if newer else known
+
+    def _live(self, events: Collection[tuple[str, str | None, int]]) -> Positions:
+        """Return the positions of live events that count, oldest first."""
+        kept = [
+            (timestamp, item)
+            for item, event_type, timestamp in events
+            if self.event_types is None or event_type in self.event_types
+        ]
+        kept.sort(key=lambda event: event[0])
+        found = self._item_positions([item for _, item in kept])
+        return found[found >= 0].astype(np.int32)
+
+    def _item_positions(self, items: Sequence[str]) -> NDArray[np.int64]:
+        """Return where items stand that histories are made of; -1 for those that are unknown."""
+        return self.positions(items)
 
     @abstractmethod
-    def _parameters(self) -> Mapping[str, Any]:
+    def parameters(self) -> Mapping[str, Any]:
         """Return the arguments of the constructor, as JSON."""
 
     @abstractmethod
@@ -167,122 +380,59 @@ class Recommender(ABC):
         """Take back what `_learned` gave."""
 
     def save(self, directory: Path) -> None:
-        """Write the fitted model into `directory`, which is made if need be."""
-        directory.mkdir(parents=True, exist_ok=True)
-        with (directory / ARRAYS).open("wb") as file:
-            np.savez(
-                file,
-                allow_pickle=False,
-                item_ids=self.item_ids,
-                user_ids=self.user_ids,
-                history_offsets=self._histories.offsets,
-                history_items=self._histories.items,
-                **dict(self._learned()),
-            )
-        description = {"kind": self.kind, "parameters": dict(self._parameters())}
-        (directory / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", "utf-8")
+        """Write the fitted model into `directory`, whole or not at all; what was there goes."""
+        description = {
+            "kind": self.kind,
+            "parameters": dict(self.parameters()),
+            "event_types": None if self.event_types is None else sorted(self.event_types),
+            "newest": self._newest,
+        }
+        arrays = {
+            "item_ids": self.item_ids,
+            "user_ids": self.user_ids,
+            "created": self._created,
+            "history_offsets": self._histories.offsets,
+            "history_items": self._histories.items,
+            **self._learned(),
+        }
+        write(directory, description, arrays)
 
     @classmethod
     def load(cls, directory: Path) -> Self:
-        """Return the model that `save` wrote into `directory`.
+        """Return the model that `save` wrote into `directory`; nothing in there is executed.
 
         Raises:
             FileNotFoundError: if there is none.
             ValueError: if it is of another kind.
         """
-        description = json.loads((directory / DESCRIPTION).read_text("utf-8"))
+        description, learned = read(directory)
         if description["kind"] != cls.kind:
             raise ValueError(
-                f"{directory / DESCRIPTION}: holds a recommender of kind "
-                f"{description['kind']!r}, not {cls.kind!r}; use load_recommender"
+                f"{directory}: holds a recommender of kind {description['kind']!r}, "
+                f"not {cls.kind!r}; use load_recommender"
             )
         model = cls(**description["parameters"])
-        with np.load(directory / ARRAYS, allow_pickle=False) as arrays:
-            learned = dict(arrays)
+        types = description["event_types"]
+        model.event_types = None if types is None else frozenset(types)
+        model._newest = description["newest"]
         model.item_ids, model.user_ids = learned.pop("item_ids"), learned.pop("user_ids")
+        model._created = learned.pop("created")
         offsets, items = learned.pop("history_offsets"), learned.pop("history_items")
         model._histories = Histories(offsets, items)
         model._restore(learned)
         return model
 
 
-def best(scores: Scores, n: int) -> tuple[Positions, Scores]:
-    """Return positions and values of the `n` largest scores of each row, largest first.
-
-    Equal scores come in the order of their position. `n` above the row's length means all of it.
-    """
-    n = min(n, scores.shape[1])
-    rows, columns = _leading(scores, _bound(scores, n))
-    firsts = np.searchsorted(rows, np.arange(len(scores)))
-    chosen = columns[firsts[:, None] + np.arange(n)].astype(np.int32)
-    return chosen, np.take_along_axis(scores, chosen, axis=1)
-
-
-def best_eligible(
-    scores: Scores, eligible: NDArray[np.bool_], n: int
+def _chosen(
+    scores: Scores, eligible: NDArray[np.bool_] | None, n: int
 ) -> tuple[Positions, Scores, NDArray[np.int64]]:
-    """Return what `best` does, of the eligible entries of each row alone, and how many they are.
-
-    Rows with fewer than `n` eligible entries end in position -1 and score 0. `scores` is written
-    to if it can be, which spares a second block.
-    """
-    if not scores.flags.writeable:
-        scores = scores.copy()
-    np.copyto(scores, -np.inf, where=~eligible)
-    n = min(n, scores.shape[1])
-    # A row with few eligible entries has the bound -inf, which all of its others would reach.
-    bound = np.maximum(_bound(scores, n), np.finfo(np.float32).min)
-    rows, columns = _leading(scores, bound)
-    starts = np.searchsorted(rows, np.arange(len(scores) + 1))
-    counts = np.minimum(np.diff(starts), n)
-    there = np.arange(n) < counts[:, None]
-    chosen = np.full(there.shape, -1, dtype=np.int32)
-    chosen[there] = columns[(starts[:-1, None] + np.arange(n))[there]]
-    values = np.where(there, np.take_along_axis(scores, chosen, axis=1), np.float32(0.0))
-    return chosen, values, counts
+    """Return positions, values and counts of the best entries of each row that may be chosen."""
+    if eligible is not None:
+        return best_eligible(scores, eligible, n)
+    items, values = best(scores, n)
+    return items, values, np.full(len(scores), items.shape[1])
 
 
-def _bound(scores: Scores, n: int) -> Scores:
-    """Return a number per row, (n_rows, 1), that at least `n` of its entries reach.
-
-    Columns are dealt into groups. The n-th largest of the groups' maxima is a bound that few
-    others reach: one pass over the block, and no sort but of those.
-    """
-    width = scores.shape[1]
-    groups = min(width, max(20 * n, 512))
-    maxima = scores[:, :groups].copy()
-    for start in range(groups, width, groups):
-        part = scores[:, start : start + groups]
-        np.maximum(maxima[:, : part.shape[1]], part, out=maxima[:, : part.shape[1]])
-    nth = groups - n
-    bound: Scores = np.partition(maxima, nth, axis=1)[:, nth, None]
-    return bound
-
-
-def _leading(scores: Scores, bound: Scores) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return rows and columns of the entries that reach the bound, row by row, largest first."""
-    rows, columns = np.divmod(np.flatnonzero(scores >= bound), scores.shape[1])
-    order = np.lexsort((columns, -scores[rows, columns], rows))
-    return rows, columns[order]
-
-
-def _check(**sizes: int) -> None:
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"recommend: {name}={size}; it must be at least 1")
-
-
-def _in_order(block: Callable[[int], T], starts: range, workers: int) -> Iterator[T]:
-    """Yield `block(start)` for each start in order, never more than `workers` ahead."""
-    if workers == 1:
-        yield from map(block, starts)
-        return
-    # Threads of BLAS beside the workers would fight with them for the cores.
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers) as pool:
-        ahead: deque[Future[T]] = deque()
-        for start in starts:
-            ahead.append(pool.submit(block, start))
-            if len(ahead) > workers:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
+def _named(ids: Ids, places: Positions) -> Ids:
+    """Return the ids at the places, empty where a place is -1."""
+    return np.where(places >= 0, ids[places], "")

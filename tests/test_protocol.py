@@ -150,6 +150,25 @@ def test_times_and_patterns_of_glue_are_understood() -> None:
     assert partitions.got[0]["QueryAsOfTime"] == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
+@pytest.mark.parametrize("time", [1e30, "yesterday", "1553631760", -1e20])
+def test_what_is_no_time_is_refused(time: Any) -> None:
+    tables = Wire("GetTable", {}, "glue", "AWSGlue.GetTable")
+    status, _, answer = tables.call(DatabaseName="d", Name="t", QueryAsOfTime=time)
+    assert (status, tables.got) == ("400 Bad Request", [])
+    assert answer["message"] == (
+        f"1 validation error detected: Value '{time}' at 'QueryAsOfTime' failed to satisfy "
+        "constraint: Member must be a valid timestamp"
+    )
+
+
+def test_what_is_no_base64_is_refused() -> None:
+    keys = Wire("Encrypt", {}, "kms", "TrentService.Encrypt")
+    answer = keys.call(KeyId="k", Plaintext="no base64!")[2]
+    assert answer["message"].endswith("Member must be a valid blob")
+    assert keys.call(KeyId="k", Plaintext="YQ==")[0] == "200 OK"
+    assert keys.got == [{"KeyId": "k", "Plaintext": b"a"}]
+
+
 def test_an_error_of_the_service_reaches_the_client() -> None:
     wire = Wire("DescribeSchema", ServiceError("ResourceNotFoundException", "no such schema"))
     status, headers, body = wire.call(schemaArn="arn:aws:personalize:r:1:schema/s")

@@ -50,6 +50,10 @@ class Location:
             raise ValueError(f"{url!r} is not of the form s3://bucket/path")
         return cls(bucket, key)
 
+    def inside(self, name: str) -> str:
+        """The key of a file in the folder that this place is."""
+        return f"{self.key.rstrip('/')}/{name}" if self.key else name
+
     def find(self, s3: S3Client) -> list[StoredObject]:
         """Every non-empty object here, by key: the one object, or all under the prefix.
 

@@ -1,89 +1,98 @@
-"""Amazon Personalize's recipes: what each is for, its hyperparameters, and which we train.
+"""Amazon Personalize's recipes: one table of what each is for, takes, needs and trains.
 
 Names, defaults and ranges:
 https://docs.aws.amazon.com/personalize/latest/dg/working-with-predefined-recipes.html
+https://docs.aws.amazon.com/personalize/latest/dg/ECOMMERCE-use-cases.html
+https://docs.aws.amazon.com/personalize/latest/dg/VIDEO_ON_DEMAND-use-cases.html
+
+What our models make of the hyperparameters:
+
+- ``hidden_dimension`` is the length of the taste vectors, at most the number of users or items.
+  Left out it is 64, which was measured best, not AWS's 149.
+- ``bptt`` is the number of newest events from which transitions start; ``recency_mask`` and
+  ``apply_recency_bias`` say whether newer events of a user weigh more.
+- ``item_id_hidden_dim`` is the number of related items kept for each item.
+  ``item_metadata_hidden_dim`` is checked and kept, but nothing corresponds to it.
+- ``action_optimization_period`` is the window in which an offered action must be taken.
+- The percentiles of history lengths and item counts choose the events that are learned from.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
+
+from localaws.personalize.recipes_parameters import HyperParameter, Recipe, Settings
+from recommenders import Actions, Affinity, Cosine, Hybrid, Popularity, Recommender, Trending
 
 PUBLISHED = datetime(2019, 6, 10, tzinfo=UTC)
 """Reported as the creation time of every recipe; the day on which the service opened."""
 
+RETIRED = frozenset({"aws-hrnn", "aws-hrnn-metadata", "aws-hrnn-coldstart"})
 
-@dataclass(frozen=True)
-class HyperParameter:
-    """One hyperparameter; over the wire its value is a string.
+FREQUENCIES = {
+    "30 minutes": 1_800,
+    "1 hour": 3_600,
+    "2 hours": 7_200,
+    "3 hours": 10_800,
+    "1 day": 86_400,
+}
+"""Seconds of each value of ``trend_discovery_frequency``."""
 
-    Args:
-        name: E.g. ``hidden_dimension``.
-        default: AWS's default.
-        low: Smallest value.
-        high: Largest value.
-        tunable: Whether hyperparameter optimisation may vary it.
-    """
-
-    name: str
-    default: int | float | bool
-    low: float = 0.0
-    high: float = 1.0
-    tunable: bool = False
-
-    def parse(self, text: str) -> int | float | bool:
-        """The value that the string stands for.
-
-        Raises:
-            ValueError: If it is of another type or outside of the range.
-        """
-        if isinstance(self.default, bool):
-            if text.lower() not in {"true", "false"}:
-                raise ValueError(f"{self.name} must be true or false, not {text!r}")
-            return text.lower() == "true"
-        kind = type(self.default)
-        try:
-            value = kind(text)
-        except ValueError:
-            expected = "an integer" if kind is int else "a number"
-            raise ValueError(f"{self.name} must be {expected}, not {text!r}") from None
-        if not self.low <= value <= self.high:
-            raise ValueError(f"{self.name} must be in [{self.low:g}, {self.high:g}], not {text!r}")
-        return value
+_FACTORS = 64
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """One recipe.
+def _tastes(model: type[Hybrid]) -> Callable[[Settings], Recommender]:
+    def make(settings: Settings) -> Recommender:
+        given = settings.given
+        # More factors than items or users carry nothing.
+        wanted = int(given.get("hidden_dimension", _FACTORS))
+        recency = given.get("recency_mask", given.get("apply_recency_bias", True))
+        return model(
+            factors=max(1, min(wanted, settings.n_items, settings.n_users)),
+            sequence_length=int(given.get("bptt", 32)),
+            recency=bool(recency),
+            seed=settings.seed,
+        )
 
-    Args:
-        name: E.g. ``aws-user-personalization``.
-        type: AWS's recipe type, e.g. ``USER_PERSONALIZATION``.
-        description: One sentence.
-        parameters: Hyperparameters of the algorithm.
-        features: Parameters of the feature transformation.
-        domain: ``ECOMMERCE`` or ``VIDEO_ON_DEMAND`` for use cases of domain dataset groups.
-        trained: Whether the local Personalize trains it.
-    """
-
-    name: str
-    type: str
-    description: str
-    parameters: tuple[HyperParameter, ...] = ()
-    features: tuple[HyperParameter, ...] = ()
-    domain: str | None = None
-    trained: bool = False
+    return make
 
 
-_HIDDEN = HyperParameter("hidden_dimension", 149, 32, 256, tunable=True)
+def _sims(settings: Settings) -> Recommender:
+    return Cosine(
+        popularity_discount=float(settings.given.get("popularity_discount_factor", 0.5)),
+        min_common_users=int(settings.given.get("min_cointeraction_count", 3)),
+    )
+
+
+def _similar_items(settings: Settings) -> Recommender:
+    return Cosine(neighbours=int(settings.given.get("item_id_hidden_dim", 100)), metadata=True)
+
+
+def _trending(settings: Settings) -> Recommender:
+    frequency = str(settings.given.get("trend_discovery_frequency", "2 hours"))
+    return Trending(interval=FREQUENCIES[frequency])
+
+
+def _actions(settings: Settings) -> Recommender:
+    window = int(settings.given.get("action_optimization_period", 14))
+    factors = max(1, min(16, settings.n_items, settings.n_users))
+    return Actions(window_days=window, factors=factors, seed=settings.seed)
+
+
+def _popular(_settings: Settings) -> Recommender:
+    return Popularity()
+
+
+_HIDDEN = HyperParameter("hidden_dimension", 149, 32, 256)
 _HRNN = (
-    _HIDDEN,
+    HyperParameter("hidden_dimension", 149, 32, 256, tunable=True),
     HyperParameter("bptt", 32, 2, 32, tunable=True),
     HyperParameter("recency_mask", True, tunable=True),
 )
+_RECENCY = (HyperParameter("apply_recency_bias", True),)
 _HISTORY = (
     HyperParameter("min_user_history_length_percentile", 0.0),
     HyperParameter("max_user_history_length_percentile", 0.99),
@@ -96,64 +105,219 @@ _SIMS = (
     HyperParameter("popularity_discount_factor", 0.5, tunable=True),
     HyperParameter("min_cointeraction_count", 3, 0, 10, tunable=True),
 )
+_COUNTS = (
+    HyperParameter("min_user_history_length_percentile", 0.005),
+    HyperParameter("max_user_history_length_percentile", 0.995),
+    HyperParameter("min_item_interaction_count_percentile", 0.01),
+    HyperParameter("max_item_interaction_count_percentile", 0.9),
+)
+_PERIOD = (HyperParameter("action_optimization_period", 14, 7, 28),)
+_FREQUENCY = (HyperParameter("trend_discovery_frequency", "2 hours", choices=tuple(FREQUENCIES)),)
 _PERSONAL = "Items that a user will interact with next, from the order of all users' interactions."
 _POPULAR = "The items with the most interactions, the same for every user."
 _RANKING = "A given list of items in the order of a user's interest."
 _RELATED = "Items similar to a given item."
 _SEGMENT = "Users who are likely to interact with a given item or attribute."
 _TRENDING = "Items whose interactions grow fastest."
-_DOMAIN = "A use case of a domain dataset group."
+_ITEMS = ("INTERACTIONS", "ITEMS")
+_USER, _USER_AND_ITEM = ("userId",), ("userId", "itemId")
 
-RECIPES: Mapping[str, Recipe] = {
-    recipe.name: recipe
-    for recipe in (
-        Recipe(
-            "aws-user-personalization-v2",
-            "USER_PERSONALIZATION",
-            _PERSONAL,
-            trained=True,
-            parameters=(_HIDDEN,),
-        ),
-        Recipe(
-            "aws-user-personalization",
-            "USER_PERSONALIZATION",
-            _PERSONAL,
-            _HRNN,
-            _HISTORY,
-            trained=True,
-        ),
-        Recipe("aws-popularity-count", "POPULAR_ITEMS", _POPULAR, trained=True),
-        Recipe("aws-trending-now", "TRENDING_NOW", _TRENDING),
-        Recipe("aws-personalized-ranking-v2", "PERSONALIZED_RANKING", _RANKING),
-        Recipe("aws-personalized-ranking", "PERSONALIZED_RANKING", _RANKING, _HRNN, _HISTORY),
-        Recipe("aws-similar-items", "RELATED_ITEMS", _RELATED, _SIMILAR),
-        Recipe("aws-sims", "RELATED_ITEMS", _RELATED, _SIMS),
-        Recipe("aws-next-best-action", "PERSONALIZED_ACTIONS", "Actions that a user will take."),
-        Recipe("aws-item-affinity", "USER_SEGMENTATION", _SEGMENT, (_HIDDEN,)),
-        Recipe("aws-item-attribute-affinity", "USER_SEGMENTATION", _SEGMENT),
-        *(
-            Recipe(f"aws-ecomm-{name}", kind, _DOMAIN, domain="ECOMMERCE")
-            for name, kind in (
-                ("customers-who-viewed-x-also-viewed", "RELATED_ITEMS"),
-                ("frequently-bought-together", "RELATED_ITEMS"),
-                ("popular-items-by-purchases", "POPULAR_ITEMS"),
-                ("popular-items-by-views", "POPULAR_ITEMS"),
-                ("recommended-for-you", "USER_PERSONALIZATION"),
-            )
-        ),
-        *(
-            Recipe(f"aws-vod-{name}", kind, _DOMAIN, domain="VIDEO_ON_DEMAND")
-            for name, kind in (
-                ("because-you-watched-x", "RELATED_ITEMS"),
-                ("more-like-x", "RELATED_ITEMS"),
-                ("most-popular", "POPULAR_ITEMS"),
-                ("top-picks", "USER_PERSONALIZATION"),
-                ("trending-now", "TRENDING_NOW"),
-            )
-        ),
+_CUSTOM = (
+    Recipe(
+        "aws-user-personalization-v2",
+        "USER_PERSONALIZATION",
+        _PERSONAL,
+        _tastes(Hybrid),
+        _RECENCY,
+        needs=_USER,
+        batch=True,
+        explores=True,
+        live=True,
+    ),
+    Recipe(
+        "aws-user-personalization",
+        "USER_PERSONALIZATION",
+        _PERSONAL,
+        _tastes(Hybrid),
+        _HRNN,
+        _HISTORY,
+        needs=_USER,
+        batch=True,
+        updates=True,
+        explores=True,
+        live=True,
+    ),
+    Recipe("aws-popularity-count", "POPULAR_ITEMS", _POPULAR, _popular, batch=True),
+    Recipe(
+        "aws-trending-now",
+        "TRENDING_NOW",
+        _TRENDING,
+        _trending,
+        features=_FREQUENCY,
+        algorithm="aws-trending-now-custom",
+    ),
+    Recipe(
+        "aws-personalized-ranking-v2",
+        "PERSONALIZED_RANKING",
+        _RANKING,
+        _tastes(Hybrid),
+        _RECENCY,
+        needs=_USER,
+        batch=True,
+        live=True,
+    ),
+    Recipe(
+        "aws-personalized-ranking",
+        "PERSONALIZED_RANKING",
+        _RANKING,
+        _tastes(Hybrid),
+        _HRNN,
+        _HISTORY,
+        needs=_USER,
+        batch=True,
+        live=True,
+    ),
+    Recipe(
+        "aws-similar-items",
+        "RELATED_ITEMS",
+        _RELATED,
+        _similar_items,
+        _SIMILAR,
+        needs=("itemId",),
+        batch=True,
+    ),
+    Recipe(
+        "aws-sims",
+        "RELATED_ITEMS",
+        _RELATED,
+        _sims,
+        _SIMS,
+        _COUNTS,
+        needs=("itemId",),
+        batch=True,
+        transformation="sims",
+    ),
+    Recipe(
+        "aws-next-best-action",
+        "PERSONALIZED_ACTIONS",
+        "Actions that a user will take.",
+        _actions,
+        features=_PERIOD,
+        datasets=("INTERACTIONS", "ACTIONS"),
+        needs=_USER,
+        explores=True,
+        live=True,
+    ),
+    Recipe(
+        "aws-item-affinity",
+        "USER_SEGMENTATION",
+        _SEGMENT,
+        _tastes(Affinity),
+        (_HIDDEN,),
+        segments=True,
+        transformation="item-affinity",
+    ),
+    Recipe(
+        "aws-item-attribute-affinity",
+        "USER_SEGMENTATION",
+        _SEGMENT,
+        _tastes(Affinity),
+        (_HIDDEN,),
+        datasets=_ITEMS,
+        segments=True,
+        transformation="item-attribute-affinity",
+    ),
+)
+
+
+def _use_case(
+    domain: str,
+    name: str,
+    type_: str,
+    make: Callable[[Settings], Recommender],
+    event_types: tuple[str, ...],
+    needs: tuple[str, ...] = _USER,
+    **more: Any,
+) -> Recipe:
+    prefix = {"ECOMMERCE": "aws-ecomm", "VIDEO_ON_DEMAND": "aws-vod"}[domain]
+    description = f"A use case of a domain dataset group: {name.replace('-', ' ')}."
+    personal = type_ == "USER_PERSONALIZATION"
+    return Recipe(
+        f"{prefix}-{name}",
+        type_,
+        description,
+        make,
+        domain=domain,
+        event_types=event_types,
+        needs=needs,
+        explores=personal,
+        live=personal,
+        **more,
     )
-}
-RETIRED = frozenset({"aws-hrnn", "aws-hrnn-metadata", "aws-hrnn-coldstart"})
+
+
+_SHOP, _VIDEO = "ECOMMERCE", "VIDEO_ON_DEMAND"
+_DOMAIN = (
+    _use_case(
+        _SHOP,
+        "customers-who-viewed-x-also-viewed",
+        "RELATED_ITEMS",
+        _similar_items,
+        ("View",),
+        _USER_AND_ITEM,
+        hides="Purchase",
+    ),
+    _use_case(
+        _SHOP,
+        "frequently-bought-together",
+        "RELATED_ITEMS",
+        _sims,
+        ("Purchase",),
+        ("itemId",),
+    ),
+    _use_case(_SHOP, "popular-items-by-purchases", "POPULAR_ITEMS", _popular, ("Purchase",)),
+    _use_case(_SHOP, "popular-items-by-views", "POPULAR_ITEMS", _popular, ("View",)),
+    _use_case(
+        _SHOP,
+        "recommended-for-you",
+        "USER_PERSONALIZATION",
+        _tastes(Hybrid),
+        ("View", "Purchase"),
+        hides="Purchase",
+    ),
+    _use_case(
+        _VIDEO,
+        "because-you-watched-x",
+        "RELATED_ITEMS",
+        _sims,
+        ("Watch",),
+        _USER_AND_ITEM,
+        hides="Watch",
+    ),
+    _use_case(
+        _VIDEO,
+        "more-like-x",
+        "RELATED_ITEMS",
+        _similar_items,
+        ("Watch", "Click"),
+        _USER_AND_ITEM,
+        datasets=_ITEMS,
+        hides="Watch",
+    ),
+    _use_case(_VIDEO, "most-popular", "POPULAR_ITEMS", _popular, ("Watch",)),
+    _use_case(
+        _VIDEO,
+        "top-picks",
+        "USER_PERSONALIZATION",
+        _tastes(Hybrid),
+        ("Watch", "Click"),
+        datasets=_ITEMS,
+        hides="Watch",
+    ),
+    _use_case(_VIDEO, "trending-now", "TRENDING_NOW", _trending, ("Watch",), ()),
+)
+
+RECIPES: Mapping[str, Recipe] = {recipe.name: recipe for recipe in (*_CUSTOM, *_DOMAIN)}
 
 
 def recipe_arn(recipe: Recipe, partition: str = "aws") -> str:
@@ -181,31 +345,15 @@ def find_recipe(arn: str) -> Recipe:
     raise LookupError(f"there is no recipe {arn!r}; {hint}")
 
 
-def parameter_faults(
-    given: Mapping[str, str], known: tuple[HyperParameter, ...], recipe: Recipe
-) -> Iterator[str]:
-    """Each given parameter that the recipe does not have or whose value it refuses."""
-    by_name = {parameter.name: parameter for parameter in known}
-    for name, text in given.items():
-        if name not in by_name:
-            near = difflib.get_close_matches(name, by_name, 1)
-            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(by_name) or 'none'}"
-            yield f"recipe {recipe.name} has no parameter {name!r}; {hint}"
-            continue
-        try:
-            by_name[name].parse(text)
-        except ValueError as fault:
-            yield f"recipe {recipe.name}: {fault}"
-
-
 def described(recipe: Recipe, partition: str) -> dict[str, Any]:
     """The members of DescribeRecipe."""
+    prefix = f"arn:{partition}:personalize:::"
     return {
         "name": recipe.name,
         "recipeArn": recipe_arn(recipe, partition),
-        "algorithmArn": f"arn:{partition}:personalize:::algorithm/{recipe.name}",
+        "algorithmArn": f"{prefix}algorithm/{recipe.algorithm or recipe.name}",
         "featureTransformationArn": (
-            f"arn:{partition}:personalize:::feature-transformation/{recipe.name}"
+            f"{prefix}feature-transformation/{recipe.transformation or recipe.name}"
         ),
         "status": "ACTIVE",
         "description": recipe.description,

@@ -1,4 +1,4 @@
-"""Avro schemas of data sets: read, and every fault named with its line, field, rule and fix.
+"""Avro schemas of datasets: read, and every fault named with its line, column, field and fix.
 
 Rules: https://docs.aws.amazon.com/personalize/latest/dg/how-it-works-dataset-schema.html
 """
@@ -6,77 +6,34 @@ Rules: https://docs.aws.amazon.com/personalize/latest/dg/how-it-works-dataset-sc
 from __future__ import annotations
 
 import json
-import json.decoder
-import json.scanner
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any
+
+from localaws.personalize.dataset_types import DATASET_TYPES, DatasetType, dataset_types
+from localaws.personalize.json_places import Places
+
+__all__ = [
+    "DATASET_TYPES",
+    "DatasetType",
+    "Field",
+    "Schema",
+    "SchemaError",
+    "parse_schema",
+    "replacement_faults",
+]
 
 _NAMESPACE = "com.amazonaws.personalize.schema"
 _TYPES = ("float", "double", "int", "long", "string", "boolean")
 _FIELD_KEYS = ("name", "type", "categorical", "textual", "doc", "default")
-_NULLABLE_STRING = {("string", False), ("string", True)}
-
-
-@dataclass(frozen=True)
-class DatasetType:
-    """What Personalize demands of one type of data set.
-
-    Args:
-        name: The schema's record name, e.g. ``Interactions``.
-        required: Type by name of the fields that must be there and never null.
-        reserved: Legal (type, nullable) pairs by name of the fields with a fixed meaning.
-        most_metadata: How many further fields there may be.
-        needs_metadata: Whether one further field is demanded.
-        textual: Whether one field of free text is allowed.
-    """
-
-    name: str
-    required: Mapping[str, str]
-    reserved: Mapping[str, set[tuple[str, bool]]]
-    most_metadata: int
-    needs_metadata: bool = True
-    textual: bool = False
-
-    @property
-    def key(self) -> str | None:
-        """The column that identifies a row; None where rows are events."""
-        return None if "TIMESTAMP" in self.required else next(iter(self.required))
-
-
-DATASET_TYPES: Mapping[str, DatasetType] = {
-    kind.name.upper(): kind
-    for kind in (
-        DatasetType(
-            "Interactions",
-            {"USER_ID": "string", "ITEM_ID": "string", "TIMESTAMP": "long"},
-            {
-                "EVENT_TYPE": _NULLABLE_STRING,
-                "EVENT_VALUE": {("float", False), ("float", True)},
-                "IMPRESSION": _NULLABLE_STRING,
-                "RECOMMENDATION_ID": _NULLABLE_STRING,
-                "EVENT_ATTRIBUTION_SOURCE": _NULLABLE_STRING,
-            },
-            most_metadata=5,
-            needs_metadata=False,
-        ),
-        DatasetType("Users", {"USER_ID": "string"}, {}, most_metadata=25),
-        DatasetType(
-            "Items",
-            {"ITEM_ID": "string"},
-            {"CREATION_TIMESTAMP": {("long", False), ("long", True)}},
-            most_metadata=100,
-            textual=True,
-        ),
-    )
-}
 
 
 @dataclass(frozen=True)
 class Field:
-    """One column of a data set."""
+    """One column of a dataset."""
 
     name: str
     type: str
@@ -87,79 +44,68 @@ class Field:
 
 @dataclass(frozen=True)
 class Schema:
-    """The columns of one data set, in the schema's order."""
+    """The columns of one dataset, in the schema's order."""
 
     dataset: DatasetType
     fields: tuple[Field, ...]
+
+    @property
+    def by_name(self) -> Mapping[str, Field]:
+        """The fields by name."""
+        return {field.name: field for field in self.fields}
 
 
 class SchemaError(ValueError):
     """The schema breaks Personalize's rules; the text has one line per fault."""
 
-    def __init__(self, faults: list[str]) -> None:
+    def __init__(self, faults: Sequence[str]) -> None:
         super().__init__("invalid schema: " + "\n".join(faults))
 
 
-class _Record(dict[str, Any]):
-    """A JSON object that knows where it began in the text."""
-
-    start = 0
-
-
-class _LocatingDecoder(json.JSONDecoder):
-    """Decodes objects to `_Record`."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.parse_object = self._located
-        # Only the scanner written in Python calls parse_object.
-        self.scan_once = json.scanner.py_make_scanner(self)  # type: ignore[attr-defined]
-
-    @staticmethod
-    def _located(text_and_end: tuple[str, int], *rest: Any) -> tuple[_Record, int]:
-        value, end = json.decoder.JSONObject(text_and_end, *rest)  # type: ignore[attr-defined]
-        record = _Record(value)
-        record.start = text_and_end[1] - 1
-        return record, end
-
-
-def parse_schema(text: str) -> Schema:
+@lru_cache(512)
+def parse_schema(text: str, domain: str | None = None) -> Schema:
     """Read an Avro schema.
 
     Args:
         text: The schema, JSON.
+        domain: ``ECOMMERCE`` or ``VIDEO_ON_DEMAND`` for a schema of domain dataset groups.
 
     Raises:
         SchemaError: If it breaks a rule, with all faults at once.
     """
     try:
-        document = _LocatingDecoder().decode(text)
+        document = json.loads(text)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise SchemaError([f"{place}: not JSON: {error.msg}"]) from error
-    if not isinstance(document, _Record):
-        raise SchemaError(["line 1, column 1: a schema is a JSON object of type record"])
-    faults = list(_head_faults(document))
-    dataset = DATASET_TYPES.get(str(document.get("name")).upper())
+    except RecursionError:
+        raise SchemaError(["line 1, column 1: nested too deeply; a schema is flat"]) from None
+    places = Places(text)
+    if not isinstance(document, dict):
+        raise SchemaError([f"{places.of()}: a schema is a JSON object of type record"])
+    types = {kind.name: kind for kind in dataset_types(domain).values()}
+    dataset = types.get(str(document.get("name")))
+    faults = [f"{places.of(*path)}: {path[-1]!r} stands there twice" for path in places.twice]
+    faults += _head_faults(document, tuple(types), places)
     entries = document.get("fields")
     if not isinstance(entries, list) or not entries:
-        raise SchemaError([*faults, "fields: must be a list with at least one field"])
-    fields: list[Field] = []
-    for position, entry in enumerate(entries, start=1):
-        place = f"fields[{position}]"
-        if isinstance(entry, _Record):
-            line = text.count("\n", 0, entry.start) + 1
-            column = entry.start - text.rfind("\n", 0, entry.start)
-            place = f"line {line}, column {column}, field {entry.get('name', position)!r}"
+        where = places.of("fields")
+        raise SchemaError([*faults, f"{where}: fields must be a list with at least one field"])
+    fields: dict[int, Field] = {}
+    for position, entry in enumerate(entries):
+        name = entry.get("name", position + 1) if isinstance(entry, dict) else position + 1
         field, own = _field(entry, dataset)
-        faults += [f"{place}: {fault}" for fault in own]
+        faults += [f"{places.of('fields', position)}, field {name!r}: {fault}" for fault in own]
         if field:
-            fields.append(field)
+            fields[position] = field
     if dataset:
-        faults += _record_faults(fields, dataset)
+        faults += [
+            f"{places.of('fields') if place is None else places.of('fields', place)}: {fault}"
+            for place, fault in _record_faults(fields, dataset)
+        ]
     if faults or dataset is None:
         raise SchemaError(faults)
-    return Schema(dataset, tuple(fields))
+    return Schema(dataset, tuple(fields.values()))
 
 
 def replacement_faults(before: Schema, after: Schema) -> Iterator[str]:
@@ -170,25 +116,25 @@ def replacement_faults(before: Schema, after: Schema) -> Iterator[str]:
     if before.dataset != after.dataset:
         yield f"it describes {after.dataset.name}, not {before.dataset.name}"
         return
-    known = {field.name: field for field in before.fields}
-    there = {field.name: field for field in after.fields}
+    known, there = before.by_name, after.by_name
     for name, field in known.items():
         if name not in there:
             yield f"field {name} is missing; a field can only be added"
         elif there[name] != field:
             yield f"field {name} is another one than before; declare it as it was"
-    for name in there.keys() - known.keys():
-        if not there[name].nullable:
+    for name, field in there.items():
+        if name not in known and not field.nullable:
             yield f"field {name} is new and never null; make its type a union with null"
 
 
-def _head_faults(document: Mapping[str, Any]) -> Iterator[str]:
-    names = [kind.name for kind in DATASET_TYPES.values()]
-    expected = {"type": ["record"], "name": names, "namespace": [_NAMESPACE], "version": ["1.0"]}
+def _head_faults(
+    document: Mapping[str, Any], names: tuple[str, ...], places: Places
+) -> Iterator[str]:
+    expected = {"type": ("record",), "name": names, "namespace": (_NAMESPACE,), "version": ("1.0",)}
     for key, legal in expected.items():
         if document.get(key) not in legal:
             said = f"is {document[key]!r}" if key in document else "is missing"
-            yield f"{key}: {said}; write {' or '.join(map(repr, legal))}"
+            yield f"{places.of(key)}: {key} {said}; write {' or '.join(map(repr, legal))}"
 
 
 def _field(entry: Any, dataset: DatasetType | None) -> tuple[Field | None, list[str]]:
@@ -225,7 +171,7 @@ def _field(entry: Any, dataset: DatasetType | None) -> tuple[Field | None, list[
 
 
 def _field_faults(field: Field, dataset: DatasetType | None) -> Iterator[str]:
-    """Where a field breaks the rules of its data set."""
+    """Where a field breaks the rules of its dataset."""
     if (field.categorical or field.textual) and field.type != "string":
         yield f"only a string can be categorical or textual, not {field.type}"
     if field.categorical and field.textual:
@@ -238,33 +184,46 @@ def _field_faults(field: Field, dataset: DatasetType | None) -> Iterator[str]:
     if wanted and (field.type != wanted or field.nullable):
         yield f'must be of type {wanted} without null; write "type": "{wanted}"'
     legal = dataset.reserved.get(field.name)
-    if legal and (field.type, field.nullable) not in legal:
-        yield f"is reserved and must be of type {next(iter(legal))[0]}, or a pair of it and null"
+    if legal and not wanted and (field.type, field.nullable) not in legal:
+        types = " or ".join(sorted({kind for kind, _ in legal}))
+        yield f"is reserved and must be of type {types}, or a pair of it and null"
+    for flag, named in (("categorical", dataset.categorical), ("textual", dataset.free_text)):
+        if field.name in named and not getattr(field, flag):
+            yield f'must be {flag} in this domain; add "{flag}": true'
     if field.categorical and (field.name == "EVENT_TYPE" or wanted):
         yield 'must not be categorical; remove "categorical"'
 
 
-def _record_faults(fields: list[Field], dataset: DatasetType) -> Iterator[str]:
-    """Where the fields together break the rules of their data set."""
-    names = [field.name for field in fields]
+def _record_faults(
+    by_position: Mapping[int, Field], dataset: DatasetType
+) -> Iterator[tuple[int | None, str]]:
+    """Where the fields together break the rules of their dataset; and which of them, if one."""
+    names = {field.name for field in by_position.values()}
     for name, kind in dataset.required.items():
         if name not in names:
-            yield f'fields: {name} is missing; add {{"name": "{name}", "type": "{kind}"}}'
+            yield None, f'{name} is missing; add {{"name": "{name}", "type": "{kind}"}}'
+    for name in dataset.demanded:
+        if name not in names:
+            (kind, _), *_ = sorted(dataset.reserved[name])
+            flag = ', "categorical": true' if name in dataset.categorical else ""
+            yield None, f'{name} is missing; add {{"name": "{name}", "type": "{kind}"{flag}}}'
     reduced: dict[str, str] = {}
-    for name in names:
-        key = re.sub(r"[^A-Za-z0-9]", "", name)
+    for position, field in by_position.items():
+        key = re.sub(r"[^A-Za-z0-9]", "", field.name)
         if key in reduced:
-            yield f"fields: {reduced[key]} and {name} are the same without _; rename one"
-        reduced.setdefault(key, name)
-    further = [name for name in names if name not in dataset.required]
-    metadata = [name for name in further if name not in dataset.reserved]
+            yield position, f"{reduced[key]} and {field.name} are the same without _; rename one"
+        reduced.setdefault(key, field.name)
+    further = {n: f for n, f in by_position.items() if f.name not in dataset.required}
+    metadata = [n for n, field in further.items() if field.name not in dataset.reserved]
     if dataset.needs_metadata and not further:
-        yield f"fields: {dataset.name} needs a metadata field besides {dataset.key}"
-    if len(metadata) > dataset.most_metadata:
+        yield None, f"{dataset.name} needs a metadata field besides {dataset.key}"
+    most = dataset.most_metadata
+    if len(metadata) > most:
         yield (
-            f"fields: {len(metadata)} metadata fields; {dataset.name} has at most "
-            f"{dataset.most_metadata}"
+            metadata[most],
+            f"{len(metadata)} metadata fields; {dataset.name} has at most {most}",
         )
-    textual = [field.name for field in fields if field.textual]
+    textual = [(n, field.name) for n, field in by_position.items() if field.textual]
     if len(textual) > 1:
-        yield f"fields: {', '.join(textual)} are textual; only one field can be"
+        listed = ", ".join(name for _, name in textual)
+        yield textual[1][0], f"{listed} are textual; only one field can be"

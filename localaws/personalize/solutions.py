@@ -1,18 +1,23 @@
-"""What a solution asks for: recipe, events and search, checked when the solution is created.
+"""What a solution asks for: recipe, data and search, checked when the solution is created.
 
-``hidden_dimension``, ``eventType``, ``eventValueThreshold``, ``hpoConfig`` and ``autoMLConfig``
-change the training. ``bptt``, ``recency_mask`` and the percentiles of history length are checked
-and kept, but the model trained here has nothing that corresponds to them; nor is there automatic
-training. Whatever else would change the result is refused by name.
+``eventType``, ``eventValueThreshold``, ``algorithmHyperParameters``,
+``featureTransformationParameters``, ``trainingDataConfig``, ``hpoConfig`` and ``autoMLConfig``
+change the training; `recipes` says what each hyperparameter does. There is no automatic training.
+Whatever else would change the result is refused by name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from localaws.personalize.recipes import HyperParameter, Recipe, find_recipe, parameter_faults
-from localaws.personalize.training import MOST_TRIALS, OBJECTIVE, Search, automl_recipes
+from localaws.personalize.recipes import RECIPES, find_recipe
+from localaws.personalize.recipes_parameters import HyperParameter, Recipe, parameter_faults
+from localaws.personalize.schemas import DATASET_TYPES, Schema
+from localaws.personalize.training_search import MOST_TRIALS, OBJECTIVE, TRIALS, Range, Search
+
+AUTOML_RECIPES = ("aws-user-personalization", "aws-popularity-count")
+"""Those among which AutoML chooses if the solution names none."""
 
 METRICS = (
     "coverage",
@@ -31,6 +36,7 @@ _HONOURED = (
     "featureTransformationParameters",
     "autoMLConfig",
     "autoTrainingConfig",
+    "trainingDataConfig",
 )
 
 
@@ -57,34 +63,120 @@ def solution_recipes(request: Mapping[str, Any]) -> tuple[Recipe, ...]:
         except LookupError as error:
             faults.append(str(error))
     faults += [
-        f"{recipe.name} is not trained by this local Personalize yet"
+        f"{recipe.name} is a use case of {recipe.domain}; create a recommender of it in a dataset "
+        "group of this domain"
         for recipe in recipes
-        if not recipe.trained
+        if recipe.domain
     ]
+    if request.get("performHPO", False) and not automl:
+        faults += [
+            f"recipe {recipe.name} has no hyperparameter to optimise; leave performHPO out"
+            for recipe in recipes
+            if not any(one.tunable for one in recipe.parameters)
+        ]
     if automl and not arns:
-        recipes = list(automl_recipes())
+        recipes = [RECIPES[name] for name in AUTOML_RECIPES]
     faults += _config_faults(config, recipes)
     if faults:
         raise ValueError("; ".join(faults))
     return tuple(recipes)
 
 
+def recommender_recipe(request: Mapping[str, Any], domain: str | None) -> Recipe:
+    """The use case of a CreateRecommender request.
+
+    Args:
+        request: Its members.
+        domain: That of its dataset group, None if it is a custom one.
+
+    Raises:
+        ValueError: If it is none, or one of another domain.
+    """
+    try:
+        recipe = find_recipe(request["recipeArn"])
+    except LookupError as error:
+        raise ValueError(str(error)) from error
+    if recipe.domain is None:
+        raise ValueError(f"{recipe.name} is no use case of a domain; create a solution of it")
+    if recipe.domain != domain:
+        kind = f"of the domain {domain}" if domain else "a custom one"
+        raise ValueError(
+            f"{recipe.name} is a use case of {recipe.domain}; the dataset group is {kind}"
+        )
+    return recipe
+
+
 def search(solution: Mapping[str, Any]) -> Search | None:
-    """The hyperparameter optimisation that a checked solution asks for."""
+    """The hyperparameter optimisation that a checked solution asks for.
+
+    AutoML always optimises, over the whole documented ranges, by its own metric.
+    """
+    config = solution.get("solutionConfig", {})
+    if solution.get("performAutoML", False):
+        return Search(objective=config.get("autoMLConfig", {}).get("metricName", OBJECTIVE))
     if not solution.get("performHPO", False):
         return None
-    config = solution.get("solutionConfig", {}).get("hpoConfig", {})
-    wanted = int(config.get("hpoResourceConfig", {}).get("maxNumberOfTrainingJobs", 4))
-    ranges = config.get("algorithmHyperParameterRanges", {}).get("integerHyperParameterRanges", [])
-    chosen: dict[str, int] = next(
-        (one for one in ranges if one.get("name") == "hidden_dimension"), {}
-    )
+    hpo = config.get("hpoConfig", {})
+    (recipe,) = solution_recipes(solution)
     return Search(
-        objective=config.get("hpoObjective", {}).get("metricName", OBJECTIVE),
-        n_trials=min(wanted, MOST_TRIALS),
-        low=chosen.get("minValue", Search.low),
-        high=chosen.get("maxValue", Search.high),
+        objective=hpo.get("hpoObjective", {}).get("metricName", OBJECTIVE),
+        n_trials=int(hpo.get("hpoResourceConfig", {}).get("maxNumberOfTrainingJobs", TRIALS)),
+        ranges={
+            one.name: _range(given, one)
+            for one, given in _given_ranges(hpo, recipe.parameters)
+            if one is not None
+        },
     )
+
+
+def update_faults(mode: str, solution: Mapping[str, Any], previous: str | None) -> Iterator[str]:
+    """Why a solution's version cannot be trained in this mode.
+
+    https://docs.aws.amazon.com/personalize/latest/dg/API_CreateSolutionVersion.html
+
+    Args:
+        mode: ``trainingMode``.
+        solution: The solution's members.
+        previous: Its last ACTIVE version of mode FULL, None if there is none.
+    """
+    if mode == "FULL":
+        return
+    if mode != "UPDATE":
+        yield f"trainingMode {mode} cannot be asked for; use FULL or UPDATE"
+        return
+    for recipe in solution_recipes(solution):
+        if not recipe.updates:
+            able = ", ".join(one.name for one in RECIPES.values() if one.updates)
+            yield f"trainingMode UPDATE: {recipe.name} can only be trained in full; {able} can"
+    if previous is None:
+        yield "trainingMode UPDATE needs an ACTIVE version of the solution trained with FULL"
+
+
+def excluded_columns(
+    config: Mapping[str, Any],
+) -> tuple[dict[str, Sequence[str]], dict[str, Sequence[str]]]:
+    """The columns that ``trainingDataConfig`` excludes, and includes, by type of data set."""
+    excluded, included = (
+        {kind.upper(): columns for kind, columns in config.get(name, {}).items()}
+        for name in ("excludedDatasetColumns", "includedDatasetColumns")
+    )
+    return excluded, included
+
+
+def column_faults(config: Mapping[str, Any], schemas: Mapping[str, Schema]) -> Iterator[str]:
+    """What is wrong in ``trainingDataConfig`` of a dataset group with these schemas."""
+    for member, by_kind in zip(
+        ("excludedDatasetColumns", "includedDatasetColumns"), excluded_columns(config), strict=True
+    ):
+        for kind, columns in by_kind.items():
+            schema = schemas.get(kind)
+            if schema is None:
+                yield f"trainingDataConfig.{member}: there is no data set of type {kind}"
+                continue
+            names = [one.name for one in schema.fields]
+            for column in columns:
+                if column not in names:
+                    yield f"trainingDataConfig.{member}.{kind}: no column {column!r}"
 
 
 def _config_faults(config: Mapping[str, Any], recipes: list[Recipe]) -> Iterator[str]:
@@ -101,10 +193,17 @@ def _config_faults(config: Mapping[str, Any], recipes: list[Recipe]) -> Iterator
         given = config.get("featureTransformationParameters", {})
         yield from parameter_faults(given, recipe.features, recipe)
         yield from _range_faults(config.get("hpoConfig", {}), recipe.parameters)
+    excluded, _ = excluded_columns(config.get("trainingDataConfig", {}))
+    for kind, columns in excluded.items():
+        required = DATASET_TYPES[kind].required if kind in DATASET_TYPES else {}
+        for column in sorted(set(columns) & set(required)):
+            yield f"trainingDataConfig.excludedDatasetColumns.{kind}: {column} cannot be left out"
     hpo = config.get("hpoConfig", {})
     jobs = hpo.get("hpoResourceConfig", {}).get("maxNumberOfTrainingJobs", "1")
-    if not jobs.isascii() or not jobs.isdigit() or not 1 <= int(jobs) <= 40:
-        yield f"hpoResourceConfig.maxNumberOfTrainingJobs must be in [1, 40], not {jobs!r}"
+    if not jobs.isascii() or not jobs.isdigit() or not 1 <= int(jobs) <= MOST_TRIALS:
+        yield (
+            f"hpoResourceConfig.maxNumberOfTrainingJobs must be in [1, {MOST_TRIALS}], not {jobs!r}"
+        )
     for place, metric in (
         ("hpoObjective", hpo.get("hpoObjective", {}).get("metricName", OBJECTIVE)),
         ("autoMLConfig", config.get("autoMLConfig", {}).get("metricName", OBJECTIVE)),
@@ -115,21 +214,48 @@ def _config_faults(config: Mapping[str, Any], recipes: list[Recipe]) -> Iterator
 
 def _range_faults(hpo: Mapping[str, Any], parameters: tuple[HyperParameter, ...]) -> Iterator[str]:
     """Ranges of optimisation beyond those of the hyperparameters."""
-    ranges = hpo.get("algorithmHyperParameterRanges", {})
-    tunable = {parameter.name: parameter for parameter in parameters if parameter.tunable}
-    for kind in ("integerHyperParameterRanges", "continuousHyperParameterRanges"):
-        for one in ranges.get(kind, []):
-            parameter = tunable.get(one.get("name", ""))
-            if parameter is None:
-                yield f"{kind}: {one.get('name')!r} is not tunable; {', '.join(tunable)} are"
-                continue
-            low = one.get("minValue", parameter.low)
-            high = one.get("maxValue", parameter.high)
-            if not parameter.low <= low <= high <= parameter.high:
+    tunable = [one.name for one in parameters if one.tunable]
+    for parameter, given in _given_ranges(hpo, parameters):
+        if parameter is None:
+            yield f"hpoConfig: {given.get('name')!r} is not tunable; {', '.join(tunable)} are"
+            continue
+        one = _range(given, parameter)
+        legal = Range.of(parameter)
+        if not parameter.low <= one.low <= one.high <= parameter.high:
+            yield (
+                f"hpoConfig: {parameter.name} [{one.low:g}, {one.high:g}] must lie in "
+                f"[{parameter.low:g}, {parameter.high:g}]"
+            )
+        for value in one.choices:
+            if value not in legal.choices:
                 yield (
-                    f"{kind}: {parameter.name} [{low:g}, {high:g}] must lie in "
-                    f"[{parameter.low:g}, {parameter.high:g}]"
+                    f"hpoConfig: {parameter.name} must be one of {', '.join(legal.choices)}, "
+                    f"not {value!r}"
                 )
+
+
+def _given_ranges(
+    hpo: Mapping[str, Any], parameters: tuple[HyperParameter, ...]
+) -> Iterator[tuple[HyperParameter | None, Mapping[str, Any]]]:
+    """Each range of the request with the hyperparameter that it is of; None if that is not one.
+
+    The names have a prefix in AWS's own answers, e.g. ``training.bptt``.
+    """
+    ranges = hpo.get("algorithmHyperParameterRanges", {})
+    for kind in ("integer", "continuous", "categorical"):
+        known = {one.name: one for one in parameters if one.tunable and one.kind == kind}
+        for given in ranges.get(f"{kind}HyperParameterRanges", []):
+            yield known.get(given.get("name", "").rpartition(".")[2]), given
+
+
+def _range(given: Mapping[str, Any], parameter: HyperParameter) -> Range:
+    legal = Range.of(parameter)
+    return Range(
+        parameter,
+        given.get("minValue", legal.low),
+        given.get("maxValue", legal.high),
+        tuple(given.get("values", legal.choices)),
+    )
 
 
 def _is_number(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""CSV files → columns of checked values, by a data set's schema.
+"""Checked values in columns by a dataset's schema: from CSV files, from single rows, to CSV.
 
 Rules: https://docs.aws.amazon.com/personalize/latest/dg/data-prep-formatting.html
 Every fault of a value is named with its file, line and column; reading goes on, so that one
@@ -44,13 +44,17 @@ class Table:
     n_rows: int
 
     def __add__(self, other: Table) -> Table:
-        """The rows of both tables; in a column that only `other` has, this one's are null."""
-        unknown = np.full(self.n_rows, None, dtype=object)
+        """The rows of both tables; in a column that only one of them has, the other's are null."""
         columns = {
-            name: np.concatenate([self.columns.get(name, unknown), values])
-            for name, values in other.columns.items()
+            name: np.concatenate([part.column(name) for part in (self, other)])
+            for name in {**self.columns, **other.columns}
         }
         return Table(columns, self.n_rows + other.n_rows)
+
+    def column(self, name: str) -> NDArray[Any]:
+        """A column's values; all null if there is no such column."""
+        values = self.columns.get(name)
+        return np.full(self.n_rows, None, dtype=object) if values is None else values
 
     def take(self, rows: NDArray[Any]) -> Table:
         """The chosen rows: positions, or a mask."""
@@ -63,6 +67,50 @@ class Table:
         if len(last) == self.n_rows:
             return self
         return self.take(np.fromiter(last.values(), np.int64, len(last)))
+
+    def without_copies(self) -> Table:
+        """One row of those that are the same in all columns, the first one."""
+        rows = list(zip(*(values.tolist() for values in self.columns.values()), strict=True))
+        first = dict(zip(reversed(rows), range(self.n_rows - 1, -1, -1), strict=True))
+        if len(first) == self.n_rows:
+            return self
+        return self.take(np.sort(np.fromiter(first.values(), np.int64, len(first))))
+
+    def csv(self, fields: Sequence[str]) -> Iterator[bytes]:
+        """The rows as CSV with a header line, in blocks; null is empty."""
+        columns = [self.column(name) for name in fields]
+        yield (",".join(fields) + "\n").encode()
+        for start in range(0, self.n_rows, _ROWS_PER_BLOCK):
+            text = io.StringIO()
+            parts = [map(_written, values[start : start + _ROWS_PER_BLOCK]) for values in columns]
+            csv.writer(text, lineterminator="\n").writerows(zip(*parts, strict=True))
+            yield text.getvalue().encode()
+
+
+def empty_table(schema: Schema) -> Table:
+    """A table without rows."""
+    return Table({field.name: np.empty(0, object) for field in schema.fields}, 0)
+
+
+def table_of(schema: Schema, rows: Sequence[Mapping[str, str]]) -> Table:
+    """A table of single rows.
+
+    Args:
+        schema: What they must look like.
+        rows: Each row's texts by field name, written as in CSV; what is left out is null.
+
+    Raises:
+        ValueError: With every value that breaks the schema's rules, its row counted from 1.
+    """
+    faults: list[tuple[int, str]] = []
+    columns: dict[str, NDArray[Any]] = {}
+    for column in schema.fields:
+        texts = [row.get(column.name, "") for row in rows]
+        columns[column.name], own = _values(column, texts, column.name in schema.dataset.ids)
+        faults += [(row, f"entry {row + 1}, {column.name}: {fault}") for row, fault in own]
+    if faults:
+        raise ValueError("; ".join(text for _, text in sorted(faults)))
+    return Table(columns, len(rows))
 
 
 @dataclass
@@ -95,9 +143,7 @@ class TableReader:
 
     def __init__(self, schema: Schema) -> None:
         self._fields = schema.fields
-        self._id_fields = [
-            name for name, kind in schema.dataset.required.items() if kind == "string"
-        ]
+        self._id_fields = schema.dataset.ids
         self._faults = _Faults()
         self._parts: dict[str, list[NDArray[Any]]] = {field.name: [] for field in schema.fields}
         self._n_rows = 0
@@ -182,6 +228,17 @@ class TableReader:
             for number, fault in faults:
                 self._faults.add(f"{name}, line {lines[number]}, column {column.name}: {fault}")
         self._n_rows += len(rows)
+
+
+def _written(value: Any) -> str:
+    """A value as it stands in CSV."""
+    if value is None:
+        return ""
+    if isinstance(value, bool | np.bool_):
+        return "true" if value else "false"
+    if isinstance(value, float | np.floating):
+        return np.format_float_positional(value, trim="0")
+    return str(value)
 
 
 def _peek(content: BinaryIO) -> bytes:

@@ -1,48 +1,41 @@
-"""Training a solution version: events in, a saved recommender and its offline metrics out.
+"""Training a solution version: data in, a saved recommender and its offline metrics out.
 
 Stages: choose the events → check that they are enough → choose recipe and hyperparameters (where
-asked for) by an inner evaluation → the metrics of the hold-out → fit on everything → save.
+asked for) by an inner evaluation → the metrics of the hold-out → fit on everything → save. Training
+mode UPDATE instead brings new items and events into the last full version's model.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from localaws.personalize.jobs import JobFailedError, Report
-from localaws.personalize.recipes import RECIPES, HyperParameter, Recipe
+from localaws.personalize.recipes_parameters import HyperParameter, Recipe, Settings, text_of
+from localaws.personalize.schemas import Schema
+from localaws.personalize.solutions import excluded_columns, search, solution_recipes
 from localaws.personalize.tables import Table
-from recommenders import Hybrid, Interactions, Popularity, Recommender, evaluate
+from localaws.personalize.training_data import (
+    EventChoice,
+    TrainingData,
+    interactions_of,
+    learned_events,
+)
+from localaws.personalize.training_metrics import measured
+from localaws.personalize.training_search import OBJECTIVE, Search, best_of, part
+from recommenders import Interactions, Recommender, load_recommender
 
-LEAST_EVENTS = 1_000
-LEAST_USERS = 25
-MOST_TRIALS = 8
-"""Training jobs of one hyperparameter optimisation here; AWS allows 40."""
-
-OBJECTIVE = "normalized_discounted_cumulative_gain_at_25"
-"""The metric by which trials are compared if the solution names none."""
-
-AUTOML_RECIPES = ("aws-user-personalization", "aws-popularity-count")
-
-
-@dataclass(frozen=True)
-class Search:
-    """Hyperparameter optimisation.
-
-    Args:
-        objective: The metric to maximise.
-        n_trials: How many values are tried.
-        low: Smallest ``hidden_dimension``.
-        high: Largest ``hidden_dimension``.
-    """
-
-    objective: str = OBJECTIVE
-    n_trials: int = 4
-    low: int = 32
-    high: int = 256
+NOTHING_NEW = (
+    "There should be updates to at least one dataset after last active solution version with "
+    "training mode set to FULL"
+)
+_NOTES = "training.json"
+_READ = 0.02
+"""How far a training is once its data are read."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +53,9 @@ class Training:
         objective: The metric that chooses among recipes.
         directory: Gets the trained recommender.
         seed: Same data, same seed: same result.
+        features: ``featureTransformationParameters`` as given.
+        data: All data sets, if metadata shall be trained on.
+        previous: The directory of the last full version, if its model is to be updated.
     """
 
     events: Table
@@ -72,102 +68,163 @@ class Training:
     objective: str
     directory: Path
     seed: int
+    features: Mapping[str, str] = field(default_factory=dict)
+    data: TrainingData | None = None
+    previous: Path | None = None
+
+    @classmethod
+    def of(
+        cls,
+        solution: Mapping[str, Any],
+        tables: Mapping[str, Table],
+        schemas: Mapping[str, Schema],
+        *,
+        directory: Path,
+        seed: int,
+        previous: Path | None = None,
+    ) -> Training:
+        """The training that a checked solution or recommender asks for.
+
+        Args:
+            solution: Its members, as in CreateSolution; with ``performAutoML`` only
+                ``autoMLConfig`` of its configuration counts, as on AWS.
+            tables: Rows by type of data set, ``INTERACTIONS`` among them.
+            schemas: The schema of each table.
+            directory: Gets the trained recommender.
+            seed: Same data, same seed: same result.
+            previous: For ``trainingMode`` UPDATE: the directory of the last full version.
+        """
+        config = solution.get("solutionConfig", {})
+        threshold = config.get("eventValueThreshold")
+        excluded, included = excluded_columns(config.get("trainingDataConfig", {}))
+        automl = solution.get("performAutoML", False)
+        items = tables.get("ITEMS")
+        return cls(
+            events=tables["INTERACTIONS"],
+            catalogue=items.columns["ITEM_ID"].tolist() if items else [],
+            recipes=solution_recipes(solution),
+            parameters={} if automl else config.get("algorithmHyperParameters", {}),
+            event_type=solution.get("eventType"),
+            event_value=None if threshold is None else float(threshold),
+            search=search(solution),
+            objective=config.get("autoMLConfig", {}).get("metricName", OBJECTIVE),
+            directory=directory,
+            seed=seed,
+            features={} if automl else config.get("featureTransformationParameters", {}),
+            data=TrainingData(tables, schemas, excluded, included),
+            previous=previous,
+        )
 
     def run(self, report: Report) -> Outcome:
         """Train; see the module.
 
         Raises:
-            JobFailedError: If the events are too few.
+            JobFailedError: If the events are too few, or there is nothing to update.
         """
-        interactions = self._interactions()
         recipe = self.recipes[0]
-        if len(self.recipes) > 1:
-            trial = _part(report, 0.0, 0.2)
-            recipe = self._best_recipe(interactions, trial)
-        tuned = None
-        if self.search and any(p.tunable for p in recipe.parameters):
-            trial = _part(report, 0.2, 0.6)
-            tuned = self._best_parameters(recipe, self.search, interactions, trial)
-        make = self._maker(recipe, interactions, {**self.parameters, **(tuned or {})})
-        metrics = evaluate(make, interactions, seed=self.seed, progress=_part(report, 0.6, 0.8))
-        recommender = make().fit(interactions, progress=_part(report, 0.8, 1.0))
-        recommender.save(self.directory)
-        return Outcome(recipe, {k: round(v, 4) for k, v in metrics.items()}, tuned)
-
-    def _interactions(self) -> Interactions:
-        """The chosen events, if they are enough to train on."""
-        events = self.events
-        columns = events.columns
-        if self.event_type is not None:
-            events = events.take(columns["EVENT_TYPE"] == self.event_type)
-        if self.event_value is not None:
-            values = events.columns["EVENT_VALUE"].astype(np.float64)
-            events = events.take(values >= self.event_value)
-        if events.n_rows < LEAST_EVENTS:
-            chosen = f" after filtering by event type: {self.event_type}" if self.event_type else ""
-            raise JobFailedError(f"Dataset has fewer than {LEAST_EVENTS} interactions{chosen}")
-        interactions = Interactions.from_events(
-            events.columns["USER_ID"].tolist(),
-            events.columns["ITEM_ID"].tolist(),
-            events.columns["TIMESTAMP"],
-            catalogue=self.catalogue,
+        choice = EventChoice(self.event_type, self.event_value)
+        fingerprint = self._fingerprint()
+        if self.previous is not None:
+            notes = _notes(self.previous)
+            if notes["fingerprint"] == fingerprint:
+                raise JobFailedError(NOTHING_NEW)
+        interactions = interactions_of(
+            choice.events(self.events, recipe), self.catalogue, self.data
         )
-        if np.count_nonzero(np.bincount(interactions.users) >= 2) < LEAST_USERS:
-            raise JobFailedError(
-                f"Create failed. Dataset has fewer than {LEAST_USERS} users with at least 2 "
-                "interactions each."
-            )
-        return interactions
+        report(_READ)
+        if self.previous is not None:
+            model = load_recommender(self.previous).update(interactions, progress=report)
+            outcome = Outcome(recipe, notes["metrics"], None)
+        else:
+            outcome, model = self._full(interactions, report)
+        model.event_types = choice.types(self.events, outcome.recipe)
+        model.save(self.directory)
+        described = {"fingerprint": fingerprint, "metrics": dict(outcome.metrics)}
+        (self.directory / _NOTES).write_text(json.dumps(described), "utf-8")
+        return outcome
+
+    def _full(self, interactions: Interactions, report: Report) -> tuple[Outcome, Recommender]:
+        recipe, done = self.recipes[0], _READ
+        if len(self.recipes) > 1:
+            recipe = self._best_recipe(interactions, _between(report, done, 0.2))
+            done = 0.2
+        tuned = None
+        if self.search and any(one.tunable for one in recipe.parameters):
+            trials = _between(report, done, 0.6)
+            tuned = self._best_parameters(recipe, self.search, interactions, trials)
+            done = 0.6
+        parameters = {**self.parameters, **(tuned or {})}
+        half = (done + 1.0) / 2.0
+        progress = _between(report, done, half)
+        metrics = self._measured(recipe, parameters, interactions, self.seed, progress)
+        model = self._maker(recipe, parameters, interactions)().fit(
+            interactions,
+            learn_from=learned_events(interactions, recipe, self.features),
+            progress=_between(report, half, 1.0),
+        )
+        rounded = {name: round(value, 4) for name, value in metrics.items()}
+        return Outcome(recipe, rounded, tuned), model
 
     def _best_recipe(self, interactions: Interactions, report: Report) -> Recipe:
-        scores = []
-        for number, recipe in enumerate(self.recipes):
-            make = self._maker(recipe, interactions, self.parameters)
-            progress = _part(report, number / len(self.recipes), (number + 1) / len(self.recipes))
-            scores.append(self._trial(make, interactions, self.objective, progress))
-        return self.recipes[int(np.argmax(scores))]
+        scores = [
+            self._measured(
+                recipe,
+                self.parameters,
+                interactions,
+                self.seed + 1,
+                part(report, number, len(self.recipes)),
+            )[self.objective]
+            for number, recipe in enumerate(self.recipes)
+        ]
+        return self.recipes[scores.index(max(scores))]
 
     def _best_parameters(
         self, recipe: Recipe, search: Search, interactions: Interactions, report: Report
     ) -> dict[str, str]:
-        """The best ``hidden_dimension`` on a geometric grid over the range."""
-        grid = np.geomspace(search.low, search.high, search.n_trials).round().astype(int)
-        values = sorted(
-            {self._factors(int(value), interactions): int(value) for value in grid}.values()
+        """All hyperparameters, those that the search varies at their best."""
+        trials = [{**self.parameters, **one} for one in search.trials(recipe.parameters, self.seed)]
+        best = best_of(
+            trials,
+            lambda trial: self._maker(recipe, trial, interactions)().parameters(),
+            lambda trial, progress: self._measured(
+                recipe, trial, interactions, self.seed + 1, progress
+            )[search.objective],
+            report,
         )
-        scores = []
-        for number, value in enumerate(values):
-            make = self._maker(recipe, interactions, {"hidden_dimension": str(value)})
-            progress = _part(report, number / len(values), (number + 1) / len(values))
-            scores.append(self._trial(make, interactions, search.objective, progress))
-        best = {"hidden_dimension": str(values[int(np.argmax(scores))])}
-        return _defaults(recipe.parameters) | dict(self.parameters) | best
+        return _defaults(recipe.parameters) | trials[best]
 
-    def _trial(
+    def _measured(
         self,
-        make: Callable[[], Recommender],
+        recipe: Recipe,
+        parameters: Mapping[str, str],
         interactions: Interactions,
-        objective: str,
-        progress: Report,
-    ) -> float:
-        # Another split than the reported one: choosing on the test users would flatter the result.
-        return evaluate(make, interactions, seed=self.seed + 1, progress=progress)[objective]
+        seed: int,
+        report: Report,
+    ) -> Mapping[str, float]:
+        return measured(
+            recipe,
+            self._maker(recipe, parameters, interactions),
+            interactions,
+            seed=seed,
+            learn_from=lambda train: learned_events(train, recipe, self.features),
+            report=report,
+        )
 
     def _maker(
-        self, recipe: Recipe, interactions: Interactions, parameters: Mapping[str, str]
+        self, recipe: Recipe, parameters: Mapping[str, str], interactions: Interactions
     ) -> Callable[[], Recommender]:
         """What makes the recipe's recommender."""
-        if recipe.type == "POPULAR_ITEMS":
-            return Popularity
-        if "hidden_dimension" not in parameters:
-            return lambda: Hybrid(seed=self.seed)
-        factors = self._factors(int(parameters["hidden_dimension"]), interactions)
-        return lambda: Hybrid(factors=factors, seed=self.seed)
+        settings = Settings(
+            given=recipe.values({**parameters, **self.features}),
+            n_users=interactions.n_users,
+            n_items=interactions.n_items,
+            seed=self.seed,
+        )
+        return partial(recipe.make, settings)
 
-    @staticmethod
-    def _factors(hidden_dimension: int, interactions: Interactions) -> int:
-        """More factors than items or users carry nothing."""
-        return max(1, min(hidden_dimension, interactions.n_items, interactions.n_users))
+    def _fingerprint(self) -> str:
+        data = self.data or TrainingData({"INTERACTIONS": self.events})
+        return data.fingerprint()
 
 
 @dataclass(frozen=True)
@@ -176,7 +233,7 @@ class Outcome:
 
     Args:
         recipe: The recipe trained.
-        metrics: Personalize's eight, to 4 decimals.
+        metrics: To 4 decimals; of an update those of the full version.
         tuned: The hyperparameters that were chosen by optimisation, if any.
     """
 
@@ -185,18 +242,14 @@ class Outcome:
     tuned: Mapping[str, str] | None
 
 
-def automl_recipes() -> tuple[Recipe, ...]:
-    """The recipes among which AutoML chooses if the solution names none."""
-    return tuple(RECIPES[name] for name in AUTOML_RECIPES)
+def _notes(directory: Path) -> Any:
+    return json.loads((directory / _NOTES).read_text("utf-8"))
 
 
 def _defaults(parameters: tuple[HyperParameter, ...]) -> dict[str, str]:
-    return {
-        p.name: str(p.default).lower() if isinstance(p.default, bool) else str(p.default)
-        for p in parameters
-    }
+    return {one.name: text_of(one.default) for one in parameters}
 
 
-def _part(report: Report, start: float, end: float) -> Report:
+def _between(report: Report, start: float, end: float) -> Report:
     """Reports 0..1 as a part of the whole."""
     return lambda fraction: report(start + (end - start) * fraction)

@@ -46,6 +46,8 @@ class Account:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.personalize = endpoint.client("personalize")
+        self.runtime = endpoint.client("personalize-runtime")
+        self.events = endpoint.client("personalize-events")
         self.s3 = endpoint.client("s3")
 
     def put(self, key: str, text: str | bytes) -> str:
@@ -54,17 +56,50 @@ class Account:
         self.s3.put_object(Bucket="data", Key=key, Body=body)
         return f"s3://data/{key}"
 
-    def settled(self, kind: str, arn: str) -> dict[str, Any]:
-        """The resource once its status is final."""
-        member = kind[0].lower() + kind[1:]
+    def get(self, key: str) -> str:
+        """An object's text."""
+        body: bytes = self.s3.get_object(Bucket="data", Key=key)["Body"].read()
+        return body.decode()
+
+    def keys(self, prefix: str) -> list[str]:
+        """The keys of the objects below a prefix."""
+        found = self.s3.list_objects_v2(Bucket="data", Prefix=prefix).get("Contents", [])
+        return [one["Key"] for one in found]
+
+    def call(self, verb: str, kind: str, **request: Any) -> dict[str, Any]:
+        """Call an operation on a kind of resource, e.g. ``call("describe", "Campaign", ...)``."""
         name = "".join(f"_{c.lower()}" if c.isupper() else c for c in kind)
-        describe: Callable[..., dict[str, Any]] = getattr(self.personalize, f"describe{name}")
+        method: Callable[..., dict[str, Any]] = getattr(self.personalize, f"{verb}{name}")
+        return method(**request)
+
+    def settled(self, kind: str, arn: str, update: str = "") -> dict[str, Any]:
+        """The resource once its status, or that of its update, is final."""
+        member = kind[0].lower() + kind[1:]
         for _ in range(3000):
-            resource: dict[str, Any] = describe(**{f"{member}Arn": arn})[member]
-            if not resource["status"].endswith(("PENDING", "IN_PROGRESS", "STOPPING")):
-                return resource
+            resource = self.call("describe", kind, **{f"{member}Arn": arn})[member]
+            status = (resource[update] if update else resource)["status"]
+            if not status.endswith(("PENDING", "IN_PROGRESS", "STOPPING")):
+                return dict(resource)
             time.sleep(0.01)
-        raise AssertionError(f"{arn} stays {resource['status']}")
+        raise AssertionError(f"{arn} stays {status}")
+
+    def delete(self, kind: str, arn: str) -> None:
+        """Delete a resource, and wait until it is gone."""
+        member = f"{kind[0].lower()}{kind[1:]}Arn"
+        self.call("delete", kind, **{member: arn})
+        for _ in range(3000):
+            try:
+                self.call("describe", kind, **{member: arn})
+            except self.personalize.exceptions.ResourceNotFoundException:
+                return
+            time.sleep(0.01)
+        raise AssertionError(f"{arn} stays")
+
+    def created(self, kind: str, **request: Any) -> str:
+        """A new ACTIVE resource; its ARN."""
+        arn = self.call("create", kind, **request)[f"{kind[0].lower()}{kind[1:]}Arn"]
+        assert self.settled(kind, arn)["status"] == "ACTIVE"
+        return str(arn)
 
     def schema(self, name: str, text: str) -> str:
         """A new schema; its ARN."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from localaws.endpoint import Endpoint
-from localaws.personalize import Personalize
+from localaws.personalize import Personalize, Quotas
 
 from .account import ACCOUNT, INTERACTIONS, REGION, Account, avro, events
 
@@ -18,6 +18,8 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
         region=REGION,
         s3=lambda role: endpoint.client("s3"),
         directory=tmp_path_factory.mktemp("personalize"),
+        # One account for all tests of the package, which import little.
+        quotas=Quotas(dataset_groups=100, incremental_interactions=1),
     )
     endpoint.mount("personalize", service)
     with endpoint:

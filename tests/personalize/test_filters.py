@@ -465,8 +465,8 @@ OPERATOR = "IN, NOT IN or one of = != < <= > >="
         (
             "EXCLUDE ItemID WHERE Items.GENRE IN CurrentItem.GENRE",
             37,
-            "expected '(', not 'CurrentItem.GENRE'; CurrentItem is for related items, which this "
-            "local Personalize does not train",
+            "expected '(', not 'CurrentItem.GENRE'; CurrentItem is not supported by this local "
+            "Personalize",
         ),
         (
             "EXCLUDE ItemID WHERE Items.YEAR = 1 IF CurrentUser.AGE = 1 OR CurrentUser.AGE = 2",
@@ -661,7 +661,8 @@ def test_any_text_is_a_filter_or_is_refused_as_invalid_input(
             else "1 validation error detected: "
         )
     else:
-        account.personalize.delete_filter(filterArn=arn)
+        account.settled("Filter", arn)
+        account.delete("Filter", arn)
 
 
 def test_a_filter_is_described_listed_tagged_and_deleted(account: Account, shop: str) -> None:
@@ -685,13 +686,13 @@ def test_a_filter_is_described_listed_tagged_and_deleted(account: Account, shop:
     )
     call.tag_resource(resourceArn=arn, tags=[{"tagKey": "team", "tagValue": "data"}])
     assert call.list_tags_for_resource(resourceArn=arn)["tags"][0]["tagValue"] == "data"
-    call.delete_filter(filterArn=arn)
+    account.delete("Filter", arn)
     gone = ("ResourceNotFoundException", f"Resource Arn {arn} does not exist.")
     assert refusal(call.describe_filter, filterArn=arn) == gone
     assert refusal(call.delete_filter, filterArn=arn) == gone
 
 
-def test_a_group_has_ten_filters_of_twenty_fields(account: Account, shop: str) -> None:
+def test_a_group_has_thirty_filters_of_twenty_fields(account: Account, shop: str) -> None:
     call = account.personalize
     lost = f"{PREFIX}:dataset-group/lost"
     assert refusal(call.create_filter, name="f", datasetGroupArn=lost, filterExpression="x") == (
@@ -712,16 +713,18 @@ def test_a_group_has_ten_filters_of_twenty_fields(account: Account, shop: str) -
         "LimitExceededException",
         f"The filters of {GROUP} would compare 21 fields; the quota is 20. Delete a filter first.",
     )
-    call.delete_filter(filterArn=arns.pop())
-    arns += [create(account, f"year-{number}", year) for number in range(9)]
+    account.delete("Filter", arns.pop())
+    arns += [create(account, f"year-{number}", year) for number in range(29)]
     assert refusal(call.create_filter, name="f", datasetGroupArn=GROUP, filterExpression=year) == (
         "LimitExceededException",
-        "The quota of 10 filters is reached; delete one first.",
+        "The quota of 30 filters is reached; delete one first.",
     )
-    pages = call.get_paginator("list_filters").paginate(PaginationConfig={"PageSize": 4})
-    assert [len(page["Filters"]) for page in pages] == [4, 4, 2]
+    pages = call.get_paginator("list_filters").paginate(
+        datasetGroupArn=GROUP, PaginationConfig={"PageSize": 12}
+    )
+    assert [len(page["Filters"]) for page in pages] == [12, 12, 6]
     for arn in arns:
-        call.delete_filter(filterArn=arn)
+        account.delete("Filter", arn)
 
 
 def test_a_group_lives_as_long_as_its_filters_and_knows_its_datasets(account: Account) -> None:
@@ -741,13 +744,13 @@ def test_a_group_lives_as_long_as_its_filters_and_knows_its_datasets(account: Ac
         "Items dataset; create it first",
     )
     arn = create(account, "bare", 'EXCLUDE UserID WHERE Users.PLAN IN ("free")', group)
-    call.delete_dataset(datasetArn=dataset)
+    account.delete("Dataset", dataset)
     assert refusal(call.delete_dataset_group, datasetGroupArn=group) == (
         "ResourceInUseException",
         f"{group} is used by {arn} (ACTIVE); delete that first.",
     )
-    call.delete_filter(filterArn=arn)
-    call.delete_dataset_group(datasetGroupArn=group)
+    account.delete("Filter", arn)
+    account.delete("DatasetGroup", group)
 
 
 def recommended(
@@ -771,7 +774,7 @@ def test_a_filtered_user_still_gets_as_many_items(account: Account, shop: str) -
     free = recommended(account, "free", shop, users, numResults=4)
     filtered = recommended(account, "applied", shop, users, numResults=4, filterArn=arn)
     most = recommended(account, "most", shop, users[:1], numResults=500, filterArn=arn)
-    account.personalize.delete_filter(filterArn=arn)
+    account.delete("Filter", arn)
     assert [line["output"]["recommendedItems"] for line in free] == [
         ["i39", "i38", "i37", "i36"]
     ] * 3
@@ -805,7 +808,7 @@ def test_each_line_gives_the_values_of_the_placeholders(account: Account, shop: 
     lines += [{"userId": "u1"}, {"userId": "u1", "filterValue": {}}]
     lines += [{"userId": "u2", "filterValues": values[0]}]
     answers = recommended(account, "genres", shop, lines, numResults=3, filterArn=arn)
-    account.personalize.delete_filter(filterArn=arn)
+    account.delete("Filter", arn)
     assert [answer["input"] for answer in answers] == lines
     assert [answer["output"] and answer["output"]["recommendedItems"] for answer in answers] == [
         ["i05", "i03", "i01"],
@@ -839,7 +842,7 @@ def test_one_value_is_compared_and_a_job_without_a_filter_takes_none(
     line = {"userId": "u1", "filterValues": {"GENRE": '"war","comedy"'}}
     filtered = recommended(account, "one", shop, [line], filterArn=arn)
     free = recommended(account, "none", shop, [line])
-    account.personalize.delete_filter(filterArn=arn)
+    account.delete("Filter", arn)
     assert filtered[0]["error"] == "filterValues.GENRE must be one string, not 2"
     assert free[0]["error"] == "filterValues: the job has no filter"
 
@@ -867,7 +870,7 @@ def test_a_job_takes_a_filter_of_items_of_its_own_group(
 
     faults = [fault(arn) for arn in (other, users, f"{PREFIX}:filter/lost")]
     for arn in (other, users):
-        account.personalize.delete_filter(filterArn=arn)
+        account.delete("Filter", arn)
     assert faults == [
         (
             "InvalidInputException",
@@ -888,13 +891,13 @@ def test_a_job_takes_a_filter_of_items_of_its_own_group(
 def test_a_filter_sees_the_data_of_the_time_of_the_job(account: Account, shop: str) -> None:
     arn = create(account, "new", 'INCLUDE ItemID WHERE Items.GENRE IN ("new")')
     user = [{"userId": "u1"}]
-    before = recommended(account, "before", shop, user, filterArn=arn)
+    before = recommended(account, "earlier", shop, user, filterArn=arn)
     header = "ITEM_ID,GENRE,STUDIO,PRICE,YEAR,TEXT,ON_SALE\n"
     more = account.put("shop/more.csv", header + "i20,old|new,,20,2000,,true\n")
     items = f"{PREFIX}:dataset/shop/ITEMS"
     assert account.load("more", items, more, importMode="INCREMENTAL")["status"] == "ACTIVE"
-    after = recommended(account, "after", shop, user, filterArn=arn)
-    account.personalize.delete_filter(filterArn=arn)
+    after = recommended(account, "later", shop, user, filterArn=arn)
+    account.delete("Filter", arn)
     assert [one[0]["output"]["recommendedItems"] for one in (before, after)] == [[], ["i20"]]
 
 

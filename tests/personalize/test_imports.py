@@ -141,8 +141,8 @@ def test_a_dataset_takes_a_schema_that_has_more(account: Account) -> None:
     lacking = refusal(account.personalize.update_dataset, datasetArn=items, schemaArn=narrow)
     strict = account.schema("strict", avro("Items", *more, ("WEIGHT", "int")))
     never_null = refusal(account.personalize.update_dataset, datasetArn=items, schemaArn=strict)
-    account.personalize.delete_dataset(datasetArn=items)
-    account.personalize.delete_dataset_group(datasetGroupArn=group)
+    account.delete("Dataset", items)
+    account.delete("DatasetGroup", group)
 
     assert (told["status"], told["schemaArn"]) == ("ACTIVE", wide)
     assert told["latestDatasetUpdate"]["status"] == "ACTIVE"

@@ -1,9 +1,19 @@
 """What all resources share: names, descriptions, lists, tags, deletion, refusals."""
 
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
-from .account import PREFIX, Account, avro, refusal
+import pytest
+
+from localaws.personalize import Quotas
+from localaws.personalize.jobs import Workers
+from localaws.personalize.kinds import DATASET_GROUP
+from localaws.personalize.registry import Registry
+from localaws.protocol import ServiceError
+
+from .account import ACCOUNT, PREFIX, REGION, Account, avro, refusal
 
 
 def test_describe_tells_what_was_asked_for(account: Account, trained: dict[str, str]) -> None:
@@ -69,12 +79,41 @@ def test_deletion_waits_for_what_depends(account: Account) -> None:
     assert refusal(call.delete_schema, schemaArn=schema)[0] == in_use
     code, message = refusal(call.delete_dataset_group, datasetGroupArn=group)
     assert (code, message) == (in_use, f"{group} is used by {dataset} (ACTIVE); delete that first.")
-    call.delete_dataset(datasetArn=dataset)
-    call.delete_dataset_group(datasetGroupArn=group)
+    account.delete("Dataset", dataset)
+    account.delete("DatasetGroup", group)
     call.delete_schema(schemaArn=schema)
     assert refusal(call.describe_schema, schemaArn=schema)[0] == "ResourceNotFoundException"
     account.schema("gone", avro("Users", ("USER_ID", "string"), ("AGE", "int")))
     call.delete_schema(schemaArn=schema)
+
+
+def test_deletion_is_pending_then_in_progress_then_done() -> None:
+    """What a client sees between the call and the end, and what is refused meanwhile."""
+    times = iter(range(100))
+    registry = Registry(
+        account=ACCOUNT,
+        region=REGION,
+        clock=lambda: datetime.fromtimestamp(next(times), UTC),
+        secret=b"",
+        quotas=Quotas(),
+    )
+    workers = Workers(registry, 1)
+    arn = registry.create(DATASET_GROUP, "g", {"name": "g"}).arn
+    with pytest.raises(ServiceError, match="is CREATE PENDING and cannot be deleted now"):
+        registry.delete(DATASET_GROUP, arn)
+    registry.update(arn, status="ACTIVE")
+    seen: list[str] = []
+    going = registry.delete(DATASET_GROUP, arn)
+    seen.append(registry.get(arn).status)
+    with pytest.raises(ServiceError, match="is DELETE PENDING and cannot be deleted now"):
+        registry.delete(DATASET_GROUP, arn)
+    with pytest.raises(ServiceError, match="already exists"):
+        registry.create(DATASET_GROUP, "g", {"name": "g"})
+    workers.delete(going, lambda one: seen.append(registry.get(one.arn).status))
+    while registry.find(DATASET_GROUP):
+        time.sleep(0.001)
+    workers.close()
+    assert seen == ["DELETE PENDING", "DELETE IN_PROGRESS"]
 
 
 def test_lists_come_in_pages_and_forged_tokens_are_told(
@@ -84,12 +123,16 @@ def test_lists_come_in_pages_and_forged_tokens_are_told(
         account.personalize.get_paginator("list_recipes").paginate(PaginationConfig={"PageSize": 8})
     )
     names = [recipe["name"] for page in pages for recipe in page["recipes"]]
-    assert [len(page["recipes"]) for page in pages] == [8, 8, 5]
-    assert len(set(names)) == 21
+    assert [len(page["recipes"]) for page in pages[:-1]] == [8, 8]
+    assert len(set(names)) == len(names) == 16 + len(pages[-1]["recipes"])
     code = "InvalidNextTokenException"
     token = pages[0]["nextToken"]
     assert refusal(account.personalize.list_recipes, nextToken="Zm9yZ2Vk")[0] == code
     assert refusal(account.personalize.list_schemas, nextToken=token)[0] == code
+    changed = token[:-4] + ("A" if token[-4] != "A" else "B") + token[-3:]
+    assert refusal(account.personalize.list_recipes, nextToken=changed)[0] == code
+    domain = {"domain": "ECOMMERCE", "nextToken": token}
+    assert refusal(account.personalize.list_recipes, **domain)[0] == code
     listed = account.personalize.list_datasets(datasetGroupArn=trained["group"])["datasets"]
     assert [one["datasetArn"] for one in listed] == [trained["dataset"]]
 
@@ -109,21 +152,21 @@ def test_tags_are_kept(account: Account, trained: dict[str, str]) -> None:
 def test_what_is_not_built_is_refused_by_name(account: Account, trained: dict[str, str]) -> None:
     call = account.personalize
     asked: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
-        (call.create_dataset_group, {"name": "n", "domain": "ECOMMERCE"}, "domain: not supported"),
         (
             call.create_solution_version,
-            {"solutionArn": trained["solution"], "trainingMode": "UPDATE"},
-            "trainingMode UPDATE is not supported",
+            {"solutionArn": trained["solution"], "trainingMode": "AUTOTRAIN"},
+            "trainingMode AUTOTRAIN cannot be asked for",
         ),
         (
             call.create_dataset,
             {
                 "name": "n",
-                "datasetType": "Actions",
+                "datasetType": "Reviews",
                 "schemaArn": trained["schema"],
                 "datasetGroupArn": trained["group"],
             },
-            "datasetType 'Actions' is not supported here; use one of Interactions, Users, Items",
+            "datasetType 'Reviews' is none; use one of INTERACTIONS, USERS, ITEMS, ACTIONS, "
+            "ACTION_INTERACTIONS",
         ),
         (
             call.create_dataset,
@@ -137,8 +180,12 @@ def test_what_is_not_built_is_refused_by_name(account: Account, trained: dict[st
         ),
         (
             call.create_campaign,
-            {"name": "n", "solutionVersionArn": trained["version"]},
-            "CreateCampaign is not supported by the local personalize",
+            {
+                "name": "n",
+                "solutionVersionArn": trained["version"],
+                "campaignConfig": {"rankingInfluence": {"POPULARITY": 0.5}},
+            },
+            "rankingInfluence: not supported by this local Personalize; leave it out",
         ),
     ]
     for operation, request, text in asked:

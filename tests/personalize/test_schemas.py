@@ -19,7 +19,7 @@ def test_a_schema_is_refused_with_the_place_of_every_fault(account: Account) -> 
     code, message = refusal(account.personalize.create_schema, name="faulty", schema=text)
     assert code == "InvalidInputException"
     assert message.splitlines() == [
-        "invalid schema: version: is missing; write '1.0'",
+        "invalid schema: line 1, column 1: version is missing; write '1.0'",
         "line 4, column 5, field 'USER_ID': must be of type string without null; "
         'write "type": "string"',
         "line 5, column 5, field 'TIMESTAMP': unknown attribute 'categorial'; "
@@ -28,8 +28,8 @@ def test_a_schema_is_refused_with_the_place_of_every_fault(account: Account) -> 
         "supported; use one of float, double, int, long, string, boolean, or a pair of it and "
         "null; join several values of one field by | in a string",
         "line 7, column 7, field 'EVENT_TYPE': must not be categorical; remove \"categorical\"",
-        'fields: ITEM_ID is missing; add {"name": "ITEM_ID", "type": "string"}',
-        "fields: EVENT_TYPE and EVENTTYPE are the same without _; rename one",
+        'line 3, column 13: ITEM_ID is missing; add {"name": "ITEM_ID", "type": "string"}',
+        "line 8, column 5: EVENT_TYPE and EVENTTYPE are the same without _; rename one",
     ]
     code, message = refusal(account.personalize.create_schema, name="faulty", schema='{\n "a" 1}')
     assert message == "invalid schema: line 2, column 6: not JSON: Expecting ':' delimiter"
@@ -40,16 +40,17 @@ def test_a_schema_is_refused_with_the_place_of_every_fault(account: Account) -> 
     [
         (
             avro("Things", ("A", "int")),
-            "name: is 'Things'; write 'Interactions' or 'Users' or 'Items'",
+            "line 1, column 28: name is 'Things'; write 'Interactions' or 'Users' or 'Items' or"
+            " 'Actions' or 'ActionInteractions'",
         ),
         (
             avro("Users", ("USER_ID", "string")),
-            "fields: Users needs a metadata field besides USER_ID",
+            "line 1, column 114: Users needs a metadata field besides USER_ID",
         ),
         (avro("Users", ("USER_ID", "string"), ("1ST", "int")), "name must be letters"),
         (
             avro("Users", ("USER_ID", "string"), *((f"F{n}", "int") for n in range(26))),
-            "fields: 26 metadata fields; Users has at most 25",
+            "line 1, column 944: 26 metadata fields; Users has at most 25",
         ),
         (
             avro("Items", ("ITEM_ID", "string"), ("CREATION_TIMESTAMP", "int")),
@@ -71,12 +72,65 @@ def test_a_schema_is_refused_with_the_place_of_every_fault(account: Account) -> 
             avro("Items", ("ITEM_ID", "string"), ("A", "string"), ("B", "string"))
             .replace('"A"', '"A", "textual": true')
             .replace('"B"', '"B", "textual": true'),
-            "fields: A, B are textual; only one field can be",
+            "line 1, column 204: A, B are textual; only one field can be",
         ),
-        (avro("Users"), "fields: must be a list with at least one field"),
+        (avro("Users"), "line 1, column 114: fields must be a list with at least one field"),
+        (
+            avro("Users", ("USER_ID", "string"), ("A", "int")).replace(
+                '"version"', '"name": "Users", "version"'
+            ),
+            "line 1, column 94: 'name' stands there twice",
+        ),
+        ("[" * 9_000, "line 1, column 1: nested too deeply; a schema is flat"),
+        (
+            avro("Actions", ("ACTION_ID", "string"), ("VALUE", "string")),
+            "field 'VALUE': is reserved and must be of type long, or a pair of it and null",
+        ),
+        (
+            avro("ActionInteractions", ("USER_ID", "string"), ("ACTION_ID", "string")),
+            'EVENT_TYPE is missing; add {"name": "EVENT_TYPE", "type": "string"}',
+        ),
         ("[]", "line 1, column 1: a schema is a JSON object of type record"),
     ],
 )
 def test_a_schema_keeps_the_rules_of_its_dataset(account: Account, text: str, fault: str) -> None:
     code, message = refusal(account.personalize.create_schema, name="broken", schema=text)
+    assert (code, fault in message) == ("InvalidInputException", True), message
+
+
+@pytest.mark.parametrize(
+    ("domain", "text", "fault"),
+    [
+        (
+            "ECOMMERCE",
+            avro("Interactions", ("USER_ID", "string"), ("ITEM_ID", "string")),
+            'EVENT_TYPE is missing; add {"name": "EVENT_TYPE", "type": "string"}',
+        ),
+        (
+            "ECOMMERCE",
+            avro("Items", ("ITEM_ID", "string"), ("CATEGORY_L1", "string")),
+            "field 'CATEGORY_L1': must be categorical in this domain; add \"categorical\": true",
+        ),
+        (
+            "ECOMMERCE",
+            avro("Items", ("ITEM_ID", "string"), ("CATEGORY_L1", "string")),
+            'PRICE is missing; add {"name": "PRICE", "type": "float"}',
+        ),
+        (
+            "VIDEO_ON_DEMAND",
+            avro("Items", ("ITEM_ID", "string"), ("CREATION_TIMESTAMP", "long")),
+            'GENRES is missing; add {"name": "GENRES", "type": "string", "categorical": true}',
+        ),
+        (
+            "VIDEO_ON_DEMAND",
+            avro("Actions", ("ACTION_ID", "string"), ("VALUE", "long")),
+            "name is 'Actions'; write 'Interactions' or 'Users' or 'Items'",
+        ),
+    ],
+)
+def test_a_domain_demands_fields_of_its_own(
+    account: Account, domain: str, text: str, fault: str
+) -> None:
+    call = account.personalize.create_schema
+    code, message = refusal(call, name="broken", schema=text, domain=domain)
     assert (code, fault in message) == ("InvalidInputException", True), message

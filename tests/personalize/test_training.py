@@ -1,9 +1,18 @@
 """Solutions and their versions: what is trained, chosen, searched and refused."""
 
+import json
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from botocore.exceptions import ClientError
+
+from localaws.personalize.jobs import StoppedError
+from localaws.personalize.recipes import RECIPES, recipe_arn
+from localaws.personalize.tables import Table
+from localaws.personalize.training import Training
+from localaws.personalize.training_search import Range, Search
 
 from .account import INTERACTIONS, Account, avro, events, refusal
 
@@ -141,7 +150,31 @@ def test_a_solution_is_refused_with_every_fault(account: Account, trained: dict[
     assert faults("aws-user-personalisation").endswith(
         "did you mean arn:aws:personalize:::recipe/aws-user-personalization?"
     )
-    assert faults("aws-sims") == "aws-sims is not trained by this local Personalize yet"
+    assert faults("aws-vod-top-picks") == (
+        "aws-vod-top-picks is a use case of VIDEO_ON_DEMAND; create a recommender of it in a "
+        "dataset group of this domain"
+    )
+    assert faults("aws-popularity-count", performHPO=True) == (
+        "recipe aws-popularity-count has no hyperparameter to optimise; leave performHPO out"
+    )
+    ranges = {
+        "integerHyperParameterRanges": [{"name": "bptt", "minValue": 1, "maxValue": 32}],
+        "categoricalHyperParameterRanges": [{"name": "recency_mask", "values": ["maybe"]}],
+        "continuousHyperParameterRanges": [{"name": "hidden_dimension", "minValue": 64}],
+    }
+    config = {"hpoConfig": {"algorithmHyperParameterRanges": ranges}}
+    assert faults("aws-user-personalization", performHPO=True, solutionConfig=config).split(
+        "; "
+    ) == [
+        "hpoConfig: bptt [1, 32] must lie in [2, 32]",
+        "hpoConfig: 'hidden_dimension' is not tunable",
+        "hidden_dimension, bptt, recency_mask are",
+        "hpoConfig: recency_mask must be one of true, false, not 'maybe'",
+    ]
+    config = {"trainingDataConfig": {"excludedDatasetColumns": {"Interactions": ["USER_ID"]}}}
+    assert faults("aws-sims", solutionConfig=config) == (
+        "trainingDataConfig.excludedDatasetColumns.INTERACTIONS: USER_ID cannot be left out"
+    )
     assert faults("aws-hrnn") == "recipe aws-hrnn is retired; use aws-user-personalization-v2"
     config = {
         "algorithmHyperParameters": {"hidden_dimension": "16", "bpt": "x"},
@@ -153,3 +186,122 @@ def test_a_solution_is_refused_with_every_fault(account: Account, trained: dict[
         "recipe aws-user-personalization has no parameter 'bpt'",
         "did you mean bptt?",
     ]
+
+
+def test_every_kind_of_hyperparameter_is_searched(
+    account: Account, trained: dict[str, str]
+) -> None:
+    """Over the documented ranges where the solution names none; of sims both parameters."""
+    config = {"hpoConfig": {"hpoResourceConfig": {"maxNumberOfTrainingJobs": "3"}}}
+    solution = account.solution(
+        "searched-sims", trained["group"], "aws-sims", performHPO=True, solutionConfig=config
+    )
+    tuned = account.train(solution)["tunedHPOParams"]["algorithmHyperParameters"]
+    assert set(tuned) == {"popularity_discount_factor", "min_cointeraction_count"}
+    assert tuned["popularity_discount_factor"] in {"0.0", "0.5", "1.0"}
+    assert tuned["min_cointeraction_count"] in {"0", "5", "10"}
+
+
+def test_a_search_tries_the_ends_of_every_range() -> None:
+    parameters = RECIPES["aws-user-personalization"].parameters
+    trials = Search(n_trials=4).trials(parameters, seed=0)
+    assert [one["hidden_dimension"] for one in trials] == ["32", "64", "128", "256"]
+    assert sorted(int(one["bptt"]) for one in trials) == [2, 5, 13, 32]
+    assert sorted(one["recency_mask"] for one in trials) == ["false", "false", "true", "true"]
+    assert Search(n_trials=4).trials(parameters, seed=0) == trials
+    bptt = parameters[1]
+    only = Search(n_trials=9, ranges={"bptt": Range(bptt, 2, 4)}).trials(parameters, seed=0)
+    assert [one["bptt"] for one in only] == ["2", "3", "4"]
+
+
+def test_an_update_brings_in_what_is_new_without_a_full_training(account: Account) -> None:
+    """And is refused if there is nothing new, or no full version to bring it into."""
+    group = account.group("updated")
+    schema = account.schema("updated", avro("Interactions", *INTERACTIONS, ("TIMESTAMP", "long")))
+    dataset = account.dataset("updated", "Interactions", schema)
+    account.load("updated", dataset, account.put("updated/1.csv", events()))
+    solution = account.solution("updated", group, "aws-user-personalization")
+    create = account.personalize.create_solution_version
+    assert refusal(create, solutionArn=solution, trainingMode="UPDATE") == (
+        "InvalidInputException",
+        "trainingMode UPDATE needs an ACTIVE version of the solution trained with FULL",
+    )
+    other = account.solution("updated-sims", group, "aws-sims")
+    assert (
+        "aws-sims can only be trained in full; aws-user-personalization can"
+        in (refusal(create, solutionArn=other, trainingMode="UPDATE")[1])
+    )
+    full = account.train(solution)
+    nothing = account.train(solution, trainingMode="UPDATE")
+    assert (nothing["status"], nothing["failureReason"]) == (
+        "CREATE FAILED",
+        "There should be updates to at least one dataset after last active solution version with "
+        "training mode set to FULL",
+    )
+    news = "".join(f"u{2 * n},brand-new,view,{1_800_000_000 + n}\n" for n in range(25))
+    news += "".join(f"newcomer,i{2 * n},view,{1_800_001_000 + n}\n" for n in range(5))
+    # An import has 1,000 events at least: the others are those of before, once more.
+    location = account.put("updated/2.csv", events() + news)
+    assert account.load("more", dataset, location, importMode="INCREMENTAL")["status"] == "ACTIVE"
+    update = account.train(solution, trainingMode="UPDATE")
+    assert (update["status"], update["trainingMode"]) == ("ACTIVE", "UPDATE")
+    metrics = [
+        account.personalize.get_solution_metrics(solutionVersionArn=one["solutionVersionArn"])
+        for one in (full, update)
+    ]
+    assert metrics[0]["metrics"] == metrics[1]["metrics"]
+    source = account.put("updated/in.json", '{"userId":"u52"}\n{"userId":"newcomer"}\n')
+    lists = []
+    for name, version in (("before", full), ("after", update)):
+        target = f"s3://data/updated/{name}/"
+        arn = version["solutionVersionArn"]
+        assert account.infer(name, arn, source, target, numResults=41)["status"] == "ACTIVE"
+        lines = account.get(f"updated/{name}/in.json.out").splitlines()
+        lists.append([json.loads(line)["output"]["recommendedItems"] for line in lines])
+    assert "brand-new" not in lists[0][0]
+    assert "brand-new" in lists[1][0][:15]
+    assert {int(item[1:]) % 2 for item in lists[1][1][:10] if item != "brand-new"} == {0}
+
+
+def test_a_training_that_is_stopped_ends_soon(account: Account, trained: dict[str, str]) -> None:
+    """A search of forty trainings stops in the midst of one of them."""
+    config = {"hpoConfig": {"hpoResourceConfig": {"maxNumberOfTrainingJobs": "40"}}}
+    solution = account.solution(
+        "stopped",
+        trained["group"],
+        "aws-personalized-ranking",
+        performHPO=True,
+        solutionConfig=config,
+    )
+    arn = account.personalize.create_solution_version(solutionArn=solution)["solutionVersionArn"]
+    account.personalize.stop_solution_version_creation(solutionVersionArn=arn)
+    assert account.settled("SolutionVersion", arn)["status"] == "CREATE STOPPED"
+
+
+def test_a_training_stops_at_its_next_round(tmp_path: Path) -> None:
+    """Whatever the stage, the next report ends it, and nothing is saved."""
+    random = np.random.default_rng(0)
+    table = Table(
+        {
+            "USER_ID": np.array([f"u{n % 60}" for n in range(1200)], dtype=object),
+            "ITEM_ID": np.array([f"i{random.integers(40)}" for _ in range(1200)], dtype=object),
+            "TIMESTAMP": np.arange(1200),
+        },
+        1200,
+    )
+    solution = {"recipeArn": recipe_arn(RECIPES["aws-user-personalization"]), "performHPO": True}
+    for last in (0.01, 0.1, 0.3, 0.65, 0.7, 0.9):
+        seen: list[float] = []
+
+        def report(fraction: float, last: float = last, seen: list[float] = seen) -> None:
+            seen.append(fraction)
+            if fraction >= last:
+                raise StoppedError
+
+        directory = tmp_path / "model"
+        training = Training.of(solution, {"INTERACTIONS": table}, {}, directory=directory, seed=0)
+        with pytest.raises(StoppedError):
+            training.run(report)
+        assert seen == sorted(seen)
+        assert seen[-1] < last + 0.05
+        assert not directory.exists()

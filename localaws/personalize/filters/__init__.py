@@ -9,5 +9,14 @@ from localaws.personalize.filters.expressions import Filter, Values
 from localaws.personalize.filters.resources import Filters
 from localaws.personalize.filters.rules import parse_filter
 from localaws.personalize.filters.syntax import FilterError
+from localaws.personalize.filters.user_eligibility import UserEligibility
 
-__all__ = ["Eligibility", "Filter", "FilterError", "Filters", "Values", "parse_filter"]
+__all__ = [
+    "Eligibility",
+    "Filter",
+    "FilterError",
+    "Filters",
+    "UserEligibility",
+    "Values",
+    "parse_filter",
+]

@@ -75,7 +75,7 @@ class Eligibility:
         self.filter = filter
         self._n_items = len(item_ids)
         used = {condition.dataset for condition in filter.conditions}
-        self._columns: dict[tuple[str, str], _Column] = {}
+        self._columns: dict[tuple[str, str], Column] = {}
         self._users: dict[Any, int] = {}
         if "ITEMS" in used:
             items = _rows(tables.get("ITEMS"), "ITEM_ID")
@@ -107,6 +107,8 @@ class Eligibility:
         included: list[Mask] = []
         excluded: list[Mask] = []
         for number, expression in enumerate(self.filter.expressions):
+            if expression.lacks(values):
+                continue
             if expression.when:
                 when = tuple(condition.bound(values) for condition in expression.when)
                 if not self._of_users(number, when)[self._users.get(user, -1)]:
@@ -123,9 +125,7 @@ class Eligibility:
     def _read(self, dataset: str, table: Table | None, rows: NDArray[np.int64]) -> None:
         """Take the given rows of all columns of a dataset that are compared; -1 is null."""
         for field in {c.field for c in self.filter.conditions if c.dataset == dataset}:
-            values = table.columns[field.name] if table else np.empty(0, object)
-            column = _Strings if field.type == "string" else _Numbers
-            self._columns[dataset, field.name] = column(field, values, rows)
+            self._columns[dataset, field.name] = column_of(field, table, rows)
 
     def _matches(self, condition: Condition, values: tuple[Value, ...]) -> Mask:
         return self._columns[condition.dataset, condition.field.name].matches(
@@ -162,11 +162,17 @@ def _any(
     return mask
 
 
-class _Column(Protocol):
+class Column(Protocol):
     """Some rows of a column, made for comparisons."""
 
     def matches(self, operator: str, values: tuple[Value, ...]) -> Mask:
         """Where the comparison is true, shape (len(rows),)."""
+
+
+def column_of(field: Field, table: Table | None, rows: NDArray[np.int64]) -> Column:
+    """Some rows of a table's column; -1 is null, and so is all of a column that is not there."""
+    values = table.column(field.name) if table else np.empty(0, object)
+    return (_Strings if field.type == "string" else _Numbers)(field, values, rows)
 
 
 class _Strings:

@@ -76,6 +76,14 @@ class Expression:
             yield from alternative
         yield from self.when
 
+    def lacks(self, values: Values) -> bool:
+        """Whether a placeholder of it has no value, so that it has no effect."""
+        return any(
+            isinstance(value, Placeholder) and value.name not in values
+            for condition in self.conditions
+            for value in condition.values
+        )
+
 
 @dataclass(frozen=True)
 class Filter:
@@ -113,6 +121,20 @@ class Filter:
                     found[value.name] = (*found.get(value.name, ()), condition)
         return found
 
+    @property
+    def optional(self) -> frozenset[str]:
+        """The placeholders that may have no value: they stand in EXCLUDE expressions alone.
+
+        https://docs.aws.amazon.com/personalize/latest/dg/API_RS_GetRecommendations.html
+        """
+        names: dict[bool, set[str]] = {True: set(), False: set()}
+        for expression in self.expressions:
+            for condition in expression.conditions:
+                names[expression.excludes].update(
+                    value.name for value in condition.values if isinstance(value, Placeholder)
+                )
+        return frozenset(names[True] - names[False])
+
     def bind(self, texts: Any) -> Values:
         """The values of the placeholders.
 
@@ -137,7 +159,10 @@ class Filter:
                 near = get_close_matches(name.upper(), spelt, 1)
                 hint = f"did you mean {spelt[near[0]]}?" if near else "leave it out"
                 faults.append(f"filterValues.{name}: the filter has no ${name}; {hint}")
+        optional = self.optional
         for name, conditions in wanted.items():
+            if name in optional and name not in texts:
+                continue
             try:
                 values[name] = _bound(texts.get(name), conditions)
             except ValueError as fault:

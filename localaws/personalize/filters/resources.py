@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import operator
+import threading
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from localaws.personalize.filters.eligibility import Eligibility
+from localaws.personalize.filters.eligibility import Eligibility, Mask
 from localaws.personalize.filters.expressions import Filter
-from localaws.personalize.filters.rules import MOST_FIELDS_OF_GROUP, parse_filter
+from localaws.personalize.filters.rules import parse_filter
 from localaws.personalize.filters.syntax import FilterError
-from localaws.personalize.imports import Store
-from localaws.personalize.registry import DATASET, DATASET_GROUP, FILTER, Registry, Resource
-from localaws.personalize.schemas import parse_schema
+from localaws.personalize.filters.user_eligibility import UserEligibility
+from localaws.personalize.kinds import DATASET, DATASET_GROUP, FILTER
+from localaws.personalize.registry import Registry, Resource
+from localaws.personalize.schemas import Schema, parse_schema
+from localaws.personalize.store import Store
+from localaws.personalize.tables import Table
 from localaws.protocol import ServiceError
+
+Ids = NDArray[np.str_]
+
+_KEPT = 16
+_MISFITS = {
+    "ItemID": "{} filters users; batch inference needs a filter of ItemID.",
+    "UserID": "{} filters items; a segment needs a filter of UserID.",
+}
 
 
 class Filters:
@@ -30,6 +43,8 @@ class Filters:
     def __init__(self, registry: Registry, store: Store) -> None:
         self._registry = registry
         self._store = store
+        self._lock = threading.Lock()
+        self._kept: dict[tuple[str, int], tuple[list[Any], Eligibility]] = {}
 
     def create(self, request: Mapping[str, Any]) -> Resource:
         """Enter a new filter, CREATE PENDING.
@@ -47,16 +62,19 @@ class Filters:
                 raise _invalid(f"{group.arn} is {group.status}; a filter needs an ACTIVE group.")
             fields = self._parsed(group.arn, request["filterExpression"]).fields
             others = self._registry.find(FILTER, datasetGroupArn=group.arn)
-            together = fields.union(*(other.details["fields"] for other in others))
-            if len(together) > MOST_FIELDS_OF_GROUP:
+            known = (map(tuple, other.details["fields"]) for other in others)
+            together = fields.union(*known)
+            most = self._registry.quotas.filter_fields
+            if len(together) > most:
                 raise ServiceError(
                     "LimitExceededException",
                     f"The filters of {group.arn} would compare {len(together)} fields; the quota "
-                    f"is {MOST_FIELDS_OF_GROUP}. Delete a filter first.",
+                    f"is {most}. Delete a filter first.",
                 )
-            return self._registry.create(FILTER, request["name"], request, fields=fields)
+            listed = [list(field) for field in sorted(fields)]
+            return self._registry.create(FILTER, request["name"], request, fields=listed)
 
-    def for_items(self, arn: str, group_arn: str) -> Callable[[NDArray[np.str_]], Eligibility]:
+    def for_items(self, arn: str, group_arn: str) -> Callable[[Ids], Eligibility]:
         """What puts a filter on the data as they are now, given the items of a model.
 
         Args:
@@ -67,6 +85,70 @@ class Filters:
             ServiceError: If the filter is missing, not ACTIVE, of another group, for users, or no
                 longer fits the group's schemas.
         """
+        return partial(Eligibility, *self._on_data(arn, group_arn, "ItemID"))
+
+    def for_users(self, arn: str, group_arn: str) -> Callable[[Ids], UserEligibility]:
+        """The same as `for_items` for the users of a model, and a filter for users."""
+        return partial(UserEligibility, *self._on_data(arn, group_arn, "UserID"))
+
+    def of_items(self, arn: str, group_arn: str, item_ids: Ids) -> Eligibility:
+        """What `for_items` gives; kept until the data that it looks at change.
+
+        Raises:
+            ServiceError: As `for_items`.
+        """
+        parsed, tables = self._on_data(arn, group_arn, "ItemID")
+        seen = [item_ids, *(tables[kind] for kind in sorted(tables))]
+        with self._lock:
+            kept = self._kept.get((arn, id(item_ids)))
+            if kept and len(kept[0]) == len(seen) and all(map(operator.is_, kept[0], seen)):
+                return kept[1]
+        eligibility = Eligibility(parsed, tables, item_ids)
+        with self._lock:
+            self._kept[arn, id(item_ids)] = (seen, eligibility)
+            while len(self._kept) > _KEPT:
+                del self._kept[next(iter(self._kept))]
+        return eligibility
+
+    def matching(self, query: str, group_arn: str, item_ids: Ids) -> Mask:
+        """Which items a query for attributes is true for, e.g. ``ITEMS.genres = "Comedy"``.
+
+        Raises:
+            ValueError: If it is none.
+        """
+        text = f"INCLUDE ItemID WHERE {query}"
+        try:
+            parsed = parse_filter(text, self.schemas(group_arn))
+        except FilterError as error:
+            raise ValueError(f"itemAttributes: {error}") from None
+        plain = len(parsed.expressions) == 1 and not parsed.placeholders
+        if not plain or {condition.dataset for condition in parsed.conditions} != {"ITEMS"}:
+            raise ValueError(
+                'itemAttributes: compare fields of ITEMS alone, e.g. ITEMS.genres = "Comedy" AND'
+                " ITEMS.year > 2000"
+            )
+        return Eligibility(parsed, self.tables(group_arn, {"ITEMS"}), item_ids).mask("", {})
+
+    def tables(self, group_arn: str, kinds: Collection[str] | None = None) -> dict[str, Table]:
+        """The data of a group by dataset type, of all types if none are named."""
+        return {
+            str(dataset.details["datasetType"]): table
+            for dataset in self._registry.find(DATASET, datasetGroupArn=group_arn)
+            if kinds is None or dataset.details["datasetType"] in kinds
+            if (table := self._store.get(dataset.arn)) is not None
+        }
+
+    def schemas(self, group_arn: str) -> dict[str, Schema]:
+        """The schemas of a group by dataset type."""
+        found = {}
+        for dataset in self._registry.find(DATASET, datasetGroupArn=group_arn):
+            details = self._registry.get(dataset.details["schemaArn"]).details
+            schema = parse_schema(details["schema"], details.get("domain"))
+            found[str(dataset.details["datasetType"])] = schema
+        return found
+
+    def _on_data(self, arn: str, group_arn: str, target: str) -> tuple[Filter, dict[str, Table]]:
+        """A filter and the data to put it on."""
         chosen = self._registry.active(arn, FILTER)
         if chosen.details["datasetGroupArn"] != group_arn:
             raise _invalid(
@@ -74,23 +156,16 @@ class Filters:
                 f"version of {group_arn}; name a filter of the same group."
             )
         parsed = self._parsed(group_arn, chosen.details["filterExpression"])
-        if parsed.target != "ItemID":
-            raise _invalid(f"{arn} filters users; batch inference needs a filter of ItemID.")
-        tables = {
-            dataset.details["datasetType"]: table
-            for dataset in self._registry.find(DATASET, datasetGroupArn=group_arn)
-            if (table := self._store.get(dataset.arn)) is not None
-        }
-        return partial(Eligibility, parsed, tables)
+        if parsed.target != target:
+            raise _invalid(_MISFITS[target].format(arn))
+        return parsed, self.tables(
+            group_arn, {condition.dataset for condition in parsed.conditions}
+        )
 
     def _parsed(self, group_arn: str, expression: str) -> Filter:
         """An expression, checked against the schemas that a group has now."""
-        schemas = {}
-        for dataset in self._registry.find(DATASET, datasetGroupArn=group_arn):
-            schema = self._registry.get(dataset.details["schemaArn"])
-            schemas[dataset.details["datasetType"]] = parse_schema(schema.details["schema"])
         try:
-            return parse_filter(expression, schemas)
+            return parse_filter(expression, self.schemas(group_arn))
         except FilterError as error:
             raise _invalid(str(error)) from error
 

@@ -35,13 +35,10 @@ from localaws.personalize.schemas import DATASET_TYPES, Field, Schema
 MOST_FIELDS = 10
 """Distinct dataset fields of one filter; see the module."""
 
-MOST_FIELDS_OF_GROUP = 20
-"""Distinct dataset fields of all filters of a dataset group; see the module."""
-
 _TARGET_DATASETS = {"ItemID": ("ITEMS", "INTERACTIONS"), "UserID": ("USERS", "INTERACTIONS")}
 _NAMES = {key: kind.name for key, kind in DATASET_TYPES.items()} | {"CURRENTUSER": "CurrentUser"}
 _REFUSED = {
-    "CURRENTITEM": "CurrentItem is for related items, which this local Personalize does not train",
+    "CURRENTITEM": "CurrentItem is not supported by this local Personalize",
     "ACTIONS": "actions are not supported by this local Personalize",
     "ACTION_INTERACTIONS": "actions are not supported by this local Personalize",
 }

@@ -74,7 +74,7 @@ _PIECE_SHOWN = 40
 _LINE_SHOWN = 100
 _REFERENCES = {
     "currentuser.": "CurrentUser can only be compared after IF; it is no value",
-    "currentitem.": "CurrentItem is for related items, which this local Personalize does not train",
+    "currentitem.": "CurrentItem is not supported by this local Personalize",
 }
 
 

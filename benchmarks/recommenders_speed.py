@@ -1,0 +1,134 @@
+"""Speed and memory of training and of batch recommendations, against bare implicit in the same run.
+
+    python benchmarks/recommenders_speed.py [--events 2000000] [--users 100000] [--items 50000]
+
+Training is compared with implicit's alternating least squares on the same matrix and parameters,
+plus the counting of transitions; recommending with implicit's own batch call. The data are random:
+a few items are met by many, and half of the events lie near the ones before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from implicit.cpu.als import AlternatingLeastSquares
+from threadpoolctl import threadpool_limits
+
+from recommenders import Exploration, Hybrid, Interactions
+from recommenders.sequences import transitions
+
+LIMIT_TRAINING = 1.5
+LIMIT_RATE = 4_000.0
+LIMIT_SHARE = 0.5
+LIMIT_BYTES = 2**30
+N = 25
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def events(n_events: int, n_users: int, n_items: int) -> Interactions:
+    """Return random events of every user, in visits to items near each other."""
+    random = np.random.default_rng(0)
+    users = np.concatenate([np.arange(n_users), random.integers(n_users, size=n_events - n_users)])
+    users.sort()
+    start = (n_items * random.random(n_events) ** 3).astype(np.int64)
+    walk = np.cumsum(random.integers(-3, 4, size=n_events)) % 50
+    items = (start[users % n_events] + walk * (random.random(n_events) < 0.5)) % n_items
+    items = np.where(random.random(n_events) < 0.3, start, items)
+    names = np.char.add("p", np.char.zfill(np.arange(n_items).astype(str), 6))
+    people = np.char.add("u", np.char.zfill(np.arange(n_users).astype(str), 7))
+    return Interactions(
+        users=users.astype(np.int32),
+        items=items.astype(np.int32),
+        timestamps=1_700_000_000 + np.arange(n_events),
+        user_ids=people,
+        item_ids=names,
+    )
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Return the seconds that the work takes."""
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def resident() -> int:
+    """Return the resident bytes of this process."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
+
+
+def bare_model() -> AlternatingLeastSquares:
+    """Return implicit's model with the hybrid's parameters."""
+    with threadpool_limits(1, "blas"):
+        return AlternatingLeastSquares(
+            factors=64, regularization=10.0, alpha=5.0, iterations=15, random_state=0
+        )
+
+
+def trained(data: Interactions) -> tuple[Hybrid, AlternatingLeastSquares]:
+    """Print what training costs, and return both models."""
+    bare, hybrid = bare_model(), Hybrid()
+    matrix = data.matrix()
+    with threadpool_limits(1, "blas"):
+        als = timed(lambda: bare.fit(matrix, show_progress=False))
+    steps = timed(lambda: transitions(data))
+    ours = timed(lambda: hybrid.fit(data))
+    ratio = ours / (als + steps)
+    print(
+        f"training: {ours:.1f} s; bare ALS {als:.1f} s + transitions {steps:.1f} s;"
+        f" ratio {ratio:.2f} of {LIMIT_TRAINING}"
+    )
+    return hybrid, bare
+
+
+def recommended(hybrid: Hybrid, bare: AlternatingLeastSquares, data: Interactions) -> None:
+    """Print the rates of batch recommendations and what they hold in memory."""
+    users = data.user_ids.tolist()
+    matrix = data.matrix()
+    some = np.arange(min(20_000, data.n_users))
+    seconds = timed(
+        lambda: bare.recommend(some, matrix[some], N=N, filter_already_liked_items=False)
+    )
+    peer = len(some) / seconds
+    for name, exploration in (("", None), (" with exploration", Exploration())):
+        first = last = 0
+        before = resident()
+        begun = time.perf_counter()
+        done = 0
+        for block in hybrid.recommend(users, N, exploration=exploration, workers=2):
+            done += len(block.users)
+            last = resident() - before
+            if done <= len(users) // 5:
+                first = max(first, last)
+        rate = done / (time.perf_counter() - begun)
+        print(
+            f"recommend{name}: {rate:,.0f} users/s of {LIMIT_RATE:,.0f};"
+            f" bare implicit {peer:,.0f}, share {rate / peer:.2f} of {LIMIT_SHARE};"
+            f" memory {first / 2**20:.0f} MB at a fifth, {last / 2**20:.0f} MB at the end"
+        )
+    print(f"resident {resident() / LIMIT_BYTES:.2f} of {LIMIT_BYTES / 2**30:.0f} GB")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(f"peak of the whole run, training included: {peak / 2**30:.2f} GB")
+
+
+def main() -> None:
+    """Print each figure beside its limit."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, default=2_000_000)
+    parser.add_argument("--users", type=int, default=100_000)
+    parser.add_argument("--items", type=int, default=50_000)
+    asked = parser.parse_args()
+    data = events(asked.events, asked.users, asked.items)
+    print(f"{data.n_users:,} users, {data.n_items:,} items, {data.n_events:,} events")
+    hybrid, bare = trained(data)
+    recommended(hybrid, bare, data)
+
+
+if __name__ == "__main__":
+    main()

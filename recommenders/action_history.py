@@ -1,0 +1,161 @@
+"""Actions that users can take, and what users did about them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommenders.ids import Ids, positions
+from recommenders.metadata import UNKNOWN_TIME
+
+DAY = 86_400
+
+
+@dataclass(frozen=True, eq=False)
+class ActionCatalogue:
+    """What can be recommended.
+
+    Attributes:
+        ids: action ids, sorted and unique, shape (n,).
+        value: what an action is worth, float64, shape (n,); 0 where unknown.
+        expires: UTC epoch seconds after which an action is over, int64; -1 for never.
+        repeat_after: days after a user met an action before it comes again, float64; 0 for at once.
+        created: UTC epoch seconds, int64; -1 where unknown.
+    """
+
+    ids: Ids
+    value: NDArray[np.float64]
+    expires: NDArray[np.int64]
+    repeat_after: NDArray[np.float64]
+    created: NDArray[np.int64]
+
+    @classmethod
+    def of(
+        cls,
+        ids: Sequence[str],
+        *,
+        value: Sequence[float | None] | None = None,
+        expires: Sequence[int | None] | None = None,
+        repeat_after: Sequence[float | None] | None = None,
+        created: Sequence[int | None] | None = None,
+    ) -> Self:
+        """Return the catalogue of rows in any order; of several rows of one id the last counts."""
+        names, back = np.unique(np.asarray(ids, dtype=np.str_)[::-1], return_index=True)
+        rows = len(ids) - 1 - back
+
+        def column(given: Sequence[float | None] | None, unknown: float) -> NDArray[np.float64]:
+            filled = [unknown if one is None else one for one in given or [None] * len(ids)]
+            return np.array(filled, dtype=np.float64)[rows]
+
+        return cls(
+            names.reshape(len(rows)),
+            column(value, 0.0),
+            column(expires, UNKNOWN_TIME).astype(np.int64),
+            column(repeat_after, 0.0),
+            column(created, UNKNOWN_TIME).astype(np.int64),
+        )
+
+    def joined(self, other: ActionCatalogue) -> ActionCatalogue:
+        """Return both catalogues as one; of an id in both, the other's row counts."""
+        kept = positions(other.ids, self.ids) < 0
+        ids = np.concatenate([self.ids[kept], other.ids])
+        order = np.argsort(ids)
+        columns = (
+            np.concatenate([mine[kept], theirs])[order]
+            for mine, theirs in (
+                (self.value, other.value),
+                (self.expires, other.expires),
+                (self.repeat_after, other.repeat_after),
+                (self.created, other.created),
+            )
+        )
+        return ActionCatalogue(ids[order], *columns)
+
+
+@dataclass(frozen=True, eq=False)
+class ActionHistory:
+    """The catalogue and the events of users with it, by (user, action, time).
+
+    Attributes:
+        catalogue: the actions.
+        user_ids: sorted and unique; those with events.
+        users: int64, shape (n_events,), positions in `user_ids`.
+        actions: int64, shape (n_events,), positions in the catalogue.
+        timestamps: int64, shape (n_events,), UTC epoch seconds.
+        taken: bool, shape (n_events,); False where the user only saw the action or declined it.
+    """
+
+    catalogue: ActionCatalogue
+    user_ids: Ids
+    users: NDArray[np.int64]
+    actions: NDArray[np.int64]
+    timestamps: NDArray[np.int64]
+    taken: NDArray[np.bool_]
+
+    @classmethod
+    def of(
+        cls,
+        catalogue: ActionCatalogue,
+        user_ids: Sequence[str] = (),
+        action_ids: Sequence[str] = (),
+        timestamps: Sequence[int] = (),
+        event_types: Sequence[str] = (),
+    ) -> Self:
+        """Return the history of parallel columns; events with unknown actions are left out.
+
+        Args:
+            catalogue: the actions.
+            user_ids: for example `["u1", "u2"]`.
+            action_ids: for example `["enrol", "enrol"]`.
+            timestamps: UTC epoch seconds.
+            event_types: `"TAKEN"`, `"NOT_TAKEN"` or `"VIEWED"`.
+        """
+        actions = positions(catalogue.ids, np.asarray(action_ids, np.str_).reshape(len(action_ids)))
+        names = np.asarray(user_ids, np.str_).reshape(len(user_ids))
+        times = np.asarray(timestamps, np.int64).reshape(len(timestamps))
+        taken = np.array([one.upper() == "TAKEN" for one in event_types], dtype=np.bool_)
+        known = actions >= 0
+        ids, users = np.unique(names[known], return_inverse=True)
+        order = np.lexsort((times[known], actions[known], users))
+        return cls(
+            catalogue,
+            ids,
+            users[order],
+            actions[known][order],
+            times[known][order],
+            taken[known][order],
+        )
+
+    def of_users(self, chosen: Ids) -> ActionHistory:
+        """Return the events of the users with these ids."""
+        kept = positions(chosen, self.user_ids)[self.users] >= 0
+        return replace(
+            self,
+            users=self.users[kept],
+            actions=self.actions[kept],
+            timestamps=self.timestamps[kept],
+            taken=self.taken[kept],
+        )
+
+    def examples(self, window_days: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return which events are examples of an offer, and which of them led to the action.
+
+        An offer is a success if the user takes the action within the window. Taking it after an
+        offer is no example of its own: the offer is. Taking it without one is a success.
+        """
+        n = len(self.users)
+        success = self.taken.copy()
+        key = self.users * len(self.catalogue.ids) + self.actions
+        followed = np.where(self.taken, np.arange(n), n)
+        followed = np.minimum.accumulate(followed[::-1])[::-1]
+        offers = np.flatnonzero(~self.taken & (followed < n))
+        nexts = followed[offers]  # the first event after the offer in which an action is taken
+        soon = self.timestamps[nexts] - self.timestamps[offers] <= window_days * DAY
+        success[offers[soon & (key[nexts] == key[offers])]] = True
+        example = np.ones(n, dtype=np.bool_)
+        example[1:] = ~self.taken[1:] | self.taken[:-1] | (key[1:] != key[:-1])
+        return example, success

@@ -1,0 +1,112 @@
+"""Exploration: new items in some places of a list, the same for the same user and seed.
+
+Each place of a list is explored with the probability `Exploration.weight`. Who comes there is drawn
+without replacement, an item's chance proportional to its score for the user (Gumbel top-k). Draws
+are hashes of seed, user and item, so neither blocks nor the order of users change an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommenders.answers import Exploration, Scores
+from recommenders.ids import Positions
+
+WINDOW = 512
+"""New items that one user's draw considers; which ones goes round over the users."""
+
+_SECONDS_PER_DAY = 86_400
+
+
+def young_items(
+    exploration: Exploration, created: NDArray[np.int64], newest: int
+) -> NDArray[np.int64]:
+    """Return the positions of the items that are not older than the cut-off."""
+    return np.flatnonzero(created >= newest - exploration.age_cut_off * _SECONDS_PER_DAY)
+
+
+class Explorer:
+    """Draws new items into lists.
+
+    Args:
+        exploration: how much and for which items.
+        created: creation time of each item, UTC epoch seconds, shape (n_items,).
+        newest: the time from which ages count.
+    """
+
+    def __init__(self, exploration: Exploration, created: NDArray[np.int64], newest: int) -> None:
+        self._exploration = exploration
+        young = young_items(exploration, created, newest)
+        self._young = np.random.default_rng(exploration.seed).permutation(young)
+
+    def candidates(self, users: Sequence[str]) -> NDArray[np.int64]:
+        """Return the new items that each user's draw considers, (len(users), up to WINDOW)."""
+        width = min(len(self._young), WINDOW)
+        if not width:
+            return np.empty((len(users), 0), dtype=np.int64)
+        starts = self._hashes(users) % np.uint64(len(self._young))
+        window = (starts.astype(np.int64)[:, None] + np.arange(width)) % len(self._young)
+        return np.asarray(self._young[window])
+
+    def place(
+        self,
+        users: Sequence[str],
+        candidates: NDArray[np.int64],
+        values: Scores,
+        items: Positions,
+        scores: Scores,
+    ) -> NDArray[np.bool_]:
+        """Put new items into the lists, in place, and return which entries are new.
+
+        Args:
+            users: whose lists they are.
+            candidates: what `candidates` gave.
+            values: the candidates' scores, same shape; -inf for one that may not be recommended.
+            items: the lists, (len(users), n), -1 behind their end.
+            scores: the lists' scores, same shape.
+        """
+        seeds = self._hashes(users)
+        slots = _uniform(seeds, np.arange(items.shape[1]), 1) < self._exploration.weight
+        slots &= items >= 0
+        if not candidates.shape[1]:
+            return np.zeros_like(slots)
+        n = int(max(candidates.max(), items.max())) + 1
+        rows = np.arange(len(users))[:, None]
+        there = np.isin(rows * n + candidates, (rows * n + items)[items >= 0])
+        draw = -np.log(-np.log(_uniform(seeds, candidates, 2)))
+        with np.errstate(divide="ignore"):
+            keys = np.log(np.maximum(values, 0.0, dtype=np.float64) + 1e-30) + draw
+        keys[there | np.isneginf(values)] = -np.inf
+        order = np.argsort(-keys, axis=1, kind="stable")[:, : items.shape[1]]
+        usable = np.take_along_axis(keys, order, axis=1) > -np.inf
+        rank = np.cumsum(slots, axis=1) - 1
+        slots &= rank < usable.sum(axis=1)[:, None]
+        chosen = np.take_along_axis(order, np.where(slots, rank, 0), axis=1)
+        items[slots] = np.take_along_axis(candidates, chosen, axis=1)[slots]
+        scores[slots] = np.take_along_axis(values, chosen, axis=1)[slots]
+        return slots
+
+    def _hashes(self, users: Sequence[str]) -> NDArray[np.uint64]:
+        names = np.array([crc32(user.encode()) for user in users], dtype=np.uint64)
+        return _mixed(names ^ (np.uint64(self._exploration.seed) << np.uint64(32)))
+
+
+def _uniform(
+    seeds: NDArray[np.uint64], numbers: NDArray[np.integer], stream: int
+) -> NDArray[np.float64]:
+    """Return draws from (0, 1) for each seed (row) and number (column)."""
+    keys = (numbers.astype(np.uint64) << np.uint64(2)) + np.uint64(stream)
+    bits = _mixed(seeds[:, None] ^ _mixed(keys)) >> np.uint64(11)
+    return (bits.astype(np.float64) + 0.5) / 2.0**53
+
+
+def _mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return the numbers by SplitMix64's finaliser, https://prng.di.unimi.it/splitmix64.c."""
+    mixed = numbers + np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))

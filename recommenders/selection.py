@@ -1,0 +1,93 @@
+"""The best entries of score blocks: exact, ties by position, without sorting whole rows."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from recommenders.answers import Scores
+from recommenders.ids import Positions
+
+T = TypeVar("T")
+
+
+def best(scores: Scores, n: int) -> tuple[Positions, Scores]:
+    """Return positions and values of the `n` largest scores of each row, largest first.
+
+    Equal scores come in the order of their position. `n` above the row's length means all of it.
+    """
+    n = min(n, scores.shape[1])
+    rows, columns = _leading(scores, _bound(scores, n))
+    firsts = np.searchsorted(rows, np.arange(len(scores)))
+    chosen = columns[firsts[:, None] + np.arange(n)].astype(np.int32)
+    return chosen, np.take_along_axis(scores, chosen, axis=1)
+
+
+def best_eligible(
+    scores: Scores, eligible: NDArray[np.bool_], n: int
+) -> tuple[Positions, Scores, NDArray[np.int64]]:
+    """Return what `best` does, of the eligible entries of each row alone, and how many they are.
+
+    Rows with fewer than `n` eligible entries end in position -1 and score 0. `scores` is written
+    to if it can be, which spares a second block.
+    """
+    if not scores.flags.writeable:
+        scores = scores.copy()
+    np.copyto(scores, -np.inf, where=~eligible)
+    n = min(n, scores.shape[1])
+    # A row with few eligible entries has the bound -inf, which all of its others would reach.
+    bound = np.maximum(_bound(scores, n), np.finfo(np.float32).min)
+    rows, columns = _leading(scores, bound)
+    starts = np.searchsorted(rows, np.arange(len(scores) + 1))
+    counts = np.minimum(np.diff(starts), n)
+    there = np.arange(n) < counts[:, None]
+    chosen = np.full(there.shape, -1, dtype=np.int32)
+    chosen[there] = columns[(starts[:-1, None] + np.arange(n))[there]]
+    values = np.where(there, np.take_along_axis(scores, chosen, axis=1), np.float32(0.0))
+    return chosen, values, counts
+
+
+def _bound(scores: Scores, n: int) -> Scores:
+    """Return a number per row, (n_rows, 1), that at least `n` of its entries reach.
+
+    Columns are dealt into groups. The n-th largest of the groups' maxima is a bound that few
+    others reach: one pass over the block, and no sort but of those.
+    """
+    width = scores.shape[1]
+    groups = min(width, max(20 * n, 512))
+    maxima = scores[:, :groups].copy()
+    for start in range(groups, width, groups):
+        part = scores[:, start : start + groups]
+        np.maximum(maxima[:, : part.shape[1]], part, out=maxima[:, : part.shape[1]])
+    nth = groups - n
+    bound: Scores = np.partition(maxima, nth, axis=1)[:, nth, None]
+    return bound
+
+
+def _leading(scores: Scores, bound: Scores) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return rows and columns of the entries that reach the bound, row by row, largest first."""
+    rows, columns = np.divmod(np.flatnonzero(scores >= bound), scores.shape[1])
+    order = np.lexsort((columns, -scores[rows, columns], rows))
+    return rows, columns[order]
+
+
+def in_order(block: Callable[[int], T], starts: range, workers: int) -> Iterator[T]:
+    """Yield `block(start)` for each start in order, never more than `workers` ahead."""
+    if workers == 1:
+        yield from map(block, starts)
+        return
+    # Threads of BLAS beside the workers would fight with them for the cores.
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers) as pool:
+        ahead: deque[Future[T]] = deque()
+        for start in starts:
+            ahead.append(pool.submit(block, start))
+            if len(ahead) > workers:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()

@@ -1,0 +1,45 @@
+"""Where a saved recommender lies, and how it gets there whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+DESCRIPTION = "recommender.json"
+ARRAYS = "recommender.npz"
+
+
+def write(
+    directory: Path, description: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+) -> None:
+    """Put a recommender into `directory` in place of all that is there.
+
+    A reader sees the old directory, or the new one, or for a moment none; never a part.
+    """
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}-") as scratch:
+        new, old = Path(scratch) / "new", Path(scratch) / "old"
+        new.mkdir()
+        with (new / ARRAYS).open("wb") as file:
+            np.savez(file, allow_pickle=False, **dict(arrays))
+        (new / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", "utf-8")
+        if directory.exists():
+            directory.rename(old)
+        new.rename(directory)
+
+
+def read(directory: Path) -> tuple[Any, dict[str, NDArray[Any]]]:
+    """Return the description and the arrays that `write` put there; nothing is executed.
+
+    Raises:
+        FileNotFoundError: if there are none.
+    """
+    description = json.loads((directory / DESCRIPTION).read_text("utf-8"))
+    with np.load(directory / ARRAYS, allow_pickle=False) as arrays:
+        return description, dict(arrays)

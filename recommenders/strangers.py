@@ -1,0 +1,115 @@
+"""Users without events: popular items, shifted by what users with the same metadata meet.
+
+The score of an item is its share of all events times the geometric mean, over the user's features,
+of `1 + c / (K share)`, where `c` are the item's events of users with the feature: the ratio of the
+smoothed `(c + K share) / (C + K)` to the share, but for a factor that all items have in common.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from recommenders.answers import Scores
+from recommenders.ids import Ids, positions
+from recommenders.interactions import Interactions
+from recommenders.metadata import Encoding, Metadata
+
+SMOOTHING = 50.0
+"""K: events that all items' shares count for beside those of one feature."""
+
+
+@dataclass(frozen=True, eq=False)
+class Strangers:
+    """What is known of users by their metadata.
+
+    Attributes:
+        encoding: the features of users.
+        ids: the users with metadata, sorted.
+        features: CSR (len(ids), n_features), ones.
+        lifts: CSR (n_features, n_items), `log(1 + c / (K share))`.
+    """
+
+    encoding: Encoding
+    ids: Ids
+    features: sp.csr_matrix
+    lifts: sp.csr_matrix
+
+    @classmethod
+    def learn(cls, interactions: Interactions, share: Scores) -> Self:
+        """Return what the events of users with metadata say."""
+        metadata = interactions.user_metadata or Metadata.of([])
+        encoding = Encoding.learn(metadata)
+        met = encoding.encode(metadata, interactions.user_ids).T @ interactions.matrix()
+        lifts = met.tocsr().astype(np.float64)
+        lifts.data = np.log1p(lifts.data / (SMOOTHING * share[lifts.indices]))
+        features = encoding.encode(metadata, metadata.ids)
+        return cls(encoding, metadata.ids, features, lifts.astype(np.float32))
+
+    def shift(self, scores: Scores, users: Sequence[str], rows: NDArray[np.int64]) -> None:
+        """Shift the scores of the users at `rows`, in place, as far as their metadata are known."""
+        found = positions(self.ids, np.asarray(users, dtype=np.str_)[rows])
+        rows, found = rows[found >= 0], found[found >= 0]
+        features = self.features[found]
+        n_features = np.diff(features.indptr)
+        rows, features = rows[n_features > 0], features[n_features > 0]
+        if not len(rows):
+            return
+        mean = sp.diags(1.0 / n_features[n_features > 0]) @ features
+        shifted = scores[rows] * np.exp((mean @ self.lifts).toarray())
+        scores[rows] = shifted / shifted.sum(axis=1, keepdims=True)
+
+    def with_users(self, users: Metadata) -> Self:
+        """Return the same with further users, or newer metadata of known ones."""
+        ids = np.union1d(self.ids, users.ids)
+        newer = self.encoding.encode(users, ids)
+        old = positions(self.ids, ids)
+        kept = (old >= 0) & (positions(users.ids, ids) < 0)
+        place = sp.csr_matrix(
+            (np.ones(kept.sum(), np.float32), (np.flatnonzero(kept), old[kept])),
+            shape=(len(ids), len(self.ids)),
+        )
+        return replace(self, ids=ids, features=(place @ self.features + newer).tocsr())
+
+    def with_items(self, moved: NDArray[np.int64], n_items: int) -> Self:
+        """Return the same for a larger catalogue; `moved` are the present items' new positions."""
+        lifts = self.lifts
+        shape = (lifts.shape[0], n_items)
+        moved_lifts = sp.csr_matrix((lifts.data, moved[lifts.indices], lifts.indptr), shape=shape)
+        return replace(self, lifts=moved_lifts)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what `restore` takes."""
+        return {
+            "stranger_ids": self.ids,
+            "stranger_features": self.features.indices,
+            "stranger_offsets": self.features.indptr,
+            "lift_values": self.lifts.data,
+            "lift_items": self.lifts.indices,
+            "lift_offsets": self.lifts.indptr,
+            **self.encoding.arrays("user"),
+        }
+
+    @classmethod
+    def restore(cls, arrays: Mapping[str, NDArray[Any]], n_items: int) -> Self:
+        """Return what `arrays` gave."""
+        encoding = Encoding.restore(arrays, "user")
+        columns = arrays["stranger_features"]
+        ones = np.ones(len(columns), np.float32)
+        return cls(
+            encoding,
+            arrays["stranger_ids"],
+            sp.csr_matrix(
+                (ones, columns, arrays["stranger_offsets"]),
+                shape=(len(arrays["stranger_ids"]), len(encoding)),
+            ),
+            sp.csr_matrix(
+                (arrays["lift_values"], arrays["lift_items"], arrays["lift_offsets"]),
+                shape=(len(encoding), n_items),
+            ),
+        )

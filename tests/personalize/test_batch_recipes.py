@@ -1,0 +1,204 @@
+"""Batch jobs of every type of recipe: what their lines ask and answer."""
+
+import json
+from typing import Any
+
+import pytest
+
+from .account import INTERACTIONS, ROLE, Account, avro, events, refusal
+
+
+class Films:
+    """A dataset group of which versions of several recipes are trained."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self.group = account.group("films")
+        clicks = avro("Interactions", *INTERACTIONS, ("TIMESTAMP", "long"))
+        interactions = account.dataset("films", "Interactions", account.schema("seen", clicks))
+        account.load("films-events", interactions, account.put("films/events.csv", events()))
+        goods = avro(
+            "Items", ("ITEM_ID", "string"), ("GENRES", ["null", "string"]), ("YEAR", "int")
+        ).replace('"GENRES"', '"GENRES", "categorical": true')
+        items = account.dataset("films", "Items", account.schema("films", goods))
+        rows = "".join(
+            f"i{n},{'Comedy|Action' if n % 2 else 'Horror'},{1980 + n}\n" for n in range(40)
+        )
+        account.load("films", items, account.put("films/items.csv", "ITEM_ID,GENRES,YEAR\n" + rows))
+        ages = avro("Users", ("USER_ID", "string"), ("AGE", "int"))
+        users = account.dataset("films", "Users", account.schema("viewers", ages))
+        rows = "".join(f"u{n},{n}\n" for n in range(60))
+        account.load("viewers", users, account.put("films/users.csv", "USER_ID,AGE\n" + rows))
+
+    def train(self, recipe: str) -> str:
+        """A version of a recipe."""
+        solution = self.account.solution(f"films-{recipe[4:]}", self.group, recipe)
+        version = self.account.train(solution)
+        assert version["status"] == "ACTIVE", version
+        return str(version["solutionVersionArn"])
+
+    def answers(self, name: str, version: str, lines: list[Any], **more: Any) -> list[Any]:
+        """The output of a batch inference job."""
+        source = self._written(name, lines)
+        job = self.account.infer(name, version, source, f"s3://data/films/{name}/", **more)
+        assert job["status"] == "ACTIVE", job
+        return self._read(name)
+
+    def segments(self, name: str, version: str, lines: list[Any], **more: Any) -> list[Any]:
+        """The output of a batch segment job."""
+        arn = self.account.personalize.create_batch_segment_job(
+            jobName=name,
+            solutionVersionArn=version,
+            roleArn=ROLE,
+            jobInput={"s3DataSource": {"path": self._written(name, lines)}},
+            jobOutput={"s3DataDestination": {"path": f"s3://data/films/{name}/"}},
+            **more,
+        )["batchSegmentJobArn"]
+        job = self.account.settled("BatchSegmentJob", arn)
+        assert job["status"] == "ACTIVE", job
+        assert f"films/{name}/_CHECK" in self.account.keys(f"films/{name}/")
+        return self._read(name)
+
+    def _written(self, name: str, lines: list[Any]) -> str:
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        return self.account.put(f"films/in/{name}.json", text)
+
+    def _read(self, name: str) -> list[Any]:
+        return [
+            json.loads(line)
+            for line in self.account.get(f"films/{name}/{name}.json.out").splitlines()
+        ]
+
+
+@pytest.fixture(scope="module")
+def films(account: Account) -> Films:
+    return Films(account)
+
+
+def test_rankings_come_in_batches(films: Films) -> None:
+    version = films.train("aws-personalized-ranking-v2")
+    lines = [
+        {"userId": "u2", "itemList": ["i1", "i34"]},
+        {"userId": "u2", "itemList": "i1"},
+        {"userId": "u1"},
+        {"userId": "u2", "itemList": ["lost", "i3", "i0"]},
+    ]
+    first, second, third, fourth = films.answers("ranked", version, lines)
+    assert first["input"] == lines[0]
+    assert first["output"]["recommendedItems"] == ["i34", "i1"]
+    assert sum(first["output"]["scores"]) == pytest.approx(1.0, abs=1e-5)
+    assert first["error"] is None
+    assert (second["output"], second["error"]) == (
+        None,
+        "itemList must be a list of item ids, each a string",
+    )
+    assert third["error"].startswith('must be of the form {"userId": "42", "itemList": ["a", "b"]}')
+    assert fourth["output"]["recommendedItems"] == ["i0", "i3", "lost"]
+
+
+def test_related_items_come_in_batches_without_scores(films: Films) -> None:
+    version = films.train("aws-sims")
+    old = films.account.created(
+        "Filter",
+        name="old-films",
+        datasetGroupArn=films.group,
+        filterExpression="INCLUDE ItemID WHERE Items.YEAR < $YEAR",
+    )
+    lines = [
+        {"itemId": "i7", "filterValues": {"YEAR": "2000"}},
+        {"itemId": "i7", "filterValues": {"YEAR": "1982"}},
+        {"userId": "u1"},
+    ]
+    first, second, third = films.answers("related", version, lines, filterArn=old, numResults=5)
+    assert set(first["output"]) == {"recommendedItems"}
+    found = [int(item[1:]) for item in first["output"]["recommendedItems"]]
+    assert len(found) == 5
+    assert all(number < 20 and number % 2 for number in found)
+    assert 7 not in found
+    assert set(second["output"]["recommendedItems"]) == {"i0", "i1"}
+    assert third["error"] == 'must be of the form {"itemId": "42"}, the id a string'
+
+
+def test_segments_of_items_hold_the_users_who_like_them(films: Films) -> None:
+    version = films.train("aws-item-affinity")
+    lines = [{"itemId": "i2"}, {"itemId": "lost"}, {"itemId": 3}]
+    first, second, third = films.segments("affinity", version, lines, numResults=5)
+    assert first == {"input": {"itemId": "i2"}, "output": first["output"]}
+    users = first["output"]["recommendedUsers"]
+    assert [int(user[1:]) % 2 for user in users] == [0] * 5
+    assert second == {"input": {"itemId": "lost"}, "output": {"recommendedUsers": []}}
+    assert third == {
+        "input": {"itemId": 3},
+        "output": None,
+        "error": 'must be of the form {"itemId": "105"}, the id a string',
+    }
+
+    young = films.account.created(
+        "Filter",
+        name="young",
+        datasetGroupArn=films.group,
+        filterExpression="INCLUDE UserID WHERE Users.AGE < 6",
+    )
+    (line,) = films.segments("young", version, [{"itemId": "i2"}], filterArn=young)
+    assert set(line["output"]["recommendedUsers"]) == {f"u{n}" for n in range(6)}
+    location = films.account.put("films/deleted.csv", "USER_ID\nu0\nu2\n")
+    job = films.account.personalize.create_data_deletion_job(
+        jobName="films",
+        datasetGroupArn=films.group,
+        dataSource={"dataLocation": location},
+        roleArn=ROLE,
+    )["dataDeletionJobArn"]
+    assert films.account.settled("DataDeletionJob", job)["status"] == "COMPLETED"
+    (line,) = films.segments("left", version, [{"itemId": "i2"}], filterArn=young)
+    assert set(line["output"]["recommendedUsers"]) == {"u1", "u3", "u4", "u5"}
+
+    items = films.account.created(
+        "Filter",
+        name="of-items",
+        datasetGroupArn=films.group,
+        filterExpression="INCLUDE ItemID WHERE Items.YEAR < 6",
+    )
+    with pytest.raises(films.account.personalize.exceptions.InvalidInputException) as caught:
+        films.segments("wrong", version, [], filterArn=items)
+    message = caught.value.response["Error"]["Message"]
+    assert message == f"{items} filters items; a segment needs a filter of UserID."
+
+
+def test_segments_of_attributes_keep_their_query_at_the_top(films: Films) -> None:
+    version = films.train("aws-item-attribute-affinity")
+    query = 'ITEMS.genres = "Comedy" AND ITEMS.genres = "Action"'
+    lines = [
+        {"itemAttributes": query},
+        {"itemAttributes": "ITEMS.genres = Comedy"},
+        {"itemAttributes": 'Interactions.EVENT_TYPE IN ("view")'},
+        {"itemAttributes": "ITEMS.YEAR > 3000"},
+    ]
+    first, second, third, fourth = films.segments("attributes", version, lines, numResults=4)
+    assert list(first) == ["itemAttributes", "output"]
+    assert first["itemAttributes"] == query
+    users = first["output"]["recommendedUsers"]
+    assert [int(user[1:]) % 2 for user in users] == [1] * 4
+    assert (second["output"], second["itemAttributes"]) == (None, "ITEMS.genres = Comedy")
+    assert "strings" in second["error"] or "expected" in second["error"]
+    assert third["error"].startswith("itemAttributes: compare fields of ITEMS alone")
+    assert fourth["output"] == {"recommendedUsers": []}
+
+
+def test_jobs_are_for_recipes_that_have_them(films: Films) -> None:
+    account = films.account
+    trending = films.train("aws-trending-now")
+    files = {
+        "roleArn": ROLE,
+        "jobInput": {"s3DataSource": {"path": "s3://data/films/in/"}},
+        "jobOutput": {"s3DataDestination": {"path": "s3://data/films/none/"}},
+    }
+    inference = account.personalize.create_batch_inference_job
+    segments = account.personalize.create_batch_segment_job
+    assert refusal(inference, jobName="t", solutionVersionArn=trending, **files) == (
+        "InvalidInputException",
+        f"{trending} is of aws-trending-now, which has no batch inference",
+    )
+    assert refusal(segments, jobName="t", solutionVersionArn=trending, **files) == (
+        "InvalidInputException",
+        f"{trending} is of aws-trending-now; segments need a recipe of the type USER_SEGMENTATION",
+    )

@@ -1,0 +1,171 @@
+"""Faults on demand, ordered by a header or for calls to come, seen through boto3."""
+
+import io
+import json
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from werkzeug.serving import make_server
+
+from localaws.faults import Fault, FaultError, Faults
+from localaws.personalize import Personalize
+
+from .account import ACCOUNT, REGION
+
+
+class Spoilt:
+    """A Personalize with faults, called directly through WSGI, and how long it slept."""
+
+    def __init__(self, directory: Path) -> None:
+        self.slept: list[float] = []
+        service = Personalize(
+            account=ACCOUNT, region=REGION, s3=lambda role: pytest.fail(), directory=directory
+        )
+        self.faults = Faults(service, sleep=self.slept.append)
+        self.close = service.close
+
+    def send(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[str, Any]:
+        """One request; status line and answer."""
+        content = json.dumps(body).encode() if body is not None else b""
+        environ = {
+            "REQUEST_METHOD": method,
+            "PATH_INFO": path,
+            "CONTENT_LENGTH": str(len(content)),
+            "wsgi.input": io.BytesIO(content),
+            "HTTP_AUTHORIZATION": (
+                "AWS4-HMAC-SHA256 Credential=k/20260101/r/personalize/aws4_request, x"
+            ),
+            **headers,
+        }
+        seen: list[Any] = []
+        parts = self.faults(environ, lambda status, _: seen.append(status))  # type: ignore[arg-type]
+        return seen[0], json.loads(b"".join(parts) or b"null")
+
+    def call(self, operation: str, fault: str = "") -> str:
+        """Call an operation without members; its error's name, or ``served``."""
+        headers = {"HTTP_X_AMZ_TARGET": f"AmazonPersonalize.{operation}"}
+        if fault:
+            headers["HTTP_X_LOCAL_FAULT"] = fault
+        _, answer = self.send("POST", "/", {}, **headers)
+        return str(answer.get("__type", "served"))
+
+
+@pytest.fixture
+def spoilt(tmp_path: Path) -> Iterator[Spoilt]:
+    made = Spoilt(tmp_path)
+    yield made
+    made.close()
+
+
+def test_a_header_spoils_its_own_request(spoilt: Spoilt) -> None:
+    assert spoilt.call("ListSchemas", "throttle") == "ThrottlingException"
+    assert spoilt.call("ListSchemas", "error ServiceUnavailable 503") == "ServiceUnavailable"
+    assert spoilt.call("ListSchemas", "delay 1.5") == "served"
+    assert spoilt.call("ListSchemas", "explode") == "InvalidFault"
+    assert spoilt.call("ListSchemas") == "served"
+    assert spoilt.slept == [1.5]
+
+
+def test_a_rule_spoils_the_nth_call_of_its_operation(spoilt: Spoilt) -> None:
+    rule = {"operation": "ListSchemas", "fault": "throttle", "call": 2, "times": 2}
+    assert spoilt.send("POST", "/_local/faults", rule) == ("200 OK", {"rules": [rule]})
+    called = ["ListSchemas", "ListSchemas", "ListFilters", "ListSchemas", "ListSchemas"]
+    throttled = "ThrottlingException"
+    assert [spoilt.call(one) for one in called] == [
+        "served",
+        throttled,
+        "served",
+        throttled,
+        "served",
+    ]
+    _, listed = spoilt.send("GET", "/_local/faults")
+    assert [(one["seen"], one["spoilt"]) for one in listed["rules"]] == [(4, 2)]
+    assert spoilt.send("DELETE", "/_local/faults") == ("200 OK", {"rules": []})
+    assert spoilt.call("ListSchemas") == "served"
+
+
+def test_a_rule_without_an_operation_spoils_all_calls_of_a_service(spoilt: Spoilt) -> None:
+    spoilt.faults.order("error Boom 500", service="personalize", times=0)
+    assert [spoilt.call(one) for one in ("ListSchemas", "ListFilters")] == ["Boom", "Boom"]
+    spoilt.faults.clear()
+    spoilt.faults.order("throttle", service="glue")
+    assert spoilt.call("ListSchemas") == "served"
+
+
+def test_the_runtime_and_events_apis_are_known_by_their_paths(spoilt: Spoilt) -> None:
+    for operation in ("GetRecommendations", "PutEvents"):
+        spoilt.faults.order("throttle", operation=operation)
+    answers = [
+        spoilt.send("POST", path, {})[1]["__type"] if n < 2 else spoilt.send("POST", path, {})[0]
+        for n, path in enumerate(("/recommendations", "/events", "/events"))
+    ]
+    assert answers == ["ThrottlingException", "ThrottlingException", "400 Bad Request"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ([], 'a rule is an object, e.g. {"fault": "throttle"}'),
+        (
+            {"fault": "throttle", "nth": 1},
+            "nth: unknown; known are call, operation, service, times",
+        ),
+        ({"fault": "throttle", "call": 0}, "call must be an integer, at least 1; not 0"),
+        ({"fault": "delay -1"}, "'delay -1' is no fault; write 'throttle', 'delay SECONDS'"),
+        ({"fault": "error Boom 200"}, "'error Boom 200' is no fault"),
+    ],
+)
+def test_what_is_no_rule_is_refused(spoilt: Spoilt, rule: Any, message: str) -> None:
+    status, answer = spoilt.send("POST", "/_local/faults", rule)
+    assert (status, answer["__type"]) == ("400 Bad Request", "InvalidFault")
+    assert answer["message"].startswith(message)
+    assert spoilt.send("PUT", "/_local/faults")[0] == "405 Method Not Allowed"
+
+
+def test_a_fault_is_read_from_its_text() -> None:
+    assert Fault.parse("error AccessDeniedException 403") == Fault(
+        0.0, "AccessDeniedException", 403
+    )
+    with pytest.raises(FaultError):
+        Fault.parse("delay inf")
+
+
+def test_sdks_retry_what_is_throttled(tmp_path: Path) -> None:
+    """Through a port of its own: boto3 takes the answer for AWS's."""
+    spoilt = Spoilt(tmp_path)
+    server = make_server("127.0.0.1", 0, spoilt.faults)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+
+    def client(attempts: int) -> Any:
+        return boto3.client(
+            "personalize",
+            region_name=REGION,
+            endpoint_url=url,
+            aws_access_key_id="k",
+            aws_secret_access_key="s",
+            config=Config(retries={"total_max_attempts": attempts, "mode": "standard"}),
+        )
+
+    try:
+        spoilt.faults.order("throttle", operation="ListSchemas")
+        with pytest.raises(ClientError) as caught:
+            client(1).list_schemas()
+        assert caught.value.response["Error"]["Code"] == "ThrottlingException"
+        spoilt.faults.order("throttle", operation="ListSchemas")
+        assert client(3).list_schemas()["schemas"] == []
+        with pytest.raises(urllib.error.HTTPError, match="503"):
+            urllib.request.urlopen(
+                urllib.request.Request(url, headers={"X-Local-Fault": "error Down 503"})
+            )
+    finally:
+        server.shutdown()
+        spoilt.close()

@@ -1,0 +1,377 @@
+"""Campaigns and recommenders: answers in real time, shifted by filters, promotions and events."""
+
+from typing import Any
+
+import pytest
+
+from .account import INTERACTIONS, PREFIX, Account, avro, events, refusal
+
+NOON = 1_700_500_000
+VIEWS = ("USER_ID", "string"), ("ITEM_ID", "string"), ("EVENT_TYPE", "string")
+
+
+class Site:
+    """A dataset group with events and items, and the campaigns of its solutions."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self.group = account.group("site")
+        clicks = avro("Interactions", *INTERACTIONS, ("TIMESTAMP", "long"))
+        interactions = account.dataset("site", "Interactions", account.schema("site", clicks))
+        goods = avro(
+            "Items",
+            ("ITEM_ID", "string"),
+            ("GENRE", ["null", "string"]),
+            ("PRICE", ["null", "float"]),
+        ).replace('"GENRE"', '"GENRE", "categorical": true')
+        items = account.dataset("site", "Items", account.schema("goods", goods))
+        account.load("site-events", interactions, account.put("site/events.csv", events()))
+        rows = "".join(f"i{n},{'war' if n < 10 else 'love'},{n}\n" for n in range(40))
+        account.load("goods", items, account.put("site/items.csv", "ITEM_ID,GENRE,PRICE\n" + rows))
+        answer = account.personalize.create_event_tracker(name="site", datasetGroupArn=self.group)
+        account.settled("EventTracker", answer["eventTrackerArn"])
+        self.tracking = answer["trackingId"]
+        self.versions: dict[str, str] = {}
+        self.campaigns: dict[str, str] = {}
+
+    def train(self, recipe: str) -> str:
+        """A version of a recipe."""
+        if recipe not in self.versions:
+            solution = self.account.solution(f"site-{recipe[4:]}", self.group, recipe)
+            self.versions[recipe] = self.account.train(solution)["solutionVersionArn"]
+        return self.versions[recipe]
+
+    def campaign(self, recipe: str, **config: Any) -> str:
+        """A campaign of a recipe."""
+        if recipe not in self.campaigns:
+            self.campaigns[recipe] = self.account.created(
+                "Campaign",
+                name=f"site-{recipe[4:]}",
+                solutionVersionArn=self.train(recipe),
+                campaignConfig=config,
+            )
+        return self.campaigns[recipe]
+
+    def filter(self, name: str, expression: str) -> str:
+        """A filter."""
+        return self.account.created(
+            "Filter", name=name, datasetGroupArn=self.group, filterExpression=expression
+        )
+
+    def items(self, recipe: str, **request: Any) -> list[str]:
+        """The recommended items."""
+        answer = self.account.runtime.get_recommendations(
+            campaignArn=self.campaign(recipe), **request
+        )
+        return [one["itemId"] for one in answer["itemList"]]
+
+    def meet(self, user: str, *items: str, kind: str = "view") -> None:
+        """Record events."""
+        for place, item in enumerate(items):
+            self.account.events.put_events(
+                trackingId=self.tracking,
+                sessionId=user,
+                userId=user,
+                eventList=[{"eventType": kind, "itemId": item, "sentAt": NOON + place}],
+            )
+
+
+PERSONAL = "aws-user-personalization"
+
+
+@pytest.fixture(scope="module")
+def site(account: Account) -> Site:
+    return Site(account)
+
+
+def parities(items: list[str]) -> set[int]:
+    """Whether items are of the even or the odd users' taste."""
+    return {int(item[1:]) % 2 for item in items}
+
+
+def test_streaming_events_change_the_users_next_answer_and_nobody_elses(site: Site) -> None:
+    """Users like the items of their own parity; a stranger shows the even taste, then the odd."""
+    before = site.items(PERSONAL, userId="newcomer", numResults=5)
+    neighbour = site.items(PERSONAL, userId="u1", numResults=5)
+    site.meet("newcomer", "i2", "i4", "i6", "i8")
+    even = site.items(PERSONAL, userId="newcomer", numResults=5)
+    site.meet("another", "i3", "i5", "i7", "i9")
+    odd = site.items(PERSONAL, userId="another", numResults=5)
+    assert parities(even) == {0}
+    assert parities(odd) == {1}
+    assert before not in (even, odd)
+    assert site.items(PERSONAL, userId="u1", numResults=5) == neighbour
+
+
+def test_answers_have_ids_scores_and_as_many_items_as_asked_for(site: Site) -> None:
+    get = site.account.runtime.get_recommendations
+    answer = get(campaignArn=site.campaign(PERSONAL), userId="u2")
+    scores = [one["score"] for one in answer["itemList"]]
+    assert len(scores) == 25
+    assert scores == sorted(scores, reverse=True)
+    assert len(answer["recommendationId"]) <= 40
+    assert answer["recommendationId"].startswith("RID-")
+    popular = get(campaignArn=site.campaign("aws-popularity-count"), userId="u2", numResults=3)
+    assert [set(one) for one in popular["itemList"]] == [{"itemId"}] * 3
+
+
+def test_a_filter_with_values_is_put_on_the_answer(site: Site) -> None:
+    wars = site.filter("genre", "INCLUDE ItemID WHERE Items.GENRE IN ($GENRE)")
+    found = site.items(
+        PERSONAL, userId="u1", filterArn=wars, filterValues={"GENRE": '"war"'}, numResults=40
+    )
+    assert sorted(found) == [f"i{n}" for n in range(10)]
+    # EXCLUDE does without its values and then has no effect; INCLUDE cannot.
+    call = site.account.runtime.get_recommendations
+    campaign = site.campaign(PERSONAL)
+    assert refusal(call, campaignArn=campaign, userId="u1", filterArn=wars) == (
+        "InvalidInputException",
+        "filterValues.GENRE is missing",
+    )
+    others = site.filter("not", "EXCLUDE ItemID WHERE Items.GENRE IN ($GENRE)")
+    assert len(site.items(PERSONAL, userId="u1", filterArn=others, numResults=40)) == 40
+    values = {"GENRE": '"war"'}
+    left = site.items(PERSONAL, userId="u1", filterArn=others, filterValues=values, numResults=40)
+    assert len(left) == 30
+
+
+def test_what_a_user_did_just_now_is_filtered(site: Site) -> None:
+    applied = site.filter("applied", 'EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("apply")')
+    first, second, *_ = site.items(PERSONAL, userId="u5", filterArn=applied)
+    site.meet("u5", first, kind="apply")
+    after = site.items(PERSONAL, userId="u5", filterArn=applied, numResults=40)
+    assert first not in after
+    assert second in after
+
+
+def test_promoted_items_take_their_share_of_the_places(site: Site) -> None:
+    cheap = site.filter("cheap", "INCLUDE ItemID WHERE Items.PRICE <= 5")
+    free = site.items(PERSONAL, userId="u1", numResults=10)
+    request = {
+        "campaignArn": site.campaign(PERSONAL),
+        "userId": "u1",
+        "numResults": 10,
+        "promotions": [{"name": "sale", "percentPromotedItems": 30, "filterArn": cheap}],
+    }
+    answer = site.account.runtime.get_recommendations(**request)["itemList"]
+    again = site.account.runtime.get_recommendations(**request)["itemList"]
+    promoted = [one["itemId"] for one in answer if one.get("promotionName") == "sale"]
+    others = [one["itemId"] for one in answer if "promotionName" not in one]
+    assert answer == again
+    assert (len(promoted), len(others)) == (3, 7)
+    assert {int(item[1:]) for item in promoted} <= set(range(6))
+    ranked = site.items(PERSONAL, userId="u1", filterArn=cheap, numResults=3)
+    assert promoted == ranked
+    assert others == [item for item in free if item not in promoted][:7]
+
+
+def test_metadata_come_where_the_campaign_is_set_to_it(site: Site) -> None:
+    campaign = site.campaign(PERSONAL)
+    get = site.account.runtime.get_recommendations
+    wanted = {"ITEMS": ["genre", "PRICE"]}
+    code, message = refusal(get, campaignArn=campaign, userId="u1", metadataColumns=wanted)
+    assert (code, "enableMetadataWithRecommendations off" in message) == (
+        "InvalidInputException",
+        True,
+    )
+    site.account.personalize.update_campaign(
+        campaignArn=campaign, campaignConfig={"enableMetadataWithRecommendations": True}
+    )
+    site.account.settled("Campaign", campaign, "latestCampaignUpdate")
+    answer = get(campaignArn=campaign, userId="u1", metadataColumns=wanted, numResults=1)
+    (item,) = answer["itemList"]
+    number = int(item["itemId"][1:])
+    assert item["metadata"] == {
+        "genre": "war" if number < 10 else "love",
+        "PRICE": f"{number}.0",
+    }
+    assert refusal(
+        get, campaignArn=campaign, userId="u", metadataColumns=wanted, numResults=51
+    ) == (
+        "InvalidInputException",
+        "numResults must be in [1, 50], not 51",
+    )
+
+
+def test_a_ranking_orders_the_users_own_list(site: Site) -> None:
+    recipe = "aws-personalized-ranking"
+    rank = site.account.runtime.get_personalized_ranking
+    campaign = site.campaign(recipe)
+    # u2 likes even items and has not met these two yet.
+    given = ["i1", "lost", "i34", "i3", "i0"]
+    answer = rank(campaignArn=campaign, userId="u2", inputList=given)["personalizedRanking"]
+    items = [one["itemId"] for one in answer]
+    assert set(items[:2]) == {"i34", "i0"}
+    assert set(items[2:4]) == {"i1", "i3"}
+    assert items[4] == "lost"
+    assert sum(one["score"] for one in answer) == pytest.approx(1.0, abs=1e-5)
+    dear = site.filter("dear", "INCLUDE ItemID WHERE Items.PRICE >= 3")
+    filtered = rank(campaignArn=campaign, userId="u2", inputList=given, filterArn=dear)
+    assert [one["itemId"] for one in filtered["personalizedRanking"]] == ["i34", "i3"]
+    code, message = refusal(
+        site.account.runtime.get_recommendations, campaignArn=campaign, userId="u2"
+    )
+    assert (code, message.endswith("call GetPersonalizedRanking")) == (
+        "InvalidInputException",
+        True,
+    )
+
+
+def test_related_items_are_of_the_same_taste(site: Site) -> None:
+    recipe = "aws-sims"
+    assert parities(site.items(recipe, itemId="i7", numResults=5)) == {1}
+    call = site.account.runtime.get_recommendations
+    code, message = refusal(call, campaignArn=site.campaign(recipe), userId="u1")
+    assert (code, message) == ("InvalidInputException", "itemId is missing; aws-sims needs it")
+
+
+def test_a_campaign_follows_the_latest_version(site: Site) -> None:
+    account = site.account
+    solution = account.solution("latest", site.group, "aws-popularity-count")
+    arn = f"{solution}/$LATEST"
+    create = account.personalize.create_campaign
+    follow = {"syncWithLatestSolutionVersion": True}
+    code, message = refusal(create, name="latest", solutionVersionArn=arn, campaignConfig=follow)
+    assert (code, message) == (
+        "ResourceNotFoundException",
+        f"{solution} has no ACTIVE version; train one first.",
+    )
+    first = account.train(solution)["solutionVersionArn"]
+    assert refusal(create, name="latest", solutionVersionArn=arn)[0] == "InvalidInputException"
+    campaign = account.created(
+        "Campaign", name="latest", solutionVersionArn=arn, campaignConfig=follow
+    )
+    described = account.settled("Campaign", campaign)
+    assert described["solutionVersionArn"] == first
+    assert described["minProvisionedTPS"] == 1
+
+    second = account.train(solution)["solutionVersionArn"]
+    updated = account.settled("Campaign", campaign, "latestCampaignUpdate")
+    assert updated["solutionVersionArn"] == second
+    listed = account.personalize.list_campaigns(solutionArn=solution)["campaigns"]
+    assert [one["campaignArn"] for one in listed] == [campaign]
+    code, message = refusal(account.personalize.delete_solution, solutionArn=solution)
+    assert (code, message) == (
+        "ResourceInUseException",
+        f"{solution} is used by {campaign} (ACTIVE); delete that first.",
+    )
+    account.delete("Campaign", campaign)
+    account.delete("Solution", solution)
+    lost = refusal(account.runtime.get_recommendations, campaignArn=campaign, userId="u")
+    assert lost == ("ResourceNotFoundException", f"Resource Arn {campaign} does not exist.")
+
+
+def test_a_recommender_serves_a_use_case_of_its_domain(account: Account) -> None:
+    group = account.personalize.create_dataset_group(name="store", domain="ECOMMERCE")
+    assert group["domain"] == "ECOMMERCE"
+    arn = group["datasetGroupArn"]
+    account.settled("DatasetGroup", arn)
+    text = avro("Interactions", *VIEWS, ("TIMESTAMP", "long"))
+    custom = account.schema("store-custom", text)
+    code, message = refusal(
+        account.personalize.create_dataset,
+        name="x",
+        datasetType="Interactions",
+        schemaArn=custom,
+        datasetGroupArn=arn,
+    )
+    assert (code, message.partition("; ")[0]) == (
+        "InvalidInputException",
+        f"{arn} is of domain ECOMMERCE and {custom} is custom",
+    )
+    schema = account.personalize.create_schema(name="store", schema=text, domain="ECOMMERCE")
+    dataset = account.dataset("store", "Interactions", schema["schemaArn"])
+    bought = events().replace(",view,", ",View,").replace(",apply,", ",Purchase,")
+    account.load("store", dataset, account.put("store.csv", bought))
+    create = account.personalize.create_recommender
+    film = "arn:aws:personalize:::recipe/aws-vod-most-popular"
+    assert refusal(create, name="f", datasetGroupArn=arn, recipeArn=film)[0] == (
+        "InvalidInputException"
+    )
+    recipe = "arn:aws:personalize:::recipe/aws-ecomm-recommended-for-you"
+    recommender = account.created("Recommender", name="r", datasetGroupArn=arn, recipeArn=recipe)
+    described = account.settled("Recommender", recommender)
+    assert recommender == f"{PREFIX}:recommender/r"
+    assert described["modelMetrics"]["coverage"] > 0
+    get = account.runtime.get_recommendations
+    answer = get(recommenderArn=recommender, userId="u1", numResults=40)
+    items = {one["itemId"] for one in answer["itemList"]}
+    purchased = {
+        line.split(",")[1]
+        for line in bought.splitlines()
+        if line.startswith("u1,") and ",Purchase," in line
+    }
+    assert items.isdisjoint(purchased)
+
+    account.personalize.stop_recommender(recommenderArn=recommender)
+    for _ in range(1000):
+        status = account.personalize.describe_recommender(recommenderArn=recommender)
+        if status["recommender"]["status"] == "INACTIVE":
+            break
+    code, message = refusal(get, recommenderArn=recommender, userId="u1")
+    assert (code, "is INACTIVE" in message) == ("InvalidInputException", True)
+    stop = account.personalize.stop_recommender
+    assert refusal(stop, recommenderArn=recommender)[0] == "ResourceInUseException"
+    account.personalize.start_recommender(recommenderArn=recommender)
+    assert account.settled("Recommender", recommender)["status"] == "ACTIVE"
+    account.delete("Recommender", recommender)
+    account.delete("Dataset", dataset)
+    account.delete("DatasetGroup", arn)
+
+
+def test_actions_are_recommended_and_one_taken_just_now_is_not_repeated(account: Account) -> None:
+    """Even users join, odd ones do not; whoever joined is not asked again for 30 days."""
+    group = account.group("club")
+    clicks = avro("Interactions", *INTERACTIONS, ("TIMESTAMP", "long"))
+    interactions = account.dataset("club", "Interactions", account.schema("club", clicks))
+    account.load("club", interactions, account.put("club/events.csv", events()))
+    deeds = avro("Actions", ("ACTION_ID", "string"), ("REPEAT_FREQUENCY", ["null", "long"]))
+    actions = account.dataset("club", "Actions", account.schema("club-deeds", deeds))
+    listed = "ACTION_ID,REPEAT_FREQUENCY\njoin,30\nsubscribe,\n"
+    account.load("club-deeds", actions, account.put("club/actions.csv", listed))
+    taken = avro(
+        "ActionInteractions",
+        ("USER_ID", "string"),
+        ("ACTION_ID", "string"),
+        ("EVENT_TYPE", "string"),
+        ("TIMESTAMP", "long"),
+    )
+    done = account.dataset("club", "Action_Interactions", account.schema("club-done", taken))
+    rows = "".join(
+        f"m{n},{action},{'Taken' if n % 2 == place else 'Not Taken'},{1_700_000_000 + n * 60}\n"
+        for n in range(200)
+        for place, action in enumerate(("join", "subscribe"))
+    )
+    header = "USER_ID,ACTION_ID,EVENT_TYPE,TIMESTAMP\n"
+    account.load("club-done", done, account.put("club/done.csv", header + rows))
+    solution = account.solution("club", group, "aws-next-best-action")
+    version = account.train(solution)
+    assert version["status"] == "ACTIVE", version
+    campaign = account.created(
+        "Campaign", name="club", solutionVersionArn=version["solutionVersionArn"]
+    )
+    get = account.runtime.get_action_recommendations
+    before = get(campaignArn=campaign, userId="u2")
+    assert {one["actionId"] for one in before["actionList"]} == {"join", "subscribe"}
+    assert all(0 <= one["score"] <= 1 for one in before["actionList"])
+
+    tracking = account.personalize.describe_dataset(datasetArn=done)["dataset"]["trackingId"]
+    account.events.put_action_interactions(
+        trackingId=tracking,
+        actionInteractions=[
+            {
+                "actionId": "join",
+                "userId": "u2",
+                "sessionId": "s",
+                "timestamp": 1_700_012_000,
+                "eventType": "Taken",
+            }
+        ],
+    )
+    after = get(campaignArn=campaign, userId="u2")["actionList"]
+    assert [one["actionId"] for one in after] == ["subscribe"]
+    code, message = refusal(account.runtime.get_recommendations, campaignArn=campaign, userId="u")
+    assert (code, message.endswith("call GetActionRecommendations")) == (
+        "InvalidInputException",
+        True,
+    )
