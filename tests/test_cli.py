@@ -140,7 +140,12 @@ def silent_port() -> Iterator[int]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_local_run_and_everything_that_it_started(tmp_path, number, silent_port):
-    program = "from workflow.cli import main; main()"
+    # A shell that runs the tests in its background has interrupts ignored, and the command honours
+    # that.
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from workflow.cli import main; main()"
+    )
     url = f"postgresql://me:x@127.0.0.1:{silent_port}/nowhere"
     arguments = ["--config", str(ROOT / "retraining.toml"), "--database-url", url]
     with subprocess.Popen(
@@ -164,8 +169,10 @@ def test_a_signal_ends_a_local_run_and_everything_that_it_started(tmp_path, numb
         os.killpg(running.pid, number)
         _, errors = running.communicate(timeout=30)
 
-    assert running.returncode == 128 + number
-    assert errors == "\nstopping: ending what was started\n"
+    assert (running.returncode, errors) == (
+        128 + number,
+        "\nstopping: ending what was started\n",
+    )
     assert not Path(f"/proc/{job}").exists()
     assert list(tmp_path.glob("retraining-*")) == []
 
