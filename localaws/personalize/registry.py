@@ -65,6 +65,7 @@ class Registry:
         clock: The time of creation and change, aware.
         secret: Signs page tokens, so that a forged one is told apart.
         quotas: How many of each kind there may be.
+        resources: What is there already; changes are made in it.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Registry:
         clock: Callable[[], datetime],
         secret: bytes,
         quotas: Quotas,
+        resources: dict[str, Resource] | None = None,
     ) -> None:
         self.lock = threading.RLock()
         self.partition = next(
@@ -85,8 +87,8 @@ class Registry:
         self.quotas = quotas
         self._prefix = f"arn:{self.partition}:personalize:{region}:{account}"
         self._clock = clock
-        self._resources: dict[str, Resource] = {}
-        self._created = 0
+        self._resources: dict[str, Resource] = {} if resources is None else resources
+        self._created = max((one.number for one in self._resources.values()), default=-1) + 1
         self._model = botocore.session.Session().get_service_model("personalize")
 
     @property

@@ -29,6 +29,7 @@ from localaws.personalize.objects import S3Client
 from localaws.personalize.parts import Answer, Models, Parts, Request, created
 from localaws.personalize.quotas import Quotas
 from localaws.personalize.recipes_api import Recipes
+from localaws.personalize.records import Files, Records
 from localaws.personalize.registry import Registry, Resource
 from localaws.personalize.runtime import Runtime
 from localaws.personalize.solutions_api import Solutions
@@ -64,6 +65,8 @@ class Personalize:
         auto_training: Whether solutions with performAutoTraining are trained on their schedule.
             On AWS they are, and cost; here the schedule is reported and nothing happens, unless
             this is set or `train_due` is called.
+        persistent: Whether resources and data are kept in the directory and are there when it is
+            opened again; what was under way is CREATE FAILED then.
     """
 
     def __init__(
@@ -78,13 +81,20 @@ class Personalize:
         max_workers: int = 2,
         quotas: Quotas | None = None,
         auto_training: bool = False,
+        persistent: bool = False,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         secret = hashlib.sha256(f"{account} {region} {seed}".encode()).digest()
+        self._records = Records(directory / "resources.sqlite") if persistent else None
         registry = Registry(
-            account=account, region=region, clock=clock, secret=secret, quotas=quotas or Quotas()
+            account=account,
+            region=region,
+            clock=clock,
+            secret=secret,
+            quotas=quotas or Quotas(),
+            resources=self._records,
         )
-        store = Store()
+        store = Store(Files(directory / "data") if persistent else None)
         self._parts = Parts(
             registry=registry,
             workers=Workers(registry, max_workers),
@@ -143,6 +153,8 @@ class Personalize:
         if self._schedule.ident is not None:
             self._schedule.join()
         self._parts.workers.close()
+        if self._records is not None:
+            self._records.close()
 
     def _follow_schedule(self) -> None:
         while not self._closing.wait(_SCHEDULE_SECONDS):

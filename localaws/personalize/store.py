@@ -9,8 +9,9 @@ Of rows with the same id, the one that came last counts, however it came.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,16 +88,44 @@ def _sum(parts: tuple[Part, ...]) -> Part | None:
     return parts[0]
 
 
+class KeptParts(Protocol):
+    """Where the parts of each dataset's data outlive the process."""
+
+    def load(self) -> Iterator[tuple[str, str | None, Part | None, tuple[Part, ...]]]:
+        """Yield each dataset: its ARN, key column, bulk rows, single records oldest first."""
+
+    def save_bulk(self, arn: str, key: str | None, part: Part | None) -> None:
+        """Put a dataset's bulk rows in place of those of before."""
+
+    def add_streamed(self, arn: str, key: str | None, part: Part) -> None:
+        """Keep single records besides those of before."""
+
+    def save_streamed(self, arn: str, key: str | None, parts: tuple[Part, ...]) -> None:
+        """Put single records in place of those of before."""
+
+    def drop(self, arn: str) -> None:
+        """Forget a dataset."""
+
+
 class Store:
     """The data of every dataset, by dataset ARN; safe to use from many threads.
 
     Tables are never changed, only replaced: who reads one keeps it while another is imported.
+
+    Args:
+        files: Where the data are kept, and taken from; in memory alone without it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, files: KeptParts | None = None) -> None:
         self._lock = threading.Lock()
+        self._files = files
         self._data: dict[str, _Data] = {}
         self._changes = 0
+        for arn, key, bulk, streamed in files.load() if files else ():
+            self._data[arn] = _Data(key, bulk, streamed)
+            parts = (*((bulk,) if bulk else ()), *streamed)
+            newest = (int(part.arrivals[-1]) for part in parts if len(part.arrivals))
+            self._changes = max(self._changes, *newest, 0)
 
     def get(self, arn: str) -> Table | None:
         """Everything in a dataset; None if nothing ever came. The same object until it changes."""
@@ -134,6 +163,7 @@ class Store:
         """Forget all bulk rows and take in others."""
         with self._lock:
             self._data[arn] = replace(self._of(arn), key=key, bulk=self._part(table), all=None)
+            self._keep_bulk(arn)
 
     def upsert(self, arn: str, table: Table, key: str | None) -> None:
         """Append bulk rows; where `key` names a column, they replace the rows of the same key."""
@@ -141,13 +171,16 @@ class Store:
             data, part = self._of(arn), self._part(table)
             bulk = data.bulk + part if data.bulk else part
             self._data[arn] = replace(data, key=key, bulk=bulk, all=None)
+            self._keep_bulk(arn)
 
     def append(self, arn: str, table: Table, key: str | None) -> None:
         """Take in single records."""
         with self._lock:
             data = self._of(arn)
-            streamed = (*data.streamed, self._part(table))
-            self._data[arn] = replace(data, key=key, streamed=streamed, all=None)
+            part = self._part(table)
+            if self._files and table.n_rows:
+                self._files.add_streamed(arn, key, part)
+            self._data[arn] = replace(data, key=key, streamed=(*data.streamed, part), all=None)
 
     def keep(self, arn: str, wanted: Callable[[Table], NDArray[np.bool_]]) -> int:
         """Forget the rows that a mask leaves out; returns how many they were."""
@@ -159,12 +192,23 @@ class Store:
             after = sum(part.table.n_rows for part in (bulk, *streamed) if part)
             if after < before:
                 self._data[arn] = replace(data, bulk=bulk, streamed=streamed, all=None)
+                self._keep_bulk(arn)
+                if self._files:
+                    there = tuple(part for part in streamed if part.table.n_rows)
+                    self._files.save_streamed(arn, data.key, there)
             return before - after
 
     def drop(self, arn: str) -> None:
         """Forget a dataset."""
         with self._lock:
             self._data.pop(arn, None)
+            if self._files:
+                self._files.drop(arn)
+
+    def _keep_bulk(self, arn: str) -> None:
+        data = self._data[arn]
+        if self._files:
+            self._files.save_bulk(arn, data.key, data.bulk)
 
     def _of(self, arn: str) -> _Data:
         return self._data.get(arn, _Data(None))
