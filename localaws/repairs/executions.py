@@ -72,11 +72,21 @@ def request_errors(patch: Patch, _: float) -> None:
         patch.replace(models, code, type(code, (AWSError,), {"TYPE": code, "STATUS": 400}))
 
 
+_ENDINGS = frozenset(
+    {"ExecutionSucceeded", "ExecutionFailed", "ExecutionAborted", "ExecutionTimedOut"}
+)
+
+
 def history_pages(patch: Patch, _: float) -> None:
-    """GetExecutionHistory ignores maxResults, nextToken and reverseOrder."""
+    """GetExecutionHistory ignores maxResults, nextToken and reverseOrder.
+
+    And it tells what a Map's other items still did after the execution had failed, behind its end.
+    """
 
     def get_execution_history(self: Any) -> Any:
-        events = history(self).result["events"]
+        events = list(history(self).result["events"])
+        ends = (place for place, event in enumerate(events, 1) if event["type"] in _ENDINGS)
+        events = events[: next(ends, len(events))]
         if self._get_param("reverseOrder"):
             events.reverse()
         start = int(self._get_param("nextToken") or 0)

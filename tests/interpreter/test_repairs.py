@@ -6,12 +6,14 @@ moto, its repair is no longer needed.
 
 import json
 import threading
+from datetime import UTC, datetime
 from typing import Any
 
 import moto
 import pytest
 from botocore.exceptions import ClientError
 from moto.stepfunctions.parser import utils
+from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
 from localaws import interpreter
 from localaws.interpreter import InterpreterError
@@ -296,6 +298,7 @@ def test_another_version_of_moto_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
         interpreter.install(0.0)
 
 
+NOW = datetime(2024, 6, 1, tzinfo=UTC)
 TLS_ONLY = {
     "Version": "2012-10-17",
     "Statement": [
@@ -344,3 +347,22 @@ def test_a_log_group_s_key_can_be_changed(aws: Aws) -> None:
     ):
         logs.associate_kms_key(logGroupName="keyed", kmsKeyId=key)
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 500
+
+
+def test_a_history_ends_with_the_execution_s_end(aws: Aws) -> None:
+    """Items of a Map that go on after another has failed add events behind it."""
+    execution = aws.run(only({"Type": "Pass"}))["executionArn"]
+    _, region, account = execution.split(":")[2:5]
+    backend = stepfunctions_parser_backends[account][region]
+    late = {"id": 99, "previousEventId": 1, "type": "WaitStateEntered", "timestamp": NOW}
+    worker = backend.describe_execution(execution).exec_worker
+    worker.env.event_manager._history_event_list.append(late)
+
+    def last() -> str:
+        events = aws.states.get_execution_history(executionArn=execution)["events"]
+        kind: str = events[-1]["type"]
+        return kind
+
+    assert last() == "ExecutionSucceeded"
+    with aws.endpoint.repairs.without("history_pages"):
+        assert last() == "WaitStateEntered"
