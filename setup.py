@@ -68,5 +68,8 @@ setup(
     ),
     install_requires=BASE,
     extras_require={"local": LOCAL, "dev": [*LOCAL, *DEV], "notebooks": [*LOCAL, *NOTEBOOKS]},
-    entry_points={"console_scripts": ["retrain = workflow.cli:main"]},
+    entry_points={
+        "console_scripts": ["retrain = workflow.cli:main"],
+        "pytest11": ["localaws.pytest_plugin = localaws.pytest_plugin"],
+    },
 )

@@ -9,11 +9,12 @@ moto's. Nothing leaves the machine.
 import json
 import logging
 import os
+import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import boto3
 from botocore.config import Config
@@ -32,9 +33,14 @@ from localaws import interpreter
 from localaws.calls import Call, call_of, signature_of
 from localaws.errors import LocalAwsError
 from localaws.principals import CALLER, access_key
+from localaws.repairs import determinism
+from localaws.repairs.patch import Patch
+from localaws.wsgi import answer_in_process
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+    Wrapped = TypeVar("Wrapped", bound=WSGIApplication)
 
 OWN_SERVICES = frozenset({"personalize", "glue", "lambda"})
 """Services that moto knows but does not run: it answers with canned states or needs docker."""
@@ -52,25 +58,44 @@ class Endpoint:
 
     While it runs, the process's own environment points at it, so that handlers which make their
     own boto3 clients reach it; `stop` puts the environment back. moto's state is global: one
-    endpoint per process at a time.
+    endpoint per process at a time. It is a WSGI application too, which answers between `begin` and
+    `stop`, with or without a port.
 
     Args:
         account: Account number in every ARN, e.g. '123456789012'.
         region: Region in every ARN, e.g. 'ap-northeast-1'.
         time_scale: Factor on Wait states and Retry intervals; 0.0 does not wait.
+        port: The port's number; 0 takes a free one.
+        is_lazy: Open the port when its URL is first asked for, and leave the process's environment
+            as it is.
     """
 
     repairs: interpreter.Repairs
 
-    def __init__(self, *, account: str, region: str, time_scale: float = 0.0) -> None:
+    def __init__(
+        self,
+        *,
+        account: str,
+        region: str,
+        time_scale: float = 0.0,
+        port: int = 0,
+        is_lazy: bool = False,
+    ) -> None:
         self._account = account
         self._region = region
         self._time_scale = time_scale
+        self._port = port
+        self._is_lazy = is_lazy
         self._mounted: dict[str, WSGIApplication] = {}
-        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._moto: WSGIApplication = DomainDispatcherApplication(create_backend_app)
+        self._front: WSGIApplication = self._dispatch
+        self._has_begun = False
+        self._opening = threading.RLock()
+        self._determinism: Patch | None = None
         self._server: ThreadedWSGIServer | None = None
         self._recordings: list[list[Call]] = []
         self._clients: dict[tuple[str, str], Any] = {}
+        self._session: Any = None
         self._clients_lock = threading.Lock()
         self._environment_before: dict[str, str] = {}
         self._moto_config_before: dict[str, Any] = {}
@@ -85,6 +110,23 @@ class Endpoint:
         """
         self._mounted[service] = application
 
+    def wrap(self, wrapper: "Callable[[WSGIApplication], Wrapped]") -> "Wrapped":
+        """Put an application between the endpoint and all services that are not mounted.
+
+        Args:
+            wrapper: Makes it from what is behind it: moto, and what was wrapped around it before.
+
+        Returns:
+            The application.
+        """
+        self._moto = wrapped = wrapper(self._moto)
+        return wrapped
+
+    def wrap_all(self, wrapper: "Callable[[WSGIApplication], Wrapped]") -> "Wrapped":
+        """Put an application in front of everything, as `wrap` does in front of moto."""
+        self._front = wrapped = wrapper(self._front)
+        return wrapped
+
     @property
     def url(self) -> str:
         """`http://127.0.0.1:PORT`.
@@ -92,9 +134,12 @@ class Endpoint:
         Raises:
             EndpointError: If the endpoint does not run.
         """
-        if self._server is None:
-            raise EndpointError("the endpoint has no URL before start() and after stop()")
-        return f"http://127.0.0.1:{self._server.server_port}"
+        with self._opening:
+            if self._server is None and self._is_lazy and self._has_begun:
+                self.open()
+            if self._server is None:
+                raise EndpointError("the endpoint has no URL before start() and after stop()")
+            return f"http://127.0.0.1:{self._server.port}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -123,15 +168,19 @@ class Endpoint:
         key = (service, access_key(role))
         with self._clients_lock:
             if key not in self._clients:
-                session: Any = boto3.Session()
-                self._clients[key] = session.client(
+                # One session: it reads a service's model once.
+                self._session = self._session or boto3.Session()
+                client = self._session.client(
                     service,
                     region_name=self._region,
-                    endpoint_url=self.url,
+                    endpoint_url="http://127.0.0.1" if self._is_lazy else self.url,
                     aws_access_key_id=access_key(role),
                     aws_secret_access_key="local",  # noqa: S106  nothing checks it
                     config=Config(retries={"total_max_attempts": 1}, max_pool_connections=40),
                 )
+                if self._is_lazy:
+                    answer_in_process(client.meta.events, self)
+                self._clients[key] = client
             return self._clients[key]
 
     @contextmanager
@@ -145,12 +194,26 @@ class Endpoint:
             self._recordings.remove(calls)
 
     def start(self) -> None:
-        """Open the port, repair the interpreter, point the process's environment here.
+        """Repair the interpreter, open the port, point the process's environment here.
 
         Raises:
-            EndpointError: If an endpoint runs in this process already.
+            EndpointError: If an endpoint runs in this process already, or the port is in use.
             InterpreterError: If moto's version is not the one that is repaired here.
             ValueError: If the time scale is negative.
+        """
+        self.begin()
+        try:
+            if not self._is_lazy:
+                self.open()
+        except BaseException:
+            self.stop()
+            raise
+
+    def begin(self) -> None:
+        """Begin to answer in this process; `start` does it.
+
+        Raises:
+            EndpointError, InterpreterError, ValueError: As `start`.
         """
         if not _one_at_a_time.acquire(blocking=False):
             raise EndpointError(
@@ -158,39 +221,65 @@ class Endpoint:
                 "stop() that one first, or start the second in its own process"
             )
         try:
-            self._server = ThreadedWSGIServer("127.0.0.1", 0, self._serve, handler=_QuietHandler)
             self.repairs = interpreter.install(self._time_scale)
         except Exception:
-            if self._server is not None:
-                self._server.server_close()
-                self._server = None
             _one_at_a_time.release()
             raise
+        self._determinism = determinism.install()
         # Unless the program set up logging, Python prints moto's account of each failed execution.
         logging.getLogger("moto").addHandler(_silent)
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         self._moto_config_before = dict(default_user_config)
         default_user_config["stepfunctions"] = {"execute_state_machine": True}
-        self._enter_environment()
+        self._environment_before = dict(os.environ)
+        self._has_begun = True
+
+    def open(self) -> None:
+        """Open the port; `start` does it.
+
+        Raises:
+            EndpointError: If the port is in use, or this user may not open it.
+        """
+        with socket.socket() as bound:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                bound.bind(("127.0.0.1", self._port))
+                bound.listen(128)
+            except OSError as error:
+                raise EndpointError(
+                    f"port {self._port} of 127.0.0.1: {error.strerror}; stop what listens there,"
+                    " or name another port"
+                ) from None
+            self._server = ThreadedWSGIServer(
+                "127.0.0.1", self._port, self, handler=_QuietHandler, fd=bound.fileno()
+            )
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        if not self._is_lazy:
+            self._enter_environment()
+        # Where moto's interpreter sends the requests of its tasks.
+        os.environ["MOTO_PORT"] = self.url.rpartition(":")[2]
 
     def stop(self) -> None:
         """Abort running executions, close the port, forget all of moto's state, undo `start`."""
-        if self._server is None:
+        if not self._has_begun:
             return
-        self._abort_executions()
-        self._server.shutdown()
-        self._server.server_close()
+        self.abort_executions()
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
         for client in self._clients.values():
             client.close()
         self._clients.clear()
+        self._session = None
         BackendDict.reset()
         reset_model_data()
         default_user_config.clear()
         default_user_config.update(self._moto_config_before)
+        if self._determinism is not None:
+            self._determinism.undo()
         self.repairs.undo()
-        os.environ.clear()
-        os.environ.update(self._environment_before)
+        self._leave_environment()
         self._server = None
+        self._has_begun = False
         logging.getLogger("moto").removeHandler(_silent)
         _one_at_a_time.release()
 
@@ -203,14 +292,21 @@ class Endpoint:
 
     def _enter_environment(self) -> None:
         """Replace every AWS setting of the process, among them profiles and per-service URLs."""
-        self._environment_before = dict(os.environ)
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             del os.environ[name]
         os.environ.update(self.environment)
-        # Where moto's interpreter sends the requests of its tasks.
-        os.environ["MOTO_PORT"] = self.url.rpartition(":")[2]
 
-    def _abort_executions(self) -> None:
+    def _leave_environment(self) -> None:
+        if self._is_lazy:
+            os.environ.pop("MOTO_PORT", None)
+            os.environ.update(
+                {k: v for k, v in self._environment_before.items() if k == "MOTO_PORT"}
+            )
+            return
+        os.environ.clear()
+        os.environ.update(self._environment_before)
+
+    def abort_executions(self) -> None:
         """Stop what runs, and give it a moment: a `.sync` task stops its Glue job on the way."""
         machines = stepfunctions_parser_backends[self._account][self._region].state_machines
         running = [e for machine in machines for e in machine.executions if e.status == "RUNNING"]
@@ -220,10 +316,16 @@ class Endpoint:
         while any(e.status == "RUNNING" for e in running) and time.monotonic() < deadline:
             time.sleep(0.02)
 
-    def _serve(
+    def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
-        """Dispatch one request by the service it is signed for."""
+        """Answer one request."""
+        return self._front(environ, start_response)
+
+    def _dispatch(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        """Hand a request over by the service it is signed for."""
         service = signature_of(environ).service
         for calls in tuple(self._recordings):
             calls.append(call_of(environ))
@@ -232,8 +334,9 @@ class Endpoint:
         if service in OWN_SERVICES:
             return _not_mounted(service, start_response)
         environ["HTTP_X_MOTO_ACCOUNT_ID"] = self._account
-        answer: Iterable[bytes] = self._moto(environ, start_response)
-        return answer
+        if self._is_lazy and environ.get("HTTP_X_AMZ_TARGET", "").endswith("Execution"):
+            _ = self.url  # the interpreter makes calls of its own, over the port
+        return self._moto(environ, start_response)
 
 
 def _not_mounted(service: str, start_response: "StartResponse") -> Iterable[bytes]:

@@ -12,17 +12,19 @@ function's runtime is called; memory is not limited, and asynchronous invocation
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localaws.function_code import Code, Packages, describe_archive
+from localaws.documents import Documents
+from localaws.function_code import Code, Packages, describe_archive, unpack
 from localaws.function_configuration import changed, configured
 from localaws.function_logs import FunctionLogs
 from localaws.function_processes import Processes, ProcessesClosedError, Sandbox
@@ -42,6 +44,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 _RESPONSE_LIMIT = PAYLOAD_LIMIT + 100
 _KEPT_FAILURES = 100
 _PAGE = 50
+_KIND = "function"
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,12 @@ class _Function:
         return str(self.configuration["FunctionName"])
 
     @property
+    def document(self) -> dict[str, Any]:
+        """What is kept of it; its code by the name of its archive."""
+        archive = self.code.archive.name if self.code else None
+        return {"configuration": self.configuration, "tags": self.tags, "archive": archive}
+
+    @property
     def sandbox(self) -> Sandbox | None:
         """Where the deployed code runs."""
         if self.code is None:
@@ -94,6 +103,8 @@ class Functions:
         s3: Answers the client with which packages are read from buckets.
         logs: An execution role's ARN → the client with which CloudWatch Logs gets what its
             functions write; None keeps it in files alone.
+        documents: Where the functions are kept; the ones that are there already are deployed. None
+            forgets them.
     """
 
     def __init__(
@@ -105,13 +116,15 @@ class Functions:
         environment: Callable[[str], Mapping[str, str]] = lambda _: {},
         s3: Callable[[], Any] | None = None,
         logs: Callable[[str], Any] | None = None,
+        documents: Documents | None = None,
     ) -> None:
         self._prefix = f"arn:aws:lambda:{region}:{account}:function:"
         directory = directory.absolute() if directory else None
         self._logs = FunctionLogs((directory or Path()) / "logs", logs)
         self._packages = Packages(directory / "code" if directory else None, s3)
         self._processes = Processes(directory, environment) if directory else None
-        self._functions: dict[str, _Function] = {}
+        self._documents = documents
+        self._functions = dict(self._restored(directory)) if directory else {}
         self._failures: deque[Failure] = deque(maxlen=_KEPT_FAILURES)
         self._lock = threading.RLock()
         self._service = RestService(
@@ -215,7 +228,10 @@ class Functions:
 
     def _delete_function(self, request: dict[str, Any]) -> None:
         with self._lock:
-            del self._functions[self._function(request).name]
+            name = self._function(request).name
+            del self._functions[name]
+            if self._documents is not None:
+                self._documents.drop(_KIND, name)
             self._keep()
 
     def _get_function(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -255,10 +271,30 @@ class Functions:
 
     def _keep(self, *functions: _Function) -> None:
         """Put changed functions in their places, and end the processes that nothing needs now."""
+        for function in functions:
+            if self._documents is not None and function.code is not None:
+                self._documents.put(_KIND, function.name, function.document)
         self._functions.update({function.name: function for function in functions})
         if self._processes is not None:
             sandboxes = (function.sandbox for function in self._functions.values())
             self._processes.keep(sandbox for sandbox in sandboxes if sandbox)
+
+    def _restored(self, directory: Path) -> Iterator[tuple[str, _Function]]:
+        """Yield the functions that are kept; remove packages that are no function's.
+
+        An unpacking that was cut off must not be taken for a whole one.
+        """
+        if self._documents is None:
+            return
+        kept = dict(self._documents.all(_KIND))
+        wanted = {Path(document["archive"]).stem for document in kept.values()}
+        for path in (directory / "code").glob("*"):
+            if path.stem not in wanted:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for name, document in kept.items():
+            archive = (directory / "code" / document["archive"]).read_bytes()
+            code = unpack(archive, directory / "code")
+            yield name, _Function(document["configuration"], document["tags"], code)
 
     def _function(self, request: Mapping[str, Any]) -> _Function:
         """The function by its name or ARN, whole or partial, with or without a qualifier."""

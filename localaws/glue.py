@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from localaws.documents import Documents
 from localaws.glue_program import fetch_program, without_passwords
 from localaws.log_delivery import deliver
 from localaws.protocol import JsonService, ServiceError
@@ -34,6 +35,9 @@ DEFAULT_TIMEOUT_MINUTES = 480
 _ENDED = frozenset({"STOPPED", "SUCCEEDED", "FAILED", "TIMEOUT"})
 _PROGRESS = re.compile(r"^progress (\d+)/(\d+) (.*)$", re.MULTILINE)
 _EXCEPTION = re.compile(r"^(?:[A-Za-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception|Exit|Interrupt)\b.*$")
+INTERRUPTED = "the local server ended while the run was going on, and was started again"
+_JOB, _RUN = "glue job", "glue run"
+_KEPT = ("id", "job", "arguments", "timeout", "state", "error", "started", "completed")
 _PROCESS_LOST = "the job's process ended without an error message"
 
 
@@ -81,10 +85,12 @@ class Glue:
         s3: The ARN of a job's role → the client that reads its script and libraries.
         logs: The ARN of a job's role → the client with which CloudWatch Logs gets what its runs
             write; None keeps it in files alone.
-        overrides: Arguments over those of every definition and run, e.g. `--runtime local`: what
-            this machine does otherwise than Glue.
+        overrides: Arguments over those of every definition and run that has them, e.g.
+            `--runtime local`: what this machine does otherwise than Glue.
         grace: Seconds between asking a run's processes to end and killing them.
         minute: Seconds in a minute of a job's Timeout.
+        documents: Where definitions and runs are kept; the ones that are there already are taken
+            up, and a run that was cut off has FAILED. None forgets them.
     """
 
     def __init__(
@@ -98,6 +104,7 @@ class Glue:
         overrides: Mapping[str, str] | None = None,
         grace: float = 5.0,
         minute: float = 60.0,
+        documents: Documents | None = None,
     ) -> None:
         self._environment = environment
         self._credentials = credentials
@@ -111,6 +118,8 @@ class Glue:
         self._tags: dict[str, dict[str, str]] = {}
         self._runs: dict[str, _Run] = {}
         self._lock = threading.RLock()
+        self._documents = documents or Documents()
+        self._restore()
         self._service = JsonService(
             "glue",
             {
@@ -175,6 +184,7 @@ class Glue:
                 "LastModifiedOn": now,
             }
             self._tags[request["Name"]] = dict(request.get("Tags", {}))
+            self._keep_job(request["Name"])
         return {"Name": request["Name"]}
 
     def _update_job(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -187,6 +197,7 @@ class Glue:
                 "CreatedOn": job["CreatedOn"],
                 "LastModifiedOn": datetime.now(UTC),
             }
+            self._keep_job(job["Name"])
         return {"JobName": request["JobName"]}
 
     def _get_job(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -198,6 +209,7 @@ class Glue:
     def _delete_job(self, request: dict[str, Any]) -> dict[str, Any]:
         self._jobs.pop(request["JobName"], None)
         self._tags.pop(request["JobName"], None)
+        self._documents.drop(_JOB, request["JobName"])
         return {"JobName": request["JobName"]}
 
     def _job(self, name: str) -> dict[str, Any]:
@@ -212,18 +224,47 @@ class Glue:
         return {"Tags": dict(self._tags_of(request["ResourceArn"]))}
 
     def _tag_resource(self, request: dict[str, Any]) -> dict[str, Any]:
-        self._tags_of(request["ResourceArn"]).update(request["TagsToAdd"])
+        with self._lock:
+            self._tags_of(request["ResourceArn"]).update(request["TagsToAdd"])
+            self._keep_job(_job_name(request["ResourceArn"]))
         return {}
 
     def _untag_resource(self, request: dict[str, Any]) -> dict[str, Any]:
-        tags = self._tags_of(request["ResourceArn"])
-        for key in request["TagsToRemove"]:
-            tags.pop(key, None)
+        with self._lock:
+            tags = self._tags_of(request["ResourceArn"])
+            for key in request["TagsToRemove"]:
+                tags.pop(key, None)
+            self._keep_job(_job_name(request["ResourceArn"]))
         return {}
 
     def _tags_of(self, arn: str) -> dict[str, str]:
         """A job's own tags, by the job's ARN."""
-        return self._tags[self._job(arn.rpartition(":job/")[2])["Name"]]
+        return self._tags[self._job(_job_name(arn))["Name"]]
+
+    # What is kept
+
+    def _keep_job(self, name: str) -> None:
+        self._documents.put(_JOB, name, {"job": self._jobs[name], "tags": self._tags[name]})
+
+    def _keep_run(self, run: _Run) -> None:
+        """Keep a run as it is; its process's id too, as long as there is one."""
+        told = {name: getattr(run, name) for name in _KEPT}
+        process = run.process.pid if run.process and run.state not in _ENDED else None
+        self._documents.put(_RUN, run.id, {"run": told, "process": process})
+
+    def _restore(self) -> None:
+        """Take up what is kept; end the processes that the last life has left behind."""
+        for name, document in self._documents.all(_JOB):
+            self._jobs[name], self._tags[name] = document["job"], document["tags"]
+        for run_id, document in list(self._documents.all(_RUN)):
+            run = _Run(log=self._directory / f"{run_id}.log", **document["run"])
+            self._runs[run_id] = run
+            if run.state not in _ENDED:
+                if process := document["process"]:
+                    _end_left_behind(process, run_id)
+                run.state, run.error, run.completed = "FAILED", INTERRUPTED, datetime.now(UTC)
+                self._keep_run(run)
+            run.ended.set()
 
     # Runs
 
@@ -243,12 +284,14 @@ class Glue:
                 "--JOB_RUN_ID": run_id,
                 **job.get("DefaultArguments", {}),
                 **request.get("Arguments", {}),
-                **self._overrides,
             }
+            # A script that does not know an argument may refuse it.
+            arguments |= {k: v for k, v in self._overrides.items() if k in arguments}
             timeout = request.get("Timeout") or job.get("Timeout") or DEFAULT_TIMEOUT_MINUTES
             log = self._directory / f"{run_id}.log"
             run = _Run(run_id, job["Name"], arguments, timeout, log)
             self._runs[run_id] = run
+            self._keep_run(run)
         threading.Thread(target=self._execute, args=(run, dict(job)), daemon=True).start()
         return {"JobRunId": run_id}
 
@@ -271,6 +314,7 @@ class Glue:
             if run.state == "TIMEOUT":
                 run.error = f"the run took longer than its Timeout of {run.timeout} minutes"
             run.completed = datetime.now(UTC)
+            self._keep_run(run)
         run.ended.set()
 
     def _deliver_log(self, run: _Run, role: str) -> None:
@@ -306,6 +350,7 @@ class Glue:
                 start_new_session=True,
             )
             run.state = "RUNNING"
+            self._keep_run(run)
 
     def _await(self, run: _Run) -> None:
         if run.process is None:
@@ -393,6 +438,19 @@ class Glue:
 def _without_tags(request: dict[str, Any]) -> dict[str, Any]:
     """CreateJob's request as GetJob shows it: the tags have their own API."""
     return {name: value for name, value in request.items() if name != "Tags"}
+
+
+def _job_name(arn: str) -> str:
+    return arn.rpartition(":job/")[2]
+
+
+def _end_left_behind(process: int, run_id: str) -> None:
+    """Kill a run's process group, if the process of this id still is the run's."""
+    command = ["ps", "-ww", "-o", "args=", "-p", str(process)]
+    with suppress(FileNotFoundError):  # a machine without ps
+        told = subprocess.run(command, capture_output=True, text=True, check=False)
+        if run_id in told.stdout:
+            _signal_group(process, signal.SIGKILL)
 
 
 def _error_in(log: str) -> str:

@@ -12,7 +12,6 @@ a Glue connection.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -25,10 +24,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from localaws.endpoint import Endpoint
 from localaws.errors import LocalAwsError
-from localaws.functions import Functions
-from localaws.glue import Glue
-from localaws.personalize import Personalize
-from localaws.principals import credentials
+from localaws.services import Services
 from workflow.config import Config
 from workflow.deploy import apply, plan
 from workflow.errors import DeployError
@@ -70,46 +66,26 @@ class Stack:
         seed: int = 0,
     ) -> None:
         self.config = config
-        self._database_url = database_url
-        self._directory = directory
         self._open = ExitStack()
         account, region = config.aws.account, config.aws.region
         self.endpoint = Endpoint(account=account, region=region, time_scale=time_scale)
-        self.functions = Functions(
+        self._services = Services(
+            self.endpoint,
+            directory=directory,
             account=account,
             region=region,
-            directory=directory / "functions",
-            environment=lambda role: {**self.endpoint.environment, **credentials(role)},
-            # Lambda takes a package with the permissions of whoever deploys it.
-            s3=lambda: self.client("s3"),
-            logs=lambda role: self.endpoint.client("logs", role),
-        )
-        self.glue = Glue(
-            directory=directory / "glue",
-            environment=self._job_environment,
-            credentials=credentials,
-            s3=lambda role: self.endpoint.client("s3", role),
-            logs=lambda role: self.endpoint.client("logs", role),
-            overrides={"--runtime": "local"},
-        )
-        self.personalize = Personalize(
-            account=account,
-            region=region,
-            s3=lambda role: self.endpoint.client("s3", role),
-            directory=directory / "personalize",
+            database_url=database_url,
             seed=seed,
         )
+        self.functions = self._services.functions
+        self.glue = self._services.glue
+        self.personalize = self._services.personalize
 
     def __enter__(self) -> Self:
         with ExitStack() as opening:
             # The jobs end before the endpoint: their last calls still find it.
             opening.enter_context(self.endpoint)
-            opening.callback(self.personalize.close)
-            opening.callback(self.glue.close)
-            opening.callback(self.functions.close)
-            self.endpoint.mount("personalize", self.personalize)
-            self.endpoint.mount("glue", self.glue)
-            self.endpoint.mount("lambda", self.functions)
+            opening.callback(self._services.close)
             try:
                 self._deploy()
             except (BotoCoreError, ClientError, DeployError) as error:
@@ -133,17 +109,6 @@ class Stack:
             yield Work(f"Spark: {run.label}" if run.label else "Spark", run.fraction)
         for job in self.personalize.progress():
             yield Work(job.kind, job.fraction)
-
-    def _job_environment(self) -> dict[str, str]:
-        temporary = self._directory / "tmp"
-        temporary.mkdir(exist_ok=True)
-        return {
-            **os.environ,
-            **self.endpoint.environment,
-            "DATABASE_URL": self._database_url,
-            # What a job that is killed leaves goes with the directory.
-            "TMPDIR": str(temporary),
-        }
 
     def _deploy(self) -> None:
         planned = plan(self.config, self.client)

@@ -192,6 +192,24 @@ def wait_for_children(process: int) -> list[str]:
     raise AssertionError("no job was started")
 
 
+def test_a_package_that_the_base_installation_leaves_out_is_named():
+    program = "import sys; sys.modules['pandas'] = None; from workflow.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "report"],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "LANG": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (
+        1,
+        "this command needs the package 'pandas', which the base installation leaves out; run pip"
+        " install 'personalize-retraining[local]'\n",
+    )
+
+
 @pytest.mark.parametrize("command", [["--help"], ["render", "--help"], ["local", "run", "--help"]])
 def test_help_is_there_without_the_local_stack_being_loaded(command):
     done = retrain(*command)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import calendar
 import re
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from workflow.errors import WorkflowError
 
@@ -35,40 +35,85 @@ def runs_a_month(expression: str, *, year: int) -> float:
     Raises:
         ScheduleError: the expression cannot be read.
     """
-    kind, _, inside = expression.strip().removesuffix(")").partition("(")
+    kind, inside = _parts(expression)
     if kind == "at":
         return 0.0
     if kind == "rate":
-        found = re.fullmatch(r"(\d+) (minute|hour|day)s?", inside.strip())
-        if not found or not int(found[1]):
-            raise ScheduleError(f"{expression}: write rate(NUMBER minutes|hours|days)")
-        return DAYS_IN_A_MONTH * 1_440 / (int(found[1]) * _MINUTES[found[2]])
-    if kind == "cron":
-        return _cron_runs(expression, inside.split(), year) / MONTHS_IN_A_YEAR
-    raise ScheduleError(f"{expression}: write cron(…), rate(…) or at(…)")
+        return DAYS_IN_A_MONTH * 1_440 / minutes_between(expression)
+    fields = _fields(expression, inside)
+    try:
+        return _cron_runs(fields, year) / MONTHS_IN_A_YEAR
+    except ValueError as error:
+        raise ScheduleError(f"{expression}: {error}") from None
 
 
-def _cron_runs(expression: str, fields: Sequence[str], year: int) -> int:
+def minutes_between(expression: str) -> int:
+    """Return the minutes between two runs of a `rate(…)`.
+
+    Raises:
+        ScheduleError: it is none, or cannot be read.
+    """
+    _, inside = _parts(expression)
+    found = re.fullmatch(r"(\d+) (minute|hour|day)s?", inside.strip())
+    if not found or not int(found[1]):
+        raise ScheduleError(f"{expression}: write rate(NUMBER minutes|hours|days)")
+    return int(found[1]) * _MINUTES[found[2]]
+
+
+def cron_runs_at(expression: str, at: datetime) -> bool:
+    """Return whether a `cron(…)` begins a run in a minute.
+
+    Args:
+        expression: such as `cron(0 4 ? * MON#1 *)`.
+        at: a moment within the minute, in the schedule's time zone.
+
+    Raises:
+        ScheduleError: the expression cannot be read.
+    """
+    _, inside = _parts(expression)
+    minute, hour, day, month, weekday, years = _fields(expression, inside)
+    try:
+        return (
+            at.minute in _values(minute, 0, 59)
+            and at.hour in _values(hour, 0, 23)
+            and at.month in _values(month, 1, 12)
+            and at.year in _values(years, 1970, 2199)
+            and _is_due(at.date(), day, weekday)
+        )
+    except ValueError as error:
+        raise ScheduleError(f"{expression}: {error}") from None
+
+
+def _parts(expression: str) -> tuple[str, str]:
+    kind, _, inside = expression.strip().removesuffix(")").partition("(")
+    if kind not in {"cron", "rate", "at"}:
+        raise ScheduleError(f"{expression}: write cron(…), rate(…) or at(…)")
+    return kind, inside
+
+
+def _fields(expression: str, inside: str) -> list[str]:
+    """Return a cron's six fields, months and weekdays as numbers."""
+    fields = inside.upper().split()
     if len(fields) != 6:
         raise ScheduleError(
             f"{expression}: cron takes 6 fields (minute hour day month weekday year),"
             f" there are {len(fields)}"
         )
-    minute, hour, day, month, weekday, years = (field.upper() for field in fields)
-    if (day == "?") == (weekday == "?"):
+    if (fields[2] == "?") == (fields[4] == "?"):
         raise ScheduleError(f"{expression}: exactly one of day of month and day of week is '?'")
-    try:
-        if year not in _values(years, 1970, 2199):
-            return 0
-        months = _values(_named(month, _MONTHS), 1, 12)
-        times = len(_values(minute, 0, 59)) * len(_values(hour, 0, 23))
-        first = date(year, 1, 1)
-        days = (first + timedelta(days=n) for n in range(366 if calendar.isleap(year) else 365))
-        return times * sum(
-            _is_due(at, day, _named(weekday, _DAYS)) for at in days if at.month in months
-        )
-    except ValueError as error:
-        raise ScheduleError(f"{expression}: {error}") from None
+    fields[3], fields[4] = _named(fields[3], _MONTHS), _named(fields[4], _DAYS)
+    return fields
+
+
+def _cron_runs(fields: Sequence[str], year: int) -> int:
+    minute, hour, day, month, weekday, years = fields
+    if year not in _values(years, 1970, 2199):
+        return 0
+    months = _values(month, 1, 12)
+    times = len(_values(minute, 0, 59)) * len(_values(hour, 0, 23))
+    first = date(year, 1, 1)
+    days = (first + timedelta(days=n) for n in range(366 if calendar.isleap(year) else 365))
+    return times * sum(_is_due(at, day, weekday) for at in days if at.month in months)
 
 
 def _is_due(at: date, day: str, weekday: str) -> bool:

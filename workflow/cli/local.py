@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
+import threading
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from workflow.cli.options import DEFAULT_CONFIG, ConfigFile, out
 from workflow.config import load_config
@@ -62,6 +65,83 @@ def run(
         out.print(f"  {path}")
     if outcome.failure:
         raise typer.Exit(1)
+
+
+def serve(
+    data_dir: Annotated[
+        Path, typer.Option(help="Everything is kept here, and is there again the next time.")
+    ],
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Of 127.0.0.1; 0 takes a free one.")
+    ] = 4566,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help="Take account and region from this configuration."),
+    ] = None,
+    account: Annotated[
+        str | None,
+        typer.Option(help="Account number in every ARN; 123456789012 if nothing says another."),
+    ] = None,
+    region: Annotated[
+        str | None,
+        typer.Option(
+            envvar=["AWS_REGION", "AWS_DEFAULT_REGION"],
+            help="Region in every ARN; us-east-1 if nothing says another.",
+        ),
+    ] = None,
+    time_scale: Annotated[
+        float, typer.Option(min=0.0, help="Factor on Wait states; 0 does not wait.")
+    ] = 1.0,
+    database_url: Annotated[
+        str | None,
+        typer.Option(
+            envvar="DATABASE_URL",
+            help="What this project's Glue job reads,"
+            " postgresql://user:password@host:port/database.",
+            show_default=False,
+        ),
+    ] = None,
+    env_file: Annotated[
+        Path | None, typer.Option(help="Write the lines to export into this file too.")
+    ] = None,
+) -> None:
+    """Serve the whole local AWS until Ctrl-C, for any program that uses an AWS SDK.
+
+    Example: retrain local serve --port 4566 --data-dir aws
+    """
+    from localaws.served import Served  # noqa: PLC0415
+
+    if config is not None:
+        loaded = load_config(config)
+        account, region = loaded.aws.account, loaded.aws.region
+
+    def say(line: str) -> None:
+        out.print(escape(line))
+
+    served = Served(
+        directory=data_dir,
+        account=account,
+        region=region,
+        port=port,
+        time_scale=time_scale,
+        database_url=database_url,
+        say=say,
+    )
+    try:
+        with served:
+            lines = [
+                f"export {name}={shlex.quote(value)}" for name, value in served.environment.items()
+            ]
+            if env_file is not None:
+                env_file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+            there = [f"{n} {kind if n == 1 else f'{kind}s'}" for kind, n in served.counts().items()]
+            say(f"{data_dir}: {', '.join(there) or 'nothing yet'}")
+            say("\n".join(lines))
+            say(f"Serving AWS on {served.endpoint.url} until Ctrl-C")
+            threading.Event().wait()
+    except SystemExit:
+        say(f"Everything is kept in {data_dir}")
+        raise
 
 
 def load_sample(

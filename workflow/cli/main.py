@@ -20,6 +20,7 @@ from workflow.cli.options import err
 from workflow.errors import WorkflowError
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_OWN_PACKAGES = frozenset({"workflow", "etl", "lambdas", "recommenders", "localaws", "analysis"})
 _stopped_by: list[int] = []
 _EXIT_CODES = {"diff": 2}
 """Of errors, where 1 says something else: `diff` ends with 1 if there is a difference."""
@@ -36,6 +37,13 @@ class OneMessage(TyperGroup):
             text = str(error)
         except (BotoCoreError, ClientError) as error:
             text = _explained(error)
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] in _OWN_PACKAGES:
+                raise
+            text = (
+                f"this command needs the package '{error.name}', which the base installation"
+                " leaves out; run pip install 'personalize-retraining[local]'"
+            )
         except OSError as error:
             if error.errno == errno.EPIPE:  # whoever read the output has enough of it
                 raise
@@ -100,6 +108,7 @@ for _panel, _commands in _COMMANDS.items():
 
 _local = typer.Typer(help="Everything on this machine, with no AWS account.", no_args_is_help=True)
 _local.command("run")(local.run)
+_local.command("serve")(local.serve)
 _local.command("load-sample")(local.load_sample)
 app.add_typer(_local, name="local", rich_help_panel="Try")
 

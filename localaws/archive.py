@@ -1,0 +1,283 @@
+"""Executions of state machines that have ended, kept beyond the life of what ran them.
+
+A WSGI application in front of the local Step Functions. An execution is noted before its start is
+answered, and kept whole (its description, definition and history) when it has ended: by the next
+`sweep`, or before anybody is told that it has. What earlier lives ran is answered from here.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from localaws.calls import signature_of
+from localaws.documents import Documents
+from localaws.wsgi import Answer, environ_of, json_answer, perform, taken_body
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+INTERRUPTED = "the local server ended while the execution ran, and was started again"
+_KIND = "execution"
+_PAGE = 100
+_LARGEST_PAGE = 1_000
+_TARGET = "AWSStepFunctions"
+
+
+class Archive:
+    """Step Functions' executions, those of former lives too.
+
+    Args:
+        application: The Step Functions that runs them, and whatever else.
+        documents: Where they are kept.
+        account: The account's number.
+        region: The region that is asked.
+        started: Told an execution's ARN when it begins.
+    """
+
+    def __init__(
+        self,
+        application: WSGIApplication,
+        documents: Documents,
+        *,
+        account: str,
+        region: str,
+        started: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._application = application
+        self._documents = documents
+        self._account = account
+        self._region = region
+        self._started = started
+        self._running: set[str] = set()
+        self._live: set[str] = set()
+        self._lock = threading.Lock()
+        self._served: Mapping[str, Callable[[dict[str, Any], Callable[[], Answer]], Answer]] = {
+            "StartExecution": self._start,
+            "StopExecution": self._stop,
+            "DescribeExecution": self._describe,
+            "DescribeStateMachineForExecution": self._definition,
+            "GetExecutionHistory": self._history,
+            "ListExecutions": self._list,
+            "DeleteStateMachine": self._delete,
+        }
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        operation = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
+        serve = self._served.get(operation) if signature_of(environ).service == "states" else None
+        if serve is None:
+            return self._application(environ, start_response)
+        try:
+            told = json.loads(taken_body(environ) or b"{}")
+        except ValueError:
+            return self._application(environ, start_response)
+        answer = serve(told, lambda: perform(self._application, environ))
+        return answer.send(start_response)
+
+    def open(self, *, now: float) -> int:
+        """End what ran when the last life ended; return how many executions there are.
+
+        Args:
+            now: Seconds since 1970.
+        """
+        kept = list(self._documents.all(_KIND))
+        for arn, document in kept:
+            described = document["description"]
+            if described["status"] == "RUNNING":
+                described |= {"status": "ABORTED", "stopDate": now, "cause": INTERRUPTED}
+                document["events"] = _interrupted(described)
+                self._documents.put(_KIND, arn, document)
+        return len(kept)
+
+    def sweep(self) -> None:
+        """Keep every execution that has ended since the last sweep."""
+        for arn in tuple(self._running):
+            self._keep(arn)
+
+    # Operations
+
+    def _start(self, told: dict[str, Any], ask: Callable[[], Answer]) -> Answer:
+        machine, name = told.get("stateMachineArn", ""), told.get("name")
+        arn = f"{_base(machine).replace(':stateMachine:', ':execution:')}:{name}"
+        if name and arn not in self._live and self._documents.get(_KIND, arn):
+            message = f"Execution Already Exists: '{arn}'"
+            code = "ExecutionAlreadyExists"
+            return json_answer({"__type": code, "message": message}, status=400, code=code)
+        answer = ask()
+        if answer.succeeded:
+            arn = json.loads(answer.body)["executionArn"]
+            with self._lock:
+                is_new = arn not in self._live
+                self._live.add(arn)
+            if is_new:
+                self._note(arn)
+                self._started(arn)
+        return answer
+
+    def _stop(self, told: dict[str, Any], ask: Callable[[], Answer]) -> Answer:
+        if document := self._former(told):
+            return json_answer({"stopDate": document["description"]["stopDate"]})
+        return ask()
+
+    def _describe(self, told: dict[str, Any], ask: Callable[[], Answer]) -> Answer:
+        if document := self._former(told):
+            return json_answer(document["description"])
+        answer = ask()
+        if answer.succeeded and json.loads(answer.body)["status"] != "RUNNING":
+            self._keep(told["executionArn"])
+        return answer
+
+    def _definition(self, told: dict[str, Any], ask: Callable[[], Answer]) -> Answer:
+        document = self._former(told)
+        return json_answer(document["definition"]) if document else ask()
+
+    def _history(self, told: dict[str, Any], ask: Callable[[], Answer]) -> Answer:
+        document = self._former(told)
+        if document is None:
+            answer = ask()
+            if answer.succeeded:
+                self._keep(told["executionArn"])
+            return answer
+        events = document["events"]
+        if told.get("reverseOrder"):
+            events = events[::-1]
+        return json_answer(_page(told, events, "events"))
+
+    def _list(self, told: dict[str, Any], ask: Callable[[], Answer]) -> Answer:
+        machine = told.get("stateMachineArn", "")
+        found: list[dict[str, Any]] = []
+        more: dict[str, Any] = {"stateMachineArn": machine, "maxResults": _LARGEST_PAGE}
+        while True:
+            answer = self._ask("ListExecutions", more)
+            if not answer.succeeded:
+                return ask()
+            page = json.loads(answer.body)
+            found += page["executions"]
+            if not page.get("nextToken"):
+                break
+            more["nextToken"] = page["nextToken"]
+        for one in found:
+            if one["status"] != "RUNNING":
+                self._keep(one["executionArn"])
+        names = ("executionArn", "stateMachineArn", "name", "status", "startDate", "stopDate")
+        for arn, document in self._documents.all(_KIND):
+            described = document["description"]
+            if arn not in self._live and described["stateMachineArn"] == _base(machine):
+                found.append({name: described[name] for name in names if name in described})
+        wanted = told.get("statusFilter")
+        found = [one for one in found if wanted in {None, one["status"]}]
+        found.sort(key=lambda one: float(one["startDate"]), reverse=True)
+        return json_answer(_page(told, found, "executions"))
+
+    def _delete(self, told: dict[str, Any], ask: Callable[[], Answer]) -> Answer:
+        answer = ask()
+        if answer.succeeded:
+            machine = _base(told["stateMachineArn"])
+            for arn, document in list(self._documents.all(_KIND)):
+                if document["description"]["stateMachineArn"] == machine:
+                    self._documents.drop(_KIND, arn)
+                    self._running.discard(arn)
+        return answer
+
+    # What is kept
+
+    def _former(self, told: Mapping[str, Any]) -> dict[str, Any] | None:
+        """An execution that an earlier life ran."""
+        arn = told.get("executionArn", "")
+        return None if arn in self._live else self._documents.get(_KIND, arn)
+
+    def _note(self, arn: str) -> None:
+        """Keep that an execution has begun."""
+        described = self._asked("DescribeExecution", arn)
+        definition = self._asked("DescribeStateMachineForExecution", arn)
+        if described is None or definition is None:
+            return
+        for name in ("stopDate", "output", "outputDetails", "error", "cause"):
+            described.pop(name, None)
+        document = {
+            "description": described | {"status": "RUNNING"},
+            "definition": definition,
+            "events": [],
+        }
+        self._documents.put(_KIND, arn, document)
+        self._running.add(arn)
+
+    def _keep(self, arn: str) -> None:
+        """Keep an execution whole, if it has ended."""
+        if arn not in self._running:
+            return
+        described = self._asked("DescribeExecution", arn)
+        if described is None or described["status"] == "RUNNING":
+            return
+        document = self._documents.get(_KIND, arn)
+        if document is None:
+            return
+        told: dict[str, Any] = {"executionArn": arn, "maxResults": _LARGEST_PAGE}
+        events: list[Any] = []
+        while True:
+            page = json.loads(self._ask("GetExecutionHistory", told).body)
+            events += page.get("events", [])
+            if not page.get("nextToken"):
+                break
+            told["nextToken"] = page["nextToken"]
+        kept = document | {"description": described, "events": events}
+        if kept == document:
+            # Seen twice: an execution is FAILED a moment before its error and cause are there.
+            self._running.discard(arn)
+        else:
+            self._documents.put(_KIND, arn, kept)
+
+    def _asked(self, operation: str, arn: str) -> dict[str, Any] | None:
+        answer = self._ask(operation, {"executionArn": arn})
+        described: dict[str, Any] = json.loads(answer.body)
+        return described if answer.succeeded else None
+
+    def _ask(self, operation: str, told: Mapping[str, Any]) -> Answer:
+        """Ask the application itself."""
+        day = time.strftime("%Y%m%d")
+        scope = f"Credential=local/{day}/{self._region}/states/aws4_request"
+        headers = {
+            "Authorization": f"AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=0",
+            "Host": "127.0.0.1",
+            "Content-Type": "application/x-amz-json-1.0",
+            "X-Amz-Target": f"{_TARGET}.{operation}",
+            "X-Moto-Account-Id": self._account,
+        }
+        body = json.dumps(told).encode()
+        return perform(self._application, environ_of("POST", "/", "", headers, body))
+
+
+def _base(machine: str) -> str:
+    """A state machine's ARN without a version or an alias."""
+    return ":".join(machine.split(":")[:7])
+
+
+def _page(told: Mapping[str, Any], items: list[Any], name: str) -> dict[str, Any]:
+    start = int(told.get("nextToken") or 0)
+    end = start + (told.get("maxResults") or _PAGE)
+    return {name: items[start:end], **({"nextToken": str(end)} if end < len(items) else {})}
+
+
+def _interrupted(described: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The history of which the first event and the last are known."""
+    start = {"input": described.get("input", "{}"), "roleArn": described.get("roleArn", "")}
+    return [
+        {
+            "id": 1,
+            "previousEventId": 0,
+            "timestamp": described["startDate"],
+            "type": "ExecutionStarted",
+            "executionStartedEventDetails": start,
+        },
+        {
+            "id": 2,
+            "previousEventId": 1,
+            "timestamp": described["stopDate"],
+            "type": "ExecutionAborted",
+            "executionAbortedEventDetails": {"cause": described["cause"]},
+        },
+    ]

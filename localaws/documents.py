@@ -1,0 +1,98 @@
+"""What survives a restart: documents by kind and key, each written whole or not at all.
+
+One SQLite file with a write-ahead log. A document that was put is on the disk when `put` returns,
+so a process that is killed at any moment leaves a file that opens again, with everything that was
+answered before.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS documents (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL, key TEXT NOT NULL, document TEXT NOT NULL,
+    UNIQUE (kind, key)
+);
+"""
+_PUT = """
+INSERT INTO documents (kind, key, document) VALUES (?, ?, ?)
+ON CONFLICT (kind, key) DO UPDATE SET document = excluded.document
+"""
+
+
+class Documents:
+    """JSON objects by kind and key, in the order in which they were first put.
+
+    Times and bytes are kept too. Safe to use from many threads.
+
+    Args:
+        path: The file; None keeps them in memory, as long as this object lives.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        # In the connection's own hands, every statement is a transaction.
+        self._file = sqlite3.connect(
+            path or ":memory:", check_same_thread=False, isolation_level=None
+        )
+        self._lock = threading.Lock()
+        self._file.execute("PRAGMA journal_mode = WAL")
+        self._file.execute("PRAGMA synchronous = FULL")
+        self._file.executescript(_TABLES)
+
+    def put(self, kind: str, key: str, document: Mapping[str, Any]) -> None:
+        """Keep a document in place of the one with this key."""
+        text = json.dumps(document, default=_encoded, ensure_ascii=False)
+        with self._lock:
+            self._file.execute(_PUT, (kind, key, text))
+
+    def drop(self, kind: str, key: str) -> None:
+        """Forget a document; one that is not there is no error."""
+        with self._lock:
+            self._file.execute("DELETE FROM documents WHERE kind = ? AND key = ?", (kind, key))
+
+    def get(self, kind: str, key: str) -> dict[str, Any] | None:
+        """Return a document, None if there is none."""
+        query = "SELECT document FROM documents WHERE kind = ? AND key = ?"
+        with self._lock:
+            found = self._file.execute(query, (kind, key)).fetchone()
+        return _decoded(found[0]) if found else None
+
+    def all(self, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield each document of a kind with its key, in order."""
+        query = "SELECT key, document FROM documents WHERE kind = ? ORDER BY position"
+        with self._lock:
+            found = self._file.execute(query, (kind,)).fetchall()
+        for key, text in found:
+            yield key, _decoded(text)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._file.close()
+
+
+def _encoded(value: Any) -> dict[str, str]:
+    if isinstance(value, datetime):
+        return {"$time": value.isoformat()}
+    if isinstance(value, bytes):
+        return {"$bytes": base64.b64encode(value).decode("ascii")}
+    raise TypeError(f"a {type(value).__name__} cannot be kept: {value!r}")
+
+
+def _decoded(text: str) -> dict[str, Any]:
+    def restored(found: dict[str, Any]) -> Any:
+        if found.keys() == {"$time"}:
+            return datetime.fromisoformat(found["$time"])
+        return base64.b64decode(found["$bytes"]) if found.keys() == {"$bytes"} else found
+
+    document: dict[str, Any] = json.loads(text, object_hook=restored)
+    return document

@@ -1,0 +1,161 @@
+"""The objects of S3 buckets, kept on the disk as soon as a request has changed them.
+
+A WSGI application between the endpoint and the S3 behind it. State is kept, not requests: what S3
+holds of a key once a request has succeeded, its bytes each in a file of their own, and a document
+that names them. A client has its answer only then. A kill leaves the key as it was before or after
+the request; bytes that no document names are swept up at the next start.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+from urllib.parse import parse_qs
+
+from localaws.calls import call_of, signature_of
+from localaws.documents import Documents
+from localaws.repairs.s3_contents import Contents
+from localaws.wsgi import perform
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+_KIND = "object"
+_LOOKING = frozenset({"GET", "HEAD", "OPTIONS"})
+_PARTS = frozenset({"uploads", "partNumber"})
+"""What begins a multipart upload, and sends a part of it: nobody sees an object yet."""
+
+log = logging.getLogger(__name__)
+
+
+class KeptObjects:
+    """Keeps what changes in buckets.
+
+    Args:
+        application: S3, and whatever else; it is asked first.
+        contents: What it holds.
+        documents: Where the descriptions go.
+        directory: Where the bytes go.
+    """
+
+    def __init__(
+        self,
+        application: WSGIApplication,
+        contents: Contents,
+        documents: Documents,
+        directory: Path,
+    ) -> None:
+        self._application = application
+        self._contents = contents
+        self._documents = documents
+        self._directory = directory
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._locks = [threading.Lock() for _ in range(64)]
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        place = object_place(environ)
+        if place is None or environ["REQUEST_METHOD"] in _LOOKING:
+            return self._application(environ, start_response)
+        bucket, key = place
+        query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
+        keys = [key] if key else _keys_to_delete(environ)
+        answer = perform(self._application, environ)
+        if answer.succeeded and not query.keys() & _PARTS:
+            self._keep(bucket, keys or self._keys(bucket))
+        return answer.send(start_response)
+
+    def restore(self) -> None:
+        """Put everything back into S3, whose buckets are there again; sweep up the rest."""
+        wanted = set()
+        for name, document in list(self._documents.all(_KIND)):
+            bucket = name.partition("/")[0]
+            if not self._contents.has_bucket(bucket):
+                self._documents.drop(_KIND, name)
+                continue
+            try:
+                self._contents.restore(bucket, document["versions"], self._directory.joinpath)
+            except FileNotFoundError as error:
+                log.warning("s3://%s cannot be restored: %s", name, error)
+                continue
+            wanted |= _files(document["versions"])
+        for path in self._directory.iterdir():
+            if path.name not in wanted:
+                path.unlink()
+
+    def _keys(self, bucket: str) -> list[str]:
+        """Every key that is or was in a bucket."""
+        known = (name.partition("/") for name, _ in self._documents.all(_KIND))
+        before = {key for owner, _, key in known if owner == bucket}
+        return sorted(before | set(self._contents.keys(bucket)))
+
+    def _keep(self, bucket: str, keys: Sequence[str]) -> None:
+        """Keep what a bucket now holds of some keys."""
+        for key in keys:
+            with self._locks[hash((bucket, key)) % len(self._locks)]:
+                self._keep_key(bucket, key)
+
+    def _keep_key(self, bucket: str, key: str) -> None:
+        name = f"{bucket}/{key}"
+        document = self._documents.get(_KIND, name)
+        before = document["versions"] if document else []
+        versions = self._contents.versions(bucket, key, self._write)
+        if versions == before:
+            return
+        if versions:
+            self._documents.put(_KIND, name, {"versions": versions})
+        else:
+            self._documents.drop(_KIND, name)
+        for file in _files(before) - _files(versions):
+            (self._directory / file).unlink(missing_ok=True)
+
+    def _write(self, write: Callable[[BinaryIO], None]) -> str:
+        """Write a file whole or not at all; return its name."""
+        name = uuid.uuid4().hex
+        unfinished = self._directory / f"{name}.unfinished"
+        with unfinished.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(self._directory / name)
+        return name
+
+
+def object_place(environ: WSGIEnvironment) -> tuple[str, str] | None:
+    """Return the bucket whose objects a request can change, and the one key if it names it.
+
+    None for other services, and for requests about a bucket itself.
+    """
+    if not is_s3(environ):
+        return None
+    # WSGI hands the path over as Latin-1, whatever it is.
+    path = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace").lstrip("/")
+    host = environ.get("HTTP_HOST", "").partition(":")[0]
+    virtual, dot, _ = host.rpartition(".localhost")
+    bucket, _, key = (virtual, "", path) if dot else path.partition("/")
+    query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
+    many = environ["REQUEST_METHOD"] == "POST" and ("delete" in query or not query)
+    return (bucket, key) if bucket and (key or many) else None
+
+
+def _keys_to_delete(environ: WSGIEnvironment) -> list[str]:
+    """The keys that a DeleteObjects names; none of another request."""
+    told = call_of(environ).parameters.get("Delete", {})
+    return list(dict.fromkeys(one["Key"] for one in told.get("Objects", ())))
+
+
+def is_s3(environ: WSGIEnvironment) -> bool:
+    """Whether a request is S3's: signed for it, in a header or in a link, or not signed at all."""
+    if service := signature_of(environ).service:
+        return service == "s3"
+    scope = parse_qs(environ.get("QUERY_STRING", "")).get("X-Amz-Credential", [""])[0]
+    return "/s3/" in scope or not (scope or environ.get("HTTP_X_AMZ_TARGET"))
+
+
+def _files(versions: Iterable[dict[str, str]]) -> set[str]:
+    return {version["file"] for version in versions if "file" in version}

@@ -1,0 +1,138 @@
+"""boto3 answered in this process: no server, nothing left behind."""
+
+import io
+import json
+import os
+import time
+import zipfile
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError, NoCredentialsError
+
+from localaws.in_process import LocalAws, local_aws
+
+pytest_plugins = ["pytester"]
+
+ROLE = "arn:aws:iam::123456789012:role/runner"
+HANDLER = """
+import boto3
+
+def handler(event, context):
+    body = boto3.client("s3").get_object(Bucket="rows", Key=event["key"])["Body"].read()
+    return body.decode()
+"""
+
+
+def packed(source: str) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        entry = zipfile.ZipInfo("reading.py")
+        entry.external_attr = 0o644 << 16
+        archive.writestr(entry, source)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def no_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without credentials, on which nothing has used boto3 yet."""
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "MOTO_PORT"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def port_of(aws: LocalAws) -> Any:
+    return aws.endpoint._server
+
+
+def test_the_default_session_is_answered_without_a_port(no_session: None) -> None:
+    environment = dict(os.environ)
+    with local_aws(account="210987654321", region="eu-west-1") as aws:
+        s3 = boto3.client("s3")
+        place: Any = {"LocationConstraint": "eu-west-1"}
+        s3.create_bucket(Bucket="rows", CreateBucketConfiguration=place)
+        s3.put_object(Bucket="rows", Key="a/b c.txt", Body=b"1,2", Metadata={"run_id": "7"})
+        read = s3.get_object(Bucket="rows", Key="a/b c.txt")
+        s3.upload_fileobj(io.BytesIO(b"x" * (9 << 20)), "rows", "large")
+        with pytest.raises(ClientError, match="NoSuchKey"):
+            s3.get_object(Bucket="rows", Key="missing")
+        aws.client("iam").create_role(RoleName="runner", AssumeRolePolicyDocument="{}")
+
+        assert (read["Body"].read(), read["Metadata"]) == (b"1,2", {"run_id": "7"})
+        assert s3.head_object(Bucket="rows", Key="large")["ContentLength"] == 9 << 20
+        arn = boto3.client("sts").get_caller_identity()["Account"]
+        assert arn == "210987654321"
+        assert boto3.client("personalize").list_recipes()["recipes"]
+        assert port_of(aws) is None
+        assert dict(os.environ) == environment
+    assert boto3.DEFAULT_SESSION is None
+    with pytest.raises(NoCredentialsError):
+        boto3.client("s3", region_name="eu-west-1").list_buckets()
+
+
+def test_a_session_of_ones_own_is_answered_as_long_as_the_context_lasts() -> None:
+    session = boto3.Session("key", "secret", region_name="us-east-1")
+    before = session.client("sns", endpoint_url="http://127.0.0.1:9")
+    with local_aws(session):
+        session.client("sns").create_topic(Name="failures")
+        topics = session.client("sns").list_topics()["Topics"]
+    assert [topic["TopicArn"].rpartition(":")[2] for topic in topics] == ["failures"]
+    assert before.meta.region_name == "us-east-1"
+
+
+def test_executions_and_functions_open_the_port_themselves(no_session: None) -> None:
+    definition = {
+        "StartAt": "Read",
+        "States": {
+            "Read": {
+                "Type": "Task",
+                "Resource": "arn:aws:lambda:us-east-1:123456789012:function:read",
+                "End": True,
+            }
+        },
+    }
+    with local_aws() as aws:
+        s3, steps = boto3.client("s3"), boto3.client("stepfunctions")
+        s3.create_bucket(Bucket="rows")
+        s3.put_object(Bucket="rows", Key="a", Body=b"told")
+        aws.client("lambda").create_function(
+            FunctionName="read",
+            Role=ROLE,
+            Runtime="python3.11",
+            Handler="reading.handler",
+            Code={"ZipFile": packed(HANDLER)},
+        )
+        machine = steps.create_state_machine(
+            name="read", roleArn=ROLE, definition=json.dumps(definition)
+        )["stateMachineArn"]
+        assert port_of(aws) is None
+        run = steps.start_execution(stateMachineArn=machine, input='{"key": "a"}')["executionArn"]
+        while (told := steps.describe_execution(executionArn=run))["status"] == "RUNNING":
+            time.sleep(0.02)
+        assert (told["status"], told.get("output")) == ("SUCCEEDED", '"told"'), told
+    assert "MOTO_PORT" not in os.environ
+
+
+def test_faults_are_ordered_in_process(no_session: None) -> None:
+    with local_aws() as aws:
+        aws.faults.order("error SlowDown 503", service="s3", operation="ListBuckets")
+        with pytest.raises(ClientError, match="503"):
+            aws.client("s3").list_buckets()
+        assert aws.client("s3").list_buckets()["Buckets"] == []
+
+
+def test_the_fixture_is_empty_for_each_test(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import boto3, pytest
+
+        @pytest.mark.parametrize("time", [1, 2])
+        def test_bucket(local_aws, time):
+            assert local_aws.client("s3").list_buckets()["Buckets"] == []
+            boto3.client("s3").create_bucket(Bucket="rows")
+        """
+    )
+    pytester.runpytest_inprocess("-p", "localaws.pytest_plugin").assert_outcomes(passed=2)
