@@ -19,7 +19,7 @@ run: $(LOCAL)  ## the whole retraining once, on this machine: database to output
 	@$(BIN)/retrain local run --config retraining.toml --output output
 
 test: $(DEV) $(IAM_EVALUATOR) $(BROWSER)  ## all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: $(DEV) $(ASL_VALIDATOR)  ## lint, types, import directions, rendered files
 	$(BIN)/ruff check .

@@ -38,6 +38,7 @@ LOCAL = [
 ]
 DEV = [
     "pytest>=8",
+    "pytest-xdist>=3.6",  # a process for each of two cores: much of a test's time is Java's start
     "hypothesis>=6.100",
     "ruff==0.17.6",
     "mypy==2.4.1",

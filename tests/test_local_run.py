@@ -22,12 +22,12 @@ from workflow.execution import Failure, failure_of, follow, history
 def sample_url(postgres: Postgres) -> Iterator[str]:
     """A small sample database in the tests' PostgreSQL."""
     with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE sample")
-    url = postgres.url.rsplit("/", 1)[0] + "/sample"
+        connection.execute("CREATE DATABASE small_sample")
+    url = postgres.url.rsplit("/", 1)[0] + "/small_sample"
     load_sample(url, students=60, postings=40, events=4_000)
     yield url
     with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute("DROP DATABASE sample WITH (FORCE)")
+        connection.execute("DROP DATABASE small_sample WITH (FORCE)")
 
 
 def failed_run(config: Config, url: str, directory: Path, **handlers: Any) -> Failure:
