@@ -7,10 +7,9 @@ followed state by state; the popularity baseline, trained through the same Perso
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,14 +22,13 @@ from analysis.runs import read_directory
 from etl.database import Database
 from etl.datasets import DATASET_TYPES
 from etl.errors import EtlError
+from localaws.baseline import train_baseline
 from localaws.errors import LocalAwsError
-from localaws.postgres import Postgres
+from localaws.postgres import Postgres, scratch_directory
 from localaws.sample import load_sample
 from localaws.stack import Stack, Work
 from workflow.config import Config
 from workflow.execution import Failure, Step, failure_of, follow, history
-
-BASELINE = "aws-popularity-count"
 
 # Stage → the states between whose entry and exit it lies.
 STAGES = {
@@ -125,7 +123,7 @@ def run_locally(
     except EtlError as error:
         raise LocalRunError(str(error)) from None
     with ExitStack() as stack:
-        directory = stack.enter_context(_scratch())
+        directory = stack.enter_context(scratch_directory("retraining-"))
         if database_url is None:
             view.stage("Starting PostgreSQL and loading the sample database")
             postgres = stack.enter_context(Postgres(directory / "postgres"))
@@ -235,40 +233,22 @@ def _rejected(aws: Stack, run: str, directory: Path) -> Iterator[Path]:
 
 
 def _metrics(aws: Stack, run: str, durations: dict[str, float]) -> dict[str, Any]:
-    personalize = aws.client("personalize")
-    version = _latest(aws)["solutionVersionArn"]
-    described = personalize.describe_solution_version(solutionVersionArn=version)
-    baseline_recipe = f"arn:{aws.config.partition}:personalize:::recipe/{BASELINE}"
-    solution = personalize.create_solution(
-        name=f"{aws.config.solution_name[:52]}-popularity",
-        datasetGroupArn=aws.config.dataset_group_arn,
-        recipeArn=baseline_recipe,
-        performAutoTraining=False,
-    )["solutionArn"]
-    aws.wait_until_active(lambda: personalize.describe_solution(solutionArn=solution), "solution")
-    baseline = personalize.create_solution_version(solutionArn=solution)["solutionVersionArn"]
-    aws.wait_until_active(
-        lambda: personalize.describe_solution_version(solutionVersionArn=baseline),
-        "solutionVersion",
-    )
+    version, baseline = _latest(aws)["solutionVersionArn"], train_baseline(aws)
     return {
         "run": run,
         "solutionVersionArn": version,
-        "recipeArn": described["solutionVersion"].get("recipeArn"),
-        "metrics": _metrics_of(personalize, version),
-        "baseline": {
-            "recipeArn": baseline_recipe,
-            "metrics": _metrics_of(personalize, baseline),
-        },
+        **_measured(aws, version),
+        "baseline": _measured(aws, baseline),
         "seconds": durations,
     }
 
 
-def _metrics_of(personalize: Any, version: str) -> dict[str, float]:
-    metrics: dict[str, float] = personalize.get_solution_metrics(solutionVersionArn=version)[
-        "metrics"
-    ]
-    return dict(sorted(metrics.items()))
+def _measured(aws: Stack, version: str) -> dict[str, Any]:
+    """A solution version's recipe and metrics."""
+    asked, personalize = {"solutionVersionArn": version}, aws.client("personalize")
+    described = personalize.describe_solution_version(**asked)["solutionVersion"]
+    metrics: dict[str, float] = personalize.get_solution_metrics(**asked)["metrics"]
+    return {"recipeArn": described.get("recipeArn"), "metrics": dict(sorted(metrics.items()))}
 
 
 def _etl_log(aws: Stack) -> str:
@@ -303,14 +283,3 @@ def _check_writable(directory: Path) -> None:
             f"output directory {directory}: {error.strerror}; name a directory that can be written"
             " to"
         ) from None
-
-
-@contextmanager
-def _scratch() -> Iterator[Path]:
-    """A directory for this run; PostgreSQL's own user must be able to reach below it."""
-    directory = Path(tempfile.mkdtemp(prefix="retraining-"))
-    directory.chmod(0o755)
-    try:
-        yield directory
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)

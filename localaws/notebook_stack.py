@@ -16,7 +16,6 @@ from __future__ import annotations
 import atexit
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -270,11 +269,14 @@ def serve(request: dict[str, Any], *, tell: Callable[[dict[str, Any]], None]) ->
     Raises:
         LocalAwsError: it cannot be started, or a run failed.
     """
-    from localaws.stack import Stack  # noqa: PLC0415  costs seconds that a notebook need not pay
+    # They cost seconds that a notebook need not pay.
+    from localaws.baseline import train_baseline  # noqa: PLC0415
+    from localaws.postgres import scratch_directory  # noqa: PLC0415
+    from localaws.stack import Stack  # noqa: PLC0415
 
     config = Config.model_validate_json(request["config"])
     with ExitStack() as opened:
-        directory = opened.enter_context(_scratch())
+        directory = opened.enter_context(scratch_directory("retraining-notebook-"))
         url, grow = request["database_url"], None
         if url is None:
             tell({"say": "Starting PostgreSQL with the sample database"})
@@ -288,20 +290,9 @@ def serve(request: dict[str, Any], *, tell: Callable[[dict[str, Any]], None]) ->
                 grow()
         if request["runs"]:
             tell({"say": "Training the popularity baseline"})
-            _train_baseline(stack)
+            train_baseline(stack)
         tell({"environment": stack.endpoint.environment})
         yield
-
-
-@contextmanager
-def _scratch() -> Iterator[Path]:
-    """A directory that PostgreSQL's own user can reach too."""
-    directory = Path(tempfile.mkdtemp(prefix="retraining-notebook-"))
-    directory.chmod(0o755)
-    try:
-        yield directory
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 @contextmanager
@@ -354,22 +345,6 @@ def _run(stack: Stack) -> None:
             f"the run failed in state '{failure.state}': {failure.error}: {failure.cause}. Does the"
             " configuration describe this database? DATABASE_URL names another one"
         )
-
-
-def _train_baseline(stack: Stack) -> None:
-    """Train what recommends the same to everybody, so that metrics have something beside them."""
-    config, personalize = stack.config, stack.client("personalize")
-    solution = personalize.create_solution(
-        name=f"{config.solution_name[:52]}-popularity",
-        datasetGroupArn=config.dataset_group_arn,
-        recipeArn=f"arn:{config.partition}:personalize:::recipe/aws-popularity-count",
-        performAutoTraining=False,
-    )["solutionArn"]
-    stack.wait_until_active(lambda: personalize.describe_solution(solutionArn=solution), "solution")
-    version = personalize.create_solution_version(solutionArn=solution)["solutionVersionArn"]
-    stack.wait_until_active(
-        lambda: personalize.describe_solution_version(solutionVersionArn=version), "solutionVersion"
-    )
 
 
 def main() -> None:

@@ -12,6 +12,9 @@ import secrets
 import shutil
 import socket
 import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -28,6 +31,17 @@ _LOG_TAIL_LINES = 20
 
 class PostgresError(LocalAwsError):
     """The server could not be made, started or stopped; carries the end of its log."""
+
+
+@contextmanager
+def scratch_directory(prefix: str) -> Iterator[Path]:
+    """A temporary directory that the server's own user can reach too, for a `with` block."""
+    directory = Path(tempfile.mkdtemp(prefix=prefix))
+    directory.chmod(0o755)
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 class Postgres:
