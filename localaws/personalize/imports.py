@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from localaws.personalize.csv_reader import TableReader
 from localaws.personalize.jobs import JobFailedError, Report
 from localaws.personalize.objects import S3, Location
 from localaws.personalize.schemas import Schema
 from localaws.personalize.store import Store
-from localaws.personalize.tables import Table, TableReader
+from localaws.personalize.tables import Table
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,10 @@ from .account import HEADER, INTERACTIONS, Account, avro, events, refusal
         (
             "c.csv",
             HEADER + 'u,"i\n\n1",v,1\nu,i,v,1700000000000\n,i,v\n\nu,,v,x\n',
-            "c.csv, line 6: 3 values, the header has 4; "
-            "c.csv, line 8, column ITEM_ID: is empty, but never null in the schema; "
             "c.csv, line 5, column TIMESTAMP: '1700000000000' is too large for epoch seconds; "
             "it looks like milliseconds, divide by 1,000; "
+            "c.csv, line 6: 3 values, the header has 4; "
+            "c.csv, line 8, column ITEM_ID: is empty, but never null in the schema; "
             "c.csv, line 8, column TIMESTAMP: 'x' is no time in epoch seconds",
         ),
         (
@@ -40,7 +40,7 @@ from .account import HEADER, INTERACTIONS, Account, avro, events, refusal
         (
             "f.csv",
             HEADER.encode() + b"\xe9,i,v,1\n",
-            "f.csv: not UTF-8 (byte 0xe9 invalid continuation byte); save it as UTF-8",
+            "f.csv, line 2: not UTF-8 (byte 0xe9 invalid continuation byte); save it as UTF-8",
         ),
         ("g.csv", b"\x1f\x8b\x08", "g.csv: gzip is not supported; unpack the file"),
         ("h.csv", HEADER + 'u,"i', "h.csv, line 2: unexpected end of data"),
