@@ -154,7 +154,7 @@ class Actions(Recommender):
             workers: not used; a block of actions is small.
             now: UTC epoch seconds, for expiry and repeats; the newest event if None.
         """
-        self._check(n=n, block_size=block_size, workers=workers)
+        self._check(workers, n=n, block_size=block_size)
         clock = self._newest if now is None else now
         explorer = Explorer(exploration, self._created, self._newest) if exploration else None
         for start in range(0, len(users), block_size):

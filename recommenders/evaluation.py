@@ -92,28 +92,35 @@ def evaluate(
     chosen = learn_from(holdout.train) if learn_from else None
     model = make().fit(holdout.train, learn_from=chosen, progress=part(progress, 0.0, 0.8))
     lists = _related(model, holdout.inputs) if related else _recommended(model, holdout.inputs)
+    n_items = interactions.n_items
+    targets = holdout.targets.rows.astype(np.int64) * n_items + holdout.targets.items
+    wanted = np.unique(targets)
+    relevant = np.bincount(wanted // n_items, minlength=len(holdout.inputs))
     hits = np.zeros((len(holdout.inputs), DEPTH), dtype=bool)
-    relevant = np.zeros(len(holdout.inputs), dtype=np.int64)
-    recommended = np.zeros(interactions.n_items, dtype=bool)
-    for user, items in enumerate(lists):
-        wanted = np.unique(holdout.targets[user])
-        hits[user, : len(items)] = np.isin(items, wanted)
-        relevant[user] = len(wanted)
-        recommended[items] = True
-        progress(0.8 + 0.2 * (user + 1) / len(hits))
+    recommended = np.zeros(n_items, dtype=bool)
+    done = 0
+    for block in lists:
+        rows = np.arange(done, done + len(block))
+        found = np.isin(rows[:, None] * n_items + block, wanted) & (block >= 0)
+        hits[rows, : block.shape[1]] = found
+        recommended[block[block >= 0]] = True
+        done += len(block)
+        progress(0.8 + 0.2 * done / len(hits))
     return {"coverage": float(recommended.mean()), **ranking_metrics(hits, relevant)}
 
 
 def _recommended(model: Recommender, inputs: Histories) -> Iterator[Positions]:
-    for ranked, _scores in model.recommend_histories(inputs, DEPTH):
-        yield from ranked
+    """Yield the positions of the items that each input gets, in blocks."""
+    for ranked, _scores in model.recommend_histories(inputs, DEPTH, workers=0):
+        yield ranked
 
 
 def _related(model: Recommender, inputs: Histories) -> Iterator[Positions]:
-    newest = model.item_ids[[inputs[row][-1] for row in range(len(inputs))]].tolist()
+    """Yield the positions of what each input's newest item is related to, -1 behind the end."""
+    newest = model.item_ids[inputs.items[inputs.offsets[1:] - 1]].tolist()
     for block in model.similar(newest, DEPTH):
-        for items, count in zip(block.items, block.counts, strict=True):
-            yield model.positions(items[:count].tolist()).astype(np.int32)
+        found = model.positions(block.items.ravel().tolist()).astype(np.int32)
+        yield found.reshape(block.items.shape)
 
 
 def ranking_metrics(hits: NDArray[np.bool_], relevant: NDArray[np.integer]) -> dict[str, float]:

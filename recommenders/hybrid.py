@@ -142,7 +142,7 @@ class Hybrid(Recommender):
     def _prepare(self) -> None:
         """Compute what every answer needs of the factors."""
         factors = self._taste.item_factors
-        self._centred_factors = factors - factors.mean(axis=0)
+        self._centred_factors = np.ascontiguousarray((factors - factors.mean(axis=0)).T)
         self._covariance = np.cov(factors.astype(np.float64), rowvar=False, bias=True).reshape(
             self.factors, self.factors
         )
@@ -153,10 +153,8 @@ class Hybrid(Recommender):
         tastes = self._taste.fold_in(histories)
         variance = ((tastes @ self._covariance) * tastes).sum(axis=1)
         tastes = _divided(tastes, np.sqrt(variance.clip(min=0.0)))
-        dense: Scores = tastes @ self._centred_factors.T
-        follow = self._follow(histories)
-        rows = np.repeat(np.arange(len(dense)), np.diff(follow.indptr))
-        dense[rows, follow.indices] += follow.data
+        dense: Scores = tastes @ self._centred_factors
+        _add(dense, self._follow(histories))
         self._to_chances(dense, histories)
         dense[histories.lengths == 0] = self._share
         return dense
@@ -173,9 +171,9 @@ class Hybrid(Recommender):
         newest = histories.newest(self.sequence_length)
         weights = DECAY**newest.ages if self.recency else np.ones(len(newest.items))
         follow = newest.matrix(weights, len(self._share)) @ self._transitions
-        squares = sp.csr_matrix((follow.data**2, follow.indices, follow.indptr), follow.shape)
-        each = np.full(follow.shape[1], 1.0 / follow.shape[1])
-        deviation = np.sqrt((squares @ each - (follow @ each) ** 2).clip(min=0.0))
+        mean = _row_sums(follow.data, follow.indptr) / follow.shape[1]
+        square = _row_sums(follow.data**2, follow.indptr) / follow.shape[1]
+        deviation = np.sqrt((square - mean**2).clip(min=0.0))
         scale = _divided(np.full(len(histories), TRANSITION_WEIGHT), deviation)
         follow.data *= np.repeat(scale, np.diff(follow.indptr))
         return follow
@@ -198,14 +196,14 @@ class Hybrid(Recommender):
         highest = np.full(len(dense), -np.inf)
         np.maximum.at(highest, rows, known)
         value = np.exp(known - highest[rows])
-        new = _softmax(dense, rows, items)
-        root = np.sqrt(value)
-        tilt = root * _divided(per_row(np.ones(len(rows))), per_row(root))[rows]
+        root, n_known = np.sqrt(value), np.bincount(rows, minlength=len(dense))
+        tilt = root * _divided(n_known, per_row(root))[rows]
         again: NDArray[np.float64] = self._repeat_rates[age_class(histories.ages[latest])] * tilt
-        again = np.where(new[rows] > 0.0, again, value)
-        room = np.where(new > 0.0, 1.0 - self._repeat_rate, 0.0)
+        knows_all = n_known == dense.shape[1]
+        again = np.where(knows_all[rows], value, again)
+        room = np.where(knows_all, 0.0, 1.0 - self._repeat_rate)
         total = room + per_row(again)
-        dense *= _divided(room / total, new)[:, None]
+        _softmax(dense, rows, items, room / total)
         dense[rows, items] = again / total[rows]
 
     def _factorization(self) -> Factorization:
@@ -260,14 +258,13 @@ class Hybrid(Recommender):
         self._prepare()
 
 
-def _softmax(dense: Scores, rows: Positions, items: Positions) -> NDArray[np.float64]:
-    """Turn rows into numbers in proportion to their exponentials, in place; return the rows' sums.
+def _softmax(dense: Scores, rows: Positions, items: Positions, sums: NDArray[np.float64]) -> None:
+    """Turn rows into numbers in proportion to their exponentials, in place.
 
-    The largest number of a row is 1; entries at `rows` (ascending) and `items` become 0. A row that
-    spans more than MOST_SPREAD is shrunk to it first: it would end in zeros otherwise, and its tail
-    would lose its order.
+    Entries at `rows` (ascending) and `items` become 0, all others of a row sum to its entry of
+    `sums`. A row that spans more than MOST_SPREAD is shrunk to it first: it would end in zeros
+    otherwise, and its tail would lose its order.
     """
-    sums = np.empty(len(dense))
     starts = np.arange(0, len(dense), _ROWS_IN_CACHE)
     bounds = np.searchsorted(rows, [*starts, len(dense)])
     for number, start in enumerate(starts):
@@ -282,7 +279,22 @@ def _softmax(dense: Scores, rows: Positions, items: Positions) -> NDArray[np.flo
         if (shrink < 1.0).any():
             part *= shrink[:, None]
         np.exp(part, out=part)
-        sums[start : start + _ROWS_IN_CACHE] = part.sum(axis=1)
+        part *= _divided(sums[start : start + _ROWS_IN_CACHE], part.sum(axis=1))[:, None]
+
+
+def _add(dense: Scores, sparse: sp.csr_matrix) -> None:
+    """Add sparse rows to dense ones, in place."""
+    some = np.empty((_ROWS_IN_CACHE, dense.shape[1]), np.float32)
+    for start in range(0, len(dense), _ROWS_IN_CACHE):
+        part = dense[start : start + _ROWS_IN_CACHE]
+        part += sparse[start : start + _ROWS_IN_CACHE].toarray(out=some[: len(part)])
+
+
+def _row_sums(data: Scores, offsets: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Return the sums of CSR rows, 0 for empty ones."""
+    sums = np.zeros(len(offsets) - 1)
+    filled = np.flatnonzero(np.diff(offsets))
+    sums[filled] = np.add.reduceat(data, offsets[filled], dtype=np.float64)
     return sums
 
 

@@ -181,11 +181,12 @@ class Recommender(ABC):
             exploration: puts new items into some places of the lists; none if None.
             block_size: users scored at once. Each worker holds block_size x n_items float32, which
                 bounds the memory whatever the number of users.
-            workers: blocks scored at the same time. Above 1, the threads of BLAS are limited to
-                one in the whole process until the last block is taken.
+            workers: blocks scored at the same time; 0 means as many as there are cores. Above 1,
+                the threads of BLAS are limited to one in the whole process until the last block
+                is taken.
 
         Raises:
-            ValueError: if `n`, `block_size` or `workers` is below 1.
+            ValueError: if `n` or `block_size` is below 1, or `workers` below 0.
         """
         explorer = Explorer(exploration, self._created, self._newest) if exploration else None
 
@@ -203,7 +204,7 @@ class Recommender(ABC):
                 explored = explorer.place(asked, young, values, items, chosen)
             return Recommendations(asked, _named(self.item_ids, items), chosen, counts, explored)
 
-        self._check(n=n, block_size=block_size, workers=workers)
+        self._check(workers, n=n, block_size=block_size)
         return in_order(block, range(0, len(users), block_size), workers)
 
     def recommend_histories(
@@ -219,7 +220,7 @@ class Recommender(ABC):
             stop = min(start + block_size, len(histories))
             return best(self.scores(histories.block(start, stop)), n)
 
-        self._check(n=n, block_size=block_size, workers=workers)
+        self._check(workers, n=n, block_size=block_size)
         return in_order(block, range(0, len(histories), block_size), workers)
 
     def rank(
@@ -331,7 +332,9 @@ class Recommender(ABC):
         raise self._unable("choose users; a model of kind 'affinity' can")
 
     @staticmethod
-    def _check(**sizes: int) -> None:
+    def _check(workers: int = 0, **sizes: int) -> None:
+        if workers < 0:
+            raise ValueError(f"recommend: workers={workers}; it must be at least 0")
         for name, size in sizes.items():
             if size < 1:
                 raise ValueError(f"recommend: {name}={size}; it must be at least 1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -61,10 +62,10 @@ def _bound(scores: Scores, n: int) -> Scores:
     """
     width = scores.shape[1]
     groups = min(width, max(20 * n, 512))
-    maxima = scores[:, :groups].copy()
-    for start in range(groups, width, groups):
-        part = scores[:, start : start + groups]
-        np.maximum(maxima[:, : part.shape[1]], part, out=maxima[:, : part.shape[1]])
+    whole = width - width % groups
+    maxima = scores[:, :whole].reshape(len(scores), -1, groups).max(axis=1)
+    rest = maxima[:, : width - whole]
+    np.maximum(rest, scores[:, whole:], out=rest)
     nth = groups - n
     bound: Scores = np.partition(maxima, nth, axis=1)[:, nth, None]
     return bound
@@ -78,8 +79,12 @@ def _leading(scores: Scores, bound: Scores) -> tuple[NDArray[np.intp], NDArray[n
 
 
 def in_order(block: Callable[[int], T], starts: range, workers: int) -> Iterator[T]:
-    """Yield `block(start)` for each start in order, never more than `workers` ahead."""
-    if workers == 1:
+    """Yield `block(start)` for each start in order, never more than `workers` ahead.
+
+    0 workers means as many as there are cores, or blocks if those are fewer.
+    """
+    workers = workers or min(os.cpu_count() or 1, len(starts))
+    if workers <= 1:
         yield from map(block, starts)
         return
     # Threads of BLAS beside the workers would fight with them for the cores.

@@ -38,7 +38,7 @@ def test_answers_have_the_order_and_shape_asked_for(model: Recommender, data: In
     assert items[1] == items[3]
 
 
-@pytest.mark.parametrize(("block_size", "workers"), [(1, 1), (7, 1), (7, 3)])
+@pytest.mark.parametrize(("block_size", "workers"), [(1, 1), (7, 1), (7, 3), (7, 0)])
 def test_blocks_equal_the_whole(
     model: Recommender, data: Interactions, block_size: int, workers: int
 ) -> None:
@@ -113,10 +113,10 @@ def test_what_progress_raises_stops_the_training(model: Recommender, data: Inter
         MODELS[model.kind]().fit(data, progress=stop)
 
 
-@pytest.mark.parametrize("size", ["n", "block_size", "workers"])
-def test_senseless_sizes_are_refused(model: Recommender, size: str) -> None:
-    with pytest.raises(ValueError, match=f"{size}=0; it must be at least 1"):
-        model.recommend(["u000"], **{"n": 5, size: 0})
+@pytest.mark.parametrize(("size", "least"), [("n", 1), ("block_size", 1), ("workers", 0)])
+def test_senseless_sizes_are_refused(model: Recommender, size: str, least: int) -> None:
+    with pytest.raises(ValueError, match=f"{size}={least - 1}; it must be at least {least}"):
+        model.recommend(["u000"], **{"n": 5, size: least - 1})
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from localaws.personalize.batch_lines import Lines
 from localaws.personalize.jobs import JobFailedError, Report
 from localaws.personalize.objects import S3, Location
 
-_LINES_PER_BLOCK = 2_048
+_LINES_PER_BLOCK = 8_192
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,11 @@ class UserLines(Lines):
         users = [line.given["userId"] for line in lines]
         eligible = self._eligible(lines, users)
         blocks = self._recommender.recommend(
-            self._known(users), self._n, eligible=eligible, exploration=self._exploration
+            self._known(users),
+            self._n,
+            eligible=eligible,
+            exploration=self._exploration,
+            workers=0,
         )
         for block in blocks if users else ():
             for items, scores, count in zip(block.items, block.scores, block.counts, strict=True):

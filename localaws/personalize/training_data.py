@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from localaws.personalize.jobs import JobFailedError
@@ -100,7 +101,7 @@ class TrainingData:
         for kind in sorted(self.tables):
             for name, values in sorted(self.tables[kind].columns.items()):
                 digest.update(f"\x1d{kind}\x1e{name}\x1e".encode())
-                digest.update("\x1f".join(map(str, values.tolist())).encode())
+                digest.update(orjson.dumps(values.tolist()))
         return digest.hexdigest()
 
 
