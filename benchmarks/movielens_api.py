@@ -1,0 +1,249 @@
+"""Quality on MovieLens-100k through boto3 alone, beside what was measured of the bare models.
+
+    python benchmarks/movielens_api.py [--wheel recbole-1.2.1-py3-none-any.whl]
+
+The same data, protocols and figures as `recommenders_quality.py`, but as a client of Amazon
+Personalize gets them: CSV files are imported, solution versions trained, users asked by batch
+inference, and users who were held out are told by PutEvents and asked by GetRecommendations.
+Lists of 500 are fetched and what the user has seen is left out. Related items come without scores,
+as on AWS: here each item that a user has seen votes for its 50 nearest, the nearest most.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from personalize_api import ACCOUNT, REGION, ROLE, until_active
+from recommenders_quality import COLUMNS, EXPECTED, movielens, split
+
+from localaws.endpoint import Endpoint
+from localaws.personalize import Personalize, Quotas
+from recommenders import Histories, Interactions
+from recommenders.evaluation import DEPTH, hold_out, ranking_metrics
+
+RECIPES = {
+    "popularity": ("aws-popularity-count", {}),
+    "item cosine K=50": ("aws-similar-items", {"item_id_hidden_dim": "50"}),
+    "hybrid": ("aws-user-personalization-v2", {}),
+}
+MOST, NEIGHBOURS, SEEDS = 500, 50, 5
+GAIN = "normalized_discounted_cumulative_gain_at_10"
+FIELDS = (("USER_ID", "string"), ("ITEM_ID", "string"), ("TIMESTAMP", "long"))
+
+
+class Client:
+    """What a client of Amazon Personalize does; all of it goes over HTTP.
+
+    Args:
+        endpoint: Where the service is.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._control = endpoint.client("personalize")
+        self._runtime = endpoint.client("personalize-runtime")
+        self._events = endpoint.client("personalize-events")
+        self._s3 = endpoint.client("s3")
+        self._s3.create_bucket(
+            Bucket="data", CreateBucketConfiguration={"LocationConstraint": REGION}
+        )
+        avro = {
+            "type": "record",
+            "name": "Interactions",
+            "namespace": "com.amazonaws.personalize.schema",
+            "fields": [{"name": name, "type": kind} for name, kind in FIELDS],
+            "version": "1.0",
+        }
+        created = self._control.create_schema(name="events", schema=json.dumps(avro))
+        self._schema = created["schemaArn"]
+        self._names = (f"n{number}" for number in itertools.count())
+
+    def imported(self, train: Interactions) -> str:
+        """Import the events into a dataset group of their own; return the group's ARN."""
+        name = next(self._names)
+        lines = zip(
+            train.user_ids[train.users], train.item_ids[train.items], train.timestamps, strict=True
+        )
+        header = ",".join(field for field, _ in FIELDS)
+        text = "\n".join([header, *(f"{user},{item},{time}" for user, item, time in lines)])
+        self._s3.put_object(Bucket="data", Key=f"{name}.csv", Body=text.encode())
+        group = str(self._control.create_dataset_group(name=name)["datasetGroupArn"])
+        until_active(self._control.describe_dataset_group, "datasetGroup", group)
+        dataset = self._control.create_dataset(
+            name=name, schemaArn=self._schema, datasetGroupArn=group, datasetType="Interactions"
+        )["datasetArn"]
+        until_active(self._control.describe_dataset, "dataset", dataset)
+        job = self._control.create_dataset_import_job(
+            jobName=name, datasetArn=dataset, roleArn=ROLE,
+            dataSource={"dataLocation": f"s3://data/{name}.csv"},
+        )["datasetImportJobArn"]  # fmt: skip
+        until_active(self._control.describe_dataset_import_job, "datasetImportJob", job)
+        return group
+
+    def trained(self, group: str, recipe: str, parameters: dict[str, str]) -> str:
+        """Train a version of a new solution; return its ARN."""
+        solution = self._control.create_solution(
+            name=next(self._names), datasetGroupArn=group, performAutoTraining=False,
+            recipeArn=f"arn:aws:personalize:::recipe/{recipe}",
+            solutionConfig={"algorithmHyperParameters": parameters},
+        )["solutionArn"]  # fmt: skip
+        until_active(self._control.describe_solution, "solution", solution)
+        version = str(
+            self._control.create_solution_version(solutionArn=solution)["solutionVersionArn"]
+        )
+        until_active(self._control.describe_solution_version, "solutionVersion", version)
+        return version
+
+    def batch(self, version: str, member: str, ids: Sequence[str], n: int) -> list[list[str]]:
+        """Ask for the recommendations of many users, or of many items, by a batch job."""
+        name = next(self._names)
+        lines = "".join(json.dumps({member: one}) + "\n" for one in ids)
+        self._s3.put_object(Bucket="data", Key=f"{name}/in", Body=lines.encode())
+        job = self._control.create_batch_inference_job(
+            jobName=name, solutionVersionArn=version, roleArn=ROLE, numResults=n,
+            jobInput={"s3DataSource": {"path": f"s3://data/{name}/in"}},
+            jobOutput={"s3DataDestination": {"path": f"s3://data/{name}/"}},
+        )["batchInferenceJobArn"]  # fmt: skip
+        until_active(self._control.describe_batch_inference_job, "batchInferenceJob", job)
+        body = self._s3.get_object(Bucket="data", Key=f"{name}/in.out")["Body"].read()
+        return [json.loads(line)["output"]["recommendedItems"] for line in body.splitlines()]
+
+    def live(
+        self, group: str, version: str, histories: dict[str, list[tuple[str, int]]]
+    ) -> list[list[str]]:
+        """Tell what users did since the training, event by event, and ask for each of them."""
+        name = next(self._names)
+        campaign = self._control.create_campaign(name=name, solutionVersionArn=version)
+        campaign = campaign["campaignArn"]
+        until_active(self._control.describe_campaign, "campaign", campaign)
+        tracker = self._control.create_event_tracker(name=name, datasetGroupArn=group)
+        for user, history in histories.items():
+            for start in range(0, len(history), 10):
+                told = [
+                    {"eventType": "rate", "itemId": item, "sentAt": sent}
+                    for item, sent in history[start : start + 10]
+                ]
+                self._events.put_events(
+                    trackingId=tracker["trackingId"], userId=user, sessionId=user, eventList=told
+                )
+        answers = (
+            self._runtime.get_recommendations(campaignArn=campaign, userId=user, numResults=MOST)
+            for user in histories
+        )
+        return [[one["itemId"] for one in answer["itemList"]] for answer in answers]
+
+
+def lists(client: Client, name: str, train: Interactions, inputs: Histories) -> list[list[str]]:
+    """Return what each user of the training gets, best first."""
+    recipe, parameters = RECIPES[name]
+    version = client.trained(client.imported(train), recipe, parameters)
+    if recipe != "aws-similar-items":
+        return client.batch(version, "userId", train.user_ids.tolist(), MOST)
+    return list(voted(client, version, train, inputs))
+
+
+def voted(
+    client: Client, version: str, train: Interactions, inputs: Histories
+) -> Iterator[list[str]]:
+    """Yield the items that are nearest to those of each history, by votes."""
+    items = train.item_ids.tolist()
+    related = dict(zip(items, client.batch(version, "itemId", items, NEIGHBOURS), strict=True))
+    for row in range(len(inputs)):
+        votes: Counter[str] = Counter()
+        for item in train.item_ids[inputs[row]].tolist():
+            for place, near in enumerate(related[item]):
+                votes[near] += NEIGHBOURS - place
+        yield [item for item, _ in votes.most_common()]
+
+
+def held_out(client: Client, name: str, data: Interactions, seed: int) -> float:
+    """Return the NDCG@10 of users who took no part in the training."""
+    holdout = hold_out(data, seed=seed)
+    recipe, parameters = RECIPES[name]
+    group = client.imported(holdout.train)
+    version = client.trained(group, recipe, parameters)
+    if recipe == "aws-similar-items":
+        found = list(voted(client, version, holdout.train, holdout.inputs))
+    else:
+        later = int(data.timestamps.max())
+        histories = {
+            f"held-out-{row}": [
+                (item, later + number)
+                for number, item in enumerate(data.item_ids[holdout.inputs[row]].tolist())
+            ]
+            for row in range(len(holdout.inputs))
+        }
+        found = client.live(group, version, histories)
+    return measured(data, found, holdout.inputs, holdout.targets)[0][GAIN]
+
+
+def measured(
+    data: Interactions, found: Sequence[Sequence[str]], inputs: Histories, targets: Histories
+) -> tuple[dict[str, float], float, float]:
+    """Return the metrics of lists without seen items, their coverage, and the hit rate at 10."""
+    hits = np.zeros((len(inputs), DEPTH), dtype=bool)
+    covered: set[str] = set()
+    for row, items in enumerate(found):
+        seen = set(data.item_ids[inputs[row]].tolist())
+        wanted = set(data.item_ids[targets[row]].tolist())
+        shown = [item for item in items if item not in seen][:DEPTH]
+        hits[row, : len(shown)] = [item in wanted for item in shown]
+        covered.update(shown)
+    relevant = np.array([len(np.unique(targets[row])) for row in range(len(targets))])
+    hit_rate = float(hits[:, :10].any(axis=1).mean())
+    return ranking_metrics(hits, relevant), len(covered) / data.n_items, hit_rate
+
+
+def row(client: Client, name: str, data: Interactions) -> list[float]:
+    """Return the seven figures of a recipe."""
+    train, inputs, targets = split(data, lambda lengths: np.maximum(1, lengths // 10))
+    metrics, coverage, _ = measured(data, lists(client, name, train, inputs), inputs, targets)
+    figures = [metrics[GAIN], metrics["mean_reciprocal_rank_at_25"]]
+    figures += [metrics["precision_at_10"], coverage]
+    figures.append(float(np.mean([held_out(client, name, data, seed) for seed in range(SEEDS)])))
+    train, inputs, targets = split(data, np.ones_like)
+    metrics, _, hit_rate = measured(data, lists(client, name, train, inputs), inputs, targets)
+    return [*figures, metrics[GAIN], hit_rate]
+
+
+def main() -> None:
+    """Print each recipe's figures, ours and those expected."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--wheel", type=Path)
+    data = movielens(parser.parse_args().wheel)
+    print(f"{data.n_users} users, {data.n_items} items, {data.n_events} events")
+    print(f"| recipe | {' | '.join(COLUMNS)} |")
+    print("|---|" + "---|" * len(COLUMNS))
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        Endpoint(account=ACCOUNT, region=REGION) as endpoint,
+    ):
+        service = Personalize(
+            account=ACCOUNT,
+            region=REGION,
+            s3=lambda role: endpoint.client("s3"),
+            directory=Path(directory),
+            quotas=Quotas(dataset_groups=100),
+        )
+        endpoint.mount("personalize", service)
+        try:
+            client = Client(endpoint)
+            for name, (recipe, _) in RECIPES.items():
+                figures = row(client, name, data)
+                pairs = (
+                    f"{ours:.3f} ({expected:.3f})"
+                    for ours, expected in zip(figures, EXPECTED[name], strict=True)
+                )
+                print(f"| {recipe} | {' | '.join(pairs)} |", flush=True)
+        finally:
+            service.close()
+
+
+if __name__ == "__main__":
+    main()
