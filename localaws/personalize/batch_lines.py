@@ -94,13 +94,20 @@ class Lines(ABC):
         """The users as the recommender shall see them: those deleted are strangers."""
         return ["" if user in self._deleted else user for user in users]
 
-    def _eligible(self, lines: Sequence[Line], users: Sequence[str]) -> Eligible | None:
-        """Tells what the lines may get; `users` are those of the lines."""
+    def _eligible(
+        self, lines: Sequence[Line], users: Sequence[str], items: Sequence[str] = ()
+    ) -> Eligible | None:
+        """Tells what the lines may get; `users` are those of the lines, and `items` if they have.
+
+        Segments of users have neither.
+        """
         chosen = self._eligibility
         if chosen is None:
             return None
         values = [line.values for line in lines]
-        return lambda start, stop: chosen.masks(users[start:stop], values[start:stop])
+        return lambda start, stop: chosen.masks(
+            users[start:stop], values[start:stop], items[start:stop]
+        )
 
     def _parsed(self, line: bytes) -> Line:
         try:
@@ -190,7 +197,7 @@ class RelatedLines(Lines):
 
     def _found(self, lines: Sequence[Line]) -> Iterator[Mapping[str, Any]]:
         items = [line.given["itemId"] for line in lines]
-        eligible = self._eligible(lines, [""] * len(lines))
+        eligible = self._eligible(lines, [""] * len(lines), items)
         for block in self._recommender.similar(items, self._n, eligible=eligible) if items else ():
             for found, count in zip(block.items, block.counts, strict=True):
                 yield {"recommendedItems": found[:count].tolist()}

@@ -33,6 +33,7 @@ from localaws.personalize.parts import (
     refuse,
 )
 from localaws.personalize.recipes import find_recipe
+from localaws.personalize.recipes_parameters import Recipe
 from localaws.personalize.registry import Resource
 from localaws.protocol import Operation
 from recommenders import Recommender
@@ -77,7 +78,7 @@ class Inference:
             lines = _LINES.get(recipe.type)
             if lines is None or not recipe.batch:
                 raise invalid(f"{version.arn} is of {recipe.name}, which has no batch inference")
-            filtered = self._filter(request, version, self._parts.filters.for_items)
+            filtered = self._filter(request, version, self._parts.filters.for_items, recipe)
             job = self._create(
                 BATCH_INFERENCE_JOB, request, version, n, batchInferenceJobMode="BATCH_INFERENCE"
             )
@@ -105,7 +106,7 @@ class Inference:
                     " USER_SEGMENTATION"
                 )
             group = version.details["datasetGroupArn"]
-            filtered = self._filter(request, version, self._parts.filters.for_users)
+            filtered = self._filter(request, version, self._parts.filters.for_users, recipe)
             job = self._create(BATCH_SEGMENT_JOB, request, version, n)
         by_attribute = "ITEMS" in recipe.datasets
 
@@ -143,11 +144,14 @@ class Inference:
 
     @staticmethod
     def _filter(
-        request: Request, version: Resource, find: Callable[[str, str], Callable[[Any], Any]]
+        request: Request,
+        version: Resource,
+        find: Callable[[str, str, str], Callable[[Any], Any]],
+        recipe: Recipe,
     ) -> Callable[[Any], Any] | None:
         if "filterArn" not in request:
             return None
-        return find(request["filterArn"], version.details["datasetGroupArn"])
+        return find(request["filterArn"], version.details["datasetGroupArn"], recipe.type)
 
     def _create(
         self, kind: Kind, request: Request, version: Resource, n_results: int, **more: Any

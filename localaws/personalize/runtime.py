@@ -139,10 +139,8 @@ class Runtime:
             raise invalid(
                 f"{asked.source.arn} is of type {asked.type}; actions need PERSONALIZED_ACTIONS"
             )
-        if "filterArn" in request:
-            raise invalid("filterArn: actions cannot be filtered by this local Personalize")
         n = _results(request, _DEFAULT_ACTIONS, self._quotas.actions)
-        found = self._found(request, asked, n, None)
+        found = self._found(request, asked, n, self._mask(request, asked, request))
         actions = [{"actionId": action, "score": score} for action, score in found]
         return {"actionList": actions, "recommendationId": recommendation_id(asked.source)}
 
@@ -211,13 +209,13 @@ class Runtime:
                 raise invalid("filterValues: the request has no filter; name a filterArn")
             return None
         eligibility = self._parts.filters.of_items(
-            filtering["filterArn"], asked.group, asked.model.item_ids
+            filtering["filterArn"], asked.group, asked.type, asked.model.item_ids
         )
         try:
             values: Values = eligibility.filter.bind(filtering.get("filterValues", {}))
         except ValueError as fault:
             raise invalid(str(fault)) from fault
-        return eligibility.mask(request.get("userId", ""), values)
+        return eligibility.mask(request.get("userId", ""), values, request.get("itemId", ""))
 
     def _promoted(
         self,

@@ -119,6 +119,28 @@ def test_related_items_come_in_batches_without_scores(films: Films) -> None:
     assert third["error"] == 'must be of the form {"itemId": "42"}, the id a string'
 
 
+def test_related_items_are_compared_with_the_item_asked_for(films: Films) -> None:
+    """In batches, each line with its own item, and in real time."""
+    version = films.train("aws-similar-items")
+    newer = films.account.created(
+        "Filter",
+        name="newer-of-the-genre",
+        datasetGroupArn=films.group,
+        filterExpression="INCLUDE ItemID WHERE Items.YEAR > CurrentItem.YEAR AND "
+        "Items.GENRES IN CurrentItem.GENRES",
+    )
+    lines = [{"itemId": "i30"}, {"itemId": "i35"}, {"itemId": "lost"}]
+    first, second, third = films.answers("newer", version, lines, filterArn=newer)
+    assert set(first["output"]["recommendedItems"]) == {"i32", "i34", "i36", "i38"}
+    assert set(second["output"]["recommendedItems"]) == {"i37", "i39"}
+    assert third["output"]["recommendedItems"] == []
+    campaign = films.account.created("Campaign", name="newer", solutionVersionArn=version)
+    answer = films.account.runtime.get_recommendations(
+        campaignArn=campaign, itemId="i35", filterArn=newer
+    )
+    assert {one["itemId"] for one in answer["itemList"]} == {"i37", "i39"}
+
+
 def test_segments_of_items_hold_the_users_who_like_them(films: Films) -> None:
     version = films.train("aws-item-affinity")
     lines = [{"itemId": "i2"}, {"itemId": "lost"}, {"itemId": 3}]
@@ -161,7 +183,10 @@ def test_segments_of_items_hold_the_users_who_like_them(films: Films) -> None:
     with pytest.raises(films.account.personalize.exceptions.InvalidInputException) as caught:
         films.segments("wrong", version, [], filterArn=items)
     message = caught.value.response["Error"]["Message"]
-    assert message == f"{items} filters items; a segment needs a filter of UserID."
+    assert (
+        message
+        == f"{items} is a filter of ItemID; a recipe of type USER_SEGMENTATION needs one of UserID."
+    )
 
 
 def test_segments_of_attributes_keep_their_query_at_the_top(films: Films) -> None:

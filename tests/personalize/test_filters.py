@@ -174,6 +174,35 @@ def test_if_is_about_the_user_and_null_or_a_stranger_never_meets_it() -> None:
     assert [eligible(others, user) for user in ("young", "old", "nobody")] == ["abcde", "a", "a"]
 
 
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("Items.YEAR < CurrentItem.YEAR", {"a": "", "b": "a", "d": "abc", "e": ""}),
+        ("Items.PRICE >= (CurrentItem.PRICE)", {"a": "abc", "b": "bc", "d": "", "e": ""}),
+        ("Items.GENRE IN CurrentItem.GENRE", {"a": "ab", "b": "ab", "c": "c", "d": "", "e": ""}),
+        ("Items.GENRE NOT IN currentitem.genre", {"a": "cde", "b": "cde", "d": "abcde"}),
+        ('Items.GENRE IN (CurrentItem.GENRE, "comedy")', {"a": "abc", "d": "c"}),
+        ("Items.STUDIO = CurrentItem.STUDIO", {"a": "a", "b": "b", "c": ""}),
+        ("Items.STUDIO != CurrentItem.STUDIO", {"a": "bd", "c": ""}),
+        (
+            "Items.YEAR < CurrentItem.YEAR AND Items.PRICE > $P",
+            {"a": "", "c": "b", "d": "bc"},
+        ),
+    ],
+)
+def test_items_are_compared_with_the_one_that_is_asked_for(
+    expression: str, expected: dict[str, str]
+) -> None:
+    """By item; e is not in Items, d has neither genre nor price, c no studio."""
+    parsed = parse_filter(f"INCLUDE ItemID WHERE {expression}", SCHEMAS)
+    catalogue = np.array(list("abcde"))
+    eligibility = Eligibility(parsed, TABLES, catalogue)
+    values = parsed.bind({"P": "15"} if "$P" in expression else {})
+    masks = eligibility.masks([""] * len(expected), [values] * len(expected), list(expected))
+    found = {item: "".join(catalogue[mask]) for item, mask in zip(expected, masks, strict=True)}
+    assert found == expected
+
+
 def test_events_without_a_type_and_users_without_events() -> None:
     met = "INCLUDE ItemID WHERE Interactions.EVENT_TYPE IN"
     assert [eligible(f'{met} ("*")', user) for user in ("young", "odd", "nobody")] == ["c", "", ""]
@@ -411,8 +440,11 @@ def refused(account: Account, expression: str) -> str:
     return message
 
 
-VALUE = "a string in double quotes, a number or a placeholder like $GENRE"
-VALUE_OR_PARENTHESIS = "a string in double quotes, a number, a placeholder like $GENRE or '('"
+VALUE = (
+    "a string in double quotes, a number, a placeholder like $GENRE or a field like "
+    "CurrentItem.GENRE"
+)
+VALUE_OR_PARENTHESIS = VALUE.replace(" or a", ", a") + " or '('"
 OPERATOR = "IN, NOT IN or one of = != < <= > >="
 
 
@@ -425,12 +457,17 @@ OPERATOR = "IN, NOT IN or one of = != < <= > >="
         (
             "INCLUDE ItemsID WHERE",
             9,
-            "expected ItemID or UserID, not 'ItemsID'; did you mean ItemID?",
+            "expected ItemID, UserID or ActionID, not 'ItemsID'; did you mean ItemID?",
         ),
         (
             "INCLUDE ActionID WHERE Items.YEAR = 1",
-            9,
-            "actions are not supported by this local Personalize",
+            24,
+            "the expression can compare Actions or Action_Interactions, not Items",
+        ),
+        (
+            "INCLUDE ActionID WHERE Actions.VALUE > 1",
+            24,
+            "the dataset group has no Actions dataset; create it first",
         ),
         (
             "EXCLUDE ItemID WHERE",
@@ -463,10 +500,24 @@ OPERATOR = "IN, NOT IN or one of = != < <= > >="
             "compared after IF; it is no value",
         ),
         (
-            "EXCLUDE ItemID WHERE Items.GENRE IN CurrentItem.GENRE",
+            "EXCLUDE ItemID WHERE Items.GENRE IN CurrentItem.YEAR",
             37,
-            "expected '(', not 'CurrentItem.GENRE'; CurrentItem is not supported by this local "
-            "Personalize",
+            "GENRE is of type string, YEAR of type int; they cannot be compared",
+        ),
+        (
+            "EXCLUDE ItemID WHERE Items.GENRE IN CurrentItem.GENDER",
+            37,
+            "Items has no field GENDER; did you mean Items.GENRE?",
+        ),
+        (
+            'EXCLUDE ItemID WHERE CurrentItem.GENRE IN ("x")',
+            22,
+            "CurrentItem is what Items are compared with: Items.GENRE IN CurrentItem.GENRE",
+        ),
+        (
+            "EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN CurrentItem.GENRE",
+            49,
+            "Interactions cannot be compared with CurrentItem, only Items",
         ),
         (
             "EXCLUDE ItemID WHERE Items.YEAR = 1 IF CurrentUser.AGE = 1 OR CurrentUser.AGE = 2",
@@ -501,7 +552,8 @@ OPERATOR = "IN, NOT IN or one of = != < <= > >="
         (
             "EXCLUDE ItemID WHERE Users.AGE = 1",
             22,
-            "an ItemID expression cannot compare Users; end it with IF CurrentUser.…",
+            "the expression can compare Items or Interactions, not Users; end it with IF "
+            "CurrentUser.…",
         ),
         (
             "EXCLUDE ItemID WHERE CurrentUser.AGE = 1",
@@ -569,7 +621,7 @@ OPERATOR = "IN, NOT IN or one of = != < <= > >="
         (
             "INCLUDE UserID WHERE Items.YEAR = 1",
             22,
-            "a UserID expression cannot compare Items, only Users or Interactions",
+            "the expression can compare Users or Interactions, not Items",
         ),
         (
             "INCLUDE UserID WHERE Users.AGE = 1 IF CurrentUser.AGE = 2",
@@ -616,8 +668,8 @@ def test_all_faults_are_shown_with_line_and_caret(account: Account, shop: str) -
         'Invalid Expression: line 3, column 28: GENRE is a string; write "5"',
         '\tAND Items.GENRE IN ("日本", 5) | EXCLUDE ItemID WHERE Actions.ID IN ("x")',
         "\t" + " " * 28 + "^",
-        "Invalid Expression: line 3, column 54: actions are not supported by this local "
-        "Personalize",
+        "Invalid Expression: line 3, column 54: the expression can compare Items or "
+        "Interactions, not Actions",
         '\tAND Items.GENRE IN ("日本", 5) | EXCLUDE ItemID WHERE Actions.ID IN ("x")',
         "\t" + " " * 54 + "^",
     ]
@@ -633,6 +685,7 @@ def test_of_a_long_line_the_part_around_the_fault_is_shown(account: Account, sho
 
 FRAGMENTS = [
     *("INCLUDE", "exclude", "ItemID", "UserID", "WHERE", "IN", "NOT", "AND", "OR", "IF"),
+    *("ActionID", "Actions.VALUE", "CurrentItem.GENRE", "CurrentItem.YEAR"),
     *("Items.GENRE", "Items.YEAR", "CurrentUser.AGE", "Users.PLAN", "Interactions.EVENT_TYPE"),
     *('"a"', '"*"', '"', "'", "$X", "1", "１", "日本", "\t", "(", ")", "=", "<=", ",", ".", "|"),
 ]
@@ -857,6 +910,7 @@ def test_a_job_takes_a_filter_of_items_of_its_own_group(
         trained["group"],
     )
     users = create(account, "users", "INCLUDE UserID WHERE Users.AGE > 18")
+    related = create(account, "related", "INCLUDE ItemID WHERE Items.YEAR = CurrentItem.YEAR")
 
     def fault(arn: str) -> tuple[str, str]:
         return refusal(
@@ -868,8 +922,8 @@ def test_a_job_takes_a_filter_of_items_of_its_own_group(
             filterArn=arn,
         )
 
-    faults = [fault(arn) for arn in (other, users, f"{PREFIX}:filter/lost")]
-    for arn in (other, users):
+    faults = [fault(arn) for arn in (other, users, related, f"{PREFIX}:filter/lost")]
+    for arn in (other, users, related):
         account.delete("Filter", arn)
     assert faults == [
         (
@@ -879,7 +933,12 @@ def test_a_job_takes_a_filter_of_items_of_its_own_group(
         ),
         (
             "InvalidInputException",
-            f"{users} filters users; batch inference needs a filter of ItemID.",
+            f"{users} is a filter of UserID; a recipe of type POPULAR_ITEMS needs one of ItemID.",
+        ),
+        (
+            "InvalidInputException",
+            f"{related} compares with CurrentItem; only recipes of type RELATED_ITEMS have one, "
+            "this one is of type POPULAR_ITEMS.",
         ),
         (
             "ResourceNotFoundException",

@@ -355,6 +355,22 @@ def test_actions_are_recommended_and_one_taken_just_now_is_not_repeated(account:
     assert {one["actionId"] for one in before["actionList"]} == {"join", "subscribe"}
     assert all(0 <= one["score"] <= 1 for one in before["actionList"])
 
+    def filtered(user: str, expression: str, **values: str) -> list[str]:
+        arn = account.created(
+            "Filter", name="deeds", datasetGroupArn=group, filterExpression=expression
+        )
+        answer = get(campaignArn=campaign, userId=user, filterArn=arn, filterValues=values)
+        account.delete("Filter", arn)
+        return [one["actionId"] for one in answer["actionList"]]
+
+    often = "INCLUDE ActionID WHERE Actions.REPEAT_FREQUENCY >= $DAYS"
+    assert [filtered("u2", often, DAYS=days) for days in ("7", "31")] == [["join"], []]
+    # Whoever was asked to join is not asked again so soon; of m1 and m2 one has subscribed.
+    met = "EXCLUDE ActionID WHERE Action_Interactions.EVENT_TYPE IN"
+    for kind, left in (("taken", ["m2"]), ("not taken", ["m1"]), ("*", [])):
+        offered = [user for user in ("m1", "m2") if filtered(user, f'{met} ("{kind}")')]
+        assert offered == left
+
     tracking = account.personalize.describe_dataset(datasetArn=done)["dataset"]["trackingId"]
     account.events.put_action_interactions(
         trackingId=tracking,

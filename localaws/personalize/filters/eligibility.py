@@ -1,4 +1,4 @@
-"""Which items each user may get: a filter on the imported data.
+"""Which items, or actions, each user may get: a filter on the imported data.
 
 How expressions are combined:
 https://docs.aws.amazon.com/personalize/latest/dg/multiple-expression-example.html
@@ -6,7 +6,7 @@ What the documentation leaves open is decided here:
 
 - NOT IN is the complement of IN, so null is never IN and always NOT IN a list; AWS calls INCLUDE
   NOT IN the same as EXCLUDE IN (https://docs.aws.amazon.com/personalize/latest/dg/error-messages.html).
-  Null matches no other comparison.
+  Null matches no other comparison, and nothing compares with a null of the current item.
 - An item that is missing in Items, or a user in Users, has null in every field.
 - An expression whose IF does not hold has no effect; if no INCLUDE is left, all items are in.
 - AND binds closer than OR.
@@ -18,6 +18,7 @@ import itertools
 import operator
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache, partial, reduce
 from typing import Any, Protocol, TypeVar
 
@@ -40,12 +41,29 @@ Bound = tuple[tuple[tuple[Value, ...], ...], ...]
 
 T = TypeVar("T")
 
-MOST_EVENTS = 100
-"""Newest events per user and event type that count.
 
-https://docs.aws.amazon.com/personalize/latest/dg/filter-expressions.html
-"""
+@dataclass(frozen=True)
+class _Catalogue:
+    """What a filter chooses from.
 
+    Args:
+        dataset: Its rows.
+        key: The column of their ids, there and in the events.
+        events: What users did with it.
+        most_events: Newest events per user and event type that count, see
+            https://docs.aws.amazon.com/personalize/latest/dg/filter-expressions.html
+    """
+
+    dataset: str
+    key: str
+    events: str
+    most_events: int
+
+
+_CATALOGUES = {
+    "ItemID": _Catalogue("ITEMS", "ITEM_ID", "INTERACTIONS", 100),
+    "ActionID": _Catalogue("ACTIONS", "ACTION_ID", "ACTION_INTERACTIONS", 300),
+}
 _MASKS_KEPT = 32
 _COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = {
     "=": operator.eq,
@@ -64,9 +82,9 @@ class Eligibility:
     values (the last 32 are kept); a user costs a few passes over one row of the catalogue.
 
     Args:
-        filter: One with target ``ItemID``.
+        filter: One with target ``ItemID`` or ``ActionID``.
         tables: The imported rows by dataset type, e.g. ``ITEMS``; what has none is left out.
-        item_ids: The catalogue, shape (n_items,).
+        item_ids: The catalogue of items or actions, shape (n_items,).
     """
 
     def __init__(
@@ -74,38 +92,49 @@ class Eligibility:
     ) -> None:
         self.filter = filter
         self._n_items = len(item_ids)
+        self._catalogue = catalogue = _CATALOGUES[filter.target]
         used = {condition.dataset for condition in filter.conditions}
         self._columns: dict[tuple[str, str], Column] = {}
         self._users: dict[Any, int] = {}
-        if "ITEMS" in used:
-            items = _rows(tables.get("ITEMS"), "ITEM_ID")
-            wanted = np.array([items.get(item, -1) for item in item_ids.tolist()])
-            self._read("ITEMS", tables.get("ITEMS"), wanted)
+        self._rows: dict[Any, int] = {}
+        self._of_current: dict[Field, NDArray[Any]] = {}
+        if catalogue.dataset in used:
+            table = tables.get(catalogue.dataset)
+            self._rows = _rows(table, catalogue.key)
+            wanted = np.array([self._rows.get(item, -1) for item in item_ids.tolist()])
+            self._read(catalogue.dataset, table, wanted)
+            if table:
+                self._of_current = {one: table.column(one.name) for one in filter.of_item}
         if "USERS" in used:
             self._users = _rows(tables.get("USERS"), "USER_ID")
             # One row more, for users whom the table does not have.
             self._read("USERS", tables.get("USERS"), np.append(np.arange(len(self._users)), -1))
-        if "INTERACTIONS" in used:
-            self._events = _Events(tables.get("INTERACTIONS"), item_ids)
+        if catalogue.events in used:
+            self._events = _Events(tables.get(catalogue.events), item_ids, catalogue)
         self._of_items = lru_cache(_MASKS_KEPT)(self._item_mask)
         self._of_users = lru_cache(_MASKS_KEPT)(self._user_mask)
 
-    def masks(self, users: Sequence[str], values: Sequence[Values]) -> Mask:
+    def masks(
+        self, users: Sequence[str], values: Sequence[Values], items: Sequence[str] = ()
+    ) -> Mask:
         """Which items each user may get, shape (len(users), n_items).
 
         Args:
             users: User ids, known or not.
             values: What each of them gives for the placeholders; see `Filter.bind`.
+            items: The item that each of them asks for related ones of, if they do.
         """
         eligible = np.empty((len(users), self._n_items), dtype=np.bool_)
-        for row, (user, given) in enumerate(zip(users, values, strict=True)):
-            eligible[row] = self.mask(user, given)
+        asked = zip(users, values, items or [""] * len(users), strict=True)
+        for row, (user, given, item) in enumerate(asked):
+            eligible[row] = self.mask(user, given, item)
         return eligible
 
-    def mask(self, user: str, values: Values) -> Mask:
+    def mask(self, user: str, values: Values, item: str = "") -> Mask:
         """Which items a user may get, shape (n_items,); not to be written to."""
         included: list[Mask] = []
         excluded: list[Mask] = []
+        current = self._current(item)
         for number, expression in enumerate(self.filter.expressions):
             if expression.lacks(values):
                 continue
@@ -113,8 +142,8 @@ class Eligibility:
                 when = tuple(condition.bound(values) for condition in expression.when)
                 if not self._of_users(number, when)[self._users.get(user, -1)]:
                     continue
-            where = tuple(tuple(c.bound(values) for c in one) for one in expression.where)
-            if expression.where[0][0].dataset == "ITEMS":
+            where = tuple(tuple(c.bound(values, current) for c in one) for one in expression.where)
+            if expression.where[0][0].dataset == self._catalogue.dataset:
                 matched = self._of_items(number, where)
             else:
                 matched = _any(expression.where, where, partial(self._met, user))
@@ -126,6 +155,17 @@ class Eligibility:
         """Take the given rows of all columns of a dataset that are compared; -1 is null."""
         for field in {c.field for c in self.filter.conditions if c.dataset == dataset}:
             self._columns[dataset, field.name] = column_of(field, table, rows)
+
+    def _current(self, item: str) -> Values:
+        """What the item that is asked for has in each field that is compared with."""
+        row = self._rows.get(item)
+        if row is None:
+            return {}
+        return {
+            field.name: tuple(str(values[row]).split("|")) if field.categorical else (values[row],)
+            for field, values in self._of_current.items()
+            if values[row] is not None
+        }
 
     def _matches(self, condition: Condition, values: tuple[Value, ...]) -> Mask:
         return self._columns[condition.dataset, condition.field.name].matches(
@@ -192,7 +232,7 @@ class _Strings:
         holding = np.zeros(self._n_texts, dtype=np.bool_)
         for value in values:
             holding[self._holding.get(str(value), [])] = True
-        if operator in {"NOT IN", "!="}:
+        if operator == "NOT IN" or (operator == "!=" and values):
             holding = ~holding
             holding[self._null] = operator == "NOT IN"
         found: Mask = holding[self._texts]
@@ -210,8 +250,9 @@ class _Numbers:
         self._known, self._numbers = known[rows], numbers[rows]
 
     def matches(self, operator: str, values: tuple[Value, ...]) -> Mask:
-        (value,) = values
-        found: Mask = _COMPARISONS[operator](self._numbers, value) & self._known
+        found = np.zeros(len(self._numbers), dtype=np.bool_)
+        for value in values:
+            found = _COMPARISONS[operator](self._numbers, value) & self._known
         return found
 
 
@@ -219,14 +260,17 @@ class _Events:
     """Each user's newest events by type, one user after the other in arrays.
 
     Args:
-        table: Interactions with an EVENT_TYPE.
-        item_ids: The catalogue; other items are left out.
+        table: Events with an EVENT_TYPE.
+        item_ids: The ids of the catalogue; others are left out.
+        catalogue: What they are about.
     """
 
-    def __init__(self, table: Table | None, item_ids: NDArray[np.str_]) -> None:
+    def __init__(
+        self, table: Table | None, item_ids: NDArray[np.str_], catalogue: _Catalogue
+    ) -> None:
         columns = table.columns if table else {}
         users, self._users = _numbered(columns.get("USER_ID", ()))
-        met, ids = _numbered(columns.get("ITEM_ID", ()))
+        met, ids = _numbered(columns.get(catalogue.key, ()))
         place = {item: position for position, item in enumerate(item_ids.tolist())}
         items = np.array([place.get(item, -1) for item in ids], dtype=np.int32)[met]
         spelt, spellings = _numbered(columns.get("EVENT_TYPE", ()))
@@ -237,7 +281,7 @@ class _Events:
         last = np.append((np.diff(users) != 0) | (np.diff(types) != 0), True)
         ends = np.flatnonzero(last) if len(users) else np.empty(0, np.int64)
         ages = np.repeat(ends, np.diff(ends, prepend=-1)) - np.arange(len(users))
-        kept = (ages < MOST_EVENTS) & (items >= 0)
+        kept = (ages < catalogue.most_events) & (items >= 0)
         counts = np.bincount(users[kept], minlength=len(self._users))
         self._offsets = np.concatenate([[0], np.cumsum(counts)])
         self._event_types, self._event_items = types[kept], items[kept]

@@ -24,9 +24,16 @@ class Placeholder:
     name: str
 
 
+@dataclass(frozen=True)
+class CurrentItem:
+    """The value of a field of the item that related items are asked for."""
+
+    field: Field
+
+
 Value = str | int | float
 Values = Mapping[str, tuple[Value, ...]]
-"""What a request gives for each placeholder."""
+"""What a request gives for each placeholder; or an item has in each field, none if null."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,7 @@ class Condition:
     """One comparison.
 
     Args:
-        dataset: ``ITEMS``, ``USERS`` or ``INTERACTIONS``.
+        dataset: ``ITEMS``, ``USERS``, ``INTERACTIONS``, ``ACTIONS`` or ``ACTION_INTERACTIONS``.
         field: The field that is compared.
         operator: ``IN``, ``NOT IN``, ``=``, ``!=``, ``<``, ``<=``, ``>`` or ``>=``.
         values: What it is compared with, one value unless the operator takes a list.
@@ -43,13 +50,18 @@ class Condition:
     dataset: str
     field: Field
     operator: str
-    values: tuple[Value | Placeholder, ...]
+    values: tuple[Value | Placeholder | CurrentItem, ...]
 
-    def bound(self, values: Values) -> tuple[Value, ...]:
-        """The values, with those of the request in the place of placeholders."""
+    def bound(self, values: Values, item: Values | None = None) -> tuple[Value, ...]:
+        """The values, with those of the request and of its item in their places."""
         given: list[Value] = []
         for value in self.values:
-            given += values[value.name] if isinstance(value, Placeholder) else [value]
+            if isinstance(value, Placeholder):
+                given += values[value.name]
+            elif isinstance(value, CurrentItem):
+                given += (item or {}).get(value.field.name, ())
+            else:
+                given.append(value)
         return tuple(given)
 
 
@@ -59,7 +71,7 @@ class Expression:
 
     Args:
         excludes: EXCLUDE instead of INCLUDE.
-        target: ``ItemID`` or ``UserID``.
+        target: ``ItemID``, ``UserID`` or ``ActionID``.
         where: Alternatives; of each, all conditions must hold.
         when: What must all hold for the current user (IF), or else the expression has no effect.
     """
@@ -97,7 +109,7 @@ class Filter:
 
     @property
     def target(self) -> str:
-        """``ItemID`` or ``UserID``; the same in all expressions."""
+        """``ItemID``, ``UserID`` or ``ActionID``; the same in all expressions."""
         return self.expressions[0].target
 
     @property
@@ -110,6 +122,16 @@ class Filter:
     def fields(self) -> frozenset[tuple[str, str]]:
         """The (dataset, field) pairs that it compares."""
         return frozenset((c.dataset, c.field.name) for c in self.conditions)
+
+    @property
+    def of_item(self) -> frozenset[Field]:
+        """The fields of the current item that it compares with."""
+        return frozenset(
+            value.field
+            for condition in self.conditions
+            for value in condition.values
+            if isinstance(value, CurrentItem)
+        )
 
     @property
     def placeholders(self) -> dict[str, tuple[Condition, ...]]:

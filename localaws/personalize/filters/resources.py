@@ -26,10 +26,8 @@ from localaws.protocol import ServiceError
 Ids = NDArray[np.str_]
 
 _KEPT = 16
-_MISFITS = {
-    "ItemID": "{} filters users; batch inference needs a filter of ItemID.",
-    "UserID": "{} filters items; a segment needs a filter of UserID.",
-}
+_TARGETS = {"USER_SEGMENTATION": "UserID", "PERSONALIZED_ACTIONS": "ActionID"}
+"""What filters choose from by type of recipe, where that is not items."""
 
 
 class Filters:
@@ -44,7 +42,7 @@ class Filters:
         self._registry = registry
         self._store = store
         self._lock = threading.Lock()
-        self._kept: dict[tuple[str, int], tuple[list[Any], Eligibility]] = {}
+        self._kept: dict[tuple[Filter, int], tuple[list[Any], Eligibility]] = {}
 
     def create(self, request: Mapping[str, Any]) -> Resource:
         """Enter a new filter, CREATE PENDING.
@@ -74,38 +72,41 @@ class Filters:
             listed = [list(field) for field in sorted(fields)]
             return self._registry.create(FILTER, request["name"], request, fields=listed)
 
-    def for_items(self, arn: str, group_arn: str) -> Callable[[Ids], Eligibility]:
+    def for_items(self, arn: str, group_arn: str, recipe_type: str) -> Callable[[Ids], Eligibility]:
         """What puts a filter on the data as they are now, given the items of a model.
 
         Args:
             arn: The filter.
             group_arn: The dataset group of the model.
+            recipe_type: What the model was trained by, e.g. ``RELATED_ITEMS``.
 
         Raises:
-            ServiceError: If the filter is missing, not ACTIVE, of another group, for users, or no
-                longer fits the group's schemas.
+            ServiceError: If the filter is missing, not ACTIVE, of another group, for something
+                else, or no longer fits the group's schemas.
         """
-        return partial(Eligibility, *self._on_data(arn, group_arn, "ItemID"))
+        return partial(Eligibility, *self._on_data(arn, group_arn, recipe_type))
 
-    def for_users(self, arn: str, group_arn: str) -> Callable[[Ids], UserEligibility]:
+    def for_users(
+        self, arn: str, group_arn: str, recipe_type: str
+    ) -> Callable[[Ids], UserEligibility]:
         """The same as `for_items` for the users of a model, and a filter for users."""
-        return partial(UserEligibility, *self._on_data(arn, group_arn, "UserID"))
+        return partial(UserEligibility, *self._on_data(arn, group_arn, recipe_type))
 
-    def of_items(self, arn: str, group_arn: str, item_ids: Ids) -> Eligibility:
+    def of_items(self, arn: str, group_arn: str, recipe_type: str, item_ids: Ids) -> Eligibility:
         """What `for_items` gives; kept until the data that it looks at change.
 
         Raises:
             ServiceError: As `for_items`.
         """
-        parsed, tables = self._on_data(arn, group_arn, "ItemID")
+        parsed, tables = self._on_data(arn, group_arn, recipe_type)
         seen = [item_ids, *(tables[kind] for kind in sorted(tables))]
         with self._lock:
-            kept = self._kept.get((arn, id(item_ids)))
+            kept = self._kept.get((parsed, id(item_ids)))
             if kept and len(kept[0]) == len(seen) and all(map(operator.is_, kept[0], seen)):
                 return kept[1]
         eligibility = Eligibility(parsed, tables, item_ids)
         with self._lock:
-            self._kept[arn, id(item_ids)] = (seen, eligibility)
+            self._kept[parsed, id(item_ids)] = (seen, eligibility)
             while len(self._kept) > _KEPT:
                 del self._kept[next(iter(self._kept))]
         return eligibility
@@ -147,7 +148,9 @@ class Filters:
             found[str(dataset.details["datasetType"])] = schema
         return found
 
-    def _on_data(self, arn: str, group_arn: str, target: str) -> tuple[Filter, dict[str, Table]]:
+    def _on_data(
+        self, arn: str, group_arn: str, recipe_type: str
+    ) -> tuple[Filter, dict[str, Table]]:
         """A filter and the data to put it on."""
         chosen = self._registry.active(arn, FILTER)
         if chosen.details["datasetGroupArn"] != group_arn:
@@ -156,8 +159,17 @@ class Filters:
                 f"version of {group_arn}; name a filter of the same group."
             )
         parsed = self._parsed(group_arn, chosen.details["filterExpression"])
+        target = _TARGETS.get(recipe_type, "ItemID")
         if parsed.target != target:
-            raise _invalid(_MISFITS[target].format(arn))
+            raise _invalid(
+                f"{arn} is a filter of {parsed.target}; a recipe of type {recipe_type} needs one"
+                f" of {target}."
+            )
+        if parsed.of_item and recipe_type != "RELATED_ITEMS":
+            raise _invalid(
+                f"{arn} compares with CurrentItem; only recipes of type RELATED_ITEMS have one,"
+                f" this one is of type {recipe_type}."
+            )
         return parsed, self.tables(
             group_arn, {condition.dataset for condition in parsed.conditions}
         )

@@ -17,6 +17,7 @@ from localaws.personalize.filters.expressions import (
     ANY_EVENT,
     NUMBER,
     Condition,
+    CurrentItem,
     Expression,
     Filter,
     Placeholder,
@@ -35,12 +36,17 @@ from localaws.personalize.schemas import DATASET_TYPES, Field, Schema
 MOST_FIELDS = 10
 """Distinct dataset fields of one filter; see the module."""
 
-_TARGET_DATASETS = {"ItemID": ("ITEMS", "INTERACTIONS"), "UserID": ("USERS", "INTERACTIONS")}
-_NAMES = {key: kind.name for key, kind in DATASET_TYPES.items()} | {"CURRENTUSER": "CurrentUser"}
-_REFUSED = {
-    "CURRENTITEM": "CurrentItem is not supported by this local Personalize",
-    "ACTIONS": "actions are not supported by this local Personalize",
-    "ACTION_INTERACTIONS": "actions are not supported by this local Personalize",
+_TARGETS = {"ITEMID": "ItemID", "USERID": "UserID", "ACTIONID": "ActionID"}
+_TARGET_DATASETS = {
+    "ItemID": ("ITEMS", "INTERACTIONS"),
+    "UserID": ("USERS", "INTERACTIONS"),
+    "ActionID": ("ACTIONS", "ACTION_INTERACTIONS"),
+}
+_EVENTS = {"INTERACTIONS", "ACTION_INTERACTIONS"}
+_NAMES = {
+    **{key: kind.name for key, kind in DATASET_TYPES.items()},
+    "ACTION_INTERACTIONS": "Action_Interactions",
+    "CURRENTUSER": "CurrentUser",
 }
 
 
@@ -87,16 +93,14 @@ class _Checker:
             first: The first one of the same filter.
         """
         target = _target(clause)
-        if target not in _TARGET_DATASETS:
-            self._fault(clause.target, "actions are not supported by this local Personalize")
-        elif target != _target(first):
+        if target != _target(first):
             self._fault(clause.target, f"the first expression has {_target(first)}; all must")
         elif clause.when and target == "UserID":
             self._fault(
                 clause.when[0].column,
                 "IF is about the user who gets items; a UserID expression compares Users",
             )
-        allowed = _TARGET_DATASETS.get(target, tuple(_NAMES))
+        allowed: tuple[str, ...] = _TARGET_DATASETS[target]
         where = []
         for alternative in clause.where:
             conditions = []
@@ -118,17 +122,42 @@ class _Checker:
         except _ComparisonError as error:
             self.faults.append(error.fault)
             return []
+        values: list[Value | Placeholder | CurrentItem] = []
         for token in comparison.values:
-            self._check_value(token, dataset, compared, operator)
-        values = tuple(map(_value, comparison.values))
-        return [Condition(_stored(dataset), compared, operator, values)]
+            if token.type == "CURRENT_ITEM":
+                values += self._of_item(token, dataset, compared)
+            else:
+                self._check_value(token, dataset, compared, operator)
+                values.append(_value(token))
+        return [Condition(_stored(dataset), compared, operator, tuple(values))]
+
+    def _of_item(self, token: Token, dataset: str, compared: Field) -> list[CurrentItem]:
+        """The field of the current item that a field of Items is compared with; none at fault."""
+        if dataset != "ITEMS":
+            self._fault(token, f"{_NAMES[dataset]} cannot be compared with CurrentItem, only Items")
+            return []
+        try:
+            found = self._field(token, dataset)
+        except _ComparisonError as error:
+            self.faults.append(error.fault)
+            return []
+        if (found.type == "string") != (compared.type == "string"):
+            self._fault(
+                token,
+                f"{compared.name} is of type {compared.type}, {found.name} of type {found.type};"
+                " they cannot be compared",
+            )
+        return [CurrentItem(found)]
 
     def _dataset(self, column: Token, allowed: tuple[str, ...]) -> str:
         """The dataset that a column names, in capitals."""
         given, _, field_name = column.partition(".")
         name = given.upper()
-        if name in _REFUSED:
-            raise _ComparisonError(column, _REFUSED[name])
+        if name == "CURRENTITEM":
+            raise _ComparisonError(
+                column,
+                "CurrentItem is what Items are compared with: Items.GENRE IN CurrentItem.GENRE",
+            )
         if name not in _NAMES:
             near = get_close_matches(name, _NAMES, 1)
             known = " or ".join(_NAMES[one] for one in allowed)
@@ -158,8 +187,8 @@ class _Checker:
             hint = f"did you mean {kind}.{names[near[0]]}?" if near else f"it has {listed}"
             raise _ComparisonError(column, f"{kind} has no field {given}; {hint}")
         (compared, *_) = found
-        if dataset == "INTERACTIONS" and compared.name != "EVENT_TYPE":
-            raise _ComparisonError(column, "of Interactions, EVENT_TYPE alone can be compared")
+        if dataset in _EVENTS and compared.name != "EVENT_TYPE":
+            raise _ComparisonError(column, f"of {kind}, EVENT_TYPE alone can be compared")
         if compared.textual:
             raise _ComparisonError(column, f"{compared.name} is textual; no filter can compare it")
         if compared.type == "boolean":
@@ -188,7 +217,7 @@ class _Checker:
             text = token[1:-1]
             hint = f"; write {text}" if NUMBER.fullmatch(text) else ""
             self._fault(token, f"{name} is of type {compared.type}, not a string{hint}")
-        elif token == f'"{ANY_EVENT}"' and dataset != "INTERACTIONS":
+        elif token == f'"{ANY_EVENT}"' and dataset not in _EVENTS:
             self._fault(token, f"{token} stands for all event types, only of EVENT_TYPE")
         elif token.type == "NUMBER" and not is_number:
             self._fault(token, f'{name} is a string; write "{token}"')
@@ -211,7 +240,7 @@ def _operator(token: Token, dataset: str, compared: Field) -> str:
                 token, f"{operator} is for strings, {name} is of type {compared.type}; use ="
             )
         return operator
-    if dataset == "INTERACTIONS":
+    if dataset in _EVENTS:
         raise _ComparisonError(token, 'event types are matched by IN or NOT IN, e.g. IN ("click")')
     if compared.type == "string" and token not in {"=", "!="}:
         raise _ComparisonError(token, f"{token} is for numbers, {name} is a string; use IN or =")
@@ -219,8 +248,8 @@ def _operator(token: Token, dataset: str, compared: Field) -> str:
 
 
 def _target(clause: Clause) -> str:
-    """``ItemID`` or ``UserID`` in AWS's spelling."""
-    return f"{clause.target[:-2].capitalize()}ID"
+    """``ItemID``, ``UserID`` or ``ActionID``, in AWS's spelling."""
+    return _TARGETS[clause.target.upper()]
 
 
 def _stored(name: str) -> str:
@@ -237,9 +266,10 @@ def _misplaced(name: str, allowed: tuple[str, ...]) -> str:
     if len(allowed) == 1:
         first = _NAMES[allowed[0]]
         return f"the expression began with {first} and must keep to it; chain another by |"
+    known = " or ".join(_NAMES[one] for one in allowed)
     if name == "USERS":
-        return "an ItemID expression cannot compare Users; end it with IF CurrentUser.…"
-    return "a UserID expression cannot compare Items, only Users or Interactions"
+        return f"the expression can compare {known}, not Users; end it with IF CurrentUser.…"
+    return f"the expression can compare {known}, not {_NAMES[name]}"
 
 
 def _value(token: Token) -> Value | Placeholder:

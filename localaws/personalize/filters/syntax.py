@@ -24,8 +24,8 @@ _PARSER = Lark(
     disjunction: conjunction (_OR conjunction)*
     conjunction: condition (_AND condition)*
     condition: COLUMN COMPARISON (_value | "(" _value ")")
-             | COLUMN (IN | NOT_IN) "(" _value ("," _value)* ")"
-    _value: STRING | NUMBER | PLACEHOLDER
+             | COLUMN (IN | NOT_IN) (CURRENT_ITEM | "(" _value ("," _value)* ")")
+    _value: STRING | NUMBER | PLACEHOLDER | CURRENT_ITEM
 
     ACTION: /(INCLUDE|EXCLUDE)\b/i
     TARGET: /(ItemID|UserID|ActionID)\b/i
@@ -40,6 +40,7 @@ _PARSER = Lark(
     STRING: /"[^"]*"/
     NUMBER: /-?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?(?![\w.])/
     PLACEHOLDER: /\$[A-Za-z0-9_]+\b/
+    CURRENT_ITEM: /CurrentItem\.[A-Za-z_]\w*/i
     %ignore /[ \t\r\n\f]+/
     """,
     start="filter",
@@ -49,7 +50,7 @@ _PARSER = Lark(
 _BLANKS = " \t\r\n\f"
 _TERMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ACTION": ("INCLUDE or EXCLUDE", ("INCLUDE", "EXCLUDE")),
-    "TARGET": ("ItemID or UserID", ("ItemID", "UserID")),
+    "TARGET": ("ItemID, UserID or ActionID", ("ItemID", "UserID", "ActionID")),
     "_WHERE": ("WHERE", ("WHERE",)),
     "COLUMN": ("a field like Items.GENRE", ()),
     "IN": ("IN", ("IN",)),
@@ -58,6 +59,7 @@ _TERMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "STRING": ("a string in double quotes", ()),
     "NUMBER": ("a number", ()),
     "PLACEHOLDER": ("a placeholder like $GENRE", ()),
+    "CURRENT_ITEM": ("a field like CurrentItem.GENRE", ()),
     "LPAR": ("'('", ()),
     "COMMA": ("','", ()),
     "RPAR": ("')'", ()),
@@ -74,7 +76,6 @@ _PIECE_SHOWN = 40
 _LINE_SHOWN = 100
 _REFERENCES = {
     "currentuser.": "CurrentUser can only be compared after IF; it is no value",
-    "currentitem.": "CurrentItem is not supported by this local Personalize",
 }
 
 

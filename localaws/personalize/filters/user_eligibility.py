@@ -39,8 +39,16 @@ class UserEligibility:
         if any(one.dataset == "INTERACTIONS" for one in filter.conditions):
             self._read_events(tables.get("INTERACTIONS"), user_ids)
 
-    def masks(self, asked: Sequence[str], values: Sequence[Values]) -> Mask:
-        """Which users each segment may hold, shape (len(values), n_users)."""
+    def masks(
+        self, asked: Sequence[str], values: Sequence[Values], items: Sequence[str] = ()
+    ) -> Mask:
+        """Which users each segment may hold, shape (len(values), n_users).
+
+        Args:
+            asked: Not looked at; `Eligibility` is asked for users.
+            values: What each segment gives for the placeholders; see `Filter.bind`.
+            items: Not looked at, either.
+        """
         return np.array([self._mask(given) for given in values], np.bool_).reshape(
             len(values), self._n_users
         )
