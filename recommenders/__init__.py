@@ -25,6 +25,7 @@ from recommenders.evaluation import LearnFrom, evaluate, ranking_metrics
 from recommenders.evaluation_actions import evaluate_actions
 from recommenders.evaluation_segments import evaluate_segments, trend_prediction_accuracy
 from recommenders.hybrid import Hybrid
+from recommenders.influence import standing
 from recommenders.interactions import Histories, Interactions
 from recommenders.loading import load_recommender
 from recommenders.metadata import Metadata
@@ -63,5 +64,6 @@ __all__ = [
     "ignore",
     "load_recommender",
     "ranking_metrics",
+    "standing",
     "trend_prediction_accuracy",
 ]

@@ -137,6 +137,7 @@ class Actions(Recommender):
         eligible: Eligible | None = None,
         more: Live | None = None,
         exploration: Exploration | None = None,
+        tilt: NDArray[np.float32] | None = None,
         block_size: int = 256,
         workers: int = 1,
         now: int | None = None,
@@ -150,6 +151,7 @@ class Actions(Recommender):
             more: events since the training with items and with actions, by the ids of either;
                 those with actions have the types TAKEN, NOT_TAKEN or VIEWED.
             exploration: puts new actions into some places of the lists; none if None.
+            tilt: not used; actions have a value of their own.
             block_size: users scored at once.
             workers: not used; a block of actions is small.
             now: UTC epoch seconds, for expiry and repeats; the newest event if None.

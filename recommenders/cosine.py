@@ -67,7 +67,7 @@ class Cosine(Recommender):
         self.metadata = metadata
 
     def _train(self, interactions: Interactions, progress: Progress) -> None:
-        self._share = (interactions.popularity() / interactions.n_events).astype(np.float32)
+        self._share = interactions.shares()
         self._relate(interactions, progress)
         metadata = interactions.item_metadata if self.metadata else None
         self._encoding = Encoding.learn(metadata or Metadata.of([]))

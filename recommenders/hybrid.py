@@ -132,7 +132,7 @@ class Hybrid(Recommender):
 
     def _count(self, interactions: Interactions) -> None:
         """Learn what takes one pass over the events."""
-        self._share = (interactions.popularity() / interactions.n_events).astype(np.float32)
+        self._share = interactions.shares()
         self._repeat_rate = repeat_rate(interactions)
         self._repeat_rates = repeat_rates(interactions)
         self._transitions = transitions(interactions)

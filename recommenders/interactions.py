@@ -124,6 +124,8 @@ class Interactions:
         item_metadata: what else is known of items, if anything.
         user_metadata: what else is known of users, those without any event included.
         actions: what users can do besides meeting items, and what they did.
+        weights: float32, shape (n_events,), how much each event counts in training, about 1 on
+            average; None if all count the same.
     """
 
     users: Positions
@@ -134,6 +136,7 @@ class Interactions:
     item_metadata: Metadata | None = None
     user_metadata: Metadata | None = None
     actions: ActionHistory | None = None
+    weights: NDArray[np.float32] | None = None
 
     @classmethod
     def from_events(
@@ -146,6 +149,7 @@ class Interactions:
         item_metadata: Metadata | None = None,
         user_metadata: Metadata | None = None,
         actions: ActionHistory | None = None,
+        weights: ArrayLike | None = None,
     ) -> Interactions:
         """Return the interactions of parallel columns, one entry an event, in any order.
 
@@ -157,9 +161,10 @@ class Interactions:
             item_metadata: what else is known of items; their ids join the catalogue.
             user_metadata: what else is known of users, with events or without.
             actions: what users can do besides meeting items, and what they did.
+            weights: how much each event counts, at least 0; they are divided by their mean.
 
         Raises:
-            ValueError: if there is no event, or the columns differ in length.
+            ValueError: if there is no event, the columns differ in length, or all weights are 0.
         """
         lengths = (len(user_ids), len(item_ids), len(timestamps))
         if len(set(lengths)) > 1:
@@ -177,6 +182,12 @@ class Interactions:
         item_positions = np.searchsorted(items, met)[item_positions]
         times = np.asarray(timestamps, dtype=np.int64)
         order = np.lexsort((times, user_positions))
+        scaled = None
+        if weights is not None:
+            given = np.asarray(weights, dtype=np.float64)
+            if not given.sum() > 0:
+                raise ValueError("interactions: no event has a weight above 0")
+            scaled = (given / given.mean()).astype(np.float32)[order]
         return cls(
             users=user_positions[order].astype(np.int32),
             items=item_positions[order].astype(np.int32),
@@ -186,6 +197,7 @@ class Interactions:
             item_metadata=item_metadata,
             user_metadata=user_metadata,
             actions=actions,
+            weights=scaled,
         )
 
     @property
@@ -228,8 +240,17 @@ class Interactions:
         return np.where(times >= 0, times, first)
 
     def matrix(self) -> sp.csr_matrix:
-        """Return how often each user met each item: CSR (n_users, n_items), float32 counts."""
-        return self.histories.matrix(np.ones(self.n_events), self.n_items)
+        """Return how often each user met each item: CSR (n_users, n_items), float32 counts.
+
+        With weights, an event counts as many times as it weighs.
+        """
+        weights = np.ones(self.n_events) if self.weights is None else self.weights
+        return self.histories.matrix(weights, self.n_items)
+
+    def shares(self) -> NDArray[np.float32]:
+        """Return each item's share of all events by weight, shape (n_items,), float32."""
+        counts = np.bincount(self.items, self.weights, minlength=self.n_items)
+        return np.asarray(counts / counts.sum(), dtype=np.float32)
 
     def of_users(self, chosen: NDArray[np.integer]) -> Interactions:
         """Return the events of the users at positions `chosen`; the catalogue stays whole."""
@@ -247,4 +268,5 @@ class Interactions:
             items=self.items[events],
             timestamps=self.timestamps[events],
             user_ids=self.user_ids[users],
+            weights=None if self.weights is None else self.weights[events],
         )

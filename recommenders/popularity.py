@@ -23,7 +23,7 @@ class Popularity(Recommender):
     _share: Scores
 
     def _train(self, interactions: Interactions, progress: Progress) -> None:
-        self._share = (interactions.popularity() / interactions.n_events).astype(np.float32)
+        self._share = interactions.shares()
 
     def _retrain(self, interactions: Interactions, progress: Progress) -> None:
         self._train(interactions, progress)

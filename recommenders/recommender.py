@@ -28,6 +28,7 @@ from recommenders.answers import (
 )
 from recommenders.exploration import Explorer
 from recommenders.ids import Ids, Positions, positions
+from recommenders.influence import tilted
 from recommenders.interactions import Histories, Interactions
 from recommenders.metadata import Metadata
 from recommenders.progress import Progress, ignore
@@ -49,6 +50,9 @@ class Recommender(ABC):
     user_ids: Ids
     event_types: frozenset[str] | None = None
     """Types of live events that count; None means all. Set by whoever chose the training events."""
+
+    tilt: NDArray[np.float32] | None = None
+    """What all answers prefer: see `tilted`, shape (n_items,). Set by whoever has an objective."""
 
     _histories: Histories
     _created: NDArray[np.int64]
@@ -112,6 +116,7 @@ class Recommender(ABC):
         added._extend(ids, old, items)
         added.item_ids = ids
         added._created = np.where(times >= 0, times, created)
+        added.tilt = None if self.tilt is None else np.append(self.tilt, np.float32(0.0))[old]
         moved = positions(ids, self.item_ids).astype(np.int32)
         added._histories = Histories(self._histories.offsets, moved[self._histories.items])
         return added
@@ -155,6 +160,20 @@ class Recommender(ABC):
         """Return what `scores` does; a model may look at who the users are."""
         return self.scores(histories)
 
+    def _tilted(self, scores: Scores, tilt: NDArray[np.float32] | None = None) -> Scores:
+        """Return scores with what the model and the answer prefer."""
+        for one in (self.tilt, tilt):
+            scores = scores if one is None else tilted(scores, one)
+        return scores
+
+    def popularity(self) -> NDArray[np.int64]:
+        """Return how many events of the histories each item has, shape (n_items,)."""
+        return np.bincount(self._histories.items, minlength=len(self.item_ids))
+
+    def created(self) -> NDArray[np.int64]:
+        """Return when each item came, UTC epoch seconds, shape (n_items,)."""
+        return self._created
+
     def recommend(
         self,
         users: Sequence[str],
@@ -163,6 +182,7 @@ class Recommender(ABC):
         eligible: Eligible | None = None,
         more: Live | None = None,
         exploration: Exploration | None = None,
+        tilt: NDArray[np.float32] | None = None,
         block_size: int = 256,
         workers: int = 1,
     ) -> Iterator[Recommendations]:
@@ -179,6 +199,7 @@ class Recommender(ABC):
             more: events since the training; the answer shifts without a fit, and users who have
                 only these are served by them.
             exploration: puts new items into some places of the lists; none if None.
+            tilt: what these answers prefer besides the model's own `tilt`.
             block_size: users scored at once. Each worker holds block_size x n_items float32, which
                 bounds the memory whatever the number of users.
             workers: blocks scored at the same time; 0 means as many as there are cores. Above 1,
@@ -192,7 +213,7 @@ class Recommender(ABC):
 
         def block(start: int) -> Recommendations:
             asked = tuple(users[start : start + block_size])
-            scores = self._scores_of(asked, self.histories(asked, more))
+            scores = self._tilted(self._scores_of(asked, self.histories(asked, more)), tilt)
             may = eligible(start, start + len(asked)) if eligible else None
             young = explorer.candidates(asked) if explorer else np.empty((len(asked), 0), np.int64)
             values = np.take_along_axis(scores, young, axis=1)
@@ -218,7 +239,7 @@ class Recommender(ABC):
 
         def block(start: int) -> tuple[Positions, Scores]:
             stop = min(start + block_size, len(histories))
-            return best(self.scores(histories.block(start, stop)), n)
+            return best(self._tilted(self.scores(histories.block(start, stop))), n)
 
         self._check(workers, n=n, block_size=block_size)
         return in_order(block, range(0, len(histories), block_size), workers)
@@ -229,6 +250,7 @@ class Recommender(ABC):
         lists: Sequence[Sequence[str]],
         *,
         more: Live | None = None,
+        tilt: NDArray[np.float32] | None = None,
         block_size: int = 256,
     ) -> Iterator[Ranking]:
         """Yield each user's own list of items in the order of the user's scores.
@@ -240,6 +262,7 @@ class Recommender(ABC):
             users: user ids, known or not.
             lists: item ids, one list a user.
             more: events since the training, as in `recommend`.
+            tilt: as in `recommend`.
             block_size: users scored at once.
 
         Raises:
@@ -250,7 +273,7 @@ class Recommender(ABC):
         self._check(block_size=block_size)
         for start in range(0, len(users), block_size):
             asked = users[start : start + block_size]
-            scores = self._scores_of(asked, self.histories(asked, more))
+            scores = self._tilted(self._scores_of(asked, self.histories(asked, more)), tilt)
             for user, row, given in zip(asked, scores, lists[start:], strict=False):
                 found = self.positions(given)
                 values = np.where(found >= 0, row[found], np.float32(0.0)).astype(np.float64)
@@ -396,6 +419,7 @@ class Recommender(ABC):
             "created": self._created,
             "history_offsets": self._histories.offsets,
             "history_items": self._histories.items,
+            **({} if self.tilt is None else {"tilt": self.tilt}),
             **self._learned(),
         }
         write(directory, description, arrays)
@@ -420,6 +444,7 @@ class Recommender(ABC):
         model._newest = description["newest"]
         model.item_ids, model.user_ids = learned.pop("item_ids"), learned.pop("user_ids")
         model._created = learned.pop("created")
+        model.tilt = learned.pop("tilt", None)
         offsets, items = learned.pop("history_offsets"), learned.pop("history_items")
         model._histories = Histories(offsets, items)
         model._restore(learned)

@@ -18,7 +18,8 @@ def transitions(interactions: Interactions) -> sp.csr_matrix:
 
     CSR (n_items, n_items), float32. A step of `lag` events weighs 0.8^(lag - 1), up to 5. Rows are
     divided by their sum + 10, against chance; columns by (events + 1)^0.3, against mere popularity.
-    Steps from an item to itself are left out: `repeat_rates` measures those.
+    Steps from an item to itself are left out: `repeat_rates` measures those. Where events have
+    weights, a step has that of the event to which it leads.
     """
     n = interactions.n_items
     counts = sp.csr_matrix((n, n), dtype=np.float64)
@@ -26,6 +27,8 @@ def transitions(interactions: Interactions) -> sp.csr_matrix:
         before, after = interactions.items[:-lag], interactions.items[lag:]
         steps = (interactions.users[:-lag] == interactions.users[lag:]) & (before != after)
         weights = np.full(np.count_nonzero(steps), DECAY ** (lag - 1))
+        if interactions.weights is not None:
+            weights *= interactions.weights[lag:][steps]
         counts = counts + sp.csr_matrix((weights, (before[steps], after[steps])), shape=(n, n))
     rows = 1.0 / (np.asarray(counts.sum(axis=1)).ravel() + ROW_SMOOTHING)
     columns = (interactions.popularity() + 1.0) ** -POPULARITY_DISCOUNT

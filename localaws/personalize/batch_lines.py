@@ -47,6 +47,7 @@ class Lines(ABC):
         eligibility: The job's filter, for the recommender's items or users.
         deleted: Users whom a data deletion job deleted: the recommender shall not know them.
         exploration: How new items are explored.
+        tilt: What is preferred besides the scores.
     """
 
     members: tuple[str, ...]
@@ -61,12 +62,14 @@ class Lines(ABC):
         *,
         deleted: Collection[str] = (),
         exploration: Exploration | None = None,
+        tilt: NDArray[np.float32] | None = None,
     ) -> None:
         self._recommender = recommender
         self._n = n_results
         self._eligibility = eligibility
         self._deleted = frozenset(deleted)
         self._exploration = exploration
+        self._tilt = tilt
 
     def answers(self, lines: Sequence[bytes]) -> Iterator[bytes]:
         """One line of output for each line of input that is not blank, in the same order."""
@@ -152,6 +155,7 @@ class UserLines(Lines):
             self._n,
             eligible=eligible,
             exploration=self._exploration,
+            tilt=self._tilt,
             workers=0,
         )
         for block in blocks if users else ():
@@ -177,7 +181,8 @@ class RankingLines(Lines):
         users = [line.given["userId"] for line in lines]
         lists = [line.given["itemList"] for line in lines]
         allowed = self._eligible(lines, users)
-        for place, ranking in enumerate(self._recommender.rank(self._known(users), lists)):
+        ranked = self._recommender.rank(self._known(users), lists, tilt=self._tilt)
+        for place, ranking in enumerate(ranked):
             kept = list(range(len(ranking.items)))
             if allowed:
                 found = self._recommender.positions(ranking.items)

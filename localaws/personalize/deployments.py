@@ -19,6 +19,7 @@ from localaws.personalize.parts import (
     Parts,
     Request,
     check_inference_config,
+    check_influence,
     created,
     invalid,
     refuse,
@@ -62,6 +63,7 @@ class Campaigns:
         check_inference_config("campaignConfig", config)
         with self._registry.lock:
             version = self._version(request["solutionVersionArn"], config)
+            self._check_influence(version, config)
             campaign = self._registry.create(
                 CAMPAIGN,
                 request["name"],
@@ -93,6 +95,8 @@ class Campaigns:
                         f" {campaign.details['solutionArn']}; create another campaign"
                     )
                 members["solutionVersionArn"] = version.arn
+            arn = members.get("solutionVersionArn", campaign.details["solutionVersionArn"])
+            self._check_influence(self._registry.get(arn, SOLUTION_VERSION), config)
             self._begin_update(campaign, members)
         return created(campaign)
 
@@ -103,6 +107,10 @@ class Campaigns:
         update = self._parts.update_begun(**after)
         self._registry.update(campaign.arn, latestCampaignUpdate=update)
         self._parts.workers.activate_update(campaign.arn, "latestCampaignUpdate", **after)
+
+    @staticmethod
+    def _check_influence(version: Resource, config: Mapping[str, Any]) -> None:
+        check_influence("campaignConfig", config, find_recipe(version.details["recipeArn"]))
 
     def _version(self, arn: str, config: Mapping[str, Any]) -> Resource:
         """The version to deploy; the newest ACTIVE one of a solution's ``$LATEST``."""

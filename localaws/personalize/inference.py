@@ -26,9 +26,11 @@ from localaws.personalize.parts import (
     Parts,
     Request,
     check_inference_config,
+    check_influence,
     check_location,
     created,
     exploration,
+    influence,
     invalid,
     refuse,
 )
@@ -78,6 +80,7 @@ class Inference:
             lines = _LINES.get(recipe.type)
             if lines is None or not recipe.batch:
                 raise invalid(f"{version.arn} is of {recipe.name}, which has no batch inference")
+            check_influence("batchInferenceJobConfig", config, recipe)
             filtered = self._filter(request, version, self._parts.filters.for_items, recipe)
             job = self._create(
                 BATCH_INFERENCE_JOB, request, version, n, batchInferenceJobMode="BATCH_INFERENCE"
@@ -91,6 +94,7 @@ class Inference:
                 filtered(model.item_ids) if filtered else None,
                 deleted=self._deleted(version),
                 exploration=exploration(config, recipe, self._parts.seed),
+                tilt=influence(config, model),
             )
 
         return self._submit(job, "batch inference", made, None)

@@ -13,6 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from localaws.personalize.filters import Filters
 from localaws.personalize.jobs import Workers
 from localaws.personalize.objects import S3, Location, S3Client
@@ -20,7 +23,7 @@ from localaws.personalize.recipes_parameters import Recipe
 from localaws.personalize.registry import Registry, Resource
 from localaws.personalize.store import Store
 from localaws.protocol import ServiceError
-from recommenders import Exploration, Recommender, load_recommender
+from recommenders import Exploration, Recommender, load_recommender, standing
 
 Request = dict[str, Any]
 Answer = Mapping[str, Any]
@@ -136,7 +139,26 @@ def check_inference_config(member: str, config: Mapping[str, Any]) -> None:
         if name not in _EXPLORATION:
             raise invalid(f"{place}: known are {', '.join(_EXPLORATION)}")
         _check_number(place, text, *_EXPLORATION[name])
-    refuse(config, "rankingInfluence")
+
+
+def check_influence(member: str, config: Mapping[str, Any], recipe: Recipe) -> None:
+    """Refuse what ranks items besides their scores where there are none."""
+    if config.get("rankingInfluence") and not recipe.scores_items:
+        raise invalid(
+            f"{member}.rankingInfluence: {recipe.name} is of type {recipe.type}; it needs"
+            " USER_PERSONALIZATION or PERSONALIZED_RANKING"
+        )
+
+
+def influence(config: Mapping[str, Any], model: Recommender) -> NDArray[np.float32] | None:
+    """How much popular or fresh items are preferred; None if that is not configured.
+
+    A factor of 1 weighs as much as relevance does.
+    """
+    given = config.get("rankingInfluence", {})
+    known = {"POPULARITY": model.popularity, "FRESHNESS": model.created}
+    tilts = [standing(known[name]()) * np.float32(weight) for name, weight in given.items()]
+    return np.sum(tilts, axis=0) if tilts else None
 
 
 def exploration(config: Mapping[str, Any], recipe: Recipe, seed: int) -> Exploration | None:

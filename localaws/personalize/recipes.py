@@ -131,6 +131,7 @@ _CUSTOM = (
         _RECENCY,
         needs=_USER,
         batch=True,
+        weighs=True,
         explores=True,
         live=True,
     ),
@@ -164,6 +165,7 @@ _CUSTOM = (
         _RECENCY,
         needs=_USER,
         batch=True,
+        weighs=True,
         live=True,
     ),
     Recipe(

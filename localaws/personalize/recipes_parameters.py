@@ -108,6 +108,7 @@ class Recipe:
         batch: Whether batch inference jobs take it.
         segments: Whether batch segment jobs take it.
         updates: Whether it takes ``trainingMode`` UPDATE.
+        weighs: Whether it takes weights of event types, ``eventsConfig``.
         explores: Whether new items come into lists by exploration.
         live: Whether events since the training change a user's answer.
         algorithm: The algorithm's name where it is not the recipe's.
@@ -128,10 +129,16 @@ class Recipe:
     batch: bool = False
     segments: bool = False
     updates: bool = False
+    weighs: bool = False
     explores: bool = False
     live: bool = False
     algorithm: str = ""
     transformation: str = ""
+
+    @property
+    def scores_items(self) -> bool:
+        """Whether it gives items a score for a user, which other wishes can be put beside."""
+        return self.type in {"USER_PERSONALIZATION", "PERSONALIZED_RANKING"}
 
     def values(self, given: Mapping[str, str]) -> dict[str, Value]:
         """The parsed values of the parameters given, both kinds."""

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from localaws.personalize.filters import Values
 from localaws.personalize.kinds import CAMPAIGN, DATASET, RECOMMENDER, SOLUTION_VERSION, Kind
-from localaws.personalize.parts import Answer, Parts, Request, exploration, invalid
+from localaws.personalize.parts import Answer, Parts, Request, exploration, influence, invalid
 from localaws.personalize.recipes import find_recipe
 from localaws.personalize.recipes_parameters import Recipe
 from localaws.personalize.recommendation_ids import recommendation_id
@@ -120,7 +120,8 @@ class Runtime:
         may = self._mask(request, asked, request)
         user = self._known(asked, request["userId"])
         live = self._live(asked, request["userId"])
-        (ranking,) = asked.model.rank([user], [given], more={user: live})
+        tilt = influence(asked.config, asked.model)
+        (ranking,) = asked.model.rank([user], [given], more={user: live}, tilt=tilt)
         found = list(zip(ranking.items, map(float, ranking.scores), strict=True))
         if may is not None:
             places = asked.model.positions(ranking.items)
@@ -174,6 +175,7 @@ class Runtime:
                 eligible=_always(may),
                 more={known: self._live(asked, user)},
                 exploration=exploration(asked.config, asked.recipe, self._parts.seed),
+                tilt=influence(asked.config, asked.model),
             )
         count = int(block.counts[0])
         scores = map(float, block.scores[0, :count])

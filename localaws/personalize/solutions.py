@@ -1,9 +1,9 @@
 """What a solution asks for: recipe, data and search, checked when the solution is created.
 
-``eventType``, ``eventValueThreshold``, ``algorithmHyperParameters``,
-``featureTransformationParameters``, ``trainingDataConfig``, ``hpoConfig`` and ``autoMLConfig``
-change the training; `recipes` says what each hyperparameter does. There is no automatic training.
-Whatever else would change the result is refused by name.
+``eventType``, ``eventValueThreshold``, ``eventsConfig``, ``optimizationObjective``,
+``algorithmHyperParameters``, ``featureTransformationParameters``, ``trainingDataConfig``,
+``hpoConfig`` and ``autoMLConfig`` change the training; `recipes` says what each hyperparameter is
+for. Whatever else would change the result is refused by name.
 """
 
 from __future__ import annotations
@@ -37,7 +37,14 @@ _HONOURED = (
     "autoMLConfig",
     "autoTrainingConfig",
     "trainingDataConfig",
+    "eventsConfig",
+    "optimizationObjective",
 )
+SENSITIVITIES = {"OFF": 0.0, "LOW": 0.5, "MEDIUM": 1.0, "HIGH": 2.0}
+"""What an objective weighs beside relevance, which weighs 1; AWS calls MEDIUM equal emphasis.
+
+https://docs.aws.amazon.com/personalize/latest/dg/optimizing-solution-for-objective.html
+"""
 
 
 def solution_recipes(request: Mapping[str, Any]) -> tuple[Recipe, ...]:
@@ -77,6 +84,7 @@ def solution_recipes(request: Mapping[str, Any]) -> tuple[Recipe, ...]:
     if automl and not arns:
         recipes = [RECIPES[name] for name in AUTOML_RECIPES]
     faults += _config_faults(config, recipes)
+    faults += _event_faults(request, recipes)
     if faults:
         raise ValueError("; ".join(faults))
     return tuple(recipes)
@@ -210,6 +218,54 @@ def _config_faults(config: Mapping[str, Any], recipes: list[Recipe]) -> Iterator
     ):
         if metric not in METRICS:
             yield f"{place}.metricName must be one of {', '.join(METRICS)}, not {metric!r}"
+
+
+def _event_faults(request: Mapping[str, Any], recipes: Sequence[Recipe]) -> Iterator[str]:
+    """What is wrong in the weights of event types, and in the objective beside relevance.
+
+    https://docs.aws.amazon.com/personalize/latest/dg/optimizing-solution-events-config.html
+    """
+    config = request.get("solutionConfig", {})
+    parameters = config.get("eventsConfig", {}).get("eventParametersList", [])
+    types = [one.get("eventType") for one in parameters]
+    place = "solutionConfig.eventsConfig"
+    if None in types:
+        yield f"{place}: each of eventParametersList needs an eventType"
+    if twice := sorted({one for one in types if one and types.count(one) > 1}):
+        yield f"{place}: {', '.join(twice)} stands there twice"
+    if parameters and not any(one.get("weight", 1.0) > 0 for one in parameters):
+        yield f"{place}: one weight must be above 0"
+    if parameters and "eventType" in request:
+        yield f"{place} says which events count; leave eventType out"
+    objective = config.get("optimizationObjective", {})
+    if objective and "itemAttribute" not in objective:
+        yield "solutionConfig.optimizationObjective needs an itemAttribute"
+    for recipe in recipes:
+        if parameters and not recipe.weighs:
+            able = ", ".join(one.name for one in RECIPES.values() if one.weighs)
+            yield f"{place}: {recipe.name} weighs no events; {able} do"
+        if objective and not recipe.scores_items:
+            yield (
+                f"solutionConfig.optimizationObjective: {recipe.name} is of type {recipe.type};"
+                " an objective needs USER_PERSONALIZATION or PERSONALIZED_RANKING"
+            )
+
+
+def objective_faults(config: Mapping[str, Any], schemas: Mapping[str, Schema]) -> Iterator[str]:
+    """Why the objective's column cannot be one, in a dataset group with these schemas."""
+    name = config.get("optimizationObjective", {}).get("itemAttribute")
+    if name is None:
+        return
+    place = f"optimizationObjective.itemAttribute: {name}"
+    items = schemas.get("ITEMS")
+    field = items.by_name.get(name) if items else None
+    if field is None:
+        listed = ", ".join(items.by_name) if items else "nothing, there is no such data set"
+        yield f"{place} is no column of Items; it has {listed}"
+    elif field.type in {"string", "boolean"}:
+        yield f"{place} is of type {field.type}; it must be a number"
+    elif field.nullable:
+        yield f"{place} may be null; an objective must never be"
 
 
 def _range_faults(hpo: Mapping[str, Any], parameters: tuple[HyperParameter, ...]) -> Iterator[str]:

@@ -18,7 +18,7 @@ from localaws.personalize.kinds import (
     SOLUTION,
     SOLUTION_VERSION,
 )
-from localaws.personalize.parts import Answer, Parts, Request, created, invalid, refuse
+from localaws.personalize.parts import Answer, Parts, Request, created, invalid
 from localaws.personalize.recipes import find_recipe, recipe_arn
 from localaws.personalize.recipes_parameters import Recipe
 from localaws.personalize.registry import Resource
@@ -26,6 +26,7 @@ from localaws.personalize.schemas import DATASET_TYPES, Schema
 from localaws.personalize.solutions import (
     column_faults,
     excluded_columns,
+    objective_faults,
     solution_recipes,
     update_faults,
 )
@@ -87,7 +88,7 @@ class Solutions:
         return begun
 
     def _create_solution(self, request: Request) -> Answer:
-        refuse(request, "performIncrementalUpdate")
+        _refuse_incremental(request)
         config = request.get("solutionConfig", {})
         _days(config.get("autoTrainingConfig", {}))
         try:
@@ -108,21 +109,23 @@ class Solutions:
         return answer
 
     def _update_solution(self, request: Request) -> Answer:
-        """Change the automatic training; the update has a life cycle of its own."""
-        refuse(request, "performIncrementalUpdate")
+        """Change training and events; the update has a life cycle of its own."""
+        _refuse_incremental(request)
         config = request.get("solutionUpdateConfig", {})
         _days(config.get("autoTrainingConfig", {}))
-        if "eventsConfig" in config:
-            refuse(config, "eventsConfig")
         with self._registry.lock:
             solution = self._registry.active(request["solutionArn"], SOLUTION)
             if "performAutoTraining" not in request and not config:
                 raise invalid(
-                    "nothing to update; give performAutoTraining, or a schedule in"
-                    " solutionUpdateConfig.autoTrainingConfig"
+                    "nothing to update; give performAutoTraining, or autoTrainingConfig or"
+                    " eventsConfig in solutionUpdateConfig"
                 )
             auto = request.get("performAutoTraining", solution.details["performAutoTraining"])
             merged = {**solution.details.get("solutionConfig", {}), **config}
+            try:
+                solution_recipes({**solution.details, "solutionConfig": merged})
+            except ValueError as error:
+                raise invalid(str(error)) from error
             update = self._parts.update_begun(performAutoTraining=auto, solutionUpdateConfig=config)
             self._registry.update(solution.arn, latestSolutionUpdate=update)
             self._parts.workers.activate_update(
@@ -215,14 +218,23 @@ class Solutions:
             raise invalid(f"{group} has no {name} data; import some first")
         config = asked.get("solutionConfig", {})
         events = schemas["INTERACTIONS"].by_name
-        for member, value, column in (
-            ("eventType", asked.get("eventType"), "EVENT_TYPE"),
-            ("eventValueThreshold", config.get("eventValueThreshold"), "EVENT_VALUE"),
+        weighed = config.get("eventsConfig", {}).get("eventParametersList", [])
+        thresholds = [one["eventValueThreshold"] for one in weighed if "eventValueThreshold" in one]
+        for member, is_given, column in (
+            ("eventType", "eventType" in asked, "EVENT_TYPE"),
+            ("eventsConfig", weighed, "EVENT_TYPE"),
+            ("eventValueThreshold", "eventValueThreshold" in config or thresholds, "EVENT_VALUE"),
         ):
-            if value is not None and column not in events:
+            if is_given and column not in events:
                 raise invalid(f"{member} needs a column {column} in the Interactions of {group}")
-        if faults := list(column_faults(config.get("trainingDataConfig", {}), schemas)):
+        faults = [
+            *column_faults(config.get("trainingDataConfig", {}), schemas),
+            *objective_faults(config, schemas),
+        ]
+        if faults:
             raise invalid("; ".join(faults))
+        if "optimizationObjective" in config and "ITEMS" not in tables:
+            raise invalid(f"{group} has no Items data; import some first")
         return tables, schemas
 
     @staticmethod
@@ -285,6 +297,15 @@ class Solutions:
     def _get_metrics(self, request: Request) -> Answer:
         version = self._registry.active(request["solutionVersionArn"], SOLUTION_VERSION)
         return {"solutionVersionArn": version.arn, "metrics": version.details["metrics"]}
+
+
+def _refuse_incremental(request: Request) -> None:
+    """Refuse what AWS has for a recipe alone that is not among those here."""
+    if request.get("performIncrementalUpdate"):
+        raise invalid(
+            "performIncrementalUpdate is supported only for solutions that use the"
+            " semantic-similarity recipe; leave it out"
+        )
 
 
 def _days(config: Mapping[str, str]) -> int | None:

@@ -10,24 +10,32 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from localaws.personalize.jobs import JobFailedError, Report
 from localaws.personalize.recipes_parameters import HyperParameter, Recipe, Settings, text_of
 from localaws.personalize.schemas import Schema
-from localaws.personalize.solutions import excluded_columns, search, solution_recipes
+from localaws.personalize.solutions import (
+    SENSITIVITIES,
+    excluded_columns,
+    search,
+    solution_recipes,
+)
 from localaws.personalize.tables import Table
 from localaws.personalize.training_data import (
     EventChoice,
+    EventParameter,
     TrainingData,
     interactions_of,
     learned_events,
 )
 from localaws.personalize.training_metrics import measured
 from localaws.personalize.training_search import OBJECTIVE, Search, best_of, part
-from recommenders import Interactions, Recommender, load_recommender
+from recommenders import Interactions, Recommender, load_recommender, standing
 
 NOTHING_NEW = (
     "There should be updates to at least one dataset after last active solution version with "
@@ -56,6 +64,8 @@ class Training:
         features: ``featureTransformationParameters`` as given.
         data: All data sets, if metadata shall be trained on.
         previous: The directory of the last full version, if its model is to be updated.
+        weighed: ``eventParametersList``: types of events, and how much each counts.
+        optimized: A numerical column of Items and how much it weighs beside relevance.
     """
 
     events: Table
@@ -71,6 +81,8 @@ class Training:
     features: Mapping[str, str] = field(default_factory=dict)
     data: TrainingData | None = None
     previous: Path | None = None
+    weighed: tuple[EventParameter, ...] = ()
+    optimized: tuple[str, float] | None = None
 
     @classmethod
     def of(
@@ -99,6 +111,9 @@ class Training:
         excluded, included = excluded_columns(config.get("trainingDataConfig", {}))
         automl = solution.get("performAutoML", False)
         items = tables.get("ITEMS")
+        weighed = config.get("eventsConfig", {}).get("eventParametersList", ())
+        optimum = config.get("optimizationObjective", {})
+        weight = SENSITIVITIES[optimum.get("objectiveSensitivity", "OFF")]
         return cls(
             events=tables["INTERACTIONS"],
             catalogue=items.columns["ITEM_ID"].tolist() if items else [],
@@ -113,6 +128,8 @@ class Training:
             features={} if automl else config.get("featureTransformationParameters", {}),
             data=TrainingData(tables, schemas, excluded, included),
             previous=previous,
+            weighed=() if automl else tuple(map(EventParameter.of, weighed)),
+            optimized=(optimum["itemAttribute"], weight) if optimum and not automl else None,
         )
 
     def run(self, report: Report) -> Outcome:
@@ -122,18 +139,18 @@ class Training:
             JobFailedError: If the events are too few, or there is nothing to update.
         """
         recipe = self.recipes[0]
-        choice = EventChoice(self.event_type, self.event_value)
+        choice = EventChoice(self.event_type, self.event_value, self.weighed)
         fingerprint = self._fingerprint()
         if self.previous is not None:
             notes = _notes(self.previous)
             if notes["fingerprint"] == fingerprint:
                 raise JobFailedError(NOTHING_NEW)
-        interactions = interactions_of(
-            choice.events(self.events, recipe), self.catalogue, self.data
-        )
+        events = choice.events(self.events, recipe)
+        interactions = interactions_of(events, self.catalogue, self.data, choice.weights(events))
         report(_READ)
         if self.previous is not None:
             model = load_recommender(self.previous).update(interactions, progress=report)
+            model.tilt = self._tilt(interactions)
             outcome = Outcome(recipe, notes["metrics"], None)
         else:
             outcome, model = self._full(interactions, report)
@@ -207,6 +224,7 @@ class Training:
             interactions,
             seed=seed,
             learn_from=lambda train: learned_events(train, recipe, self.features),
+            rewards=self._rewards(interactions),
             report=report,
         )
 
@@ -220,7 +238,29 @@ class Training:
             n_items=interactions.n_items,
             seed=self.seed,
         )
-        return partial(recipe.make, settings)
+        tilt = self._tilt(interactions)
+
+        def make() -> Recommender:
+            model = recipe.make(settings)
+            model.tilt = tilt
+            return model
+
+        return make
+
+    def _rewards(self, interactions: Interactions) -> NDArray[np.float64] | None:
+        """What each item brings by the objective, 0 if it is not in Items; None without one."""
+        if self.optimized is None or self.data is None:
+            return None
+        items, (column, _) = self.data.tables["ITEMS"], self.optimized
+        values = dict(zip(items.column("ITEM_ID"), items.column(column).tolist(), strict=True))
+        found = [values.get(item, 0.0) for item in interactions.item_ids.tolist()]
+        return np.maximum(np.array(found, dtype=np.float64), 0.0)
+
+    def _tilt(self, interactions: Interactions) -> NDArray[np.float32] | None:
+        rewards = self._rewards(interactions)
+        if rewards is None or self.optimized is None or not self.optimized[1]:
+            return None
+        return standing(rewards) * np.float32(self.optimized[1])
 
     def _fingerprint(self) -> str:
         data = self.data or TrainingData({"INTERACTIONS": self.events})

@@ -106,19 +106,43 @@ class TrainingData:
 
 
 @dataclass(frozen=True)
+class EventParameter:
+    """How events of one type are trained on.
+
+    Args:
+        type: Their EVENT_TYPE.
+        threshold: Least EVENT_VALUE of those that count, if there is one.
+        weight: How much one of them counts, beside those of other types.
+    """
+
+    type: str
+    threshold: float | None
+    weight: float
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> EventParameter:
+        """Read a checked entry of ``eventParametersList``."""
+        return cls(given["eventType"], given.get("eventValueThreshold"), given.get("weight", 1.0))
+
+
+@dataclass(frozen=True)
 class EventChoice:
-    """Which events are trained on.
+    """Which events are trained on, and how much each counts.
 
     Args:
         event_type: Those of this type only.
         event_value: Those of at least this value only.
+        parameters: Those of these types only, if any are named.
     """
 
     event_type: str | None = None
     event_value: float | None = None
+    parameters: tuple[EventParameter, ...] = ()
 
     def types(self, events: Table, recipe: Recipe) -> frozenset[str] | None:
         """The types of the events that count, as the data spell them; None if all do."""
+        if self.parameters:
+            return frozenset(one.type for one in self.parameters)
         if self.event_type is not None:
             return frozenset({self.event_type})
         if not recipe.event_types:
@@ -140,6 +164,13 @@ class EventChoice:
         if self.event_value is not None:
             values = events.columns["EVENT_VALUE"].astype(np.float64)
             events = events.take(values >= self.event_value)
+        for one in self.parameters:
+            if one.threshold is not None:
+                is_low = events.columns["EVENT_VALUE"].astype(np.float64) < one.threshold
+                is_null = events.columns["EVENT_VALUE"] == None  # noqa: E711 - of each element
+                events = events.take(
+                    ~((events.columns["EVENT_TYPE"] == one.type) & (is_low | is_null))
+                )
         required = self.event_type or next(iter(recipe.event_types), None)
         counted = events.n_rows
         if required and self.event_type is None and counted:
@@ -150,11 +181,21 @@ class EventChoice:
             raise JobFailedError(f"Dataset has fewer than {LEAST_EVENTS} interactions{chosen}")
         return events
 
+    def weights(self, events: Table) -> NDArray[np.float64] | None:
+        """How much each event counts; None if all count the same."""
+        if not self.parameters:
+            return None
+        weights = np.ones(events.n_rows)
+        for one in self.parameters:
+            weights[events.columns["EVENT_TYPE"] == one.type] = one.weight
+        return weights
+
 
 def interactions_of(
     events: Table,
     catalogue: list[str],
     data: TrainingData | None,
+    weights: NDArray[np.float64] | None = None,
 ) -> Interactions:
     """The events and what is known of items and users, if enough users have two events.
 
@@ -169,6 +210,7 @@ def interactions_of(
         item_metadata=data.metadata("ITEMS") if data else None,
         user_metadata=data.metadata("USERS") if data else None,
         actions=data.actions() if data else None,
+        weights=weights,
     )
     if np.count_nonzero(np.bincount(interactions.users) >= 2) < LEAST_USERS:
         raise JobFailedError(

@@ -17,6 +17,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from localaws.personalize.jobs import Report
 from localaws.personalize.recipes_parameters import Recipe
 from recommenders import (
@@ -40,6 +43,7 @@ def measured(
     seed: int,
     learn_from: LearnFrom,
     report: Report,
+    rewards: NDArray[np.float64] | None = None,
 ) -> dict[str, float]:
     """The metrics by name.
 
@@ -50,6 +54,7 @@ def measured(
         seed: Chooses the test users.
         learn_from: Chooses the events to learn from.
         report: How far it is, 0..1.
+        rewards: What each item brings, if the solution has an objective.
     """
     if recipe.type == "USER_SEGMENTATION":
         return evaluate_segments(
@@ -68,6 +73,7 @@ def measured(
         seed=seed,
         learn_from=learn_from,
         related=recipe.type == "RELATED_ITEMS",
+        rewards=rewards,
         progress=report,
     )
     model = make()

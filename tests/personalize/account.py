@@ -61,6 +61,11 @@ class Account:
         body: bytes = self.s3.get_object(Bucket="data", Key=key)["Body"].read()
         return body.decode()
 
+    def answers(self, key: str) -> list[Any]:
+        """The values of an object of JSON lines."""
+        # A text may hold other characters that end lines for str.splitlines.
+        return [json.loads(line) for line in self.get(key).split("\n") if line]
+
     def keys(self, prefix: str) -> list[str]:
         """The keys of the objects below a prefix."""
         found = self.s3.list_objects_v2(Bucket="data", Prefix=prefix).get("Contents", [])

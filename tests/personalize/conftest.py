@@ -19,7 +19,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
         s3=lambda role: endpoint.client("s3"),
         directory=tmp_path_factory.mktemp("personalize"),
         # One account for all tests of the package, which import little.
-        quotas=Quotas(dataset_groups=100, incremental_interactions=1),
+        quotas=Quotas(dataset_groups=100, solutions=40, incremental_interactions=1),
     )
     endpoint.mount("personalize", service)
     with endpoint:

@@ -179,13 +179,15 @@ def test_what_is_not_built_is_refused_by_name(account: Account, trained: dict[st
             f"schema {trained['schema']} describes Interactions, the dataset is USERS",
         ),
         (
-            call.create_campaign,
+            call.create_solution,
             {
                 "name": "n",
-                "solutionVersionArn": trained["version"],
-                "campaignConfig": {"rankingInfluence": {"POPULARITY": 0.5}},
+                "datasetGroupArn": trained["group"],
+                "recipeArn": "arn:aws:personalize:::recipe/aws-user-personalization-v2",
+                "performIncrementalUpdate": True,
             },
-            "rankingInfluence: not supported by this local Personalize; leave it out",
+            "performIncrementalUpdate is supported only for solutions that use the "
+            "semantic-similarity recipe",
         ),
     ]
     for operation, request, text in asked:
