@@ -17,6 +17,7 @@ import orjson
 from numpy.typing import NDArray
 
 from localaws.personalize.filters import Eligibility, Filter, UserEligibility, Values
+from localaws.personalize.themes import Themes
 from recommenders import Eligible, Exploration, Recommender
 
 _LONGEST_ID = 256
@@ -206,6 +207,36 @@ class RelatedLines(Lines):
         for block in self._recommender.similar(items, self._n, eligible=eligible) if items else ():
             for found, count in zip(block.items, block.counts, strict=True):
                 yield {"recommendedItems": found[:count].tolist()}
+
+
+class ThemedLines(RelatedLines):
+    """Items in, related items and what they have in common out.
+
+    Args:
+        recommender: As in `Lines`.
+        n_results: As in `Lines`.
+        eligibility: As in `Lines`.
+        themes: Finds themes.
+    """
+
+    def __init__(
+        self,
+        recommender: Recommender,
+        n_results: int,
+        eligibility: Eligibility | None,
+        themes: Themes,
+    ) -> None:
+        super().__init__(recommender, n_results, eligibility)
+        self._themes = themes
+
+    def _found(self, lines: Sequence[Line]) -> Iterator[Mapping[str, Any]]:
+        for found in super()._found(lines):
+            theme, items, relevance = self._themes.of(found["recommendedItems"])
+            yield {
+                "recommendedItems": items,
+                "theme": theme,
+                "itemsThemeRelevanceScores": relevance,
+            }
 
 
 class _SegmentLines(Lines):

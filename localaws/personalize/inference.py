@@ -13,8 +13,10 @@ from localaws.personalize.batch_lines import (
     Lines,
     RankingLines,
     RelatedLines,
+    ThemedLines,
     UserLines,
 )
+from localaws.personalize.jobs import JobFailedError
 from localaws.personalize.kinds import (
     BATCH_INFERENCE_JOB,
     BATCH_SEGMENT_JOB,
@@ -32,11 +34,11 @@ from localaws.personalize.parts import (
     exploration,
     influence,
     invalid,
-    refuse,
 )
 from localaws.personalize.recipes import find_recipe
 from localaws.personalize.recipes_parameters import Recipe
 from localaws.personalize.registry import Resource
+from localaws.personalize.themes import MOST_ITEMS, Themes, theme_faults
 from localaws.protocol import Operation
 from recommenders import Recommender
 
@@ -69,9 +71,7 @@ class Inference:
         }
 
     def _create_inference(self, request: Request) -> Answer:
-        refuse(request, "themeGenerationConfig")
-        if request.get("batchInferenceJobMode", "BATCH_INFERENCE") != "BATCH_INFERENCE":
-            raise invalid("batchInferenceJobMode THEME_GENERATION is not supported here")
+        mode = request.get("batchInferenceJobMode", "BATCH_INFERENCE")
         config = request.get("batchInferenceJobConfig", {})
         check_inference_config("batchInferenceJobConfig", config)
         with self._registry.lock:
@@ -82,22 +82,54 @@ class Inference:
                 raise invalid(f"{version.arn} is of {recipe.name}, which has no batch inference")
             check_influence("batchInferenceJobConfig", config, recipe)
             filtered = self._filter(request, version, self._parts.filters.for_items, recipe)
-            job = self._create(
-                BATCH_INFERENCE_JOB, request, version, n, batchInferenceJobMode="BATCH_INFERENCE"
-            )
+            themes = self._themes(request, version, recipe, mode)
+            job = self._create(BATCH_INFERENCE_JOB, request, version, n, batchInferenceJobMode=mode)
 
         def made() -> Lines:
             model = self._parts.models.load(version.arn)
+            eligibility = filtered(model.item_ids) if filtered else None
+            if themes:
+                return ThemedLines(model, n, eligibility, themes())
             return lines(
                 model,
                 n,
-                filtered(model.item_ids) if filtered else None,
+                eligibility,
                 deleted=self._deleted(version),
                 exploration=exploration(config, recipe, self._parts.seed),
                 tilt=influence(config, model),
             )
 
-        return self._submit(job, "batch inference", made, None)
+        return self._submit(job, "batch inference", made, MOST_ITEMS if themes else None)
+
+    def _themes(
+        self, request: Request, version: Resource, recipe: Recipe, mode: str
+    ) -> Callable[[], Themes] | None:
+        """What finds the themes of a job; None if it asks for none.
+
+        Raises:
+            ServiceError: If it asks for themes where there are none.
+        """
+        config = request.get("themeGenerationConfig")
+        if (mode == "THEME_GENERATION") != (config is not None):
+            raise invalid(
+                "themes need both batchInferenceJobMode THEME_GENERATION and themeGenerationConfig"
+            )
+        if config is None:
+            return None
+        if recipe.name != "aws-similar-items":
+            raise invalid(f"{version.arn} is of {recipe.name}; themes need aws-similar-items")
+        name, group = config["fieldsForThemeGeneration"]["itemName"], version.details
+        schema = self._parts.filters.schemas(group["datasetGroupArn"]).get("ITEMS")
+        if faults := list(theme_faults(name, schema)):
+            raise invalid("; ".join(faults))
+
+        def themes() -> Themes:
+            items = self._parts.filters.tables(group["datasetGroupArn"], {"ITEMS"}).get("ITEMS")
+            if items is None or schema is None:
+                raise JobFailedError("There are no items; import some first.")
+            return Themes(items, schema, name)
+
+        return themes
 
     def _create_segments(self, request: Request) -> Answer:
         quotas = self._registry.quotas

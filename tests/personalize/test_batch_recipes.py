@@ -227,3 +227,64 @@ def test_jobs_are_for_recipes_that_have_them(films: Films) -> None:
         "InvalidInputException",
         f"{trending} is of aws-trending-now; segments need a recipe of the type USER_SEGMENTATION",
     )
+
+
+THEMES = (
+    ("robots", "A robot and its crew cross deep space.", "Robot"),
+    ("dragons", "A dragon guards the castle of a young queen.", "Dragon"),
+)
+
+
+def test_similar_items_have_a_theme_and_are_ranked_by_it(account: Account) -> None:
+    """Two kinds of stories, each met by its own users; the tenth story is of no kind."""
+    group = account.group("stories")
+    clicks = avro("Interactions", *INTERACTIONS, ("TIMESTAMP", "long"))
+    seen = account.dataset("stories", "Interactions", account.schema("stories-events", clicks))
+    account.load("stories-events", seen, account.put("stories/events.csv", events()))
+    told = avro(
+        "Items", ("ITEM_ID", "string"), ("TITLE", "string"), ("DESCRIPTION", ["null", "string"])
+    ).replace('"DESCRIPTION"', '"DESCRIPTION", "textual": true')
+    items = account.dataset("stories", "Items", account.schema("stories", told))
+    rows = "".join(
+        f"i{n},{THEMES[n % 2][2]} {n},{THEMES[n % 2][1] if n != 10 else 'Nothing happens.'}\n"
+        for n in range(40)
+    )
+    account.load(
+        "stories", items, account.put("stories/items.csv", "ITEM_ID,TITLE,DESCRIPTION\n" + rows)
+    )
+    version = account.train(account.solution("stories", group, "aws-similar-items"))
+    arn = version["solutionVersionArn"]
+    lines = "".join(json.dumps({"itemId": item}) + "\n" for item in ("i2", "i3"))
+    source = account.put("stories/in.json", lines)
+    asked: dict[str, Any] = {
+        "batchInferenceJobMode": "THEME_GENERATION",
+        "themeGenerationConfig": {"fieldsForThemeGeneration": {"itemName": "TITLE"}},
+        "numResults": 19,
+    }
+    job = account.infer("stories", arn, source, "s3://data/stories/", **asked)
+    assert (job["status"], job["batchInferenceJobMode"]) == ("ACTIVE", "THEME_GENERATION")
+    even, odd = account.answers("stories/in.json.out")
+    for answer, word in ((even, "robot"), (odd, "dragon")):
+        output = answer["output"]
+        assert word in output["theme"].lower()
+        scores = output["itemsThemeRelevanceScores"]
+        assert scores == sorted(scores, reverse=True)
+        assert len(scores) == len(output["recommendedItems"]) == 19
+    assert even["output"]["recommendedItems"][-1] == "i10"
+
+    def fault(**change: Any) -> str:
+        request = {**asked, **change}
+        kept = {name: value for name, value in request.items() if value is not None}
+        return refusal(
+            account.infer, job="x", version=arn, source=source, target="s3://data/x/", **kept
+        )[1]
+
+    assert "need both batchInferenceJobMode" in fault(themeGenerationConfig=None)
+    assert "need both batchInferenceJobMode" in fault(batchInferenceJobMode=None)
+    wrong = {"fieldsForThemeGeneration": {"itemName": "NAME"}}
+    assert fault(themeGenerationConfig=wrong) == (
+        "itemName: NAME is no string column of Items; these are ITEM_ID, TITLE, DESCRIPTION"
+    )
+    many = account.put("stories/many.json", lines * 51)
+    job = account.infer("many", arn, many, "s3://data/stories/", **asked)
+    assert job["failureReason"] == "many.json: more than 100 lines; split the file"
