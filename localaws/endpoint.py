@@ -21,12 +21,14 @@ from botocore.config import Config
 from moto.core.base_backend import BackendDict
 from moto.core.config import default_user_config
 from moto.core.model_instances import reset_model_data
+from moto.iam.models import iam_backends
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
     create_backend_app,
 )
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
+from moto.utilities.utils import get_partition
 from werkzeug.serving import ThreadedWSGIServer
 
 from localaws import interpreter
@@ -68,6 +70,8 @@ class Endpoint:
         port: The port's number; 0 takes a free one.
         is_lazy: Open the port when its URL is first asked for, and leave the process's environment
             as it is.
+        knows_aws_policies: Let IAM know AWS's own policies (`arn:aws:iam::aws:policy/…`); reading
+            them takes half a second, at the start or, if lazy, at the first call of IAM.
     """
 
     repairs: interpreter.Repairs
@@ -80,12 +84,14 @@ class Endpoint:
         time_scale: float = 0.0,
         port: int = 0,
         is_lazy: bool = False,
+        knows_aws_policies: bool = False,
     ) -> None:
         self._account = account
         self._region = region
         self._time_scale = time_scale
         self._port = port
         self._is_lazy = is_lazy
+        self._knows_aws_policies = knows_aws_policies
         self._mounted: dict[str, WSGIApplication] = {}
         self._moto: WSGIApplication = DomainDispatcherApplication(create_backend_app)
         self._front: WSGIApplication = self._dispatch
@@ -230,8 +236,12 @@ class Endpoint:
         logging.getLogger("moto").addHandler(_silent)
         self._moto_config_before = dict(default_user_config)
         default_user_config["stepfunctions"] = {"execute_state_machine": True}
+        default_user_config["iam"] = {"load_aws_managed_policies": self._knows_aws_policies}
         self._environment_before = dict(os.environ)
         self._has_begun = True
+        if self._knows_aws_policies and not self._is_lazy:
+            # Now, for ids are drawn: not in the midst of requests that a restart repeats.
+            _ = iam_backends[self._account][get_partition(self._region)]
 
     def open(self) -> None:
         """Open the port; `start` does it.

@@ -72,7 +72,13 @@ def local_aws(
     with ExitStack() as stack:
         if directory is None:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        endpoint = Endpoint(account=account, region=region, time_scale=time_scale, is_lazy=True)
+        endpoint = Endpoint(
+            account=account,
+            region=region,
+            time_scale=time_scale,
+            is_lazy=True,
+            knows_aws_policies=True,
+        )
         faults = endpoint.wrap_all(Faults)
         stack.enter_context(endpoint)
         services = Services(endpoint, directory=directory, account=account, region=region)

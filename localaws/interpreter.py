@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import moto
 
 from localaws.errors import LocalAwsError
-from localaws.repairs import executions, services, states, tasks
+from localaws.repairs import executions, sdk_tasks, services, states, tasks
 from localaws.repairs.executions import stop_execution
 from localaws.repairs.patch import Patch
 
@@ -28,7 +28,7 @@ _REPAIRS: tuple[Callable[[Patch, float], None], ...] = (
     tasks.glue_sync,
     tasks.json_clients,
     tasks.context_times,
-    tasks.sdk_tasks,
+    sdk_tasks.sdk_tasks,
     states.map_concurrency,
     states.no_choice_matched,
     states.reserved_errors,

@@ -110,7 +110,11 @@ class Served:
             opening.callback(documents.close)
             account, region = self._identity(documents)
             endpoint = Endpoint(
-                account=account, region=region, port=self._port, time_scale=self._time_scale
+                account=account,
+                region=region,
+                port=self._port,
+                time_scale=self._time_scale,
+                knows_aws_policies=True,
             )
             opening.callback(endpoint.stop)
             archive = endpoint.wrap(

@@ -174,7 +174,7 @@ class Actions(Recommender):
             if explorer:
                 young = explorer.candidates(asked)
                 chance = np.take_along_axis(np.where(may, scores, -np.inf), young, axis=1)
-                explored = explorer.place(asked, young, chance, items, values)
+                explored = explorer.place(asked, young, chance, items)
             ids = np.where(items >= 0, self.item_ids[items], "")
             yield Recommendations(asked, ids, values, counts, explored)
 

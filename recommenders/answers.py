@@ -79,7 +79,8 @@ class Recommendations:
     Attributes:
         users: user ids, in the order asked for.
         items: item ids, shape (len(users), n), best first.
-        scores: float32, shape (len(users), n), descending along each row but for explored items.
+        scores: float32, shape (len(users), n), descending along each row; an explored item has that
+            of the item in whose place it is.
         counts: int64, shape (len(users),): how many entries of a row there are. It is below n
             where fewer items are eligible; behind them, ids are empty and scores 0.
         explored: bool, shape (len(users), n): entries that are there by exploration.

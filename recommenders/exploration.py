@@ -58,7 +58,6 @@ class Explorer:
         candidates: NDArray[np.int64],
         values: Scores,
         items: Positions,
-        scores: Scores,
     ) -> NDArray[np.bool_]:
         """Put new items into the lists, in place, and return which entries are new.
 
@@ -67,7 +66,6 @@ class Explorer:
             candidates: what `candidates` gave.
             values: the candidates' scores, same shape; -inf for one that may not be recommended.
             items: the lists, (len(users), n), -1 behind their end.
-            scores: the lists' scores, same shape.
         """
         seeds = self._hashes(users)
         slots = _uniform(seeds, np.arange(items.shape[1]), 1) < self._exploration.weight
@@ -87,7 +85,6 @@ class Explorer:
         slots &= rank < usable.sum(axis=1)[:, None]
         chosen = np.take_along_axis(order, np.where(slots, rank, 0), axis=1)
         items[slots] = np.take_along_axis(candidates, chosen, axis=1)[slots]
-        scores[slots] = np.take_along_axis(values, chosen, axis=1)[slots]
         return slots
 
     def _hashes(self, users: Sequence[str]) -> NDArray[np.uint64]:

@@ -222,7 +222,7 @@ class Recommender(ABC):
             items, chosen, counts = _chosen(scores, may, n)
             explored = np.zeros(items.shape, dtype=np.bool_)
             if explorer:
-                explored = explorer.place(asked, young, values, items, chosen)
+                explored = explorer.place(asked, young, values, items)
             return Recommendations(asked, _named(self.item_ids, items), chosen, counts, explored)
 
         self._check(workers, n=n, block_size=block_size)

@@ -44,6 +44,14 @@ def no_session(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+def ended(execution: str) -> Any:
+    """The description of an execution once it has ended."""
+    steps = boto3.client("stepfunctions")
+    while (told := steps.describe_execution(executionArn=execution))["status"] == "RUNNING":
+        time.sleep(0.02)
+    return told
+
+
 def port_of(aws: LocalAws) -> Any:
     return aws.endpoint._server
 
@@ -110,10 +118,64 @@ def test_executions_and_functions_open_the_port_themselves(no_session: None) -> 
         )["stateMachineArn"]
         assert port_of(aws) is None
         run = steps.start_execution(stateMachineArn=machine, input='{"key": "a"}')["executionArn"]
-        while (told := steps.describe_execution(executionArn=run))["status"] == "RUNNING":
-            time.sleep(0.02)
+        told = ended(run)
         assert (told["status"], told.get("output")) == ("SUCCEEDED", '"told"'), told
     assert "MOTO_PORT" not in os.environ
+
+
+def test_iam_knows_the_policies_of_aws(no_session: None) -> None:
+    with local_aws():
+        iam = boto3.client("iam")
+        iam.create_role(RoleName="personalize", AssumeRolePolicyDocument="{}")
+        policy = "arn:aws:iam::aws:policy/service-role/AmazonPersonalizeFullAccess"
+        iam.attach_role_policy(RoleName="personalize", PolicyArn=policy)
+        attached = iam.list_attached_role_policies(RoleName="personalize")["AttachedPolicies"]
+    assert [one["PolicyArn"] for one in attached] == [policy]
+
+
+def test_a_state_machine_calls_personalize_without_a_function(no_session: None) -> None:
+    """As the first state of public workflows does: an aws-sdk task, its errors by AWS's names."""
+    group = "arn:aws:personalize:us-east-1:123456789012:dataset-group/shop"
+    states = {
+        "Create": {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::aws-sdk:personalize:createDatasetGroup",
+            "Parameters": {"Name.$": "$.name"},
+            "ResultPath": "$.group",
+            "Next": "Again",
+        },
+        "Again": {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::aws-sdk:personalize:createDatasetGroup",
+            "Parameters": {"Name.$": "$.name"},
+            "Catch": [
+                {
+                    "ErrorEquals": ["Personalize.ResourceAlreadyExistsException"],
+                    "ResultPath": "$.error",
+                    "Next": "Describe",
+                }
+            ],
+            "End": True,
+        },
+        "Describe": {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::aws-sdk:personalize:describeDatasetGroup",
+            "Parameters": {"DatasetGroupArn.$": "$.group.DatasetGroupArn"},
+            "End": True,
+        },
+    }
+    with local_aws():
+        machines = boto3.client("stepfunctions")
+        machine = machines.create_state_machine(
+            name="m",
+            roleArn=ROLE,
+            definition=json.dumps({"StartAt": "Create", "States": states}),
+        )["stateMachineArn"]
+        execution = machines.start_execution(stateMachineArn=machine, input='{"name": "shop"}')
+        described = ended(execution["executionArn"])
+    assert described["status"] == "SUCCEEDED", described
+    output = json.loads(described["output"])["DatasetGroup"]
+    assert (output["DatasetGroupArn"], output["Name"]) == (group, "shop")
 
 
 def test_faults_are_ordered_in_process(no_session: None) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -29,28 +30,30 @@ from localaws.personalize.values import values_of
 _BYTES_PER_BLOCK = 1 << 20
 _ROWS_PER_BLOCK = 20_000
 _FAULTS_SHOWN = 20
+_SHOWN_PER_COLUMN = 3
 _PLAIN = bytes(set(range(256)) - set(b',\n\r"'))
 """What is neither between values or lines, nor a reason to look closer."""
 
 
 @dataclass
 class _Faults:
-    """What is wrong in the files: the first few in full, all of them counted."""
+    """What is wrong in the files: the first few of each column in full, all of them counted."""
 
     shown: list[str] = field(default_factory=list)
     count: int = 0
+    _of_column: Counter[str] = field(default_factory=Counter)
 
-    def add(self, text: str) -> None:
+    def add(self, column: str, text: str) -> None:
+        """Take in one fault; `column` is empty if it is of a whole line."""
         self.count += 1
-        if len(self.shown) < _FAULTS_SHOWN:
+        self._of_column[column] += 1
+        if len(self.shown) < _FAULTS_SHOWN and self._of_column[column] <= _SHOWN_PER_COLUMN:
             self.shown.append(text)
 
     def raise_any(self) -> None:
         if self.count:
-            more = (
-                f"; and {self.count - len(self.shown)} more" if self.count > _FAULTS_SHOWN else ""
-            )
-            raise JobFailedError("; ".join(self.shown) + more)
+            left = self.count - len(self.shown)
+            raise JobFailedError("; ".join(self.shown) + (f"; and {left} more" if left else ""))
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,7 @@ class TableReader:
     def _take_rows(self, name: str, header: _Header, rows: Sequence[tuple[int, list[str]]]) -> None:
         """Append the rows that are as wide as the header, each beginning on its line."""
         faults = [
-            (line, f": {len(row)} values, the header has {header.width}")
+            (line, "", f": {len(row)} values, the header has {header.width}")
             for line, row in rows
             if len(row) != header.width
         ]
@@ -156,7 +159,7 @@ class TableReader:
         name: str,
         lines: Sequence[int],
         columns: Sequence[Sequence[str]],
-        faults: Iterable[tuple[int, str]] = (),
+        faults: Iterable[tuple[int, str, str]] = (),
     ) -> None:
         """Check the texts of rows that begin on these lines, by field, and append their values.
 
@@ -164,15 +167,17 @@ class TableReader:
             name: The file's name in messages.
             lines: Where each row begins.
             columns: The texts of each field of the schema.
-            faults: What else is wrong, with its line.
+            faults: What else is wrong: line, column, text.
         """
         found = list(faults)
         for field_, texts in zip(self._fields, columns, strict=True):
             values, own = values_of(field_, texts, is_id=field_.name in self._id_fields)
             self._parts[field_.name].append(values)
-            found += [(lines[row], f", column {field_.name}: {fault}") for row, fault in own]
-        for line, fault in sorted(found, key=itemgetter(0)):
-            self._faults.add(f"{name}, line {line}{fault}")
+            found += [
+                (lines[row], field_.name, f", column {field_.name}: {fault}") for row, fault in own
+            ]
+        for line, column, fault in sorted(found, key=itemgetter(0)):
+            self._faults.add(column, f"{name}, line {line}{fault}")
         self._n_rows += len(lines)
 
 

@@ -198,6 +198,7 @@ class Inference:
             request,
             numResults=n_results,
             solutionArn=version.details["solutionArn"],
+            datasetGroupArn=version.details["datasetGroupArn"],
             **more,
         )
 

@@ -2,7 +2,8 @@
 
 Names, parents, life cycles and what forbids deletion are data here; `registry` is the one piece
 of code that acts on them. What forbids deletion stands in the documentation of the Delete
-operations, e.g. https://docs.aws.amazon.com/personalize/latest/dg/API_DeleteSolution.html
+operations, e.g. https://docs.aws.amazon.com/personalize/latest/dg/API_DeleteSolution.html and
+https://docs.aws.amazon.com/personalize/latest/dg/delete-dataset.html
 """
 
 from __future__ import annotations
@@ -39,17 +40,28 @@ CHANGING = (
 
 @dataclass(frozen=True)
 class Link:
-    """Resources of `kind` whose `member` equals this resource's `own` member."""
+    """Resources of `kind` whose `member` equals this resource's `own` member.
+
+    Args:
+        kind: Theirs.
+        member: Theirs.
+        own: This resource's.
+        while_pending: Only those for which work is under way.
+        dataset_types: Only if this resource is a dataset of one of these types; of any if empty.
+    """
 
     kind: str
     member: str
     own: str
     while_pending: bool = False
+    dataset_types: tuple[str, ...] = ()
 
 
-def _same(kind: str, member: str, *, while_pending: bool = False) -> Link:
+def _same(
+    kind: str, member: str, *, while_pending: bool = False, dataset_types: tuple[str, ...] = ()
+) -> Link:
     """Resources of `kind` that name the same one in `member` as this resource does."""
-    return Link(kind, member, member, while_pending)
+    return Link(kind, member, member, while_pending, dataset_types)
 
 
 @dataclass(frozen=True)
@@ -127,6 +139,12 @@ DATASET = Kind(
         _same("DataDeletionJob", "datasetGroupArn", while_pending=True),
         _same("SolutionVersion", "datasetGroupArn", while_pending=True),
         _same("Recommender", "datasetGroupArn", while_pending=True),
+        _same("BatchInferenceJob", "datasetGroupArn", while_pending=True),
+        _same("BatchSegmentJob", "datasetGroupArn", while_pending=True),
+        _same("Campaign", "datasetGroupArn"),
+        _same("Filter", "datasetGroupArn"),
+        _same("EventTracker", "datasetGroupArn", dataset_types=("INTERACTIONS",)),
+        _same("MetricAttribution", "datasetGroupArn", dataset_types=("INTERACTIONS", "ITEMS")),
     ),
     takes_along=(_same("DatasetImportJob", "datasetArn"), _same("DatasetExportJob", "datasetArn")),
 )

@@ -279,6 +279,8 @@ class Registry:
         return merged
 
     def _linked(self, resource: Resource, link: Link) -> list[Resource]:
+        if link.dataset_types and resource.details.get("datasetType") not in link.dataset_types:
+            return []
         return self.find(KINDS[link.kind], **{link.member: resource.details.get(link.own)})
 
     def _check_quota(self, kind: Kind, members: Mapping[str, Any]) -> None:

@@ -98,11 +98,11 @@ class Runtime:
         for member in asked.recipe.needs:
             if not request.get(member):
                 raise invalid(f"{member} is missing; {asked.recipe.name} needs it")
-        may = _both(self._mask(request, asked, request), self._unseen(request, asked))
-        found = self._found(request, asked, n, may)
+        unseen = self._unseen(request, asked)
+        found = self._found(request, asked, n, _both(self._mask(request, asked, request), unseen))
         named: dict[str, str] = {}
         for promotion in request.get("promotions", ()):
-            found, named = self._promoted(request, asked, promotion, found, n, may)
+            found, named = self._promoted(request, asked, promotion, found, n, unseen)
         items = self._shown(found, asked, columns, named)
         return {"itemList": items, "recommendationId": recommendation_id(asked.source)}
 
@@ -226,16 +226,17 @@ class Runtime:
         promotion: Request,
         found: Sequence[Scored],
         n: int,
-        may: Mask | None,
+        unseen: Mask | None,
     ) -> tuple[list[Scored], dict[str, str]]:
         """Give a share of the places to promoted items; who got one, with the promotion's name.
 
-        Places are chosen at random, promoted items keep their order among themselves, and so do
-        the others: https://docs.aws.amazon.com/personalize/latest/dg/promoting-items.html
+        The promotion's filter applies to them alone, and the request's to the others alone. Places
+        are chosen at random; promoted items keep their order among themselves, and so do the
+        others: https://docs.aws.amazon.com/personalize/latest/dg/promoting-items.html
         """
         if "filterArn" not in promotion or "percentPromotedItems" not in promotion:
             raise invalid("promotions: each needs a filterArn and percentPromotedItems")
-        allowed = _both(self._mask(request, asked, promotion), may)
+        allowed = _both(self._mask(request, asked, promotion), unseen)
         wanted = round(n * promotion["percentPromotedItems"] / 100)
         promoted = self._found(request, asked, wanted, allowed) if wanted else []
         chosen = {item for item, _ in promoted}

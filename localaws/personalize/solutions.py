@@ -310,7 +310,10 @@ def _range(given: Mapping[str, Any], parameter: HyperParameter) -> Range:
         parameter,
         given.get("minValue", legal.low),
         given.get("maxValue", legal.high),
-        tuple(given.get("values", legal.choices)),
+        tuple(
+            value.lower() if isinstance(parameter.default, bool) else value
+            for value in given.get("values", legal.choices)
+        ),
     )
 
 

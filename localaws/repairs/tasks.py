@@ -16,7 +16,6 @@ from moto.stepfunctions.parser.asl.component.common.retry.jitter_strategy_decl i
 )
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
     resource,
-    state_task_service_aws_sdk,
     state_task_service_callback,
     state_task_service_glue,
 )
@@ -183,22 +182,3 @@ def context_times(patch: Patch, _: float) -> None:
 def _iso(moment: datetime) -> str:
     """2026-01-31T12:00:00.000Z."""
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def sdk_tasks(patch: Patch, _: float) -> None:
-    """`aws-sdk` tasks take boto3's names; AWS takes and gives PascalCase.
-
-    Refused, because a definition that passes here would fail there.
-    """
-
-    def refuse(self: Any) -> None:
-        raise ValueError(
-            f"{self.resource.resource_arn}: aws-sdk tasks are not supported by the local Step "
-            "Functions; call the service in a Lambda function"
-        )
-
-    patch.replace(
-        state_task_service_aws_sdk.StateTaskServiceAwsSdk,
-        "_validate_service_integration_is_supported",
-        refuse,
-    )

@@ -18,7 +18,7 @@ from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 from localaws import interpreter
 from localaws.interpreter import InterpreterError
 
-from .aws import Aws, ThrottlingException, invoke, mapped, only, until
+from .aws import ROLE, Aws, ThrottlingException, invoke, mapped, only, until
 
 
 def test_an_execution_name_that_aws_refuses_is_refused(aws: Aws) -> None:
@@ -243,14 +243,68 @@ def test_a_reserved_error_leaves_a_map_and_a_fail_state_under_its_own_name(aws: 
         assert errors() == ["States.Runtime", "States.Runtime"]
 
 
-def test_an_aws_sdk_task_is_refused_by_name_when_the_machine_is_created(aws: Aws) -> None:
-    definition = only({"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:sns:listTopics"})
+def sdk(action: str, **parameters: Any) -> dict[str, Any]:
+    resource = f"arn:aws:states:::aws-sdk:{action}"
+    return only({"Type": "Task", "Resource": resource, "Parameters": parameters})
 
-    with pytest.raises(ClientError, match="aws-sdk tasks are not supported"):
-        aws.start(definition)
 
+def test_an_aws_sdk_task_takes_and_gives_pascal_case(aws: Aws) -> None:
+    """As AWS does, whatever case the API's own names have; times are texts."""
+    called = aws.states.create_state_machine(
+        name="called", roleArn=ROLE, definition=json.dumps(only({"Type": "Pass"}))
+    )["stateMachineArn"]
+    definition = sdk("sfn:describeStateMachine", StateMachineArn=called)
+    described = aws.output(definition)
+    assert (described["StateMachineArn"], described["Name"]) == (called, "called")
+    assert described["CreationDate"].endswith("Z")
+    assert "ResponseMetadata" not in described
     with aws.endpoint.repairs.without("sdk_tasks"):
-        assert aws.run(definition)["status"] == "SUCCEEDED"
+        assert aws.run(definition)["status"] == "FAILED"
+
+
+def test_an_aws_sdk_task_reaches_services_that_boto3_hyphenates(aws: Aws) -> None:
+    definition = sdk("resourcegroupstaggingapi:getResources", TagFilters=[{"Key": "x"}])
+    assert aws.output(definition)["ResourceTagMappingList"] == []
+    logs = sdk("cloudwatchlogs:describeLogGroups", LogGroupNamePrefix="/none")
+    assert aws.output(logs) == {"LogGroups": []}
+
+
+def test_lists_maps_and_texts_of_an_aws_sdk_task_are_changed_inside(aws: Aws) -> None:
+    table = {
+        "TableName": "seats",
+        "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+        "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+        "BillingMode": "PAY_PER_REQUEST",
+    }
+    assert aws.output(sdk("dynamodb:createTable", **table))["TableDescription"]["TableName"]
+    aws.output(sdk("dynamodb:putItem", TableName="seats", Item={"id": {"S": "a-1"}}))
+    key = {"id": {"S": "a-1"}}
+    found = aws.output(sdk("dynamodb:getItem", TableName="seats", Key=key))
+    assert found["Item"] == key
+    queue = aws.output(sdk("sqs:createQueue", QueueName="told"))["QueueUrl"]
+    aws.output(sdk("sqs:sendMessage", QueueUrl=queue, MessageBody={"a": [1]}))
+    received = aws.output(sdk("sqs:receiveMessage", QueueUrl=queue))
+    assert json.loads(received["Messages"][0]["Body"]) == {"a": [1]}
+
+
+def test_an_aws_sdk_task_fails_by_the_services_error(aws: Aws) -> None:
+    lost = "arn:aws:states:ap-northeast-1:210987654321:stateMachine:lost"
+    failed = aws.run(sdk("sfn:describeStateMachine", StateMachineArn=lost))
+    assert failed["error"] == "Sfn.StateMachineDoesNotExistException"
+    failed = aws.run(sdk("dynamodb:describeTable", TableName="lost"))
+    assert failed["error"] == "DynamoDb.ResourceNotFoundException"
+
+
+def test_an_aws_sdk_task_of_no_api_is_refused_by_name(aws: Aws) -> None:
+    with pytest.raises(ClientError, match=r"no API action listTopic; did you mean listTopics\?"):
+        aws.start(sdk("sns:listTopic"))
+    with pytest.raises(ClientError, match="there is no service snss"):
+        aws.start(sdk("snss:listTopics"))
+    failed = aws.run(sdk("sns:createTopic", name="t"))
+    assert failed["status"] == "FAILED"
+    assert "The field 'name' is not supported by Step Functions at Parameters; write Name" in str(
+        failed
+    )
 
 
 def test_an_invalid_definition_is_the_callers_error(aws: Aws) -> None:

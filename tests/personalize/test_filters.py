@@ -797,12 +797,12 @@ def test_a_group_lives_as_long_as_its_filters_and_knows_its_datasets(account: Ac
         "Items dataset; create it first",
     )
     arn = create(account, "bare", 'EXCLUDE UserID WHERE Users.PLAN IN ("free")', group)
-    account.delete("Dataset", dataset)
-    assert refusal(call.delete_dataset_group, datasetGroupArn=group) == (
+    assert refusal(call.delete_dataset, datasetArn=dataset) == (
         "ResourceInUseException",
-        f"{group} is used by {arn} (ACTIVE); delete that first.",
+        f"{dataset} is used by {arn} (ACTIVE); delete that first.",
     )
     account.delete("Filter", arn)
+    account.delete("Dataset", dataset)
     account.delete("DatasetGroup", group)
 
 

@@ -193,7 +193,7 @@ def test_weights_are_refused_by_what_is_wrong(
 
 def test_a_solution_is_updated_to_other_weights(shop: Shop) -> None:
     call = shop.account.personalize
-    solution = shop.account.solution("updated", shop.group, RECIPE)
+    solution = shop.account.solution("reweighed", shop.group, RECIPE)
     call.update_solution(
         solutionArn=solution, solutionUpdateConfig={"eventsConfig": weighed(buy=1.0)}
     )

@@ -13,7 +13,7 @@ from localaws.personalize.kinds import DATASET_GROUP
 from localaws.personalize.registry import Registry
 from localaws.protocol import ServiceError
 
-from .account import ACCOUNT, PREFIX, REGION, Account, avro, refusal
+from .account import ACCOUNT, PREFIX, REGION, ROLE, Account, avro, refusal
 
 
 def test_describe_tells_what_was_asked_for(account: Account, trained: dict[str, str]) -> None:
@@ -85,6 +85,52 @@ def test_deletion_waits_for_what_depends(account: Account) -> None:
     assert refusal(call.describe_schema, schemaArn=schema)[0] == "ResourceNotFoundException"
     account.schema("gone", avro("Users", ("USER_ID", "string"), ("AGE", "int")))
     call.delete_schema(schemaArn=schema)
+
+
+def test_interactions_are_kept_while_others_look_at_them(
+    account: Account, trained: dict[str, str]
+) -> None:
+    """Filters, event trackers, metric attributions and campaigns go first, as documented."""
+    call, group = account.personalize, trained["group"]
+    chosen = account.created(
+        "Filter",
+        name="met",
+        datasetGroupArn=group,
+        filterExpression='INCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("view")',
+    )
+    tracker = account.created("EventTracker", name="page", datasetGroupArn=group)
+    counted = account.created(
+        "MetricAttribution",
+        name="counted",
+        datasetGroupArn=group,
+        metrics=[
+            {"metricName": "views", "eventType": "view", "expression": "SAMPLECOUNT()"},
+        ],
+        metricsOutputConfig={"roleArn": ROLE},
+    )
+    campaign = account.created("Campaign", name="page", solutionVersionArn=trained["version"])
+    for kind, arn in (
+        ("Campaign", campaign),
+        ("Filter", chosen),
+        ("EventTracker", tracker),
+        ("MetricAttribution", counted),
+    ):
+        assert refusal(call.delete_dataset, datasetArn=trained["dataset"]) == (
+            "ResourceInUseException",
+            f"{trained['dataset']} is used by {arn} (ACTIVE); delete that first.",
+        )
+        account.delete(kind, arn)
+
+
+def test_a_version_is_created_in_the_line_after_its_solution(
+    account: Account, trained: dict[str, str]
+) -> None:
+    solution = account.personalize.create_solution(
+        name="at-once",
+        datasetGroupArn=trained["group"],
+        recipeArn="arn:aws:personalize:::recipe/aws-popularity-count",
+    )["solutionArn"]
+    assert account.train(solution)["status"] == "ACTIVE"
 
 
 def test_deletion_is_pending_then_in_progress_then_done() -> None:

@@ -165,6 +165,24 @@ def test_promoted_items_take_their_share_of_the_places(site: Site) -> None:
     assert others == [item for item in free if item not in promoted][:7]
 
 
+def test_the_filter_of_a_request_is_for_all_but_the_promoted_items(site: Site) -> None:
+    cheap = site.filter("cheaper", "INCLUDE ItemID WHERE Items.PRICE <= 5")
+    dear = site.filter("dearer", "INCLUDE ItemID WHERE Items.PRICE > 20")
+    answer = site.account.runtime.get_recommendations(
+        campaignArn=site.campaign(PERSONAL),
+        userId="u1",
+        numResults=10,
+        filterArn=dear,
+        promotions=[{"name": "sale", "percentPromotedItems": 50, "filterArn": cheap}],
+    )["itemList"]
+    prices: dict[bool, list[int]] = {True: [], False: []}
+    for one in answer:
+        prices["promotionName" in one].append(int(one["itemId"][1:]))
+    assert (len(prices[True]), len(prices[False])) == (5, 5)
+    assert max(prices[True]) <= 5
+    assert min(prices[False]) > 20
+
+
 def test_metadata_come_where_the_campaign_is_set_to_it(site: Site) -> None:
     campaign = site.campaign(PERSONAL)
     get = site.account.runtime.get_recommendations

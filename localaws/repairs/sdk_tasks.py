@@ -1,0 +1,148 @@
+"""`aws-sdk` tasks as AWS has them: any operation of any service, in PascalCase both ways.
+
+https://docs.aws.amazon.com/step-functions/latest/dg/supported-services-awssdk.html
+moto takes and gives the names of boto3 instead, so that a definition that passes there fails here.
+"""
+
+import difflib
+import json
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+import botocore.session
+from botocore import xform_name
+from botocore.exceptions import UnknownServiceError
+from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Shape, StructureShape
+from botocore.response import StreamingBody
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
+    state_task_service_aws_sdk,
+)
+
+from localaws.repairs.patch import Patch
+
+_SERVICES = {
+    "cloudwatchlogs": "logs",
+    "cognitoidentityprovider": "cognito-idp",
+    "eventbridge": "events",
+    "sfn": "stepfunctions",
+}
+"""boto3's names of services by those in ARNs, where they are not the same but for hyphens."""
+
+_ERROR_NAMES = {"SFN": "Sfn", "DynamoDB": "DynamoDb"}
+"""How errors are named after services, where it is not the service's id without blanks."""
+
+
+def sdk_tasks(patch: Patch, _: float) -> None:
+    """`aws-sdk` tasks take and give boto3's names, and know no service that boto3 hyphenates."""
+
+    def validate(self: Any) -> None:
+        _operation(self)
+
+    def eval_service_task(
+        self: Any,
+        env: Any,
+        resource_runtime_part: Any,
+        normalised_parameters: Any,
+        state_credentials: Any,
+    ) -> None:
+        operation = _operation(self)
+        client = module.boto_client_for(
+            service=operation.service_model.service_name,
+            region=resource_runtime_part.region,
+            state_credentials=state_credentials,
+        )
+        request = _request(normalised_parameters, operation.input_shape, "Parameters")
+        answer = getattr(client, xform_name(operation.name))(**request)
+        answer.pop("ResponseMetadata", None)
+        env.stack.append(_answer(answer, operation.output_shape))
+
+    def error_name(service_name: str) -> str:
+        found = str(_model(service_name).metadata["serviceId"])
+        return _ERROR_NAMES.get(found, found.replace(" ", ""))
+
+    module: Any = state_task_service_aws_sdk
+    task = module.StateTaskServiceAwsSdk
+    patch.replace(task, "_validate_service_integration_is_supported", validate)
+    patch.replace(task, "_eval_service_task", eval_service_task)
+    patch.replace(task, "_normalise_service_error_name", staticmethod(error_name))
+
+
+def _operation(task: Any) -> OperationModel:
+    """The operation of a task's ARN.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    arn, action = task.resource.resource_arn, task.resource.api_action
+    try:
+        model = _model(task.resource.api_name)
+    except UnknownServiceError:
+        raise ValueError(f"{arn}: there is no service {task.resource.api_name}") from None
+    names = {name[0].lower() + name[1:]: name for name in model.operation_names}
+    if action not in names:
+        near = difflib.get_close_matches(action, names, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ValueError(f"{arn}: {task.resource.api_name} has no API action {action}{hint}")
+    return model.operation_model(names[action])
+
+
+@cache
+def _model(name: str) -> ServiceModel:
+    """The model of a service by its name in ARNs, e.g. `personalizeruntime`."""
+    session = botocore.session.get_session()
+    known = {one.replace("-", ""): one for one in session.get_available_services()} | _SERVICES
+    return session.get_service_model(known.get(name, name))
+
+
+def _request(value: Any, shape: Shape | None, place: str) -> Any:
+    """What boto3 takes for what a definition gives.
+
+    Raises:
+        ValueError: If a field is none of the API's in PascalCase.
+    """
+    if isinstance(shape, StructureShape) and isinstance(value, Mapping):
+        names = {_pascal(name): name for name in shape.members}
+        for name in value:
+            if name not in names:
+                hint = f"; write {_pascal(name)}" if _pascal(name) in names else ""
+                raise ValueError(
+                    f"The field '{name}' is not supported by Step Functions at {place}{hint}"
+                )
+        return {
+            names[name]: _request(inner, shape.members[names[name]], f"{place}.{name}")
+            for name, inner in value.items()
+        }
+    if shape is not None and shape.type_name == "string" and not isinstance(value, str):
+        return json.dumps(value)
+    if shape is not None and shape.type_name == "blob" and isinstance(value, str):
+        return value.encode()
+    return _inside(value, shape, lambda inner, of: _request(inner, of, place))
+
+
+def _answer(value: Any, shape: Shape | None) -> Any:
+    """What a state gets for what boto3 answers."""
+    if isinstance(shape, StructureShape) and isinstance(value, Mapping):
+        return {
+            _pascal(name): _answer(inner, shape.members[name])
+            for name, inner in value.items()
+            if name in shape.members
+        }
+    if isinstance(value, StreamingBody):
+        value = value.read()
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return _inside(value, shape, _answer)
+
+
+def _inside(value: Any, shape: Shape | None, change: Callable[[Any, Shape], Any]) -> Any:
+    """The value with the members of its lists and maps changed."""
+    if isinstance(shape, ListShape) and isinstance(value, list):
+        return [change(one, shape.member) for one in value]
+    if isinstance(shape, MapShape) and isinstance(value, Mapping):
+        return {name: change(one, shape.value) for name, one in value.items()}
+    return value
+
+
+def _pascal(name: str) -> str:
+    return name[:1].upper() + name[1:]
