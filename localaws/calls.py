@@ -26,7 +26,7 @@ from localaws.routes import Routes
 if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment
 
-_SIGNATURE = re.compile(r"Credential=([^/]*)/\d{8}/[^/]*/([^/]+)/aws4_request")
+_SIGNATURE = re.compile(r"Credential=([^/]*)/\d{8}/([^/]*)/([^/]+)/aws4_request")
 _CBOR_PATH = re.compile(r"/service/\w+/operation/(\w+)")
 _MODELS = {"states": "stepfunctions", "monitoring": "cloudwatch"}  # signing name → botocore's
 _SMALL = 1 << 20  # bytes of a body that is looked into
@@ -34,14 +34,16 @@ _SMALL = 1 << 20  # bytes of a body that is looked into
 
 @dataclass(frozen=True)
 class Signature:
-    """Who signed a request, and for which service.
+    """Who signed a request, for which region and service; all empty if nothing is signed.
 
     Attributes:
         key: The access key's id.
-        service: The name under which it is signed, e.g. 'states'; empty if nothing is signed.
+        region: E.g. 'ap-northeast-1'.
+        service: The name under which it is signed, e.g. 'states'.
     """
 
     key: str = ""
+    region: str = ""
     service: str = ""
 
 

@@ -6,7 +6,6 @@ long as nothing is mounted; everything else (S3, IAM, SNS, Step Functions, Event
 moto's. Nothing leaves the machine.
 """
 
-import json
 import logging
 import os
 import socket
@@ -37,7 +36,7 @@ from localaws.errors import LocalAwsError
 from localaws.principals import CALLER, access_key
 from localaws.repairs import determinism
 from localaws.repairs.patch import Patch
-from localaws.wsgi import answer_in_process
+from localaws.wsgi import answer_in_process, json_answer
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -336,10 +335,13 @@ class Endpoint:
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
         """Hand a request over by the service it is signed for."""
-        service = signature_of(environ).service
+        signature = signature_of(environ)
+        service = signature.service
         for calls in tuple(self._recordings):
             calls.append(call_of(environ))
         if application := self._mounted.get(service):
+            if signature.region != self._region:
+                return _elsewhere(self._region, signature.region, start_response)
             return application(environ, start_response)
         if service in OWN_SERVICES:
             return _not_mounted(service, start_response)
@@ -351,14 +353,26 @@ class Endpoint:
 
 def _not_mounted(service: str, start_response: "StartResponse") -> Iterable[bytes]:
     message = f"no {service!r} runs behind this endpoint: mount({service!r}, application) one"
-    body = json.dumps({"__type": "NotImplementedException", "message": message}).encode()
-    headers = [
-        ("Content-Type", "application/x-amz-json-1.1"),
-        ("Content-Length", str(len(body))),
-        ("x-amzn-errortype", "NotImplementedException"),
-    ]
-    start_response("501 Not Implemented", headers)
-    return [body]
+    answer = json_answer(
+        {"__type": "NotImplementedException", "message": message},
+        status=501,
+        code="NotImplementedException",
+    )
+    return answer.send(start_response)
+
+
+def _elsewhere(own: str, asked: str, start_response: "StartResponse") -> Iterable[bytes]:
+    """Refuse another region, as AWS's endpoints do: its ARNs would be none of this one."""
+    message = (
+        f"Credential should be scoped to a valid region: this local AWS is in {own}, the request is"
+        f" signed for {asked}. Start one in {asked}, or set the client's region to {own}"
+    )
+    answer = json_answer(
+        {"__type": "InvalidSignatureException", "message": message},
+        status=403,
+        code="InvalidSignatureException",
+    )
+    return answer.send(start_response)
 
 
 class _QuietHandler(MotoRequestHandler):  # type: ignore[misc]

@@ -38,6 +38,10 @@ _EXCEPTION = re.compile(r"^(?:[A-Za-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception|Exit
 INTERRUPTED = "the local server ended while the run was going on, and was started again"
 _JOB, _RUN = "glue job", "glue run"
 _KEPT = ("id", "job", "arguments", "timeout", "state", "error", "started", "completed")
+_NO_GLUE_LIBRARY = (
+    ", which is on AWS alone. A job that takes '--runtime local' runs here if the local AWS was"
+    " given a database (retrain local serve --database-url …)"
+)
 _PROCESS_LOST = "the job's process ended without an error message"
 
 
@@ -458,7 +462,8 @@ def _error_in(log: str) -> str:
     lines = [line.rstrip() for line in log.splitlines() if line.strip()]
     told = [line.removeprefix("ERROR ") for line in lines if line.startswith("ERROR ")]
     raised = [line for line in lines if _EXCEPTION.match(line)]
-    return (told or raised or lines or [""])[-1]
+    found = (told or raised or lines or [""])[-1]
+    return found + (_NO_GLUE_LIBRARY if found.endswith("No module named 'awsglue'") else "")
 
 
 def _end(process: "subprocess.Popen[bytes]", grace: float) -> None:

@@ -67,8 +67,9 @@ class Served:
 
     Args:
         directory: Where everything is kept; made if it is not there.
-        account: Account number in every ARN; None takes the directory's, or 123456789012.
-        region: Region in every ARN; None takes the directory's, or us-east-1.
+        account: Account number in every ARN; None takes the directory's.
+        region: Region in every ARN; None takes the directory's.
+        defaults: Account and region of a directory that has none yet and is asked for none.
         port: Of 127.0.0.1; 0 takes a free one.
         time_scale: Factor on Wait states and Retry intervals; 0 does not wait.
         database_url: What Glue jobs of this project read; see `Services`.
@@ -88,6 +89,7 @@ class Served:
         directory: Path,
         account: str | None = None,
         region: str | None = None,
+        defaults: tuple[str, str] = (DEFAULT_ACCOUNT, DEFAULT_REGION),
         port: int = 0,
         time_scale: float = 1.0,
         database_url: str | None = None,
@@ -95,6 +97,7 @@ class Served:
     ) -> None:
         self._directory = directory.absolute()
         self._asked = {"account": account, "region": region}
+        self._defaults = dict(zip(self._asked, defaults, strict=True))
         self._port = port
         self._time_scale = time_scale
         self._database_url = database_url
@@ -206,10 +209,9 @@ class Served:
 
     def _identity(self, documents: Documents) -> tuple[str, str]:
         """The account and region of the directory, which never change."""
-        defaults = {"account": DEFAULT_ACCOUNT, "region": DEFAULT_REGION}
         kept = documents.get("served", "identity")
         if kept is None:
-            kept = {name: self._asked[name] or defaults[name] for name in defaults}
+            kept = {name: self._asked[name] or self._defaults[name] for name in self._asked}
             documents.put("served", "identity", kept)
         for name, asked in self._asked.items():
             if asked not in {None, kept[name]}:

@@ -127,6 +127,12 @@ print(os.getcwd(), [p for p in sys.path if p in ("", os.getcwd(), os.path.dirnam
             "import os\nos._exit(3)",
             "the job's process ended without an error message (exit code 3)",
         ),
+        (
+            "from awsglue.context import GlueContext",
+            "ModuleNotFoundError: No module named 'awsglue', which is on AWS alone. A job that"
+            " takes '--runtime local' runs here if the local AWS was given a database (retrain"
+            " local serve --database-url …)",
+        ),
     ],
 )
 def test_a_failed_run_says_why_in_one_line(

@@ -123,6 +123,21 @@ def test_executions_and_functions_open_the_port_themselves(no_session: None) -> 
     assert "MOTO_PORT" not in os.environ
 
 
+def test_another_region_is_refused_where_its_arns_would_be_wrong(no_session: None) -> None:
+    """By AWS's error; moto's own services have all regions."""
+    with local_aws(region="eu-west-1"):
+        assert boto3.client("personalize").list_recipes()["recipes"]
+        boto3.client("sns", region_name="us-west-2").list_topics()
+        with pytest.raises(ClientError) as refused:
+            boto3.client("personalize", region_name="us-west-2").list_recipes()
+    error = refused.value.response["Error"]
+    assert error["Code"] == "InvalidSignatureException"
+    assert error["Message"].endswith(
+        "this local AWS is in eu-west-1, the request is signed for us-west-2. Start one in "
+        "us-west-2, or set the client's region to eu-west-1"
+    )
+
+
 def test_iam_knows_the_policies_of_aws(no_session: None) -> None:
     with local_aws():
         iam = boto3.client("iam")

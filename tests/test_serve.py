@@ -382,6 +382,14 @@ def test_a_directory_has_one_server_and_one_account(tmp_path: Path) -> None:
         pass
 
 
+def test_defaults_are_for_a_directory_that_has_nothing_yet(tmp_path: Path) -> None:
+    for defaults in (("210987654321", "eu-west-1"), ("111122223333", "us-east-1")):
+        with Served(directory=tmp_path, defaults=defaults) as served:
+            assert served.environment["AWS_REGION"] == "eu-west-1"
+            caller = served.endpoint.client("sts").get_caller_identity()
+            assert caller["Account"] == "210987654321"
+
+
 def test_a_port_in_use_is_one_message(tmp_path: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import threading
 from pathlib import Path
@@ -76,7 +77,12 @@ def serve(
     ] = 4566,
     config: Annotated[
         Path | None,
-        typer.Option("--config", "-c", help="Take account and region from this configuration."),
+        typer.Option(
+            "--config",
+            "-c",
+            help="Take account and region from this configuration; from retraining.toml if it is"
+            " there and nothing says another.",
+        ),
     ] = None,
     account: Annotated[
         str | None,
@@ -85,8 +91,8 @@ def serve(
     region: Annotated[
         str | None,
         typer.Option(
-            envvar=["AWS_REGION", "AWS_DEFAULT_REGION"],
-            help="Region in every ARN; us-east-1 if nothing says another.",
+            help="Region in every ARN; that of the environment, or us-east-1, if nothing says"
+            " another.",
         ),
     ] = None,
     time_scale: Annotated[
@@ -109,11 +115,16 @@ def serve(
 
     Example: retrain local serve --port 4566 --data-dir aws
     """
-    from localaws.served import Served  # noqa: PLC0415
+    from localaws.served import DEFAULT_ACCOUNT, DEFAULT_REGION, Served  # noqa: PLC0415
 
     if config is not None:
         loaded = load_config(config)
         account, region = loaded.aws.account, loaded.aws.region
+    set_region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    defaults = (DEFAULT_ACCOUNT, set_region or DEFAULT_REGION)
+    if DEFAULT_CONFIG.exists():
+        loaded = load_config(DEFAULT_CONFIG)
+        defaults = (loaded.aws.account, loaded.aws.region)
 
     def say(line: str) -> None:
         out.print(escape(line))
@@ -122,6 +133,7 @@ def serve(
         directory=data_dir,
         account=account,
         region=region,
+        defaults=defaults,
         port=port,
         time_scale=time_scale,
         database_url=database_url,
