@@ -23,6 +23,7 @@ import boto3
 
 from localaws.endpoint import Endpoint
 from localaws.faults import Faults
+from localaws.personalize import Quotas
 from localaws.principals import CALLER
 from localaws.services import Services
 from localaws.wsgi import answer_in_process, answer_over_http
@@ -53,22 +54,27 @@ class LocalAws:
 def local_aws(
     *sessions: boto3.Session,
     account: str = "123456789012",
-    region: str = "us-east-1",
+    region: str | None = None,
     time_scale: float = 0.0,
     directory: Path | None = None,
+    quotas: Quotas | None = None,
 ) -> Iterator[LocalAws]:
     """Answer boto3 in this process.
 
     Args:
         sessions: Further sessions whose clients are answered, also those made before.
         account: Account number in every ARN.
-        region: Region in every ARN, and of the default session if there is none yet.
+        region: Region in every ARN, and of the default session if there is none yet; None takes
+            that of the default session, the environment or the profile, or us-east-1.
         time_scale: Factor on Wait states and Retry intervals; 0 does not wait.
         directory: For code, logs and models; a temporary one if left out.
+        quotas: Personalize's, where they are not AWS's own: `Quotas(campaigns=20)`.
 
     Raises:
         EndpointError: An endpoint runs in this process already.
     """
+    default = boto3.DEFAULT_SESSION
+    region = region or (default or boto3.Session()).region_name or "us-east-1"
     with ExitStack() as stack:
         if directory is None:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -81,15 +87,17 @@ def local_aws(
         )
         faults = endpoint.wrap_all(Faults)
         stack.enter_context(endpoint)
-        services = Services(endpoint, directory=directory, account=account, region=region)
+        services = Services(
+            endpoint, directory=directory, account=account, region=region, quotas=quotas
+        )
         stack.callback(services.close)
         stack.callback(endpoint.abort_executions)
         own = _session(region)
-        default = boto3.DEFAULT_SESSION
         if default is None:
             boto3.DEFAULT_SESSION = own
             stack.callback(_no_default_session)
         for session in {own, *sessions, *([default] if default else [])}:
+            stack.enter_context(_credentials(session))
             answer_in_process(session.events, endpoint)
             stack.callback(answer_over_http, session.events, endpoint)
         yield LocalAws(own, endpoint, services, faults)
@@ -101,6 +109,19 @@ def _session(region: str) -> boto3.Session:
         aws_secret_access_key="local",  # noqa: S106  nothing checks it
         region_name=region,
     )
+
+
+@contextmanager
+def _credentials(session: boto3.Session) -> Iterator[None]:
+    """Let a session that has looked for no credentials yet sign without looking for them."""
+    core: Any = session._session
+    before = core._credentials
+    if before is None:
+        core.set_credentials(CALLER, "local")
+    try:
+        yield
+    finally:
+        core._credentials = before
 
 
 def _no_default_session() -> None:

@@ -28,6 +28,7 @@ from localaws.errors import LocalAwsError
 from localaws.faults import Faults
 from localaws.journal import Journal, requested
 from localaws.kept_objects import KeptObjects
+from localaws.personalize import Quotas
 from localaws.repairs.determinism import pinned
 from localaws.repairs.s3_contents import Contents
 from localaws.schedules import Schedules
@@ -73,6 +74,8 @@ class Served:
         port: Of 127.0.0.1; 0 takes a free one.
         time_scale: Factor on Wait states and Retry intervals; 0 does not wait.
         database_url: What Glue jobs of this project read; see `Services`.
+        quotas: Personalize's, where they are not AWS's own.
+        auto_training: Whether Personalize trains solutions with performAutoTraining on schedule.
         say: Told each execution and each schedule that starts, a line each.
 
     Raises:
@@ -93,6 +96,8 @@ class Served:
         port: int = 0,
         time_scale: float = 1.0,
         database_url: str | None = None,
+        quotas: Quotas | None = None,
+        auto_training: bool = False,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._directory = directory.absolute()
@@ -101,6 +106,8 @@ class Served:
         self._port = port
         self._time_scale = time_scale
         self._database_url = database_url
+        self._quotas = quotas
+        self._auto_training = auto_training
         self._say = say
         self._open = ExitStack()
         self._executions = 0
@@ -146,6 +153,8 @@ class Served:
                 region=region,
                 database_url=self._database_url,
                 documents=documents,
+                quotas=self._quotas,
+                auto_training=self._auto_training,
             )
             # On the way out: what runs is aborted and kept, and then what it ran on ends.
             opening.callback(services.close)

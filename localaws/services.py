@@ -9,7 +9,7 @@ from localaws.documents import Documents
 from localaws.endpoint import Endpoint
 from localaws.functions import Functions
 from localaws.glue import Glue
-from localaws.personalize import Personalize
+from localaws.personalize import Personalize, Quotas
 from localaws.principals import credentials
 
 
@@ -25,6 +25,8 @@ class Services:
             it, and this as DATABASE_URL. None leaves the arguments of all jobs as they are.
         documents: Where functions and jobs are kept; None forgets them.
         seed: Of every model that Personalize trains.
+        quotas: Personalize's, where they are not AWS's own.
+        auto_training: Whether Personalize trains solutions with performAutoTraining on schedule.
     """
 
     def __init__(
@@ -37,6 +39,8 @@ class Services:
         database_url: str | None = None,
         documents: Documents | None = None,
         seed: int = 0,
+        quotas: Quotas | None = None,
+        auto_training: bool = False,
     ) -> None:
         self._endpoint = endpoint
         self._directory = directory
@@ -64,8 +68,11 @@ class Services:
             account=account,
             region=region,
             s3=lambda role: endpoint.client("s3", role),
+            cloudwatch=lambda role: endpoint.client("cloudwatch", role),
             directory=directory / "personalize",
             seed=seed,
+            quotas=quotas,
+            auto_training=auto_training,
             persistent=documents is not None,
         )
         endpoint.mount("lambda", self.functions)

@@ -123,6 +123,18 @@ def test_executions_and_functions_open_the_port_themselves(no_session: None) -> 
     assert "MOTO_PORT" not in os.environ
 
 
+def test_a_default_session_without_credentials_is_answered_in_its_region(
+    no_session: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a program leaves it that made a client before; it has no credentials afterwards."""
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", boto3.Session(region_name="eu-west-1"))
+    with local_aws():
+        group = boto3.client("personalize").create_dataset_group(name="g")["datasetGroupArn"]
+    assert group == "arn:aws:personalize:eu-west-1:123456789012:dataset-group/g"
+    with pytest.raises(NoCredentialsError):
+        boto3.client("sts").get_caller_identity()
+
+
 def test_another_region_is_refused_where_its_arns_would_be_wrong(no_session: None) -> None:
     """By AWS's error; moto's own services have all regions."""
     with local_aws(region="eu-west-1"):

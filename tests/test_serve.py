@@ -25,6 +25,7 @@ from typer.testing import CliRunner
 
 from localaws.archive import INTERRUPTED
 from localaws.glue import INTERRUPTED as RUN_INTERRUPTED
+from localaws.personalize import Quotas
 from localaws.served import Served, ServedError
 from workflow.cli import app
 
@@ -388,6 +389,39 @@ def test_defaults_are_for_a_directory_that_has_nothing_yet(tmp_path: Path) -> No
             assert served.environment["AWS_REGION"] == "eu-west-1"
             caller = served.endpoint.client("sts").get_caller_identity()
             assert caller["Account"] == "210987654321"
+
+
+@pytest.mark.parametrize(
+    ("quota", "fault"),
+    [
+        ("campaign=2", "there is no quota campaign; did you mean campaigns?"),
+        ("campaigns=many", "write campaigns=NUMBER, e.g. campaigns=20"),
+    ],
+)
+def test_a_quota_that_is_none_is_one_message(tmp_path: Path, quota: str, fault: str) -> None:
+    done = CliRunner().invoke(
+        app, ["local", "serve", "--data-dir", str(tmp_path / "aws"), "--quota", quota]
+    )
+    assert done.exit_code == 2
+    assert fault in " ".join(done.stderr.replace("│", " ").split())
+    assert not (tmp_path / "aws").exists()
+
+
+def test_quotas_are_those_that_are_asked_for(tmp_path: Path) -> None:
+    with Served(directory=tmp_path, quotas=Quotas.of_texts(["schemas=1"])) as served:
+        personalize = served.endpoint.client("personalize")
+        schema = json.dumps(
+            {
+                "type": "record",
+                "name": "Users",
+                "namespace": "com.amazonaws.personalize.schema",
+                "fields": [{"name": n, "type": "string"} for n in ("USER_ID", "PLAN")],
+                "version": "1.0",
+            }
+        )
+        personalize.create_schema(name="one", schema=schema)
+        with pytest.raises(ClientError, match="The quota of 1 schema is reached"):
+            personalize.create_schema(name="two", schema=schema)
 
 
 def test_a_port_in_use_is_one_message(tmp_path: Path) -> None:

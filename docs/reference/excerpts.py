@@ -164,12 +164,11 @@ def assumptions() -> str:
 
 def recipes() -> str:
     """Return the recipes that the local Personalize trains."""
-    domains = {"ECOMMERCE": "shop", "VIDEO_ON_DEMAND": "video"}
     rows = []
     for recipe in RECIPES.values():
         jobs = {"batch inference": recipe.batch, "batch segments": recipe.segments}
         taken = ", ".join(job for job, takes in jobs.items() if takes)
-        domain = domains.get(recipe.domain or "", "")
+        domain = code(recipe.domain) if recipe.domain else ""
         rows.append((code(recipe.name), prose(recipe.description), taken, domain))
     return table(("recipe", "gives", "jobs", "domain"), rows)
 

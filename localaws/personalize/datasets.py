@@ -167,15 +167,23 @@ class Datasets:
     def _publication(
         self, dataset: Resource, request: Request, mode: str
     ) -> Callable[[Table], None] | None:
-        """What reports on the imported events, if that is asked for."""
-        if not request.get("publishAttributionMetricsToS3"):
-            return None
-        if dataset.details["datasetType"] != "INTERACTIONS":
-            raise invalid(
-                "publishAttributionMetricsToS3 is for Interactions; leave it out for"
-                f" {dataset.details['datasetType']}"
-            )
-        return self._attributions.publication(dataset.details["datasetGroupArn"], mode)
+        """What reports on the imported events, if that is asked for or they are further ones."""
+        kind, group = dataset.details["datasetType"], dataset.details["datasetGroupArn"]
+        reports: list[Callable[[Table], None]] = []
+        if request.get("publishAttributionMetricsToS3"):
+            if kind != "INTERACTIONS":
+                raise invalid(
+                    f"publishAttributionMetricsToS3 is for Interactions; leave it out for {kind}"
+                )
+            reports.append(self._attributions.publication(group, mode))
+        if kind == "INTERACTIONS" and mode == "INCREMENTAL":
+            reports.append(partial(self._attributions.send, group))
+
+        def publish(events: Table) -> None:
+            for report in reports:
+                report(events)
+
+        return publish if reports else None
 
     def _create_export_job(self, request: Request) -> Answer:
         target = request["jobOutput"]["s3DataDestination"]["path"]

@@ -20,6 +20,7 @@ from typing import Any
 import orjson
 
 from localaws.personalize.kinds import DATASET, EVENT_TRACKER, SCHEMA
+from localaws.personalize.metric_attributions import MetricAttributions
 from localaws.personalize.parts import Parts, Request, invalid
 from localaws.personalize.registry import Resource
 from localaws.personalize.schemas import Schema, parse_schema
@@ -36,10 +37,12 @@ class Events:
 
     Args:
         parts: What all operations share.
+        attributions: Told of events with items.
     """
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, attributions: MetricAttributions) -> None:
         self._parts = parts
+        self._attributions = attributions
         self._registry = parts.registry
         self._sessions = _Sessions()
 
@@ -107,6 +110,8 @@ class Events:
         if earlier:
             table = table_of(schema, [{**row, "USER_ID": user} for row in earlier]) + table
         self._parts.store.append(dataset.arn, table, schema.dataset.key)
+        if dataset.details["datasetType"] == "INTERACTIONS":
+            self._attributions.send(dataset.details["datasetGroupArn"], table)
 
     def _put_entities(self, request: Request, kind: str, member: str, id_member: str) -> None:
         dataset = self._registry.active(request["datasetArn"], DATASET)

@@ -1,17 +1,19 @@
 """Metric attributions: what recommendations lead to, summed up by source and quarter of an hour.
 
 https://docs.aws.amazon.com/personalize/latest/dg/measuring-recommendation-impact.html
-A report is written to S3 for each import job that asks for it. What AWS sends to CloudWatch
-besides (streamed events, incremental imports) is not sent here.
+A report is written to S3 for each import job that asks for it; events that are streamed or imported
+incrementally are sent to CloudWatch, at once and not after the quarter of an hour.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import logging
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
@@ -36,6 +38,11 @@ HEADER = (
 )
 """https://docs.aws.amazon.com/personalize/latest/dg/metric-attribution-results-s3.html"""
 
+NAMESPACE = "AWS/Personalize"
+_DATA_PER_CALL = 1_000
+"""https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html"""
+
+_log = logging.getLogger(__name__)
 _EXPRESSION = re.compile(
     r"\s*(?:(SAMPLECOUNT)\s*\(\s*\)|(SUM)\s*\(\s*(INTERACTIONS|ITEMS)\.(\w+)\s*\))\s*",
     re.IGNORECASE,
@@ -50,6 +57,15 @@ class _Metric(NamedTuple):
     function: str
     dataset: str | None
     column: str | None
+
+
+class _Total(NamedTuple):
+    """What the events of one source in one quarter of an hour, UTC epoch seconds, add up to."""
+
+    metric: _Metric
+    source: str
+    window: int
+    value: float
 
 
 class MetricAttributions:
@@ -105,8 +121,51 @@ class MetricAttributions:
 
         return publish
 
+    def send(self, group: str, events: Table) -> None:
+        """Send what new events add up to to CloudWatch, if the group has a metric attribution.
+
+        Args:
+            group: The dataset group's ARN.
+            events: Those that came.
+        """
+        found = self._registry.find(METRIC_ATTRIBUTION, datasetGroupArn=group, status="ACTIVE")
+        if not found or self._parts.cloudwatch is None:
+            return
+        config = found[0].details["metricsOutputConfig"]
+        data = [
+            {
+                "MetricName": total.metric.name,
+                "Dimensions": [
+                    {"Name": "EventAttributionSource", "Value": total.source},
+                    {"Name": "DatasetGroupArn", "Value": group},
+                ],
+                "Timestamp": datetime.fromtimestamp(total.window, UTC),
+                "Value": total.value,
+            }
+            for total in self._totals(group, found[0].details["metrics"], events)
+        ]
+        try:
+            for start in range(0, len(data), _DATA_PER_CALL):
+                client = self._parts.cloudwatch(config["roleArn"])
+                client.put_metric_data(
+                    Namespace=NAMESPACE, MetricData=data[start : start + _DATA_PER_CALL]
+                )
+        except ClientError as error:
+            # As on AWS, whoever streams an event does not hear of it.
+            _log.warning("%s: its metrics are not in CloudWatch: %s", found[0].arn, error)
+
     def _report(self, group: str, metrics: Sequence[Request], events: Table) -> bytes:
         """The report's bytes."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(HEADER)
+        for metric, source, window, value in self._totals(group, metrics, events):
+            function = metric.function.lower()
+            writer.writerow((metric.name, metric.event_type, value, function, source, window))
+        return out.getvalue().encode()
+
+    def _totals(self, group: str, metrics: Sequence[Request], events: Table) -> Iterable[_Total]:
+        """The metrics of events, by source and time."""
         items = self._table(group, "ITEMS")
         rows = (
             {
@@ -116,18 +175,13 @@ class MetricAttributions:
             if items
             else {}
         )
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(HEADER)
         for given in metrics:
             metric = _parsed(given)
             totals: defaultdict[tuple[str, int], float] = defaultdict(float)
             for source, time, value in self._values(metric, events, rows):
                 totals[source, time - time % WINDOW_SECONDS] += value
             for (source, window), total in sorted(totals.items()):
-                function = metric.function.lower()
-                writer.writerow((metric.name, metric.event_type, total, function, source, window))
-        return out.getvalue().encode()
+                yield _Total(metric, source, window, total)
 
     def _values(
         self, metric: _Metric, events: Table, items: Mapping[str, Mapping[Any, Any]]

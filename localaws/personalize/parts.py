@@ -82,6 +82,7 @@ class Parts:
         directory: For unfinished output.
         seed: Same data and same seed give the same recommendations.
         clock: The time, aware.
+        cloudwatch: The same for CloudWatch; None where metrics are not sent.
     """
 
     registry: Registry
@@ -93,6 +94,7 @@ class Parts:
     directory: Path
     seed: int
     clock: Callable[[], datetime]
+    cloudwatch: Callable[[str], Any] | None = None
 
     def s3_of(self, request: Mapping[str, Any]) -> S3:
         """How the job of a request gets its S3 client, under the role that it was given."""

@@ -6,7 +6,10 @@ An account whose quotas were raised is told so: ``Personalize(..., quotas=Quotas
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Self
 
 AS_OF = "2025-11-01"
 
@@ -74,6 +77,26 @@ class Quotas:
     item_queries: int = 500
     attribute_queries: int = 10
     event_bytes: int = 10_240
+
+    @classmethod
+    def of_texts(cls, texts: Iterable[str]) -> Self:
+        """Read quotas that differ from the documented ones, e.g. ``campaigns=20``.
+
+        Raises:
+            ValueError: If one is no quota, or no whole number.
+        """
+        names = [field.name for field in fields(cls)]
+        given: dict[str, int] = {}
+        for text in texts:
+            name, _, number = text.partition("=")
+            if name not in names:
+                near = difflib.get_close_matches(name, names, 1)
+                hint = f"did you mean {near[0]}?" if near else f"they are {', '.join(names)}"
+                raise ValueError(f"{text!r}: there is no quota {name}; {hint}")
+            if not (number.isascii() and number.isdigit()):
+                raise ValueError(f"{text!r}: write {name}=NUMBER, e.g. {name}=20")
+            given[name] = int(number)
+        return cls(**given)
 
     def of(self, name: str) -> int:
         """The quota of a name in the table of kinds, e.g. ``campaigns``."""

@@ -60,6 +60,8 @@ class Personalize:
         directory: Trained models and unfinished output go here.
         seed: Same data and same seed give the same recommendations.
         clock: The time, aware.
+        cloudwatch: The ARN of a role → the CloudWatch client to which metric attributions send;
+            None sends nothing.
         max_workers: How many jobs run at a time.
         quotas: Those of the account, where they are not AWS's own.
         auto_training: Whether solutions with performAutoTraining are trained on their schedule.
@@ -78,6 +80,7 @@ class Personalize:
         directory: Path,
         seed: int = 0,
         clock: Callable[[], datetime] = _utc_now,
+        cloudwatch: Callable[[str], Any] | None = None,
         max_workers: int = 2,
         quotas: Quotas | None = None,
         auto_training: bool = False,
@@ -105,6 +108,7 @@ class Personalize:
             directory=directory,
             seed=seed,
             clock=clock,
+            cloudwatch=cloudwatch,
         )
         campaigns = Campaigns(self._parts)
         self._solutions = Solutions(self._parts, campaigns.trained)
@@ -125,7 +129,9 @@ class Personalize:
         self._runtime = _served(
             RestService, "personalize-runtime", Runtime(self._parts).operations()
         )
-        self._events = _served(RestService, "personalize-events", Events(self._parts).operations())
+        self._events = _served(
+            RestService, "personalize-events", Events(self._parts, attributions).operations()
+        )
         self._closing = threading.Event()
         self._schedule = threading.Thread(target=self._follow_schedule, daemon=True)
         if auto_training:

@@ -49,6 +49,7 @@ class Account:
         self.runtime = endpoint.client("personalize-runtime")
         self.events = endpoint.client("personalize-events")
         self.s3 = endpoint.client("s3")
+        self.cloudwatch = endpoint.client("cloudwatch")
 
     def put(self, key: str, text: str | bytes) -> str:
         """Write an object; its URL."""

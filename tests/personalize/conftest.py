@@ -17,6 +17,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
         account=ACCOUNT,
         region=REGION,
         s3=lambda role: endpoint.client("s3"),
+        cloudwatch=lambda role: endpoint.client("cloudwatch"),
         directory=tmp_path_factory.mktemp("personalize"),
         # One account for all tests of the package, which import little.
         quotas=Quotas(dataset_groups=100, solutions=40, incremental_interactions=1),

@@ -1,5 +1,7 @@
 """Metric attributions: the report that an import writes."""
 
+from datetime import UTC, datetime
+
 from .account import ROLE, Account, avro, refusal
 
 QUARTER = 900
@@ -102,6 +104,41 @@ def test_an_import_reports_what_recommendations_led_to(account: Account) -> None
         f"revenue,Buy,2.5,sum,mail,{START + QUARTER}",
         f"stars,rate,4.5,sum,mail,{START}",
     ]
+
+    def sent(metric: str, source: str) -> dict[int, float]:
+        """By the start of the quarter of an hour, what CloudWatch has of a metric."""
+        found = account.cloudwatch.get_metric_statistics(
+            Namespace="AWS/Personalize",
+            MetricName=metric,
+            Dimensions=[
+                {"Name": "EventAttributionSource", "Value": source},
+                {"Name": "DatasetGroupArn", "Value": group},
+            ],
+            StartTime=datetime.fromtimestamp(START - QUARTER, UTC),
+            EndTime=datetime.fromtimestamp(START + 3 * QUARTER, UTC),
+            Period=QUARTER,
+            Statistics=["Sum"],
+        )["Datapoints"]
+        return {round(one["Timestamp"].timestamp()): one["Sum"] for one in found}
+
+    assert sent("buys", campaign) == {START: 3.0}
+    assert sent("stars", "mail") == {START: 4.5}
+    tracker = account.personalize.create_event_tracker(name="measured", datasetGroupArn=group)
+    account.settled("EventTracker", tracker["eventTrackerArn"])
+    account.events.put_events(
+        trackingId=tracker["trackingId"],
+        userId="u",
+        sessionId="s",
+        eventList=[
+            {
+                "eventType": "buy",
+                "itemId": "a",
+                "sentAt": START + 2 * QUARTER,
+                "recommendationId": recommendation,
+            }
+        ],
+    )
+    assert sent("revenue", campaign) == {START: 5.0, START + 2 * QUARTER: 2.5}
 
     code, message = refusal(
         create, name="m", datasetGroupArn=group, metrics=faulty[:1], metricsOutputConfig=output

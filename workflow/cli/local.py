@@ -107,6 +107,16 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    quota: Annotated[
+        list[str] | None,
+        typer.Option(help="A quota of Personalize, e.g. campaigns=20; AWS's own if left out."),
+    ] = None,
+    auto_training: Annotated[
+        bool,
+        typer.Option(
+            "--auto-training", help="Train solutions with performAutoTraining on their schedule."
+        ),
+    ] = False,
     env_file: Annotated[
         Path | None, typer.Option(help="Write the lines to export into this file too.")
     ] = None,
@@ -115,6 +125,7 @@ def serve(
 
     Example: retrain local serve --port 4566 --data-dir aws
     """
+    from localaws.personalize import Quotas  # noqa: PLC0415
     from localaws.served import DEFAULT_ACCOUNT, DEFAULT_REGION, Served  # noqa: PLC0415
 
     if config is not None:
@@ -125,6 +136,11 @@ def serve(
     if DEFAULT_CONFIG.exists():
         loaded = load_config(DEFAULT_CONFIG)
         defaults = (loaded.aws.account, loaded.aws.region)
+
+    try:
+        quotas = Quotas.of_texts(quota or ())
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--quota") from error
 
     def say(line: str) -> None:
         out.print(escape(line))
@@ -137,6 +153,8 @@ def serve(
         port=port,
         time_scale=time_scale,
         database_url=database_url,
+        quotas=quotas,
+        auto_training=auto_training,
         say=say,
     )
     try:
