@@ -250,7 +250,7 @@ class Interactions:
     def shares(self) -> NDArray[np.float32]:
         """Return each item's share of all events by weight, shape (n_items,), float32."""
         counts = np.bincount(self.items, self.weights, minlength=self.n_items)
-        return np.asarray(counts / counts.sum(), dtype=np.float32)
+        return np.asarray(counts / (counts.sum() or 1.0), dtype=np.float32)
 
     def of_users(self, chosen: NDArray[np.integer]) -> Interactions:
         """Return the events of the users at positions `chosen`; the catalogue stays whole."""

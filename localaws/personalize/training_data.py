@@ -166,11 +166,8 @@ class EventChoice:
             events = events.take(values >= self.event_value)
         for one in self.parameters:
             if one.threshold is not None:
-                is_low = events.columns["EVENT_VALUE"].astype(np.float64) < one.threshold
-                is_null = events.columns["EVENT_VALUE"] == None  # noqa: E711 - of each element
-                events = events.take(
-                    ~((events.columns["EVENT_TYPE"] == one.type) & (is_low | is_null))
-                )
+                is_enough = events.columns["EVENT_VALUE"].astype(np.float64) >= one.threshold
+                events = events.take((events.columns["EVENT_TYPE"] != one.type) | is_enough)
         required = self.event_type or next(iter(recipe.event_types), None)
         counted = events.n_rows
         if required and self.event_type is None and counted:
@@ -200,8 +197,10 @@ def interactions_of(
     """The events and what is known of items and users, if enough users have two events.
 
     Raises:
-        JobFailedError: If they have not.
+        JobFailedError: If they have not, or no event has a weight.
     """
+    if weights is not None and not weights.any():
+        raise JobFailedError("No interaction has an event type whose weight is above 0.")
     interactions = Interactions.from_events(
         events.columns["USER_ID"].tolist(),
         events.columns["ITEM_ID"].tolist(),

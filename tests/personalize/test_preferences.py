@@ -163,6 +163,10 @@ def test_events_of_other_types_and_of_too_low_a_value_do_not_count(shop: Shop) -
     config = {"eventParametersList": [{"eventType": "view", "eventValueThreshold": 0.5}]}
     failed = shop.version("nothing", eventsConfig=config)
     assert failed["failureReason"] == "Dataset has fewer than 1000 interactions"
+    weightless = shop.version("weightless", eventsConfig=weighed(view=0.0, share=1.0))
+    assert weightless["failureReason"] == (
+        "No interaction has an event type whose weight is above 0."
+    )
     only = shop.version("only", eventsConfig=weighed(view=1.0))
     assert not any(item >= ITEMS // 2 for one in shop.lists("only", only) for item in one[:5])
 
