@@ -14,17 +14,16 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from personalize_api import ACCOUNT, REGION, ROLE, until_active
+from personalize_api import REGION, ROLE, personalize_served, until_active
 from recommenders_quality import COLUMNS, EXPECTED, movielens, split
 
 from localaws.endpoint import Endpoint
-from localaws.personalize import Personalize, Quotas
+from localaws.personalize import Quotas
 from recommenders import Histories, Interactions
 from recommenders.evaluation import DEPTH, hold_out, ranking_metrics
 
@@ -123,6 +122,8 @@ class Client:
         campaign = campaign["campaignArn"]
         until_active(self._control.describe_campaign, "campaign", campaign)
         tracker = self._control.create_event_tracker(name=name, datasetGroupArn=group)
+        arn = tracker["eventTrackerArn"]
+        until_active(self._control.describe_event_tracker, "eventTracker", arn)
         for user, history in histories.items():
             for start in range(0, len(history), 10):
                 told = [
@@ -220,29 +221,15 @@ def main() -> None:
     print(f"{data.n_users} users, {data.n_items} items, {data.n_events} events")
     print(f"| recipe | {' | '.join(COLUMNS)} |")
     print("|---|" + "---|" * len(COLUMNS))
-    with (
-        tempfile.TemporaryDirectory() as directory,
-        Endpoint(account=ACCOUNT, region=REGION) as endpoint,
-    ):
-        service = Personalize(
-            account=ACCOUNT,
-            region=REGION,
-            s3=lambda role: endpoint.client("s3"),
-            directory=Path(directory),
-            quotas=Quotas(dataset_groups=100),
-        )
-        endpoint.mount("personalize", service)
-        try:
-            client = Client(endpoint)
-            for name, (recipe, _) in RECIPES.items():
-                figures = row(client, name, data)
-                pairs = (
-                    f"{ours:.3f} ({expected:.3f})"
-                    for ours, expected in zip(figures, EXPECTED[name], strict=True)
-                )
-                print(f"| {recipe} | {' | '.join(pairs)} |", flush=True)
-        finally:
-            service.close()
+    with personalize_served(quotas=Quotas(dataset_groups=100)) as endpoint:
+        client = Client(endpoint)
+        for name, (recipe, _) in RECIPES.items():
+            figures = row(client, name, data)
+            pairs = (
+                f"{ours:.3f} ({expected:.3f})"
+                for ours, expected in zip(figures, EXPECTED[name], strict=True)
+            )
+            print(f"| {recipe} | {' | '.join(pairs)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -93,6 +94,17 @@ def main() -> None:
     text = events(asked.rows, asked.users, asked.items)
     print(f"{asked.rows:,} interactions, {asked.users:,} users, {asked.items:,} items")
     print("| what | measured | against | ratio |\n|---|---|---|---|")
+    with personalize_served() as endpoint:
+        measure(endpoint, text, asked)
+
+
+@contextmanager
+def personalize_served(**more: Any) -> Iterator[Endpoint]:
+    """Serve S3 and a local Personalize, which keeps nothing.
+
+    Args:
+        more: what `Personalize` takes besides.
+    """
     with (
         tempfile.TemporaryDirectory() as directory,
         Endpoint(account=ACCOUNT, region=REGION) as endpoint,
@@ -102,10 +114,11 @@ def main() -> None:
             region=REGION,
             s3=lambda role: endpoint.client("s3"),
             directory=Path(directory),
+            **more,
         )
         endpoint.mount("personalize", service)
         try:
-            measure(endpoint, text, asked)
+            yield endpoint
         finally:
             service.close()
 
