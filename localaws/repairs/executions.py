@@ -1,6 +1,7 @@
 """Repairs to an execution's start and end, and to what the service answers about it."""
 
 import json
+import re
 import time
 import uuid
 from datetime import UTC, datetime
@@ -23,6 +24,9 @@ from localaws.repairs.patch import Patch
 
 HISTORY_PAGE = 100
 """Events in a page of GetExecutionHistory, if the request does not say."""
+
+_REFUSAL = re.compile(r"Error=\w+ Args=\[['\"](.*)['\"]\] in definition '", re.DOTALL)
+"""How moto words why it refuses a definition."""
 
 
 def execution_names(patch: Patch, _: float) -> None:
@@ -64,12 +68,19 @@ def first_end(patch: Patch, _: float) -> None:
 
 
 def request_errors(patch: Patch, _: float) -> None:
-    """An invalid definition or input answers 500 without a code.
+    """An invalid definition or input answers 500 without a code, and repeats the definition.
 
     AWS's client errors are AWSError in moto's own code, but not in the vendored interpreter.
     """
+
+    def told(self: Any, message: str) -> None:
+        if found := _REFUSAL.match(message):
+            message = f"Invalid State Machine Definition: '{found[1]}'"
+        AWSError.__init__(self, message)
+
     for code in ("InvalidDefinition", "InvalidExecutionInput"):
-        patch.replace(models, code, type(code, (AWSError,), {"TYPE": code, "STATUS": 400}))
+        members = {"TYPE": code, "STATUS": 400, "__init__": told}
+        patch.replace(models, code, type(code, (AWSError,), members))
 
 
 _ENDINGS = frozenset(
