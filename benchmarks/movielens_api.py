@@ -122,8 +122,6 @@ class Client:
         campaign = campaign["campaignArn"]
         until_active(self._control.describe_campaign, "campaign", campaign)
         tracker = self._control.create_event_tracker(name=name, datasetGroupArn=group)
-        arn = tracker["eventTrackerArn"]
-        until_active(self._control.describe_event_tracker, "eventTracker", arn)
         for user, history in histories.items():
             for start in range(0, len(history), 10):
                 told = [

@@ -50,5 +50,6 @@ class Trackers:
                 trackingId=tracking,
                 accountId=registry.account,
             )
-        self._parts.workers.activate(tracker.arn)
+        # Nothing has to be made, and published code sends events in the next line.
+        registry.update(tracker.arn, status="ACTIVE")
         return {**created(tracker), "trackingId": tracking}

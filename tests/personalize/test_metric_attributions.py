@@ -124,7 +124,6 @@ def test_an_import_reports_what_recommendations_led_to(account: Account) -> None
     assert sent("buys", campaign) == {START: 3.0}
     assert sent("stars", "mail") == {START: 4.5}
     tracker = account.personalize.create_event_tracker(name="measured", datasetGroupArn=group)
-    account.settled("EventTracker", tracker["eventTrackerArn"])
     account.events.put_events(
         trackingId=tracker["trackingId"],
         userId="u",
