@@ -12,10 +12,11 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import orjson
@@ -175,7 +176,8 @@ class Files:
         about = directory / "dataset.json"
         if not about.exists():
             directory.mkdir(exist_ok=True)
-            _replace(about, orjson.dumps({"arn": arn, "key": key}))
+            with _written_whole(about) as file:
+                file.write(orjson.dumps({"arn": arn, "key": key}))
         return directory
 
     def _place(self, arn: str) -> Path:
@@ -190,12 +192,8 @@ def _save(path: Path, part: Part) -> None:
         is_object = values.dtype == object
         kept = np.frombuffer(orjson.dumps(values.tolist()), np.uint8) if is_object else values
         arrays |= {f"name-{number}": text, f"{'json' if is_object else 'array'}-{number}": kept}
-    unfinished = path.with_suffix(".unfinished")
-    with unfinished.open("wb") as file:
+    with _written_whole(path) as file:
         np.savez(file, allow_pickle=False, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
 
 
 def _read(path: Path) -> Part:
@@ -212,7 +210,12 @@ def _read(path: Path) -> Part:
     return Part(Table(columns, len(arrivals)), arrivals)
 
 
-def _replace(path: Path, content: bytes) -> None:
+@contextmanager
+def _written_whole(path: Path) -> Iterator[BinaryIO]:
+    """Give a file that takes the path's place, whole and on the disk, once it is written."""
     unfinished = path.with_suffix(".unfinished")
-    unfinished.write_bytes(content)
+    with unfinished.open("wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
     unfinished.replace(path)
