@@ -70,10 +70,20 @@ def write_or_compare(path: Path, text: str, *, check: bool) -> bool:
         out.print(f"{path}: stale", style="red")
         out.print(escape(difference(there, text)), end="")
         return True
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    out.print(f"{path}: written")
+    write_whole(path, text)
     return False
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Put a file in place of what is there, whole or not at all, and say so."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    out.print(f"{path}: written")
 
 
 def print_json(value: Any) -> None:

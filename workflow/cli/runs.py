@@ -20,6 +20,7 @@ from workflow.cli.options import (
     err,
     out,
     print_json,
+    write_whole,
 )
 from workflow.config import load_config
 
@@ -190,8 +191,7 @@ def report(
 
     loaded = load_config(config)
     record = gather(loaded, clients(loaded), execution, now=datetime.now(UTC))
-    output.write_text(page(record), encoding="utf-8")
-    out.print(f"{output}: written")
+    write_whole(output, page(record))
 
 
 def cost(
