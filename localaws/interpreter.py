@@ -33,6 +33,7 @@ _REPAIRS: tuple[Callable[[Patch, float], None], ...] = (
     states.no_choice_matched,
     states.reserved_errors,
     states.terminal_errors,
+    states.role_paths,
     executions.execution_names,
     executions.finished_threads,
     executions.first_end,

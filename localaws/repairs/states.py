@@ -2,7 +2,10 @@
 
 from typing import Any
 
+from antlr4 import CommonTokenStream, InputStream
 from moto.stepfunctions.parser.api import ExecutionFailedEventDetails, HistoryEventType
+from moto.stepfunctions.parser.asl.antlr.runtime.ASLLexer import ASLLexer
+from moto.stepfunctions.parser.asl.antlr.runtime.ASLParser import ASLParser
 from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import (
     CustomErrorName,
 )
@@ -20,6 +23,9 @@ from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name
 from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import (
     StatesErrorNameType,
 )
+from moto.stepfunctions.parser.asl.component.common.payload.payloadvalue.payloadbinding.payload_binding import (  # noqa: E501
+    PayloadBindingStringExpressionSimple,
+)
 from moto.stepfunctions.parser.asl.component.state.choice.state_choice import StateChoice
 from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration import (
     inline_iteration_component,
@@ -27,6 +33,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration impo
 )
 from moto.stepfunctions.parser.asl.component.state.fail import state_fail
 from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
+from moto.stepfunctions.parser.asl.parse.preprocessor import Preprocessor
 
 from localaws.repairs.patch import Patch
 
@@ -110,3 +117,20 @@ def terminal_errors(patch: Patch, _: float) -> None:
             env.stack[-1] = False
 
     evaluate = patch.replace(ErrorEqualsDecl, "_eval_body", eval_body)
+
+
+def role_paths(patch: Patch, _: float) -> None:
+    """`RoleArn.$` is a word of moto's grammar for Credentials, and no path anywhere else."""
+
+    def visit(self: Any, context: Any) -> Any:
+        name = self.visitString_literal(ctx=context.string_literal()).literal_value
+        if not name.endswith(".$"):
+            return visit_value(self, context)
+        text = InputStream(context.payload_value_decl().getText())
+        value = ASLParser(CommonTokenStream(ASLLexer(text))).string_expression_simple()
+        return PayloadBindingStringExpressionSimple(
+            field=name.removesuffix(".$"),
+            string_expression_simple=self.visitString_expression_simple(value),
+        )
+
+    visit_value = patch.replace(Preprocessor, "visitPayload_binding_value", visit)

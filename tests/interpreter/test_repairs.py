@@ -262,6 +262,20 @@ def test_an_aws_sdk_task_takes_and_gives_pascal_case(aws: Aws) -> None:
         assert aws.run(definition)["status"] == "FAILED"
 
 
+def test_the_arn_of_a_role_can_be_a_path(aws: Aws) -> None:
+    """Personalize's jobs take one, and so does whatever starts work under a role."""
+    resource = "arn:aws:states:::aws-sdk:sfn:createStateMachine"
+    empty = json.dumps(only({"Type": "Pass"}))
+    given = {"RoleArn.$": "$.role", "Name.$": "$.name", "Definition": empty}
+    definition = only({"Type": "Task", "Resource": resource, "Parameters": given})
+    nested = only({"Type": "Pass", "Parameters": {"a": [{"RoleArn.$": "$$.Execution.Name"}]}})
+    made = aws.output(definition, {"role": ROLE, "name": "by-path"})["StateMachineArn"]
+    assert aws.states.describe_state_machine(stateMachineArn=made)["roleArn"] == ROLE
+    assert aws.run(nested, name="named")["output"] == '{"a":[{"RoleArn":"named"}]}'
+    with aws.endpoint.repairs.without("role_paths"):
+        assert aws.run(definition, {"role": ROLE, "name": "other"})["status"] == "FAILED"
+
+
 def test_an_aws_sdk_task_reaches_services_that_boto3_hyphenates(aws: Aws) -> None:
     definition = sdk("resourcegroupstaggingapi:getResources", TagFilters=[{"Key": "x"}])
     assert aws.output(definition)["ResourceTagMappingList"] == []
