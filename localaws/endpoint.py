@@ -346,8 +346,9 @@ class Endpoint:
         if service in OWN_SERVICES:
             return _not_mounted(service, start_response)
         environ["HTTP_X_MOTO_ACCOUNT_ID"] = self._account
-        if self._is_lazy and environ.get("HTTP_X_AMZ_TARGET", "").endswith("Execution"):
-            _ = self.url  # the interpreter makes calls of its own, over the port
+        operation = environ.get("HTTP_X_AMZ_TARGET", "")
+        if self._is_lazy and operation.endswith(("Execution", ".PutEvents")):
+            _ = self.url  # what they start makes calls of its own, over the port
         return self._moto(environ, start_response)
 
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import moto
 
 from localaws.errors import LocalAwsError
-from localaws.repairs import executions, sdk_tasks, services, states, tasks
+from localaws.repairs import executions, rules, sdk_tasks, services, states, tasks
 from localaws.repairs.executions import stop_execution
 from localaws.repairs.patch import Patch
 
@@ -42,6 +42,7 @@ _REPAIRS: tuple[Callable[[Patch, float], None], ...] = (
     executions.reported_end,
     services.bucket_policy_conditions,
     services.log_keys,
+    rules.rule_targets,
 )
 
 

@@ -262,6 +262,43 @@ def test_an_aws_sdk_task_takes_and_gives_pascal_case(aws: Aws) -> None:
         assert aws.run(definition)["status"] == "FAILED"
 
 
+def test_an_event_starts_what_enabled_rules_with_a_pattern_name(aws: Aws) -> None:
+    """A schedule alone and a disabled rule match nothing, and no target fails PutEvents."""
+    events = aws.endpoint.client("events")
+    machine = aws.states.create_state_machine(
+        name="listening", roleArn=ROLE, definition=json.dumps(only({"Type": "Pass"}))
+    )["stateMachineArn"]
+    lost = machine.replace("listening", "lost")
+    topic = aws.endpoint.client("sns").create_topic(Name="told")["TopicArn"]
+    pattern = json.dumps({"source": ["shop"]})
+    rules: dict[str, dict[str, Any]] = {
+        "pattern": {"EventPattern": pattern},
+        "schedule": {"ScheduleExpression": "rate(1 day)"},
+        "off": {"EventPattern": pattern, "State": "DISABLED"},
+    }
+    for name, rule in rules.items():
+        events.put_rule(Name=name, **rule)
+        targets = [
+            {"Id": "1", "Arn": machine, "RoleArn": ROLE, "InputPath": "$.detail"},
+            {"Id": "2", "Arn": lost, "RoleArn": ROLE},
+            {"Id": "3", "Arn": topic},
+        ]
+        events.put_targets(Rule=name, Targets=targets)
+
+    def put() -> Any:
+        entry = {"Source": "shop", "DetailType": "sold", "Detail": '{"item": "a"}'}
+        return events.put_events(Entries=[entry])
+
+    assert put()["FailedEntryCount"] == 0
+    (run,) = aws.states.list_executions(stateMachineArn=machine)["executions"]
+    assert aws.ended(run["executionArn"])["output"] == '{"item":"a"}'
+    with aws.endpoint.repairs.without("rule_targets"), pytest.raises(ClientError):
+        put()
+    for name in rules:
+        events.remove_targets(Rule=name, Ids=["1", "2", "3"])
+        events.delete_rule(Name=name)
+
+
 def test_the_arn_of_a_role_can_be_a_path(aws: Aws) -> None:
     """Personalize's jobs take one, and so does whatever starts work under a role."""
     resource = "arn:aws:states:::aws-sdk:sfn:createStateMachine"
