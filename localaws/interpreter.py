@@ -34,6 +34,7 @@ _REPAIRS: tuple[Callable[[Patch, float], None], ...] = (
     states.reserved_errors,
     states.terminal_errors,
     states.role_paths,
+    states.jsonata,
     executions.execution_names,
     executions.finished_threads,
     executions.first_end,

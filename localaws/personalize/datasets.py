@@ -36,6 +36,10 @@ from localaws.protocol import Operation
 _WITH_USERS = ("USERS", "INTERACTIONS", "ACTION_INTERACTIONS")
 
 
+_REPLACEABLE = ("USERS", "ITEMS")
+"""https://docs.aws.amazon.com/personalize/latest/dg/updating-dataset-schema.html"""
+
+
 class Datasets:
     """See the module.
 
@@ -117,6 +121,12 @@ class Datasets:
         with self._registry.lock:
             dataset = self._registry.active(request["datasetArn"], DATASET)
             group = self._registry.get(dataset.details["datasetGroupArn"], DATASET_GROUP)
+            kind = dataset.details["datasetType"]
+            if kind not in _REPLACEABLE:
+                raise invalid(
+                    f"{dataset.arn}: the schema of {kind} cannot be replaced, only that of"
+                    f" {' or '.join(_REPLACEABLE)}"
+                )
             self._check_domain(group, request["schemaArn"])
             before = self._schema(dataset.details["schemaArn"])
             after = self._schema(request["schemaArn"])

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+import numpy as np
 import orjson
 
 from localaws.personalize.kinds import DATASET, EVENT_TRACKER, SCHEMA
@@ -24,10 +25,11 @@ from localaws.personalize.metric_attributions import MetricAttributions
 from localaws.personalize.parts import Parts, Request, invalid
 from localaws.personalize.registry import Resource
 from localaws.personalize.schemas import Schema, parse_schema
-from localaws.personalize.tables import table_of
+from localaws.personalize.tables import Table, table_of
 from localaws.protocol import Operation, ServiceError
 
 _SESSIONS_KEPT = 10_000
+_ATTRIBUTION = ("RECOMMENDATION_ID", "EVENT_ATTRIBUTION_SOURCE")
 Row = dict[str, str]
 """A record's texts by field name, written as in CSV."""
 
@@ -106,12 +108,13 @@ class Events:
         if user is None:
             self._sessions.wait(session, rows)
             return
-        earlier = self._sessions.known(session, user)
+        earlier = [{**row, "USER_ID": user} for row in self._sessions.known(session, user)]
         if earlier:
-            table = table_of(schema, [{**row, "USER_ID": user} for row in earlier]) + table
+            table = table_of(schema, earlier) + table
         self._parts.store.append(dataset.arn, table, schema.dataset.key)
         if dataset.details["datasetType"] == "INTERACTIONS":
-            self._attributions.send(dataset.details["datasetGroupArn"], table)
+            told = _attributed(table, [*earlier, *complete])
+            self._attributions.send(dataset.details["datasetGroupArn"], told)
 
     def _put_entities(self, request: Request, kind: str, member: str, id_member: str) -> None:
         dataset = self._registry.active(request["datasetArn"], DATASET)
@@ -186,11 +189,23 @@ def _event_row(event: Mapping[str, Any], schema: Schema, number: int) -> Row:
     }
     fields = schema.by_name
     row |= {
-        name: _text(value) for name, value in own.items() if value is not None and name in fields
+        name: _text(value)
+        for name, value in own.items()
+        if value is not None and (name in fields or name in _ATTRIBUTION)
     }
     if "ITEM_ID" in fields and not row.get("ITEM_ID"):
         raise invalid(f"entry {number}: itemId is missing; name the item that the user met")
     return row
+
+
+def _attributed(table: Table, rows: Sequence[Row]) -> Table:
+    """Events with what led to them, which counts whether the schema has columns for it or not."""
+    led = {
+        name: np.array([row.get(name) for row in rows], dtype=object)
+        for name in _ATTRIBUTION
+        if name not in table.columns
+    }
+    return Table({**table.columns, **led}, table.n_rows)
 
 
 def _properties(text: str | None, schema: Schema, number: int) -> Row:

@@ -42,6 +42,9 @@ NAMESPACE = "AWS/Personalize"
 _DATA_PER_CALL = 1_000
 """https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html"""
 
+_NO_SOURCE = "SOURCE_NAME_UNDEFINED"
+"""https://docs.aws.amazon.com/personalize/latest/dg/event-metrics.html"""
+
 _log = logging.getLogger(__name__)
 _EXPRESSION = re.compile(
     r"\s*(?:(SAMPLECOUNT)\s*\(\s*\)|(SUM)\s*\(\s*(INTERACTIONS|ITEMS)\.(\w+)\s*\))\s*",
@@ -186,7 +189,7 @@ class MetricAttributions:
     def _values(
         self, metric: _Metric, events: Table, items: Mapping[str, Mapping[Any, Any]]
     ) -> Iterable[tuple[str, int, float]]:
-        """Source, time and value of each event that counts; those of no source do not."""
+        """Source, time and value of each event that counts."""
         columns = [
             events.column(name)
             for name in (
@@ -202,9 +205,7 @@ class MetricAttributions:
         for row, (kind, given, recommendation, time, item) in enumerate(zip(*columns, strict=True)):
             if kind is None or kind.lower() != metric.event_type.lower():
                 continue
-            source = given or source_of(recommendation, self._registry)
-            if source is None:
-                continue
+            source = given or source_of(recommendation, self._registry) or _NO_SOURCE
             value: Any = 1.0
             if own is not None:
                 value = own[row]

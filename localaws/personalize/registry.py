@@ -154,7 +154,9 @@ class Registry:
         """
         resource = self.get(arn, kind)
         if resource.status != "ACTIVE":
-            advice = "Wait for it." if resource.status in PENDING else "Create another one."
+            advice = {"INACTIVE": "Start it."}.get(resource.status, "Create another one.")
+            if resource.status in PENDING:
+                advice = "Wait for it."
             raise ServiceError(
                 "ResourceInUseException",
                 f"Resource {arn} is {resource.status}; it must be ACTIVE. {advice}",

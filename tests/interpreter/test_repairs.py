@@ -299,6 +299,36 @@ def test_an_event_starts_what_enabled_rules_with_a_pattern_name(aws: Aws) -> Non
         events.delete_rule(Name=name)
 
 
+def test_a_state_machine_speaks_jsonata(aws: Aws) -> None:
+    total = "{% $sum($states.input.rows.price) %}"
+    states: dict[str, Any] = {
+        "Sum": {
+            "Type": "Pass",
+            "Output": {"total": total, "n": "{% $count($states.input.rows) %}"},
+            "Assign": {"first": "{% $states.input.rows[0].name %}"},
+            "Next": "Much?",
+        },
+        "Much?": {
+            "Type": "Choice",
+            "Choices": [{"Condition": "{% $states.input.total > 5 %}", "Next": "Told"}],
+            "Default": "Lost",
+        },
+        "Told": {
+            "Type": "Pass",
+            "Output": {"said": "{% $first & ': ' & $string($states.input.total) %}"},
+            "End": True,
+        },
+        "Lost": {"Type": "Fail"},
+    }
+    definition = {"QueryLanguage": "JSONata", "StartAt": "Sum", "States": states}
+    rows = [{"name": "a", "price": 2.5}, {"name": "b", "price": 4}]
+    assert aws.output(definition, {"rows": rows}) == {"said": "a: 6.5"}
+    faulty = {**only({"Type": "Pass", "Output": "{% $nonsense() %}"}), "QueryLanguage": "JSONata"}
+    assert "Attempted to invoke a non-function" in aws.run(faulty)["cause"]
+    with aws.endpoint.repairs.without("jsonata"):
+        assert aws.run(definition, {"rows": rows})["status"] == "FAILED"
+
+
 def test_the_arn_of_a_role_can_be_a_path(aws: Aws) -> None:
     """Personalize's jobs take one, and so does whatever starts work under a role."""
     resource = "arn:aws:states:::aws-sdk:sfn:createStateMachine"

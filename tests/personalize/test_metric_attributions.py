@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from .account import ROLE, Account, avro, refusal
+from .account import INTERACTIONS, ROLE, Account, avro, refusal
 
 QUARTER = 900
 START = 1_700_000_100 // QUARTER * QUARTER
@@ -98,8 +98,10 @@ def test_an_import_reports_what_recommendations_led_to(account: Account) -> None
     assert key.startswith("reports/AggregatedAttributionMetrics-INCREMENTAL-17")
     assert account.get(key).splitlines() == [
         "METRIC_NAME,EVENT_TYPE,VALUE,MATH_FUNCTION,EVENT_ATTRIBUTION_SOURCE,TIMESTAMP",
+        f"buys,buy,1.0,samplecount,SOURCE_NAME_UNDEFINED,{START}",
         f"buys,buy,3.0,samplecount,{campaign},{START}",
         f"buys,buy,1.0,samplecount,mail,{START + QUARTER}",
+        f"revenue,Buy,2.5,sum,SOURCE_NAME_UNDEFINED,{START}",
         f"revenue,Buy,5.0,sum,{campaign},{START}",
         f"revenue,Buy,2.5,sum,mail,{START + QUARTER}",
         f"stars,rate,4.5,sum,mail,{START}",
@@ -150,3 +152,32 @@ def test_an_import_reports_what_recommendations_led_to(account: Account) -> None
         "LimitExceededException",
         "The quota of 1 metric-attribution is reached; delete one first.",
     )
+
+
+def test_streamed_events_are_attributed_whatever_columns_the_schema_has(account: Account) -> None:
+    group = account.group("plainly")
+    clicks = avro("Interactions", *INTERACTIONS, ("TIMESTAMP", "long"))
+    account.dataset("plainly", "Interactions", account.schema("plainly", clicks))
+    account.created(
+        "MetricAttribution",
+        name="plainly",
+        datasetGroupArn=group,
+        metrics=[{"eventType": "buy", "metricName": "bought", "expression": "SAMPLECOUNT()"}],
+        metricsOutputConfig={"roleArn": ROLE},
+    )
+    tracker = account.personalize.create_event_tracker(name="plainly", datasetGroupArn=group)
+    sold = {"eventType": "buy", "itemId": "a", "sentAt": START}
+    told = [{**sold, "metricAttribution": {"eventAttributionSource": "mail"}}, sold]
+    account.events.put_events(
+        trackingId=tracker["trackingId"], userId="u", sessionId="s", eventList=told
+    )
+    listed = account.cloudwatch.list_metrics(
+        Namespace="AWS/Personalize", Dimensions=[{"Name": "DatasetGroupArn", "Value": group}]
+    )["Metrics"]
+    sources = {
+        dimension["Value"]
+        for metric in listed
+        for dimension in metric["Dimensions"]
+        if dimension["Name"] == "EventAttributionSource"
+    }
+    assert sources == {"mail", "SOURCE_NAME_UNDEFINED"}

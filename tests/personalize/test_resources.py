@@ -122,6 +122,17 @@ def test_interactions_are_kept_while_others_look_at_them(
         account.delete(kind, arn)
 
 
+def test_the_schema_of_interactions_cannot_be_replaced(
+    account: Account, trained: dict[str, str]
+) -> None:
+    call = account.personalize.update_dataset
+    code, message = refusal(call, datasetArn=trained["dataset"], schemaArn=trained["schema"])
+    assert (code, message.endswith("cannot be replaced, only that of USERS or ITEMS")) == (
+        "InvalidInputException",
+        True,
+    )
+
+
 def test_a_version_is_created_in_the_line_after_its_solution(
     account: Account, trained: dict[str, str]
 ) -> None:
