@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import moto
 
 from localaws.errors import LocalAwsError
-from localaws.repairs import executions, rules, sdk_tasks, services, states, tasks
+from localaws.repairs import executions, query_language, rules, sdk_tasks, services, states, tasks
 from localaws.repairs.executions import stop_execution
 from localaws.repairs.patch import Patch
 
@@ -34,7 +34,7 @@ _REPAIRS: tuple[Callable[[Patch, float], None], ...] = (
     states.reserved_errors,
     states.terminal_errors,
     states.role_paths,
-    states.jsonata,
+    query_language.jsonata,
     executions.execution_names,
     executions.finished_threads,
     executions.first_end,

@@ -1,7 +1,5 @@
 """Repairs to Map, Choice and Fail states, and to the errors that leave a state."""
 
-import json
-import sys
 from typing import Any
 
 from antlr4 import CommonTokenStream, InputStream
@@ -35,7 +33,6 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration impo
 )
 from moto.stepfunctions.parser.asl.component.state.fail import state_fail
 from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
-from moto.stepfunctions.parser.asl.jsonata import jsonata as jsonata_module
 from moto.stepfunctions.parser.asl.parse.preprocessor import Preprocessor
 
 from localaws.repairs.patch import Patch
@@ -137,24 +134,3 @@ def role_paths(patch: Patch, _: float) -> None:
         )
 
     visit_value = patch.replace(Preprocessor, "visitPayload_binding_value", visit)
-
-
-def jsonata(patch: Patch, _: float) -> None:
-    """JSONata is parsed, and never evaluated: moto leaves out what LocalStack has in Java.
-
-    Its Java implementation has a Python one of the same author, which is used here.
-    """
-    # The package lifts the process's recursion limit, which would keep faults of others from them.
-    limit = sys.getrecursionlimit()
-    from jsonata import Jsonata  # noqa: PLC0415
-    from jsonata.jexception import JException  # noqa: PLC0415
-
-    sys.setrecursionlimit(limit)
-
-    def evaluate(expression: str) -> Any:
-        try:
-            return json.loads(json.dumps(Jsonata.jsonata(expression).evaluate(None)))
-        except JException as error:
-            raise jsonata_module.JSONataException("UNKNOWN", str(error)) from error
-
-    patch.replace(jsonata_module, "_eval_jsonata", evaluate)

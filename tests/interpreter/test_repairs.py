@@ -323,6 +323,23 @@ def test_a_state_machine_speaks_jsonata(aws: Aws) -> None:
     definition = {"QueryLanguage": "JSONata", "StartAt": "Sum", "States": states}
     rows = [{"name": "a", "price": 2.5}, {"name": "b", "price": 4}]
     assert aws.output(definition, {"rows": rows}) == {"said": "a: 6.5"}
+    own = {
+        "hash": "{% $hash('a', 'MD5') %}",
+        "parse": "{% $parse('[{}, 1]')[1] %}",
+        "partition": "{% $partition([1, 2, 3], 2) %}",
+        "range": "{% $range(1, 7, 3) %}",
+        "random": "{% $random(7) < 1 %}",
+        "uuid": "{% $length($uuid()) %}",
+    }
+    told = {**only({"Type": "Pass", "Output": own}), "QueryLanguage": "JSONata"}
+    assert aws.output(told) == {
+        "hash": "0cc175b9c0f1b6a831c399e269772661",
+        "parse": 1,
+        "partition": [[1, 2], [3]],
+        "range": [1, 4, 7],
+        "random": True,
+        "uuid": 36,
+    }
     faulty = {**only({"Type": "Pass", "Output": "{% $nonsense() %}"}), "QueryLanguage": "JSONata"}
     assert "Attempted to invoke a non-function" in aws.run(faulty)["cause"]
     with aws.endpoint.repairs.without("jsonata"):
