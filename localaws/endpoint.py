@@ -354,12 +354,7 @@ class Endpoint:
 
 def _not_mounted(service: str, start_response: "StartResponse") -> Iterable[bytes]:
     message = f"no {service!r} runs behind this endpoint: mount({service!r}, application) one"
-    answer = json_answer(
-        {"__type": "NotImplementedException", "message": message},
-        status=501,
-        code="NotImplementedException",
-    )
-    return answer.send(start_response)
+    return _refused("NotImplementedException", 501, message, start_response)
 
 
 def _elsewhere(own: str, asked: str, start_response: "StartResponse") -> Iterable[bytes]:
@@ -368,11 +363,13 @@ def _elsewhere(own: str, asked: str, start_response: "StartResponse") -> Iterabl
         f"Credential should be scoped to a valid region: this local AWS is in {own}, the request is"
         f" signed for {asked}. Start one in {asked}, or set the client's region to {own}"
     )
-    answer = json_answer(
-        {"__type": "InvalidSignatureException", "message": message},
-        status=403,
-        code="InvalidSignatureException",
-    )
+    return _refused("InvalidSignatureException", 403, message, start_response)
+
+
+def _refused(
+    code: str, status: int, message: str, start_response: "StartResponse"
+) -> Iterable[bytes]:
+    answer = json_answer({"__type": code, "message": message}, status=status, code=code)
     return answer.send(start_response)
 
 

@@ -2,12 +2,10 @@
 
 import base64
 import hashlib
-import io
 import json
 import threading
 import time
-import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from localaws.endpoint import Endpoint
 from localaws.functions import Functions
 from workflow.artefacts import build_artefacts
 from workflow.config import FUNCTIONS, load_config
+from zips import zipped
 
 ACCOUNT, REGION = "210987654321", "ap-northeast-1"
 ARN = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:"
@@ -91,16 +90,6 @@ def nothing_deployed(endpoint: Endpoint, functions: Functions) -> Iterator[None]
     client = endpoint.client("lambda")
     for function in client.list_functions()["Functions"]:
         client.delete_function(FunctionName=function["FunctionName"])
-
-
-def zipped(files: Mapping[str, str], mode: int = 0o644) -> bytes:
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as opened:
-        for path, text in files.items():
-            entry = zipfile.ZipInfo(path)
-            entry.external_attr = mode << 16
-            opened.writestr(entry, text)
-    return archive.getvalue()
 
 
 def deploy(endpoint: Endpoint, name: str, source: str, **more: Any) -> dict[str, Any]:

@@ -1,10 +1,8 @@
 """Glue jobs as subprocesses: states, logs, errors, stops and timeouts over real HTTP."""
 
-import io
 import os
 import re
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from localaws.endpoint import Endpoint
 from localaws.glue import Glue, JobProgress
+from zips import zipped
 
 ROLE = "arn:aws:iam::210987654321:role/glue"
 CHECKOUT = str(Path(__file__).parents[1])
@@ -142,14 +141,6 @@ def test_a_failed_run_says_why_in_one_line(
 
     assert described["JobRunState"] == "FAILED"
     assert described["ErrorMessage"] == message
-
-
-def zipped(modules: dict[str, str]) -> bytes:
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as opened:
-        for path, source in modules.items():
-            opened.writestr(path, source)
-    return archive.getvalue()
 
 
 def start_uploaded(endpoint: Endpoint, script: str, files: dict[str, bytes]) -> tuple[str, str]:

@@ -4,7 +4,6 @@ import io
 import json
 import os
 import time
-import zipfile
 from typing import Any
 
 import boto3
@@ -12,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 
 from localaws.in_process import LocalAws, local_aws
+from zips import zipped
 
 pytest_plugins = ["pytester"]
 
@@ -23,15 +23,6 @@ def handler(event, context):
     body = boto3.client("s3").get_object(Bucket="rows", Key=event["key"])["Body"].read()
     return body.decode()
 """
-
-
-def packed(source: str) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        entry = zipfile.ZipInfo("reading.py")
-        entry.external_attr = 0o644 << 16
-        archive.writestr(entry, source)
-    return buffer.getvalue()
 
 
 @pytest.fixture
@@ -111,7 +102,7 @@ def test_executions_and_functions_open_the_port_themselves(no_session: None) -> 
             Role=ROLE,
             Runtime="python3.11",
             Handler="reading.handler",
-            Code={"ZipFile": packed(HANDLER)},
+            Code={"ZipFile": zipped({"reading.py": HANDLER})},
         )
         machine = steps.create_state_machine(
             name="read", roleArn=ROLE, definition=json.dumps(definition)

@@ -1,6 +1,5 @@
 """`retrain local serve`: what was made is there after a restart, however the server ended."""
 
-import io
 import json
 import os
 import signal
@@ -9,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -28,6 +26,7 @@ from localaws.glue import INTERRUPTED as RUN_INTERRUPTED
 from localaws.personalize import Quotas
 from localaws.served import Served, ServedError
 from workflow.cli import app
+from zips import zipped
 
 SERVE = [
     *(sys.executable, "-c", "from workflow.cli import main; main()"),
@@ -135,15 +134,6 @@ def until(holds: Callable[[], Any]) -> Any:
     raise AssertionError("it did not happen")
 
 
-def packed(source: str) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        entry = zipfile.ZipInfo("doubling.py")
-        entry.external_attr = 0o644 << 16
-        archive.writestr(entry, source)
-    return buffer.getvalue()
-
-
 def deploy(server: Server) -> None:
     """A role, a topic with a subscriber, a function, two state machines, a rule and a schedule."""
     server.client("iam").create_role(RoleName="runner", AssumeRolePolicyDocument="{}")
@@ -157,7 +147,7 @@ def deploy(server: Server) -> None:
         Role=ROLE,
         Runtime="python3.11",
         Handler="doubling.handler",
-        Code={"ZipFile": packed(HANDLER)},
+        Code={"ZipFile": zipped({"doubling.py": HANDLER})},
         Environment={"Variables": {"LEVEL": "1"}},
     )
     steps = server.client("stepfunctions")

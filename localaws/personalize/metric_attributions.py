@@ -23,6 +23,7 @@ from localaws.personalize.kinds import DATASET, METRIC_ATTRIBUTION, SCHEMA
 from localaws.personalize.objects import Location
 from localaws.personalize.parts import Answer, Parts, Request, check_location, created, invalid
 from localaws.personalize.recommendation_ids import source_of
+from localaws.personalize.registry import Resource
 from localaws.personalize.schemas import Schema, parse_schema
 from localaws.personalize.tables import Table
 from localaws.protocol import Operation, ServiceError
@@ -100,15 +101,13 @@ class MetricAttributions:
         Raises:
             ServiceError: If the group has no ACTIVE metric attribution with a place on S3.
         """
-        found = self._registry.find(METRIC_ATTRIBUTION, datasetGroupArn=group)
-        active = [one for one in found if one.status == "ACTIVE"]
-        if not active or "s3DataDestination" not in active[0].details["metricsOutputConfig"]:
+        active = self._active(group)
+        if active is None or "s3DataDestination" not in active.details["metricsOutputConfig"]:
             raise invalid(
                 f"publishAttributionMetricsToS3 needs an ACTIVE metric attribution of {group} with"
                 " an s3DataDestination; create one first"
             )
-        config = active[0].details["metricsOutputConfig"]
-        arn = active[0].arn
+        config, arn = active.details["metricsOutputConfig"], active.arn
 
         def publish(events: Table) -> None:
             metrics = self._registry.get(arn, METRIC_ATTRIBUTION).details["metrics"]
@@ -131,10 +130,10 @@ class MetricAttributions:
             group: The dataset group's ARN.
             events: Those that came.
         """
-        found = self._registry.find(METRIC_ATTRIBUTION, datasetGroupArn=group, status="ACTIVE")
-        if not found or self._parts.cloudwatch is None:
+        active = self._active(group)
+        if active is None or self._parts.cloudwatch is None:
             return
-        config = found[0].details["metricsOutputConfig"]
+        config = active.details["metricsOutputConfig"]
         data = [
             {
                 "MetricName": total.metric.name,
@@ -145,7 +144,7 @@ class MetricAttributions:
                 "Timestamp": datetime.fromtimestamp(total.window, UTC),
                 "Value": total.value,
             }
-            for total in self._totals(group, found[0].details["metrics"], events)
+            for total in self._totals(group, active.details["metrics"], events)
         ]
         try:
             for start in range(0, len(data), _DATA_PER_CALL):
@@ -155,7 +154,12 @@ class MetricAttributions:
                 )
         except ClientError as error:
             # As on AWS, whoever streams an event does not hear of it.
-            _log.warning("%s: its metrics are not in CloudWatch: %s", found[0].arn, error)
+            _log.warning("%s: its metrics are not in CloudWatch: %s", active.arn, error)
+
+    def _active(self, group: str) -> Resource | None:
+        """The group's ACTIVE metric attribution, if it has one."""
+        found = self._registry.find(METRIC_ATTRIBUTION, datasetGroupArn=group, status="ACTIVE")
+        return found[0] if found else None
 
     def _report(self, group: str, metrics: Sequence[Request], events: Table) -> bytes:
         """The report's bytes."""
