@@ -66,12 +66,15 @@ setup(
     python_requires=">=3.11,<3.13",
     package_data={"workflow": ["prices.toml"], "analysis": ["pages/*"]},
     packages=find_packages(
-        include=["analysis*", "etl*", "lambdas*", "localaws*", "recommenders*", "workflow*"]
+        include=[
+            *("retrain*", "workflow*", "analysis*", "localaws*"),
+            *("etl*", "lambdas*", "recommenders*"),
+        ]
     ),
     install_requires=BASE,
     extras_require={"local": LOCAL, "dev": [*LOCAL, *DEV], "notebooks": [*LOCAL, *NOTEBOOKS]},
     entry_points={
-        "console_scripts": ["retrain = workflow.cli:main"],
+        "console_scripts": ["retrain = retrain.main:main"],
         "pytest11": ["localaws.pytest_plugin = localaws.pytest_plugin"],
     },
 )

@@ -20,7 +20,7 @@ from typing import Any
 import nbformat
 from nbclient import NotebookClient
 
-from localaws.notebook_stack import NotebookStack
+from retrain.local.notebook import NotebookStack
 from workflow import load_config
 
 _PROJECT = Path(__file__).resolve().parents[1]

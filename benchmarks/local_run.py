@@ -51,7 +51,7 @@ def one_run(output: Path) -> tuple[float, int]:
         [
             sys.executable,
             "-c",
-            "from workflow.cli import main; main()",
+            "from retrain.main import main; main()",
             "local",
             "run",
             "--output",

@@ -12,8 +12,8 @@ from pyspark.sql import SparkSession
 from etl.database import driver_settings
 from etl.session import local_spark
 from local_runs import EXAMPLE, RecordingView, WholeRun
-from localaws.local_run import SampleSize, run_locally
-from localaws.postgres import Postgres
+from retrain.local.postgres import Postgres
+from retrain.local.run import SampleSize, run_locally
 from workflow import parse_config
 
 

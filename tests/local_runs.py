@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from localaws.local_run import Outcome
+from retrain.local.run import Outcome
 
 EXAMPLE = (Path(__file__).parents[1] / "retraining.toml").read_text(encoding="utf-8")
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def retrain(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    program = "from workflow.cli import main; main()"
+    program = "from retrain.main import main; main()"
     return subprocess.run(
         [sys.executable, "-c", program, *arguments],
         cwd=cwd,
@@ -144,7 +144,7 @@ def test_a_signal_ends_a_local_run_and_everything_that_it_started(tmp_path, numb
     # that.
     program = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
-        "from workflow.cli import main; main()"
+        "from retrain.main import main; main()"
     )
     url = f"postgresql://me:x@127.0.0.1:{silent_port}/nowhere"
     arguments = ["--config", str(ROOT / "retraining.toml"), "--database-url", url]
@@ -193,7 +193,7 @@ def wait_for_children(process: int) -> list[str]:
 
 
 def test_a_package_that_the_base_installation_leaves_out_is_named():
-    program = "import sys; sys.modules['pandas'] = None; from workflow.cli import main; main()"
+    program = "import sys; sys.modules['pandas'] = None; from retrain.main import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", program, "report"],
         cwd=ROOT,

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from lambdas.get_status import next_wait as handlers_next_wait
 from localaws.endpoint import Endpoint
 from localaws.functions import Functions
-from workflow.cli import app
+from retrain.main import app
 from workflow.config import load_config, parse_config
 from workflow.cost import (
     ASSUMPTIONS,

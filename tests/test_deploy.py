@@ -21,12 +21,12 @@ from localaws.endpoint import Endpoint
 from localaws.functions import Functions
 from localaws.glue import Glue
 from localaws.personalize import Personalize
+from retrain.main import app
 from workflow import Config, parse_config
 from workflow.account import clients_of
 from workflow.adapters import Site
 from workflow.adapters.personalization import Dataset
 from workflow.artefacts import build_artefacts
-from workflow.cli import app
 from workflow.comparison import Difference, differences
 from workflow.deploy import (
     ApplyError,

@@ -26,9 +26,9 @@ from docs.reference.markdown import anchor
 from etl.database import Database
 from etl.runtime import LocalRuntime, RunFolder
 from localaws.endpoint import Endpoint
-from localaws.postgres import Postgres
+from retrain.local.postgres import Postgres
+from retrain.main import app
 from workflow import advice
-from workflow.cli import app
 from workflow.config import ConfigError, parse_config
 
 ROOT = Path(__file__).parents[1]

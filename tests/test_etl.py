@@ -23,7 +23,7 @@ from etl.datasets import Column, DataSet, JobSpec, Join, Lookup, Relation
 from etl.errors import EtlError
 from etl.runtime import LocalRuntime, RunFolder
 from localaws.endpoint import Endpoint
-from localaws.postgres import Postgres
+from retrain.local.postgres import Postgres
 
 BUCKET = "retraining-test"
 NAMES = count(1)

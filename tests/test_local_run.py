@@ -10,10 +10,10 @@ import psycopg
 import pytest
 
 from local_runs import EXAMPLE, RecordingView, WholeRun
-from localaws.local_run import SampleSize, run_locally
-from localaws.postgres import Postgres
-from localaws.sample import load_sample
-from localaws.stack import Stack
+from retrain.local.postgres import Postgres
+from retrain.local.run import SampleSize, run_locally
+from retrain.local.sample import load_sample
+from retrain.local.stack import Stack
 from workflow import Config, parse_config
 from workflow.execution import Failure, failure_of, follow, history
 

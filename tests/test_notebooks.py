@@ -18,7 +18,7 @@ import pytest
 
 from analysis.notebooks import CONFIG, DIRECTORY, execute, structure
 from analysis.runs import open_run, previous_run
-from localaws.notebook_stack import NotebookStackError, connect
+from retrain.local.notebook import NotebookStackError, connect
 from workflow import Config, load_config
 
 NOTEBOOKS = sorted(DIRECTORY.glob("*.ipynb"))

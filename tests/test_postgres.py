@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from localaws.postgres import Postgres, PostgresError
+from retrain.local.postgres import Postgres, PostgresError
 
 
 def test_it_serves_on_loopback_with_a_password_in_utf_8(postgres: Postgres) -> None:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from workflow.cli import app
+from retrain.main import app
 from workflow.review import (
     ABSENT,
     COMMENT_MARK,

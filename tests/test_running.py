@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from localaws.endpoint import Endpoint
 from localaws.functions import Functions
+from retrain.main import app
 from workflow.advice import advice
-from workflow.cli import app
 from workflow.config import load_config
 from workflow.diagnosis import LogExcerpt, explain
 from workflow.execution import Failure

@@ -9,9 +9,9 @@ import numpy as np
 import psycopg
 import pytest
 
-from localaws.postgres import Postgres
-from localaws.sample import SampleCounts, load_sample
 from recommenders import Hybrid, Interactions, Popularity, evaluate
+from retrain.local.postgres import Postgres
+from retrain.local.sample import SampleCounts, load_sample
 
 TABLES = ("departments", "students", "companies", "job_postings", "events")
 

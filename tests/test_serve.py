@@ -25,11 +25,11 @@ from localaws.archive import INTERRUPTED
 from localaws.glue import INTERRUPTED as RUN_INTERRUPTED
 from localaws.personalize import Quotas
 from localaws.served import Served, ServedError
-from workflow.cli import app
+from retrain.main import app
 from zips import zipped
 
 SERVE = [
-    *(sys.executable, "-c", "from workflow.cli import main; main()"),
+    *(sys.executable, "-c", "from retrain.main import main; main()"),
     *("local", "serve", "--port", "0"),
 ]
 SESSION = boto3.Session()

@@ -25,7 +25,7 @@ _VALUES = {Path: "PATH", str: "TEXT", int: "NUMBER", float: "NUMBER"}
 _INTRODUCTION = f"""\
 # Commands
 
-<!-- Written by `python -m docs.reference` from workflow/cli. -->
+<!-- Written by `python -m docs.reference` from retrain/commands. -->
 
 `{PROGRAM}` is installed into `.venv/bin`; `{PROGRAM} COMMAND --help` shows the same as this page.
 An error is one message on standard error and exit code 1, without a traceback. SIGINT and SIGTERM

@@ -9,7 +9,7 @@ from pathlib import Path
 from docs.reference import excerpts
 from docs.reference.commands import command_list, commands_page
 from docs.reference.configuration import configuration_page
-from workflow.cli import app
+from retrain.main import app
 from workflow.config import Config, load_config
 from workflow.graph import retraining_graph
 

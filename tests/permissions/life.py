@@ -20,9 +20,9 @@ from typer.testing import CliRunner
 
 from localaws.calls import Call
 from localaws.principals import CALLER
-from localaws.stack import Stack
+from retrain.local.stack import Stack
+from retrain.main import app
 from workflow import Config, parse_config
-from workflow.cli import app
 from workflow.deploy import apply, destroy_plan, plan
 from workflow.execution import follow, history
 

@@ -10,9 +10,9 @@ import psycopg
 import pytest
 
 from localaws.calls import Call
-from localaws.postgres import Postgres
-from localaws.sample import load_sample
-from localaws.stack import Stack
+from retrain.local.postgres import Postgres
+from retrain.local.sample import load_sample
+from retrain.local.stack import Stack
 from workflow import Config, parse_config
 from workflow.config import ROLES
 from workflow.permissions import PEOPLE, permission_policy

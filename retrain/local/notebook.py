@@ -37,12 +37,12 @@ from workflow.account import check_identity, clients_of, explained
 from workflow.config import Config
 
 if TYPE_CHECKING:
-    from localaws.stack import Stack
+    from retrain.local.stack import Stack
 
 DAYS_BETWEEN_RUNS = 7
 """By how much the sample grows before each further run."""
 
-_PROJECT = Path(__file__).resolve().parents[1]
+_PROJECT = Path(__file__).resolve().parents[2]
 _DAY = 86_400
 
 
@@ -185,7 +185,7 @@ class NotebookStack:
         paths = [str(_PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
         with tempfile.TemporaryFile() as log:
             program = subprocess.Popen(
-                [sys.executable, "-m", "localaws.notebook_stack"],
+                [sys.executable, "-m", "retrain.local.notebook"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -270,9 +270,9 @@ def serve(request: dict[str, Any], *, tell: Callable[[dict[str, Any]], None]) ->
         LocalAwsError: it cannot be started, or a run failed.
     """
     # They cost seconds that a notebook need not pay.
-    from localaws.baseline import train_baseline  # noqa: PLC0415
-    from localaws.postgres import scratch_directory  # noqa: PLC0415
-    from localaws.stack import Stack  # noqa: PLC0415
+    from retrain.local.baseline import train_baseline  # noqa: PLC0415
+    from retrain.local.postgres import scratch_directory  # noqa: PLC0415
+    from retrain.local.stack import Stack  # noqa: PLC0415
 
     config = Config.model_validate_json(request["config"])
     with ExitStack() as opened:
@@ -302,8 +302,8 @@ def _sample(
     """A sample database whose newest weeks, one for each run, are not there yet."""
     import psycopg  # noqa: PLC0415
 
-    from localaws.postgres import Postgres  # noqa: PLC0415
-    from localaws.sample import NOW, load_sample  # noqa: PLC0415
+    from retrain.local.postgres import Postgres  # noqa: PLC0415
+    from retrain.local.sample import NOW, load_sample  # noqa: PLC0415
 
     with Postgres(directory / "postgres") as server:
         load_sample(

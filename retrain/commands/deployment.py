@@ -10,14 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from workflow.cli.options import (
-    DEFAULT_CONFIG,
-    AsJson,
-    ConfigFile,
-    clients,
-    out,
-    print_json,
-)
+from retrain.commands.options import DEFAULT_CONFIG, AsJson, ConfigFile, clients, out, print_json
 from workflow.config import load_config
 
 if TYPE_CHECKING:
@@ -110,8 +103,8 @@ def permissions(
 
     Example: retrain permissions deployer > deployer.json
     """
+    from retrain.tables import show_grants  # noqa: PLC0415
     from workflow.permissions import grants, permission_policy, principal  # noqa: PLC0415
-    from workflow.reports import show_grants  # noqa: PLC0415
 
     loaded = load_config(config)
     if who:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from workflow.cli.options import DEFAULT_CONFIG, ConfigFile, out
+from retrain.commands.options import DEFAULT_CONFIG, ConfigFile, out
 from workflow.config import load_config
 
 _SAMPLE = "Of the sample database."
@@ -41,9 +41,9 @@ def run(
 
     Example: retrain local run --database-url postgresql://me:secret@127.0.0.1:5432/shop
     """
-    from localaws.local_run import SampleSize, run_locally  # noqa: PLC0415
-    from workflow import terminal  # noqa: PLC0415
-    from workflow.run_view import run_view  # noqa: PLC0415
+    from retrain import terminal  # noqa: PLC0415
+    from retrain.live import run_view  # noqa: PLC0415
+    from retrain.local.run import SampleSize, run_locally  # noqa: PLC0415
 
     loaded = load_config(config)
     with run_view(out) as view:
@@ -187,7 +187,7 @@ def load_sample(
 
     Example: retrain local load-sample --database-url postgresql://me:secret@127.0.0.1:5432/empty
     """
-    from localaws import sample  # noqa: PLC0415
+    from retrain.local import sample  # noqa: PLC0415
 
     counts = sample.load_sample(
         database_url, students=students, postings=postings, events=events, seed=seed

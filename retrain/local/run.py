@@ -22,11 +22,11 @@ from analysis.runs import read_directory
 from etl.database import Database
 from etl.datasets import DATASET_TYPES
 from etl.errors import EtlError
-from localaws.baseline import train_baseline
 from localaws.errors import LocalAwsError
-from localaws.postgres import Postgres, scratch_directory
-from localaws.sample import load_sample
-from localaws.stack import Stack, Work
+from retrain.local.baseline import train_baseline
+from retrain.local.postgres import Postgres, scratch_directory
+from retrain.local.sample import load_sample
+from retrain.local.stack import Stack, Work
 from workflow.config import Config
 from workflow.execution import Failure, Step, failure_of, follow, history
 

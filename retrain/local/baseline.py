@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from localaws.stack import Stack
+    from retrain.local.stack import Stack
 
 
 def train_baseline(stack: Stack) -> str:

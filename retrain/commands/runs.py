@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from workflow.cli.options import (
+from retrain.commands.options import (
     DEFAULT_CONFIG,
     AsJson,
     ConfigFile,
@@ -99,7 +99,7 @@ def executions(
 
     Example: retrain executions --limit 30
     """
-    from workflow.reports import show_runs  # noqa: PLC0415
+    from retrain.tables import show_runs  # noqa: PLC0415
     from workflow.running import failure, latest_runs  # noqa: PLC0415
 
     loaded = load_config(config)
@@ -153,8 +153,8 @@ def explain(
 
     Example: retrain explain 20240601T040000Z-3fa9c1
     """
+    from retrain.tables import show_explanation  # noqa: PLC0415
     from workflow import diagnosis  # noqa: PLC0415
-    from workflow.reports import show_explanation  # noqa: PLC0415
     from workflow.running import find_run  # noqa: PLC0415
 
     loaded = load_config(config)
@@ -215,10 +215,10 @@ def cost(
 
     Example: retrain cost --assume training_hours=4 --assume users=200000
     """
+    from retrain.tables import show_cost  # noqa: PLC0415
     from workflow import cost as costs  # noqa: PLC0415
     from workflow.graph import retraining_graph  # noqa: PLC0415  the SDK costs half a second
     from workflow.prices import load_prices  # noqa: PLC0415
-    from workflow.reports import show_cost  # noqa: PLC0415
     from workflow.usage import usage_of  # noqa: PLC0415
 
     loaded = load_config(config)
@@ -245,10 +245,10 @@ def cost(
 
 def _watch(client: Any, run: Run, *, poll_seconds: float, as_json: bool) -> None:
     """Show a run until it ends; exit with 1 if it fails."""
+    from retrain.live import run_view  # noqa: PLC0415
+    from retrain.terminal import show_failure  # noqa: PLC0415
     from workflow.execution import follow  # noqa: PLC0415
-    from workflow.run_view import run_view  # noqa: PLC0415
     from workflow.running import describe_run, failure, wait_for_end  # noqa: PLC0415
-    from workflow.terminal import show_failure  # noqa: PLC0415
 
     try:
         if as_json:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from workflow.cli.options import (
+from retrain.commands.options import (
     DEFAULT_CONFIG,
     DEFINITION,
     RENDERED,

@@ -15,12 +15,14 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from localaws.errors import LocalAwsError
-from workflow.cli import definition, deployment, local, runs
-from workflow.cli.options import err
+from retrain.commands import definition, deployment, local, runs
+from retrain.commands.options import err
 from workflow.errors import WorkflowError
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_OWN_PACKAGES = frozenset({"workflow", "etl", "lambdas", "recommenders", "localaws", "analysis"})
+_OWN_PACKAGES = frozenset(
+    {"retrain", "workflow", "etl", "lambdas", "recommenders", "localaws", "analysis"}
+)
 _stopped_by: list[int] = []
 _EXIT_CODES = {"diff": 2}
 """Of errors, where 1 says something else: `diff` ends with 1 if there is a difference."""

@@ -1,0 +1,1 @@
+"""The commands, a module for each group; what costs time to import is imported inside a command."""

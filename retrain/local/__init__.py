@@ -1,0 +1,1 @@
+"""A whole retraining on one machine: a PostgreSQL, the local AWS, and a deployment on it."""
