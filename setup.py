@@ -64,7 +64,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11,<3.13",
-    package_data={"workflow": ["prices.toml"], "analysis": ["pages/*"]},
+    package_data={"workflow.runs": ["prices.toml"], "analysis": ["pages/*"]},
     packages=find_packages(
         include=[
             *("retrain*", "workflow*", "analysis*", "localaws*"),

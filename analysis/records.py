@@ -18,12 +18,12 @@ import pandas as pd
 from analysis.metrics import metric_names, version_metrics
 from analysis.runs import Run, RunFilesError, S3Files, list_runs, open_run
 from workflow.config import Config
-from workflow.cost import ASSUMPTIONS, Estimate, assume, estimate
-from workflow.execution import Failure, HistoryEvent, failure_of, history
-from workflow.prices import load_prices
-from workflow.progress import Progress, progress_of, timed
-from workflow.running import find_run
-from workflow.usage import usage_of
+from workflow.runs.cost import ASSUMPTIONS, Estimate, assume, estimate
+from workflow.runs.executions import find_run
+from workflow.runs.history import Failure, HistoryEvent, failure_of, history
+from workflow.runs.prices import load_prices
+from workflow.runs.progress import Progress, progress_of, timed
+from workflow.runs.usage import usage_of
 
 THIS_VERSION = "this version"
 BEFORE = "the version before"

@@ -24,9 +24,9 @@ from analysis.lists import beside_history, change_summary, example_users, item_l
 from analysis.records import THIS_VERSION, RunRecord
 from analysis.runs import RunFilesError
 from analysis.tables import Table
-from workflow.advice import advice
-from workflow.cost import NOT_COUNTED, Estimate
 from workflow.picture import duration, picture
+from workflow.runs.advice import advice
+from workflow.runs.cost import NOT_COUNTED, Estimate
 
 PACKAGES = (
     "personalize-retraining",

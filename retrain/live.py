@@ -20,7 +20,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from workflow.execution import Step
+from workflow.runs.history import Step
 
 _QUIET = frozenset({"Wait", "Choice", "Succeed", "Pass"})
 _FAILING = frozenset({"Fail"})

@@ -57,7 +57,7 @@ class OneMessage(TyperGroup):
 
 
 def _explained(error: Exception) -> str:
-    from workflow.account import explained  # noqa: PLC0415
+    from workflow.deployment.account import explained  # noqa: PLC0415
 
     return explained(error, "", "the workflow")
 

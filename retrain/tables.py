@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from workflow.cost import NOT_COUNTED, Estimate
-from workflow.diagnosis import Explanation
-from workflow.execution import Failure
-from workflow.permissions import Grant
-from workflow.running import Run
+from workflow.deployment.permissions import Grant
+from workflow.runs.cost import NOT_COUNTED, Estimate
+from workflow.runs.diagnosis import Explanation
+from workflow.runs.executions import Run
+from workflow.runs.history import Failure
 
 _STYLES = {"SUCCEEDED": "green", "RUNNING": "cyan"}
 

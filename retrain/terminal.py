@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from workflow.execution import Failure
+from workflow.runs.history import Failure
 
 
 def show_durations(console: Console, durations: Mapping[str, float]) -> None:

@@ -13,8 +13,8 @@ import pytest
 
 from etl.datasets import JobSpec
 from workflow import load_config
-from workflow.artefacts import Artefacts, build_artefacts
-from workflow.resources import resources
+from workflow.deployment.artefacts import Artefacts, build_artefacts
+from workflow.deployment.resources import resources
 
 ROOT = Path(__file__).parents[1]
 CONFIG = load_config(ROOT / "retraining.toml")
@@ -56,7 +56,7 @@ def test_another_checkout_with_other_dates_and_modes_gives_the_same_bytes(artefa
         file.chmod(0o600)
         os.utime(file, (1_000_000_000, 1_000_000_000))
     program = (
-        "import sys, workflow; from workflow.artefacts import build_artefacts;"
+        "import sys, workflow; from workflow.deployment.artefacts import build_artefacts;"
         "print(workflow.__file__);"
         "[print(a.key, a.sha256) for a in build_artefacts(workflow.load_config(sys.argv[1]))]"
     )

@@ -15,7 +15,7 @@ from localaws.endpoint import Endpoint
 from localaws.functions import Functions
 from retrain.main import app
 from workflow.config import load_config, parse_config
-from workflow.cost import (
+from workflow.runs.cost import (
     ASSUMPTIONS,
     CostError,
     assume,
@@ -24,10 +24,10 @@ from workflow.cost import (
     next_wait,
     walk,
 )
-from workflow.execution import history
-from workflow.prices import PriceError, load_prices
+from workflow.runs.history import history
+from workflow.runs.prices import PriceError, load_prices
+from workflow.runs.usage import durations_of, sizes_of, training_hours_of, transitions_of
 from workflow.schedule import ScheduleError, runs_a_month
-from workflow.usage import durations_of, sizes_of, training_hours_of, transitions_of
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "retraining.toml"

@@ -23,12 +23,11 @@ from localaws.glue import Glue
 from localaws.personalize import Personalize
 from retrain.main import app
 from workflow import Config, parse_config
-from workflow.account import clients_of
-from workflow.adapters import Site
-from workflow.adapters.personalization import Dataset
-from workflow.artefacts import build_artefacts
-from workflow.comparison import Difference, differences
-from workflow.deploy import (
+from workflow.deployment.account import clients_of
+from workflow.deployment.adapters import Site
+from workflow.deployment.adapters.personalization import Dataset
+from workflow.deployment.artefacts import build_artefacts
+from workflow.deployment.deploy import (
     ApplyError,
     Plan,
     apply,
@@ -37,9 +36,10 @@ from workflow.deploy import (
     plan,
     plan_resources,
 )
-from workflow.deployment_lock import LOCK_KEY, DeploymentLock, LockedError
+from workflow.deployment.differences import Difference, differences
+from workflow.deployment.lock import LOCK_KEY, DeploymentLock, LockedError
+from workflow.deployment.resources import Resource, resources
 from workflow.errors import DeployError
-from workflow.resources import Resource, resources
 
 EXAMPLE = (Path(__file__).parents[1] / "retraining.toml").read_text(encoding="utf-8")
 ACCOUNT, REGION = "123456789012", "ap-northeast-1"

@@ -15,8 +15,8 @@ from botocore.exceptions import ClientError
 
 from localaws.endpoint import Endpoint
 from localaws.functions import Functions
-from workflow.artefacts import build_artefacts
 from workflow.config import FUNCTIONS, load_config
+from workflow.deployment.artefacts import build_artefacts
 from zips import zipped
 
 ACCOUNT, REGION = "210987654321", "ap-northeast-1"

@@ -12,7 +12,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from workflow.display import (
+from workflow.picture import PictureError, picture
+from workflow.picture.display import (
     DisplayError,
     Page,
     execution_html,
@@ -21,8 +22,7 @@ from workflow.display import (
     workflow_html,
     workflow_page,
 )
-from workflow.picture import PictureError, picture
-from workflow.progress import progress_of
+from workflow.runs.progress import progress_of
 
 ROOT = Path(__file__).parents[1]
 BEGIN = datetime(2024, 6, 1, tzinfo=UTC)
@@ -271,7 +271,7 @@ def test_a_real_kernel_shows_the_last_state_in_one_output(tmp_path, monkeypatch)
             nbformat.v4.new_code_cell(
                 "import json\n"
                 "from pathlib import Path\n"
-                "from workflow.display import follow_live\n"
+                "from workflow.picture.display import follow_live\n"
                 "told = json.loads(Path('looks.json').read_text(encoding='utf-8'))\n"
                 "looks = iter([2, 9, 16])\n"
                 "end = follow_live(lambda: told['events'][:next(looks)], told['definition'],\n"

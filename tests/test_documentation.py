@@ -28,8 +28,8 @@ from etl.runtime import LocalRuntime, RunFolder
 from localaws.endpoint import Endpoint
 from retrain.local.postgres import Postgres
 from retrain.main import app
-from workflow import advice
 from workflow.config import ConfigError, parse_config
+from workflow.runs import advice
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from workflow.execution import Failure, Step, failure_of, readable_cause, steps_of
+from workflow.runs.history import Failure, Step, failure_of, readable_cause, steps_of
 
 BEGIN = datetime(2024, 6, 1, tzinfo=UTC)
 

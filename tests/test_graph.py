@@ -10,9 +10,15 @@ import botocore.session
 import pytest
 
 from workflow import load_config, parse_config
-from workflow.diagram import mermaid
-from workflow.polling import GLUE_ERRORS, SERVICE_ERRORS, SNS_ERRORS
-from workflow.render import StructureError, difference, render, render_definition, structural_faults
+from workflow.definition.mermaid import mermaid
+from workflow.definition.polling import GLUE_ERRORS, SERVICE_ERRORS, SNS_ERRORS
+from workflow.definition.render import (
+    StructureError,
+    difference,
+    render,
+    render_definition,
+    structural_faults,
+)
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "retraining.toml"

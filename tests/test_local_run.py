@@ -15,7 +15,7 @@ from retrain.local.run import SampleSize, run_locally
 from retrain.local.sample import load_sample
 from retrain.local.stack import Stack
 from workflow import Config, parse_config
-from workflow.execution import Failure, failure_of, follow, history
+from workflow.runs.history import Failure, failure_of, follow, history
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from workflow.picture import PictureError, measure, picture
 from workflow.picture.lettering import NAME_SIZE, text_width, wrapped
 from workflow.picture.wording import condition, doing, duration, subject
-from workflow.progress import Passage, Progress, StateRecord
+from workflow.runs.progress import Passage, Progress, StateRecord
 
 ROOT = Path(__file__).parents[1]
 SVG = "{http://www.w3.org/2000/svg}"

@@ -8,8 +8,8 @@ import pytest
 
 from localaws.endpoint import Endpoint
 from localaws.functions import Functions
-from workflow.execution import history
-from workflow.progress import Passage, Progress, StateRecord, progress_of
+from workflow.runs.history import history
+from workflow.runs.progress import Passage, Progress, StateRecord, progress_of
 
 BEGIN = datetime(2024, 6, 1, tzinfo=UTC)
 ACCOUNT, REGION = "123456789012", "ap-northeast-1"

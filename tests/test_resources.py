@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from workflow import Config, ConfigError, parse_config
-from workflow.artefacts import build_artefacts
-from workflow.graph import retraining_graph
-from workflow.policies import role_policy
-from workflow.resources import Resource, resources
+from workflow.definition.graph import retraining_graph
+from workflow.deployment.artefacts import build_artefacts
+from workflow.deployment.policies import role_policy
+from workflow.deployment.resources import Resource, resources
 
 EXAMPLE = (Path(__file__).parents[1] / "retraining.toml").read_text(encoding="utf-8")
 KEY = "arn:aws:kms:ap-northeast-1:123456789012:key/1f2e3d4c-5b6a-4798-8897-a6b5c4d3e2f1"

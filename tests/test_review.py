@@ -10,7 +10,7 @@ import yaml
 from typer.testing import CliRunner
 
 from retrain.main import app
-from workflow.review import (
+from workflow.definition.review import (
     ABSENT,
     COMMENT_MARK,
     FieldChange,

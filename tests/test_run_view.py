@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from retrain.live import LineView, TableView, run_view
-from workflow.execution import Step
+from workflow.runs.history import Step
 
 BEGIN = datetime(2024, 6, 1, 4, tzinfo=UTC)
 

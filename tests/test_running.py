@@ -14,11 +14,10 @@ from typer.testing import CliRunner
 from localaws.endpoint import Endpoint
 from localaws.functions import Functions
 from retrain.main import app
-from workflow.advice import advice
 from workflow.config import load_config
-from workflow.diagnosis import LogExcerpt, explain
-from workflow.execution import Failure
-from workflow.running import (
+from workflow.runs.advice import advice
+from workflow.runs.diagnosis import LogExcerpt, explain
+from workflow.runs.executions import (
     Run,
     RunningError,
     describe_run,
@@ -28,6 +27,7 @@ from workflow.running import (
     latest_runs,
     start_run,
 )
+from workflow.runs.history import Failure
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "retraining.toml"

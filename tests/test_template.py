@@ -8,9 +8,9 @@ import pytest
 from cfnlint import ManualArgs, lint
 
 from workflow import Config, load_config, parse_config
-from workflow.artefacts import build_artefacts
-from workflow.resources import resources
-from workflow.template import rendered_template, template, template_text
+from workflow.deployment.artefacts import build_artefacts
+from workflow.deployment.resources import resources
+from workflow.deployment.template import rendered_template, template, template_text
 
 EXAMPLE = Path(__file__).parents[1] / "retraining.toml"
 CONFIG = load_config(EXAMPLE)

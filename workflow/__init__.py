@@ -5,7 +5,7 @@
     workflow = build_workflow(load_config("retraining.toml"))
     workflow.create()
 
-`workflow.render.render(config)` gives the ASL text that is reviewed.
+`workflow.definition.render.render(config)` gives the ASL text that is reviewed.
 """
 
 from __future__ import annotations

@@ -22,11 +22,11 @@ from typing import Any
 import boto3
 
 from workflow.config import Config
-from workflow.display import execution_page, follow_live, workflow_page
-from workflow.execution import history
-from workflow.graph import retraining_graph
-from workflow.progress import Progress
-from workflow.render import render_definition
+from workflow.definition.graph import retraining_graph
+from workflow.definition.render import render_definition
+from workflow.picture.display import execution_page, follow_live, workflow_page
+from workflow.runs.history import history
+from workflow.runs.progress import Progress
 from workflow.sdk import Chain, Execution, Graph, State, Workflow
 
 

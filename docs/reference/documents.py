@@ -11,7 +11,7 @@ from docs.reference.commands import command_list, commands_page
 from docs.reference.configuration import configuration_page
 from retrain.main import app
 from workflow.config import Config, load_config
-from workflow.graph import retraining_graph
+from workflow.definition.graph import retraining_graph
 
 _MARKED = ("README.md", "README.ja.md", "docs/asl.md", "docs/operations.md", "docs/emulator.md")
 _MARKER = re.compile(

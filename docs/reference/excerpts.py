@@ -14,10 +14,8 @@ import botocore.session
 from docs.reference.markdown import code, prose, table
 from localaws.personalize import Personalize
 from localaws.personalize.recipes import RECIPES
-from workflow.advice import advice
 from workflow.config import FUNCTIONS
-from workflow.cost import ASSUMPTIONS, next_wait
-from workflow.polling import (
+from workflow.definition.polling import (
     BUSY_ERRORS,
     GLUE_ERRORS,
     SERVICE_ERRORS,
@@ -25,13 +23,15 @@ from workflow.polling import (
     retry_service_errors,
     retry_when_busy,
 )
+from workflow.runs.advice import advice
+from workflow.runs.cost import ASSUMPTIONS, next_wait
 from workflow.settings import PollingSettings
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment
 
 _FIXED_WAIT = 600  # seconds, of the first system of this kind
-# What somebody said of a failed run, one for each row of `workflow.advice`: the error, the cause.
+# What somebody said of a failed run, one for each row of `workflow.runs.advice`: error, cause.
 FAILURES: tuple[tuple[str, str], ...] = (
     ("ExecutionAborted", "wrong table"),
     (

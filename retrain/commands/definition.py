@@ -23,8 +23,8 @@ from retrain.commands.options import (
 from workflow.config import load_config
 
 if TYPE_CHECKING:
-    from workflow.account import Clients
     from workflow.config import Config
+    from workflow.deployment.account import Clients
 
 
 def check(config: ConfigFile = DEFAULT_CONFIG) -> None:
@@ -32,7 +32,7 @@ def check(config: ConfigFile = DEFAULT_CONFIG) -> None:
 
     Example: retrain check --config retraining.toml
     """
-    from workflow.render import render as rendered  # noqa: PLC0415  the SDK costs half a second
+    from workflow.definition.render import render as rendered  # noqa: PLC0415  the SDK costs half a second
 
     loaded = load_config(config)
     rendered(loaded)
@@ -50,10 +50,10 @@ def render(
 
     Example: retrain render --check
     """
-    from workflow.diagram import mermaid_page  # noqa: PLC0415
-    from workflow.graph import retraining_graph  # noqa: PLC0415
+    from workflow.definition.graph import retraining_graph  # noqa: PLC0415
+    from workflow.definition.mermaid import mermaid_page  # noqa: PLC0415
+    from workflow.definition.render import render_definition  # noqa: PLC0415
     from workflow.picture import picture  # noqa: PLC0415
-    from workflow.render import render_definition  # noqa: PLC0415
 
     loaded = load_config(config)
     definition = retraining_graph(loaded).to_dict()
@@ -86,8 +86,8 @@ def template(
 
     Example: retrain template --check
     """
-    from workflow.artefacts import build_artefacts  # noqa: PLC0415
-    from workflow.template import rendered_template  # noqa: PLC0415
+    from workflow.deployment.artefacts import build_artefacts  # noqa: PLC0415
+    from workflow.deployment.template import rendered_template  # noqa: PLC0415
 
     loaded = load_config(config)
     if write_or_compare(output, rendered_template(loaded), check=check):
@@ -118,7 +118,7 @@ def diff(
 
     Example: retrain diff --markdown
     """
-    from workflow import review  # noqa: PLC0415
+    from workflow.definition import review  # noqa: PLC0415
 
     after = _definition(asl)
     if base is None:
@@ -149,7 +149,7 @@ def _deployed(clients: Clients, config: Config) -> dict[str, Any]:
 
 
 def _definition(path: Path) -> dict[str, Any]:
-    from workflow.running import RunningError  # noqa: PLC0415
+    from workflow.runs.executions import RunningError  # noqa: PLC0415
 
     text = path.read_text(encoding="utf-8")
     if not text.strip():

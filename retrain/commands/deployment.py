@@ -14,8 +14,8 @@ from retrain.commands.options import DEFAULT_CONFIG, AsJson, ConfigFile, clients
 from workflow.config import load_config
 
 if TYPE_CHECKING:
-    from workflow.account import Clients
-    from workflow.deploy import Change, Plan
+    from workflow.deployment.account import Clients
+    from workflow.deployment.deploy import Change, Plan
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 TakeOver = Annotated[
@@ -37,7 +37,7 @@ def plan(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
 
     Example: retrain plan --config retraining.toml
     """
-    from workflow.deploy import plan as planned  # noqa: PLC0415  boto3 costs time
+    from workflow.deployment.deploy import plan as planned  # noqa: PLC0415  boto3 costs time
 
     loaded = load_config(config)
     found = planned(loaded, clients(loaded))
@@ -56,7 +56,7 @@ def deploy(
 
     Example: retrain deploy --yes
     """
-    from workflow.deploy import plan as planned  # noqa: PLC0415
+    from workflow.deployment.deploy import plan as planned  # noqa: PLC0415
 
     loaded = load_config(config)
     account = clients(loaded)
@@ -78,7 +78,7 @@ def destroy(
 
     Example: retrain destroy
     """
-    from workflow.deploy import destroy_plan  # noqa: PLC0415
+    from workflow.deployment.deploy import destroy_plan  # noqa: PLC0415
 
     loaded = load_config(config)
     account = clients(loaded)
@@ -104,7 +104,7 @@ def permissions(
     Example: retrain permissions deployer > deployer.json
     """
     from retrain.tables import show_grants  # noqa: PLC0415
-    from workflow.permissions import grants, permission_policy, principal  # noqa: PLC0415
+    from workflow.deployment.permissions import grants, permission_policy, principal  # noqa: PLC0415
 
     loaded = load_config(config)
     if who:
@@ -129,7 +129,7 @@ def _told(change: Change) -> dict[str, Any]:
 
 
 def _show(plan: Plan) -> None:
-    from workflow.deploy import describe  # noqa: PLC0415
+    from workflow.deployment.deploy import describe  # noqa: PLC0415
 
     for line in describe(plan):
         word, _, rest = line.partition(" ")
@@ -139,7 +139,7 @@ def _show(plan: Plan) -> None:
 
 
 def _carry_out(plan: Plan, account: Clients, question: str, *, yes: bool, take_over: bool) -> None:
-    from workflow.deploy import apply  # noqa: PLC0415
+    from workflow.deployment.deploy import apply  # noqa: PLC0415
 
     if plan.pending and not plan.blocked and not yes and not typer.confirm(question):
         out.print("nothing was touched")

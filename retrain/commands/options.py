@@ -14,7 +14,7 @@ from rich.markup import escape
 from workflow.config import Config
 
 if TYPE_CHECKING:
-    from workflow.account import Clients
+    from workflow.deployment.account import Clients
 
 ConfigFile = Annotated[
     Path, typer.Option("--config", "-c", help="The configuration.", show_default=True)
@@ -41,7 +41,7 @@ def clients(config: Config) -> Clients:
     import boto3  # noqa: PLC0415
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415
 
-    from workflow.account import check_identity, clients_of, explained  # noqa: PLC0415
+    from workflow.deployment.account import check_identity, clients_of, explained  # noqa: PLC0415
     from workflow.errors import DeployError  # noqa: PLC0415
 
     try:
@@ -60,7 +60,7 @@ def write_or_compare(path: Path, text: str, *, check: bool) -> bool:
         text: what it is to hold.
         check: compare only.
     """
-    from workflow.render import difference  # noqa: PLC0415  the SDK costs half a second
+    from workflow.definition.render import difference  # noqa: PLC0415  the SDK costs half a second
 
     there = path.read_text(encoding="utf-8") if path.exists() else ""
     if there == text:

@@ -25,8 +25,8 @@ from retrain.commands.options import (
 from workflow.config import load_config
 
 if TYPE_CHECKING:
-    from workflow.execution import Failure
-    from workflow.running import Run
+    from workflow.runs.executions import Run
+    from workflow.runs.history import Failure
 
 Execution = Annotated[
     str, typer.Argument(help="Name or ARN; the latest if left out.", show_default=False)
@@ -50,7 +50,7 @@ def start(
 
     Example: retrain start --wait
     """
-    from workflow.running import start_run  # noqa: PLC0415
+    from workflow.runs.executions import start_run  # noqa: PLC0415
     from workflow.state_machine import run_name  # noqa: PLC0415  the SDK costs half a second
 
     loaded = load_config(config)
@@ -82,7 +82,7 @@ def watch(
 
     Example: retrain watch 20240601T040000Z-3fa9c1
     """
-    from workflow.running import find_run  # noqa: PLC0415
+    from workflow.runs.executions import find_run  # noqa: PLC0415
 
     loaded = load_config(config)
     client = clients(loaded)("stepfunctions")
@@ -100,7 +100,7 @@ def executions(
     Example: retrain executions --limit 30
     """
     from retrain.tables import show_runs  # noqa: PLC0415
-    from workflow.running import failure, latest_runs  # noqa: PLC0415
+    from workflow.runs.executions import failure, latest_runs  # noqa: PLC0415
 
     loaded = load_config(config)
     client = clients(loaded)("stepfunctions")
@@ -126,8 +126,8 @@ def stop(
 
     Example: retrain stop --cause "wrong table"
     """
-    from workflow.execution import RUNNING, history  # noqa: PLC0415
-    from workflow.running import find_run, jobs_left_running, stop_run  # noqa: PLC0415
+    from workflow.runs.executions import find_run, jobs_left_running, stop_run  # noqa: PLC0415
+    from workflow.runs.history import RUNNING, history  # noqa: PLC0415
 
     loaded = load_config(config)
     client = clients(loaded)("stepfunctions")
@@ -154,8 +154,8 @@ def explain(
     Example: retrain explain 20240601T040000Z-3fa9c1
     """
     from retrain.tables import show_explanation  # noqa: PLC0415
-    from workflow import diagnosis  # noqa: PLC0415
-    from workflow.running import find_run  # noqa: PLC0415
+    from workflow.runs import diagnosis  # noqa: PLC0415
+    from workflow.runs.executions import find_run  # noqa: PLC0415
 
     loaded = load_config(config)
     found_clients = clients(loaded)
@@ -201,7 +201,9 @@ def cost(
     ] = "",
     prices: Annotated[
         Path | None,
-        typer.Option(help="Prices that go first, as in workflow/prices.toml.", show_default=False),
+        typer.Option(
+            help="Prices that go first, as in workflow/runs/prices.toml.", show_default=False
+        ),
     ] = None,
     assumed: Annotated[
         list[str] | None,
@@ -216,10 +218,10 @@ def cost(
     Example: retrain cost --assume training_hours=4 --assume users=200000
     """
     from retrain.tables import show_cost  # noqa: PLC0415
-    from workflow import cost as costs  # noqa: PLC0415
-    from workflow.graph import retraining_graph  # noqa: PLC0415  the SDK costs half a second
-    from workflow.prices import load_prices  # noqa: PLC0415
-    from workflow.usage import usage_of  # noqa: PLC0415
+    from workflow.definition.graph import retraining_graph  # noqa: PLC0415  the SDK costs half a second
+    from workflow.runs import cost as costs  # noqa: PLC0415
+    from workflow.runs.prices import load_prices  # noqa: PLC0415
+    from workflow.runs.usage import usage_of  # noqa: PLC0415
 
     loaded = load_config(config)
     table = load_prices(prices)
@@ -247,8 +249,8 @@ def _watch(client: Any, run: Run, *, poll_seconds: float, as_json: bool) -> None
     """Show a run until it ends; exit with 1 if it fails."""
     from retrain.live import run_view  # noqa: PLC0415
     from retrain.terminal import show_failure  # noqa: PLC0415
-    from workflow.execution import follow  # noqa: PLC0415
-    from workflow.running import describe_run, failure, wait_for_end  # noqa: PLC0415
+    from workflow.runs.executions import describe_run, failure, wait_for_end  # noqa: PLC0415
+    from workflow.runs.history import follow  # noqa: PLC0415
 
     try:
         if as_json:
@@ -274,7 +276,7 @@ def _watch(client: Any, run: Run, *, poll_seconds: float, as_json: bool) -> None
 
 
 def _input(text: str) -> Any:
-    from workflow.running import RunningError  # noqa: PLC0415
+    from workflow.runs.executions import RunningError  # noqa: PLC0415
 
     source = "--input"
     if text.startswith("@"):

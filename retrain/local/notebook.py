@@ -33,8 +33,8 @@ from botocore.exceptions import BotoCoreError
 from etl.database import Database
 from etl.errors import EtlError
 from localaws.errors import LocalAwsError
-from workflow.account import check_identity, clients_of, explained
 from workflow.config import Config
+from workflow.deployment.account import check_identity, clients_of, explained
 
 if TYPE_CHECKING:
     from retrain.local.stack import Stack
@@ -333,7 +333,7 @@ def _sample(
 
 
 def _run(stack: Stack) -> None:
-    from workflow.execution import failure_of, follow, history  # noqa: PLC0415
+    from workflow.runs.history import failure_of, follow, history  # noqa: PLC0415
 
     client = stack.client("stepfunctions")
     execution = stack.workflow.execute()

@@ -28,7 +28,7 @@ from retrain.local.postgres import Postgres, scratch_directory
 from retrain.local.sample import load_sample
 from retrain.local.stack import Stack, Work
 from workflow.config import Config
-from workflow.execution import Failure, Step, failure_of, follow, history
+from workflow.runs.history import Failure, Step, failure_of, follow, history
 
 # Stage → the states between whose entry and exit it lies.
 STAGES = {

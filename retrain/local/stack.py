@@ -26,7 +26,7 @@ from localaws.endpoint import Endpoint
 from localaws.errors import LocalAwsError
 from localaws.services import Services
 from workflow.config import Config
-from workflow.deploy import apply, plan
+from workflow.deployment.deploy import apply, plan
 from workflow.errors import DeployError
 from workflow.state_machine import RetrainingWorkflow, build_workflow
 

@@ -23,8 +23,8 @@ from localaws.principals import CALLER
 from retrain.local.stack import Stack
 from retrain.main import app
 from workflow import Config, parse_config
-from workflow.deploy import apply, destroy_plan, plan
-from workflow.execution import follow, history
+from workflow.deployment.deploy import apply, destroy_plan, plan
+from workflow.runs.history import follow, history
 
 from .requests import ACCOUNT
 

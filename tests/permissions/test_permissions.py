@@ -15,8 +15,8 @@ from retrain.local.sample import load_sample
 from retrain.local.stack import Stack
 from workflow import Config, parse_config
 from workflow.config import ROLES
-from workflow.permissions import PEOPLE, permission_policy
-from workflow.policies import SERVICE, bucket_policy
+from workflow.deployment.permissions import PEOPLE, permission_policy
+from workflow.deployment.policies import SERVICE, bucket_policy
 
 from . import life as scenes
 from .evaluator import Answer, evaluated

@@ -30,7 +30,7 @@ from workflow.picture.layout import (
 from workflow.picture.lettering import BOLD, NAME_LINE, NOTE_LINE, NOTE_SIZE, cut
 from workflow.picture.style import style_sheet
 from workflow.picture.transitions import Definition, Transition
-from workflow.progress import Passage, Progress, StateRecord
+from workflow.runs.progress import Passage, Progress, StateRecord
 
 _AROUND = 18.0
 _BEND, _HEAD = 7.0, 7.5

@@ -17,8 +17,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from workflow.config import Config
-from workflow.execution import entered_event, history, json_object, steps_of
-from workflow.running import RunningError, find_run
+from workflow.runs.executions import RunningError, find_run
+from workflow.runs.history import entered_event, history, json_object, steps_of
 
 _VERSION = re.compile(r":solution/[^/]+/[^/]+$")
 _MINUTES_OF_JOBS = {

@@ -6,11 +6,18 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from workflow.adapters.adapter import Adapter, Properties, found, picked, tag_list, touched
-from workflow.comparison import Difference
+from workflow.deployment.adapters.adapter import (
+    Adapter,
+    Properties,
+    found,
+    picked,
+    tag_list,
+    touched,
+)
+from workflow.deployment.differences import Difference
 
 if TYPE_CHECKING:
-    from workflow.resources import Resource
+    from workflow.deployment.resources import Resource
 
 
 class Role(Adapter):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-from workflow.execution import RUNNING, HistoryEvent
+from workflow.runs.history import RUNNING, HistoryEvent
 
 Status = Literal["running", "failed", "timed out", "aborted", "caught", "succeeded"]
 

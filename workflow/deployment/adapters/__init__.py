@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from workflow.adapters.access import Role
-from workflow.adapters.adapter import Adapter, Site, TakenError
-from workflow.adapters.compute import Function, GlueJob, LogGroup
-from workflow.adapters.machine import StateMachine
-from workflow.adapters.notices import Alarm, Queue, Schedule, Topic
-from workflow.adapters.personalization import Dataset, DatasetGroup, Filter, Schema
-from workflow.adapters.storage import Bucket, BucketPolicy, Upload
+from workflow.deployment.adapters.access import Role
+from workflow.deployment.adapters.adapter import Adapter, Site, TakenError
+from workflow.deployment.adapters.compute import Function, GlueJob, LogGroup
+from workflow.deployment.adapters.machine import StateMachine
+from workflow.deployment.adapters.notices import Alarm, Queue, Schedule, Topic
+from workflow.deployment.adapters.personalization import Dataset, DatasetGroup, Filter, Schema
+from workflow.deployment.adapters.storage import Bucket, BucketPolicy, Upload
 
 __all__ = ["ADAPTERS", "Adapter", "Bucket", "Site", "TakenError"]
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from workflow.artefacts import PREFIX
 from workflow.config import FUNCTIONS, Config, RoleName
+from workflow.deployment.artefacts import PREFIX
 
 Policy = dict[str, Any]
 Statement = dict[str, Any]

@@ -1,8 +1,8 @@
 """Everything that the workflow needs on AWS, as data, in CloudFormation's words.
 
-One model for both ways of deploying: `workflow.deploy` brings AWS to it through boto3,
-`workflow.template` writes it as a CloudFormation template. Names and ARNs follow from the
-configuration, so that every value is concrete. Nothing here calls AWS.
+One model for both ways of deploying: `deploy` brings AWS to it through boto3, `template` writes it
+as a CloudFormation template. Names and ARNs follow from the configuration, so that every value is
+concrete. Nothing here calls AWS.
 
 What the configuration names by an ARN (a role, the topic) is somebody else's and no part of it.
 """
@@ -13,11 +13,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from workflow.alarms import failed_alarm, overlong_alarm
-from workflow.artefacts import Artefact, Artefacts
 from workflow.config import FUNCTIONS, OWNER_TAG, ROLES, Config, FunctionName, RoleName
-from workflow.policies import bucket_policy, role_policy, trust_policy
-from workflow.render import render
+from workflow.definition.render import render
+from workflow.deployment.alarms import failed_alarm, overlong_alarm
+from workflow.deployment.artefacts import Artefact, Artefacts
+from workflow.deployment.policies import bucket_policy, role_policy, trust_policy
 
 S3_OBJECT = "Custom::S3Object"
 """The type of an uploaded artefact, which CloudFormation has none for."""

@@ -7,12 +7,20 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from workflow.adapters.adapter import Adapter, found, lowered, picked, raised, touched, without
-from workflow.comparison import Difference, differences, tags_of
+from workflow.deployment.adapters.adapter import (
+    Adapter,
+    found,
+    lowered,
+    picked,
+    raised,
+    touched,
+    without,
+)
+from workflow.deployment.differences import Difference, differences, tags_of
 from workflow.errors import DeployError
 
 if TYPE_CHECKING:
-    from workflow.resources import Resource
+    from workflow.deployment.resources import Resource
 
 POLL_SECONDS = 2.0
 _LONGEST_SECONDS = 900

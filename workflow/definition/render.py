@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from workflow.config import Config
+from workflow.definition.graph import retraining_graph
 from workflow.errors import WorkflowError
-from workflow.graph import retraining_graph
 
 Definition = Mapping[str, Any]
 

@@ -15,10 +15,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from workflow.advice import advice
 from workflow.config import Config
-from workflow.execution import Failure, entered_event, failure_of, history, json_object
-from workflow.running import Run, RunningError, jobs_left_running
+from workflow.runs.advice import advice
+from workflow.runs.executions import Run, RunningError, jobs_left_running
+from workflow.runs.history import Failure, entered_event, failure_of, history, json_object
 
 _JOB_ERRORS = frozenset({"DatasetImportFailed", "SolutionVersionFailed", "BatchInferenceFailed"})
 _GLUE_RUN = re.compile(r"\bjr_[0-9A-Za-z_]+")

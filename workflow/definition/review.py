@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from workflow.diagram import mermaid
+from workflow.definition.mermaid import mermaid
 
 Definition = Mapping[str, Any]
 Kind = Literal["added", "removed", "renamed", "changed"]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from workflow.adapters.adapter import Adapter, found, lowered, picked, raised, touched
-from workflow.comparison import Difference
+from workflow.deployment.adapters.adapter import Adapter, found, lowered, picked, raised, touched
+from workflow.deployment.differences import Difference
 from workflow.errors import DeployError
 from workflow.state_machine import build_workflow
 
 if TYPE_CHECKING:
-    from workflow.resources import Resource
+    from workflow.deployment.resources import Resource
 
 _OPTIONS = frozenset({"EncryptionConfiguration", "LoggingConfiguration", "TracingConfiguration"})
 _OFF = {

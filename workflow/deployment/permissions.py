@@ -13,11 +13,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from workflow.artefacts import PREFIX
 from workflow.config import FUNCTIONS, ROLES, Config, RoleName
-from workflow.deployment_lock import LOCK_KEY
-from workflow.errors import WorkflowError
-from workflow.policies import (
+from workflow.deployment.artefacts import PREFIX
+from workflow.deployment.lock import LOCK_KEY
+from workflow.deployment.policies import (
     ASSUMED_BY,
     Policy,
     Statement,
@@ -28,6 +27,7 @@ from workflow.policies import (
     policy,
     role_policy,
 )
+from workflow.errors import WorkflowError
 
 Person = Literal["deployer", "operator", "analyst"]
 PEOPLE: tuple[Person, ...] = get_args(Person)

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from botocore.exceptions import ClientError
 
-from workflow.account import Clients
-from workflow.comparison import Difference, differences, tags_of
 from workflow.config import OWNER_TAG, Config
+from workflow.deployment.account import Clients
+from workflow.deployment.differences import Difference, differences, tags_of
 from workflow.errors import DeployError
 
 if TYPE_CHECKING:
-    from workflow.resources import Resource
+    from workflow.deployment.resources import Resource
 
 Properties = dict[str, Any]
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from workflow.adapters.adapter import (
+from workflow.deployment.adapters.adapter import (
     Adapter,
     Properties,
     found,
@@ -16,10 +16,10 @@ from workflow.adapters.adapter import (
     touched,
     without,
 )
-from workflow.comparison import Difference, tags_of
+from workflow.deployment.differences import Difference, tags_of
 
 if TYPE_CHECKING:
-    from workflow.resources import Resource
+    from workflow.deployment.resources import Resource
 
 _CONTENT_IN_KEY = re.compile(r"(?<=-)[0-9a-f]{12}(?=\.zip$)")
 _NO_VPC: dict[str, list[str]] = {"SubnetIds": [], "SecurityGroupIds": []}

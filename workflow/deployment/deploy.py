@@ -21,15 +21,15 @@ from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
-from workflow.account import Clients, check_identity, explained
-from workflow.adapters import ADAPTERS, Adapter, Bucket, Site, TakenError
-from workflow.adapters.adapter import touched
-from workflow.artefacts import Artefacts, build_artefacts
-from workflow.comparison import Difference
 from workflow.config import OWNER_TAG, Config
-from workflow.deployment_lock import DeploymentLock
+from workflow.deployment.account import Clients, check_identity, explained
+from workflow.deployment.adapters import ADAPTERS, Adapter, Bucket, Site, TakenError
+from workflow.deployment.adapters.adapter import touched
+from workflow.deployment.artefacts import Artefacts, build_artefacts
+from workflow.deployment.differences import Difference
+from workflow.deployment.lock import DeploymentLock
+from workflow.deployment.resources import Resource, resources
 from workflow.errors import DeployError
-from workflow.resources import Resource, resources
 
 Action = Literal["create", "update", "replace", "unchanged", "blocked", "delete", "keep", "skip"]
 
@@ -129,7 +129,7 @@ def plan(config: Config, clients: Clients, *, artefacts: Artefacts | None = None
 
     Args:
         config: what is wanted.
-        clients: of the account, for example from `workflow.account.clients_of`.
+        clients: of the account, for example from `workflow.deployment.account.clients_of`.
         artefacts: what is uploaded; built from the installed packages if left out.
 
     Raises:

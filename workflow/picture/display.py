@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 from html import escape
 from typing import Any, Protocol
 
-from workflow.diagram import mermaid
+from workflow.definition.mermaid import mermaid
 from workflow.errors import WorkflowError
-from workflow.execution import HistoryEvent, failure_of
 from workflow.picture import duration, picture, scopes_in, themes
-from workflow.progress import Progress, StateRecord, Status, progress_of, timed
+from workflow.runs.history import HistoryEvent, failure_of
+from workflow.runs.progress import Progress, StateRecord, Status, progress_of, timed
 
 Definition = Mapping[str, Any]
 

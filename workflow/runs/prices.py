@@ -53,14 +53,14 @@ def load_prices(path: Path | None = None) -> PriceTable:
     Raises:
         PriceError: the file cannot be read, or names a price that is not used or no number.
     """
-    own = (resources.files("workflow") / "prices.toml").read_text(encoding="utf-8")
+    own = (resources.files("workflow.runs") / "prices.toml").read_text(encoding="utf-8")
     table = _table(tomllib.loads(own), {}, "prices.toml")
     if path is None:
         return table
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise PriceError(f"{path}: {error}; copy the form of workflow/prices.toml") from None
+        raise PriceError(f"{path}: {error}; copy the form of workflow/runs/prices.toml") from None
     return _table(raw, table.prices, str(path))
 
 

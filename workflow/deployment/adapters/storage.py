@@ -9,11 +9,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from botocore.exceptions import ClientError
 
-from workflow.adapters.adapter import Adapter, Properties, TakenError, found, tag_list, touched
-from workflow.comparison import Difference
+from workflow.deployment.adapters.adapter import (
+    Adapter,
+    Properties,
+    TakenError,
+    found,
+    tag_list,
+    touched,
+)
+from workflow.deployment.differences import Difference
 
 if TYPE_CHECKING:
-    from workflow.resources import Resource
+    from workflow.deployment.resources import Resource
 
 _MOST_KEYS = 1_000  # of one DeleteObjects request
 

@@ -1,6 +1,6 @@
 """The workflow's resources as a CloudFormation template, for teams that manage AWS that way.
 
-The same model as `workflow.deploy` applies, with three differences. Code has to be uploaded before
+The same model as `deploy` applies, with three differences. Code has to be uploaded before
 a stack can exist, and the run bucket is part of the stack: so what is uploaded lies in a bucket of
 your own, which the parameter ArtifactBucket names. What holds data outlives the stack. And a
 Personalize filter, which CloudFormation does not know, is an output: the command that makes it.
@@ -13,9 +13,9 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from workflow.artefacts import PREFIX, build_artefacts
 from workflow.config import Config
-from workflow.resources import PERSONALIZE_FILTER, S3_OBJECT, Resource, resources
+from workflow.deployment.artefacts import PREFIX, build_artefacts
+from workflow.deployment.resources import PERSONALIZE_FILTER, S3_OBJECT, Resource, resources
 
 Template = dict[str, Any]
 
@@ -45,7 +45,7 @@ def template(config: Config, model: tuple[Resource, ...]) -> Template:
 
     Args:
         config: names the bucket that artefacts lie in when the model is applied directly.
-        model: from `workflow.resources.resources`.
+        model: from `workflow.deployment.resources.resources`.
     """
     written = [resource for resource in model if resource.type not in _NOT_CLOUDFORMATION_S]
     ids = {resource.id for resource in written}

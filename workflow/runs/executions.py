@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any
 
 from workflow.errors import WorkflowError
-from workflow.execution import RUNNING, Failure, failure_of, history, json_object
+from workflow.runs.history import RUNNING, Failure, failure_of, history, json_object
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 _SEARCHED = 1_000  # newest executions among which a misspelt name is looked for

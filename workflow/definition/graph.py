@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from workflow.config import Config
-from workflow.polling import (
+from workflow.definition.polling import (
     GLUE_ERRORS,
     JOB,
     SNS_ERRORS,

@@ -35,7 +35,7 @@ def mermaid_page(title: str, definition: Mapping[str, Any]) -> str:
     """Return a Markdown page that shows the picture, as it stands beside the rendered ASL."""
     return (
         f"# {title}\n\n"
-        "Rendered from `workflow/graph.py`; change it there and run `make golden`.\n\n"
+        "Rendered from `workflow/definition/graph.py`; change it there and run `make golden`.\n\n"
         f"```mermaid\n{mermaid(definition)}```\n"
     )
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from workflow.config import Config
 from workflow.errors import WorkflowError
-from workflow.prices import Price, PriceTable
+from workflow.runs.prices import Price, PriceTable
 from workflow.schedule import DAYS_IN_A_MONTH, runs_a_month
 
 BACK_OFF = 0.1  # of the time already waited, as `Get Job Status` waits
@@ -228,7 +228,7 @@ def estimate(
     Args:
         config: workers, schedule, retention, polling.
         definition: of the workflow, in Amazon States Language.
-        table: from `workflow.prices.load_prices`.
+        table: from `workflow.runs.prices.load_prices`.
         assumptions: from `ASSUMPTIONS`.
         year: whose calendar the schedule is counted in.
         transitions: of each state, as a run made them; computed if left out.

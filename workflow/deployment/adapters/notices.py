@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from workflow.adapters.adapter import Adapter, Properties, found, picked, tag_list, touched, without
-from workflow.comparison import Difference, tags_of
+from workflow.deployment.adapters.adapter import (
+    Adapter,
+    Properties,
+    found,
+    picked,
+    tag_list,
+    touched,
+    without,
+)
+from workflow.deployment.differences import Difference, tags_of
 
 if TYPE_CHECKING:
-    from workflow.resources import Resource
+    from workflow.deployment.resources import Resource
 
 
 class Topic(Adapter):
