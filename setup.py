@@ -15,7 +15,7 @@ BASE = [
     "graphlay==0.3.1",  # lays out the picture; pinned, for its figures are the picture's bytes
 ]
 LOCAL = [
-    "moto==5.2.5",  # its interpreter is repaired: localaws/interpreter.py
+    "moto==5.2.5",  # its interpreter is repaired: localaws/moto_patches/repairs.py
     "antlr4-python3-runtime==4.13.2",  # what moto's interpreter needs, without its docker extra
     "jsonpath-ng>=1.6,<2",
     "jsonata-python>=0.7,<1",  # evaluates the JSONata of state machines, which moto does not

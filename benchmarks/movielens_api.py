@@ -22,7 +22,7 @@ import numpy as np
 from personalize_api import REGION, ROLE, personalize_served, until_active
 from recommenders_quality import COLUMNS, EXPECTED, movielens, split
 
-from localaws.endpoint import Endpoint
+from localaws.http.endpoint import Endpoint
 from localaws.personalize import Quotas
 from recommenders import Histories, Interactions
 from recommenders.evaluation import DEPTH, hold_out, ranking_metrics

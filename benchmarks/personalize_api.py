@@ -27,7 +27,7 @@ from implicit.cpu.als import AlternatingLeastSquares
 from recommenders_speed import bare_model, resident
 from threadpoolctl import threadpool_limits
 
-from localaws.endpoint import Endpoint
+from localaws.http.endpoint import Endpoint
 from localaws.personalize import Personalize
 from recommenders import Interactions
 from recommenders.sequences import transitions

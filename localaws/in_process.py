@@ -21,12 +21,12 @@ from typing import Any
 
 import boto3
 
-from localaws.endpoint import Endpoint
-from localaws.faults import Faults
+from localaws.http.endpoint import Endpoint
+from localaws.http.faults import Faults
+from localaws.http.wsgi import answer_in_process, answer_over_http
 from localaws.personalize import Quotas
 from localaws.principals import CALLER
 from localaws.services import Services
-from localaws.wsgi import answer_in_process, answer_over_http
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Who signs a request: the access key's id is a role's name, and it stands in every signature.
 
-Nothing here checks a secret. The name is what `localaws.calls` tells of a call, so that it can be
-held against the role's policy.
+Nothing here checks a secret. The name is what `localaws.http.calls` tells of a call, so that it can
+be held against the role's policy.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ import boto3
 from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 
-from localaws.documents import Documents
+from localaws.persistence.documents import Documents
 from workflow.schedule import ScheduleError, cron_runs_at, minutes_between
 
 _LONGEST_LOOK_BACK = timedelta(days=1)

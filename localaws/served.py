@@ -21,16 +21,16 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from localaws.archive import Archive
-from localaws.documents import Documents
-from localaws.endpoint import Endpoint
 from localaws.errors import LocalAwsError
-from localaws.faults import Faults
-from localaws.journal import Journal, requested
-from localaws.kept_objects import KeptObjects
+from localaws.http.endpoint import Endpoint
+from localaws.http.faults import Faults
+from localaws.moto_patches.determinism import pinned
+from localaws.moto_patches.s3_contents import Contents
+from localaws.persistence.documents import Documents
+from localaws.persistence.executions import Archive
+from localaws.persistence.requests import Journal, requested
+from localaws.persistence.s3_objects import KeptObjects
 from localaws.personalize import Quotas
-from localaws.repairs.determinism import pinned
-from localaws.repairs.s3_contents import Contents
 from localaws.schedules import Schedules
 from localaws.services import Services
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from localaws.documents import Documents
-from localaws.endpoint import Endpoint
-from localaws.functions import Functions
-from localaws.glue import Glue
+from localaws.functions.service import Functions
+from localaws.glue.service import Glue
+from localaws.http.endpoint import Endpoint
+from localaws.persistence.documents import Documents
 from localaws.personalize import Personalize, Quotas
 from localaws.principals import credentials
 

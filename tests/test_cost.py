@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from lambdas.get_status import next_wait as handlers_next_wait
-from localaws.endpoint import Endpoint
-from localaws.functions import Functions
+from localaws.functions.service import Functions
+from localaws.http.endpoint import Endpoint
 from retrain.main import app
 from workflow.config import load_config, parse_config
 from workflow.runs.cost import (

@@ -17,9 +17,9 @@ from botocore.awsrequest import AWSResponse
 from botocore.stub import Stubber
 from typer.testing import CliRunner
 
-from localaws.endpoint import Endpoint
-from localaws.functions import Functions
-from localaws.glue import Glue
+from localaws.functions.service import Functions
+from localaws.glue.service import Glue
+from localaws.http.endpoint import Endpoint
 from localaws.personalize import Personalize
 from retrain.main import app
 from workflow import Config, parse_config

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from localaws.endpoint import Endpoint
-from localaws.functions import Functions
+from localaws.functions.service import Functions
+from localaws.http.endpoint import Endpoint
 from workflow.config import FUNCTIONS, load_config
 from workflow.deployment.artefacts import build_artefacts
 from zips import zipped

@@ -25,7 +25,7 @@ from docs.reference.excerpts import FAILURES
 from docs.reference.markdown import anchor
 from etl.database import Database
 from etl.runtime import LocalRuntime, RunFolder
-from localaws.endpoint import Endpoint
+from localaws.http.endpoint import Endpoint
 from retrain.local.postgres import Postgres
 from retrain.main import app
 from workflow.config import ConfigError, parse_config

@@ -13,7 +13,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from localaws.endpoint import Endpoint, EndpointError
+from localaws.http.endpoint import Endpoint, EndpointError
 
 ACCOUNT, REGION = "210987654321", "ap-northeast-1"
 

@@ -22,7 +22,7 @@ from etl.database import Database
 from etl.datasets import Column, DataSet, JobSpec, Join, Lookup, Relation
 from etl.errors import EtlError
 from etl.runtime import LocalRuntime, RunFolder
-from localaws.endpoint import Endpoint
+from localaws.http.endpoint import Endpoint
 from retrain.local.postgres import Postgres
 
 BUCKET = "retraining-test"

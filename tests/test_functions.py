@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from localaws.endpoint import Endpoint
-from localaws.functions import Functions, LambdaContext
+from localaws.functions.service import Functions, LambdaContext
+from localaws.http.endpoint import Endpoint
 
 ARN = "arn:aws:lambda:ap-northeast-1:210987654321:function:"
 

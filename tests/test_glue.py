@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from localaws.endpoint import Endpoint
-from localaws.glue import Glue, JobProgress
+from localaws.glue.service import Glue, JobProgress
+from localaws.http.endpoint import Endpoint
 from zips import zipped
 
 ROLE = "arn:aws:iam::210987654321:role/glue"

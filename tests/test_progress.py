@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from localaws.endpoint import Endpoint
-from localaws.functions import Functions
+from localaws.functions.service import Functions
+from localaws.http.endpoint import Endpoint
 from workflow.runs.history import history
 from workflow.runs.progress import Passage, Progress, StateRecord, progress_of
 

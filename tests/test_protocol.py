@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from localaws.protocol import JsonService, Operation, ServiceError
+from localaws.http.protocol import JsonService, Operation, ServiceError
 
 ROLE = "arn:aws:iam::123456789012:role/r"
 

@@ -7,8 +7,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from localaws.protocol import ServiceError
-from localaws.rest_protocol import RestService
+from localaws.http.protocol import ServiceError
+from localaws.http.rest_protocol import RestService
 
 SUPPORTED = (
     "GetFunction",

@@ -11,8 +11,8 @@ import pytest
 from botocore.stub import ANY, Stubber
 from typer.testing import CliRunner
 
-from localaws.endpoint import Endpoint
-from localaws.functions import Functions
+from localaws.functions.service import Functions
+from localaws.http.endpoint import Endpoint
 from retrain.main import app
 from workflow.config import load_config
 from workflow.runs.advice import advice

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from localaws.documents import Documents
-from localaws.endpoint import Endpoint
-from localaws.functions import Functions
+from localaws.functions.service import Functions
+from localaws.http.endpoint import Endpoint
+from localaws.persistence.documents import Documents
 from localaws.schedules import Schedule, Schedules
 from workflow.schedule import ScheduleError
 

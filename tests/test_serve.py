@@ -21,8 +21,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from typer.testing import CliRunner
 
-from localaws.archive import INTERRUPTED
-from localaws.glue import INTERRUPTED as RUN_INTERRUPTED
+from localaws.glue.service import INTERRUPTED as RUN_INTERRUPTED
+from localaws.persistence.executions import INTERRUPTED
 from localaws.personalize import Quotas
 from localaws.served import Served, ServedError
 from retrain.main import app

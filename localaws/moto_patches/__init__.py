@@ -1,1 +1,1 @@
-"""What `localaws.interpreter` repairs in moto, by subject: tasks, states, executions."""
+"""Repairs to moto, a module for each subject; `repairs` installs them."""

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from localaws.http.protocol import Operation
 from localaws.personalize.deletions import Deletion
 from localaws.personalize.exports import Export
 from localaws.personalize.imports import Import
@@ -31,7 +32,6 @@ from localaws.personalize.schemas import (
     replacement_faults,
 )
 from localaws.personalize.tables import Table
-from localaws.protocol import Operation
 
 _WITH_USERS = ("USERS", "INTERACTIONS", "ACTION_INTERACTIONS")
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from localaws.http.protocol import Operation, ServiceError
 from localaws.personalize.jobs import Report
 from localaws.personalize.kinds import (
     CAMPAIGN,
@@ -28,7 +29,6 @@ from localaws.personalize.recipes import find_recipe
 from localaws.personalize.recipes_parameters import Recipe
 from localaws.personalize.registry import Resource
 from localaws.personalize.solutions import recommender_recipe
-from localaws.protocol import Operation, ServiceError
 
 _LATEST = "/$LATEST"
 

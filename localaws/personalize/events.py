@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 import orjson
 
+from localaws.http.protocol import Operation, ServiceError
 from localaws.personalize.kinds import DATASET, EVENT_TRACKER, SCHEMA
 from localaws.personalize.metric_attributions import MetricAttributions
 from localaws.personalize.parts import Parts, Request, invalid
 from localaws.personalize.registry import Resource
 from localaws.personalize.schemas import Schema, parse_schema
 from localaws.personalize.tables import Table, table_of
-from localaws.protocol import Operation, ServiceError
 
 _SESSIONS_KEPT = 10_000
 _ATTRIBUTION = ("RECOMMENDATION_ID", "EVENT_ATTRIBUTION_SOURCE")

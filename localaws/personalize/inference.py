@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from localaws.http.protocol import Operation
 from localaws.personalize.batch import Batch
 from localaws.personalize.batch_lines import (
     AttributeSegmentLines,
@@ -39,7 +40,6 @@ from localaws.personalize.recipes import find_recipe
 from localaws.personalize.recipes_parameters import Recipe
 from localaws.personalize.registry import Resource
 from localaws.personalize.themes import MOST_ITEMS, Themes, theme_faults
-from localaws.protocol import Operation
 from recommenders import Recommender
 
 _DEFAULT_RESULTS = 25

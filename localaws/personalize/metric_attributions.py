@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
+from localaws.http.protocol import Operation, ServiceError
 from localaws.personalize.jobs import JobFailedError
 from localaws.personalize.kinds import DATASET, METRIC_ATTRIBUTION, SCHEMA
 from localaws.personalize.objects import Location
@@ -26,7 +27,6 @@ from localaws.personalize.recommendation_ids import source_of
 from localaws.personalize.registry import Resource
 from localaws.personalize.schemas import Schema, parse_schema
 from localaws.personalize.tables import Table
-from localaws.protocol import Operation, ServiceError
 
 WINDOW_SECONDS = 15 * 60
 HEADER = (

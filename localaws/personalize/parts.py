@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from localaws.http.protocol import ServiceError
 from localaws.personalize.filters import Filters
 from localaws.personalize.jobs import Workers
 from localaws.personalize.objects import S3, Location, S3Client
 from localaws.personalize.recipes_parameters import Recipe
 from localaws.personalize.registry import Registry, Resource
 from localaws.personalize.store import Store
-from localaws.protocol import ServiceError
 from recommenders import Exploration, Recommender, load_recommender, standing
 
 Request = dict[str, Any]

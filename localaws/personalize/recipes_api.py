@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from localaws.http.protocol import Operation, ServiceError
 from localaws.personalize.parts import Answer, Parts, Request
 from localaws.personalize.recipes import (
     PUBLISHED,
@@ -14,7 +15,6 @@ from localaws.personalize.recipes import (
     summarised,
 )
 from localaws.personalize.recipes_parameters import HyperParameter, Recipe, text_of
-from localaws.protocol import Operation, ServiceError
 
 
 class Recipes:

@@ -14,6 +14,7 @@ from typing import Any
 
 import botocore.session
 
+from localaws.http.protocol import ServiceError
 from localaws.personalize.kinds import (
     BY_ARN_MEMBER,
     CHANGING,
@@ -28,7 +29,6 @@ from localaws.personalize.kinds import (
 )
 from localaws.personalize.paging import Pages
 from localaws.personalize.quotas import Quotas
-from localaws.protocol import ServiceError
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from localaws.http.protocol import Operation
 from localaws.personalize.filters import Values
 from localaws.personalize.kinds import CAMPAIGN, DATASET, RECOMMENDER, SOLUTION_VERSION, Kind
 from localaws.personalize.parts import Answer, Parts, Request, exploration, influence, invalid
@@ -25,7 +26,6 @@ from localaws.personalize.recipes import find_recipe
 from localaws.personalize.recipes_parameters import Recipe
 from localaws.personalize.recommendation_ids import recommendation_id
 from localaws.personalize.registry import Resource
-from localaws.protocol import Operation
 from recommenders import Eligible, Event, Recommendations, Recommender, Related
 
 _WITH_SCORES = frozenset({"USER_PERSONALIZATION", "PERSONALIZED_RANKING", "PERSONALIZED_ACTIONS"})

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import botocore.session
 
+from localaws.http.protocol import JsonService, Operation, Service, ServiceError
+from localaws.http.rest_protocol import RestService
 from localaws.personalize.datasets import Datasets
 from localaws.personalize.deployments import Campaigns, Recommenders
 from localaws.personalize.events import Events
@@ -35,8 +37,6 @@ from localaws.personalize.runtime import Runtime
 from localaws.personalize.solutions_api import Solutions
 from localaws.personalize.store import Store
 from localaws.personalize.trackers import Trackers
-from localaws.protocol import JsonService, Operation, Service, ServiceError
-from localaws.rest_protocol import RestService
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment

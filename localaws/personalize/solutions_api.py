@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from localaws.http.protocol import Operation, ServiceError
 from localaws.personalize.jobs import JobFailedError, Report
 from localaws.personalize.kinds import (
     DATASET,
@@ -34,7 +35,6 @@ from localaws.personalize.tables import Table
 from localaws.personalize.training import Training
 from localaws.personalize.training_data import TrainingData
 from localaws.personalize.training_search import OBJECTIVE
-from localaws.protocol import Operation, ServiceError
 
 _SCHEDULE = re.compile(r"rate\((\d+) days?\)")
 _DAYS = (1, 30)

@@ -6,9 +6,9 @@ import hashlib
 import uuid
 from collections.abc import Mapping
 
+from localaws.http.protocol import Operation, ServiceError
 from localaws.personalize.kinds import EVENT_TRACKER
 from localaws.personalize.parts import Answer, Parts, Request, created
-from localaws.protocol import Operation, ServiceError
 
 
 class Trackers:

@@ -22,8 +22,8 @@ from typing import Any, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from localaws.endpoint import Endpoint
 from localaws.errors import LocalAwsError
+from localaws.http.endpoint import Endpoint
 from localaws.services import Services
 from workflow.config import Config
 from workflow.deployment.deploy import apply, plan

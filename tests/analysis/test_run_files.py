@@ -14,7 +14,7 @@ from analysis.runs import (
     previous_run,
     read_directory,
 )
-from localaws.endpoint import Endpoint
+from localaws.http.endpoint import Endpoint
 from workflow import load_config
 
 CONFIG = load_config(Path(__file__).parents[2] / "retraining.toml")

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from localaws.endpoint import Endpoint
-from localaws.functions import Functions
-from localaws.glue import Glue
+from localaws.functions.service import Functions
+from localaws.glue.service import Glue
+from localaws.http.endpoint import Endpoint
 
 ROLE = "arn:aws:iam::210987654321:role/steps"
 Definition = dict[str, Any]

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from localaws.endpoint import Endpoint
-from localaws.functions import Functions
-from localaws.glue import Glue
+from localaws.functions.service import Functions
+from localaws.glue.service import Glue
+from localaws.http.endpoint import Endpoint
 
 from .aws import Aws
 

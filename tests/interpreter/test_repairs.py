@@ -15,8 +15,8 @@ from botocore.exceptions import ClientError
 from moto.stepfunctions.parser import utils
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
-from localaws import interpreter
-from localaws.interpreter import InterpreterError
+from localaws.moto_patches import repairs
+from localaws.moto_patches.repairs import InterpreterError
 
 from .aws import ROLE, Aws, ThrottlingException, invoke, mapped, only, until
 
@@ -66,7 +66,7 @@ def test_waits_and_retries_follow_the_time_scale(aws: Aws) -> None:
 
 def test_a_scaled_wait_takes_its_part_of_the_time_and_can_be_stopped(aws: Aws) -> None:
     aws.endpoint.repairs.undo()
-    scaled = interpreter.install(time_scale=0.001)
+    scaled = repairs.install(time_scale=0.001)
     try:
         described = aws.run(only({"Type": "Wait", "Seconds": 300}))
         took = (described["stopDate"] - described["startDate"]).total_seconds()
@@ -451,7 +451,7 @@ def test_another_version_of_moto_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(moto, "__version__", "5.3.0")
 
     with pytest.raises(InterpreterError, match=r"written for moto 5\.2\.5, installed is 5\.3\.0"):
-        interpreter.install(0.0)
+        repairs.install(0.0)
 
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)

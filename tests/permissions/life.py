@@ -18,7 +18,7 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from typer.testing import CliRunner
 
-from localaws.calls import Call
+from localaws.http.calls import Call
 from localaws.principals import CALLER
 from retrain.local.stack import Stack
 from retrain.main import app

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from localaws.calls import Call
+from localaws.http.calls import Call
 
 ACCOUNT, REGION = "123456789012", "ap-northeast-1"
 HERE = f"{REGION}:{ACCOUNT}"

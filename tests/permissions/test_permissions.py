@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from localaws.calls import Call
+from localaws.http.calls import Call
 from retrain.local.postgres import Postgres
 from retrain.local.sample import load_sample
 from retrain.local.stack import Stack

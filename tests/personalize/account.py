@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from localaws.endpoint import Endpoint
+from localaws.http.endpoint import Endpoint
 
 ACCOUNT, REGION = "123456789012", "ap-northeast-1"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/personalize"

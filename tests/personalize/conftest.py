@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from localaws.endpoint import Endpoint
+from localaws.http.endpoint import Endpoint
 from localaws.personalize import Personalize, Quotas
 
 from .account import ACCOUNT, INTERACTIONS, REGION, Account, avro, events

@@ -15,7 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from werkzeug.serving import make_server
 
-from localaws.faults import Fault, FaultError, Faults
+from localaws.http.faults import Fault, FaultError, Faults
 from localaws.personalize import Personalize
 
 from .account import ACCOUNT, REGION

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from localaws.http.protocol import ServiceError
 from localaws.personalize import Quotas
 from localaws.personalize.jobs import Workers
 from localaws.personalize.kinds import DATASET_GROUP
 from localaws.personalize.registry import Registry
-from localaws.protocol import ServiceError
 
 from .account import ACCOUNT, PREFIX, REGION, ROLE, Account, avro, refusal
 

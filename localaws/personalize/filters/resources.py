@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from localaws.http.protocol import ServiceError
 from localaws.personalize.filters.eligibility import Eligibility, Mask
 from localaws.personalize.filters.expressions import Filter
 from localaws.personalize.filters.rules import parse_filter
@@ -21,7 +22,6 @@ from localaws.personalize.registry import Registry, Resource
 from localaws.personalize.schemas import Schema, parse_schema
 from localaws.personalize.store import Store
 from localaws.personalize.tables import Table
-from localaws.protocol import ServiceError
 
 Ids = NDArray[np.str_]
 

@@ -8,7 +8,7 @@ from moto.logs.exceptions import ResourceNotFoundException
 from moto.logs.responses import LogsResponse
 from moto.s3 import models
 
-from localaws.repairs.patch import Patch
+from localaws.moto_patches.patch import Patch
 
 
 def bucket_policy_conditions(patch: Patch, _: float) -> None:

@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from localaws.calls import signature_of
-from localaws.documents import Documents
-from localaws.wsgi import Answer, environ_of, json_answer, perform, taken_body
+from localaws.http.calls import signature_of
+from localaws.http.wsgi import Answer, environ_of, json_answer, perform, taken_body
+from localaws.persistence.documents import Documents
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment

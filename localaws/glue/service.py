@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from localaws.documents import Documents
-from localaws.glue_program import fetch_program, without_passwords
+from localaws.glue.program import fetch_program, without_passwords
+from localaws.http.protocol import JsonService, ServiceError
 from localaws.log_delivery import deliver
-from localaws.protocol import JsonService, ServiceError
+from localaws.persistence.documents import Documents
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment

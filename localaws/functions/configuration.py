@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from localaws.function_code import Code
-from localaws.protocol import ServiceError
+from localaws.functions.packages import Code
+from localaws.http.protocol import ServiceError
 
 MAX_TIMEOUT = 900
 """Seconds; botocore's model allows more.

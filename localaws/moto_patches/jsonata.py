@@ -14,7 +14,7 @@ from typing import Any
 from moto.stepfunctions.parser.asl.component.intrinsic import jsonata as intrinsic
 from moto.stepfunctions.parser.asl.jsonata import jsonata as module
 
-from localaws.repairs.patch import Patch
+from localaws.moto_patches.patch import Patch
 
 
 def jsonata(patch: Patch, _: float) -> None:

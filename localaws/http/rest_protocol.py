@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from botocore.model import OperationModel
 
-from localaws.protocol import (
+from localaws.http.protocol import (
     Operation,
     Reply,
     Service,
@@ -21,7 +21,7 @@ from localaws.protocol import (
     json_object,
     request_body,
 )
-from localaws.routes import Routes
+from localaws.http.routes import Routes
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment

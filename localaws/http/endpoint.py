@@ -30,13 +30,12 @@ from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 from moto.utilities.utils import get_partition
 from werkzeug.serving import ThreadedWSGIServer
 
-from localaws import interpreter
-from localaws.calls import Call, call_of, signature_of
 from localaws.errors import LocalAwsError
+from localaws.http.calls import Call, call_of, signature_of
+from localaws.http.wsgi import answer_in_process, json_answer
+from localaws.moto_patches import determinism, repairs
+from localaws.moto_patches.patch import Patch
 from localaws.principals import CALLER, access_key
-from localaws.repairs import determinism
-from localaws.repairs.patch import Patch
-from localaws.wsgi import answer_in_process, json_answer
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -73,7 +72,7 @@ class Endpoint:
             them takes half a second, at the start or, if lazy, at the first call of IAM.
     """
 
-    repairs: interpreter.Repairs
+    repairs: repairs.Repairs
 
     def __init__(
         self,
@@ -226,7 +225,7 @@ class Endpoint:
                 "stop() that one first, or start the second in its own process"
             )
         try:
-            self.repairs = interpreter.install(self._time_scale)
+            self.repairs = repairs.install(self._time_scale)
         except Exception:
             _one_at_a_time.release()
             raise
@@ -320,7 +319,7 @@ class Endpoint:
         machines = stepfunctions_parser_backends[self._account][self._region].state_machines
         running = [e for machine in machines for e in machine.executions if e.status == "RUNNING"]
         for execution in running:
-            interpreter.stop_execution(execution, cause="the local endpoint was stopped")
+            repairs.stop_execution(execution, cause="the local endpoint was stopped")
         deadline = time.monotonic() + 5
         while any(e.status == "RUNNING" for e in running) and time.monotonic() < deadline:
             time.sleep(0.02)

@@ -16,7 +16,7 @@ from moto.core import utils
 from moto.moto_api._internal import mock_random
 from moto.s3 import models
 
-from localaws.repairs.patch import Patch
+from localaws.moto_patches.patch import Patch
 
 _system = SystemRandom()
 

@@ -35,7 +35,7 @@ from moto.stepfunctions.parser.asl.component.state.fail import state_fail
 from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 from moto.stepfunctions.parser.asl.parse.preprocessor import Preprocessor
 
-from localaws.repairs.patch import Patch
+from localaws.moto_patches.patch import Patch
 
 INLINE_MAP_CONCURRENCY = 40
 """What AWS runs at once of an inline Map, whatever `MaxConcurrency` says.

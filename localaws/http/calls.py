@@ -21,7 +21,7 @@ import botocore.session
 from botocore.model import ListShape, OperationModel, ServiceModel, Shape, StructureShape
 from botocore.parsers import RpcV2CBORParser
 
-from localaws.routes import Routes
+from localaws.http.routes import Routes
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment

@@ -37,8 +37,8 @@ from typing import TYPE_CHECKING, Any
 
 import botocore.session
 
-from localaws.calls import Call, call_of
-from localaws.routes import Routes
+from localaws.http.calls import Call, call_of
+from localaws.http.routes import Routes
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -150,7 +150,7 @@ class Faults:
         if fault and fault.delay:
             self._sleep(fault.delay)
         if fault and fault.code:
-            body = _error(fault.code, "This fault was ordered; see localaws.faults.")
+            body = _error(fault.code, "This fault was ordered; see localaws.http.faults.")
             return _answer(start_response, fault.status, body, fault.code)
         return self._application(environ, start_response)
 

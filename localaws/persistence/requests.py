@@ -18,10 +18,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from localaws.calls import call_of, signature_of
-from localaws.documents import Documents
-from localaws.kept_objects import is_s3, object_place
-from localaws.wsgi import environ_of, perform, taken_body
+from localaws.http.calls import call_of, signature_of
+from localaws.http.wsgi import environ_of, perform, taken_body
+from localaws.persistence.documents import Documents
+from localaws.persistence.s3_objects import is_s3, object_place
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import parse_qs
 
-from localaws.calls import call_of, signature_of
-from localaws.documents import Documents
-from localaws.repairs.s3_contents import Contents
-from localaws.wsgi import perform
+from localaws.http.calls import call_of, signature_of
+from localaws.http.wsgi import perform
+from localaws.moto_patches.s3_contents import Contents
+from localaws.persistence.documents import Documents
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment

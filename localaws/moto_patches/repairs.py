@@ -2,8 +2,8 @@
 
 moto interprets Amazon States Language state by state. `install` changes what it does differently
 from AWS, or does in real time, and returns an object that puts everything back. Each repair is
-one function in `localaws.repairs` whose docstring says the fault it mends. `Repairs.without` takes
-one out: the tests use it to show that the pinned moto still has the fault, so a repair that is no
+one function of this package whose docstring says the fault it mends. `Repairs.without` takes one
+out: the tests use it to show that the pinned moto still has the fault, so a repair that is no
 longer needed is noticed.
 
 Timeouts (`TimeoutSeconds`) stay real seconds whatever the time scale: they guard real work.
@@ -15,9 +15,17 @@ from contextlib import contextmanager
 import moto
 
 from localaws.errors import LocalAwsError
-from localaws.repairs import executions, query_language, rules, sdk_tasks, services, states, tasks
-from localaws.repairs.executions import stop_execution
-from localaws.repairs.patch import Patch
+from localaws.moto_patches import (
+    aws_sdk_tasks,
+    event_rules,
+    executions,
+    jsonata,
+    s3_and_logs,
+    states,
+    tasks,
+)
+from localaws.moto_patches.executions import stop_execution
+from localaws.moto_patches.patch import Patch
 
 __all__ = ["MOTO_VERSION", "InterpreterError", "Repairs", "install", "stop_execution"]
 
@@ -28,22 +36,22 @@ _REPAIRS: tuple[Callable[[Patch, float], None], ...] = (
     tasks.glue_sync,
     tasks.json_clients,
     tasks.context_times,
-    sdk_tasks.sdk_tasks,
+    aws_sdk_tasks.sdk_tasks,
     states.map_concurrency,
     states.no_choice_matched,
     states.reserved_errors,
     states.terminal_errors,
     states.role_paths,
-    query_language.jsonata,
+    jsonata.jsonata,
     executions.execution_names,
     executions.finished_threads,
     executions.first_end,
     executions.request_errors,
     executions.history_pages,
     executions.reported_end,
-    services.bucket_policy_conditions,
-    services.log_keys,
-    rules.rule_targets,
+    s3_and_logs.bucket_policy_conditions,
+    s3_and_logs.log_keys,
+    event_rules.rule_targets,
 )
 
 

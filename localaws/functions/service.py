@@ -23,14 +23,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localaws.documents import Documents
-from localaws.function_code import Code, Packages, describe_archive, unpack
-from localaws.function_configuration import changed, configured
-from localaws.function_logs import FunctionLogs
-from localaws.function_processes import Processes, ProcessesClosedError, Sandbox
-from localaws.function_worker import Handler, HandlerError, LambdaContext, run
-from localaws.protocol import ServiceError
-from localaws.rest_protocol import RestService
+from localaws.functions.configuration import changed, configured
+from localaws.functions.logs import FunctionLogs
+from localaws.functions.packages import Code, Packages, describe_archive, unpack
+from localaws.functions.processes import Processes, ProcessesClosedError, Sandbox
+from localaws.functions.worker import Handler, HandlerError, LambdaContext, run
+from localaws.http.protocol import ServiceError
+from localaws.http.rest_protocol import RestService
+from localaws.persistence.documents import Documents
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment

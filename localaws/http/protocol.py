@@ -3,7 +3,7 @@
 A `Service` finds the operation that a request names, checks the request against the model, calls
 the operation, and checks the answer against the model too. Nothing about a service is written
 down here: botocore ships the shapes, patterns, limits and legal errors. `JsonService` speaks
-AWS JSON 1.1; REST-JSON is in `localaws.rest_protocol`.
+AWS JSON 1.1; REST-JSON is in `localaws.http.rest_protocol`.
 """
 
 from __future__ import annotations

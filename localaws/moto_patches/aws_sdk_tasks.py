@@ -19,7 +19,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service impor
     state_task_service_aws_sdk,
 )
 
-from localaws.repairs.patch import Patch
+from localaws.moto_patches.patch import Patch
 
 _SERVICES = {
     "cloudwatchlogs": "logs",

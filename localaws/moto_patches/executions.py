@@ -20,7 +20,7 @@ from moto.stepfunctions.parser.backend import execution as execution_module
 from moto.stepfunctions.parser.backend import execution_worker
 from moto.stepfunctions.responses import StepFunctionResponse
 
-from localaws.repairs.patch import Patch
+from localaws.moto_patches.patch import Patch
 
 HISTORY_PAGE = 100
 """Events in a page of GetExecutionHistory, if the request does not say."""

@@ -24,9 +24,9 @@ from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_funct
 )
 from moto.stepfunctions.parser.backend import execution as execution_module
 
+from localaws.moto_patches.patch import Patch
+from localaws.moto_patches.states import INLINE_MAP_CONCURRENCY
 from localaws.principals import access_key
-from localaws.repairs.patch import Patch
-from localaws.repairs.states import INLINE_MAP_CONCURRENCY
 
 SHORTEST_WAIT = 0.02
 """Seconds that a Wait lasts at least, so that a poll loop at time scale 0 leaves the processor

@@ -23,9 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from localaws import function_worker
-from localaws.function_code import Code, link_libraries
-from localaws.function_worker import HandlerError
+from localaws.functions import worker
+from localaws.functions.packages import Code, link_libraries
+from localaws.functions.worker import HandlerError
 
 INIT_SECONDS = 10.0
 """How long loading a handler may take.
@@ -173,7 +173,7 @@ class _Process:
         try:
             self._process = subprocess.Popen(
                 # Neither PYTHON… variables nor site-packages nor the script's directory.
-                [sys.executable, "-I", "-S", "-X", "utf8", function_worker.__file__, str(theirs)],
+                [sys.executable, "-I", "-S", "-X", "utf8", worker.__file__, str(theirs)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

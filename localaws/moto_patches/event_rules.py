@@ -13,7 +13,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service impor
     state_task_service_aws_sdk,
 )
 
-from localaws.repairs.patch import Patch
+from localaws.moto_patches.patch import Patch
 
 _log = logging.getLogger(__name__)
 _STARTED = {"states": "stepfunctions", "lambda": "lambda", "sns": "sns"}

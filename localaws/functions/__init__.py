@@ -1,0 +1,1 @@
+"""AWS Lambda: functions that run what was deployed."""

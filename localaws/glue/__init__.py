@@ -1,0 +1,1 @@
+"""AWS Glue: jobs that run as processes of this machine."""
