@@ -13,7 +13,7 @@ import botocore.session
 
 from docs.reference.markdown import code, prose, table
 from localaws.personalize import Personalize
-from localaws.personalize.recipes import RECIPES
+from localaws.personalize.training.recipes import RECIPES
 from workflow.config import FUNCTIONS
 from workflow.definition.polling import (
     BUSY_ERRORS,

@@ -19,24 +19,24 @@ import botocore.session
 
 from localaws.http.protocol import JsonService, Operation, Service, ServiceError
 from localaws.http.rest_protocol import RestService
-from localaws.personalize.datasets import Datasets
-from localaws.personalize.deployments import Campaigns, Recommenders
-from localaws.personalize.events import Events
+from localaws.personalize.backend import Answer, Models, Parts, Request, created
+from localaws.personalize.data.s3 import S3Client
+from localaws.personalize.data.store import Store
 from localaws.personalize.filters import Filters
-from localaws.personalize.inference import Inference
-from localaws.personalize.jobs import JobProgress, Workers
-from localaws.personalize.kinds import KINDS, Kind
-from localaws.personalize.metric_attributions import MetricAttributions
-from localaws.personalize.objects import S3Client
-from localaws.personalize.parts import Answer, Models, Parts, Request, created
-from localaws.personalize.quotas import Quotas
-from localaws.personalize.recipes_api import Recipes
-from localaws.personalize.records import Files, Records
-from localaws.personalize.registry import Registry, Resource
-from localaws.personalize.runtime import Runtime
-from localaws.personalize.solutions_api import Solutions
-from localaws.personalize.store import Store
-from localaws.personalize.trackers import Trackers
+from localaws.personalize.operations.batch_jobs import Inference
+from localaws.personalize.operations.campaigns import Campaigns, Recommenders
+from localaws.personalize.operations.datasets import Datasets
+from localaws.personalize.operations.event_trackers import Trackers
+from localaws.personalize.operations.events import Events
+from localaws.personalize.operations.metric_attributions import MetricAttributions
+from localaws.personalize.operations.recipes import Recipes
+from localaws.personalize.operations.runtime import Runtime
+from localaws.personalize.operations.solutions import Solutions
+from localaws.personalize.resources.files import Files, Records
+from localaws.personalize.resources.jobs import JobProgress, Workers
+from localaws.personalize.resources.quotas import Quotas
+from localaws.personalize.resources.registry import Registry, Resource
+from localaws.personalize.resources.resource_types import KINDS, Kind
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment

@@ -10,9 +10,9 @@ from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from localaws.personalize.csv_reader import TableReader
-from localaws.personalize.jobs import JobFailedError
-from localaws.personalize.schemas import parse_schema
+from localaws.personalize.data.csv_reader import TableReader
+from localaws.personalize.data.schemas import parse_schema
+from localaws.personalize.resources.jobs import JobFailedError
 
 from .account import HEADER, INTERACTIONS, PREFIX, Account, avro, events
 

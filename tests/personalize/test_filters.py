@@ -12,10 +12,10 @@ from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from localaws.personalize.data.schemas import parse_schema
+from localaws.personalize.data.tables import Table
 from localaws.personalize.filters import Eligibility, Filter, parse_filter
 from localaws.personalize.filters.expressions import Condition, Placeholder
-from localaws.personalize.schemas import parse_schema
-from localaws.personalize.tables import Table
 
 from .account import PREFIX, Account, avro, refusal
 from .test_jobs import Alone, Bucket

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from localaws.personalize import Personalize
-from localaws.personalize.records import Files
-from localaws.personalize.store import Store
-from localaws.personalize.tables import Table
+from localaws.personalize.data.store import Store
+from localaws.personalize.data.tables import Table
+from localaws.personalize.resources.files import Files
 
 from .account import ACCOUNT, HEADER, PREFIX, REGION, events
 from .test_jobs import Alone, Bucket

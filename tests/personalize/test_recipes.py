@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from localaws.personalize.jobs import JobFailedError
-from localaws.personalize.recipes import RECIPES, Recipe, find_recipe, recipe_arn
-from localaws.personalize.schemas import parse_schema
-from localaws.personalize.solutions import recommender_recipe
-from localaws.personalize.tables import Table
-from localaws.personalize.training import Outcome, Training
-from localaws.personalize.training_data import TrainingData
+from localaws.personalize.data.schemas import parse_schema
+from localaws.personalize.data.tables import Table
+from localaws.personalize.resources.jobs import JobFailedError
+from localaws.personalize.training.data import TrainingData
+from localaws.personalize.training.recipes import RECIPES, Recipe, find_recipe, recipe_arn
+from localaws.personalize.training.solution_config import recommender_recipe
+from localaws.personalize.training.solution_version import Outcome, Training
 from recommenders import Actions, Cosine, Event, Hybrid, load_recommender
 
 from .account import Account, avro, refusal

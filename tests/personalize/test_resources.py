@@ -9,9 +9,9 @@ import pytest
 
 from localaws.http.protocol import ServiceError
 from localaws.personalize import Quotas
-from localaws.personalize.jobs import Workers
-from localaws.personalize.kinds import DATASET_GROUP
-from localaws.personalize.registry import Registry
+from localaws.personalize.resources.jobs import Workers
+from localaws.personalize.resources.registry import Registry
+from localaws.personalize.resources.resource_types import DATASET_GROUP
 
 from .account import ACCOUNT, PREFIX, REGION, ROLE, Account, avro, refusal
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from botocore.exceptions import ClientError
 
-from localaws.personalize.jobs import StoppedError
-from localaws.personalize.recipes import RECIPES, recipe_arn
-from localaws.personalize.tables import Table
-from localaws.personalize.training import Training
-from localaws.personalize.training_search import Range, Search
+from localaws.personalize.data.tables import Table
+from localaws.personalize.resources.jobs import StoppedError
+from localaws.personalize.training.recipes import RECIPES, recipe_arn
+from localaws.personalize.training.search import Range, Search
+from localaws.personalize.training.solution_version import Training
 
 from .account import INTERACTIONS, Account, avro, events, refusal
 

@@ -25,6 +25,8 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from localaws.personalize.data.schemas import Field
+from localaws.personalize.data.tables import Table
 from localaws.personalize.filters.expressions import (
     ANY_EVENT,
     Condition,
@@ -32,8 +34,6 @@ from localaws.personalize.filters.expressions import (
     Value,
     Values,
 )
-from localaws.personalize.schemas import Field
-from localaws.personalize.tables import Table
 
 Mask = NDArray[np.bool_]
 Bound = tuple[tuple[tuple[Value, ...], ...], ...]

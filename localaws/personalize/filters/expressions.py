@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from localaws.personalize.schemas import Field
+from localaws.personalize.data.schemas import Field
 
 ANY_EVENT = "*"
 """Stands for every event type."""

@@ -12,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from localaws.http.protocol import ServiceError
+from localaws.personalize.data.schemas import Schema, parse_schema
+from localaws.personalize.data.store import Store
+from localaws.personalize.data.tables import Table
 from localaws.personalize.filters.eligibility import Eligibility, Mask
 from localaws.personalize.filters.expressions import Filter
 from localaws.personalize.filters.rules import parse_filter
 from localaws.personalize.filters.syntax import FilterError
 from localaws.personalize.filters.user_eligibility import UserEligibility
-from localaws.personalize.kinds import DATASET, DATASET_GROUP, FILTER
-from localaws.personalize.registry import Registry, Resource
-from localaws.personalize.schemas import Schema, parse_schema
-from localaws.personalize.store import Store
-from localaws.personalize.tables import Table
+from localaws.personalize.resources.registry import Registry, Resource
+from localaws.personalize.resources.resource_types import DATASET, DATASET_GROUP, FILTER
 
 Ids = NDArray[np.str_]
 

@@ -13,6 +13,7 @@ from difflib import get_close_matches
 
 from lark import Token
 
+from localaws.personalize.data.schemas import DATASET_TYPES, Field, Schema
 from localaws.personalize.filters.expressions import (
     ANY_EVENT,
     NUMBER,
@@ -31,7 +32,6 @@ from localaws.personalize.filters.syntax import (
     FilterError,
     parse_clauses,
 )
-from localaws.personalize.schemas import DATASET_TYPES, Field, Schema
 
 MOST_FIELDS = 10
 """Distinct dataset fields of one filter; see the module."""

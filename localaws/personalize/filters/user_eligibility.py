@@ -8,9 +8,9 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
+from localaws.personalize.data.tables import Table
 from localaws.personalize.filters.eligibility import Column, Mask, column_of
 from localaws.personalize.filters.expressions import ANY_EVENT, Condition, Filter, Value, Values
-from localaws.personalize.tables import Table
 
 
 class UserEligibility:

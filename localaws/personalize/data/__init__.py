@@ -1,0 +1,1 @@
+"""The data sets: schemas, CSV files, rows and their store."""

@@ -1,0 +1,1 @@
+"""The operations of the three services, a module for each type of resource or API."""

@@ -1,0 +1,112 @@
+"""Operations on recipes, their algorithms and feature transformations: a table, read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from localaws.http.protocol import Operation, ServiceError
+from localaws.personalize.backend import Answer, Parts, Request
+from localaws.personalize.training.recipe import HyperParameter, Recipe, text_of
+from localaws.personalize.training.recipes import (
+    PUBLISHED,
+    RECIPES,
+    described,
+    find_recipe,
+    summarised,
+)
+
+
+class Recipes:
+    """See the module.
+
+    Args:
+        parts: What all operations share.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._registry = parts.registry
+
+    def operations(self) -> Mapping[str, Operation]:
+        """What is served here."""
+        return {
+            "ListRecipes": self._list,
+            "DescribeRecipe": self._describe,
+            "DescribeAlgorithm": self._describe_algorithm,
+            "DescribeFeatureTransformation": self._describe_features,
+        }
+
+    def _list(self, request: Request) -> Answer:
+        domain, provider = request.get("domain"), request.get("recipeProvider")
+        entries = [
+            (number, summarised(recipe, self._registry.partition))
+            for number, recipe in enumerate(RECIPES.values())
+            if domain in {None, recipe.domain}
+        ]
+        scope = f"recipes {domain} {provider}"
+        return self._registry.pages.page("recipes", entries, request, scope=scope)
+
+    def _describe(self, request: Request) -> Answer:
+        return {"recipe": described(_found(request["recipeArn"]), self._registry.partition)}
+
+    def _describe_algorithm(self, request: Request) -> Answer:
+        recipe = self._behind(request["algorithmArn"], "algorithmArn")
+        return {
+            "algorithm": {
+                "name": recipe.name,
+                "algorithmArn": request["algorithmArn"],
+                "defaultHyperParameters": _defaults(recipe.parameters),
+                "defaultHyperParameterRanges": _ranges(recipe.parameters),
+                "trainingInputMode": "File",
+                "creationDateTime": PUBLISHED,
+                "lastUpdatedDateTime": PUBLISHED,
+            }
+        }
+
+    def _describe_features(self, request: Request) -> Answer:
+        recipe = self._behind(request["featureTransformationArn"], "featureTransformationArn")
+        return {
+            "featureTransformation": {
+                "name": recipe.name,
+                "featureTransformationArn": request["featureTransformationArn"],
+                "defaultParameters": _defaults(recipe.features),
+                "status": "ACTIVE",
+                "creationDateTime": PUBLISHED,
+                "lastUpdatedDateTime": PUBLISHED,
+            }
+        }
+
+    def _behind(self, arn: str, member: str) -> Recipe:
+        """The recipe whose algorithm or feature transformation has this ARN."""
+        for recipe in RECIPES.values():
+            if described(recipe, self._registry.partition)[member] == arn:
+                return recipe
+        raise ServiceError("ResourceNotFoundException", f"Resource Arn {arn} does not exist.")
+
+
+def _found(arn: str) -> Recipe:
+    try:
+        return find_recipe(arn)
+    except LookupError as error:
+        raise ServiceError("ResourceNotFoundException", str(error)) from error
+
+
+def _defaults(parameters: Sequence[HyperParameter]) -> dict[str, str]:
+    return {one.name: text_of(one.default) for one in parameters}
+
+
+def _ranges(parameters: Sequence[HyperParameter]) -> dict[str, list[dict[str, Any]]]:
+    """The ranges by their kind."""
+    ranges: dict[str, list[dict[str, Any]]] = {
+        f"{kind}HyperParameterRanges": [] for kind in ("integer", "continuous", "categorical")
+    }
+    for one in parameters:
+        if one.kind == "categorical":
+            limits: dict[str, Any] = {"values": list(one.choices or ("true", "false"))}
+        else:
+            number = int if one.kind == "integer" else float
+            limits = {"minValue": number(one.low), "maxValue": number(one.high)}
+        ranges[f"{one.kind}HyperParameterRanges"].append(
+            {"name": one.name, **limits, "isTunable": one.tunable}
+        )
+    return ranges
