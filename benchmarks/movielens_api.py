@@ -25,7 +25,7 @@ from recommenders_quality import COLUMNS, EXPECTED, movielens, split
 from localaws.http.endpoint import Endpoint
 from localaws.personalize import Quotas
 from recommenders import Histories, Interactions
-from recommenders.evaluation import DEPTH, hold_out, ranking_metrics
+from recommenders.evaluation.items import DEPTH, hold_out, ranking_metrics
 
 RECIPES = {
     "popularity": ("aws-popularity-count", {}),

@@ -30,7 +30,7 @@ from threadpoolctl import threadpool_limits
 from localaws.http.endpoint import Endpoint
 from localaws.personalize import Personalize
 from recommenders import Interactions
-from recommenders.sequences import transitions
+from recommenders.models.transitions import transitions
 
 ACCOUNT, REGION = "123456789012", "ap-northeast-1"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/personalize"

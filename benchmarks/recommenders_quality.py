@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommenders import Cosine, Histories, Hybrid, Interactions, Popularity, Recommender
-from recommenders.evaluation import DEPTH, hold_out, ranking_metrics
-from recommenders.selection import best_eligible
+from recommenders.evaluation.items import DEPTH, hold_out, ranking_metrics
+from recommenders.top_k import best_eligible
 
 MODELS: dict[str, Callable[[], Recommender]] = {
     "popularity": Popularity,

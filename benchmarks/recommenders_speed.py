@@ -22,7 +22,7 @@ from implicit.cpu.als import AlternatingLeastSquares
 from threadpoolctl import threadpool_limits
 
 from recommenders import Exploration, Hybrid, Interactions
-from recommenders.sequences import transitions
+from recommenders.models.transitions import transitions
 
 LIMIT_TRAINING = 1.5
 LIMIT_RATE = 4_000.0

@@ -6,10 +6,23 @@ Personalize's names). Nothing here knows AWS; ids are strings at the border and 
 inside.
 """
 
-from recommenders.action_history import ActionCatalogue, ActionHistory
-from recommenders.actions import Actions
-from recommenders.affinity import Affinity
-from recommenders.answers import (
+from recommenders.boosting import standing
+from recommenders.data.action_history import ActionCatalogue, ActionHistory
+from recommenders.data.interactions import Histories, Interactions
+from recommenders.data.metadata import Metadata
+from recommenders.evaluation.actions import evaluate_actions
+from recommenders.evaluation.items import LearnFrom, evaluate, ranking_metrics
+from recommenders.evaluation.segments import evaluate_segments, trend_prediction_accuracy
+from recommenders.loading import load_recommender
+from recommenders.models.actions import Actions
+from recommenders.models.affinity import Affinity
+from recommenders.models.cosine import Cosine
+from recommenders.models.hybrid import Hybrid
+from recommenders.models.popularity import Popularity
+from recommenders.models.trending import Trending
+from recommenders.progress import Progress, ignore
+from recommenders.recommender import Recommender
+from recommenders.results import (
     Eligible,
     Event,
     Exploration,
@@ -20,19 +33,6 @@ from recommenders.answers import (
     Related,
     Segments,
 )
-from recommenders.cosine import Cosine
-from recommenders.evaluation import LearnFrom, evaluate, ranking_metrics
-from recommenders.evaluation_actions import evaluate_actions
-from recommenders.evaluation_segments import evaluate_segments, trend_prediction_accuracy
-from recommenders.hybrid import Hybrid
-from recommenders.influence import standing
-from recommenders.interactions import Histories, Interactions
-from recommenders.loading import load_recommender
-from recommenders.metadata import Metadata
-from recommenders.popularity import Popularity
-from recommenders.progress import Progress, ignore
-from recommenders.recommender import Recommender
-from recommenders.trending import Trending
 
 __all__ = [
     "ActionCatalogue",

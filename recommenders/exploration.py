@@ -13,8 +13,8 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from recommenders.answers import Exploration, Scores
-from recommenders.ids import Positions
+from recommenders.data.ids import Positions
+from recommenders.results import Exploration, Scores
 
 WINDOW = 512
 """New items that one user's draw considers; which ones goes round over the users."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from recommenders.actions import Actions
-from recommenders.affinity import Affinity
-from recommenders.cosine import Cosine
-from recommenders.hybrid import Hybrid
-from recommenders.popularity import Popularity
+from recommenders.models.actions import Actions
+from recommenders.models.affinity import Affinity
+from recommenders.models.cosine import Cosine
+from recommenders.models.hybrid import Hybrid
+from recommenders.models.popularity import Popularity
+from recommenders.models.trending import Trending
 from recommenders.recommender import Recommender
 from recommenders.storage import DESCRIPTION
-from recommenders.trending import Trending
 
 KINDS: dict[str, type[Recommender]] = {
     model.kind: model for model in (Popularity, Trending, Cosine, Hybrid, Affinity, Actions)

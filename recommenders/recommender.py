@@ -15,7 +15,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from recommenders.answers import (
+from recommenders.boosting import tilted
+from recommenders.data.ids import Ids, Positions, positions
+from recommenders.data.interactions import Histories, Interactions
+from recommenders.data.metadata import Metadata
+from recommenders.exploration import Explorer
+from recommenders.progress import Progress, ignore
+from recommenders.results import (
     Eligible,
     Exploration,
     Live,
@@ -26,14 +32,8 @@ from recommenders.answers import (
     Scores,
     Segments,
 )
-from recommenders.exploration import Explorer
-from recommenders.ids import Ids, Positions, positions
-from recommenders.influence import tilted
-from recommenders.interactions import Histories, Interactions
-from recommenders.metadata import Metadata
-from recommenders.progress import Progress, ignore
-from recommenders.selection import best, best_eligible, in_order
 from recommenders.storage import read, write
+from recommenders.top_k import best, best_eligible, in_order
 
 
 class Recommender(ABC):

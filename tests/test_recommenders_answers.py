@@ -19,7 +19,7 @@ from recommenders import (
     Trending,
     load_recommender,
 )
-from recommenders.sequences import repeat_rate
+from recommenders.models.transitions import repeat_rate
 
 
 @pytest.fixture(scope="module")

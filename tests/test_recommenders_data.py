@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from recommenders import Histories, Interactions, Metadata
-from recommenders.metadata import Encoding
-from recommenders.selection import best, best_eligible
+from recommenders.data.metadata import Encoding
+from recommenders.top_k import best, best_eligible
 
 
 def test_events_are_sorted_by_user_time_and_arrival() -> None:

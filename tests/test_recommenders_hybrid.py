@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from planted import MODELS, planted
 from recommenders import Histories, Hybrid, Interactions, Popularity, evaluate
-from recommenders.sequences import repeat_rate, repeat_rates, transitions
+from recommenders.models.transitions import repeat_rate, repeat_rates, transitions
 
 
 @pytest.fixture(scope="module")

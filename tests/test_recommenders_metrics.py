@@ -15,7 +15,7 @@ from recommenders import (
     ranking_metrics,
     trend_prediction_accuracy,
 )
-from recommenders.evaluation import hold_out
+from recommenders.evaluation.items import hold_out
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 
 from planted import planted
 from recommenders import Hybrid, Interactions, Metadata, Popularity, evaluate, standing
-from recommenders.influence import tilted
+from recommenders.boosting import tilted
 
 
 def test_a_standing_is_a_rank_with_mean_zero_and_deviation_one() -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from analysis import metrics
-from recommenders.evaluation import ranking_metrics
+from recommenders.evaluation.items import ranking_metrics
 
 LISTS = pd.DataFrame(
     {

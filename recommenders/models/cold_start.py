@@ -15,10 +15,10 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from recommenders.answers import Scores
-from recommenders.ids import Ids, positions
-from recommenders.interactions import Interactions
-from recommenders.metadata import Encoding, Metadata
+from recommenders.data.ids import Ids, positions
+from recommenders.data.interactions import Interactions
+from recommenders.data.metadata import Encoding, Metadata
+from recommenders.results import Scores
 
 SMOOTHING = 50.0
 """K: events that all items' shares count for beside those of one feature."""

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from recommenders.answers import Scores
-from recommenders.ids import Ids
-from recommenders.interactions import Histories, Interactions
-from recommenders.metadata import Metadata
+from recommenders.data.ids import Ids
+from recommenders.data.interactions import Histories, Interactions
+from recommenders.data.metadata import Metadata
 from recommenders.progress import Progress
 from recommenders.recommender import Recommender
+from recommenders.results import Scores
 
 
 class Trending(Recommender):

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from recommenders.ids import Ids
+from recommenders.data.ids import Ids
 
 Scores: TypeAlias = NDArray[np.float32]
 Eligible: TypeAlias = Callable[[int, int], NDArray[np.bool_]]

@@ -9,8 +9,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from recommenders.ids import Ids, positions
-from recommenders.metadata import UNKNOWN_TIME
+from recommenders.data.ids import Ids, positions
+from recommenders.data.metadata import UNKNOWN_TIME
 
 DAY = 86_400
 

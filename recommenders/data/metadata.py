@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from recommenders.ids import Ids, positions
+from recommenders.data.ids import Ids, positions
 
 MOST_VALUES = 1_000
 """Most frequent values of a field that become features; rarer ones carry no statistics."""

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from recommenders.interactions import Interactions
+from recommenders.data.interactions import Interactions
 
 WINDOW, DECAY = 5, 0.8
 ROW_SMOOTHING, POPULARITY_DISCOUNT = 10.0, 0.3

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from scipy.linalg import solve
 from threadpoolctl import threadpool_limits
 
-from recommenders.answers import Scores
-from recommenders.interactions import Histories, Interactions
-from recommenders.metadata import Encoding, Metadata
+from recommenders.data.interactions import Histories, Interactions
+from recommenders.data.metadata import Encoding, Metadata
 from recommenders.progress import Progress
+from recommenders.results import Scores
 
 RECENCY, FLOOR = 0.9, 0.02
 RIDGE = 1.0

@@ -11,11 +11,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from recommenders.action_history import ActionHistory
-from recommenders.actions import Actions
-from recommenders.evaluation import CUTOFFS, DEPTH, ranking_metrics
-from recommenders.ids import positions
-from recommenders.interactions import Interactions
+from recommenders.data.action_history import ActionHistory
+from recommenders.data.ids import positions
+from recommenders.data.interactions import Interactions
+from recommenders.evaluation.items import CUTOFFS, DEPTH, ranking_metrics
+from recommenders.models.actions import Actions
 from recommenders.progress import Progress, ignore, part
 
 

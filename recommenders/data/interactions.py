@@ -14,9 +14,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
-from recommenders.action_history import ActionHistory
-from recommenders.ids import Ids, Positions
-from recommenders.metadata import Metadata
+from recommenders.data.action_history import ActionHistory
+from recommenders.data.ids import Ids, Positions
+from recommenders.data.metadata import Metadata
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,12 +11,12 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from recommenders.evaluation import DEPTH, LearnFrom
-from recommenders.interactions import Histories, Interactions
-from recommenders.metadata import Encoding, Metadata
+from recommenders.data.interactions import Histories, Interactions
+from recommenders.data.metadata import Encoding, Metadata
+from recommenders.evaluation.items import DEPTH, LearnFrom
+from recommenders.models.trending import Trending, increase
 from recommenders.progress import Progress, ignore, part
 from recommenders.recommender import Recommender
-from recommenders.trending import Trending, increase
 
 MOST_SEGMENTS = 1_000
 """Items or values asked for; of more, the seed chooses."""

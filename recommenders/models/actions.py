@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from recommenders.action_history import DAY, ActionCatalogue, ActionHistory
-from recommenders.answers import Eligible, Exploration, Live, Recommendations, Scores
+from recommenders.data.action_history import DAY, ActionCatalogue, ActionHistory
+from recommenders.data.ids import Ids, positions
+from recommenders.data.interactions import Histories, Interactions
 from recommenders.exploration import Explorer
-from recommenders.ids import Ids, positions
-from recommenders.interactions import Histories, Interactions
+from recommenders.models.factors import Factorization, Taste
 from recommenders.progress import Progress, part
 from recommenders.recommender import Recommender
-from recommenders.taste import Factorization, Taste
+from recommenders.results import Eligible, Exploration, Live, Recommendations, Scores
 
 LEAST_EVENTS = 50
 """Events of taking an action, and of not taking it, from which it has a propensity.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
-from recommenders.answers import Scores
+from recommenders.results import Scores
 
 
 def standing(values: ArrayLike) -> NDArray[np.float32]:

@@ -9,9 +9,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from recommenders.answers import Eligible, Scores, Segments
-from recommenders.hybrid import Hybrid
-from recommenders.selection import best_eligible
+from recommenders.models.hybrid import Hybrid
+from recommenders.results import Eligible, Scores, Segments
+from recommenders.top_k import best_eligible
 
 _USERS_PER_FOLD = 10_000
 

@@ -15,13 +15,13 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from recommenders.answers import Eligible, Related, Scores
-from recommenders.ids import Ids
-from recommenders.interactions import Histories, Interactions
-from recommenders.metadata import Encoding, Metadata
+from recommenders.data.ids import Ids
+from recommenders.data.interactions import Histories, Interactions
+from recommenders.data.metadata import Encoding, Metadata
 from recommenders.progress import Progress
 from recommenders.recommender import Recommender
-from recommenders.selection import best_eligible
+from recommenders.results import Eligible, Related, Scores
+from recommenders.top_k import best_eligible
 
 METADATA_USERS = 20.0
 """An item with as many users weighs its common users and its metadata equally."""

@@ -18,15 +18,15 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from recommenders.answers import Scores
-from recommenders.ids import Ids, Positions, positions
-from recommenders.interactions import Histories, Interactions
-from recommenders.metadata import Metadata
+from recommenders.data.ids import Ids, Positions, positions
+from recommenders.data.interactions import Histories, Interactions
+from recommenders.data.metadata import Metadata
+from recommenders.models.cold_start import Strangers
+from recommenders.models.factors import Factorization, Taste
+from recommenders.models.transitions import DECAY, age_class, repeat_rate, repeat_rates, transitions
 from recommenders.progress import Progress, part
 from recommenders.recommender import Recommender
-from recommenders.sequences import DECAY, age_class, repeat_rate, repeat_rates, transitions
-from recommenders.strangers import Strangers
-from recommenders.taste import Factorization, Taste
+from recommenders.results import Scores
 
 TRANSITION_WEIGHT = 0.5
 MOST_SPREAD = np.float32(60.0)

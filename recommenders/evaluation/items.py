@@ -12,8 +12,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from recommenders.ids import Positions
-from recommenders.interactions import Histories, Interactions
+from recommenders.data.ids import Positions
+from recommenders.data.interactions import Histories, Interactions
 from recommenders.progress import Progress, ignore, part
 from recommenders.recommender import Recommender
 

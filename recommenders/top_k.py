@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from recommenders.answers import Scores
-from recommenders.ids import Positions
+from recommenders.data.ids import Positions
+from recommenders.results import Scores
 
 T = TypeVar("T")
 

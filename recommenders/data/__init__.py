@@ -1,0 +1,1 @@
+"""What recommenders learn from: ids, interactions, metadata, what users did about actions."""

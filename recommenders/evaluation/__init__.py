@@ -1,0 +1,1 @@
+"""Offline metrics by Amazon Personalize's hold-outs and under its names."""

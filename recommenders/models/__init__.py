@@ -1,0 +1,1 @@
+"""The recommenders, and what they are built of."""
