@@ -64,7 +64,7 @@ $(ASL_VALIDATOR): $(DEV)
 	$(NPM_INSTALL) .venv/asl-validator asl-validator@4.0.0
 	@touch $@
 
-# IAM's decisions by somebody else's code: tests/permissions.
+# IAM's decisions by somebody else's code: tests/workflow/deployment/permissions.
 $(IAM_EVALUATOR): $(DEV)
 	$(NPM_INSTALL) .venv/iam-simulate @cloud-copilot/iam-simulate@0.1.173
 	@touch $@

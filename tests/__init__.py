@@ -1,0 +1,1 @@
+"""Tests: a folder for each package, a file for each subject."""

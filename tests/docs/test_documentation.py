@@ -1,0 +1,316 @@
+"""The documentation: it follows the code, its links lead somewhere, its examples are valid."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import typer
+from pyspark.sql import SparkSession
+
+import etl.job
+from docs.reference import MarkerError, documents, spliced
+from docs.reference.commands import commands_of
+from docs.reference.excerpts import FAILURES
+from docs.reference.markdown import anchor
+from etl.database import Database
+from etl.runtime import LocalRuntime, RunFolder
+from localaws.http.endpoint import Endpoint
+from retrain.local.postgres import Postgres
+from retrain.main import app
+from workflow.config import ConfigError, parse_config
+from workflow.runs import advice
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+READMES = [ROOT / "README.md", ROOT / "README.ja.md"]
+TEXTS = [*READMES, ROOT / "CONTRIBUTING.md", *PAGES]
+SAMPLE = tomllib.loads((ROOT / "retraining.toml").read_text(encoding="utf-8"))
+
+FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    """The fenced blocks of a language, in their order."""
+    return [text for kind, text in FENCE.findall(path.read_text("utf-8")) if kind == language]
+
+
+def prose(path: Path) -> str:
+    """A page without its fenced blocks."""
+    return FENCE.sub("", path.read_text("utf-8"))
+
+
+# What follows from the code
+
+
+def test_generated_text_is_what_the_code_says():
+    """If this fails: `python -m docs.reference`, and commit what it writes."""
+    stale = [
+        name_of(path)
+        for path, text in documents(ROOT).items()
+        if path.read_text(encoding="utf-8") != text
+    ]
+
+    assert stale == []
+
+
+def test_both_readmes_list_every_command():
+    names = [command.name for command in commands_of(app)]
+    found = {
+        readme.name: re.findall(r"^  (\w[\w-]*(?: \w[\w-]*)?)  +", block, re.MULTILINE)
+        for readme in READMES
+        for block in blocks(readme, "text")
+        if block.startswith("retrain COMMAND --help")
+    }
+
+    assert found == {"README.md": names, "README.ja.md": names}
+
+
+def test_the_failures_show_every_advice_that_there_is():
+    told = {
+        advice.advice(error, cause, bucket="{bucket}", run="{run}", connection="{connection}")
+        for error, cause in FAILURES
+    }
+
+    assert told == {text for _, text in advice._ROWS} | {advice._OTHERWISE}
+
+
+def test_text_between_markers_is_made_anew_and_the_rest_is_left():
+    page = "before\n<!-- generated: one -->\nold\n<!-- end: one -->\nafter\n"
+
+    once = spliced(page, {"one": lambda: "new\n"}, source="page.md")
+
+    assert once == "before\n<!-- generated: one -->\n\nnew\n\n<!-- end: one -->\nafter\n"
+    assert spliced(once, {"one": lambda: "new\n"}, source="page.md") == once
+
+
+@pytest.mark.parametrize(
+    ("page", "message"),
+    [
+        (
+            "<!-- generated: two -->\n<!-- end: two -->",
+            "page.md: nothing makes 'two'; there are one",
+        ),
+        (
+            "<!-- generated: one -->\n",
+            "page.md: a '<!-- generated: NAME -->' lacks its '<!-- end: NAME -->'",
+        ),
+    ],
+)
+def test_a_marker_that_stands_for_nothing_is_refused(page: str, message: str):
+    with pytest.raises(MarkerError, match=re.escape(message)):
+        spliced(page, {"one": lambda: "new"}, source="page.md")
+
+
+def test_check_says_what_is_current():
+    done = subprocess.run(
+        [sys.executable, "-m", "docs.reference", "--check"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+# Links and commands
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=name_of)
+def test_relative_links_lead_to_a_file_and_a_heading(path: Path):
+    broken = []
+    for link in LINK.findall(prose(path)):
+        target, _, heading = link.partition("#")
+        if ":" in target:
+            continue
+        file = (path.parent / target).resolve() if target else path
+        if not file.exists() or (heading and heading not in headings(file)):
+            broken.append(link)
+
+    assert broken == []
+
+
+def headings(path: Path) -> set[str]:
+    return {
+        anchor(text.replace("`", ""))
+        for text in re.findall(r"^#+ (.+)$", prose(path), re.MULTILINE)
+    }
+
+
+def commands_in(path: Path) -> Iterator[str]:
+    """Every `retrain …` of a page: in console blocks, and as code in its prose."""
+    for block in blocks(path, "console"):
+        for line in block.replace("\\\n", " ").splitlines():
+            if line.startswith("$ ") and "retrain " in line.split("#")[0]:
+                yield line[2:]
+    code = [text for text in re.findall(r"`([^`\n]+)`", prose(path)) if text.startswith("retrain ")]
+    yield from (text for text in code if "COMMAND" not in text)
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=name_of)
+def test_commands_exist_with_their_options(path: Path):
+    root: Any = typer.main.get_command(app)
+    for line in commands_in(path):
+        command, words = root, shlex.split(line.partition(" > ")[0], comments=True)
+        assert words.pop(0) in ("retrain", ".venv/bin/retrain"), line
+        while hasattr(command, "commands"):
+            assert words, f"{line}: names a group of commands, not a command"
+            assert words[0] in command.commands, line
+            command = command.commands[words.pop(0)]
+        command.make_context(line, words)  # raises for options and values that there are not
+
+
+# Configurations
+
+
+def configurations(path: Path) -> Iterator[str]:
+    """The TOML blocks of a page that are meant to be right."""
+    text = path.read_text("utf-8")
+    for found in FENCE.finditer(text):
+        wrong = re.match(r"\s*```text\n\S+: \d+ mistakes?\n", text[found.end() :])
+        if found[1] == "toml" and not wrong:
+            yield found[2]
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=name_of)
+def test_configurations_are_sound(path: Path):
+    """A whole one as it stands; a part of one within the sample's, or the page's own."""
+    whole: dict[str, Any] = SAMPLE
+    for block in configurations(path):
+        part = tomllib.loads(block)
+        if "name" in part:
+            whole = part
+        parse_config(as_toml(within(whole, part)), source=name_of(path))
+
+
+def within(whole: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
+    """A configuration in which the tables of a part take the place of its own."""
+    merged = dict(whole)
+    for name, value in part.items():
+        merged[name] = {**whole.get(name, {}), **value} if isinstance(value, dict) else value
+        if name == "datasets":
+            for kind, table in value.items():
+                merged[name][kind] = {**whole[name].get(kind, {}), **table}
+    return merged
+
+
+def as_toml(value: dict[str, Any]) -> str:
+    return "\n".join(f"{json.dumps(key)} = {inline(inner)}" for key, inner in value.items())
+
+
+def inline(value: Any) -> str:
+    if isinstance(value, dict):
+        pairs = ", ".join(f"{json.dumps(key)} = {inline(inner)}" for key, inner in value.items())
+        return f"{{ {pairs} }}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(inline, value))}]"
+    return json.dumps(value)
+
+
+def test_the_mistakes_of_the_guide_are_those_that_check_reports():
+    page = ROOT / "docs" / "own-database.md"
+    example, wrong = shop(), blocks(page, "toml")[-2]
+    message = next(text for text in blocks(page, "text") if text.startswith("shop.toml: "))
+
+    with pytest.raises(ConfigError) as caught:
+        parse_config(example[: example.index("[batch_inference]")] + wrong, source="shop.toml")
+
+    assert f"{caught.value}\n" == message
+
+
+def shop() -> str:
+    """The whole configuration that the guide to one's own database develops."""
+    return next(
+        text for text in blocks(ROOT / "docs" / "own-database.md", "toml") if "name = " in text
+    )
+
+
+def test_the_guide_s_database_becomes_what_the_guide_says(
+    postgres: Postgres, spark: SparkSession, tmp_path: Path
+):
+    """Its SQL, its configuration and the log that it quotes, on a real PostgreSQL and Spark."""
+    page = ROOT / "docs" / "own-database.md"
+    (sql,) = blocks(page, "sql")
+    quoted = next(text for text in blocks(page, "text") if text.startswith("── write"))
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE guide")
+    url = postgres.url.rpartition("/")[0] + "/guide"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(sql)
+    spec = parse_config(shop()).job_spec()
+    log: list[str] = []
+
+    with Endpoint(account="123456789012", region="ap-northeast-1") as endpoint:
+        s3 = endpoint.client("s3")
+        s3.create_bucket(
+            Bucket="guide", CreateBucketConfiguration={"LocationConstraint": "ap-northeast-1"}
+        )
+        place = LocalRuntime(
+            spark=spark,
+            folder=RunFolder(s3, "guide", "run"),
+            database=Database.from_url(url),
+            spec=spec,
+            directory=tmp_path,
+        )
+        etl.job.run(place, spec, now=lambda: datetime.now(UTC), say=log.append)
+
+    assert [line for line in log if line.startswith("── write")] == quoted.splitlines()
+
+
+# The site
+
+
+class Fetched(HTMLParser):
+    """What a browser fetches for a page without being asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.urls: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        told = dict(attrs)
+        if tag in {"script", "img", "iframe", "source", "video", "audio", "embed"}:
+            self.urls += [told.get("src") or "", *(told.get("srcset") or "").split()]
+        if tag == "link":
+            self.urls.append(told.get("href") or "")
+        self.urls += re.findall(r"url\(([^)]+)\)", told.get("style") or "")
+
+
+def test_the_site_builds_strictly_and_fetches_nothing_from_elsewhere(tmp_path: Path):
+    site = tmp_path / "site"
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(site)],
+        cwd=ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    pages = sorted(site.rglob("*.html"))
+    fetched = Fetched()
+    for page in pages:
+        fetched.feed(page.read_text(encoding="utf-8"))
+    styles = "".join(path.read_text(encoding="utf-8") for path in site.rglob("*.css"))
+    fetched.urls += re.findall(r"@import\s*[\"']?([^\"';]+)", styles)
+    fetched.urls += re.findall(r"url\([\"']?([^)\"']+)", styles)
+
+    assert {path.name for path in pages} >= {f"{page.stem}.html" for page in PAGES}
+    assert [url for url in fetched.urls if re.match(r"(https?:)?//", url)] == []
+    assert not list(site.rglob("*.py"))

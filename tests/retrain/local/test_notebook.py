@@ -1,0 +1,222 @@
+"""Every notebook runs whole against one local AWS, and what was saved of it is fresh and small."""
+
+import base64
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import boto3
+import nbformat
+import pytest
+
+from analysis.notebooks import CONFIG, DIRECTORY, execute, structure
+from analysis.runs import open_run, previous_run
+from retrain.local.notebook import NotebookStackError, connect
+from workflow import Config, load_config
+
+NOTEBOOKS = sorted(DIRECTORY.glob("*.ipynb"))
+ROOT = DIRECTORY.parent
+# As a notebook does: connect, and live until somebody kills it.
+KERNEL = """
+import json, os, sys, time
+from retrain.local.notebook import Sample, connect
+from workflow import load_config
+connect(load_config("retraining.toml"), sample=Sample(150, 60, 5_000), say=lambda text: None)
+found = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+print(json.dumps(found), flush=True)
+time.sleep(3_600)
+"""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A process that started a local AWS as a notebook does.
+
+    Attributes:
+        process: the one that plays the kernel.
+        environment: by which programs reach its AWS.
+        temporary: where everything lies that it makes.
+    """
+
+    process: subprocess.Popen[bytes]
+    environment: dict[str, str]
+    temporary: Path
+
+    def client(self, service: str, config: Config):
+        return boto3.client(
+            service,
+            endpoint_url=self.environment["AWS_ENDPOINT_URL"],
+            region_name=config.aws.region,
+            aws_access_key_id=self.environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.environment["AWS_SECRET_ACCESS_KEY"],
+        )
+
+
+def without_aws() -> dict[str, str]:
+    """The environment of somebody who has no endpoint and no credentials."""
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }
+
+
+@pytest.fixture(scope="module")
+def config() -> Config:
+    return load_config(CONFIG)
+
+
+@pytest.fixture(scope="module")
+def kernel(scratch: Path) -> Iterator[Kernel]:
+    """A kernel whose local AWS has a small sample and has performed one run."""
+    temporary = scratch / "notebooks"
+    temporary.mkdir()
+    environment = {**without_aws(), "TMPDIR": str(temporary), "PYTHONPATH": str(ROOT)}
+    environment.pop("DATABASE_URL", None)
+    process = subprocess.Popen(
+        [sys.executable, "-c", KERNEL], cwd=ROOT, env=environment, stdout=subprocess.PIPE
+    )
+    try:
+        yield Kernel(process, json.loads(process.stdout.readline()), temporary)
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def executed(kernel: Kernel) -> dict[Path, nbformat.NotebookNode]:
+    """The notebooks as they are after they ran, in their order: the second makes a second run."""
+    environment = {**os.environ, **kernel.environment}
+    return {path: execute(path, environment=environment) for path in NOTEBOOKS}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs_whole_and_its_saved_outputs_are_fresh(
+    path: Path, executed: dict[Path, nbformat.NotebookNode]
+) -> None:
+    """Fresh: the same kinds of output with the same table heads; `make golden` renews them."""
+    saved = nbformat.read(path, as_version=4)
+    fresh = executed[path]
+
+    assert all(structure(saved)[1:]), "every cell shows something but the first, the setting"
+    assert structure(fresh) == structure(saved)
+    assert [cell.source for cell in fresh.cells] == [cell.source for cell in saved.cells]
+    counts = [cell.execution_count for cell in saved.cells if cell.cell_type == "code"]
+    assert counts == list(range(1, len(counts) + 1)), "saved as one whole execution"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_saved_notebook_is_small_and_holds_no_error(path: Path) -> None:
+    outputs = [
+        output
+        for cell in nbformat.read(path, as_version=4).cells
+        for output in cell.get("outputs", [])
+    ]
+    pictures = [
+        (base64.b64decode(output.data["image/png"]), output.metadata["image/png"])
+        for output in outputs
+        if "image/png" in output.get("data", {})
+    ]
+
+    assert path.stat().st_size < 300_000
+    assert all(len(picture) <= 60_000 for picture, _ in pictures)
+    assert all(about["alt"] for _, about in pictures), "every picture says what it shows"
+    assert not [output for output in outputs if output.output_type == "error"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_used_with_another_configuration_by_its_first_line(path: Path) -> None:
+    cells = nbformat.read(path, as_version=4).cells
+    first, *others = [cell.source for cell in cells if cell.cell_type == "code"]
+
+    assert first.startswith('CONFIG = "../retraining.toml"  # ←')
+    assert "\n" not in first
+    assert not [source for source in others if "retraining.toml" in source]
+    assert "labbase" not in "".join([first, *others]), "no name of the example stands in a cell"
+
+
+def test_what_a_real_run_wrote_is_read_with_its_types(
+    kernel: Kernel, config: Config, executed: dict[Path, nbformat.NotebookNode]
+) -> None:
+    s3 = kernel.client("s3", config)
+    latest, previous = open_run(config, s3), previous_run(config, s3)
+
+    assert latest.name != previous.name, "the second notebook made another run"
+    assert latest.newest_event > previous.newest_event, "a week of events came in between"
+    assert len(latest.interactions) == latest.manifest["datasets"]["INTERACTIONS"]["rows"]
+    assert latest.interactions["TIMESTAMP"].max() == latest.newest_event
+    assert latest.items["SALARY"].dtype == "Int64"
+    assert latest.recommendations.groupby("USER_ID")["RANK"].max().le(config.filter.keep).all()
+    assert set(latest.recommendations["ITEM_ID"]) <= latest.eligible_items
+    # Personalize's list holds everything that was published of it, and more.
+    kept = latest.recommendations.merge(latest.batch_output, on=["USER_ID", "ITEM_ID"])
+    assert len(kept) == len(latest.recommendations)
+    assert kept["SCORE_x"].equals(kept["SCORE_y"])
+    assert latest.errors.empty
+    assert set(latest.rejected["reason"]) == {"null id"}
+
+
+def test_an_endpoint_in_the_environment_is_used_and_nothing_started(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
+    said: list[str] = []
+
+    aws = connect(config, say=said.append)
+
+    assert repr(aws) == "the endpoint http://127.0.0.1:9, from AWS_ENDPOINT_URL"
+    assert aws.client("s3").meta.region_name == config.aws.region
+    assert said == []
+
+
+@pytest.mark.parametrize(
+    ("database_url", "expected"),
+    [
+        ("", 'engine = "mysql", and only a PostgreSQL is started here; set DATABASE_URL'),
+        ("postgresql://me@127.0.0.1/shop", "DATABASE_URL: .*mysql"),
+    ],
+)
+def test_a_database_that_cannot_be_read_is_refused_before_anything_starts(
+    config: Config, monkeypatch: pytest.MonkeyPatch, database_url: str, expected: str
+) -> None:
+    for name in os.environ:
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name)
+    for name, value in without_aws().items():
+        monkeypatch.setenv(name, value)
+    if database_url:
+        monkeypatch.setenv("DATABASE_URL", database_url)
+    else:
+        monkeypatch.delenv("DATABASE_URL", raising=False)
+    source = config.source.model_copy(update={"engine": "mysql"})
+
+    with pytest.raises(NotebookStackError, match=expected):
+        connect(config.model_copy(update={"source": source}), say=lambda text: None)
+
+
+def test_a_killed_kernel_leaves_nothing_behind(
+    kernel: Kernel, executed: dict[Path, nbformat.NotebookNode]
+) -> None:
+    """The last test: PostgreSQL, the endpoint and all files go with the kernel."""
+    assert list(kernel.temporary.iterdir()), "there is something to leave behind"
+    kernel.process.kill()
+
+    deadline = time.monotonic() + 30
+    while list(kernel.temporary.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+    assert list(kernel.temporary.iterdir()) == []
+    endpoint = urlsplit(kernel.environment["AWS_ENDPOINT_URL"])
+    with socket.socket() as probe:
+        assert probe.connect_ex((endpoint.hostname, endpoint.port)) != 0

@@ -1,0 +1,438 @@
+"""`retrain local serve`: what was made is there after a restart, however the server ended."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from typer.testing import CliRunner
+
+from localaws.glue.service import INTERRUPTED as RUN_INTERRUPTED
+from localaws.persistence.executions import INTERRUPTED
+from localaws.personalize import Quotas
+from localaws.served import Served, ServedError
+from retrain.main import app
+from tests.zips import zipped
+
+SERVE = [
+    *(sys.executable, "-c", "from retrain.main import main; main()"),
+    *("local", "serve", "--port", "0"),
+]
+SESSION = boto3.Session()
+ROLE = "arn:aws:iam::111122223333:role/runner"
+HANDLER = """
+def handler(event, context):
+    return {"doubled": event["number"] * 2}
+"""
+DOUBLE = {
+    "StartAt": "Double",
+    "States": {
+        "Double": {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::lambda:invoke",
+            "Parameters": {"FunctionName": "double", "Payload.$": "$"},
+            "OutputPath": "$.Payload",
+            "End": True,
+        }
+    },
+}
+SLOW = {
+    "StartAt": "Slow",
+    "States": {"Slow": {"Type": "Wait", "Seconds": 600, "End": True}},
+}
+
+
+@dataclass
+class Server:
+    """The command, running on a directory."""
+
+    process: subprocess.Popen[str]
+    environment: dict[str, str]
+    said: list[str] = field(default_factory=list)
+
+    def client(self, service: str) -> Any:
+        told = self.environment
+        return SESSION.client(
+            service,
+            endpoint_url=told["AWS_ENDPOINT_URL"],
+            region_name=told["AWS_REGION"],
+            aws_access_key_id=told["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=told["AWS_SECRET_ACCESS_KEY"],
+            config=Config(retries={"total_max_attempts": 1}),
+        )
+
+    def end(self, number: int) -> str:
+        """Send a signal and wait; return all that it has said."""
+        self.process.send_signal(number)
+        rest, _ = self.process.communicate(timeout=20)
+        return "".join(self.said) + rest
+
+
+@dataclass
+class Opened:
+    """The same in this process, which has paid for the imports."""
+
+    served: Served
+
+    def client(self, service: str) -> Any:
+        return self.served.endpoint.client(service)
+
+
+@contextmanager
+def opened(directory: Path) -> Iterator[Opened]:
+    with Served(directory=directory, time_scale=0) as served:
+        yield Opened(served)
+
+
+@contextmanager
+def serving(directory: Path, *options: str) -> Iterator[Server]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
+    process = subprocess.Popen(
+        [*SERVE, "--data-dir", str(directory), *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**environment, "PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdout is not None
+    server = Server(process, {})
+    try:
+        for line in process.stdout:
+            server.said.append(line)
+            if line.startswith("export "):
+                name, _, value = line.removeprefix("export ").strip().partition("=")
+                server.environment[name] = value
+            if line.startswith("Serving"):
+                break
+        else:
+            pytest.fail("".join(server.said))
+        yield server
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def until(holds: Callable[[], Any]) -> Any:
+    for _ in range(400):
+        if found := holds():
+            return found
+        time.sleep(0.025)
+    raise AssertionError("it did not happen")
+
+
+def deploy(server: Server) -> None:
+    """A role, a topic with a subscriber, a function, two state machines, a rule and a schedule."""
+    server.client("iam").create_role(RoleName="runner", AssumeRolePolicyDocument="{}")
+    sns, queue = server.client("sns"), server.client("sqs").create_queue(QueueName="news")
+    topic = sns.create_topic(Name="failures")["TopicArn"]
+    queue_arn = "arn:aws:sqs:eu-west-1:111122223333:news"
+    assert queue["QueueUrl"].endswith("/111122223333/news")
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue_arn)
+    server.client("lambda").create_function(
+        FunctionName="double",
+        Role=ROLE,
+        Runtime="python3.11",
+        Handler="doubling.handler",
+        Code={"ZipFile": zipped({"doubling.py": HANDLER})},
+        Environment={"Variables": {"LEVEL": "1"}},
+    )
+    steps = server.client("stepfunctions")
+    for name, definition in (("double", DOUBLE), ("slow", SLOW)):
+        steps.create_state_machine(name=name, roleArn=ROLE, definition=json.dumps(definition))
+    server.client("events").put_rule(Name="nightly", ScheduleExpression="cron(0 4 * * ? *)")
+    server.client("scheduler").create_schedule(
+        Name="weekly",
+        ScheduleExpression="cron(0 4 ? * MON *)",
+        ScheduleExpressionTimezone="Asia/Tokyo",
+        FlexibleTimeWindow={"Mode": "OFF"},
+        Target={"Arn": machine("double"), "RoleArn": ROLE, "Input": "{}"},
+    )
+
+
+def fill(server: Server) -> str:
+    """Objects: plain, versioned with a delete marker, in parts; return the first version."""
+    s3 = server.client("s3")
+    place = {"LocationConstraint": "eu-west-1"}
+    s3.create_bucket(Bucket="rows", CreateBucketConfiguration=place)
+    s3.put_object(
+        Bucket="rows",
+        Key="利用者/a b.csv",
+        Body=b"plain",
+        Metadata={"run_id": "7"},
+        ContentType="text/csv",
+        Tagging="stage=test",
+    )
+    s3.put_object(Bucket="rows", Key="gone", Body=b"gone")
+    s3.delete_objects(Bucket="rows", Delete={"Objects": [{"Key": "gone"}]})
+    s3.put_bucket_versioning(Bucket="rows", VersioningConfiguration={"Status": "Enabled"})
+    first = s3.put_object(Bucket="rows", Key="versions", Body=b"first")["VersionId"]
+    s3.put_object(Bucket="rows", Key="versions", Body=b"second")
+    s3.delete_object(Bucket="rows", Key="versions")
+    upload = s3.create_multipart_upload(Bucket="rows", Key="parts")["UploadId"]
+    parts = [
+        {
+            "PartNumber": number,
+            "ETag": s3.upload_part(
+                Bucket="rows", Key="parts", UploadId=upload, PartNumber=number, Body=body
+            )["ETag"],
+        }
+        for number, body in ((1, b"x" * (5 << 20)), (2, b"end"))
+    ]
+    s3.complete_multipart_upload(
+        Bucket="rows", Key="parts", UploadId=upload, MultipartUpload={"Parts": parts}
+    )
+    return str(first)
+
+
+def machine(name: str) -> str:
+    return f"arn:aws:states:eu-west-1:111122223333:stateMachine:{name}"
+
+
+def told(server: Server | Opened) -> dict[str, Any]:
+    """All that can be seen of the resources, their ids and times too."""
+    steps, sns = server.client("stepfunctions"), server.client("sns")
+    found = {
+        "role": server.client("iam").get_role(RoleName="runner")["Role"],
+        "subscriptions": sns.list_subscriptions()["Subscriptions"],
+        "function": server.client("lambda").get_function_configuration(FunctionName="double"),
+        "machines": [steps.describe_state_machine(stateMachineArn=machine("double"))],
+        "executions": steps.list_executions(stateMachineArn=machine("double"))["executions"],
+        "rules": server.client("events").list_rules()["Rules"],
+        "schedule": server.client("scheduler").get_schedule(Name="weekly"),
+        "buckets": server.client("s3").list_buckets()["Buckets"],
+        "versions": server.client("s3").list_object_versions(Bucket="rows"),
+        "tags": server.client("s3").get_object_tagging(Bucket="rows", Key="利用者/a b.csv")[
+            "TagSet"
+        ],
+        "object": server.client("s3").head_object(Bucket="rows", Key="利用者/a b.csv"),
+    }
+    found["object"]["ResponseMetadata"] = None
+    for value in found.values():
+        for one in value if isinstance(value, list) else [value]:
+            one.pop("ResponseMetadata", None)
+    return found
+
+
+def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
+    directory, env_file = tmp_path / "aws", tmp_path / "env"
+    options = ("--account", "111122223333", "--region", "eu-west-1", "--time-scale", "0")
+    with serving(directory, *options, "--env-file", str(env_file)) as server:
+        assert f"{directory}: nothing yet" in "".join(server.said)
+        assert f"export AWS_ENDPOINT_URL={server.environment['AWS_ENDPOINT_URL']}\n" in (
+            env_file.read_text()
+        )
+        deploy(server)
+        first = fill(server)
+        steps = server.client("stepfunctions")
+        run = steps.start_execution(
+            stateMachineArn=machine("double"), name="once", input='{"number": 21}'
+        )["executionArn"]
+        until(lambda: steps.describe_execution(executionArn=run)["status"] == "SUCCEEDED")
+        soon = datetime.now(UTC) + timedelta(seconds=2)
+        server.client("scheduler").create_schedule(
+            Name="soon",
+            ScheduleExpression=f"at({soon:%Y-%m-%dT%H:%M:%S})",
+            FlexibleTimeWindow={"Mode": "OFF"},
+            ActionAfterCompletion="DELETE",
+            Target={"Arn": "arn:aws:sqs:eu-west-1:111122223333:news", "RoleArn": ROLE},
+        )
+        scheduler = server.client("scheduler")
+        until(lambda: len(scheduler.list_schedules()["Schedules"]) == 1)
+        before = told(server)
+        history = steps.get_execution_history(executionArn=run)["events"]
+        said = server.end(signal.SIGINT)
+    assert "execution once of double started" in said
+    assert "schedule soon started arn:aws:sqs:eu-west-1:111122223333:news" in said
+    assert f"Everything is kept in {directory}" in said
+    assert server.process.returncode == 130
+
+    with opened(directory) as server:
+        assert server.served.counts() == {
+            "bucket": 1,
+            "role": 1,
+            "topic": 1,
+            "function": 1,
+            "state machine": 2,
+            "rule": 1,
+            "schedule": 1,
+            "execution": 1,
+        }
+        assert told(server) == before
+        s3, steps = server.client("s3"), server.client("stepfunctions")
+        read = s3.get_object(Bucket="rows", Key="versions", VersionId=first)["Body"].read()
+        parts = s3.get_object(Bucket="rows", Key="parts")["Body"].read()
+        described = steps.describe_execution(executionArn=run)
+        assert (read, len(parts)) == (b"first", (5 << 20) + 3)
+        assert json.loads(described["output"]) == {"doubled": 42}
+        assert steps.get_execution_history(executionArn=run)["events"] == history
+        assert steps.get_execution_history(executionArn=run, maxResults=1)["events"] == history[:1]
+        assert steps.describe_state_machine_for_execution(executionArn=run)[
+            "stateMachineArn"
+        ] == machine("double")
+        with pytest.raises(steps.exceptions.ExecutionAlreadyExists):
+            steps.start_execution(stateMachineArn=machine("double"), name="once")
+        # What was restored works, and what is removed stays away.
+        again = steps.start_execution(stateMachineArn=machine("double"), input='{"number": 1}')
+        until(lambda: steps.describe_execution(**_arn(again))["status"] == "SUCCEEDED")
+        assert len(steps.list_executions(stateMachineArn=machine("double"))["executions"]) == 2
+        subscription = before["subscriptions"][0]["SubscriptionArn"]
+        server.client("sns").unsubscribe(SubscriptionArn=subscription)
+        server.client("lambda").delete_function(FunctionName="double")
+        s3.delete_object(Bucket="rows", Key="versions", VersionId=first)
+
+    with opened(directory) as server:
+        assert server.client("sns").list_subscriptions()["Subscriptions"] == []
+        assert server.client("lambda").list_functions()["Functions"] == []
+        left = server.client("s3").list_object_versions(Bucket="rows", Prefix="versions")
+        assert (len(left["Versions"]), len(left["DeleteMarkers"])) == (1, 1)
+        listed = server.client("stepfunctions").list_executions(stateMachineArn=machine("double"))
+        assert len(listed["executions"]) == 2
+
+
+def test_a_killed_server_leaves_a_directory_that_opens_again(tmp_path: Path) -> None:
+    """What was answered is there, what was going on has failed and says why."""
+    directory = tmp_path / "aws"
+    written: list[str] = []
+    with serving(directory, "--account", "111122223333", "--region", "eu-west-1") as server:
+        deploy(server)
+        steps, s3, glue = (server.client(name) for name in ("stepfunctions", "s3", "glue"))
+        s3.create_bucket(
+            Bucket="rows", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+        )
+        run = steps.start_execution(stateMachineArn=machine("slow"), name="cut", input='{"a": 1}')
+        job = tmp_path / "job.py"
+        job.write_text("import time\nprint('begun', flush=True)\ntime.sleep(600)\n")
+        command = {"Name": "glueetl", "ScriptLocation": str(job)}
+        glue.create_job(Name="long", Role=ROLE, Command=command)
+        run_id = glue.start_job_run(JobName="long")["JobRunId"]
+        until(lambda: _job_run(glue, run_id)["JobRunState"] == "RUNNING")
+
+        def upload() -> None:
+            with suppress(ClientError, BotoCoreError):
+                for number in range(10_000):
+                    s3.put_object(Bucket="rows", Key=f"{number:05}", Body=b"." * 200_000)
+                    written.append(f"{number:05}")
+
+        thread = threading.Thread(target=upload)
+        thread.start()
+        until(lambda: len(written) > 10)
+        server.process.kill()
+        thread.join()
+
+    with opened(directory) as server:
+        steps, s3, glue = (server.client(name) for name in ("stepfunctions", "s3", "glue"))
+        described = steps.describe_execution(**_arn(run))
+        assert (described["status"], described["cause"]) == ("ABORTED", INTERRUPTED)
+        assert described["input"] == '{"a": 1}'
+        events = steps.get_execution_history(**_arn(run))["events"]
+        assert [event["type"] for event in events] == ["ExecutionStarted", "ExecutionAborted"]
+        job_run = _job_run(glue, run_id)
+        assert (job_run["JobRunState"], job_run["ErrorMessage"]) == ("FAILED", RUN_INTERRUPTED)
+        found = {
+            item["Key"]: item["Size"]
+            for page in s3.get_paginator("list_objects_v2").paginate(Bucket="rows")
+            for item in page["Contents"]
+        }
+        # The upload that was cut off is there whole or not at all.
+        assert set(written) <= found.keys() and len(found) <= len(written) + 1
+        assert set(found.values()) == {200_000}
+        assert len(list((directory / "s3").iterdir())) == len(found)
+        running = subprocess.run(
+            ["ps", "-ewwo", "args="], capture_output=True, text=True, check=True
+        )
+        assert run_id not in running.stdout
+
+
+def test_a_directory_has_one_server_and_one_account(tmp_path: Path) -> None:
+    with opened(tmp_path) as server:
+        url = server.served.endpoint.url
+        with pytest.raises(ServedError) as refused, Served(directory=tmp_path):
+            pass
+    assert str(refused.value) == (
+        f"{tmp_path} is served already, by process {os.getpid()}, {url}; stop that one, or name"
+        " another directory"
+    )
+    with (
+        pytest.raises(ServedError, match="holds region us-east-1, and eu-west-1 was asked for"),
+        Served(directory=tmp_path, region="eu-west-1"),
+    ):
+        pass
+
+
+def test_defaults_are_for_a_directory_that_has_nothing_yet(tmp_path: Path) -> None:
+    for defaults in (("210987654321", "eu-west-1"), ("111122223333", "us-east-1")):
+        with Served(directory=tmp_path, defaults=defaults) as served:
+            assert served.environment["AWS_REGION"] == "eu-west-1"
+            caller = served.endpoint.client("sts").get_caller_identity()
+            assert caller["Account"] == "210987654321"
+
+
+@pytest.mark.parametrize(
+    ("quota", "fault"),
+    [
+        ("campaign=2", "there is no quota campaign; did you mean campaigns?"),
+        ("campaigns=many", "write campaigns=NUMBER, e.g. campaigns=20"),
+    ],
+)
+def test_a_quota_that_is_none_is_one_message(tmp_path: Path, quota: str, fault: str) -> None:
+    done = CliRunner().invoke(
+        app, ["local", "serve", "--data-dir", str(tmp_path / "aws"), "--quota", quota]
+    )
+    assert done.exit_code == 2
+    assert fault in " ".join(done.stderr.replace("│", " ").split())
+    assert not (tmp_path / "aws").exists()
+
+
+def test_quotas_are_those_that_are_asked_for(tmp_path: Path) -> None:
+    with Served(directory=tmp_path, quotas=Quotas.of_texts(["schemas=1"])) as served:
+        personalize = served.endpoint.client("personalize")
+        schema = json.dumps(
+            {
+                "type": "record",
+                "name": "Users",
+                "namespace": "com.amazonaws.personalize.schema",
+                "fields": [{"name": n, "type": "string"} for n in ("USER_ID", "PLAN")],
+                "version": "1.0",
+            }
+        )
+        personalize.create_schema(name="one", schema=schema)
+        with pytest.raises(ClientError, match="The quota of 1 schema is reached"):
+            personalize.create_schema(name="two", schema=schema)
+
+
+def test_a_port_in_use_is_one_message(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        done = CliRunner().invoke(
+            app, ["local", "serve", "--port", str(port), "--data-dir", str(tmp_path)]
+        )
+    assert (done.exit_code, done.stderr) == (
+        1,
+        f"port {port} of 127.0.0.1: Address already in use; stop what listens there, or name"
+        " another port\n",
+    )
+
+
+def _arn(started: dict[str, Any]) -> dict[str, str]:
+    return {"executionArn": started["executionArn"]}
+
+
+def _job_run(glue: Any, run_id: str) -> dict[str, Any]:
+    found: dict[str, Any] = glue.get_job_run(JobName="long", RunId=run_id)["JobRun"]
+    return found

@@ -1,0 +1,218 @@
+"""The command `retrain`, run as a person runs it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def retrain(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    program = "from retrain.main import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        cwd=cwd,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "LANG": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_check_says_what_the_configuration_holds():
+    done = retrain("check")
+
+    assert done.returncode == 0
+    assert done.stdout.startswith("retraining.toml: sound\n")
+    assert "USER_ID, DEPARTMENT, FACULTY, PREFECTURE, GRADE" in done.stdout
+
+
+def test_mistakes_are_one_message_without_a_traceback(tmp_path):
+    (tmp_path / "retraining.toml").write_text('name = "Shop"\n')
+
+    done = retrain("check", cwd=tmp_path)
+
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith('retraining.toml: 5 mistakes\n  name = "Shop"\n')
+    assert "Traceback" not in done.stderr
+
+
+def test_render_writes_and_then_finds_its_files_current(tmp_path):
+    (tmp_path / "retraining.toml").write_bytes((ROOT / "retraining.toml").read_bytes())
+
+    first = retrain("render", cwd=tmp_path)
+    second = retrain("render", "--check", cwd=tmp_path)
+
+    assert first.stdout.splitlines() == [
+        "asl/retraining.asl.json: written",
+        "asl/retraining.md: written",
+        "asl/retraining.svg: written",
+    ]
+    assert second.returncode == 0
+    committed = (ROOT / "asl" / "retraining.asl.json").read_bytes()
+    assert (tmp_path / "asl" / "retraining.asl.json").read_bytes() == committed
+
+
+def test_a_stale_rendering_is_shown_as_a_difference_and_left_alone(tmp_path):
+    text = (ROOT / "retraining.toml").read_text(encoding="utf-8")
+    (tmp_path / "retraining.toml").write_text(text, encoding="utf-8")
+    retrain("render", cwd=tmp_path)
+    before = (tmp_path / "asl" / "retraining.asl.json").read_bytes()
+    (tmp_path / "retraining.toml").write_text(
+        text.replace("keep = 25", "keep = 10"), encoding="utf-8"
+    )
+
+    done = retrain("render", "--check", cwd=tmp_path)
+
+    assert done.returncode == 1
+    assert '-          "keep": 25' in done.stdout
+    assert '+          "keep": 10' in done.stdout
+    assert "run 'retrain render' and commit what it writes" in done.stderr
+    assert (tmp_path / "asl" / "retraining.asl.json").read_bytes() == before
+
+
+def test_a_local_run_that_fails_ends_with_exit_code_1_and_the_cause(tmp_path):
+    done = retrain(
+        "local",
+        "run",
+        "--output",
+        str(tmp_path),
+        "--database-url",
+        "postgresql://me:very-secret@127.0.0.1:9/none",
+    )
+
+    assert done.returncode == 1
+    assert "The run failed in state 'ETL'" in done.stdout
+    assert "127.0.0.1:9" in done.stdout
+    assert "very-secret" not in done.stdout + done.stderr
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["local", "run", "--output", "FILE"],
+            "output directory FILE: File exists; name a directory that can be written to\n",
+        ),
+        (
+            ["local", "run", "--output", "FILE/below"],
+            "output directory FILE/below: Not a directory; name a directory that can be written"
+            " to\n",
+        ),
+        (
+            ["local", "run", "--output", "OUTPUT", "--database-url", "mysql://me:pw@h/shop"],
+            'database URL: is mysql, but the configuration says engine = "postgresql"; change one'
+            " of them\n",
+        ),
+        (
+            ["local", "load-sample", "--database-url", "postgresql://me:se/cret@h/shop"],
+            "database URL: host or port cannot be read; write"
+            " postgresql://user:password@host:port/name, and in the password %2F for /, %23 for"
+            " #, %3F for ?, %5B for [\n",
+        ),
+        (["render", "--output", "FILE"], "FILE: File exists\n"),
+    ],
+)
+def test_what_cannot_begin_is_one_message_and_starts_nothing(tmp_path, arguments, message):
+    (tmp_path / "retraining.toml").write_bytes((ROOT / "retraining.toml").read_bytes())
+    (tmp_path / "FILE").touch()
+
+    done = retrain(*arguments, cwd=tmp_path)
+
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", message)
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port that takes connections and never answers: a Spark job waits there."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_local_run_and_everything_that_it_started(tmp_path, number, silent_port):
+    # A shell that runs the tests in its background has interrupts ignored, and the command honours
+    # that.
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from retrain.main import main; main()"
+    )
+    url = f"postgresql://me:x@127.0.0.1:{silent_port}/nowhere"
+    arguments = ["--config", str(ROOT / "retraining.toml"), "--database-url", url]
+    with subprocess.Popen(
+        [sys.executable, "-c", program, "local", "run", *arguments],
+        cwd=tmp_path,
+        env={
+            "PATH": "/usr/bin:/bin",
+            "PYTHONPATH": str(ROOT),
+            "LANG": "C.UTF-8",
+            "TMPDIR": str(tmp_path),
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    ) as running:
+        assert running.stdout is not None
+        assert any("→ ETL" in line for line in running.stdout)
+        [job] = wait_for_children(running.pid)
+        os.killpg(running.pid, number)
+        os.killpg(running.pid, number)
+        _, errors = running.communicate(timeout=30)
+
+    assert (running.returncode, errors) == (
+        128 + number,
+        "\nstopping: ending what was started\n",
+    )
+    assert not Path(f"/proc/{job}").exists()
+    assert list(tmp_path.glob("retraining-*")) == []
+
+
+def wait_for_children(process: int) -> list[str]:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        found = subprocess.run(
+            ["ps", "--ppid", str(process), "-o", "pid="],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if children := found.stdout.split():
+            return children
+        time.sleep(0.1)
+    raise AssertionError("no job was started")
+
+
+def test_a_package_that_the_base_installation_leaves_out_is_named():
+    program = "import sys; sys.modules['pandas'] = None; from retrain.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "report"],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "LANG": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (
+        1,
+        "this command needs the package 'pandas', which the base installation leaves out; run pip"
+        " install 'personalize-retraining[local]'\n",
+    )
+
+
+@pytest.mark.parametrize("command", [["--help"], ["render", "--help"], ["local", "run", "--help"]])
+def test_help_is_there_without_the_local_stack_being_loaded(command):
+    done = retrain(*command)
+
+    assert done.returncode == 0
+    assert "Usage" in done.stdout

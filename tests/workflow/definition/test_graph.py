@@ -1,0 +1,229 @@
+"""The retraining graph, rendered: states, structure, guards, bytes."""
+
+import copy
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import botocore.session
+import pytest
+
+from workflow import load_config, parse_config
+from workflow.definition.mermaid import mermaid
+from workflow.definition.polling import GLUE_ERRORS, SERVICE_ERRORS, SNS_ERRORS
+from workflow.definition.render import (
+    StructureError,
+    difference,
+    render,
+    render_definition,
+    structural_faults,
+)
+
+ROOT = Path(__file__).parents[3]
+EXAMPLE = ROOT / "retraining.toml"
+
+
+@pytest.fixture(scope="module")
+def definition():
+    return json.loads(render(load_config(EXAMPLE)))
+
+
+def test_the_states_and_their_order_are_the_original_systems(definition):
+    assert list(definition["States"]) == [
+        "ETL",
+        "List Datasets",
+        "Reimport All Datasets",
+        "Create Solution Version",
+        "Wait X Seconds for Solution Version",
+        "Get Solution Version Status",
+        "Solution Version Active?",
+        "Trigger Batch Inference",
+        "Get Batch Inference Status",
+        "Batch Completed?",
+        "Wait X Seconds for Batch Inference",
+        "Filter Recommended Item",
+        "Report Failure",
+        "Retraining Failed",
+    ]
+    assert list(definition["States"]["Reimport All Datasets"]["Iterator"]["States"]) == [
+        "Import Dataset",
+        "Wait X Seconds for Import Job",
+        "Get Job Status",
+        "Job Complete?",
+        "Import Successful",
+        "Import Failed",
+    ]
+
+
+def test_each_loop_leaves_by_active_or_create_failed_and_else_waits(definition):
+    states = definition["States"]
+    inner = states["Reimport All Datasets"]["Iterator"]["States"]
+
+    def branches(choice):
+        rules = {rule["StringEquals"]: rule["Next"] for rule in choice["Choices"]}
+        return {**rules, "otherwise": choice["Default"]}
+
+    assert branches(inner["Job Complete?"]) == {
+        "ACTIVE": "Import Successful",
+        "CREATE FAILED": "Import Failed",
+        "otherwise": "Wait X Seconds for Import Job",
+    }
+    assert branches(states["Solution Version Active?"]) == {
+        "ACTIVE": "Trigger Batch Inference",
+        "CREATE FAILED": "Report Failure",
+        "otherwise": "Wait X Seconds for Solution Version",
+    }
+    assert branches(states["Batch Completed?"]) == {
+        "ACTIVE": "Filter Recommended Item",
+        "CREATE FAILED": "Report Failure",
+        "otherwise": "Wait X Seconds for Batch Inference",
+    }
+
+
+def test_the_map_runs_over_the_listed_data_sets_with_bounded_concurrency(definition):
+    reimport = definition["States"]["Reimport All Datasets"]
+
+    assert reimport["ItemsPath"] == "$.datasets"
+    assert reimport["MaxConcurrency"] == 3
+    assert reimport["ResultPath"] == "$.datasetImport"
+
+
+def test_every_task_has_a_time_limit_retries_with_jitter_and_a_catch(definition):
+    inner = definition["States"]["Reimport All Datasets"]["Iterator"]["States"]
+    tasks = {
+        name: state
+        for name, state in {**definition["States"], **inner}.items()
+        if state["Type"] == "Task"
+    }
+
+    assert len(tasks) == 10
+    for name, task in tasks.items():
+        assert task["TimeoutSeconds"] > 0, name
+        assert {retry["JitterStrategy"] for retry in task["Retry"]} == {"FULL"}, name
+        assert all(retry["BackoffRate"] > 1 for retry in task["Retry"]), name
+        assert task["Catch"][0]["ErrorEquals"] == ["States.ALL"], name
+    assert definition["TimeoutSeconds"] == 86_400
+
+
+def test_every_catch_of_the_machine_leads_to_report_failure(definition):
+    caught = {
+        catch["Next"]
+        for name, state in definition["States"].items()
+        for catch in state.get("Catch", ())
+        if name != "Report Failure"
+    }
+
+    assert caught == {"Report Failure"}
+    assert definition["States"]["Report Failure"]["Next"] == "Retraining Failed"
+    assert definition["States"]["Retraining Failed"]["CausePath"] == "$.job.Cause"
+
+
+def test_retried_error_names_are_those_of_aws_models():
+    """A misspelt name never matches, and nobody notices before the night it is needed."""
+    session = botocore.session.get_session()
+
+    def errors(service, operation):
+        model = session.get_service_model(service).operation_model(operation)
+        return {shape.name for shape in model.error_shapes}
+
+    # What the Lambda integration adds of its own: the client's failures, and AWS's advice.
+    # https://docs.aws.amazon.com/step-functions/latest/dg/bp-lambda-serviceexception.html
+    integration = {"AWSLambdaException", "SdkClientException"}
+    invoke = {f"Lambda.{name}" for name in errors("lambda", "Invoke") | integration}
+    glue = {f"Glue.{name}" for name in errors("glue", "StartJobRun") | {"ThrottlingException"}}
+    sns = {f"SNS.{name}" for name in errors("sns", "Publish") | {"ThrottledException"}}
+    assert {name for name in SERVICE_ERRORS if name.startswith("Lambda.")} <= invoke
+    assert set(GLUE_ERRORS) <= glue
+    assert set(SNS_ERRORS) <= sns
+
+
+def test_the_same_bytes_whatever_the_aws_configuration_is():
+    """No region, a wrong profile and a Chinese region render what this process renders."""
+    program = (
+        "from workflow import *;"
+        "print(build_workflow(load_config('retraining.toml')).to_asl(), end='')"
+    )
+    here = render(load_config(EXAMPLE))
+    for environment in (
+        {},
+        {"AWS_PROFILE": "there-is-no-such-profile"},
+        {"AWS_DEFAULT_REGION": "cn-north-1", "HOME": "/nonexistent", "LANG": "ja_JP.UTF-8"},
+    ):
+        rendered = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=ROOT,
+            env={"PATH": "/usr/bin:/bin", **environment},
+            capture_output=True,
+            check=True,
+        )
+        assert rendered.stdout.decode() == here
+
+
+def test_the_partition_of_the_configuration_is_in_every_arn():
+    text = EXAMPLE.read_text(encoding="utf-8").replace("ap-northeast-1", "cn-north-1")
+
+    rendered = render(parse_config(text))
+
+    assert "arn:aws:" not in rendered
+    assert '"Resource": "arn:aws-cn:states:::lambda:invoke"' in rendered
+
+
+def test_the_committed_rendering_is_current():
+    committed = (ROOT / "asl" / "retraining.asl.json").read_text(encoding="utf-8")
+
+    assert difference(committed, render(load_config(EXAMPLE))) == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (
+            lambda m: m["States"]["ETL"].update(Next="Lost Datasets"),
+            "'ETL' leads to 'Lost Datasets', which is no state beside it",
+        ),
+        (
+            lambda m: m["States"].update(Alone={"Type": "Succeed"}),
+            "'Alone' is never reached",
+        ),
+        (lambda m: m["States"]["ETL"].pop("Catch"), "'ETL' has no Catch"),
+        (lambda m: m["States"]["ETL"].pop("TimeoutSeconds"), "'ETL' has no TimeoutSeconds"),
+        (
+            lambda m: m["States"]["Solution Version Active?"].pop("Default"),
+            "'Solution Version Active?' has no Default: an unforeseen value would end the run",
+        ),
+        (
+            lambda m: m["States"]["Reimport All Datasets"]["Iterator"]["States"].update(
+                ETL={"Type": "Succeed"}
+            ),
+            "'ETL' is a state of the machine and of 'Reimport All Datasets': names must be unique",
+        ),
+        (
+            lambda m: m["States"]["Filter Recommended Item"].update(End=False, Catch=[]),
+            "'Filter Recommended Item' neither ends nor leads anywhere",
+        ),
+        (lambda m: m.update(StartAt="Begin"), "the machine starts at 'Begin', which is no state"),
+        (
+            lambda m: m.pop("TimeoutSeconds"),
+            "the machine has no TimeoutSeconds: a run that hangs would never end",
+        ),
+    ],
+)
+def test_a_faulty_structure_is_named(definition, change, fault):
+    changed = copy.deepcopy(definition)
+    change(changed)
+
+    assert any(found.startswith(fault) for found in structural_faults(changed))
+    with pytest.raises(StructureError, match="the workflow graph is faulty"):
+        render_definition(changed)
+
+
+def test_the_picture_shows_every_state_and_every_way(definition):
+    picture = mermaid(definition)
+
+    inner = definition["States"]["Reimport All Datasets"]["Iterator"]["States"]
+    for name in [*definition["States"], *inner]:
+        assert f'"{name}' in picture
+    assert "subgraph reimport_all_datasets" in picture
+    assert '-->|"CREATE FAILED"| report_failure' in picture
+    assert picture.count("-.->") == 11  # ten tasks and the Map

@@ -1,0 +1,308 @@
+"""The difference of two definitions as a reviewer reads it, the command, and the CI's comment."""
+
+import copy
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from retrain.main import app
+from workflow.definition.review import (
+    ABSENT,
+    COMMENT_MARK,
+    FieldChange,
+    Review,
+    StateChange,
+    Way,
+    as_markdown,
+    as_text,
+    review,
+)
+
+ROOT = Path(__file__).parents[3]
+COMMITTED = ROOT / "asl" / "retraining.asl.json"
+
+
+@pytest.fixture
+def before():
+    return json.loads(COMMITTED.read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def after(before):
+    return copy.deepcopy(before)
+
+
+def test_the_same_workflow_in_another_order_of_keys_is_no_difference(before):
+    def turned(value):
+        if isinstance(value, dict):
+            return {key: turned(value[key]) for key in reversed(value)}
+        return [turned(one) for one in value] if isinstance(value, list) else value
+
+    found = review(before, turned(before))
+
+    assert found == Review()
+    assert not found
+    assert as_text(found, before="a", after="b") == "a → b: no difference\n"
+
+
+def test_a_changed_field_is_told_by_its_path_with_both_values(before, after):
+    payload = after["States"]["Filter Recommended Item"]["Parameters"]["Payload"]
+    payload["keep"] = 10
+    payload["also"] = {"x": True}
+    del payload["bucket"]
+
+    assert review(before, after).states == (
+        StateChange(
+            "changed",
+            "Filter Recommended Item",
+            "Task",
+            fields=(
+                FieldChange(
+                    "Parameters.Payload.bucket",
+                    "labbase-retraining-123456789012-ap-northeast-1",
+                    ABSENT,
+                ),
+                FieldChange("Parameters.Payload.keep", 25, 10),
+                FieldChange("Parameters.Payload.also", ABSENT, {"x": True}),
+            ),
+        ),
+    )
+
+
+def test_a_retrier_is_named_by_its_errors_wherever_it_stands(before, after):
+    after["States"]["ETL"]["Retry"][1]["MaxAttempts"] = 3
+
+    (change,) = review(before, after).states
+
+    path = "Retry[Glue.ConcurrentRunsExceededException].MaxAttempts"
+    assert change.fields == (FieldChange(path, 10, 3),)
+
+
+def test_the_order_of_retriers_counts(before, after):
+    after["States"]["ETL"]["Retry"].reverse()
+
+    (change,) = review(before, after).states
+
+    assert [field.path for field in change.fields] == ["Retry order"]
+
+
+def test_true_is_not_1_but_2_is_2_0(before, after):
+    before["States"]["ETL"]["Parameters"]["Arguments"] |= {"a": 1, "b": 2}
+    after["States"]["ETL"]["Parameters"]["Arguments"] |= {"a": True, "b": 2.0}
+
+    (change,) = review(before, after).states
+
+    assert change.fields == (FieldChange("Parameters.Arguments.a", 1, True),)
+
+
+def test_a_state_put_between_two_others_is_one_new_state_and_one_turned_way(before, after):
+    after["States"]["Look Twice"] = {"Type": "Pass", "Next": "List Datasets"}
+    after["States"]["ETL"]["Next"] = "Look Twice"
+
+    found = review(before, after)
+
+    assert as_text(found, before="deployed", after="new") == (
+        "deployed → new: 1 state added, 1 changed\n"
+        "~ ETL (Task)\n"
+        "    way next: List Datasets → Look Twice\n"
+        "+ Look Twice (Pass)\n"
+        "    way: next → List Datasets\n"
+    )
+
+
+def test_a_removed_state_of_a_map_is_told_with_its_place(before, after):
+    inner = after["States"]["Reimport All Datasets"]["Iterator"]["States"]
+    del inner["Import Failed"]
+    for name in ("Import Dataset", "Get Job Status"):
+        del inner[name]["Catch"]
+    inner["Job Complete?"]["Choices"].pop()
+
+    found = review(before, after)
+
+    assert found.headline() == "1 state removed, 3 changed"
+    assert found.states[0] == StateChange(
+        "removed", "Import Failed", "Fail", "Reimport All Datasets"
+    )
+    assert found.states[3].ways_gone == (
+        Way('when $.job.status StringEquals "CREATE FAILED"', "Import Failed"),
+    )
+
+
+def test_rules_of_a_choice_in_another_order_are_told_as_an_order(before, after):
+    after["States"]["Batch Completed?"]["Choices"].reverse()
+
+    (change,) = review(before, after).states
+
+    assert not change.fields
+    assert (change.ways_gone, change.ways_new) == ((), ())
+    assert [way.target for way in change.reordered] == [
+        "Report Failure",
+        "Filter Recommended Item",
+        "Wait X Seconds for Batch Inference",
+    ]
+
+
+def test_a_renamed_state_is_one_renaming_and_the_ways_to_it_are_no_news(before, after):
+    states = after["States"]
+    states["Read the Database"] = states.pop("ETL")
+    after["StartAt"] = "Read the Database"
+
+    assert review(before, after) == Review(
+        states=(StateChange("renamed", "Read the Database", "Task", former_name="ETL"),)
+    )
+
+
+def test_a_state_that_moved_out_of_a_map_changed_its_place(before, after):
+    states = {"In": {"Type": "Pass", "End": True}}
+    with_map = {"StartAt": "M", "States": {"M": {"Type": "Map", "End": True}}}
+    before = copy.deepcopy(with_map)
+    before["States"]["M"]["Iterator"] = {"StartAt": "In", "States": states}
+    after = {"StartAt": "In", "States": states}
+
+    found = review(before, after)
+
+    assert found.states == (
+        StateChange("removed", "M", "Map"),
+        StateChange("changed", "In", "Pass", fields=(FieldChange("place", "M", "the machine"),)),
+    )
+
+
+def test_combined_conditions_read_as_one_sentence():
+    rule = {
+        "And": [
+            {"Variable": "$.a", "IsPresent": True},
+            {"Not": {"Variable": "$.b", "NumericLessThan": 3}},
+        ]
+    }
+    choice = {"Type": "Choice", "Choices": [{**rule, "Next": "B"}], "Default": "B"}
+    states = {"A": choice, "B": {"Type": "Succeed"}}
+
+    found = review({}, {"StartAt": "A", "States": states})
+
+    assert found.states[0].ways_new[0].when == (
+        "when ($.a IsPresent true and not $.b NumericLessThan 3)"
+    )
+
+
+def test_the_comment_holds_the_changes_and_both_pictures(before, after):
+    after["TimeoutSeconds"] = 3600
+    after["States"]["List Datasets"]["Comment"] = "with `ticks` and |"
+
+    lines = as_markdown(review(before, after), before=before, after=after).splitlines()
+
+    assert lines[:6] == [
+        COMMENT_MARK,
+        "### Workflow: 1 state changed, the machine's settings changed",
+        "",
+        "- **the machine**: `TimeoutSeconds: 86400 → 3600`",
+        "- changed **List Datasets (Task)**",
+        '  - ``Comment: (none) → "with `ticks` and |"``',
+    ]
+    assert lines.count("```mermaid") == 2
+    assert lines.count("</details>") == 2
+
+
+def test_the_comment_of_a_first_workflow_has_one_picture(before):
+    text = as_markdown(review({}, before), before={}, after=before)
+
+    assert text.splitlines()[1].startswith("### Workflow: 20 states added")
+    assert "Before: there was no workflow." in text
+    assert text.count("```mermaid") == 1
+
+
+def test_a_comment_never_grows_beyond_what_github_takes(before, after):
+    after["States"] |= {
+        f"A state with a rather long name, number {n}": {"Type": "Pass", "Next": "ETL"}
+        for n in range(1_000)
+    }
+
+    text = as_markdown(review(before, after), before=before, after=after)
+
+    assert len(text) < 65_536
+    assert "… and more" in text
+
+
+@pytest.fixture
+def retrain():
+    runner = CliRunner()
+    return lambda *arguments: runner.invoke(app, [*map(str, arguments)])
+
+
+def test_diff_ends_with_0_if_nothing_differs_and_1_if_something_does(retrain, tmp_path, after):
+    base = tmp_path / "base.json"
+    after["TimeoutSeconds"] = 3600
+    base.write_text(json.dumps(after))
+
+    same = retrain("diff", "--asl", COMMITTED, "--base", COMMITTED)
+    other = retrain("diff", "--asl", COMMITTED, "--base", base)
+
+    assert same.exit_code == 0
+    assert other.exit_code == 1
+    assert "~ the machine: TimeoutSeconds: 3600 → 86400\n" in other.stdout
+
+
+def test_diff_with_an_empty_base_says_that_every_state_is_new(retrain, tmp_path):
+    (tmp_path / "base.json").touch()
+
+    done = retrain("diff", "--asl", COMMITTED, "--base", tmp_path / "base.json")
+
+    assert done.exit_code == 1
+    assert "every state is new" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [("{", "no JSON"), ("[1]", "no definition in Amazon States Language"), (None, "No such file")],
+)
+def test_diff_ends_with_2_if_there_is_nothing_to_compare(retrain, tmp_path, content, complaint):
+    file = tmp_path / "base.json"
+    if content:
+        file.write_text(content)
+
+    done = retrain("diff", "--asl", COMMITTED, "--base", file)
+
+    assert done.exit_code == 2
+    assert complaint in done.stderr
+    assert "Traceback" not in done.output
+
+
+@pytest.fixture(scope="module")
+def ci():
+    path = ROOT / ".github" / "workflows" / "review.yml"
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def test_every_action_is_pinned_to_a_commit(ci):
+    used = [step["uses"] for job in ci["jobs"].values() for step in job["steps"] if "uses" in step]
+
+    assert used
+    assert [one for one in used if not re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}", one)] == []
+
+
+def test_the_job_that_may_write_runs_none_of_the_pull_requests_code(ci):
+    jobs = ci["jobs"]
+
+    assert ci["permissions"] == {}
+    assert jobs["check"]["permissions"] == {"contents": "read"}
+    assert jobs["comment"]["permissions"] == {"pull-requests": "write"}
+    assert [step for step in jobs["comment"]["steps"] if "uses" in step] == []
+    # What a pull request's author may choose reaches the shell as data, in the environment.
+    runs = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
+    assert [run for run in runs if "${{" in run] == []
+
+
+def test_the_comment_that_is_brought_up_to_date_is_found_by_its_mark(ci):
+    (step,) = ci["jobs"]["comment"]["steps"]
+
+    assert f'startswith("{COMMENT_MARK}")' in step["run"]
+
+
+def test_the_ci_runs_what_a_person_runs(ci):
+    runs = "\n".join(step.get("run", "") for step in ci["jobs"]["check"]["steps"])
+
+    for command in ("make check", "make test", "render --check", "template --check", "diff --base"):
+        assert command in runs

@@ -1,0 +1,291 @@
+"""What notebooks show of a workflow and of an execution, also while it runs."""
+
+import json
+import os
+import re
+import sys
+from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from workflow.picture import PictureError, picture
+from workflow.picture.display import (
+    DisplayError,
+    Page,
+    execution_html,
+    execution_page,
+    follow_live,
+    workflow_html,
+    workflow_page,
+)
+from workflow.runs.progress import progress_of
+
+ROOT = Path(__file__).parents[3]
+BEGIN = datetime(2024, 6, 1, tzinfo=UTC)
+DEFINITION = {
+    "StartAt": "Imports",
+    "States": {
+        "Imports": {
+            "Type": "Map",
+            "Iterator": {
+                "StartAt": "Import <one>",
+                "States": {"Import <one>": {"Type": "Task", "Resource": "r", "End": True}},
+            },
+            "Next": "Train",
+        },
+        "Train": {
+            "Type": "Task",
+            "Resource": "r",
+            "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Failed"}],
+            "End": True,
+        },
+        "Failed": {"Type": "Fail"},
+    },
+}
+
+
+def state(what, name, kind="Task"):
+    return {"type": f"{kind}State{what}", f"state{what}EventDetails": {"name": name}}
+
+
+TOLD = (
+    state("Entered", "Imports", "Map"),
+    {"type": "MapStateStarted", "mapStateStartedEventDetails": {"length": 1}},
+    {"type": "MapIterationStarted", "mapIterationStartedEventDetails": {"index": 0}},
+    state("Entered", "Import <one>"),
+    state("Exited", "Import <one>"),
+    {"type": "MapIterationSucceeded", "mapIterationSucceededEventDetails": {"index": 0}},
+    {"type": "MapStateSucceeded"},
+    state("Exited", "Imports", "Map"),
+    state("Entered", "Train"),
+    {"type": "TaskScheduled"},
+    {
+        "type": "TaskFailed",
+        "taskFailedEventDetails": {"error": "TooFew", "cause": "only <3> & no more"},
+    },
+    {"type": "TaskScheduled"},
+    {
+        "type": "TaskFailed",
+        "taskFailedEventDetails": {"error": "TooFew", "cause": "only <3> & no more"},
+    },
+    state("Exited", "Train"),
+    state("Entered", "Failed", "Fail"),
+    {
+        "type": "ExecutionFailed",
+        "executionFailedEventDetails": {"error": "TooFew", "cause": "only <3> & no more"},
+    },
+)
+
+
+def events(count=None):
+    """Return the first events, or all, of an execution that fails, a second apart."""
+    return [
+        {"id": n, "previousEventId": n - 1, "timestamp": BEGIN + timedelta(seconds=n), **event}
+        for n, event in enumerate(TOLD[:count], start=1)
+    ]
+
+
+class Table(HTMLParser):
+    """The rows of the tables in a page."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.rows, self._in_cell = [], False
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "tr":
+            self.rows.append([])
+        if tag in {"td", "th"}:
+            self._in_cell = True
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag):
+        self._in_cell = self._in_cell and tag not in {"td", "th"}
+
+    def handle_data(self, data):
+        if self._in_cell:
+            self.rows[-1][-1] += data
+
+
+class Place:
+    """A place in a notebook that keeps what was shown there."""
+
+    def __init__(self):
+        self.shown = []
+
+    def display(self, obj):
+        self.shown.append(("display", obj))
+
+    def update(self, obj):
+        self.shown.append(("update", obj))
+
+
+def test_a_workflow_is_shown_as_picture_and_legend():
+    html = workflow_html(DEFINITION, title="Retraining")
+
+    assert picture(DEFINITION, title="Retraining") in html
+    assert "Dashed lines are taken on an error." in html
+
+
+def test_an_execution_is_shown_with_its_reason_and_a_table_of_states():
+    html = execution_html(DEFINITION, events(), title="night <1>")
+
+    assert picture(DEFINITION, progress_of(events()), title="night <1>") in html
+    assert "TooFew in state &#x27;Train&#x27;: only &lt;3&gt; &amp; no more" in html
+    assert '<div class="head">night &lt;1&gt; <span' in html
+    assert "✕</i>FAILED" in html
+    assert Table(html).rows == [
+        ["State", "Status", "Visits", "Attempts", "Items", "Time"],
+        ["Imports", "✓ succeeded", "1", "1", "1 of 1", "7 s"],
+        ["Import <one>", "✓ succeeded", "1", "1", "1 of 1", "1 s"],
+        ["Train", "! caught", "1", "2", "", "5 s"],
+        ["Failed", "✕ failed", "1", "1", "", "0 ms"],
+    ]
+
+
+def test_states_that_were_not_reached_are_told_too():
+    html = execution_html(DEFINITION, events(4), now=BEGIN + timedelta(seconds=64))
+
+    assert "…</i>RUNNING" in html
+    assert "1 min 3 s" in html
+    assert Table(html).rows[1:] == [
+        ["Imports", "… running", "1", "1", "0 of 1", "1 min 3 s"],
+        ["Import <one>", "… running", "1", "1", "0 of 1", "1 min"],
+        ["Train", "not reached", "", "", "", ""],
+        ["Failed", "not reached", "", "", "", ""],
+    ]
+
+
+def test_nothing_has_happened_yet():
+    page = execution_page(DEFINITION, [])
+
+    assert page.text == "Execution: RUNNING"
+    assert "0 of 4 states reached" in page.html
+
+
+def test_a_saved_history_shows_the_same_as_a_fresh_one():
+    saved = json.loads(json.dumps(events(), default=str))
+
+    assert execution_html(DEFINITION, saved) == execution_html(DEFINITION, events())
+
+
+def test_pages_are_static_and_fetch_nothing():
+    for html in (workflow_html(DEFINITION), execution_html(DEFINITION, events())):
+        assert re.findall(r"https?://[^\"'\s<]*", html) == ["http://www.w3.org/2000/svg"]
+        for active in ("<script", "<iframe", "href", "url(", "@import", " onload", " onclick"):
+            assert active not in html
+
+
+def test_rules_of_a_page_reach_nothing_outside_it():
+    html = execution_html(DEFINITION, events())
+    root = re.match(r'<div id="(page-[0-9a-f]{10})">', html)[1]
+    style = html.partition("<style>")[2].partition("</style>")[0]
+    style = style.replace("@media (prefers-color-scheme:dark){", "")
+
+    for selectors in re.findall(r"([^{}]+)\{[^}]*\}", style):
+        assert all(f"#{root}" in selector for selector in selectors.split(","))
+
+
+def test_a_page_is_there_in_every_form_that_a_notebook_may_ask_for():
+    page = workflow_page(DEFINITION, title="Retraining")
+    bundle = page._repr_mimebundle_()
+
+    assert list(bundle) == ["text/html", "image/svg+xml", "text/markdown", "text/plain"]
+    assert bundle["text/html"] == workflow_html(DEFINITION, title="Retraining")
+    assert bundle["image/svg+xml"] == picture(DEFINITION, title="Retraining")
+    assert bundle["text/markdown"].startswith("```mermaid\nflowchart TD\n")
+    assert bundle["text/plain"] == "Retraining: 4 states"
+    assert list(page._repr_mimebundle_(include={"text/plain"})) == ["text/plain"]
+    assert "text/html" not in page._repr_mimebundle_(exclude={"text/html"})
+
+
+def test_the_text_of_an_execution_says_how_it_ended_and_why():
+    assert execution_page(DEFINITION, events(), title="night").text == (
+        "night: FAILED after 15 s, TooFew in state 'Train': only <3> & no more"
+    )
+
+
+def test_what_cannot_be_drawn_is_refused():
+    with pytest.raises(PictureError):
+        workflow_html({"StartAt": "A", "States": {}})
+
+
+def test_an_execution_is_redrawn_in_one_place_until_it_ends():
+    place, slept = Place(), []
+    looks = iter([events(2), events(2), events(9), events()])
+
+    told = follow_live(
+        lambda: next(looks),
+        DEFINITION,
+        title="night",
+        display=place,
+        poll_seconds=3.0,
+        sleep=slept.append,
+        clock=lambda: BEGIN + timedelta(seconds=20),
+    )
+
+    assert [how for how, _ in place.shown] == ["display", "update", "update"]
+    assert all(isinstance(page, Page) for _, page in place.shown)
+    assert place.shown[-1][1] == execution_page(DEFINITION, events(), title="night")
+    assert slept == [3.0, 3.0, 3.0]
+    assert told == progress_of(events())
+
+
+def test_interrupting_ends_the_watching_only():
+    def interrupted(seconds):
+        raise KeyboardInterrupt
+
+    place = Place()
+    told = follow_live(lambda: events(4), DEFINITION, display=place, sleep=interrupted)
+
+    assert told.status == "RUNNING"
+    assert len(place.shown) == 1
+
+
+def test_without_a_notebook_it_says_what_to_do(monkeypatch):
+    monkeypatch.setitem(sys.modules, "IPython.display", None)
+
+    with pytest.raises(DisplayError) as refused:
+        follow_live(events, DEFINITION)
+
+    assert str(refused.value) == (
+        "an execution is shown live in a notebook, and IPython is not installed: "
+        "run 'pip install ipykernel', or use 'retrain watch' in a terminal"
+    )
+
+
+def test_a_real_kernel_shows_the_last_state_in_one_output(tmp_path, monkeypatch):
+    """The looks of a running execution replace each other: display_id, as JupyterLab has it."""
+    # The kernel is a process of its own: it must find the project without an installation.
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    (tmp_path / "looks.json").write_text(
+        json.dumps({"definition": DEFINITION, "events": events()}, default=str), encoding="utf-8"
+    )
+    notebook = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_code_cell(
+                "import json\n"
+                "from pathlib import Path\n"
+                "from workflow.picture.display import follow_live\n"
+                "told = json.loads(Path('looks.json').read_text(encoding='utf-8'))\n"
+                "looks = iter([2, 9, 16])\n"
+                "end = follow_live(lambda: told['events'][:next(looks)], told['definition'],\n"
+                "                  title='night', sleep=lambda seconds: None)\n"
+            )
+        ]
+    )
+
+    NotebookClient(
+        notebook, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
+
+    (output,) = notebook.cells[0].outputs
+    assert output.output_type == "display_data"
+    assert output.data["text/plain"].startswith("night: FAILED after 15 s")
+    assert "✕</i>FAILED" in output.data["text/html"]
+    assert output.data["image/svg+xml"].startswith("<svg ")

@@ -1,0 +1,735 @@
+"""The picture of a definition, checked on the parsed SVG: what is there, where, what it says."""
+
+import itertools
+import json
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from workflow.picture import PictureError, measure, picture
+from workflow.picture.lettering import NAME_SIZE, text_width, wrapped
+from workflow.picture.wording import condition, doing, duration, subject
+from workflow.runs.progress import Passage, Progress, StateRecord
+
+ROOT = Path(__file__).parents[3]
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.fixture(scope="module")
+def retraining():
+    return json.loads((ROOT / "asl" / "retraining.asl.json").read_text(encoding="utf-8"))
+
+
+def task(**more):
+    return {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", **more}
+
+
+def caught(target, *errors):
+    return [{"ErrorEquals": list(errors or ("States.ALL",)), "Next": target}]
+
+
+SMALL = {
+    "StartAt": "Train",
+    "States": {
+        "Train": task(Catch=caught("Failed"), Next="Wait a Little"),
+        "Wait a Little": {"Type": "Wait", "Seconds": 90, "Next": "Ready?"},
+        "Ready?": {
+            "Type": "Choice",
+            "Choices": [
+                {"Variable": "$.status", "StringEquals": "ACTIVE", "Next": "Both"},
+                {"Variable": "$.status", "StringEquals": "CREATE FAILED", "Next": "Failed"},
+            ],
+            "Default": "Wait a Little",
+        },
+        "Both": {
+            "Type": "Parallel",
+            "Branches": [
+                {"StartAt": "Left", "States": {"Left": {"Type": "Pass", "End": True}}},
+                {
+                    "StartAt": "Each",
+                    "States": {
+                        "Each": {
+                            "Type": "Map",
+                            "ItemsPath": "$.items",
+                            "ItemProcessor": {
+                                "StartAt": "Inner",
+                                "States": {"Inner": {"Type": "Succeed"}},
+                            },
+                            "End": True,
+                        }
+                    },
+                },
+            ],
+            "Catch": caught("Failed", "TooLarge", "TooSmall"),
+            "End": True,
+        },
+        "Failed": {"Type": "Fail", "Error": "NoVersion"},
+    },
+}
+
+
+def parsed(svg):
+    return ElementTree.fromstring(svg)  # noqa: S314 - our own text, not untrusted data
+
+
+def states_of(root):
+    """Return the groups of the states by name; fails if one is there twice."""
+    groups = [group for group in root.iter(f"{SVG}g") if "data-state" in group.attrib]
+    names = Counter(group.get("data-state") for group in groups)
+    assert set(names.values()) <= {1}
+    return {group.get("data-state"): group for group in groups}
+
+
+def box_of(group):
+    """Return left, top, right, bottom of a state's outline."""
+    shape = next(child for child in group if child.get("class") == "box")
+    if shape.tag == f"{SVG}rect":
+        x, y, width, height = (float(shape.get(name)) for name in ("x", "y", "width", "height"))
+        behind = [child for child in group if child.get("class") == "box"]
+        if group.get("data-type") == "Map":
+            x, y = (min(float(one.get(name)) for one in behind) for name in ("x", "y"))
+            width, height = width + 5, height + 5
+        return x, y, x + width, y + height
+    numbers = list(map(float, re.findall(r"-?[\d.]+", shape.get("d"))))
+    return min(numbers[::2]), min(numbers[1::2]), max(numbers[::2]), max(numbers[1::2])
+
+
+def areas(root):
+    """Yield for each scope its states' names and its ways, the machine's first."""
+    machine = next(group for group in root if group.tag == f"{SVG}g")
+    inner = [group for group in root.iter(f"{SVG}g") if "area" in group.get("class", "").split()]
+    for area in (machine, *inner):
+        yield (
+            [child.get("data-state") for child in area if child.get("data-state")],
+            [child for child in area if child.get("data-kind")],
+        )
+
+
+def course(way):
+    """Return the points that a way's line passes, a bend's corner among them, source first."""
+    line = next(child for child in way if child.get("class") == "line")
+    points = []
+    for command, text in re.findall(r"([MLQ])([^MLQ]+)", line.get("d")):
+        numbers = list(map(float, text.split()))
+        if command == "Q":
+            points[-1] = (numbers[0], numbers[1])
+        else:
+            points.append((numbers[0], numbers[1]))
+    return points[::-1] if way.get("data-kind") == "catch" else points
+
+
+def tip(way):
+    head = next(child for child in way if child.get("class") == "head")
+    return tuple(map(float, re.match(r"M(\S+) (\S+?)L", head.get("d")).groups()))
+
+
+def overlap(one, other, margin=0.0):
+    return (
+        one[0] < other[2] + margin
+        and other[0] < one[2] + margin
+        and one[1] < other[3] + margin
+        and other[1] < one[3] + margin
+    )
+
+
+def segments(points):
+    for (x, y), (to_x, to_y) in itertools.pairwise(points):
+        yield min(x, to_x), min(y, to_y), max(x, to_x), max(y, to_y)
+
+
+def expected_ways(scope):
+    """Return (source, target, kind) of every transition of a definition, scopes inside too."""
+    ways = [("", scope["StartAt"], "start")]
+    for name, state in scope["States"].items():
+        ways += [(name, rule["Next"], "choice") for rule in state.get("Choices", ())]
+        ways += [(name, one["Next"], "catch") for one in state.get("Catch", ())]
+        ways += [(name, state["Default"], "default")] if "Default" in state else []
+        ways += [(name, state["Next"], "next")] if "Next" in state else []
+        ways += [(name, "", "end")] if state.get("End") else []
+        inner = [state.get("ItemProcessor") or state.get("Iterator"), *state.get("Branches", ())]
+        for below in filter(None, inner):
+            ways += expected_ways(below)
+    return ways
+
+
+def expected_states(scope):
+    names = []
+    for name, state in scope["States"].items():
+        names.append(name)
+        inner = [state.get("ItemProcessor") or state.get("Iterator"), *state.get("Branches", ())]
+        for below in filter(None, inner):
+            names += expected_states(below)
+    return names
+
+
+def assert_sound(definition, root):
+    """Every state once, no two boxes on each other, every transition drawn, legible labels."""
+    groups = states_of(root)
+    assert set(groups) == set(expected_states(definition))
+    boxes = {name: box_of(group) for name, group in groups.items()}
+    drawn = []
+    for names, ways in areas(root):
+        for one, other in itertools.combinations(names, 2):
+            assert not overlap(boxes[one], boxes[other]), (one, other)
+        drawn += [(way.get("data-from"), way.get("data-to"), way.get("data-kind")) for way in ways]
+    assert Counter(drawn) == Counter(set(expected_ways(definition)))
+    for group in groups.values():
+        outer = box_of(group)
+        for inner in group.iter(f"{SVG}g"):
+            if inner is not group and inner.get("data-state"):
+                left, top, right, bottom = box_of(inner)
+                assert outer[0] < left and outer[1] < top
+                assert right < outer[2] and bottom < outer[3]
+
+
+@pytest.mark.parametrize("name", ["small", "retraining"])
+def test_every_state_and_transition_is_there_once_and_nothing_overlaps(name, retraining):
+    definition = {"small": SMALL, "retraining": retraining}[name]
+
+    assert_sound(definition, parsed(picture(definition)))
+
+
+def test_ways_lead_from_border_to_border_and_over_no_box(retraining):
+    root = parsed(picture(retraining))
+    boxes = {name: box_of(group) for name, group in states_of(root).items()}
+
+    for names, ways in areas(root):
+        for way in ways:
+            source, target, points = way.get("data-from"), way.get("data-to"), course(way)
+            if source:
+                assert overlap((*points[0], *points[0]), boxes[source], 0.2)
+            if target:
+                assert overlap((*tip(way), *tip(way)), boxes[target], 0.2)
+            for left, top, right, bottom in segments(points):
+                assert min(right - left, bottom - top) < 0.2
+            for name in set(names) - {source, target}:
+                for segment in segments([*points, tip(way)]):
+                    assert not overlap(segment, boxes[name]), (source, target, name)
+
+
+def test_labels_stand_on_no_box_and_on_no_other_label(retraining):
+    for definition in (SMALL, retraining):
+        root = parsed(picture(definition))
+        grounds = []
+        for ground in root.iter(f"{SVG}rect"):
+            if ground.get("class") == "ground":
+                x, y, width, height = (float(ground.get(n)) for n in ("x", "y", "width", "height"))
+                grounds.append((x, y, x + width, y + height))
+        leaves = [box_of(g) for g in states_of(root).values() if "leaf" in g.get("class")]
+
+        for ground in grounds:
+            assert not any(overlap(ground, leaf) for leaf in leaves)
+        for one, other in itertools.combinations(grounds, 2):
+            assert not overlap(one, other)
+
+
+def test_labels_say_when_a_way_is_taken():
+    root = parsed(picture(SMALL))
+
+    assert [label.text for label in root.iter(f"{SVG}text") if label.get("class") == "label"] == [
+        "ACTIVE",
+        "CREATE FAILED",
+        "otherwise",
+        "TooLarge or TooSmall",
+    ]
+    titles = [
+        group.find(f"{SVG}title").text for group in root.iter(f"{SVG}g") if group.get("data-kind")
+    ]
+    assert 'Ready? → Failed: when $.status is "CREATE FAILED"' in titles
+    assert "Train → Failed: on States.ALL" in titles
+
+
+def test_types_differ_by_outline_icon_and_words_not_by_colour_alone():
+    groups = states_of(parsed(picture(SMALL)))
+    notes = {
+        name: next(child.text for child in group if child.get("class") == "note")
+        for name, group in groups.items()
+    }
+    icons = {
+        group.get("data-type"): tuple(
+            child.get("d") for child in group if child.get("class") in {"tile", "glyph", "solid"}
+        )
+        for group in groups.values()
+    }
+    outlines = {
+        group.get("data-type"): [child for child in group if child.get("class") == "box"]
+        for group in groups.values()
+    }
+
+    assert notes == {
+        "Train": "Lambda invoke",
+        "Wait a Little": "Wait 1 min 30 s",
+        "Ready?": "Choice on $.status",
+        "Both": "2 branches at the same time",
+        "Left": "Pass",
+        "Each": "for each of $.items",
+        "Inner": "Succeed",
+        "Failed": "Fail: NoVersion",
+    }
+    assert len(set(icons.values())) == len(icons) == 8
+    assert {kind: len(shapes) for kind, shapes in outlines.items()} == {
+        "Task": 1,
+        "Wait": 1,
+        "Choice": 1,
+        "Parallel": 3,
+        "Pass": 1,
+        "Map": 3,
+        "Succeed": 1,
+        "Fail": 1,
+    }
+    assert outlines["Choice"][0].tag == f"{SVG}path"
+    assert float(outlines["Wait"][0].get("rx")) > float(outlines["Task"][0].get("rx"))
+
+
+def test_lines_of_a_catch_are_dashed():
+    svg = picture(SMALL)
+    ways = [group for group in parsed(svg).iter(f"{SVG}g") if group.get("data-kind")]
+
+    assert {
+        (way.get("data-from"), way.get("data-to"))
+        for way in ways
+        if "catch" in way.get("class").split()
+    } == {("Train", "Failed"), ("Both", "Failed")}
+    assert re.search(r"\.catch>\.line\{[^}]*stroke-dasharray:5 4", svg)
+
+
+def test_catches_of_one_target_share_a_lane(retraining):
+    root = parsed(picture(retraining))
+    _, ways = next(areas(root))
+    courses = {
+        way.get("data-from"): course(way)
+        for way in ways
+        if (way.get("data-to"), way.get("data-kind")) == ("Report Failure", "catch")
+    }
+
+    assert len(courses) == 8
+    assert len({points[-1] for points in courses.values()}) == 1
+    assert len({points[-2][0] for points in courses.values()}) == 1
+
+
+def test_the_main_way_runs_straight_down(retraining):
+    boxes = {name: box_of(g) for name, g in states_of(parsed(picture(retraining))).items()}
+    main = ["ETL", "List Datasets", "Create Solution Version", "Solution Version Active?"]
+    main += ["Trigger Batch Inference", "Batch Completed?", "Filter Recommended Item"]
+    middles = [(boxes[name][0] + boxes[name][2]) / 2 for name in main]
+
+    assert max(middles) - min(middles) < 1
+    assert [boxes[name][1] for name in main] == sorted(boxes[name][1] for name in main)
+
+
+def test_start_and_end_are_marked():
+    root = parsed(picture(SMALL))
+    words = [text.text for text in root.iter(f"{SVG}text") if text.get("class") == "word"]
+    marks = Counter(
+        group.get("class")
+        for group in root.iter(f"{SVG}g")
+        if group.get("class") in {"start", "end"}
+    )
+
+    assert words == ["Start", "End"]
+    assert marks == {"start": 4, "end": 3}
+
+
+def test_the_same_definition_gives_the_same_bytes(retraining):
+    program = (
+        "import hashlib, json, sys; from workflow.picture import picture;"
+        "print(hashlib.sha256(picture(json.load(sys.stdin)).encode()).hexdigest())"
+    )
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            input=json.dumps(retraining),
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+
+    assert len(digests) == 1
+    assert picture(retraining) == picture(retraining)
+
+
+def test_importing_the_picture_does_not_load_the_layout_engine():
+    program = "import sys, workflow.picture; print('graphlay' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+
+    assert done.stdout.strip() == "False"
+
+
+def test_a_picture_stands_on_its_own(retraining):
+    svg = picture(retraining)
+
+    assert re.findall(r"https?://[^\"'\s<]*", svg) == ["http://www.w3.org/2000/svg"]
+    for reference in ("href", "url(", "@import", "<script", "<image", "<foreignObject", "onload"):
+        assert reference not in svg
+
+
+def test_several_pictures_live_in_one_page():
+    one, other, named = picture(SMALL), picture(SMALL, title="B"), picture(SMALL, picture_id="mine")
+    ids = [re.findall(r'\bid="([^"]+)"', svg) for svg in (one, other, named)]
+
+    assert ids[2] == ["mine", "mine-title", "mine-desc"]
+    assert not set(ids[0]) & set(ids[1])
+    for svg, (root, *_) in zip((one, other, named), ids, strict=True):
+        style = svg.partition("<style>")[2].partition("</style>")[0]
+        style = style.replace("@media (prefers-color-scheme:dark){", "")
+        for selectors in re.findall(r"([^{}]+)\{[^}]*\}", style):
+            assert all(f"#{root}" in selector for selector in selectors.split(","))
+
+
+def test_a_picture_follows_the_page_between_light_and_dark():
+    svg = picture(SMALL, picture_id="p")
+
+    for place in (
+        "@media (prefers-color-scheme:dark){#p{--canvas:#0d1117;",
+        '[data-theme="dark"] #p,',
+        '[data-jp-theme-light="false"] #p,',
+        "body.vscode-dark #p,",
+        '[data-theme="light"] #p,',
+        '[data-jp-theme-light="true"] #p,',
+        "body.vscode-light #p,",
+    ):
+        assert place in svg
+    used = set(re.findall(r"var\(--([a-z-]+)\)", svg))
+    for properties in re.findall(r"\{(--canvas[^}]*)\}", svg):
+        assert used <= set(re.findall(r"--([a-z-]+):", properties))
+
+
+def test_who_does_not_see_the_picture_is_told_what_it_shows():
+    root = parsed(picture(SMALL, title="Retraining"))
+    title, description = root[0], root[1]
+
+    assert root.get("role") == "img"
+    assert root.get("aria-labelledby") == f"{title.get('id')} {description.get('id')}"
+    assert (title.tag, title.text) == (f"{SVG}title", "Retraining")
+    assert (description.tag, description.text) == (
+        f"{SVG}desc",
+        "8 states, the first is Train.",
+    )
+
+
+def test_an_execution_is_told_by_colour_sign_and_words():
+    progress = Progress(
+        status="FAILED",
+        states={
+            "Train": StateRecord("succeeded", 1, 3, 1.24),
+            "Wait a Little": StateRecord("succeeded", 4, 4, 360.0),
+            "Ready?": StateRecord("succeeded", 4, 4, 0.01),
+            "Both": StateRecord("caught", 1, 1, 5.0),
+            "Each": StateRecord("aborted", 1, 1, 2.0, done=1, items=3),
+            "Inner": StateRecord("succeeded", 1, 1, 0.0, done=1, items=3),
+            "Failed": StateRecord("failed", 1, 1, 0.0),
+        },
+        passages={
+            Passage("Train", "Wait a Little"): 1,
+            Passage("Wait a Little", "Ready?"): 4,
+            Passage("Ready?", "Wait a Little"): 3,
+            Passage("Ready?", "Both"): 1,
+            Passage("Both", "Failed", caught=True): 1,
+        },
+        seconds=370.0,
+    )
+    root = parsed(picture(SMALL, progress))
+    groups = states_of(root)
+    told = {
+        name: (
+            group.get("data-status"),
+            next(child.text for child in group if child.get("class") == "note"),
+            sum(child.get("class") == "badge" for child in group),
+        )
+        for name, group in groups.items()
+    }
+    taken = {
+        (way.get("data-from"), way.get("data-to"), way.get("data-kind"))
+        for way in root.iter(f"{SVG}g")
+        if "taken" in way.get("class", "").split() and way.get("data-kind")
+    }
+
+    assert told == {
+        "Train": ("succeeded", "1.2 s · 3×", 1),
+        "Wait a Little": ("succeeded", "6 min · 4×", 1),
+        "Ready?": ("succeeded", "4×", 1),
+        "Both": ("caught", "caught · 5 s", 1),
+        "Left": (None, "Pass", 0),
+        "Each": ("aborted", "aborted · 2 s · 1 of 3", 1),
+        "Inner": ("succeeded", "1 of 3", 1),
+        "Failed": ("failed", "failed", 1),
+    }
+    assert "unreached" in groups["Left"].get("class").split()
+    assert taken == {
+        ("", "Train", "start"),
+        ("Train", "Wait a Little", "next"),
+        ("Wait a Little", "Ready?", "next"),
+        ("Ready?", "Wait a Little", "default"),
+        ("Ready?", "Both", "choice"),
+        ("Both", "Failed", "catch"),
+        ("", "Each", "start"),
+        ("", "Inner", "start"),
+    }
+    assert root.find(f"{SVG}desc").text == (
+        "8 states, the first is Train. The execution is FAILED: "
+        "4 succeeded, 1 caught, 1 aborted, 1 failed."
+    )
+
+
+def test_an_execution_does_not_move_what_is_drawn(retraining):
+    progress = Progress("RUNNING", {"ETL": StateRecord("running", 1, 2, None, running=1)}, {}, 1.0)
+    plain, running = (parsed(picture(retraining, told)) for told in (None, progress))
+
+    assert plain.get("viewBox") == running.get("viewBox")
+    assert {name: box_of(group) for name, group in states_of(plain).items()} == {
+        name: box_of(group) for name, group in states_of(running).items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("record", "kind", "words"),
+    [
+        (StateRecord("running", 1, 1, None, running=1), "Task", ""),
+        (StateRecord("running", 25, 25, 300.0, running=1), "Wait", "5 min · 25×"),
+        (StateRecord("succeeded", 1, 1, 0.004), "Choice", ""),
+        (StateRecord("timed out", 1, 2, 7_980.0), "Task", "timed out · 2 h 13 min · 2×"),
+        (StateRecord("succeeded", 3, 3, 12.0, done=3, items=3), "Task", "12 s · 3× · 3 of 3"),
+    ],
+)
+def test_a_record_in_few_words(record, kind, words):
+    assert measure(record, kind) == words
+
+
+@pytest.mark.parametrize(
+    ("rule", "words", "full"),
+    [
+        (
+            {"Variable": "$.job.status", "StringEquals": "ACTIVE", "Next": "A"},
+            "status is ACTIVE",
+            '$.job.status is "ACTIVE"',
+        ),
+        ({"Variable": "$.n", "NumericGreaterThanEquals": 3}, "n ≥ 3", "$.n ≥ 3"),
+        ({"Variable": "$.n", "NumericLessThanPath": "$.m.most"}, "n < most", "$.n < $.m.most"),
+        ({"Variable": "$.x", "IsPresent": False}, "x is absent", "$.x is absent"),
+        ({"Variable": "$.on", "BooleanEquals": True}, "on is true", "$.on is true"),
+        (
+            {"Variable": "$.name", "StringMatches": "a*"},
+            "name matches a*",
+            '$.name matches "a*"',
+        ),
+        (
+            {
+                "And": [
+                    {"Variable": "$.a", "IsNull": True},
+                    {"Not": {"Or": [{"Variable": "$.b", "NumericEquals": 1}]}},
+                ],
+                "Next": "A",
+            },
+            "a is null and not (b is 1)",
+            "$.a is null and not ($.b is 1)",
+        ),
+        ({"Condition": "{% $count >\n 3 %}", "Next": "A"}, "$count > 3", "$count > 3"),
+        ({"Variable": "$.x", "NewlyInvented": 1}, "x NewlyInvented 1", "$.x NewlyInvented 1"),
+    ],
+)
+def test_conditions_in_human_words(rule, words, full):
+    assert (condition(rule), condition(rule, full=True)) == (words, full)
+
+
+def test_a_choice_that_tests_one_variable_says_it_once():
+    choice = {
+        "Type": "Choice",
+        "Choices": [
+            {"Variable": "$.job.status", "StringEquals": "ACTIVE", "Next": "A"},
+            {"Variable": "$.job.status", "StringMatches": "CREATE*", "Next": "B"},
+        ],
+    }
+
+    assert subject(choice) == "$.job.status"
+    assert [condition(rule, about="$.job.status") for rule in choice["Choices"]] == [
+        "ACTIVE",
+        "matches CREATE*",
+    ]
+    assert subject({"Choices": [*choice["Choices"], {"Variable": "$.x"}]}) == ""
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (task(Parameters={"FunctionName": "labbase-get-status"}), "Lambda labbase-get-status"),
+        (
+            task(Arguments={"FunctionName": "arn:aws:lambda:r:1:function:look:live"}),
+            "Lambda look:live",
+        ),
+        (task(Resource="arn:aws:lambda:r:1:function:look"), "Lambda look"),
+        (task(Resource="arn:aws:states:r:1:activity:by-hand"), "Activity by-hand"),
+        (task(Resource="arn:aws:states:::glue:startJobRun.sync"), "Glue startJobRun"),
+        (task(Resource="arn:aws:states:::aws-sdk:s3:putObject"), "S3 putObject"),
+        (
+            task(Resource="arn:aws:states:::sqs:sendMessage.waitForTaskToken"),
+            "SQS sendMessage, wait for token",
+        ),
+        ({"Type": "Wait", "SecondsPath": "$.seconds"}, "Wait $.seconds"),
+        ({"Type": "Wait", "Seconds": "{% $pause %}"}, "Wait $pause"),
+        ({"Type": "Wait", "Timestamp": "2024-06-01T00:00:00Z"}, "Wait until 2024-06-01T00:00:00Z"),
+        ({"Type": "Map"}, "for each item"),
+        (
+            {
+                "Type": "Map",
+                "Items": "{% $rows %}",
+                "MaxConcurrency": 3,
+                "ItemProcessor": {"ProcessorConfig": {"Mode": "DISTRIBUTED"}},
+            },
+            "for each of $rows, 3 at a time (distributed)",
+        ),
+        ({"Type": "Parallel", "Branches": [{}]}, "one branch"),
+        ({"Type": "Fail", "ErrorPath": "$.e"}, "Fail"),
+    ],
+)
+def test_what_a_state_does_in_few_words(state, words):
+    assert doing(state) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.0, "0 ms"),
+        (0.0072, "7 ms"),
+        (1.24, "1.2 s"),
+        (9.97, "10 s"),
+        (48.4, "48 s"),
+        (59.8, "1 min"),
+        (125, "2 min 5 s"),
+        (3_599.9, "1 h"),
+        (7_980, "2 h 13 min"),
+    ],
+)
+def test_durations_as_a_person_says_them(seconds, words):
+    assert duration(seconds) == words
+
+
+def test_names_are_wrapped_where_they_may_break_and_nothing_is_lost():
+    for name in (
+        "Wait X Seconds for Batch Inference",
+        "CheckInventoryAvailabilityForOrderAndReserveItInTheWarehouse",
+        "check_inventory_availability_for_order",
+        "x" * 80,
+        "推薦アイテムのフィルタリングとバッチ推論の結果の書き出し",
+    ):
+        lines = wrapped(name, 180.0, NAME_SIZE)
+
+        assert all(text_width(line, NAME_SIZE) <= 180 for line in lines)
+        assert "".join(lines).replace(" ", "") == name.replace(" ", "")
+    assert wrapped("Filter Recommended Item", 180.0, NAME_SIZE) == ("Filter Recommended", "Item")
+
+
+def test_any_name_makes_legal_xml():
+    name = "a <b> & \"c\" \x00\x1b\ufffe 😀 'd'"
+    definition = {"StartAt": name, "States": {name: task(End=True)}}
+
+    (told,) = states_of(parsed(picture(definition, title=name)))
+
+    assert told == "a <b> & \"c\" ��� 😀 'd'"
+
+
+@pytest.mark.parametrize(
+    ("definition", "message"),
+    [
+        ({}, "the machine has no States to draw"),
+        ({"States": {"A": {"Type": "Succeed"}}}, "the machine has no StartAt to draw"),
+        (
+            {"StartAt": "B", "States": {"A": {"Type": "Succeed"}}},
+            "the machine starts at 'B', which is no state of the machine: it has 'A'",
+        ),
+        (
+            {"StartAt": "A", "States": {"A": task(Next="C"), "B": {"Type": "Fail"}}},
+            "'A' leads to 'C', which is no state of the machine: it has 'A', 'B'",
+        ),
+        ({"StartAt": "A", "States": {"A": {}}}, "'A' has no Type, so nobody knows how to draw it"),
+        (
+            {"StartAt": "A", "States": {"A": {"Type": "Map", "Iterator": {}, "End": True}}},
+            "'A' has no States to draw",
+        ),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused_by_name(definition, message):
+    with pytest.raises(PictureError) as refused:
+        picture(definition)
+
+    assert str(refused.value) == message
+
+
+def test_a_way_back_to_the_same_state_is_drawn_beside_it():
+    again = [{"Variable": "$.x", "StringEquals": "again", "Next": "Ready?"}]
+    definition = {
+        "StartAt": "Ready?",
+        "States": {
+            "Ready?": {"Type": "Choice", "Choices": again, "Default": "Done"},
+            "Done": task(Catch=caught("Done", "Slow"), End=True),
+        },
+    }
+    root = parsed(picture(definition))
+    _, ways = next(areas(root))
+    boxes = {name: box_of(group) for name, group in states_of(root).items()}
+    loops = [way for way in ways if way.get("data-from") == way.get("data-to")]
+
+    assert_sound(definition, root)
+    assert [way.get("data-kind") for way in loops] == ["choice", "catch"]
+    for way in loops:
+        assert all(x > boxes[way.get("data-from")][2] - 15 for x, _ in course(way))
+
+
+TEXTS = st.text(st.characters(exclude_categories=("Cc", "Cn", "Cs")), max_size=30)
+
+
+@st.composite
+def definitions(draw, most=30, depth=0, taken=None):
+    """A definition of at most `most` states in its outer scope, the ways between them at random."""
+    taken = [] if taken is None else taken
+    names = []
+    for _ in range(draw(st.integers(1, most))):
+        names.append(f"{len(taken)} {draw(TEXTS)}")
+        taken.append(names[-1])
+    any_name = st.sampled_from(names)
+    types = ["Task", "Choice", "Wait", "Pass", "Succeed", "Fail"]
+    types += ["Map", "Parallel"] if depth < 2 else []
+    states = {}
+    for number, name in enumerate(names):
+        state = states[name] = {"Type": draw(st.sampled_from(types))}
+        kind = state["Type"]
+        if kind == "Choice":
+            state["Choices"] = [
+                {"Variable": "$.x", "StringEquals": value, "Next": draw(any_name)}
+                for value in draw(st.lists(TEXTS, min_size=1, max_size=3))
+            ]
+            if draw(st.booleans()):
+                state["Default"] = draw(any_name)
+        elif kind not in {"Succeed", "Fail"}:
+            onward = st.sampled_from(names[number + 1 :] or names)
+            state |= draw(st.sampled_from([{"End": True}, {"Next": draw(onward)}]))
+        if kind == "Map":
+            state["ItemProcessor"] = draw(definitions(3, depth + 1, taken))
+        if kind == "Parallel":
+            branches = range(draw(st.integers(1, 3)))
+            state["Branches"] = [draw(definitions(2, depth + 1, taken)) for _ in branches]
+        if kind in {"Task", "Map", "Parallel"}:
+            state["Catch"] = [
+                {"ErrorEquals": [error], "Next": draw(any_name)}
+                for error in draw(st.lists(st.sampled_from(["States.ALL", "Other"]), max_size=2))
+            ]
+    return {"StartAt": names[0], "States": states}
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(definitions())
+def test_any_definition_of_up_to_thirty_states_is_drawn_soundly(definition):
+    assert_sound(definition, parsed(picture(definition)))

@@ -1,0 +1,447 @@
+"""What a run costs: transitions that agree with a real execution, sums done by hand, schedules."""
+
+import copy
+import json
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from lambdas.get_status import next_wait as handlers_next_wait
+from localaws.functions.service import Functions
+from localaws.http.endpoint import Endpoint
+from retrain.main import app
+from workflow.config import load_config, parse_config
+from workflow.runs.cost import (
+    ASSUMPTIONS,
+    CostError,
+    assume,
+    estimate,
+    given_values,
+    next_wait,
+    walk,
+)
+from workflow.runs.history import history
+from workflow.runs.prices import PriceError, load_prices
+from workflow.runs.usage import durations_of, sizes_of, training_hours_of, transitions_of
+from workflow.schedule import ScheduleError, runs_a_month
+
+ROOT = Path(__file__).parents[3]
+CONFIG = ROOT / "retraining.toml"
+ACCOUNT, REGION = "123456789012", "ap-northeast-1"
+MINUTE = 60
+
+
+@pytest.fixture(scope="module")
+def config():
+    return load_config(CONFIG)
+
+
+@pytest.fixture
+def definition():
+    return json.loads((ROOT / "asl" / "retraining.asl.json").read_text(encoding="utf-8"))
+
+
+class VirtualPersonalize:
+    """Jobs on a clock of their own, that moves by what the machine would wait; uses the real rule.
+
+    Every job of a run is asked about in its own loop, so each has its own clock.
+    """
+
+    def __init__(self, seconds):
+        self._seconds = seconds
+        self._waited = {}
+        self._lock = threading.Lock()
+
+    def list_datasets(self, event, context):
+        kinds = ("USERS", "ITEMS", "INTERACTIONS")
+        return {
+            "datasets": [
+                {"datasetType": kind, "datasetArn": "a", "s3Path": "s", "importMode": "FULL"}
+                for kind in kinds
+            ]
+        }
+
+    def create(self, kind, suffix):
+        def handler(event, context):
+            arn = f"arn:aws:personalize:r:1:{kind}/{event.get('datasetType', 'labbase')}{suffix}"
+            with self._lock:
+                self._waited[arn] = event["waitSeconds"]
+            return self._answer(arn, "CREATE PENDING", event["waitSeconds"])
+
+        return handler
+
+    def look(self, event, context):
+        arn = event["arn"]
+        with self._lock:
+            waited = self._waited[arn]
+            # The batch job is looked at before the first wait.
+            if "batch" in arn and waited == event["minSeconds"] and arn not in self.looked:
+                self.looked.add(arn)
+                waited = 0
+                self._waited[arn] = 0
+            pause = handlers_next_wait(waited, event["minSeconds"], event["maxSeconds"])
+            self._waited[arn] = waited + pause
+        done = waited >= self._seconds[arn.split(":")[5].split("/")[0]]
+        return self._answer(arn, "ACTIVE" if done else "CREATE IN_PROGRESS", pause)
+
+    looked = frozenset()
+
+    @staticmethod
+    def _answer(arn, status, wait):
+        return {"arn": arn, "status": status, "waitSeconds": wait, "failureReason": ""}
+
+
+@pytest.fixture(scope="module")
+def executed():
+    """The committed workflow, run from List Datasets on, with jobs of known length."""
+    definition = json.loads((ROOT / "asl" / "retraining.asl.json").read_text(encoding="utf-8"))
+    del definition["States"]["ETL"]  # needs Spark, and does not poll
+    definition["StartAt"] = "List Datasets"
+    fake = VirtualPersonalize(
+        {
+            "dataset-import-job": 5 * MINUTE,
+            "solution": 21 * MINUTE,
+            "batch-inference-job": 3 * MINUTE,
+        }
+    )
+    fake.looked = set()
+    handlers = {
+        "list-datasets": fake.list_datasets,
+        "create-import-job": fake.create("dataset-import-job", ""),
+        "create-solution-version": fake.create("solution", "/1a2b"),
+        "create-batch-inference-job": fake.create("batch-inference-job", ""),
+        "get-status": fake.look,
+        "filter-recommendations": lambda event, context: {"published": True},
+    }
+    with Endpoint(account=ACCOUNT, region=REGION, time_scale=0.0) as endpoint:
+        functions = Functions(account=ACCOUNT, region=REGION)
+        for name, handler in handlers.items():
+            functions.register(f"labbase-{name}", handler)
+        endpoint.mount("lambda", functions)
+        client = endpoint.client("stepfunctions")
+        machine = client.create_state_machine(
+            name="labbase-retraining",
+            definition=json.dumps(definition),
+            roleArn=f"arn:aws:iam::{ACCOUNT}:role/states",
+        )["stateMachineArn"]
+        run = client.start_execution(stateMachineArn=machine, name="night", input="{}")
+        deadline = time.monotonic() + 30
+        arn = run["executionArn"]
+        while (told := client.describe_execution(executionArn=arn))["status"] == "RUNNING":
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert told["status"] == "SUCCEEDED", told
+        s3 = endpoint.client("s3")
+        yield definition, history(client, arn), endpoint, s3
+
+
+def test_the_wait_is_that_of_the_handler():
+    for waited in (0, 14, 149, 151, 1_000, 2_999, 3_001, 90_000):
+        assert next_wait(waited, 15, 300) == handlers_next_wait(waited, 15, 300)
+
+
+def test_computed_transitions_are_those_of_a_real_execution(config, executed):
+    definition, events, _, _ = executed
+    seconds = {
+        "labbase-create-import-job": 5 * MINUTE,
+        "labbase-create-solution-version": 21 * MINUTE,
+        "labbase-create-batch-inference-job": 3 * MINUTE,
+    }
+
+    computed = walk(definition, seconds, items=3)
+
+    assert dict(computed.visits) == dict(transitions_of(events))
+    assert computed.visits["Filter Recommended Item"] == 1
+    assert computed.visits["Import Dataset"] == 3
+
+
+def test_transitions_by_hand(definition):
+    """15 s between looks, a job of 40 s: looks after 15, 30 and 45 s.
+
+    A loop is its creating task and three times wait, look, choose: 10. The batch job is looked at
+    first, at 0 s: four looks and choices, three waits, one creation: 12. Three imports end in a
+    Succeed each: 33. With ETL, List Datasets, the Map and the filter: 33 + 10 + 12 + 4.
+    """
+    seconds = dict.fromkeys(
+        (
+            "labbase-create-import-job",
+            "labbase-create-solution-version",
+            "labbase-create-batch-inference-job",
+        ),
+        40,
+    )
+
+    found = walk(definition, seconds, items=3)
+
+    assert found.transitions == 33 + 10 + 12 + 4
+    assert found.seconds == 45 + 45 + 45
+
+
+def test_more_data_sets_than_run_at_a_time_take_another_round(definition):
+    seconds = {"labbase-create-import-job": 40}
+
+    assert walk(definition, seconds, items=4).seconds == 45 * 2 + 15 + 0
+
+
+def test_a_choice_that_cannot_be_foreseen_is_refused(definition):
+    rule = {"Variable": "$.x", "NumericLessThan": 3, "Next": "ETL"}
+    definition["States"]["Batch Completed?"]["Choices"].insert(0, rule)
+
+    with pytest.raises(CostError, match="'Batch Completed\\?' chooses by something else"):
+        walk(definition, {}, items=3)
+
+
+def test_a_retry_is_a_transition_too():
+    entered = {"type": "TaskStateEntered", "stateEnteredEventDetails": {"name": "A"}}
+    scheduled = {"type": "TaskScheduled", "taskScheduledEventDetails": {"parameters": "{}"}}
+    events = [
+        {"id": n, "previousEventId": n - 1, **event}
+        for n, event in enumerate([entered, scheduled, {"type": "TaskFailed"}, scheduled], start=1)
+    ]
+
+    assert transitions_of(events) == {"A": 2}
+
+
+def test_each_line_is_quantity_times_price(config, definition):
+    values = {
+        "etl_minutes": 30,
+        "training_hours": 4,
+        "gigabytes": 2,
+        "users": 200_000,
+        "stored_gigabytes": 3,
+        "filter_minutes": 10,
+        "call_seconds": 2,
+    }
+    transitions = {"ETL": 1, "List Datasets": 1, "Get Job Status": 60, "Filter Recommended Item": 1}
+
+    found = estimate(
+        config,
+        definition,
+        load_prices(),
+        assume(ASSUMPTIONS, values, origin="given"),
+        year=2024,
+        transitions=transitions,
+    )
+
+    assert {line.what: round(line.usd, 6) for line in found.lines} == {
+        "Step Functions": round(63 * 0.000025, 6),
+        "Glue": 0.44,  # two workers of one DPU, half an hour
+        "Personalize, imports": 0.1,
+        "Personalize, training": 0.96,
+        "Personalize, batch": 13.4,
+        "Lambda, calls": round(62 * 0.0000002, 6),
+        "Lambda, time": round((600 * 1 + 61 * 2 * 0.25) * 0.0000133334, 6),
+        "S3": round(3 * 90 / 30.4375 * 0.023, 6),
+    }
+    assert found.usd_a_run == pytest.approx(sum(line.usd for line in found.lines))
+    assert found.runs_a_month == 366 / 12
+    assert found.usd_a_month == pytest.approx(found.usd_a_run * 30.5)
+
+
+def test_without_a_schedule_there_is_no_month(definition):
+    text = CONFIG.read_text(encoding="utf-8").partition("[schedule]")[0]
+
+    found = estimate(parse_config(text), definition, load_prices(), year=2024)
+
+    assert found.runs_a_month == 0
+    assert found.usd_a_month == 0
+
+
+def test_prices_of_a_file_go_first_and_the_others_stay(tmp_path):
+    mine = tmp_path / "mine.toml"
+    mine.write_text('date = "2030-01-01"\nregion = "eu-west-1"\n[prices]\nglue_dpu_hour = 0.5\n')
+
+    table = load_prices(mine)
+
+    assert (table.date, table.region) == ("2030-01-01", "eu-west-1")
+    assert table.prices["glue_dpu_hour"].usd == 0.5
+    assert table.prices["glue_dpu_hour"].verified
+    assert table.prices["glue_dpu_hour"].per == "DPU-hour"
+    assert table.prices["state_transition"].usd == 0.000025
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[prices]\nglue = 1\n", "prices.glue: there is no such price; known: state_transition"),
+        ('[prices]\nglue_dpu_hour = "1"\n', "write US dollars"),
+        ("[prices]\nglue_dpu_hour = -1\n", "write US dollars"),
+        ("date = 1\n", "there is no table \\[prices\\]"),
+        ("[", "mine.toml"),
+    ],
+)
+def test_a_faulty_price_table_is_refused(tmp_path, text, complaint):
+    (tmp_path / "mine.toml").write_text(text)
+
+    with pytest.raises(PriceError, match=complaint):
+        load_prices(tmp_path / "mine.toml")
+
+
+def test_every_price_of_the_table_says_where_it_stands():
+    table = load_prices()
+
+    assert [p.name for p in table.prices.values() if not p.source.startswith("https://")] == []
+    assert [p.name for p in table.prices.values() if not p.verified] == [
+        "personalize_training_hour",
+        "personalize_batch_user",
+        "s3_gb_month",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [("user=3", "did you mean users"), ("users=many", "users=2.5"), ("users=-1", "write a number")],
+)
+def test_a_misspelt_assumption_is_refused(text, complaint):
+    with pytest.raises(CostError, match=complaint):
+        given_values([text])
+
+
+@pytest.mark.parametrize(
+    ("expression", "a_year"),
+    [
+        ("cron(0 4 * * ? *)", 366),
+        ("cron(0 4,16 * * ? *)", 732),
+        ("cron(0/30 8-9 ? * MON-FRI *)", 4 * 262),
+        ("cron(0 4 1 * ? *)", 12),
+        ("cron(0 4 31 * ? *)", 7),
+        ("cron(0 4 L * ? *)", 12),
+        ("cron(0 4 15W * ? *)", 12),
+        ("cron(0 4 ? * SUN *)", 52),
+        ("cron(0 4 ? * 6L *)", 12),
+        ("cron(0 4 ? * 3#5 *)", 5),  # the months of 2024 with five Tuesdays
+        ("cron(0 4 1 JAN-JUN/2 ? *)", 3),
+        ("cron(0 4 * * ? 2025)", 0),
+        ("at(2024-06-01T04:00:00)", 0),
+    ],
+)
+def test_runs_of_a_schedule_in_2024(expression, a_year):
+    assert runs_a_month(expression, year=2024) * 12 == pytest.approx(a_year)
+
+
+def test_a_rate_counts_by_the_length_of_an_average_month():
+    assert runs_a_month("rate(1 days)", year=2024) == pytest.approx(30.4375)
+    assert runs_a_month("rate(12 hours)", year=2024) == pytest.approx(60.875)
+
+
+@pytest.mark.parametrize(
+    ("expression", "complaint"),
+    [
+        ("cron(0 4 * * *)", "6 fields"),
+        ("cron(0 4 * * * *)", "exactly one"),
+        ("cron(61 4 * * ? *)", "'61' is beyond 0 to 59"),
+        ("cron(0 4 * FOO ? *)", "'FOO' is no number"),
+        ("rate(daily)", "write rate"),
+        ("daily", "write cron"),
+    ],
+)
+def test_a_schedule_that_cannot_be_read_is_refused(expression, complaint):
+    with pytest.raises(ScheduleError, match=complaint):
+        runs_a_month(expression, year=2024)
+
+
+def test_durations_are_taken_from_a_history(config):
+    begin = datetime(2024, 6, 1, tzinfo=UTC)
+    told = iter(range(1, 100))
+
+    def event(minute, kind, **details):
+        n = next(told)
+        at = begin + timedelta(minutes=minute)
+        return {"id": n, "previousEventId": n - 1, "timestamp": at, "type": kind, **details}
+
+    def task(name, begun, ended, called, job=None):
+        output = {"job": {"arn": job, "status": "ACTIVE"}} if job else {}
+        yield event(begun, "TaskStateEntered", stateEnteredEventDetails={"name": name})
+        yield event(
+            begun, "TaskScheduled", taskScheduledEventDetails={"parameters": json.dumps(called)}
+        )
+        yield event(
+            ended,
+            "TaskStateExited",
+            stateExitedEventDetails={"name": name, "output": json.dumps(output)},
+        )
+
+    version, look = "arn:aws:personalize:r:1:solution/s/1", {"FunctionName": "labbase-get-status"}
+    events = [
+        *task("ETL", 0, 12, {"JobName": "labbase-retraining-etl"}),
+        *task("Create", 12, 13, {"FunctionName": "labbase-create-solution-version"}, version),
+        *task("Look", 90, 90.5, look, version),
+        *task("Filter", 91, 95, {"FunctionName": "labbase-filter-recommendations"}),
+    ]
+
+    assert durations_of(events, config) == {
+        "etl_minutes": 12,
+        "filter_minutes": 4,
+        "training_minutes": 77.5,
+    }
+
+
+def test_a_runs_files_tell_gigabytes_and_users(config, executed):
+    *_, endpoint, s3 = executed
+    where = {"LocationConstraint": REGION}
+    s3.create_bucket(Bucket=config.bucket, CreateBucketConfiguration=where)
+    manifest = json.dumps({"batchInput": {"rows": 321}}).encode()
+    for key, body in {
+        "users/part-0.csv": b"u" * 100,
+        "interactions/part-0.csv": b"i" * 900,
+        "batch-output/x.out": b"o" * 500,
+        "manifest.json": manifest,
+    }.items():
+        s3.put_object(Bucket=config.bucket, Key=f"runs/night/{key}", Body=body)
+
+    assert sizes_of(endpoint.client, config, "night") == {
+        "gigabytes": 1_000 / 1e9,
+        "stored_gigabytes": (1_500 + len(manifest)) / 1e9,
+        "users": 321,
+    }
+    assert sizes_of(endpoint.client, config, "forgotten") == {}
+
+
+def test_cost_of_an_execution_takes_its_figures(executed):
+    _, events, endpoint, _ = executed
+    # Of the training hours only Personalize knows, which does not run here.
+    endpoint.mount("personalize", _no_such_version)
+
+    done = CliRunner().invoke(
+        app,
+        ["cost", "--config", str(CONFIG), "--execution", "night", "--json", "--assume", "users=7"],
+    )
+
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert told["transitions"] == dict(transitions_of(events))
+    origins = {one["name"]: one["origin"] for one in told["assumptions"]}
+    assert origins["training_minutes"] == "run night"
+    assert origins["users"] == "given"
+    assert origins["training_hours"] == "assumed"
+    assert training_hours_of(endpoint.client, events) == {}
+
+
+def _no_such_version(environ, start_response):
+    body = json.dumps({"__type": "ResourceNotFoundException", "message": "gone"}).encode()
+    start_response("400 Bad Request", [("Content-Type", "application/x-amz-json-1.1")])
+    return [body]
+
+
+def test_the_command_shows_sums_assumptions_and_what_is_not_verified():
+    done = CliRunner().invoke(app, ["cost", "--config", str(CONFIG), "--assume", "users=1000"])
+
+    assert done.exit_code == 0, done.output
+    lines = [line.strip() for line in done.stdout.splitlines()]
+    assert lines[0].startswith("US dollars, prices of 2026-")
+    assert any(line.split()[:3] == ["Step", "Functions", "554"] for line in lines)
+    assert any(line.startswith("sum") for line in lines)
+    assert "personalize_batch_user  https://aws.amazon.com/personalize/pricing/" in lines
+    assert "users                   1,000 users    in the batch inference job (given)" in lines
+
+
+def test_the_definition_is_not_changed_by_walking_it(definition):
+    before = copy.deepcopy(definition)
+
+    walk(definition, {}, items=3)
+
+    assert definition == before

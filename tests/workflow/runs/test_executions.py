@@ -1,0 +1,607 @@
+"""Start, watch, list, stop and explain runs, against the local AWS and as a person does it."""
+
+import json
+import re
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.stub import ANY, Stubber
+from typer.testing import CliRunner
+
+from localaws.functions.service import Functions
+from localaws.http.endpoint import Endpoint
+from retrain.main import app
+from workflow.config import load_config
+from workflow.runs.advice import advice
+from workflow.runs.diagnosis import LogExcerpt, explain
+from workflow.runs.executions import (
+    Run,
+    RunningError,
+    describe_run,
+    failure,
+    find_run,
+    jobs_left_running,
+    latest_runs,
+    start_run,
+)
+from workflow.runs.history import Failure
+
+ROOT = Path(__file__).parents[3]
+CONFIG = ROOT / "retraining.toml"
+ACCOUNT, REGION = "123456789012", "ap-northeast-1"
+MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:labbase-retraining"
+BEGIN = datetime(2024, 6, 1, 4, tzinfo=UTC)
+VERSION = f"arn:aws:personalize:{REGION}:{ACCOUNT}:solution/labbase/1a2b3c4d"
+
+# What a run does is chosen by its input: {"do": "succeed" | "fail" | "wait"}.
+DEFINITION = {
+    "StartAt": "Which?",
+    "States": {
+        "Which?": {
+            "Type": "Choice",
+            "Choices": [
+                {"Variable": "$.do", "StringEquals": "fail", "Next": "List Datasets"},
+                {"Variable": "$.do", "StringEquals": "wait", "Next": "Create Solution Version"},
+            ],
+            "Default": "Well Done",
+        },
+        "List Datasets": {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::lambda:invoke",
+            "Parameters": {"FunctionName": "labbase-list-datasets", "Payload": {}},
+            "Catch": [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.job", "Next": "Failed"}],
+            "Next": "Well Done",
+        },
+        "Create Solution Version": {
+            "Type": "Pass",
+            "Result": {"arn": VERSION, "status": "CREATE PENDING"},
+            "ResultPath": "$.job",
+            "Next": "A Long Wait",
+        },
+        "A Long Wait": {"Type": "Wait", "Seconds": 3600, "Next": "Well Done"},
+        "Failed": {"Type": "Fail", "ErrorPath": "$.job.Error", "CausePath": "$.job.Cause"},
+        "Well Done": {"Type": "Succeed"},
+    },
+}
+
+
+class ManifestNotFound(Exception):  # noqa: N818  as the handler names it
+    """As the handler raises it."""
+
+
+def no_manifest(event, context):
+    raise ManifestNotFound("s3://bucket/runs/x/manifest.json is not there")
+
+
+@pytest.fixture(scope="module")
+def aws():
+    """A local AWS with the machine deployed; Waits take their real time."""
+    with Endpoint(account=ACCOUNT, region=REGION, time_scale=1.0) as endpoint:
+        functions = Functions(account=ACCOUNT, region=REGION)
+        functions.register("labbase-list-datasets", no_manifest)
+        endpoint.mount("lambda", functions)
+        endpoint.client("stepfunctions").create_state_machine(
+            name="labbase-retraining",
+            definition=json.dumps(DEFINITION),
+            roleArn=f"arn:aws:iam::{ACCOUNT}:role/states",
+        )
+        yield endpoint
+
+
+@pytest.fixture(scope="module")
+def client(aws):
+    return aws.client("stepfunctions")
+
+
+@pytest.fixture
+def retrain(aws):
+    runner = CliRunner()
+
+    def call(command, *arguments, config=CONFIG):
+        return runner.invoke(app, [command, "--config", str(config), *arguments])
+
+    return call
+
+
+def ended(client, run):
+    deadline = time.monotonic() + 10
+    while (now := describe_run(client, run.arn)).status == "RUNNING":
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return now
+
+
+def run_to_end(client, name, what):
+    return ended(client, start_run(client, MACHINE, name=name, inputs={"do": what}))
+
+
+def test_runs_are_listed_newest_first_and_found_by_name_arn_or_none(client):
+    first = run_to_end(client, "listed-1", "succeed")
+    second = run_to_end(client, "listed-2", "fail")
+
+    assert [run.name for run in latest_runs(client, MACHINE, limit=2)] == ["listed-2", "listed-1"]
+    assert [run.status for run in (second, first)] == ["FAILED", "SUCCEEDED"]
+    assert find_run(client, MACHINE) == second
+    assert find_run(client, MACHINE, "listed-1") == first
+    assert find_run(client, MACHINE, first.arn) == first
+    assert failure(client, first) is None
+    assert failure(client, second) == Failure(
+        "List Datasets", "ManifestNotFound", "s3://bucket/runs/x/manifest.json is not there"
+    )
+
+
+def test_an_unknown_execution_gets_a_proposal(client):
+    run_to_end(client, "nightly-2024-06-01", "succeed")
+
+    with pytest.raises(RunningError, match="did you mean 'nightly-2024-06-01'"):
+        find_run(client, MACHINE, "nightly-2024-06-02")
+    with pytest.raises(RunningError, match="no execution 'zzz'; the latest are nightly-2024-06-01"):
+        find_run(client, MACHINE, "zzz")
+    with pytest.raises(RunningError, match="is no execution of 'labbase-retraining'"):
+        find_run(client, MACHINE, f"arn:aws:states:{REGION}:{ACCOUNT}:execution:other:x")
+
+
+def test_what_cannot_be_started_is_said(client):
+    run_to_end(client, "once", "succeed")
+
+    with pytest.raises(RunningError, match="'once' exists already"):
+        start_run(client, MACHINE, name="once", inputs={"do": "other"})
+    with pytest.raises(RunningError, match="1 to 80 letters"):
+        start_run(client, MACHINE, name="a b", inputs={})
+    with pytest.raises(RunningError, match="'absent' is not deployed in account 123456789012"):
+        start_run(client, MACHINE.replace("labbase-retraining", "absent"), name="x")
+    with pytest.raises(RunningError, match="'absent' is not deployed"):
+        latest_runs(client, MACHINE.replace("labbase-retraining", "absent"), limit=1)
+
+
+def test_start_and_wait_shows_the_states_and_ends_with_0(retrain):
+    done = retrain(
+        "start", "--wait", "--poll-seconds", "0.02", "--name", "shown", "--input", '{"do": "x"}'
+    )
+
+    assert done.exit_code == 0, done.output
+    lines = done.stdout.splitlines()
+    assert lines[0] == "started shown"
+    assert lines[-1] == "shown: SUCCEEDED"
+    assert [line[9:].strip() for line in lines if "→" in line] == ["→ Which?", "→ Well Done"]
+
+
+def test_start_and_wait_ends_with_1_if_the_run_fails(retrain, tmp_path):
+    (tmp_path / "input.json").write_text('{"do": "fail"}')
+
+    done = retrain(
+        "start", "--wait", "--poll-seconds", "0.02", "--input", f"@{tmp_path / 'input.json'}"
+    )
+
+    assert done.exit_code == 1
+    assert "The run failed in state 'List Datasets': ManifestNotFound" in done.stdout
+    assert "manifest.json is not there" in done.stdout
+
+
+def test_a_watched_failure_ends_with_1_and_is_told_as_json(client, retrain):
+    run = run_to_end(client, "watched", "fail")
+
+    done = retrain("watch", "watched", "--json")
+
+    told = json.loads(done.stdout)
+    assert done.exit_code == 1
+    assert told["executionArn"] == run.arn
+    assert told["status"] == "FAILED"
+    assert told["failure"]["state"] == "List Datasets"
+
+
+def test_executions_are_a_table_or_json(client, retrain):
+    run_to_end(client, "in-the-table", "fail")
+
+    table = retrain("executions", "--limit", "1")
+    told = json.loads(retrain("executions", "--limit", "1", "--json").stdout)
+
+    (row,) = [line for line in table.stdout.splitlines() if "in-the-table" in line]
+    cells = re.split(r" {2,}", row.strip())
+    assert [cells[0], cells[1], cells[3], cells[4]] == [
+        "in-the-table",
+        "FAILED",
+        "0 s",
+        "List Datasets",
+    ]
+    assert [one["name"] for one in told] == ["in-the-table"]
+
+
+def test_stop_ends_the_run_and_names_the_job_that_goes_on(client, retrain):
+    run = start_run(client, MACHINE, name="stopped", inputs={"do": "wait"})
+    deadline = time.monotonic() + 10
+    while "A Long Wait" not in json.dumps(
+        client.get_execution_history(executionArn=run.arn), default=str
+    ):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+    done = retrain("stop", "--cause", "wrong table")
+
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines() == [
+        "stopped stopped",
+        f"  Personalize goes on with, and bills, {VERSION}",
+    ]
+    assert failure(client, ended(client, run)) == Failure(
+        "A Long Wait", "StoppedByHand", "wrong table"
+    )
+
+
+def test_what_has_ended_cannot_be_stopped(client, retrain):
+    run_to_end(client, "ended", "succeed")
+
+    named, none_runs = retrain("stop", "ended"), retrain("stop")
+
+    assert (named.exit_code, none_runs.exit_code) == (1, 1)
+    assert "execution 'ended' is SUCCEEDED since" in named.stderr
+    assert "has no RUNNING execution" in none_runs.stderr
+
+
+def test_explain_tells_state_speaker_log_and_what_to_do(aws, client, retrain):
+    run = run_to_end(client, "explained", "fail")
+    logs = aws.client("logs")
+    logs.create_log_group(logGroupName="/aws/lambda/labbase-list-datasets")
+    logs.create_log_stream(logGroupName="/aws/lambda/labbase-list-datasets", logStreamName="s")
+    at = int(run.begun.timestamp() * 1_000)
+    said = [
+        (at - 3_600_000, "an hour before"),
+        (at, "START RequestId: 1 Version: $LATEST"),
+        (at, '{"level": "ERROR", "message": "no manifest below runs/explained/"}'),
+        (at, "plain words\n"),
+    ]
+    logs.put_log_events(
+        logGroupName="/aws/lambda/labbase-list-datasets",
+        logStreamName="s",
+        logEvents=[{"timestamp": when, "message": text} for when, text in said],
+    )
+
+    done = retrain("explain", "explained")
+
+    assert done.exit_code == 0, done.output
+    assert [line.rstrip() for line in done.stdout.splitlines()[1:]] == [
+        "  state    List Datasets",
+        "  error    ManifestNotFound",
+        "  says     the function 'labbase-list-datasets':",
+        "             s3://bucket/runs/x/manifest.json is not there",
+        "  log      /aws/lambda/labbase-list-datasets",
+        "             ERROR no manifest below runs/explained/",
+        "             plain words",
+        "  to do    The run's ETL did not finish. Start a new run; a run's name is never used"
+        " twice.",
+    ]
+
+
+def test_explain_of_a_success_says_so(client, retrain):
+    run_to_end(client, "a-success", "succeed")
+
+    done = retrain("explain", "a-success")
+
+    assert done.exit_code == 1
+    assert "'a-success' is SUCCEEDED: there is no failure to explain" in done.stderr
+
+
+def test_the_cost_of_a_failed_run_is_refused(client, retrain):
+    run_to_end(client, "too-short", "fail")
+
+    done = retrain("cost", "--execution", "too-short")
+
+    assert done.exit_code == 1
+    assert "execution 'too-short' is FAILED: its figures say nothing of a whole run" in done.stderr
+
+
+def test_diff_compares_with_what_is_deployed(retrain):
+    done = retrain("diff", "--asl", str(ROOT / "asl" / "retraining.asl.json"))
+
+    assert done.exit_code == 1
+    assert "deployed → " in done.stdout
+    assert "- A Long Wait (Wait)\n" in done.stdout
+    assert "+ ETL (Task)\n" in done.stdout
+
+
+@pytest.fixture
+def undeployed(tmp_path):
+    """A configuration whose workflow nobody deployed."""
+    path = tmp_path / "retraining.toml"
+    text = CONFIG.read_text(encoding="utf-8").replace('name = "labbase"', 'name = "shop"')
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_diff_with_nothing_deployed_says_so(retrain, undeployed):
+    asl = str(ROOT / "asl" / "retraining.asl.json")
+
+    done = retrain("diff", "--asl", asl, config=undeployed)
+
+    assert done.exit_code == 1
+    assert done.stdout.startswith("nothing is deployed yet: every state is new\n")
+
+
+@pytest.mark.parametrize("command", ["start", "watch", "executions", "stop", "explain"])
+def test_nothing_deployed_is_one_message(retrain, undeployed, command):
+    done = retrain(command, config=undeployed)
+
+    assert done.exit_code == 1
+    assert "the state machine 'shop-retraining' is not deployed" in done.stderr
+    assert "Traceback" not in done.output
+
+
+def test_credentials_of_another_account_are_refused(retrain, tmp_path):
+    path = tmp_path / "retraining.toml"
+    text = CONFIG.read_text(encoding="utf-8").replace("123456789012", "999999999999")
+    path.write_text(text, encoding="utf-8")
+
+    done = retrain("start", config=path)
+
+    assert done.exit_code == 1
+    assert "belong to account 123456789012" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--input", "{"], "--input: no JSON: Expecting property name"),
+        (["--input", "@absent.json"], "absent.json"),
+        (["--name", "a/b"], "execution name 'a/b'"),
+    ],
+)
+def test_bad_input_starts_nothing(client, retrain, arguments, complaint):
+    before = latest_runs(client, MACHINE, limit=1_000)
+
+    done = retrain("start", *arguments)
+
+    assert done.exit_code == 1
+    assert complaint in done.stderr
+    assert latest_runs(client, MACHINE, limit=1_000) == before
+
+
+# ── Explanations of histories as AWS tells them ────────────────────────────────────────────────
+
+
+def events(*told):
+    return [
+        {"id": n, "previousEventId": n - 1, "timestamp": BEGIN + timedelta(minutes=n), **event}
+        for n, event in enumerate(told, start=1)
+    ]
+
+
+def entered(name, data=None, kind="Task"):
+    details = {"name": name, "input": json.dumps(data or {})}
+    return {"type": f"{kind}StateEntered", "stateEnteredEventDetails": details}
+
+
+def exited(name, data=None, kind="Task"):
+    details = {"name": name, "output": json.dumps(data or {})}
+    return {"type": f"{kind}StateExited", "stateExitedEventDetails": details}
+
+
+def scheduled(kind, **parameters):
+    details = {
+        "resourceType": kind,
+        "resource": "invoke",
+        "region": REGION,
+        "parameters": json.dumps(parameters),
+    }
+    return {"type": "TaskScheduled", "taskScheduledEventDetails": details}
+
+
+def task_failed(kind, error, cause):
+    details = {"resourceType": kind, "resource": "invoke", "error": error, "cause": cause}
+    return {"type": "TaskFailed", "taskFailedEventDetails": details}
+
+
+def execution_failed(error, cause):
+    details = {"error": error, "cause": cause}
+    return {"type": "ExecutionFailed", "executionFailedEventDetails": details}
+
+
+@pytest.fixture
+def explained():
+    """Explain a history; `logs` are what CloudWatch Logs answers, in order."""
+
+    def call(told, logs=()):
+        settings = {
+            "region_name": REGION,
+            "aws_access_key_id": "none",
+            "aws_secret_access_key": "none",
+        }
+        states, cloudwatch = (
+            boto3.client("stepfunctions", **settings),
+            boto3.client("logs", **settings),
+        )
+        run = Run(
+            "night", MACHINE.replace("stateMachine", "execution") + ":night", "FAILED", BEGIN, BEGIN
+        )
+        with Stubber(states) as history, Stubber(cloudwatch) as log:
+            history.add_response(
+                "get_execution_history",
+                {"events": told},
+                {"executionArn": run.arn, "includeExecutionData": True},
+            )
+            for operation, answer, expected in logs:
+                if isinstance(answer, str):
+                    log.add_client_error(operation, answer, expected_params=expected)
+                else:
+                    log.add_response(operation, answer, expected)
+            found = explain(states, cloudwatch, run, load_config(CONFIG), lines=2)
+            log.assert_no_pending_responses()
+        return found
+
+    return call
+
+
+def test_a_spark_job_is_explained_by_its_own_log_streams(explained):
+    cause = json.dumps(
+        {
+            "Id": "jr_0a1b2c",
+            "JobName": "labbase-retraining-etl",
+            "JobRunState": "FAILED",
+            "ErrorMessage": "table 'stundents' does not exist in the database",
+            "LogGroupName": "/aws-glue/jobs",
+        }
+    )
+    told = events(
+        entered("ETL"),
+        scheduled("glue", JobName="labbase-retraining-etl"),
+        task_failed("glue", "States.TaskFailed", cause),
+        exited("ETL"),
+        entered("Report Failure"),
+        exited("Report Failure"),
+        execution_failed("States.TaskFailed", cause),
+    )
+    stream = {"logStreamName": "jr_0a1b2c", "limit": 2, "startFromHead": False}
+    said = {"events": [{"timestamp": 1, "message": "EtlError: table 'stundents'\n"}]}
+
+    found = explained(
+        told,
+        [
+            ("get_log_events", said, {"logGroupName": "/aws-glue/jobs/error", **stream}),
+            (
+                "get_log_events",
+                "ResourceNotFoundException",
+                {"logGroupName": "/aws-glue/jobs/output", **stream},
+            ),
+        ],
+    )
+
+    assert found.failure == Failure(
+        "ETL", "States.TaskFailed", "table 'stundents' does not exist in the database"
+    )
+    assert found.speaker == "the Spark job 'labbase-retraining-etl', run jr_0a1b2c"
+    assert found.logs == (
+        LogExcerpt("/aws-glue/jobs/error", "jr_0a1b2c", ("EtlError: table 'stundents'",)),
+        LogExcerpt("/aws-glue/jobs/output", "jr_0a1b2c", note="there is no such log"),
+    )
+    assert found.advice.startswith("Correct the name in the configuration")
+
+
+def test_a_failed_import_is_personalizes_word_about_one_data_set(explained):
+    job = {"arn": "arn:aws:personalize:r:1:dataset-import-job/i", "status": "CREATE FAILED"}
+    cause = "Dataset has fewer than 1000 interactions after filtering by event type: apply"
+    told = events(
+        entered("Get Job Status", {"datasetType": "INTERACTIONS"}),
+        scheduled("lambda", FunctionName="labbase-get-status"),
+        exited("Get Job Status", {"job": job}),
+        entered("Report Failure"),
+        exited("Report Failure"),
+        execution_failed("DatasetImportFailed", cause),
+    )
+
+    found = explained(told)
+
+    assert found.failure.state == "Get Job Status"
+    assert found.item == "INTERACTIONS"
+    assert found.speaker == "Amazon Personalize, of a job that it could not finish"
+    assert found.logs == ()
+    assert found.advice.startswith("Personalize wants 1,000 interactions")
+    assert found.left_running == ()
+
+
+def test_an_error_that_aws_answered_to_a_function_is_told_as_that(explained):
+    cause = json.dumps(
+        {
+            "errorMessage": "CreateDatasetImportJob: User: arn:aws:sts::1:assumed-role/f/x is not"
+            " authorized to perform: iam:PassRole on resource: r",
+            "errorType": "AccessDeniedException",
+            "requestId": "id-2",
+        }
+    )
+    told = events(
+        entered("Import Dataset", {"datasetType": "USERS"}),
+        scheduled("lambda", FunctionName="labbase-create-import-job"),
+        task_failed("lambda", "AccessDeniedException", cause),
+        execution_failed("AccessDeniedException", cause),
+    )
+    lines = ["id-1 another's", "id-2 mine", "id-2 mine too", "END RequestId: id-2"]
+    answer = {"events": [{"message": line} for line in lines]}
+    asked = {
+        "logGroupName": "/aws/lambda/labbase-create-import-job",
+        "startTime": int((BEGIN).timestamp() * 1_000),
+        "endTime": int((BEGIN + timedelta(minutes=5)).timestamp() * 1_000),
+    }
+
+    found = explained(told, [("filter_log_events", answer, asked)])
+
+    assert found.speaker == (
+        "AWS, answering CreateDatasetImportJob to the function 'labbase-create-import-job'"
+    )
+    assert found.logs[0].lines == ("id-2 mine", "id-2 mine too")
+    assert found.advice.startswith("A role lacks a permission")
+
+
+def test_a_log_that_may_not_be_read_is_said(explained):
+    told = events(
+        entered("List Datasets"),
+        scheduled("lambda", FunctionName="f"),
+        task_failed("lambda", "KeyError", "'datasets'"),
+        execution_failed("KeyError", "'datasets'"),
+    )
+    asked = {"logGroupName": "/aws/lambda/f", "startTime": ANY, "endTime": ANY}
+
+    found = explained(told, [("filter_log_events", "AccessDeniedException", asked)])
+
+    assert found.logs == (
+        LogExcerpt("/aws/lambda/f", note="it cannot be read: AccessDeniedException"),
+    )
+
+
+def test_a_run_that_took_too_long_is_laid_on_the_state_it_was_in(explained):
+    job = {"arn": VERSION, "status": "CREATE IN_PROGRESS"}
+    told = events(
+        entered("ETL"),
+        scheduled("glue", JobName="etl"),
+        exited("ETL"),
+        entered("Get Solution Version Status"),
+        exited("Get Solution Version Status", {"job": job}),
+        entered("Wait X Seconds for Solution Version", kind="Wait"),
+        {"type": "ExecutionTimedOut", "executionTimedOutEventDetails": {"error": "States.Timeout"}},
+    )
+
+    found = explained(told)
+
+    assert found.failure == Failure("Wait X Seconds for Solution Version", "States.Timeout", "")
+    assert found.speaker == "AWS Step Functions"
+    assert found.left_running == (VERSION,)
+    assert "timeout_hours" in found.advice
+
+
+def test_a_job_that_ended_is_not_left_running():
+    active = {"job": {"arn": VERSION, "status": "ACTIVE"}}
+    pending = {"job": {"arn": "arn:other", "status": "CREATE PENDING"}}
+
+    assert jobs_left_running(events(exited("A", pending), exited("B", active))) == ["arn:other"]
+
+
+@pytest.mark.parametrize(
+    ("error", "cause", "beginning"),
+    [
+        ("E", "data set USERS: 5 of 10 rows (50.0%) break a rule", "Look at the rejected rows"),
+        ("E", "data set ITEMS: no rows; fill table 'x'", "The query found nothing"),
+        ("E", "Create failed. Dataset has fewer than 25 users", "Personalize wants 25"),
+        ("E", "Input CSV is missing the following columns:[A]", "The data set's schema"),
+        ("BatchInferenceFailed", "Invalid S3 output path", "Personalize cannot use that S3 path"),
+        ("E", "FATAL: password authentication failed for user", "The database refuses the user"),
+        ("E", "Connection to 127.0.0.1:9 refused.", "The job does not reach the database"),
+        ("NoRecommendations", "", "The filter took everything away"),
+        ("LimitExceededException", "More than 5 resources", "A quota is used up"),
+        ("Sandbox.Timedout", "Task timed out after 900.00 seconds", "A time limit was reached"),
+        ("Runtime.ExitError", "Runtime exited with error: signal: killed", "Memory"),
+        ("ThrottlingException", "Rate exceeded", "A passing fault of AWS"),
+        ("Odd", "something else", "Mend what the cause says"),
+    ],
+)  # fmt: skip
+def test_each_known_failure_has_its_own_advice(error, cause, beginning):
+    text = advice(error, cause, bucket="b", run="r", connection="shop-db")
+
+    assert text.startswith(beginning)
+
+
+def test_the_advice_names_the_run_and_the_connection():
+    rejected = advice("E", "more than max_rejected_share", bucket="b", run="r", connection="c")
+    refused = advice("E", "Connection refused", bucket="b", run="r", connection="shop-db")
+
+    assert "s3://b/runs/r/rejected/" in rejected
+    assert "'shop-db'" in refused

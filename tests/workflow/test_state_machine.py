@@ -1,0 +1,202 @@
+"""The workflow object: create-or-update, execution names, tags, no client before one is needed."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from workflow import build_workflow, load_config
+from workflow.config import Config
+from workflow.sdk import GlueStartJobRunStep, Graph, LambdaStep, Pass
+from workflow.state_machine import run_name
+
+ARN = "arn:aws:states:ap-northeast-1:123456789012:stateMachine:labbase-retraining"
+ROLE = "arn:aws:iam::123456789012:role/labbase-retraining-states"
+TAGS = [{"key": "retraining:name", "value": "labbase"}, {"key": "team", "value": "data"}]
+CREATED = datetime(2024, 6, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def config() -> Config:
+    example = load_config(Path(__file__).parents[2] / "retraining.toml")
+    return example.model_copy(update={"tags": {"team": "data"}})
+
+
+@pytest.fixture
+def client():
+    return boto3.client(
+        "stepfunctions",
+        region_name="ap-northeast-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+
+
+@pytest.fixture
+def stubber(client):
+    with Stubber(client) as stubber:
+        yield stubber
+        stubber.assert_no_pending_responses()
+
+
+def described(definition: str, role: str = ROLE) -> dict[str, object]:
+    return {
+        "stateMachineArn": ARN,
+        "name": "labbase-retraining",
+        "definition": definition,
+        "roleArn": role,
+        "type": "STANDARD",
+        "creationDate": CREATED,
+    }
+
+
+def test_building_and_rendering_needs_no_client(config, monkeypatch):
+    monkeypatch.setenv("AWS_PROFILE", "there-is-no-such-profile")
+
+    workflow = build_workflow(config)
+
+    assert isinstance(workflow.definition, Graph)
+    assert json.loads(workflow.to_asl())["StartAt"] == "ETL"
+
+
+def test_the_definition_is_built_of_the_sdk_s_own_steps(config):
+    etl = build_workflow(config).definition.branch.steps[0]
+    listing = build_workflow(config).definition.branch.steps[1]
+
+    assert isinstance(etl, GlueStartJobRunStep)
+    assert isinstance(listing, LambdaStep)
+
+
+def test_create_makes_a_state_machine_with_its_tags(config, client, stubber):
+    workflow = build_workflow(config, client=client)
+    stubber.add_client_error("describe_state_machine", "StateMachineDoesNotExist")
+    stubber.add_response(
+        "create_state_machine",
+        {"stateMachineArn": ARN, "creationDate": CREATED},
+        {
+            "name": "labbase-retraining",
+            "definition": workflow.to_asl(),
+            "roleArn": ROLE,
+            "tags": TAGS,
+        },
+    )
+
+    assert workflow.create() == ARN
+
+
+def test_create_on_an_existing_name_updates_definition_and_tags(config, client, stubber):
+    workflow = build_workflow(config, client=client)
+    stubber.add_response("describe_state_machine", described("{}"), {"stateMachineArn": ARN})
+    stubber.add_response(
+        "update_state_machine",
+        {"updateDate": CREATED},
+        {"stateMachineArn": ARN, "definition": workflow.to_asl(), "roleArn": ROLE},
+    )
+    stubber.add_response("list_tags_for_resource", {"tags": []}, {"resourceArn": ARN})
+    stubber.add_response("tag_resource", {}, {"resourceArn": ARN, "tags": TAGS})
+
+    assert workflow.create() == ARN
+
+
+def test_create_changes_nothing_when_nothing_changed(config, client, stubber):
+    workflow = build_workflow(config, client=client)
+    stubber.add_response(
+        "describe_state_machine", described(workflow.to_asl()), {"stateMachineArn": ARN}
+    )
+    stubber.add_response(
+        "list_tags_for_resource",
+        {"tags": [*TAGS, {"key": "else", "value": "kept"}]},
+        {"resourceArn": ARN},
+    )
+
+    assert workflow.create() == ARN
+
+
+def test_update_takes_another_role(config, client, stubber):
+    workflow = build_workflow(config, client=client)
+    other = "arn:aws:iam::123456789012:role/other"
+    stubber.add_response(
+        "describe_state_machine", described(workflow.to_asl()), {"stateMachineArn": ARN}
+    )
+    stubber.add_response(
+        "update_state_machine",
+        {"updateDate": CREATED},
+        {"stateMachineArn": ARN, "definition": workflow.to_asl(), "roleArn": other},
+    )
+    stubber.add_response(
+        "list_tags_for_resource",
+        {"tags": TAGS},
+        {"resourceArn": ARN},
+    )
+
+    assert workflow.update(role=other) == ARN
+
+
+def test_update_takes_another_definition_and_checks_it_before_any_call(config, client, stubber):
+    workflow = build_workflow(config, client=client)
+
+    with pytest.raises(ValueError, match="no TimeoutSeconds"):
+        workflow.update(definition=Graph(Pass("Nothing")))
+
+
+def test_execute_names_the_execution_and_so_the_run(config, client, stubber):
+    workflow = build_workflow(config, client=client)
+    workflow.state_machine_arn = ARN
+    stubber.add_response(
+        "start_execution",
+        {"executionArn": f"{ARN}:tonight", "startDate": CREATED},
+        {"stateMachineArn": ARN, "name": "tonight", "input": '{"reason": "求人"}'},
+    )
+
+    execution = workflow.execute(name="tonight", inputs={"reason": "求人"})
+
+    assert execution.name == "tonight"
+
+
+def test_run_names_sort_by_time_and_differ():
+    first = run_name(datetime(2024, 6, 1, 4, 0, tzinfo=UTC))
+    second = run_name(datetime(2024, 6, 1, 4, 0, tzinfo=UTC))
+
+    assert first.startswith("20240601T040000Z-")
+    assert first != second
+
+
+def test_a_workflow_shows_itself_in_a_notebook(config):
+    shown = build_workflow(config)._repr_mimebundle_()
+
+    assert shown["image/svg+xml"].startswith("<svg ")
+    assert "Reimport All Datasets" in shown["text/html"]
+    assert shown["text/markdown"].startswith("```mermaid\n")
+    assert shown["text/plain"] == "labbase-retraining: 20 states"
+
+
+def test_an_execution_shows_in_a_notebook_how_far_it_is(config, client, stubber):
+    workflow = build_workflow(config, client=client)
+    workflow.state_machine_arn = ARN
+    stubber.add_response(
+        "start_execution", {"executionArn": f"{ARN}:tonight", "startDate": CREATED}
+    )
+    entered = {"name": "ETL", "input": "{}"}
+    stubber.add_response(
+        "get_execution_history",
+        {
+            "events": [
+                {"id": 1, "type": "ExecutionStarted", "timestamp": CREATED},
+                {
+                    "id": 2,
+                    "previousEventId": 1,
+                    "type": "TaskStateEntered",
+                    "timestamp": CREATED,
+                    "stateEnteredEventDetails": entered,
+                },
+            ]
+        },
+    )
+
+    shown = workflow.execute(name="tonight")._repr_mimebundle_()
+
+    assert shown["text/plain"].startswith("tonight: RUNNING after ")
+    assert "running 1" in shown["text/html"]
