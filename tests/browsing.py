@@ -8,9 +8,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import matplotlib as mpl
+
 BROWSER = Path(sys.prefix) / "browser"
 SCRIPT = Path(__file__).parent / "pages" / "visit.mjs"
 DESKTOP, PHONE = 1280, 390
+# Without a font texts have no height. matplotlib carries DejaVu; a machine may have others.
+FONTS = f"""<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd">
+<fontconfig>
+  <dir>{mpl.get_data_path()}/fonts/ttf</dir>
+  <dir>/usr/share/fonts</dir>
+  <cachedir>{BROWSER}/unpacked/fontconfig</cachedir>
+  <alias binding="same">
+    <family>sans-serif</family><prefer><family>DejaVu Sans</family></prefer>
+  </alias>
+  <alias binding="same">
+    <family>monospace</family><prefer><family>DejaVu Sans Mono</family></prefer>
+  </alias>
+</fontconfig>
+"""
 
 
 @dataclass(frozen=True)
@@ -36,10 +53,12 @@ def visits(file: Path, widths: Sequence[int] = (DESKTOP, PHONE)) -> dict[tuple[i
     asked = [(width, scheme) for width in widths for scheme in ("light", "dark")]
     unpacked = BROWSER / "unpacked"
     unpacked.mkdir(exist_ok=True)
+    fonts = unpacked / "fonts.conf"
+    fonts.write_text(FONTS)
     done = subprocess.run(
         [str(Path(sys.prefix) / "bin" / "node"), str(SCRIPT), str(BROWSER)],
         input=json.dumps([{"file": str(file), "width": w, "scheme": s} for w, s in asked]),
-        env={**os.environ, "TMPDIR": str(unpacked)},
+        env={**os.environ, "TMPDIR": str(unpacked), "FONTCONFIG_FILE": str(fonts)},
         capture_output=True,
         text=True,
         check=False,

@@ -1,6 +1,6 @@
 // Opens pages in headless Chromium and tells what a person, and a screen reader, would meet.
 // Standard input: a JSON list of {file, width, scheme}. Argument: the directory of node_modules.
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -8,17 +8,12 @@ import { pathToFileURL } from 'node:url'
 const require = createRequire(join(process.argv[2], 'index.js'))
 const { chromium } = require('playwright-core')
 
-async function launched() {
-  const system = ['/usr/bin/chromium', '/usr/bin/google-chrome'].find(existsSync)
-  if (system) return chromium.launch({ executablePath: system, args: ['--no-sandbox'] })
-  // The package carries a browser with the libraries that it needs, which it unpacks on Lambda.
-  process.env.AWS_EXECUTION_ENV = 'AWS_Lambda_nodejs22.x'
-  const carried = require('@sparticuz/chromium')
-  const { default: packed } = carried.default ? carried : { default: carried }
-  return chromium.launch({ executablePath: await packed.executablePath(), args: packed.args })
-}
-
-const browser = await launched()
+// The package carries a browser with the libraries that it needs, which it unpacks on Lambda.
+process.env.AWS_EXECUTION_ENV = 'AWS_Lambda_nodejs22.x'
+const { default: carried } = require('@sparticuz/chromium')
+// In a single process, closing a page would end the browser.
+const args = carried.args.filter((arg) => !['--single-process', '--no-zygote'].includes(arg))
+const browser = await chromium.launch({ executablePath: await carried.executablePath(), args })
 const visits = []
 for (const { file, width, scheme } of JSON.parse(readFileSync(0, 'utf8'))) {
   const page = await browser.newPage({ viewport: { width, height: 900 }, colorScheme: scheme })
