@@ -38,7 +38,7 @@ golden: $(DEV)  ## write everything that is rendered anew: asl/, the references 
 	$(BIN)/retrain template
 	cp asl/retraining.svg docs/pictures/workflow.svg
 	$(BIN)/python -m docs.reference
-	$(BIN)/python -m analysis.notebooks
+	$(BIN)/python -m retrain.local.notebook
 
 docs: $(DEV)  ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -1,27 +1,19 @@
 """Execute the notebooks whole, and save them with what they showed.
 
-    python -m analysis.notebooks                 # all of them, against a local AWS of its own
-    python -m analysis.notebooks notebooks/1*    # some
-
 What is saved holds each output once, in the form that every viewer knows, and nothing of the
 machine on which it was made.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
-
-from retrain.local.notebook import NotebookStack
-from workflow import load_config
 
 _PROJECT = Path(__file__).resolve().parents[1]
 DIRECTORY = _PROJECT / "notebooks"
@@ -65,6 +57,11 @@ def execute(path: Path, *, environment: Mapping[str, str]) -> nbformat.NotebookN
     return notebook
 
 
+def execute_and_save(path: Path, *, environment: Mapping[str, str]) -> None:
+    """Execute a notebook in place; arguments and errors as of `execute`."""
+    nbformat.write(execute(path, environment=environment), path)  # type: ignore[no-untyped-call]
+
+
 def structure(notebook: nbformat.NotebookNode) -> list[list[tuple[str, ...]]]:
     """Return what kinds of output each code cell has, without their contents.
 
@@ -88,28 +85,3 @@ def _kind(output: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _outputs(notebook: nbformat.NotebookNode) -> list[Any]:
     return [output for cell in notebook["cells"] for output in cell.get("outputs", ())]
-
-
-def main(argv: Sequence[str]) -> None:
-    """Execute the named notebooks, or all of them, and save them."""
-
-    def say(text: str) -> None:
-        sys.stdout.write(f"{text}\n")
-        sys.stdout.flush()
-
-    parser = argparse.ArgumentParser(description="Execute notebooks and save their outputs.")
-    parser.add_argument(
-        "notebooks", nargs="*", type=Path, default=sorted(DIRECTORY.glob("*.ipynb"))
-    )
-    # A notebook that runs the workflow comes last: the others compare what was there before.
-    paths = sorted(parser.parse_args(argv).notebooks, key=lambda path: ("run" in path.stem, path))
-    others = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    with NotebookStack(load_config(CONFIG), runs=2, say=say) as stack:
-        for path in paths:
-            say(f"Executing {path.name}")
-            notebook = execute(path, environment={**others, **stack.environment})
-            nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

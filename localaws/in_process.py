@@ -15,45 +15,21 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import boto3
 
-from localaws.http.endpoint import Endpoint
-from localaws.http.faults import Faults
+from localaws.aws import DEFAULT_ACCOUNT, DEFAULT_REGION, LocalAws
 from localaws.http.wsgi import answer_in_process, answer_over_http
 from localaws.personalize import Quotas
 from localaws.principals import CALLER
-from localaws.services import Services
-
-
-@dataclass(frozen=True)
-class LocalAws:
-    """A local AWS that answers in this process.
-
-    Attributes:
-        session: A boto3 session whose clients it answers.
-        endpoint: What answers; its `url` opens a port.
-        services: Lambda, Glue and Personalize.
-        faults: Orders faults: `aws.faults.order("throttle", operation="PutObject")`.
-    """
-
-    session: boto3.Session
-    endpoint: Endpoint
-    services: Services
-    faults: Faults
-
-    def client(self, service: str) -> Any:
-        """A client, for example `client("s3")`; it does not wait and retry as boto3's do."""
-        return self.endpoint.client(service)
 
 
 @contextmanager
 def local_aws(
     *sessions: boto3.Session,
-    account: str = "123456789012",
+    account: str = DEFAULT_ACCOUNT,
     region: str | None = None,
     time_scale: float = 0.0,
     directory: Path | None = None,
@@ -74,41 +50,29 @@ def local_aws(
         EndpointError: An endpoint runs in this process already.
     """
     default = boto3.DEFAULT_SESSION
-    region = region or (default or boto3.Session()).region_name or "us-east-1"
+    region = region or (default or boto3.Session()).region_name or DEFAULT_REGION
     with ExitStack() as stack:
         if directory is None:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        endpoint = Endpoint(
-            account=account,
-            region=region,
-            time_scale=time_scale,
-            is_lazy=True,
-            knows_aws_policies=True,
+        aws = stack.enter_context(
+            LocalAws(
+                directory=directory,
+                is_kept=False,
+                account=account,
+                region=region,
+                port=None,
+                time_scale=time_scale,
+                quotas=quotas,
+            )
         )
-        faults = endpoint.wrap_all(Faults)
-        stack.enter_context(endpoint)
-        services = Services(
-            endpoint, directory=directory, account=account, region=region, quotas=quotas
-        )
-        stack.callback(services.close)
-        stack.callback(endpoint.abort_executions)
-        own = _session(region)
         if default is None:
-            boto3.DEFAULT_SESSION = own
+            boto3.DEFAULT_SESSION = aws.session
             stack.callback(_no_default_session)
-        for session in {own, *sessions, *([default] if default else [])}:
+        for session in {*sessions, *([default] if default else [])}:
             stack.enter_context(_credentials(session))
-            answer_in_process(session.events, endpoint)
-            stack.callback(answer_over_http, session.events, endpoint)
-        yield LocalAws(own, endpoint, services, faults)
-
-
-def _session(region: str) -> boto3.Session:
-    return boto3.Session(
-        aws_access_key_id=CALLER,
-        aws_secret_access_key="local",  # noqa: S106  nothing checks it
-        region_name=region,
-    )
+            answer_in_process(session.events, aws.endpoint)
+            stack.callback(answer_over_http, session.events, aws.endpoint)
+        yield aws
 
 
 @contextmanager

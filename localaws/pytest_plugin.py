@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from localaws.in_process import LocalAws
+    from localaws.aws import LocalAws
 
 
 @pytest.fixture

@@ -26,16 +26,12 @@ _QUIET = frozenset({"Wait", "Choice", "Succeed", "Pass"})
 _FAILING = frozenset({"Fail"})
 
 
-class Work(Protocol):
-    """Long work: what it is, and how much of it is done (0..1)."""
+@dataclass(frozen=True)
+class Work:
+    """Long work that is going on: what, and how much of it is done (0..1)."""
 
-    @property
-    def label(self) -> str:
-        """What is being done."""
-
-    @property
-    def fraction(self) -> float:
-        """How much of it is done."""
+    label: str
+    fraction: float
 
 
 class RunView(Protocol):

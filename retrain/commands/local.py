@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
+import sys
 import threading
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -14,36 +18,45 @@ from rich.markup import escape
 from retrain.commands.options import DEFAULT_CONFIG, ConfigFile, out
 from workflow.config import load_config
 
-_SAMPLE = "Of the sample database."
+if TYPE_CHECKING:
+    from localaws.aws import LocalAws
+
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        envvar="DATABASE_URL",
+        help="Read this database, postgresql://user:password@host:port/database.",
+        show_default=False,
+    ),
+]
+Students = Annotated[int, typer.Option(min=1, help="Of the sample database.")]
+Postings = Annotated[int, typer.Option(min=1, help="Of the sample database.")]
+Events = Annotated[int, typer.Option(min=1, help="Of the sample database.")]
+Seed = Annotated[int, typer.Option(help="Of the sample database.")]
 
 
 def run(
     config: ConfigFile = DEFAULT_CONFIG,
     output: Annotated[Path, typer.Option(help="Directory for the results.")] = Path("output"),
-    database_url: Annotated[
-        str | None,
-        typer.Option(
-            envvar="DATABASE_URL",
-            help="Read this database, postgresql://user:password@host:port/database;"
-            " a sample database is started if left out.",
-            show_default=False,
-        ),
-    ] = None,
+    database_url: DatabaseUrl = None,
     time_scale: Annotated[
         float, typer.Option(min=0.0, help="Factor on Wait states; 0 does not wait.")
     ] = 0.0,
-    students: Annotated[int, typer.Option(min=1, help=_SAMPLE)] = 5_000,
-    postings: Annotated[int, typer.Option(min=1, help=_SAMPLE)] = 800,
-    events: Annotated[int, typer.Option(min=1, help=_SAMPLE)] = 150_000,
-    seed: Annotated[int, typer.Option(help=_SAMPLE)] = 0,
+    students: Students = 5_000,
+    postings: Postings = 800,
+    events: Events = 150_000,
+    seed: Seed = 0,
 ) -> None:
     """Perform the whole retraining once: real database, real Spark job, real training.
+
+    Without a database URL it starts a PostgreSQL with the sample data.
 
     Example: retrain local run --database-url postgresql://me:secret@127.0.0.1:5432/shop
     """
     from retrain import terminal  # noqa: PLC0415
     from retrain.live import run_view  # noqa: PLC0415
-    from retrain.local.run import SampleSize, run_locally  # noqa: PLC0415
+    from retrain.local.database import SampleSize  # noqa: PLC0415
+    from retrain.local.run import run_locally  # noqa: PLC0415
 
     loaded = load_config(config)
     with run_view(out) as view:
@@ -70,8 +83,13 @@ def run(
 
 def serve(
     data_dir: Annotated[
-        Path, typer.Option(help="Everything is kept here, and is there again the next time.")
-    ],
+        Path | None,
+        typer.Option(
+            help="Everything is kept here, and is there again the next time; nothing outlives the"
+            " command if left out.",
+            show_default=False,
+        ),
+    ] = None,
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Of 127.0.0.1; 0 takes a free one.")
     ] = 4566,
@@ -98,15 +116,17 @@ def serve(
     time_scale: Annotated[
         float, typer.Option(min=0.0, help="Factor on Wait states; 0 does not wait.")
     ] = 1.0,
-    database_url: Annotated[
-        str | None,
+    database_url: DatabaseUrl = None,
+    sample: Annotated[
+        bool,
         typer.Option(
-            envvar="DATABASE_URL",
-            help="What this project's Glue job reads,"
-            " postgresql://user:password@host:port/database.",
-            show_default=False,
+            "--sample", help="Start a PostgreSQL with the sample data too, and read that."
         ),
-    ] = None,
+    ] = False,
+    students: Students = 5_000,
+    postings: Postings = 800,
+    events: Events = 150_000,
+    seed: Seed = 0,
     quota: Annotated[
         list[str] | None,
         typer.Option(help="A quota of Personalize, e.g. campaigns=20; AWS's own if left out."),
@@ -120,13 +140,67 @@ def serve(
     env_file: Annotated[
         Path | None, typer.Option(help="Write the lines to export into this file too.")
     ] = None,
+    until_eof: Annotated[
+        bool,
+        typer.Option(
+            "--until-eof",
+            help="End when standard input is closed, as it is when the program that started this"
+            " one has ended.",
+        ),
+    ] = False,
 ) -> None:
     """Serve the whole local AWS until Ctrl-C, for any program that uses an AWS SDK.
 
     Example: retrain local serve --port 4566 --data-dir aws
     """
+    from localaws.aws import LocalAws  # noqa: PLC0415
     from localaws.personalize import Quotas  # noqa: PLC0415
-    from localaws.served import DEFAULT_ACCOUNT, DEFAULT_REGION, Served  # noqa: PLC0415
+    from retrain.local.database import SampleSize, sample_database  # noqa: PLC0415
+    from retrain.local.postgres import scratch_directory  # noqa: PLC0415
+
+    account, region, defaults = _identity(config, account, region)
+    try:
+        quotas = Quotas.of_texts(quota or ())
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--quota") from error
+    if until_eof:
+        threading.Thread(target=_end_with_input, daemon=True).start()
+    with ExitStack() as opened:
+        try:
+            scratch = opened.enter_context(scratch_directory("retrain-local-"))
+            if sample:
+                size = SampleSize(students, postings, events, seed)
+                database_url = opened.enter_context(sample_database(scratch, size))
+                _say(f"Sample database: {size}")
+            aws = LocalAws(
+                directory=data_dir or scratch / "aws",
+                account=account,
+                region=region,
+                defaults=defaults,
+                port=port,
+                time_scale=time_scale,
+                database_url=database_url,
+                quotas=quotas,
+                auto_training=auto_training,
+                say=_say,
+            )
+            opened.enter_context(aws)
+            exported = aws.environment
+            if sample and database_url:
+                exported["DATABASE_URL"] = database_url
+            _show(aws, exported, data_dir, env_file)
+            threading.Event().wait()
+        except SystemExit:
+            if data_dir:
+                opened.callback(_say, f"Everything is kept in {data_dir}")
+            raise
+
+
+def _identity(
+    config: Path | None, account: str | None, region: str | None
+) -> tuple[str | None, str | None, tuple[str, str]]:
+    """Account and region that are asked for, and those of a directory that has none yet."""
+    from localaws.aws import DEFAULT_ACCOUNT, DEFAULT_REGION  # noqa: PLC0415
 
     if config is not None:
         loaded = load_config(config)
@@ -136,63 +210,51 @@ def serve(
     if DEFAULT_CONFIG.exists():
         loaded = load_config(DEFAULT_CONFIG)
         defaults = (loaded.aws.account, loaded.aws.region)
+    return account, region, defaults
 
-    try:
-        quotas = Quotas.of_texts(quota or ())
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--quota") from error
 
-    def say(line: str) -> None:
-        out.print(escape(line))
+def _show(
+    aws: LocalAws, exported: Mapping[str, str], data_dir: Path | None, env_file: Path | None
+) -> None:
+    """Print what is there and how to reach it."""
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in exported.items()]
+    if env_file is not None:
+        env_file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    counts = [
+        f"{count} {resource_type if count == 1 else f'{resource_type}s'}"
+        for resource_type, count in aws.counts().items()
+    ]
+    if data_dir is not None:
+        _say(f"{data_dir}: {', '.join(counts) or 'nothing yet'}")
+    _say("\n".join(lines))
+    _say(f"Serving AWS on {aws.endpoint.url} until Ctrl-C")
 
-    served = Served(
-        directory=data_dir,
-        account=account,
-        region=region,
-        defaults=defaults,
-        port=port,
-        time_scale=time_scale,
-        database_url=database_url,
-        quotas=quotas,
-        auto_training=auto_training,
-        say=say,
-    )
-    try:
-        with served:
-            lines = [
-                f"export {name}={shlex.quote(value)}" for name, value in served.environment.items()
-            ]
-            if env_file is not None:
-                env_file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-            there = [f"{n} {kind if n == 1 else f'{kind}s'}" for kind, n in served.counts().items()]
-            say(f"{data_dir}: {', '.join(there) or 'nothing yet'}")
-            say("\n".join(lines))
-            say(f"Serving AWS on {served.endpoint.url} until Ctrl-C")
-            threading.Event().wait()
-    except SystemExit:
-        say(f"Everything is kept in {data_dir}")
-        raise
+
+def _say(line: str) -> None:
+    out.print(escape(line))
+
+
+def _end_with_input() -> None:
+    sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def load_sample(
     database_url: Annotated[
         str, typer.Option(envvar="DATABASE_URL", help="An empty PostgreSQL database.")
     ],
-    students: Annotated[int, typer.Option(min=1)] = 5_000,
-    postings: Annotated[int, typer.Option(min=1)] = 800,
-    events: Annotated[int, typer.Option(min=1)] = 150_000,
-    seed: int = 0,
+    students: Students = 5_000,
+    postings: Postings = 800,
+    events: Events = 150_000,
+    seed: Seed = 0,
 ) -> None:
     """Load the sample data into a PostgreSQL of your own.
 
     Example: retrain local load-sample --database-url postgresql://me:secret@127.0.0.1:5432/empty
     """
-    from retrain.local import sample  # noqa: PLC0415
+    from retrain.local.database import SampleSize  # noqa: PLC0415
+    from retrain.local.sample import load_sample as load  # noqa: PLC0415
 
-    counts = sample.load_sample(
-        database_url, students=students, postings=postings, events=events, seed=seed
-    )
-    out.print(
-        f"{counts.students:,} students, {counts.postings:,} job postings,"
-        f" {counts.events:,} events: loaded"
-    )
+    size = SampleSize(students, postings, events, seed)
+    load(database_url, size)
+    out.print(f"{size}: loaded")

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from retrain.files import write_whole
 from workflow.config import Config
 
 if TYPE_CHECKING:
@@ -70,20 +71,8 @@ def write_or_compare(path: Path, text: str, *, check: bool) -> bool:
         out.print(f"{path}: stale", style="red")
         out.print(escape(difference(there, text)), end="")
         return True
-    write_whole(path, text)
+    out.print(f"{write_whole(path, text)}: written")
     return False
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Put a file in place of what is there, whole or not at all, and say so."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    out.print(f"{path}: written")
 
 
 def print_json(value: Any) -> None:

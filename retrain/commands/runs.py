@@ -20,8 +20,8 @@ from retrain.commands.options import (
     err,
     out,
     print_json,
-    write_whole,
 )
+from retrain.files import write_whole
 from workflow.config import load_config
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def report(
 
     loaded = load_config(config)
     record = gather(loaded, clients(loaded), execution, now=datetime.now(UTC))
-    write_whole(output, page(record))
+    out.print(f"{write_whole(output, page(record))}: written")
 
 
 def cost(

@@ -1,73 +1,62 @@
-"""The local AWS for a notebook: what is in the environment, or a stack that ends with the kernel.
+"""The AWS of a notebook: the one that the environment names, or a local one as long as the kernel.
 
     aws = connect(load_config("retraining.toml"))
     aws.client("s3")
 
-The stages: an endpoint or credentials in the environment are used as they are; without either a
-program of its own starts the stack, with the sample database unless `DATABASE_URL` names another,
-performs some runs, and keeps it for the kernel.
+An endpoint or credentials in the environment are used as they are. Without either, `retrain local
+serve` is started in a process of its own, with a sample database unless `DATABASE_URL` names
+another; the workflow is deployed to it as to any AWS, and executed some times. The process ends
+when this one does, killed or not, and leaves nothing behind.
 
-The program (this module, run) reads what to start from its standard input and ends when that is
-closed: however the kernel ends, killed or not, nothing is left behind.
+Run as a program, this module executes the notebooks against such an AWS and saves them:
+
+    python -m retrain.local.notebook                 # all of them
+    python -m retrain.local.notebook notebooks/1*    # some
 """
 
 from __future__ import annotations
 
+import argparse
 import atexit
-import json
 import os
-import signal
+import shlex
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError
 
-from etl.database import Database
-from etl.errors import EtlError
 from localaws.errors import LocalAwsError
-from workflow.config import Config
+from retrain.local.database import SampleSize, check_engine, growing_sample
+from workflow.config import Config, load_config
 from workflow.deployment.account import check_identity, clients_of, explained
-
-if TYPE_CHECKING:
-    from retrain.local.stack import Stack
 
 DAYS_BETWEEN_RUNS = 7
 """By how much the sample grows before each further run."""
 
 _PROJECT = Path(__file__).resolve().parents[2]
-_DAY = 86_400
+_SAMPLE = SampleSize(2_000, 400, 60_000)
 
 
-class NotebookStackError(LocalAwsError):
-    """The stack could not be started, or has ended."""
-
-
-@dataclass(frozen=True)
-class Sample:
-    """How much sample data a started stack has."""
-
-    students: int = 2_000
-    postings: int = 400
-    events: int = 60_000
+class NotebookError(LocalAwsError):
+    """The local AWS of a notebook could not be started, or has ended."""
 
 
 class Connection:
     """AWS as a notebook sees it.
 
     Attributes:
-        told: where it is and who we are there, in a sentence.
+        description: where it is and who we are there, in a sentence.
     """
 
-    def __init__(self, config: Config, told: str) -> None:
-        self.told = told
+    def __init__(self, config: Config, description: str) -> None:
+        self.description = description
         self._clients = clients_of(boto3.Session(), config.aws.region)
 
     def client(self, service: str) -> Any:
@@ -75,62 +64,230 @@ class Connection:
         return self._clients(service)
 
     def __repr__(self) -> str:
-        return self.told
+        return self.description
 
 
-_kept: dict[str, NotebookStack] = {}
+_started: list[LocalProcess] = []
 
 
 def connect(
     config: Config,
     *,
     runs: int = 1,
-    sample: Sample | None = None,
+    sample: SampleSize = _SAMPLE,
     say: Callable[[str], None] = print,
 ) -> Connection:
     """Return the AWS that the environment names, or start one for as long as this process lives.
 
-    A started stack's endpoint and credentials are put into the environment, so that every boto3
+    A started AWS's endpoint and credentials are put into the environment, so that every boto3
     client made from now on reaches it.
 
     Args:
         config: what is, or gets, deployed.
-        runs: how many runs a started stack performs; the sample grows by a week between them.
-        sample: a started stack's sample.
-        say: hears what is being done; it takes a minute or so.
+        runs: how many runs a started AWS performs; the sample grows by a week between them.
+        sample: a started AWS's sample.
+        say: called with what is being done; it takes a minute or so.
 
     Raises:
-        NotebookStackError: the credentials cannot be read, or the stack cannot be started.
+        NotebookError: the credentials cannot be read, or no local AWS can be started.
+        LocalAwsError: the workflow cannot be deployed to a started AWS.
         DeployError: the credentials are those of another account.
     """
-    if kept := next(iter(_kept.values()), None):
-        kept.check()
-        return Connection(config, kept.told)
+    for local in _started:
+        local.check()
+        return Connection(config, local.description)
     if url := os.environ.get("AWS_ENDPOINT_URL"):
         return Connection(config, f"the endpoint {url}, from AWS_ENDPOINT_URL")
     try:
         session = boto3.Session()
-        known = session.get_credentials() is not None
+        has_credentials = session.get_credentials() is not None
     except BotoCoreError as error:
-        raise NotebookStackError(explained(error, "sts", config.aws.region)) from None
-    if known:
+        raise NotebookError(explained(error, "sts", config.aws.region)) from None
+    if has_credentials:
         who = check_identity(config, clients_of(session, config.aws.region))
         return Connection(config, f"AWS account {config.aws.account}, as {who}")
     say("No AWS endpoint and no credentials: starting a local AWS that ends with this kernel.")
-    stack = NotebookStack(
-        config,
-        runs=runs,
-        sample=sample,
-        database_url=os.environ.get("DATABASE_URL"),
-        say=say,
+    database_url = os.environ.get("DATABASE_URL")
+    with ExitStack() as opened:
+        local = opened.enter_context(
+            local_aws(config, runs=runs, sample=sample, database_url=database_url, say=say)
+        )
+        atexit.register(opened.pop_all().close)
+    _started.append(local)
+    return Connection(config, local.description)
+
+
+@contextmanager
+def local_aws(
+    config: Config,
+    *,
+    runs: int = 1,
+    sample: SampleSize = _SAMPLE,
+    database_url: str | None = None,
+    say: Callable[[str], None] = print,
+) -> Iterator[LocalProcess]:
+    """Serve AWS in a process of its own, with the workflow deployed and run, for a `with` block.
+
+    The environment of this process names it as long as the block lasts.
+
+    Args:
+        config: what to deploy.
+        runs: how many runs to perform; after them a popularity baseline is trained.
+        sample: the sample database's size.
+        database_url: read this database instead of a sample.
+        say: called with what is being done.
+
+    Raises:
+        LocalAwsError: it cannot be started, the workflow cannot be deployed, or a run failed.
+    """
+    check_engine(config, database_url)
+    say("Starting the local AWS" + ("" if database_url else " and a PostgreSQL with the sample"))
+    with (
+        LocalProcess(config, None if database_url else sample, database_url) as local,
+        _exported(local.environment),
+    ):
+        _run(config, runs, sample_url=local.sample_url, say=say)
+        yield local
+
+
+class LocalProcess:
+    """`retrain local serve` in a process that ends with this one; a context manager.
+
+    Args:
+        config: its account and region.
+        sample: of the PostgreSQL that it starts; None starts none.
+        database_url: what its Glue jobs read, where there is no sample.
+
+    Attributes:
+        environment: by which programs reach it.
+        sample_url: of the database with the sample.
+    """
+
+    def __init__(self, config: Config, sample: SampleSize | None, database_url: str | None) -> None:
+        self._command = [
+            *(sys.executable, "-m", "retrain", "local", "serve", "--until-eof"),
+            *("--port", "0", "--time-scale", "0"),
+            *("--account", config.aws.account, "--region", config.aws.region),
+        ]
+        if sample is not None:
+            self._command += [
+                *("--sample", "--students", str(sample.students)),
+                *("--postings", str(sample.postings), "--events", str(sample.events)),
+            ]
+        self._database = {"DATABASE_URL": database_url} if database_url else {}
+        self._process: subprocess.Popen[str] | None = None
+        self.environment: dict[str, str] = {}
+        self.sample_url: str | None = None
+
+    def __enter__(self) -> LocalProcess:
+        paths = [str(_PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env={
+                    **_without_aws(os.environ),
+                    **self._database,
+                    "PYTHONPATH": os.pathsep.join(paths),
+                    "PYTHONUNBUFFERED": "1",
+                },
+                start_new_session=True,  # interrupting a cell is not meant for it
+            )
+            try:
+                self._read_environment(self._process)
+            except BaseException:
+                self.__exit__()
+                raise
+            if not self.environment:
+                self.__exit__()
+                log.seek(0)
+                raise NotebookError(f"no local AWS was started: {log.read().strip()[-2_000:]}")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+            self._process.wait()
+
+    @property
+    def description(self) -> str:
+        """Where it is, in a sentence."""
+        return (
+            f"a local AWS at {self.environment['AWS_ENDPOINT_URL']}, until the end of this kernel"
+        )
+
+    def check(self) -> None:
+        """Do nothing as long as it runs.
+
+        Raises:
+            NotebookError: it has ended.
+        """
+        if self._process is None or self._process.poll() is not None:
+            raise NotebookError("the local AWS has ended; restart the kernel")
+
+    def _read_environment(self, process: subprocess.Popen[str]) -> None:
+        """Read what the process prints for a shell, and throw away what it prints from then on."""
+        lines = iter(process.stdout or ())
+        exported = {}
+        for line in lines:
+            if line.startswith("export "):
+                name, _, value = shlex.split(line)[1].partition("=")
+                exported[name] = value
+            elif line.startswith("Serving "):
+                self.sample_url = exported.pop("DATABASE_URL", None)
+                self.environment = exported
+                threading.Thread(target=lambda: [None for _ in lines], daemon=True).start()
+                return
+
+
+def _run(config: Config, runs: int, *, sample_url: str | None, say: Callable[[str], None]) -> None:
+    """Deploy the workflow, execute it `runs` times, and train the baseline."""
+    # They cost seconds that a notebook with an AWS need not pay.
+    from retrain.local.deployment import deployed, train_baseline  # noqa: PLC0415
+    from workflow.runs.history import failure_of, follow, history  # noqa: PLC0415
+
+    clients = clients_of(boto3.Session(), config.aws.region)
+    say("Deploying the workflow")
+    workflow, client = deployed(config, clients), clients("stepfunctions")
+    growing = (
+        growing_sample(sample_url, steps=runs, days=DAYS_BETWEEN_RUNS)
+        if sample_url
+        else nullcontext(lambda: None)
     )
-    environment = stack.start()
+    with growing as grow:
+        for number in range(1, runs + 1):
+            say(f"Run {number} of {runs}: database to recommendations")
+            execution = workflow.execute()
+            for _ in follow(client, execution.execution_arn, poll_seconds=0.2):
+                pass
+            failure = failure_of(history(client, execution.execution_arn))
+            if failure is not None:
+                raise NotebookError(
+                    f"the run failed in state '{failure.state}': {failure.error}: {failure.cause}."
+                    " Does the configuration describe this database? DATABASE_URL names another one"
+                )
+            grow()
+    if runs:
+        say("Training the popularity baseline")
+        train_baseline(config, clients)
+
+
+@contextmanager
+def _exported(environment: Mapping[str, str]) -> Iterator[None]:
+    """Let boto3 reach one AWS, and no other, for the time of a block."""
+    before = dict(os.environ)
     for name in os.environ.keys() - _without_aws(os.environ).keys():
         del os.environ[name]  # a profile that holds no credentials, for example
     os.environ.update(environment)
-    _kept["stack"] = stack
-    atexit.register(stack.close)
-    return Connection(config, stack.told)
+    try:
+        yield
+    finally:
+        for name in environment:
+            os.environ.pop(name, None)
+        os.environ.update({k: v for k, v in before.items() if k.startswith("AWS_")})
 
 
 def _without_aws(environment: Mapping[str, str]) -> dict[str, str]:
@@ -138,242 +295,25 @@ def _without_aws(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if not name.startswith("AWS_")}
 
 
-class NotebookStack:
-    """A stack in a program of its own; use it as a context manager, or `start` and `close` it.
+def main(argv: Sequence[str]) -> None:
+    """Execute the named notebooks, or all of them, and save them."""
+    from analysis.notebooks import CONFIG, DIRECTORY, execute_and_save  # noqa: PLC0415
 
-    Args:
-        config: what to deploy.
-        runs: how many runs to perform; after them a popularity baseline is trained.
-        sample: the sample database's size.
-        database_url: read this database instead of a sample.
-        say: hears what is being done.
-    """
-
-    def __init__(
-        self,
-        config: Config,
-        *,
-        runs: int = 1,
-        sample: Sample | None = None,
-        database_url: str | None = None,
-        say: Callable[[str], None] = print,
-    ) -> None:
-        self._request = {
-            "config": config.model_dump_json(exclude_unset=True),
-            "runs": runs,
-            "sample": asdict(sample or Sample()),
-            "database_url": database_url,
-        }
-        self._engine = config.source.engine
-        self._say = say
-        self._program: subprocess.Popen[bytes] | None = None
-        self.environment: dict[str, str] = {}
-
-    @property
-    def told(self) -> str:
-        """Where it is, in a sentence."""
-        url = self.environment.get("AWS_ENDPOINT_URL", "no address yet")
-        return f"a local AWS at {url}, until the end of this kernel"
-
-    def start(self) -> dict[str, str]:
-        """Start it and return the environment by which programs reach it.
-
-        Raises:
-            NotebookStackError: it cannot be started, or a run failed.
-        """
-        self._check_database()
-        paths = [str(_PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
-        with tempfile.TemporaryFile() as log:
-            program = subprocess.Popen(
-                [sys.executable, "-m", "retrain.local.notebook"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env={**_without_aws(os.environ), "PYTHONPATH": os.pathsep.join(paths)},
-                start_new_session=True,  # interrupting a cell is not meant for it
-            )
-            self._program = program
-            try:
-                self.environment = self._started(program)
-            except BaseException as error:
-                self.close()
-                if isinstance(error, NotebookStackError) and not str(error):
-                    log.seek(0)
-                    told = log.read().decode(errors="replace").strip()
-                    raise NotebookStackError(
-                        f"the local AWS ended while it started:\n{told[-2_000:]}"
-                    ) from None
-                raise
-        return self.environment
-
-    def check(self) -> None:
-        """Do nothing as long as it runs.
-
-        Raises:
-            NotebookStackError: it has ended.
-        """
-        if self._program is None or self._program.poll() is not None:
-            raise NotebookStackError("the local AWS has ended; restart the kernel")
-
-    def close(self) -> None:
-        """End it, and wait until nothing of it is left."""
-        if self._program is not None and self._program.stdin is not None:
-            self._program.stdin.close()
-            self._program.wait()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _check_database(self) -> None:
-        url = self._request["database_url"]
-        try:
-            if isinstance(url, str):
-                Database.from_url(url).require(self._engine)
-            elif self._engine != "postgresql":
-                raise NotebookStackError(
-                    f'the configuration says engine = "{self._engine}", and only a PostgreSQL is'
-                    " started here; set DATABASE_URL to a database of yours"
-                )
-        except EtlError as error:
-            raise NotebookStackError(f"DATABASE_URL: {error}") from None
-
-    def _started(self, program: subprocess.Popen[bytes]) -> dict[str, str]:
-        if program.stdin is None or program.stdout is None:  # they are pipes
-            raise NotebookStackError
-        program.stdin.write(f"{json.dumps(self._request)}\n".encode())
-        program.stdin.flush()
-        for line in program.stdout:
-            message = json.loads(line)
-            if "say" in message:
-                self._say(message["say"])
-            elif "error" in message:
-                raise NotebookStackError(message["error"])
-            else:
-                environment: dict[str, str] = message["environment"]
-                return environment
-        raise NotebookStackError
-
-
-@contextmanager
-def serve(request: dict[str, Any], *, tell: Callable[[dict[str, Any]], None]) -> Iterator[None]:
-    """Start what was asked for, tell its environment, and end it with the block.
-
-    Args:
-        request: `config`, `runs`, `sample` and `database_url`, as `NotebookStack` sends them.
-        tell: takes `{"say": …}` while it starts, then `{"environment": …}`.
-
-    Raises:
-        LocalAwsError: it cannot be started, or a run failed.
-    """
-    # They cost seconds that a notebook need not pay.
-    from retrain.local.baseline import train_baseline  # noqa: PLC0415
-    from retrain.local.postgres import scratch_directory  # noqa: PLC0415
-    from retrain.local.stack import Stack  # noqa: PLC0415
-
-    config = Config.model_validate_json(request["config"])
-    with ExitStack() as opened:
-        directory = opened.enter_context(scratch_directory("retraining-notebook-"))
-        url, grow = request["database_url"], None
-        if url is None:
-            tell({"say": "Starting PostgreSQL with the sample database"})
-            url, grow = opened.enter_context(_sample(directory, request["sample"], request["runs"]))
-        tell({"say": "Starting the local AWS and deploying the workflow"})
-        stack = opened.enter_context(Stack(config, database_url=url, directory=directory))
-        for number in range(1, request["runs"] + 1):
-            tell({"say": f"Run {number} of {request['runs']}: database to recommendations"})
-            _run(stack)
-            if grow is not None:
-                grow()
-        if request["runs"]:
-            tell({"say": "Training the popularity baseline"})
-            train_baseline(stack)
-        tell({"environment": stack.endpoint.environment})
-        yield
-
-
-@contextmanager
-def _sample(
-    directory: Path, size: dict[str, int], runs: int
-) -> Iterator[tuple[str, Callable[[], None]]]:
-    """A sample database whose newest weeks, one for each run, are not there yet."""
-    import psycopg  # noqa: PLC0415
-
-    from retrain.local.postgres import Postgres  # noqa: PLC0415
-    from retrain.local.sample import NOW, load_sample  # noqa: PLC0415
-
-    with Postgres(directory / "postgres") as server:
-        load_sample(
-            server.url,
-            students=size["students"],
-            postings=size["postings"],
-            events=size["events"],
-        )
-        with psycopg.connect(server.url, autocommit=True) as connection:
-            connection.execute("CREATE TABLE to_come (LIKE events)")
-            begin = NOW.timestamp() - runs * DAYS_BETWEEN_RUNS * _DAY
-            moved = "WITH m AS (DELETE FROM {} WHERE {} RETURNING *) INSERT INTO {} SELECT * FROM m"
-            connection.execute(
-                moved.format("events", "created_at >= to_timestamp(%s)", "to_come"), [begin]
-            )
-            passed = 0
-
-            def grow() -> None:
-                nonlocal passed
-                passed += 1
-                until = begin + passed * DAYS_BETWEEN_RUNS * _DAY
-                connection.execute(
-                    moved.format("to_come", "created_at < to_timestamp(%s)", "events"), [until]
-                )
-
-            yield server.url, grow
-
-
-def _run(stack: Stack) -> None:
-    from workflow.runs.history import failure_of, follow, history  # noqa: PLC0415
-
-    client = stack.client("stepfunctions")
-    execution = stack.workflow.execute()
-    for _ in follow(client, execution.execution_arn, poll_seconds=0.2):
-        pass
-    failure = failure_of(history(client, execution.execution_arn))
-    if failure is not None:
-        raise NotebookStackError(
-            f"the run failed in state '{failure.state}': {failure.error}: {failure.cause}. Does the"
-            " configuration describe this database? DATABASE_URL names another one"
-        )
-
-
-def main() -> None:
-    """Serve one request from standard input until that is closed."""
-
-    def tell(message: dict[str, Any]) -> None:
-        sys.stdout.write(f"{json.dumps(message)}\n")
+    def say(text: str) -> None:
+        sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
 
-    def stop(number: int, _: object) -> None:
-        for each in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-            signal.signal(each, signal.SIG_IGN)  # what was started ends undisturbed
-        raise SystemExit(128 + number)
-
-    def end_with_input() -> None:
-        sys.stdin.read()
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    request = json.loads(sys.stdin.readline())
-    for each in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        signal.signal(each, stop)
-    threading.Thread(target=end_with_input, daemon=True).start()
-    try:
-        with serve(request, tell=tell):
-            while True:
-                signal.pause()
-    except LocalAwsError as error:
-        tell({"error": str(error)})
+    parser = argparse.ArgumentParser(description="Execute notebooks and save their outputs.")
+    parser.add_argument(
+        "notebooks", nargs="*", type=Path, default=sorted(DIRECTORY.glob("*.ipynb"))
+    )
+    # A notebook that runs the workflow comes last: the others compare what was there before.
+    paths = sorted(parser.parse_args(argv).notebooks, key=lambda path: ("run" in path.stem, path))
+    with local_aws(load_config(CONFIG), runs=2, say=say):
+        for path in paths:
+            say(f"Executing {path.name}")
+            execute_and_save(path, environment=os.environ)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -1,32 +1,33 @@
 """One whole retraining on this machine: database → recommendations.csv, with nothing left running.
 
-The stages: a PostgreSQL with the sample, unless a database is named; the stack; one execution,
-followed state by state; the popularity baseline, trained through the same Personalize; the files.
+The stages: a PostgreSQL with the sample, unless a database is named; the local AWS and a deployment
+on it; one execution, followed state by state; the popularity baseline, trained through the same
+Personalize; the files.
 """
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from analysis.metrics import short_name
 from analysis.records import gather
 from analysis.report import report
 from analysis.runs import read_directory
-from etl.database import Database
 from etl.datasets import DATASET_TYPES
-from etl.errors import EtlError
+from localaws.aws import LocalAws
 from localaws.errors import LocalAwsError
-from retrain.local.baseline import train_baseline
-from retrain.local.postgres import Postgres, scratch_directory
-from retrain.local.sample import load_sample
-from retrain.local.stack import Stack, Work
+from retrain.files import write_whole
+from retrain.live import RunView, Work
+from retrain.local.database import SampleSize, check_engine, sample_database
+from retrain.local.deployment import deployed, train_baseline
+from retrain.local.postgres import scratch_directory
 from workflow.config import Config
 from workflow.runs.history import Failure, Step, failure_of, follow, history
 
@@ -42,16 +43,6 @@ STAGES = {
 
 class LocalRunError(LocalAwsError):
     """A local run cannot begin."""
-
-
-@dataclass(frozen=True)
-class SampleSize:
-    """How much sample data to make."""
-
-    students: int = 5_000
-    postings: int = 800
-    events: int = 150_000
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,26 +64,13 @@ class Outcome:
     etl_log: str
 
 
-class View(Protocol):
-    """Shows a run to a person."""
-
-    def stage(self, text: str) -> None:
-        """Say what is being done, outside the state machine."""
-
-    def step(self, step: Step) -> None:
-        """Show a state that was entered or left."""
-
-    def work(self, work: Iterable[Work]) -> None:
-        """Show the long work that is going on now."""
-
-
 def run_locally(
     config: Config,
     *,
     output: Path,
     database_url: str | None,
     sample: SampleSize,
-    view: View,
+    view: RunView,
     time_scale: float = 0.0,
 ) -> Outcome:
     """Perform the whole retraining once.
@@ -107,80 +85,67 @@ def run_locally(
         time_scale: factor on Wait states and Retry intervals; 0 does not wait.
 
     Raises:
-        LocalRunError: before anything was started: `database_url` is no URL of the configured
-            engine, or `output` cannot be written to.
-        LocalAwsError: PostgreSQL, the sample or the stack cannot be set up.
+        LocalRunError: before anything was started: `output` cannot be written to.
+        LocalAwsError: `database_url` is no URL of the configured engine, told before anything was
+            started; PostgreSQL, the sample or the deployment cannot be set up.
     """
     _check_writable(output)
-    try:
-        if database_url is not None:
-            Database.from_url(database_url).require(config.source.engine)
-        elif config.source.engine != "postgresql":
-            raise LocalRunError(
-                f'the configuration says engine = "{config.source.engine}", and only a PostgreSQL'
-                " is started here; pass --database-url"
-            )
-    except EtlError as error:
-        raise LocalRunError(str(error)) from None
-    with ExitStack() as stack:
-        directory = stack.enter_context(scratch_directory("retraining-"))
+    check_engine(config, database_url)
+    with ExitStack() as opened:
+        directory = opened.enter_context(scratch_directory("retraining-"))
         if database_url is None:
             view.stage("Starting PostgreSQL and loading the sample database")
-            postgres = stack.enter_context(Postgres(directory / "postgres"))
-            counts = load_sample(
-                postgres.url,
-                students=sample.students,
-                postings=sample.postings,
-                events=sample.events,
-                seed=sample.seed,
-            )
-            database_url = postgres.url
-            view.stage(
-                f"Sample database: {counts.students:,} students, {counts.postings:,} job postings,"
-                f" {counts.events:,} events"
-            )
+            database_url = opened.enter_context(sample_database(directory, sample))
+            view.stage(f"Sample database: {sample}")
         view.stage("Starting the local AWS and deploying the workflow")
-        aws = stack.enter_context(
-            Stack(config, database_url=database_url, directory=directory, time_scale=time_scale)
+        aws = opened.enter_context(
+            LocalAws(
+                directory=directory / "aws",
+                is_kept=False,
+                account=config.aws.account,
+                region=config.aws.region,
+                time_scale=time_scale,
+                database_url=database_url,
+            )
         )
-        return _execute(aws, output, view)
+        return _execute(config, aws, output, view)
 
 
-def _execute(aws: Stack, output: Path, view: View) -> Outcome:
+def _execute(config: Config, aws: LocalAws, output: Path, view: RunView) -> Outcome:
+    execution = deployed(config, aws.client).execute()
     client = aws.client("stepfunctions")
-    execution = aws.workflow.execute()
     steps: list[Step] = []
     for step in follow(
         client,
         execution.execution_arn,
         poll_seconds=0.2,
-        on_poll=lambda: view.work(aws.work()),
+        on_poll=lambda: view.work(_work(aws)),
     ):
         steps.append(step)
         view.step(step)
     events = history(client, execution.execution_arn)
     failure = failure_of(events)
     durations = stage_durations(steps)
-    etl_log = _etl_log(aws)
+    etl_log = _etl_log(config, aws)
 
     files = [
-        _replace(output / "history.json", _json({"events": events})),
-        _replace(output / "etl.log", etl_log.encode()),
-        *_rejected(aws, execution.name, output / "rejected"),
+        write_whole(output / "history.json", _json({"events": events})),
+        write_whole(output / "etl.log", etl_log.encode()),
+        *_rejected(config, aws, execution.name, output / "rejected"),
     ]
     metrics: dict[str, Any] = {}
     before = _run_before(output)
     if failure is None:
         view.stage("Training the popularity baseline for comparison")
-        metrics = _metrics(aws, execution.name, durations)
+        metrics = _metrics(config, aws, execution.name, durations)
         files = [
-            _replace(output / "recommendations.csv", _recommendations(aws)),
-            _replace(output / "metrics.json", _json(metrics)),
+            write_whole(output / "recommendations.csv", _recommendations(config, aws)),
+            write_whole(output / "metrics.json", _json(metrics)),
             *files,
         ]
     view.stage("Writing the report")
-    record = gather(aws.config, aws.client, execution.name, now=datetime.now(UTC), **before)
-    files.insert(0, _replace(output / "report.html", report(record).encode()))
+    record = gather(config, aws.client, execution.name, now=datetime.now(UTC), **before)
+    files.insert(0, write_whole(output / "report.html", report(record).encode()))
     return Outcome(failure, durations, tuple(files), metrics, etl_log)
 
 
@@ -205,35 +170,48 @@ def stage_durations(steps: Sequence[Step]) -> dict[str, float]:
     return durations
 
 
-def _latest(aws: Stack) -> dict[str, Any]:
-    body = aws.client("s3").get_object(Bucket=aws.config.bucket, Key="recommendations/latest.json")[
+def _work(aws: LocalAws) -> Iterator[Work]:
+    """Yield the jobs that are running now."""
+    for run in aws.services.glue.progress():
+        yield Work(f"Spark: {run.label}" if run.label else "Spark", run.fraction)
+    for job in aws.services.personalize.progress():
+        yield Work(job.kind, job.fraction)
+
+
+def _latest(config: Config, aws: LocalAws) -> dict[str, Any]:
+    body = aws.client("s3").get_object(Bucket=config.bucket, Key="recommendations/latest.json")[
         "Body"
     ]
     latest: dict[str, Any] = json.loads(body.read())
     return latest
 
 
-def _recommendations(aws: Stack) -> Iterator[bytes]:
+def _recommendations(config: Config, aws: LocalAws) -> Iterator[bytes]:
     """Yield the published CSV in pieces."""
-    bucket, _, key = _latest(aws)["csv"].removeprefix("s3://").partition("/")
+    bucket, _, key = _latest(config, aws)["csv"].removeprefix("s3://").partition("/")
     body = aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"]
     yield from body.iter_chunks(1 << 20)
 
 
-def _rejected(aws: Stack, run: str, directory: Path) -> Iterator[Path]:
+def _rejected(config: Config, aws: LocalAws, run: str, directory: Path) -> Iterator[Path]:
     """Keep the run's examples of rows that were left out; those of an earlier run go."""
-    s3, bucket = aws.client("s3"), aws.config.bucket
+    s3, bucket = aws.client("s3"), config.bucket
     found = s3.list_objects_v2(Bucket=bucket, Prefix=f"runs/{run}/rejected/").get("Contents", [])
     for kind in DATASET_TYPES:
         (directory / f"{kind.lower()}.json").unlink(missing_ok=True)
     for key in (item["Key"] for item in found):
         directory.mkdir(exist_ok=True)
         body = s3.get_object(Bucket=bucket, Key=key)["Body"]
-        yield _replace(directory / key.rpartition("/")[2], body.iter_chunks(1 << 20))
+        yield write_whole(directory / key.rpartition("/")[2], body.iter_chunks(1 << 20))
 
 
-def _metrics(aws: Stack, run: str, durations: dict[str, float]) -> dict[str, Any]:
-    version, baseline = _latest(aws)["solutionVersionArn"], train_baseline(aws)
+def _metrics(
+    config: Config, aws: LocalAws, run: str, durations: dict[str, float]
+) -> dict[str, Any]:
+    version, baseline = (
+        _latest(config, aws)["solutionVersionArn"],
+        train_baseline(config, aws.client),
+    )
     return {
         "run": run,
         "solutionVersionArn": version,
@@ -243,7 +221,7 @@ def _metrics(aws: Stack, run: str, durations: dict[str, float]) -> dict[str, Any
     }
 
 
-def _measured(aws: Stack, version: str) -> dict[str, Any]:
+def _measured(aws: LocalAws, version: str) -> dict[str, Any]:
     """A solution version's recipe and metrics."""
     asked, personalize = {"solutionVersionArn": version}, aws.client("personalize")
     described = personalize.describe_solution_version(**asked)["solutionVersion"]
@@ -251,9 +229,9 @@ def _measured(aws: Stack, version: str) -> dict[str, Any]:
     return {"recipeArn": described.get("recipeArn"), "metrics": dict(sorted(metrics.items()))}
 
 
-def _etl_log(aws: Stack) -> str:
-    runs = aws.client("glue").get_job_runs(JobName=aws.config.glue_job)["JobRuns"]
-    return "\n".join(aws.glue.log(run["Id"]) for run in runs)
+def _etl_log(config: Config, aws: LocalAws) -> str:
+    runs = aws.client("glue").get_job_runs(JobName=config.glue_job)["JobRuns"]
+    return "\n".join(aws.services.glue.log(run["Id"]) for run in runs)
 
 
 def _json(value: Any) -> bytes:
@@ -261,16 +239,6 @@ def _json(value: Any) -> bytes:
         return other.isoformat() if isinstance(other, datetime) else str(other)
 
     return (json.dumps(value, ensure_ascii=False, indent=2, default=text) + "\n").encode()
-
-
-def _replace(path: Path, content: bytes | Iterable[bytes]) -> Path:
-    """Write a file whole or not at all."""
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    with unfinished.open("wb") as file:
-        for piece in [content] if isinstance(content, bytes) else content:
-            file.write(piece)
-    unfinished.replace(path)
-    return path
 
 
 def _check_writable(directory: Path) -> None:

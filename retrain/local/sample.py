@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from etl.database import Database
 from etl.errors import EtlError
 from localaws.errors import LocalAwsError
+from retrain.local.database import SampleSize
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 """The sample's present; a constant, so that the same seed gives the same bytes."""
@@ -120,15 +121,6 @@ class SampleError(LocalAwsError, ValueError):
 
 
 @dataclass(frozen=True)
-class SampleCounts:
-    """How many rows were loaded."""
-
-    students: int
-    postings: int
-    events: int
-
-
-@dataclass(frozen=True)
 class _Postings:
     """What events are drawn from: the field of each posting, its pull, and when it appeared."""
 
@@ -137,37 +129,29 @@ class _Postings:
     published: NDArray[np.int64]
 
 
-def load_sample(
-    url: str,
-    *,
-    students: int = 5_000,
-    postings: int = 800,
-    events: int = 150_000,
-    seed: int = 0,
-    now: datetime = NOW,
-) -> SampleCounts:
+def load_sample(url: str, size: SampleSize, *, now: datetime = NOW) -> None:
     """Make the sample's tables in an empty database and fill them.
 
     Args:
         url: `postgresql://user:password@host:port/database`.
-        students: how many; some are inactive, a few never do anything.
-        postings: how many job postings; about a quarter is closed.
-        events: how many views, favourites and applications.
-        seed: the same seed and sizes give the same rows.
+        size: how many students (some are inactive, a few never do anything), job postings (about a
+            quarter is closed) and views, favourites and applications; the same size and seed give
+            the same rows.
         now: the newest events happen shortly before.
 
     Raises:
         SampleError: a size is too small, a table of the sample is there already, or the database
             cannot be written to.
     """
-    for name, size, least in (
+    students, postings, events = size.students, size.postings, size.events
+    for name, count, least in (
         ("students", students, 2),
         ("postings", postings, len(_FIELDS)),
         ("events", events, 1),
     ):
-        if size < least:
-            raise SampleError(f"the sample needs at least {least} {name}, not {size}")
-    random = np.random.default_rng(seed)
+        if count < least:
+            raise SampleError(f"the sample needs at least {least} {name}, not {count}")
+    random = np.random.default_rng(size.seed)
     begin = int((now - timedelta(days=HISTORY_DAYS)).timestamp())
     end = int(now.timestamp())
     companies = max(1, postings // 5)
@@ -182,7 +166,6 @@ def load_sample(
         _copy(connection, "job_postings", posting_rows)
         _copy(connection, "events", _event_rows(random, departments, posted, events, begin, end))
         connection.execute(_INDEXES)
-    return SampleCounts(students, postings, events)
 
 
 @contextmanager

@@ -18,7 +18,8 @@ import pytest
 
 from analysis.notebooks import CONFIG, DIRECTORY, execute, structure
 from analysis.runs import open_run, previous_run
-from retrain.local.notebook import NotebookStackError, connect
+from retrain.local.database import DatabaseError
+from retrain.local.notebook import connect
 from workflow import Config, load_config
 
 NOTEBOOKS = sorted(DIRECTORY.glob("*.ipynb"))
@@ -26,9 +27,10 @@ ROOT = DIRECTORY.parent
 # As a notebook does: connect, and live until somebody kills it.
 KERNEL = """
 import json, os, sys, time
-from retrain.local.notebook import Sample, connect
+from retrain.local.database import SampleSize
+from retrain.local.notebook import connect
 from workflow import load_config
-connect(load_config("retraining.toml"), sample=Sample(150, 60, 5_000), say=lambda text: None)
+connect(load_config("retraining.toml"), sample=SampleSize(150, 60, 5_000), say=lambda text: None)
 found = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
 print(json.dumps(found), flush=True)
 time.sleep(3_600)
@@ -183,8 +185,8 @@ def test_an_endpoint_in_the_environment_is_used_and_nothing_started(
 @pytest.mark.parametrize(
     ("database_url", "expected"),
     [
-        ("", 'engine = "mysql", and only a PostgreSQL is started here; set DATABASE_URL'),
-        ("postgresql://me@127.0.0.1/shop", "DATABASE_URL: .*mysql"),
+        ("", 'engine = "mysql", and only a PostgreSQL is started here; name a database of yours'),
+        ("postgresql://me@127.0.0.1/shop", ".*mysql"),
     ],
 )
 def test_a_database_that_cannot_be_read_is_refused_before_anything_starts(
@@ -201,7 +203,7 @@ def test_a_database_that_cannot_be_read_is_refused_before_anything_starts(
         monkeypatch.delenv("DATABASE_URL", raising=False)
     source = config.source.model_copy(update={"engine": "mysql"})
 
-    with pytest.raises(NotebookStackError, match=expected):
+    with pytest.raises(DatabaseError, match=expected):
         connect(config.model_copy(update={"source": source}), say=lambda text: None)
 
 

@@ -9,10 +9,12 @@ from typing import Any
 import psycopg
 import pytest
 
+from localaws.aws import LocalAws
+from retrain.local.database import SampleSize
+from retrain.local.deployment import deployed
 from retrain.local.postgres import Postgres
-from retrain.local.run import SampleSize, run_locally
+from retrain.local.run import run_locally
 from retrain.local.sample import load_sample
-from retrain.local.stack import Stack
 from tests.local_runs import EXAMPLE, RecordingView, WholeRun
 from workflow import Config, parse_config
 from workflow.runs.history import Failure, failure_of, follow, history
@@ -24,7 +26,7 @@ def sample_url(postgres: Postgres) -> Iterator[str]:
     with psycopg.connect(postgres.url, autocommit=True) as connection:
         connection.execute("CREATE DATABASE small_sample")
     url = postgres.url.rsplit("/", 1)[0] + "/small_sample"
-    load_sample(url, students=60, postings=40, events=4_000)
+    load_sample(url, SampleSize(students=60, postings=40, events=4_000))
     yield url
     with psycopg.connect(postgres.url, autocommit=True) as connection:
         connection.execute("DROP DATABASE small_sample WITH (FORCE)")
@@ -32,24 +34,32 @@ def sample_url(postgres: Postgres) -> Iterator[str]:
 
 def failed_run(config: Config, url: str, directory: Path, **handlers: Any) -> Failure:
     """Run until it fails; also checks what every failed run has in common."""
-    with Stack(config, database_url=url, directory=directory) as stack:
+    with LocalAws(
+        directory=directory,
+        is_kept=False,
+        account=config.aws.account,
+        region=config.aws.region,
+        time_scale=0,
+        database_url=url,
+    ) as aws:
+        workflow = deployed(config, aws.client)
         for name, handler in handlers.items():
-            stack.functions.register(config.function(name.replace("_", "-")), handler)  # type: ignore[arg-type]
-        queue = stack.client("sqs").create_queue(QueueName="failures")["QueueUrl"]
-        stack.client("sns").subscribe(
+            aws.services.functions.register(config.function(name.replace("_", "-")), handler)  # type: ignore[arg-type]
+        queue = aws.client("sqs").create_queue(QueueName="failures")["QueueUrl"]
+        aws.client("sns").subscribe(
             TopicArn=config.topic_arn,
             Protocol="sqs",
             Endpoint=f"arn:aws:sqs:{config.aws.region}:{config.aws.account}:failures",
         )
-        client = stack.client("stepfunctions")
-        execution = stack.workflow.execute()
+        client = aws.client("stepfunctions")
+        execution = workflow.execute()
         states = [step.state for step in follow(client, execution.execution_arn, poll_seconds=0.1)]
         events = history(client, execution.execution_arn)
         failure = failure_of(events)
-        told = stack.client("sqs").receive_message(QueueUrl=queue)["Messages"]
+        told = aws.client("sqs").receive_message(QueueUrl=queue)["Messages"]
         keys = [
             found["Key"]
-            for found in stack.client("s3")
+            for found in aws.client("s3")
             .list_objects_v2(Bucket=config.bucket, Prefix="recommendations/")
             .get("Contents", [])
         ]

@@ -10,8 +10,9 @@ import psycopg
 import pytest
 
 from recommenders import Hybrid, Interactions, Popularity, evaluate
+from retrain.local.database import SampleSize
 from retrain.local.postgres import Postgres
-from retrain.local.sample import SampleCounts, load_sample
+from retrain.local.sample import load_sample
 
 TABLES = ("departments", "students", "companies", "job_postings", "events")
 
@@ -38,7 +39,7 @@ def fingerprint(url: str) -> str:
 def url(postgres: Postgres) -> str:
     """A sample large enough for its shares and tastes to show."""
     url = empty_database(postgres, "sample")
-    load_sample(url, students=800, postings=200, events=20_000)
+    load_sample(url, SampleSize(students=800, postings=200, events=20_000))
     return url
 
 
@@ -58,7 +59,7 @@ def number(sample: psycopg.Connection[Any], query: str) -> float:
 def test_it_loads_as_many_rows_as_asked_for(postgres: Postgres) -> None:
     url = empty_database(postgres, "small")
 
-    assert load_sample(url, students=60, postings=40, events=2_000) == SampleCounts(60, 40, 2_000)
+    load_sample(url, SampleSize(students=60, postings=40, events=2_000))
     with psycopg.connect(url) as connection:
         found = {table: number(connection, f"SELECT count(*) FROM {table}") for table in TABLES}
     assert found == {
@@ -73,14 +74,17 @@ def test_it_loads_as_many_rows_as_asked_for(postgres: Postgres) -> None:
 def test_the_smallest_sizes_load(postgres: Postgres) -> None:
     url = empty_database(postgres, "smallest")
 
-    assert load_sample(url, students=2, postings=12, events=1) == SampleCounts(2, 12, 1)
+    load_sample(url, SampleSize(students=2, postings=12, events=1))
+    with psycopg.connect(url) as connection:
+        found = [number(connection, f"SELECT count(*) FROM {table}") for table in TABLES]
+    assert found == [15, 2, 2, 12, 1]
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(postgres: Postgres) -> None:
     digests = []
     for name, seed in (("first", 7), ("again", 7), ("other", 8)):
         url = empty_database(postgres, name)
-        load_sample(url, students=60, postings=40, events=1_000, seed=seed)
+        load_sample(url, SampleSize(students=60, postings=40, events=1_000, seed=seed))
         digests.append(fingerprint(url))
 
     assert digests[0] == digests[1]
@@ -100,14 +104,14 @@ def test_a_size_that_cannot_be_is_refused(
     postgres: Postgres, sizes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        load_sample(postgres.url, **sizes)
+        load_sample(postgres.url, SampleSize(**sizes))
 
 
 def test_a_database_with_data_is_never_written_over(url: str) -> None:
     before = fingerprint(url)
 
     with pytest.raises(ValueError, match=r"tables already: companies, .*name an empty database"):
-        load_sample(url, students=60, postings=40, events=100)
+        load_sample(url, SampleSize(students=60, postings=40, events=100))
     assert fingerprint(url) == before
 
 

@@ -21,10 +21,11 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from typer.testing import CliRunner
 
+from localaws.aws import LocalAws
 from localaws.glue.service import INTERRUPTED as RUN_INTERRUPTED
+from localaws.persistence.data_directory import DataDirectoryError
 from localaws.persistence.executions import INTERRUPTED
 from localaws.personalize import Quotas
-from localaws.served import Served, ServedError
 from retrain.main import app
 from tests.zips import zipped
 
@@ -86,7 +87,7 @@ class Server:
 class Opened:
     """The same in this process, which has paid for the imports."""
 
-    served: Served
+    served: LocalAws
 
     def client(self, service: str) -> Any:
         return self.served.endpoint.client(service)
@@ -94,7 +95,7 @@ class Opened:
 
 @contextmanager
 def opened(directory: Path) -> Iterator[Opened]:
-    with Served(directory=directory, time_scale=0) as served:
+    with LocalAws(directory=directory, time_scale=0) as served:
         yield Opened(served)
 
 
@@ -360,22 +361,22 @@ def test_a_killed_server_leaves_a_directory_that_opens_again(tmp_path: Path) -> 
 def test_a_directory_has_one_server_and_one_account(tmp_path: Path) -> None:
     with opened(tmp_path) as server:
         url = server.served.endpoint.url
-        with pytest.raises(ServedError) as refused, Served(directory=tmp_path):
+        with pytest.raises(DataDirectoryError) as refused, LocalAws(directory=tmp_path):
             pass
     assert str(refused.value) == (
         f"{tmp_path} is served already, by process {os.getpid()}, {url}; stop that one, or name"
         " another directory"
     )
     with (
-        pytest.raises(ServedError, match="holds region us-east-1, and eu-west-1 was asked for"),
-        Served(directory=tmp_path, region="eu-west-1"),
+        pytest.raises(DataDirectoryError, match="holds region us-east-1, and eu-west-1 was asked"),
+        LocalAws(directory=tmp_path, region="eu-west-1"),
     ):
         pass
 
 
 def test_defaults_are_for_a_directory_that_has_nothing_yet(tmp_path: Path) -> None:
     for defaults in (("210987654321", "eu-west-1"), ("111122223333", "us-east-1")):
-        with Served(directory=tmp_path, defaults=defaults) as served:
+        with LocalAws(directory=tmp_path, defaults=defaults) as served:
             assert served.environment["AWS_REGION"] == "eu-west-1"
             caller = served.endpoint.client("sts").get_caller_identity()
             assert caller["Account"] == "210987654321"
@@ -398,7 +399,7 @@ def test_a_quota_that_is_none_is_one_message(tmp_path: Path, quota: str, fault: 
 
 
 def test_quotas_are_those_that_are_asked_for(tmp_path: Path) -> None:
-    with Served(directory=tmp_path, quotas=Quotas.of_texts(["schemas=1"])) as served:
+    with LocalAws(directory=tmp_path, quotas=Quotas.of_texts(["schemas=1"])) as served:
         personalize = served.endpoint.client("personalize")
         schema = json.dumps(
             {

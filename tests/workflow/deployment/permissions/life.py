@@ -18,9 +18,9 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from typer.testing import CliRunner
 
+from localaws.aws import LocalAws
 from localaws.http.calls import Call
 from localaws.principals import CALLER
-from retrain.local.stack import Stack
 from retrain.main import app
 from workflow import Config, parse_config
 from workflow.deployment.deploy import apply, destroy_plan, plan
@@ -34,26 +34,23 @@ NOW = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
 
 @dataclass
 class Life:
-    """The stack, and the calls so far: by role, or by what the caller was then."""
+    """The local AWS, and the calls so far: by role, or by what the caller was then."""
 
-    stack: Stack
+    aws: LocalAws
+    config: Config
     file: Path
     calls: dict[str, list[Call]] = field(default_factory=lambda: defaultdict(list))
 
     @contextmanager
     def as_person(self, person: str) -> Iterator[None]:
         """Record; what the caller does is this person's."""
-        with self.stack.endpoint.recorded() as calls:
+        with self.aws.endpoint.recorded() as calls:
             yield
         for call in calls:
             self.calls[person if call.principal == CALLER else call.principal].append(call)
 
-    @property
-    def config(self) -> Config:
-        return self.stack.config
-
     def client(self, service: str) -> Any:
-        return self.stack.client(service)
+        return self.aws.client(service)
 
     def command(self, *arguments: str) -> Any:
         """Run a command as an operator does."""
@@ -237,7 +234,7 @@ def spark_job_over_files_of_before(life: Life) -> None:
         "JobRunState"
     ] in {"STARTING", "RUNNING"}:
         time.sleep(0.1)
-    assert told["JobRunState"] == "SUCCEEDED", life.stack.glue.log(run)
+    assert told["JobRunState"] == "SUCCEEDED", life.aws.services.glue.log(run)
 
 
 def stopped_during_the_spark_job(life: Life) -> None:
@@ -247,7 +244,7 @@ def stopped_during_the_spark_job(life: Life) -> None:
         time.sleep(0.05)
     assert life.command("stop", "stopped").exit_code == 0
     deadline = time.monotonic() + 20
-    while life.stack.glue.progress() and time.monotonic() < deadline:
+    while life.aws.services.glue.progress() and time.monotonic() < deadline:
         time.sleep(0.05)
 
 
@@ -272,7 +269,7 @@ def a_large_list_that_breaks_off(life: Life, job: str) -> None:
     lines = "\n".join(json.dumps({"input": {"userId": str(n)}, **line}) for n in range(2_500))
     s3.put_object(Bucket=config.bucket, Key=f"{prefix}/batch-output/x.out", Body=lines.encode())
     event = {"bucket": config.bucket, "run": "large", "batchInferenceJobArn": job, "keep": 25}
-    life.stack.endpoint.mount("s3", refusing_parts())
+    life.aws.endpoint.mount("s3", refusing_parts())
     answer = life.client("lambda").invoke(
         FunctionName=config.function("filter-recommendations"), Payload=json.dumps(event).encode()
     )
@@ -291,7 +288,7 @@ def explained_failure_of(life: Life, function: str, name: str) -> None:
         target = told["Key"].replace("runs/good/", f"runs/{name}/")
         if "batch-output" not in target:
             s3.copy_object(Bucket=bucket, Key=target, CopySource=f"{bucket}/{told['Key']}")
-    life.stack.functions.register(life.config.function(function), raising)  # type: ignore[arg-type]
+    life.aws.services.functions.register(life.config.function(function), raising)  # type: ignore[arg-type]
     run_to_end(life, name)
     with life.as_person("operator"):
         told = life.command("explain", name).output

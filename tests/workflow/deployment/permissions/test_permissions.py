@@ -9,10 +9,12 @@ from typing import Any
 import psycopg
 import pytest
 
+from localaws.aws import LocalAws
 from localaws.http.calls import Call
+from retrain.local.database import SampleSize
+from retrain.local.deployment import deployed
 from retrain.local.postgres import Postgres
 from retrain.local.sample import load_sample
-from retrain.local.stack import Stack
 from workflow import Config, parse_config
 from workflow.config import ROLES
 from workflow.deployment.permissions import PEOPLE, permission_policy
@@ -60,56 +62,60 @@ def calls(postgres: Postgres, scratch: Path, configured: Path, config: Config) -
     with psycopg.connect(postgres.url, autocommit=True) as connection:
         connection.execute("CREATE DATABASE life")
     url = postgres.url.rsplit("/", 1)[0] + "/life"
-    load_sample(url, students=60, postings=40, events=4_000)
+    load_sample(url, SampleSize(students=60, postings=40, events=4_000))
     try:
-        return _lived(Stack(config, database_url=url, directory=scratch / "life"), configured)
+        with LocalAws(
+            directory=scratch / "life",
+            is_kept=False,
+            account=config.aws.account,
+            region=config.aws.region,
+            time_scale=0,
+            database_url=url,
+        ) as aws:
+            return _lived(Life(aws, config, configured), configured)
     finally:
         with psycopg.connect(postgres.url, autocommit=True) as connection:
             connection.execute("DROP DATABASE life WITH (FORCE)")
 
 
-def _lived(stack: Stack, file: Path) -> dict[str, list[Call]]:
-    life = Life(stack, file)
+def _lived(life: Life, file: Path) -> dict[str, list[Call]]:
     with life.as_person("deployer"):
-        stack.__enter__()
-    try:
-        scenes.drift(life)
-        scenes.deployed_again(life)
-        with life.as_person("visitor"):
-            events = scenes.run_to_end(life, "good")
-            scenes.call_the_handlers_again(life, events)
-            scenes.spark_job_over_files_of_before(life)
-        with life.as_person("operator"):
-            scenes.stopped_during_the_spark_job(life)
-        with life.as_person("visitor"):
-            scenes.failed_run(life)
-            job = next(
-                json.loads(event["stateExitedEventDetails"]["output"])["job"]["arn"]
-                for event in events
-                if event.get("stateExitedEventDetails", {}).get("name") == "Trigger Batch Inference"
-            )
-            scenes.a_large_list_that_breaks_off(life, job)
-        with life.as_person("operator"):
-            for arguments in (
-                ["start", "--wait", "--poll-seconds", "0.1"],
-                ["watch", "good"],
-                ["executions"],
-                ["explain", "failed"],
-                ["explain", "stopped"],
-                ["cost", "--execution", "good"],
-                ["diff"],
-            ):
-                life.command(*arguments)
-        with life.as_person("analyst"):
-            life.command("report", "--output", str(file.parent / "report.html"))
-            life.command("report", "good", "--output", str(file.parent / "report.html"))
-        scenes.spark_job_without_work(life)
-        for number, function in enumerate(DEEPEST_FIRST):
-            scenes.explained_failure_of(life, function, f"broken-{number}")
-        scenes.widened(life)
-        scenes.taken_away(life)
-    finally:
-        stack.__exit__(None, None, None)
+        deployed(life.config, life.client)
+    scenes.drift(life)
+    scenes.deployed_again(life)
+    with life.as_person("visitor"):
+        events = scenes.run_to_end(life, "good")
+        scenes.call_the_handlers_again(life, events)
+        scenes.spark_job_over_files_of_before(life)
+    with life.as_person("operator"):
+        scenes.stopped_during_the_spark_job(life)
+    with life.as_person("visitor"):
+        scenes.failed_run(life)
+        job = next(
+            json.loads(event["stateExitedEventDetails"]["output"])["job"]["arn"]
+            for event in events
+            if event.get("stateExitedEventDetails", {}).get("name") == "Trigger Batch Inference"
+        )
+        scenes.a_large_list_that_breaks_off(life, job)
+    with life.as_person("operator"):
+        for arguments in (
+            ["start", "--wait", "--poll-seconds", "0.1"],
+            ["watch", "good"],
+            ["executions"],
+            ["explain", "failed"],
+            ["explain", "stopped"],
+            ["cost", "--execution", "good"],
+            ["diff"],
+        ):
+            life.command(*arguments)
+    with life.as_person("analyst"):
+        life.command("report", "--output", str(file.parent / "report.html"))
+        life.command("report", "good", "--output", str(file.parent / "report.html"))
+    scenes.spark_job_without_work(life)
+    for number, function in enumerate(DEEPEST_FIRST):
+        scenes.explained_failure_of(life, function, f"broken-{number}")
+    scenes.widened(life)
+    scenes.taken_away(life)
     return dict(life.calls)
 
 

@@ -1,0 +1,233 @@
+"""The local AWS: one endpoint, the services behind it, and, in a data directory, all that is kept.
+
+What a request passes, from the outside in: faults that were ordered; Lambda, Glue and Personalize;
+of a data directory the journal of requests, the objects of buckets and the archive of executions;
+and moto, which holds the rest in memory.
+
+    with LocalAws(directory=Path("aws"), account="123456789012", region="us-east-1") as aws:
+        print(aws.environment)
+
+This is the only place that composes it: `retrain local serve`, a local run, notebooks and the
+`local_aws` of tests differ by arguments.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import boto3
+
+from localaws.http.endpoint import Endpoint
+from localaws.http.faults import Faults
+from localaws.http.wsgi import answer_in_process
+from localaws.persistence.data_directory import DataDirectory
+from localaws.personalize import Quotas
+from localaws.principals import CALLER
+from localaws.schedules import Schedules
+from localaws.services import Services
+
+DEFAULT_ACCOUNT, DEFAULT_REGION = "123456789012", "us-east-1"
+_EXPORTED = (
+    "AWS_ENDPOINT_URL",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_DEFAULT_REGION",
+    "AWS_REGION",
+)
+_COUNTED = (
+    ("bucket", "s3", "list_buckets", "Buckets"),
+    ("role", "iam", "list_roles", "Roles"),
+    ("topic", "sns", "list_topics", "Topics"),
+    ("function", "lambda", "list_functions", "Functions"),
+    ("Glue job", "glue", "get_jobs", "Jobs"),
+    ("state machine", "stepfunctions", "list_state_machines", "stateMachines"),
+    ("rule", "events", "list_rules", "Rules"),
+    ("schedule", "scheduler", "list_schedules", "Schedules"),
+    ("dataset group", "personalize", "list_dataset_groups", "datasetGroups"),
+)
+_SIGNED_AS = {"stepfunctions": "states"}
+
+
+class LocalAws:
+    """AWS on one machine, for the length of a `with` block.
+
+    Args:
+        directory: For code, logs, data and models; made if it is not there.
+        is_kept: Keep everything in the directory, where it is found again the next time, and start
+            what is scheduled. If not, the caller removes the directory.
+        account: Account number in every ARN; None takes the directory's.
+        region: Region in every ARN; None takes the directory's.
+        defaults: Account and region of a directory that has none yet and is asked for none.
+        port: Of 127.0.0.1; 0 takes a free one; None opens one when its URL is first asked for, and
+            leaves the environment of the process as it is.
+        time_scale: Factor on Wait states and Retry intervals; 0 does not wait.
+        database_url: What Glue jobs of this project read; see `Services`.
+        seed: Of every model that Personalize trains.
+        quotas: Personalize's, where they are not AWS's own.
+        auto_training: Whether Personalize trains solutions with performAutoTraining on schedule.
+        say: Called with a line for each execution and each schedule that starts.
+
+    Attributes:
+        endpoint: What answers.
+        services: Lambda, Glue and Personalize.
+        faults: Orders faults: `aws.faults.order("throttle", operation="PutObject")`.
+
+    Raises:
+        DataDirectoryError: When it is entered: another process holds the directory, or it holds
+            another account or region.
+        EndpointError: When it is entered: the port is in use, or an endpoint runs in this process
+            already.
+    """
+
+    endpoint: Endpoint
+    services: Services
+    faults: Faults
+
+    def __init__(
+        self,
+        *,
+        directory: Path,
+        is_kept: bool = True,
+        account: str | None = None,
+        region: str | None = None,
+        defaults: tuple[str, str] = (DEFAULT_ACCOUNT, DEFAULT_REGION),
+        port: int | None = 0,
+        time_scale: float = 1.0,
+        database_url: str | None = None,
+        seed: int = 0,
+        quotas: Quotas | None = None,
+        auto_training: bool = False,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._directory = directory.absolute()
+        self._account = account or defaults[0]
+        self._region = region or defaults[1]
+        self._data = (
+            DataDirectory(self._directory, account=account, region=region, defaults=defaults)
+            if is_kept
+            else None
+        )
+        self._port = port
+        self._time_scale = time_scale
+        self._database_url = database_url
+        self._seed = seed
+        self._quotas = quotas
+        self._auto_training = auto_training
+        self._say = say
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as opening:
+            if self._data is not None:
+                data = opening.enter_context(self._data)
+                self._account, self._region = data.account, data.region
+            self._begin(opening)
+            self.services = self._mounted()
+            # On the way out: what runs is aborted and kept, and then what it ran on ends.
+            opening.callback(self.services.close)
+            if self._data is not None:
+                opening.enter_context(self._data.archived())
+            opening.callback(self.endpoint.abort_executions)
+            # It is all there before the first request is taken.
+            if self._port is not None:
+                self.endpoint.open()
+            if self._data is not None:
+                self._data.name_server(self.endpoint.url)
+                self._start_schedules(opening, self._data)
+            self._open = opening.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def client(self, service: str) -> Any:
+        """A client, for example `client("s3")`; it does not wait and retry as boto3's do."""
+        return self.endpoint.client(service)
+
+    @cached_property
+    def session(self) -> boto3.Session:
+        """A boto3 session whose clients are answered in this process."""
+        session = boto3.Session(
+            aws_access_key_id=CALLER,
+            aws_secret_access_key="local",  # noqa: S106  nothing checks it
+            region_name=self._region,
+        )
+        answer_in_process(session.events, self.endpoint)
+        return session
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a shell needs so that every AWS SDK and command calls here."""
+        found = self.endpoint.environment
+        proxies = {"HTTP_PROXY", "http_proxy"} & os.environ.keys()
+        return {name: found[name] for name in (*_EXPORTED, *(["NO_PROXY"] if proxies else []))}
+
+    def counts(self) -> dict[str, int]:
+        """How many resources of each type the data directory held when it was opened."""
+        if self._data is None:
+            return {}
+        counts = {}
+        for resource_type, service, operation, member in _COUNTED:
+            # A client costs a tenth of a second.
+            if _SIGNED_AS.get(service, service) not in self._data.services_in_use:
+                continue
+            client = self.client(service)
+            if client.can_paginate(operation):
+                pages: Any = client.get_paginator(operation).paginate()
+            else:
+                pages = [getattr(client, operation)()]
+            counts[resource_type] = sum(len(page[member]) for page in pages)
+        counts["execution"] = self._data.executions
+        return {resource_type: count for resource_type, count in counts.items() if count}
+
+    def _begin(self, opening: ExitStack) -> None:
+        """Let the endpoint answer in this process, with what the data directory holds."""
+        self.endpoint = Endpoint(
+            account=self._account,
+            region=self._region,
+            port=self._port or 0,
+            is_lazy=self._port is None,
+            time_scale=self._time_scale,
+            knows_aws_policies=True,
+        )
+        opening.callback(self.endpoint.stop)
+        if self._data is not None:
+            self._data.wrap(self.endpoint, started=self._say_started)
+        self.faults = self.endpoint.wrap_all(Faults)
+        self.endpoint.begin()
+        if self._data is not None:
+            self._data.restore()
+
+    def _mounted(self) -> Services:
+        return Services(
+            self.endpoint,
+            directory=self._directory,
+            account=self._account,
+            region=self._region,
+            database_url=self._database_url,
+            documents=self._data.documents if self._data else None,
+            seed=self._seed,
+            quotas=self._quotas,
+            auto_training=self._auto_training,
+        )
+
+    def _start_schedules(self, opening: ExitStack, data: DataDirectory) -> None:
+        schedules = Schedules(
+            self.endpoint.client,
+            account=self._account,
+            region=self._region,
+            documents=data.documents,
+            version=lambda: data.changes,
+            say=self._say,
+        )
+        opening.callback(schedules.close)
+        schedules.start()
+
+    def _say_started(self, arn: str) -> None:
+        machine, name = arn.split(":")[6:8]
+        self._say(f"execution {name} of {machine} started")

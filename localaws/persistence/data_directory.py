@@ -1,0 +1,176 @@
+"""A data directory: everything of a local AWS that outlives its process, in one place.
+
+It holds the documents of Lambda, Glue and Personalize, the requests that made roles, topics, rules,
+state machines and settings, the objects of buckets and the executions that ended. A directory that
+a killed process leaves opens again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Self
+
+from localaws.errors import LocalAwsError
+from localaws.http.endpoint import Endpoint
+from localaws.moto_patches.determinism import pinned
+from localaws.moto_patches.s3_contents import Contents
+from localaws.persistence.documents import Documents
+from localaws.persistence.executions import Archive
+from localaws.persistence.requests import Journal, requested
+from localaws.persistence.s3_objects import KeptObjects
+
+_SWEEP_SECONDS = 0.5
+
+
+class DataDirectoryError(LocalAwsError):
+    """The directory is in use, or holds another account or region."""
+
+
+class DataDirectory:
+    """A directory that one process at a time holds; a context manager.
+
+    Args:
+        path: Made if it is not there.
+        account: Account number in every ARN; None takes the directory's.
+        region: Region in every ARN; None takes the directory's.
+        defaults: Account and region of a directory that has none yet and is asked for none.
+
+    Attributes:
+        account: The account number that the directory holds.
+        region: The region that it holds.
+        documents: What services keep here.
+        executions: How many executions it held when it was restored.
+        services_in_use: Signing names of the services of which it may hold something.
+
+    Raises:
+        DataDirectoryError: When it is entered: another process holds it, or it holds another
+            account or region.
+    """
+
+    account: str
+    region: str
+    documents: Documents
+
+    def __init__(
+        self, path: Path, *, account: str | None, region: str | None, defaults: tuple[str, str]
+    ) -> None:
+        self._path = path
+        self._wanted = {"account": account, "region": region}
+        self._defaults = dict(zip(self._wanted, defaults, strict=True))
+        self._open = ExitStack()
+        self.executions = 0
+        self.services_in_use: frozenset[str] = frozenset()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as opening:
+            self._lock = opening.enter_context(_locked(self._path))
+            self.documents = Documents(self._path / "aws.sqlite")
+            opening.callback(self.documents.close)
+            self.account, self.region = self._identity()
+            self._open = opening.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    @property
+    def changes(self) -> int:
+        """How many requests have changed something; it only grows."""
+        return self._journal.length
+
+    def wrap(self, endpoint: Endpoint, *, started: Callable[[str], None]) -> None:
+        """Keep what an endpoint's services are asked to change.
+
+        Args:
+            endpoint: Before it begins to answer.
+            started: Called with the ARN of each execution that starts.
+        """
+        self._archive = endpoint.wrap(
+            lambda behind: Archive(
+                behind, self.documents, account=self.account, region=self.region, started=started
+            )
+        )
+        self._objects = endpoint.wrap(
+            lambda behind: KeptObjects(
+                behind, Contents(self.account, self.region), self.documents, self._path / "s3"
+            )
+        )
+        self._journal = endpoint.wrap(lambda behind: Journal(behind, self.documents, pinned))
+
+    def restore(self) -> None:
+        """Make again what the directory holds, in an endpoint that answers in this process only."""
+        self.services_in_use = frozenset(self._services_in_use())
+        self._journal.repeat()
+        self._objects.restore()
+        self.executions = self._archive.open(now=time.time())
+        for leftover in (self._path / "functions" / "tmp", self._path / "tmp"):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+    def name_server(self, url: str) -> None:
+        """Write down who holds the directory, for whoever wants it too."""
+        self._lock.write_text(f"process {os.getpid()}, {url}", encoding="utf-8")
+
+    @contextmanager
+    def archived(self) -> Iterator[None]:
+        """Keep executions when they end, for the time of a block, and the last ones at its end."""
+        closing = threading.Event()
+
+        def sweep() -> None:
+            while not closing.wait(_SWEEP_SECONDS):
+                self._archive.sweep()
+
+        thread = threading.Thread(target=sweep, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            closing.set()
+            thread.join()
+            self._archive.sweep()
+            self._archive.sweep()  # of what ended just now, the error may have been missing
+
+    def _identity(self) -> tuple[str, str]:
+        """The account and region of the directory, which never change."""
+        held = self.documents.get("served", "identity")
+        if held is None:
+            held = {name: self._wanted[name] or self._defaults[name] for name in self._wanted}
+            self.documents.put("served", "identity", held)
+        for name, wanted in self._wanted.items():
+            if wanted not in {None, held[name]}:
+                raise DataDirectoryError(
+                    f"{self._path} holds {name} {held[name]}, and {wanted} was asked for; name"
+                    " another directory, or leave the option out"
+                )
+        return held["account"], held["region"]
+
+    def _services_in_use(self) -> set[str]:
+        kept = {"lambda": "function", "glue": "glue job"}
+        return {
+            *requested(self.documents),
+            *(service for service, kind in kept.items() if any(self.documents.all(kind))),
+            *("personalize" for _ in (self._path / "personalize").glob("*")),
+        }
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[Path]:
+    """Keep a directory to one process; the lock goes with the process, however it ends."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / "lock"
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DataDirectoryError(
+                f"{directory} is served already, by {path.read_text() or 'another process'}; stop"
+                " that one, or name another directory"
+            ) from None
+        path.write_text(f"process {os.getpid()}")
+        yield path

@@ -1,0 +1,5 @@
+"""`python -m retrain` is the command `retrain`."""
+
+from retrain.main import main
+
+main()

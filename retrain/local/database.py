@@ -1,0 +1,104 @@
+"""The database of a local run: the one that a URL names, or a PostgreSQL with the sample."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from etl.database import Database
+from etl.errors import EtlError
+from localaws.errors import LocalAwsError
+from workflow.config import Config
+
+_DAY = 86_400
+_MOVE = "WITH m AS (DELETE FROM {} WHERE {} RETURNING *) INSERT INTO {} SELECT * FROM m"
+
+
+class DatabaseError(LocalAwsError):
+    """The configuration's engine is not the one that the database has."""
+
+
+@dataclass(frozen=True)
+class SampleSize:
+    """How much sample data to make."""
+
+    students: int = 5_000
+    postings: int = 800
+    events: int = 150_000
+    seed: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.students:,} students, {self.postings:,} job postings, {self.events:,} events"
+
+
+def check_engine(config: Config, database_url: str | None) -> None:
+    """Do nothing if the configuration's engine is that of the database.
+
+    Args:
+        config: its `source.engine`.
+        database_url: the database; None is the sample in a PostgreSQL.
+
+    Raises:
+        DatabaseError: it is another one, or the URL is none.
+    """
+    engine = config.source.engine
+    if database_url is None and engine != "postgresql":
+        raise DatabaseError(
+            f'the configuration says engine = "{engine}", and only a PostgreSQL is started here;'
+            " name a database of yours by --database-url or DATABASE_URL"
+        )
+    if database_url is not None:
+        try:
+            Database.from_url(database_url).require(engine)
+        except EtlError as error:
+            raise DatabaseError(str(error)) from None
+
+
+@contextmanager
+def sample_database(directory: Path, size: SampleSize) -> Iterator[str]:
+    """Run a PostgreSQL with the sample for the length of a block, and give its URL.
+
+    Args:
+        directory: for the cluster; one that every user can reach, and that the caller removes.
+        size: of the sample.
+
+    Raises:
+        LocalAwsError: PostgreSQL cannot be started, or the sample is too small.
+    """
+    # They cost seconds that a caller with a database need not pay.
+    from retrain.local.postgres import Postgres  # noqa: PLC0415
+    from retrain.local.sample import load_sample  # noqa: PLC0415
+
+    with Postgres(directory / "postgres") as server:
+        load_sample(server.url, size)
+        yield server.url
+
+
+@contextmanager
+def growing_sample(database_url: str, *, steps: int, days: int) -> Iterator[Callable[[], None]]:
+    """Take the newest events out of a sample database, and give a function that brings them back.
+
+    Args:
+        database_url: a database that `load_sample` filled.
+        steps: into how many pieces they are taken.
+        days: how long a piece is; each call of the function brings the next one.
+    """
+    import psycopg  # noqa: PLC0415
+
+    from retrain.local.sample import NOW  # noqa: PLC0415
+
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE to_come (LIKE events)")
+        until = NOW.timestamp() - steps * days * _DAY
+        later = _MOVE.format("events", "created_at >= to_timestamp(%s)", "to_come")
+        connection.execute(later, [until])
+
+        def grow() -> None:
+            nonlocal until
+            until += days * _DAY
+            back = _MOVE.format("to_come", "created_at < to_timestamp(%s)", "events")
+            connection.execute(back, [until])
+
+        yield grow

@@ -1,0 +1,83 @@
+"""A deployment on the local AWS: the plan and the steps that AWS gets too, without its waits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from localaws.errors import LocalAwsError
+from workflow.config import Config
+from workflow.deployment.account import Clients
+from workflow.deployment.deploy import apply, plan
+from workflow.errors import DeployError
+from workflow.state_machine import RetrainingWorkflow, build_workflow
+
+
+class LocalDeploymentError(LocalAwsError):
+    """A resource that the workflow needs, or its baseline, could not be made."""
+
+
+def deployed(config: Config, clients: Clients) -> RetrainingWorkflow:
+    """Deploy a configuration, and return its workflow, ready to be executed.
+
+    Raises:
+        LocalDeploymentError: the local AWS refuses a resource.
+    """
+    try:
+        apply(
+            plan(config, clients),
+            clients,
+            now=datetime.now(UTC),
+            # What takes minutes on AWS takes milliseconds here.
+            sleep=lambda seconds: time.sleep(seconds / 100),
+        )
+    except (BotoCoreError, ClientError, DeployError) as error:
+        raise LocalDeploymentError(
+            f"the workflow cannot be deployed: {error}; correct the name or setting"
+            " that it speaks of in the configuration"
+        ) from error
+    workflow = build_workflow(config, client=clients("stepfunctions"))
+    workflow.state_machine_arn = config.state_machine_arn
+    return workflow
+
+
+def train_baseline(config: Config, clients: Clients) -> str:
+    """Train the popularity baseline in the deployed dataset group.
+
+    It recommends the same to everybody, and stands beside the metrics of a run.
+
+    Returns:
+        The ARN of its solution version.
+
+    Raises:
+        LocalDeploymentError: the solution or its version is CREATE FAILED.
+    """
+    personalize = clients("personalize")
+    solution = personalize.create_solution(
+        name=f"{config.solution_name[:52]}-popularity",
+        datasetGroupArn=config.dataset_group_arn,
+        recipeArn=f"arn:{config.partition}:personalize:::recipe/aws-popularity-count",
+        performAutoTraining=False,
+    )["solutionArn"]
+    _wait_until_active(
+        lambda: personalize.describe_solution(solutionArn=solution)["solution"], solution
+    )
+    version: str = personalize.create_solution_version(solutionArn=solution)["solutionVersionArn"]
+    _wait_until_active(
+        lambda: personalize.describe_solution_version(solutionVersionArn=version)[
+            "solutionVersion"
+        ],
+        version,
+    )
+    return version
+
+
+def _wait_until_active(describe: Callable[[], Any], arn: str) -> None:
+    while (found := describe())["status"] != "ACTIVE":
+        if found["status"].endswith("FAILED"):
+            raise LocalDeploymentError(f"{arn} is CREATE FAILED: {found.get('failureReason')}")
+        time.sleep(0.02)
