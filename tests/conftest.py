@@ -11,9 +11,9 @@ from pyspark.sql import SparkSession
 
 from etl.database import driver_settings
 from etl.session import local_spark
-from retrain.local.database import SampleSize
 from retrain.local.postgres import Postgres
 from retrain.local.run import run_locally
+from retrain.local.sample_size import SampleSize
 from tests.local_runs import EXAMPLE, RecordingView, WholeRun
 from workflow import parse_config
 

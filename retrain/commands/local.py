@@ -55,8 +55,8 @@ def run(
     """
     from retrain import terminal  # noqa: PLC0415
     from retrain.live import run_view  # noqa: PLC0415
-    from retrain.local.database import SampleSize  # noqa: PLC0415
     from retrain.local.run import run_locally  # noqa: PLC0415
+    from retrain.local.sample_size import SampleSize  # noqa: PLC0415
 
     loaded = load_config(config)
     with run_view(out) as view:
@@ -155,8 +155,9 @@ def serve(
     """
     from localaws.aws import LocalAws  # noqa: PLC0415
     from localaws.personalize import Quotas  # noqa: PLC0415
-    from retrain.local.database import SampleSize, sample_database  # noqa: PLC0415
+    from retrain.local.database import sample_database  # noqa: PLC0415
     from retrain.local.postgres import scratch_directory  # noqa: PLC0415
+    from retrain.local.sample_size import SampleSize  # noqa: PLC0415
 
     account, region, defaults = _identity(config, account, region)
     try:
@@ -252,8 +253,8 @@ def load_sample(
 
     Example: retrain local load-sample --database-url postgresql://me:secret@127.0.0.1:5432/empty
     """
-    from retrain.local.database import SampleSize  # noqa: PLC0415
     from retrain.local.sample import load_sample as load  # noqa: PLC0415
+    from retrain.local.sample_size import SampleSize  # noqa: PLC0415
 
     size = SampleSize(students, postings, events, seed)
     load(database_url, size)

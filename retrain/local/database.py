@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from etl.database import Database
 from etl.errors import EtlError
 from localaws.errors import LocalAwsError
+from retrain.local.sample_size import SampleSize
 from workflow.config import Config
 
 _DAY = 86_400
@@ -18,19 +18,6 @@ _MOVE = "WITH m AS (DELETE FROM {} WHERE {} RETURNING *) INSERT INTO {} SELECT *
 
 class DatabaseError(LocalAwsError):
     """The configuration's engine is not the one that the database has."""
-
-
-@dataclass(frozen=True)
-class SampleSize:
-    """How much sample data to make."""
-
-    students: int = 5_000
-    postings: int = 800
-    events: int = 150_000
-    seed: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.students:,} students, {self.postings:,} job postings, {self.events:,} events"
 
 
 def check_engine(config: Config, database_url: str | None) -> None:

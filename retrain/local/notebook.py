@@ -33,7 +33,8 @@ import boto3
 from botocore.exceptions import BotoCoreError
 
 from localaws.errors import LocalAwsError
-from retrain.local.database import SampleSize, check_engine, growing_sample
+from retrain.local.database import check_engine, growing_sample
+from retrain.local.sample_size import SampleSize
 from workflow.config import Config, load_config
 from workflow.deployment.account import check_identity, clients_of, explained
 

@@ -25,9 +25,10 @@ from localaws.aws import LocalAws
 from localaws.errors import LocalAwsError
 from retrain.files import write_whole
 from retrain.live import RunView, Work
-from retrain.local.database import SampleSize, check_engine, sample_database
+from retrain.local.database import check_engine, sample_database
 from retrain.local.deployment import deployed, train_baseline
 from retrain.local.postgres import scratch_directory
+from retrain.local.sample_size import SampleSize
 from workflow.config import Config
 from workflow.runs.history import Failure, Step, failure_of, follow, history
 

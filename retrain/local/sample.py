@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from etl.database import Database
 from etl.errors import EtlError
 from localaws.errors import LocalAwsError
-from retrain.local.database import SampleSize
+from retrain.local.sample_size import SampleSize
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 """The sample's present; a constant, so that the same seed gives the same bytes."""

@@ -27,7 +27,7 @@ ROOT = DIRECTORY.parent
 # As a notebook does: connect, and live until somebody kills it.
 KERNEL = """
 import json, os, sys, time
-from retrain.local.database import SampleSize
+from retrain.local.sample_size import SampleSize
 from retrain.local.notebook import connect
 from workflow import load_config
 connect(load_config("retraining.toml"), sample=SampleSize(150, 60, 5_000), say=lambda text: None)

@@ -10,11 +10,11 @@ import psycopg
 import pytest
 
 from localaws.aws import LocalAws
-from retrain.local.database import SampleSize
 from retrain.local.deployment import deployed
 from retrain.local.postgres import Postgres
 from retrain.local.run import run_locally
 from retrain.local.sample import load_sample
+from retrain.local.sample_size import SampleSize
 from tests.local_runs import EXAMPLE, RecordingView, WholeRun
 from workflow import Config, parse_config
 from workflow.runs.history import Failure, failure_of, follow, history

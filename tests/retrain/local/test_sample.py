@@ -10,9 +10,9 @@ import psycopg
 import pytest
 
 from recommenders import Hybrid, Interactions, Popularity, evaluate
-from retrain.local.database import SampleSize
 from retrain.local.postgres import Postgres
 from retrain.local.sample import load_sample
+from retrain.local.sample_size import SampleSize
 
 TABLES = ("departments", "students", "companies", "job_postings", "events")
 

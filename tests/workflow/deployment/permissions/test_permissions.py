@@ -11,10 +11,10 @@ import pytest
 
 from localaws.aws import LocalAws
 from localaws.http.calls import Call
-from retrain.local.database import SampleSize
 from retrain.local.deployment import deployed
 from retrain.local.postgres import Postgres
 from retrain.local.sample import load_sample
+from retrain.local.sample_size import SampleSize
 from workflow import Config, parse_config
 from workflow.config import ROLES
 from workflow.deployment.permissions import PEOPLE, permission_policy
