@@ -12,6 +12,7 @@ BASE = [
     "pydantic>=2.8,<3",
     "typer>=0.12",
     "rich>=13.7",
+    "aws-croniter>=2.1.1,<3",  # EventBridge's cron, which is not Unix's: for check, cost, local AWS
     "graphlay==0.3.1",  # lays out the picture; pinned, for its figures are the picture's bytes
 ]
 LOCAL = [

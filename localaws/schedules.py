@@ -20,11 +20,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import boto3
+from aws_croniter import AwsCroniter
 from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 
 from localaws.persistence.documents import Documents
-from workflow.schedule import ScheduleError, cron_runs_at, minutes_between
 
 _LONGEST_LOOK_BACK = timedelta(days=1)
 _KIND = "schedule"
@@ -72,29 +72,52 @@ class Schedule:
             first_seen: From when a `rate` counts, unless the schedule says when it begins.
 
         Raises:
-            ScheduleError: The expression cannot be read.
+            ValueError: The expression cannot be read.
         """
         since = max(since, until - _LONGEST_LOOK_BACK)
+        kind, _, inside = self.expression.removesuffix(")").partition("(")
+        if kind == "at":
+            moment = _local(inside, self.zone)
+            return moment if since < moment <= until else None
         if self.end:
             until = min(until, self.end)
-        kind, _, inside = self.expression.partition("(")
-        if kind == "at":
-            moment = _local(inside.removesuffix(")"), self.zone)
-            return moment if since < moment <= until else None
-        if kind == "rate":
-            period = timedelta(minutes=minutes_between(self.expression))
-            origin = self.begin or first_seen
-            moment = origin + (until - origin) // period * period
-            has_begun = moment >= origin if self.begin else moment > origin
-            return moment if since < moment <= until and has_begun else None
-        moment = until.replace(second=0, microsecond=0)
-        while moment > since and (self.begin is None or moment >= self.begin):
-            local = moment.astimezone(ZoneInfo(self.zone))
-            # An hour that comes twice counts once.
-            if not local.fold and cron_runs_at(self.expression, local):
-                return moment
-            moment -= timedelta(minutes=1)
-        return None
+        if kind == "cron":
+            return self._due_by_cron(inside, since, until)
+        found = re.fullmatch(r"([1-9][0-9]{0,8}) (minute|hour|day)s?", inside)
+        if kind != "rate" or not found:
+            raise ValueError(f"{self.expression} is no cron, rate or at expression")
+        period = timedelta(**{f"{found[2]}s": int(found[1])})
+        origin = self.begin or first_seen
+        moment = origin + (until - origin) // period * period
+        has_begun = moment >= origin if self.begin else moment > origin
+        return moment if since < moment <= until and has_begun else None
+
+    def _due_by_cron(self, inside: str, since: datetime, until: datetime) -> datetime | None:
+        """Return the latest moment of a cron, whose fields are `inside`, by its zone's clock.
+
+        A time that the clock skips in spring does not come; one that it shows twice in autumn
+        comes once, the first time.
+        https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
+        """
+        fields = inside.split(" ")
+        # aws-croniter 2.1.1 knows neither the last weekday of a month nor the week's last day.
+        on_last_weekday = len(fields) == 6 and (fields[2], fields[4]) == ("LW", "?")
+        if on_last_weekday:
+            fields[2], fields[4] = "?", "MON-FRI"
+        elif len(fields) == 6 and fields[4] == "L":
+            fields[4] = "SAT"
+        cron, zone = AwsCroniter(" ".join(fields)), ZoneInfo(self.zone)
+        clock: datetime | None = since.astimezone(zone).replace(tzinfo=UTC)  # it takes UTC alone
+        latest = None
+        while clock := cron.get_next(clock)[0]:
+            moment = clock.replace(tzinfo=zone).astimezone(UTC)
+            if moment > until:
+                break
+            exists = moment.astimezone(zone).replace(tzinfo=UTC) == clock
+            has_begun = moment > since and (self.begin is None or moment >= self.begin)
+            if exists and has_begun and (not on_last_weekday or _is_last_weekday(clock)):
+                latest = moment
+        return latest
 
 
 class Schedules:
@@ -155,7 +178,7 @@ class Schedules:
         for schedule in self._read[1]:
             try:
                 moment = schedule.due(since, now, self._first_seen(schedule, now))
-            except (ScheduleError, ValueError, KeyError) as error:
+            except (ValueError, KeyError) as error:
                 moment = None
                 if (schedule.arn, schedule.expression) not in self._unreadable:
                     self._unreadable.add((schedule.arn, schedule.expression))
@@ -351,6 +374,12 @@ class Schedules:
 
 def _local(text: str, zone: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone))
+
+
+def _is_last_weekday(at: datetime) -> bool:
+    """Whether the next day from Monday to Friday is in another month."""
+    next_weekday = at + timedelta(days=3 if at.isoweekday() == 5 else 1)
+    return next_weekday.month != at.month
 
 
 def _at(event: Any, path: str) -> Any:

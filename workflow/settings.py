@@ -10,7 +10,14 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 
 from etl.datasets import (
     REQUIRED_COLUMNS,
@@ -24,6 +31,7 @@ from etl.datasets import (
     Lookup,
     Relation,
 )
+from workflow.schedule import ScheduleError, read_expression
 
 FunctionName = Literal[
     "list-datasets",
@@ -401,13 +409,21 @@ class SourceSettings(Settings):
     )
 
 
+def schedule_expression(value: str) -> str:
+    """Return a schedule expression that EventBridge Scheduler accepts, as it is."""
+    try:
+        read_expression(value)
+    except ScheduleError as error:
+        raise BrokenRulesError([((), error.rule, error.fix)]) from None
+    return value
+
+
 class ScheduleSettings(Settings):
     """When the workflow runs by itself."""
 
-    expression: str = Field(
-        pattern=r"^(cron|rate|at)\(.+\)$",
+    expression: Annotated[str, AfterValidator(schedule_expression)] = Field(
         examples=["cron(0 4 * * ? *)", "rate(1 days)"],
-        description="as EventBridge Scheduler writes it",
+        description="cron, rate or at expression, as EventBridge Scheduler takes it",
     )
     timezone: str = Field("UTC", examples=["Asia/Tokyo"], description="of a cron or at expression")
     enabled: bool = Field(True, description="false keeps the schedule and starts nothing")

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,7 +12,6 @@ from localaws.functions.service import Functions
 from localaws.http.endpoint import Endpoint
 from localaws.persistence.documents import Documents
 from localaws.schedules import Schedule, Schedules
-from workflow.schedule import ScheduleError
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 ROLE = "arn:aws:iam::123456789012:role/starter"
@@ -48,6 +48,9 @@ def due(
         ("cron(0 10 ? * MON#2 *)", "2026-03-09T10:00"),
         ("cron(0 10 ? * 6L *)", "2026-03-27T10:00"),
         ("cron(0 10 ? 3,4 SUN *)", "2026-03-29T10:00"),
+        ("cron(0 10 LW * ? *)", "2026-03-31T10:00"),
+        ("cron(0 10 ? * L *)", "2026-03-07T10:00"),
+        ("cron(15 20-2 ? * MON-FRI *)", "2026-03-03T02:15"),
     ],
 )
 def test_a_cron_is_due_in_its_minute(expression: str, moment: str) -> None:
@@ -72,6 +75,42 @@ def test_a_cron_runs_in_its_time_zone_and_once_in_an_hour_that_comes_twice() -> 
 
     assert tokyo == at("2026-06-01T17:30")
     assert (first, second, skipped) == (at("2026-10-25T00:30"), None, None)
+
+
+def test_the_clock_of_los_angeles_changes_as_the_user_guide_says() -> None:
+    """See https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html."""
+    zone = "America/Los_Angeles"
+
+    def moments(since: str, days: int) -> list[datetime | None]:
+        begin = at(since)
+        ends = [begin + timedelta(days=day) for day in range(1, days + 1)]
+        schedule = Schedule("arn/nightly", "cron(30 2 * * ? *)", {}, zone=zone)
+        return [schedule.due(end - timedelta(days=1), end, begin) for end in ends]
+
+    assert moments("2026-03-07T08:00", 3) == [
+        at("2026-03-07T10:30"),
+        None,  # from 1:59 the clock goes to 3:00
+        at("2026-03-09T09:30"),
+    ]
+    assert moments("2026-10-31T08:00", 3) == [
+        at("2026-10-31T09:30"),
+        at("2026-11-01T10:30"),  # 1:30 would come twice, 2:30 comes once
+        at("2026-11-02T10:30"),
+    ]
+    twice = Schedule("arn/nightly", "cron(0/30 1 * * ? *)", {}, zone=zone)
+    begin = at("2026-11-01T07:59")
+    looked = [begin + timedelta(minutes=15 * n) for n in range(13)]
+    found = [twice.due(since, until, begin) for since, until in pairwise(looked)]
+    assert [moment for moment in found if moment] == [
+        at("2026-11-01T08:00"),
+        at("2026-11-01T08:30"),
+    ]
+
+
+def test_a_one_time_schedule_ignores_its_end() -> None:
+    once = "at(2026-06-01T09:00:00)"
+    end = at("2026-05-01T00:00")
+    assert due(once, "2026-06-01T08:59", "2026-06-01T09:00", end=end) == at("2026-06-01T09:00")
 
 
 def test_a_rate_counts_from_its_begin_and_ends() -> None:
@@ -99,7 +138,7 @@ def test_a_moment_comes_once_in_its_time_zone() -> None:
 
 
 def test_an_expression_that_cannot_be_read_says_why() -> None:
-    with pytest.raises(ScheduleError, match="exactly one of day of month and day of week"):
+    with pytest.raises(ValueError, match=r"combination of day-of-month .* and day-of-week"):
         due("cron(0 4 * * * *)", "2026-01-01T03:59", "2026-01-01T04:01")
 
 

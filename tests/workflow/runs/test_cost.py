@@ -27,7 +27,6 @@ from workflow.runs.cost import (
 from workflow.runs.history import history
 from workflow.runs.prices import PriceError, load_prices
 from workflow.runs.usage import durations_of, sizes_of, training_hours_of, transitions_of
-from workflow.schedule import ScheduleError, runs_a_month
 
 ROOT = Path(__file__).parents[3]
 CONFIG = ROOT / "retraining.toml"
@@ -299,49 +298,6 @@ def test_every_price_of_the_table_says_where_it_stands():
 def test_a_misspelt_assumption_is_refused(text, complaint):
     with pytest.raises(CostError, match=complaint):
         given_values([text])
-
-
-@pytest.mark.parametrize(
-    ("expression", "a_year"),
-    [
-        ("cron(0 4 * * ? *)", 366),
-        ("cron(0 4,16 * * ? *)", 732),
-        ("cron(0/30 8-9 ? * MON-FRI *)", 4 * 262),
-        ("cron(0 4 1 * ? *)", 12),
-        ("cron(0 4 31 * ? *)", 7),
-        ("cron(0 4 L * ? *)", 12),
-        ("cron(0 4 15W * ? *)", 12),
-        ("cron(0 4 ? * SUN *)", 52),
-        ("cron(0 4 ? * 6L *)", 12),
-        ("cron(0 4 ? * 3#5 *)", 5),  # the months of 2024 with five Tuesdays
-        ("cron(0 4 1 JAN-JUN/2 ? *)", 3),
-        ("cron(0 4 * * ? 2025)", 0),
-        ("at(2024-06-01T04:00:00)", 0),
-    ],
-)
-def test_runs_of_a_schedule_in_2024(expression, a_year):
-    assert runs_a_month(expression, year=2024) * 12 == pytest.approx(a_year)
-
-
-def test_a_rate_counts_by_the_length_of_an_average_month():
-    assert runs_a_month("rate(1 days)", year=2024) == pytest.approx(30.4375)
-    assert runs_a_month("rate(12 hours)", year=2024) == pytest.approx(60.875)
-
-
-@pytest.mark.parametrize(
-    ("expression", "complaint"),
-    [
-        ("cron(0 4 * * *)", "6 fields"),
-        ("cron(0 4 * * * *)", "exactly one"),
-        ("cron(61 4 * * ? *)", "'61' is beyond 0 to 59"),
-        ("cron(0 4 * FOO ? *)", "'FOO' is no number"),
-        ("rate(daily)", "write rate"),
-        ("daily", "write cron"),
-    ],
-)
-def test_a_schedule_that_cannot_be_read_is_refused(expression, complaint):
-    with pytest.raises(ScheduleError, match=complaint):
-        runs_a_month(expression, year=2024)
 
 
 def test_durations_are_taken_from_a_history(config):
