@@ -1,14 +1,12 @@
 """EventBridge's scheduled rules and EventBridge Scheduler's schedules: their targets are started.
 
-moto keeps them and never fires. `Schedules.tick` looks at what is enabled and due since the last
-look, and starts each target once, as AWS does: with the target's input, signed by the target's
-role, and what fails goes to its dead-letter queue. What was due while nobody looked (a laptop that
-slept) is started once, not as often as it was missed.
+moto keeps them and never fires. `Schedules.tick` starts each target that has become due since the
+last tick, once, as AWS does. What was due while nothing ticked (a laptop that slept) is started
+once, not as often as it was missed.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 import uuid
@@ -19,17 +17,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import boto3
 from aws_croniter import AwsCroniter
-from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 
 from localaws.persistence.documents import Documents
+from localaws.targets import Client, deliver, deliver_event, schedule_input
 
-_LONGEST_LOOK_BACK = timedelta(days=1)
+_LONGEST_GAP = timedelta(days=1)
 _KIND = "schedule"
-_SDK = {"sfn": "stepfunctions", "eventbridge": "events", "cloudwatchlogs": "logs"}
-"""Names of services in the ARN of a universal target → boto3's."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +69,7 @@ class Schedule:
         Raises:
             ValueError: The expression cannot be read.
         """
-        since = max(since, until - _LONGEST_LOOK_BACK)
+        since = max(since, until - _LONGEST_GAP)
         kind, _, inside = self.expression.removesuffix(")").partition("(")
         if kind == "at":
             moment = _local(inside, self.zone)
@@ -124,18 +119,18 @@ class Schedules:
     """Starts what is due.
 
     Args:
-        client: A service, and the ARN of the role that signs → boto3's client.
+        client: Makes clients.
         account: Account number, for the events that are sent.
         region: Likewise.
         clock: The time, aware.
         documents: Where it is kept since when a `rate` counts.
         version: Changes when a rule or a schedule may have changed; they are read again only then.
-        say: Told what was started, or why it was not.
+        say: Gets a line for what was started, or why it was not.
     """
 
     def __init__(
         self,
-        client: Callable[[str, str], Any],
+        client: Client,
         *,
         account: str,
         region: str,
@@ -151,30 +146,30 @@ class Schedules:
         self._documents = documents or Documents()
         self._version = version
         self._say = say
-        self._looked = clock()
+        self._ticked = clock()
         self._unreadable: set[tuple[str, str]] = set()
         self._read: tuple[object, list[Schedule]] = (None, [])
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
 
     def start(self, *, seconds: float = 1.0) -> None:
-        """Look at once and then every so many seconds, until `close`."""
+        """Tick at once and then every so many seconds, until `close`."""
         self._seconds = seconds
         self._thread.start()
 
     def close(self) -> None:
-        """Stop looking."""
+        """Stop ticking."""
         self._closing.set()
         if self._thread.ident is not None:
             self._thread.join()
 
     def tick(self) -> None:
-        """Start every target that has become due since the last look."""
-        since, now = self._looked, self._clock()
+        """Start every target that has become due since the last tick."""
+        since, now = self._ticked, self._clock()
         version = self._version()
         if version != self._read[0]:
             self._read = (version, [*self._rules(), *self._schedules()])
-        self._looked = now
+        self._ticked = now
         for schedule in self._read[1]:
             try:
                 moment = schedule.due(since, now, self._first_seen(schedule, now))
@@ -223,113 +218,23 @@ class Schedules:
         scheduler = self._client("scheduler", "")
         for page in scheduler.get_paginator("list_schedules").paginate():
             for listed in page["Schedules"]:
-                told = scheduler.get_schedule(Name=listed["Name"], GroupName=listed["GroupName"])
-                if told.get("State") != "ENABLED":
+                found = scheduler.get_schedule(Name=listed["Name"], GroupName=listed["GroupName"])
+                if found.get("State") != "ENABLED":
                     continue
                 yield Schedule(
-                    told["Arn"],
-                    told["ScheduleExpression"],
-                    told["Target"],
-                    told["Target"].get("RoleArn", ""),
-                    told.get("ScheduleExpressionTimezone") or "UTC",
-                    told.get("StartDate"),
-                    told.get("EndDate"),
-                    vanishes=told.get("ActionAfterCompletion") == "DELETE",
+                    found["Arn"],
+                    found["ScheduleExpression"],
+                    found["Target"],
+                    found["Target"].get("RoleArn", ""),
+                    found.get("ScheduleExpressionTimezone") or "UTC",
+                    found.get("StartDate"),
+                    found.get("EndDate"),
+                    vanishes=found.get("ActionAfterCompletion") == "DELETE",
                 )
 
     # What is started
 
     def _fire(self, schedule: Schedule, moment: datetime) -> None:
-        payload = self._input(schedule, moment)
-        arn = schedule.target["Arn"]
-        try:
-            self._send(schedule, payload)
-        except (ClientError, BotoCoreError, ValueError) as error:
-            self._say(f"schedule {schedule.name} could not start {arn}: {error}")
-            self._bury(schedule, payload, error)
-        else:
-            self._say(f"schedule {schedule.name} started {arn}")
-        if schedule.vanishes and schedule.expression.startswith("at("):
-            group, name = schedule.arn.split("/")[-2:]
-            with suppress(ClientError):  # somebody else was faster
-                self._client("scheduler", "").delete_schedule(Name=name, GroupName=group)
-
-    def _send(self, schedule: Schedule, payload: str) -> None:
-        """Start the target.
-
-        Raises:
-            ValueError: It is a kind of target that is not supported, or its input is no JSON.
-        """
-        target, role = schedule.target, schedule.role
-        arn = str(target["Arn"])
-        match arn.split(":")[2:6]:
-            case ["scheduler", _, _, "aws-sdk"]:
-                self._call(arn, payload, role)
-            case ["states", *_]:
-                self._client("stepfunctions", role).start_execution(
-                    stateMachineArn=arn, input=payload
-                )
-            case ["lambda", *_]:
-                self._client("lambda", role).invoke(
-                    FunctionName=arn, InvocationType="Event", Payload=payload.encode()
-                )
-            case ["sns", *_]:
-                self._client("sns", role).publish(TopicArn=arn, Message=payload)
-            case ["sqs", *_]:
-                group = target.get("SqsParameters", {}).get("MessageGroupId")
-                self._queue(arn, payload, role, **({"MessageGroupId": group} if group else {}))
-            case _:
-                raise ValueError(
-                    f"target {arn!r} is not supported; supported are state machines, Lambda"
-                    " functions, SNS topics, SQS queues and aws-sdk targets"
-                )
-
-    def _call(self, arn: str, payload: str, role: str) -> None:
-        """Call the API that a universal target names, `arn:aws:scheduler:::aws-sdk:sfn:start…`."""
-        name, operation = arn.split(":")[6:8]
-        service = _SDK.get(name, name)
-        if service not in boto3.Session().get_available_services():
-            raise ValueError(f"target {arn!r} names no service")
-        client = self._client(service, role)
-        model = client.meta.service_model
-        names = {known.lower(): known for known in model.operation_names}
-        if operation.lower() not in names:
-            raise ValueError(f"target {arn!r} names no operation of {service}")
-        shape = model.operation_model(names[operation.lower()]).input_shape
-        members = {known.lower(): known for known in (shape.members if shape else {})}
-        given = json.loads(payload)
-        if not isinstance(given, dict):
-            raise ValueError(f"target {arn!r}: its input is no JSON object")
-        told = {members.get(str(name).lower(), str(name)): given[name] for name in given}
-        getattr(client, xform_name(names[operation.lower()]))(**told)
-
-    def _queue(self, arn: str, payload: str, role: str, **more: Any) -> None:
-        sqs = self._client("sqs", role)
-        url = sqs.get_queue_url(QueueName=arn.rpartition(":")[2])["QueueUrl"]
-        sqs.send_message(QueueUrl=url, MessageBody=payload, **more)
-
-    def _bury(self, schedule: Schedule, payload: str, error: Exception) -> None:
-        """Leave what could not be delivered in the target's dead-letter queue, if it has one."""
-        queue = schedule.target.get("DeadLetterConfig", {}).get("Arn")
-        if not queue:
-            return
-        code = error.response["Error"]["Code"] if isinstance(error, ClientError) else "SDK_ERROR"
-        told = {
-            "ERROR_CODE": code,
-            "ERROR_MESSAGE": str(error),
-            "RULE_ARN" if schedule.is_rule else "SCHEDULE_ARN": schedule.arn,
-            "TARGET_ARN": schedule.target["Arn"],
-        }
-        attributes = {
-            name: {"DataType": "String", "StringValue": text} for name, text in told.items()
-        }
-        try:
-            self._queue(queue, payload, "", MessageAttributes=attributes)
-        except (ClientError, BotoCoreError) as failure:
-            self._say(f"schedule {schedule.name}: dead-letter queue {queue}: {failure}")
-
-    def _input(self, schedule: Schedule, moment: datetime) -> str:
-        """What the target gets: its own input, or else the event that AWS sends."""
         at = f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
         event = {
             "version": "0",
@@ -342,34 +247,20 @@ class Schedules:
             "resources": [schedule.arn],
             "detail": {} if schedule.is_rule else "{}",
         }
-        given = schedule.target.get("Input")
-        if not schedule.is_rule:
-            # https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html
-            context = {
-                "schedule-arn": schedule.arn,
-                "scheduled-time": at,
-                "execution-id": uuid.uuid4().hex[:16],
-                "attempt-number": "1",
-            }
-            for name, value in context.items():
-                given = given.replace(f"<aws.scheduler.{name}>", value) if given else given
-            return given or json.dumps(event)
-        if given is not None:
-            return str(given)
-        if path := schedule.target.get("InputPath"):
-            return json.dumps(_at(event, path))
-        if transformer := schedule.target.get("InputTransformer"):
-            paths = transformer.get("InputPathsMap", {})
-            values = {name: _at(event, path) for name, path in paths.items()}
-            values |= {
-                "aws.events.rule-arn": schedule.arn,
-                "aws.events.rule-name": schedule.name,
-                "aws.events.event.ingestion-time": at,
-                "aws.events.event": event,
-                "aws.events.event.json": event,
-            }
-            return _filled(transformer["InputTemplate"], values)
-        return json.dumps(event)
+        target, arn, role = schedule.target, schedule.arn, schedule.role
+        if schedule.is_rule:
+            failed = deliver_event(
+                self._client, target, event, rule_arn=arn, role=role, ingestion_time=at
+            )
+        else:
+            payload = schedule_input(target, event, schedule_arn=arn, scheduled_time=at)
+            failed = deliver(self._client, target, payload, source_arn=arn, role=role)
+        for line in failed or [f"started {target['Arn']}"]:
+            self._say(f"schedule {schedule.name} {line}")
+        if schedule.vanishes and schedule.expression.startswith("at("):
+            group, name = arn.split("/")[-2:]
+            with suppress(ClientError):  # somebody else was faster
+                self._client("scheduler", "").delete_schedule(Name=name, GroupName=group)
 
 
 def _local(text: str, zone: str) -> datetime:
@@ -380,24 +271,3 @@ def _is_last_weekday(at: datetime) -> bool:
     """Whether the next day from Monday to Friday is in another month."""
     next_weekday = at + timedelta(days=3 if at.isoweekday() == 5 else 1)
     return next_weekday.month != at.month
-
-
-def _at(event: Any, path: str) -> Any:
-    """What a path like `$.detail.state` names; None if it names nothing."""
-    for name in path.removeprefix("$").split("."):
-        if name:
-            event = event.get(name) if isinstance(event, dict) else None
-    return event
-
-
-def _filled(template: str, values: Mapping[str, Any]) -> str:
-    """A template with each `<name>`: as it is within a JSON text, as a JSON value elsewhere."""
-
-    def value(found: re.Match[str]) -> str:
-        if found[1] not in values:
-            return found[0]
-        chosen = values[found[1]]
-        within_text = len(re.findall(r'(?<!\\)"', template[: found.start()])) % 2 == 1
-        return chosen if within_text and isinstance(chosen, str) else json.dumps(chosen)
-
-    return re.sub(r"<([\w.-]+)>", value, template)

@@ -224,7 +224,11 @@ def test_a_rule_starts_all_its_targets(endpoint: Endpoint, fired: Fired) -> None
         TopicArn=topic, Protocol="sqs", Endpoint=queue(endpoint, "subscriber")
     )
     rule = events.put_rule(Name="nightly", ScheduleExpression="cron(0 4 * * ? *)")["RuleArn"]
-    template = {"InputPathsMap": {"at": "$.time"}, "InputTemplate": '{"at": <at>, "of": "r <at>"}'}
+    template = {
+        "InputPathsMap": {"at": "$.time"},
+        "InputTemplate": '{"at": <at>, "of": "r <at>", "rule": <aws.events.rule-arn>,'
+        ' "name": "<aws.events.rule-name>", "event": <aws.events.event.json>}',
+    }
     targets = [
         {"Id": "1", "Arn": machine["stateMachineArn"], "RoleArn": ROLE, "Input": '{"n": 1}'},
         {"Id": "2", "Arn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:count"},
@@ -243,7 +247,9 @@ def test_a_rule_starts_all_its_targets(endpoint: Endpoint, fired: Fired) -> None
     assert steps.describe_execution(executionArn=run["executionArn"])["input"] == '{"n": 1}'
     (message,) = messages(endpoint, "direct")
     moment = "2026-01-01T04:00:00Z"
-    assert json.loads(message["Body"]) == {"at": moment, "of": f"r {moment}"}
+    body = json.loads(message["Body"])
+    assert body.pop("event")["resources"] == [rule]
+    assert body == {"at": moment, "of": f"r {moment}", "rule": rule, "name": "nightly"}
     (notice,) = messages(endpoint, "subscriber")
     assert json.loads(notice["Body"])["Message"] == '"aws.events"'
     while not INVOKED:

@@ -299,6 +299,34 @@ def test_an_event_starts_what_enabled_rules_with_a_pattern_name(aws: Aws) -> Non
         events.delete_rule(Name=name)
 
 
+def test_a_queue_gets_what_its_target_takes_of_an_event(aws: Aws) -> None:
+    """By path and template; moto ignores the path, and fails at a name that it does not know."""
+    events, sqs = aws.endpoint.client("events"), aws.endpoint.client("sqs")
+    url = sqs.create_queue(QueueName="sales")["QueueUrl"]
+    queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
+    rule = events.put_rule(Name="sales", EventPattern='{"source": ["shop"]}')["RuleArn"]
+    template = {"InputTemplate": '{"rule": <aws.events.rule-arn>, "of": <aws.events.event>}'}
+    targets: list[dict[str, Any]] = [
+        {"Id": "1", "Arn": queue["QueueArn"], "InputPath": "$.detail.item"},
+        {"Id": "2", "Arn": queue["QueueArn"], "InputTransformer": template},
+    ]
+    events.put_targets(Rule="sales", Targets=targets)
+
+    def received() -> list[Any]:
+        entry = {"Source": "shop", "DetailType": "sold", "Detail": '{"item": "a"}'}
+        events.put_events(Entries=[entry])
+        found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
+        return [json.loads(message["Body"]) for message in found]
+
+    item, made = received()
+    assert item == "a"
+    assert (made["rule"], made["of"]["detailType"], made["of"]["time"][-1:]) == (rule, "sold", "Z")
+    with aws.endpoint.repairs.without("rule_targets"), pytest.raises(ClientError):
+        received()
+    events.remove_targets(Rule="sales", Ids=["1", "2"])
+    events.delete_rule(Name="sales")
+
+
 def test_a_state_machine_speaks_jsonata(aws: Aws) -> None:
     total = "{% $sum($states.input.rows.price) %}"
     states: dict[str, Any] = {
