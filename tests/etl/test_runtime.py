@@ -1,6 +1,7 @@
 """The Glue runtime against a recorded `awsglue`, and the command line of both runtimes.
 
-AWS's own `awsglue` needs jars that exist on Glue alone, so a stand-in records what it is asked.
+AWS's own `awsglue` needs jars that exist on Glue alone, so a stand-in records what it is asked. It
+has the signatures of the original: any other call fails.
 """
 
 import sys
@@ -15,6 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 from etl.datasets import JobSpec, Lookup, Relation
 from etl.errors import EtlError
 from etl.runtime import Arguments, GlueRuntime, RunFolder, arguments, runtime
+from tests.etl.awsglue_signatures import REQUIRED, SIGNATURES, held
 
 SPEC = JobSpec(
     engine="postgresql",
@@ -52,54 +54,48 @@ def glue_calls(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> list[Any
     """What was asked of `awsglue`, in order."""
     calls: list[Any] = []
 
-    class GlueContext:
-        spark_session = spark
+    jdbc = {
+        "url": "jdbc:postgresql://db.example:5432",
+        "fullUrl": "jdbc:postgresql://db.example:5432/labbase",
+        "user": "reader",
+        "password": "secret",
+        "vendor": "postgresql",
+    }
 
-        def __init__(self, _context: Any) -> None:
-            self.write_dynamic_frame = SimpleNamespace(from_options=self._write)
+    def recorded(name: str, answer: Any = None) -> Any:
+        def record(**given: Any) -> Any:
+            calls.append((name, given))
+            return answer
 
-        def extract_jdbc_conf(self, connection: str) -> dict[str, str]:
-            calls.append(("extract_jdbc_conf", connection))
-            return {
-                "url": "jdbc:postgresql://db.example:5432",
-                "fullUrl": "jdbc:postgresql://db.example:5432/labbase",
-                "user": "reader",
-                "password": "secret",
-                "vendor": "postgresql",
-            }
+        return held(name, record)
 
-        def create_dynamic_frame_from_options(self, **given: Any) -> Any:
-            calls.append(("create_dynamic_frame_from_options", given))
-            return SimpleNamespace(toDF=lambda: spark.range(2))
+    def frame_of(dataframe: DataFrame, name: str, **_: Any) -> Any:
+        return (name, [row.asDict() for row in dataframe.collect()])
 
-        def _write(self, *, frame: Any, **given: Any) -> None:
-            calls.append(("write_dynamic_frame.from_options", frame, given))
+    def options_of(args: list[str], options: list[str]) -> dict[str, str]:
+        calls.append(("getResolvedOptions", options))
+        return {name: args[args.index(f"--{name}") + 1] for name in options}
 
-    class Job:
-        def __init__(self, _context: Any) -> None:
-            pass
-
-        def init(self, name: str, options: dict[str, str]) -> None:
-            calls.append(("Job.init", name, options))
-
-        def commit(self) -> None:
-            calls.append(("Job.commit",))
-
-    class DynamicFrame:
-        @staticmethod
-        def fromDF(frame: DataFrame, _context: Any, name: str) -> Any:  # noqa: N802  Glue's name
-            return (name, [row.asDict() for row in frame.collect()])
-
-    def resolved_options(argv: list[str], names: list[str]) -> dict[str, str]:
-        calls.append(("getResolvedOptions", names))
-        return {name: argv[argv.index(f"--{name}") + 1] for name in names}
-
+    read = SimpleNamespace(toDF=held("DynamicFrame.toDF", lambda: spark.range(2)))
+    context = SimpleNamespace(
+        spark_session=spark,
+        extract_jdbc_conf=recorded("GlueContext.extract_jdbc_conf", jdbc),
+        create_dynamic_frame_from_options=recorded(
+            "GlueContext.create_dynamic_frame_from_options", read
+        ),
+        write_dynamic_frame=SimpleNamespace(
+            from_options=recorded("DynamicFrameWriter.from_options")
+        ),
+    )
+    job = SimpleNamespace(init=recorded("Job.init"), commit=recorded("Job.commit"))
     members: dict[str, dict[str, Any]] = {
         "awsglue": {},
-        "awsglue.context": {"GlueContext": GlueContext},
-        "awsglue.dynamicframe": {"DynamicFrame": DynamicFrame},
-        "awsglue.job": {"Job": Job},
-        "awsglue.utils": {"getResolvedOptions": resolved_options},
+        "awsglue.context": {"GlueContext": held("GlueContext", lambda **_: context)},
+        "awsglue.dynamicframe": {
+            "DynamicFrame": SimpleNamespace(fromDF=held("DynamicFrame.fromDF", frame_of))
+        },
+        "awsglue.job": {"Job": held("Job", lambda **_: job)},
+        "awsglue.utils": {"getResolvedOptions": held("getResolvedOptions", options_of)},
     }
     for name, attributes in members.items():
         module = ModuleType(name)
@@ -112,8 +108,8 @@ def on_glue(calls: list[Any], directory: Path) -> GlueRuntime:
     folder = DiskFolder(RecordedS3(calls), "bucket", "run-1", directory)
     place = GlueRuntime(arguments=ON_GLUE, folder=folder, spec=SPEC)
     assert calls == [
-        ("Job.init", "nightly-etl", {"JOB_NAME": "nightly-etl"}),
-        ("extract_jdbc_conf", "rds"),
+        ("Job.init", {"job_name": "nightly-etl", "args": {"JOB_NAME": "nightly-etl"}}),
+        ("GlueContext.extract_jdbc_conf", {"connection_name": "rds"}),
     ]
     calls.clear()
     return place
@@ -139,7 +135,7 @@ def test_glue_reads_a_table_through_its_connection(
     assert frame.count() == 2
     assert glue_calls == [
         (
-            "create_dynamic_frame_from_options",
+            "GlueContext.create_dynamic_frame_from_options",
             {
                 "connection_type": "postgresql",
                 "connection_options": {
@@ -171,9 +167,9 @@ def test_glue_writes_json_lines_then_the_manifest_then_commits(
     place.commit("{}\n")
     assert glue_calls == [
         (
-            "write_dynamic_frame.from_options",
-            ("batch-input/users.json", [{"userId": "1"}]),
+            "DynamicFrameWriter.from_options",
             {
+                "frame": ("batch-input/users.json", [{"userId": "1"}]),
                 "connection_type": "s3",
                 "connection_options": {"path": f"{tmp_path}/batch-input/"},
                 "format": "json",
@@ -183,8 +179,21 @@ def test_glue_writes_json_lines_then_the_manifest_then_commits(
             "put_object",
             {"Bucket": "bucket", "Key": "runs/run-1/manifest.json", "Body": b"{}\n"},
         ),
-        ("Job.commit",),
+        ("Job.commit", {}),
     ]
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_the_stand_in_refuses_what_glue_does_not_take(name: str) -> None:
+    required = {key: None for key, default in SIGNATURES[name].items() if default is REQUIRED}
+    call = held(name, lambda **given: given)
+
+    assert call(**required) == required
+    with pytest.raises(TypeError, match=f"awsglue's {name}.* 'conection'"):
+        call(**required, conection="rds")
+    if required:
+        with pytest.raises(TypeError, match="missing a required argument"):
+            call()
 
 
 def test_glue_reads_its_arguments_by_its_own_reader(glue_calls: list[Any]) -> None:
