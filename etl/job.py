@@ -30,7 +30,7 @@ from pyspark.sql import functions as F  # noqa: N812  the name that every Spark 
 
 from etl.datasets import Column, JobSpec, Relation
 from etl.errors import EtlError, TableError
-from etl.runtime import Runtime, arguments, runtime
+from etl.runtime import Runtime, arguments, open_runtime
 from etl.transforms import (
     Summary,
     accepted,
@@ -116,56 +116,65 @@ def sources(spec: JobSpec) -> dict[str, Source]:
 
 
 def run(
-    place: Runtime, spec: JobSpec, *, now: Callable[[], datetime], say: Callable[[str], None]
+    runtime: Runtime, spec: JobSpec, *, now: Callable[[], datetime], say: Callable[[str], None]
 ) -> dict[str, Any]:
     """Read, transform, check, write, and publish the manifest.
 
     Args:
-        place: where the job runs; its folder is the run's.
-        spec: what to make.
-        now: the clock, UTC.
-        say: takes each line of the log; `progress DONE/ALL WHAT` tells how far the job is.
+        runtime: Where the job runs; its folder is the run's.
+        spec: What to make.
+        now: The clock, UTC.
+        say: Takes each line of the log; `progress DONE/ALL WHAT` tells how far the job is.
 
     Returns:
-        the manifest.
+        The manifest.
 
     Raises:
-        EtlError: the specification does not fit the database, or too many rows break a rule;
+        EtlError: The specification does not fit the database, or too many rows break a rule;
             then no manifest is left.
     """
     wanted = sources(spec)
-    titles = iter(enumerate(["reading the tables", *(s.title for s in wanted.values())]))
-
-    def begin() -> None:
-        done, title = next(titles)
-        say(f"progress {done}/{len(wanted) + 1} {title}")
-
+    steps = ["reading the tables", *(source.title for source in wanted.values()), "done"]
+    progress = (f"progress {done}/{len(steps) - 1} {step}" for done, step in enumerate(steps))
     for path in CLEARED:
-        place.folder.delete(path)
-    begin()
-    frames = resolved(wanted, read_tables(place, wanted, say=say))
-    written: dict[str, Summary] = {}
+        runtime.folder.delete(path)
+    say(next(progress))
+    frames = resolved(wanted, read_tables(runtime, wanted, say=say))
+    data_sets: dict[str, Summary] = {}
     problems: list[str] = []
-    data_sets: tuple[str, ...] = tuple(data_set.type for data_set in spec.datasets)
-    for name in data_sets:
-        begin()
+    for data_set in spec.datasets:
+        say(next(progress))
+        source, frame = wanted[data_set.type], frames[data_set.type]
         try:
-            with _named(wanted[name], place):
-                written[name] = write_data_set(place, spec, wanted[name], frames[name], say=say)
+            with _named(source, runtime):
+                data_sets[data_set.type] = write_data_set(runtime, spec, source, frame, say=say)
         except EtlError as error:
             problems.extend(error.problems)
     if problems:
         raise EtlError(*problems)
     lists: dict[str, dict[str, Any]] = {}
     for name in [name for name in wanted if name not in data_sets]:
-        begin()
+        say(next(progress))
         write = write_batch_input if name == "batchInput" else write_list
-        with _named(wanted[name], place):
-            lists[name] = write(place, wanted[name], frames[name], say=say)
-    manifest = {
+        with _named(wanted[name], runtime):
+            lists[name] = write(runtime, wanted[name], frames[name], say=say)
+    manifest = _manifest(runtime.folder.run, now(), wanted, data_sets, lists)
+    runtime.commit(json.dumps(manifest, ensure_ascii=False, indent=2) + "\n")
+    say(next(progress))
+    return manifest
+
+
+def _manifest(
+    run: str,
+    created_at: datetime,
+    wanted: Mapping[str, Source],
+    data_sets: Mapping[str, Summary],
+    lists: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Any]:
+    return {
         "version": 1,
-        "run": place.folder.run,
-        "createdAt": now().isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "run": run,
+        "createdAt": created_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
         "datasets": {
             name: {
                 "path": wanted[name].prefix,
@@ -174,23 +183,20 @@ def run(
                 "contentHash": counts.content_hash,
                 "newestTimestamp": counts.newest_timestamp,
             }
-            for name, counts in written.items()
+            for name, counts in data_sets.items()
         },
         "batchInput": lists["batchInput"],
         "filter": {name: lists.get(name) for name in ("eligibleItems", "exclusions")},
     }
-    place.commit(json.dumps(manifest, ensure_ascii=False, indent=2) + "\n")
-    say(f"progress {len(wanted) + 1}/{len(wanted) + 1} done")
-    return manifest
 
 
 @contextmanager
-def _named(source: Source, place: Runtime) -> Iterator[None]:
+def _named(source: Source, runtime: Runtime) -> Iterator[None]:
     """Say in which data set or list Spark failed: an expression may fail on a row alone."""
     try:
         yield
     except Py4JJavaError as error:
-        raise EtlError(f"{source.title}: {place.explained(error)}") from None
+        raise EtlError(f"{source.title}: {runtime.explained(error)}") from None
     except PySparkException as error:
         raise EtlError(
             f"{source.title}: Spark: {_in_one_line(error)}; look at the expressions of {source.key}"
@@ -205,7 +211,7 @@ def _in_one_line(error: PySparkException) -> str:
 
 
 def read_tables(
-    place: Runtime, wanted: Mapping[str, Source], *, say: Callable[[str], None]
+    runtime: Runtime, wanted: Mapping[str, Source], *, say: Callable[[str], None]
 ) -> dict[str, DataFrame]:
     """Read each table once, whoever uses it; one that is used several times is kept.
 
@@ -229,7 +235,7 @@ def read_tables(
     problems: list[str] = []
     for table, count in uses.items():
         try:
-            frame = place.read_table(table, partition_columns.get(table, ""))
+            frame = runtime.read_table(table, partition_columns.get(table, ""))
         except TableError as error:
             problems.append(f"{first_use[table].title}: {error}")
             continue
@@ -265,7 +271,7 @@ def resolved(wanted: Mapping[str, Source], tables: Mapping[str, DataFrame]) -> d
 
 
 def write_data_set(
-    place: Runtime, spec: JobSpec, source: Source, frame: DataFrame, *, say: Callable[[str], None]
+    runtime: Runtime, spec: JobSpec, source: Source, frame: DataFrame, *, say: Callable[[str], None]
 ) -> Summary:
     """Write a data set's CSV files, and examples of the rows left out below `rejected/`.
 
@@ -277,7 +283,7 @@ def write_data_set(
     examples = rejected_examples(frame) if counts.rejected else []
     if examples:
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in examples)
-        place.folder.put_text(_rejected_path(source), lines)
+        runtime.folder.put_text(_rejected_path(source), lines)
     total, bad = counts.rows + counts.rejected_rows, counts.rejected_rows
     if not total:
         raise EtlError(
@@ -294,14 +300,14 @@ def write_data_set(
             f"{source.title}: {bad:,} of {total:,} rows ({bad / total:.1%}) break a rule, more than"
             f" max_rejected_share = {spec.max_rejected_share:.1%}: {reasons};"
             f" for example {_shortened(json.dumps(examples[0], ensure_ascii=False))}; see"
-            f" {place.folder.uri(_rejected_path(source))}, then mend the rows or the expression,"
+            f" {runtime.folder.uri(_rejected_path(source))}, then mend the rows or the expression,"
             f" or leave them out by {source.key}.filter"
             + "".join(f"; {ADVICE[reason]}" for reason in counts.rejected if reason in ADVICE)
         )
     good = accepted(frame, source.columns)
     left_out = f", left out {bad:,}: {reasons}" if bad else ""
     _show(good, f"write {source.prefix}, {counts.rows:,} rows{left_out}", say=say)
-    place.write_csv(good, source.prefix, files=spec.output_files)
+    runtime.write_csv(good, source.prefix, files=spec.output_files)
     frame.unpersist()
     return counts
 
@@ -315,7 +321,7 @@ def _rejected_path(source: Source) -> str:
 
 
 def write_batch_input(
-    place: Runtime, source: Source, frame: DataFrame, *, say: Callable[[str], None]
+    runtime: Runtime, source: Source, frame: DataFrame, *, say: Callable[[str], None]
 ) -> dict[str, Any]:
     """Write whom to recommend for as JSON lines, `{"userId":"1"}`.
 
@@ -332,13 +338,13 @@ def write_batch_input(
             f" or look at {source.key}.filter"
         )
     _show(ids, f"write {source.prefix}, {rows:,} rows", say=say)
-    place.write_json_lines(ids, f"{source.prefix}users.json")
+    runtime.write_json_lines(ids, f"{source.prefix}users.json")
     ids.unpersist()
     return {"path": source.prefix, "rows": rows}
 
 
 def write_list(
-    place: Runtime, source: Source, frame: DataFrame, *, say: Callable[[str], None]
+    runtime: Runtime, source: Source, frame: DataFrame, *, say: Callable[[str], None]
 ) -> dict[str, Any]:
     """Write a list of ids as CSV.
 
@@ -348,7 +354,7 @@ def write_list(
     ids = listed(frame, source.columns)
     rows = ids.persist().count()
     _show(ids, f"write {source.prefix}, {rows:,} rows", say=say)
-    place.write_csv(ids, source.prefix)
+    runtime.write_csv(ids, source.prefix)
     ids.unpersist()
     return {"path": source.prefix, "rows": rows}
 
@@ -392,17 +398,17 @@ def main(argv: Sequence[str], environment: Mapping[str, str]) -> None:
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
 
-    told = arguments(argv)
+    options = arguments(argv)
     try:
         s3 = boto3.client("s3")
-        spec = read_spec(s3, told.spec)
-        with runtime(told, spec, s3=s3, environment=environment) as place:
-            run(place, spec, now=lambda: datetime.now(UTC), say=say)
+        spec = read_spec(s3, options.spec)
+        with open_runtime(options, spec, s3=s3, environment=environment) as runtime:
+            run(runtime, spec, now=lambda: datetime.now(UTC), say=say)
     except EtlError as error:
         raise SystemExit(f"ERROR: {error}") from None
     except (BotoCoreError, ClientError) as error:
         raise SystemExit(
-            f"ERROR: S3: {error}; does the bucket '{told.bucket}' exist, and may the job's role"
+            f"ERROR: S3: {error}; does the bucket '{options.bucket}' exist, and may the job's role"
             " write to it?"
         ) from None
     except PySparkException as error:

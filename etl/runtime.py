@@ -347,7 +347,7 @@ class GlueRuntime:
 
 
 @contextmanager
-def runtime(
+def open_runtime(
     arguments: Arguments, spec: JobSpec, *, s3: Any, environment: Mapping[str, str]
 ) -> Iterator[Runtime]:
     """Open the runtime that the arguments name and close it in the end.

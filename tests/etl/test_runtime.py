@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from etl.datasets import JobSpec, Lookup, Relation
 from etl.errors import EtlError
-from etl.runtime import Arguments, GlueRuntime, RunFolder, arguments, runtime
+from etl.runtime import Arguments, GlueRuntime, RunFolder, arguments, open_runtime
 from tests.etl.awsglue_signatures import REQUIRED, SIGNATURES, held
 
 SPEC = JobSpec(
@@ -214,6 +214,6 @@ def test_without_a_database_url_the_local_runtime_says_what_to_set() -> None:
     told = Arguments("local", "etl", "r", "b", "s3://b/s.json")
     with (
         pytest.raises(EtlError, match="DATABASE_URL is not set; set it to postgresql://"),
-        runtime(told, SPEC, s3=None, environment={}),
+        open_runtime(told, SPEC, s3=None, environment={}),
     ):
         pass
