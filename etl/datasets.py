@@ -19,7 +19,6 @@ JoinKind = Literal["inner", "left"]
 Engine = Literal["postgresql", "mysql"]
 
 DATASET_TYPES: tuple[DatasetType, ...] = ("USERS", "ITEMS", "INTERACTIONS")
-COLUMN_TYPES: tuple[ColumnType, ...] = ("string", "int", "long", "float", "double", "boolean")
 
 # https://docs.aws.amazon.com/personalize/latest/dg/how-it-works-dataset-schema.html
 ID_COLUMNS = frozenset({"USER_ID", "ITEM_ID"})

@@ -1,7 +1,7 @@
 """The contract of every recommender: fit, answer in blocks, take in what is new, save, load.
 
-A model is never changed once it is fitted: `update`, `add_items` and `add_users` return another
-one, so a model can answer from many threads while its successor is made.
+A model is never changed once it is fitted: `update` returns another one, so a model can answer from
+many threads while its successor is made.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from recommenders.boosting import tilted
 from recommenders.data.ids import Ids, Positions, positions
 from recommenders.data.interactions import Histories, Interactions
-from recommenders.data.metadata import Metadata
 from recommenders.exploration import Explorer
 from recommenders.progress import Progress, ignore
 from recommenders.results import (
@@ -100,34 +99,6 @@ class Recommender(ABC):
         progress(1.0)
         return updated
 
-    def add_items(self, items: Metadata) -> Self:
-        """Return the model with further items in its catalogue, which nobody met yet.
-
-        Ids that are there already keep what was learned; their creation time is taken over.
-
-        Raises:
-            NotSupportedError: if the model knows items by their events alone.
-        """
-        ids = np.union1d(self.item_ids, items.ids)
-        old = positions(self.item_ids, ids)
-        created = np.append(self._created, self._newest)[old]
-        times = items.times_of(ids)
-        added = copy.copy(self)
-        added._extend(ids, old, items)
-        added.item_ids = ids
-        added._created = np.where(times >= 0, times, created)
-        added.tilt = None if self.tilt is None else np.append(self.tilt, np.float32(0.0))[old]
-        moved = positions(ids, self.item_ids).astype(np.int32)
-        added._histories = Histories(self._histories.offsets, moved[self._histories.items])
-        return added
-
-    def add_users(self, users: Metadata) -> Self:
-        """Return the model with the metadata of further users, or newer ones of known users.
-
-        Models that learn nothing from users' metadata return themselves.
-        """
-        return self
-
     @abstractmethod
     def _train(self, interactions: Interactions, progress: Progress) -> None:
         """Learn everything that `scores` needs, `item_ids` and histories apart."""
@@ -135,10 +106,6 @@ class Recommender(ABC):
     def _retrain(self, interactions: Interactions, progress: Progress) -> None:
         """Learn what is new in `interactions`; `item_ids` and histories are still the old ones."""
         raise self._unable("be updated; fit it anew")
-
-    def _extend(self, ids: Ids, old: NDArray[np.int64], items: Metadata) -> None:
-        """Learn the catalogue `ids`; `old` are positions in the present one, -1 for new items."""
-        raise self._unable("take in items that nobody met; fit it anew")
 
     def _remember(self, interactions: Interactions) -> None:
         self.item_ids, self.user_ids = interactions.item_ids, interactions.user_ids

@@ -59,22 +59,6 @@ class ActionCatalogue:
             column(created, UNKNOWN_TIME).astype(np.int64),
         )
 
-    def joined(self, other: ActionCatalogue) -> ActionCatalogue:
-        """Return both catalogues as one; of an id in both, the other's row counts."""
-        kept = positions(other.ids, self.ids) < 0
-        ids = np.concatenate([self.ids[kept], other.ids])
-        order = np.argsort(ids)
-        columns = (
-            np.concatenate([mine[kept], theirs])[order]
-            for mine, theirs in (
-                (self.value, other.value),
-                (self.expires, other.expires),
-                (self.repeat_after, other.repeat_after),
-                (self.created, other.created),
-            )
-        )
-        return ActionCatalogue(ids[order], *columns)
-
 
 @dataclass(frozen=True, eq=False)
 class ActionHistory:

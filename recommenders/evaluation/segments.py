@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/personalize/latest/dg/working-with-training-metrics.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import scipy.sparse as sp
@@ -17,6 +17,7 @@ from recommenders.evaluation.items import DEPTH, LearnFrom
 from recommenders.models.trending import Trending, increase
 from recommenders.progress import Progress, ignore, part
 from recommenders.recommender import Recommender
+from recommenders.results import Segments
 
 MOST_SEGMENTS = 1_000
 """Items or values asked for; of more, the seed chooses."""
@@ -52,10 +53,7 @@ def evaluate_segments(
     train = interactions.of_events(~newest)
     # Nobody's events are all among the newest, so both have the same users.
     met = _meetings(interactions, newest)
-    groups = sp.identity(interactions.n_items, dtype=np.float32, format="csc")
-    if attributes:
-        metadata = interactions.item_metadata or Metadata.of([])
-        groups = Encoding.learn(metadata).encode(metadata, interactions.item_ids).tocsc()
+    groups = _groups(interactions, attributes)
     actual = ((met @ groups) > 0).tocsc()
     asked = np.flatnonzero(np.diff(actual.indptr))
     if not len(asked):
@@ -69,18 +67,13 @@ def evaluate_segments(
         segments = model.users_of_attributes(masks, size)
     else:
         segments = model.users_of(train.item_ids[asked].tolist(), size)
-    lists = (
-        users[:count]
-        for block in segments
-        for users, count in zip(block.users, block.counts, strict=True)
-    )
     covered = np.zeros(train.n_users, dtype=np.bool_)
     hits = np.zeros(len(asked))
-    for number, users in enumerate(lists):
-        places = np.searchsorted(train.user_ids, users)
+    for number, users in enumerate(_lists(segments)):
+        found = np.searchsorted(train.user_ids, users)
         column = slice(*actual.indptr[asked[number] : asked[number] + 2])
-        hits[number] = np.isin(places, actual.indices[column]).sum()
-        covered[places] = True
+        hits[number] = np.isin(found, actual.indices[column]).sum()
+        covered[found] = True
         progress(0.8 + 0.2 * (number + 1) / len(asked))
     return {
         "coverage": float(covered.mean()),
@@ -104,6 +97,24 @@ def trend_prediction_accuracy(interactions: Interactions, interval: int) -> floa
     model = Trending(interval=interval).fit(interactions.of_events(~newest))
     ((listed, _scores),) = model.recommend_histories(Histories.of([[]]), DEPTH)
     return float(rising[listed[0]].sum() / most)
+
+
+def _groups(interactions: Interactions, attributes: bool) -> sp.csc_matrix:
+    """Return what segments are asked for: CSC (n_items, n_groups), ones.
+
+    Each item is a group of its own, or else each value of the items' metadata is one.
+    """
+    if not attributes:
+        return sp.identity(interactions.n_items, dtype=np.float32, format="csc")
+    metadata = interactions.item_metadata or Metadata.of([])
+    return Encoding.learn(metadata).encode(metadata, interactions.item_ids).tocsc()
+
+
+def _lists(segments: Iterable[Segments]) -> Iterator[NDArray[np.str_]]:
+    """Yield the users of each segment."""
+    for block in segments:
+        for users, count in zip(block.users, block.counts, strict=True):
+            yield users[:count]
 
 
 def _newest_fifth(histories: Histories) -> NDArray[np.bool_]:

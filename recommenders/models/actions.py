@@ -8,9 +8,8 @@ propensity 0.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,28 +96,6 @@ class Actions(Recommender):
         newest = max(self._newest, int(self._past.timestamps.max(initial=0)))
         self._newest = newest
         self._created = np.where(self._catalogue.created < 0, newest, self._catalogue.created)
-
-    def add_actions(self, actions: ActionCatalogue) -> Self:
-        """Return the model with further actions, still without propensity, and newer rows."""
-        added = copy.copy(self)
-        added._catalogue = self._catalogue.joined(actions)
-        old = positions(self.item_ids, added._catalogue.ids)
-        added._weights = np.vstack([self._weights, np.zeros(self._weights.shape[1])])[old]
-        added._scored = np.append(self._scored, False)[old]
-        moved = positions(added._catalogue.ids, self.item_ids)
-        past = self._past
-        added._past = ActionHistory(
-            added._catalogue,
-            past.user_ids,
-            past.users,
-            moved[past.actions],
-            past.timestamps,
-            past.taken,
-        )
-        added.item_ids = added._catalogue.ids
-        created = added._catalogue.created
-        added._created = np.where(created < 0, self._newest, created)
-        return added
 
     def scores(self, histories: Histories) -> Scores:
         """Return each action's propensity for users who met no action, (len(histories), n)."""

@@ -8,7 +8,7 @@ smoothed `(c + K share) / (C + K)` to the share, but for a factor that all items
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -63,25 +63,6 @@ class Strangers:
         mean = sp.diags(1.0 / n_features[n_features > 0]) @ features
         shifted = scores[rows] * np.exp((mean @ self.lifts).toarray())
         scores[rows] = shifted / shifted.sum(axis=1, keepdims=True)
-
-    def with_users(self, users: Metadata) -> Self:
-        """Return the same with further users, or newer metadata of known ones."""
-        ids = np.union1d(self.ids, users.ids)
-        newer = self.encoding.encode(users, ids)
-        old = positions(self.ids, ids)
-        kept = (old >= 0) & (positions(users.ids, ids) < 0)
-        place = sp.csr_matrix(
-            (np.ones(kept.sum(), np.float32), (np.flatnonzero(kept), old[kept])),
-            shape=(len(ids), len(self.ids)),
-        )
-        return replace(self, ids=ids, features=(place @ self.features + newer).tocsr())
-
-    def with_items(self, moved: NDArray[np.int64], n_items: int) -> Self:
-        """Return the same for a larger catalogue; `moved` are the present items' new positions."""
-        lifts = self.lifts
-        shape = (lifts.shape[0], n_items)
-        moved_lifts = sp.csr_matrix((lifts.data, moved[lifts.indices], lifts.indptr), shape=shape)
-        return replace(self, lifts=moved_lifts)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return what `restore` takes."""

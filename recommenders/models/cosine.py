@@ -15,7 +15,6 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from recommenders.data.ids import Ids
 from recommenders.data.interactions import Histories, Interactions
 from recommenders.data.metadata import Encoding, Metadata
 from recommenders.progress import Progress
@@ -69,11 +68,10 @@ class Cosine(Recommender):
     def _train(self, interactions: Interactions, progress: Progress) -> None:
         self._share = interactions.shares()
         self._relate(interactions, progress)
-        metadata = interactions.item_metadata if self.metadata else None
-        self._encoding = Encoding.learn(metadata or Metadata.of([]))
-        self._features = _weighted(
-            self._encoding.encode(metadata or Metadata.of([]), interactions.item_ids)
-        )
+        known = interactions.item_metadata if self.metadata else None
+        metadata = known or Metadata.of([])
+        encoding = Encoding.learn(metadata)
+        self._features = _weighted(encoding.encode(metadata, interactions.item_ids))
 
     def _relate(self, interactions: Interactions, progress: Progress) -> None:
         """Learn `_near`, CSR (n_items, n_items), and `_users`, how many users each item has."""
@@ -94,19 +92,6 @@ class Cosine(Recommender):
             blocks.append(_nearest(rows, columns, near, common.shape, self.neighbours))
             progress(min((start + _ITEMS_PER_BLOCK) / interactions.n_items, 1.0) * 0.95)
         self._near = sp.vstack(blocks, format="csr").astype(np.float32)
-
-    def _extend(self, ids: Ids, old: NDArray[np.int64], items: Metadata) -> None:
-        if not self.metadata:
-            raise self._unable("take in items that nobody met; fit it anew")
-        kept = (old >= 0).astype(np.float32)
-        shape = (len(ids), len(self.item_ids))
-        place = sp.csr_matrix((kept, (np.arange(len(ids)), np.maximum(old, 0))), shape=shape)
-        self._near = (place @ self._near @ place.T).tocsr()
-        new = _weighted(self._encoding.encode(items, ids), self._features)
-        new = sp.diags(1.0 - kept) @ new
-        self._features = (place @ self._features + new).tocsr()
-        self._share = np.append(self._share, np.float32(0.0))[old]
-        self._users = np.append(self._users, 0)[old]
 
     def similar(
         self,
@@ -171,15 +156,14 @@ class Cosine(Recommender):
             "users": self._users,
             **_parts("near", self._near),
             **_parts("features", self._features),
-            **self._encoding.arrays("item"),
         }
 
     def _restore(self, learned: Mapping[str, NDArray[Any]]) -> None:
         self._share, self._users = learned["share"], learned["users"]
-        self._encoding = Encoding.restore(learned, "item")
         n_items = len(self._share)
         self._near = _joined("near", learned, (n_items, n_items))
-        self._features = _joined("features", learned, (n_items, len(self._encoding)))
+        n_features = int(learned["features_items"].max(initial=-1)) + 1
+        self._features = _joined("features", learned, (n_items, n_features))
 
 
 def _nearest(
@@ -197,16 +181,11 @@ def _nearest(
     return sp.csr_matrix((near[keep], (rows[keep], columns[keep])), shape=shape)
 
 
-def _weighted(features: sp.csr_matrix, known: sp.csr_matrix | None = None) -> sp.csr_matrix:
-    """Return features weighted by inverse document frequency, rows of length 1.
-
-    Args:
-        features: CSR (n_items, n_features), ones.
-        known: those of the items that the frequencies come from, if they are others.
-    """
-    base = features if known is None else known
-    frequency = np.bincount(base.indices, minlength=base.shape[1])
-    weighted = features @ sp.diags(np.log((base.shape[0] + 1.0) / (frequency + 1.0)))
+def _weighted(features: sp.csr_matrix) -> sp.csr_matrix:
+    """Return features, CSR of ones, by inverse document frequency, in rows of length 1."""
+    n_items, n_features = features.shape
+    frequency = np.bincount(features.indices, minlength=n_features)
+    weighted = features @ sp.diags(np.log((n_items + 1.0) / (frequency + 1.0)))
     length = np.sqrt(np.asarray(weighted.multiply(weighted).sum(axis=1)).ravel())
     scale = np.divide(1.0, length, out=np.zeros(len(length)), where=length > 0)
     return (sp.diags(scale) @ weighted).tocsr().astype(np.float32)

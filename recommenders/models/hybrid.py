@@ -10,15 +10,14 @@ items, shifted by their metadata (`Strangers`).
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from recommenders.data.ids import Ids, Positions, positions
+from recommenders.data.ids import Positions, positions
 from recommenders.data.interactions import Histories, Interactions
 from recommenders.data.metadata import Metadata
 from recommenders.models.cold_start import Strangers
@@ -110,25 +109,6 @@ class Hybrid(Recommender):
         self._taste.learn_items(~met_before, interactions)
         progress(0.7)
         self._count(interactions)
-
-    def _extend(self, ids: Ids, old: NDArray[np.int64], items: Metadata) -> None:
-        self._taste = self._taste.with_items(old, ids, items)
-        self._share = np.append(self._share, np.float32(0.0))[old]
-        moved = np.flatnonzero(old >= 0)
-        steps = self._transitions
-        offsets = np.zeros(len(ids) + 1, dtype=np.int64)
-        offsets[moved + 1] = np.diff(steps.indptr)
-        self._transitions = sp.csr_matrix(
-            (steps.data, moved[steps.indices], np.cumsum(offsets)), shape=(len(ids), len(ids))
-        )
-        self._strangers = self._strangers.with_items(moved, len(ids))
-        self._prepare()
-
-    def add_users(self, users: Metadata) -> Self:
-        """Return the model with the metadata of further users, or newer ones of known users."""
-        added = copy.copy(self)
-        added._strangers = self._strangers.with_users(users)
-        return added
 
     def _count(self, interactions: Interactions) -> None:
         """Learn what takes one pass over the events."""

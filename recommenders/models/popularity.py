@@ -8,9 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from recommenders.data.ids import Ids
 from recommenders.data.interactions import Histories, Interactions
-from recommenders.data.metadata import Metadata
 from recommenders.progress import Progress
 from recommenders.recommender import Recommender
 from recommenders.results import Scores
@@ -27,9 +25,6 @@ class Popularity(Recommender):
 
     def _retrain(self, interactions: Interactions, progress: Progress) -> None:
         self._train(interactions, progress)
-
-    def _extend(self, ids: Ids, old: NDArray[np.int64], items: Metadata) -> None:
-        self._share = np.append(self._share, np.float32(0.0))[old]
 
     def scores(self, histories: Histories) -> Scores:
         """Return each item's share of the events, once per history."""

@@ -8,9 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from recommenders.data.ids import Ids
 from recommenders.data.interactions import Histories, Interactions
-from recommenders.data.metadata import Metadata
 from recommenders.progress import Progress
 from recommenders.recommender import Recommender
 from recommenders.results import Scores
@@ -51,9 +49,6 @@ class Trending(Recommender):
 
     def _retrain(self, interactions: Interactions, progress: Progress) -> None:
         self._train(interactions, progress)
-
-    def _extend(self, ids: Ids, old: NDArray[np.int64], items: Metadata) -> None:
-        self._scores = np.append(self._scores, np.float32(0.0))[old]
 
     def scores(self, histories: Histories) -> Scores:
         """Return each item's share of all increases, once per history."""

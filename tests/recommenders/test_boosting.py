@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recommenders import Hybrid, Interactions, Metadata, Popularity, evaluate, standing
+from recommenders import Hybrid, Interactions, Popularity, evaluate, standing
 from recommenders.boosting import tilted
 from tests.recommenders.planted import planted
 
@@ -45,7 +45,7 @@ def test_a_models_tilt_shapes_all_its_answers_and_is_kept(tmp_path: Path) -> Non
     asked = next(model.recommend(["u000"], 5, tilt=only)).items[0].tolist()
     model.tilt = only
     model.save(tmp_path / "model")
-    kept = Hybrid.load(tmp_path / "model").add_items(Metadata.of(["a-new-one"]))
+    kept = Hybrid.load(tmp_path / "model")
     assert asked[0] == last
     assert next(kept.recommend(["u000"], 5)).items[0].tolist() == asked
     (ranking,) = kept.rank(["u000"], [plain])

@@ -123,18 +123,6 @@ def test_actions_are_answered_alike_in_blocks_and_after_a_load(
     )
 
 
-def test_further_actions_are_offered_without_propensity(actions: Actions) -> None:
-    added = actions.add_actions(ActionCatalogue.of(["brand-new"], value=[7.0]))
-    (block,) = added.recommend(["u001"], 9)
-    names = block.items[0].tolist()
-    assert block.scores[0][names.index("brand-new")] == 0.0
-    assert names.index("brand-new") < names.index("dear")
-    (before,) = actions.recommend(["u001"], 9)
-    assert [name for name in names if name != "brand-new"][: len(before.items[0])] == [
-        name for name in before.items[0].tolist() if name
-    ] + [""] * (len(names) - 1 - before.counts[0])
-
-
 def test_action_metrics_tell_taste_from_a_coin(data: Interactions) -> None:
     whole = planted_actions(data)
     actual = evaluate_actions(lambda: Actions(factors=8, seed=1), whole, seed=0)

@@ -122,16 +122,6 @@ def test_strangers_with_metadata_get_popular_items_shifted(data: Interactions) -
     np.testing.assert_allclose(block.scores[1], np.sort(share)[::-1], rtol=1e-5)
 
 
-def test_further_users_are_known_by_their_metadata(data: Interactions, tmp_path: Path) -> None:
-    model = MODELS["hybrid"]().fit(with_metadata(data))
-    added = model.add_users(Metadata.of(["late", "newcomer"], categories={"TASTE": ["t2", "t0"]}))
-    added.save(tmp_path / "model")
-    (before,) = model.recommend(["newcomer", "late"], 5)
-    (after,) = load_recommender(tmp_path / "model").recommend(["late", "newcomer"], 5)
-    assert after.items[0].tolist() == before.items[0].tolist()
-    assert after.items[1].tolist() != before.items[0].tolist()
-
-
 def grown(data: Interactions) -> Interactions:
     """The planted data, later: a new item that the users of group 1 meet, and a new user."""
     users = [*data.user_ids[data.users], *(f"u{user:03}" for user in range(1, 240, 4)), "zoe"]
@@ -182,29 +172,6 @@ def test_what_progress_raises_stops_an_update(data: Interactions) -> None:
     with pytest.raises(InterruptedError):
         model.update(grown(data), progress=stop)
     assert "q99" not in model.item_ids
-
-
-@pytest.mark.parametrize("kind", ["popularity", "trending", "hybrid"])
-def test_further_items_change_no_score_of_others(kind: str, data: Interactions) -> None:
-    """Scores keep their proportions: the new items take their part of the whole."""
-    whole = with_metadata(data)
-    model = MODELS[kind]().fit(whole)
-    added = model.add_items(
-        Metadata.of(["a-new", "zz"], categories={"GROUP": ["g0", "g3"]}, created=[5, 7])
-    )
-    assert added.item_ids.tolist() == ["a-new", *model.item_ids.tolist(), "zz"]
-    assert len(model.item_ids) == data.n_items
-    users = data.user_ids[:40].tolist()
-    before = model.scores(model.histories(users))
-    after = added.scores(added.histories(users))
-    if kind == "hybrid":
-        items = added.item_ids.tolist()
-        liked = after[:, items.index("a-new")] > after[:, items.index("zz")]
-        assert liked[0::4].mean() > 0.9
-        assert liked[3::4].mean() < 0.1
-    else:
-        assert (after[:, 1:-1] == before).all()
-        assert after[:, [0, -1]].sum() == 0.0
 
 
 def test_live_events_of_other_types_do_not_count(data: Interactions, tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from recommenders import (
     Affinity,
     Cosine,
     Interactions,
-    Metadata,
     NotSupportedError,
     Popularity,
     Trending,
@@ -34,7 +33,6 @@ def test_what_a_model_does_not_learn_is_refused_by_its_kind(data: Interactions) 
         (lambda: popularity.users_of(["p01"], 5), "kind 'popularity' cannot choose users"),
         (lambda: cosine.users_of_attributes([], 5), "kind 'cosine' cannot choose users"),
         (lambda: cosine.update(data), "kind 'cosine' cannot be updated; fit it anew"),
-        (lambda: cosine.add_items(Metadata.of(["new"])), "kind 'cosine' cannot take in items"),
     ]
     for call, message in refused:
         with pytest.raises(NotSupportedError, match=message):
@@ -108,9 +106,6 @@ def test_metadata_relate_items_that_nobody_met(data: Interactions, tmp_path: Pat
     assert all(30 <= int(item[1:]) < 45 for item in warm.items[0])
     (again,) = load_recommender(tmp_path / "model").similar(["cold-2"], 6)
     assert again.items.tolist() == cold.items.tolist()
-    added = model.add_items(Metadata.of(["brand-new"], categories={"GROUP": ["g0"]}))
-    (new,) = added.similar(["brand-new"], 6)
-    assert all(int(item[1:]) < 15 for item in new.items[0])
 
 
 def test_trends_are_increases_between_two_intervals() -> None:
