@@ -14,6 +14,7 @@ from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 
 _PROJECT = Path(__file__).resolve().parents[1]
 DIRECTORY = _PROJECT / "notebooks"
@@ -25,6 +26,10 @@ _HEAD = re.compile(r"<thead>(.*?)</thead>", re.DOTALL)
 _CELL = re.compile(r"<th[^>]*>(.*?)</th>", re.DOTALL)
 
 
+class NotebookError(Exception):
+    """A cell of a notebook failed; says which and why."""
+
+
 def execute(path: Path, *, environment: Mapping[str, str]) -> nbformat.NotebookNode:
     """Return a notebook as it is after all of its cells ran; the file is left alone.
 
@@ -33,7 +38,7 @@ def execute(path: Path, *, environment: Mapping[str, str]) -> nbformat.NotebookN
         environment: the kernel's.
 
     Raises:
-        nbclient.exceptions.CellExecutionError: a cell failed; it says which and why.
+        NotebookError: a cell failed.
     """
     notebook: nbformat.NotebookNode = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     client = NotebookClient(
@@ -44,7 +49,13 @@ def execute(path: Path, *, environment: Mapping[str, str]) -> nbformat.NotebookN
     )
     # The kernel must find the project without an installation.
     paths = [str(_PROJECT), *filter(None, [environment.get("PYTHONPATH")])]
-    client.execute(env={**environment, "PYTHONPATH": os.pathsep.join(paths)})
+    try:
+        client.execute(env={**environment, "PYTHONPATH": os.pathsep.join(paths)})
+    except CellExecutionError as error:
+        raise NotebookError(
+            f"{path.name}: code cell {client.code_cells_executed} failed: {error.ename}:"
+            f" {error.evalue}; open the notebook and run its cells up to that one"
+        ) from None
     for output in _outputs(notebook):
         for kept, repeated in _REPEATED.items():
             if kept in output.get("data", {}):

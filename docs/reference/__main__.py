@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from docs.reference.documents import MarkerError, documents
+from workflow.config import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -21,7 +22,7 @@ def main() -> int:
     check = parser.parse_args().check
     try:
         wanted = documents(ROOT)
-    except MarkerError as error:
+    except (ConfigError, MarkerError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     stale = False

@@ -11,7 +11,6 @@ from docs.reference.commands import command_list, commands_page
 from docs.reference.configuration import configuration_page
 from retrain.main import app
 from workflow.config import Config, load_config
-from workflow.definition.graph import retraining_graph
 
 _MARKED = ("README.md", "README.ja.md", "docs/asl.md", "docs/operations.md", "docs/emulator.md")
 _MARKER = re.compile(
@@ -31,12 +30,13 @@ def documents(root: Path) -> dict[Path, str]:
 
     Raises:
         MarkerError: a page has an unknown marker.
+        ConfigError: the configuration cannot be used.
     """
     example = (root / "retraining.toml").read_text(encoding="utf-8")
-    definition = retraining_graph(load_config(root / "retraining.toml")).to_dict()
+    config = load_config(root / "retraining.toml")
     makers: Mapping[str, Callable[[], str]] = {
         "commands": lambda: f"```text\n{command_list(app)}```\n",
-        "states": lambda: excerpts.states(definition),
+        "states": lambda: excerpts.states(config),
         "retries": excerpts.retries,
         "waits": excerpts.waits,
         "failures": excerpts.failures,

@@ -14,7 +14,8 @@ import botocore.session
 from docs.reference.markdown import code, prose, table
 from localaws.personalize import Personalize
 from localaws.personalize.training.recipes import RECIPES
-from workflow.config import FUNCTIONS
+from workflow.config import FUNCTIONS, Config
+from workflow.definition.graph import retraining_graph
 from workflow.definition.polling import (
     BUSY_ERRORS,
     GLUE_ERRORS,
@@ -62,28 +63,37 @@ FAILURES: tuple[tuple[str, str], ...] = (
 )
 
 
-def states(definition: Mapping[str, Any]) -> str:
-    """Return a definition's states: type, what is called, time limit, and where it leads."""
-    rows = list(_state_rows(definition, ""))
+def states(config: Config) -> str:
+    """Return the workflow's states: type, what is called, time limit, and where it leads."""
+    functions = {config.function(name): name for name in FUNCTIONS}
+    rows = list(_state_rows(retraining_graph(config).to_dict(), functions, ""))
     return table(("state", "type", "calls", "time limit", "leads to"), rows)
 
 
-def _state_rows(scope: Mapping[str, Any], indent: str) -> Iterator[tuple[str, ...]]:
+def _state_rows(
+    scope: Mapping[str, Any], functions: Mapping[str, str], indent: str
+) -> Iterator[tuple[str, ...]]:
     for name, state in scope["States"].items():
         leads = [rule["Next"] for rule in state.get("Choices", ())]
         leads += [state[key] for key in ("Default", "Next") if key in state]
         limit = state.get("TimeoutSeconds")
         leads_to = ", ".join(dict.fromkeys(leads)) or "end"
-        yield f"{indent}**{name}**", state["Type"], _called(state), _seconds(limit), leads_to
+        yield (
+            f"{indent}**{name}**",
+            state["Type"],
+            _called(state, functions),
+            _seconds(limit),
+            leads_to,
+        )
         inside = state.get("Iterator") or state.get("ItemProcessor")
         if inside:
-            yield from _state_rows(inside, f"{indent}⤷ ")
+            yield from _state_rows(inside, functions, f"{indent}⤷ ")
 
 
-def _called(state: Mapping[str, Any]) -> str:
+def _called(state: Mapping[str, Any], functions: Mapping[str, str]) -> str:
     parameters = state.get("Parameters", {})
     if function := parameters.get("FunctionName"):
-        return f"Lambda {code(next(one for one in FUNCTIONS if function.endswith(one)))}"
+        return f"Lambda {code(functions.get(function, function))}"
     if "JobName" in parameters:
         return "Glue, until the job ends"
     return "SNS" if "TopicArn" in parameters else ""

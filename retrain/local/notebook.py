@@ -37,6 +37,7 @@ from retrain.local.database import check_engine, growing_sample
 from retrain.local.sample_size import SampleSize
 from workflow.config import Config, load_config
 from workflow.deployment.account import check_identity, clients_of, explained
+from workflow.errors import WorkflowError
 
 DAYS_BETWEEN_RUNS = 7
 """By how much the sample grows before each further run."""
@@ -45,7 +46,7 @@ _PROJECT = Path(__file__).resolve().parents[2]
 _SAMPLE = SampleSize(2_000, 400, 60_000)
 
 
-class NotebookError(LocalAwsError):
+class ServeError(LocalAwsError):
     """The local AWS of a notebook could not be started, or has ended."""
 
 
@@ -90,7 +91,7 @@ def connect(
         say: called with what is being done; it takes a minute or so.
 
     Raises:
-        NotebookError: the credentials cannot be read, or no local AWS can be started.
+        ServeError: the credentials cannot be read, or no local AWS can be started.
         LocalAwsError: the workflow cannot be deployed to a started AWS.
         DeployError: the credentials are those of another account.
     """
@@ -103,7 +104,7 @@ def connect(
         session = boto3.Session()
         has_credentials = session.get_credentials() is not None
     except BotoCoreError as error:
-        raise NotebookError(explained(error, "sts", config.aws.region)) from None
+        raise ServeError(explained(error, "sts", config.aws.region)) from None
     if has_credentials:
         who = check_identity(config, clients_of(session, config.aws.region))
         return Connection(config, f"AWS account {config.aws.account}, as {who}")
@@ -205,7 +206,7 @@ class LocalProcess:
             if not self.environment:
                 self.__exit__()
                 log.seek(0)
-                raise NotebookError(f"no local AWS was started: {log.read().strip()[-2_000:]}")
+                raise ServeError(f"no local AWS was started: {log.read().strip()[-2_000:]}")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -224,10 +225,10 @@ class LocalProcess:
         """Do nothing as long as it runs.
 
         Raises:
-            NotebookError: it has ended.
+            ServeError: it has ended.
         """
         if self._process is None or self._process.poll() is not None:
-            raise NotebookError("the local AWS has ended; restart the kernel")
+            raise ServeError("the local AWS has ended; restart the kernel")
 
     def _read_environment(self, process: subprocess.Popen[str]) -> None:
         """Read what the process prints for a shell, and throw away what it prints from then on."""
@@ -266,7 +267,7 @@ def _run(config: Config, runs: int, *, sample_url: str | None, say: Callable[[st
                 pass
             failure = failure_of(history(client, execution.execution_arn))
             if failure is not None:
-                raise NotebookError(
+                raise ServeError(
                     f"the run failed in state '{failure.state}': {failure.error}: {failure.cause}."
                     " Does the configuration describe this database? DATABASE_URL names another one"
                 )
@@ -297,8 +298,12 @@ def _without_aws(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Execute the named notebooks, or all of them, and save them."""
-    from analysis.notebooks import CONFIG, DIRECTORY, execute_and_save  # noqa: PLC0415
+    """Execute the named notebooks, or all of them, and save them.
+
+    Raises:
+        SystemExit: with `ERROR: …`, if one cannot be executed; it and those after it are left.
+    """
+    from analysis.notebooks import CONFIG, DIRECTORY, NotebookError, execute_and_save  # noqa: PLC0415
 
     def say(text: str) -> None:
         sys.stdout.write(f"{text}\n")
@@ -308,12 +313,18 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument(
         "notebooks", nargs="*", type=Path, default=sorted(DIRECTORY.glob("*.ipynb"))
     )
+    parser.add_argument("--config", type=Path, default=CONFIG, help="what is deployed and run")
+    options = parser.parse_args(argv)
     # A notebook that runs the workflow comes last: the others compare what was there before.
-    paths = sorted(parser.parse_args(argv).notebooks, key=lambda path: ("run" in path.stem, path))
-    with local_aws(load_config(CONFIG), runs=2, say=say):
-        for path in paths:
-            say(f"Executing {path.name}")
-            execute_and_save(path, environment=os.environ)
+    paths = sorted(options.notebooks, key=lambda path: ("run" in path.stem, path))
+    url = os.environ.get("DATABASE_URL")  # the sample's otherwise
+    try:
+        with local_aws(load_config(options.config), runs=2, database_url=url, say=say):
+            for path in paths:
+                say(f"Executing {path.name}")
+                execute_and_save(path, environment=os.environ)
+    except (NotebookError, LocalAwsError, WorkflowError) as error:
+        raise SystemExit(f"ERROR: {error}\nWhat was not executed keeps its outputs.") from None
 
 
 if __name__ == "__main__":

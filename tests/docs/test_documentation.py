@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -13,6 +14,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import psycopg
 import pytest
 import typer
@@ -127,6 +129,60 @@ def test_check_says_what_is_current():
     )
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_reference_follows_a_configuration_that_is_not_the_samples(tmp_path: Path):
+    """A function of another name is still told by what it does."""
+    for path in [ROOT / "retraining.toml", *READMES, *PAGES]:
+        copy = tmp_path / path.relative_to(ROOT)
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
+    config = tmp_path / "retraining.toml"
+    text = config.read_text(encoding="utf-8").replace("labbase", "shop")
+    text = text.replace("[aws]\n", '[aws]\nfunctions = { get-status = "our-status" }\n')
+    config.write_text(text, encoding="utf-8")
+
+    pages = documents(tmp_path)
+
+    assert pages[tmp_path / "docs" / "asl.md"] == (ROOT / "docs" / "asl.md").read_text("utf-8")
+    assert "our-status" in pages[tmp_path / "docs" / "configuration.md"]
+
+
+def test_the_notebooks_change_of_the_workflow_is_possible_after_the_tutorials(tmp_path: Path):
+    """Both add a state at the beginning; states have unique names."""
+    (edit,) = blocks(ROOT / "docs" / "tutorial.md", "diff")
+    for package in ("workflow", "etl"):
+        shutil.copytree(ROOT / package, tmp_path / package)
+    graph = tmp_path / "workflow" / "definition" / "graph.py"
+    graph.write_text(edited(graph.read_text(encoding="utf-8"), edit), encoding="utf-8")
+    notebook = nbformat.read(ROOT / "notebooks" / "2-build-and-run-the-workflow.ipynb", 4)
+    setting, *cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    before_aws = [cell for cell in cells if "connect" not in cell][:3]
+
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join([f'CONFIG = "{ROOT}/retraining.toml"', *before_aws])],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert setting.startswith("CONFIG")
+    assert done.returncode == 0, done.stderr
+    assert '-  "StartAt": "Wait for the Backup",' in done.stdout
+
+
+def edited(text: str, diff: str) -> str:
+    """Return the workflow's graph after the tutorial's edit: its diff, and the import it names."""
+    for hunk in diff.split("@@\n"):
+        lines = hunk.splitlines(keepends=True)
+        before, after = (
+            "".join(line[1:] for line in lines if line[0] in kinds) for kinds in (" -", " +")
+        )
+        assert before in text, f"the tutorial's edit no longer fits: {before}"
+        text = text.replace(before, after)
+    return text.replace("    Succeed,\n)", "    Succeed,\n    Wait,\n)")
 
 
 # Links and commands
