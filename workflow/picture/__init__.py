@@ -5,7 +5,7 @@
     svg = picture(definition)                           # what it does
     svg = picture(definition, progress_of(events))      # what became of an execution
 
-Three stages, each pure: `transitions` reads the ways out of a definition, `layout` places boxes
+Three stages, each pure: `transitions` takes from a definition what is drawn, `layout` places boxes
 and lines (`layering` hands one scope to the layout engine), `drawing` makes an SVG of it.
 """
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from workflow.picture.drawing import measure, picture
 from workflow.picture.style import themes
-from workflow.picture.transitions import PictureError, scopes_in
+from workflow.picture.transitions import PictureError
 from workflow.picture.wording import duration
 
-__all__ = ["PictureError", "duration", "measure", "picture", "scopes_in", "themes"]
+__all__ = ["PictureError", "duration", "measure", "picture", "themes"]

@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 from typing import Any, Protocol
 
+from workflow.definition.asl import Definition, states
 from workflow.definition.mermaid import mermaid
 from workflow.errors import WorkflowError
-from workflow.picture import duration, picture, scopes_in, themes
+from workflow.picture import duration, picture, themes
 from workflow.runs.history import HistoryEvent, failure_of
 from workflow.runs.progress import Progress, StateRecord, Status, progress_of, timed
-
-Definition = Mapping[str, Any]
 
 _SIGNS: Mapping[Status, str] = {
     "succeeded": "✓",
@@ -119,7 +118,7 @@ def workflow_page(definition: Definition, *, title: str = "Workflow") -> Page:
     """
     svg = picture(definition, title=title)
     legend = '<div class="legend">Dashed lines are taken on an error.</div>'
-    text = f"{title}: {len(list(_states(definition)))} states"
+    text = f"{title}: {len(list(states(definition)))} states"
     return Page(_page(svg, after=legend), svg, _markdown(definition), text)
 
 
@@ -269,15 +268,15 @@ def _legend(progress: Progress) -> str:
 
 
 def _table(definition: Definition, progress: Progress) -> str:
-    rows = "".join(
-        _row(name, depth, progress.states.get(name)) for name, depth in _states(definition)
-    )
+    rows = [
+        _row(name, scope.depth, progress.states.get(name)) for scope, name, _ in states(definition)
+    ]
     return (
-        f"<details><summary>{len(progress.states)} of {len(list(_states(definition)))} states"
+        f"<details><summary>{len(progress.states)} of {len(rows)} states"
         ' reached</summary><div class="scroll"><table><thead><tr><th>State</th><th>Status</th>'
         '<th class="figure">Visits</th><th class="figure">Attempts</th>'
         '<th class="figure">Items</th><th class="figure">Time</th></tr></thead>'
-        f"<tbody>{rows}</tbody></table></div></details>"
+        f"<tbody>{''.join(rows)}</tbody></table></div></details>"
     )
 
 
@@ -290,14 +289,6 @@ def _row(name: str, depth: int, record: StateRecord | None) -> str:
     figures = (str(record.visits), str(record.attempts), items, took)
     cells = "".join(f'<td class="figure">{figure}</td>' for figure in figures)
     return f"<tr>{shown}<td>{_SIGNS[record.status]} {record.status}</td>{cells}</tr>"
-
-
-def _states(scope: Definition, depth: int = 0) -> Iterator[tuple[str, int]]:
-    """Yield every state and how many others are around it."""
-    for name, state in scope["States"].items():
-        yield name, depth
-        for inner in scopes_in(state):
-            yield from _states(inner, depth + 1)
 
 
 def _markdown(definition: Definition) -> str:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from xml.sax.saxutils import escape, quoteattr
 
+from workflow.definition.asl import Definition, Transition
 from workflow.picture import wording
 from workflow.picture.labels import Line, Point
 from workflow.picture.layout import (
@@ -29,7 +30,6 @@ from workflow.picture.layout import (
 )
 from workflow.picture.lettering import BOLD, NAME_LINE, NOTE_LINE, NOTE_SIZE, cut
 from workflow.picture.style import style_sheet
-from workflow.picture.transitions import Definition, Transition
 from workflow.runs.progress import Passage, Progress, StateRecord
 
 _AROUND = 18.0

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 from typing import Literal
 
+from workflow.definition.asl import Transition
 from workflow.picture.lettering import NOTE_LINE, NOTE_SIZE, text_width, wrapped
-from workflow.picture.transitions import Transition
 
 Point = tuple[float, float]
 Size = tuple[float, float]

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
+from workflow.definition.asl import Scope, Transition
 from workflow.picture.labels import (
     Label,
     Line,
@@ -24,13 +25,7 @@ from workflow.picture.labels import (
     labelled,
     lettered,
 )
-from workflow.picture.transitions import (
-    Definition,
-    Transition,
-    depths,
-    main_way,
-    reached_from,
-)
+from workflow.picture.transitions import depths, main_way, reached_from
 
 START, END = "\0start", "\0end"
 """The names of a scope's marks among those of its states."""
@@ -75,7 +70,7 @@ class Layering:
 
 
 def layered(
-    scope: Definition,
+    scope: Scope,
     ways: Sequence[Transition],
     sizes: Mapping[str, Size],
     beside: Mapping[str, float],
@@ -83,7 +78,7 @@ def layered(
     """Return where everything in a scope stands.
 
     Args:
-        scope: with `StartAt` and `States`.
+        scope: what is drawn.
         ways: its transitions, but those from a state to itself.
         sizes: width and height of its states, and of its marks by `START` and `END`.
         beside: width of what stands to the right of a state, where something does.
@@ -108,7 +103,7 @@ def moved(line: Line, dx: float, dy: float) -> Line:
     )
 
 
-def _weights(scope: Definition, ways: Sequence[Transition]) -> dict[Transition, float]:
+def _weights(scope: Scope, ways: Sequence[Transition]) -> dict[Transition, float]:
     """Return how much each way wants to be short and straight."""
     main = set(pairwise(["", *main_way(scope, ways), ""]))
     weights = {}
@@ -118,7 +113,7 @@ def _weights(scope: Definition, ways: Sequence[Transition]) -> dict[Transition, 
     return weights
 
 
-def _lanes(scope: Definition, ways: Sequence[Transition]) -> list[list[list[Transition]]]:
+def _lanes(scope: Scope, ways: Sequence[Transition]) -> list[list[list[Transition]]]:
     """Return the lanes that Catches of one target share: row by row the ways that join there."""
     by_target: defaultdict[str, list[Transition]] = defaultdict(list)
     for way in ways:

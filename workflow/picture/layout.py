@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
+from workflow.definition.asl import Definition, Scope, State, Transition
 from workflow.picture.labels import Label, Line, Point, Size, lettered
 from workflow.picture.layering import END, START, layered, moved
 from workflow.picture.lettering import NAME_LINE, NAME_SIZE, NOTE_LINE, wrapped
-from workflow.picture.transitions import Definition, Transition, scopes_in, transitions
+from workflow.picture.transitions import drawn_transitions
 
 PADDING = 10.0
 ICON = 24.0
@@ -55,7 +56,7 @@ class Box:
     """
 
     name: str
-    state: Mapping[str, Any]
+    state: State
     name_lines: tuple[str, ...]
     x: float
     y: float
@@ -96,7 +97,7 @@ def layout(definition: Definition) -> Area:
     Raises:
         PictureError: what a definition must have is missing, or a state leads nowhere.
     """
-    return _area(definition, "the machine", words=("Start", "End"))
+    return _area(Scope(definition), words=("Start", "End"))
 
 
 def room_beside_icon(box: Box) -> float:
@@ -108,9 +109,9 @@ def _text_room(width: float, kind: str) -> float:
     return width - 2 * PADDING - ICON - ICON_GAP - (SLANT if kind == "Choice" else 0.0)
 
 
-def _area(scope: Definition, place: str, *, words: tuple[str, str]) -> Area:
-    ways = transitions(scope, place)
-    boxes = {name: _box(name, state) for name, state in scope["States"].items()}
+def _area(scope: Scope, *, words: tuple[str, str]) -> Area:
+    ways = drawn_transitions(scope)
+    boxes = {name: _box(name, state, scope.inside(name)) for name, state in scope.states.items()}
     sizes: dict[str, Size] = {START: _OUTER_MARK if words[0] else _INNER_MARK}
     sizes |= {name: (box.width, box.height) for name, box in boxes.items()}
     if any(way.kind == "end" for way in ways):
@@ -152,16 +153,14 @@ def _loops(ways_back: Sequence[Transition], box: Box, outline: _Outline) -> Iter
         yield _to_outlines(Line(way, tuple(points), label), {box.name: outline})
 
 
-def _box(name: str, state: Mapping[str, Any]) -> Box:
-    scopes = scopes_in(state)
+def _box(name: str, state: State, scopes: Sequence[Scope]) -> Box:
     if scopes:
-        areas = [_area(scope, f"'{name}'", words=("", "")) for scope in scopes]
-        return _container(name, state, areas)
+        return _container(name, state, [_area(scope, words=("", "")) for scope in scopes])
     lines = wrapped(name, _text_room(_LEAF_WIDTH, state["Type"]), NAME_SIZE)
     return Box(name, state, lines, 0.0, 0.0, _LEAF_WIDTH, _header_height(lines))
 
 
-def _container(name: str, state: Mapping[str, Any], areas: Sequence[Area]) -> Box:
+def _container(name: str, state: State, areas: Sequence[Area]) -> Box:
     """Return the box of a Map or Parallel: its areas side by side, each with a margin around."""
     deepest = max(area.height for area in areas)
     across = sum(area.width + 2 * _MARGIN for area in areas) + (len(areas) - 1) * _MARGIN

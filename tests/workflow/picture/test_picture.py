@@ -12,11 +12,12 @@ from xml.etree import ElementTree
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
+from tests.workflow.definitions import definitions
+from workflow.definition.asl import scopes, states
 from workflow.picture import PictureError, measure, picture
 from workflow.picture.lettering import NAME_SIZE, text_width, wrapped
-from workflow.picture.wording import condition, doing, duration, subject
+from workflow.picture.wording import doing, duration
 from workflow.runs.progress import Passage, Progress, StateRecord
 
 ROOT = Path(__file__).parents[3]
@@ -145,42 +146,22 @@ def segments(points):
         yield min(x, to_x), min(y, to_y), max(x, to_x), max(y, to_y)
 
 
-def expected_ways(scope):
-    """Return (source, target, kind) of every transition of a definition, scopes inside too."""
-    ways = [("", scope["StartAt"], "start")]
-    for name, state in scope["States"].items():
-        ways += [(name, rule["Next"], "choice") for rule in state.get("Choices", ())]
-        ways += [(name, one["Next"], "catch") for one in state.get("Catch", ())]
-        ways += [(name, state["Default"], "default")] if "Default" in state else []
-        ways += [(name, state["Next"], "next")] if "Next" in state else []
-        ways += [(name, "", "end")] if state.get("End") else []
-        inner = [state.get("ItemProcessor") or state.get("Iterator"), *state.get("Branches", ())]
-        for below in filter(None, inner):
-            ways += expected_ways(below)
-    return ways
-
-
-def expected_states(scope):
-    names = []
-    for name, state in scope["States"].items():
-        names.append(name)
-        inner = [state.get("ItemProcessor") or state.get("Iterator"), *state.get("Branches", ())]
-        for below in filter(None, inner):
-            names += expected_states(below)
-    return names
-
-
 def assert_sound(definition, root):
     """Every state once, no two boxes on each other, every transition drawn, legible labels."""
     groups = states_of(root)
-    assert set(groups) == set(expected_states(definition))
+    assert set(groups) == {name for _, name, _ in states(definition)}
     boxes = {name: box_of(group) for name, group in groups.items()}
     drawn = []
     for names, ways in areas(root):
         for one, other in itertools.combinations(names, 2):
             assert not overlap(boxes[one], boxes[other]), (one, other)
         drawn += [(way.get("data-from"), way.get("data-to"), way.get("data-kind")) for way in ways]
-    assert Counter(drawn) == Counter(set(expected_ways(definition)))
+    expected = {
+        (way.source, way.target, way.kind)
+        for scope in scopes(definition)
+        for way in scope.transitions()
+    }
+    assert Counter(drawn) == Counter(expected)
     for group in groups.values():
         outer = box_of(group)
         for inner in group.iter(f"{SVG}g"):
@@ -510,59 +491,6 @@ def test_a_record_in_few_words(record, kind, words):
 
 
 @pytest.mark.parametrize(
-    ("rule", "words", "full"),
-    [
-        (
-            {"Variable": "$.job.status", "StringEquals": "ACTIVE", "Next": "A"},
-            "status is ACTIVE",
-            '$.job.status is "ACTIVE"',
-        ),
-        ({"Variable": "$.n", "NumericGreaterThanEquals": 3}, "n ≥ 3", "$.n ≥ 3"),
-        ({"Variable": "$.n", "NumericLessThanPath": "$.m.most"}, "n < most", "$.n < $.m.most"),
-        ({"Variable": "$.x", "IsPresent": False}, "x is absent", "$.x is absent"),
-        ({"Variable": "$.on", "BooleanEquals": True}, "on is true", "$.on is true"),
-        (
-            {"Variable": "$.name", "StringMatches": "a*"},
-            "name matches a*",
-            '$.name matches "a*"',
-        ),
-        (
-            {
-                "And": [
-                    {"Variable": "$.a", "IsNull": True},
-                    {"Not": {"Or": [{"Variable": "$.b", "NumericEquals": 1}]}},
-                ],
-                "Next": "A",
-            },
-            "a is null and not (b is 1)",
-            "$.a is null and not ($.b is 1)",
-        ),
-        ({"Condition": "{% $count >\n 3 %}", "Next": "A"}, "$count > 3", "$count > 3"),
-        ({"Variable": "$.x", "NewlyInvented": 1}, "x NewlyInvented 1", "$.x NewlyInvented 1"),
-    ],
-)
-def test_conditions_in_human_words(rule, words, full):
-    assert (condition(rule), condition(rule, full=True)) == (words, full)
-
-
-def test_a_choice_that_tests_one_variable_says_it_once():
-    choice = {
-        "Type": "Choice",
-        "Choices": [
-            {"Variable": "$.job.status", "StringEquals": "ACTIVE", "Next": "A"},
-            {"Variable": "$.job.status", "StringMatches": "CREATE*", "Next": "B"},
-        ],
-    }
-
-    assert subject(choice) == "$.job.status"
-    assert [condition(rule, about="$.job.status") for rule in choice["Choices"]] == [
-        "ACTIVE",
-        "matches CREATE*",
-    ]
-    assert subject({"Choices": [*choice["Choices"], {"Variable": "$.x"}]}) == ""
-
-
-@pytest.mark.parametrize(
     ("state", "words"),
     [
         (task(Parameters={"FunctionName": "labbase-get-status"}), "Lambda labbase-get-status"),
@@ -686,47 +614,6 @@ def test_a_way_back_to_the_same_state_is_drawn_beside_it():
     assert [way.get("data-kind") for way in loops] == ["choice", "catch"]
     for way in loops:
         assert all(x > boxes[way.get("data-from")][2] - 15 for x, _ in course(way))
-
-
-TEXTS = st.text(st.characters(exclude_categories=("Cc", "Cn", "Cs")), max_size=30)
-
-
-@st.composite
-def definitions(draw, most=30, depth=0, taken=None):
-    """A definition of at most `most` states in its outer scope, the ways between them at random."""
-    taken = [] if taken is None else taken
-    names = []
-    for _ in range(draw(st.integers(1, most))):
-        names.append(f"{len(taken)} {draw(TEXTS)}")
-        taken.append(names[-1])
-    any_name = st.sampled_from(names)
-    types = ["Task", "Choice", "Wait", "Pass", "Succeed", "Fail"]
-    types += ["Map", "Parallel"] if depth < 2 else []
-    states = {}
-    for number, name in enumerate(names):
-        state = states[name] = {"Type": draw(st.sampled_from(types))}
-        kind = state["Type"]
-        if kind == "Choice":
-            state["Choices"] = [
-                {"Variable": "$.x", "StringEquals": value, "Next": draw(any_name)}
-                for value in draw(st.lists(TEXTS, min_size=1, max_size=3))
-            ]
-            if draw(st.booleans()):
-                state["Default"] = draw(any_name)
-        elif kind not in {"Succeed", "Fail"}:
-            onward = st.sampled_from(names[number + 1 :] or names)
-            state |= draw(st.sampled_from([{"End": True}, {"Next": draw(onward)}]))
-        if kind == "Map":
-            state["ItemProcessor"] = draw(definitions(3, depth + 1, taken))
-        if kind == "Parallel":
-            branches = range(draw(st.integers(1, 3)))
-            state["Branches"] = [draw(definitions(2, depth + 1, taken)) for _ in branches]
-        if kind in {"Task", "Map", "Parallel"}:
-            state["Catch"] = [
-                {"ErrorEquals": [error], "Next": draw(any_name)}
-                for error in draw(st.lists(st.sampled_from(["States.ALL", "Other"]), max_size=2))
-            ]
-    return {"StartAt": names[0], "States": states}
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -1,0 +1,295 @@
+"""The one reader of the Amazon States Language: scopes, their states, the ways out, conditions.
+
+Whatever checks, draws, compares or counts a definition is a view of this module. Pure functions
+over plain dicts, as JSON gives them. Nothing is checked here: what a malformed definition lacks is
+empty, and each view says in its own words what it cannot do with it.
+https://states-language.net/
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal
+
+Definition = Mapping[str, Any]
+State = Mapping[str, Any]
+Rule = Mapping[str, Any]
+Kind = Literal["start", "choice", "default", "next", "catch", "end"]
+
+OTHERWISE = "otherwise"
+BESIDE_THE_TEST = ("Comment", "Assign", "Output")
+"""Fields of a Choice rule that are neither its test nor its target."""
+
+_NOT_A_TEST = frozenset({"Variable", "Next", *BESIDE_THE_TEST})
+_COMPARISON = re.compile(
+    r"(?:String|Numeric|Boolean|Timestamp)"
+    r"(Equals|LessThanEquals|LessThan|GreaterThanEquals|GreaterThan|Matches)(Path)?"
+)
+_COMPARED = {
+    "Equals": "is",
+    "LessThan": "<",
+    "LessThanEquals": "≤",
+    "GreaterThan": ">",
+    "GreaterThanEquals": "≥",
+    "Matches": "matches",
+}
+_CHECKED = {
+    "IsPresent": ("is present", "is absent"),
+    "IsNull": ("is null", "is not null"),
+    "IsString": ("is a string", "is no string"),
+    "IsNumeric": ("is a number", "is no number"),
+    "IsBoolean": ("is a boolean", "is no boolean"),
+    "IsTimestamp": ("is a timestamp", "is no timestamp"),
+}
+
+
+@dataclass(frozen=True)
+class Transition:
+    """A way out of a state, or into a scope.
+
+    Attributes:
+        source: the state that it leaves; empty for the start of the scope.
+        target: the state that it leads to; empty for the end of the scope.
+        kind: why it is taken.
+        label: when it is taken, in few words; empty where there is nothing to say.
+        detail: when it is taken, in full.
+        rule: the Choice rule or the catcher that it comes from; empty for any other kind.
+    """
+
+    source: str
+    target: str
+    kind: Kind
+    label: str = ""
+    detail: str = ""
+    rule: Rule = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """A graph of its own: the machine, what a Map repeats, or a branch of a Parallel.
+
+    No transition leads out of a scope.
+
+    Attributes:
+        definition: with `StartAt` and `States`.
+        parent: the scope around it; None for the machine.
+        container: the Map or Parallel of `parent` that it belongs to; empty for the machine.
+        branch: which branch of a Parallel it is, counted from 1; 0 for any other scope.
+    """
+
+    definition: Definition = field(hash=False)
+    parent: Scope | None = None
+    container: str = ""
+    branch: int = 0
+
+    @property
+    def states(self) -> Mapping[str, State]:
+        """Its own states by name, without those inside them."""
+        return self.definition.get("States") or {}
+
+    @property
+    def start(self) -> str:
+        """The name of its first state; empty if it names none."""
+        return str(self.definition.get("StartAt", ""))
+
+    @property
+    def depth(self) -> int:
+        """How many states are around it."""
+        return self.parent.depth + 1 if self.parent else 0
+
+    def __str__(self) -> str:
+        """Return what a message calls it: `the machine`, `'Each'`, `branch 2 of 'Both'`."""
+        if not self.parent:
+            return "the machine"
+        branch = f"branch {self.branch} of " if self.branch else ""
+        return f"{branch}'{self.container}'"
+
+    def inside(self, name: str) -> tuple[Scope, ...]:
+        """Return the scopes inside one of its states: of a Map one, of a Parallel its branches."""
+        state = self.states[name]
+        # `Iterator` is the older name, which AWS still takes.
+        repeated = [state[key] for key in ("ItemProcessor", "Iterator") if key in state][:1]
+        branches = enumerate(state.get("Branches", ()), start=1)
+        return (
+            *(Scope(definition, self, name) for definition in repeated),
+            *(Scope(definition, self, name, number) for number, definition in branches),
+        )
+
+    def transitions(self) -> Iterator[Transition]:
+        """Yield the way into the scope, then the ways out of each of its states."""
+        yield Transition("", self.start, "start")
+        for name, state in self.states.items():
+            yield from transitions(name, state)
+
+
+def scopes(definition: Definition) -> Iterator[Scope]:
+    """Yield the machine, then the scopes inside it, each followed by those inside it."""
+    yield from _from(Scope(definition))
+
+
+def states(definition: Definition) -> Iterator[tuple[Scope, str, State]]:
+    """Yield every state with its scope and name, each followed by the states inside it."""
+    yield from _states(Scope(definition))
+
+
+def transitions(name: str, state: State) -> Iterator[Transition]:
+    """Yield the ways out of a state, the rules of a Choice in the order in which they are tried."""
+    about = subject(state)
+    for rule in state.get("Choices", ()):
+        short, full = condition(rule, about=about), condition(rule, full=True)
+        yield Transition(name, rule.get("Next", ""), "choice", short, full, rule)
+    if "Default" in state:
+        yield Transition(name, state["Default"], "default", OTHERWISE, OTHERWISE)
+    if "Next" in state:
+        yield Transition(name, state["Next"], "next")
+    for catcher in state.get("Catch", ()):
+        errors = " or ".join(names := catcher.get("ErrorEquals", ()))
+        # Every view marks a catch as one, so that "any error" needs no words.
+        short = "" if "States.ALL" in names else errors
+        yield Transition(name, catcher.get("Next", ""), "catch", short, errors, catcher)
+    if state.get("End"):
+        yield Transition(name, "", "end")
+
+
+def ends(state: State) -> bool:
+    """Return whether a scope can end with a state."""
+    return bool(state.get("End")) or state.get("Type") in {"Succeed", "Fail"}
+
+
+def arguments(state: State) -> Mapping[str, Any]:
+    """Return what a Task hands to the service: its `Parameters`, or `Arguments` in JSONata."""
+    given = state.get("Parameters") or state.get("Arguments")
+    return given if isinstance(given, Mapping) else {}
+
+
+def function_name(state: State) -> str:
+    """Return the Lambda function that a Task invokes, without the ARN before its name.
+
+    Where the execution chooses the function, that is the path or the expression; empty if the
+    state invokes none.
+    """
+    resource, given = str(state.get("Resource", "")), arguments(state)
+    if re.search(r":::(aws-sdk:)?lambda:invoke", resource):
+        resource = expression(given.get("FunctionName", given.get("FunctionName.$", "")))
+    elif ":function:" not in resource:
+        return ""
+    return re.sub(r"^arn:.*:function:", "", resource)
+
+
+def repetition(state: State) -> str:
+    """Return over what a Map repeats: `for each of $.datasets`, `for each item`."""
+    items = state.get("Items", state.get("ItemsPath"))
+    return "for each item" if items is None else f"for each of {expression(items)}"
+
+
+def parallelism(state: State) -> str:
+    """Return how many branches a Parallel has: `2 branches at the same time`."""
+    branches = len(state.get("Branches", ()))
+    return "one branch" if branches == 1 else f"{branches} branches at the same time"
+
+
+def subject(state: State) -> str:
+    """Return the variable that every rule of a Choice tests; empty if they test several."""
+    tested = {rule.get("Variable", "") for rule in state.get("Choices", ())}
+    return str(tested.pop()) if len(tested) == 1 else ""
+
+
+def condition(rule: Rule, *, about: str = "", full: bool = False) -> str:
+    """Return a rule of a Choice as a person says it: `status is ACTIVE`.
+
+    Args:
+        rule: one of `Choices`, or a part of one.
+        about: the variable that goes without saying, because the Choice names it: `ACTIVE`.
+        full: variables by their whole path and texts in quotes: `$.job.status is "ACTIVE"`.
+    """
+    if about and rule.get("Variable") == about:
+        return condition({**rule, "Variable": ""}, full=full).removeprefix("is ")
+    return _sentence(rule, partial(_in_words, full=full))
+
+
+def exact_condition(rule: Rule) -> str:
+    """Return a rule with its operators by name: `$.job.status StringEquals "ACTIVE"`.
+
+    Two rules that differ in their test read differently, which they need not in `condition`.
+    """
+    return _bracketed(rule, _by_name)
+
+
+def expression(value: Any) -> str:
+    """Return a value as it is written, but on one line, and JSONata without its `{% %}`."""
+    if not isinstance(value, str):
+        return _json(value)
+    return " ".join(re.sub(r"^\{%(.*)%\}$", r"\1", value, flags=re.DOTALL).split())
+
+
+def _from(scope: Scope) -> Iterator[Scope]:
+    yield scope
+    for name in scope.states:
+        for inner in scope.inside(name):
+            yield from _from(inner)
+
+
+def _states(scope: Scope) -> Iterator[tuple[Scope, str, State]]:
+    for name, state in scope.states.items():
+        yield scope, name, state
+        for inner in scope.inside(name):
+            yield from _states(inner)
+
+
+def _sentence(rule: Rule, comparison: Callable[[Rule], str]) -> str:
+    """Return a rule in words; `comparison` words what is not made of other rules."""
+    for operator, word in (("And", " and "), ("Or", " or ")):
+        if operator in rule:
+            return word.join(_bracketed(part, comparison) for part in rule[operator])
+    if "Not" in rule:
+        return f"not {_bracketed(rule['Not'], comparison)}"
+    return comparison(rule)
+
+
+def _bracketed(rule: Rule, comparison: Callable[[Rule], str]) -> str:
+    sentence = _sentence(rule, comparison)
+    return f"({sentence})" if "And" in rule or "Or" in rule else sentence
+
+
+def _in_words(rule: Rule, *, full: bool) -> str:
+    if "Condition" in rule:
+        return expression(rule["Condition"])
+    name = _variable(str(rule.get("Variable", "")), full=full)
+    tests = (_test(operator, rule[operator], full=full) for operator in _operators(rule))
+    return " and ".join(f"{name} {test}".strip() for test in tests)
+
+
+def _by_name(rule: Rule) -> str:
+    if "Condition" in rule:
+        return str(rule["Condition"])
+    tests = ", ".join(f"{operator} {_json(rule[operator])}" for operator in _operators(rule))
+    return f"{rule.get('Variable', '')} {tests}".strip()
+
+
+def _operators(rule: Rule) -> Sequence[str]:
+    return [key for key in rule if key not in _NOT_A_TEST]
+
+
+def _variable(path: str, *, full: bool) -> str:
+    return path if full else path.rpartition(".")[2] or path
+
+
+def _test(operator: str, value: Any, *, full: bool) -> str:
+    if operator in _CHECKED:
+        yes, no = _CHECKED[operator]
+        return yes if value else no
+    if found := _COMPARISON.fullmatch(operator):
+        comparison, by_path = found.groups()
+        if by_path:
+            return f"{_COMPARED[comparison]} {_variable(str(value), full=full)}"
+        shown = value if isinstance(value, str) and not full else _json(value)
+        return f"{_COMPARED[comparison]} {shown}"
+    return f"{operator} {_json(value)}"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
