@@ -13,10 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from workflow.config import Config
+from workflow.definition.asl import Definition, Scope, State, ends, scopes, transitions
 from workflow.definition.graph import retraining_graph
 from workflow.errors import WorkflowError
-
-Definition = Mapping[str, Any]
 
 # The order in which a person reads a state; the language itself gives keys no order.
 _KEY_ORDER = (
@@ -60,7 +59,6 @@ _KEY_ORDER = (
 _RANK = {key: rank for rank, key in enumerate(_KEY_ORDER)}
 # Names of states and of data are the author's: their order is kept.
 _KEPT_AS_WRITTEN = frozenset({"States", "Parameters", "Payload", "Arguments", "ResultSelector"})
-_TERMINAL = frozenset({"Succeed", "Fail"})
 
 
 class StructureError(WorkflowError, ValueError):
@@ -107,70 +105,63 @@ def difference(committed: str, rendered: str) -> str:
 
 def structural_faults(definition: Definition) -> Iterator[str]:
     """Yield every structural rule that a definition breaks, each naming its state."""
-    seen: dict[str, str] = {}
+    seen: dict[str, Scope] = {}
     if "TimeoutSeconds" not in definition:
         yield "the machine has no TimeoutSeconds: a run that hangs would never end"
-    for place, scope in _scopes("the machine", definition):
-        for name, state in scope["States"].items():
+    for scope in scopes(definition):
+        for name, state in scope.states.items():
             if name in seen:
-                yield f"'{name}' is a state of {seen[name]} and of {place}: names must be unique"
-            seen.setdefault(name, place)
-            yield from _state_faults(name, state, scope["States"])
-        yield from _scope_faults(place, scope)
+                yield f"'{name}' is a state of {seen[name]} and of {scope}: names must be unique"
+            seen.setdefault(name, scope)
+            yield from _state_faults(scope, name, state)
+        yield from _scope_faults(scope)
 
 
-def _scopes(place: str, scope: Definition) -> Iterator[tuple[str, Definition]]:
-    """Yield the machine and every iterator and branch below it, with a name for each."""
-    yield place, scope
-    for name, state in scope["States"].items():
-        inner = [state.get("Iterator"), state.get("ItemProcessor"), *state.get("Branches", ())]
-        for below in filter(None, inner):
-            yield from _scopes(f"'{name}'", below)
-
-
-def targets(state: Definition) -> Iterator[str]:
-    """Yield the names of the states to which `state` may go, the most usual first."""
-    if "Next" in state:
-        yield state["Next"]
-    for branch in (*state.get("Choices", ()), *state.get("Catch", ())):
-        yield branch["Next"]
-    if "Default" in state:
-        yield state["Default"]
-
-
-def _state_faults(name: str, state: Definition, siblings: Mapping[str, Any]) -> Iterator[str]:
-    kind = state["Type"]
-    for target in targets(state):
-        if target not in siblings:
-            yield f"'{name}' leads to '{target}', which is no state beside it"
-    if kind not in _TERMINAL and not state.get("End") and not list(targets(state)):
+def _state_faults(scope: Scope, name: str, state: State) -> Iterator[str]:
+    if "Type" not in state:
+        yield f"'{name}' has no Type"
+    ways = [way for way in transitions(name, state) if way.kind != "end"]
+    for way in ways:
+        if way.target not in scope.states:
+            yield f"'{name}' leads to '{way.target}', which is no state beside it"
+    if not ends(state) and all(way.kind == "catch" for way in ways):
         yield f"'{name}' neither ends nor leads anywhere"
-    if kind == "Choice" and "Default" not in state:
-        yield f"'{name}' has no Default: an unforeseen value would end the run"
-    if kind == "Task":
-        for guard in ("TimeoutSeconds", "Retry", "Catch"):
-            if not state.get(guard):
-                yield f"'{name}' has no {guard}"
+    yield from _type_faults(scope, name, state)
 
 
-def _scope_faults(place: str, scope: Definition) -> Iterator[str]:
-    states = scope["States"]
-    start = scope["StartAt"]
-    if start not in states:
-        yield f"{place} starts at '{start}', which is no state of it"
+def _type_faults(scope: Scope, name: str, state: State) -> Iterator[str]:
+    match state.get("Type"):
+        case "Choice" if "Default" not in state:
+            yield f"'{name}' has no Default: an unforeseen value would end the run"
+        case "Map" if not scope.inside(name):
+            yield f"'{name}' has no ItemProcessor: there is nothing to repeat"
+        case "Parallel" if not scope.inside(name):
+            yield f"'{name}' has no Branches"
+        case "Task":
+            for guard in ("TimeoutSeconds", "Retry", "Catch"):
+                if not state.get(guard):
+                    yield f"'{name}' has no {guard}"
+
+
+def _scope_faults(scope: Scope) -> Iterator[str]:
+    if not scope.states:
+        yield f"{scope} has no States"
+        return
+    if scope.start not in scope.states:
+        yield f"{scope} starts at '{scope.start}', which is no state of it"
         return
     reached: set[str] = set()
-    waiting = [start]
+    waiting = [scope.start]
     while waiting:
         name = waiting.pop()
-        if name in states and name not in reached:
+        if name in scope.states and name not in reached:
             reached.add(name)
-            waiting.extend(targets(states[name]))
-    for name in states:
+            waiting += [way.target for way in transitions(name, scope.states[name])]
+    for name in scope.states:
         if name not in reached:
             yield f"'{name}' is never reached"
-    if not any(states[name].get("End") or states[name]["Type"] in _TERMINAL for name in reached):
-        yield f"{place} has no end that can be reached"
+    if not any(ends(scope.states[name]) for name in reached):
+        yield f"{scope} has no end that can be reached"
 
 
 def _ordered(value: Any, key: str = "") -> Any:

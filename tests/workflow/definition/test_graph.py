@@ -9,7 +9,9 @@ from pathlib import Path
 import botocore.session
 import pytest
 
+from tests.workflow.definitions import nested
 from workflow import load_config, parse_config
+from workflow.definition.asl import states
 from workflow.definition.mermaid import mermaid
 from workflow.definition.polling import GLUE_ERRORS, SERVICE_ERRORS, SNS_ERRORS
 from workflow.definition.render import (
@@ -90,12 +92,7 @@ def test_the_map_runs_over_the_listed_data_sets_with_bounded_concurrency(definit
 
 
 def test_every_task_has_a_time_limit_retries_with_jitter_and_a_catch(definition):
-    inner = definition["States"]["Reimport All Datasets"]["Iterator"]["States"]
-    tasks = {
-        name: state
-        for name, state in {**definition["States"], **inner}.items()
-        if state["Type"] == "Task"
-    }
+    tasks = {name: state for _, name, state in states(definition) if state["Type"] == "Task"}
 
     assert len(tasks) == 10
     for name, task in tasks.items():
@@ -202,6 +199,10 @@ def test_the_committed_rendering_is_current():
             lambda m: m["States"]["Filter Recommended Item"].update(End=False, Catch=[]),
             "'Filter Recommended Item' neither ends nor leads anywhere",
         ),
+        (
+            lambda m: m["States"]["Filter Recommended Item"].pop("End"),
+            "'Filter Recommended Item' neither ends nor leads anywhere",
+        ),
         (lambda m: m.update(StartAt="Begin"), "the machine starts at 'Begin', which is no state"),
         (
             lambda m: m.pop("TimeoutSeconds"),
@@ -218,11 +219,83 @@ def test_a_faulty_structure_is_named(definition, change, fault):
         render_definition(changed)
 
 
+def test_a_sound_structure_has_no_faults_however_deep():
+    assert list(structural_faults(nested())) == []
+
+
+def branches(machine):
+    """Return the states of the Parallel's scope, of its first branch, and of the second's Map."""
+    region = machine["States"]["Each Region"]["ItemProcessor"]
+    counting, reading = region["States"]["Both"]["Branches"]
+    return region["States"], counting, reading["States"]["Each File"]
+
+
+@pytest.mark.parametrize(
+    ("change", "faults"),
+    [
+        (
+            lambda region, counting, each: counting["States"]["Count"].update(Next="Done"),
+            [
+                "'Count' leads to 'Done', which is no state beside it",
+                "'Enough?' is never reached",
+                "'Counted' is never reached",
+            ],
+        ),
+        (
+            lambda region, counting, each: counting.update(StartAt="Read"),
+            ["branch 1 of 'Both' starts at 'Read', which is no state of it"],
+        ),
+        (
+            lambda region, counting, each: each["Iterator"]["States"].update(
+                Count={"Type": "Succeed"}
+            ),
+            [
+                "'Count' is a state of branch 1 of 'Both' and of 'Each File': names must be unique",
+                "'Count' is never reached",
+            ],
+        ),
+        (
+            lambda region, counting, each: counting["States"]["Count"].pop("Retry"),
+            ["'Count' has no Retry"],
+        ),
+        (
+            lambda region, counting, each: each["Iterator"]["States"]["Read"].update(
+                Catch=[{"ErrorEquals": ["States.ALL"], "Next": "Left Out"}]
+            ),
+            [
+                "'Read' leads to 'Left Out', which is no state beside it",
+                "'Unread' is never reached",
+            ],
+        ),
+        (
+            lambda region, counting, each: each.pop("Iterator"),
+            ["'Each File' has no ItemProcessor: there is nothing to repeat"],
+        ),
+        (
+            lambda region, counting, each: region["Both"].pop("Branches"),
+            ["'Both' has no Branches"],
+        ),
+        (
+            lambda region, counting, each: each.update(Iterator={}),
+            ["'Each File' has no States"],
+        ),
+        (
+            lambda region, counting, each: region["Left Out"].pop("Type"),
+            ["'Left Out' has no Type"],
+        ),
+    ],
+)
+def test_a_fault_inside_a_branch_names_the_branch(change, faults):
+    machine = nested()
+    change(*branches(machine))
+
+    assert list(structural_faults(machine)) == faults
+
+
 def test_the_picture_shows_every_state_and_every_way(definition):
     picture = mermaid(definition)
 
-    inner = definition["States"]["Reimport All Datasets"]["Iterator"]["States"]
-    for name in [*definition["States"], *inner]:
+    for _, name, _ in states(definition):
         assert f'"{name}' in picture
     assert "subgraph reimport_all_datasets" in picture
     assert '-->|"CREATE FAILED"| report_failure' in picture
