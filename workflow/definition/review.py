@@ -8,13 +8,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
+from workflow.definition.asl import (
+    BESIDE_THE_TEST,
+    Definition,
+    Scope,
+    State,
+    Transition,
+    ends,
+    exact_condition,
+    states,
+    transitions,
+)
 from workflow.definition.mermaid import mermaid
 
-Definition = Mapping[str, Any]
 Kind = Literal["added", "removed", "renamed", "changed"]
 
 ABSENT = object()
@@ -67,7 +78,7 @@ class StateChange:
         kind: which of these.
         state: its name, after a renaming the new one.
         state_type: `Task`, `Choice`, ….
-        place: the Map or Parallel that it belongs to; empty for the machine itself.
+        place: the Map or the branch that it belongs to; empty for the machine itself.
         fields: what differs in what it does; the whole of it is new or gone otherwise.
         ways_gone: the ways that led out of it and do not any more.
         ways_new: the ways that lead out of it now and did not.
@@ -114,10 +125,25 @@ class Review:
         return ", ".join(told) or "no difference"
 
 
+Address = tuple[str | int, ...]
+"""The names of the Maps and Parallels around a state, each with the branch, and its own name."""
+
+
 @dataclass(frozen=True)
-class _Placed:
-    place: str
-    state: Definition
+class _Located:
+    """A state and where it stands."""
+
+    scope: Scope
+    name: str
+    state: State
+
+    @property
+    def address(self) -> Address:
+        return (*_address(self.scope), self.name)
+
+    @property
+    def state_type(self) -> str:
+        return str(self.state.get("Type", ""))
 
 
 def review(before: Definition, after: Definition) -> Review:
@@ -127,24 +153,27 @@ def review(before: Definition, after: Definition) -> Review:
         before: a definition in Amazon States Language; empty if there was none.
         after: another.
     """
-    old, new = dict(_states(before)), dict(_states(after))
-    names = _renamed(old, new)
-    back = {now: was for was, now in names.items()}
+    old = [_Located(*found) for found in states(before)]
+    new = [_Located(*found) for found in states(after)]
+    earlier = _earlier(old, new)
+    kept = {found.address for found in earlier.values()}
+    names = {
+        earlier[now.address].address: now.name
+        for now in new
+        if now.address in earlier and earlier[now.address].name != now.name
+    }
     changes = [
-        StateChange("removed", name, found.state["Type"], found.place)
-        for name, found in old.items()
-        if name not in new and name not in names
+        StateChange("removed", was.name, was.state_type, _place(was.scope, {}))
+        for was in old
+        if was.address not in kept
     ]
-    for name, found in new.items():
-        was = old.get(back.get(name, name))
-        if was is None:
-            ways = tuple(_ways(found.state))
-            changes.append(
-                StateChange("added", name, found.state["Type"], found.place, ways_new=ways)
-            )
-        elif change := _changed(name, was, found, names, former_name=back.get(name, "")):
+    for now in new:
+        if now.address not in earlier:
+            place, ways = _place(now.scope, {}), tuple(_ways(now, {}))
+            changes.append(StateChange("added", now.name, now.state_type, place, ways_new=ways))
+        elif change := _changed(earlier[now.address], now, names):
             changes.append(change)
-    machine = _field_changes(_settings(before, names), _settings(after, {}))
+    machine = _field_changes(_settings(Scope(before), names), _settings(Scope(after), {}))
     return Review(tuple(machine), tuple(changes))
 
 
@@ -234,84 +263,101 @@ def _details(change: StateChange) -> Iterator[str]:
         yield f"ways in another order: {'; '.join(map(str, change.reordered))}"
 
 
-def _states(scope: Definition, place: str = "") -> Iterator[tuple[str, _Placed]]:
-    """Yield every state by its name, which Step Functions wants unique in the whole machine."""
-    for name, state in scope.get("States", {}).items():
-        yield name, _Placed(place, state)
-        for below in _inner(state):
-            yield from _states(below, name)
+def _address(scope: Scope) -> Address:
+    if scope.parent is None:
+        return ()
+    return (*_address(scope.parent), scope.container, scope.branch)
 
 
-def _inner(state: Definition) -> list[Definition]:
-    return [
-        *(state[key] for key in ("Iterator", "ItemProcessor") if key in state),
-        *state.get("Branches", ()),
-    ]
+def _place(scope: Scope, names: Mapping[Address, str]) -> str:
+    """Return what a scope is called, by the present name of its Map or Parallel."""
+    if scope.parent is None:
+        return ""
+    container = names.get((*_address(scope.parent), scope.container), scope.container)
+    return f"branch {scope.branch} of {container}" if scope.branch else container
 
 
-def _settings(definition: Definition, names: Mapping[str, str]) -> dict[str, Any]:
-    """Return a scope without its states; where it starts is told by the states' present names."""
-    settings = {key: value for key, value in definition.items() if key != "States"}
+def _settings(scope: Scope, names: Mapping[Address, str]) -> dict[str, Any]:
+    """Return a scope without its states, its first state by the present name."""
+    settings = {key: value for key, value in scope.definition.items() if key != "States"}
     if "StartAt" in settings:
-        settings["StartAt"] = names.get(settings["StartAt"], settings["StartAt"])
+        settings["StartAt"] = names.get((*_address(scope), scope.start), scope.start)
     return settings
 
 
-def _doing(state: Definition, names: Mapping[str, str]) -> dict[str, Any]:
+def _doing(found: _Located, names: Mapping[Address, str]) -> dict[str, Any]:
     """Return what a state does: all but the ways out of it and the states inside it."""
-    doing = {key: value for key, value in state.items() if key not in _WAYS}
+    doing = {key: value for key, value in found.state.items() if key not in _WAYS}
+    inner = [_settings(scope, names) for scope in found.scope.inside(found.name)]
     for key in _INNER:
-        if isinstance(inner := doing.get(key), Mapping):
-            doing[key] = _settings(inner, names)
-        elif inner is not None:
-            doing[key] = [_settings(branch, names) for branch in inner]
-    # A Catch is a way by its target; what it keeps of the error belongs to what the state does.
-    if caught := state.get("Catch"):
+        if key in doing:
+            doing[key] = inner if key == "Branches" else inner[0]
+    # A rule and a catcher are ways by their targets; what they keep belongs to what the state does.
+    rules = {
+        exact_condition(rule): {key: rule[key] for key in BESIDE_THE_TEST if key in rule}
+        for rule in found.state.get("Choices", ())
+    }
+    if any(rules.values()):
+        doing["Choices"] = rules
+    if caught := found.state.get("Catch"):
         kept = [{key: value for key, value in one.items() if key != "Next"} for one in caught]
         if any(set(one) - {"ErrorEquals"} for one in kept):
             doing["Catch"] = kept
     return doing
 
 
-def _renamed(old: Mapping[str, _Placed], new: Mapping[str, _Placed]) -> dict[str, str]:
-    """Return the states that only got another name: what they do is the same, and nobody else's."""
-    gone = {name: _fingerprint(old[name]) for name in old if name not in new}
-    come = {name: _fingerprint(new[name]) for name in new if name not in old}
-    pairs = {}
-    for was, mark in gone.items():
-        same = [name for name, other in come.items() if other == mark]
-        if len(same) == 1 and list(gone.values()).count(mark) == 1:
-            pairs[was] = same[0]
-    return pairs
+def _earlier(old: Sequence[_Located], new: Sequence[_Located]) -> dict[Address, _Located]:
+    """Return what each state was before, by its present address; new states have no entry.
+
+    A state is the same one if it stands where it stood; else if it alone has the same name; else if
+    it alone does the same, so that it only got another name.
+    """
+    found: dict[Address, _Located] = {}
+    keys: tuple[Callable[[_Located], Any], ...] = (
+        lambda state: state.address,
+        lambda state: state.name,
+        _fingerprint,
+    )
+    for key in keys:
+        taken = {was.address for was in found.values()}
+        gone = _unique(key, (was for was in old if was.address not in taken))
+        come = _unique(key, (now for now in new if now.address not in found))
+        found |= {come[mark].address: gone[mark] for mark in come.keys() & gone.keys()}
+    return found
 
 
-def _fingerprint(found: _Placed) -> str:
-    doing = {key: value for key, value in _doing(found.state, {}).items() if key not in _INNER}
-    ways = [way.when for way in _ways(found.state)]
+def _unique(key: Callable[[_Located], Any], found: Iterable[_Located]) -> dict[Any, _Located]:
+    """Return states by a key, without those whose key another one has too."""
+    keyed = [(key(state), state) for state in found]
+    counts = Counter(mark for mark, _ in keyed)
+    return {mark: state for mark, state in keyed if counts[mark] == 1}
+
+
+def _fingerprint(found: _Located) -> str:
+    doing = {key: value for key, value in _doing(found, {}).items() if key not in _INNER}
+    ways = [way.when for way in _ways(found, {})]
     return json.dumps([doing, ways], sort_keys=True)
 
 
-def _changed(
-    name: str, was: _Placed, now: _Placed, names: Mapping[str, str], *, former_name: str
-) -> StateChange | None:
-    fields = list(_field_changes(_doing(was.state, names), _doing(now.state, {})))
-    place = names.get(was.place, was.place)
-    if place != now.place:
-        fields.insert(0, FieldChange("place", place or "the machine", now.place or "the machine"))
-    before = [replace(way, target=names.get(way.target, way.target)) for way in _ways(was.state)]
-    after = list(_ways(now.state))
+def _changed(was: _Located, now: _Located, names: Mapping[Address, str]) -> StateChange | None:
+    fields = list(_field_changes(_doing(was, names), _doing(now, {})))
+    places = _place(was.scope, names), _place(now.scope, {})
+    if places[0] != places[1]:
+        fields.insert(0, FieldChange("place", *(place or "the machine" for place in places)))
+    before, after = list(_ways(was, names)), list(_ways(now, {}))
     gone = tuple(way for way in before if way not in after)
     come = tuple(way for way in after if way not in before)
     kept_before = [way for way in before if way in after]
     kept_after = [way for way in after if way in before]
     reordered = tuple(after) if kept_before != kept_after else ()
+    former_name = was.name if was.name != now.name else ""
     if not (fields or gone or come or reordered or former_name):
         return None
     return StateChange(
         kind="renamed" if former_name else "changed",
-        state=name,
-        state_type=now.state["Type"],
-        place=now.place,
+        state=now.name,
+        state_type=now.state_type,
+        place=places[1],
         fields=tuple(fields),
         ways_gone=gone,
         ways_new=come,
@@ -320,32 +366,22 @@ def _changed(
     )
 
 
-def _ways(state: Definition) -> Iterator[Way]:
-    """Yield the ways out of a state in the order in which Step Functions tries them."""
-    for rule in state.get("Choices", ()):
-        yield Way(f"when {_condition(rule)}", rule["Next"])
-    if "Default" in state:
-        yield Way("otherwise", state["Default"])
-    if "Next" in state:
-        yield Way("next", state["Next"])
-    if state.get("End") or state["Type"] in {"Succeed", "Fail"}:
+def _ways(found: _Located, names: Mapping[Address, str]) -> Iterator[Way]:
+    """Yield the ways out of a state, their targets by their present names."""
+    if ends(found.state):
         yield Way("next", _END)
-    for caught in state.get("Catch", ()):
-        yield Way(f"on {', '.join(caught['ErrorEquals'])}", caught["Next"])
+    for way in transitions(found.name, found.state):
+        if way.kind != "end":
+            target = names.get((*_address(found.scope), way.target), way.target)
+            yield Way(_when(way), target)
 
 
-def _condition(rule: Definition) -> str:
-    """Return a rule of a Choice as a person says it: `$.job.status StringEquals "ACTIVE"`."""
-    for joined, word in (("And", " and "), ("Or", " or ")):
-        if joined in rule:
-            return f"({word.join(_condition(part) for part in rule[joined])})"
-    if "Not" in rule:
-        return f"not {_condition(rule['Not'])}"
-    if "Condition" in rule:
-        return str(rule["Condition"])
-    tests = [key for key in rule if key not in {"Variable", "Next", "Comment", "Assign", "Output"}]
-    told = (f"{key} {json.dumps(rule[key], ensure_ascii=False)}" for key in tests)
-    return f"{rule.get('Variable', '')} {', '.join(told)}".strip()
+def _when(way: Transition) -> str:
+    if way.kind == "choice":
+        return f"when {exact_condition(way.rule)}"
+    if way.kind == "catch":
+        return f"on {', '.join(way.rule.get('ErrorEquals', ()))}"
+    return "otherwise" if way.kind == "default" else "next"
 
 
 def _field_changes(was: Any, now: Any, path: str = "") -> Iterator[FieldChange]:

@@ -10,6 +10,7 @@ import yaml
 from typer.testing import CliRunner
 
 from retrain.main import app
+from tests.workflow.definitions import nested
 from workflow.definition.review import (
     ABSENT,
     COMMENT_MARK,
@@ -168,6 +169,87 @@ def test_a_state_that_moved_out_of_a_map_changed_its_place(before, after):
     assert found.states == (
         StateChange("removed", "M", "Map"),
         StateChange("changed", "In", "Pass", fields=(FieldChange("place", "M", "the machine"),)),
+    )
+
+
+def counting(definition):
+    """Return the first branch of the Parallel in the Map."""
+    region = definition["States"]["Each Region"]["ItemProcessor"]
+    return region["States"]["Both"]["Branches"][0]
+
+
+def reading(definition):
+    """Return what the Map in the second branch repeats."""
+    region = definition["States"]["Each Region"]["ItemProcessor"]
+    return region["States"]["Both"]["Branches"][1]["States"]["Each File"]["Iterator"]
+
+
+def test_a_state_that_moved_to_another_branch_changed_its_place():
+    before, after = nested(), nested()
+    states = counting(after)["States"]
+    reading(after)["States"]["Counted"] = states.pop("Counted")
+
+    (change,) = review(before, after).states
+
+    assert change.fields == (FieldChange("place", "branch 1 of Both", "Each File"),)
+
+
+def test_a_state_in_a_branch_is_told_with_its_branch():
+    before, after = nested(), nested()
+    counting(after)["States"]["Miscounted"]["Error"] = "TooMany"
+    counting(after)["States"]["Count"]["Catch"][0]["ResultPath"] = "$.job"
+
+    assert as_text(review(before, after), before="old", after="new").splitlines() == [
+        "old → new: 2 states changed",
+        "~ Count (Task, in branch 1 of Both)",
+        '    Catch: (none) → [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.job"}]',
+        "~ Miscounted (Fail, in branch 1 of Both)",
+        '    Error: "TooFew" → "TooMany"',
+    ]
+
+
+def test_states_of_one_name_in_two_branches_are_compared_each_with_itself():
+    def definition(first, second):
+        branches = [
+            {"StartAt": "A", "States": {"A": {"Type": "Wait", "Seconds": seconds, "End": True}}}
+            for seconds in (first, second)
+        ]
+        both = {"Type": "Parallel", "Branches": branches, "End": True}
+        return {"StartAt": "P", "States": {"P": both}}
+
+    assert review(definition(1, 2), definition(3, 2)).states == (
+        StateChange(
+            "changed", "A", "Wait", "branch 1 of P", fields=(FieldChange("Seconds", 1, 3),)
+        ),
+    )
+
+
+def test_renaming_a_parallel_is_no_news_of_the_states_in_it():
+    before, after = nested(), nested()
+    region = after["States"]["Each Region"]["ItemProcessor"]
+    states = region["States"]
+    region["States"] = {"Together": states["Both"], "Left Out": states["Left Out"]}
+    region["StartAt"] = "Together"
+
+    assert review(before, after).states == (
+        StateChange("renamed", "Together", "Parallel", "Each Region", former_name="Both"),
+    )
+
+
+def test_what_a_rule_of_a_choice_assigns_belongs_to_what_the_state_does():
+    before, after = nested(), nested()
+    counting(before)["States"]["Enough?"]["Choices"][0]["Assign"] = {"rows.$": "$.rows"}
+    counting(after)["States"]["Enough?"]["Choices"][0]["Assign"] = {"rows.$": "$.count"}
+
+    (change,) = review(before, after).states
+
+    assert change.fields == (
+        FieldChange(
+            "Choices.($.rows NumericGreaterThanEquals 25 and not $.kind StringEquals"
+            ' "test").Assign.rows.$',
+            "$.rows",
+            "$.count",
+        ),
     )
 
 
