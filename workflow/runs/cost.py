@@ -10,11 +10,13 @@ from __future__ import annotations
 import difflib
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from workflow.config import Config
+from workflow.definition import asl
+from workflow.definition.asl import Definition, Scope, State
 from workflow.errors import WorkflowError
 from workflow.runs.prices import Price, PriceTable
 from workflow.schedule import DAYS_IN_A_MONTH, runs_a_month
@@ -145,19 +147,19 @@ def next_wait(waited: float, least: int, most: int) -> int:
     return int(min(max(waited * BACK_OFF, least), most))
 
 
-def walk(definition: Mapping[str, Any], seconds: Mapping[str, float], *, items: int) -> Walk:
+def walk(definition: Definition, seconds: Mapping[str, float], *, items: int) -> Walk:
     """Return how a run goes that succeeds without a retry.
 
     Args:
         definition: in Amazon States Language.
         seconds: how long what a task starts takes, by the function's or the Glue job's name; the
             task itself where it does not start a job that is looked at later.
-        items: of the Map, that is data sets.
+        items: of a Map, that is data sets.
 
     Raises:
         CostError: a choice depends on something else than a job's status, or nothing ends it.
     """
-    return _Walker(seconds, items).through(definition)
+    return _Walker(seconds, items).through(Scope(definition))
 
 
 @dataclass
@@ -165,22 +167,21 @@ class _Walker:
     seconds: Mapping[str, float]
     items: int
 
-    def through(self, scope: Mapping[str, Any]) -> Walk:
+    def through(self, scope: Scope) -> Walk:
         visits: Counter[str] = Counter()
         clock, begun, length, pause, status = 0.0, 0.0, 0.0, 0, ""
-        name = scope["StartAt"]
+        name = scope.start
         for _ in range(_MOST_STEPS):
-            state = scope["States"][name]
+            state = scope.states.get(name)
+            if state is None:
+                raise CostError(f"'{name}' is no state of {scope}; 'retrain check' says more")
             visits[name] += 1
-            payload = state.get("Parameters", {}).get("Payload", {})
-            if state["Type"] == "Map":
-                inner = self.through(state.get("Iterator") or state["ItemProcessor"])
-                for inside, count in inner.visits.items():
-                    visits[inside] += count * self.items
-                rounds = math.ceil(self.items / (state.get("MaxConcurrency") or self.items or 1))
-                clock += rounds * inner.seconds
+            payload = _payload(state)
+            if inner := scope.inside(name):
+                clock += self._inside(state, inner, visits)
             elif state["Type"] == "Wait":
-                clock += state.get("Seconds", pause)
+                fixed = state.get("Seconds")
+                clock += fixed if isinstance(fixed, int | float) else pause
             elif "waitSeconds" in payload:  # starts a job
                 begun, length, pause = clock, self._takes(state), payload["waitSeconds"]
                 status = "CREATE PENDING"
@@ -194,29 +195,45 @@ class _Walker:
                 raise CostError(f"'{name}' fails: no run that goes through it succeeds")
             if state.get("End") or state["Type"] == "Succeed":
                 return Walk(visits, clock)
-            name = _chosen(name, state, status) if state["Type"] == "Choice" else state["Next"]
+            name = _next(name, state, status)
         raise CostError(f"more than {_MOST_STEPS:,} steps: raise polling.min_seconds")
 
-    def _takes(self, state: Mapping[str, Any]) -> float:
-        parameters = state.get("Parameters", {})
-        return self.seconds.get(parameters.get("FunctionName") or parameters.get("JobName"), 0.0)
+    def _inside(self, state: State, inner: Sequence[Scope], visits: Counter[str]) -> float:
+        """Count the visits inside a Map or Parallel, and return the seconds that it takes."""
+        items = self.items if state["Type"] == "Map" else 1
+        walks = [self.through(scope) for scope in inner]
+        for found in walks:
+            for name, count in found.visits.items():
+                visits[name] += count * items
+        rounds = math.ceil(items / (state.get("MaxConcurrency") or items or 1))
+        return rounds * max(found.seconds for found in walks)
+
+    def _takes(self, state: State) -> float:
+        called = asl.function_name(state) or asl.arguments(state).get("JobName", "")
+        return self.seconds.get(called, 0.0)
 
 
-def _chosen(name: str, state: Mapping[str, Any], status: str) -> str:
-    for rule in state["Choices"]:
-        if "StringEquals" not in rule:
+def _payload(state: State) -> Mapping[str, Any]:
+    payload = asl.arguments(state).get("Payload")
+    return payload if isinstance(payload, Mapping) else {}
+
+
+def _next(name: str, state: State, status: str) -> str:
+    """Return the state after one that succeeds; a Choice goes by the status of the job."""
+    for way in asl.transitions(name, state):
+        if way.kind == "choice" and "StringEquals" not in way.rule:
             raise CostError(
                 f"'{name}' chooses by something else than a job's status, which cannot be foreseen;"
                 " take the figures of a run by --execution"
             )
-        if rule["StringEquals"] == status:
-            return str(rule["Next"])
-    return str(state["Default"])
+        if way.kind in {"default", "next"} or way.rule.get("StringEquals") == status:
+            return way.target
+    raise CostError(f"'{name}' leads nowhere when a job is {status}; 'retrain check' says more")
 
 
 def estimate(
     config: Config,
-    definition: Mapping[str, Any],
+    definition: Definition,
     table: PriceTable,
     assumptions: Sequence[Assumption] = ASSUMPTIONS,
     *,
@@ -240,7 +257,11 @@ def estimate(
     assumed = {one.name: one.value for one in assumptions}
     walked = walk(definition, _task_seconds(config, assumed), items=len(config.data_sets))
     visits = walked.visits if transitions is None else Counter(transitions)
-    functions = dict(_functions(definition))
+    functions = {
+        name: called
+        for _, name, state in asl.states(definition)
+        if (called := asl.function_name(state))
+    }
     filtering = config.function("filter-recommendations")
     calls = sum(visits[name] for name in functions)
     filtered = sum(visits[name] for name, function in functions.items() if function == filtering)
@@ -281,15 +302,6 @@ def _task_seconds(config: Config, assumed: Mapping[str, float]) -> dict[str, flo
         config.function("create-batch-inference-job"): assumed["batch_minutes"] * 60,
         config.function("filter-recommendations"): assumed["filter_minutes"] * 60,
     }
-
-
-def _functions(scope: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the states that call a function, with its name."""
-    for name, state in scope["States"].items():
-        if function := state.get("Parameters", {}).get("FunctionName"):
-            yield name, function
-        for inner in filter(None, (state.get("Iterator"), state.get("ItemProcessor"))):
-            yield from _functions(inner)
 
 
 def given_values(told: Iterable[str]) -> dict[str, float]:

@@ -186,6 +186,88 @@ def test_more_data_sets_than_run_at_a_time_take_another_round(definition):
     assert walk(definition, seconds, items=4).seconds == 45 * 2 + 15 + 0
 
 
+def parallel(*branches):
+    """Return a definition of one Parallel whose branches are the given states, each the last."""
+    inner = [
+        {"StartAt": f"In {number}", "States": {f"In {number}": {**state, "End": True}}}
+        for number, state in enumerate(branches, start=1)
+    ]
+    both = {"Type": "Parallel", "Branches": inner, "End": True}
+    return {"StartAt": "Both", "States": {"Both": both}}
+
+
+def invoking(function):
+    return {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::lambda:invoke",
+        "Parameters": {"FunctionName": function},
+    }
+
+
+def test_branches_of_a_parallel_count_and_the_longest_is_waited_for():
+    definition = parallel({"Type": "Wait", "Seconds": 100}, invoking("look"), {"Type": "Pass"})
+
+    found = walk(definition, {"look": 40}, items=3)
+
+    assert found.visits == {"Both": 1, "In 1": 1, "In 2": 1, "In 3": 1}
+    assert found.seconds == 100
+
+
+def test_a_map_inside_a_parallel_inside_a_map_counts_item_by_item():
+    """Two items of the outer Map, two of the inner for each: four calls, two rounds of 40 s."""
+    inner = {
+        "Type": "Map",
+        "MaxConcurrency": 1,
+        "Iterator": {"StartAt": "Read", "States": {"Read": {**invoking("read"), "End": True}}},
+    }
+    outer = {"Type": "Map", "ItemProcessor": parallel(inner, {"Type": "Pass"}), "End": True}
+
+    found = walk({"StartAt": "Each", "States": {"Each": outer}}, {"read": 40}, items=2)
+
+    assert found.visits == {"Each": 1, "Both": 2, "In 1": 2, "In 2": 2, "Read": 4}
+    assert found.seconds == 80
+
+
+def test_functions_in_branches_are_billed_whatever_way_they_are_called(config):
+    filtering = config.function("filter-recommendations")
+    definition = parallel(
+        invoking(filtering),
+        {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::lambda:invoke",
+            "Arguments": {"FunctionName": f"arn:aws:lambda:r:1:function:{filtering}"},
+        },
+        {"Type": "Task", "Resource": "arn:aws:lambda:r:1:function:other"},
+        {"Type": "Pass"},
+    )
+
+    found = estimate(config, definition, load_prices(), year=2024)
+
+    quantities = {line.what: line.quantity for line in found.lines}
+    assert quantities["Lambda, calls"] == 3
+    assert quantities["Lambda, time"] == 2 * 2 * 60 * 1 + 1 * 0.25
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (
+            lambda states: states["ETL"].update(Next="Gone"),
+            "'Gone' is no state of the machine; 'retrain check' says more",
+        ),
+        (
+            lambda states: states["Solution Version Active?"].pop("Default"),
+            "'Solution Version Active\\?' leads nowhere when a job is CREATE IN_PROGRESS",
+        ),
+    ],
+)
+def test_a_state_that_leads_nowhere_is_refused(definition, change, complaint):
+    change(definition["States"])
+
+    with pytest.raises(CostError, match=complaint):
+        walk(definition, {"labbase-create-solution-version": 90}, items=3)
+
+
 def test_a_choice_that_cannot_be_foreseen_is_refused(definition):
     rule = {"Variable": "$.x", "NumericLessThan": 3, "Next": "ETL"}
     definition["States"]["Batch Completed?"]["Choices"].insert(0, rule)
