@@ -24,7 +24,8 @@ from analysis.lists import beside_history, change_summary, example_users, item_l
 from analysis.records import THIS_VERSION, RunRecord
 from analysis.runs import RunFilesError
 from analysis.tables import Table
-from workflow.picture import duration, picture
+from workflow.durations import duration
+from workflow.picture import picture
 from workflow.runs.advice import advice
 from workflow.runs.cost import NOT_COUNTED, Estimate
 

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from workflow.deployment.permissions import Grant
+from workflow.durations import duration
 from workflow.runs.cost import NOT_COUNTED, Estimate
 from workflow.runs.diagnosis import Explanation
 from workflow.runs.executions import Run
@@ -41,7 +42,7 @@ def show_runs(
             escape(run.name),
             f"[{_STYLES.get(run.status, 'red')}]{run.status}[/]",
             f"{_utc(run.begun):%Y-%m-%d %H:%M:%S}",
-            _duration(run.seconds(now)),
+            duration(run.seconds(now), whole=True),
             escape(failure.state or failure.error) if failure else "",
         )
     console.print(table)
@@ -90,7 +91,7 @@ def show_cost(console: Console, found: Estimate) -> None:
     console.print(table)
     console.print(
         f"{found.runs_a_month:,.4g} runs a month by the schedule;"
-        f" a run takes about {_duration(found.run_hours * 3_600)}"
+        f" a run takes about {duration(found.run_hours * 3_600)}"
     )
     if unverified := [line.price for line in found.lines if not line.price.verified]:
         console.print("* not verified; look at them, and give your own by --prices:")
@@ -127,11 +128,3 @@ def show_grants(console: Console, granted: Iterable[Grant]) -> None:
 def _utc(at: datetime) -> datetime:
     offset = at.utcoffset() or timedelta()
     return at.replace(tzinfo=None) - offset
-
-
-def _duration(seconds: float) -> str:
-    """Return a duration as a person says it: `48 s`, `12 min`, `2 h 13 min`."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,8 @@ from docs.reference.markdown import code, prose, table
 from localaws.personalize import Personalize
 from localaws.personalize.training.recipes import RECIPES
 from workflow.config import FUNCTIONS, Config
+from workflow.definition import asl
+from workflow.definition.asl import Scope, State
 from workflow.definition.graph import retraining_graph
 from workflow.definition.polling import (
     BUSY_ERRORS,
@@ -24,6 +25,7 @@ from workflow.definition.polling import (
     retry_service_errors,
     retry_when_busy,
 )
+from workflow.durations import duration
 from workflow.runs.advice import advice
 from workflow.runs.cost import ASSUMPTIONS, next_wait
 from workflow.settings import PollingSettings
@@ -66,45 +68,29 @@ FAILURES: tuple[tuple[str, str], ...] = (
 def states(config: Config) -> str:
     """Return the workflow's states: type, what is called, time limit, and where it leads."""
     functions = {config.function(name): name for name in FUNCTIONS}
-    rows = list(_state_rows(retraining_graph(config).to_dict(), functions, ""))
+    definition = retraining_graph(config).to_dict()
+    rows = [_state_row(*found, functions) for found in asl.states(definition)]
     return table(("state", "type", "calls", "time limit", "leads to"), rows)
 
 
-def _state_rows(
-    scope: Mapping[str, Any], functions: Mapping[str, str], indent: str
-) -> Iterator[tuple[str, ...]]:
-    for name, state in scope["States"].items():
-        leads = [rule["Next"] for rule in state.get("Choices", ())]
-        leads += [state[key] for key in ("Default", "Next") if key in state]
-        limit = state.get("TimeoutSeconds")
-        leads_to = ", ".join(dict.fromkeys(leads)) or "end"
-        yield (
-            f"{indent}**{name}**",
-            state["Type"],
-            _called(state, functions),
-            _seconds(limit),
-            leads_to,
-        )
-        inside = state.get("Iterator") or state.get("ItemProcessor")
-        if inside:
-            yield from _state_rows(inside, functions, f"{indent}⤷ ")
+def _state_row(
+    scope: Scope, name: str, state: State, functions: Mapping[str, str]
+) -> tuple[str, ...]:
+    ways = asl.transitions(name, state)
+    leads = dict.fromkeys(way.target for way in ways if way.kind not in {"catch", "end"})
+    limit = duration(state["TimeoutSeconds"]) if "TimeoutSeconds" in state else ""
+    indent = "⤷ " * scope.depth
+    called = _called(state, functions)
+    return f"{indent}**{name}**", state["Type"], called, limit, ", ".join(leads) or "end"
 
 
-def _called(state: Mapping[str, Any], functions: Mapping[str, str]) -> str:
-    parameters = state.get("Parameters", {})
-    if function := parameters.get("FunctionName"):
+def _called(state: State, functions: Mapping[str, str]) -> str:
+    if function := asl.function_name(state):
         return f"Lambda {code(functions.get(function, function))}"
-    if "JobName" in parameters:
+    arguments = asl.arguments(state)
+    if "JobName" in arguments:
         return "Glue, until the job ends"
-    return "SNS" if "TopicArn" in parameters else ""
-
-
-def _seconds(seconds: int | None) -> str:
-    if seconds is None:
-        return ""
-    if seconds and seconds % 3_600 == 0:
-        return f"{seconds // 3_600} h"
-    return f"{seconds // 60} min" if seconds and seconds % 60 == 0 else f"{seconds} s"
+    return "SNS" if "TopicArn" in arguments else ""
 
 
 def retries() -> str:
@@ -128,7 +114,7 @@ def retries() -> str:
             (
                 ", ".join(map(code, errors)),
                 str(tries),
-                f"{least} s, doubling to {_seconds(most)}",
+                f"{least} s, doubling to {duration(most)}",
                 f"{longest / 60:.0f} min",
             )
         )
@@ -142,7 +128,9 @@ def waits() -> str:
     for minutes in (1, 5, 20, 60, 180, 600):
         looks, late = _looks(minutes * 60, polling.min_seconds, polling.max_seconds)
         fixed = -(minutes * 60) % _FIXED_WAIT
-        rows.append((f"{minutes} min", str(looks), _seconds(late), _seconds(fixed)))
+        rows.append(
+            (f"{minutes} min", str(looks), *(duration(s) if s else "0 s" for s in (late, fixed)))
+        )
     return table(
         ("a job takes", "looks", "its end is seen after", "with a fixed wait of 600 s, after"), rows
     )

@@ -23,13 +23,14 @@ from pyspark.sql import SparkSession
 import etl.job
 from docs.reference import MarkerError, documents, spliced
 from docs.reference.commands import commands_of
-from docs.reference.excerpts import FAILURES
+from docs.reference.excerpts import FAILURES, states
 from docs.reference.markdown import anchor
 from etl.database import Database
 from etl.runtime import LocalRuntime, RunFolder
 from localaws.http.endpoint import Endpoint
 from retrain.local.postgres import Postgres
 from retrain.main import app
+from tests.workflow.definitions import nested
 from workflow.config import ConfigError, parse_config
 from workflow.runs import advice
 
@@ -58,6 +59,24 @@ def prose(path: Path) -> str:
 
 
 # What follows from the code
+
+
+def test_the_table_of_states_holds_those_in_branches_too() -> None:
+    rows = [line.split(" | ") for line in states(nested()).splitlines()[2:]]
+
+    assert [(row[0].removeprefix("| "), row[4].removesuffix(" |")) for row in rows] == [
+        ("**Each Region**", "Done"),
+        ("⤷ **Both**", "end"),
+        ("⤷ ⤷ **Count**", "Enough?"),
+        ("⤷ ⤷ **Enough?**", "Counted, Miscounted"),
+        ("⤷ ⤷ **Counted**", "end"),
+        ("⤷ ⤷ **Miscounted**", "end"),
+        ("⤷ ⤷ **Each File**", "end"),
+        ("⤷ ⤷ ⤷ **Read**", "end"),
+        ("⤷ ⤷ ⤷ **Unread**", "end"),
+        ("⤷ **Left Out**", "end"),
+        ("**Done**", "end"),
+    ]
 
 
 def test_generated_text_is_what_the_code_says():

@@ -14,6 +14,5 @@ from __future__ import annotations
 from workflow.picture.drawing import measure, picture
 from workflow.picture.style import themes
 from workflow.picture.transitions import PictureError
-from workflow.picture.wording import duration
 
-__all__ = ["PictureError", "duration", "measure", "picture", "themes"]
+__all__ = ["PictureError", "measure", "picture", "themes"]

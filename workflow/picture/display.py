@@ -17,8 +17,9 @@ from typing import Any, Protocol
 
 from workflow.definition.asl import Definition, states
 from workflow.definition.mermaid import mermaid
+from workflow.durations import duration
 from workflow.errors import WorkflowError
-from workflow.picture import duration, picture, themes
+from workflow.picture import picture, themes
 from workflow.runs.history import HistoryEvent, failure_of
 from workflow.runs.progress import Progress, StateRecord, Status, progress_of, timed
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from xml.sax.saxutils import escape, quoteattr
 
 from workflow.definition.asl import Definition, Transition
-from workflow.picture import wording
+from workflow.durations import duration
 from workflow.picture.labels import Line, Point
 from workflow.picture.layout import (
     ICON,
@@ -30,6 +30,7 @@ from workflow.picture.layout import (
 )
 from workflow.picture.lettering import BOLD, NAME_LINE, NOTE_LINE, NOTE_SIZE, cut
 from workflow.picture.style import style_sheet
+from workflow.picture.wording import doing
 from workflow.runs.progress import Passage, Progress, StateRecord
 
 _AROUND = 18.0
@@ -117,7 +118,7 @@ def measure(record: StateRecord, kind: str) -> str:
     """
     told: list[str] = [] if record.status in {"succeeded", "running"} else [record.status]
     if record.seconds is not None and (kind not in _INSTANT or record.seconds >= 0.05):
-        told.append(wording.duration(record.seconds))
+        told.append(duration(record.seconds))
     if record.attempts > 1:
         told.append(f"{record.attempts}×")
     if record.items is not None:
@@ -141,7 +142,7 @@ def _area(area: Area, progress: Progress | None, *, depth: int) -> Iterator[str]
 def _box(box: Box, progress: Progress | None, *, depth: int) -> Iterator[str]:
     record = progress.states.get(box.name) if progress else None
     classes = ["state", "group" if box.areas else "leaf"]
-    note = wording.doing(box.state)
+    note = doing(box.state)
     if progress:
         classes.append("reached" if record else "unreached")
         note = (record and measure(record, box.kind)) or note
@@ -354,7 +355,7 @@ def _description(area: Area, progress: Progress | None) -> str:
 
 
 def _tooltip(box: Box, progress: Progress | None, record: StateRecord | None) -> str:
-    told = [box.name, f"{box.kind}: {wording.doing(box.state)}"]
+    told = [box.name, f"{box.kind}: {doing(box.state)}"]
     if comment := box.state.get("Comment"):
         told.append(str(comment))
     told += [
@@ -369,7 +370,7 @@ def _tooltip(box: Box, progress: Progress | None, record: StateRecord | None) ->
 def _history(record: StateRecord) -> str:
     visits = "once" if record.visits == 1 else f"{record.visits} times"
     told = f"{record.status}; entered {visits}, tried {record.attempts}×"
-    return f"{told}, {wording.duration(record.seconds)}" if record.seconds is not None else told
+    return f"{told}, {duration(record.seconds)}" if record.seconds is not None else told
 
 
 def _n(value: float) -> str:

@@ -1,4 +1,4 @@
-"""What a state does, and durations, in the few words that a picture has."""
+"""What a state does, in the few words that a picture has."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from workflow.definition.asl import (
     repetition,
     subject,
 )
+from workflow.durations import duration
 
 _SERVICE_NAMES = {
     "aws-sdk": "SDK",
@@ -42,22 +43,6 @@ def doing(state: State) -> str:
     if kind == "Fail" and isinstance(state.get("Error"), str):
         return f"Fail: {expression(state['Error'])}"
     return kind
-
-
-def duration(seconds: float) -> str:
-    """Return a duration as a person says it: `7 ms`, `1.2 s`, `48 s`, `2 min 5 s`, `2 h 13 min`."""
-    if seconds < 0.0995:
-        return f"{round(seconds * 1_000)} ms"
-    if 0 < seconds < 9.95 and seconds != int(seconds):
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3_600:
-        minutes, rest = divmod(whole, 60)
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
 def _task(state: State) -> str:

@@ -17,7 +17,7 @@ from tests.workflow.definitions import definitions
 from workflow.definition.asl import scopes, states
 from workflow.picture import PictureError, measure, picture
 from workflow.picture.lettering import NAME_SIZE, text_width, wrapped
-from workflow.picture.wording import doing, duration
+from workflow.picture.wording import doing
 from workflow.runs.progress import Passage, Progress, StateRecord
 
 ROOT = Path(__file__).parents[3]
@@ -525,24 +525,6 @@ def test_a_record_in_few_words(record, kind, words):
 )
 def test_what_a_state_does_in_few_words(state, words):
     assert doing(state) == words
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (0.0, "0 ms"),
-        (0.0072, "7 ms"),
-        (1.24, "1.2 s"),
-        (9.97, "10 s"),
-        (48.4, "48 s"),
-        (59.8, "1 min"),
-        (125, "2 min 5 s"),
-        (3_599.9, "1 h"),
-        (7_980, "2 h 13 min"),
-    ],
-)
-def test_durations_as_a_person_says_them(seconds, words):
-    assert duration(seconds) == words
 
 
 def test_names_are_wrapped_where_they_may_break_and_nothing_is_lost():
