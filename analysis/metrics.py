@@ -38,11 +38,7 @@ TEST_SHARE = 0.1
 _Z95 = 1.959964
 # Above so many users the mean is normal enough, and resampling takes long.
 _MOST_RESAMPLED = 20_000
-_SHORT = {
-    "mean_reciprocal_rank_at_": "MRR@",
-    "normalized_discounted_cumulative_gain_at_": "NDCG@",
-    "precision_at_": "precision@",
-}
+_SHORT = {"mean_reciprocal_rank": "MRR", "normalized_discounted_cumulative_gain": "NDCG"}
 
 
 def version_metrics(
@@ -321,10 +317,9 @@ def metric_names() -> list[str]:
 
 def short_name(metric: str) -> str:
     """Return a metric's usual name, for example `NDCG@10`."""
-    for long, short in _SHORT.items():
-        if metric.startswith(long):
-            return short + metric.removeprefix(long)
-    return metric
+    name, _, cut_off = metric.partition("_at_")
+    short = _SHORT.get(name, name)
+    return f"{short}@{cut_off}" if cut_off else short
 
 
 def _interval_table(

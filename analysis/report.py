@@ -27,7 +27,7 @@ from analysis.tables import Table
 from workflow.durations import duration
 from workflow.picture import picture
 from workflow.runs.advice import advice
-from workflow.runs.cost import NOT_COUNTED, Estimate
+from workflow.runs.cost import NOT_COUNTED, Estimate, rows
 
 PACKAGES = (
     "personalize-retraining",
@@ -196,19 +196,8 @@ def _changes(record: RunRecord) -> Markup | None:
 def _cost_table(cost: Estimate | None) -> Markup | None:
     if cost is None:
         return None
-    rows = [
-        (
-            line.what,
-            f"{line.quantity:,.4g} {line.price.per}",
-            f"{line.price.usd:.10f}".rstrip("0") + ("" if line.price.verified else " *"),
-            f"{line.usd:,.4f}",
-            f"{line.usd * cost.runs_a_month:,.2f}",
-        )
-        for line in cost.lines
-    ]
-    rows.append(("sum", "", "", f"{cost.usd_a_run:,.4f}", f"{cost.usd_a_month:,.2f}"))
     columns = ["what", "a run uses", "price, US dollars", "a run", "a month"]
-    return _html(Table(pd.DataFrame(rows, columns=columns).set_index("what")))
+    return _html(Table(pd.DataFrame(rows(cost), columns=columns).set_index("what")))
 
 
 def _html(table: Table) -> Markup:

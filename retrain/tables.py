@@ -1,10 +1,14 @@
-"""What the commands about runs print: a list of runs, why one failed, what one costs."""
+"""What the commands print about runs: lists, durations, metrics, failures, costs, permissions."""
 
 from __future__ import annotations
 
+import csv
 import itertools
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,7 +16,7 @@ from rich.table import Table
 
 from workflow.deployment.permissions import Grant
 from workflow.durations import duration
-from workflow.runs.cost import NOT_COUNTED, Estimate
+from workflow.runs.cost import NOT_COUNTED, Estimate, rows
 from workflow.runs.diagnosis import Explanation
 from workflow.runs.executions import Run
 from workflow.runs.history import Failure
@@ -78,16 +82,11 @@ def show_cost(console: Console, found: Estimate) -> None:
     table.add_column("", no_wrap=True)
     for title in ("a run uses", "price", "a run", "a month"):
         table.add_column(title, justify="right", no_wrap=True)
-    for line in found.lines:
-        many = f"{line.quantity:,.4g}" if line.quantity < 1_000 else f"{line.quantity:,.0f}"
-        table.add_row(
-            line.what,
-            f"{many} {line.price.per}",
-            f"{line.price.usd:.10f}".rstrip("0") + ("  " if line.price.verified else " *"),
-            f"{line.usd:,.4f}",
-            f"{line.usd * found.runs_a_month:,.2f}",
-        )
-    table.add_row("[bold]sum[/]", "", "", f"{found.usd_a_run:,.4f}", f"{found.usd_a_month:,.2f}")
+    *lines, total = rows(found)
+    for what, quantity, usd, a_run, a_month in lines:
+        aligned = usd if usd.endswith("*") else f"{usd}  "
+        table.add_row(what, quantity, aligned, a_run, a_month)
+    table.add_row(f"[bold]{total[0]}[/]", *total[1:])
     console.print(table)
     console.print(
         f"{found.runs_a_month:,.4g} runs a month by the schedule;"
@@ -123,6 +122,62 @@ def show_grants(console: Console, granted: Iterable[Grant]) -> None:
     console.print(
         "Statements whose name begins with Service are what AWS does by itself under a role."
     )
+
+
+def show_durations(console: Console, durations: Mapping[str, float]) -> None:
+    """Print how long each stage took, in seconds."""
+    table = Table(title="Durations", title_justify="left", title_style="bold")
+    table.add_column("stage")
+    table.add_column("seconds", justify="right")
+    for stage, seconds in durations.items():
+        table.add_row(stage, f"{seconds:.1f}")
+    console.print(table)
+
+
+def show_metrics(console: Console, metrics: Mapping[str, Any]) -> None:
+    """Print the trained version's metrics beside the popularity baseline's."""
+    from analysis.metrics import short_name  # noqa: PLC0415  pandas costs time
+
+    table = Table(title="Metrics", title_justify="left", title_style="bold")
+    table.add_column("metric", no_wrap=True)
+    for title in ("trained version", "popularity", "ratio"):
+        table.add_column(title, justify="right")
+    baseline = metrics["baseline"]["metrics"]
+    for name in sorted(metrics["metrics"], key=_by_name_and_cut_off):
+        value, beside = metrics["metrics"][name], baseline.get(name, 0.0)
+        ratio = f"{value / beside:.2f}" if beside else "–"
+        table.add_row(short_name(name), f"{value:.4f}", f"{beside:.4f}", ratio)
+    console.print(table)
+
+
+def show_recommendations(console: Console, path: Path, *, users: int = 5, items: int = 5) -> None:
+    """Print the first items of the first users of a recommendations CSV."""
+    lists: dict[str, list[str]] = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            if row["USER_ID"] not in lists and len(lists) == users:
+                break
+            lists.setdefault(row["USER_ID"], []).append(row["ITEM_ID"])
+    table = Table(title="Top items of some users", title_justify="left", title_style="bold")
+    table.add_column("user")
+    for rank in range(1, items + 1):
+        table.add_column(str(rank), justify="right")
+    for user, recommended in lists.items():
+        table.add_row(escape(user), *map(escape, recommended[:items]))
+    console.print(table)
+
+
+def show_failure(console: Console, failure: Failure) -> None:
+    """Print why a run failed, in the words of whoever raised it."""
+    where = f" in state '{failure.state}'" if failure.state else ""
+    console.print(f"[bold red]The run failed{escape(where)}: {escape(failure.error)}[/]")
+    for line in re.sub(r" (?=\(\d+\) )", "\n", failure.cause).splitlines():
+        console.print(f"  {escape(line)}")
+
+
+def _by_name_and_cut_off(metric: str) -> tuple[str, int]:
+    name, _, cut_off = metric.partition("_at_")
+    return name, int(cut_off or 0)
 
 
 def _utc(at: datetime) -> datetime:

@@ -53,7 +53,7 @@ def run(
 
     Example: retrain local run --database-url postgresql://me:secret@127.0.0.1:5432/shop
     """
-    from retrain import terminal  # noqa: PLC0415
+    from retrain import tables  # noqa: PLC0415
     from retrain.live import run_view  # noqa: PLC0415
     from retrain.local.run import run_locally  # noqa: PLC0415
     from retrain.local.sample_size import SampleSize  # noqa: PLC0415
@@ -68,12 +68,12 @@ def run(
             view=view,
             time_scale=time_scale,
         )
-    terminal.show_durations(out, outcome.durations)
+    tables.show_durations(out, outcome.durations)
     if outcome.failure:
-        terminal.show_failure(out, outcome.failure)
+        tables.show_failure(out, outcome.failure)
     else:
-        terminal.show_recommendations(out, output / "recommendations.csv")
-        terminal.show_metrics(out, outcome.metrics)
+        tables.show_recommendations(out, output / "recommendations.csv")
+        tables.show_metrics(out, outcome.metrics)
     out.print("Written:", style="bold")
     for path in outcome.files:
         out.print(f"  {path}")

@@ -248,7 +248,7 @@ def cost(
 def _watch(client: Any, run: Run, *, poll_seconds: float, as_json: bool) -> None:
     """Show a run until it ends; exit with 1 if it fails."""
     from retrain.live import run_view  # noqa: PLC0415
-    from retrain.terminal import show_failure  # noqa: PLC0415
+    from retrain.tables import show_failure  # noqa: PLC0415
     from workflow.runs.executions import describe_run, failure, wait_for_end  # noqa: PLC0415
     from workflow.runs.history import follow  # noqa: PLC0415
 

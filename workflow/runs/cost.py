@@ -327,6 +327,30 @@ def given_values(told: Iterable[str]) -> dict[str, float]:
     return values
 
 
+def rows(found: Estimate) -> list[tuple[str, str, str, str, str]]:
+    """Return an estimate's lines as texts, and their sum.
+
+    Returns:
+        Of each line what is paid for, how much of it, its price with a star if that is not
+        verified, and US dollars for a run and for a month.
+    """
+    lines = [
+        (
+            line.what,
+            f"{_quantity(line.quantity)} {line.price.per}",
+            f"{line.price.usd:.10f}".rstrip("0") + ("" if line.price.verified else " *"),
+            f"{line.usd:,.4f}",
+            f"{line.usd * found.runs_a_month:,.2f}",
+        )
+        for line in found.lines
+    ]
+    return [*lines, ("sum", "", "", f"{found.usd_a_run:,.4f}", f"{found.usd_a_month:,.2f}")]
+
+
+def _quantity(quantity: float) -> str:
+    return f"{quantity:,.4g}" if quantity < 1_000 else f"{quantity:,.0f}"
+
+
 def as_json(found: Estimate) -> dict[str, Any]:
     """Return an estimate as JSON values."""
     return {

@@ -22,6 +22,7 @@ from workflow.runs.cost import (
     estimate,
     given_values,
     next_wait,
+    rows,
     walk,
 )
 from workflow.runs.history import history
@@ -321,6 +322,18 @@ def test_each_line_is_quantity_times_price(config, definition):
     assert found.usd_a_run == pytest.approx(sum(line.usd for line in found.lines))
     assert found.runs_a_month == 366 / 12
     assert found.usd_a_month == pytest.approx(found.usd_a_run * 30.5)
+
+
+def test_rows_hold_quantities_and_prices_as_a_person_reads_them(config, definition):
+    assumptions = assume(ASSUMPTIONS, {"users": 200_000, "gigabytes": 0.125}, origin="given")
+
+    found = rows(estimate(config, definition, load_prices(), assumptions, year=2024))
+
+    assert [row for row in found if row[0] in {"Personalize, imports", "Personalize, batch"}] == [
+        ("Personalize, imports", "0.125 GB", "0.05", "0.0063", "0.19"),
+        ("Personalize, batch", "200,000 user", "0.000067 *", "13.4000", "408.70"),
+    ]
+    assert found[-1][:3] == ("sum", "", "")
 
 
 def test_without_a_schedule_there_is_no_month(definition):
