@@ -18,7 +18,7 @@ import pandas as pd
 from analysis.metrics import metric_names, version_metrics
 from analysis.runs import Run, RunFilesError, S3Files, list_runs, open_run
 from workflow.config import Config
-from workflow.runs.cost import ASSUMPTIONS, Estimate, assume, estimate
+from workflow.runs.cost import ASSUMPTIONS, Estimate, NextWait, assume, estimate
 from workflow.runs.executions import find_run
 from workflow.runs.history import Failure, HistoryEvent, failure_of, history
 from workflow.runs.prices import load_prices
@@ -79,6 +79,7 @@ def gather(
     *,
     before: Mapping[str, float] | None = None,
     lists_before: pd.DataFrame | None = None,
+    next_wait: NextWait,
     now: datetime,
 ) -> RunRecord:
     """Return what is known of a run.
@@ -90,6 +91,7 @@ def gather(
         before: metrics of the run before by their short names, where they are known from
             elsewhere than Personalize.
         lists_before: the recommendations of the run before, likewise.
+        next_wait: that of the function `get-status`.
         now: UTC.
 
     Raises:
@@ -110,7 +112,7 @@ def gather(
         events=events,
         metrics=metrics,
         before=_before(config, client("s3"), found.name) if lists_before is None else lists_before,
-        cost=_cost(config, client, definition, found.name, now)
+        cost=_cost(config, client, definition, found.name, now, next_wait)
         if found.status == "SUCCEEDED"
         else None,
         now=now,
@@ -171,6 +173,7 @@ def _cost(
     definition: Mapping[str, Any],
     execution: str,
     now: datetime,
+    next_wait: NextWait,
 ) -> Estimate:
     used = usage_of(client, config, execution)
     assumptions = assume(ASSUMPTIONS, used.assumptions, origin=f"run {used.run}")
@@ -180,5 +183,6 @@ def _cost(
         load_prices(),
         assumptions,
         year=now.year,
+        next_wait=next_wait,
         transitions=used.transitions,
     )

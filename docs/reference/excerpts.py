@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import botocore.session
 
 from docs.reference.markdown import code, prose, table
+from lambdas.get_status import next_wait
 from localaws.personalize import Personalize
 from localaws.personalize.training.recipes import RECIPES
 from workflow.config import FUNCTIONS, Config
@@ -27,7 +28,7 @@ from workflow.definition.polling import (
 )
 from workflow.durations import duration
 from workflow.runs.advice import advice
-from workflow.runs.cost import ASSUMPTIONS, next_wait
+from workflow.runs.cost import ASSUMPTIONS
 from workflow.settings import PollingSettings
 
 if TYPE_CHECKING:

@@ -188,9 +188,11 @@ def report(
     """
     from analysis.records import gather  # noqa: PLC0415  pandas costs time
     from analysis.report import report as page  # noqa: PLC0415
+    from lambdas.get_status import next_wait  # noqa: PLC0415
 
     loaded = load_config(config)
-    record = gather(loaded, clients(loaded), execution, now=datetime.now(UTC))
+    now = datetime.now(UTC)
+    record = gather(loaded, clients(loaded), execution, next_wait=next_wait, now=now)
     out.print(f"{write_whole(output, page(record))}: written")
 
 
@@ -217,6 +219,7 @@ def cost(
 
     Example: retrain cost --assume training_hours=4 --assume users=200000
     """
+    from lambdas.get_status import next_wait  # noqa: PLC0415
     from retrain.tables import show_cost  # noqa: PLC0415
     from workflow.definition.graph import retraining_graph  # noqa: PLC0415  the SDK costs half a second
     from workflow.runs import cost as costs  # noqa: PLC0415
@@ -237,6 +240,7 @@ def cost(
         table,
         costs.assume(assumptions, given, origin="given"),
         year=datetime.now(UTC).year,
+        next_wait=next_wait,
         transitions=transitions,
     )
     if as_json:

@@ -21,6 +21,7 @@ from analysis.records import gather
 from analysis.report import report
 from analysis.runs import read_directory
 from etl.datasets import DATASET_TYPES
+from lambdas.get_status import next_wait
 from localaws.aws import LocalAws
 from localaws.errors import LocalAwsError
 from retrain.files import write_whole
@@ -145,8 +146,9 @@ def _execute(config: Config, aws: LocalAws, output: Path, view: RunView) -> Outc
             *files,
         ]
     view.stage("Writing the report")
-    record = gather(config, aws.client, execution.name, now=datetime.now(UTC), **before)
-    files.insert(0, write_whole(output / "report.html", report(record).encode()))
+    now = datetime.now(UTC)
+    record = gather(config, aws.client, execution.name, next_wait=next_wait, now=now, **before)
+    files.insert(0, write_whole(output / "report.html", report(record)))
     return Outcome(failure, durations, tuple(files), metrics, etl_log)
 
 

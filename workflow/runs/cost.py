@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -21,12 +21,15 @@ from workflow.errors import WorkflowError
 from workflow.runs.prices import Price, PriceTable
 from workflow.schedule import DAYS_IN_A_MONTH, runs_a_month
 
-BACK_OFF = 0.1  # of the time already waited, as `Get Job Status` waits
 DPU_OF_A_WORKER = {"G.1X": 1, "G.2X": 2, "G.4X": 4, "G.8X": 8}
 NOT_COUNTED = (
     "the database, data transfer and NAT, requests to S3, CloudWatch, X-Ray, KMS, and free tiers"
 )
 _MOST_STEPS = 25_000  # events of one execution, at which Step Functions ends it
+
+
+NextWait = Callable[[float, int, int], int]
+"""How `Get Job Status` waits: seconds already waited, least, most → seconds until the next look."""
 
 
 class CostError(WorkflowError, ValueError):
@@ -142,12 +145,9 @@ def assume(
     )
 
 
-def next_wait(waited: float, least: int, most: int) -> int:
-    """Return the seconds until the next look at a job that was waited for so long."""
-    return int(min(max(waited * BACK_OFF, least), most))
-
-
-def walk(definition: Definition, seconds: Mapping[str, float], *, items: int) -> Walk:
+def walk(
+    definition: Definition, seconds: Mapping[str, float], *, items: int, next_wait: NextWait
+) -> Walk:
     """Return how a run goes that succeeds without a retry.
 
     Args:
@@ -155,17 +155,19 @@ def walk(definition: Definition, seconds: Mapping[str, float], *, items: int) ->
         seconds: how long what a task starts takes, by the function's or the Glue job's name; the
             task itself where it does not start a job that is looked at later.
         items: of a Map, that is data sets.
+        next_wait: that of the function `get-status`.
 
     Raises:
         CostError: a choice depends on something else than a job's status, or nothing ends it.
     """
-    return _Walker(seconds, items).through(Scope(definition))
+    return _Walker(seconds, items, next_wait).through(Scope(definition))
 
 
 @dataclass
 class _Walker:
     seconds: Mapping[str, float]
     items: int
+    next_wait: NextWait
 
     def through(self, scope: Scope) -> Walk:
         visits: Counter[str] = Counter()
@@ -188,7 +190,7 @@ class _Walker:
             elif "minSeconds" in payload:  # looks at it
                 waited = clock - begun
                 status = "ACTIVE" if waited >= length else "CREATE IN_PROGRESS"
-                pause = next_wait(waited, payload["minSeconds"], payload["maxSeconds"])
+                pause = self.next_wait(waited, payload["minSeconds"], payload["maxSeconds"])
             elif state["Type"] == "Task":
                 clock += self._takes(state)
             elif state["Type"] == "Fail":
@@ -238,6 +240,7 @@ def estimate(
     assumptions: Sequence[Assumption] = ASSUMPTIONS,
     *,
     year: int,
+    next_wait: NextWait,
     transitions: Mapping[str, int] | None = None,
 ) -> Estimate:
     """Return what a run and a month cost.
@@ -248,6 +251,7 @@ def estimate(
         table: from `workflow.runs.prices.load_prices`.
         assumptions: from `ASSUMPTIONS`.
         year: whose calendar the schedule is counted in.
+        next_wait: that of the function `get-status`.
         transitions: of each state, as a run made them; computed if left out.
 
     Raises:
@@ -255,7 +259,12 @@ def estimate(
         ScheduleError: the schedule cannot be read.
     """
     assumed = {one.name: one.value for one in assumptions}
-    walked = walk(definition, _task_seconds(config, assumed), items=len(config.data_sets))
+    walked = walk(
+        definition,
+        _task_seconds(config, assumed),
+        items=len(config.data_sets),
+        next_wait=next_wait,
+    )
     visits = walked.visits if transitions is None else Counter(transitions)
     functions = {
         name: called

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from lambdas.get_status import next_wait as handlers_next_wait
+from lambdas.get_status import next_wait
 from localaws.functions.service import Functions
 from localaws.http.endpoint import Endpoint
 from retrain.main import app
@@ -21,7 +21,6 @@ from workflow.runs.cost import (
     assume,
     estimate,
     given_values,
-    next_wait,
     rows,
     walk,
 )
@@ -83,7 +82,7 @@ class VirtualPersonalize:
                 self.looked.add(arn)
                 waited = 0
                 self._waited[arn] = 0
-            pause = handlers_next_wait(waited, event["minSeconds"], event["maxSeconds"])
+            pause = next_wait(waited, event["minSeconds"], event["maxSeconds"])
             self._waited[arn] = waited + pause
         done = waited >= self._seconds[arn.split(":")[5].split("/")[0]]
         return self._answer(arn, "ACTIVE" if done else "CREATE IN_PROGRESS", pause)
@@ -139,11 +138,6 @@ def executed():
         yield definition, history(client, arn), endpoint, s3
 
 
-def test_the_wait_is_that_of_the_handler():
-    for waited in (0, 14, 149, 151, 1_000, 2_999, 3_001, 90_000):
-        assert next_wait(waited, 15, 300) == handlers_next_wait(waited, 15, 300)
-
-
 def test_computed_transitions_are_those_of_a_real_execution(config, executed):
     definition, events, _, _ = executed
     seconds = {
@@ -152,7 +146,7 @@ def test_computed_transitions_are_those_of_a_real_execution(config, executed):
         "labbase-create-batch-inference-job": 3 * MINUTE,
     }
 
-    computed = walk(definition, seconds, items=3)
+    computed = walk(definition, seconds, items=3, next_wait=next_wait)
 
     assert dict(computed.visits) == dict(transitions_of(events))
     assert computed.visits["Filter Recommended Item"] == 1
@@ -175,7 +169,7 @@ def test_transitions_by_hand(definition):
         40,
     )
 
-    found = walk(definition, seconds, items=3)
+    found = walk(definition, seconds, items=3, next_wait=next_wait)
 
     assert found.transitions == 33 + 10 + 12 + 4
     assert found.seconds == 45 + 45 + 45
@@ -184,7 +178,7 @@ def test_transitions_by_hand(definition):
 def test_more_data_sets_than_run_at_a_time_take_another_round(definition):
     seconds = {"labbase-create-import-job": 40}
 
-    assert walk(definition, seconds, items=4).seconds == 45 * 2 + 15 + 0
+    assert walk(definition, seconds, items=4, next_wait=next_wait).seconds == 45 * 2 + 15 + 0
 
 
 def parallel(*branches):
@@ -208,7 +202,7 @@ def invoking(function):
 def test_branches_of_a_parallel_count_and_the_longest_is_waited_for():
     definition = parallel({"Type": "Wait", "Seconds": 100}, invoking("look"), {"Type": "Pass"})
 
-    found = walk(definition, {"look": 40}, items=3)
+    found = walk(definition, {"look": 40}, items=3, next_wait=next_wait)
 
     assert found.visits == {"Both": 1, "In 1": 1, "In 2": 1, "In 3": 1}
     assert found.seconds == 100
@@ -223,7 +217,9 @@ def test_a_map_inside_a_parallel_inside_a_map_counts_item_by_item():
     }
     outer = {"Type": "Map", "ItemProcessor": parallel(inner, {"Type": "Pass"}), "End": True}
 
-    found = walk({"StartAt": "Each", "States": {"Each": outer}}, {"read": 40}, items=2)
+    found = walk(
+        {"StartAt": "Each", "States": {"Each": outer}}, {"read": 40}, items=2, next_wait=next_wait
+    )
 
     assert found.visits == {"Each": 1, "Both": 2, "In 1": 2, "In 2": 2, "Read": 4}
     assert found.seconds == 80
@@ -242,7 +238,7 @@ def test_functions_in_branches_are_billed_whatever_way_they_are_called(config):
         {"Type": "Pass"},
     )
 
-    found = estimate(config, definition, load_prices(), year=2024)
+    found = estimate(config, definition, load_prices(), year=2024, next_wait=next_wait)
 
     quantities = {line.what: line.quantity for line in found.lines}
     assert quantities["Lambda, calls"] == 3
@@ -266,7 +262,7 @@ def test_a_state_that_leads_nowhere_is_refused(definition, change, complaint):
     change(definition["States"])
 
     with pytest.raises(CostError, match=complaint):
-        walk(definition, {"labbase-create-solution-version": 90}, items=3)
+        walk(definition, {"labbase-create-solution-version": 90}, items=3, next_wait=next_wait)
 
 
 def test_a_choice_that_cannot_be_foreseen_is_refused(definition):
@@ -274,7 +270,7 @@ def test_a_choice_that_cannot_be_foreseen_is_refused(definition):
     definition["States"]["Batch Completed?"]["Choices"].insert(0, rule)
 
     with pytest.raises(CostError, match="'Batch Completed\\?' chooses by something else"):
-        walk(definition, {}, items=3)
+        walk(definition, {}, items=3, next_wait=next_wait)
 
 
 def test_a_retry_is_a_transition_too():
@@ -306,6 +302,7 @@ def test_each_line_is_quantity_times_price(config, definition):
         load_prices(),
         assume(ASSUMPTIONS, values, origin="given"),
         year=2024,
+        next_wait=next_wait,
         transitions=transitions,
     )
 
@@ -327,7 +324,9 @@ def test_each_line_is_quantity_times_price(config, definition):
 def test_rows_hold_quantities_and_prices_as_a_person_reads_them(config, definition):
     assumptions = assume(ASSUMPTIONS, {"users": 200_000, "gigabytes": 0.125}, origin="given")
 
-    found = rows(estimate(config, definition, load_prices(), assumptions, year=2024))
+    found = rows(
+        estimate(config, definition, load_prices(), assumptions, year=2024, next_wait=next_wait)
+    )
 
     assert [row for row in found if row[0] in {"Personalize, imports", "Personalize, batch"}] == [
         ("Personalize, imports", "0.125 GB", "0.05", "0.0063", "0.19"),
@@ -339,7 +338,7 @@ def test_rows_hold_quantities_and_prices_as_a_person_reads_them(config, definiti
 def test_without_a_schedule_there_is_no_month(definition):
     text = CONFIG.read_text(encoding="utf-8").partition("[schedule]")[0]
 
-    found = estimate(parse_config(text), definition, load_prices(), year=2024)
+    found = estimate(parse_config(text), definition, load_prices(), year=2024, next_wait=next_wait)
 
     assert found.runs_a_month == 0
     assert found.usd_a_month == 0
@@ -493,6 +492,6 @@ def test_the_command_shows_sums_assumptions_and_what_is_not_verified():
 def test_the_definition_is_not_changed_by_walking_it(definition):
     before = copy.deepcopy(definition)
 
-    walk(definition, {}, items=3)
+    walk(definition, {}, items=3, next_wait=next_wait)
 
     assert definition == before
