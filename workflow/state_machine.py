@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +25,10 @@ import boto3
 from workflow.config import Config
 from workflow.definition.graph import retraining_graph
 from workflow.definition.render import render_definition
+from workflow.deployment.adapters import Site
+from workflow.deployment.adapters.adapter import raised
+from workflow.deployment.adapters.machine import StateMachine
+from workflow.deployment.resources import Resource
 from workflow.picture.display import execution_page, follow_live, workflow_page
 from workflow.runs.history import history
 from workflow.runs.progress import Progress
@@ -33,6 +38,7 @@ from workflow.sdk import Chain, Execution, Graph, State, Workflow
 class RetrainingWorkflow(Workflow):  # type: ignore[misc]
     """The SDK's Workflow, where `create` creates or updates and nothing given is lost."""
 
+    state_machine_arn: str | None
     _client: Any = None
 
     def __init__(
@@ -75,22 +81,20 @@ class RetrainingWorkflow(Workflow):  # type: ignore[misc]
 
         Raises:
             StructureError: the definition breaks a structural rule; nothing was called.
+            DeployError: the state machine is being deleted.
         """
-        definition = self.to_asl()
-        existing = self._existing()
-        if existing is None:
-            answer = self.client.create_state_machine(
-                name=self.name,
-                definition=definition,
-                roleArn=self.role,
-                tags=self.tags,
-                **self.options,
-            )
-            self.state_machine_arn = answer["stateMachineArn"]
+        wanted = self._resource()
+        machine = StateMachine(Site(self.config, lambda _: self.client))
+        deployed = machine.read(wanted)
+        if deployed is None:
+            machine.create(wanted)
         else:
-            self.state_machine_arn = existing["stateMachineArn"]
-            self._bring_up_to_date(existing, definition)
-        return str(self.state_machine_arn)
+            # What this object does not speak of stays as it is.
+            kept = replace(wanted, properties={**deployed, **wanted.properties})
+            if changes := machine.compare(kept, deployed):
+                machine.update(wanted, changes)
+        self.state_machine_arn = wanted.name
+        return wanted.name
 
     def update(
         self, definition: State | Chain | Graph | None = None, role: str | None = None
@@ -143,23 +147,20 @@ class RetrainingWorkflow(Workflow):  # type: ignore[misc]
         page = workflow_page(json.loads(self.to_asl()), title=self.name)
         return page._repr_mimebundle_(include, exclude)
 
-    def _existing(self) -> dict[str, Any] | None:
-        try:
-            found: dict[str, Any] = self.client.describe_state_machine(
-                stateMachineArn=self.state_machine_arn or self.config.state_machine_arn
-            )
-        except self.client.exceptions.StateMachineDoesNotExist:
-            return None
-        return found
-
-    def _bring_up_to_date(self, existing: dict[str, Any], definition: str) -> None:
-        wanted = {"definition": definition, "roleArn": self.role, **self.options}
-        if wanted != {name: existing.get(name) for name in wanted}:
-            self.client.update_state_machine(stateMachineArn=self.state_machine_arn, **wanted)
-        tagged = self.client.list_tags_for_resource(resourceArn=self.state_machine_arn)["tags"]
-        missing = [tag for tag in self.tags if tag not in tagged]
-        if missing:
-            self.client.tag_resource(resourceArn=self.state_machine_arn, tags=missing)
+    def _resource(self) -> Resource:
+        """Return the state machine as it is meant to be, in the words of a deployment."""
+        return Resource(
+            "StateMachine",
+            "AWS::StepFunctions::StateMachine",
+            self.state_machine_arn or self.config.state_machine_arn,
+            {
+                "StateMachineName": self.name,
+                "DefinitionString": self.to_asl(),
+                "RoleArn": self.role,
+                **raised(self.options),
+                "Tags": raised(self.tags),
+            },
+        )
 
 
 class RetrainingExecution(Execution):  # type: ignore[misc]

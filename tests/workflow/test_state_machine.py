@@ -10,6 +10,7 @@ from botocore.stub import Stubber
 
 from workflow import build_workflow, load_config
 from workflow.config import Config
+from workflow.errors import DeployError
 from workflow.sdk import GlueStartJobRunStep, Graph, LambdaStep, Pass
 from workflow.state_machine import run_name
 
@@ -90,12 +91,12 @@ def test_create_makes_a_state_machine_with_its_tags(config, client, stubber):
 def test_create_on_an_existing_name_updates_definition_and_tags(config, client, stubber):
     workflow = build_workflow(config, client=client)
     stubber.add_response("describe_state_machine", described("{}"), {"stateMachineArn": ARN})
+    stubber.add_response("list_tags_for_resource", {"tags": []}, {"resourceArn": ARN})
     stubber.add_response(
         "update_state_machine",
         {"updateDate": CREATED},
         {"stateMachineArn": ARN, "definition": workflow.to_asl(), "roleArn": ROLE},
     )
-    stubber.add_response("list_tags_for_resource", {"tags": []}, {"resourceArn": ARN})
     stubber.add_response("tag_resource", {}, {"resourceArn": ARN, "tags": TAGS})
 
     assert workflow.create() == ARN
@@ -115,6 +116,56 @@ def test_create_changes_nothing_when_nothing_changed(config, client, stubber):
     assert workflow.create() == ARN
 
 
+LOGGING = {"level": "ERROR", "includeExecutionData": True, "destinations": []}
+
+
+def test_a_definition_that_differs_in_its_layout_alone_is_no_change(config, client, stubber):
+    workflow = build_workflow(config, client=client)
+    deployed = json.dumps(json.loads(workflow.to_asl()), sort_keys=True)
+    stubber.add_response("describe_state_machine", described(deployed), {"stateMachineArn": ARN})
+    stubber.add_response("list_tags_for_resource", {"tags": TAGS}, {"resourceArn": ARN})
+
+    assert workflow.create() == ARN
+
+
+def test_an_option_that_is_not_given_stays_as_it_is(config, client, stubber):
+    workflow = build_workflow(config, client=client)
+    deployed = described("{}") | {"loggingConfiguration": LOGGING}
+    stubber.add_response("describe_state_machine", deployed, {"stateMachineArn": ARN})
+    stubber.add_response("list_tags_for_resource", {"tags": TAGS}, {"resourceArn": ARN})
+    stubber.add_response(
+        "update_state_machine",
+        {"updateDate": CREATED},
+        {"stateMachineArn": ARN, "definition": workflow.to_asl(), "roleArn": ROLE},
+    )
+
+    assert workflow.create() == ARN
+
+
+def test_an_option_that_is_given_is_compared_and_sent(config, client, stubber):
+    options = {"loggingConfiguration": {**LOGGING, "level": "ALL"}}
+    workflow = build_workflow(config, client=client, options=options)
+    deployed = described(workflow.to_asl()) | {"loggingConfiguration": LOGGING}
+    stubber.add_response("describe_state_machine", deployed, {"stateMachineArn": ARN})
+    stubber.add_response("list_tags_for_resource", {"tags": TAGS}, {"resourceArn": ARN})
+    stubber.add_response(
+        "update_state_machine",
+        {"updateDate": CREATED},
+        {"stateMachineArn": ARN, "definition": workflow.to_asl(), "roleArn": ROLE, **options},
+    )
+
+    assert workflow.create() == ARN
+
+
+def test_a_state_machine_that_is_being_deleted_is_not_updated(config, client, stubber):
+    workflow = build_workflow(config, client=client)
+    deployed = described(workflow.to_asl()) | {"status": "DELETING"}
+    stubber.add_response("describe_state_machine", deployed, {"stateMachineArn": ARN})
+
+    with pytest.raises(DeployError, match="is being deleted until its last execution ends"):
+        workflow.create()
+
+
 def test_update_takes_another_role(config, client, stubber):
     workflow = build_workflow(config, client=client)
     other = "arn:aws:iam::123456789012:role/other"
@@ -122,14 +173,14 @@ def test_update_takes_another_role(config, client, stubber):
         "describe_state_machine", described(workflow.to_asl()), {"stateMachineArn": ARN}
     )
     stubber.add_response(
-        "update_state_machine",
-        {"updateDate": CREATED},
-        {"stateMachineArn": ARN, "definition": workflow.to_asl(), "roleArn": other},
-    )
-    stubber.add_response(
         "list_tags_for_resource",
         {"tags": TAGS},
         {"resourceArn": ARN},
+    )
+    stubber.add_response(
+        "update_state_machine",
+        {"updateDate": CREATED},
+        {"stateMachineArn": ARN, "definition": workflow.to_asl(), "roleArn": other},
     )
 
     assert workflow.update(role=other) == ARN

@@ -1,19 +1,32 @@
-"""The state machine, created and updated by the SDK's Workflow."""
+"""The state machine: what is deployed, and how it is created and brought up to date."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from workflow.deployment.adapters.adapter import Adapter, found, lowered, picked, raised, touched
+from workflow.deployment.adapters.adapter import (
+    Adapter,
+    Properties,
+    found,
+    lowered,
+    raised,
+    tag_list,
+    touched,
+    without,
+)
 from workflow.deployment.differences import Difference
 from workflow.errors import DeployError
-from workflow.state_machine import build_workflow
 
 if TYPE_CHECKING:
     from workflow.deployment.resources import Resource
 
 _OPTIONS = frozenset({"EncryptionConfiguration", "LoggingConfiguration", "TracingConfiguration"})
+_REQUEST_NAMES = {
+    "DefinitionString": "definition",
+    "StateMachineName": "name",
+    "StateMachineType": "type",
+}
 _OFF = {
     "EncryptionConfiguration": {"Type": "AWS_OWNED_KEY"},
     "LoggingConfiguration": {"Level": "OFF", "IncludeExecutionData": False, "Destinations": []},
@@ -62,23 +75,31 @@ class StateMachine(Adapter):
         }
 
     def create(self, resource: Resource) -> None:
-        """Create the state machine through the SDK, with logging and tracing."""
-        self._bring_about(resource, {})
+        """Create the state machine with its tags."""
+        tags = tag_list(resource.properties, key="key", value="value")
+        self.client.create_state_machine(**_request(resource.properties), tags=tags)
 
     def update(self, resource: Resource, changes: Sequence[Difference]) -> None:
-        """Update what differs through the SDK; running executions keep the old definition."""
-        # An option that is left out of UpdateStateMachine stays: it has to be turned off by name.
-        self._bring_about(resource, {name: _OFF[name] for name in _OPTIONS & touched(changes)})
+        """Update what differs; running executions keep the old definition."""
+        changed = touched(changes)
+        if changed - {"Tags"}:
+            # An option that is left out of UpdateStateMachine stays: it is turned off by name.
+            off = {name: _OFF[name] for name in _OPTIONS & changed}
+            wanted = without(resource.properties, "StateMachineName", "StateMachineType")
+            self.client.update_state_machine(
+                stateMachineArn=resource.name, **_request({**off, **wanted})
+            )
+        if "Tags" in changed:
+            tags = tag_list(resource.properties, key="key", value="value")
+            self.client.tag_resource(resourceArn=resource.name, tags=tags)
 
     def delete(self, resource: Resource) -> None:
         """Delete the state machine; running executions end first."""
         self.client.delete_state_machine(stateMachineArn=resource.name)
 
-    def _bring_about(self, resource: Resource, off: Mapping[str, Any]) -> None:
-        options = {**off, **picked(resource.properties, _OPTIONS)}
-        workflow = build_workflow(self.site.config, client=self.client, options=lowered(options))
-        if workflow.to_asl() != resource.properties["DefinitionString"]:
-            raise DeployError(
-                f"the plan's definition of {resource.name} is not the configuration's: plan again"
-            )
-        workflow.create()
+
+def _request(properties: Mapping[str, Any]) -> Properties:
+    """Return properties but for the tags as CreateStateMachine and UpdateStateMachine want them."""
+    named = without(properties, "Tags", *_REQUEST_NAMES)
+    renamed = {name: properties[key] for key, name in _REQUEST_NAMES.items() if key in properties}
+    return {**renamed, **lowered(named)}
