@@ -27,7 +27,7 @@ from workflow.definition.graph import retraining_graph
 from workflow.definition.render import render_definition
 from workflow.deployment.adapters import Site
 from workflow.deployment.adapters.adapter import raised
-from workflow.deployment.adapters.machine import StateMachine
+from workflow.deployment.adapters.step_functions import StateMachine
 from workflow.deployment.resources import Resource
 from workflow.picture.display import execution_page, follow_live, workflow_page
 from workflow.runs.history import history

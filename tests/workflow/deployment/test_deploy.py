@@ -25,7 +25,7 @@ from retrain.main import app
 from workflow import Config, parse_config
 from workflow.deployment.account import clients_of
 from workflow.deployment.adapters import Site
-from workflow.deployment.adapters.personalization import Dataset
+from workflow.deployment.adapters.personalize import Dataset
 from workflow.deployment.artefacts import build_artefacts
 from workflow.deployment.deploy import (
     ApplyError,
