@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from workflow.deployment.adapters.adapter import Adapter, Site, TakenError
-from workflow.deployment.adapters.compute import Function, GlueJob, LogGroup
+from workflow.deployment.adapters.cloudwatch import Alarm, LogGroup
+from workflow.deployment.adapters.compute import Function, GlueJob
 from workflow.deployment.adapters.iam import Role
-from workflow.deployment.adapters.messaging import Alarm, Queue, Schedule, Topic
+from workflow.deployment.adapters.messaging import Queue, Topic
 from workflow.deployment.adapters.personalize import Dataset, DatasetGroup, Filter, Schema
 from workflow.deployment.adapters.s3 import Bucket, BucketPolicy, Upload
+from workflow.deployment.adapters.scheduler import Schedule
 from workflow.deployment.adapters.step_functions import StateMachine
 
 __all__ = ["ADAPTERS", "Adapter", "Bucket", "Site", "TakenError"]

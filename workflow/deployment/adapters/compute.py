@@ -1,4 +1,4 @@
-"""What runs: Lambda functions, the logs they write, and the Glue job."""
+"""Lambda functions and the Glue job."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from workflow.deployment.adapters.adapter import (
     Properties,
     found,
     picked,
-    raised,
     touched,
     without,
 )
@@ -159,67 +158,6 @@ class Function(Adapter):
 
     def _wait(self, waiter: str, resource: Resource) -> None:
         self.client.get_waiter(waiter).wait(FunctionName=resource.name, WaiterConfig={"Delay": 1})
-
-
-class LogGroup(Adapter):
-    """AWS::Logs::LogGroup."""
-
-    service = "logs"
-    properties = frozenset({"KmsKeyId", "LogGroupClass", "LogGroupName", "RetentionInDays", "Tags"})
-    replaced_by = frozenset({"LogGroupClass"})
-    irreplaceable = "the logs would be lost"
-    loses = "its logs"
-    defaults: ClassVar[Mapping[str, Any]] = {"LogGroupClass": "STANDARD"}
-
-    def read(self, resource: Resource) -> Mapping[str, Any] | None:
-        """Return what is on AWS."""
-        pages = self.client.get_paginator("describe_log_groups").paginate(
-            logGroupNamePrefix=resource.name
-        )
-        groups = [group for page in pages for group in page["logGroups"]]
-        there = next((group for group in groups if group["logGroupName"] == resource.name), None)
-        if there is None:
-            return None
-        was = picked(raised(there), self.properties)
-        was["Tags"] = self.client.list_tags_for_resource(resourceArn=self._arn(resource))["tags"]
-        return was
-
-    def create(self, resource: Resource) -> None:
-        """Make the log group and say how long it keeps."""
-        wanted = resource.properties
-        request: Properties = {"logGroupName": resource.name, "tags": tags_of(wanted)}
-        if key := wanted.get("KmsKeyId"):
-            request["kmsKeyId"] = key
-        if kind := wanted.get("LogGroupClass"):
-            request["logGroupClass"] = kind
-        self.client.create_log_group(**request)
-        self._keep(resource)
-
-    def update(self, resource: Resource, changes: Sequence[Difference]) -> None:
-        """Change retention, key and tags, as far as they differ."""
-        wanted, changed, group = resource.properties, touched(changes), resource.name
-        if "RetentionInDays" in changed:
-            self._keep(resource)
-        if "KmsKeyId" in changed:
-            if key := wanted.get("KmsKeyId"):
-                self.client.associate_kms_key(logGroupName=group, kmsKeyId=key)
-            else:
-                self.client.disassociate_kms_key(logGroupName=group)
-        if "Tags" in changed:
-            self.client.tag_resource(resourceArn=self._arn(resource), tags=tags_of(wanted))
-
-    def delete(self, resource: Resource) -> None:
-        """Delete the log group with what it holds."""
-        self.client.delete_log_group(logGroupName=resource.name)
-
-    def _keep(self, resource: Resource) -> None:
-        if days := resource.properties.get("RetentionInDays"):
-            self.client.put_retention_policy(logGroupName=resource.name, retentionInDays=days)
-        else:
-            self.client.delete_retention_policy(logGroupName=resource.name)
-
-    def _arn(self, resource: Resource) -> str:
-        return self.site.config.arn("logs", f"log-group:{resource.name}")
 
 
 class GlueJob(Adapter):
