@@ -161,22 +161,6 @@ def execution_page(
     return Page(html, svg, _markdown(definition), text)
 
 
-def workflow_html(definition: Definition, *, title: str = "Workflow") -> str:
-    """Return a definition as HTML: the picture and a legend; see `workflow_page`."""
-    return workflow_page(definition, title=title).html
-
-
-def execution_html(
-    definition: Definition,
-    events: Sequence[HistoryEvent],
-    *,
-    title: str = "Execution",
-    now: datetime | None = None,
-) -> str:
-    """Return an execution as HTML: the picture, a legend and a table; see `execution_page`."""
-    return execution_page(definition, events, title=title, now=now).html
-
-
 def follow_live(
     poll: Callable[[], Sequence[HistoryEvent]],
     definition: Definition,

@@ -76,17 +76,12 @@ class Walk:
     """A run as it would go.
 
     Attributes:
-        visits: how often each state is entered.
+        visits: how often each state is entered: the transitions that Step Functions bills.
         seconds: from begin to end.
     """
 
     visits: Counter[str]
     seconds: float
-
-    @property
-    def transitions(self) -> int:
-        """State transitions that Step Functions bills: every state entered."""
-        return self.visits.total()
 
 
 @dataclass(frozen=True)

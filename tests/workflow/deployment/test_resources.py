@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from workflow import Config, ConfigError, parse_config
+from workflow.definition.asl import function_name, states
 from workflow.definition.graph import retraining_graph
 from workflow.deployment.artefacts import build_artefacts
 from workflow.deployment.policies import role_policy
@@ -115,9 +116,7 @@ def test_each_resource_stands_after_those_that_it_needs(example):
 
 def test_everything_that_the_definition_names_is_in_the_model(example):
     definition = json.loads(example["StateMachine"].properties["DefinitionString"])
-    states = [*definition["States"].values()]
-    states += states[2]["Iterator"]["States"].values()
-    tasks = [state["Parameters"] for state in states if state["Type"] == "Task"]
+    tasks = [state["Parameters"] for _, _, state in states(definition) if state["Type"] == "Task"]
     functions = {task["FunctionName"] for task in tasks if "FunctionName" in task}
     (etl,) = [task for task in tasks if "JobName" in task]
     (report,) = [task for task in tasks if "TopicArn" in task]
@@ -165,11 +164,9 @@ def test_the_filter_gets_more_memory_time_and_disk_than_the_other_functions(exam
 
 def test_a_function_ends_before_the_state_that_calls_it_gives_up(example):
     definition = json.loads(example["StateMachine"].properties["DefinitionString"])
-    states = [*definition["States"].values()]
-    states += states[2]["Iterator"]["States"].values()
     limits = {r.name: r.properties.get("Timeout") for r in example.values()}
 
-    calls = [state for state in states if "FunctionName" in state.get("Parameters", {})]
+    calls = [state for _, _, state in states(definition) if function_name(state)]
     assert len(calls) == 8
     for state in calls:
         assert limits[state["Parameters"]["FunctionName"]] <= state["TimeoutSeconds"]

@@ -16,10 +16,8 @@ from workflow.picture import PictureError, picture
 from workflow.picture.display import (
     DisplayError,
     Page,
-    execution_html,
     execution_page,
     follow_live,
-    workflow_html,
     workflow_page,
 )
 from workflow.runs.progress import progress_of
@@ -126,14 +124,14 @@ class Place:
 
 
 def test_a_workflow_is_shown_as_picture_and_legend():
-    html = workflow_html(DEFINITION, title="Retraining")
+    html = workflow_page(DEFINITION, title="Retraining").html
 
     assert picture(DEFINITION, title="Retraining") in html
     assert "Dashed lines are taken on an error." in html
 
 
 def test_an_execution_is_shown_with_its_reason_and_a_table_of_states():
-    html = execution_html(DEFINITION, events(), title="night <1>")
+    html = execution_page(DEFINITION, events(), title="night <1>").html
 
     assert picture(DEFINITION, progress_of(events()), title="night <1>") in html
     assert "TooFew in state &#x27;Train&#x27;: only &lt;3&gt; &amp; no more" in html
@@ -149,7 +147,7 @@ def test_an_execution_is_shown_with_its_reason_and_a_table_of_states():
 
 
 def test_states_that_were_not_reached_are_told_too():
-    html = execution_html(DEFINITION, events(4), now=BEGIN + timedelta(seconds=64))
+    html = execution_page(DEFINITION, events(4), now=BEGIN + timedelta(seconds=64)).html
 
     assert "…</i>RUNNING" in html
     assert "1 min 3 s" in html
@@ -171,18 +169,18 @@ def test_nothing_has_happened_yet():
 def test_a_saved_history_shows_the_same_as_a_fresh_one():
     saved = json.loads(json.dumps(events(), default=str))
 
-    assert execution_html(DEFINITION, saved) == execution_html(DEFINITION, events())
+    assert execution_page(DEFINITION, saved).html == execution_page(DEFINITION, events()).html
 
 
 def test_pages_are_static_and_fetch_nothing():
-    for html in (workflow_html(DEFINITION), execution_html(DEFINITION, events())):
+    for html in (workflow_page(DEFINITION).html, execution_page(DEFINITION, events()).html):
         assert re.findall(r"https?://[^\"'\s<]*", html) == ["http://www.w3.org/2000/svg"]
         for active in ("<script", "<iframe", "href", "url(", "@import", " onload", " onclick"):
             assert active not in html
 
 
 def test_rules_of_a_page_reach_nothing_outside_it():
-    html = execution_html(DEFINITION, events())
+    html = execution_page(DEFINITION, events()).html
     root = re.match(r'<div id="(page-[0-9a-f]{10})">', html)[1]
     style = html.partition("<style>")[2].partition("</style>")[0]
     style = style.replace("@media (prefers-color-scheme:dark){", "")
@@ -196,7 +194,7 @@ def test_a_page_is_there_in_every_form_that_a_notebook_may_ask_for():
     bundle = page._repr_mimebundle_()
 
     assert list(bundle) == ["text/html", "image/svg+xml", "text/markdown", "text/plain"]
-    assert bundle["text/html"] == workflow_html(DEFINITION, title="Retraining")
+    assert bundle["text/html"] == workflow_page(DEFINITION, title="Retraining").html
     assert bundle["image/svg+xml"] == picture(DEFINITION, title="Retraining")
     assert bundle["text/markdown"].startswith("```mermaid\nflowchart TD\n")
     assert bundle["text/plain"] == "Retraining: 4 states"
@@ -212,7 +210,7 @@ def test_the_text_of_an_execution_says_how_it_ended_and_why():
 
 def test_what_cannot_be_drawn_is_refused():
     with pytest.raises(PictureError):
-        workflow_html({"StartAt": "A", "States": {}})
+        workflow_page({"StartAt": "A", "States": {}})
 
 
 def test_an_execution_is_redrawn_in_one_place_until_it_ends():

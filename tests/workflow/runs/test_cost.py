@@ -171,7 +171,7 @@ def test_transitions_by_hand(definition):
 
     found = walk(definition, seconds, items=3, next_wait=next_wait)
 
-    assert found.transitions == 33 + 10 + 12 + 4
+    assert found.visits.total() == 33 + 10 + 12 + 4
     assert found.seconds == 45 + 45 + 45
 
 
