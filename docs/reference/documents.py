@@ -10,7 +10,8 @@ from docs.reference import excerpts
 from docs.reference.commands import command_list, commands_page
 from docs.reference.configuration import configuration_page
 from retrain.main import app
-from workflow.config import Config, load_config
+from workflow.config import FUNCTIONS, Config, load_config
+from workflow.definition.graph import retraining_graph
 
 _MARKED = ("README.md", "README.ja.md", "docs/asl.md", "docs/operations.md", "docs/emulator.md")
 _MARKER = re.compile(
@@ -34,9 +35,10 @@ def documents(root: Path) -> dict[Path, str]:
     """
     example = (root / "retraining.toml").read_text(encoding="utf-8")
     config = load_config(root / "retraining.toml")
+    functions = {config.function(name): name for name in FUNCTIONS}
     makers: Mapping[str, Callable[[], str]] = {
         "commands": lambda: f"```text\n{command_list(app)}```\n",
-        "states": lambda: excerpts.states(config),
+        "states": lambda: excerpts.states(retraining_graph(config).to_dict(), functions),
         "retries": excerpts.retries,
         "waits": excerpts.waits,
         "failures": excerpts.failures,

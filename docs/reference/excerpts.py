@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,8 @@ from docs.reference.markdown import code, prose, table
 from lambdas.get_status import next_wait
 from localaws.personalize import Personalize
 from localaws.personalize.training.recipes import RECIPES
-from workflow.config import FUNCTIONS, Config
 from workflow.definition import asl
-from workflow.definition.asl import Scope, State
-from workflow.definition.graph import retraining_graph
+from workflow.definition.asl import Definition, Scope, State
 from workflow.definition.polling import (
     BUSY_ERRORS,
     GLUE_ERRORS,
@@ -66,10 +65,13 @@ FAILURES: tuple[tuple[str, str], ...] = (
 )
 
 
-def states(config: Config) -> str:
-    """Return the workflow's states: type, what is called, time limit, and where it leads."""
-    functions = {config.function(name): name for name in FUNCTIONS}
-    definition = retraining_graph(config).to_dict()
+def states(definition: Definition, functions: Mapping[str, str]) -> str:
+    """Return a definition's states: type, what is called, time limit, and where it leads.
+
+    Args:
+        definition: as Step Functions takes it.
+        functions: the handlers of the functions that it calls, by the functions' names.
+    """
     rows = [_state_row(*found, functions) for found in asl.states(definition)]
     return table(("state", "type", "calls", "time limit", "leads to"), rows)
 

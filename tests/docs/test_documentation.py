@@ -62,7 +62,7 @@ def prose(path: Path) -> str:
 
 
 def test_the_table_of_states_holds_those_in_branches_too() -> None:
-    rows = [line.split(" | ") for line in states(nested()).splitlines()[2:]]
+    rows = [line.split(" | ") for line in states(nested(), {}).splitlines()[2:]]
 
     assert [(row[0].removeprefix("| "), row[4].removesuffix(" |")) for row in rows] == [
         ("**Each Region**", "Done"),
