@@ -1,9 +1,9 @@
 """What a run's data and recommendations look like: files → DataFrames → tables and plots.
 
-- `runs`: a run's files, from S3 or a directory, as DataFrames with documented columns;
+- `frames`: a run's files, from S3 or a directory, as DataFrames with documented columns;
 - `data_profile`: counts, sparsity, popularity, cold users and items, Personalize's minimums;
 - `metrics`: versions side by side with the baseline, and intervals around what is measured;
-- `lists`: coverage, popularity bias, lists beside histories, similar items, what changed;
+- `recommendations`: coverage, popularity bias, lists beside histories, similar items, what changed;
 - `plots` and `tables`: the same, to look at;
 - `notebooks`: executes and saves the notebooks that show all of it.
 

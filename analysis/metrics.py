@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.runs import Run
+from analysis.frames import Run
 
 CUTOFFS = (5, 10, 25)
 DEPTH = max(CUTOFFS)

@@ -169,7 +169,7 @@ def popularity_bias(table: pd.DataFrame) -> Plot:
     """Return what people choose and what they are recommended, from popular to unpopular items.
 
     Args:
-        table: from `lists.popularity_bias`.
+        table: from `recommendations.popularity_bias`.
     """
     figure, axes = _axes()
     at = np.arange(len(table))
@@ -191,7 +191,7 @@ def overlap(changed: pd.DataFrame) -> Plot:
     """Return how much of the users' lists stayed.
 
     Args:
-        changed: from `lists.changes`.
+        changed: from `recommendations.changes`.
     """
     figure, axes = _axes(height=2.4)
     values = changed["overlap"].dropna().to_numpy()

@@ -20,9 +20,9 @@ from markupsafe import Markup
 
 from analysis import plots
 from analysis.data_profile import counts, events_over_time, minimums, popularity, rejected_rows
-from analysis.lists import beside_history, change_summary, example_users, item_labels
-from analysis.records import THIS_VERSION, RunRecord
-from analysis.runs import RunFilesError
+from analysis.frames import RunFilesError
+from analysis.recommendations import beside_history, change_summary, example_users, item_labels
+from analysis.run_record import THIS_VERSION, RunRecord
 from analysis.tables import Table
 from workflow.durations import duration
 from workflow.picture import picture

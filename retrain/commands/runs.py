@@ -186,8 +186,8 @@ def report(
 
     Example: retrain report --output tonight.html
     """
-    from analysis.records import gather  # noqa: PLC0415  pandas costs time
     from analysis.report import report as page  # noqa: PLC0415
+    from analysis.run_record import gather  # noqa: PLC0415  pandas costs time
     from lambdas.get_status import next_wait  # noqa: PLC0415
 
     loaded = load_config(config)

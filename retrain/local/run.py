@@ -16,10 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from analysis.frames import read_directory
 from analysis.metrics import short_name
-from analysis.records import gather
 from analysis.report import report
-from analysis.runs import read_directory
+from analysis.run_record import gather
 from etl.datasets import DATASET_TYPES
 from lambdas.get_status import next_wait
 from localaws.aws import LocalAws

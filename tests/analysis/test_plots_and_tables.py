@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import data_profile, lists, plots
+from analysis import data_profile, plots, recommendations
 from analysis.tables import Table, readable, wide
 
 DAY = 86_400
@@ -32,10 +32,10 @@ PLOTS = {
     "time": lambda: plots.events_over_time(data_profile.events_over_time(EVENTS)),
     "users": lambda: plots.events_per_user(data_profile.events_per_user(EVENTS)),
     "metrics": lambda: plots.metric_intervals(METRICS),
-    "bias": lambda: plots.popularity_bias(lists.popularity_bias(LISTS, EVENTS)),
-    "overlap": lambda: plots.overlap(lists.changes(LISTS, LISTS)),
+    "bias": lambda: plots.popularity_bias(recommendations.popularity_bias(LISTS, EVENTS)),
+    "overlap": lambda: plots.overlap(recommendations.changes(LISTS, LISTS)),
     "nobody came back": lambda: plots.metric_intervals(METRICS.assign(value=np.nan, low=np.nan)),
-    "nothing to compare": lambda: plots.overlap(lists.changes(LISTS, LISTS.iloc[:0])),
+    "nothing to compare": lambda: plots.overlap(recommendations.changes(LISTS, LISTS.iloc[:0])),
     "no events": lambda: plots.events_over_time(data_profile.events_over_time(EVENTS.iloc[:0])),
     "one event": lambda: plots.events_over_time(data_profile.events_over_time(EVENTS.iloc[:1])),
 }

@@ -16,8 +16,8 @@ import boto3
 import nbformat
 import pytest
 
+from analysis.frames import open_run, previous_run
 from analysis.notebooks import CONFIG, DIRECTORY, execute, structure
-from analysis.runs import open_run, previous_run
 from retrain.local.database import DatabaseError
 from retrain.local.notebook import connect
 from workflow import Config, load_config

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.runs import (
+from analysis.frames import (
     Run,
     RunFilesError,
     list_runs,

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from analysis import lists
+from analysis import recommendations
 from etl.datasets import Column, DataSet, Relation
 
 EVENTS = pd.DataFrame(
@@ -39,12 +39,12 @@ def test_a_label_is_the_first_line_and_the_categories_that_it_does_not_say() -> 
         ),
     )
 
-    assert lists.item_labels(items, described) == {
+    assert recommendations.item_labels(items, described) == {
         "1": "data scientist",
         "2": "chemist, senior",
         "3": "3",
     }
-    assert lists.item_labels(items) == {
+    assert recommendations.item_labels(items) == {
         "1": "data · data scientist",
         "2": "chemist, senior",
         "3": "3",
@@ -52,7 +52,7 @@ def test_a_label_is_the_first_line_and_the_categories_that_it_does_not_say() -> 
 
 
 def test_coverage_counts_items_by_depth() -> None:
-    found = lists.coverage(
+    found = recommendations.coverage(
         of(a=["1", "2"], b=["1", "3"]), ["1", "2", "3", "4"], frozenset({"1", "2", "3"}),
         depths=(1, 2),
     )  # fmt: skip
@@ -67,7 +67,9 @@ def test_coverage_counts_items_by_depth() -> None:
 def test_popularity_bias_compares_shares_of_events_and_of_lists() -> None:
     catalogue = pd.DataFrame({"ITEM_ID": ["1", "2", "3", "4"]})
 
-    found = lists.popularity_bias(of(a=["1", "4"], b=["4", "3"]), EVENTS, catalogue, classes=2)
+    found = recommendations.popularity_bias(
+        of(a=["1", "4"], b=["4", "3"]), EVENTS, catalogue, classes=2
+    )
 
     assert found.index.to_list() == ["top 50 %", "50–100 %"]
     assert found["items"].to_list() == [2, 2]
@@ -78,11 +80,11 @@ def test_popularity_bias_compares_shares_of_events_and_of_lists() -> None:
 def test_example_users_are_a_middling_an_active_and_a_new_one() -> None:
     recommended = of(a=["1"], b=["1"], c=["1"], new=["1"])
 
-    assert lists.example_users(recommended, EVENTS) == ["b", "a", "new"]
+    assert recommendations.example_users(recommended, EVENTS) == ["b", "a", "new"]
 
 
 def test_a_list_stands_beside_the_newest_events() -> None:
-    found = lists.beside_history("a", of(a=["9", "2"]), EVENTS, {"2": "two"}, length=3)
+    found = recommendations.beside_history("a", of(a=["9", "2"]), EVENTS, {"2": "two"}, length=3)
 
     assert found["recommended"].to_list() == ["9", "two", ""]
     assert found["met before"].to_list() == ["", "yes", ""]
@@ -92,7 +94,9 @@ def test_a_list_stands_beside_the_newest_events() -> None:
 
 
 def test_a_new_user_has_a_list_and_no_history() -> None:
-    found = lists.beside_history("new", of(new=["1"]), EVENTS.drop(columns="EVENT_TYPE"), {})
+    found = recommendations.beside_history(
+        "new", of(new=["1"]), EVENTS.drop(columns="EVENT_TYPE"), {}
+    )
 
     assert found.to_dict("records") == [
         {"recommended": "1", "met before": "", "when": "", "event": "", "history": ""}
@@ -101,24 +105,24 @@ def test_a_new_user_has_a_list_and_no_history() -> None:
 
 def test_an_unknown_user_is_named() -> None:
     with pytest.raises(KeyError, match="user 'x' has no events and no list"):
-        lists.beside_history("x", of(a=["1"]), EVENTS, {})
+        recommendations.beside_history("x", of(a=["1"]), EVENTS, {})
 
 
 def test_similar_items_are_those_of_the_same_users() -> None:
-    found = lists.similar_items("1", EVENTS, {"2": "two"})
+    found = recommendations.similar_items("1", EVENTS, {"2": "two"})
 
     assert found.index.to_list() == ["2", "3"]
     assert found.loc["2", "item"] == "two"
     assert found.loc["2", "users in common"] == 2
     assert found.loc["2", "cosine"] == pytest.approx(2 / (3 * 2) ** 0.5)
     with pytest.raises(KeyError, match="item '7' has no events"):
-        lists.similar_items("7", EVENTS, {})
+        recommendations.similar_items("7", EVENTS, {})
 
 
 def test_changes_tell_what_was_kept_what_came_and_how_far_it_moved() -> None:
     before, after = of(a=["1", "2", "3"], b=["1"], gone=["1"]), of(a=["2", "4", "1"], b=["1"])
 
-    found = lists.changes(before, after, top=3)
+    found = recommendations.changes(before, after, top=3)
 
     assert found.loc["a"].to_dict() == {
         "kept": 2,
@@ -133,7 +137,9 @@ def test_changes_tell_what_was_kept_what_came_and_how_far_it_moved() -> None:
 
 
 def test_the_summary_counts_users_who_came_and_went() -> None:
-    found = lists.change_summary(of(a=["1", "2"], gone=["1"]), of(a=["1", "3"]), tops=(1, 2))
+    found = recommendations.change_summary(
+        of(a=["1", "2"], gone=["1"]), of(a=["1", "3"]), tops=(1, 2)
+    )
 
     assert found["overlap"].to_list() == [1.0, 0.5]
     assert found["unchanged"].to_list() == [1.0, 0.0]
@@ -144,12 +150,12 @@ def test_the_summary_counts_users_who_came_and_went() -> None:
 def test_a_run_compared_with_itself_has_not_changed() -> None:
     same = of(a=["1", "2"], b=["3"])
 
-    assert lists.change_summary(same, same, tops=(2,)).loc[2, "overlap"] == 1
-    assert lists.item_movements(same, same, {}).empty
+    assert recommendations.change_summary(same, same, tops=(2,)).loc[2, "overlap"] == 1
+    assert recommendations.item_movements(same, same, {}).empty
 
 
 def test_movements_name_what_rose_and_what_fell() -> None:
-    found = lists.item_movements(of(a=["1"], b=["1"]), of(a=["1"], b=["2"]), {"2": "two"})
+    found = recommendations.item_movements(of(a=["1"], b=["1"]), of(a=["1"], b=["2"]), {"2": "two"})
 
     assert found.index.to_list() == ["2", "1"]
     assert found.loc["2"].to_dict() == {"item": "two", "before": 0.0, "now": 0.5, "change": 0.5}

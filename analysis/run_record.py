@@ -15,8 +15,8 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.frames import Run, RunFilesError, S3Files, list_runs, open_run
 from analysis.metrics import metric_names, version_metrics
-from analysis.runs import Run, RunFilesError, S3Files, list_runs, open_run
 from workflow.config import Config
 from workflow.runs.cost import ASSUMPTIONS, Estimate, NextWait, assume, estimate
 from workflow.runs.executions import find_run
