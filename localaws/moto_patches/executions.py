@@ -9,12 +9,14 @@ from typing import Any
 
 from moto.core.exceptions import AWSError
 from moto.core.responses import ActionResult
+from moto.stepfunctions.exceptions import InvalidToken, ValidationException
 from moto.stepfunctions.parser import models, utils
 from moto.stepfunctions.parser.api import ExecutionStatus
 from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import (
     StatesErrorNameType,
 )
 from moto.stepfunctions.parser.asl.eval.environment import Environment
+from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped, ProgramTimedOut
 from moto.stepfunctions.parser.backend import execution as execution_module
 from moto.stepfunctions.parser.backend import execution_worker
@@ -23,7 +25,10 @@ from moto.stepfunctions.responses import StepFunctionResponse
 from localaws.moto_patches.patch import Patch
 
 HISTORY_PAGE = 100
-"""Events in a page of GetExecutionHistory, if the request does not say."""
+"""Events in a page of GetExecutionHistory, if the request does not say.
+https://docs.aws.amazon.com/step-functions/latest/apireference/API_GetExecutionHistory.html"""
+
+LARGEST_HISTORY_PAGE = 1_000
 
 _REFUSAL = re.compile(r"Error=\w+ Args=\[['\"](.*)['\"]\] in definition '", re.DOTALL)
 """How moto words why it refuses a definition."""
@@ -91,23 +96,45 @@ _ENDINGS = frozenset(
 def history_pages(patch: Patch, _: float) -> None:
     """GetExecutionHistory ignores maxResults, nextToken and reverseOrder.
 
-    And it tells what a Map's other items still did after the execution had failed, behind its end.
+    And it copies the whole history for every answer, and tells what a Map's other items still did
+    after the execution had ended, behind its end.
     """
 
-    def get_execution_history(self: Any) -> Any:
-        events = list(history(self).result["events"])
-        ends = (place for place, event in enumerate(events, 1) if event["type"] in _ENDINGS)
-        events = events[: next(ends, len(events))]
-        if self._get_param("reverseOrder"):
-            events.reverse()
-        start = int(self._get_param("nextToken") or 0)
-        end = start + (self._get_param("maxResults") or HISTORY_PAGE)
-        page: dict[str, Any] = {"events": events[start:end]}
-        if end < len(events):
-            page["nextToken"] = str(end)
-        return ActionResult(page)
+    def publish(self: Any, **event: Any) -> None:
+        published = self._history_event_list
+        if not published or published[-1]["type"] not in _ENDINGS:
+            publish_event(self, **event)
 
-    history = patch.replace(StepFunctionResponse, "get_execution_history", get_execution_history)
+    def get_execution_history(self: Any) -> Any:
+        execution = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
+        environment = execution.exec_worker.env
+        # Events are only ever appended, so that a page of them can be taken without the lock.
+        events = environment.event_manager._history_event_list if environment else []
+        known = len(events)
+        size = self._get_param("maxResults") or HISTORY_PAGE
+        token = self._get_param("nextToken")
+        if size > LARGEST_HISTORY_PAGE:
+            raise ValidationException(
+                f"1 validation error detected: Value '{size}' at 'maxResults' failed to satisfy"
+                f" constraint: Member must have value less than or equal to {LARGEST_HISTORY_PAGE}"
+            )
+        if token and not token.isdecimal():
+            raise InvalidToken()
+        if self._get_param("reverseOrder"):
+            end = int(token or known)
+            following = max(0, end - size)
+            page = events[following:end][::-1]
+        else:
+            start = int(token or 0)
+            following = min(start + size, known)
+            page = events[start:following]
+        answer: dict[str, Any] = {"events": page}
+        if 0 < following < known:
+            answer["nextToken"] = str(following)
+        return ActionResult(answer)
+
+    publish_event = patch.replace(EventManager, "_publish_history_event", publish)
+    patch.replace(StepFunctionResponse, "get_execution_history", get_execution_history)
 
 
 def reported_end(patch: Patch, _: float) -> None:

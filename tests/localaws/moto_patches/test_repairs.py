@@ -4,8 +4,10 @@ The canaries take one repair out and show the fault it mends. When one fails aft
 moto, its repair is no longer needed.
 """
 
+import functools
 import json
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +15,7 @@ import moto
 import pytest
 from botocore.exceptions import ClientError
 from moto.stepfunctions.parser import utils
+from moto.stepfunctions.parser.asl.eval.event.event_manager import EventHistoryContext
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
 from localaws.moto_patches import repairs
@@ -459,9 +462,42 @@ def test_a_history_comes_in_pages(aws: Aws) -> None:
 
     assert [[event["type"] for event in page["events"]] for page in pages] == [kinds[:3], kinds[3:]]
     assert [event["type"] for event in back["events"]] == ["ExecutionSucceeded"]
+    for wrong, code in (
+        ({"maxResults": 1_001}, "ValidationException"),
+        ({"nextToken": "x"}, "InvalidToken"),
+    ):
+        with pytest.raises(ClientError) as refused:
+            aws.states.get_execution_history(executionArn=execution, **wrong)
+        assert refused.value.response["Error"]["Code"] == code
     with aws.endpoint.repairs.without("history_pages"):
         whole = aws.states.get_execution_history(executionArn=execution, maxResults=1)
         assert [event["type"] for event in whole["events"]] == kinds
+
+
+def test_a_page_is_the_same_after_the_history_has_grown(aws: Aws) -> None:
+    """Both from the front and from the back, where AWS's tokens stand for events too."""
+    looping = {"Type": "Pass", "Next": "Again"}
+    waiting = {"Type": "Wait", "Seconds": 1, "Next": "Only"}
+    execution = aws.start({"StartAt": "Only", "States": {"Only": looping, "Again": waiting}})
+    page: Callable[..., dict[str, Any]] = functools.partial(
+        aws.states.get_execution_history, executionArn=execution, maxResults=2
+    )
+
+    def newest() -> int:
+        found: int = page(reverseOrder=True)["events"][0]["id"]
+        return found
+
+    until(lambda: newest() > 6)
+    front, back = page(), page(reverseOrder=True)
+    until(lambda: newest() > back["events"][0]["id"] + 6)
+    front_on = page(nextToken=front["nextToken"])
+    back_on = page(nextToken=back["nextToken"], reverseOrder=True)
+    aws.states.stop_execution(executionArn=execution)
+
+    assert [event["id"] for event in front["events"] + front_on["events"]] == [1, 2, 3, 4]
+    assert [event["id"] for event in back["events"] + back_on["events"]] == [
+        back["events"][0]["id"] - behind for behind in range(4)
+    ]
 
 
 def test_without_its_repair_a_stop_loses_its_cause(aws: Aws) -> None:
@@ -538,15 +574,19 @@ def test_a_history_ends_with_the_execution_s_end(aws: Aws) -> None:
     execution = aws.run(only({"Type": "Pass"}))["executionArn"]
     _, region, account = execution.split(":")[2:5]
     backend = stepfunctions_parser_backends[account][region]
-    late = {"id": 99, "previousEventId": 1, "type": "WaitStateEntered", "timestamp": NOW}
-    worker = backend.describe_execution(execution).exec_worker
-    worker.env.event_manager._history_event_list.append(late)
+    manager = backend.describe_execution(execution).exec_worker.env.event_manager
+
+    def go_on() -> None:
+        context = EventHistoryContext(previous_event_id=1)
+        manager.add_event(context=context, event_type="WaitStateEntered")
 
     def last() -> str:
         events = aws.states.get_execution_history(executionArn=execution)["events"]
         kind: str = events[-1]["type"]
         return kind
 
+    go_on()
     assert last() == "ExecutionSucceeded"
     with aws.endpoint.repairs.without("history_pages"):
+        go_on()
         assert last() == "WaitStateEntered"
