@@ -58,7 +58,7 @@ def report(record: RunRecord) -> str:
         config=record.config,
         run=record.run.name,
         status=record.progress.status,
-        begun=record.history[0]["timestamp"] if record.history else record.now,
+        begun=record.visits.began or record.now,
         took=duration(record.progress.seconds or 0.0),
         failure=record.failure,
         advice=_advice(record),

@@ -6,7 +6,6 @@ Only reads: the execution and its history, the run's files on S3, and Personaliz
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,16 +18,15 @@ from analysis.frames import Run, RunFilesError, S3Files, list_runs, open_run
 from analysis.metrics import metric_names, version_metrics
 from workflow.config import Config
 from workflow.runs.cost import ASSUMPTIONS, Estimate, NextWait, assume, estimate
-from workflow.runs.executions import find_run
-from workflow.runs.history import Failure, HistoryEvent, failure_of, history
+from workflow.runs.executions import find_run, jobs_of
+from workflow.runs.history import Failure, failure_of, history
 from workflow.runs.prices import load_prices
-from workflow.runs.progress import Progress, progress_of, timed
-from workflow.runs.usage import usage_of
+from workflow.runs.progress import Progress, progress_of
+from workflow.runs.usage import SOLUTION_VERSION, usage_of
+from workflow.runs.visits import HistoryEvent, Visits
 
 THIS_VERSION = "this version"
 BEFORE = "the version before"
-
-_VERSION = re.compile(r"arn:[^\"]+:solution/[^/\"]+/([0-9A-Za-z-]+)")
 
 
 @dataclass(frozen=True)
@@ -57,19 +55,19 @@ class RunRecord:
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @cached_property
-    def history(self) -> list[dict[str, Any]]:
-        """The events with their times."""
-        return timed(self.events)
+    def visits(self) -> Visits:
+        """The states that were visited."""
+        return Visits(self.events)
 
     @cached_property
     def progress(self) -> Progress:
         """What became of each state."""
-        return progress_of(self.history, now=self.now)
+        return progress_of(self.visits, now=self.now)
 
     @cached_property
     def failure(self) -> Failure | None:
         """Why the execution failed."""
-        return failure_of(self.history)
+        return failure_of(self.visits)
 
 
 def gather(
@@ -139,14 +137,14 @@ def _metrics(
     config: Config, personalize: Any, events: Sequence[HistoryEvent]
 ) -> dict[str, Mapping[str, float]]:
     """The metrics of the version that a run trained, of the one before, and of a baseline."""
-    trained = _VERSION.findall(json.dumps(events, default=str))
+    trained = [job.arn for job in jobs_of(events) if SOLUTION_VERSION.search(job.arn)]
     if not trained:
         return {}
     found = version_metrics(personalize, config.dataset_group_arn)
     rows: list[dict[str, Any]] = [
         dict(zip(map(str, found.columns), row, strict=True)) for row in found.to_numpy()
     ]
-    mine = next((row for row in rows if row["version"] == trained[-1]), None)
+    mine = next((row for row in rows if trained[-1].endswith(f"/{row['version']}")), None)
     if mine is None:
         return {}
     told: dict[str, Mapping[str, float]] = {THIS_VERSION: _values(mine)}

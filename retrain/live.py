@@ -7,8 +7,8 @@ in CI, one plain line for each event.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol, Self
 
@@ -21,9 +21,9 @@ from rich.table import Table
 from rich.text import Text
 
 from workflow.runs.history import Step
+from workflow.runs.visits import Branch, Status, Visit
 
 _QUIET = frozenset({"Wait", "Choice", "Succeed", "Pass"})
-_FAILING = frozenset({"Fail"})
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ class LineView:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._visits: Counter[tuple[int | None, str]] = Counter()
-        self._rounds: Counter[int | None] = Counter()
+        self._visits: Counter[tuple[Branch | None, str]] = Counter()
+        self._rounds: Counter[Branch | None] = Counter()
 
     def __enter__(self) -> Self:
         return self
@@ -78,42 +78,52 @@ class LineView:
 
     def step(self, step: Step) -> None:
         """Print a state that was entered or left."""
-        place = (step.iteration, step.state)
+        branch, state = step.visit.branch, step.state
         if step.kind == "entered":
-            self._visits[place] += 1
-            if self._visits[place] == 1:
-                self._tell_rounds(step)
-                self._line(step, "[cyan]→[/]", "")
-            elif step.state_type == "Task":
-                self._rounds[step.iteration] += 1
-        elif self._visits[place] == 1:
-            style = "dim" if step.state_type in _QUIET else "green"
-            self._line(step, f"[{style}]✓[/]", f"  [{style}]{step.seconds or 0:.1f} s[/]")
+            self._visits[branch, state] += 1
+            if self._visits[branch, state] == 1:
+                self._show_rounds(step)
+                self._line(step, "[cyan]→[/]")
+            elif step.visit.state_type == "Task":
+                self._rounds[branch] += 1
+        elif self._visits[branch, state] == 1:
+            style = "dim" if step.visit.state_type in _QUIET else "green"
+            self._line(step, f"[{style}]✓[/]", after=f"  [{style}]{step.seconds or 0:.1f} s[/]")
 
     def work(self, work: Iterable[Work]) -> None:
         """Long work is shown by its end alone."""
 
-    def _tell_rounds(self, step: Step) -> None:
+    def _show_rounds(self, step: Step) -> None:
         """Say how often the loop that `step` leaves went round again."""
-        rounds = self._rounds.pop(step.iteration, 0)
+        rounds = self._rounds.pop(step.visit.branch, 0)
         if rounds:
             times = "once" if rounds == 1 else f"{rounds} times"
-            self._line(replace(step, state=f"looked again {times}"), "[dim]⟳[/]", "")
+            self._line(step, "[dim]⟳[/]", f"looked again {times}")
 
-    def _line(self, step: Step, sign: str, after: str) -> None:
-        indent = "  " if step.iteration is None else "    "
-        name = f"{step.state} ({step.label})" if step.label else step.state
-        self._console.print(f"[dim]{step.at:%H:%M:%S}[/]{indent}{sign} {escape(name)}{after}")
+    def _line(self, step: Step, sign: str, text: str = "", *, after: str = "") -> None:
+        indent = "  " if step.visit.branch is None else "    "
+        label = f" ({step.label})" if step.label else ""
+        text = f"{text or step.state}{label}"
+        self._console.print(f"[dim]{step.at:%H:%M:%S}[/]{indent}{sign} {escape(text)}{after}")
 
 
 @dataclass
 class _Row:
-    """A state in the table: all its visits, of all items of a Map."""
+    """A state in the table: all its visits, of all items of a Map.
+
+    Attributes:
+        state_type: `Task`, `Wait`, `Map`, ….
+        inside: whether it is inside a Map or Parallel.
+        visits: how many.
+        open: those in which the state was not left.
+        items: what the items of the Map are.
+        seconds: of the visits in which it was left.
+    """
 
     state_type: str
     inside: bool
     visits: int = 0
-    since: dict[int | None, datetime] = field(default_factory=dict)
+    open: set[Visit] = field(default_factory=set)
     items: set[str] = field(default_factory=set)
     seconds: float = 0.0
 
@@ -155,13 +165,14 @@ class TableView:
 
     def step(self, step: Step) -> None:
         """Count a state that was entered or left."""
-        row = self._rows.setdefault(step.state, _Row(step.state_type, step.iteration is not None))
+        visit = step.visit
+        row = self._rows.setdefault(step.state, _Row(visit.state_type, visit.branch is not None))
         if step.kind == "entered":
             row.visits += 1
-            row.since[step.iteration] = step.at
+            row.open.add(visit)
             row.items |= {step.label} if step.label else set()
         else:
-            row.since.pop(step.iteration, None)
+            row.open.discard(visit)
             row.seconds += step.seconds or 0.0
 
     def work(self, work: Iterable[Work]) -> None:
@@ -181,22 +192,24 @@ class TableView:
         table.add_column(justify="right", no_wrap=True)
         table.add_column(no_wrap=True, style="dim")
         for state, row in self._rows.items():
-            running = [(self._now() - at).total_seconds() for at in row.since.values()]
-            quiet = row.state_type in _QUIET and not running
+            statuses = {visit.status for visit in row.open}
+            quiet = row.state_type in _QUIET and not statuses
             name = Text(f"{'  ' if row.inside else ''}{state}", style="dim" if quiet else "")
-            took = row.seconds + sum(max(0.0, seconds) for seconds in running)
-            table.add_row(self._sign(row), name, f"{took:.1f} s", _told(row))
+            took = row.seconds + sum(visit.seconds(self._now()) or 0.0 for visit in row.open)
+            table.add_row(self._sign(row, statuses), name, f"{max(0.0, took):.1f} s", _counts(row))
         return Group(table, self._bars) if self._tasks else table
 
-    def _sign(self, row: _Row) -> RenderableType:
-        if row.state_type in _FAILING:
-            return Text("✗", style="red")
-        if row.since:
+    def _sign(self, row: _Row, statuses: Collection[Status]) -> RenderableType:
+        if "running" in statuses:
             return self._spinner
+        if not {"failed", "timed out"}.isdisjoint(statuses):
+            return Text("✗", style="red")
+        if "aborted" in statuses:
+            return Text("□", style="dim")
         return Text("✓", style="dim" if row.state_type in _QUIET else "green")
 
 
-def _told(row: _Row) -> str:
+def _counts(row: _Row) -> str:
     """How often a state was visited, and for which items of a Map."""
     times = f"×{row.visits}" if row.visits > 1 else ""
     items = ", ".join(sorted(row.items))

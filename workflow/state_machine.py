@@ -30,7 +30,7 @@ from workflow.deployment.adapters.adapter import raised
 from workflow.deployment.adapters.step_functions import StateMachine
 from workflow.deployment.resources import Resource
 from workflow.picture.display import execution_page, follow_live, workflow_page
-from workflow.runs.history import history
+from workflow.runs.history import HistoryReader, history
 from workflow.runs.progress import Progress
 from workflow.sdk import Chain, Execution, Graph, State, Workflow
 
@@ -177,18 +177,15 @@ class RetrainingExecution(Execution):  # type: ignore[misc]
         Returns:
             How far it had come at the last look.
         """
-        return follow_live(
-            self._events, self._definition, title=self.name, poll_seconds=poll_seconds
-        )
+        events = HistoryReader(self.client, self.execution_arn).read_all
+        return follow_live(events, self._definition, title=self.name, poll_seconds=poll_seconds)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """Show in a notebook what became of each state so far."""
         now = datetime.now(UTC)
-        page = execution_page(self._definition, self._events(), title=self.name, now=now)
+        events = history(self.client, self.execution_arn)
+        page = execution_page(self._definition, events, title=self.name, now=now)
         return page._repr_mimebundle_(include, exclude)
-
-    def _events(self) -> list[dict[str, Any]]:
-        return history(self.client, self.execution_arn)
 
     @property
     def _definition(self) -> dict[str, Any]:

@@ -127,7 +127,8 @@ def stop(
     Example: retrain stop --cause "wrong table"
     """
     from workflow.runs.executions import find_run, jobs_left_running, stop_run  # noqa: PLC0415
-    from workflow.runs.history import RUNNING, history  # noqa: PLC0415
+    from workflow.runs.history import history  # noqa: PLC0415
+    from workflow.runs.visits import RUNNING  # noqa: PLC0415
 
     loaded = load_config(config)
     client = clients(loaded)("stepfunctions")

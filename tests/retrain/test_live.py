@@ -2,15 +2,14 @@
 
 import io
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from rich.console import Console
 
 from retrain.live import LineView, TableView, run_view
-from workflow.runs.history import Step
-
-BEGIN = datetime(2024, 6, 1, 4, tzinfo=UTC)
+from tests.histories import BEGIN, Event, entered, event, events, exited, iteration, map_started
+from workflow.runs.history import Step, steps_of
 
 
 @dataclass
@@ -25,24 +24,38 @@ def at(second: float) -> datetime:
     return BEGIN + timedelta(seconds=second)
 
 
-def step(kind: Any, state: str, second: float, seconds: float | None = None, **more: Any) -> Step:
-    told = {"state_type": "Task", "iteration": None, "label": "", **more}
-    return Step(kind=kind, state=state, at=at(second), seconds=seconds, **told)
+def steps(*told: Event) -> list[Step]:
+    return list(steps_of(events(*told)))
 
 
-def poll_loop() -> list[Step]:
+def task(name: str, begun: float, ended: float, kind: str = "Task", **more: Any) -> list[Event]:
+    return [
+        entered(name, kind, timestamp=at(begun), **more),
+        exited(name, kind, timestamp=at(ended)),
+    ]
+
+
+def poll_loop() -> list[Event]:
     """A task, and a loop that looks three times."""
-    steps = [step("entered", "Create", 0), step("exited", "Create", 1, 1.0)]
+    told = task("Create", 0, 1)
     for number in range(3):
         second = 1 + number * 2
-        wait = {"state_type": "Wait"}
-        steps += [
-            step("entered", "Wait", second, **wait),
-            step("exited", "Wait", second + 1, 1.0, **wait),
-            step("entered", "Look", second + 1),
-            step("exited", "Look", second + 2, 0.5),
-        ]
-    return [*steps, step("entered", "After", 8)]
+        told += task("Wait", second, second + 1, "Wait")
+        told += task("Look", second + 1.5, second + 2)
+    return told
+
+
+def imports(second: float, name: str = "Import") -> list[Event]:
+    """Two items of a Map that take a second each."""
+    users, items = {"datasetType": "USERS"}, {"datasetType": "ITEMS"}
+    return [
+        entered("Imports", "Map", timestamp=at(second)),
+        map_started(2),
+        iteration("Started", 0),
+        *task(name, second, second + 1, data=users),
+        iteration("Started", 1),
+        *task(name, second, second + 1, data=items),
+    ]
 
 
 def console(*, terminal: bool) -> tuple[Console, io.StringIO]:
@@ -58,7 +71,7 @@ def test_lines_tell_a_loop_s_first_round_and_count_the_rest() -> None:
 
     with run_view(shown) as view:
         view.stage("Deploying")
-        for each in poll_loop():
+        for each in steps(*poll_loop(), entered("After", timestamp=at(8))):
             view.step(each)
         view.work([Bar("Spark", 0.5)])
 
@@ -79,7 +92,7 @@ def test_items_of_a_map_are_indented_and_named() -> None:
     shown, file = console(terminal=False)
 
     with LineView(shown) as view:
-        view.step(step("entered", "Import Dataset", 0, iteration=1, label="USERS"))
+        view.step(steps(*imports(0, "Import Dataset"))[1])
 
     assert file.getvalue() == "04:00:00    → Import Dataset (USERS)\n"
 
@@ -96,11 +109,9 @@ def test_a_terminal_gets_a_table_that_counts() -> None:
     view = run_view(shown)
     assert isinstance(view, TableView)
 
-    for each in poll_loop()[:-1]:
-        view.step(each)
-    for number, label in enumerate(("USERS", "ITEMS")):
-        view.step(step("entered", "Import", 9, iteration=number, label=label))
-        view.step(step("exited", "Import", 9, 1.0, iteration=number, label=label))
+    for each in steps(*poll_loop(), *imports(9)):
+        if each.state != "Imports":
+            view.step(each)
 
     assert drawn(view) == [
         " ✓  Create    1.0 s",
@@ -114,7 +125,7 @@ def test_what_goes_on_counts_up_and_long_work_has_a_bar() -> None:
     shown, _ = console(terminal=True)
     view = TableView(shown, now=lambda: at(7))
 
-    view.step(step("entered", "ETL", 0))
+    view.step(*steps(entered("ETL", timestamp=at(0))))
     view.work([Bar("Spark: reading", 0.25)])
     state, bar = drawn(view)
     view.work([])
@@ -129,9 +140,37 @@ def test_a_failing_state_has_its_own_sign() -> None:
     shown, _ = console(terminal=True)
     view = TableView(shown, now=lambda: at(0))
 
-    view.step(step("entered", "Retraining Failed", 0, state_type="Fail"))
+    view.step(*steps(entered("Retraining Failed", "Fail", timestamp=at(0))))
 
     assert drawn(view) == [" ✗  Retraining Failed  0.0 s"]
+
+
+def test_what_was_cut_off_does_not_go_on() -> None:
+    """As the other items of a Map when one fails, and what runs when an execution is stopped."""
+    shown, _ = console(terminal=True)
+    view = TableView(shown, now=lambda: at(100))
+
+    for each in steps(
+        entered("Imports", "Map", timestamp=at(0)),
+        map_started(2),
+        iteration("Started", 0),
+        iteration("Started", 1, previousEventId=2),
+        entered("Import", timestamp=at(0), previousEventId=3),
+        entered("Import Failed", "Fail", timestamp=at(1), previousEventId=4),
+        iteration("Failed", 1),
+        event("MapStateFailed"),
+        exited("Imports", "Map", timestamp=at(2)),
+        entered("Report Failure", timestamp=at(2)),
+        event("ExecutionAborted", previousEventId=0, timestamp=at(5)),
+    ):
+        view.step(each)
+
+    assert drawn(view) == [
+        " ✓  Imports          2.0 s",
+        " □    Import         2.0 s",
+        " ✗    Import Failed  0.0 s",
+        " □  Report Failure   3.0 s",
+    ]
 
 
 def test_the_last_picture_stays_on_the_terminal() -> None:
@@ -139,8 +178,8 @@ def test_the_last_picture_stays_on_the_terminal() -> None:
 
     with TableView(shown, now=lambda: at(1)) as view:
         view.stage("Deploying")
-        view.step(step("entered", "ETL", 0))
-        view.step(step("exited", "ETL", 1, 1.0))
+        for each in steps(*task("ETL", 0, 1)):
+            view.step(each)
 
     assert "Deploying" in file.getvalue()
     assert "✓  ETL  1.0 s" in file.getvalue()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
@@ -20,8 +20,9 @@ from workflow.definition.mermaid import mermaid
 from workflow.durations import duration
 from workflow.errors import WorkflowError
 from workflow.picture import picture, themes
-from workflow.runs.history import HistoryEvent, failure_of
-from workflow.runs.progress import Progress, StateRecord, Status, progress_of, timed
+from workflow.runs.history import failure_of
+from workflow.runs.progress import Progress, StateRecord, progress_of
+from workflow.runs.visits import HistoryEvent, Status, Visits
 
 _SIGNS: Mapping[Status, str] = {
     "succeeded": "✓",
@@ -125,7 +126,7 @@ def workflow_page(definition: Definition, *, title: str = "Workflow") -> Page:
 
 def execution_page(
     definition: Definition,
-    events: Sequence[HistoryEvent],
+    events: Iterable[HistoryEvent] | Visits,
     *,
     title: str = "Execution",
     now: datetime | None = None,
@@ -134,15 +135,15 @@ def execution_page(
 
     Args:
         definition: of the state machine, Amazon States Language, as JSON gives it.
-        events: the execution's history, oldest first.
+        events: the execution's history, oldest first, or the visits made of it.
         title: what the execution is called, for example its name.
         now: UTC, for the durations of what still runs; left out, those are not told.
 
     Raises:
         PictureError: the definition cannot be drawn.
     """
-    told = timed(events)
-    progress = progress_of(told, now=now)
+    visits = Visits.of(events)
+    progress = progress_of(visits, now=now)
     svg = picture(definition, progress, title=title)
     ending = _ENDINGS[progress.status]
     took = "" if progress.seconds is None else duration(progress.seconds)
@@ -152,7 +153,7 @@ def execution_page(
     )
     text = f"{title}: {progress.status}{f' after {took}' if took else ''}"
     failed = ""
-    if failure := failure_of(told):
+    if failure := failure_of(visits):
         where = f" in state '{failure.state}'" if failure.state else ""
         reason = f"{failure.error}{where}: {failure.cause}".removesuffix(": ")
         failed = f'<div class="failure"><p>{escape(reason)}</p></div>'
@@ -177,7 +178,7 @@ def follow_live(
 
     Args:
         poll: returns the execution's history so far, oldest first, for example
-            `lambda: history(client, execution_arn)`.
+            `HistoryReader(client, execution_arn).read_all`.
         definition: of the state machine, Amazon States Language, as JSON gives it.
         title: what the execution is called, for example its name.
         display: where it is shown; a new place below the cell if left out.
@@ -193,15 +194,19 @@ def follow_live(
     """
     handle = display or _place_in_notebook()
     shown: Page | None = None
+    visits, seen = Visits(), 0
     while True:
         events, now = poll(), clock()
-        page = execution_page(definition, events, title=title, now=now)
+        for event in events[seen:]:
+            visits.add(event)
+        seen = len(events)
+        page = execution_page(definition, visits, title=title, now=now)
         if shown is None:
             handle.display(page)
         elif page != shown:
             handle.update(page)
         shown = page
-        progress = progress_of(events, now=now)
+        progress = progress_of(visits, now=now)
         if progress.ended:
             return progress
         try:

@@ -6,9 +6,8 @@ that is not there, or may not be read, is said so and costs nothing else.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,10 +17,10 @@ from botocore.exceptions import ClientError
 from workflow.config import Config
 from workflow.runs.advice import advice
 from workflow.runs.executions import Run, RunningError, jobs_left_running
-from workflow.runs.history import Failure, entered_event, failure_of, history, json_object
+from workflow.runs.history import Failure, failed_visit, failure_of, history
+from workflow.runs.visits import Visit, Visits, details, json_object
 
 _JOB_ERRORS = frozenset({"DatasetImportFailed", "SolutionVersionFailed", "BatchInferenceFailed"})
-_GLUE_RUN = re.compile(r"\bjr_[0-9A-Za-z_]+")
 _OPERATION = re.compile(r"^([A-Z][A-Za-z]+): ")
 _AROUND = timedelta(minutes=2)  # logs arrive late, and clocks differ
 _PLATFORM = re.compile(r"^(START|END|REPORT|INIT_START) |^\{.*\"type\": ?\"platform\\.")
@@ -51,7 +50,7 @@ class Explanation:
     Attributes:
         run: the execution.
         failure: the state, the error's name and the cause.
-        item: what item of a Map it was about, for example `USERS`; empty outside a Map.
+        item: what item of a Map it was about, for example `USERS` or `index 2`; empty outside.
         speaker: whose words the cause is in.
         logs: what was logged about it.
         advice: what to do next.
@@ -94,18 +93,19 @@ def explain(states: Any, logs: Any, run: Run, config: Config, *, lines: int = 20
         RunningError: it runs still, or it succeeded.
     """
     events = history(states, run.arn)
-    failed = failure_of(events)
+    visits = Visits(events)
+    failed, visit = failure_of(visits), failed_visit(visits)
     if failed is None:
         raise RunningError(
             f"execution '{run.name}' is {run.status}: there is no failure to explain;"
             " 'retrain executions' lists the others"
         )
-    call = _last_call(events, failed.state)
+    call = _last_call(visit) if visit else None
     speaker, groups = _speaker(failed, call)
     return Explanation(
         run=run,
         failure=failed,
-        item=_item(events, failed.state),
+        item=_item(visit) if visit else "",
         speaker=speaker,
         logs=tuple(_excerpts(logs, call, groups, lines)) if call else (),
         advice=advice(
@@ -144,32 +144,22 @@ def _speaker(failed: Failure, call: _Call | None) -> tuple[str, tuple[str, ...]]
     return f"AWS, answering a call to {call.service}", ()
 
 
-def _last_call(events: Sequence[Mapping[str, Any]], state: str) -> _Call | None:
-    """Return the call that a state made last; None if it made none."""
-    by_id = {event["id"]: event for event in events}
-    inside = [event for event in events if _state_of(event, by_id) == state]
-    scheduled = [event for event in inside if event["type"] == "TaskScheduled"]
-    if not scheduled:
+def _last_call(visit: Visit) -> _Call | None:
+    """Return the call to AWS that a state made last; None if it made none."""
+    scheduled = visit.scheduled
+    if scheduled is None:
         return None
-    first = scheduled[-1]
-    # The end of the execution has no state of its own: it hangs on to the last one.
-    of_call = [
-        event
-        for event in inside
-        if event["id"] >= first["id"] and not event["type"].startswith("Execution")
-    ]
-    details = first["taskScheduledEventDetails"]
-    parameters = json_object(details.get("parameters"))
-    said = json.dumps(of_call, default=str)
-    cause = json_object(next((text for event in reversed(of_call) if (text := _cause(event))), ""))
-    run = _GLUE_RUN.search(said)
+    call = [details(event) for event in visit.events if event["id"] >= scheduled["id"]]
+    cause = json_object(next((one["cause"] for one in reversed(call) if one.get("cause")), ""))
+    submitted = json_object(next((one["output"] for one in call if one.get("output")), ""))
+    service = call[0]["resourceType"]
     return _Call(
-        service=details["resourceType"],
-        target=str(parameters.get("FunctionName") or parameters.get("JobName") or ""),
-        begun=first["timestamp"],
-        ended=of_call[-1]["timestamp"],
+        service=service,
+        target=visit.target,
+        begun=scheduled["timestamp"],
+        ended=visit.events[-1]["timestamp"],
         request_id=str(cause.get("requestId", "")),
-        glue_run=run[0] if run else "",
+        glue_run=str(cause.get("Id") or submitted.get("JobRunId", "")) if service == "glue" else "",
         glue_logs=str(cause.get("LogGroupName") or "/aws-glue/jobs"),
     )
 
@@ -225,22 +215,6 @@ def _readable(line: str) -> str:
     return "\n".join([f"{kind} {message}".strip(), *(str(part).rstrip() for part in trace)])
 
 
-def _item(events: Sequence[Mapping[str, Any]], state: str) -> str:
-    """Return the data set that the blamed state was about, where a Map ran it."""
-    inputs = [
-        json_object(event["stateEnteredEventDetails"].get("input"))
-        for event in events
-        if event.get("stateEnteredEventDetails", {}).get("name") == state
-    ]
-    failing = [told for told in inputs if "datasetType" in told]
-    return str(failing[-1]["datasetType"]) if failing else ""
-
-
-def _state_of(event: Mapping[str, Any], by_id: Mapping[int, Mapping[str, Any]]) -> str:
-    entered = entered_event(event, by_id)
-    return str(entered["stateEnteredEventDetails"]["name"]) if entered else ""
-
-
-def _cause(event: Mapping[str, Any]) -> str:
-    key = next((key for key in event if key.endswith("EventDetails")), "")
-    return str(event.get(key, {}).get("cause", ""))
+def _item(visit: Visit) -> str:
+    """Return what the item of a Map is that a state was about; empty outside a Map."""
+    return visit.label or (f"index {visit.item.index}" if visit.item else "")

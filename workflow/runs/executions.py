@@ -10,13 +10,14 @@ import difflib
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from workflow.errors import WorkflowError
-from workflow.runs.history import RUNNING, Failure, failure_of, history, json_object
+from workflow.runs.history import Failure, failure_of, history
+from workflow.runs.visits import RUNNING, HistoryEvent, json_object
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 _SEARCHED = 1_000  # newest executions among which a misspelt name is looked for
@@ -47,6 +48,23 @@ class Run:
     def seconds(self, now: datetime) -> float:
         """Return how long it took, or has taken until `now`."""
         return ((self.ended or now) - self.begun).total_seconds()
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job of Personalize that an execution waited for.
+
+    Attributes:
+        arn: of the import job, the solution version or the batch inference job.
+        status: the last that the execution saw, for example `CREATE IN_PROGRESS`.
+        begun: when the execution had it first.
+        seen: when the execution had it last.
+    """
+
+    arn: str
+    status: str
+    begun: datetime
+    seen: datetime
 
 
 def start_run(client: Any, machine_arn: str, *, name: str, inputs: Any = None) -> Run:
@@ -191,19 +209,29 @@ def wait_for_end(
     return now
 
 
-def jobs_left_running(events: list[dict[str, Any]]) -> list[str]:
+def jobs_of(events: Iterable[HistoryEvent]) -> list[Job]:
+    """Return the jobs of Personalize that an execution waited for, in order of their begin.
+
+    Args:
+        events: the execution's history.
+    """
+    jobs: dict[str, Job] = {}
+    for event in events:
+        job = json_object(event.get("stateExitedEventDetails", {}).get("output")).get("job")
+        if isinstance(job, dict) and str(arn := job.get("arn", "")).startswith("arn:"):
+            begun = jobs[arn].begun if arn in jobs else event["timestamp"]
+            jobs[arn] = Job(arn, str(job.get("status", "")), begun, event["timestamp"])
+    return list(jobs.values())
+
+
+def jobs_left_running(events: Iterable[HistoryEvent]) -> list[str]:
     """Return the Personalize jobs that an execution waited for last: a stop does not end them.
 
     Args:
         events: the execution's history.
     """
-    statuses: dict[str, str] = {}
-    for event in events:
-        job = json_object(event.get("stateExitedEventDetails", {}).get("output")).get("job")
-        if isinstance(job, dict) and str(job.get("arn", "")).startswith("arn:"):
-            statuses[job["arn"]] = str(job.get("status", ""))
     ended = {"ACTIVE", "CREATE FAILED", "CREATE STOPPED"}
-    return [arn for arn, status in statuses.items() if status not in ended]
+    return [job.arn for job in jobs_of(events) if job.status not in ended]
 
 
 def _run(described: dict[str, Any]) -> Run:

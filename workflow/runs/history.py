@@ -1,26 +1,19 @@
-"""Follow a running execution state by state, and say why one failed in words a person knows.
+"""Read an execution's history, also while it grows; follow it state by state; say why it failed.
 
-Only reads: GetExecutionHistory and DescribeExecution.
+Only reads: GetExecutionHistory and DescribeExecution. What the events mean is in `visits`.
 """
 
 from __future__ import annotations
 
-import itertools
-import json
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-HistoryEvent = Mapping[str, Any]
+from workflow.runs.visits import RUNNING, HistoryEvent, Visit, Visits, details, json_object
 
-RUNNING = "RUNNING"
-_TERMINAL_EVENTS = frozenset(
-    {"ExecutionSucceeded", "ExecutionFailed", "ExecutionAborted", "ExecutionTimedOut"}
-)
-_CUT_SHORT = frozenset({"ExecutionAborted", "ExecutionTimedOut"})
-_FAILURES = ("Failed", "TimedOut")
+_PAGE = 1_000  # events in a page of GetExecutionHistory, at most
 
 
 @dataclass(frozen=True)
@@ -29,21 +22,31 @@ class Step:
 
     Attributes:
         kind: `entered` or `exited`.
-        state: the state's name.
-        state_type: `Task`, `Wait`, `Map`, ….
-        iteration: which item of a Map it belongs to, counted from 0; None outside a Map.
-        label: what the item of the Map is, for example `USERS`; empty outside a Map.
-        at: when.
-        seconds: how long it ran; None when entered.
+        visit: the stay in the state.
     """
 
     kind: Literal["entered", "exited"]
-    state: str
-    state_type: str
-    iteration: int | None
-    label: str
-    at: datetime
-    seconds: float | None
+    visit: Visit
+
+    @property
+    def state(self) -> str:
+        """The state's name."""
+        return self.visit.state
+
+    @property
+    def label(self) -> str:
+        """What the item of the Map is, for example `USERS`; empty outside a Map."""
+        return self.visit.label if self.visit.item else ""
+
+    @property
+    def at(self) -> datetime:
+        """When it was entered or left."""
+        return self.visit.ended or self.visit.begun if self.kind == "exited" else self.visit.begun
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the stay was; None when entered."""
+        return self.visit.seconds(None) if self.kind == "exited" else None
 
 
 @dataclass(frozen=True)
@@ -61,12 +64,66 @@ class Failure:
     cause: str
 
 
+class HistoryReader:
+    """Reads an execution's history on from where the last read stopped.
+
+    Events are numbered from 1 without gaps: the newest one's id says how many are missing, and
+    only those are asked for, from the back; a poll that finds nothing new costs one event. Tokens
+    of pages would not do: the last page of a running execution has none, so that it would be read
+    again at each poll, and they expire.
+
+    Args:
+        client: a boto3 `stepfunctions` client.
+        execution_arn: whose history.
+    """
+
+    def __init__(self, client: Any, execution_arn: str) -> None:
+        self._client, self._execution_arn = client, execution_arn
+        self._events: list[dict[str, Any]] = []
+
+    def read(self) -> list[dict[str, Any]]:
+        """Return the events since the last read, oldest first."""
+        new = self._newer() if self._events else list(self._ask(_PAGE))
+        self._events += new
+        return new
+
+    def read_all(self) -> Sequence[dict[str, Any]]:
+        """Return all events so far, oldest first; only those since the last read are asked for."""
+        self.read()
+        return self._events
+
+    def _newer(self) -> list[dict[str, Any]]:
+        last = self._events[-1]["id"]
+        newest = self._client.get_execution_history(
+            executionArn=self._execution_arn,
+            includeExecutionData=False,
+            reverseOrder=True,
+            maxResults=1,
+        )
+        missing = newest["events"][0]["id"] - last
+        new: list[dict[str, Any]] = []
+        if missing > 0:
+            for event in self._ask(min(missing, _PAGE), reverseOrder=True):
+                if event["id"] > last:
+                    new.append(event)
+                if event["id"] <= last + 1:
+                    break  # before the next page is asked for
+        return new[::-1]
+
+    def _ask(self, page_size: int, **more: Any) -> Iterator[dict[str, Any]]:
+        pages = self._client.get_paginator("get_execution_history").paginate(
+            executionArn=self._execution_arn,
+            includeExecutionData=True,
+            PaginationConfig={"PageSize": page_size},
+            **more,
+        )
+        for page in pages:
+            yield from page["events"]
+
+
 def history(client: Any, execution_arn: str) -> list[dict[str, Any]]:
     """Return all events of an execution, oldest first."""
-    pages = client.get_paginator("get_execution_history").paginate(
-        executionArn=execution_arn, includeExecutionData=True
-    )
-    return [event for page in pages for event in page["events"]]
+    return HistoryReader(client, execution_arn).read()
 
 
 def follow(
@@ -82,153 +139,113 @@ def follow(
     Args:
         client: a boto3 `stepfunctions` client.
         execution_arn: the execution to follow.
-        poll_seconds: pause between two looks at the history.
+        poll_seconds: pause between two polls.
         sleep: waits that long; a parameter for tests.
-        on_poll: called after every look, for example to redraw a progress bar.
+        on_poll: called after every poll, for example to redraw a progress bar.
     """
-    told = 0
+    reader, visits = HistoryReader(client, execution_arn), Visits()
     while True:
         ended = client.describe_execution(executionArn=execution_arn)["status"] != RUNNING
-        steps = list(steps_of(history(client, execution_arn)))
-        yield from steps[told:]
-        told = len(steps)
+        yield from _steps(visits, reader.read())
         on_poll()
         if ended:
             return
         sleep(poll_seconds)
 
 
-def steps_of(events: list[dict[str, Any]]) -> Iterator[Step]:
-    """Yield the steps that a history tells of, in its order."""
-    by_id = {event["id"]: event for event in events}
-    entered: dict[int, Step] = {}
-    for event in events:
-        if event["type"].endswith("StateEntered"):
-            details = event["stateEnteredEventDetails"]
-            iteration = _iteration(event, by_id)
-            step = Step(
-                kind="entered",
-                state=details["name"],
-                state_type=event["type"].removesuffix("StateEntered"),
-                iteration=iteration,
-                label="" if iteration is None else _label(details.get("input", "")),
-                at=event["timestamp"],
-                seconds=None,
-            )
-            entered[event["id"]] = step
-            yield step
-        elif event["type"].endswith("StateExited"):
-            name = event["stateExitedEventDetails"]["name"]
-            before = (entered.get(ancestor["id"]) for ancestor in _ancestors(event, by_id))
-            begun = next(step for step in before if step is not None and step.state == name)
-            seconds = (event["timestamp"] - begun.at).total_seconds()
-            yield replace(begun, kind="exited", at=event["timestamp"], seconds=seconds)
+def steps_of(events: Iterable[HistoryEvent]) -> Iterator[Step]:
+    """Yield the steps of a history, in its order."""
+    return _steps(Visits(), events)
 
 
-def failure_of(events: list[dict[str, Any]]) -> Failure | None:
+def failure_of(events: Iterable[HistoryEvent] | Visits) -> Failure | None:
     """Return why an execution failed, None if it did not fail.
 
-    The root is the first failed event whose cause the end of the execution repeats; the end itself
-    only repeats what a Catch handed on.
-    """
-    last = events[-1] if events else {"type": ""}
-    if last["type"] not in _TERMINAL_EVENTS - {"ExecutionSucceeded"}:
-        return None
-    details = _details(last)
-    error, cause = details.get("error", last["type"]), details.get("cause", "")
-    if last["type"] in _CUT_SHORT:
-        return Failure(_open_state(events), error, readable_cause(cause))
-    by_id = {event["id"]: event for event in events}
-    state = ""
-    for event in events[:-1]:
-        told = _details(event)
-        if told.get("cause") == cause and event["type"].endswith(_FAILURES):
-            state = _state_of(event, by_id)
-            break
-    else:
-        state = _last_task(events)
-    return Failure(state, error, readable_cause(cause))
-
-
-def entered_event(event: HistoryEvent, by_id: Mapping[int, HistoryEvent]) -> HistoryEvent | None:
-    """Return the event by which the state was entered that an event belongs to; None outside.
-
     Args:
-        event: of a history.
-        by_id: the history's events by their ids.
+        events: its history, oldest first, or the visits made of it.
     """
-    chain = itertools.chain([event], _ancestors(event, by_id))
-    return next((found for found in chain if "stateEnteredEventDetails" in found), None)
+    visits = Visits.of(events)
+    if visits.end is None or visits.status == "SUCCEEDED":
+        return None
+    error, cause = _reason(visits.end)
+    visit = failed_visit(visits)
+    return Failure(visit.state if visit else "", error, readable_cause(cause))
 
 
-def json_object(text: Any) -> dict[str, Any]:
-    """Return the JSON object that a text holds; an empty one for any other text."""
-    try:
-        told = json.loads(text or "null")
-    except (TypeError, ValueError):
-        return {}
-    return told if isinstance(told, dict) else {}
+def failed_visit(visits: Visits) -> Visit | None:
+    """Return the visit in which an execution's failure began; None if no state is to blame."""
+    if visits.end is None or visits.status == "SUCCEEDED":
+        return None
+    if visits.status != "FAILED":
+        return next((visit for visit in reversed(visits.all) if _was_open(visit)), None)
+    return visits.end_visit and _root(visits.end_visit, *_reason(visits.end))
 
 
 def readable_cause(cause: str) -> str:
     """Return the sentence inside a cause: Lambda and Glue wrap theirs in JSON."""
-    told = json_object(cause)
+    wrapped = json_object(cause)
     for key in ("errorMessage", "ErrorMessage", "Cause", "Message"):
-        if told.get(key):
-            return readable_cause(str(told[key]))
+        if wrapped.get(key):
+            return readable_cause(str(wrapped[key]))
     return cause
 
 
-def _details(event: HistoryEvent) -> Mapping[str, Any]:
-    key = next((key for key in event if key.endswith("EventDetails")), "")
-    details: Mapping[str, Any] = event.get(key, {})
-    return details
+def _steps(visits: Visits, events: Iterable[HistoryEvent]) -> Iterator[Step]:
+    for event in events:
+        if visit := visits.add(event):
+            entered = event["type"].endswith("StateEntered")
+            yield Step("entered" if entered else "exited", visit)
 
 
-def _ancestors(event: HistoryEvent, by_id: Mapping[int, HistoryEvent]) -> Iterator[HistoryEvent]:
-    while (event := by_id.get(event.get("previousEventId", 0), {})) and event:
-        yield event
+def _reason(end: HistoryEvent) -> tuple[str, str]:
+    fields = details(end)
+    return fields.get("error", end["type"]), fields.get("cause", "")
 
 
-def _state_of(event: HistoryEvent, by_id: Mapping[int, HistoryEvent]) -> str:
-    for ancestor in _ancestors(event, by_id):
-        if "stateEnteredEventDetails" in ancestor:
-            return str(ancestor["stateEnteredEventDetails"]["name"])
-    return ""
+def _was_open(visit: Visit) -> bool:
+    """Return whether an execution that was cut short was in this state."""
+    containers = (branch.container for branch in visit.around)
+    return not any(one.ended or one.lost for one in (visit, *containers))
 
 
-def _open_state(events: list[dict[str, Any]]) -> str:
-    """Return the state that was entered last and not left when the execution was cut short."""
-    inside: list[tuple[str, int | None]] = []
-    for step in steps_of(events):
-        place = (step.state, step.iteration)
-        if step.kind == "entered":
-            inside.append(place)
-        else:
-            inside.remove(place)
-    return inside[-1][0] if inside else ""
+def _root(visit: Visit, error: str, cause: str) -> Visit:
+    """Return the visit in which the failure began that ended with this one.
+
+    Args:
+        visit: where it ended.
+        error: the error's name.
+        cause: the reason.
+    """
+    if visit.culprit is not None:
+        return _root(visit.culprit, error, cause)
+    if visit.ended is None and visit.state_type != "Fail":
+        return visit
+    way = list(_way_back(visit))
+    turn = next((one for one in way if one.failed_with(error, cause)), None) or _turn(way)
+    if turn is None:
+        tasks = [one for one in way if one.state_type == "Task"]
+        return tasks[1] if len(tasks) > 1 else visit  # the last task reported the failure
+    if turn.state_type == "Choice":
+        # It found that a job had failed; the task before it had looked at the job.
+        before = _way_back(turn)
+        return next((one for one in before if one.state_type == "Task"), visit)
+    return turn if turn.culprit is None else _root(turn.culprit, error, cause)
 
 
-def _last_task(events: list[dict[str, Any]]) -> str:
-    """Return the task that ran last before the report: it looked at a job which had failed."""
-    tasks = [
-        event["stateEnteredEventDetails"]["name"]
-        for event in events
-        if event["type"] == "TaskStateEntered"
-    ]
-    return str(tasks[-2]) if len(tasks) > 1 else ""
+def _way_back(visit: Visit | None) -> Iterator[Visit]:
+    """Yield a visit and those that led to it, the nearest first."""
+    while visit is not None:
+        yield visit
+        visit = visit.before
 
 
-def _iteration(event: HistoryEvent, by_id: Mapping[int, HistoryEvent]) -> int | None:
-    """Return which item of a Map an event belongs to; a chain that left the Map is outside it."""
-    for ancestor in _ancestors(event, by_id):
-        if ancestor["type"].startswith(("MapStateExited", "MapStateSucceeded", "MapStateFailed")):
-            return None
-        if ancestor["type"] == "MapIterationStarted":
-            return int(ancestor["mapIterationStartedEventDetails"].get("index", 0))
-    return None
-
-
-def _label(state_input: str) -> str:
-    """Return which data set an iteration is about."""
-    return str(json_object(state_input).get("datasetType", ""))
+def _turn(way: Sequence[Visit]) -> Visit | None:
+    """Return the visit behind which the way led to a failure: a Choice, or one that was caught."""
+    turns = [n for n, one in enumerate(way) if one.state_type == "Choice" or one.status == "caught"]
+    if not turns:
+        return None
+    found = turns[0]
+    # The state that reports a failure may have failed itself.
+    if way[found].state_type == "Task" and found + 1 in turns:
+        found += 1
+    return way[found]

@@ -9,21 +9,22 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from workflow.config import Config
-from workflow.runs.executions import RunningError, find_run
-from workflow.runs.history import entered_event, history, json_object, steps_of
+from workflow.runs.executions import RunningError, find_run, jobs_of
+from workflow.runs.history import history
+from workflow.runs.progress import progress_of
+from workflow.runs.visits import HistoryEvent, Visits
 
-_VERSION = re.compile(r":solution/[^/]+/[^/]+$")
-_MINUTES_OF_JOBS = {
+SOLUTION_VERSION = re.compile(r":solution/[^/]+/[^/]+$")
+_JOB_STAGES = {
     "import_minutes": re.compile(r":dataset-import-job/"),
-    "training_minutes": _VERSION,
+    "training_minutes": SOLUTION_VERSION,
     "batch_minutes": re.compile(r":batch-inference-job/"),
 }
 _GIGABYTE = 1e9
@@ -71,57 +72,44 @@ def usage_of(client: Callable[[str], Any], config: Config, execution: str) -> Us
     return Usage(run.name, transitions_of(events), measured)
 
 
-def transitions_of(events: Sequence[Mapping[str, Any]]) -> Counter[str]:
+def transitions_of(events: Iterable[HistoryEvent]) -> Counter[str]:
     """Return how often each state was entered or tried again: what Step Functions bills.
 
     Args:
         events: an execution's history.
     """
-    by_id = {event["id"]: event for event in events}
-    counts: Counter[str] = Counter()
-    tried: set[int] = set()
-    for event in events:
-        if "stateEnteredEventDetails" in event:
-            counts[event["stateEnteredEventDetails"]["name"]] += 1
-        elif event["type"] == "TaskScheduled":
-            entered = entered_event(event, by_id)
-            if entered and entered["id"] in tried:
-                counts[entered["stateEnteredEventDetails"]["name"]] += 1
-            elif entered:
-                tried.add(entered["id"])
-    return counts
+    states = progress_of(events).states
+    return Counter({name: record.attempts for name, record in states.items()})
 
 
-def durations_of(events: Sequence[Mapping[str, Any]], config: Config) -> dict[str, float]:
+def durations_of(events: Sequence[HistoryEvent], config: Config) -> dict[str, float]:
     """Return the minutes that the stages of a run took, by the names of `cost.ASSUMPTIONS`.
 
-    A kind of job that ran several times, as imports do, counts by the longest.
+    A type of job that ran several times, as imports do, counts by the longest.
 
     Args:
         events: an execution's history.
         config: names the functions and the Glue job.
     """
-    by_id = {event["id"]: event for event in events}
-    states = {}
-    for event in events:
-        if event["type"] == "TaskScheduled" and (entered := entered_event(event, by_id)):
-            called = json_object(event["taskScheduledEventDetails"].get("parameters"))
-            target = called.get("FunctionName") or called.get("JobName")
-            states[target] = entered["stateEnteredEventDetails"]["name"]
-    seconds: dict[str, float] = {}
-    for step in steps_of(list(map(dict, events))):
-        if step.seconds is not None:
-            seconds[step.state] = max(seconds.get(step.state, 0.0), step.seconds)
-    names = {
-        "etl_minutes": states.get(config.glue_job),
-        "filter_minutes": states.get(config.function("filter-recommendations")),
+    stages = {
+        config.glue_job: "etl_minutes",
+        config.function("filter-recommendations"): "filter_minutes",
     }
-    minutes = {name: seconds[state] / 60 for name, state in names.items() if state in seconds}
-    for arn, (begun, ended) in _jobs(events).items():
-        for name, pattern in _MINUTES_OF_JOBS.items():
-            if pattern.search(arn):
-                took = (ended - begun).total_seconds() / 60
-                minutes[name] = max(minutes.get(name, 0.0), took)
+    took = [
+        (stages[visit.target], visit.seconds(None))
+        for visit in Visits(events).all
+        if visit.target in stages
+    ]
+    took += [
+        (stage, (job.seen - job.begun).total_seconds())
+        for job in jobs_of(events)
+        for stage, pattern in _JOB_STAGES.items()
+        if pattern.search(job.arn)
+    ]
+    minutes: dict[str, float] = {}
+    for stage, seconds in took:
+        if seconds is not None:
+            minutes[stage] = max(minutes.get(stage, 0.0), seconds / 60)
     return minutes
 
 
@@ -154,7 +142,7 @@ def sizes_of(client: Callable[[str], Any], config: Config, run: str) -> dict[str
 
 
 def training_hours_of(
-    client: Callable[[str], Any], events: Sequence[Mapping[str, Any]]
+    client: Callable[[str], Any], events: Iterable[HistoryEvent]
 ) -> dict[str, float]:
     """Return the training hours that Personalize bills for the version of a run.
 
@@ -162,7 +150,7 @@ def training_hours_of(
         client: makes a boto3 client of a service.
         events: an execution's history.
     """
-    versions = [arn for arn in _jobs(events) if _VERSION.search(arn)]
+    versions = [job.arn for job in jobs_of(events) if SOLUTION_VERSION.search(job.arn)]
     try:
         hours = [
             client("personalize")
@@ -176,15 +164,3 @@ def training_hours_of(
         return {}
     known = [float(value) for value in hours if value is not None]
     return {"training_hours": sum(known)} if known else {}
-
-
-def _jobs(events: Sequence[Mapping[str, Any]]) -> dict[str, tuple[datetime, datetime]]:
-    """Return when the run first and last spoke of each job that it waited for."""
-    times: dict[str, tuple[datetime, datetime]] = {}
-    for event in events:
-        job = json_object(event.get("stateExitedEventDetails", {}).get("output")).get("job")
-        arn = job.get("arn") if isinstance(job, dict) else None
-        if isinstance(arn, str):
-            begun, _ = times.get(arn, (event["timestamp"], None))
-            times[arn] = (begun, event["timestamp"])
-    return times

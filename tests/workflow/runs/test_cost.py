@@ -14,6 +14,7 @@ from lambdas.get_status import next_wait
 from localaws.functions.service import Functions
 from localaws.http.endpoint import Endpoint
 from retrain.main import app
+from tests import histories
 from workflow.config import load_config, parse_config
 from workflow.runs.cost import (
     ASSUMPTIONS,
@@ -274,14 +275,10 @@ def test_a_choice_that_cannot_be_foreseen_is_refused(definition):
 
 
 def test_a_retry_is_a_transition_too():
-    entered = {"type": "TaskStateEntered", "stateEnteredEventDetails": {"name": "A"}}
-    scheduled = {"type": "TaskScheduled", "taskScheduledEventDetails": {"parameters": "{}"}}
-    events = [
-        {"id": n, "previousEventId": n - 1, **event}
-        for n, event in enumerate([entered, scheduled, {"type": "TaskFailed"}, scheduled], start=1)
-    ]
+    entered, scheduled = histories.entered("A"), histories.scheduled()
+    told = histories.events(entered, scheduled, histories.task_failed("E", "no"), scheduled)
 
-    assert transitions_of(events) == {"A": 2}
+    assert transitions_of(told) == {"A": 2}
 
 
 def test_each_line_is_quantity_times_price(config, definition):

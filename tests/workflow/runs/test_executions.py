@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import boto3
@@ -14,6 +14,19 @@ from typer.testing import CliRunner
 from localaws.functions.service import Functions
 from localaws.http.endpoint import Endpoint
 from retrain.main import app
+from tests.histories import (
+    AS_AWS_CHAINS_IT,
+    BEGIN,
+    entered,
+    events,
+    execution_failed,
+    exited,
+    imports_of_which_one_fails,
+    iteration,
+    map_started,
+    scheduled,
+    task_failed,
+)
 from workflow.config import load_config
 from workflow.runs.advice import advice
 from workflow.runs.diagnosis import LogExcerpt, explain
@@ -33,7 +46,6 @@ ROOT = Path(__file__).parents[3]
 CONFIG = ROOT / "retraining.toml"
 ACCOUNT, REGION = "123456789012", "ap-northeast-1"
 MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:labbase-retraining"
-BEGIN = datetime(2024, 6, 1, 4, tzinfo=UTC)
 VERSION = f"arn:aws:personalize:{REGION}:{ACCOUNT}:solution/labbase/1a2b3c4d"
 
 # What a run does is chosen by its input: {"do": "succeed" | "fail" | "wait"}.
@@ -361,41 +373,8 @@ def test_bad_input_starts_nothing(client, retrain, arguments, complaint):
 # ── Explanations of histories as AWS tells them ────────────────────────────────────────────────
 
 
-def events(*told):
-    return [
-        {"id": n, "previousEventId": n - 1, "timestamp": BEGIN + timedelta(minutes=n), **event}
-        for n, event in enumerate(told, start=1)
-    ]
-
-
-def entered(name, data=None, kind="Task"):
-    details = {"name": name, "input": json.dumps(data or {})}
-    return {"type": f"{kind}StateEntered", "stateEnteredEventDetails": details}
-
-
-def exited(name, data=None, kind="Task"):
-    details = {"name": name, "output": json.dumps(data or {})}
-    return {"type": f"{kind}StateExited", "stateExitedEventDetails": details}
-
-
-def scheduled(kind, **parameters):
-    details = {
-        "resourceType": kind,
-        "resource": "invoke",
-        "region": REGION,
-        "parameters": json.dumps(parameters),
-    }
-    return {"type": "TaskScheduled", "taskScheduledEventDetails": details}
-
-
-def task_failed(kind, error, cause):
-    details = {"resourceType": kind, "resource": "invoke", "error": error, "cause": cause}
-    return {"type": "TaskFailed", "taskFailedEventDetails": details}
-
-
-def execution_failed(error, cause):
-    details = {"error": error, "cause": cause}
-    return {"type": "ExecutionFailed", "executionFailedEventDetails": details}
+def minutes(*told):
+    return events(*told, seconds=60)
 
 
 @pytest.fixture
@@ -419,7 +398,7 @@ def explained():
             history.add_response(
                 "get_execution_history",
                 {"events": told},
-                {"executionArn": run.arn, "includeExecutionData": True},
+                {"executionArn": run.arn, "includeExecutionData": True, "maxResults": 1_000},
             )
             for operation, answer, expected in logs:
                 if isinstance(answer, str):
@@ -443,10 +422,10 @@ def test_a_spark_job_is_explained_by_its_own_log_streams(explained):
             "LogGroupName": "/aws-glue/jobs",
         }
     )
-    told = events(
+    told = minutes(
         entered("ETL"),
         scheduled("glue", JobName="labbase-retraining-etl"),
-        task_failed("glue", "States.TaskFailed", cause),
+        task_failed("States.TaskFailed", cause, "glue"),
         exited("ETL"),
         entered("Report Failure"),
         exited("Report Failure"),
@@ -481,10 +460,10 @@ def test_a_spark_job_is_explained_by_its_own_log_streams(explained):
 def test_a_failed_import_is_personalizes_word_about_one_data_set(explained):
     job = {"arn": "arn:aws:personalize:r:1:dataset-import-job/i", "status": "CREATE FAILED"}
     cause = "Dataset has fewer than 1000 interactions after filtering by event type: apply"
-    told = events(
-        entered("Get Job Status", {"datasetType": "INTERACTIONS"}),
+    told = minutes(
+        entered("Get Job Status", data={"datasetType": "INTERACTIONS"}),
         scheduled("lambda", FunctionName="labbase-get-status"),
-        exited("Get Job Status", {"job": job}),
+        exited("Get Job Status", data={"job": job}),
         entered("Report Failure"),
         exited("Report Failure"),
         execution_failed("DatasetImportFailed", cause),
@@ -500,6 +479,27 @@ def test_a_failed_import_is_personalizes_word_about_one_data_set(explained):
     assert found.left_running == ()
 
 
+def test_of_several_imports_the_one_that_failed_is_named(explained):
+    """Though another item of the Map looked at its job after that."""
+    found = explained(imports_of_which_one_fails(*AS_AWS_CHAINS_IT))
+
+    assert (found.failure.state, found.item) == ("Get Job Status", "ITEMS")
+
+
+def test_an_item_without_a_data_set_is_named_by_its_number(explained):
+    told = minutes(
+        entered("Each", "Map"),
+        map_started(1),
+        iteration("Started", 0, "Each"),
+        entered("Work", "Pass"),
+        execution_failed("States.Runtime", "no such path"),
+    )
+
+    found = explained(told)
+
+    assert (found.failure.state, found.item) == ("Work", "index 0")
+
+
 def test_an_error_that_aws_answered_to_a_function_is_told_as_that(explained):
     cause = json.dumps(
         {
@@ -509,10 +509,10 @@ def test_an_error_that_aws_answered_to_a_function_is_told_as_that(explained):
             "requestId": "id-2",
         }
     )
-    told = events(
-        entered("Import Dataset", {"datasetType": "USERS"}),
+    told = minutes(
+        entered("Import Dataset", data={"datasetType": "USERS"}),
         scheduled("lambda", FunctionName="labbase-create-import-job"),
-        task_failed("lambda", "AccessDeniedException", cause),
+        task_failed("AccessDeniedException", cause),
         execution_failed("AccessDeniedException", cause),
     )
     lines = ["id-1 another's", "id-2 mine", "id-2 mine too", "END RequestId: id-2"]
@@ -533,10 +533,10 @@ def test_an_error_that_aws_answered_to_a_function_is_told_as_that(explained):
 
 
 def test_a_log_that_may_not_be_read_is_said(explained):
-    told = events(
+    told = minutes(
         entered("List Datasets"),
         scheduled("lambda", FunctionName="f"),
-        task_failed("lambda", "KeyError", "'datasets'"),
+        task_failed("KeyError", "'datasets'"),
         execution_failed("KeyError", "'datasets'"),
     )
     asked = {"logGroupName": "/aws/lambda/f", "startTime": ANY, "endTime": ANY}
@@ -550,12 +550,12 @@ def test_a_log_that_may_not_be_read_is_said(explained):
 
 def test_a_run_that_took_too_long_is_laid_on_the_state_it_was_in(explained):
     job = {"arn": VERSION, "status": "CREATE IN_PROGRESS"}
-    told = events(
+    told = minutes(
         entered("ETL"),
         scheduled("glue", JobName="etl"),
         exited("ETL"),
         entered("Get Solution Version Status"),
-        exited("Get Solution Version Status", {"job": job}),
+        exited("Get Solution Version Status", data={"job": job}),
         entered("Wait X Seconds for Solution Version", kind="Wait"),
         {"type": "ExecutionTimedOut", "executionTimedOutEventDetails": {"error": "States.Timeout"}},
     )
@@ -572,7 +572,9 @@ def test_a_job_that_ended_is_not_left_running():
     active = {"job": {"arn": VERSION, "status": "ACTIVE"}}
     pending = {"job": {"arn": "arn:other", "status": "CREATE PENDING"}}
 
-    assert jobs_left_running(events(exited("A", pending), exited("B", active))) == ["arn:other"]
+    told = events(exited("A", data=pending), exited("B", data=active))
+
+    assert jobs_left_running(told) == ["arn:other"]
 
 
 @pytest.mark.parametrize(

@@ -1,39 +1,47 @@
-"""Histories → steps and failures, in the form in which AWS tells them."""
+"""Histories → steps and failures, in the form in which AWS tells them; and reading them on."""
 
-from datetime import UTC, datetime, timedelta
+import json
 
-from workflow.runs.history import Failure, Step, failure_of, readable_cause, steps_of
+import boto3
+import pytest
+from botocore.awsrequest import AWSResponse
 
-BEGIN = datetime(2024, 6, 1, tzinfo=UTC)
+from localaws.http.endpoint import Endpoint
+from tests.histories import (
+    AS_AWS_CHAINS_IT,
+    BEHIND_ANOTHER_ITEM,
+    IMPORTS,
+    entered,
+    event,
+    events,
+    execution_failed,
+    exited,
+    imports_of_which_one_fails,
+    iteration,
+    map_started,
+    scheduled,
+    task_failed,
+)
+from workflow.runs.history import (
+    Failure,
+    HistoryReader,
+    failed_visit,
+    failure_of,
+    follow,
+    history,
+    readable_cause,
+    steps_of,
+)
+from workflow.runs.visits import Visits
 
-
-def events(*told):
-    """Number events and link each to the one before, one second apart."""
-    return [
-        {"id": n, "previousEventId": n - 1, "timestamp": BEGIN + timedelta(seconds=n), **event}
-        for n, event in enumerate(told, start=1)
-    ]
-
-
-def entered(name, kind="Task", data="{}"):
-    details = {"name": name, "input": data}
-    return {"type": f"{kind}StateEntered", "stateEnteredEventDetails": details}
-
-
-def exited(name, kind="Task"):
-    return {"type": f"{kind}StateExited", "stateExitedEventDetails": {"name": name}}
-
-
-def ended_badly(error, cause):
-    details = {"error": error, "cause": cause}
-    return {"type": "ExecutionFailed", "executionFailedEventDetails": details}
+ACCOUNT, REGION = "123456789012", "ap-northeast-1"
 
 
 def test_steps_carry_durations_and_the_item_of_a_map():
     told = events(
         entered("Reimport All Datasets", "Map"),
         {"type": "MapIterationStarted", "mapIterationStartedEventDetails": {"index": 2}},
-        entered("Import Dataset", data='{"datasetType": "ITEMS"}'),
+        entered("Import Dataset", data={"datasetType": "ITEMS"}),
         exited("Import Dataset"),
         {"type": "MapIterationSucceeded", "mapIterationSucceededEventDetails": {"index": 2}},
         {"type": "MapStateSucceeded"},
@@ -41,12 +49,25 @@ def test_steps_carry_durations_and_the_item_of_a_map():
         entered("Create Solution Version"),
     )
 
-    assert list(steps_of(told)) == [
-        Step("entered", "Reimport All Datasets", "Map", None, "", told[0]["timestamp"], None),
-        Step("entered", "Import Dataset", "Task", 2, "ITEMS", told[2]["timestamp"], None),
-        Step("exited", "Import Dataset", "Task", 2, "ITEMS", told[3]["timestamp"], 1.0),
-        Step("exited", "Reimport All Datasets", "Map", None, "", told[6]["timestamp"], 6.0),
-        Step("entered", "Create Solution Version", "Task", None, "", told[7]["timestamp"], None),
+    steps = [
+        (
+            step.kind,
+            step.state,
+            step.visit.state_type,
+            step.visit.item and step.visit.item.index,
+            step.label,
+            step.at,
+            step.seconds,
+        )
+        for step in steps_of(told)
+    ]
+
+    assert steps == [
+        ("entered", "Reimport All Datasets", "Map", None, "", told[0]["timestamp"], None),
+        ("entered", "Import Dataset", "Task", 2, "ITEMS", told[2]["timestamp"], None),
+        ("exited", "Import Dataset", "Task", 2, "ITEMS", told[3]["timestamp"], 1.0),
+        ("exited", "Reimport All Datasets", "Map", None, "", told[6]["timestamp"], 6.0),
+        ("entered", "Create Solution Version", "Task", None, "", told[7]["timestamp"], None),
     ]
 
 
@@ -59,7 +80,7 @@ def test_a_failure_is_laid_on_the_state_in_which_it_began():
         entered("Report Failure"),
         exited("Report Failure"),
         entered("Retraining Failed", "Fail"),
-        ended_badly("NoSuchBucket", cause),
+        execution_failed("NoSuchBucket", cause),
     )
 
     assert failure_of(told) == Failure("List Datasets", "NoSuchBucket", "no such bucket")
@@ -74,12 +95,171 @@ def test_a_job_that_failed_is_laid_on_the_state_that_looked_at_it():
         entered("Report Failure"),
         exited("Report Failure"),
         entered("Retraining Failed", "Fail"),
-        ended_badly("SolutionVersionFailed", "too few users"),
+        execution_failed("SolutionVersionFailed", "too few users"),
     )
 
     assert failure_of(told) == Failure(
         "Get Solution Version Status", "SolutionVersionFailed", "too few users"
     )
+
+
+def test_a_report_that_fails_too_is_not_to_blame():
+    told = events(
+        entered("Get Solution Version Status"),
+        exited("Get Solution Version Status"),
+        entered("Solution Version Active?", "Choice"),
+        exited("Solution Version Active?", "Choice"),
+        entered("Report Failure"),
+        task_failed("SNS.AmazonSNSException", "no such topic", "sns"),
+        exited("Report Failure"),
+        entered("Retraining Failed", "Fail"),
+        execution_failed("SolutionVersionFailed", "too few users"),
+    )
+
+    assert failure_of(told).state == "Get Solution Version Status"
+
+
+def test_an_error_that_was_handled_is_not_to_blame_for_a_later_one():
+    told = events(
+        entered("Clean Up"),
+        task_failed("Busy", "another run goes on"),
+        exited("Clean Up"),
+        entered("Train"),
+        task_failed("TooFew", "too few users"),
+        execution_failed("TooFew", "too few users"),
+    )
+
+    assert failure_of(told) == Failure("Train", "TooFew", "too few users")
+
+
+@pytest.mark.parametrize("after", [AS_AWS_CHAINS_IT, BEHIND_ANOTHER_ITEM])
+def test_of_the_items_of_a_map_the_one_that_failed_is_named(after):
+    visits = Visits(imports_of_which_one_fails(*after))
+
+    visit = failed_visit(visits)
+
+    assert failure_of(visits) == Failure(
+        "Get Job Status", "DatasetImportFailed", "the file has no header"
+    )
+    assert (visit.state, visit.label, visit.item.index) == ("Get Job Status", "ITEMS", 1)
+
+
+def test_what_a_failing_item_cuts_off_was_aborted():
+    visits = Visits(imports_of_which_one_fails(*AS_AWS_CHAINS_IT))
+
+    found = [(visit.state, visit.label, visit.status) for visit in visits.all]
+
+    assert found == [
+        (IMPORTS, "", "caught"),
+        ("Get Job Status", "INTERACTIONS", "aborted"),
+        ("Get Job Status", "ITEMS", "succeeded"),
+        ("Job Complete?", "ITEMS", "succeeded"),
+        ("Get Job Status", "USERS", "aborted"),
+        ("Import Failed", "ITEMS", "failed"),
+        ("Report Failure", "", "succeeded"),
+        ("Retraining Failed", "", "failed"),
+    ]
+
+
+def test_an_item_that_waits_for_its_turn_is_not_inside_the_one_before():
+    """MaxConcurrency 1: AWS starts the second item behind the first one's last event."""
+    told = events(
+        entered("Outer", "Map"),  # 1
+        map_started(2),
+        iteration("Started", 0, "Outer"),
+        entered("Inner", "Map"),  # 4
+        map_started(1),
+        iteration("Started", 0, "Inner"),
+        entered("Import"),  # 7
+        exited("Import"),
+        iteration("Succeeded", 0, "Inner"),
+        event("MapStateSucceeded"),
+        exited("Inner", "Map", previousEventId=9),  # 11
+        iteration("Succeeded", 0, "Outer"),
+        iteration("Started", 1, "Outer", previousEventId=11),
+        entered("Inner", "Map"),  # 14
+        map_started(1),
+        iteration("Started", 0, "Inner"),
+        entered("Import"),  # 17
+    )
+
+    visits = Visits(told)
+
+    assert [(visit.state, [branch.index for branch in visit.around]) for visit in visits.all] == [
+        ("Outer", []),
+        ("Inner", [0]),
+        ("Import", [0, 0]),
+        ("Inner", [1]),
+        ("Import", [0, 1]),
+    ]
+    assert visits.all[0].items_done == 1
+
+
+def test_a_map_is_tried_again_behind_the_event_that_failed_it():
+    """AWS tells no MapStateFailed before it tries a Map again."""
+    told = events(
+        entered("Imports", "Map"),
+        map_started(1),
+        iteration("Started", 0),
+        entered("Import Failed", "Fail"),  # 4
+        iteration("Failed", 0),
+        map_started(1, previousEventId=4),
+        iteration("Started", 0),
+        entered("Import"),  # 8
+        event("TaskTimedOut"),
+        iteration("Failed", 0),
+        event("MapStateFailed", previousEventId=9),
+        {"type": "ExecutionFailed", "executionFailedEventDetails": {"error": "States.Timeout"}},
+    )
+
+    visits = Visits(told)
+
+    assert visits.all[0].tries == 2
+    assert failure_of(visits) == Failure("Import", "States.Timeout", "")
+    assert [visit.status for visit in visits.all] == ["failed", "failed", "timed out"]
+
+
+def test_an_evaluation_that_failed_names_its_state():
+    """Its event follows the one before the state was entered."""
+    told = events(
+        entered("Import"),
+        exited("Import"),
+        entered("Take the Name", "Pass"),
+        {
+            "type": "EvaluationFailed",
+            "previousEventId": 2,
+            "evaluationFailedEventDetails": {
+                "error": "States.QueryEvaluationError",
+                "cause": "no such field",
+                "state": "Take the Name",
+            },
+        },
+        execution_failed("States.QueryEvaluationError", "no such field"),
+    )
+
+    assert failure_of(told).state == "Take the Name"
+
+
+@pytest.mark.parametrize("last", [5, 6])
+def test_of_the_branches_of_a_parallel_the_one_that_failed_is_named(last):
+    """AWS chains the end of a Parallel to what failed, the local interpreter to the newest."""
+    told = events(
+        entered("Both", "Parallel"),
+        event("ParallelStateStarted"),
+        entered("Left", previousEventId=2),
+        entered("Right", previousEventId=2),
+        task_failed("E", "no", previousEventId=3),
+        scheduled(FunctionName="f", after=4),
+        event("ParallelStateFailed", previousEventId=last),
+        exited("Both", "Parallel", previousEventId=7),
+        entered("Retraining Failed", "Fail"),
+        execution_failed("E", "no"),
+    )
+
+    visits = Visits(told)
+
+    assert failed_visit(visits).state == "Left"
+    assert [visit.branch and visit.branch.index for visit in visits.all] == [None, 0, 1, None]
 
 
 def test_a_stopped_execution_failed_too():
@@ -94,6 +274,65 @@ def test_a_stopped_execution_failed_too():
     assert (failure.error, failure.cause) == ("ExecutionAborted", "by hand")
 
 
+def test_a_stop_inside_a_map_is_laid_on_the_state_that_was_cut_off():
+    told = events(
+        entered(IMPORTS, "Map"),
+        map_started(1),
+        iteration("Started", 0, IMPORTS),
+        entered("Import Dataset"),
+        scheduled(FunctionName="f"),
+        event("TaskStateAborted"),
+        iteration("Aborted", 0, IMPORTS),
+        event("MapStateAborted"),
+        event("ExecutionAborted", previousEventId=0),
+    )
+
+    visits = Visits(told)
+
+    assert failure_of(visits).state == "Import Dataset"
+    assert [visit.status for visit in visits.all] == ["aborted", "aborted"]
+
+
+@pytest.mark.parametrize("again", [[], [entered("Train")]])
+def test_a_redriven_execution_goes_on_where_it_failed(again):
+    """Whether the state is entered once more or only its task is scheduled."""
+    told = events(
+        entered("Train"),
+        scheduled(FunctionName="train"),
+        task_failed("E", "busy"),
+        execution_failed("E", "busy"),
+        {"type": "ExecutionRedriven", "executionRedrivenEventDetails": {"redriveCount": 1}},
+        *again,
+        scheduled(FunctionName="train"),
+    )
+    running = Visits(told)
+    ended = Visits(
+        events(
+            *told, exited("Train"), event("MapRunRedriven"), event("ExecutionSucceeded"), seconds=1
+        )
+    )
+
+    assert (running.status, running.all[-1].status) == ("RUNNING", "running")
+    assert failure_of(running) is None
+    assert (ended.status, ended.all[-1].status) == ("SUCCEEDED", "succeeded")
+
+
+def test_events_of_types_that_nobody_knows_yet_are_passed_by():
+    told = events(
+        event("SomethingNew"),
+        entered("ETL"),
+        {"type": "TaskPondered", "taskPonderedEventDetails": {"mood": "good"}},
+        scheduled(FunctionName="f"),
+        exited("ETL"),
+        event("ExecutionCelebrated"),
+    )
+
+    assert [(step.kind, step.state) for step in steps_of(told)] == [
+        ("entered", "ETL"),
+        ("exited", "ETL"),
+    ]
+
+
 def test_what_succeeded_or_still_runs_has_no_failure():
     assert failure_of(events(entered("ETL"))) is None
     assert failure_of(events(entered("ETL"), {"type": "ExecutionSucceeded"})) is None
@@ -105,3 +344,153 @@ def test_the_sentence_is_taken_out_of_what_lambda_and_glue_wrap_it_in():
     assert readable_cause('{"JobRunState": "FAILED", "ErrorMessage": "table gone"}') == "table gone"
     assert readable_cause("plain words") == "plain words"
     assert readable_cause("[1, 2]") == "[1, 2]"
+
+
+# ── Reading on ──────────────────────────────────────────────────────────────────────────────────
+
+
+class GrowingExecution:
+    """An execution whose history grows at will, behind a real boto3 client.
+
+    Answers as AWS documents it: 100 events in a page if the request does not say, at most 1,000
+    and perhaps fewer than asked for, a token that stands for an event, none on the last page.
+    """
+
+    arn = f"arn:aws:states:{REGION}:{ACCOUNT}:execution:m:night"
+
+    def __init__(self, largest_page=1_000):
+        self.length = self.requests = self.transferred = 0
+        self.largest_page = largest_page
+        self.client = boto3.client(
+            "stepfunctions",
+            region_name=REGION,
+            aws_access_key_id="none",
+            aws_secret_access_key="none",
+        )
+        self.client.meta.events.register("before-send.sfn.GetExecutionHistory", self._answer)
+
+    def _answer(self, request, **_):
+        asked = json.loads(request.body)
+        size = min(asked.get("maxResults") or 100, self.largest_page)
+        ids = range(1, self.length + 1)
+        if asked.get("reverseOrder"):
+            ids = ids[::-1]
+        start = ids.index(int(asked["nextToken"])) if "nextToken" in asked else 0
+        page = {
+            "events": [
+                {"id": n, "previousEventId": n - 1, "type": "TaskStateEntered", "timestamp": n}
+                for n in ids[start : start + size]
+            ]
+        }
+        if start + size < len(ids):
+            page["nextToken"] = str(ids[start + size])
+        self.requests += 1
+        self.transferred += len(page["events"])
+        response = AWSResponse(request.url, 200, {}, None)
+        response._content = json.dumps(page).encode()
+        return response
+
+
+def test_a_history_is_read_whole_in_few_requests():
+    execution = GrowingExecution()
+    execution.length = 10_000
+
+    found = history(execution.client, execution.arn)
+
+    assert [event["id"] for event in found] == list(range(1, 10_001))
+    assert (execution.requests, execution.transferred) == (10, 10_000)
+
+
+def test_watching_transfers_each_event_once():
+    """Beside them one event for each poll: the newest, whose number tells how many are missing."""
+    execution = GrowingExecution()
+    reader = HistoryReader(execution.client, execution.arn)
+    polls, found = 0, []
+
+    for growth in [3, 0, 0, 1, 100, 0, 57, 999, 0] * 9:
+        execution.length += growth
+        found += reader.read()
+        polls += 1
+
+    assert [event["id"] for event in found] == list(range(1, execution.length + 1))
+    assert execution.length == 10_440
+    assert execution.transferred == execution.length + polls - 1
+    assert list(reader.read_all()) == found
+
+
+@pytest.mark.parametrize("largest_page", [1_000, 40])
+def test_what_comes_in_several_pages_overlaps_by_less_than_one(largest_page):
+    execution = GrowingExecution(largest_page)
+    reader = HistoryReader(execution.client, execution.arn)
+    found = []
+
+    for growth in (5, 2_345):
+        execution.length += growth
+        found += reader.read()
+
+    assert [event["id"] for event in found] == list(range(1, 2_351))
+    assert execution.transferred < 2_350 + 1 + largest_page
+
+
+def test_an_execution_without_events_yet_is_read_later():
+    execution = GrowingExecution()
+    reader = HistoryReader(execution.client, execution.arn)
+
+    assert reader.read() == []
+    execution.length = 2
+    assert [event["id"] for event in reader.read()] == [1, 2]
+
+
+def test_a_history_that_was_lost_ends_the_reading():
+    """The served AWS tells of an execution that a kill cut off only its begin and its end."""
+    execution = GrowingExecution()
+    reader = HistoryReader(execution.client, execution.arn)
+    execution.length = 50
+    reader.read()
+
+    execution.length = 2
+
+    assert reader.read() == []
+
+
+def test_following_a_run_costs_about_what_reading_it_once_does():
+    """At the local endpoint: a loop of 60 rounds, polled while it goes on.
+
+    An event is transferred a second time at most: where others came between two requests.
+    """
+    again = {"Variable": "$.n", "NumericLessThan": 60, "Next": "Wait"}
+    definition = {
+        "StartAt": "Begin",
+        "States": {
+            "Begin": {"Type": "Pass", "Result": {"n": 0}, "Next": "Wait"},
+            "Wait": {"Type": "Wait", "Seconds": 1, "Next": "Count"},
+            "Count": {
+                "Type": "Pass",
+                "Parameters": {"n.$": "States.MathAdd($.n, 1)"},
+                "Next": "Again?",
+            },
+            "Again?": {"Type": "Choice", "Choices": [again], "Default": "Done"},
+            "Done": {"Type": "Succeed"},
+        },
+    }
+    transferred, polls = [], []
+    with Endpoint(account=ACCOUNT, region=REGION, time_scale=0.01) as endpoint:
+        client = endpoint.client("stepfunctions")
+        machine = client.create_state_machine(
+            name="loop",
+            definition=json.dumps(definition),
+            roleArn=f"arn:aws:iam::{ACCOUNT}:role/states",
+        )["stateMachineArn"]
+        arn = client.start_execution(stateMachineArn=machine, name="night")["executionArn"]
+        client.meta.events.register(
+            "after-call.sfn.GetExecutionHistory",
+            lambda parsed, **_: transferred.append(len(parsed["events"])),
+        )
+
+        steps = list(follow(client, arn, poll_seconds=0.02, on_poll=lambda: polls.append(1)))
+
+        whole = history(client, arn)
+    assert [step.state for step in steps] == [step.state for step in steps_of(whole)]
+    assert len(whole) == 2 + 2 + 60 * 6 + 2
+    assert len(polls) > 5
+    assert sum(transferred[:-1]) <= 2 * len(whole) + len(polls)

@@ -2,46 +2,17 @@
 
 import json
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from localaws.functions.service import Functions
 from localaws.http.endpoint import Endpoint
+from tests.histories import BEGIN, entered, event, events, exited, iteration, map_started
 from workflow.runs.history import history
 from workflow.runs.progress import Passage, Progress, StateRecord, progress_of
 
-BEGIN = datetime(2024, 6, 1, tzinfo=UTC)
 ACCOUNT, REGION = "123456789012", "ap-northeast-1"
-
-
-def events(*told):
-    """Number events one second apart; each follows the one before, or the one that it names."""
-    return [
-        {"previousEventId": n - 1, **event, "id": n, "timestamp": BEGIN + timedelta(seconds=n)}
-        for n, event in enumerate(told, start=1)
-    ]
-
-
-def entered(name, kind="Task", **more):
-    return {"type": f"{kind}StateEntered", "stateEnteredEventDetails": {"name": name}, **more}
-
-
-def exited(name, kind="Task", **more):
-    return {"type": f"{kind}StateExited", "stateExitedEventDetails": {"name": name}, **more}
-
-
-def event(kind, **more):
-    return {"type": kind, **more}
-
-
-def iteration(kind, index, **more):
-    details = {"name": "Imports", "index": index}
-    return {"type": f"MapIteration{kind}", f"mapIteration{kind}EventDetails": details, **more}
-
-
-def map_started(length, **more):
-    return {"type": "MapStateStarted", "mapStateStartedEventDetails": {"length": length}, **more}
 
 
 def test_nothing_has_happened_yet():

@@ -1,0 +1,429 @@
+"""The states that an execution visited: its history's events → visits, and what became of each.
+
+Pure: events in, one by one as they are read. An event belongs where the event before it
+(`previousEventId`) belongs, so that the items of a Map and the branches of a Parallel, which a
+history mixes, are kept apart. Event types that are unknown here change nothing.
+
+What recorded histories of AWS show, and what is therefore not taken from that chain alone:
+
+- An item of a Map that waited for its turn follows the last event of the item that made room.
+- Items and states that a failure cuts off (`MapIterationAborted`, `TaskStateAborted`, …) follow the
+  event that failed; only the former say which item they are.
+- A Map or Parallel that is tried again starts behind the event that failed inside it.
+- `EvaluationFailed` follows the event before its state was entered, and names the state.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+HistoryEvent = Mapping[str, Any]
+Status = Literal["running", "failed", "timed out", "aborted", "caught", "succeeded"]
+
+RUNNING = "RUNNING"
+_ENDINGS = {
+    "ExecutionSucceeded": "SUCCEEDED",
+    "ExecutionFailed": "FAILED",
+    "ExecutionAborted": "ABORTED",
+    "ExecutionTimedOut": "TIMED_OUT",
+}
+_TRIES = frozenset(
+    {
+        "TaskScheduled",
+        "LambdaFunctionScheduled",
+        "ActivityScheduled",
+        "MapStateStarted",
+        "ParallelStateStarted",
+    }
+)
+_CONTAINERS = {"MapState": "Map", "ParallelState": "Parallel"}
+
+
+@dataclass(eq=False)
+class Branch:
+    """An item of a Map, or a branch of a Parallel.
+
+    Attributes:
+        container: the visit of the Map or Parallel.
+        index: of the item, counted from 0; of a branch, by the order in which they began.
+        label: what the item is, for example `USERS`; empty if its input does not say.
+        aborted: whether it was cut off.
+    """
+
+    container: Visit
+    index: int
+    label: str = ""
+    aborted: bool = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more happens in it."""
+        outer = self.container.branch
+        return self.aborted or self.container.closed or (outer is not None and outer.closed)
+
+
+@dataclass(eq=False)
+class Visit:
+    """One stay in a state.
+
+    Attributes:
+        state: the state's name.
+        state_type: `Task`, `Wait`, `Map`, ….
+        begun: when the state was entered.
+        branch: the item of a Map or the branch of a Parallel that it belongs to; None outside.
+        before: the visit that led to it, in the same branch; None if it is the first there.
+        events: its own, the oldest first; those of states inside it belong to them.
+        ended: when the state was left; None if it was not.
+        stopped: when the execution ended without the state being left.
+        tries: how often it was tried; 0 for a state that is not tried, such as a Choice.
+        items: how many items the Map has.
+        items_done: how many of them have succeeded.
+        culprit: the visit in which the failure of the Map or Parallel began.
+        failed: whether its last try failed, and how.
+        lost: whether that failure went further than this state.
+        aborted: whether it was cut off.
+        cut: how it ended, if it ended with the execution.
+        branches: the items or branches of its last try.
+    """
+
+    state: str
+    state_type: str
+    begun: datetime
+    branch: Branch | None = None
+    before: Visit | None = None
+    events: list[HistoryEvent] = field(default_factory=list)
+    ended: datetime | None = None
+    stopped: datetime | None = None
+    tries: int = 0
+    items: int = 0
+    items_done: int = 0
+    culprit: Visit | None = None
+    failed: Literal["", "failed", "timed out"] = ""
+    lost: bool = False
+    aborted: bool = False
+    cut: Literal["", "aborted", "timed out"] = ""
+    branches: list[Branch] = field(default_factory=list)
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is over, by itself and not by what is around it."""
+        return self.ended is not None or self.lost or self.aborted
+
+    @property
+    def status(self) -> Status:
+        """Where it stands."""
+        if self.ended is not None:
+            return "caught" if self.failed else "succeeded"
+        if self.lost:
+            return self.failed or "failed"
+        if self.aborted or (self.branch is not None and self.branch.closed):
+            return "aborted"
+        if self.cut:
+            return self.failed or self.cut
+        return "running"
+
+    @property
+    def around(self) -> Iterator[Branch]:
+        """The branches around it, the innermost first."""
+        branch = self.branch
+        while branch is not None:
+            yield branch
+            branch = branch.container.branch
+
+    @property
+    def item(self) -> Branch | None:
+        """The item of the innermost Map around it; None outside a Map."""
+        return next((one for one in self.around if one.container.state_type == "Map"), None)
+
+    @property
+    def label(self) -> str:
+        """Which data set it is about, by its own input or by that of its item; empty if unknown."""
+        own = str(json_object(self.input).get("datasetType", ""))
+        return own or next((one.label for one in self.around if one.label), "")
+
+    @property
+    def input(self) -> Any:
+        """Its input, a JSON text; None if the history does not say."""
+        return self.events[0]["stateEnteredEventDetails"].get("input") if self.events else None
+
+    @property
+    def scheduled(self) -> HistoryEvent | None:
+        """The event by which its last call to AWS was scheduled; None if it made none."""
+        return next((one for one in reversed(self.events) if one["type"] == "TaskScheduled"), None)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What its last call to AWS was made with; empty if it made none."""
+        return json_object(details(self.scheduled).get("parameters")) if self.scheduled else {}
+
+    @property
+    def target(self) -> str:
+        """The function or Glue job that its last call was to; empty if it was to none."""
+        called = self.parameters
+        return str(called.get("FunctionName") or called.get("JobName") or "")
+
+    def seconds(self, until: datetime | None) -> float | None:
+        """Return how long it took, or has taken until then; None if it goes on and `until` is."""
+        if self.ended is None and self.state_type == "Fail":
+            return 0.0
+        containers = (branch.container.ended for branch in self.around)
+        end = self.ended or next(filter(None, containers), self.stopped or until)
+        return (end - self.begun).total_seconds() if end else None
+
+    def failed_with(self, error: str, cause: str) -> bool:
+        """Return whether a try failed with this cause, or with this error if there is no cause."""
+        failures = [
+            details(one) for one in self.events if one["type"].endswith(("Failed", "TimedOut"))
+        ]
+        return any(
+            one.get("cause") == cause if cause else one.get("error") == error for one in failures
+        )
+
+    def blame(self) -> None:
+        """Mark that its failure went further."""
+        self.failed = self.failed or "failed"
+        self.lost = True
+
+    def reopen(self) -> None:
+        """Mark that it is tried again."""
+        self.failed, self.cut = "", ""
+        self.lost = self.aborted = False
+        self.culprit = self.stopped = None
+
+
+_Position = Visit | Branch | None
+
+
+class Visits:
+    """The visits of an execution, from the events of its history so far.
+
+    Attributes:
+        all: in the order in which they began.
+        passages: how often each way was taken: from a state to the next, and whether an error led
+            there.
+        status: of the execution: `RUNNING`, `SUCCEEDED`, `FAILED`, `ABORTED` or `TIMED_OUT`.
+        began: when the first event was; None if there is none.
+        at: when the last event was.
+        end: the event that ended the execution; None while it runs.
+        end_visit: the last visit before it, or the one in which it happened.
+
+    Args:
+        events: of a history, oldest first; timestamps may be ISO 8601 texts, as in `history.json`.
+    """
+
+    def __init__(self, events: Iterable[HistoryEvent] = ()) -> None:
+        self.all: list[Visit] = []
+        self.passages: Counter[tuple[str, str, bool]] = Counter()
+        self.status = RUNNING
+        self.began: datetime | None = None
+        self.at: datetime | None = None
+        self.end: HistoryEvent | None = None
+        self.end_visit: Visit | None = None
+        self._positions: dict[int, _Position] = {}
+        self._left: dict[int, Visit] = {}
+        self._last = 0
+        self._redriven = False
+        for event in events:
+            self.add(event)
+
+    @classmethod
+    def of(cls, events: Iterable[HistoryEvent] | Visits) -> Visits:
+        """Return the visits of a history; visits as they are."""
+        return events if isinstance(events, Visits) else cls(events)
+
+    def add(self, event: HistoryEvent) -> Visit | None:
+        """Take the next event; return the visit that it begins or ends, None if neither."""
+        at = _time(event["timestamp"])
+        self.at, self.began = at, self.began or at
+        # An execution's end names no event before it where nothing in it is to blame.
+        before = event.get("previousEventId") or self._last
+        position, changed, event_type = self._positions.get(before), None, event["type"]
+        if event_type.startswith("Execution"):
+            self._execution(event, before, position, at)
+        elif event_type.endswith("StateEntered"):
+            position = changed = self._entered(event, before, position, at)
+        elif event_type.endswith("StateExited"):
+            changed = self._exited(event, position, at)
+            position = position if changed is None else changed.branch
+        elif event_type.startswith("MapIteration"):
+            position = self._iteration(event, position)
+        elif visit := self._visit_of(event, position):
+            self._tried(visit, event, position)
+            position = visit
+        self._positions[event["id"]] = position
+        self._last = event["id"]
+        return changed
+
+    def _entered(
+        self, event: HistoryEvent, before: int, position: _Position, at: datetime
+    ) -> Visit:
+        if not isinstance(position, Visit):
+            branch = position
+        elif position.state_type == "Parallel":
+            branch = Branch(position, len(position.branches))
+            position.branches.append(branch)
+        else:
+            branch = position.branch
+        if self._redriven:
+            _reopen(branch)
+        left = self._left.get(before)
+        name, event_type = event["stateEnteredEventDetails"]["name"], event["type"]
+        visit = Visit(name, event_type.removesuffix("StateEntered"), at, branch, left, [event])
+        if branch is not None and not branch.label:
+            branch.label = visit.label
+        if visit.state_type == "Fail":
+            visit.blame()
+        if left:
+            self.passages[left.state, name, bool(left.failed)] += 1
+        self.all.append(visit)
+        return visit
+
+    def _exited(self, event: HistoryEvent, position: _Position, at: datetime) -> Visit | None:
+        name = event["stateExitedEventDetails"]["name"]
+        visit = next((one for one in _outwards(position) if one.state == name), None)
+        if visit is not None:
+            visit.ended, visit.lost = at, False
+            visit.events.append(event)
+            self._left[event["id"]] = visit
+        return visit
+
+    def _iteration(self, event: HistoryEvent, position: _Position) -> _Position:
+        event_type, fields = event["type"], details(event)
+        name, index = fields.get("name"), int(fields.get("index", 0))
+        maps = (one for one in _outwards(position) if one.state_type == "Map")
+        container = next((one for one in maps if name in {None, one.state}), None)
+        if container is None:
+            return position
+        if event_type == "MapIterationStarted":
+            container.items = max(container.items, index + 1)
+            container.branches.append(Branch(container, index))
+            return container.branches[-1]
+        if event_type == "MapIterationSucceeded":
+            # An interpreter may let the items of a Map that failed run to their end.
+            container.items_done += not container.closed
+        elif event_type == "MapIterationFailed":
+            self._failed_inside(container, position)
+        elif event_type == "MapIterationAborted":
+            for branch in container.branches:
+                branch.aborted = branch.aborted or branch.index == index
+        return container
+
+    def _visit_of(self, event: HistoryEvent, position: _Position) -> Visit | None:
+        """Return the visit that an event is about which neither begins nor ends one."""
+        event_type, named = event["type"], details(event).get("state")
+        if named is not None:  # EvaluationFailed
+            here = position.branch if isinstance(position, Visit) else position
+            called_so = [one for one in reversed(self.all) if one.state == named]
+            beside = (one for one in called_so if one.branch is here)
+            return next(beside, next(iter(called_so), None))
+        if event_type.endswith("StateAborted") and isinstance(position, Visit) and position.failed:
+            return None  # another state, which that failure cut off
+        container = next(
+            (of for key, of in _CONTAINERS.items() if event_type.startswith(key)), None
+        )
+        if container is None:
+            return position if isinstance(position, Visit) else None
+        # A start is that of the innermost which goes on, an end that of the innermost which has
+        # not failed yet.
+        around = (one for one in _outwards(position) if one.state_type == container)
+        if event_type in _TRIES:
+            return next((one for one in around if self._redriven or not one.lost), None)
+        return next((one for one in around if not one.failed), None)
+
+    def _tried(self, visit: Visit, event: HistoryEvent, position: _Position) -> None:
+        """Note what became of a try of a state."""
+        event_type = event["type"]
+        visit.events.append(event)
+        if event_type in _TRIES:
+            for branch in visit.branches:
+                branch.aborted = True
+            visit.branches, visit.items_done = [], 0
+            visit.tries += 1
+            visit.reopen()
+            if self._redriven:
+                _reopen(visit.branch)
+        if event_type == "MapStateStarted":
+            visit.items = max(visit.items, int(details(event).get("length", 0)))
+        elif event_type.endswith("Aborted"):
+            visit.aborted = True
+        elif event_type.endswith("TimedOut"):
+            visit.failed = "timed out"
+        elif event_type.endswith("Failed"):
+            visit.failed = visit.failed or "failed"
+            if event_type == "ParallelStateFailed":
+                self._failed_inside(visit, position)
+
+    def _failed_inside(self, container: Visit, position: _Position) -> None:
+        """Note in which visit inside a Map or Parallel its failure began."""
+        inside = list(itertools.takewhile(lambda one: one is not container, _outwards(position)))
+        if container.state_type == "Parallel" and not (inside and inside[0].failed):
+            # An interpreter may follow the branch in which the last event was.
+            failed = (one for one in self.all if one.failed and one.ended is None)
+            of_it = (one for one in failed if one.branch and one.branch.container is container)
+            inside = list(itertools.islice(of_it, 1)) or inside
+        for visit in inside:
+            visit.blame()
+        container.culprit = container.culprit or next(iter(inside), None)
+
+    def _execution(
+        self, event: HistoryEvent, before: int, position: _Position, at: datetime
+    ) -> None:
+        event_type = event["type"]
+        if event_type == "ExecutionRedriven":
+            self.status, self.end, self.end_visit, self._redriven = RUNNING, None, None, True
+        if event_type not in _ENDINGS:
+            return
+        self.status, self.end = _ENDINGS[event_type], event
+        self.end_visit = position if isinstance(position, Visit) else self._left.get(before)
+        if event_type == "ExecutionFailed":
+            for visit in _outwards(position):
+                visit.blame()
+        for visit in self.all:
+            if visit.ended is None:
+                visit.stopped = at
+                if visit.status == "running":
+                    visit.cut = "timed out" if event_type == "ExecutionTimedOut" else "aborted"
+
+
+def details(event: HistoryEvent) -> Mapping[str, Any]:
+    """Return the `…EventDetails` of an event; empty if it has none."""
+    key = next((key for key in event if key.endswith("EventDetails")), "")
+    found: Mapping[str, Any] = event.get(key) or {}
+    return found
+
+
+def json_object(text: Any) -> dict[str, Any]:
+    """Return the JSON object that a text holds; an empty one for any other text."""
+    try:
+        value = json.loads(text or "null")
+    except (TypeError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _outwards(position: _Position) -> Iterator[Visit]:
+    """Yield the visits around a position, the innermost first."""
+    while position is not None:
+        if isinstance(position, Visit):
+            yield position
+            position = position.branch
+        else:
+            position = position.container
+
+
+def _reopen(branch: Branch | None) -> None:
+    """Mark that what is around goes on: the execution was redriven."""
+    while branch is not None:
+        branch.aborted = False
+        branch.container.reopen()
+        branch = branch.container.branch
+
+
+def _time(timestamp: Any) -> datetime:
+    return timestamp if isinstance(timestamp, datetime) else datetime.fromisoformat(timestamp)
