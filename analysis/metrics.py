@@ -18,7 +18,7 @@ https://docs.aws.amazon.com/personalize/latest/dg/working-with-training-metrics.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,21 +57,17 @@ def version_metrics(
         (`coverage`, `MRR@25`, `NDCG@5`, …); the newest first, baselines last.
     """
     rows = []
-    for solution in _pages(
-        personalize.list_solutions, "solutions", datasetGroupArn=dataset_group_arn
-    ):
-        versions = _pages(
-            personalize.list_solution_versions,
-            "solutionVersions",
-            solutionArn=solution["solutionArn"],
-        )
-        active = [version for version in versions if version["status"] == "ACTIVE"]
+    solutions = personalize.get_paginator("list_solutions")
+    versions = personalize.get_paginator("list_solution_versions")
+    for solution in solutions.paginate(datasetGroupArn=dataset_group_arn).search("solutions[]"):
+        found = versions.paginate(solutionArn=solution["solutionArn"])
+        active = list(found.search("solutionVersions[?status == 'ACTIVE']"))
         active.sort(key=lambda version: version["creationDateTime"], reverse=True)
         for version in active[:per_solution]:
             arn = version["solutionVersionArn"]
             described = personalize.describe_solution_version(solutionVersionArn=arn)
             recipe = described["solutionVersion"].get("recipeArn", "").rpartition("/")[2]
-            found = personalize.get_solution_metrics(solutionVersionArn=arn)["metrics"]
+            measured = personalize.get_solution_metrics(solutionVersionArn=arn)["metrics"]
             rows.append(
                 {
                     "solution": solution["name"],
@@ -79,7 +75,7 @@ def version_metrics(
                     "recipe": recipe,
                     "trained": pd.Timestamp(version["creationDateTime"]).tz_convert("UTC"),
                     "baseline": recipe in BASELINE_RECIPES,
-                    **{short_name(name): value for name, value in found.items()},
+                    **{short_name(name): value for name, value in measured.items()},
                 }
             )
     rows.sort(key=lambda row: row["trained"], reverse=True)
@@ -365,11 +361,3 @@ def _first(ranked: Sequence[str], excluded: set[str], keep: int) -> Iterator[str
 
 def _worth(ranks: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray(1.0 / np.log2(1.0 + ranks), dtype=np.float64)
-
-
-def _pages(call: Callable[..., dict[str, Any]], key: str, **arguments: Any) -> Iterator[Any]:
-    answer = call(**arguments)
-    yield from answer[key]
-    while token := answer.get("nextToken"):
-        answer = call(**arguments, nextToken=token)
-        yield from answer[key]

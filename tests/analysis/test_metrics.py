@@ -1,12 +1,15 @@
 """Metrics and their intervals: worked examples, exact oracles, and what an interval promises."""
 
+import json
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
+import boto3
 import numpy as np
 import pandas as pd
 import pytest
+from botocore import xform_name
 
 from analysis import metrics
 from recommenders.evaluation.items import ranking_metrics
@@ -165,6 +168,23 @@ def test_a_run_compared_with_itself_has_nothing_to_foresee() -> None:
     assert metrics.foresight(only, only, keep=25, random=seed())["users"].max() == 0
 
 
+def client(operations: Any) -> Any:
+    """A boto3 client of Personalize whose requests an object answers."""
+    made = boto3.client(
+        "personalize",
+        region_name="ap-northeast-1",
+        aws_access_key_id="none",
+        aws_secret_access_key="none",
+    )
+
+    def answer(model: Any, params: dict[str, Any], **_: Any) -> tuple[Any, dict[str, Any]]:
+        operation = getattr(operations, xform_name(model.name))
+        return SimpleNamespace(status_code=200), operation(**json.loads(params["body"]))
+
+    made.meta.events.register("before-call.personalize", answer)
+    return made
+
+
 class Personalize:
     """Two solutions, the first on a second page; a version that is still in training."""
 
@@ -213,7 +233,7 @@ class Personalize:
 
 
 def test_versions_come_newest_first_and_baselines_last() -> None:
-    found = metrics.version_metrics(Personalize(), "arn:group", per_solution=2)
+    found = metrics.version_metrics(client(Personalize()), "arn:group", per_solution=2)
 
     assert found["version"].to_list() == ["v3", "v2", "p1"]
     assert found["baseline"].to_list() == [False, False, True]
@@ -222,7 +242,7 @@ def test_versions_come_newest_first_and_baselines_last() -> None:
 
 
 def test_versions_stand_side_by_side_with_their_bounds() -> None:
-    versions = metrics.version_metrics(Personalize(), "arn:group", per_solution=2)
+    versions = metrics.version_metrics(client(Personalize()), "arn:group", per_solution=2)
 
     found = metrics.side_by_side(versions, test_users=100).set_index(["metric", "list"])
 
@@ -234,9 +254,9 @@ def test_versions_stand_side_by_side_with_their_bounds() -> None:
 
 
 def test_a_dataset_group_without_versions_gives_an_empty_table() -> None:
-    empty = metrics.version_metrics(
-        SimpleNamespace(list_solutions=lambda **_: {"solutions": []}), "arn:group"
-    )
+    nothing = SimpleNamespace(list_solutions=lambda **_: {"solutions": []})
+
+    empty = metrics.version_metrics(client(nothing), "arn:group")
 
     assert empty.empty
     assert metrics.side_by_side(empty, test_users=10).empty
