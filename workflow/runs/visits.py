@@ -144,13 +144,10 @@ class Visit:
     @property
     def label(self) -> str:
         """Which data set it is about, by its own input or by that of its item; empty if unknown."""
-        own = str(json_object(self.input).get("datasetType", ""))
-        return own or next((one.label for one in self.around if one.label), "")
-
-    @property
-    def input(self) -> Any:
-        """Its input, a JSON text; None if the history does not say."""
-        return self.events[0]["stateEnteredEventDetails"].get("input") if self.events else None
+        own = json_object(details(self.events[0]).get("input")) if self.events else {}
+        return str(own.get("datasetType", "")) or next(
+            (one.label for one in self.around if one.label), ""
+        )
 
     @property
     def scheduled(self) -> HistoryEvent | None:
@@ -158,14 +155,9 @@ class Visit:
         return next((one for one in reversed(self.events) if one["type"] == "TaskScheduled"), None)
 
     @property
-    def parameters(self) -> dict[str, Any]:
-        """What its last call to AWS was made with; empty if it made none."""
-        return json_object(details(self.scheduled).get("parameters")) if self.scheduled else {}
-
-    @property
     def target(self) -> str:
         """The function or Glue job that its last call was to; empty if it was to none."""
-        called = self.parameters
+        called = json_object(details(self.scheduled).get("parameters")) if self.scheduled else {}
         return str(called.get("FunctionName") or called.get("JobName") or "")
 
     def seconds(self, until: datetime | None) -> float | None:
