@@ -24,6 +24,7 @@ import boto3
 
 from localaws.http.endpoint import Endpoint
 from localaws.http.faults import Faults
+from localaws.http.service_names import service_model
 from localaws.http.wsgi import answer_in_process
 from localaws.persistence.data_directory import DataDirectory
 from localaws.personalize import Quotas
@@ -50,7 +51,6 @@ _COUNTED = (
     ("schedule", "scheduler", "list_schedules", "Schedules"),
     ("dataset group", "personalize", "list_dataset_groups", "datasetGroups"),
 )
-_SIGNED_AS = {"stepfunctions": "states"}
 
 
 class LocalAws:
@@ -174,7 +174,7 @@ class LocalAws:
         counts = {}
         for resource_type, service, operation, member in _COUNTED:
             # A client costs a tenth of a second.
-            if _SIGNED_AS.get(service, service) not in self._data.services_in_use:
+            if service_model(service).signing_name not in self._data.services_in_use:
                 continue
             client = self.client(service)
             if client.can_paginate(operation):

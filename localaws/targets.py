@@ -12,20 +12,18 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import boto3
 from botocore import xform_name
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, UnknownServiceError
 from jsonpath_ng.exceptions import JSONPathError
 from jsonpath_ng.parser import parse as parse_path
+
+from localaws.http.service_names import service_of_sdk_name
 
 Client = Callable[[str, str], Any]
 """A service, and the ARN of the role that signs → boto3's client."""
 
 EVENT_TARGETS = frozenset({"states", "lambda", "sns", "sqs"})
 """Services whose targets an event starts here, by their names in ARNs."""
-
-_SDK = {"sfn": "stepfunctions", "eventbridge": "events", "cloudwatchlogs": "logs"}
-"""Names of services in the ARN of a universal target → boto3's."""
 
 
 def deliver_event(
@@ -215,9 +213,10 @@ def _start(client: Client, target: Mapping[str, Any], payload: str, role: str) -
 def _call(client: Client, arn: str, payload: str, role: str) -> None:
     """Call the API that a universal target names, `arn:aws:scheduler:::aws-sdk:sfn:start…`."""
     name, operation = arn.split(":")[6:8]
-    service = _SDK.get(name, name)
-    if service not in boto3.Session().get_available_services():
-        raise ValueError(f"target {arn!r} names no service")
+    try:
+        service = service_of_sdk_name(name)
+    except UnknownServiceError as error:
+        raise ValueError(f"target {arn!r} names no service") from error
     caller = client(service, role)
     model = caller.meta.service_model
     names = {known.lower(): known for known in model.operation_names}

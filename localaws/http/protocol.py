@@ -21,9 +21,10 @@ from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-import botocore.session
 import orjson
 from botocore.model import ListShape, MapShape, OperationModel, Shape, StructureShape
+
+from localaws.http.service_names import service_model
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
@@ -91,7 +92,7 @@ class Service(ABC):
 
     def __init__(self, service: str, operations: Mapping[str, Operation]) -> None:
         self._service = service
-        self._model = botocore.session.Session().get_service_model(service)
+        self._model = service_model(service)
         self._operations = dict(operations)
         self._request_numbers = itertools.count(1)
         if unknown := sorted(set(operations) - set(self._model.operation_names)):

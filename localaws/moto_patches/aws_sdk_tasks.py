@@ -7,30 +7,18 @@ moto takes and gives the names of boto3 instead, so that a definition that passe
 import difflib
 import json
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Any
 
-import botocore.session
 from botocore import xform_name
 from botocore.exceptions import UnknownServiceError
-from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Shape, StructureShape
+from botocore.model import ListShape, MapShape, OperationModel, Shape, StructureShape
 from botocore.response import StreamingBody
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
     state_task_service_aws_sdk,
 )
 
+from localaws.http.service_names import sdk_error_prefix, service_model, service_of_sdk_name
 from localaws.moto_patches.patch import Patch
-
-_SERVICES = {
-    "cloudwatchlogs": "logs",
-    "cognitoidentityprovider": "cognito-idp",
-    "eventbridge": "events",
-    "sfn": "stepfunctions",
-}
-"""boto3's names of services by those in ARNs, where they are not the same but for hyphens."""
-
-_ERROR_NAMES = {"SFN": "Sfn", "DynamoDB": "DynamoDb"}
-"""How errors are named after services, where it is not the service's id without blanks."""
 
 
 def sdk_tasks(patch: Patch, _: float) -> None:
@@ -58,8 +46,7 @@ def sdk_tasks(patch: Patch, _: float) -> None:
         env.stack.append(_answer(answer, operation.output_shape))
 
     def error_name(service_name: str) -> str:
-        found = str(_model(service_name).metadata["serviceId"])
-        return _ERROR_NAMES.get(found, found.replace(" ", ""))
+        return sdk_error_prefix(service_of_sdk_name(service_name))
 
     module: Any = state_task_service_aws_sdk
     task = module.StateTaskServiceAwsSdk
@@ -76,7 +63,7 @@ def _operation(task: Any) -> OperationModel:
     """
     arn, action = task.resource.resource_arn, task.resource.api_action
     try:
-        model = _model(task.resource.api_name)
+        model = service_model(service_of_sdk_name(task.resource.api_name))
     except UnknownServiceError:
         raise ValueError(f"{arn}: there is no service {task.resource.api_name}") from None
     names = {name[0].lower() + name[1:]: name for name in model.operation_names}
@@ -85,14 +72,6 @@ def _operation(task: Any) -> OperationModel:
         hint = f"; did you mean {near[0]}?" if near else ""
         raise ValueError(f"{arn}: {task.resource.api_name} has no API action {action}{hint}")
     return model.operation_model(names[action])
-
-
-@cache
-def _model(name: str) -> ServiceModel:
-    """The model of a service by its name in ARNs, e.g. `personalizeruntime`."""
-    session = botocore.session.get_session()
-    known = {one.replace("-", ""): one for one in session.get_available_services()} | _SERVICES
-    return session.get_service_model(known.get(name, name))
 
 
 def _request(value: Any, shape: Shape | None, place: str) -> Any:

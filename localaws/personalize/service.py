@@ -15,10 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import botocore.session
-
 from localaws.http.protocol import JsonService, Operation, Service, ServiceError
 from localaws.http.rest_protocol import RestService
+from localaws.http.service_names import service_model
 from localaws.personalize.backend import Answer, Models, Parts, Request, created
 from localaws.personalize.data.s3 import S3Client
 from localaws.personalize.data.store import Store
@@ -209,7 +208,7 @@ def _served(
     protocol: type[JsonService] | type[RestService], name: str, operations: Mapping[str, Operation]
 ) -> Service:
     """A service whose operations answer the errors that the model names for them, and no others."""
-    model = botocore.session.Session().get_service_model(name)
+    model = service_model(name)
     legal = {
         operation: frozenset(error.name for error in model.operation_model(operation).error_shapes)
         for operation in operations

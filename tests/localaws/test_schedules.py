@@ -289,6 +289,31 @@ def test_a_schedule_starts_its_target_once_and_goes(endpoint: Endpoint, fired: F
     assert scheduler.list_schedules()["Schedules"] == []
 
 
+def test_a_universal_target_names_its_service_as_step_functions_do(
+    endpoint: Endpoint, fired: Fired
+) -> None:
+    """Also where boto3 has a hyphen in it."""
+    target = "arn:aws:scheduler:::aws-sdk:resourcegroups:createGroup"
+    query = {
+        "ResourceTypeFilters": ["AWS::AllSupported"],
+        "TagFilters": [{"Key": "team", "Values": ["readers"]}],
+    }
+    group = {
+        "Name": "readers",
+        "ResourceQuery": {"Type": "TAG_FILTERS_1_0", "Query": json.dumps(query)},
+    }
+    endpoint.client("scheduler").create_schedule(
+        Name="group",
+        ScheduleExpression="at(2026-01-01T00:00:00)",
+        FlexibleTimeWindow={"Mode": "OFF"},
+        Target={"Arn": target, "RoleArn": ROLE, "Input": json.dumps(group)},
+    )
+
+    assert fired.look("2026-01-01T00:00:01") == [f"schedule group started {target}"]
+    found = endpoint.client("resource-groups").get_group(GroupName="readers")["Group"]
+    assert found["Name"] == "readers"
+
+
 def test_a_target_that_fails_goes_to_its_dead_letter_queue(
     endpoint: Endpoint, fired: Fired
 ) -> None:

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-import botocore.session
-
 from localaws.http.protocol import ServiceError
+from localaws.http.service_names import service_model
 from localaws.personalize.resources.paging import Pages
 from localaws.personalize.resources.quotas import Quotas
 from localaws.personalize.resources.resource_types import (
@@ -89,7 +88,7 @@ class Registry:
         self._clock = clock
         self._resources: dict[str, Resource] = {} if resources is None else resources
         self._created = max((one.number for one in self._resources.values()), default=-1) + 1
-        self._model = botocore.session.Session().get_service_model("personalize")
+        self._model = service_model("personalize")
 
     @property
     def created(self) -> int:

@@ -422,6 +422,8 @@ def test_an_aws_sdk_task_fails_by_the_services_error(aws: Aws) -> None:
     assert failed["error"] == "Sfn.StateMachineDoesNotExistException"
     failed = aws.run(sdk("dynamodb:describeTable", TableName="lost"))
     assert failed["error"] == "DynamoDb.ResourceNotFoundException"
+    failed = aws.run(sdk("iam:getRole", RoleName="lost"))
+    assert failed["error"] == "Iam.NoSuchEntityException"
 
 
 def test_an_aws_sdk_task_of_no_api_is_refused_by_name(aws: Aws) -> None:
