@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from localaws.functions.packages import Code
-from localaws.http.protocol import ServiceError
+from localaws.http.errors import ServiceError
 
 MAX_TIMEOUT = 900
 """Seconds; botocore's model allows more.

@@ -17,7 +17,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from localaws.http.protocol import ServiceError
+from localaws.http.errors import ServiceError
 
 UNZIPPED_LIMIT = 262_144_000
 """Bytes. https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""

@@ -28,7 +28,7 @@ from localaws.functions.logs import FunctionLogs
 from localaws.functions.packages import Code, Packages, describe_archive, unpack
 from localaws.functions.processes import Processes, ProcessesClosedError, Sandbox
 from localaws.functions.worker import Handler, HandlerError, LambdaContext, run
-from localaws.http.protocol import ServiceError
+from localaws.http.errors import ServiceError
 from localaws.http.rest_protocol import RestService
 from localaws.persistence.documents import Documents
 

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from botocore.exceptions import BotoCoreError, ClientError
 
 from localaws.glue.program import fetch_program, without_passwords
-from localaws.http.protocol import JsonService, ServiceError
+from localaws.http.errors import ServiceError
+from localaws.http.protocol import JsonService
 from localaws.log_delivery import deliver
 from localaws.persistence.documents import Documents
 

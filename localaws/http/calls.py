@@ -8,27 +8,24 @@ Call(principal="labbase-retraining-glue", service="s3", operation="PutObject", â
 from __future__ import annotations
 
 import io
-import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
-from xml.etree import ElementTree
+from urllib.parse import unquote
 
-import botocore.session
-from botocore.model import ListShape, OperationModel, ServiceModel, Shape, StructureShape
-from botocore.parsers import RpcV2CBORParser
+from botocore.model import OperationModel
+from moto.core.parse import PROTOCOL_PARSERS
+from moto.core.request import Request
 
-from localaws.http.routes import Routes
+from localaws.http.routes import find_operation, protocol_of
+from localaws.http.service_names import services_signed_as
+from localaws.http.wsgi import request_body
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment
 
-_SIGNATURE = re.compile(r"Credential=([^/]*)/\d{8}/([^/]*)/([^/]+)/aws4_request")
-_CBOR_PATH = re.compile(r"/service/\w+/operation/(\w+)")
-_MODELS = {"states": "stepfunctions", "monitoring": "cloudwatch"}  # signing name â†’ botocore's
+_CREDENTIAL = re.compile(r"Credential=([^/]*)/\d{8}/([^/]*)/([^/]+)/aws4_request")
 _SMALL = 1 << 20  # bytes of a body that is looked into
 
 
@@ -54,9 +51,9 @@ class Call:
     Attributes:
         principal: The id of the access key that signed it: a role's name, or `CALLER`.
         service: The name under which it is signed, e.g. 's3', 'states', 'monitoring'.
-        operation: The operation's name in botocore's model, e.g. 'PutObject'.
-        parameters: Its members as JSON values, as far as they are in the path, the query, headers
-            or a JSON, CBOR, XML or form body; a form's nested members keep their flat names.
+        operation: The operation's name in botocore's model, e.g. 'PutObject'; empty if the model
+            knows none.
+        parameters: Its members by their names in the model; none if the body is malformed.
     """
 
     principal: str
@@ -66,103 +63,51 @@ class Call:
 
 
 def signature_of(environ: WSGIEnvironment) -> Signature:
-    """Return who signed a request."""
-    found = _SIGNATURE.search(environ.get("HTTP_AUTHORIZATION", ""))
+    """Return who signed a request, in a header or in a link."""
+    signed = environ.get("HTTP_AUTHORIZATION") or unquote(environ.get("QUERY_STRING", ""))
+    found = _CREDENTIAL.search(signed)
     return Signature(*found.groups()) if found else Signature()
 
 
+def is_s3(environ: WSGIEnvironment) -> bool:
+    """Return whether a request is S3's: signed for it, or not signed at all."""
+    service = signature_of(environ).service
+    return service == "s3" or not (service or environ.get("HTTP_X_AMZ_TARGET"))
+
+
 def call_of(environ: WSGIEnvironment) -> Call:
-    """Return what a request asks for; its body can still be read afterwards.
-
-    A request that no model knows is a call of the operation ''.
-    """
+    """Return what a request asks for; its body can still be read afterwards."""
     signature = signature_of(environ)
+    body = request_body(environ, most=_SMALL)
+    copied = {**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+    request = Request(copied, populate_request=False)
+    for service in services_signed_as(signature.service):
+        protocol = protocol_of(service, request.content_type)
+        if found := find_operation(service, protocol, request):
+            operation, labels = found
+            parameters = _parameters(operation, protocol, request, body, labels)
+            return Call(signature.key, signature.service, operation.name, parameters)
+    return Call(signature.key, signature.service, "")
+
+
+def _parameters(
+    operation: OperationModel,
+    protocol: str,
+    request: Request,
+    body: bytes,
+    labels: Mapping[str, Any],
+) -> Mapping[str, Any]:
+    is_form = protocol in {"query", "ec2"}
+    told = {
+        "method": request.method,
+        "values": request.values if is_form else request.args,
+        "headers": request.headers,
+        "body": body,
+        "url_path": request.path,
+        "url_params": labels,
+    }
     try:
-        model = _model(_MODELS.get(signature.service, signature.service))
-    except botocore.session.UnknownServiceError:
-        return Call(signature.key, signature.service, "")
-    operation, parameters = _decoded(model, environ)
-    return Call(signature.key, signature.service, operation, parameters)
-
-
-def _decoded(model: ServiceModel, environ: WSGIEnvironment) -> tuple[str, Mapping[str, Any]]:
-    if target := environ.get("HTTP_X_AMZ_TARGET"):
-        return target.rpartition(".")[2], _object(json.loads, _body(environ) or b"{}")
-    if found := _CBOR_PATH.fullmatch(environ["PATH_INFO"]):
-        return found[1], _object(_cbor, _body(environ))
-    if model.protocol in {"query", "ec2"}:
-        form = dict(parse_qsl(_body(environ).decode()))
-        return form.pop("Action", ""), form
-    routed = _routes(model.service_name).find(environ)
-    if routed is None:
-        return "", {}
-    if model.protocol == "rest-json":
-        body = _object(json.loads, _body(environ) or b"{}")
-    else:
-        body = _xml_payload(routed.operation, environ)
-    return routed.operation.name, {**body, **routed.located}
-
-
-def _xml_payload(operation: OperationModel, environ: WSGIEnvironment) -> dict[str, Any]:
-    """The member that an XML body is, where it is not bytes."""
-    shape = operation.input_shape
-    payload = shape.serialization.get("payload") if shape else None
-    if shape is None or payload is None or shape.members[payload].type_name != "structure":
+        parameters: Mapping[str, Any] = PROTOCOL_PARSERS[protocol](operation).parse(told)
+    except Exception:  # which one depends on the protocol and on the fault
         return {}
-    try:
-        return {payload: _from_xml(_element(_body(environ)), shape.members[payload])}
-    except ElementTree.ParseError:
-        return {}
-
-
-def _element(body: bytes) -> ElementTree.Element:
-    return ElementTree.fromstring(body)  # noqa: S314  it comes from this machine's own clients
-
-
-def _from_xml(element: ElementTree.Element, shape: Shape) -> Any:
-    if not isinstance(shape, StructureShape):
-        return element.text
-    found: dict[str, Any] = {}
-    for name, member in shape.members.items():
-        tag = member.serialization.get("name", name)
-        below = [one for one in element if one.tag.rpartition("}")[2] == tag]
-        if isinstance(member, ListShape):
-            inner = (
-                below if member.serialization.get("flattened") else [e for b in below for e in b]
-            )
-            found[name] = [_from_xml(one, member.member) for one in inner]
-        elif below:
-            found[name] = _from_xml(below[0], member)
-    return found
-
-
-def _body(environ: WSGIEnvironment) -> bytes:
-    """A body that is small; it is put back, as if nobody had read it."""
-    length = int(environ.get("CONTENT_LENGTH") or 0)
-    if not 0 < length <= _SMALL:
-        return b""
-    body: bytes = environ["wsgi.input"].read(length)
-    environ["wsgi.input"] = io.BytesIO(body)
-    return body
-
-
-def _object(parse: Callable[[bytes], Any], body: bytes) -> dict[str, Any]:
-    try:
-        value = parse(body)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _cbor(body: bytes) -> Any:
-    return RpcV2CBORParser().parse_data_item(io.BufferedReader(io.BytesIO(body)))
-
-
-@cache
-def _model(service: str) -> ServiceModel:
-    return botocore.session.Session().get_service_model(service)
-
-
-@cache
-def _routes(service: str) -> Routes:
-    return Routes(_model(service))
+    return parameters

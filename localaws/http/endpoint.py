@@ -32,7 +32,8 @@ from werkzeug.serving import ThreadedWSGIServer
 
 from localaws.errors import LocalAwsError
 from localaws.http.calls import Call, call_of, signature_of
-from localaws.http.wsgi import answer_in_process, json_answer
+from localaws.http.errors import error_to
+from localaws.http.wsgi import answer_in_process
 from localaws.moto_patches import determinism, repairs
 from localaws.moto_patches.patch import Patch
 from localaws.principals import CALLER, access_key
@@ -340,36 +341,25 @@ class Endpoint:
             calls.append(call_of(environ))
         if application := self._mounted.get(service):
             if signature.region != self._region:
-                return _elsewhere(self._region, signature.region, start_response)
+                # As AWS's endpoints do: its ARNs would be none of this region.
+                message = (
+                    f"Credential should be scoped to a valid region: this local AWS is in"
+                    f" {self._region}, the request is signed for {signature.region}. Start one in"
+                    f" {signature.region}, or set the client's region to {self._region}"
+                )
+                application = error_to(environ, "InvalidSignatureException", message, status=403)
             return application(environ, start_response)
         if service in OWN_SERVICES:
-            return _not_mounted(service, start_response)
+            message = (
+                f"no {service!r} runs behind this endpoint: mount({service!r}, application) one"
+            )
+            refused = error_to(environ, "NotImplementedException", message, status=501)
+            return refused(environ, start_response)
         environ["HTTP_X_MOTO_ACCOUNT_ID"] = self._account
         operation = environ.get("HTTP_X_AMZ_TARGET", "")
         if self._is_lazy and operation.endswith(("Execution", ".PutEvents")):
             _ = self.url  # what they start makes calls of its own, over the port
         return self._moto(environ, start_response)
-
-
-def _not_mounted(service: str, start_response: "StartResponse") -> Iterable[bytes]:
-    message = f"no {service!r} runs behind this endpoint: mount({service!r}, application) one"
-    return _refused("NotImplementedException", 501, message, start_response)
-
-
-def _elsewhere(own: str, asked: str, start_response: "StartResponse") -> Iterable[bytes]:
-    """Refuse another region, as AWS's endpoints do: its ARNs would be none of this one."""
-    message = (
-        f"Credential should be scoped to a valid region: this local AWS is in {own}, the request is"
-        f" signed for {asked}. Start one in {asked}, or set the client's region to {own}"
-    )
-    return _refused("InvalidSignatureException", 403, message, start_response)
-
-
-def _refused(
-    code: str, status: int, message: str, start_response: "StartResponse"
-) -> Iterable[bytes]:
-    answer = json_answer({"__type": code, "message": message}, status=status, code=code)
-    return answer.send(start_response)
 
 
 class _QuietHandler(MotoRequestHandler):  # type: ignore[misc]

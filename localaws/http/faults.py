@@ -20,8 +20,9 @@ it is signed, and what is left out fits every call::
     DELETE /_local/faults    forget all rules
 
 ``call`` is the first call that is spoilt, counted from 1 since the rule was made (1 if left out),
-``times`` how many are from there on (1; 0 means all). A throttled call is answered as AWS does,
-``ThrottlingException`` with status 400, which SDKs retry; a delayed call is answered late.
+``times`` how many are from there on (1; 0 means all). A fault is answered in the protocol of the
+service that is called. A throttled call gets ``ThrottlingException`` with status 400, which SDKs
+retry; a delayed call is answered late.
 """
 
 from __future__ import annotations
@@ -29,16 +30,14 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from functools import cache
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-import botocore.session
-
 from localaws.http.calls import Call, call_of
-from localaws.http.routes import Routes
+from localaws.http.errors import error_to
+from localaws.http.wsgi import Response, json_response, request_body
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
 PATH = "/_local/faults"
 HEADER = "HTTP_X_LOCAL_FAULT"
 _LONGEST_DELAY = 300.0
-_SIGNED_AS = {"personalize": ("personalize-runtime", "personalize-events")}
 
 
 class FaultError(ValueError):
@@ -142,16 +140,18 @@ class Faults:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         if environ.get("PATH_INFO") == PATH:
-            return self._administer(environ, start_response)
+            return self._administer(environ)(environ, start_response)
         try:
             fault = self._fault(environ)
         except FaultError as error:
-            return _answer(start_response, 400, _error("InvalidFault", f"X-Local-Fault: {error}"))
+            response = error_to(environ, "InvalidFault", f"X-Local-Fault: {error}")
+            return response(environ, start_response)
         if fault and fault.delay:
             self._sleep(fault.delay)
         if fault and fault.code:
-            body = _error(fault.code, "This fault was ordered; see localaws.http.faults.")
-            return _answer(start_response, fault.status, body, fault.code)
+            message = "This fault was ordered; see localaws.http.faults."
+            response = error_to(environ, fault.code, message, status=fault.status)
+            return response(environ, start_response)
         return self._application(environ, start_response)
 
     def order(self, fault: str, **rule: Any) -> None:
@@ -182,48 +182,32 @@ class Faults:
         with self._lock:
             if not self._rules:
                 return None
-            call = _call(environ)
+            call = call_of(environ)
             spoiling = [rule for rule in self._rules if rule.spoils(call)]
         return Fault.parse(spoiling[0].fault) if spoiling else None
 
-    def _administer(
-        self, environ: WSGIEnvironment, start_response: StartResponse
-    ) -> Iterable[bytes]:
+    def _administer(self, environ: WSGIEnvironment) -> Response:
         match environ["REQUEST_METHOD"]:
             case "GET":
                 with self._lock:
-                    rules = [vars(rule) for rule in self._rules]
-                return _answer(start_response, 200, {"rules": rules})
+                    return json_response({"rules": [vars(rule) for rule in self._rules]})
             case "DELETE":
                 self.clear()
-                return _answer(start_response, 200, {"rules": []})
+                return json_response({"rules": []})
             case "POST":
-                length = int(environ.get("CONTENT_LENGTH") or 0)
                 try:
-                    given = json.loads(environ["wsgi.input"].read(length))
+                    given = json.loads(request_body(environ))
                     if not isinstance(given, dict) or not isinstance(given.get("fault"), str):
                         raise FaultError('a rule is an object, e.g. {"fault": "throttle"}')
                     self.order(**given)
                 except ValueError as error:
-                    return _answer(start_response, 400, _error("InvalidFault", str(error)))
-                return _answer(start_response, 200, {"rules": [given]})
-        return _answer(start_response, 405, _error("InvalidFault", "use GET, POST or DELETE"))
+                    return _invalid(str(error))
+                return json_response({"rules": [given]})
+        return _invalid("use GET, POST or DELETE", status=405)
 
 
-def _call(environ: WSGIEnvironment) -> Call:
-    """What a request asks for, also of the APIs that are signed as another service."""
-    call = call_of(environ)
-    if call.operation:
-        return call
-    for model in _SIGNED_AS.get(call.service, ()):
-        if routed := _routes(model).find(environ):
-            return replace(call, operation=routed.operation.name)
-    return call
-
-
-@cache
-def _routes(model: str) -> Routes:
-    return Routes(botocore.session.Session().get_service_model(model))
+def _invalid(message: str, *, status: int = 400) -> Response:
+    return json_response({"__type": "InvalidFault", "message": message}, status=status)
 
 
 def _is_number(text: str, most: float) -> bool:
@@ -231,21 +215,3 @@ def _is_number(text: str, most: float) -> bool:
         return 0.0 <= float(text) <= most
     except ValueError:
         return False
-
-
-def _error(code: str, message: str) -> dict[str, str]:
-    return {"__type": code, "message": message}
-
-
-def _answer(
-    start_response: StartResponse, status: int, body: Mapping[str, Any], code: str = ""
-) -> Iterable[bytes]:
-    content = json.dumps(body).encode()
-    headers = [
-        ("Content-Type", "application/x-amz-json-1.1"),
-        ("Content-Length", str(len(content))),
-    ]
-    if code:
-        headers.append(("x-amzn-errortype", code))
-    start_response(f"{status} {HTTPStatus(status).phrase}", headers)
-    return [content]

@@ -9,22 +9,21 @@ AWS JSON 1.1; REST-JSON is in `localaws.http.rest_protocol`.
 from __future__ import annotations
 
 import base64
-import itertools
 import logging
 import re
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import orjson
 from botocore.model import ListShape, MapShape, OperationModel, Shape, StructureShape
 
+from localaws.http.errors import ServiceError, error_response
 from localaws.http.service_names import service_model
+from localaws.http.wsgi import Response, json_response, request_body
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
@@ -43,7 +42,7 @@ _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "float": (int, float),
     "double": (int, float),
     "timestamp": (int, float, str),
-    "blob": (str,),
+    "blob": (str, bytes),  # bytes where the body as it is is the member
     "list": (list,),
     "map": (dict,),
     "structure": (dict,),
@@ -51,34 +50,11 @@ _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
 _DECODED = frozenset({"timestamp", "blob"})
 
 
-class ServiceError(Exception):
-    """An error of the service, as its client shall see it.
-
-    Args:
-        code: The error's name in the service model, e.g. ``ResourceNotFoundException``.
-        message: What is wrong, where, and what to do.
-    """
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(f"{code}: {message}")
-        self.code = code
-        self.message = message
-
-
-@dataclass(frozen=True)
-class Reply:
-    """An HTTP answer; `headers` are those beyond content type, length and request id."""
-
-    status: int
-    body: bytes
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
 class Service(ABC):
     """A WSGI application that serves one AWS service; its subclasses know the wire protocol.
 
     Args:
-        service: botocore's name of the service, e.g. ``personalize``.
+        service: botocore's name of the service, e.g. `personalize`.
         operations: What serves each operation, by the operation's name. An operation gets the
             request with timestamps as aware datetimes and blobs as bytes; members without a
             value (None) are left out of its answer. It raises `ServiceError` with a code that
@@ -88,76 +64,57 @@ class Service(ABC):
         ValueError: If `operations` names one that the service does not have.
     """
 
-    content_type = "application/json"
-
     def __init__(self, service: str, operations: Mapping[str, Operation]) -> None:
         self._service = service
         self._model = service_model(service)
         self._operations = dict(operations)
-        self._request_numbers = itertools.count(1)
         if unknown := sorted(set(operations) - set(self._model.operation_names)):
             raise ValueError(f"service {service!r} has no operation {', '.join(unknown)}")
 
     @abstractmethod
-    def _operation(self, environ: WSGIEnvironment) -> OperationModel:
-        """The operation that a request names.
+    def _read(self, environ: WSGIEnvironment) -> tuple[OperationModel, dict[str, Any]]:
+        """Read a request: its operation, and its members as JSON values, not checked.
 
         Raises:
-            ServiceError: If the service has no such operation.
+            ServiceError: UnknownOperationException if the service has no such operation,
+                SerializationException if the body is no JSON object.
         """
 
     @abstractmethod
-    def _request(self, operation: OperationModel, environ: WSGIEnvironment) -> dict[str, Any]:
-        """The request's members, decoded and checked.
-
-        Raises:
-            ServiceError: SerializationException if the body is no JSON object; the service's
-                invalid-input error that lists every member at fault.
-        """
-
-    @abstractmethod
-    def _reply(self, operation: OperationModel, answer: Mapping[str, Any]) -> Reply:
-        """An operation's answer on the wire.
+    def _response(self, operation: OperationModel, answer: Mapping[str, Any]) -> Response:
+        """Write an operation's answer.
 
         Raises:
             TypeError: If the answer does not fit the model; that is a bug of the service.
         """
 
-    @abstractmethod
-    def _error_body(self, error: ServiceError) -> dict[str, str]:
-        """What an error's body says."""
-
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         try:
-            reply = self._serve(environ)
+            response = self._serve(environ)
+            response.headers["x-amzn-RequestId"] = str(uuid.uuid4())
         except ServiceError as error:
-            body = orjson.dumps(self._error_body(error))
-            reply = Reply(self._status(error.code), body, {"x-amzn-errortype": error.code})
-        headers = {
-            "Content-Type": self.content_type,
-            "x-amzn-RequestId": str(uuid.UUID(int=next(self._request_numbers))),
-            "Content-Length": str(len(reply.body)),
-            **reply.headers,
-        }
-        if reply.status == HTTPStatus.NO_CONTENT:
-            del headers["Content-Type"], headers["Content-Length"]
-        start_response(f"{reply.status} {HTTPStatus(reply.status).phrase}", list(headers.items()))
-        return [reply.body]
+            response = error_response(
+                error,
+                protocol=self._model.protocol,
+                service=self._service,
+                status=self._status(error.code),
+            )
+        return response(environ, start_response)
 
-    def _serve(self, environ: WSGIEnvironment) -> Reply:
+    def _serve(self, environ: WSGIEnvironment) -> Response:
         """Decode, check, call, check, encode; everything but `ServiceError` is an own fault."""
-        operation = self._operation(environ)
+        operation, members = self._read(environ)
         if operation.name not in self._operations:
             raise ServiceError(
                 self._invalid_input,
                 f"{operation.name} is not supported by the local {self._service}; it supports "
                 + ", ".join(sorted(self._operations)),
             )
-        request = self._request(operation, environ)
+        request = self._checked(operation, members)
         try:
             answer = self._operations[operation.name](request)
-            return self._reply(operation, answer or {})
+            return self._response(operation, answer or {})
         except ServiceError as error:
             if error.code in _codes(operation.error_shapes):
                 raise
@@ -204,11 +161,9 @@ class Service(ABC):
 
 
 class JsonService(Service):
-    """AWS JSON 1.1: the operation is in the ``X-Amz-Target`` header, everything else in bodies."""
+    """AWS JSON: the operation is in the `X-Amz-Target` header, everything else in bodies."""
 
-    content_type = "application/x-amz-json-1.1"
-
-    def _operation(self, environ: WSGIEnvironment) -> OperationModel:
+    def _read(self, environ: WSGIEnvironment) -> tuple[OperationModel, dict[str, Any]]:
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         prefix, _, name = target.rpartition(".")
         known = name in self._model.operation_names
@@ -217,22 +172,11 @@ class JsonService(Service):
                 "UnknownOperationException",
                 f"X-Amz-Target {target!r} names no operation of {self._service}",
             )
-        return self._model.operation_model(name)
+        return self._model.operation_model(name), json_object(request_body(environ))
 
-    def _request(self, operation: OperationModel, environ: WSGIEnvironment) -> dict[str, Any]:
-        return self._checked(operation, json_object(request_body(environ)))
-
-    def _reply(self, operation: OperationModel, answer: Mapping[str, Any]) -> Reply:
-        return Reply(200, orjson.dumps(encoded_answer(operation, answer)))
-
-    def _error_body(self, error: ServiceError) -> dict[str, str]:
-        return {"__type": error.code, "message": error.message}
-
-
-def request_body(environ: WSGIEnvironment) -> bytes:
-    """The bytes that a request carries."""
-    body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-    return body
+    def _response(self, operation: OperationModel, answer: Mapping[str, Any]) -> Response:
+        version = self._model.metadata["jsonVersion"]
+        return json_response(encoded_answer(operation, answer), version=version)
 
 
 def json_object(body: bytes) -> dict[str, Any]:
@@ -358,7 +302,9 @@ def _decoded(value: Any, shape: Shape) -> Any:
         if isinstance(value, str):
             return datetime.fromisoformat(value)
         return datetime.fromtimestamp(value, UTC)
-    return base64.b64decode(value, validate=True) if kind == "blob" else value
+    if kind == "blob" and isinstance(value, str):
+        return base64.b64decode(value, validate=True)
+    return value
 
 
 def encoded_answer(operation: OperationModel, answer: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,80 +6,89 @@ each where the model says.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from botocore.model import OperationModel
+from botocore.model import ListShape, OperationModel, Shape
+from moto.core.request import Request
 
-from localaws.http.protocol import (
-    Operation,
-    Reply,
-    Service,
-    ServiceError,
-    encoded_answer,
-    json_object,
-    request_body,
-)
-from localaws.http.routes import Routes
+from localaws.http.errors import ServiceError
+from localaws.http.protocol import Service, encoded_answer, json_object
+from localaws.http.routes import find_operation
+from localaws.http.wsgi import Response, request_body
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment
-
-_LOCATED = "localaws.located"
 
 
 class RestService(Service):
     """A WSGI application that serves one REST-JSON service; arguments as `Service`'s."""
 
-    def __init__(self, service: str, operations: Mapping[str, Operation]) -> None:
-        super().__init__(service, operations)
-        self._routes = Routes(self._model)
-
-    def _operation(self, environ: WSGIEnvironment) -> OperationModel:
-        found = self._routes.find(environ)
+    def _read(self, environ: WSGIEnvironment) -> tuple[OperationModel, dict[str, Any]]:
+        request = Request(environ, populate_request=False)
+        found = find_operation(self._service, self._model.protocol, request)
         if found is None:
-            request = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
+            asked = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
             raise ServiceError(
-                "UnknownOperationException", f"{request} is no operation of {self._service}"
+                "UnknownOperationException", f"{asked} is no operation of {self._service}"
             )
-        environ[_LOCATED] = found.located
-        return found.operation
-
-    def _request(self, operation: OperationModel, environ: WSGIEnvironment) -> dict[str, Any]:
+        operation, labels = found
         shape = operation.input_shape
         if shape is None:
-            return {}
+            return operation, {}
         body, payload = request_body(environ), shape.serialization.get("payload")
-        members: dict[str, Any] = {}
-        blob: dict[str, bytes] = {}
         if payload is None:
             members = json_object(body)
         elif shape.members[payload].type_name == "blob":
-            blob = {payload: body}
+            members = {payload: body}
         else:
             members = {payload: json_object(body)}
-        return {**self._checked(operation, {**members, **environ[_LOCATED]}), **blob}
+        return operation, {**members, **dict(_located(shape, request, labels))}
 
-    def _reply(self, operation: OperationModel, answer: Mapping[str, Any]) -> Reply:
+    def _response(self, operation: OperationModel, answer: Mapping[str, Any]) -> Response:
         shape = operation.output_shape
-        status = int(operation.http.get("responseCode", 200))
+        response = Response(status=int(operation.http.get("responseCode", HTTPStatus.OK)))
         if shape is None:
             encoded_answer(operation, answer)
-            return Reply(status, b"")
-        headers: dict[str, str] = {}
+            return response
         rest = {name: value for name, value in answer.items() if value is not None}
         for name, member in shape.members.items():
             match member.serialization.get("location"):
                 case "statusCode" if name in rest:
-                    status = int(rest.pop(name))
+                    response.status_code = int(rest.pop(name))
                 case "header" if name in rest:
-                    headers[member.serialization["name"]] = str(rest.pop(name))
+                    response.headers[member.serialization["name"]] = str(rest.pop(name))
         payload = shape.serialization.get("payload")
         body = rest.pop(payload, b"") if payload else None
         encoded = encoded_answer(operation, rest)
-        return Reply(status, orjson.dumps(encoded) if body is None else body, headers)
+        if response.status_code != HTTPStatus.NO_CONTENT:
+            response.content_type = "application/json"
+            response.set_data(orjson.dumps(encoded) if body is None else body)
+        return response
 
-    def _error_body(self, error: ServiceError) -> dict[str, str]:
-        # Services disagree on the letter's case; their clients read either.
-        return {"Type": "User", "message": error.message, "Message": error.message}
+
+def _located(shape: Any, request: Request, labels: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
+    """Yield the members in path, query and headers; a text that is none of its type stays text."""
+    for name, member in shape.members.items():
+        key = member.serialization.get("name", name)
+        match member.serialization.get("location"):
+            case "uri":
+                yield name, labels[key]
+            case "querystring" if key in request.args and isinstance(member, ListShape):
+                yield name, [_typed(text, member.member) for text in request.args.getlist(key)]
+            case "querystring" if key in request.args:
+                yield name, _typed(request.args[key], member)
+            case "header" if key in request.headers:
+                yield name, _typed(request.headers[key], member)
+
+
+def _typed(text: str, shape: Shape) -> Any:
+    """A text as the model's JSON type."""
+    if shape.type_name in {"integer", "long"}:
+        return int(text) if re.fullmatch(r"-?\d+", text) else text
+    if shape.type_name == "boolean":
+        return {"true": True, "false": False}.get(text, text)
+    return text

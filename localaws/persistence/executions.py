@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from localaws.http.calls import signature_of
-from localaws.http.wsgi import Answer, environ_of, json_answer, perform, taken_body
+from localaws.http.errors import ServiceError, error_response
+from localaws.http.wsgi import Response, environ_of, json_response, perform, request_body
 from localaws.persistence.documents import Documents
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Archive:
         self._running: set[str] = set()
         self._live: set[str] = set()
         self._lock = threading.Lock()
-        self._served: Mapping[str, Callable[[dict[str, Any], Callable[[], Answer]], Answer]] = {
+        self._served: Mapping[str, Callable[[dict[str, Any], Callable[[], Response]], Response]] = {
             "StartExecution": self._start,
             "StopExecution": self._stop,
             "DescribeExecution": self._describe,
@@ -66,17 +67,17 @@ class Archive:
         }
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request."""
+        """Response one request."""
         operation = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
         serve = self._served.get(operation) if signature_of(environ).service == "states" else None
         if serve is None:
             return self._application(environ, start_response)
         try:
-            told = json.loads(taken_body(environ) or b"{}")
+            told = json.loads(request_body(environ) or b"{}")
         except ValueError:
             return self._application(environ, start_response)
-        answer = serve(told, lambda: perform(self._application, environ))
-        return answer.send(start_response)
+        response = serve(told, lambda: perform(self._application, environ))
+        return response(environ, start_response)
 
     def open(self, *, now: float) -> int:
         """End what ran when the last life ended; return how many executions there are.
@@ -100,16 +101,15 @@ class Archive:
 
     # Operations
 
-    def _start(self, told: dict[str, Any], ask: Callable[[], Answer]) -> Answer:
+    def _start(self, told: dict[str, Any], ask: Callable[[], Response]) -> Response:
         machine, name = told.get("stateMachineArn", ""), told.get("name")
         arn = f"{_base(machine).replace(':stateMachine:', ':execution:')}:{name}"
         if name and arn not in self._live and self._documents.get(_KIND, arn):
-            message = f"Execution Already Exists: '{arn}'"
-            code = "ExecutionAlreadyExists"
-            return json_answer({"__type": code, "message": message}, status=400, code=code)
+            error = ServiceError("ExecutionAlreadyExists", f"Execution Already Exists: '{arn}'")
+            return error_response(error, protocol="json", service="stepfunctions")
         answer = ask()
         if answer.succeeded:
-            arn = json.loads(answer.body)["executionArn"]
+            arn = json.loads(answer.get_data())["executionArn"]
             with self._lock:
                 is_new = arn not in self._live
                 self._live.add(arn)
@@ -118,24 +118,24 @@ class Archive:
                 self._started(arn)
         return answer
 
-    def _stop(self, told: dict[str, Any], ask: Callable[[], Answer]) -> Answer:
+    def _stop(self, told: dict[str, Any], ask: Callable[[], Response]) -> Response:
         if document := self._former(told):
-            return json_answer({"stopDate": document["description"]["stopDate"]})
+            return json_response({"stopDate": document["description"]["stopDate"]})
         return ask()
 
-    def _describe(self, told: dict[str, Any], ask: Callable[[], Answer]) -> Answer:
+    def _describe(self, told: dict[str, Any], ask: Callable[[], Response]) -> Response:
         if document := self._former(told):
-            return json_answer(document["description"])
+            return json_response(document["description"])
         answer = ask()
-        if answer.succeeded and json.loads(answer.body)["status"] != "RUNNING":
+        if answer.succeeded and json.loads(answer.get_data())["status"] != "RUNNING":
             self._keep(told["executionArn"])
         return answer
 
-    def _definition(self, told: dict[str, Any], ask: Callable[[], Answer]) -> Answer:
+    def _definition(self, told: dict[str, Any], ask: Callable[[], Response]) -> Response:
         document = self._former(told)
-        return json_answer(document["definition"]) if document else ask()
+        return json_response(document["definition"]) if document else ask()
 
-    def _history(self, told: dict[str, Any], ask: Callable[[], Answer]) -> Answer:
+    def _history(self, told: dict[str, Any], ask: Callable[[], Response]) -> Response:
         document = self._former(told)
         if document is None:
             answer = ask()
@@ -145,9 +145,9 @@ class Archive:
         events = document["events"]
         if told.get("reverseOrder"):
             events = events[::-1]
-        return json_answer(_page(told, events, "events"))
+        return json_response(_page(told, events, "events"))
 
-    def _list(self, told: dict[str, Any], ask: Callable[[], Answer]) -> Answer:
+    def _list(self, told: dict[str, Any], ask: Callable[[], Response]) -> Response:
         machine = told.get("stateMachineArn", "")
         found: list[dict[str, Any]] = []
         more: dict[str, Any] = {"stateMachineArn": machine, "maxResults": _LARGEST_PAGE}
@@ -155,7 +155,7 @@ class Archive:
             answer = self._ask("ListExecutions", more)
             if not answer.succeeded:
                 return ask()
-            page = json.loads(answer.body)
+            page = json.loads(answer.get_data())
             found += page["executions"]
             if not page.get("nextToken"):
                 break
@@ -171,9 +171,9 @@ class Archive:
         wanted = told.get("statusFilter")
         found = [one for one in found if wanted in {None, one["status"]}]
         found.sort(key=lambda one: float(one["startDate"]), reverse=True)
-        return json_answer(_page(told, found, "executions"))
+        return json_response(_page(told, found, "executions"))
 
-    def _delete(self, told: dict[str, Any], ask: Callable[[], Answer]) -> Answer:
+    def _delete(self, told: dict[str, Any], ask: Callable[[], Response]) -> Response:
         answer = ask()
         if answer.succeeded:
             machine = _base(told["stateMachineArn"])
@@ -219,7 +219,7 @@ class Archive:
         told: dict[str, Any] = {"executionArn": arn, "maxResults": _LARGEST_PAGE}
         events: list[Any] = []
         while True:
-            page = json.loads(self._ask("GetExecutionHistory", told).body)
+            page = json.loads(self._ask("GetExecutionHistory", told).get_data())
             events += page.get("events", [])
             if not page.get("nextToken"):
                 break
@@ -233,22 +233,21 @@ class Archive:
 
     def _asked(self, operation: str, arn: str) -> dict[str, Any] | None:
         answer = self._ask(operation, {"executionArn": arn})
-        described: dict[str, Any] = json.loads(answer.body)
+        described: dict[str, Any] = json.loads(answer.get_data())
         return described if answer.succeeded else None
 
-    def _ask(self, operation: str, told: Mapping[str, Any]) -> Answer:
+    def _ask(self, operation: str, told: Mapping[str, Any]) -> Response:
         """Ask the application itself."""
         day = time.strftime("%Y%m%d")
         scope = f"Credential=local/{day}/{self._region}/states/aws4_request"
         headers = {
             "Authorization": f"AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=0",
-            "Host": "127.0.0.1",
             "Content-Type": "application/x-amz-json-1.0",
             "X-Amz-Target": f"{_TARGET}.{operation}",
             "X-Moto-Account-Id": self._account,
         }
         body = json.dumps(told).encode()
-        return perform(self._application, environ_of("POST", "/", "", headers, body))
+        return perform(self._application, environ_of("POST", "http://127.0.0.1/", headers, body))
 
 
 def _base(machine: str) -> str:

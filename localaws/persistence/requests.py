@@ -18,10 +18,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from localaws.http.calls import call_of, signature_of
-from localaws.http.wsgi import environ_of, perform, taken_body
+from localaws.http.calls import call_of, is_s3, signature_of
+from localaws.http.wsgi import environ_of, perform, request_body
 from localaws.persistence.documents import Documents
-from localaws.persistence.s3_objects import is_s3, object_place
+from localaws.persistence.s3_objects import object_place
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -76,7 +76,7 @@ class Journal:
             "path": _path(environ),
             "query": environ.get("QUERY_STRING", ""),
             "headers": _headers(environ),
-            "body": taken_body(environ),
+            "body": request_body(environ),
             "seed": secrets.randbits(63),
             "moment": datetime.now(UTC),
         }
@@ -86,16 +86,18 @@ class Journal:
             if answer.succeeded:
                 self._documents.put(_KIND, f"{line['moment'].isoformat()} {line['seed']}", line)
                 self.length += 1
-        return answer.send(start_response)
+        return answer(environ, start_response)
 
     def repeat(self) -> None:
         """Answer every line again. One that fails now is left out, and said in the log."""
         for _, line in self._documents.all(_KIND):
-            told = (line[name] for name in ("method", "path", "query", "headers", "body"))
+            host = line["headers"].get("HOST", "127.0.0.1")
+            url = f"http://{host}{line['path']}?{line['query']}"
+            environ = environ_of(line["method"], url, line["headers"], line["body"])
             with self._pinned(line["seed"], line["moment"]):
-                answer = perform(self._application, environ_of(*told))
+                answer = perform(self._application, environ)
             if not answer.succeeded:
-                reason = answer.body.decode(errors="replace")
+                reason = answer.get_data(as_text=True)
                 log.warning("%s %s cannot be repeated: %s", line["method"], line["path"], reason)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import parse_qs
 
-from localaws.http.calls import call_of, signature_of
+from localaws.http.calls import call_of, is_s3
 from localaws.http.wsgi import perform
 from localaws.moto_patches.s3_contents import Contents
 from localaws.persistence.documents import Documents
@@ -68,7 +68,7 @@ class KeptObjects:
         answer = perform(self._application, environ)
         if answer.succeeded and not query.keys() & _PARTS:
             self._keep(bucket, keys or self._keys(bucket))
-        return answer.send(start_response)
+        return answer(environ, start_response)
 
     def restore(self) -> None:
         """Put everything back into S3, whose buckets are there again; sweep up the rest."""
@@ -147,14 +147,6 @@ def _keys_to_delete(environ: WSGIEnvironment) -> list[str]:
     """The keys that a DeleteObjects names; none of another request."""
     told = call_of(environ).parameters.get("Delete", {})
     return list(dict.fromkeys(one["Key"] for one in told.get("Objects", ())))
-
-
-def is_s3(environ: WSGIEnvironment) -> bool:
-    """Whether a request is S3's: signed for it, in a header or in a link, or not signed at all."""
-    if service := signature_of(environ).service:
-        return service == "s3"
-    scope = parse_qs(environ.get("QUERY_STRING", "")).get("X-Amz-Credential", [""])[0]
-    return "/s3/" in scope or not (scope or environ.get("HTTP_X_AMZ_TARGET"))
 
 
 def _files(versions: Iterable[dict[str, str]]) -> set[str]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from localaws.http.protocol import ServiceError
+from localaws.http.errors import ServiceError
 from localaws.personalize.data.s3 import S3, Location, S3Client
 from localaws.personalize.data.store import Store
 from localaws.personalize.filters import Filters

@@ -15,7 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localaws.http.protocol import JsonService, Operation, Service, ServiceError
+from localaws.http.errors import ServiceError
+from localaws.http.protocol import JsonService, Operation, Service
 from localaws.http.rest_protocol import RestService
 from localaws.http.service_names import service_model
 from localaws.personalize.backend import Answer, Models, Parts, Request, created

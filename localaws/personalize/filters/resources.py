@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from localaws.http.protocol import ServiceError
+from localaws.http.errors import ServiceError
 from localaws.personalize.data.schemas import Schema, parse_schema
 from localaws.personalize.data.store import Store
 from localaws.personalize.data.tables import Table

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from localaws.http.protocol import Operation, ServiceError
+from localaws.http.errors import ServiceError
+from localaws.http.protocol import Operation
 from localaws.personalize.backend import (
     Answer,
     Parts,

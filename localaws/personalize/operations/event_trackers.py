@@ -6,7 +6,8 @@ import hashlib
 import uuid
 from collections.abc import Mapping
 
-from localaws.http.protocol import Operation, ServiceError
+from localaws.http.errors import ServiceError
+from localaws.http.protocol import Operation
 from localaws.personalize.backend import Answer, Parts, Request, created
 from localaws.personalize.resources.resource_types import EVENT_TRACKER
 

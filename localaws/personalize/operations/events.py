@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 import orjson
 
-from localaws.http.protocol import Operation, ServiceError
+from localaws.http.errors import ServiceError
+from localaws.http.protocol import Operation
 from localaws.personalize.backend import Parts, Request, invalid
 from localaws.personalize.data.schemas import Schema, parse_schema
 from localaws.personalize.data.tables import Table, table_of

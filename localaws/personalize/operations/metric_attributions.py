@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from localaws.http.protocol import Operation, ServiceError
+from localaws.http.errors import ServiceError
+from localaws.http.protocol import Operation
 from localaws.personalize.backend import Answer, Parts, Request, check_location, created, invalid
 from localaws.personalize.data.s3 import Location
 from localaws.personalize.data.schemas import Schema, parse_schema

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from localaws.http.protocol import Operation, ServiceError
+from localaws.http.errors import ServiceError
+from localaws.http.protocol import Operation
 from localaws.personalize.backend import Answer, Parts, Request
 from localaws.personalize.training.recipe import HyperParameter, Recipe, text_of
 from localaws.personalize.training.recipes import (

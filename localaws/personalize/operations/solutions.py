@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from localaws.http.protocol import Operation, ServiceError
+from localaws.http.errors import ServiceError
+from localaws.http.protocol import Operation
 from localaws.personalize.backend import Answer, Parts, Request, created, invalid
 from localaws.personalize.data.schemas import DATASET_TYPES, Schema
 from localaws.personalize.data.tables import Table

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from localaws.http.protocol import ServiceError
+from localaws.http.errors import ServiceError
 
 
 class Pages:

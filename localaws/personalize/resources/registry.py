@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from localaws.http.protocol import ServiceError
+from localaws.http.errors import ServiceError
 from localaws.http.service_names import service_model
 from localaws.personalize.resources.paging import Pages
 from localaws.personalize.resources.quotas import Quotas

@@ -1,13 +1,15 @@
 """AWS's JSON protocol, served from botocore's service model and called like a client does."""
 
-import io
 import json
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
 import pytest
+from werkzeug.test import Client
 
-from localaws.http.protocol import JsonService, Operation, ServiceError
+from localaws.http.errors import ServiceError
+from localaws.http.protocol import JsonService, Operation
 
 ROLE = "arn:aws:iam::123456789012:role/r"
 
@@ -31,14 +33,10 @@ class Wire:
 
     def send(self, body: bytes, target: str = "") -> tuple[str, dict[str, str], Any]:
         """POST a body; status line, headers, decoded answer."""
-        seen: list[Any] = []
-        environ = {
-            "HTTP_X_AMZ_TARGET": target or self._target,
-            "CONTENT_LENGTH": str(len(body)),
-            "wsgi.input": io.BytesIO(body),
-        }
-        parts = self._service(environ, lambda status, headers: seen.extend((status, headers)))  # type: ignore[arg-type]
-        return seen[0], dict(seen[1]), json.loads(b"".join(parts))
+        headers = {"X-Amz-Target": target or self._target}
+        response = Client(self._service).post("/", data=body, headers=headers)
+        status = HTTPStatus(response.status_code)
+        return f"{status.value} {status.phrase}", dict(response.headers), json.loads(response.data)
 
     def call(self, **request: Any) -> tuple[str, dict[str, str], Any]:
         """Call the operation."""

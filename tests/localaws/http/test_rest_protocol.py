@@ -1,13 +1,13 @@
 """AWS's REST-JSON protocol, served from botocore's service model."""
 
-import io
 import json
+from http import HTTPStatus
 from typing import Any
-from urllib.parse import unquote
 
 import pytest
+from werkzeug.test import Client
 
-from localaws.http.protocol import ServiceError
+from localaws.http.errors import ServiceError
 from localaws.http.rest_protocol import RestService
 
 SUPPORTED = (
@@ -38,21 +38,12 @@ class Wire:
         return serve
 
     def send(
-        self, method: str, url: str, body: bytes = b"", **headers: str
+        self, method: str, url: str, body: bytes = b"", headers: dict[str, str] | None = None
     ) -> tuple[str, dict[str, str], bytes]:
         """One request; status line, headers, body."""
-        seen: list[Any] = []
-        path, _, query = url.partition("?")
-        environ = {
-            "REQUEST_METHOD": method,
-            "PATH_INFO": unquote(path).encode().decode("latin-1"),
-            "QUERY_STRING": query,
-            "CONTENT_LENGTH": str(len(body)),
-            "wsgi.input": io.BytesIO(body),
-            **headers,
-        }
-        parts = self._service(environ, lambda status, headers: seen.extend((status, headers)))  # type: ignore[arg-type]
-        return seen[0], dict(seen[1]), b"".join(parts)
+        response = Client(self._service).open(url, method=method, data=body, headers=headers)
+        status = HTTPStatus(response.status_code)
+        return f"{status.value} {status.phrase}", dict(response.headers), response.data
 
 
 @pytest.mark.parametrize(
@@ -107,7 +98,7 @@ def test_headers_status_and_payload_go_both_ways() -> None:
         "POST",
         "/2015-03-31/functions/f/invocations",
         b"not json \x00",
-        HTTP_X_AMZ_INVOCATION_TYPE="Event",
+        {"X-Amz-Invocation-Type": "Event"},
     )
 
     request = {"FunctionName": "f", "InvocationType": "Event", "Payload": b"not json \x00"}

@@ -1,11 +1,11 @@
 """Faults on demand, ordered by a header or for calls to come, seen through boto3."""
 
-import io
 import json
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from werkzeug.serving import make_server
+from werkzeug.test import Client
 
 from localaws.http.faults import Fault, FaultError, Faults
 from localaws.personalize import Personalize
@@ -35,25 +36,19 @@ class Spoilt:
     def send(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[str, Any]:
         """One request; status line and answer."""
         content = json.dumps(body).encode() if body is not None else b""
-        environ = {
-            "REQUEST_METHOD": method,
-            "PATH_INFO": path,
-            "CONTENT_LENGTH": str(len(content)),
-            "wsgi.input": io.BytesIO(content),
-            "HTTP_AUTHORIZATION": (
-                "AWS4-HMAC-SHA256 Credential=k/20260101/r/personalize/aws4_request, x"
-            ),
+        headers = {
+            "Authorization": "AWS4-HMAC-SHA256 Credential=k/20260101/r/personalize/aws4_request, x",
             **headers,
         }
-        seen: list[Any] = []
-        parts = self.faults(environ, lambda status, _: seen.append(status))  # type: ignore[arg-type]
-        return seen[0], json.loads(b"".join(parts) or b"null")
+        response = Client(self.faults).open(path, method=method, data=content, headers=headers)
+        status = HTTPStatus(response.status_code)
+        return f"{status.value} {status.phrase}", json.loads(response.data or b"null")
 
     def call(self, operation: str, fault: str = "") -> str:
         """Call an operation without members; its error's name, or ``served``."""
-        headers = {"HTTP_X_AMZ_TARGET": f"AmazonPersonalize.{operation}"}
+        headers = {"X-Amz-Target": f"AmazonPersonalize.{operation}"}
         if fault:
-            headers["HTTP_X_LOCAL_FAULT"] = fault
+            headers["X-Local-Fault"] = fault
         _, answer = self.send("POST", "/", {}, **headers)
         return str(answer.get("__type", "served"))
 

@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from werkzeug.test import Client
+
 from localaws.personalize import JobProgress, Personalize
 
 from .account import ACCOUNT, INTERACTIONS, PREFIX, REGION, avro, events
@@ -41,13 +43,9 @@ class Alone:
 
     def __call__(self, operation: str, **request: Any) -> dict[str, Any]:
         """Call an operation; an error is its code."""
-        body = json.dumps(request).encode()
-        environ = {
-            "HTTP_X_AMZ_TARGET": f"AmazonPersonalize.{operation}",
-            "CONTENT_LENGTH": str(len(body)),
-            "wsgi.input": io.BytesIO(body),
-        }
-        answer: dict[str, Any] = json.loads(b"".join(self.service(environ, lambda *_: None)))  # type: ignore[arg-type]
+        headers = {"X-Amz-Target": f"AmazonPersonalize.{operation}"}
+        response = Client(self.service).post("/", data=json.dumps(request), headers=headers)
+        answer: dict[str, Any] = json.loads(response.data)
         return answer
 
     def until(self, status: str, operation: str, **request: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from localaws.http.protocol import ServiceError
+from localaws.http.errors import ServiceError
 from localaws.personalize import Quotas
 from localaws.personalize.resources.jobs import Workers
 from localaws.personalize.resources.registry import Registry

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import botocore.session
+from werkzeug.test import Client
 
 from localaws.personalize import Personalize, Quotas
 
@@ -68,25 +69,18 @@ class World:
 
     def send(self, operation: str, body: bytes) -> tuple[int, dict[str, Any]]:
         """Call an operation of any of the three services; status and answer."""
-        environ: dict[str, Any] = {
-            "CONTENT_LENGTH": str(len(body)),
-            "wsgi.input": io.BytesIO(body),
-            "REQUEST_METHOD": "POST",
-            "QUERY_STRING": "",
-            "PATH_INFO": "/",
-        }
+        method, path, headers = "POST", "/", {}
         if operation in MODELS["personalize"].operation_names:
-            environ["HTTP_X_AMZ_TARGET"] = f"AmazonPersonalize.{operation}"
+            headers["X-Amz-Target"] = f"AmazonPersonalize.{operation}"
         else:
             http = model_of(operation).http
-            environ["PATH_INFO"] = urlsplit(http["requestUri"]).path
-            environ["REQUEST_METHOD"] = http["method"]
-        seen: list[Any] = []
-        parts = self.service(environ, lambda status, headers: seen.extend((status, headers)))  # type: ignore[arg-type]
-        answer = json.loads(b"".join(parts) or b"{}")
-        if code := dict(seen[1]).get("x-amzn-errortype"):
+            method, path = http["method"], urlsplit(http["requestUri"]).path
+        client = Client(self.service)
+        response = client.open(path, method=method, data=body, headers=headers)
+        answer = json.loads(response.data or b"{}")
+        if code := response.headers.get("x-amzn-errortype"):
             answer = {"__type": code, **answer}
-        return int(seen[0][:3]), answer
+        return response.status_code, answer
 
     def __call__(self, operation: str, **request: Any) -> dict[str, Any]:
         """Call an operation that must succeed."""

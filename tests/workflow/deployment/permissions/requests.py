@@ -218,7 +218,7 @@ def requests_of(call: Call) -> Iterator[Request]:
         service = _IAM_NAMES.get(call.service, call.service)
         for form in forms:
             yield Request(f"{service}:{action}", form.format(**members), _context(call))
-    if any(name in members for name in ("tags", "Tags", "Tags.member.1.Key")):
+    if "tags" in members or "Tags" in members:
         yield from _tagging(call, members)
     for role in _roles_handed_over(call):
         passed = (("iam:PassedToService", _PASSED[call.service]),)
