@@ -29,6 +29,7 @@ from localaws.functions.packages import Code, Packages, describe_archive, unpack
 from localaws.functions.processes import Processes, ProcessesClosedError, Sandbox
 from localaws.functions.worker import Handler, HandlerError, LambdaContext, run
 from localaws.http.errors import ServiceError
+from localaws.http.paging import page
 from localaws.http.rest_protocol import RestService
 from localaws.persistence.documents import Documents
 
@@ -247,12 +248,17 @@ class Functions:
 
     def _list_functions(self, request: dict[str, Any]) -> dict[str, Any]:
         with self._lock:
-            names = [name for name in self._functions if name > request.get("Marker", "")]
-            page = sorted(names)[: min(request.get("MaxItems", _PAGE), _PAGE)]
-            return {
-                "Functions": [self._functions[name].configuration for name in page],
-                "NextMarker": page[-1] if len(page) < len(names) else None,
-            }
+            listed = [
+                (name, self._functions[name].configuration) for name in sorted(self._functions)
+            ]
+        found, more = page(
+            listed,
+            token=request.get("Marker"),
+            size=min(request.get("MaxItems", _PAGE), _PAGE),
+            scope="functions",
+            refusal="InvalidParameterValueException",
+        )
+        return {"Functions": found, "NextMarker": more}
 
     def _list_tags(self, request: dict[str, Any]) -> dict[str, Any]:
         return {"Tags": self._function(request).tags}

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,6 +23,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from localaws.glue.program import fetch_program, without_passwords
 from localaws.http.errors import ServiceError
+from localaws.http.paging import page
 from localaws.http.protocol import JsonService
 from localaws.log_delivery import deliver
 from localaws.persistence.documents import Documents
@@ -38,6 +39,7 @@ _PROGRESS = re.compile(r"^progress (\d+)/(\d+) (.*)$", re.MULTILINE)
 _EXCEPTION = re.compile(r"^(?:[A-Za-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception|Exit|Interrupt)\b.*$")
 INTERRUPTED = "the local server ended while the run was going on, and was started again"
 _JOB, _RUN = "glue job", "glue run"
+_PAGE = 200
 _KEPT = ("id", "job", "arguments", "timeout", "state", "error", "started", "completed")
 _NO_GLUE_LIBRARY = (
     ", which is on AWS alone. A job that takes '--runtime local' runs here if the local AWS was"
@@ -208,8 +210,10 @@ class Glue:
     def _get_job(self, request: dict[str, Any]) -> dict[str, Any]:
         return {"Job": self._job(request["JobName"])}
 
-    def _get_jobs(self, _: dict[str, Any]) -> dict[str, Any]:
-        return {"Jobs": list(self._jobs.values())}
+    def _get_jobs(self, request: dict[str, Any]) -> dict[str, Any]:
+        with self._lock:
+            jobs = sorted(self._jobs.items())
+        return _paged("Jobs", jobs, request, scope="jobs")
 
     def _delete_job(self, request: dict[str, Any]) -> dict[str, Any]:
         self._jobs.pop(request["JobName"], None)
@@ -392,7 +396,8 @@ class Glue:
         job = self._job(request["JobName"])
         with self._lock:
             runs = [run for run in self._runs.values() if run.job == job["Name"]]
-            return {"JobRuns": [self._described(run) for run in reversed(runs)]}
+            newest_first = [(-n, self._described(run)) for n, run in enumerate(runs)][::-1]
+        return _paged("JobRuns", newest_first, request, scope=f"runs of {job['Name']}")
 
     def _batch_stop_job_run(self, request: dict[str, Any]) -> dict[str, Any]:
         name, stopped, errors = request["JobName"], [], []
@@ -438,6 +443,23 @@ class Glue:
         done, total, label = found[-1] if found else ("0", "1", run.state.lower())
         fraction = min(1.0, int(done) / int(total)) if int(total) else 0.0
         return JobProgress(arn_or_id=run.id, kind="glue", label=label, fraction=fraction)
+
+
+def _paged(
+    member: str,
+    entries: Sequence[tuple[Any, dict[str, Any]]],
+    request: Mapping[str, Any],
+    *,
+    scope: str,
+) -> dict[str, Any]:
+    found, more = page(
+        entries,
+        token=request.get("NextToken"),
+        size=request.get("MaxResults", _PAGE),
+        scope=scope,
+        refusal="InvalidInputException",
+    )
+    return {member: found, "NextToken": more}
 
 
 def _without_tags(request: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from localaws.http.calls import signature_of
 from localaws.http.errors import ServiceError, error_response
+from localaws.http.paging import page
 from localaws.http.wsgi import Response, environ_of, json_response, perform, request_body
 from localaws.persistence.documents import Documents
 
@@ -145,7 +146,7 @@ class Archive:
         events = document["events"]
         if told.get("reverseOrder"):
             events = events[::-1]
-        return json_response(_page(told, events, "events"))
+        return _page(told, "events", events, told["executionArn"])
 
     def _list(self, told: dict[str, Any], ask: Callable[[], Response]) -> Response:
         machine = told.get("stateMachineArn", "")
@@ -171,7 +172,7 @@ class Archive:
         wanted = told.get("statusFilter")
         found = [one for one in found if wanted in {None, one["status"]}]
         found.sort(key=lambda one: float(one["startDate"]), reverse=True)
-        return json_response(_page(told, found, "executions"))
+        return _page(told, "executions", found, machine)
 
     def _delete(self, told: dict[str, Any], ask: Callable[[], Response]) -> Response:
         answer = ask()
@@ -255,10 +256,19 @@ def _base(machine: str) -> str:
     return ":".join(machine.split(":")[:7])
 
 
-def _page(told: Mapping[str, Any], items: list[Any], name: str) -> dict[str, Any]:
-    start = int(told.get("nextToken") or 0)
-    end = start + (told.get("maxResults") or _PAGE)
-    return {name: items[start:end], **({"nextToken": str(end)} if end < len(items) else {})}
+def _page(told: Mapping[str, Any], member: str, items: list[Any], scope: str) -> Response:
+    """One page of a list."""
+    try:
+        found, more = page(
+            list(enumerate(items)),
+            token=told.get("nextToken"),
+            size=told.get("maxResults") or _PAGE,
+            scope=f"{member} of {scope}",
+            refusal="InvalidToken",
+        )
+    except ServiceError as error:
+        return error_response(error, protocol="json", service="stepfunctions")
+    return json_response({member: found, **({"nextToken": more} if more else {})})
 
 
 def _interrupted(described: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -7,7 +7,6 @@ resources is in one table (`kinds`); the modules wired together here hold what d
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -87,13 +86,11 @@ class Personalize:
         persistent: bool = False,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        secret = hashlib.sha256(f"{account} {region} {seed}".encode()).digest()
         self._records = Records(directory / "resources.sqlite") if persistent else None
         registry = Registry(
             account=account,
             region=region,
             clock=clock,
-            secret=secret,
             quotas=quotas or Quotas(),
             resources=self._records,
         )

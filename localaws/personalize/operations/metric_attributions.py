@@ -26,7 +26,7 @@ from localaws.personalize.data.schemas import Schema, parse_schema
 from localaws.personalize.data.tables import Table
 from localaws.personalize.resources.jobs import JobFailedError
 from localaws.personalize.resources.recommendation_ids import source_of
-from localaws.personalize.resources.registry import Resource
+from localaws.personalize.resources.registry import Resource, paged
 from localaws.personalize.resources.resource_types import DATASET, METRIC_ATTRIBUTION, SCHEMA
 
 WINDOW_SECONDS = 15 * 60
@@ -257,9 +257,7 @@ class MetricAttributions:
         if arn not in known:
             raise invalid(f"metricAttributionArn: there is no metric attribution {arn}")
         metrics = self._registry.get(arn).details["metrics"]
-        return self._registry.pages.page(
-            "metrics", list(enumerate(metrics)), request, scope=f"metrics {arn}"
-        )
+        return paged("metrics", list(enumerate(metrics)), request, scope=f"metrics {arn}")
 
     @staticmethod
     def _check_output(config: Request) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from localaws.http.errors import ServiceError
 from localaws.http.protocol import Operation
 from localaws.personalize.backend import Answer, Parts, Request
+from localaws.personalize.resources.registry import paged
 from localaws.personalize.training.recipe import HyperParameter, Recipe, text_of
 from localaws.personalize.training.recipes import (
     PUBLISHED,
@@ -45,7 +46,7 @@ class Recipes:
             if domain in {None, recipe.domain}
         ]
         scope = f"recipes {domain} {provider}"
-        return self._registry.pages.page("recipes", entries, request, scope=scope)
+        return paged("recipes", entries, request, scope=scope)
 
     def _describe(self, request: Request) -> Answer:
         return {"recipe": described(_found(request["recipeArn"]), self._registry.partition)}

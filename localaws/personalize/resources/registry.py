@@ -7,14 +7,14 @@ an answer has is read from the service model.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from localaws.http.errors import ServiceError
+from localaws.http.paging import page
 from localaws.http.service_names import service_model
-from localaws.personalize.resources.paging import Pages
 from localaws.personalize.resources.quotas import Quotas
 from localaws.personalize.resources.resource_types import (
     BY_ARN_MEMBER,
@@ -28,6 +28,8 @@ from localaws.personalize.resources.resource_types import (
     Kind,
     Link,
 )
+
+_PAGE = 100
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,6 @@ class Registry:
         account: 12 digits.
         region: E.g. ``ap-northeast-1``; decides the partition of ARNs too.
         clock: The time of creation and change, aware.
-        secret: Signs page tokens, so that a forged one is told apart.
         quotas: How many of each kind there may be.
         resources: What is there already; changes are made in it.
     """
@@ -73,7 +74,6 @@ class Registry:
         account: str,
         region: str,
         clock: Callable[[], datetime],
-        secret: bytes,
         quotas: Quotas,
         resources: dict[str, Resource] | None = None,
     ) -> None:
@@ -82,7 +82,6 @@ class Registry:
             (name for name in ("aws-cn", "aws-us-gov") if region.startswith(name[4:] + "-")), "aws"
         )
         self.account = account
-        self.pages = Pages(secret)
         self.quotas = quotas
         self._prefix = f"arn:{self.partition}:personalize:{region}:{account}"
         self._clock = clock
@@ -203,8 +202,7 @@ class Registry:
             self.get(parent, SOLUTION)
         found = self.find(kind, **({str(kind.listed_by): parent} if parent else {}))
         summaries = [(resource.number, self.summary(resource)) for resource in found]
-        scope = f"{kind.name} {parent}"
-        return self.pages.page(self._list_member(kind), summaries, request, scope=scope)
+        return paged(self._list_member(kind), summaries, request, scope=f"{kind.name} {parent}")
 
     def delete(self, kind: Kind, arn: str) -> list[Resource]:
         """Mark a resource and what belongs to it as DELETE PENDING; what has no status is gone.
@@ -303,6 +301,25 @@ class Registry:
                     "LimitExceededException",
                     f"The quota of {most} {plural} is reached; delete one first.",
                 )
+
+
+def paged(
+    member: str, entries: Sequence[tuple[int, Any]], request: Mapping[str, Any], *, scope: str
+) -> dict[str, Any]:
+    """One page of a list, as a List operation answers.
+
+    Args:
+        member: The list's name in the answer.
+        entries: A number that never changes, and what the list shows; by ascending number.
+        request: With `maxResults` and `nextToken`, if given.
+        scope: Ties a token to the list that it belongs to.
+
+    Raises:
+        ServiceError: InvalidNextTokenException if the token is not one of this list.
+    """
+    size = request.get("maxResults", _PAGE)
+    found, more = page(entries, token=request.get("nextToken"), size=size, scope=scope)
+    return {member: found, "nextToken": more}
 
 
 def _members(details: Mapping[str, Any], shape: Any) -> dict[str, Any]:

@@ -337,3 +337,22 @@ def test_runs_are_listed_latest_first(endpoint: Endpoint, start: StartScript) ->
         (second, "SUCCEEDED"),
         (first, "SUCCEEDED"),
     ]
+
+
+def test_jobs_and_runs_are_listed_by_pages(endpoint: Endpoint, start: StartScript) -> None:
+    job, first = start("print()", ExecutionProperty={"MaxConcurrentRuns": 2})
+    client = endpoint.client("glue")
+    second = client.start_job_run(JobName=job)["JobRunId"]
+    client.create_job(Name="another", Role=ROLE, Command={"Name": "glueetl"})
+
+    def pages(operation: str, member: str, name: str, **request: Any) -> list[list[str]]:
+        config = {"PageSize": 1}
+        found = client.get_paginator(operation).paginate(PaginationConfig=config, **request)
+        return [[one[name] for one in page[member]] for page in found]
+
+    assert pages("get_jobs", "Jobs", "Name") == [["another"], ["etl"]]
+    assert pages("get_job_runs", "JobRuns", "Id", JobName=job) == [[second], [first]]
+    with pytest.raises(client.exceptions.InvalidInputException, match="not one that this list"):
+        client.get_jobs(NextToken="forged")
+    ended(endpoint, job, first)
+    ended(endpoint, job, second)

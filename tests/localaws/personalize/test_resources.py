@@ -151,7 +151,6 @@ def test_deletion_is_pending_then_in_progress_then_done() -> None:
         account=ACCOUNT,
         region=REGION,
         clock=lambda: datetime.fromtimestamp(next(times), UTC),
-        secret=b"",
         quotas=Quotas(),
     )
     workers = Workers(registry, 1)
