@@ -30,6 +30,7 @@ from localaws.functions.processes import Processes, ProcessesClosedError, Sandbo
 from localaws.functions.worker import Handler, HandlerError, LambdaContext, run
 from localaws.http.errors import ServiceError
 from localaws.http.paging import page
+from localaws.http.protocol import operations_of
 from localaws.http.rest_protocol import RestService
 from localaws.persistence.documents import Documents
 
@@ -128,22 +129,7 @@ class Functions:
         self._functions = dict(self._restored(directory)) if directory else {}
         self._failures: deque[Failure] = deque(maxlen=_KEPT_FAILURES)
         self._lock = threading.RLock()
-        self._service = RestService(
-            "lambda",
-            {
-                "CreateFunction": self._create_function,
-                "DeleteFunction": self._delete_function,
-                "GetFunction": self._get_function,
-                "GetFunctionConfiguration": self._get_function_configuration,
-                "Invoke": self._invoke,
-                "ListFunctions": self._list_functions,
-                "ListTags": self._list_tags,
-                "TagResource": self._tag_resource,
-                "UntagResource": self._untag_resource,
-                "UpdateFunctionCode": self._update_function_code,
-                "UpdateFunctionConfiguration": self._update_function_configuration,
-            },
-        )
+        self._service = RestService("lambda", operations_of("lambda", self))
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
@@ -194,7 +180,7 @@ class Functions:
 
     # Functions
 
-    def _create_function(self, request: dict[str, Any]) -> dict[str, Any]:
+    def create_function(self, request: dict[str, Any]) -> dict[str, Any]:
         name = self._name(request["FunctionName"])
         with self._lock:
             if name in self._functions:
@@ -206,7 +192,7 @@ class Functions:
             self._keep(function)
         return dict(configuration)
 
-    def _update_function_code(self, request: dict[str, Any]) -> dict[str, Any]:
+    def update_function_code(self, request: dict[str, Any]) -> dict[str, Any]:
         with self._lock:
             function = self._function(request)
             _match_revision(function, request)
@@ -219,7 +205,7 @@ class Functions:
             self._keep(replace(function, configuration=configuration, code=code, handler=None))
         return dict(configuration)
 
-    def _update_function_configuration(self, request: dict[str, Any]) -> dict[str, Any]:
+    def update_function_configuration(self, request: dict[str, Any]) -> dict[str, Any]:
         with self._lock:
             function = self._function(request)
             _match_revision(function, request)
@@ -227,7 +213,7 @@ class Functions:
             self._keep(replace(function, configuration=configuration))
         return dict(configuration)
 
-    def _delete_function(self, request: dict[str, Any]) -> None:
+    def delete_function(self, request: dict[str, Any]) -> None:
         with self._lock:
             name = self._function(request).name
             del self._functions[name]
@@ -235,7 +221,7 @@ class Functions:
                 self._documents.drop(_KIND, name)
             self._keep()
 
-    def _get_function(self, request: dict[str, Any]) -> dict[str, Any]:
+    def get_function(self, request: dict[str, Any]) -> dict[str, Any]:
         function = self._function(request)
         answer = {"Configuration": function.configuration, "Tags": function.tags or None}
         if function.code:
@@ -243,10 +229,10 @@ class Functions:
             answer["Code"] = {"RepositoryType": "S3", "Location": location}
         return answer
 
-    def _get_function_configuration(self, request: dict[str, Any]) -> Mapping[str, Any]:
+    def get_function_configuration(self, request: dict[str, Any]) -> Mapping[str, Any]:
         return self._function(request).configuration
 
-    def _list_functions(self, request: dict[str, Any]) -> dict[str, Any]:
+    def list_functions(self, request: dict[str, Any]) -> dict[str, Any]:
         with self._lock:
             listed = [
                 (name, self._functions[name].configuration) for name in sorted(self._functions)
@@ -260,15 +246,15 @@ class Functions:
         )
         return {"Functions": found, "NextMarker": more}
 
-    def _list_tags(self, request: dict[str, Any]) -> dict[str, Any]:
+    def list_tags(self, request: dict[str, Any]) -> dict[str, Any]:
         return {"Tags": self._function(request).tags}
 
-    def _tag_resource(self, request: dict[str, Any]) -> None:
+    def tag_resource(self, request: dict[str, Any]) -> None:
         with self._lock:
             function = self._function(request)
             self._keep(replace(function, tags={**function.tags, **request["Tags"]}))
 
-    def _untag_resource(self, request: dict[str, Any]) -> None:
+    def untag_resource(self, request: dict[str, Any]) -> None:
         with self._lock:
             function = self._function(request)
             gone = set(request["TagKeys"])
@@ -318,7 +304,7 @@ class Functions:
 
     # Invocations
 
-    def _invoke(self, request: dict[str, Any]) -> dict[str, Any]:
+    def invoke(self, request: dict[str, Any]) -> dict[str, Any]:
         function = self._function(request)
         payload = request["Payload"]
         if len(payload) > PAYLOAD_LIMIT:

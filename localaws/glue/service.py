@@ -24,7 +24,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from localaws.glue.program import fetch_program, without_passwords
 from localaws.http.errors import ServiceError
 from localaws.http.paging import page
-from localaws.http.protocol import JsonService
+from localaws.http.protocol import JsonService, operations_of
 from localaws.log_delivery import deliver
 from localaws.persistence.documents import Documents
 
@@ -127,23 +127,7 @@ class Glue:
         self._lock = threading.RLock()
         self._documents = documents or Documents()
         self._restore()
-        self._service = JsonService(
-            "glue",
-            {
-                "CreateJob": self._create_job,
-                "UpdateJob": self._update_job,
-                "GetJob": self._get_job,
-                "GetJobs": self._get_jobs,
-                "DeleteJob": self._delete_job,
-                "StartJobRun": self._start_job_run,
-                "GetJobRun": self._get_job_run,
-                "GetJobRuns": self._get_job_runs,
-                "BatchStopJobRun": self._batch_stop_job_run,
-                "GetTags": self._get_tags,
-                "TagResource": self._tag_resource,
-                "UntagResource": self._untag_resource,
-            },
-        )
+        self._service = JsonService("glue", operations_of("glue", self))
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
@@ -178,7 +162,7 @@ class Glue:
 
     # Jobs
 
-    def _create_job(self, request: dict[str, Any]) -> dict[str, Any]:
+    def create_job(self, request: dict[str, Any]) -> dict[str, Any]:
         with self._lock:
             if request["Name"] in self._jobs:
                 raise ServiceError(
@@ -194,7 +178,7 @@ class Glue:
             self._keep_job(request["Name"])
         return {"Name": request["Name"]}
 
-    def _update_job(self, request: dict[str, Any]) -> dict[str, Any]:
+    def update_job(self, request: dict[str, Any]) -> dict[str, Any]:
         with self._lock:
             job = self._job(request["JobName"])
             # UpdateJob replaces the definition: what it does not mention is gone.
@@ -207,15 +191,15 @@ class Glue:
             self._keep_job(job["Name"])
         return {"JobName": request["JobName"]}
 
-    def _get_job(self, request: dict[str, Any]) -> dict[str, Any]:
+    def get_job(self, request: dict[str, Any]) -> dict[str, Any]:
         return {"Job": self._job(request["JobName"])}
 
-    def _get_jobs(self, request: dict[str, Any]) -> dict[str, Any]:
+    def get_jobs(self, request: dict[str, Any]) -> dict[str, Any]:
         with self._lock:
             jobs = sorted(self._jobs.items())
         return _paged("Jobs", jobs, request, scope="jobs")
 
-    def _delete_job(self, request: dict[str, Any]) -> dict[str, Any]:
+    def delete_job(self, request: dict[str, Any]) -> dict[str, Any]:
         self._jobs.pop(request["JobName"], None)
         self._tags.pop(request["JobName"], None)
         self._documents.drop(_JOB, request["JobName"])
@@ -229,16 +213,16 @@ class Glue:
             )
         return self._jobs[name]
 
-    def _get_tags(self, request: dict[str, Any]) -> dict[str, Any]:
+    def get_tags(self, request: dict[str, Any]) -> dict[str, Any]:
         return {"Tags": dict(self._tags_of(request["ResourceArn"]))}
 
-    def _tag_resource(self, request: dict[str, Any]) -> dict[str, Any]:
+    def tag_resource(self, request: dict[str, Any]) -> dict[str, Any]:
         with self._lock:
             self._tags_of(request["ResourceArn"]).update(request["TagsToAdd"])
             self._keep_job(_job_name(request["ResourceArn"]))
         return {}
 
-    def _untag_resource(self, request: dict[str, Any]) -> dict[str, Any]:
+    def untag_resource(self, request: dict[str, Any]) -> dict[str, Any]:
         with self._lock:
             tags = self._tags_of(request["ResourceArn"])
             for key in request["TagsToRemove"]:
@@ -277,7 +261,7 @@ class Glue:
 
     # Runs
 
-    def _start_job_run(self, request: dict[str, Any]) -> dict[str, Any]:
+    def start_job_run(self, request: dict[str, Any]) -> dict[str, Any]:
         with self._lock:
             job = self._job(request["JobName"])
             limit = job.get("ExecutionProperty", {}).get("MaxConcurrentRuns", 1)
@@ -387,19 +371,19 @@ class Glue:
         if process is not None:
             threading.Thread(target=_end, args=(process, self._grace), daemon=True).start()
 
-    def _get_job_run(self, request: dict[str, Any]) -> dict[str, Any]:
+    def get_job_run(self, request: dict[str, Any]) -> dict[str, Any]:
         run = self._run(request["JobName"], request["RunId"])
         with self._lock:
             return {"JobRun": self._described(run)}
 
-    def _get_job_runs(self, request: dict[str, Any]) -> dict[str, Any]:
+    def get_job_runs(self, request: dict[str, Any]) -> dict[str, Any]:
         job = self._job(request["JobName"])
         with self._lock:
             runs = [run for run in self._runs.values() if run.job == job["Name"]]
             newest_first = [(-n, self._described(run)) for n, run in enumerate(runs)][::-1]
         return _paged("JobRuns", newest_first, request, scope=f"runs of {job['Name']}")
 
-    def _batch_stop_job_run(self, request: dict[str, Any]) -> dict[str, Any]:
+    def batch_stop_job_run(self, request: dict[str, Any]) -> dict[str, Any]:
         name, stopped, errors = request["JobName"], [], []
         for run_id in request["JobRunIds"]:
             try:

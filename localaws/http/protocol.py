@@ -19,6 +19,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from botocore import xform_name
 from botocore.model import ListShape, MapShape, OperationModel, Shape, StructureShape
 
 from localaws.http.errors import ServiceError, error_response
@@ -158,6 +159,23 @@ class Service(ABC):
         # ValidationException is answered by every service and modelled by few.
         shape = _codes(self._model.error_shapes).get(code)
         return int(shape.metadata.get("error", {}).get("httpStatusCode", 400)) if shape else 400
+
+
+def operations_of(service: str, *providers: object) -> dict[str, Operation]:
+    """Return the operations of a service that objects have as methods.
+
+    Args:
+        service: botocore's name of the service, e.g. `personalize`.
+        providers: Their methods are called as boto3's are, e.g. `create_solution`; of two with
+            the same one, the last counts.
+    """
+    operations: dict[str, Operation] = {}
+    for name in service_model(service).operation_names:
+        method = xform_name(name)
+        for provider in providers:
+            if found := getattr(provider, method, None):
+                operations[name] = found
+    return operations
 
 
 class JsonService(Service):

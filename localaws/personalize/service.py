@@ -1,8 +1,9 @@
 """The local Amazon Personalize: three APIs behind one signing name, as on AWS.
 
 A request is answered at once, work goes to background threads: a job's resource is created, the
-job is handed over, and its outcome appears in the resource's status. What differs between kinds of
-resources is in one table (`kinds`); the modules wired together here hold what differs otherwise.
+job is handed over, and its outcome appears in the resource's status. What differs between types of
+resources is in one table (`resource_types`); the modules put together here hold what differs
+otherwise.
 """
 
 from __future__ import annotations
@@ -10,15 +11,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from localaws.http.errors import ServiceError
-from localaws.http.protocol import JsonService, Operation, Service
+from localaws.http.protocol import JsonService, Operation, Service, operations_of
 from localaws.http.rest_protocol import RestService
 from localaws.http.service_names import service_model
-from localaws.personalize.backend import Answer, Models, Parts, Request, created
+from localaws.personalize.backend import Answer, Models, Parts
 from localaws.personalize.data.s3 import S3Client
 from localaws.personalize.data.store import Store
 from localaws.personalize.filters import Filters
@@ -29,13 +29,13 @@ from localaws.personalize.operations.event_trackers import Trackers
 from localaws.personalize.operations.events import Events
 from localaws.personalize.operations.metric_attributions import MetricAttributions
 from localaws.personalize.operations.recipes import Recipes
+from localaws.personalize.operations.resources import Resources
 from localaws.personalize.operations.runtime import Runtime
 from localaws.personalize.operations.solutions import Solutions
 from localaws.personalize.resources.files import Files, Records
 from localaws.personalize.resources.jobs import JobProgress, Workers
 from localaws.personalize.resources.quotas import Quotas
-from localaws.personalize.resources.registry import Registry, Resource
-from localaws.personalize.resources.resource_types import KINDS, Kind
+from localaws.personalize.resources.registry import Registry
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
@@ -107,27 +107,16 @@ class Personalize:
             clock=clock,
             cloudwatch=cloudwatch,
         )
-        campaigns = Campaigns(self._parts)
-        self._solutions = Solutions(self._parts, campaigns.trained)
-        attributions = MetricAttributions(self._parts)
-        operations = {
-            **self._common_operations(),
-            "CreateFilter": self._create_filter,
-            **Datasets(self._parts, attributions).operations(),
-            **self._solutions.operations(),
-            **campaigns.operations(),
-            **Recommenders(self._parts, self._solutions.train_recommender).operations(),
-            **Inference(self._parts).operations(),
-            **Recipes(self._parts).operations(),
-            **Trackers(self._parts).operations(),
-            **attributions.operations(),
-        }
-        self._control = _served(JsonService, "personalize", operations)
+        self._attributions = MetricAttributions(self._parts)
+        self._campaigns = Campaigns(self._parts)
+        self._solutions = Solutions(self._parts, self._campaigns.trained)
+        self._control = _served(JsonService, "personalize", self._control_operations())
+        runtime, events = Runtime(self._parts), Events(self._parts, self._attributions)
         self._runtime = _served(
-            RestService, "personalize-runtime", Runtime(self._parts).operations()
+            RestService, "personalize-runtime", operations_of("personalize-runtime", runtime)
         )
         self._events = _served(
-            RestService, "personalize-events", Events(self._parts, attributions).operations()
+            RestService, "personalize-events", operations_of("personalize-events", events)
         )
         self._closing = threading.Event()
         self._schedule = threading.Thread(target=self._follow_schedule, daemon=True)
@@ -163,43 +152,24 @@ class Personalize:
         while not self._closing.wait(_SCHEDULE_SECONDS):
             self.train_due()
 
-    def _common_operations(self) -> dict[str, Operation]:
-        """What is the same for every kind of resource."""
-        registry = self._parts.registry
-        operations: dict[str, Operation] = {
-            "ListTagsForResource": self._list_tags,
-            "TagResource": lambda request: registry.tag(request["resourceArn"], request["tags"]),
-            "UntagResource": lambda request: registry.untag(
-                request["resourceArn"], request["tagKeys"]
+    def _control_operations(self) -> dict[str, Operation]:
+        """The operations of the control plane; a type's own one replaces that of all types."""
+        resources = Resources(self._parts)
+        return {
+            **resources.by_type(),
+            **operations_of(
+                "personalize",
+                resources,
+                Datasets(self._parts, self._attributions),
+                self._solutions,
+                self._campaigns,
+                Recommenders(self._parts, self._solutions.train_recommender),
+                Inference(self._parts),
+                Recipes(self._parts),
+                Trackers(self._parts),
+                self._attributions,
             ),
         }
-        for kind in KINDS.values():
-            operations[f"Describe{kind.name}"] = partial(self._describe, kind)
-            operations[f"List{kind.name}s"] = partial(registry.page, kind)
-            if kind.deletable:
-                operations[f"Delete{kind.name}"] = partial(self._delete, kind)
-        return operations
-
-    def _describe(self, kind: Kind, request: Request) -> Answer:
-        return self._parts.registry.describe(kind, request[kind.arn_member])
-
-    def _delete(self, kind: Kind, request: Request) -> None:
-        going = self._parts.registry.delete(kind, request[kind.arn_member])
-        if kind.life:
-            self._parts.workers.delete(going, self._gone)
-
-    def _gone(self, resource: Resource) -> None:
-        self._parts.store.drop(resource.arn)
-        self._parts.models.drop(resource.arn)
-
-    def _create_filter(self, request: Request) -> Answer:
-        resource = self._parts.filters.create(request)
-        self._parts.workers.activate(resource.arn)
-        return created(resource)
-
-    def _list_tags(self, request: Request) -> Answer:
-        tags = self._parts.registry.get(request["resourceArn"]).tags
-        return {"tags": [{"tagKey": key, "tagValue": value} for key, value in tags.items()]}
 
 
 def _served(
@@ -207,14 +177,14 @@ def _served(
 ) -> Service:
     """A service whose operations answer the errors that the model names for them, and no others."""
     model = service_model(name)
-    legal = {
-        operation: frozenset(error.name for error in model.operation_model(operation).error_shapes)
-        for operation in operations
-    }
-    return protocol(name, {one: _legally(serve, legal[one]) for one, serve in operations.items()})
+    served = {}
+    for operation, serve in operations.items():
+        legal = {error.name for error in model.operation_model(operation).error_shapes}
+        served[operation] = _legally(serve, legal)
+    return protocol(name, served)
 
 
-def _legally(serve: Operation, legal: frozenset[str]) -> Operation:
+def _legally(serve: Operation, legal: set[str]) -> Operation:
     """An operation whose other errors are InvalidInputException, with what they say.
 
     E.g. an unknown parent where the model has no ResourceNotFoundException, or a campaign that

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from localaws.http.protocol import Operation
 from localaws.personalize.backend import (
     Answer,
     Parts,
@@ -53,7 +52,7 @@ _LINES: Mapping[str, type[Lines]] = {
 
 
 class Inference:
-    """See the module.
+    """Operations on batch inference and batch segment jobs.
 
     Args:
         parts: What all operations share.
@@ -63,14 +62,7 @@ class Inference:
         self._parts = parts
         self._registry = parts.registry
 
-    def operations(self) -> Mapping[str, Operation]:
-        """What is served here."""
-        return {
-            "CreateBatchInferenceJob": self._create_inference,
-            "CreateBatchSegmentJob": self._create_segments,
-        }
-
-    def _create_inference(self, request: Request) -> Answer:
+    def create_batch_inference_job(self, request: Request) -> Answer:
         mode = request.get("batchInferenceJobMode", "BATCH_INFERENCE")
         config = request.get("batchInferenceJobConfig", {})
         check_inference_config("batchInferenceJobConfig", config)
@@ -131,7 +123,7 @@ class Inference:
 
         return themes
 
-    def _create_segments(self, request: Request) -> Answer:
+    def create_batch_segment_job(self, request: Request) -> Answer:
         quotas = self._registry.quotas
         with self._registry.lock:
             version, n = self._asked(request, quotas.segment_users)

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 from localaws.http.errors import ServiceError
-from localaws.http.protocol import Operation
 from localaws.personalize.backend import (
     Answer,
     Parts,
@@ -48,10 +47,6 @@ class Campaigns:
         self._parts = parts
         self._registry = parts.registry
 
-    def operations(self) -> Mapping[str, Operation]:
-        """What is served here."""
-        return {"CreateCampaign": self._create, "UpdateCampaign": self._update}
-
     def trained(self, version: Resource) -> None:
         """Deploy a new version in the campaigns that follow the latest one of its solution."""
         arn = version.details["solutionArn"]
@@ -59,7 +54,7 @@ class Campaigns:
             if campaign.details["campaignConfig"].get("syncWithLatestSolutionVersion"):
                 self._begin_update(campaign, {"solutionVersionArn": version.arn})
 
-    def _create(self, request: Request) -> Answer:
+    def create_campaign(self, request: Request) -> Answer:
         config = request.get("campaignConfig", {})
         check_inference_config("campaignConfig", config)
         with self._registry.lock:
@@ -77,7 +72,7 @@ class Campaigns:
         self._parts.workers.activate(campaign.arn)
         return created(campaign)
 
-    def _update(self, request: Request) -> Answer:
+    def update_campaign(self, request: Request) -> Answer:
         with self._registry.lock:
             campaign = self._registry.active(request["campaignArn"], CAMPAIGN)
             members = {name: value for name, value in request.items() if name != "campaignArn"}
@@ -151,16 +146,7 @@ class Recommenders:
         self._registry = parts.registry
         self._train = train
 
-    def operations(self) -> Mapping[str, Operation]:
-        """What is served here."""
-        return {
-            "CreateRecommender": self._create,
-            "UpdateRecommender": self._update,
-            "StartRecommender": partial(self._switch, "INACTIVE", "START", "ACTIVE"),
-            "StopRecommender": partial(self._switch, "ACTIVE", "STOP", "INACTIVE"),
-        }
-
-    def _create(self, request: Request) -> Answer:
+    def create_recommender(self, request: Request) -> Answer:
         config = request.get("recommenderConfig", {})
         check_inference_config("recommenderConfig", config)
         with self._registry.lock:
@@ -181,7 +167,7 @@ class Recommenders:
         self._parts.workers.submit(recommender.arn, "training", work)
         return created(recommender)
 
-    def _update(self, request: Request) -> Answer:
+    def update_recommender(self, request: Request) -> Answer:
         config = request["recommenderConfig"]
         check_inference_config("recommenderConfig", config)
         # It would have to be trained anew; a new recommender does that too.
@@ -196,7 +182,13 @@ class Recommenders:
             )
         return created(recommender)
 
-    def _switch(self, before: str, verb: str, after: str, request: Request) -> Answer:
+    def start_recommender(self, request: Request) -> Answer:
+        return self._switch(request, "INACTIVE", "START", "ACTIVE")
+
+    def stop_recommender(self, request: Request) -> Answer:
+        return self._switch(request, "ACTIVE", "STOP", "INACTIVE")
+
+    def _switch(self, request: Request, before: str, verb: str, after: str) -> Answer:
         with self._registry.lock:
             recommender = self._registry.get(request["recommenderArn"], RECOMMENDER)
             if recommender.status != before:

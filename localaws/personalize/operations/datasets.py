@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 
-from localaws.http.protocol import Operation
 from localaws.personalize.backend import Answer, Parts, Request, check_location, created, invalid
 from localaws.personalize.data.deletions import Deletion
 from localaws.personalize.data.exports import Export
@@ -41,7 +40,7 @@ _REPLACEABLE = ("USERS", "ITEMS")
 
 
 class Datasets:
-    """See the module.
+    """Operations on schemas, dataset groups and datasets, and on the jobs of datasets.
 
     Args:
         parts: What all operations share.
@@ -53,31 +52,19 @@ class Datasets:
         self._registry = parts.registry
         self._attributions = attributions
 
-    def operations(self) -> Mapping[str, Operation]:
-        """What is served here."""
-        return {
-            "CreateSchema": self._create_schema,
-            "CreateDatasetGroup": self._create_group,
-            "CreateDataset": self._create_dataset,
-            "UpdateDataset": self._update_dataset,
-            "CreateDatasetImportJob": self._create_import_job,
-            "CreateDatasetExportJob": self._create_export_job,
-            "CreateDataDeletionJob": self._create_deletion_job,
-        }
-
-    def _create_schema(self, request: Request) -> Answer:
+    def create_schema(self, request: Request) -> Answer:
         try:
             parse_schema(request["schema"], request.get("domain"))
         except SchemaError as error:
             raise invalid(str(error)) from error
         return created(self._registry.create(SCHEMA, request["name"], request))
 
-    def _create_group(self, request: Request) -> Answer:
+    def create_dataset_group(self, request: Request) -> Answer:
         group = self._registry.create(DATASET_GROUP, request["name"], request)
         self._parts.workers.activate(group.arn)
         return {**created(group), "domain": request.get("domain")}
 
-    def _create_dataset(self, request: Request) -> Answer:
+    def create_dataset(self, request: Request) -> Answer:
         kind = request["datasetType"].upper()
         if kind not in DATASET_TYPES:
             raise invalid(
@@ -113,7 +100,7 @@ class Datasets:
                 " the domain of the dataset group"
             )
 
-    def _update_dataset(self, request: Request) -> Answer:
+    def update_dataset(self, request: Request) -> Answer:
         """Give a dataset a schema that has all fields of the present one, and more.
 
         https://docs.aws.amazon.com/personalize/latest/dg/updating-dataset-schema.html
@@ -147,7 +134,7 @@ class Datasets:
         details = self._registry.get(arn, SCHEMA).details
         return parse_schema(details["schema"], details.get("domain"))
 
-    def _create_import_job(self, request: Request) -> Answer:
+    def create_dataset_import_job(self, request: Request) -> Answer:
         source = request["dataSource"].get("dataLocation", "")
         check_location("dataSource.dataLocation", source)
         mode = request.get("importMode", "FULL")
@@ -195,7 +182,7 @@ class Datasets:
 
         return publish if reports else None
 
-    def _create_export_job(self, request: Request) -> Answer:
+    def create_dataset_export_job(self, request: Request) -> Answer:
         target = request["jobOutput"]["s3DataDestination"]["path"]
         check_location("jobOutput.s3DataDestination.path", target)
         mode = request.get("ingestionMode", "PUT")
@@ -217,7 +204,7 @@ class Datasets:
         self._submit(job, "dataset export", partial(work.run, self._parts.s3_of(request)))
         return created(job)
 
-    def _create_deletion_job(self, request: Request) -> Answer:
+    def create_data_deletion_job(self, request: Request) -> Answer:
         source = request["dataSource"].get("dataLocation", "")
         check_location("dataSource.dataLocation", source)
         group = request["datasetGroupArn"]

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Mapping
 
 from localaws.http.errors import ServiceError
-from localaws.http.protocol import Operation
 from localaws.personalize.backend import Answer, Parts, Request, created
 from localaws.personalize.resources.resource_types import EVENT_TRACKER
 
 
 class Trackers:
-    """See the module.
+    """Operations on event trackers.
 
     Args:
         parts: What all operations share.
@@ -22,11 +20,7 @@ class Trackers:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
-    def operations(self) -> Mapping[str, Operation]:
-        """What is served here."""
-        return {"CreateEventTracker": self._create}
-
-    def _create(self, request: Request) -> Answer:
+    def create_event_tracker(self, request: Request) -> Answer:
         """Create a tracker; the only one of its group.
 
         https://docs.aws.amazon.com/personalize/latest/dg/API_CreateEventTracker.html

@@ -21,7 +21,6 @@ import numpy as np
 import orjson
 
 from localaws.http.errors import ServiceError
-from localaws.http.protocol import Operation
 from localaws.personalize.backend import Parts, Request, invalid
 from localaws.personalize.data.schemas import Schema, parse_schema
 from localaws.personalize.data.tables import Table, table_of
@@ -36,7 +35,7 @@ Row = dict[str, str]
 
 
 class Events:
-    """See the module.
+    """The operations of the events API.
 
     Args:
         parts: What all operations share.
@@ -49,19 +48,7 @@ class Events:
         self._registry = parts.registry
         self._sessions = _Sessions()
 
-    def operations(self) -> Mapping[str, Operation]:
-        """What is served here."""
-        return {
-            "PutEvents": self._put_events,
-            "PutItems": lambda request: self._put_entities(request, "ITEMS", "items", "itemId"),
-            "PutUsers": lambda request: self._put_entities(request, "USERS", "users", "userId"),
-            "PutActions": lambda request: self._put_entities(
-                request, "ACTIONS", "actions", "actionId"
-            ),
-            "PutActionInteractions": self._put_action_interactions,
-        }
-
-    def _put_events(self, request: Request) -> None:
+    def put_events(self, request: Request) -> None:
         found = self._registry.find(EVENT_TRACKER, trackingId=request["trackingId"])
         if not found:
             raise invalid(f"there is no event tracker with the trackingId {request['trackingId']}")
@@ -80,7 +67,16 @@ class Events:
             rows.append(_event_row(event, schema, number))
         self._take_in(dataset, schema, rows, request, f"{group} {request['sessionId']}")
 
-    def _put_action_interactions(self, request: Request) -> None:
+    def put_items(self, request: Request) -> None:
+        self._put_entities(request, "ITEMS", "items", "itemId")
+
+    def put_users(self, request: Request) -> None:
+        self._put_entities(request, "USERS", "users", "userId")
+
+    def put_actions(self, request: Request) -> None:
+        self._put_entities(request, "ACTIONS", "actions", "actionId")
+
+    def put_action_interactions(self, request: Request) -> None:
         datasets = self._registry.find(DATASET, trackingId=request["trackingId"])
         if not datasets:
             raise ServiceError(

@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 from botocore.exceptions import ClientError
 
 from localaws.http.errors import ServiceError
-from localaws.http.protocol import Operation
 from localaws.personalize.backend import Answer, Parts, Request, check_location, created, invalid
 from localaws.personalize.data.s3 import Location
 from localaws.personalize.data.schemas import Schema, parse_schema
@@ -74,7 +73,7 @@ class _Total(NamedTuple):
 
 
 class MetricAttributions:
-    """See the module.
+    """Operations on metric attributions, and the metrics that they report.
 
     Args:
         parts: What all operations share.
@@ -83,14 +82,6 @@ class MetricAttributions:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._registry = parts.registry
-
-    def operations(self) -> Mapping[str, Operation]:
-        """What is served here."""
-        return {
-            "CreateMetricAttribution": self._create,
-            "UpdateMetricAttribution": self._update,
-            "ListMetricAttributionMetrics": self._list_metrics,
-        }
 
     def publication(self, group: str, mode: str) -> Callable[[Table], None]:
         """What writes the report on imported events.
@@ -219,7 +210,7 @@ class MetricAttributions:
             if value is not None:
                 yield source, int(time), float(value)
 
-    def _create(self, request: Request) -> Answer:
+    def create_metric_attribution(self, request: Request) -> Answer:
         config = request["metricsOutputConfig"]
         self._check_output(config)
         with self._registry.lock:
@@ -228,7 +219,7 @@ class MetricAttributions:
         self._parts.workers.activate(resource.arn)
         return created(resource)
 
-    def _update(self, request: Request) -> Answer:
+    def update_metric_attribution(self, request: Request) -> Answer:
         if "metricAttributionArn" not in request:
             raise invalid("metricAttributionArn is missing; name the metric attribution")
         with self._registry.lock:
@@ -251,7 +242,7 @@ class MetricAttributions:
             self._registry.update(found.arn, metrics=metrics, metricsOutputConfig=config)
         return created(found)
 
-    def _list_metrics(self, request: Request) -> Answer:
+    def list_metric_attribution_metrics(self, request: Request) -> Answer:
         arn = request.get("metricAttributionArn")
         known = [one.arn for one in self._registry.find(METRIC_ATTRIBUTION)]
         if arn not in known:

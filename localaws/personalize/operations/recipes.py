@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from localaws.http.errors import ServiceError
-from localaws.http.protocol import Operation
 from localaws.personalize.backend import Answer, Parts, Request
 from localaws.personalize.resources.registry import paged
 from localaws.personalize.training.recipe import HyperParameter, Recipe, text_of
@@ -20,7 +19,7 @@ from localaws.personalize.training.recipes import (
 
 
 class Recipes:
-    """See the module.
+    """Operations on recipes, algorithms and feature transformations.
 
     Args:
         parts: What all operations share.
@@ -29,16 +28,7 @@ class Recipes:
     def __init__(self, parts: Parts) -> None:
         self._registry = parts.registry
 
-    def operations(self) -> Mapping[str, Operation]:
-        """What is served here."""
-        return {
-            "ListRecipes": self._list,
-            "DescribeRecipe": self._describe,
-            "DescribeAlgorithm": self._describe_algorithm,
-            "DescribeFeatureTransformation": self._describe_features,
-        }
-
-    def _list(self, request: Request) -> Answer:
+    def list_recipes(self, request: Request) -> Answer:
         domain, provider = request.get("domain"), request.get("recipeProvider")
         entries = [
             (number, summarised(recipe, self._registry.partition))
@@ -48,10 +38,10 @@ class Recipes:
         scope = f"recipes {domain} {provider}"
         return paged("recipes", entries, request, scope=scope)
 
-    def _describe(self, request: Request) -> Answer:
+    def describe_recipe(self, request: Request) -> Answer:
         return {"recipe": described(_found(request["recipeArn"]), self._registry.partition)}
 
-    def _describe_algorithm(self, request: Request) -> Answer:
+    def describe_algorithm(self, request: Request) -> Answer:
         recipe = self._behind(request["algorithmArn"], "algorithmArn")
         return {
             "algorithm": {
@@ -65,7 +55,7 @@ class Recipes:
             }
         }
 
-    def _describe_features(self, request: Request) -> Answer:
+    def describe_feature_transformation(self, request: Request) -> Answer:
         recipe = self._behind(request["featureTransformationArn"], "featureTransformationArn")
         return {
             "featureTransformation": {

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from localaws.http.protocol import Operation
 from localaws.personalize.backend import Answer, Parts, Request, exploration, influence, invalid
 from localaws.personalize.filters import Values
 from localaws.personalize.resources.recommendation_ids import recommendation_id
@@ -75,7 +74,7 @@ class _Deployment:
 
 
 class Runtime:
-    """See the module.
+    """The operations of the runtime API.
 
     Args:
         parts: What all operations share.
@@ -86,15 +85,7 @@ class Runtime:
         self._registry = parts.registry
         self._quotas = parts.registry.quotas
 
-    def operations(self) -> Mapping[str, Operation]:
-        """What is served here."""
-        return {
-            "GetRecommendations": self._get_recommendations,
-            "GetPersonalizedRanking": self._get_ranking,
-            "GetActionRecommendations": self._get_actions,
-        }
-
-    def _get_recommendations(self, request: Request) -> Answer:
+    def get_recommendations(self, request: Request) -> Answer:
         asked = self._asked(request)
         columns = self._columns(request, asked)
         most = self._quotas.results_with_metadata if columns else self._quotas.results
@@ -112,7 +103,7 @@ class Runtime:
         items = self._shown(found, asked, columns, named)
         return {"itemList": items, "recommendationId": recommendation_id(asked.source)}
 
-    def _get_ranking(self, request: Request) -> Answer:
+    def get_personalized_ranking(self, request: Request) -> Answer:
         asked = self._asked(request)
         if asked.type != "PERSONALIZED_RANKING":
             raise invalid(
@@ -136,7 +127,7 @@ class Runtime:
         items = self._shown(found, asked, columns, {})
         return {"personalizedRanking": items, "recommendationId": recommendation_id(asked.source)}
 
-    def _get_actions(self, request: Request) -> Answer:
+    def get_action_recommendations(self, request: Request) -> Answer:
         if "campaignArn" not in request:
             raise invalid("campaignArn is missing; name a campaign")
         if "userId" not in request:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from localaws.http.errors import ServiceError
-from localaws.http.protocol import Operation
 from localaws.personalize.backend import Answer, Parts, Request, created, invalid
 from localaws.personalize.data.schemas import DATASET_TYPES, Schema
 from localaws.personalize.data.tables import Table
@@ -44,7 +43,7 @@ _DEFAULT_DAYS = 7
 
 
 class Solutions:
-    """See the module.
+    """Operations on solutions and their versions.
 
     Args:
         parts: What all operations share.
@@ -55,17 +54,6 @@ class Solutions:
         self._parts = parts
         self._registry = parts.registry
         self._trained = trained
-
-    def operations(self) -> Mapping[str, Operation]:
-        """What is served here."""
-        return {
-            "CreateSolution": self._create_solution,
-            "DescribeSolution": self._describe_solution,
-            "UpdateSolution": self._update_solution,
-            "CreateSolutionVersion": self._create_version,
-            "StopSolutionVersionCreation": self._stop_version,
-            "GetSolutionMetrics": self._get_metrics,
-        }
 
     def train_due(self) -> list[str]:
         """Begin the automatic trainings that are due; returns the new versions' ARNs.
@@ -88,7 +76,7 @@ class Solutions:
                 begun.append(version.arn)
         return begun
 
-    def _create_solution(self, request: Request) -> Answer:
+    def create_solution(self, request: Request) -> Answer:
         _refuse_incremental(request)
         config = request.get("solutionConfig", {})
         _days(config.get("autoTrainingConfig", {}))
@@ -102,7 +90,7 @@ class Solutions:
         self._registry.update(solution.arn, status="ACTIVE")
         return created(solution)
 
-    def _describe_solution(self, request: Request) -> Answer:
+    def describe_solution(self, request: Request) -> Answer:
         """The solution with its latest version's summary."""
         arn = request["solutionArn"]
         answer = self._registry.describe(SOLUTION, arn)
@@ -110,7 +98,7 @@ class Solutions:
             answer["solution"]["latestSolutionVersion"] = self._registry.summary(versions[-1])
         return answer
 
-    def _update_solution(self, request: Request) -> Answer:
+    def update_solution(self, request: Request) -> Answer:
         """Change training and events; the update has a life cycle of its own."""
         _refuse_incremental(request)
         config = request.get("solutionUpdateConfig", {})
@@ -138,7 +126,7 @@ class Solutions:
             )
         return created(solution)
 
-    def _create_version(self, request: Request) -> Answer:
+    def create_solution_version(self, request: Request) -> Answer:
         return created(self._begin(request["solutionArn"], request, "MANUAL"))
 
     def _begin(self, arn: str, request: Request, training_type: str) -> Resource:
@@ -287,7 +275,7 @@ class Solutions:
         )
         return {"modelMetrics": dict(training.run(report).metrics)}
 
-    def _stop_version(self, request: Request) -> None:
+    def stop_solution_version_creation(self, request: Request) -> None:
         version = self._registry.get(request["solutionVersionArn"], SOLUTION_VERSION)
         if version.status not in PENDING:
             raise ServiceError(
@@ -296,7 +284,7 @@ class Solutions:
             )
         self._parts.workers.stop(version.arn)
 
-    def _get_metrics(self, request: Request) -> Answer:
+    def get_solution_metrics(self, request: Request) -> Answer:
         version = self._registry.active(request["solutionVersionArn"], SOLUTION_VERSION)
         return {"solutionVersionArn": version.arn, "metrics": version.details["metrics"]}
 
