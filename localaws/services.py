@@ -23,7 +23,7 @@ class Services:
         region: Region of all ARNs.
         database_url: What a Glue job reads that has the argument `--runtime`: it gets `local` for
             it, and this as DATABASE_URL. None leaves the arguments of all jobs as they are.
-        documents: Where functions and jobs are kept; None forgets them.
+        documents: Where functions, jobs and Personalize's resources are kept; None forgets them.
         seed: Of every model that Personalize trains.
         quotas: Personalize's, where they are not AWS's own.
         auto_training: Whether Personalize trains solutions with performAutoTraining on schedule.
@@ -73,7 +73,7 @@ class Services:
             seed=seed,
             quotas=quotas,
             auto_training=auto_training,
-            persistent=documents is not None,
+            documents=documents,
         )
         endpoint.mount("lambda", self.functions)
         endpoint.mount("glue", self.glue)

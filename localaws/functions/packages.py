@@ -18,6 +18,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from localaws.http.errors import ServiceError
+from localaws.persistence.files import written_whole
 
 UNZIPPED_LIMIT = 262_144_000
 """Bytes. https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
@@ -138,7 +139,8 @@ def unpack(archive: bytes, directory: Path) -> Code:
         shutil.rmtree(root, ignore_errors=True)
         with zipfile.ZipFile(io.BytesIO(archive)) as opened:
             opened.extractall(root)
-        kept.write_bytes(archive)
+        with written_whole(kept) as file:
+            file.write(archive)
     with zipfile.ZipFile(kept) as opened:
         unreadable = frozenset(str(root / path) for path in _unreadable(opened.infolist()))
     return Code(sha256, size, kept, root, unreadable)

@@ -125,8 +125,8 @@ class Functions:
         self._logs = FunctionLogs((directory or Path()) / "logs", logs)
         self._packages = Packages(directory / "code" if directory else None, s3)
         self._processes = Processes(directory, environment) if directory else None
-        self._documents = documents
-        self._functions = dict(self._restored(directory)) if directory else {}
+        self._documents = documents or Documents()
+        self._functions = dict(self._restored(directory)) if directory and documents else {}
         self._failures: deque[Failure] = deque(maxlen=_KEPT_FAILURES)
         self._lock = threading.RLock()
         self._service = RestService("lambda", operations_of("lambda", self))
@@ -217,8 +217,7 @@ class Functions:
         with self._lock:
             name = self._function(request).name
             del self._functions[name]
-            if self._documents is not None:
-                self._documents.drop(_KIND, name)
+            self._documents.drop(_KIND, name)
             self._keep()
 
     def get_function(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -264,7 +263,7 @@ class Functions:
     def _keep(self, *functions: _Function) -> None:
         """Put changed functions in their places, and end the processes that nothing needs now."""
         for function in functions:
-            if self._documents is not None and function.code is not None:
+            if function.code is not None:
                 self._documents.put(_KIND, function.name, function.document)
         self._functions.update({function.name: function for function in functions})
         if self._processes is not None:
@@ -276,8 +275,6 @@ class Functions:
 
         An unpacking that was cut off must not be taken for a whole one.
         """
-        if self._documents is None:
-            return
         kept = dict(self._documents.all(_KIND))
         wanted = {Path(document["archive"]).stem for document in kept.values()}
         for path in (directory / "code").glob("*"):

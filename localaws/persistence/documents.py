@@ -64,7 +64,7 @@ class Documents:
         query = "SELECT document FROM documents WHERE kind = ? AND key = ?"
         with self._lock:
             found = self._file.execute(query, (kind, key)).fetchone()
-        return _decoded(found[0]) if found else None
+        return decoded(found[0]) if found else None
 
     def all(self, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield each document of a kind with its key, in order."""
@@ -72,7 +72,7 @@ class Documents:
         with self._lock:
             found = self._file.execute(query, (kind,)).fetchall()
         for key, text in found:
-            yield key, _decoded(text)
+            yield key, decoded(text)
 
     def close(self) -> None:
         """Close the file."""
@@ -88,7 +88,9 @@ def _encoded(value: Any) -> dict[str, str]:
     raise TypeError(f"a {type(value).__name__} cannot be kept: {value!r}")
 
 
-def _decoded(text: str) -> dict[str, Any]:
+def decoded(text: str) -> dict[str, Any]:
+    """Return the document of a text, with its times and bytes."""
+
     def restored(found: dict[str, Any]) -> Any:
         if found.keys() == {"$time"}:
             return datetime.fromisoformat(found["$time"])

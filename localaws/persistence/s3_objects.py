@@ -9,7 +9,6 @@ the request; bytes that no document names are swept up at the next start.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Sequence
@@ -21,6 +20,7 @@ from localaws.http.calls import call_of, is_s3
 from localaws.http.wsgi import perform
 from localaws.moto_patches.s3_contents import Contents
 from localaws.persistence.documents import Documents
+from localaws.persistence.files import written_whole
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -117,12 +117,8 @@ class KeptObjects:
     def _write(self, write: Callable[[BinaryIO], None]) -> str:
         """Write a file whole or not at all; return its name."""
         name = uuid.uuid4().hex
-        unfinished = self._directory / f"{name}.unfinished"
-        with unfinished.open("wb") as file:
+        with written_whole(self._directory / name) as file:
             write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(self._directory / name)
         return name
 
 

@@ -18,6 +18,7 @@ from localaws.http.errors import ServiceError
 from localaws.http.protocol import JsonService, Operation, Service, operations_of
 from localaws.http.rest_protocol import RestService
 from localaws.http.service_names import service_model
+from localaws.persistence.documents import Documents
 from localaws.personalize.backend import Answer, Models, Parts
 from localaws.personalize.data.s3 import S3Client
 from localaws.personalize.data.store import Store
@@ -32,7 +33,8 @@ from localaws.personalize.operations.recipes import Recipes
 from localaws.personalize.operations.resources import Resources
 from localaws.personalize.operations.runtime import Runtime
 from localaws.personalize.operations.solutions import Solutions
-from localaws.personalize.resources.files import Files, Records
+from localaws.personalize.resources.files import Files
+from localaws.personalize.resources.former import take_over
 from localaws.personalize.resources.jobs import JobProgress, Workers
 from localaws.personalize.resources.quotas import Quotas
 from localaws.personalize.resources.registry import Registry
@@ -66,8 +68,8 @@ class Personalize:
         auto_training: Whether solutions with performAutoTraining are trained on their schedule.
             On AWS they are, and cost; here the schedule is reported and nothing happens, unless
             this is set or `train_due` is called.
-        persistent: Whether resources and data are kept in the directory and are there when it is
-            opened again; what was under way is CREATE FAILED then.
+        documents: Where resources are kept; data are kept in the directory then, and all is there
+            when both are opened again; what was under way is CREATE FAILED then. None forgets them.
     """
 
     def __init__(
@@ -83,18 +85,19 @@ class Personalize:
         max_workers: int = 2,
         quotas: Quotas | None = None,
         auto_training: bool = False,
-        persistent: bool = False,
+        documents: Documents | None = None,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        self._records = Records(directory / "resources.sqlite") if persistent else None
+        if documents is not None:
+            take_over(directory / "resources.sqlite", documents)
         registry = Registry(
             account=account,
             region=region,
             clock=clock,
             quotas=quotas or Quotas(),
-            resources=self._records,
+            documents=documents,
         )
-        store = Store(Files(directory / "data") if persistent else None)
+        store = Store(Files(directory / "data") if documents is not None else None)
         self._parts = Parts(
             registry=registry,
             workers=Workers(registry, max_workers),
@@ -145,8 +148,6 @@ class Personalize:
         if self._schedule.ident is not None:
             self._schedule.join()
         self._parts.workers.close()
-        if self._records is not None:
-            self._records.close()
 
     def _follow_schedule(self) -> None:
         while not self._closing.wait(_SCHEDULE_SECONDS):

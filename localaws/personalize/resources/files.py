@@ -1,124 +1,23 @@
-"""What outlives the process: resources in SQLite, the data in a file for each part of it.
+"""The data of datasets, in a file for each part of them that came at once.
 
-Every change is on disk before it is answered, whole or not at all. What was under way when the
-process ended, however it ended, is CREATE FAILED with its reason when the directory is opened
-again; what was being deleted is gone.
+Every change is on disk before it is answered, whole or not at all.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
-import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
-from datetime import datetime
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from localaws.persistence.files import written_whole
 from localaws.personalize.data.store import Part
 from localaws.personalize.data.tables import Table
-from localaws.personalize.resources.registry import Resource
-from localaws.personalize.resources.resource_types import CHANGING, DELETING, KINDS
-
-ENDED = "The local Personalize ended while this was under way; create it again."
-_MOMENT = "$moment"
-
-
-class Records(dict[str, Resource]):
-    """Resources by their ARN, kept in an SQLite database.
-
-    Args:
-        path: The database; made if it is not there.
-    """
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute("PRAGMA synchronous = NORMAL")  # safe but for a power cut
-        self._database.execute(
-            "CREATE TABLE IF NOT EXISTS resources"
-            " (arn TEXT PRIMARY KEY, kind TEXT, number INTEGER, details BLOB, tags BLOB)"
-        )
-        rows = self._database.execute(
-            "SELECT arn, kind, number, details, tags FROM resources ORDER BY number"
-        ).fetchall()
-        for arn, kind, number, details, tags in rows:
-            found = Resource(KINDS[kind], arn, number, _loaded(details), orjson.loads(tags))
-            if (settled := _settled(found)) is None:
-                self.pop(arn, None)
-            elif settled is found:
-                super().__setitem__(arn, found)
-            else:
-                self[arn] = settled
-
-    def __setitem__(self, arn: str, resource: Resource) -> None:
-        """Keep a resource."""
-        self._database.execute(
-            "INSERT OR REPLACE INTO resources VALUES (?, ?, ?, ?, ?)",
-            (
-                arn,
-                resource.kind.name,
-                resource.number,
-                _dumped(resource.details),
-                orjson.dumps(dict(resource.tags)),
-            ),
-        )
-        super().__setitem__(arn, resource)
-
-    def pop(self, arn: str, default: Any = None) -> Any:
-        """Forget a resource."""
-        self._database.execute("DELETE FROM resources WHERE arn = ?", (arn,))
-        return super().pop(arn, default)
-
-    def close(self) -> None:
-        """Close the database."""
-        self._database.close()
-
-
-def _settled(resource: Resource) -> Resource | None:
-    """A resource as it is when nobody works for it any more; None if it was being deleted."""
-    if resource.status in DELETING:
-        return None
-    details = dict(resource.details)
-    if resource.kind.life and resource.status in CHANGING:
-        stopping = resource.status == "CREATE STOPPING"
-        details["status"] = "CREATE STOPPED" if stopping else resource.kind.life.failed
-        if not stopping:
-            details["failureReason"] = ENDED
-    for member, value in resource.details.items():
-        if isinstance(value, Mapping) and value.get("status") in CHANGING:
-            details[member] = {**value, "status": "CREATE FAILED", "failureReason": ENDED}
-    return resource if details == dict(resource.details) else replace(resource, details=details)
-
-
-def _dumped(details: Mapping[str, Any]) -> bytes:
-    return orjson.dumps(dict(details), default=_plain, option=orjson.OPT_PASSTHROUGH_DATETIME)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return {_MOMENT: value.isoformat()}
-    raise TypeError(f"{type(value).__name__} cannot be kept")
-
-
-def _loaded(text: bytes) -> dict[str, Any]:
-    def moments(value: Any) -> Any:
-        if isinstance(value, dict):
-            if _MOMENT in value:
-                return datetime.fromisoformat(value[_MOMENT])
-            return {name: moments(inner) for name, inner in value.items()}
-        return [moments(inner) for inner in value] if isinstance(value, list) else value
-
-    details: dict[str, Any] = moments(orjson.loads(text))
-    return details
 
 
 class Files:
@@ -176,7 +75,7 @@ class Files:
         about = directory / "dataset.json"
         if not about.exists():
             directory.mkdir(exist_ok=True)
-            with _written_whole(about) as file:
+            with written_whole(about) as file:
                 file.write(orjson.dumps({"arn": arn, "key": key}))
         return directory
 
@@ -192,7 +91,7 @@ def _save(path: Path, part: Part) -> None:
         is_object = values.dtype == object
         kept = np.frombuffer(orjson.dumps(values.tolist()), np.uint8) if is_object else values
         arrays |= {f"name-{number}": text, f"{'json' if is_object else 'array'}-{number}": kept}
-    with _written_whole(path) as file:
+    with written_whole(path) as file:
         np.savez(file, allow_pickle=False, **arrays)
 
 
@@ -208,14 +107,3 @@ def _read(path: Path) -> Part:
             values = orjson.loads(arrays[f"json-{number}"].tobytes())
             columns[name] = np.array(values, dtype=object)
     return Part(Table(columns, len(arrivals)), arrivals)
-
-
-@contextmanager
-def _written_whole(path: Path) -> Iterator[BinaryIO]:
-    """Give a file that takes the path's place, whole and on the disk, once it is written."""
-    unfinished = path.with_suffix(".unfinished")
-    with unfinished.open("wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)

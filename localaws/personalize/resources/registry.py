@@ -15,6 +15,7 @@ from typing import Any
 from localaws.http.errors import ServiceError
 from localaws.http.paging import page
 from localaws.http.service_names import service_model
+from localaws.persistence.documents import Documents
 from localaws.personalize.resources.quotas import Quotas
 from localaws.personalize.resources.resource_types import (
     BY_ARN_MEMBER,
@@ -29,6 +30,8 @@ from localaws.personalize.resources.resource_types import (
     Link,
 )
 
+KEPT_AS = "personalize resource"
+_ENDED = "The local Personalize ended while this was under way; create it again."
 _PAGE = 100
 
 
@@ -65,7 +68,9 @@ class Registry:
         region: E.g. ``ap-northeast-1``; decides the partition of ARNs too.
         clock: The time of creation and change, aware.
         quotas: How many of each kind there may be.
-        resources: What is there already; changes are made in it.
+        documents: Where resources are kept; the ones that are there already are taken up. What was
+            under way when they were left is CREATE FAILED with its reason, what was being deleted
+            is gone. None forgets them.
     """
 
     def __init__(
@@ -75,7 +80,7 @@ class Registry:
         region: str,
         clock: Callable[[], datetime],
         quotas: Quotas,
-        resources: dict[str, Resource] | None = None,
+        documents: Documents | None = None,
     ) -> None:
         self.lock = threading.RLock()
         self.partition = next(
@@ -85,9 +90,11 @@ class Registry:
         self.quotas = quotas
         self._prefix = f"arn:{self.partition}:personalize:{region}:{account}"
         self._clock = clock
-        self._resources: dict[str, Resource] = {} if resources is None else resources
-        self._created = max((one.number for one in self._resources.values()), default=-1) + 1
+        self._documents = documents or Documents()
+        self._resources: dict[str, Resource] = {}
         self._model = service_model("personalize")
+        self._take_up()
+        self._created = max((one.number for one in self._resources.values()), default=-1) + 1
 
     @property
     def created(self) -> int:
@@ -128,7 +135,7 @@ class Registry:
             if kind.life:
                 members["status"] = kind.life.pending
             resource = Resource(kind, arn, self._created, members, tags)
-            self._resources[arn] = resource
+            self._put(resource)
             self._created += 1
             return resource
 
@@ -176,7 +183,7 @@ class Registry:
         with self.lock:
             if resource := self._resources.get(arn):
                 changed = {**resource.details, "lastUpdatedDateTime": self._clock(), **members}
-                self._resources[arn] = replace(resource, details=changed)
+                self._put(replace(resource, details=changed))
 
     def describe(self, kind: Kind, arn: str) -> dict[str, Any]:
         """The answer of the kind's Describe operation."""
@@ -247,19 +254,43 @@ class Registry:
         with self.lock:
             for arn in arns:
                 self._resources.pop(arn, None)
+                self._documents.drop(KEPT_AS, arn)
 
     def tag(self, arn: str, add: list[dict[str, str]]) -> None:
         """Add or change tags, each ``{"tagKey": …, "tagValue": …}``."""
         with self.lock:
             resource = self.get(arn)
-            self._resources[arn] = replace(resource, tags=self._tags(resource.tags, add))
+            self._put(replace(resource, tags=self._tags(resource.tags, add)))
 
     def untag(self, arn: str, keys: list[str]) -> None:
         """Remove tags by key; a key that is not there is no error."""
         with self.lock:
             resource = self.get(arn)
             kept = {key: value for key, value in resource.tags.items() if key not in keys}
-            self._resources[arn] = replace(resource, tags=kept)
+            self._put(replace(resource, tags=kept))
+
+    def _put(self, resource: Resource) -> None:
+        """Keep a resource in place of the one with its ARN."""
+        self._resources[resource.arn] = resource
+        document = {
+            "type": resource.kind.name,
+            "number": resource.number,
+            "details": resource.details,
+            "tags": resource.tags,
+        }
+        self._documents.put(KEPT_AS, resource.arn, document)
+
+    def _take_up(self) -> None:
+        """Take up the resources that are kept, as they are when nobody works for them."""
+        for arn, document in self._documents.all(KEPT_AS):
+            kind = KINDS[document["type"]]
+            found = Resource(kind, arn, document["number"], document["details"], document["tags"])
+            if found.status in DELETING:
+                self._documents.drop(KEPT_AS, arn)
+            elif (details := _ended(found)) == found.details:
+                self._resources[arn] = found
+            else:
+                self._put(replace(found, details=details))
 
     def _list_member(self, kind: Kind) -> str:
         """The member that holds the list in the answer of the kind's List operation."""
@@ -320,6 +351,20 @@ def paged(
     size = request.get("maxResults", _PAGE)
     found, more = page(entries, token=request.get("nextToken"), size=size, scope=scope)
     return {member: found, "nextToken": more}
+
+
+def _ended(resource: Resource) -> dict[str, Any]:
+    """A resource's details after what was under way for it, and for its update, has ended."""
+    details = dict(resource.details)
+    if resource.kind.life and resource.status in CHANGING:
+        stopping = resource.status == "CREATE STOPPING"
+        details["status"] = "CREATE STOPPED" if stopping else resource.kind.life.failed
+        if not stopping:
+            details["failureReason"] = _ENDED
+    for member, value in resource.details.items():
+        if isinstance(value, Mapping) and value.get("status") in CHANGING:
+            details[member] = {**value, "status": "CREATE FAILED", "failureReason": _ENDED}
+    return details
 
 
 def _members(details: Mapping[str, Any], shape: Any) -> dict[str, Any]:

@@ -1,15 +1,18 @@
 """What a directory keeps: resources, data and models are there when it is opened again."""
 
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from localaws.persistence.documents import Documents
 from localaws.personalize import Personalize
 from localaws.personalize.data.store import Store
 from localaws.personalize.data.tables import Table
@@ -31,7 +34,7 @@ class Kept(Alone):
             region=REGION,
             s3=lambda role: bucket,
             directory=directory,
-            persistent=True,
+            documents=Documents(directory / "aws.sqlite"),
         )
 
 
@@ -112,6 +115,43 @@ def test_what_was_being_deleted_is_gone(tmp_path: Path, bucket: Bucket) -> None:
 
     assert after("DescribeDatasetGroup", **gone)["__type"] == "ResourceNotFoundException"
     after.service.close()
+
+
+def test_resources_that_an_earlier_version_kept_are_taken_over(
+    tmp_path: Path, bucket: Bucket
+) -> None:
+    """It had a database of its own for them; the rows are what it wrote."""
+    former = tmp_path / "resources.sqlite"
+    with closing(sqlite3.connect(former)) as database:
+        database.execute(
+            "CREATE TABLE resources"
+            " (arn TEXT PRIMARY KEY, kind TEXT, number INTEGER, details BLOB, tags BLOB)"
+        )
+        for number, (name, status) in enumerate({"g": "ACTIVE", "h": "CREATE PENDING"}.items()):
+            arn = f"{PREFIX}:dataset-group/{name}"
+            details = (
+                f'{{"name":"{name}","datasetGroupArn":"{arn}",'
+                '"creationDateTime":{"$moment":"2026-11-26T14:46:30.589610+00:00"},'
+                '"lastUpdatedDateTime":{"$moment":"2026-11-26T14:46:30.591102+00:00"},'
+                f'"status":"{status}"}}'
+            ).encode()
+            row = (arn, "DatasetGroup", number, details, '{"team":"求人"}'.encode())
+            database.execute("INSERT INTO resources VALUES (?, ?, ?, ?, ?)", row)
+        database.commit()
+
+    for _ in range(2):
+        kept = Kept(tmp_path, bucket)
+        groups = kept("ListDatasetGroups")["datasetGroups"]
+        tags = kept("ListTagsForResource", resourceArn=f"{PREFIX}:dataset-group/g")["tags"]
+        kept.service.close()
+
+        assert [(one["name"], one["status"]) for one in groups] == [
+            ("g", "ACTIVE"),
+            ("h", "CREATE FAILED"),
+        ]
+        assert groups[0]["creationDateTime"] == 1795704390.58961
+        assert tags == [{"tagKey": "team", "tagValue": "求人"}]
+        assert not former.exists()
 
 
 def texts(*values: str | None) -> Any:

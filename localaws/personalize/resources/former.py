@@ -1,0 +1,27 @@
+"""Resources that an earlier version kept, in a database of their own."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from localaws.persistence.documents import Documents, decoded
+from localaws.personalize.resources.registry import KEPT_AS
+
+
+def take_over(database: Path, documents: Documents) -> None:
+    """Move the resources of a database to the documents, and delete it; none is no error."""
+    if not database.exists():
+        return
+    with closing(sqlite3.connect(database)) as opened:
+        rows = opened.execute(
+            "SELECT arn, kind, number, details, tags FROM resources ORDER BY number"
+        )
+        for arn, kind, number, details, tags in rows:
+            # Only the name of a time's member has changed.
+            told = decoded(details.decode().replace('{"$moment":', '{"$time":'))
+            document = {"type": kind, "number": number, "details": told, "tags": json.loads(tags)}
+            documents.put(KEPT_AS, arn, document)
+    database.unlink()
