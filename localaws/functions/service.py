@@ -16,7 +16,6 @@ import shutil
 import threading
 import time
 import uuid
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -37,27 +36,15 @@ from localaws.persistence.documents import Documents
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-__all__ = ["PAYLOAD_LIMIT", "Failure", "Functions", "Handler", "LambdaContext"]
+__all__ = ["PAYLOAD_LIMIT", "Functions", "Handler", "LambdaContext"]
 
 PAYLOAD_LIMIT = 6 * 1024 * 1024
 """Bytes of an invocation's request and of its response.
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 
 _RESPONSE_LIMIT = PAYLOAD_LIMIT + 100
-_KEPT_FAILURES = 100
 _PAGE = 50
 _KIND = "function"
-
-
-@dataclass(frozen=True)
-class Failure:
-    """An invocation that raised."""
-
-    function: str
-    request_id: str
-    error_type: str
-    message: str
-    traceback: str
 
 
 @dataclass(frozen=True)
@@ -127,7 +114,6 @@ class Functions:
         self._processes = Processes(directory, environment) if directory else None
         self._documents = documents or Documents()
         self._functions = dict(self._restored(directory)) if directory and documents else {}
-        self._failures: deque[Failure] = deque(maxlen=_KEPT_FAILURES)
         self._lock = threading.RLock()
         self._service = RestService("lambda", operations_of("lambda", self))
 
@@ -160,11 +146,6 @@ class Functions:
                 known = _Function(configured(named, self._prefix + name, None, _now()), {})
             self._functions[name] = replace(known, handler=handler)
         return self._prefix + name
-
-    @property
-    def failures(self) -> list[Failure]:
-        """The last 100 invocations that raised, oldest first."""
-        return list(self._failures)
 
     def logs(self, name: str) -> str:
         """What a function's deployed code has written, with Lambda's START, END, REPORT lines.
@@ -343,9 +324,6 @@ class Functions:
         answer = {"StatusCode": 200, "ExecutedVersion": "$LATEST"}
         if isinstance(outcome, bytes):
             return {**answer, "Payload": outcome}
-        self._failures.append(
-            Failure(function.name, request_id, outcome.error_type, outcome.message, str(outcome))
-        )
         body = {
             "errorMessage": outcome.message,
             "errorType": outcome.error_type,

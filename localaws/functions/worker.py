@@ -56,10 +56,6 @@ class HandlerError:
     message: str
     stack: list[str]
 
-    def __str__(self) -> str:
-        """What Lambda shows of it: the stack, then the type and the message."""
-        return "".join([*self.stack, f"{self.error_type}: {self.message}\n"])
-
 
 def run(handler: Handler, event: Any, context: LambdaContext) -> bytes | HandlerError:
     """Call a handler: its result as JSON, or what it raised. SystemExit passes."""

@@ -1,4 +1,4 @@
-"""Amazon Personalize's quotas, as documented on the date below; the only place where they stand.
+"""Amazon Personalize's quotas, as documented on 2025-11-01; the only place where they stand.
 
 https://docs.aws.amazon.com/personalize/latest/dg/limits.html
 An account whose quotas were raised is told so: ``Personalize(..., quotas=Quotas(campaigns=20))``.
@@ -10,8 +10,6 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Self
-
-AS_OF = "2025-11-01"
 
 
 @dataclass(frozen=True)
