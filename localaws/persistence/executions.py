@@ -2,7 +2,7 @@
 
 A WSGI application in front of the local Step Functions. An execution is noted before its start is
 answered, and kept whole (its description, definition and history) when it has ended: by the next
-`sweep`, or before anybody is told that it has. What earlier lives ran is answered from here.
+`sweep`, or before anybody learns that it has. What earlier servers ran is answered from here.
 """
 
 from __future__ import annotations
@@ -68,16 +68,16 @@ class Archive:
         }
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Response one request."""
+        """Answer one request."""
         operation = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
         serve = self._served.get(operation) if signature_of(environ).service == "states" else None
         if serve is None:
             return self._application(environ, start_response)
         try:
-            told = json.loads(request_body(environ) or b"{}")
+            request = json.loads(request_body(environ) or b"{}")
         except ValueError:
             return self._application(environ, start_response)
-        response = serve(told, lambda: perform(self._application, environ))
+        response = serve(request, lambda: perform(self._application, environ))
         return response(environ, start_response)
 
     def open(self, *, now: float) -> int:
@@ -102,65 +102,57 @@ class Archive:
 
     # Operations
 
-    def _start(self, told: dict[str, Any], ask: Callable[[], Response]) -> Response:
-        machine, name = told.get("stateMachineArn", ""), told.get("name")
+    def _start(self, request: dict[str, Any], forward: Callable[[], Response]) -> Response:
+        machine, name = request.get("stateMachineArn", ""), request.get("name")
         arn = f"{_base(machine).replace(':stateMachine:', ':execution:')}:{name}"
         if name and arn not in self._live and self._documents.get(_KIND, arn):
             error = ServiceError("ExecutionAlreadyExists", f"Execution Already Exists: '{arn}'")
             return error_response(error, protocol="json", service="stepfunctions")
-        answer = ask()
-        if answer.succeeded:
-            arn = json.loads(answer.get_data())["executionArn"]
+        response = forward()
+        if response.succeeded:
+            arn = json.loads(response.get_data())["executionArn"]
             with self._lock:
                 is_new = arn not in self._live
                 self._live.add(arn)
             if is_new:
                 self._note(arn)
                 self._started(arn)
-        return answer
+        return response
 
-    def _stop(self, told: dict[str, Any], ask: Callable[[], Response]) -> Response:
-        if document := self._former(told):
+    def _stop(self, request: dict[str, Any], forward: Callable[[], Response]) -> Response:
+        if document := self._former(request):
             return json_response({"stopDate": document["description"]["stopDate"]})
-        return ask()
+        return forward()
 
-    def _describe(self, told: dict[str, Any], ask: Callable[[], Response]) -> Response:
-        if document := self._former(told):
+    def _describe(self, request: dict[str, Any], forward: Callable[[], Response]) -> Response:
+        if document := self._former(request):
             return json_response(document["description"])
-        answer = ask()
-        if answer.succeeded and json.loads(answer.get_data())["status"] != "RUNNING":
-            self._keep(told["executionArn"])
-        return answer
+        response = forward()
+        if response.succeeded and json.loads(response.get_data())["status"] != "RUNNING":
+            self._keep(request["executionArn"])
+        return response
 
-    def _definition(self, told: dict[str, Any], ask: Callable[[], Response]) -> Response:
-        document = self._former(told)
-        return json_response(document["definition"]) if document else ask()
+    def _definition(self, request: dict[str, Any], forward: Callable[[], Response]) -> Response:
+        document = self._former(request)
+        return json_response(document["definition"]) if document else forward()
 
-    def _history(self, told: dict[str, Any], ask: Callable[[], Response]) -> Response:
-        document = self._former(told)
+    def _history(self, request: dict[str, Any], forward: Callable[[], Response]) -> Response:
+        document = self._former(request)
         if document is None:
-            answer = ask()
-            if answer.succeeded:
-                self._keep(told["executionArn"])
-            return answer
+            response = forward()
+            if response.succeeded:
+                self._keep(request["executionArn"])
+            return response
         events = document["events"]
-        if told.get("reverseOrder"):
+        if request.get("reverseOrder"):
             events = events[::-1]
-        return _page(told, "events", events, told["executionArn"])
+        return _page(request, "events", events, request["executionArn"])
 
-    def _list(self, told: dict[str, Any], ask: Callable[[], Response]) -> Response:
-        machine = told.get("stateMachineArn", "")
-        found: list[dict[str, Any]] = []
-        more: dict[str, Any] = {"stateMachineArn": machine, "maxResults": _LARGEST_PAGE}
-        while True:
-            answer = self._ask("ListExecutions", more)
-            if not answer.succeeded:
-                return ask()
-            page = json.loads(answer.get_data())
-            found += page["executions"]
-            if not page.get("nextToken"):
-                break
-            more["nextToken"] = page["nextToken"]
+    def _list(self, request: dict[str, Any], forward: Callable[[], Response]) -> Response:
+        machine = request.get("stateMachineArn", "")
+        found = self._all("ListExecutions", "executions", stateMachineArn=machine)
+        if found is None:
+            return forward()
         for one in found:
             if one["status"] != "RUNNING":
                 self._keep(one["executionArn"])
@@ -169,26 +161,26 @@ class Archive:
             described = document["description"]
             if arn not in self._live and described["stateMachineArn"] == _base(machine):
                 found.append({name: described[name] for name in names if name in described})
-        wanted = told.get("statusFilter")
+        wanted = request.get("statusFilter")
         found = [one for one in found if wanted in {None, one["status"]}]
         found.sort(key=lambda one: float(one["startDate"]), reverse=True)
-        return _page(told, "executions", found, machine)
+        return _page(request, "executions", found, machine)
 
-    def _delete(self, told: dict[str, Any], ask: Callable[[], Response]) -> Response:
-        answer = ask()
-        if answer.succeeded:
-            machine = _base(told["stateMachineArn"])
+    def _delete(self, request: dict[str, Any], forward: Callable[[], Response]) -> Response:
+        response = forward()
+        if response.succeeded:
+            machine = _base(request["stateMachineArn"])
             for arn, document in list(self._documents.all(_KIND)):
                 if document["description"]["stateMachineArn"] == machine:
                     self._documents.drop(_KIND, arn)
                     self._running.discard(arn)
-        return answer
+        return response
 
     # What is kept
 
-    def _former(self, told: Mapping[str, Any]) -> dict[str, Any] | None:
+    def _former(self, request: Mapping[str, Any]) -> dict[str, Any] | None:
         """An execution that an earlier life ran."""
-        arn = told.get("executionArn", "")
+        arn = request.get("executionArn", "")
         return None if arn in self._live else self._documents.get(_KIND, arn)
 
     def _note(self, arn: str) -> None:
@@ -217,14 +209,7 @@ class Archive:
         document = self._documents.get(_KIND, arn)
         if document is None:
             return
-        told: dict[str, Any] = {"executionArn": arn, "maxResults": _LARGEST_PAGE}
-        events: list[Any] = []
-        while True:
-            page = json.loads(self._ask("GetExecutionHistory", told).get_data())
-            events += page.get("events", [])
-            if not page.get("nextToken"):
-                break
-            told["nextToken"] = page["nextToken"]
+        events = self._all("GetExecutionHistory", "events", executionArn=arn) or []
         kept = document | {"description": described, "events": events}
         if kept == document:
             # Seen twice: an execution is FAILED a moment before its error and cause are there.
@@ -233,11 +218,25 @@ class Archive:
             self._documents.put(_KIND, arn, kept)
 
     def _asked(self, operation: str, arn: str) -> dict[str, Any] | None:
-        answer = self._ask(operation, {"executionArn": arn})
-        described: dict[str, Any] = json.loads(answer.get_data())
-        return described if answer.succeeded else None
+        response = self._ask(operation, {"executionArn": arn})
+        described: dict[str, Any] = json.loads(response.get_data())
+        return described if response.succeeded else None
 
-    def _ask(self, operation: str, told: Mapping[str, Any]) -> Response:
+    def _all(self, operation: str, member: str, **request: Any) -> list[dict[str, Any]] | None:
+        """All pages of a list of the application itself; None if it refuses."""
+        found: list[dict[str, Any]] = []
+        more: dict[str, Any] = {"maxResults": _LARGEST_PAGE}
+        while True:
+            response = self._ask(operation, request | more)
+            if not response.succeeded:
+                return None
+            answered = json.loads(response.get_data())
+            found += answered[member]
+            if not answered.get("nextToken"):
+                return found
+            more["nextToken"] = answered["nextToken"]
+
+    def _ask(self, operation: str, request: Mapping[str, Any]) -> Response:
         """Ask the application itself."""
         day = time.strftime("%Y%m%d")
         scope = f"Credential=local/{day}/{self._region}/states/aws4_request"
@@ -247,7 +246,7 @@ class Archive:
             "X-Amz-Target": f"{_TARGET}.{operation}",
             "X-Moto-Account-Id": self._account,
         }
-        body = json.dumps(told).encode()
+        body = json.dumps(request).encode()
         return perform(self._application, environ_of("POST", "http://127.0.0.1/", headers, body))
 
 
@@ -256,13 +255,13 @@ def _base(machine: str) -> str:
     return ":".join(machine.split(":")[:7])
 
 
-def _page(told: Mapping[str, Any], member: str, items: list[Any], scope: str) -> Response:
+def _page(request: Mapping[str, Any], member: str, items: list[Any], scope: str) -> Response:
     """One page of a list."""
     try:
         found, more = page(
             list(enumerate(items)),
-            token=told.get("nextToken"),
-            size=told.get("maxResults") or _PAGE,
+            token=request.get("nextToken"),
+            size=request.get("maxResults") or _PAGE,
             scope=f"{member} of {scope}",
             refusal="InvalidToken",
         )

@@ -2,7 +2,7 @@
 
 For services that hold their state in memory and are changed by small requests: roles, topics,
 queues, rules, state machines, a bucket's settings. Each request that succeeded is a line, written
-before its answer goes out; at the next start the lines are answered again, in their order, with
+before its response goes out; at the next start the lines are answered again, in their order, with
 the ids and the times of the first time. What runs (an execution), what passes through (a message,
 an event, a log line) and the objects of buckets are not in it.
 """
@@ -21,7 +21,7 @@ from urllib.parse import quote
 from localaws.http.calls import call_of, is_s3, signature_of
 from localaws.http.wsgi import environ_of, perform, request_body
 from localaws.persistence.documents import Documents
-from localaws.persistence.s3_objects import object_place
+from localaws.persistence.s3_objects import bucket_and_key
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -82,11 +82,11 @@ class Journal:
         }
         with self._lock:
             with self._pinned(line["seed"], line["moment"]):
-                answer = perform(self._application, environ)
-            if answer.succeeded:
+                response = perform(self._application, environ)
+            if response.succeeded:
                 self._documents.put(_KIND, f"{line['moment'].isoformat()} {line['seed']}", line)
                 self.length += 1
-        return answer(environ, start_response)
+        return response(environ, start_response)
 
     def repeat(self) -> None:
         """Answer every line again. One that fails now is left out, and said in the log."""
@@ -95,9 +95,9 @@ class Journal:
             url = f"http://{host}{line['path']}?{line['query']}"
             environ = environ_of(line["method"], url, line["headers"], line["body"])
             with self._pinned(line["seed"], line["moment"]):
-                answer = perform(self._application, environ)
-            if not answer.succeeded:
-                reason = answer.get_data(as_text=True)
+                response = perform(self._application, environ)
+            if not response.succeeded:
+                reason = response.get_data(as_text=True)
                 log.warning("%s %s cannot be repeated: %s", line["method"], line["path"], reason)
 
 
@@ -111,7 +111,7 @@ def requested(documents: Documents) -> set[str]:
 
 def changes(environ: WSGIEnvironment) -> bool:
     """Whether a request changes something that is made of requests."""
-    if environ["REQUEST_METHOD"] in {"HEAD", "OPTIONS"} or object_place(environ):
+    if environ["REQUEST_METHOD"] in {"HEAD", "OPTIONS"} or bucket_and_key(environ):
         return False
     operation = call_of(environ).operation
     if not operation:

@@ -59,16 +59,16 @@ class KeptObjects:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
-        place = object_place(environ)
-        if place is None or environ["REQUEST_METHOD"] in _LOOKING:
+        named = bucket_and_key(environ)
+        if named is None or environ["REQUEST_METHOD"] in _LOOKING:
             return self._application(environ, start_response)
-        bucket, key = place
+        bucket, key = named
         query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
         keys = [key] if key else _keys_to_delete(environ)
-        answer = perform(self._application, environ)
-        if answer.succeeded and not query.keys() & _PARTS:
+        response = perform(self._application, environ)
+        if response.succeeded and not query.keys() & _PARTS:
             self._keep(bucket, keys or self._keys(bucket))
-        return answer(environ, start_response)
+        return response(environ, start_response)
 
     def restore(self) -> None:
         """Put everything back into S3, whose buckets are there again; sweep up the rest."""
@@ -122,7 +122,7 @@ class KeptObjects:
         return name
 
 
-def object_place(environ: WSGIEnvironment) -> tuple[str, str] | None:
+def bucket_and_key(environ: WSGIEnvironment) -> tuple[str, str] | None:
     """Return the bucket whose objects a request can change, and the one key if it names it.
 
     None for other services, and for requests about a bucket itself.
