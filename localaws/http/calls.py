@@ -98,7 +98,7 @@ def _parameters(
     labels: Mapping[str, Any],
 ) -> Mapping[str, Any]:
     is_form = protocol in {"query", "ec2"}
-    told = {
+    parts = {
         "method": request.method,
         "values": request.values if is_form else request.args,
         "headers": request.headers,
@@ -107,7 +107,7 @@ def _parameters(
         "url_params": labels,
     }
     try:
-        parameters: Mapping[str, Any] = PROTOCOL_PARSERS[protocol](operation).parse(told)
+        parameters: Mapping[str, Any] = PROTOCOL_PARSERS[protocol](operation).parse(parts)
     except Exception:  # which one depends on the protocol and on the fault
         return {}
     return parameters

@@ -9,7 +9,7 @@ One request, by its header::
     X-Local-Fault: error InternalServerError 500
     X-Local-Fault: delay 1.5
 
-Calls to come, by a rule; ``operation`` is botocore's name of it, ``service`` the name under which
+Calls to come, by a rule; `operation` is botocore's name of it, `service` the name under which
 it is signed, and what is left out fits every call::
 
     POST /_local/faults
@@ -19,9 +19,9 @@ it is signed, and what is left out fits every call::
     GET    /_local/faults    all rules, and how many calls each has seen and spoilt
     DELETE /_local/faults    forget all rules
 
-``call`` is the first call that is spoilt, counted from 1 since the rule was made (1 if left out),
-``times`` how many are from there on (1; 0 means all). A fault is answered in the protocol of the
-service that is called. A throttled call gets ``ThrottlingException`` with status 400, which SDKs
+`call` is the first call that is spoilt, counted from 1 since the rule was made (1 if left out),
+`times` how many are from there on (1; 0 means all). A fault is answered in the protocol of the
+service that is called. A throttled call gets `ThrottlingException` with status 400, which SDKs
 retry; a delayed call is answered late.
 """
 
@@ -67,7 +67,7 @@ class Fault:
 
     @classmethod
     def parse(cls, text: str) -> Fault:
-        """Read ``throttle``, ``delay SECONDS`` or ``error CODE [STATUS]``.
+        """Read `throttle`, `delay SECONDS` or `error CODE [STATUS]`.
 
         Raises:
             FaultError: If it is none of them.
@@ -158,8 +158,8 @@ class Faults:
         """Add a rule, as a POST does.
 
         Args:
-            fault: E.g. ``throttle``.
-            rule: ``service``, ``operation``, ``call``, ``times``.
+            fault: E.g. `throttle`.
+            rule: `service`, `operation`, `call`, `times`.
 
         Raises:
             FaultError: If the fault is none, or a member is unknown or malformed.

@@ -219,14 +219,14 @@ def _codes(error_shapes: Sequence[Shape]) -> dict[str, StructureShape]:
 
 def _faults(value: Any, shape: Shape, path: str) -> Iterator[str]:
     """Each violated constraint of the model, in AWS's words."""
-    kind = shape.type_name
+    type_name = shape.type_name
     if isinstance(shape, StructureShape) and shape.is_document_type:
         return
-    if not _has_type(value, kind):
-        yield _fault(value, path or "request", f"Member must be of type {kind}")
+    if not _has_type(value, type_name):
+        yield _fault(value, path or "request", f"Member must be of type {type_name}")
         return
-    if kind in _DECODED and not _decodes(value, shape):
-        yield _fault(value, path, f"Member must be a valid {kind}")
+    if type_name in _DECODED and not _decodes(value, shape):
+        yield _fault(value, path, f"Member must be a valid {type_name}")
         return
     yield from (_fault(value, path, rule) for rule in _violations(value, shape))
     if isinstance(shape, StructureShape):
@@ -240,9 +240,10 @@ def _faults(value: Any, shape: Shape, path: str) -> Iterator[str]:
             yield from _faults(element, shape.value, f"{path}.{key}.member")
 
 
-def _has_type(value: object, kind: str) -> bool:
+def _has_type(value: object, type_name: str) -> bool:
     """Whether a JSON value is of the model's type; to Python, True is an integer too."""
-    return isinstance(value, _PYTHON_TYPES[kind]) and isinstance(value, bool) == (kind == "boolean")
+    is_boolean = type_name == "boolean"
+    return isinstance(value, _PYTHON_TYPES[type_name]) and isinstance(value, bool) == is_boolean
 
 
 def _decodes(value: object, shape: Shape) -> bool:
@@ -305,7 +306,7 @@ def _compiled(pattern: str) -> re.Pattern[str] | None:
 
 def _decoded(value: Any, shape: Shape) -> Any:
     """A checked request value with datetimes and bytes, without null members."""
-    kind = shape.type_name
+    type_name = shape.type_name
     if isinstance(shape, StructureShape) and not shape.is_document_type:
         return {
             name: _decoded(member, shape.members[name])
@@ -316,11 +317,11 @@ def _decoded(value: Any, shape: Shape) -> Any:
         return [_decoded(element, shape.member) for element in value]
     if isinstance(shape, MapShape):
         return {key: _decoded(element, shape.value) for key, element in value.items()}
-    if kind == "timestamp":
+    if type_name == "timestamp":
         if isinstance(value, str):
             return datetime.fromisoformat(value)
         return datetime.fromtimestamp(value, UTC)
-    if kind == "blob" and isinstance(value, str):
+    if type_name == "blob" and isinstance(value, str):
         return base64.b64decode(value, validate=True)
     return value
 
@@ -340,7 +341,7 @@ def encoded_answer(operation: OperationModel, answer: Mapping[str, Any]) -> dict
 
 
 def _encoded(value: Any, shape: Shape, path: str) -> Any:
-    kind = shape.type_name
+    type_name = shape.type_name
     if isinstance(shape, StructureShape) and not shape.is_document_type:
         if unknown := sorted(set(value) - set(shape.members)):
             raise TypeError(f"{path} has no member {', '.join(unknown)} in the service model")
@@ -359,6 +360,6 @@ def _encoded(value: Any, shape: Shape, path: str) -> Any:
         return value.timestamp()
     if isinstance(value, bytes):
         return base64.b64encode(value).decode("ascii")
-    if not _has_type(value, kind):
-        raise TypeError(f"{path} must be of type {kind}, not {type(value).__name__}")
+    if not _has_type(value, type_name):
+        raise TypeError(f"{path} must be of type {type_name}, not {type(value).__name__}")
     return value

@@ -1,4 +1,4 @@
-"""What survives a restart: documents by kind and key, each written whole or not at all.
+"""What survives a restart: documents by collection and key, each written whole or not at all.
 
 One SQLite file with a write-ahead log. A document that was put is on the disk when `put` returns,
 so a process that is killed at any moment leaves a file that opens again, with everything that was
@@ -30,7 +30,7 @@ ON CONFLICT (kind, key) DO UPDATE SET document = excluded.document
 
 
 class Documents:
-    """JSON objects by kind and key, in the order in which they were first put.
+    """JSON objects by collection and key, in the order in which they were first put.
 
     Times and bytes are kept too. Safe to use from many threads.
 
@@ -48,29 +48,30 @@ class Documents:
         self._file.execute("PRAGMA synchronous = FULL")
         self._file.executescript(_TABLES)
 
-    def put(self, kind: str, key: str, document: Mapping[str, Any]) -> None:
+    def put(self, collection: str, key: str, document: Mapping[str, Any]) -> None:
         """Keep a document in place of the one with this key."""
         text = json.dumps(document, default=_encoded, ensure_ascii=False)
         with self._lock:
-            self._file.execute(_PUT, (kind, key, text))
+            self._file.execute(_PUT, (collection, key, text))
 
-    def drop(self, kind: str, key: str) -> None:
+    def drop(self, collection: str, key: str) -> None:
         """Forget a document; one that is not there is no error."""
+        statement = "DELETE FROM documents WHERE kind = ? AND key = ?"
         with self._lock:
-            self._file.execute("DELETE FROM documents WHERE kind = ? AND key = ?", (kind, key))
+            self._file.execute(statement, (collection, key))
 
-    def get(self, kind: str, key: str) -> dict[str, Any] | None:
+    def get(self, collection: str, key: str) -> dict[str, Any] | None:
         """Return a document, None if there is none."""
         query = "SELECT document FROM documents WHERE kind = ? AND key = ?"
         with self._lock:
-            found = self._file.execute(query, (kind, key)).fetchone()
+            found = self._file.execute(query, (collection, key)).fetchone()
         return decoded(found[0]) if found else None
 
-    def all(self, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield each document of a kind with its key, in order."""
+    def all(self, collection: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield each document of a collection with its key, in order."""
         query = "SELECT key, document FROM documents WHERE kind = ? ORDER BY position"
         with self._lock:
-            found = self._file.execute(query, (kind,)).fetchall()
+            found = self._file.execute(query, (collection,)).fetchall()
         for key, text in found:
             yield key, decoded(text)
 

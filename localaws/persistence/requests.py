@@ -128,12 +128,12 @@ def _path(environ: WSGIEnvironment) -> str:
 
 def _headers(environ: WSGIEnvironment) -> dict[str, str]:
     """What tells services, protocols and settings apart; a header's name in WSGI's way."""
-    told = {
+    headers = {
         name.removeprefix("HTTP_"): value
         for name, value in environ.items()
         if name.startswith("HTTP_X_AMZ_") or name.removeprefix("HTTP_") in _HEADERS
     }
-    if kind := environ.get("CONTENT_TYPE"):
-        told["CONTENT_TYPE"] = kind
-    told["X_MOTO_ACCOUNT_ID"] = environ.get("HTTP_X_MOTO_ACCOUNT_ID", "")
-    return {name.replace("_", "-"): value for name, value in told.items() if value}
+    if content_type := environ.get("CONTENT_TYPE"):
+        headers["CONTENT_TYPE"] = content_type
+    headers["X_MOTO_ACCOUNT_ID"] = environ.get("HTTP_X_MOTO_ACCOUNT_ID", "")
+    return {name.replace("_", "-"): value for name, value in headers.items() if value}

@@ -141,8 +141,8 @@ def bucket_and_key(environ: WSGIEnvironment) -> tuple[str, str] | None:
 
 def _keys_to_delete(environ: WSGIEnvironment) -> list[str]:
     """The keys that a DeleteObjects names; none of another request."""
-    told = call_of(environ).parameters.get("Delete", {})
-    return list(dict.fromkeys(one["Key"] for one in told.get("Objects", ())))
+    delete = call_of(environ).parameters.get("Delete", {})
+    return list(dict.fromkeys(one["Key"] for one in delete.get("Objects", ())))
 
 
 def _files(versions: Iterable[dict[str, str]]) -> set[str]:

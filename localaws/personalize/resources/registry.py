@@ -43,7 +43,7 @@ class Resource:
         kind: Its kind.
         arn: Its ARN.
         number: How many resources were created before it; the order of lists.
-        details: The members that Describe knows, among them ``status``, and what else is to be
+        details: The members that Describe knows, among them `status`, and what else is to be
             known of it; JSON values and datetimes.
         tags: Values by key.
     """
@@ -56,7 +56,7 @@ class Resource:
 
     @property
     def status(self) -> str:
-        """E.g. ``CREATE PENDING``; what has no life cycle is always ``ACTIVE``."""
+        """E.g. `CREATE PENDING`; what has no life cycle is always `ACTIVE`."""
         return str(self.details["status"]) if self.kind.life else "ACTIVE"
 
 
@@ -65,7 +65,7 @@ class Registry:
 
     Args:
         account: 12 digits.
-        region: E.g. ``ap-northeast-1``; decides the partition of ARNs too.
+        region: E.g. `ap-northeast-1`; decides the partition of ARNs too.
         clock: The time of creation and change, aware.
         quotas: How many of each kind there may be.
         documents: Where resources are kept; the ones that are there already are taken up. What was
@@ -106,7 +106,7 @@ class Registry:
 
         Args:
             kind: Its kind.
-            name: The ARN's last part, e.g. ``labbase/ITEMS``.
+            name: The ARN's last part, e.g. `labbase/ITEMS`.
             request: The create request; its members are taken over.
             details: Further members.
 
@@ -257,7 +257,7 @@ class Registry:
                 self._documents.drop(KEPT_AS, arn)
 
     def tag(self, arn: str, add: list[dict[str, str]]) -> None:
-        """Add or change tags, each ``{"tagKey": …, "tagValue": …}``."""
+        """Add or change tags, each `{"tagKey": …, "tagValue": …}`."""
         with self.lock:
             resource = self.get(arn)
             self._put(replace(resource, tags=self._tags(resource.tags, add)))
