@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from localaws.functions.packages import Code
-from localaws.http.errors import ServiceError
+from localaws.functions.packages import Code, invalid
 
 MAX_TIMEOUT = 900
 """Seconds; botocore's model allows more.
@@ -81,7 +80,7 @@ def configured(
     """
     missing = [name for name in ("Runtime", "Handler") if name not in request]
     if missing:
-        raise _invalid(
+        raise invalid(
             "Runtime and Handler are mandatory parameters for functions created with "
             "deployment packages."
         )
@@ -137,20 +136,20 @@ def changed(
 
 def _refuse(request: Mapping[str, Any]) -> None:
     if unsupported := [name for name in _UNSUPPORTED if request.get(name)]:
-        raise _invalid(
+        raise invalid(
             f"{', '.join(unsupported)}: not supported by the local Lambda, whose functions are "
             "zips without layers and versions"
         )
     if not request.get("Runtime", "python").startswith("python"):
-        raise _invalid(f"Runtime {request['Runtime']}: the local Lambda runs Python alone")
+        raise invalid(f"Runtime {request['Runtime']}: the local Lambda runs Python alone")
     if request.get("Timeout", 1) > MAX_TIMEOUT:
-        raise _invalid(
+        raise invalid(
             f"1 validation error detected: Value '{request['Timeout']}' at 'timeout' failed to "
             f"satisfy constraint: Member must have value less than or equal to {MAX_TIMEOUT}"
         )
     variables = request.get("Environment", {}).get("Variables", {})
     if reserved := sorted(_RESERVED & set(variables)):
-        raise _invalid(
+        raise invalid(
             "Lambda was unable to configure your environment variables because the environment "
             "variables you have provided contains reserved keys that are currently not supported "
             f"for modification. Reserved keys used in this request: {', '.join(reserved)}"
@@ -158,11 +157,7 @@ def _refuse(request: Mapping[str, Any]) -> None:
     if sum(len(f"{name}{value}".encode()) for name, value in variables.items()) > (
         _ENVIRONMENT_LIMIT
     ):
-        raise _invalid(
+        raise invalid(
             "Lambda was unable to configure your environment variables because the environment "
             "variables you have provided exceeded the 4KB limit."
         )
-
-
-def _invalid(message: str) -> ServiceError:
-    return ServiceError("InvalidParameterValueException", message)

@@ -50,6 +50,11 @@ class Code:
     unreadable: frozenset[str]
 
 
+def invalid(message: str) -> ServiceError:
+    """Return the error of an invalid request."""
+    return ServiceError("InvalidParameterValueException", message)
+
+
 class Packages:
     """Where deployment packages come from, and where they go.
 
@@ -70,13 +75,13 @@ class Packages:
         """
         if (sent := told.get("ZipFile")) is not None:
             if len(sent) > UPLOAD_LIMIT:
-                raise _refused(
+                raise invalid(
                     f"ZipFile must be smaller than {UPLOAD_LIMIT} bytes; upload it to a bucket "
                     "and give S3Bucket and S3Key instead"
                 )
             return bytes(sent)
         if self._s3 is None or "S3Key" not in told or "S3Bucket" not in told:
-            raise _refused(
+            raise invalid(
                 "Please provide a source for function code: ZipFile, or S3Bucket and S3Key"
             )
         version = {"VersionId": told["S3ObjectVersion"]} if "S3ObjectVersion" in told else {}
@@ -84,7 +89,7 @@ class Packages:
             found = self._s3().get_object(Bucket=told["S3Bucket"], Key=told["S3Key"], **version)
         except ClientError as error:
             detail = error.response["Error"]
-            raise _refused(
+            raise invalid(
                 f"Error occurred while GetObject. S3 Error Code: {detail['Code']}. "
                 f"S3 Error Message: {detail['Message']}"
             ) from error
@@ -112,17 +117,17 @@ def describe_archive(archive: bytes) -> tuple[str, int]:
         ServiceError: InvalidParameterValueException if it is no zip, or too large when unpacked.
     """
     if not archive:
-        raise _refused("Uploaded file must be a non-empty zip")
+        raise invalid("Uploaded file must be a non-empty zip")
     try:
         with zipfile.ZipFile(io.BytesIO(archive)) as opened:
             unzipped = sum(entry.file_size for entry in opened.infolist())
             broken = opened.testzip() if unzipped <= UNZIPPED_LIMIT else None
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        raise _refused(_UNZIP_FAILED) from error
+        raise invalid(_UNZIP_FAILED) from error
     if unzipped > UNZIPPED_LIMIT:
-        raise _refused(f"Unzipped size must be smaller than {UNZIPPED_LIMIT} bytes")
+        raise invalid(f"Unzipped size must be smaller than {UNZIPPED_LIMIT} bytes")
     if broken:
-        raise _refused(_UNZIP_FAILED)
+        raise invalid(_UNZIP_FAILED)
     return base64.b64encode(hashlib.sha256(archive).digest()).decode("ascii"), len(archive)
 
 
@@ -188,7 +193,3 @@ def _with_requirements(names: tuple[str, ...]) -> list[Distribution]:
             if "extra ==" not in requirement
         ]
     return list(found.values())
-
-
-def _refused(message: str) -> ServiceError:
-    return ServiceError("InvalidParameterValueException", message)

@@ -60,13 +60,18 @@ class Service(ABC):
             request with timestamps as aware datetimes and blobs as bytes; members without a
             value (None) are left out of its answer. It raises `ServiceError` with a code that
             the model allows for this operation.
+        other_errors: The code of errors that the model does not allow for an operation, where it
+            allows this one. They are bugs of the service otherwise, and InternalFailure.
 
     Raises:
         ValueError: If `operations` names one that the service does not have.
     """
 
-    def __init__(self, service: str, operations: Mapping[str, Operation]) -> None:
+    def __init__(
+        self, service: str, operations: Mapping[str, Operation], *, other_errors: str = ""
+    ) -> None:
         self._service = service
+        self._other_errors = other_errors
         self._model = service_model(service)
         self._operations = dict(operations)
         if unknown := sorted(set(operations) - set(self._model.operation_names)):
@@ -117,8 +122,11 @@ class Service(ABC):
             answer = self._operations[operation.name](request)
             return self._response(operation, answer or {})
         except ServiceError as error:
-            if error.code in _codes(operation.error_shapes):
+            allowed = _codes(operation.error_shapes)
+            if error.code in allowed:
                 raise
+            if self._other_errors in allowed:
+                raise ServiceError(self._other_errors, error.message) from error
             _log.exception("%s may not answer %s", operation.name, error.code)
             raise ServiceError("InternalFailure", f"{operation.name}: {error}") from error
         except Exception as error:

@@ -9,17 +9,15 @@ otherwise.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localaws.http.errors import ServiceError
 from localaws.http.protocol import JsonService, Operation, Service, operations_of
 from localaws.http.rest_protocol import RestService
-from localaws.http.service_names import service_model
 from localaws.persistence.documents import Documents
-from localaws.personalize.backend import Answer, Models, Parts
+from localaws.personalize.backend import Models, Parts
 from localaws.personalize.data.s3 import S3Client
 from localaws.personalize.data.store import Store
 from localaws.personalize.filters import Filters
@@ -44,6 +42,9 @@ if TYPE_CHECKING:
 
 _SCHEDULE_SECONDS = 60.0
 _RUNTIME_PATHS = frozenset({"/recommendations", "/personalize-ranking", "/action-recommendations"})
+_OTHER_ERRORS = "InvalidInputException"
+"""E.g. of an unknown parent where the model has no ResourceNotFoundException, or of a campaign that
+is not ACTIVE: the runtime API has no ResourceInUseException."""
 
 
 def _utc_now() -> datetime:
@@ -113,14 +114,12 @@ class Personalize:
         self._attributions = MetricAttributions(self._parts)
         self._campaigns = Campaigns(self._parts)
         self._solutions = Solutions(self._parts, self._campaigns.trained)
-        self._control = _served(JsonService, "personalize", self._control_operations())
-        runtime, events = Runtime(self._parts), Events(self._parts, self._attributions)
-        self._runtime = _served(
-            RestService, "personalize-runtime", operations_of("personalize-runtime", runtime)
-        )
-        self._events = _served(
-            RestService, "personalize-events", operations_of("personalize-events", events)
-        )
+        control = self._control_operations()
+        runtime = operations_of("personalize-runtime", Runtime(self._parts))
+        events = operations_of("personalize-events", Events(self._parts, self._attributions))
+        self._control = JsonService("personalize", control, other_errors=_OTHER_ERRORS)
+        self._runtime = RestService("personalize-runtime", runtime, other_errors=_OTHER_ERRORS)
+        self._events = RestService("personalize-events", events, other_errors=_OTHER_ERRORS)
         self._closing = threading.Event()
         self._schedule = threading.Thread(target=self._follow_schedule, daemon=True)
         if auto_training:
@@ -171,33 +170,3 @@ class Personalize:
                 self._attributions,
             ),
         }
-
-
-def _served(
-    protocol: type[JsonService] | type[RestService], name: str, operations: Mapping[str, Operation]
-) -> Service:
-    """A service whose operations answer the errors that the model names for them, and no others."""
-    model = service_model(name)
-    served = {}
-    for operation, serve in operations.items():
-        legal = {error.name for error in model.operation_model(operation).error_shapes}
-        served[operation] = _legally(serve, legal)
-    return protocol(name, served)
-
-
-def _legally(serve: Operation, legal: set[str]) -> Operation:
-    """An operation whose other errors are InvalidInputException, with what they say.
-
-    E.g. an unknown parent where the model has no ResourceNotFoundException, or a campaign that
-    is not ACTIVE: the runtime API has no ResourceInUseException.
-    """
-
-    def served(request: dict[str, Any]) -> Answer | None:
-        try:
-            return serve(request)
-        except ServiceError as error:
-            if error.code in legal or "InvalidInputException" not in legal:
-                raise
-            raise ServiceError("InvalidInputException", error.message) from error
-
-    return served
