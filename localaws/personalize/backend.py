@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 
 from localaws.http.errors import ServiceError
 from localaws.personalize.data.s3 import S3, Location, S3Client
+from localaws.personalize.data.schemas import Schema, parse_schema
 from localaws.personalize.data.store import Store
 from localaws.personalize.filters import Filters
 from localaws.personalize.resources.jobs import Workers
 from localaws.personalize.resources.registry import Registry, Resource
+from localaws.personalize.resources.resource_types import SCHEMA
 from localaws.personalize.training.recipe import Recipe
 from recommenders import Exploration, Recommender, load_recommender, standing
 
@@ -99,6 +101,11 @@ class Parts:
     def s3_of(self, request: Mapping[str, Any]) -> S3:
         """How the job of a request gets its S3 client, under the role that it was given."""
         return partial(self.s3, request.get("roleArn", ""))
+
+    def schema(self, arn: str) -> Schema:
+        """The schema of this ARN."""
+        details = self.registry.get(arn, SCHEMA).details
+        return parse_schema(details["schema"], details.get("domain"))
 
     def update_begun(self, **members: Any) -> dict[str, Any]:
         """A resource's update, CREATE PENDING, as Describe operations show it."""

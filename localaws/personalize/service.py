@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
 _SCHEDULE_SECONDS = 60.0
+_WORKERS = 2
 _RUNTIME_PATHS = frozenset({"/recommendations", "/personalize-ranking", "/action-recommendations"})
 _OTHER_ERRORS = "InvalidInputException"
 """E.g. of an unknown parent where the model has no ResourceNotFoundException, or of a campaign that
@@ -64,7 +65,6 @@ class Personalize:
         clock: The time, aware.
         cloudwatch: The ARN of a role → the CloudWatch client to which metric attributions send;
             None sends nothing.
-        max_workers: How many jobs run at a time.
         quotas: Those of the account, where they are not AWS's own.
         auto_training: Whether solutions with performAutoTraining are trained on their schedule.
             On AWS they are, and cost; here the schedule is reported and nothing happens, unless
@@ -83,7 +83,6 @@ class Personalize:
         seed: int = 0,
         clock: Callable[[], datetime] = _utc_now,
         cloudwatch: Callable[[str], Any] | None = None,
-        max_workers: int = 2,
         quotas: Quotas | None = None,
         auto_training: bool = False,
         documents: Documents | None = None,
@@ -101,7 +100,7 @@ class Personalize:
         store = Store(Files(directory / "data") if documents is not None else None)
         self._parts = Parts(
             registry=registry,
-            workers=Workers(registry, max_workers),
+            workers=Workers(registry, _WORKERS),
             store=store,
             filters=Filters(registry, store),
             models=Models(directory / "models"),

@@ -12,7 +12,6 @@ from localaws.personalize.data.exports import Export
 from localaws.personalize.data.imports import Import
 from localaws.personalize.data.schemas import (
     DATASET_TYPES,
-    Schema,
     SchemaError,
     parse_schema,
     replacement_faults,
@@ -72,7 +71,7 @@ class Datasets:
                 f" {', '.join(one.type for one in DATASET_TYPES.values())}"
             )
         with self._registry.lock:
-            described = self._schema(request["schemaArn"]).dataset
+            described = self._parts.schema(request["schemaArn"]).dataset
             if described.type != kind:
                 raise invalid(
                     f"schema {request['schemaArn']} describes {described.name}, the dataset is"
@@ -115,8 +114,8 @@ class Datasets:
                     f" {' or '.join(_REPLACEABLE)}"
                 )
             self._check_domain(group, request["schemaArn"])
-            before = self._schema(dataset.details["schemaArn"])
-            after = self._schema(request["schemaArn"])
+            before = self._parts.schema(dataset.details["schemaArn"])
+            after = self._parts.schema(request["schemaArn"])
             if faults := list(replacement_faults(before, after)):
                 raise invalid(
                     f"schema {request['schemaArn']} cannot take the place of"
@@ -129,10 +128,6 @@ class Datasets:
                 dataset.arn, schemaArn=request["schemaArn"], latestDatasetUpdate=update
             )
         return {"datasetArn": dataset.arn}
-
-    def _schema(self, arn: str) -> Schema:
-        details = self._registry.get(arn, SCHEMA).details
-        return parse_schema(details["schema"], details.get("domain"))
 
     def create_dataset_import_job(self, request: Request) -> Answer:
         source = request["dataSource"].get("dataLocation", "")
@@ -152,7 +147,7 @@ class Datasets:
         is_incremental, quotas = mode == "INCREMENTAL", self._registry.quotas
         work = Import(
             dataset.arn,
-            self._schema(dataset.details["schemaArn"]),
+            self._parts.schema(dataset.details["schemaArn"]),
             source,
             is_incremental,
             quotas.incremental_interactions if is_incremental else quotas.import_interactions,
@@ -195,7 +190,7 @@ class Datasets:
         )
         work = Export(
             dataset.arn,
-            self._schema(dataset.details["schemaArn"]),
+            self._parts.schema(dataset.details["schemaArn"]),
             mode,
             target,
             f"{request['jobName']}.csv",

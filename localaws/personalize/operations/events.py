@@ -22,11 +22,11 @@ import orjson
 
 from localaws.http.errors import ServiceError
 from localaws.personalize.backend import Parts, Request, invalid
-from localaws.personalize.data.schemas import Schema, parse_schema
+from localaws.personalize.data.schemas import Schema
 from localaws.personalize.data.tables import Table, table_of
 from localaws.personalize.operations.metric_attributions import MetricAttributions
 from localaws.personalize.resources.registry import Resource
-from localaws.personalize.resources.resource_types import DATASET, EVENT_TRACKER, SCHEMA
+from localaws.personalize.resources.resource_types import DATASET, EVENT_TRACKER
 
 _SESSIONS_KEPT = 10_000
 _ATTRIBUTION = ("RECOMMENDATION_ID", "EVENT_ATTRIBUTION_SOURCE")
@@ -58,7 +58,7 @@ class Events:
         if not datasets:
             raise invalid(f"{group} has no Interactions dataset; create one first")
         dataset = self._registry.active(datasets[0].arn)
-        schema = self._schema(dataset)
+        schema = self._parts.schema(dataset.details["schemaArn"])
         most = self._registry.quotas.event_bytes
         rows = []
         for number, event in enumerate(request["eventList"], start=1):
@@ -84,7 +84,7 @@ class Events:
                 f"No Action interactions dataset has the trackingId {request['trackingId']}.",
             )
         dataset = self._registry.active(datasets[0].arn)
-        schema = self._schema(dataset)
+        schema = self._parts.schema(dataset.details["schemaArn"])
         for number, given in enumerate(request["actionInteractions"], start=1):
             row = _event_row({**given, "sentAt": given["timestamp"]}, schema, number)
             row["ACTION_ID"] = given["actionId"]
@@ -117,7 +117,7 @@ class Events:
         dataset = self._registry.active(request["datasetArn"], DATASET)
         if dataset.details["datasetType"] != kind:
             raise invalid(f"{dataset.arn} holds {dataset.details['datasetType']}, not {kind}")
-        schema = self._schema(dataset)
+        schema = self._parts.schema(dataset.details["schemaArn"])
         rows = []
         for number, given in enumerate(request[member], start=1):
             row = _properties(given.get("properties"), schema, number)
@@ -127,10 +127,6 @@ class Events:
         except ValueError as fault:
             raise invalid(str(fault)) from fault
         self._parts.store.append(dataset.arn, table, schema.dataset.key)
-
-    def _schema(self, dataset: Resource) -> Schema:
-        details = self._registry.get(dataset.details["schemaArn"], SCHEMA).details
-        return parse_schema(details["schema"], details.get("domain"))
 
 
 class _Sessions:

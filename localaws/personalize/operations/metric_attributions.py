@@ -21,12 +21,12 @@ from botocore.exceptions import ClientError
 from localaws.http.errors import ServiceError
 from localaws.personalize.backend import Answer, Parts, Request, check_location, created, invalid
 from localaws.personalize.data.s3 import Location
-from localaws.personalize.data.schemas import Schema, parse_schema
+from localaws.personalize.data.schemas import Schema
 from localaws.personalize.data.tables import Table
 from localaws.personalize.resources.jobs import JobFailedError
 from localaws.personalize.resources.recommendation_ids import source_of
 from localaws.personalize.resources.registry import Resource, paged
-from localaws.personalize.resources.resource_types import DATASET, METRIC_ATTRIBUTION, SCHEMA
+from localaws.personalize.resources.resource_types import DATASET, METRIC_ATTRIBUTION
 
 WINDOW_SECONDS = 15 * 60
 HEADER = (
@@ -285,8 +285,7 @@ class MetricAttributions:
 
     def _schema(self, group: str, kind: str) -> Schema | None:
         for dataset in self._registry.find(DATASET, datasetGroupArn=group, datasetType=kind):
-            details = self._registry.get(dataset.details["schemaArn"], SCHEMA).details
-            return parse_schema(details["schema"], details.get("domain"))
+            return self._parts.schema(dataset.details["schemaArn"])
         return None
 
     def _table(self, group: str, kind: str) -> Table | None:
