@@ -18,6 +18,7 @@ from localaws.http.protocol import JsonService, Operation, Service, operations_o
 from localaws.http.rest_protocol import RestService
 from localaws.persistence.documents import Documents
 from localaws.personalize.backend import Models, Parts
+from localaws.personalize.data.files import Files
 from localaws.personalize.data.s3 import S3Client
 from localaws.personalize.data.store import Store
 from localaws.personalize.filters import Filters
@@ -31,7 +32,6 @@ from localaws.personalize.operations.recipes import Recipes
 from localaws.personalize.operations.resources import Resources
 from localaws.personalize.operations.runtime import Runtime
 from localaws.personalize.operations.solutions import Solutions
-from localaws.personalize.resources.files import Files
 from localaws.personalize.resources.former import take_over
 from localaws.personalize.resources.jobs import JobProgress, Workers
 from localaws.personalize.resources.quotas import Quotas

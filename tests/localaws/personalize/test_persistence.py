@@ -14,9 +14,9 @@ import pytest
 
 from localaws.persistence.documents import Documents
 from localaws.personalize import Personalize
+from localaws.personalize.data.files import Files
 from localaws.personalize.data.store import Store
 from localaws.personalize.data.tables import Table
-from localaws.personalize.resources.files import Files
 
 from .account import ACCOUNT, HEADER, PREFIX, REGION, events
 from .test_jobs import Alone, Bucket
