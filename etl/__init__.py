@@ -1,5 +1,5 @@
 """Database → Amazon Personalize files: the Spark job that runs on AWS Glue and on one machine.
 
-`etl.datasets` (pure Python) says what a data set is, `etl.runtime` is the port between the job and
-the place where it runs, `etl.transforms` maps DataFrames to DataFrames, `etl.job` is the job.
+`etl.datasets` (pure Python) describes the data sets, `etl.runtime` is the interface to AWS Glue or
+to Spark on this machine, `etl.transforms` maps DataFrames to DataFrames, `etl.job` is the job.
 """

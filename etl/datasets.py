@@ -1,4 +1,4 @@
-"""What a data set is: one description gives the projection, Avro schema, CSV header and checks.
+"""Data sets: one description gives the projection, the Avro schema, the CSV header and the checks.
 
 Pure Python. The configuration builds these objects, the Spark job reads them back from JSON
 (`JobSpec.to_json`, `JobSpec.from_json`), and the deployment takes the Avro schemas from them, so
@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 DatasetType = Literal["USERS", "ITEMS", "INTERACTIONS"]
 ColumnType = Literal["string", "int", "long", "float", "double", "boolean"]
-JoinKind = Literal["inner", "left"]
+JoinType = Literal["inner", "left"]
 Engine = Literal["postgresql", "mysql"]
 
 DATASET_TYPES: tuple[DatasetType, ...] = ("USERS", "ITEMS", "INTERACTIONS")
@@ -50,7 +50,7 @@ _FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 @dataclass(frozen=True)
 class Problem:
-    """A rule that a description breaks: which column (empty for the whole), the rule, the fix."""
+    """A rule that a data set breaks: the column (empty for the whole), the rule and the fix."""
 
     column: str
     rule: str
@@ -59,18 +59,18 @@ class Problem:
 
 @dataclass(frozen=True)
 class Join:
-    """A further table, joined by equality.
+    """A table joined by equality.
 
     Attributes:
-        table: the table's name in the database, `schema.table` where it needs one.
-        how: `inner` drops rows without a partner, `left` keeps them with nulls.
-        on: column (or `alias.column`) of what stands before → column of this table.
-        alias: how expressions name the table; its own name unless told.
-        rename: old column name → new one, applied before the join.
+        table: The table's name in the database, `table` or `schema.table`.
+        how: `inner` drops rows without a match, `left` keeps them with nulls.
+        on: Column (or `alias.column`) of the tables before → column of this table.
+        alias: The table's name in expressions; empty for the last part of its own name.
+        rename: Old column name → new one, applied before the join.
     """
 
     table: str
-    how: JoinKind
+    how: JoinType
     on: Mapping[str, str]
     alias: str = ""
     rename: Mapping[str, str] = field(default_factory=dict)
@@ -78,15 +78,15 @@ class Join:
 
 @dataclass(frozen=True)
 class Relation:
-    """Rows to read: a table, the tables joined to it in order, and a filter over all of them.
+    """A source of rows: a table, the tables joined to it in order, and a filter over all of them.
 
     Attributes:
-        table: the table's name in the database.
-        alias: how expressions name it; the last part of its name unless told.
-        rename: old column name → new one, applied before the joins.
-        joins: applied in this order.
-        filter: a Spark SQL condition over `alias.column` names; empty keeps every row.
-        partition_column: a numeric column by which the table is read in parallel; empty reads it
+        table: The table's name in the database.
+        alias: Its name in expressions; empty for the last part of its own name.
+        rename: Old column name → new one, applied before the joins.
+        joins: The further tables, in the order in which they are joined.
+        filter: A Spark SQL condition over `alias.column` names; empty keeps every row.
+        partition_column: A numeric column by which the table is read in parallel; empty reads it
             by one connection.
     """
 
@@ -103,12 +103,12 @@ class Column:
     """A column of a data set.
 
     Attributes:
-        name: the Personalize field name, for example `USER_ID`.
-        source: a Spark SQL expression over the relation's columns, for example `students.id`.
-        type: the Avro type.
-        required: rows without a value are left out; else the type becomes a union with null.
-        categorical: Personalize learns from it as categories, several joined by `|`.
-        textual: Personalize reads it as natural-language text.
+        name: The Personalize field name, for example `USER_ID`.
+        source: A Spark SQL expression over the relation's columns, for example `students.id`.
+        type: The Avro type.
+        required: True rejects rows without a value; False makes the type a union with null.
+        categorical: True if the values are categories, several of them joined by `|`.
+        textual: True if the values are natural-language text.
     """
 
     name: str
@@ -120,17 +120,17 @@ class Column:
 
     @property
     def is_id(self) -> bool:
-        """True for the ids, whose length Personalize limits."""
+        """Whether it is an id, whose length Personalize limits."""
         return self.name in ID_COLUMNS
 
     @property
     def is_timestamp(self) -> bool:
-        """True for the columns that Personalize reads as UTC epoch seconds."""
+        """Whether Personalize reads it as UTC epoch seconds."""
         return self.name in TIMESTAMP_COLUMNS
 
     @property
     def max_length(self) -> int | None:
-        """Characters that Personalize accepts in one value, None where it sets no limit."""
+        """Most characters that Personalize accepts in a value, None for no limit."""
         if self.is_id:
             return MAX_ID_LENGTH
         if self.textual:
@@ -154,7 +154,7 @@ class Column:
 
 @dataclass(frozen=True)
 class DataSet:
-    """One Personalize data set: where its rows come from and what its columns are."""
+    """A Personalize data set: its source of rows and its columns."""
 
     type: DatasetType
     relation: Relation
@@ -162,12 +162,12 @@ class DataSet:
 
     @property
     def prefix(self) -> str:
-        """Folder of its CSV files below the run's prefix, for example `users/`."""
+        """Prefix of its CSV files below the run's prefix, for example `users/`."""
         return f"{self.type.lower()}/"
 
     @property
     def header(self) -> tuple[str, ...]:
-        """Column names in the order in which the CSV has them."""
+        """Column names in the order of the CSV file."""
         return tuple(column.name for column in self.columns)
 
     def avro_schema(self) -> dict[str, Any]:
@@ -185,7 +185,7 @@ class DataSet:
         return json.dumps(self.avro_schema(), ensure_ascii=False, separators=(",", ":"))
 
     def problems(self) -> Iterator[Problem]:
-        """Yield every rule of Personalize that this data set breaks."""
+        """Yield a problem for each rule of Personalize that the data set breaks."""
         required = REQUIRED_COLUMNS[self.type]
         reserved = {**required, **RESERVED_COLUMNS[self.type]}
         for name in required:
@@ -260,7 +260,7 @@ def _column_problems(
 
 
 def _name_clashes(header: tuple[str, ...]) -> Iterator[Problem]:
-    """Yield names that Personalize takes for the same: it compares letters and digits alone."""
+    """Yield names that Personalize considers equal: it compares letters and digits alone."""
     seen: dict[str, str] = {}
     for name in header:
         reduced = re.sub(r"[^a-z0-9]", "", name.lower())
@@ -275,12 +275,12 @@ def _name_clashes(header: tuple[str, ...]) -> Iterator[Problem]:
 
 @dataclass(frozen=True)
 class Lookup:
-    """A plain list that the job writes beside the data sets: ids, or pairs of ids.
+    """A list of ids, or of pairs of ids, that the job writes beside the data sets.
 
     Attributes:
-        prefix: folder below the run's prefix, for example `filter/eligible-items/`.
-        relation: the rows it comes from.
-        columns: column name → Spark SQL expression; rows are made distinct, nulls left out.
+        prefix: Prefix of its files below the run's prefix, for example `filter/eligible-items/`.
+        relation: Its source of rows; duplicates and rows with a null are left out.
+        columns: Column name → Spark SQL expression.
     """
 
     prefix: str
@@ -290,18 +290,18 @@ class Lookup:
 
 @dataclass(frozen=True)
 class JobSpec:
-    """Everything that the job needs to know of the configuration.
+    """The part of the configuration that the job reads.
 
     Attributes:
-        engine: which JDBC driver reads the database.
-        datasets: what Personalize imports.
-        batch_input: the users to recommend for; one column, `USER_ID`.
-        eligible_items: the items that may be recommended (`ITEM_ID`), None for all.
-        exclusions: pairs never to be recommended (`USER_ID`, `ITEM_ID`), None for none.
-        partitions: parallel connections for a relation with a partition column.
-        fetch_size: rows that one JDBC round trip brings.
+        engine: The database's engine, which decides the JDBC driver.
+        datasets: The data sets that Personalize imports.
+        batch_input: The users to recommend for; one column, `USER_ID`.
+        eligible_items: The items that may be recommended (`ITEM_ID`), None for all.
+        exclusions: Pairs never to be recommended (`USER_ID`, `ITEM_ID`), None for none.
+        partitions: Parallel connections for a relation with a partition column.
+        fetch_size: Rows of one JDBC round trip.
         output_files: CSV files per data set.
-        max_rejected_share: share of a data set's rows (0..1) that may break a rule before the
+        max_rejected_share: Share of a data set's rows (0..1) that may break a rule before the
             job fails.
     """
 
@@ -321,10 +321,10 @@ class JobSpec:
 
     @classmethod
     def from_json(cls, text: str) -> JobSpec:
-        """Read what `to_json` wrote.
+        """Return the specification that `to_json` wrote.
 
         Raises:
-            ValueError: the text is not such a specification.
+            ValueError: If the text is not a specification.
         """
         try:
             raw = json.loads(text)

@@ -1,4 +1,4 @@
-"""What the job tells a person when it stops: what is wrong, where, and what to do."""
+"""The job's errors and the wording that they share: what is wrong, where, and what to do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 
 class EtlError(Exception):
-    """The job cannot go on; its text is one line for a person, naming the place and the fix."""
+    """An error that stops the job; its message is one line that says where and what to do."""
 
     def __init__(self, *problems: str) -> None:
         self.problems = tuple(" ".join(problem.split()) for problem in problems)
@@ -20,7 +20,7 @@ class EtlError(Exception):
 
 
 class TableError(EtlError):
-    """One table does not fit; the others of the same database may."""
+    """An error of one table; the others of the same database may still fit."""
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
@@ -28,21 +28,21 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
     Both may be `alias.column` or `column` alone.
     """
-    whole = {candidate.lower(): candidate for candidate in reversed(list(known))}
-    last = {lower.rpartition(".")[2]: candidate for lower, candidate in whole.items()}
-    asked = name.lower()
-    for choice, text, cutoff in (
-        (whole, asked, 0.8),
-        (last, asked, 0.6),
-        (last, asked.rpartition(".")[2], 0.6),
+    by_name = {candidate.lower(): candidate for candidate in reversed(list(known))}
+    by_column = {lower.rpartition(".")[2]: candidate for lower, candidate in by_name.items()}
+    lower_name = name.lower()
+    for candidates, text, cutoff in (
+        (by_name, lower_name, 0.8),
+        (by_column, lower_name, 0.6),
+        (by_column, lower_name.rpartition(".")[2], 0.6),
     ):
-        near = get_close_matches(text, choice, n=1, cutoff=cutoff)
-        if near:
-            return f"; did you mean '{choice[near[0]]}'?"
+        matches = get_close_matches(text, candidates, n=1, cutoff=cutoff)
+        if matches:
+            return f"; did you mean '{candidates[matches[0]]}'?"
     return ";"
 
 
 def listing(names: Sequence[str], *, at_most: int = 30) -> str:
-    """Return names joined by commas, with a count in place of what is too much to read."""
+    """Return names joined by commas, and a count of those beyond `at_most`."""
     more = f" … and {len(names) - at_most} more" if len(names) > at_most else ""
     return ", ".join(names[:at_most]) + more

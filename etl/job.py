@@ -2,9 +2,9 @@
 
     python etl/job.py --runtime local --run RUN --bucket BUCKET --spec s3://BUCKET/…/etl-job.json
 
-Stages, in this order: clear what an earlier try of the same run left, the manifest first; read
-the tables; resolve every expression, before any work; write each data set and each list; write
-the manifest. Without a manifest nothing below the run's prefix may be used.
+Stages, in this order: delete the files of an earlier attempt of the same run, the manifest first;
+read the tables; resolve every expression, before any row is read; write each data set and each
+list; write the manifest. Without a manifest nothing below the run's prefix may be used.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from pyspark.sql import functions as F  # noqa: N812  the name that every Spark 
 
 from etl.datasets import Column, JobSpec, Relation
 from etl.errors import EtlError, TableError
-from etl.runtime import Runtime, arguments, open_runtime
+from etl.runtime import Runtime, open_runtime, parse_arguments
 from etl.transforms import (
     Summary,
-    accepted,
-    checked,
-    listed,
-    projected,
+    accepted_rows,
+    distinct_rows,
+    join_tables,
+    project_columns,
     rejected_examples,
-    related,
     summary,
+    validate_rows,
 )
 
 CLEARED = (
@@ -51,7 +51,7 @@ CLEARED = (
     "filter/",
     "rejected/",
 )
-# What to do about rows that were left out, where the reason does not say it.
+# What to do about rejected rows, where the reason does not say it.
 ADVICE = {
     "unreadable timestamp": "a timestamp is a date, a timestamp, ISO 8601 text or epoch seconds;"
     " write x div 1000 for milliseconds, to_timestamp(x, 'dd.MM.yyyy HH:mm') for other texts"
@@ -62,15 +62,15 @@ BATCH_FIELDS = {"USER_ID": "userId"}
 
 @dataclass(frozen=True)
 class Source:
-    """Rows that the job makes: of a data set, or of a list.
+    """The description of a data set or a list that the job writes.
 
     Attributes:
-        title: what a person calls it, for example `data set USERS`.
-        key: where it stands in the configuration, for example `datasets.users`.
-        prefix: the folder below the run's prefix that it fills, for example `users/`.
-        relation: where its rows come from.
-        columns: what its columns are.
-        column_keys: where each of them stands in the configuration.
+        title: Its name in messages, for example `data set USERS`.
+        key: Its key path in the configuration, for example `datasets.users`.
+        prefix: The prefix of its files below the run's prefix, for example `users/`.
+        relation: The source of its rows.
+        columns: Its columns.
+        column_keys: The key path of each column in the configuration.
     """
 
     title: str
@@ -81,15 +81,15 @@ class Source:
     column_keys: tuple[str, ...]
 
 
-def sources(spec: JobSpec) -> dict[str, Source]:
-    """Return everything that the job makes, by its name in the manifest.
+def sources_from_spec(spec: JobSpec) -> dict[str, Source]:
+    """Return the data sets and lists that the job writes, by their names in the manifest.
 
     The data sets come first, in their order, then the lists, whose columns are ids.
     """
-    wanted: dict[str, Source] = {}
+    sources: dict[str, Source] = {}
     for data_set in spec.datasets:
         key = f"datasets.{data_set.type.lower()}"
-        wanted[data_set.type] = Source(
+        sources[data_set.type] = Source(
             title=f"data set {data_set.type}",
             key=key,
             prefix=data_set.prefix,
@@ -104,7 +104,7 @@ def sources(spec: JobSpec) -> dict[str, Source]:
     }
     for name, (title, key, lookup) in lists.items():
         if lookup is not None:
-            wanted[name] = Source(
+            sources[name] = Source(
                 title=title,
                 key=key,
                 prefix=lookup.prefix,
@@ -112,62 +112,62 @@ def sources(spec: JobSpec) -> dict[str, Source]:
                 columns=tuple(Column(*column, required=True) for column in lookup.columns.items()),
                 column_keys=tuple(f"{key}.{name.lower()}" for name in lookup.columns),
             )
-    return wanted
+    return sources
 
 
 def run(
-    runtime: Runtime, spec: JobSpec, *, now: Callable[[], datetime], say: Callable[[str], None]
+    runtime: Runtime, spec: JobSpec, *, now: Callable[[], datetime], log: Callable[[str], None]
 ) -> dict[str, Any]:
     """Read, transform, check, write, and publish the manifest.
 
     Args:
-        runtime: Where the job runs; its folder is the run's.
-        spec: What to make.
+        runtime: The job's runtime; its folder is the run's.
+        spec: The job's specification.
         now: The clock, UTC.
-        say: Takes each line of the log; `progress DONE/ALL WHAT` tells how far the job is.
+        log: Called with each line of the log; `progress DONE/ALL STEP` is the progress.
 
     Returns:
         The manifest.
 
     Raises:
-        EtlError: The specification does not fit the database, or too many rows break a rule;
+        EtlError: If the specification does not fit the database, or too many rows break a rule;
             then no manifest is left.
     """
-    wanted = sources(spec)
-    steps = ["reading the tables", *(source.title for source in wanted.values()), "done"]
+    sources = sources_from_spec(spec)
+    steps = ["reading the tables", *(source.title for source in sources.values()), "done"]
     progress = (f"progress {done}/{len(steps) - 1} {step}" for done, step in enumerate(steps))
     for path in CLEARED:
         runtime.folder.delete(path)
-    say(next(progress))
-    frames = resolved(wanted, read_tables(runtime, wanted, say=say))
+    log(next(progress))
+    frames = resolve_frames(sources, read_tables(runtime, sources, log=log))
     data_sets: dict[str, Summary] = {}
     problems: list[str] = []
     for data_set in spec.datasets:
-        say(next(progress))
-        source, frame = wanted[data_set.type], frames[data_set.type]
+        log(next(progress))
+        source, frame = sources[data_set.type], frames[data_set.type]
         try:
-            with _named(source, runtime):
-                data_sets[data_set.type] = write_data_set(runtime, spec, source, frame, say=say)
+            with _with_source_title(source, runtime):
+                data_sets[data_set.type] = write_data_set(runtime, spec, source, frame, log=log)
         except EtlError as error:
             problems.extend(error.problems)
     if problems:
         raise EtlError(*problems)
     lists: dict[str, dict[str, Any]] = {}
-    for name in [name for name in wanted if name not in data_sets]:
-        say(next(progress))
+    for name in [name for name in sources if name not in data_sets]:
+        log(next(progress))
         write = write_batch_input if name == "batchInput" else write_list
-        with _named(wanted[name], runtime):
-            lists[name] = write(runtime, wanted[name], frames[name], say=say)
-    manifest = _manifest(runtime.folder.run, now(), wanted, data_sets, lists)
+        with _with_source_title(sources[name], runtime):
+            lists[name] = write(runtime, sources[name], frames[name], log=log)
+    manifest = _manifest(runtime.folder.run, now(), sources, data_sets, lists)
     runtime.commit(json.dumps(manifest, ensure_ascii=False, indent=2) + "\n")
-    say(next(progress))
+    log(next(progress))
     return manifest
 
 
 def _manifest(
     run: str,
     created_at: datetime,
-    wanted: Mapping[str, Source],
+    sources: Mapping[str, Source],
     data_sets: Mapping[str, Summary],
     lists: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
@@ -177,7 +177,7 @@ def _manifest(
         "createdAt": created_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
         "datasets": {
             name: {
-                "path": wanted[name].prefix,
+                "path": sources[name].prefix,
                 "rows": counts.rows,
                 "rejected": dict(counts.rejected),
                 "contentHash": counts.content_hash,
@@ -191,40 +191,41 @@ def _manifest(
 
 
 @contextmanager
-def _named(source: Source, runtime: Runtime) -> Iterator[None]:
-    """Say in which data set or list Spark failed: an expression may fail on a row alone."""
+def _with_source_title(source: Source, runtime: Runtime) -> Iterator[None]:
+    """Raise Spark's errors with the source's title: an expression may fail on a single row."""
     try:
         yield
     except Py4JJavaError as error:
-        raise EtlError(f"{source.title}: {runtime.explained(error)}") from None
+        raise EtlError(f"{source.title}: {runtime.error_from_java(error)}") from None
     except PySparkException as error:
         raise EtlError(
-            f"{source.title}: Spark: {_in_one_line(error)}; look at the expressions of {source.key}"
+            f"{source.title}: Spark: {_spark_message(error)};"
+            f" look at the expressions of {source.key}"
         ) from None
 
 
-def _in_one_line(error: PySparkException) -> str:
-    """Return what Spark says without its error class, its preamble and its numbered advice."""
+def _spark_message(error: PySparkException) -> str:
+    """Return Spark's message without its error class, its preamble and its numbered advice."""
     text = " ".join(str(error).split())
     text = re.sub(r"^\[[A-Z_.]+\] (You may get a different result due to .+? 3\.0: )?", "", text)
-    return _shortened(text.partition(" 1) ")[0].rstrip(" ;."))
+    return _shorten(text.partition(" 1) ")[0].rstrip(" ;."))
 
 
 def read_tables(
-    runtime: Runtime, wanted: Mapping[str, Source], *, say: Callable[[str], None]
+    runtime: Runtime, sources: Mapping[str, Source], *, log: Callable[[str], None]
 ) -> dict[str, DataFrame]:
-    """Read each table once, whoever uses it; one that is used several times is kept.
+    """Read each table once; persist those that several sources use.
 
     Returns:
-        table name → all its columns.
+        Table name → all its columns.
 
     Raises:
-        EtlError: every table that does not exist, or the database cannot be reached.
+        EtlError: If tables do not exist, naming all of them, or the database cannot be reached.
     """
     uses: Counter[str] = Counter()
     partition_columns: dict[str, str] = {}
     first_use: dict[str, Source] = {}
-    for source in wanted.values():
+    for source in sources.values():
         relation = source.relation
         if relation.partition_column:
             partition_columns.setdefault(relation.table, relation.partition_column)
@@ -239,44 +240,46 @@ def read_tables(
         except TableError as error:
             problems.append(f"{first_use[table].title}: {error}")
             continue
-        _show(frame, f"read {table}", say=say)
+        _log_schema(frame, f"read {table}", log=log)
         frames[table] = frame.persist() if count > 1 else frame
     if problems:
         raise EtlError(*problems)
     return frames
 
 
-def resolved(wanted: Mapping[str, Source], tables: Mapping[str, DataFrame]) -> dict[str, DataFrame]:
-    """Join, project and check everything that the job makes, without reading a row.
+def resolve_frames(
+    sources: Mapping[str, Source], tables: Mapping[str, DataFrame]
+) -> dict[str, DataFrame]:
+    """Join, project and validate the rows of every source, without reading one.
 
     Returns:
-        name → what `etl.transforms.checked` returns.
+        Source name → what `etl.transforms.validate_rows` returns.
 
     Raises:
-        EtlError: every column and expression that does not fit the tables.
+        EtlError: If columns or expressions do not fit the tables, naming all of them.
     """
     frames: dict[str, DataFrame] = {}
     problems: list[str] = []
-    for name, source in wanted.items():
+    for name, source in sources.items():
         try:
-            joined = related(source.relation, tables, key=source.key)
-            values = projected(joined, source.columns, keys=source.column_keys)
+            joined = join_tables(source.relation, tables, key=source.key)
+            values = project_columns(joined, source.columns, keys=source.column_keys)
         except EtlError as error:
             problems.extend(error.problems)
             continue
-        frames[name] = checked(values, source.columns)
+        frames[name] = validate_rows(values, source.columns)
     if problems:
         raise EtlError(*problems)
     return frames
 
 
 def write_data_set(
-    runtime: Runtime, spec: JobSpec, source: Source, frame: DataFrame, *, say: Callable[[str], None]
+    runtime: Runtime, spec: JobSpec, source: Source, frame: DataFrame, *, log: Callable[[str], None]
 ) -> Summary:
-    """Write a data set's CSV files, and examples of the rows left out below `rejected/`.
+    """Write a data set's CSV files, and examples of the rejected rows below `rejected/`.
 
     Raises:
-        EtlError: no rows, or too many that break a rule; the examples are written before.
+        EtlError: If there are no rows, or too many break a rule; the examples are written before.
     """
     frame = frame.persist()
     counts = summary(frame, source.columns)
@@ -284,7 +287,7 @@ def write_data_set(
     if examples:
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in examples)
         runtime.folder.put_text(_rejected_path(source), lines)
-    total, bad = counts.rows + counts.rejected_rows, counts.rejected_rows
+    total, rejected = counts.rows + counts.rejected_rows, counts.rejected_rows
     if not total:
         raise EtlError(
             f"{source.title}: no rows; fill table '{source.relation.table}', or look at"
@@ -295,24 +298,24 @@ def write_data_set(
         for reason, rows in counts.rejected.items()
         for columns in [{str(row["column"]) for row in examples if row["reason"] == reason}]
     )
-    if bad > spec.max_rejected_share * total:
+    if rejected > spec.max_rejected_share * total:
         raise EtlError(
-            f"{source.title}: {bad:,} of {total:,} rows ({bad / total:.1%}) break a rule, more than"
-            f" max_rejected_share = {spec.max_rejected_share:.1%}: {reasons};"
-            f" for example {_shortened(json.dumps(examples[0], ensure_ascii=False))}; see"
+            f"{source.title}: {rejected:,} of {total:,} rows ({rejected / total:.1%}) break a rule,"
+            f" more than max_rejected_share = {spec.max_rejected_share:.1%}: {reasons};"
+            f" for example {_shorten(json.dumps(examples[0], ensure_ascii=False))}; see"
             f" {runtime.folder.uri(_rejected_path(source))}, then mend the rows or the expression,"
             f" or leave them out by {source.key}.filter"
             + "".join(f"; {ADVICE[reason]}" for reason in counts.rejected if reason in ADVICE)
         )
-    good = accepted(frame, source.columns)
-    left_out = f", left out {bad:,}: {reasons}" if bad else ""
-    _show(good, f"write {source.prefix}, {counts.rows:,} rows{left_out}", say=say)
-    runtime.write_csv(good, source.prefix, files=spec.output_files)
+    accepted = accepted_rows(frame, source.columns)
+    left_out = f", left out {rejected:,}: {reasons}" if rejected else ""
+    _log_schema(accepted, f"write {source.prefix}, {counts.rows:,} rows{left_out}", log=log)
+    runtime.write_csv(accepted, source.prefix, files=spec.output_files)
     frame.unpersist()
     return counts
 
 
-def _shortened(text: str, *, at_most: int = 400) -> str:
+def _shorten(text: str, *, at_most: int = 400) -> str:
     return text if len(text) <= at_most else f"{text[:at_most]}…"
 
 
@@ -321,14 +324,17 @@ def _rejected_path(source: Source) -> str:
 
 
 def write_batch_input(
-    runtime: Runtime, source: Source, frame: DataFrame, *, say: Callable[[str], None]
+    runtime: Runtime, source: Source, frame: DataFrame, *, log: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Write whom to recommend for as JSON lines, `{"userId":"1"}`.
+    """Write the users to recommend for as JSON lines, `{"userId":"1"}`.
 
     Returns:
-        `path` and `rows`.
+        The manifest's entry: `path` and `rows`.
+
+    Raises:
+        EtlError: If there are no users.
     """
-    ids = listed(frame, source.columns).select(
+    ids = distinct_rows(frame, source.columns).select(
         *(F.col(column.name).alias(BATCH_FIELDS[column.name]) for column in source.columns)
     )
     rows = ids.persist().count()
@@ -337,30 +343,30 @@ def write_batch_input(
             f"{source.title}: nobody to recommend for; fill table '{source.relation.table}',"
             f" or look at {source.key}.filter"
         )
-    _show(ids, f"write {source.prefix}, {rows:,} rows", say=say)
+    _log_schema(ids, f"write {source.prefix}, {rows:,} rows", log=log)
     runtime.write_json_lines(ids, f"{source.prefix}users.json")
     ids.unpersist()
     return {"path": source.prefix, "rows": rows}
 
 
 def write_list(
-    runtime: Runtime, source: Source, frame: DataFrame, *, say: Callable[[str], None]
+    runtime: Runtime, source: Source, frame: DataFrame, *, log: Callable[[str], None]
 ) -> dict[str, Any]:
     """Write a list of ids as CSV.
 
     Returns:
-        `path` and `rows`.
+        The manifest's entry: `path` and `rows`.
     """
-    ids = listed(frame, source.columns)
+    ids = distinct_rows(frame, source.columns)
     rows = ids.persist().count()
-    _show(ids, f"write {source.prefix}, {rows:,} rows", say=say)
+    _log_schema(ids, f"write {source.prefix}, {rows:,} rows", log=log)
     runtime.write_csv(ids, source.prefix)
     ids.unpersist()
     return {"path": source.prefix, "rows": rows}
 
 
-def _show(frame: DataFrame, heading: str, *, say: Callable[[str], None]) -> None:
-    say(f"── {heading}")
+def _log_schema(frame: DataFrame, heading: str, *, log: Callable[[str], None]) -> None:
+    log(f"── {heading}")
     frame.printSchema()
 
 
@@ -368,11 +374,11 @@ def read_spec(s3: Any, uri: str) -> JobSpec:
     """Read the job's specification from S3.
 
     Args:
-        s3: a client.
+        s3: An S3 client.
         uri: `s3://BUCKET/KEY`.
 
     Raises:
-        EtlError: it is not there, or is no specification.
+        EtlError: If there is no such object, or it is not a specification.
     """
     parts = urlsplit(uri)
     if parts.scheme != "s3" or not parts.netloc or not parts.path.strip("/"):
@@ -381,8 +387,8 @@ def read_spec(s3: Any, uri: str) -> JobSpec:
         body = s3.get_object(Bucket=parts.netloc, Key=parts.path.removeprefix("/"))["Body"].read()
         return JobSpec.from_json(body.decode())
     except ClientError as error:
-        why = error.response["Error"].get("Message", str(error))
-        raise EtlError(f"--spec {uri}: {why}; deploy the workflow, which writes it") from None
+        message = error.response["Error"].get("Message", str(error))
+        raise EtlError(f"--spec {uri}: {message}; deploy the workflow, which writes it") from None
     except ValueError as error:
         raise EtlError(f"--spec {uri}: {error}; deploy the workflow anew") from None
 
@@ -391,19 +397,19 @@ def main(argv: Sequence[str], environment: Mapping[str, str]) -> None:
     """Run the job; `argv[0]` is the script.
 
     Raises:
-        SystemExit: with `ERROR: …`, one line for a person; on Glue it becomes the run's message.
+        SystemExit: If it fails, with `ERROR: …` in one line; on Glue it is the run's message.
     """
 
-    def say(text: str) -> None:
+    def log(text: str) -> None:
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
 
-    options = arguments(argv)
+    options = parse_arguments(argv)
     try:
         s3 = boto3.client("s3")
         spec = read_spec(s3, options.spec)
         with open_runtime(options, spec, s3=s3, environment=environment) as runtime:
-            run(runtime, spec, now=lambda: datetime.now(UTC), say=say)
+            run(runtime, spec, now=lambda: datetime.now(UTC), log=log)
     except EtlError as error:
         raise SystemExit(f"ERROR: {error}") from None
     except (BotoCoreError, ClientError) as error:

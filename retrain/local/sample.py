@@ -182,7 +182,7 @@ def _connection(url: str) -> Iterator[psycopg.Connection[Any]]:
             yield connection
     except psycopg.Error as error:
         raise SampleError(
-            f"{database.place}: {str(error).strip().splitlines()[0]}; may the user"
+            f"{database.description}: {str(error).strip().splitlines()[0]}; may the user"
             f" '{database.user}' connect and create tables there?"
         ) from error
 

@@ -336,14 +336,14 @@ def test_the_guide_s_database_becomes_what_the_guide_says(
         s3.create_bucket(
             Bucket="guide", CreateBucketConfiguration={"LocationConstraint": "ap-northeast-1"}
         )
-        place = LocalRuntime(
+        runtime = LocalRuntime(
             spark=spark,
             folder=RunFolder(s3, "guide", "run"),
             database=Database.from_url(url),
             spec=spec,
             directory=tmp_path,
         )
-        etl.job.run(place, spec, now=lambda: datetime.now(UTC), say=log.append)
+        etl.job.run(runtime, spec, now=lambda: datetime.now(UTC), log=log.append)
 
     assert [line for line in log if line.startswith("── write")] == quoted.splitlines()
 

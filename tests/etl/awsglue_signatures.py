@@ -1,7 +1,7 @@
-"""The signatures of `awsglue` that the job calls, and stand-ins that refuse any other call.
+"""The signatures of `awsglue` that the job calls, and fakes that refuse any other call.
 
-Read in https://github.com/awslabs/aws-glue-libs, branch `glue-5.1`, commit dc40ea0: names of
-parameters in their order, with their defaults, as facts.
+Source: https://github.com/awslabs/aws-glue-libs, branch `glue-5.1`, commit dc40ea0: names of
+parameters in their order, with their defaults.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from typing import Any
 
 REQUIRED = Parameter.empty
 REST = "**"
-"""Marks what takes further names too and ignores them: a misspelt one would pass unseen."""
+"""Marks a function that ignores further keyword arguments: a misspelt name would pass unseen."""
 
 SIGNATURES: dict[str, dict[str, Any]] = {
     "GlueContext": {"sparkContext": None, REST: None},
@@ -41,12 +41,12 @@ SIGNATURES: dict[str, dict[str, Any]] = {
 }
 
 
-def held(name: str, answer: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that has a signature of `awsglue` and answers with what it was given.
+def with_signature(name: str, result: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that has a signature of `awsglue`.
 
     Args:
-        name: Of `SIGNATURES`.
-        answer: Gets the arguments that were given, each by its name.
+        name: A key of `SIGNATURES`.
+        result: Called with the arguments by name; its result is the function's.
     """
     parameters = [
         Parameter(parameter, Parameter.POSITIONAL_OR_KEYWORD, default=default)
@@ -55,11 +55,11 @@ def held(name: str, answer: Callable[..., Any]) -> Callable[..., Any]:
     ]
     signature = Signature(parameters)
 
-    def called(*args: Any, **kwargs: Any) -> Any:
+    def call(*args: Any, **kwargs: Any) -> Any:
         try:
-            given = signature.bind(*args, **kwargs).arguments
+            arguments = signature.bind(*args, **kwargs).arguments
         except TypeError as error:
             raise TypeError(f"awsglue's {name}{signature}: {error}") from None
-        return answer(**given)
+        return result(**arguments)
 
-    return called
+    return call

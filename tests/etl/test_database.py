@@ -16,7 +16,7 @@ def test_a_url_becomes_options_with_the_password_decoded_and_outside_the_jdbc_ur
         "password": "p/w:1",
         "driver": "org.postgresql.Driver",
     }
-    assert database.place == "postgresql database 'shop' at db.example:5432"
+    assert database.description == "postgresql database 'shop' at db.example:5432"
     assert "p/w" not in repr(database)
 
 
@@ -62,7 +62,7 @@ HOW_TO_WRITE_IT = (
         ),
     ],
 )
-def test_a_url_that_cannot_be_used_is_told_without_its_password(url: str, message: str) -> None:
+def test_a_url_that_cannot_be_used_is_reported_without_its_password(url: str, message: str) -> None:
     with pytest.raises(EtlError) as caught:
         Database.from_url(url)
     assert str(caught.value) == message
@@ -82,8 +82,8 @@ def test_a_table_name_means_exactly_its_letters(
 ) -> None:
     name = TableName.parse(text)
     assert (name.parts, name.alias) == (parts, parts[-1])
-    assert name.quoted("postgresql") == postgresql
-    assert name.quoted("mysql") == mysql
+    assert name.quote("postgresql") == postgresql
+    assert name.quote("mysql") == mysql
 
 
 def test_drivers_come_from_the_named_jar_or_the_wheel(tmp_path: Path) -> None:

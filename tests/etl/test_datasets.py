@@ -1,4 +1,4 @@
-"""The data set contract: schema, header, rules, and the way through JSON."""
+"""The data set contract: schema, header, rules, and the round trip through JSON."""
 
 import json
 from dataclasses import replace
@@ -62,7 +62,7 @@ def test_what_is_no_specification_is_refused(text: str) -> None:
         JobSpec.from_json(text)
 
 
-def test_every_broken_rule_is_told() -> None:
+def test_every_broken_rule_is_reported() -> None:
     broken = replace(
         EVENTS,
         type="ITEMS",

@@ -1,4 +1,4 @@
-"""The job, on a real PostgreSQL and S3 over HTTP: what it writes, what it refuses, what it says."""
+"""The job on a real PostgreSQL and S3 over HTTP: its files, its errors and its log."""
 
 import csv
 import io
@@ -63,7 +63,7 @@ def endpoint() -> Iterator[Endpoint]:
 
 @pytest.fixture
 def database(postgres: Postgres) -> Iterator[str]:
-    """The URL of an empty database."""
+    """Yield the URL of an empty database."""
     name = f"job{next(NAMES)}"
     with psycopg.connect(postgres.url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
@@ -82,8 +82,8 @@ class Run:
         self.log: list[str] = []
 
     def __call__(self, spec: JobSpec) -> dict[str, Any]:
-        """Run it; the manifest."""
-        place = LocalRuntime(
+        """Run the job; return the manifest."""
+        runtime = LocalRuntime(
             spark=self.spark,
             folder=self.folder,
             database=Database.from_url(self.url),
@@ -91,10 +91,10 @@ class Run:
             directory=self.directory,
         )
         clock = datetime(2024, 6, 1, 12, 0, 0, 5, tzinfo=UTC)
-        return etl.job.run(place, spec, now=lambda: clock, say=self.log.append)
+        return etl.job.run(runtime, spec, now=lambda: clock, log=self.log.append)
 
     def refused(self, spec: JobSpec) -> str:
-        """Run it, see it fail without a manifest; the message."""
+        """Run the job, which fails without a manifest; return the message."""
         with pytest.raises(EtlError) as caught:
             self(spec)
         assert "manifest.json" not in self.objects()
@@ -113,7 +113,7 @@ class Run:
         return str(body, "utf-8")
 
     def csv(self, path: str) -> list[list[str]]:
-        """Return the rows as Python's own CSV reader sees them."""
+        """Return the rows as Python's own CSV reader parses them."""
         return list(csv.reader(io.StringIO(self.text(path), newline=""), strict=True))
 
 
@@ -355,7 +355,7 @@ def test_partitioned_reads_lose_and_double_nothing(run: Run) -> None:
     assert sorted(users, key=int) == ["1", "1", "2", *(str(g) for g in range(6, 1001))]
 
 
-def test_tables_that_do_not_exist_are_told_with_their_nearest_names(run: Run) -> None:
+def test_tables_that_do_not_exist_are_reported_with_their_nearest_names(run: Run) -> None:
     execute(run.url, SHOP)
     execute(run.url, 'CREATE SCHEMA shop; CREATE TABLE shop."Offers" (id int)')
     users = replace(USERS, relation=Relation("studnets"))
@@ -409,31 +409,31 @@ def test_tables_that_do_not_exist_are_told_with_their_nearest_names(run: Run) ->
         ),
     ],
 )
-def test_what_does_not_fit_is_told_in_one_line_and_leaves_no_manifest(
+def test_what_does_not_fit_is_reported_in_one_line_and_leaves_no_manifest(
     run: Run, break_it: Callable[[JobSpec], JobSpec], message: str
 ) -> None:
     execute(run.url, SHOP)
     assert run.refused(break_it(SPEC)) == message
 
 
-def test_too_many_rejected_rows_fail_the_job_and_can_be_looked_at(run: Run) -> None:
+def test_too_many_rejected_rows_fail_the_job_and_can_be_inspected(run: Run) -> None:
     execute(run.url, SHOP)
     execute(run.url, "DELETE FROM events WHERE at IS NULL")
     run(SPEC)
     message = run.refused(replace(SPEC, max_rejected_share=0.2))
-    where = run.folder.uri("rejected/interactions.json")
+    path = run.folder.uri("rejected/interactions.json")
     assert message == (
         "data set INTERACTIONS: 1 of 4 rows (25.0%) break a rule, more than max_rejected_share"
         ' = 20.0%: null id (USER_ID) 1; for example {"reason": "null id", "column": "USER_ID",'
         ' "row": {"USER_ID": null, "ITEM_ID": 10, "TIMESTAMP": "2024-01-03T00:00:00.000Z"}};'
-        f" see {where}, then mend the rows or the expression, or leave them out by"
+        f" see {path}, then mend the rows or the expression, or leave them out by"
         " datasets.interactions.filter"
     )
     assert run.objects() == ["rejected/interactions.json", "users/part-00000.csv"]
 
 
 def with_timestamp(source: str) -> JobSpec:
-    """The specification with interactions alone, dated by another expression."""
+    """Return the specification with interactions alone, dated by another expression."""
     columns = tuple(
         replace(column, source=source) if column.is_timestamp else column
         for column in SPEC.datasets[-1].columns
@@ -453,7 +453,7 @@ def test_timestamps_in_milliseconds_or_odd_texts_fail_with_what_to_write(run: Ru
     assert "missing required value (TIMESTAMP)" in pattern, "not an error of Spark's"
 
 
-def test_an_expression_that_fails_on_a_row_is_told_with_its_data_set(run: Run) -> None:
+def test_an_expression_that_fails_on_a_row_is_reported_with_its_data_set(run: Run) -> None:
     execute(run.url, SHOP)
     raising = run.refused(with_timestamp("raise_error(concat('bad row ', events.posting_id))"))
     assert raising.startswith("data set INTERACTIONS: Spark: bad row ")
@@ -475,11 +475,11 @@ def test_a_database_that_cannot_be_reached_is_named_without_its_password(
     run: Run, change: dict[str, Any], fault: str, advice: str
 ) -> None:
     database = replace(Database.from_url(run.url), **change)
-    place = LocalRuntime(
+    runtime = LocalRuntime(
         spark=run.spark, folder=run.folder, database=database, spec=SPEC, directory=run.directory
     )
     with pytest.raises(EtlError) as caught:
-        place.read_table("students")
+        runtime.read_table("students")
     message = str(caught.value)
     assert message.startswith(
         f"postgresql database '{database.name}' at 127.0.0.1:{database.port}:"
@@ -514,10 +514,10 @@ def test_the_script_runs_as_glue_starts_it(endpoint: Endpoint, run: Run) -> None
     done = script(endpoint, run.url, f"s3://{BUCKET}/{key}", run.folder.run)
     assert (done.returncode, done.stderr.splitlines()[2:]) == (0, [])
     assert json.loads(run.text("manifest.json"))["datasets"]["USERS"]["rows"] == 3
-    said = done.stdout.splitlines()
-    assert said[0] == "progress 0/6 reading the tables"
-    assert said[-1] == "progress 6/6 done"
-    assert {"── read students", " |-- grade: integer (nullable = true)"} <= set(said)
+    lines = done.stdout.splitlines()
+    assert lines[0] == "progress 0/6 reading the tables"
+    assert lines[-1] == "progress 6/6 done"
+    assert {"── read students", " |-- grade: integer (nullable = true)"} <= set(lines)
 
 
 def test_the_script_ends_with_one_line_for_a_person_when_it_cannot_go_on(

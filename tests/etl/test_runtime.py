@@ -1,7 +1,7 @@
 """The Glue runtime against a recorded `awsglue`, and the command line of both runtimes.
 
-AWS's own `awsglue` needs jars that exist on Glue alone, so a stand-in records what it is asked. It
-has the signatures of the original: any other call fails.
+AWS's own `awsglue` needs jars that exist on Glue alone, so a fake records its calls. It has the
+signatures of the original: any other call fails.
 """
 
 import sys
@@ -15,8 +15,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from etl.datasets import JobSpec, Lookup, Relation
 from etl.errors import EtlError
-from etl.runtime import Arguments, GlueRuntime, RunFolder, arguments, open_runtime
-from tests.etl.awsglue_signatures import REQUIRED, SIGNATURES, held
+from etl.runtime import Arguments, GlueRuntime, RunFolder, open_runtime, parse_arguments
+from tests.etl.awsglue_signatures import REQUIRED, SIGNATURES, with_signature
 
 SPEC = JobSpec(
     engine="postgresql",
@@ -39,19 +39,19 @@ class DiskFolder(RunFolder):
 
 
 class RecordedS3:
-    """Takes objects in the order in which they come."""
+    """Records the objects in the order in which they are written."""
 
     def __init__(self, calls: list[Any]) -> None:
         self.calls = calls
 
-    def put_object(self, **given: Any) -> None:
+    def put_object(self, **arguments: Any) -> None:
         """Record the object."""
-        self.calls.append(("put_object", given))
+        self.calls.append(("put_object", arguments))
 
 
 @pytest.fixture
 def glue_calls(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What was asked of `awsglue`, in order."""
+    """Install a fake `awsglue`, and return its calls in their order."""
     calls: list[Any] = []
 
     jdbc = {
@@ -63,11 +63,11 @@ def glue_calls(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> list[Any
     }
 
     def recorded(name: str, answer: Any = None) -> Any:
-        def record(**given: Any) -> Any:
-            calls.append((name, given))
+        def record(**arguments: Any) -> Any:
+            calls.append((name, arguments))
             return answer
 
-        return held(name, record)
+        return with_signature(name, record)
 
     def frame_of(dataframe: DataFrame, name: str, **_: Any) -> Any:
         return (name, [row.asDict() for row in dataframe.collect()])
@@ -76,7 +76,7 @@ def glue_calls(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> list[Any
         calls.append(("getResolvedOptions", options))
         return {name: args[args.index(f"--{name}") + 1] for name in options}
 
-    read = SimpleNamespace(toDF=held("DynamicFrame.toDF", lambda: spark.range(2)))
+    read = SimpleNamespace(toDF=with_signature("DynamicFrame.toDF", lambda: spark.range(2)))
     context = SimpleNamespace(
         spark_session=spark,
         extract_jdbc_conf=recorded("GlueContext.extract_jdbc_conf", jdbc),
@@ -90,12 +90,12 @@ def glue_calls(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> list[Any
     job = SimpleNamespace(init=recorded("Job.init"), commit=recorded("Job.commit"))
     members: dict[str, dict[str, Any]] = {
         "awsglue": {},
-        "awsglue.context": {"GlueContext": held("GlueContext", lambda **_: context)},
+        "awsglue.context": {"GlueContext": with_signature("GlueContext", lambda **_: context)},
         "awsglue.dynamicframe": {
-            "DynamicFrame": SimpleNamespace(fromDF=held("DynamicFrame.fromDF", frame_of))
+            "DynamicFrame": SimpleNamespace(fromDF=with_signature("DynamicFrame.fromDF", frame_of))
         },
-        "awsglue.job": {"Job": held("Job", lambda **_: job)},
-        "awsglue.utils": {"getResolvedOptions": held("getResolvedOptions", options_of)},
+        "awsglue.job": {"Job": with_signature("Job", lambda **_: job)},
+        "awsglue.utils": {"getResolvedOptions": with_signature("getResolvedOptions", options_of)},
     }
     for name, attributes in members.items():
         module = ModuleType(name)
@@ -106,13 +106,13 @@ def glue_calls(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> list[Any
 
 def on_glue(calls: list[Any], directory: Path) -> GlueRuntime:
     folder = DiskFolder(RecordedS3(calls), "bucket", "run-1", directory)
-    place = GlueRuntime(arguments=ON_GLUE, folder=folder, spec=SPEC)
+    runtime = GlueRuntime(arguments=ON_GLUE, folder=folder, spec=SPEC)
     assert calls == [
         ("Job.init", {"job_name": "nightly-etl", "args": {"JOB_NAME": "nightly-etl"}}),
         ("GlueContext.extract_jdbc_conf", {"connection_name": "rds"}),
     ]
     calls.clear()
-    return place
+    return runtime
 
 
 @pytest.mark.parametrize(
@@ -161,10 +161,10 @@ def test_glue_writes_csv_that_personalize_reads_and_nothing_beside_it(
 def test_glue_writes_json_lines_then_the_manifest_then_commits(
     glue_calls: list[Any], spark: SparkSession, tmp_path: Path
 ) -> None:
-    place = on_glue(glue_calls, tmp_path)
+    runtime = on_glue(glue_calls, tmp_path)
     frame = spark.createDataFrame([("1",)], "userId string")
-    place.write_json_lines(frame, "batch-input/users.json")
-    place.commit("{}\n")
+    runtime.write_json_lines(frame, "batch-input/users.json")
+    runtime.commit("{}\n")
     assert glue_calls == [
         (
             "DynamicFrameWriter.from_options",
@@ -184,9 +184,9 @@ def test_glue_writes_json_lines_then_the_manifest_then_commits(
 
 
 @pytest.mark.parametrize("name", SIGNATURES)
-def test_the_stand_in_refuses_what_glue_does_not_take(name: str) -> None:
+def test_the_fake_refuses_what_glue_does_not_take(name: str) -> None:
     required = {key: None for key, default in SIGNATURES[name].items() if default is REQUIRED}
-    call = held(name, lambda **given: given)
+    call = with_signature(name, lambda **arguments: arguments)
 
     assert call(**required) == required
     with pytest.raises(TypeError, match=f"awsglue's {name}.* 'conection'"):
@@ -199,7 +199,7 @@ def test_the_stand_in_refuses_what_glue_does_not_take(name: str) -> None:
 def test_glue_reads_its_arguments_by_its_own_reader(glue_calls: list[Any]) -> None:
     argv = "job.py --runtime glue --JOB_NAME nightly-etl --run run-1 --bucket bucket"
     rest = "--spec s3://bucket/spec.json --connection rds --JOB_RUN_ID jr_1"
-    assert arguments([*argv.split(), *rest.split()]) == ON_GLUE
+    assert parse_arguments([*argv.split(), *rest.split()]) == ON_GLUE
     assert glue_calls == [
         ("getResolvedOptions", ["JOB_NAME", "run", "bucket", "spec", "connection"])
     ]
@@ -207,13 +207,13 @@ def test_glue_reads_its_arguments_by_its_own_reader(glue_calls: list[Any]) -> No
 
 def test_the_local_command_line_leaves_what_only_glue_knows() -> None:
     argv = "job.py --runtime local --run r --bucket b --spec s3://b/s.json --JOB_RUN_ID jr_1"
-    assert arguments(argv.split()) == Arguments("local", "etl", "r", "b", "s3://b/s.json", "")
+    assert parse_arguments(argv.split()) == Arguments("local", "etl", "r", "b", "s3://b/s.json", "")
 
 
 def test_without_a_database_url_the_local_runtime_says_what_to_set() -> None:
-    told = Arguments("local", "etl", "r", "b", "s3://b/s.json")
+    arguments = Arguments("local", "etl", "r", "b", "s3://b/s.json")
     with (
         pytest.raises(EtlError, match="DATABASE_URL is not set; set it to postgresql://"),
-        open_runtime(told, SPEC, s3=None, environment={}),
+        open_runtime(arguments, SPEC, s3=None, environment={}),
     ):
         pass

@@ -12,13 +12,13 @@ from pyspark.sql import DataFrame, SparkSession
 from etl.datasets import Column, Join, Relation
 from etl.errors import EtlError
 from etl.transforms import (
-    accepted,
-    checked,
-    listed,
-    projected,
+    accepted_rows,
+    distinct_rows,
+    join_tables,
+    project_columns,
     rejected_examples,
-    related,
     summary,
+    validate_rows,
 )
 
 ID = Column("USER_ID", "id", required=True)
@@ -26,7 +26,7 @@ ID = Column("USER_ID", "id", required=True)
 
 @pytest.fixture(scope="module")
 def tables(spark: SparkSession) -> dict[str, DataFrame]:
-    """Three people, two teams; one person without a team, one whose team does not exist."""
+    """Return three people and two teams; one person has no team, one a team that does not exist."""
     return {
         "people": spark.createDataFrame(
             [(1, "a", 10, 2), (2, "b", None, 1), (3, "c", 99, None)],
@@ -46,17 +46,13 @@ def rows(frame: DataFrame) -> list[tuple[Any, ...]]:
 def select(tables: dict[str, DataFrame], relation: Relation, *sources: str) -> DataFrame:
     columns = [Column(f"C{n}", source) for n, source in enumerate(sources)]
     keys = [f"datasets.users.columns.{column.name}" for column in columns]
-    return projected(related(relation, tables, key="datasets.users"), columns, keys=keys)
-
-
-def typed(frame: DataFrame, *columns: Column) -> DataFrame:
-    return checked(frame, columns)
+    return project_columns(join_tables(relation, tables, key="datasets.users"), columns, keys=keys)
 
 
 def one(spark: SparkSession, sql: str, column: Column) -> Any:
-    """Send one SQL value through; the value accepted, or the reason why not."""
-    frame = typed(spark.sql(f"SELECT {sql} AS {column.name}"), column)
-    good = accepted(frame, [column]).collect()
+    """Validate one SQL value; return it as accepted, or the reason why it is rejected."""
+    frame = validate_rows(spark.sql(f"SELECT {sql} AS {column.name}"), [column])
+    good = accepted_rows(frame, [column]).collect()
     return good[0][0] if good else rejected_examples(frame)[0]["reason"]
 
 
@@ -124,11 +120,11 @@ def test_an_unqualified_join_column_means_the_tables_before_not_the_joined_one(
         ),
     ],
 )
-def test_a_relation_that_does_not_fit_is_told_with_its_place_and_the_fix(
+def test_a_relation_that_does_not_fit_is_reported_with_its_key_path_and_the_fix(
     tables: dict[str, DataFrame], relation: Relation, message: str
 ) -> None:
     with pytest.raises(EtlError) as caught:
-        related(relation, tables, key="datasets.users")
+        join_tables(relation, tables, key="datasets.users")
     assert str(caught.value) == message
 
 
@@ -157,7 +153,7 @@ def test_a_relation_that_does_not_fit_is_told_with_its_place_and_the_fix(
         ("people.*", "gives 4 columns; name one of them"),
     ],
 )
-def test_what_spark_writes_otherwise_than_databases_is_told(
+def test_what_spark_writes_otherwise_than_databases_is_reported(
     tables: dict[str, DataFrame], source: str, fault: str
 ) -> None:
     with pytest.raises(EtlError) as caught:
@@ -165,7 +161,9 @@ def test_what_spark_writes_otherwise_than_databases_is_told(
     assert str(caught.value) == f'datasets.users.columns.C0 = "{source}": {fault}'
 
 
-def test_every_expression_that_does_not_fit_is_told_at_once(tables: dict[str, DataFrame]) -> None:
+def test_every_expression_that_does_not_fit_is_reported_at_once(
+    tables: dict[str, DataFrame],
+) -> None:
     relation = Relation("people", joins=(Join("teams", "left", {"team_id": "id"}),))
     with pytest.raises(EtlError) as caught:
         select(tables, relation, "nam", "name", "people.id", "1 +", "split('a|b', 'x')")
@@ -202,9 +200,9 @@ def test_ids_become_the_text_that_people_write(spark: SparkSession, sql: str, va
 
 
 def test_an_id_of_floating_point_is_refused_before_any_row_is_read(spark: SparkSession) -> None:
-    frame = related(Relation("t"), {"t": spark.sql("SELECT 1D AS id")}, key="k")
+    frame = join_tables(Relation("t"), {"t": spark.sql("SELECT 1D AS id")}, key="k")
     with pytest.raises(EtlError, match=r"an id of type double has no certain text \(1 or 1.0\?\)"):
-        projected(frame, [ID], keys=["k.columns.USER_ID"])
+        project_columns(frame, [ID], keys=["k.columns.USER_ID"])
 
 
 @pytest.mark.parametrize(
@@ -236,7 +234,7 @@ def test_timestamps_become_utc_epoch_seconds(spark: SparkSession, sql: str, valu
 
 
 @pytest.mark.parametrize(
-    ("kind", "sql", "value"),
+    ("column_type", "sql", "value"),
     [
         ("int", "' 5 '", 5),
         ("int", "7.0D", 7),
@@ -258,9 +256,9 @@ def test_timestamps_become_utc_epoch_seconds(spark: SparkSession, sql: str, valu
     ],
 )
 def test_values_are_cast_whole_or_not_at_all(
-    spark: SparkSession, kind: Any, sql: str, value: Any
+    spark: SparkSession, column_type: Any, sql: str, value: Any
 ) -> None:
-    assert one(spark, sql, Column("X", "x", kind)) == value
+    assert one(spark, sql, Column("X", "x", column_type)) == value
 
 
 @pytest.mark.parametrize(
@@ -279,7 +277,7 @@ def test_texts_that_fail_the_import_are_left_out(
 
 def people(spark: SparkSession, rows: Sequence[tuple[Any, ...]]) -> DataFrame:
     schema = "USER_ID string, TIMESTAMP string, GRADE string"
-    return typed(spark.createDataFrame(list(rows), schema), *PEOPLE)
+    return validate_rows(spark.createDataFrame(list(rows), schema), PEOPLE)
 
 
 PEOPLE = (
@@ -333,18 +331,21 @@ def test_content_hash_tells_a_null_in_one_column_from_a_null_in_another(
     spark: SparkSession,
 ) -> None:
     columns = (Column("A", "a"), Column("B", "b"))
-    one_way = spark.createDataFrame([("x", None)], "A string, B string")
-    other_way = spark.createDataFrame([(None, "x")], "A string, B string")
-    hashes = {summary(checked(f, columns), columns).content_hash for f in (one_way, other_way)}
+    first = spark.createDataFrame([("x", None)], "A string, B string")
+    second = spark.createDataFrame([(None, "x")], "A string, B string")
+    hashes = {summary(validate_rows(f, columns), columns).content_hash for f in (first, second)}
     assert len(hashes) == 2
 
 
 def test_lists_hold_each_id_once_in_order_without_nulls(spark: SparkSession) -> None:
     frame = spark.createDataFrame([(3,), (None,), (1,), (3,)], "USER_ID int")
-    assert [row[0] for row in listed(typed(frame, ID), [ID]).collect()] == ["1", "3"]
+    assert [row[0] for row in distinct_rows(validate_rows(frame, [ID]), [ID]).collect()] == [
+        "1",
+        "3",
+    ]
 
 
-def test_python_values_of_every_kind_pass(spark: SparkSession) -> None:
+def test_python_values_of_every_type_pass(spark: SparkSession) -> None:
     row = (str(UUID(int=7)), Decimal("2.50"), datetime(2024, 1, 1), date(2024, 1, 2))
     frame = spark.createDataFrame(
         [row], "USER_ID string, PRICE decimal(12,2), SEEN timestamp, BORN date"
@@ -355,6 +356,6 @@ def test_python_values_of_every_kind_pass(spark: SparkSession) -> None:
         Column("SEEN", "s", "long"),
         Column("BORN", "b", "string"),
     ]
-    assert rows(accepted(checked(frame, columns), columns)) == [
+    assert rows(accepted_rows(validate_rows(frame, columns), columns)) == [
         ("00000000-0000-0000-0000-000000000007", 2.5, 1704067200, "2024-01-02")
     ]
