@@ -1,5 +1,6 @@
 """Database → Amazon Personalize files: the Spark job that runs on AWS Glue and on one machine.
 
 `etl.datasets` (pure Python) describes the data sets, `etl.runtime` is the interface to AWS Glue or
-to Spark on this machine, `etl.transforms` maps DataFrames to DataFrames, `etl.job` is the job.
+to Spark on this machine, `etl.projection` and `etl.validation` map DataFrames to DataFrames,
+`etl.job` is the job.
 """

@@ -30,13 +30,12 @@ from pyspark.sql import functions as F  # noqa: N812  the name that every Spark 
 
 from etl.datasets import Column, JobSpec, Relation
 from etl.errors import EtlError, TableError
+from etl.projection import join_tables, project_columns
 from etl.runtime import Runtime, open_runtime, parse_arguments
-from etl.transforms import (
+from etl.validation import (
     Summary,
     accepted_rows,
     distinct_rows,
-    join_tables,
-    project_columns,
     rejected_examples,
     summary,
     validate_rows,
@@ -253,7 +252,7 @@ def resolve_frames(
     """Join, project and validate the rows of every source, without reading one.
 
     Returns:
-        Source name → what `etl.transforms.validate_rows` returns.
+        Source name → what `etl.validation.validate_rows` returns.
 
     Raises:
         EtlError: If columns or expressions do not fit the tables, naming all of them.

@@ -36,7 +36,7 @@ def test_the_archives_hold_the_modules_of_their_package_and_nothing_else(artefac
     assert functions == sorted(f"lambdas/{file.name}" for file in (ROOT / "lambdas").glob("*.py"))
     assert {"lambdas/__init__.py", "lambdas/get_status.py", "lambdas/jobs.py"} <= {*functions}
     assert library == sorted(f"etl/{file.name}" for file in (ROOT / "etl").glob("*.py"))
-    assert {"etl/__init__.py", "etl/runtime.py", "etl/transforms.py"} <= {*library}
+    assert {"etl/__init__.py", "etl/runtime.py", "etl/validation.py"} <= {*library}
 
 
 def test_nothing_in_an_archive_varies_from_machine_to_machine(artefacts):
