@@ -1,6 +1,6 @@
-"""The handlers that the workflow calls; boto3 and the standard library alone.
+"""The Lambda handlers of the workflow; they import boto3 and the standard library alone.
 
-Each module holds a pure core and a `handler(event, context)` that owns the clients. What creates a
-job and what looks at one answer the same shape: `{"arn", "status", "waitSeconds",
-"failureReason"}`.
+Each module holds functions that take their clients, and a `handler(event, context)` that makes
+them. A handler that creates a job and the one that polls its status return the same object:
+`{"arn", "status", "waitSeconds", "failureReason"}`.
 """

@@ -1,4 +1,4 @@
-"""Trigger Batch Inference: have recommendations computed, once per run."""
+"""Trigger Batch Inference: create the batch inference job of a run, once per run."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Any
 import boto3
 
 from lambdas.errors import named_errors
-from lambdas.jobs import job_answer, job_name, pages
+from lambdas.jobs import job_name, job_response
 
 
 def create_batch_inference_job(personalize: Any, event: dict[str, Any]) -> str:
-    """Start the job and return its ARN; a second call finds the first one's job.
+    """Create the job and return its ARN; a second call returns the first one's job.
 
     Raises:
-        ResourceAlreadyExistsException: a job of this name writes elsewhere.
+        ResourceAlreadyExistsException: If a job of this name writes to another path.
     """
     name = job_name("batch", event["run"])
     exploration = event["itemExploration"]
     config = {"itemExplorationConfig": exploration} if exploration else None
-    wanted = {"filterArn": event["filterArn"], "batchInferenceJobConfig": config}
+    optional = {"filterArn": event["filterArn"], "batchInferenceJobConfig": config}
     try:
         arn: str = personalize.create_batch_inference_job(
             jobName=name,
@@ -28,14 +28,13 @@ def create_batch_inference_job(personalize: Any, event: dict[str, Any]) -> str:
             jobInput={"s3DataSource": {"path": event["inputPath"]}},
             jobOutput={"s3DataDestination": {"path": event["outputPath"]}},
             roleArn=event["roleArn"],
-            **{name: value for name, value in wanted.items() if value},
+            **{member: value for member, value in optional.items() if value},
         )["batchInferenceJobArn"]
     except personalize.exceptions.ResourceAlreadyExistsException:
-        jobs = pages(
-            personalize.list_batch_inference_jobs,
-            "batchInferenceJobs",
-            solutionVersionArn=event["solutionVersionArn"],
+        pages = personalize.get_paginator("list_batch_inference_jobs").paginate(
+            solutionVersionArn=event["solutionVersionArn"]
         )
+        jobs = pages.search("batchInferenceJobs")
         arn = next((job["batchInferenceJobArn"] for job in jobs if job["jobName"] == name), "")
         if not arn or _output_path(personalize, arn) != event["outputPath"]:
             raise
@@ -49,10 +48,10 @@ def _output_path(personalize: Any, arn: str) -> str:
 
 @named_errors
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Answer the batch inference job of a run.
+    """Return the batch inference job of a run.
 
     Event: `run`, `solutionVersionArn`, `inputPath`, `outputPath`, `roleArn`, `numResults`,
     `filterArn` (or null), `itemExploration` (an object or null), `waitSeconds`.
     """
     arn = create_batch_inference_job(boto3.client("personalize"), event)
-    return job_answer(arn, "CREATE PENDING", event["waitSeconds"])
+    return job_response(arn, "CREATE PENDING", event["waitSeconds"])

@@ -1,4 +1,4 @@
-"""Import Dataset: start the import of one data set, once per run."""
+"""Import Dataset: create the import job of a data set, once per run."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 import boto3
 
 from lambdas.errors import named_errors
-from lambdas.jobs import job_answer, job_name, pages
+from lambdas.jobs import job_name, job_response
 
 
 def create_import_job(personalize: Any, event: dict[str, Any]) -> str:
-    """Start the import and return the job's ARN; a second call finds the first one's job.
+    """Create the job and return its ARN; a second call returns the first one's job.
 
     Raises:
-        ResourceAlreadyExistsException: a job of this name reads other data.
+        ResourceAlreadyExistsException: If a job of this name reads from another path.
     """
     name = job_name(event["datasetType"].lower(), event["run"])
     try:
@@ -26,11 +26,10 @@ def create_import_job(personalize: Any, event: dict[str, Any]) -> str:
             importMode=event["importMode"],
         )["datasetImportJobArn"]
     except personalize.exceptions.ResourceAlreadyExistsException:
-        jobs = pages(
-            personalize.list_dataset_import_jobs,
-            "datasetImportJobs",
-            datasetArn=event["datasetArn"],
+        pages = personalize.get_paginator("list_dataset_import_jobs").paginate(
+            datasetArn=event["datasetArn"]
         )
+        jobs = pages.search("datasetImportJobs")
         arn = next((job["datasetImportJobArn"] for job in jobs if job["jobName"] == name), "")
         if not arn or _data_location(personalize, arn) != event["s3Path"]:
             raise
@@ -44,9 +43,9 @@ def _data_location(personalize: Any, arn: str) -> str:
 
 @named_errors
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Answer the import job of a run and data set.
+    """Return the import job of a run and data set.
 
     Event: `run`, `datasetType`, `datasetArn`, `s3Path`, `importMode`, `roleArn`, `waitSeconds`.
     """
     arn = create_import_job(boto3.client("personalize"), event)
-    return job_answer(arn, "CREATE PENDING", event["waitSeconds"])
+    return job_response(arn, "CREATE PENDING", event["waitSeconds"])

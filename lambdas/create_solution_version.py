@@ -1,4 +1,4 @@
-"""Create Solution Version: train once per run, making the solution on first use."""
+"""Create Solution Version: create a run's solution version, and on first use its solution."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ from typing import Any
 import boto3
 
 from lambdas.errors import InvalidInputException, named_errors
-from lambdas.jobs import job_answer, job_name, pages
+from lambdas.jobs import job_name, job_response
 
 
 def ensure_solution(personalize: Any, event: dict[str, Any]) -> str:
-    """Return the ARN of the wanted solution, made if it is not there.
+    """Return the ARN of the event's solution; create it if it does not exist.
 
     Raises:
-        InvalidInputException: a solution of this name was made otherwise. Personalize cannot
-            change one, so that another name is needed.
+        InvalidInputException: If a solution of this name has other settings. Personalize cannot
+            change them, so that another name is needed.
     """
     group = event["datasetGroupArn"]
-    for solution in pages(personalize.list_solutions, "solutions", datasetGroupArn=group):
+    pages = personalize.get_paginator("list_solutions").paginate(datasetGroupArn=group)
+    for solution in pages.search("solutions"):
         if solution["name"] == event["solutionName"]:
-            described = personalize.describe_solution(solutionArn=solution["solutionArn"])
-            _refuse_another(described["solution"], event)
+            response = personalize.describe_solution(solutionArn=solution["solutionArn"])
+            _require_same_settings(response["solution"], event)
             return str(solution["solutionArn"])
-    wanted = {
+    optional = {
         "recipeArn": event["recipeArn"],
         "eventType": event["eventType"],
         "solutionConfig": event["solutionConfig"],
@@ -37,13 +38,13 @@ def ensure_solution(personalize: Any, event: dict[str, Any]) -> str:
             performAutoML=event["performAutoML"],
             # AWS's default is True: it would train, and charge, every seven days beside us.
             performAutoTraining=False,
-            **{name: value for name, value in wanted.items() if value},
+            **{name: value for name, value in optional.items() if value},
         )["solutionArn"]
     )
 
 
 def create_solution_version(personalize: Any, solution_arn: str, event: dict[str, Any]) -> str:
-    """Start the training and return the version's ARN; a second call finds the first one's."""
+    """Create the version and return its ARN; a second call returns the first one's version."""
     name = job_name("version", event["run"])
     try:
         return str(
@@ -52,53 +53,53 @@ def create_solution_version(personalize: Any, solution_arn: str, event: dict[str
             )["solutionVersionArn"]
         )
     except personalize.exceptions.ResourceAlreadyExistsException:
-        versions = pages(
-            personalize.list_solution_versions, "solutionVersions", solutionArn=solution_arn
+        pages = personalize.get_paginator("list_solution_versions").paginate(
+            solutionArn=solution_arn
         )
-        newest_first = sorted(versions, key=lambda v: v["creationDateTime"], reverse=True)
-        for version in newest_first:
+        versions = pages.search("solutionVersions")
+        for version in sorted(versions, key=lambda v: v["creationDateTime"], reverse=True):
             arn = str(version["solutionVersionArn"])
-            described = personalize.describe_solution_version(solutionVersionArn=arn)
-            if described["solutionVersion"].get("name") == name:
+            response = personalize.describe_solution_version(solutionVersionArn=arn)
+            if response["solutionVersion"].get("name") == name:
                 return arn
         raise
 
 
-def _refuse_another(solution: dict[str, Any], event: dict[str, Any]) -> None:
+def _require_same_settings(solution: dict[str, Any], event: dict[str, Any]) -> None:
     switches = ("performHPO", "performAutoML", "performAutoTraining")
-    made = dict.fromkeys(switches, False) | {"eventType": None} | solution
-    event = event | {"performAutoTraining": False}
-    compared = [*switches, "eventType", "solutionConfig"]
-    compared += ["recipeArn"] if event["recipeArn"] else []
+    present = dict.fromkeys(switches, False) | {"eventType": None} | solution
+    expected = event | {"performAutoTraining": False}
+    names = [*switches, "eventType", "solutionConfig"]
+    names += ["recipeArn"] if event["recipeArn"] else []
     differences = [
         difference
-        for name in compared
-        for difference in _differences(name, made.get(name), event[name])
+        for name in names
+        for difference in _differences(name, present.get(name), expected[name])
     ]
     if differences:
         raise InvalidInputException(
-            f"solution '{solution['name']}' was made otherwise: {'; '.join(differences)}."
+            f"solution '{solution['name']}' has other settings: {'; '.join(differences)}."
             " Personalize cannot change a solution: give [solution] name another value,"
             " or delete the old one"
         )
 
 
-def _differences(name: str, was: Any, wanted: Any) -> Iterator[str]:
-    """Yield where a setting differs; what is not wanted explicitly may be AWS's own default."""
-    if isinstance(wanted, dict):
-        for key, value in wanted.items():
-            yield from _differences(f"{name}.{key}", (was or {}).get(key), value)
-    elif was != wanted:
-        yield f"{name} is {was}, wanted is {wanted}"
+def _differences(name: str, present: Any, expected: Any) -> Iterator[str]:
+    """Yield a text for each setting that differs; settings not expected may be AWS's defaults."""
+    if isinstance(expected, dict):
+        for key, value in expected.items():
+            yield from _differences(f"{name}.{key}", (present or {}).get(key), value)
+    elif present != expected:
+        yield f"{name} is {present}, expected {expected}"
 
 
 @named_errors
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Answer the solution version of a run.
+    """Return the solution version of a run.
 
     Event: `run`, `solutionName`, `datasetGroupArn`, `recipeArn` (null with AutoML), `eventType`
     (or null), `solutionConfig`, `performHPO`, `performAutoML`, `trainingMode`, `waitSeconds`.
     """
     personalize = boto3.client("personalize")
     arn = create_solution_version(personalize, ensure_solution(personalize, event), event)
-    return job_answer(arn, "CREATE PENDING", event["waitSeconds"])
+    return job_response(arn, "CREATE PENDING", event["waitSeconds"])

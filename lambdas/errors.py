@@ -1,7 +1,7 @@
-"""Errors by AWS's names, so that Retry and Catch of the state machine can match them.
+"""Errors under AWS's names, so that Retry and Catch of the state machine can match them.
 
-Lambda reports an exception by its class's name. botocore raises modelled errors under their own
-names, but everything else, throttling among it, as `ClientError`.
+Lambda reports an exception by the name of its class. botocore raises modelled errors under their
+own names, but all others, throttling among them, as `ClientError`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
 
 class InvalidInputException(Exception):  # noqa: N818  Personalize's name
-    """What the handler was given cannot be used."""
+    """The handler cannot use its input."""
 
 
 class ResourceNotFoundException(Exception):  # noqa: N818  Personalize's name
-    """Something that ought to be there is not."""
+    """A resource or file that the handler needs does not exist."""
 
 
 class ManifestNotFound(Exception):  # noqa: N818  as S3 names its own: NoSuchKey, NoSuchBucket
@@ -32,10 +32,10 @@ class NoRecommendations(Exception):  # noqa: N818
 
 
 def named_errors(handler: Handler) -> Handler:
-    """Let AWS's errors leave `handler` as exceptions whose class is named by the error code."""
+    """Return the handler; AWS's errors leave it as exceptions with the error code as class name."""
 
     @wraps(handler)
-    def named(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    def wrapper(event: dict[str, Any], context: Any) -> dict[str, Any]:
         try:
             return handler(event, context)
         except ClientError as error:
@@ -44,4 +44,4 @@ def named_errors(handler: Handler) -> Handler:
             message = f"{error.operation_name}: {error.response['Error'].get('Message', '')}"
             raise type(name, (Exception,), {})(message) from error
 
-    return named
+    return wrapper

@@ -1,9 +1,9 @@
-"""Filter Recommended Item: batch output → the final CSV, published last.
+"""Filter Recommended Item: from batch output to the published CSV.
 
-Streams: memory does not grow with the number of users or of excluded pairs. The stages: eligible
-item ids into a set, excluded pairs into an SQLite file, batch output line by line into a multipart
-upload, error lines beside it, and at the end `recommendations/latest.json`, by which a reader sees
-the old list or the new one.
+Everything is streamed: memory does not grow with the number of users or of excluded pairs. Stages:
+eligible item ids into a set, excluded pairs into an SQLite file, batch output line by line into a
+multipart upload, error lines into a file of their own, and last `recommendations/latest.json`, so
+that a reader sees the old list or the new one.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from lambdas.list_datasets import read_manifest
 HEADER = ("USER_ID", "ITEM_ID", "RANK", "SCORE")
 LATEST = "recommendations/latest.json"
 
-_CHUNK = 1 << 20
-_ROWS_PER_PIECE = 5_000
-# One thread: the rows are made while they are uploaded, and SQLite wants one thread.
+_CHUNK_BYTES = 1 << 20
+_ROWS_PER_CHUNK = 5_000
+# One thread: the rows are read while they are uploaded, and SQLite's connection is of one thread.
 _TRANSFER = TransferConfig(use_threads=False)
 
 
 @dataclass
 class Counts:
-    """What became of the batch output."""
+    """Counts of users, recommendations, error lines and dropped items, as in `latest.json`."""
 
     users: int = 0
     recommendations: int = 0
@@ -49,12 +49,12 @@ class Counts:
 
 @dataclass(frozen=True)
 class Rules:
-    """What may be recommended.
+    """The rules that decide which items a user gets.
 
     Attributes:
-        eligible: item ids that may be recommended; None for all.
-        excluded: user id → item ids never recommended to that user.
-        keep: most items per user.
+        eligible: Item ids that may be recommended; None for all.
+        excluded: User id → item ids never recommended to that user.
+        keep: Most items per user.
     """
 
     eligible: frozenset[str] | None
@@ -62,18 +62,18 @@ class Rules:
     keep: int
 
 
-def filtered_rows(
+def recommendation_rows(
     lines: Iterable[str], rules: Rules, counts: Counts, on_error: Callable[[str, str], None]
 ) -> Iterator[tuple[str, str, int, str]]:
-    """Yield (user, item, rank, score) of each kept recommendation, in the order of the lines.
+    """Yield (user, item, rank, score) of each recommendation, in the order of the lines.
 
-    Ranks run 1..N without gaps; the score is empty where Personalize gave none.
+    Ranks run 1..N without gaps; the score is empty if Personalize gave none.
 
     Args:
         lines: JSON lines of a batch inference job's output.
-        rules: what may be recommended.
-        counts: counted up as the lines go by.
-        on_error: hears of each line that holds no recommendations: the line, and why.
+        rules: The rules that decide which items a user gets.
+        counts: Counts, increased with each line.
+        on_error: Called with each line that holds no recommendations, and the reason.
     """
     for line in map(str.strip, lines):
         if not line:
@@ -102,20 +102,24 @@ def filtered_rows(
 
 
 def _recommendations(line: str) -> tuple[str, Sequence[str], Sequence[float | None]]:
-    """Return user, items and scores of a line; ValueError says why there are none."""
+    """Return user, items and scores of a line.
+
+    Raises:
+        ValueError: If it holds no recommendations, with the reason.
+    """
     try:
-        told = json.loads(line)
+        record = json.loads(line)
     except ValueError as error:
         raise ValueError(f"no JSON: {error}") from None
-    if not isinstance(told, Mapping):
+    if not isinstance(record, Mapping):
         raise ValueError("no JSON object")
-    if told.get("error"):
-        raise ValueError(str(told["error"]))
-    asked, output = (
-        part if isinstance(part, Mapping) else {}
-        for part in (told.get("input"), told.get("output"))
+    if record.get("error"):
+        raise ValueError(str(record["error"]))
+    request, output = (
+        member if isinstance(member, Mapping) else {}
+        for member in (record.get("input"), record.get("output"))
     )
-    user, items = asked.get("userId"), output.get("recommendedItems")
+    user, items = request.get("userId"), output.get("recommendedItems")
     if not user or items is None:
         raise ValueError("neither error nor recommendedItems" if user else "no userId")
     if not _is_list_of(str, items):
@@ -128,18 +132,18 @@ def _recommendations(line: str) -> tuple[str, Sequence[str], Sequence[float | No
     return str(user), items, scores
 
 
-def _is_list_of(kind: type | UnionType, value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(each, kind) for each in value)
+def _is_list_of(item_type: type | UnionType, value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, item_type) for item in value)
 
 
-def csv_pieces(rows: Iterable[tuple[str, str, int, str]]) -> Iterator[bytes]:
-    """Yield a CSV with its header (RFC 4180 quoting, UTF-8, LF) in pieces of some thousand rows."""
+def csv_chunks(rows: Iterable[tuple[str, str, int, str]]) -> Iterator[bytes]:
+    """Yield a CSV with its header (RFC 4180 quoting, UTF-8, LF) in chunks of some thousand rows."""
     buffer = _LineFeeds()
     writer = csv.writer(buffer)
     writer.writerow(HEADER)
     for number, row in enumerate(rows, start=1):
         writer.writerow(row)
-        if number % _ROWS_PER_PIECE == 0:
+        if number % _ROWS_PER_CHUNK == 0:
             yield buffer.getvalue().encode()
             buffer.seek(0)
             buffer.truncate()
@@ -147,7 +151,7 @@ def csv_pieces(rows: Iterable[tuple[str, str, int, str]]) -> Iterator[bytes]:
 
 
 class _LineFeeds(io.StringIO):
-    """Ends each row with LF alone; only a writer of CRLF quotes an id with a CR in it."""
+    """A buffer that ends each row with LF alone; only a writer of CRLF quotes an id with a CR."""
 
     def write(self, row: str) -> int:
         return super().write(f"{row.removesuffix(csv.excel.lineterminator)}\n")
@@ -167,19 +171,19 @@ class Exclusions:
 
     def __call__(self, user: str) -> frozenset[str]:
         """Return the items that are excluded for a user."""
-        found = self._connection.execute("SELECT item FROM pair WHERE user = ?", (user,))
-        return frozenset(item for (item,) in found)
+        rows = self._connection.execute("SELECT item FROM pair WHERE user = ?", (user,))
+        return frozenset(item for (item,) in rows)
 
     def close(self) -> None:
-        """Release the file."""
+        """Close the file."""
         self._connection.close()
 
 
-class _Pieces(io.RawIOBase):
-    """Makes an iterator of bytes readable, as uploads want it."""
+class _ChunkReader(io.RawIOBase):
+    """An iterator of bytes as a readable file, for uploads."""
 
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
         self._rest = b""
 
     def readable(self) -> bool:
@@ -187,25 +191,25 @@ class _Pieces(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         while not self._rest:
-            piece = next(self._pieces, None)
-            if piece is None:
+            chunk = next(self._chunks, None)
+            if chunk is None:
                 return 0
-            self._rest = piece
-        taken, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
-        buffer[: len(taken)] = taken
-        return len(taken)
+            self._rest = chunk
+        data, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
+        buffer[: len(data)] = data
+        return len(data)
 
 
 @dataclass(frozen=True)
 class RunFiles:
-    """The files of one run on S3."""
+    """The files of a run on S3."""
 
     s3: Any
     bucket: str
     run: str
 
-    def url(self, path: str) -> str:
-        """Return the address of a path below the run's prefix."""
+    def uri(self, path: str) -> str:
+        """Return the S3 URI of a path below the run's prefix."""
         return f"s3://{self.bucket}/runs/{self.run}/{path}"
 
     def keys(self, path: str) -> list[str]:
@@ -213,13 +217,13 @@ class RunFiles:
         pages = self.s3.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=f"runs/{self.run}/{path}"
         )
-        return sorted(found["Key"] for page in pages for found in page.get("Contents", ()))
+        return sorted(item["Key"] for page in pages for item in page.get("Contents", ()))
 
     def lines(self, keys: Iterable[str]) -> Iterator[str]:
         """Yield the lines of some objects, each with its line break."""
         for key in keys:
             with closing(self.s3.get_object(Bucket=self.bucket, Key=key)["Body"]) as body:
-                yield from _lines(body.iter_chunks(_CHUNK))
+                yield from _lines(body.iter_chunks(_CHUNK_BYTES))
 
     def rows(self, path: str) -> Iterator[list[str]]:
         """Yield the rows of the CSV files below a path, without their headers."""
@@ -229,10 +233,10 @@ class RunFiles:
             yield from rows
 
     def upload(self, path: str, content: Any) -> str:
-        """Upload a readable object; one that fails half-way leaves nothing. Returns its address."""
+        """Upload a readable object and return its S3 URI; an upload that fails leaves nothing."""
         key = f"runs/{self.run}/{path}"
         self.s3.upload_fileobj(content, self.bucket, key, Config=_TRANSFER)
-        return self.url(path)
+        return self.uri(path)
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
@@ -251,26 +255,26 @@ def filter_recommendations(
     """Write `recommendations.csv` and `errors.jsonl` of a run.
 
     Args:
-        files: the run's.
-        manifest: which filter files the Spark job wrote.
-        keep: most items per user.
-        directory: for temporary files.
+        files: The run's files.
+        manifest: The run's manifest, which names the filter files.
+        keep: Most items per user.
+        directory: For temporary files.
 
     Returns:
-        Addresses of both files, and the counts.
+        S3 URIs of both files (`csv`, `errors`), and the counts.
 
     Raises:
-        ResourceNotFoundException: there is no batch output.
-        NoRecommendations: nothing is left; no CSV was written, but `errors.jsonl` says why.
+        ResourceNotFoundException: If there is no batch output.
+        NoRecommendations: If nothing is left; then `errors.jsonl` is written, but no CSV.
     """
     outputs = [key for key in files.keys("batch-output/") if key.endswith(".out")]
     if not outputs:
         raise ResourceNotFoundException(
-            f"no .out file at {files.url('batch-output/')}: did batch inference write elsewhere?"
+            f"no .out file at {files.uri('batch-output/')}: did batch inference write elsewhere?"
         )
-    wanted = manifest.get("filter") or {}
-    eligible = wanted.get("eligibleItems")
-    excluded = wanted.get("exclusions")
+    filter_files = manifest.get("filter") or {}
+    eligible = filter_files.get("eligibleItems")
+    excluded = filter_files.get("exclusions")
     counts = Counts()
     pairs = ((user, item) for user, item in (files.rows(excluded["path"]) if excluded else ()))
     with (
@@ -284,18 +288,19 @@ def filter_recommendations(
             excluded=exclusions,
             keep=keep,
         )
-        rows = filtered_rows(files.lines(outputs), rules, counts, _error_writer(errors))
-        content = io.BufferedReader(_Pieces(_unless_empty(csv_pieces(rows), counts)))
+        rows = recommendation_rows(files.lines(outputs), rules, counts, _error_writer(errors))
+        content = io.BufferedReader(_ChunkReader(_raise_if_empty(csv_chunks(rows), counts)))
         try:
-            csv_url = files.upload("recommendations/recommendations.csv", content)
+            csv_uri = files.upload("recommendations/recommendations.csv", content)
         finally:
             errors.seek(0)
-            errors_url = files.upload("recommendations/errors.jsonl", errors)
-    return {"csv": csv_url, "errors": errors_url, **asdict(counts)}
+            errors_uri = files.upload("recommendations/errors.jsonl", errors)
+    return {"csv": csv_uri, "errors": errors_uri, **asdict(counts)}
 
 
-def _unless_empty(pieces: Iterator[bytes], counts: Counts) -> Iterator[bytes]:
-    yield from pieces
+def _raise_if_empty(chunks: Iterator[bytes], counts: Counts) -> Iterator[bytes]:
+    """Yield the chunks; raise `NoRecommendations` at their end if they held no recommendation."""
+    yield from chunks
     if not counts.recommendations:
         raise NoRecommendations(
             f"nothing is left to recommend: {counts.errorLines} error lines,"
@@ -307,18 +312,21 @@ def _unless_empty(pieces: Iterator[bytes], counts: Counts) -> Iterator[bytes]:
 
 def _error_writer(file: IO[bytes]) -> Callable[[str, str], None]:
     def write(line: str, reason: str) -> None:
-        told = json.dumps({"reason": reason, "line": line}, ensure_ascii=False)
-        file.write(f"{told}\n".encode())
+        record = json.dumps({"reason": reason, "line": line}, ensure_ascii=False)
+        file.write(f"{record}\n".encode())
 
     return write
 
 
 def publish(s3: Any, personalize: Any, event: dict[str, Any], *, now: datetime) -> dict[str, Any]:
-    """Filter a run, and only then let `recommendations/latest.json` name it; return what that says.
+    """Filter a run, then write `recommendations/latest.json` and return its content.
+
+    An error leaves the published list as it was.
 
     Raises:
-        ManifestNotFound, ResourceNotFoundException, NoRecommendations: the published list stays as
-            it was.
+        ManifestNotFound: If the run has no manifest.
+        ResourceNotFoundException: If the run has no batch output.
+        NoRecommendations: If nothing is left to recommend.
     """
     bucket, run = event["bucket"], event["run"]
     job = personalize.describe_batch_inference_job(
@@ -350,6 +358,7 @@ def publish(s3: Any, personalize: Any, event: dict[str, Any], *, now: datetime) 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Filter and publish a run: `{"bucket", "run", "batchInferenceJobArn", "keep"}`.
 
-    Answers what `recommendations/latest.json` then holds.
+    Returns:
+        The content of `recommendations/latest.json`.
     """
     return publish(boto3.client("s3"), boto3.client("personalize"), event, now=datetime.now(UTC))

@@ -1,4 +1,4 @@
-"""Get Job Status: how a Personalize resource stands, one handler for every kind."""
+"""Get Job Status: the status of a Personalize resource, one handler for all resource types."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 import boto3
 
 from lambdas.errors import InvalidInputException, named_errors
-from lambdas.jobs import job_answer
+from lambdas.jobs import job_response
 
-# How much of the time already waited is waited once more: a tenth, so that at most a tenth of a
-# job's length is lost after its end.
+# The next wait, as a share of the time already waited: a tenth, so that at most a tenth of a job's
+# duration is lost after its end.
 BACK_OFF = 0.1
 
-# The ARN's resource → what describes it, the argument's name, the key in the answer.
+# The ARN's resource type → the operation that describes it, and its argument.
 _DESCRIBE = {
     "dataset-import-job": ("describe_dataset_import_job", "datasetImportJobArn"),
     "batch-inference-job": ("describe_batch_inference_job", "batchInferenceJobArn"),
@@ -28,43 +28,54 @@ _DESCRIBE = {
 }
 
 
-def kind_of(arn: str) -> str:
-    """Return what an ARN names, for example `dataset-import-job` or `solution-version`.
+def resource_type_of(arn: str) -> str:
+    """Return the resource type of an ARN, for example `dataset-import-job` or `solution-version`.
 
     Raises:
-        InvalidInputException: it is no ARN of Personalize, or of something without a status.
+        InvalidInputException: If it is not an ARN of Personalize, or its type has no status.
     """
     resource = arn.split(":", 5)[5] if arn.count(":") >= 5 else ""
-    kind, _, name = resource.partition("/")
-    if kind == "solution" and "/" in name:
-        kind = "solution-version"
-    if kind not in _DESCRIBE or not name or arn.split(":")[2] != "personalize":
+    resource_type, _, name = resource.partition("/")
+    if resource_type == "solution" and "/" in name:
+        resource_type = "solution-version"
+    if resource_type not in _DESCRIBE or not name or arn.split(":")[2] != "personalize":
         raise InvalidInputException(
             f"'{arn}' names nothing that has a status; known are {', '.join(_DESCRIBE)}"
         )
-    return kind
+    return resource_type
 
 
 def next_wait(waited: float, least: int, most: int) -> int:
-    """Return how many seconds to wait now: it grows with the seconds already waited."""
+    """Return the seconds until the next poll; they grow with the seconds already waited."""
     return int(min(max(waited * BACK_OFF, least), most))
 
 
 def get_status(
     personalize: Any, arn: str, *, least: int, most: int, now: datetime
 ) -> dict[str, Any]:
-    """Return how a resource stands and when to look again, in seconds."""
-    operation, argument = _DESCRIBE[kind_of(arn)]
-    described = getattr(personalize, operation)(**{argument: arn})[argument.removesuffix("Arn")]
-    waited = (now - described["creationDateTime"]).total_seconds()
-    return job_answer(
-        arn, described["status"], next_wait(waited, least, most), described.get("failureReason")
+    """Return a resource's status and the seconds until the next poll.
+
+    Args:
+        personalize: A client.
+        arn: The resource's.
+        least: Shortest wait, seconds.
+        most: Longest wait, seconds.
+        now: The time, UTC.
+
+    Raises:
+        InvalidInputException: If the ARN is of nothing that has a status.
+    """
+    operation, argument = _DESCRIBE[resource_type_of(arn)]
+    resource = getattr(personalize, operation)(**{argument: arn})[argument.removesuffix("Arn")]
+    waited = (now - resource["creationDateTime"]).total_seconds()
+    return job_response(
+        arn, resource["status"], next_wait(waited, least, most), resource.get("failureReason")
     )
 
 
 @named_errors
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Answer how `{"arn"}` stands; `minSeconds` and `maxSeconds` bound the next wait."""
+    """Return the status of `{"arn", "minSeconds", "maxSeconds"}`; the seconds bound the wait."""
     return get_status(
         boto3.client("personalize"),
         event["arn"],

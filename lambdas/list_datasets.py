@@ -1,4 +1,4 @@
-"""List Datasets: a run's manifest → the data sets to import."""
+"""List Datasets: from a run's manifest to the data sets to import."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from lambdas.errors import (
     ResourceNotFoundException,
     named_errors,
 )
-from lambdas.jobs import pages
 
 
 def datasets_to_import(
@@ -24,35 +23,35 @@ def datasets_to_import(
     run: str,
     import_mode: str,
 ) -> list[dict[str, Any]]:
-    """Return what the Map imports, interactions after the users and items that they name.
+    """Return the items of the Map state, interactions after the users and items that they name.
 
     Args:
-        manifest: what the Spark job wrote.
-        dataset_arns: the dataset group's ARN by type, for example `USERS`.
-        bucket: that the run lies in.
-        run: the execution's name.
+        manifest: The run's manifest.
+        dataset_arns: Dataset type, for example `USERS` → ARN of the group's dataset.
+        bucket: The run's bucket.
+        run: The execution's name.
         import_mode: `FULL` or `INCREMENTAL`.
 
     Raises:
-        ResourceNotFoundException: the run holds a data set that the dataset group lacks.
+        ResourceNotFoundException: If the run holds a data set that the dataset group lacks.
     """
-    written = manifest["datasets"]
-    strangers = [kind for kind in written if kind not in dataset_arns]
-    if strangers:
+    entries = manifest["datasets"]
+    missing = [dataset_type for dataset_type in entries if dataset_type not in dataset_arns]
+    if missing:
         raise ResourceNotFoundException(
-            f"run '{run}' holds {', '.join(strangers)}, but the dataset group has only"
+            f"run '{run}' holds {', '.join(missing)}, but the dataset group has only"
             f" {', '.join(dataset_arns) or 'no dataset'}; create the dataset, or take"
             " it out of the configuration, and start again"
         )
     return [
         {
-            "datasetType": kind,
-            "datasetArn": dataset_arns[kind],
-            "s3Path": f"s3://{bucket}/runs/{run}/{written[kind]['path']}",
+            "datasetType": dataset_type,
+            "datasetArn": dataset_arns[dataset_type],
+            "s3Path": f"s3://{bucket}/runs/{run}/{entries[dataset_type]['path']}",
             "importMode": import_mode,
-            "rows": written[kind]["rows"],
+            "rows": entries[dataset_type]["rows"],
         }
-        for kind in sorted(written, key=lambda kind: kind == "INTERACTIONS")
+        for dataset_type in sorted(entries, key=lambda name: name == "INTERACTIONS")
     ]
 
 
@@ -60,8 +59,8 @@ def read_manifest(s3: Any, bucket: str, run: str) -> dict[str, Any]:
     """Return the manifest of a run.
 
     Raises:
-        ManifestNotFound: the Spark job did not finish this run.
-        InvalidInputException: it is no manifest.
+        ManifestNotFound: If the Spark job did not finish this run.
+        InvalidInputException: If the file is not a manifest.
     """
     key = f"runs/{run}/manifest.json"
     try:
@@ -73,9 +72,9 @@ def read_manifest(s3: Any, bucket: str, run: str) -> dict[str, Any]:
         ) from None
     try:
         manifest: dict[str, Any] = json.loads(body)
-        for kind, written in manifest["datasets"].items():
-            if not {"path", "rows"} <= {*written}:
-                raise ValueError(f"{kind} lacks its path or its rows")
+        for dataset_type, entry in manifest["datasets"].items():
+            if not {"path", "rows"} <= {*entry}:
+                raise ValueError(f"{dataset_type} lacks its path or its rows")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidInputException(
             f"s3://{bucket}/{key} is no manifest: {error!r}; the Spark job writes it: start a new"
@@ -86,17 +85,20 @@ def read_manifest(s3: Any, bucket: str, run: str) -> dict[str, Any]:
 
 @named_errors
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Answer `{"datasets": […]}` for `{"bucket", "run", "datasetGroupArn", "importMode"}`."""
+    """Return `{"datasets": […]}` for `{"bucket", "run", "datasetGroupArn", "importMode"}`."""
     manifest = read_manifest(boto3.client("s3"), event["bucket"], event["run"])
-    found = pages(
-        boto3.client("personalize").list_datasets,
-        "datasets",
-        datasetGroupArn=event["datasetGroupArn"],
+    pages = (
+        boto3.client("personalize")
+        .get_paginator("list_datasets")
+        .paginate(datasetGroupArn=event["datasetGroupArn"])
     )
     return {
         "datasets": datasets_to_import(
             manifest,
-            {dataset["datasetType"].upper(): dataset["datasetArn"] for dataset in found},
+            {
+                dataset["datasetType"].upper(): dataset["datasetArn"]
+                for dataset in pages.search("datasets")
+            },
             bucket=event["bucket"],
             run=event["run"],
             import_mode=event["importMode"],

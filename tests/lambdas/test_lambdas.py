@@ -31,7 +31,7 @@ from lambdas.errors import (
 )
 from lambdas.filter_recommendations import RunFiles, filter_recommendations, publish
 from lambdas.get_status import get_status, next_wait
-from lambdas.jobs import job_answer, job_name
+from lambdas.jobs import job_name, job_response
 from lambdas.list_datasets import datasets_to_import, read_manifest
 
 RUN = "2024-06-01"
@@ -54,7 +54,7 @@ def personalize() -> Any:
 
 @pytest.fixture
 def calls(personalize: Any) -> Iterator[Stubber]:
-    """What Personalize is expected to be asked, in this order, and nothing else."""
+    """Yield the stubber of Personalize, which expects its calls in order and no others."""
     with Stubber(personalize) as stubber:
         yield stubber
         stubber.assert_no_pending_responses()
@@ -72,11 +72,11 @@ def test_a_job_s_name_is_readable_and_the_same_for_the_same_run() -> None:
     "run", ["x" * 80, "求人" * 40, "_-!'()*,.~ ", "a:b/c", "-", "", "run", "run "]
 )
 def test_every_execution_name_gives_a_name_that_personalize_takes(run: str) -> None:
-    for kind in ("users", "interactions", "version", "batch"):
-        name = job_name(kind, run)
+    for purpose in ("users", "interactions", "version", "batch"):
+        name = job_name(purpose, run)
 
         assert re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9\-_]{0,62}", name)
-        assert name.startswith(kind)
+        assert name.startswith(purpose)
 
 
 def test_runs_that_read_alike_get_different_names() -> None:
@@ -85,14 +85,14 @@ def test_runs_that_read_alike_get_different_names() -> None:
     assert len({job_name("users", run) for run in runs}) == 7
 
 
-def test_an_answer_has_an_empty_reason_unless_it_failed() -> None:
-    assert job_answer("arn:x", "ACTIVE", 15) == {
+def test_a_response_has_an_empty_reason_unless_the_job_failed() -> None:
+    assert job_response("arn:x", "ACTIVE", 15) == {
         "arn": "arn:x",
         "status": "ACTIVE",
         "waitSeconds": 15,
         "failureReason": "",
     }
-    assert job_answer("arn:x", "CREATE FAILED", 15, "why")["failureReason"] == "why"
+    assert job_response("arn:x", "CREATE FAILED", 15, "why")["failureReason"] == "why"
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_interactions_are_imported_after_what_they_refer_to() -> None:
     ]
 
 
-def test_a_data_set_that_the_group_lacks_is_told_with_a_way_out() -> None:
+def test_a_data_set_that_the_group_lacks_is_reported_with_the_fix() -> None:
     with pytest.raises(
         ResourceNotFoundException,
         match=r"holds INTERACTIONS, but .* only USERS; create the dataset",
@@ -178,8 +178,8 @@ def test_a_type_that_is_new_to_us_is_imported_if_the_group_has_it() -> None:
     }
     arns = ARNS | {"ACTIONS": f"{ARN}dataset/labbase/ACTIONS"}
 
-    found = datasets_to_import(manifest, arns, bucket="bucket", run="r", import_mode="INCREMENTAL")
-    assert [(each["datasetType"], each["importMode"], each["rows"]) for each in found] == [
+    items = datasets_to_import(manifest, arns, bucket="bucket", run="r", import_mode="INCREMENTAL")
+    assert [(item["datasetType"], item["importMode"], item["rows"]) for item in items] == [
         ("ACTIONS", "INCREMENTAL", 7),
         ("INTERACTIONS", "INCREMENTAL", 150_000),
     ]
@@ -213,7 +213,7 @@ def test_an_import_is_started(personalize: Any, calls: Stubber) -> None:
     assert create_import_job(personalize, IMPORT) == f"{ARN}job/1"
 
 
-def import_reads(calls: Stubber, location: str) -> None:
+def expect_import(calls: Stubber, location: str) -> None:
     calls.add_response(
         "describe_dataset_import_job",
         {"datasetImportJob": {"dataSource": {"dataLocation": location}}},
@@ -239,7 +239,7 @@ def test_a_repeated_import_finds_its_job_on_a_later_page(personalize: Any, calls
         {"datasetArn": ARNS["USERS"], "nextToken": "more"},
     )
 
-    import_reads(calls, "s3://bucket/runs/r/users/")
+    expect_import(calls, "s3://bucket/runs/r/users/")
 
     assert create_import_job(personalize, IMPORT) == f"{ARN}job/1"
 
@@ -257,10 +257,10 @@ def test_another_dataset_s_import_of_this_name_is_not_taken(
 def test_an_import_of_this_name_that_reads_other_data_is_not_taken(
     personalize: Any, calls: Stubber
 ) -> None:
-    found = {"jobName": IMPORT_NAME, "datasetImportJobArn": f"{ARN}job/1"}
+    job = {"jobName": IMPORT_NAME, "datasetImportJobArn": f"{ARN}job/1"}
     calls.add_client_error("create_dataset_import_job", "ResourceAlreadyExistsException")
-    calls.add_response("list_dataset_import_jobs", {"datasetImportJobs": [found]})
-    import_reads(calls, "s3://elsewhere/users/")
+    calls.add_response("list_dataset_import_jobs", {"datasetImportJobs": [job]})
+    expect_import(calls, "s3://elsewhere/users/")
 
     with pytest.raises(ClientError, match="ResourceAlreadyExistsException"):
         create_import_job(personalize, IMPORT)
@@ -324,7 +324,7 @@ def test_automl_is_asked_for_without_a_recipe(personalize: Any, calls: Stubber) 
     assert ensure_solution(personalize, event) == SOLUTION
 
 
-def solution_there(calls: Stubber, **described: Any) -> None:
+def expect_solution(calls: Stubber, **settings: Any) -> None:
     calls.add_response(
         "list_solutions",
         {
@@ -341,12 +341,12 @@ def solution_there(calls: Stubber, **described: Any) -> None:
         "solutionConfig": TRAINING["solutionConfig"],
     }
     calls.add_response(
-        "describe_solution", {"solution": solution | described}, {"solutionArn": SOLUTION}
+        "describe_solution", {"solution": solution | settings}, {"solutionArn": SOLUTION}
     )
 
 
 def test_the_solution_that_is_there_is_used(personalize: Any, calls: Stubber) -> None:
-    solution_there(calls)
+    expect_solution(calls)
 
     assert ensure_solution(personalize, TRAINING) == SOLUTION
 
@@ -354,7 +354,7 @@ def test_the_solution_that_is_there_is_used(personalize: Any, calls: Stubber) ->
 def test_a_default_that_aws_adds_to_the_configuration_is_no_difference(
     personalize: Any, calls: Stubber
 ) -> None:
-    solution_there(
+    expect_solution(
         calls,
         solutionConfig={
             "algorithmHyperParameters": {"hidden_dimension": "64", "bptt": "32"},
@@ -366,24 +366,24 @@ def test_a_default_that_aws_adds_to_the_configuration_is_no_difference(
 
 
 @pytest.mark.parametrize(
-    ("made", "message"),
+    ("settings", "message"),
     [
-        ({"recipeArn": "arn:aws:personalize:::recipe/aws-sims"}, "recipe/aws-sims, wanted is arn"),
-        ({"performHPO": True}, "performHPO is True, wanted is False"),
-        ({"performAutoML": True}, "performAutoML is True, wanted is False"),
-        ({"performAutoTraining": True}, "performAutoTraining is True, wanted is False"),
-        ({"eventType": "view"}, "eventType is view, wanted is None"),
+        ({"recipeArn": "arn:aws:personalize:::recipe/aws-sims"}, "recipe/aws-sims, expected arn"),
+        ({"performHPO": True}, "performHPO is True, expected False"),
+        ({"performAutoML": True}, "performAutoML is True, expected False"),
+        ({"performAutoTraining": True}, "performAutoTraining is True, expected False"),
+        ({"eventType": "view"}, "eventType is view, expected None"),
         (
             {"solutionConfig": {"algorithmHyperParameters": {"hidden_dimension": "32"}}},
-            "hidden_dimension.*32.*wanted.*64",
+            "hidden_dimension.*32.*expected.*64",
         ),
-        ({"solutionConfig": {}}, "wanted.*64"),
+        ({"solutionConfig": {}}, "expected.*64"),
     ],
 )
-def test_a_solution_made_otherwise_is_refused(
-    personalize: Any, calls: Stubber, made: dict[str, Any], message: str
+def test_a_solution_with_other_settings_is_refused(
+    personalize: Any, calls: Stubber, settings: dict[str, Any], message: str
 ) -> None:
-    solution_there(calls, **made)
+    expect_solution(calls, **settings)
 
     with pytest.raises(InvalidInputException, match=rf"{message}.*give \[solution\] name another"):
         ensure_solution(personalize, TRAINING)
@@ -466,7 +466,7 @@ INFERENCE_CALL = {
 
 
 @pytest.mark.parametrize(
-    ("asked", "config"),
+    ("options", "config"),
     [
         ({}, {}),
         (
@@ -477,7 +477,7 @@ INFERENCE_CALL = {
     ],
 )
 def test_batch_inference_is_started(
-    personalize: Any, calls: Stubber, asked: Any, config: Any
+    personalize: Any, calls: Stubber, options: Any, config: Any
 ) -> None:
     calls.add_response(
         "create_batch_inference_job",
@@ -485,11 +485,11 @@ def test_batch_inference_is_started(
         INFERENCE_CALL | config,
     )
 
-    event = INFERENCE | asked
+    event = INFERENCE | options
     assert create_batch_inference_job(personalize, event) == f"{ARN}job/1"
 
 
-def batch_inference_there(calls: Stubber, *, writes: str) -> None:
+def expect_batch_inference(calls: Stubber, *, output_path: str) -> None:
     calls.add_client_error("create_batch_inference_job", "ResourceAlreadyExistsException")
     calls.add_response(
         "list_batch_inference_jobs",
@@ -503,13 +503,13 @@ def batch_inference_there(calls: Stubber, *, writes: str) -> None:
     )
     calls.add_response(
         "describe_batch_inference_job",
-        {"batchInferenceJob": {"jobOutput": {"s3DataDestination": {"path": writes}}}},
+        {"batchInferenceJob": {"jobOutput": {"s3DataDestination": {"path": output_path}}}},
         {"batchInferenceJobArn": f"{ARN}job/1"},
     )
 
 
 def test_repeated_batch_inference_finds_its_job(personalize: Any, calls: Stubber) -> None:
-    batch_inference_there(calls, writes="s3://bucket/runs/r/batch-output/")
+    expect_batch_inference(calls, output_path="s3://bucket/runs/r/batch-output/")
 
     assert create_batch_inference_job(personalize, INFERENCE) == f"{ARN}job/1"
 
@@ -517,7 +517,7 @@ def test_repeated_batch_inference_finds_its_job(personalize: Any, calls: Stubber
 def test_batch_inference_that_writes_elsewhere_is_not_taken(
     personalize: Any, calls: Stubber
 ) -> None:
-    batch_inference_there(calls, writes="s3://bucket/runs/other/batch-output/")
+    expect_batch_inference(calls, output_path="s3://bucket/runs/other/batch-output/")
 
     with pytest.raises(ClientError, match="ResourceAlreadyExistsException"):
         create_batch_inference_job(personalize, INFERENCE)
@@ -540,12 +540,12 @@ def test_batch_inference_that_writes_elsewhere_is_not_taken(
         ("campaign/c", "describe_campaign", "campaignArn"),
     ],
 )
-def test_the_status_of_every_kind_is_told(
+def test_the_status_of_every_resource_type_is_returned(
     personalize: Any, calls: Stubber, resource: str, operation: str, argument: str
 ) -> None:
-    described = {"status": "CREATE IN_PROGRESS", "creationDateTime": LONG_AGO}
+    response = {"status": "CREATE IN_PROGRESS", "creationDateTime": LONG_AGO}
     calls.add_response(
-        operation, {argument.removesuffix("Arn"): described}, {argument: f"{ARN}{resource}"}
+        operation, {argument.removesuffix("Arn"): response}, {argument: f"{ARN}{resource}"}
     )
 
     assert get_status(
@@ -562,7 +562,7 @@ def test_the_status_of_every_kind_is_told(
     }
 
 
-def test_a_failure_is_told_with_its_reason(personalize: Any, calls: Stubber) -> None:
+def test_a_failure_is_returned_with_its_reason(personalize: Any, calls: Stubber) -> None:
     failed = {
         "status": "CREATE FAILED",
         "failureReason": "Invalid Data location.",
@@ -570,9 +570,10 @@ def test_a_failure_is_told_with_its_reason(personalize: Any, calls: Stubber) -> 
     }
     calls.add_response("describe_dataset_import_job", {"datasetImportJob": failed})
 
-    answer = get_status(personalize, f"{ARN}dataset-import-job/j", least=15, most=300, now=LONG_AGO)
-    assert answer["status"] == "CREATE FAILED"
-    assert answer["failureReason"] == "Invalid Data location."
+    arn = f"{ARN}dataset-import-job/j"
+    response = get_status(personalize, arn, least=15, most=300, now=LONG_AGO)
+    assert response["status"] == "CREATE FAILED"
+    assert response["failureReason"] == "Invalid Data location."
 
 
 @pytest.mark.parametrize(
@@ -594,7 +595,7 @@ def test_the_wait_grows_between_its_bounds(waited: float, wait: int) -> None:
 
 
 class Session:
-    """Stands for boto3's default session, which a handler takes its clients from."""
+    """A fake of boto3's default session, from which a handler takes its clients."""
 
     def __init__(self, **clients: Any) -> None:
         self.clients = clients
@@ -611,24 +612,23 @@ def session(monkeypatch: pytest.MonkeyPatch, personalize: Any) -> Session:
 
 
 @pytest.mark.usefixtures("session")
-def test_every_handler_that_creates_answers_what_the_poll_loop_keeps(calls: Stubber) -> None:
-    answer = {"arn": f"{ARN}job/1", "status": "CREATE PENDING", "waitSeconds": 15}
-    answer |= {"failureReason": ""}
+def test_every_handler_that_creates_returns_what_the_poll_loop_keeps(calls: Stubber) -> None:
+    response = {"arn": f"{ARN}job/1", "status": "CREATE PENDING", "waitSeconds": 15}
+    response |= {"failureReason": ""}
 
     calls.add_response("create_dataset_import_job", {"datasetImportJobArn": f"{ARN}job/1"})
-    assert lambdas.create_import_job.handler(IMPORT | {"waitSeconds": 15}, None) == answer
+    assert lambdas.create_import_job.handler(IMPORT | {"waitSeconds": 15}, None) == response
 
     calls.add_response("create_batch_inference_job", {"batchInferenceJobArn": f"{ARN}job/1"})
-    assert (
-        lambdas.create_batch_inference_job.handler(INFERENCE | {"waitSeconds": 15}, None) == answer
-    )
+    event = INFERENCE | {"waitSeconds": 15}
+    assert lambdas.create_batch_inference_job.handler(event, None) == response
 
     calls.add_response("list_solutions", {"solutions": []})
     calls.add_response("create_solution", {"solutionArn": SOLUTION})
     calls.add_response(
         "create_solution_version", {"solutionVersionArn": f"{ARN}job/1"}, VERSION_CALL
     )
-    assert lambdas.create_solution_version.handler(TRAINING | {"waitSeconds": 15}, None) == answer
+    assert lambdas.create_solution_version.handler(TRAINING | {"waitSeconds": 15}, None) == response
 
 
 @pytest.mark.usefixtures("session")
@@ -677,11 +677,11 @@ def get(s3: Any, key: str) -> str:
 
 
 def keys(s3: Any, prefix: str = "") -> list[str]:
-    found = s3.list_objects_v2(Bucket="bucket", Prefix=prefix).get("Contents", [])
-    return [each["Key"] for each in found]
+    contents = s3.list_objects_v2(Bucket="bucket", Prefix=prefix).get("Contents", [])
+    return [item["Key"] for item in contents]
 
 
-def told(user: str, items: list[str], scores: list[float] | None = None) -> str:
+def output_line(user: str, items: list[str], scores: list[float] | None = None) -> str:
     """Return a line of batch output."""
     output: dict[str, Any] = {"recommendedItems": items}
     if scores is not None:
@@ -700,26 +700,26 @@ def test_the_data_sets_of_a_run_are_found_on_every_page_of_the_group(
 ) -> None:
     session.clients["s3"] = s3
     put(s3, "manifest.json", json.dumps(MANIFEST))
-    for kind, asked, more in (
+    for dataset_type, request_token, response_token in (
         ("Interactions", {}, {"nextToken": "more"}),
         ("Users", {"nextToken": "more"}, {}),
     ):
-        arn = f"{ARN}dataset/labbase/{kind.upper()}"
+        arn = f"{ARN}dataset/labbase/{dataset_type.upper()}"
         calls.add_response(
             "list_datasets",
-            {"datasets": [{"datasetType": kind, "datasetArn": arn}]} | more,
-            {"datasetGroupArn": GROUP} | asked,
+            {"datasets": [{"datasetType": dataset_type, "datasetArn": arn}]} | response_token,
+            {"datasetGroupArn": GROUP} | request_token,
         )
     event = {"bucket": "bucket", "run": RUN, "datasetGroupArn": GROUP, "importMode": "FULL"}
 
-    found = list_datasets.handler(event, None)["datasets"]
-    assert [(each["datasetArn"], each["s3Path"]) for each in found] == [
+    items = list_datasets.handler(event, None)["datasets"]
+    assert [(item["datasetArn"], item["s3Path"]) for item in items] == [
         (f"{ARN}dataset/labbase/USERS", "s3://bucket/runs/2024-06-01/users/"),
         (f"{ARN}dataset/labbase/INTERACTIONS", "s3://bucket/runs/2024-06-01/interactions/"),
     ]
 
 
-def test_a_run_without_manifest_is_told_by_the_handler(s3: Any) -> None:
+def test_a_run_without_manifest_is_reported_by_the_handler(s3: Any) -> None:
     event = {"bucket": "bucket", "run": RUN, "datasetGroupArn": GROUP, "importMode": "FULL"}
 
     with pytest.raises(
@@ -741,7 +741,7 @@ def test_a_run_without_manifest_is_told_by_the_handler(s3: Any) -> None:
         ("\xff", "invalid start byte"),
     ],
 )
-def test_a_broken_manifest_is_told(s3: Any, content: str, reason: str) -> None:
+def test_a_broken_manifest_is_reported(s3: Any, content: str, reason: str) -> None:
     put(s3, "manifest.json", content.encode("latin-1"))
 
     with pytest.raises(
@@ -777,8 +777,8 @@ def test_the_csv_holds_what_may_be_recommended_with_ranks_without_gaps(
     put(
         s3,
         "batch-output/part-00000.json.out",
-        told("2", ["ITEM_ID", "a", "d", "c"], [0.9, 0.8, 0.7, 0.1])
-        + told("1", ["a", "b", "c", "d"], [0.4, 0.3, 0.2, 0.1]),
+        output_line("2", ["ITEM_ID", "a", "d", "c"], [0.9, 0.8, 0.7, 0.1])
+        + output_line("1", ["a", "b", "c", "d"], [0.4, 0.3, 0.2, 0.1]),
     )
 
     assert run_filter(s3, tmp_path, keep=2, manifest=ALL_FILTERS) == {
@@ -794,25 +794,31 @@ def test_the_csv_holds_what_may_be_recommended_with_ranks_without_gaps(
 
 
 def test_an_item_is_recommended_once_with_its_first_score(s3: Any, tmp_path: Path) -> None:
-    put(s3, "batch-output/in.json.out", told("1", ["a", "b", "a", "c"], [0.9, 0.5, 0.3, 0.1]))
+    put(
+        s3, "batch-output/in.json.out", output_line("1", ["a", "b", "a", "c"], [0.9, 0.5, 0.3, 0.1])
+    )
 
     assert run_filter(s3, tmp_path)["recommendations"] == 3
     assert csv_of(s3) == "USER_ID,ITEM_ID,RANK,SCORE\n1,a,1,0.9\n1,b,2,0.5\n1,c,3,0.1\n"
 
 
 def test_scores_may_be_absent_and_small(s3: Any, tmp_path: Path) -> None:
-    put(s3, "batch-output/in.json.out", told("1", ["a", "b"]) + told("2", ["a"], [1e-7]))
+    put(
+        s3,
+        "batch-output/in.json.out",
+        output_line("1", ["a", "b"]) + output_line("2", ["a"], [1e-7]),
+    )
 
     run_filter(s3, tmp_path)
     assert csv_of(s3) == "USER_ID,ITEM_ID,RANK,SCORE\n1,a,1,\n1,b,2,\n2,a,1,1e-07\n"
 
 
-def test_ids_of_every_kind_survive_and_match_the_filters(s3: Any, tmp_path: Path) -> None:
+def test_ids_of_any_characters_survive_and_match_the_filters(s3: Any, tmp_path: Path) -> None:
     nasty = ["a,b", 'say "hi"', "two\nlines", "求人📚", " spaced ", "back\\slash"]
     eligible = 'ITEM_ID\n"a,b"\n"say ""hi"""\n"two\nlines"\n求人📚\n spaced \nback\\slash\nout\n'
     put(s3, "filter/eligible-items/part-00000.csv", eligible)
     put(s3, "filter/exclusions/part-00000.csv", 'USER_ID,ITEM_ID\n"学生,\n1",out\n')
-    put(s3, "batch-output/in.json.out", told("学生,\n1", [*nasty, "out"]))
+    put(s3, "batch-output/in.json.out", output_line("学生,\n1", [*nasty, "out"]))
 
     run_filter(s3, tmp_path, manifest=ALL_FILTERS)
     assert csv_of(s3) == (
@@ -827,15 +833,15 @@ def test_ids_of_every_kind_survive_and_match_the_filters(s3: Any, tmp_path: Path
 
 
 def test_a_carriage_return_is_quoted(s3: Any, tmp_path: Path) -> None:
-    put(s3, "batch-output/in.json.out", told("1", ["a\rb", "c\r\nd"]))
+    put(s3, "batch-output/in.json.out", output_line("1", ["a\rb", "c\r\nd"]))
 
     run_filter(s3, tmp_path)
     assert csv_of(s3) == 'USER_ID,ITEM_ID,RANK,SCORE\n1,"a\rb",1,\n1,"c\r\nd",2,\n'
 
 
 def test_several_files_are_read_in_order_and_others_are_not(s3: Any, tmp_path: Path) -> None:
-    put(s3, "batch-output/part-00001.json.out", told("2", ["b"]).rstrip("\n"))
-    put(s3, "batch-output/part-00000.json.out", told("1", ["a"]).rstrip("\n"))
+    put(s3, "batch-output/part-00001.json.out", output_line("2", ["b"]).rstrip("\n"))
+    put(s3, "batch-output/part-00000.json.out", output_line("1", ["a"]).rstrip("\n"))
     put(s3, "batch-output/_CHECK", "no JSON")
 
     assert run_filter(s3, tmp_path)["users"] == 2
@@ -872,7 +878,12 @@ BAD_LINES = {
 def test_lines_without_recommendations_are_kept_aside_with_the_reason(
     s3: Any, tmp_path: Path
 ) -> None:
-    lines = [told("1", ["a"]), *(f"{line}\n" for line in BAD_LINES), "\n", told("2", ["b"])]
+    lines = [
+        output_line("1", ["a"]),
+        *(f"{line}\n" for line in BAD_LINES),
+        "\n",
+        output_line("2", ["b"]),
+    ]
     put(s3, "batch-output/in.json.out", "".join(lines))
 
     summary = run_filter(s3, tmp_path)
@@ -885,7 +896,7 @@ def test_lines_without_recommendations_are_kept_aside_with_the_reason(
         assert error["reason"].startswith(reason)
 
 
-def test_no_batch_output_is_told(s3: Any, tmp_path: Path) -> None:
+def test_no_batch_output_is_reported(s3: Any, tmp_path: Path) -> None:
     put(s3, "batch-output/_CHECK", "")
 
     with pytest.raises(
@@ -912,7 +923,7 @@ def publish_run(s3: Any, personalize: Any, calls: Stubber) -> dict[str, Any]:
 
 def test_a_finished_run_is_published(s3: Any, personalize: Any, calls: Stubber) -> None:
     put(s3, "manifest.json", json.dumps(MANIFEST | {"filter": {"exclusions": None}}))
-    put(s3, "batch-output/in.json.out", told("1", ["a"], [0.5]))
+    put(s3, "batch-output/in.json.out", output_line("1", ["a"], [0.5]))
 
     latest = publish_run(s3, personalize, calls)
 
@@ -935,7 +946,7 @@ def test_the_published_list_stays_when_nothing_is_left(
 ) -> None:
     put(s3, "manifest.json", json.dumps(MANIFEST | ALL_FILTERS))
     put(s3, "filter/eligible-items/part-00000.csv", "ITEM_ID\n")
-    put(s3, "batch-output/in.json.out", told("1", ["a"]) + "broken\n")
+    put(s3, "batch-output/in.json.out", output_line("1", ["a"]) + "broken\n")
     s3.put_object(Bucket="bucket", Key="recommendations/latest.json", Body=b"yesterday's")
 
     with pytest.raises(NoRecommendations, match="1 error lines, 1 items not eligible, 0 excluded"):
@@ -953,7 +964,7 @@ def test_the_published_list_stays_when_a_file_cannot_be_written(
     s3: Any, personalize: Any, calls: Stubber
 ) -> None:
     put(s3, "manifest.json", json.dumps(MANIFEST))
-    put(s3, "batch-output/in.json.out", told("1", ["a"]))
+    put(s3, "batch-output/in.json.out", output_line("1", ["a"]))
     s3.put_object(Bucket="bucket", Key="recommendations/latest.json", Body=b"yesterday's")
 
     def refuse(params: dict[str, Any], **_: Any) -> None:
@@ -970,7 +981,7 @@ def test_the_published_list_stays_when_a_file_cannot_be_written(
 def test_an_upload_that_breaks_off_leaves_nothing(s3: Any) -> None:
 
     class BreaksOff:
-        """Gives three parts of a multipart upload, and then fails."""
+        """A file that fails after three parts of a multipart upload."""
 
         left = 24 << 20
 
@@ -987,7 +998,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(s3: Any) -> None:
 
 
 class EndlessS3:
-    """Holds nothing: batch output and exclusions are made while they are read."""
+    """A fake S3 that makes batch output and exclusions while they are read."""
 
     def __init__(self, lines: int) -> None:
         self.lines = lines
@@ -1005,18 +1016,18 @@ class EndlessS3:
     def iter_chunks(self, _size: int) -> Iterator[bytes]:
         items = [f"posting-{number:06d}" for number in range(25)]
         for number in range(self.lines):
-            yield told(f"student-{number:06d}", items).encode()
+            yield output_line(f"student-{number:06d}", items).encode()
 
     def close(self) -> None:
         """Nothing to release."""
 
     def upload_fileobj(self, content: Any, _bucket: str, key: str, **_: Any) -> None:
-        while piece := content.read(1 << 16):
-            self.uploaded += len(piece) if key.endswith(".csv") else 0
+        while chunk := content.read(1 << 16):
+            self.uploaded += len(chunk) if key.endswith(".csv") else 0
 
 
 class Pairs(EndlessS3):
-    """Two excluded pairs of each user."""
+    """A body of two excluded pairs for each user."""
 
     def iter_chunks(self, _size: int) -> Iterator[bytes]:
         yield b"USER_ID,ITEM_ID\n"
