@@ -1,0 +1,372 @@
+"""Import jobs, solutions, solution versions and batch inference jobs, each created once."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
+
+import lambdas.create_batch_inference_job
+import lambdas.create_import_job
+import lambdas.create_solution_version
+from lambdas.create_batch_inference_job import create_batch_inference_job
+from lambdas.create_import_job import create_import_job
+from lambdas.create_solution_version import create_solution_version, ensure_solution
+from lambdas.errors import InvalidInputException
+from tests.lambdas.sample_run import ARN, ARNS, GROUP, LONG_AGO, ROLE, RUN, SOLUTION
+
+IMPORT = {
+    "run": RUN,
+    "datasetType": "USERS",
+    "datasetArn": ARNS["USERS"],
+    "s3Path": "s3://bucket/runs/r/users/",
+    "importMode": "FULL",
+    "roleArn": ROLE,
+}
+IMPORT_NAME = "users-2024-06-01-3b951b5903"
+IMPORT_CALL = {
+    "jobName": IMPORT_NAME,
+    "datasetArn": ARNS["USERS"],
+    "dataSource": {"dataLocation": "s3://bucket/runs/r/users/"},
+    "roleArn": ROLE,
+    "importMode": "FULL",
+}
+
+
+def test_an_import_is_started(personalize: Any, calls: Stubber) -> None:
+    calls.add_response(
+        "create_dataset_import_job", {"datasetImportJobArn": f"{ARN}job/1"}, IMPORT_CALL
+    )
+
+    assert create_import_job(personalize, IMPORT) == f"{ARN}job/1"
+
+
+def expect_import(calls: Stubber, location: str) -> None:
+    calls.add_response(
+        "describe_dataset_import_job",
+        {"datasetImportJob": {"dataSource": {"dataLocation": location}}},
+        {"datasetImportJobArn": f"{ARN}job/1"},
+    )
+
+
+def test_a_repeated_import_finds_its_job_on_a_later_page(personalize: Any, calls: Stubber) -> None:
+    calls.add_client_error(
+        "create_dataset_import_job", "ResourceAlreadyExistsException", expected_params=IMPORT_CALL
+    )
+    calls.add_response(
+        "list_dataset_import_jobs",
+        {
+            "datasetImportJobs": [{"jobName": "older", "datasetImportJobArn": f"{ARN}job/0"}],
+            "nextToken": "more",
+        },
+        {"datasetArn": ARNS["USERS"]},
+    )
+    calls.add_response(
+        "list_dataset_import_jobs",
+        {"datasetImportJobs": [{"jobName": IMPORT_NAME, "datasetImportJobArn": f"{ARN}job/1"}]},
+        {"datasetArn": ARNS["USERS"], "nextToken": "more"},
+    )
+
+    expect_import(calls, "s3://bucket/runs/r/users/")
+
+    assert create_import_job(personalize, IMPORT) == f"{ARN}job/1"
+
+
+def test_another_dataset_s_import_of_this_name_is_not_taken(
+    personalize: Any, calls: Stubber
+) -> None:
+    calls.add_client_error("create_dataset_import_job", "ResourceAlreadyExistsException")
+    calls.add_response("list_dataset_import_jobs", {"datasetImportJobs": []})
+
+    with pytest.raises(ClientError, match="ResourceAlreadyExistsException"):
+        create_import_job(personalize, IMPORT)
+
+
+def test_an_import_of_this_name_that_reads_other_data_is_not_taken(
+    personalize: Any, calls: Stubber
+) -> None:
+    job = {"jobName": IMPORT_NAME, "datasetImportJobArn": f"{ARN}job/1"}
+    calls.add_client_error("create_dataset_import_job", "ResourceAlreadyExistsException")
+    calls.add_response("list_dataset_import_jobs", {"datasetImportJobs": [job]})
+    expect_import(calls, "s3://elsewhere/users/")
+
+    with pytest.raises(ClientError, match="ResourceAlreadyExistsException"):
+        create_import_job(personalize, IMPORT)
+
+
+TRAINING = {
+    "run": RUN,
+    "solutionName": "labbase",
+    "datasetGroupArn": GROUP,
+    "recipeArn": "arn:aws:personalize:::recipe/aws-user-personalization",
+    "eventType": None,
+    "solutionConfig": {"algorithmHyperParameters": {"hidden_dimension": "64"}},
+    "performHPO": False,
+    "performAutoML": False,
+    "trainingMode": "FULL",
+}
+
+
+def test_the_solution_is_made_on_first_use_and_never_trains_by_itself(
+    personalize: Any, calls: Stubber
+) -> None:
+    calls.add_response("list_solutions", {"solutions": []}, {"datasetGroupArn": GROUP})
+    calls.add_response(
+        "create_solution",
+        {"solutionArn": SOLUTION},
+        {
+            "name": "labbase",
+            "datasetGroupArn": GROUP,
+            "recipeArn": "arn:aws:personalize:::recipe/aws-user-personalization",
+            "solutionConfig": {"algorithmHyperParameters": {"hidden_dimension": "64"}},
+            "performHPO": False,
+            "performAutoML": False,
+            "performAutoTraining": False,
+        },
+    )
+
+    assert ensure_solution(personalize, TRAINING) == SOLUTION
+
+
+def test_automl_is_asked_for_without_a_recipe(personalize: Any, calls: Stubber) -> None:
+    calls.add_response("list_solutions", {"solutions": []}, {"datasetGroupArn": GROUP})
+    calls.add_response(
+        "create_solution",
+        {"solutionArn": SOLUTION},
+        {
+            "name": "labbase",
+            "datasetGroupArn": GROUP,
+            "eventType": "apply",
+            "performHPO": False,
+            "performAutoML": True,
+            "performAutoTraining": False,
+        },
+    )
+    event = TRAINING | {
+        "recipeArn": None,
+        "performAutoML": True,
+        "solutionConfig": {},
+        "eventType": "apply",
+    }
+
+    assert ensure_solution(personalize, event) == SOLUTION
+
+
+def expect_solution(calls: Stubber, **settings: Any) -> None:
+    calls.add_response(
+        "list_solutions",
+        {
+            "solutions": [
+                {"name": "other", "solutionArn": f"{ARN}solution/other"},
+                {"name": "labbase", "solutionArn": SOLUTION},
+            ]
+        },
+        {"datasetGroupArn": GROUP},
+    )
+    solution = {
+        "name": "labbase",
+        "recipeArn": TRAINING["recipeArn"],
+        "solutionConfig": TRAINING["solutionConfig"],
+    }
+    calls.add_response(
+        "describe_solution", {"solution": solution | settings}, {"solutionArn": SOLUTION}
+    )
+
+
+def test_the_solution_that_is_there_is_used(personalize: Any, calls: Stubber) -> None:
+    expect_solution(calls)
+
+    assert ensure_solution(personalize, TRAINING) == SOLUTION
+
+
+def test_a_default_that_aws_adds_to_the_configuration_is_no_difference(
+    personalize: Any, calls: Stubber
+) -> None:
+    expect_solution(
+        calls,
+        solutionConfig={
+            "algorithmHyperParameters": {"hidden_dimension": "64", "bptt": "32"},
+            "featureTransformationParameters": {"max_user_history_length_percentile": "0.99"},
+        },
+    )
+
+    assert ensure_solution(personalize, TRAINING) == SOLUTION
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"recipeArn": "arn:aws:personalize:::recipe/aws-sims"}, "recipe/aws-sims, expected arn"),
+        ({"performHPO": True}, "performHPO is True, expected False"),
+        ({"performAutoML": True}, "performAutoML is True, expected False"),
+        ({"performAutoTraining": True}, "performAutoTraining is True, expected False"),
+        ({"eventType": "view"}, "eventType is view, expected None"),
+        (
+            {"solutionConfig": {"algorithmHyperParameters": {"hidden_dimension": "32"}}},
+            "hidden_dimension.*32.*expected.*64",
+        ),
+        ({"solutionConfig": {}}, "expected.*64"),
+    ],
+)
+def test_a_solution_with_other_settings_is_refused(
+    personalize: Any, calls: Stubber, settings: dict[str, Any], message: str
+) -> None:
+    expect_solution(calls, **settings)
+
+    with pytest.raises(InvalidInputException, match=rf"{message}.*give \[solution\] name another"):
+        ensure_solution(personalize, TRAINING)
+
+
+VERSION_CALL = {
+    "name": "version-2024-06-01-3b951b5903",
+    "solutionArn": SOLUTION,
+    "trainingMode": "FULL",
+}
+
+
+def test_a_version_is_trained_once_per_run(personalize: Any, calls: Stubber) -> None:
+    calls.add_response(
+        "create_solution_version", {"solutionVersionArn": f"{SOLUTION}/1"}, VERSION_CALL
+    )
+    assert create_solution_version(personalize, SOLUTION, TRAINING) == f"{SOLUTION}/1"
+
+    calls.add_client_error(
+        "create_solution_version", "ResourceAlreadyExistsException", expected_params=VERSION_CALL
+    )
+    calls.add_response(
+        "list_solution_versions",
+        {
+            "solutionVersions": [
+                {"solutionVersionArn": f"{SOLUTION}/1", "creationDateTime": LONG_AGO}
+            ],
+            "nextToken": "more",
+        },
+        {"solutionArn": SOLUTION},
+    )
+    calls.add_response(
+        "list_solution_versions",
+        {
+            "solutionVersions": [
+                {
+                    "solutionVersionArn": f"{SOLUTION}/2",
+                    "creationDateTime": LONG_AGO + timedelta(days=1),
+                }
+            ]
+        },
+        {"solutionArn": SOLUTION, "nextToken": "more"},
+    )
+    for number, name in ((2, "version-other"), (1, "version-2024-06-01-3b951b5903")):
+        calls.add_response(
+            "describe_solution_version",
+            {"solutionVersion": {"name": name}},
+            {"solutionVersionArn": f"{SOLUTION}/{number}"},
+        )
+    assert create_solution_version(personalize, SOLUTION, TRAINING) == f"{SOLUTION}/1"
+
+
+def test_a_solution_that_is_not_ready_surfaces_for_the_retry(
+    personalize: Any, calls: Stubber
+) -> None:
+    calls.add_client_error("create_solution_version", "ResourceInUseException")
+
+    with pytest.raises(personalize.exceptions.ResourceInUseException):
+        create_solution_version(personalize, SOLUTION, TRAINING)
+
+
+INFERENCE = {
+    "run": RUN,
+    "solutionVersionArn": f"{SOLUTION}/1",
+    "inputPath": "s3://bucket/runs/r/batch-input/",
+    "outputPath": "s3://bucket/runs/r/batch-output/",
+    "roleArn": ROLE,
+    "numResults": 100,
+    "filterArn": None,
+    "itemExploration": None,
+}
+INFERENCE_CALL = {
+    "jobName": "batch-2024-06-01-3b951b5903",
+    "solutionVersionArn": f"{SOLUTION}/1",
+    "numResults": 100,
+    "jobInput": {"s3DataSource": {"path": "s3://bucket/runs/r/batch-input/"}},
+    "jobOutput": {"s3DataDestination": {"path": "s3://bucket/runs/r/batch-output/"}},
+    "roleArn": ROLE,
+}
+
+
+@pytest.mark.parametrize(
+    ("options", "config"),
+    [
+        ({}, {}),
+        (
+            {"itemExploration": {"explorationWeight": "0.3"}},
+            {"batchInferenceJobConfig": {"itemExplorationConfig": {"explorationWeight": "0.3"}}},
+        ),
+        ({"filterArn": f"{ARN}filter/f"}, {"filterArn": f"{ARN}filter/f"}),
+    ],
+)
+def test_batch_inference_is_started(
+    personalize: Any, calls: Stubber, options: Any, config: Any
+) -> None:
+    calls.add_response(
+        "create_batch_inference_job",
+        {"batchInferenceJobArn": f"{ARN}job/1"},
+        INFERENCE_CALL | config,
+    )
+
+    event = INFERENCE | options
+    assert create_batch_inference_job(personalize, event) == f"{ARN}job/1"
+
+
+def expect_batch_inference(calls: Stubber, *, output_path: str) -> None:
+    calls.add_client_error("create_batch_inference_job", "ResourceAlreadyExistsException")
+    calls.add_response(
+        "list_batch_inference_jobs",
+        {
+            "batchInferenceJobs": [
+                {"jobName": "older", "batchInferenceJobArn": f"{ARN}job/0"},
+                {"jobName": INFERENCE_CALL["jobName"], "batchInferenceJobArn": f"{ARN}job/1"},
+            ]
+        },
+        {"solutionVersionArn": f"{SOLUTION}/1"},
+    )
+    calls.add_response(
+        "describe_batch_inference_job",
+        {"batchInferenceJob": {"jobOutput": {"s3DataDestination": {"path": output_path}}}},
+        {"batchInferenceJobArn": f"{ARN}job/1"},
+    )
+
+
+def test_repeated_batch_inference_finds_its_job(personalize: Any, calls: Stubber) -> None:
+    expect_batch_inference(calls, output_path="s3://bucket/runs/r/batch-output/")
+
+    assert create_batch_inference_job(personalize, INFERENCE) == f"{ARN}job/1"
+
+
+def test_batch_inference_that_writes_elsewhere_is_not_taken(
+    personalize: Any, calls: Stubber
+) -> None:
+    expect_batch_inference(calls, output_path="s3://bucket/runs/other/batch-output/")
+
+    with pytest.raises(ClientError, match="ResourceAlreadyExistsException"):
+        create_batch_inference_job(personalize, INFERENCE)
+
+
+@pytest.mark.usefixtures("session")
+def test_every_handler_that_creates_returns_what_the_poll_loop_keeps(calls: Stubber) -> None:
+    response = {"arn": f"{ARN}job/1", "status": "CREATE PENDING", "waitSeconds": 15}
+    response |= {"failureReason": ""}
+
+    calls.add_response("create_dataset_import_job", {"datasetImportJobArn": f"{ARN}job/1"})
+    assert lambdas.create_import_job.handler(IMPORT | {"waitSeconds": 15}, None) == response
+
+    calls.add_response("create_batch_inference_job", {"batchInferenceJobArn": f"{ARN}job/1"})
+    event = INFERENCE | {"waitSeconds": 15}
+    assert lambdas.create_batch_inference_job.handler(event, None) == response
+
+    calls.add_response("list_solutions", {"solutions": []})
+    calls.add_response("create_solution", {"solutionArn": SOLUTION})
+    calls.add_response(
+        "create_solution_version", {"solutionVersionArn": f"{ARN}job/1"}, VERSION_CALL
+    )
+    assert lambdas.create_solution_version.handler(TRAINING | {"waitSeconds": 15}, None) == response

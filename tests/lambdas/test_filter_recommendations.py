@@ -1,0 +1,327 @@
+"""From batch output to the published CSV."""
+
+import json
+import tracemalloc
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.stub import Stubber
+
+from lambdas.errors import NoRecommendations, ResourceNotFoundException
+from lambdas.filter_recommendations import RunFiles, filter_recommendations, publish
+from tests.lambdas.sample_run import ARN, MANIFEST, RUN, SOLUTION, get, keys, put
+
+
+def output_line(user: str, items: list[str], scores: list[float] | None = None) -> str:
+    """Return a line of batch output."""
+    output: dict[str, Any] = {"recommendedItems": items}
+    if scores is not None:
+        output["scores"] = scores
+    return json.dumps({"input": {"userId": user}, "output": output, "error": None}) + "\n"
+
+
+def run_filter(s3: Any, directory: Path, *, keep: int = 25, manifest: Any = None) -> dict[str, Any]:
+    files = RunFiles(s3, "bucket", RUN)
+    return filter_recommendations(files, manifest or {}, keep=keep, directory=directory)
+
+
+def csv_of(s3: Any) -> str:
+    return get(s3, f"runs/{RUN}/recommendations/recommendations.csv")
+
+
+ALL_FILTERS = {
+    "filter": {
+        "eligibleItems": {"path": "filter/eligible-items/", "rows": 3},
+        "exclusions": {"path": "filter/exclusions/", "rows": 2},
+    }
+}
+
+
+def test_the_csv_holds_what_may_be_recommended_with_ranks_without_gaps(
+    s3: Any, tmp_path: Path
+) -> None:
+    put(s3, "filter/eligible-items/part-00000.csv", "ITEM_ID\na\nb\n")
+    put(s3, "filter/eligible-items/part-00001.csv", "ITEM_ID\nc\nd\n")
+    put(s3, "filter/exclusions/part-00000.csv", "USER_ID,ITEM_ID\n1,b\n")
+    put(s3, "filter/exclusions/part-00001.csv", "USER_ID,ITEM_ID\n2,a\n1,b\n")
+    put(
+        s3,
+        "batch-output/part-00000.json.out",
+        output_line("2", ["ITEM_ID", "a", "d", "c"], [0.9, 0.8, 0.7, 0.1])
+        + output_line("1", ["a", "b", "c", "d"], [0.4, 0.3, 0.2, 0.1]),
+    )
+
+    assert run_filter(s3, tmp_path, keep=2, manifest=ALL_FILTERS) == {
+        "csv": "s3://bucket/runs/2024-06-01/recommendations/recommendations.csv",
+        "errors": "s3://bucket/runs/2024-06-01/recommendations/errors.jsonl",
+        "users": 2,
+        "recommendations": 4,
+        "errorLines": 0,
+        "dropped": {"ineligible": 1, "excluded": 2},
+    }
+    assert csv_of(s3) == "USER_ID,ITEM_ID,RANK,SCORE\n2,d,1,0.7\n2,c,2,0.1\n1,a,1,0.4\n1,c,2,0.2\n"
+    assert get(s3, f"runs/{RUN}/recommendations/errors.jsonl") == ""
+
+
+def test_an_item_is_recommended_once_with_its_first_score(s3: Any, tmp_path: Path) -> None:
+    put(
+        s3, "batch-output/in.json.out", output_line("1", ["a", "b", "a", "c"], [0.9, 0.5, 0.3, 0.1])
+    )
+
+    assert run_filter(s3, tmp_path)["recommendations"] == 3
+    assert csv_of(s3) == "USER_ID,ITEM_ID,RANK,SCORE\n1,a,1,0.9\n1,b,2,0.5\n1,c,3,0.1\n"
+
+
+def test_scores_may_be_absent_and_small(s3: Any, tmp_path: Path) -> None:
+    put(
+        s3,
+        "batch-output/in.json.out",
+        output_line("1", ["a", "b"]) + output_line("2", ["a"], [1e-7]),
+    )
+
+    run_filter(s3, tmp_path)
+    assert csv_of(s3) == "USER_ID,ITEM_ID,RANK,SCORE\n1,a,1,\n1,b,2,\n2,a,1,1e-07\n"
+
+
+def test_ids_of_any_characters_survive_and_match_the_filters(s3: Any, tmp_path: Path) -> None:
+    nasty = ["a,b", 'say "hi"', "two\nlines", "求人📚", " spaced ", "back\\slash"]
+    eligible = 'ITEM_ID\n"a,b"\n"say ""hi"""\n"two\nlines"\n求人📚\n spaced \nback\\slash\nout\n'
+    put(s3, "filter/eligible-items/part-00000.csv", eligible)
+    put(s3, "filter/exclusions/part-00000.csv", 'USER_ID,ITEM_ID\n"学生,\n1",out\n')
+    put(s3, "batch-output/in.json.out", output_line("学生,\n1", [*nasty, "out"]))
+
+    run_filter(s3, tmp_path, manifest=ALL_FILTERS)
+    assert csv_of(s3) == (
+        "USER_ID,ITEM_ID,RANK,SCORE\n"
+        '"学生,\n1","a,b",1,\n'
+        '"学生,\n1","say ""hi""",2,\n'
+        '"学生,\n1","two\nlines",3,\n'
+        '"学生,\n1",求人📚,4,\n'
+        '"学生,\n1", spaced ,5,\n'
+        '"学生,\n1",back\\slash,6,\n'
+    )
+
+
+def test_a_carriage_return_is_quoted(s3: Any, tmp_path: Path) -> None:
+    put(s3, "batch-output/in.json.out", output_line("1", ["a\rb", "c\r\nd"]))
+
+    run_filter(s3, tmp_path)
+    assert csv_of(s3) == 'USER_ID,ITEM_ID,RANK,SCORE\n1,"a\rb",1,\n1,"c\r\nd",2,\n'
+
+
+def test_several_files_are_read_in_order_and_others_are_not(s3: Any, tmp_path: Path) -> None:
+    put(s3, "batch-output/part-00001.json.out", output_line("2", ["b"]).rstrip("\n"))
+    put(s3, "batch-output/part-00000.json.out", output_line("1", ["a"]).rstrip("\n"))
+    put(s3, "batch-output/_CHECK", "no JSON")
+
+    assert run_filter(s3, tmp_path)["users"] == 2
+    assert csv_of(s3) == "USER_ID,ITEM_ID,RANK,SCORE\n1,a,1,\n2,b,1,\n"
+
+
+BAD_LINES = {
+    '{"input":{"userId":"9"},"output":null,"error":"no such user"}': "no such user",
+    '{"input":{"userId":"9"},"output":null}': "neither error nor recommendedItems",
+    '{"input":{"userId":"9"},"output":{}}': "neither error nor recommendedItems",
+    '{"input":{},"output":{"recommendedItems":["a"]}}': "no userId",
+    '{"input":"9","output":{"recommendedItems":["a"]}}': "no userId",
+    '{"input":{"userId":"9"},"output":["a"]}': "neither error nor recommendedItems",
+    '{"input":{"userId":"9"},"output":{"recommendedItems":["a"],"scores":[1,2]}}': (
+        "1 items, but 2 scores"
+    ),
+    '{"input":{"userId":"9"},"output":{"recommendedItems":"abc"}}': (
+        "recommendedItems is no list of ids"
+    ),
+    '{"input":{"userId":"9"},"output":{"recommendedItems":["a",["b"]]}}': (
+        "recommendedItems is no list of ids"
+    ),
+    '{"input":{"userId":"9"},"output":{"recommendedItems":["a"],"scores":["0.5"]}}': (
+        "scores is no list of numbers"
+    ),
+    '{"input":{"userId":"9"},"output":{"recommendedItems":["a"],"scores":0.5}}': (
+        "scores is no list of numbers"
+    ),
+    "[]": "no JSON object",
+    '{"input":{"userId":"9"},"out': "no JSON: Unterminated string starting at",
+}
+
+
+def test_lines_without_recommendations_are_kept_aside_with_the_reason(
+    s3: Any, tmp_path: Path
+) -> None:
+    lines = [
+        output_line("1", ["a"]),
+        *(f"{line}\n" for line in BAD_LINES),
+        "\n",
+        output_line("2", ["b"]),
+    ]
+    put(s3, "batch-output/in.json.out", "".join(lines))
+
+    summary = run_filter(s3, tmp_path)
+    assert (summary["users"], summary["errorLines"]) == (2, 13)
+    assert csv_of(s3) == "USER_ID,ITEM_ID,RANK,SCORE\n1,a,1,\n2,b,1,\n"
+    errors = get(s3, f"runs/{RUN}/recommendations/errors.jsonl").splitlines()
+    written = [json.loads(line) for line in errors]
+    assert [error["line"] for error in written] == list(BAD_LINES)
+    for error, reason in zip(written, BAD_LINES.values(), strict=True):
+        assert error["reason"].startswith(reason)
+
+
+def test_no_batch_output_is_reported(s3: Any, tmp_path: Path) -> None:
+    put(s3, "batch-output/_CHECK", "")
+
+    with pytest.raises(
+        ResourceNotFoundException,
+        match=r"no \.out file at s3://bucket/runs/2024-06-01/batch-output/",
+    ):
+        run_filter(s3, tmp_path)
+
+
+def publish_run(s3: Any, personalize: Any, calls: Stubber) -> dict[str, Any]:
+    calls.add_response(
+        "describe_batch_inference_job",
+        {"batchInferenceJob": {"solutionVersionArn": f"{SOLUTION}/1"}},
+        {"batchInferenceJobArn": f"{ARN}batch-inference-job/j"},
+    )
+    event = {
+        "bucket": "bucket",
+        "run": RUN,
+        "keep": 25,
+        "batchInferenceJobArn": f"{ARN}batch-inference-job/j",
+    }
+    return publish(s3, personalize, event, now=datetime(2024, 6, 1, 4, 0, 7, tzinfo=UTC))
+
+
+def test_a_finished_run_is_published(s3: Any, personalize: Any, calls: Stubber) -> None:
+    put(s3, "manifest.json", json.dumps(MANIFEST | {"filter": {"exclusions": None}}))
+    put(s3, "batch-output/in.json.out", output_line("1", ["a"], [0.5]))
+
+    latest = publish_run(s3, personalize, calls)
+
+    assert latest == {
+        "run": "2024-06-01",
+        "csv": "s3://bucket/runs/2024-06-01/recommendations/recommendations.csv",
+        "errors": "s3://bucket/runs/2024-06-01/recommendations/errors.jsonl",
+        "users": 1,
+        "recommendations": 1,
+        "errorLines": 0,
+        "dropped": {"ineligible": 0, "excluded": 0},
+        "solutionVersionArn": f"{SOLUTION}/1",
+        "createdAt": "2024-06-01T04:00:07Z",
+    }
+    assert json.loads(get(s3, "recommendations/latest.json")) == latest
+
+
+def test_the_published_list_stays_when_nothing_is_left(
+    s3: Any, personalize: Any, calls: Stubber
+) -> None:
+    put(s3, "manifest.json", json.dumps(MANIFEST | ALL_FILTERS))
+    put(s3, "filter/eligible-items/part-00000.csv", "ITEM_ID\n")
+    put(s3, "batch-output/in.json.out", output_line("1", ["a"]) + "broken\n")
+    s3.put_object(Bucket="bucket", Key="recommendations/latest.json", Body=b"yesterday's")
+
+    with pytest.raises(NoRecommendations, match="1 error lines, 1 items not eligible, 0 excluded"):
+        publish_run(s3, personalize, calls)
+    assert get(s3, "recommendations/latest.json") == "yesterday's"
+    assert keys(s3, f"runs/{RUN}/recommendations/") == [
+        "runs/2024-06-01/recommendations/errors.jsonl"
+    ]
+    assert get(s3, f"runs/{RUN}/recommendations/errors.jsonl") == (
+        '{"reason": "no JSON: Expecting value: line 1 column 1 (char 0)", "line": "broken"}\n'
+    )
+
+
+def test_the_published_list_stays_when_a_file_cannot_be_written(
+    s3: Any, personalize: Any, calls: Stubber
+) -> None:
+    put(s3, "manifest.json", json.dumps(MANIFEST))
+    put(s3, "batch-output/in.json.out", output_line("1", ["a"]))
+    s3.put_object(Bucket="bucket", Key="recommendations/latest.json", Body=b"yesterday's")
+
+    def refuse(params: dict[str, Any], **_: Any) -> None:
+        if params["Key"].endswith("errors.jsonl"):
+            raise OSError("no connection")
+
+    s3.meta.events.register("before-parameter-build.s3.PutObject", refuse)
+
+    with pytest.raises(OSError, match="no connection"):
+        publish_run(s3, personalize, calls)
+    assert get(s3, "recommendations/latest.json") == "yesterday's"
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(s3: Any) -> None:
+
+    class BreaksOff:
+        """A file that fails after three parts of a multipart upload."""
+
+        left = 24 << 20
+
+        def read(self, size: int = -1) -> bytes:
+            self.left -= size
+            if self.left < 0:
+                raise EOFError("batch output ended early")
+            return b"x" * size
+
+    with pytest.raises(EOFError, match="ended early"):
+        RunFiles(s3, "bucket", RUN).upload("recommendations/recommendations.csv", BreaksOff())
+    assert keys(s3) == []
+    assert "Uploads" not in s3.list_multipart_uploads(Bucket="bucket")
+
+
+class EndlessS3:
+    """A fake S3 that makes batch output and exclusions while they are read."""
+
+    def __init__(self, lines: int) -> None:
+        self.lines = lines
+        self.uploaded = 0
+
+    def get_paginator(self, _operation: str) -> Any:
+        return self
+
+    def paginate(self, *, Bucket: str, Prefix: str) -> Any:  # noqa: N803  as S3 spells it
+        return [{"Contents": [{"Key": f"{Prefix}part-00000.out"}]}]
+
+    def get_object(self, *, Bucket: str, Key: str) -> Any:  # noqa: N803
+        return {"Body": self if "batch-output" in Key else Pairs(self.lines)}
+
+    def iter_chunks(self, _size: int) -> Iterator[bytes]:
+        items = [f"posting-{number:06d}" for number in range(25)]
+        for number in range(self.lines):
+            yield output_line(f"student-{number:06d}", items).encode()
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+    def upload_fileobj(self, content: Any, _bucket: str, key: str, **_: Any) -> None:
+        while chunk := content.read(1 << 16):
+            self.uploaded += len(chunk) if key.endswith(".csv") else 0
+
+
+class Pairs(EndlessS3):
+    """A body of two excluded pairs for each user."""
+
+    def iter_chunks(self, _size: int) -> Iterator[bytes]:
+        yield b"USER_ID,ITEM_ID\n"
+        for number in range(self.lines):
+            yield b"student-%06d,posting-000003\nstudent-%06d,posting-000004\n" % (number, number)
+
+
+def test_memory_does_not_grow_with_users_or_exclusions(tmp_path: Path) -> None:
+    manifest = {"filter": {"exclusions": {"path": "filter/exclusions/"}}}
+    peaks = []
+    for lines in (500, 4_000):
+        directory = tmp_path / str(lines)
+        directory.mkdir()
+        s3 = EndlessS3(lines)
+        tracemalloc.start()
+        summary = filter_recommendations(
+            RunFiles(s3, "bucket", RUN), manifest, keep=25, directory=directory
+        )
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert summary["recommendations"] == 23 * lines
+        assert s3.uploaded > 23 * lines * len("student-000000,posting-000000,1,\n")
+
+    assert peaks[1] < 1.2 * peaks[0]
