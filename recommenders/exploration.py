@@ -14,19 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommenders.data.ids import Positions
+from recommenders.data.times import SECONDS_PER_DAY
 from recommenders.results import Exploration, Scores
 
 WINDOW = 512
 """New items that one user's draw considers; which ones goes round over the users."""
-
-_SECONDS_PER_DAY = 86_400
-
-
-def young_items(
-    exploration: Exploration, created: NDArray[np.int64], newest: int
-) -> NDArray[np.int64]:
-    """Return the positions of the items that are not older than the cut-off."""
-    return np.flatnonzero(created >= newest - exploration.age_cut_off * _SECONDS_PER_DAY)
 
 
 class Explorer:
@@ -40,45 +32,39 @@ class Explorer:
 
     def __init__(self, exploration: Exploration, created: NDArray[np.int64], newest: int) -> None:
         self._exploration = exploration
-        young = young_items(exploration, created, newest)
-        self._young = np.random.default_rng(exploration.seed).permutation(young)
+        new = np.flatnonzero(created >= newest - exploration.age_cut_off * SECONDS_PER_DAY)
+        self._new = np.random.default_rng(exploration.seed).permutation(new)
 
-    def candidates(self, users: Sequence[str]) -> NDArray[np.int64]:
-        """Return the new items that each user's draw considers, (len(users), up to WINDOW)."""
-        width = min(len(self._young), WINDOW)
-        if not width:
-            return np.empty((len(users), 0), dtype=np.int64)
-        starts = self._hashes(users) % np.uint64(len(self._young))
-        window = (starts.astype(np.int64)[:, None] + np.arange(width)) % len(self._young)
-        return np.asarray(self._young[window])
-
-    def place(
+    def insert(
         self,
         users: Sequence[str],
-        candidates: NDArray[np.int64],
-        values: Scores,
+        scores: Scores,
+        eligible: NDArray[np.bool_] | None,
         items: Positions,
     ) -> NDArray[np.bool_]:
-        """Put new items into the lists, in place, and return which entries are new.
+        """Put new items into the users' lists, in place, and return which entries are new.
 
         Args:
-            users: whose lists they are.
-            candidates: what `candidates` gave.
-            values: the candidates' scores, same shape; -inf for one that may not be recommended.
-            items: the lists, (len(users), n), -1 behind their end.
+            users: User ids, one a list.
+            scores: Every item's score for each user, shape (len(users), n_items).
+            eligible: Which items each user may get, same shape; None for all.
+            items: The lists, shape (len(users), n), -1 behind their end.
         """
-        seeds = self._hashes(users)
+        if not len(self._new):
+            return np.zeros(items.shape, dtype=np.bool_)
+        seeds = self._seeds(users)
         slots = _uniform(seeds, np.arange(items.shape[1]), 1) < self._exploration.weight
         slots &= items >= 0
-        if not candidates.shape[1]:
-            return np.zeros_like(slots)
-        n = int(max(candidates.max(), items.max())) + 1
+        candidates = self._candidates(seeds)
+        values = np.take_along_axis(scores, candidates, axis=1).astype(np.float64)
+        n_items = scores.shape[1]
         rows = np.arange(len(users))[:, None]
-        there = np.isin(rows * n + candidates, (rows * n + items)[items >= 0])
+        excluded = np.isin(rows * n_items + candidates, (rows * n_items + items)[items >= 0])
+        if eligible is not None:
+            excluded |= ~np.take_along_axis(eligible, candidates, axis=1)
         draw = -np.log(-np.log(_uniform(seeds, candidates, 2)))
-        with np.errstate(divide="ignore"):
-            keys = np.log(np.maximum(values, 0.0, dtype=np.float64) + 1e-30) + draw
-        keys[there | np.isneginf(values)] = -np.inf
+        keys = np.log(np.maximum(values, 0.0) + 1e-30) + draw
+        keys[excluded] = -np.inf
         order = np.argsort(-keys, axis=1, kind="stable")[:, : items.shape[1]]
         usable = np.take_along_axis(keys, order, axis=1) > -np.inf
         rank = np.cumsum(slots, axis=1) - 1
@@ -87,7 +73,13 @@ class Explorer:
         items[slots] = np.take_along_axis(candidates, chosen, axis=1)[slots]
         return slots
 
-    def _hashes(self, users: Sequence[str]) -> NDArray[np.uint64]:
+    def _candidates(self, seeds: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """Return the new items that each user's draw considers, (len(seeds), up to WINDOW)."""
+        starts = (seeds % np.uint64(len(self._new))).astype(np.int64)
+        width = min(len(self._new), WINDOW)
+        return np.asarray(self._new[(starts[:, None] + np.arange(width)) % len(self._new)])
+
+    def _seeds(self, users: Sequence[str]) -> NDArray[np.uint64]:
         names = np.array([crc32(user.encode()) for user in users], dtype=np.uint64)
         return _mixed(names ^ (np.uint64(self._exploration.seed) << np.uint64(32)))
 

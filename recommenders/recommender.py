@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommenders.boosting import tilted
-from recommenders.data.ids import Ids, Positions, positions
+from recommenders.data.ids import Ids, Positions, ids_at, positions
 from recommenders.data.interactions import Histories, Interactions
 from recommenders.exploration import Explorer
 from recommenders.progress import Progress, ignore
@@ -182,15 +183,11 @@ class Recommender(ABC):
             asked = tuple(users[start : start + block_size])
             scores = self._tilted(self._scores_of(asked, self.histories(asked, more)), tilt)
             may = eligible(start, start + len(asked)) if eligible else None
-            young = explorer.candidates(asked) if explorer else np.empty((len(asked), 0), np.int64)
-            values = np.take_along_axis(scores, young, axis=1)
-            if may is not None:
-                values[~np.take_along_axis(may, young, axis=1)] = -np.inf
             items, chosen, counts = _chosen(scores, may, n)
             explored = np.zeros(items.shape, dtype=np.bool_)
             if explorer:
-                explored = explorer.place(asked, young, values, items)
-            return Recommendations(asked, _named(self.item_ids, items), chosen, counts, explored)
+                explored = explorer.insert(asked, scores, may, items)
+            return Recommendations(asked, ids_at(self.item_ids, items), chosen, counts, explored)
 
         self._check(workers, n=n, block_size=block_size)
         return in_order(block, range(0, len(users), block_size), workers)
@@ -331,15 +328,14 @@ class Recommender(ABC):
 
     def positions(self, items: Sequence[str]) -> NDArray[np.int64]:
         """Return where each item stands in `item_ids`, -1 if it is unknown."""
-        return positions(self.item_ids, np.asarray(items, dtype=np.str_).reshape(len(items)))
+        return positions(self.item_ids, items)
 
     def histories(self, users: Sequence[str], more: Live | None = None) -> Histories:
         """Return each user's history, oldest first, with the events of `more` as the newest.
 
         It is empty for a user who is unknown and has none in `more`.
         """
-        asked = np.asarray(users, dtype=np.str_).reshape(len(users))
-        known = self._histories.take(positions(self.user_ids, asked))
+        known = self._histories.take(positions(self.user_ids, users))
         newer = {
             row: self._live(more[user]) for row, user in enumerate(users) if more and user in more
         }
@@ -360,9 +356,9 @@ class Recommender(ABC):
         """Return where items stand that histories are made of; -1 for those that are unknown."""
         return self.positions(items)
 
-    @abstractmethod
-    def parameters(self) -> Mapping[str, Any]:
-        """Return the arguments of the constructor, as JSON."""
+    def parameters(self) -> dict[str, Any]:
+        """Return the arguments of the constructor: attributes of the same names, as JSON."""
+        return {name: getattr(self, name) for name in signature(type(self)).parameters}
 
     @abstractmethod
     def _learned(self) -> Mapping[str, NDArray[Any]]:
@@ -376,7 +372,7 @@ class Recommender(ABC):
         """Write the fitted model into `directory`, whole or not at all; what was there goes."""
         description = {
             "kind": self.kind,
-            "parameters": dict(self.parameters()),
+            "parameters": self.parameters(),
             "event_types": None if self.event_types is None else sorted(self.event_types),
             "newest": self._newest,
         }
@@ -426,8 +422,3 @@ def _chosen(
         return best_eligible(scores, eligible, n)
     items, values = best(scores, n)
     return items, values, np.full(len(scores), items.shape[1])
-
-
-def _named(ids: Ids, places: Positions) -> Ids:
-    """Return the ids at the places, empty where a place is -1."""
-    return np.where(places >= 0, ids[places], "")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 DESCRIPTION = "recommender.json"
@@ -43,3 +44,20 @@ def read(directory: Path) -> tuple[Any, dict[str, NDArray[Any]]]:
     description = json.loads((directory / DESCRIPTION).read_text("utf-8"))
     with np.load(directory / ARRAYS, allow_pickle=False) as arrays:
         return description, dict(arrays)
+
+
+def matrix_arrays(name: str, matrix: sp.csr_matrix) -> dict[str, NDArray[Any]]:
+    """Return a CSR matrix as arrays to save, their names prefixed by `name`."""
+    return {
+        f"{name}_values": matrix.data,
+        f"{name}_items": matrix.indices,
+        f"{name}_offsets": matrix.indptr,
+    }
+
+
+def matrix_from_arrays(
+    name: str, arrays: Mapping[str, NDArray[Any]], shape: tuple[int, int]
+) -> sp.csr_matrix:
+    """Return the CSR matrix that `matrix_arrays` gave."""
+    parts = tuple(arrays[f"{name}_{part}"] for part in ("values", "items", "offsets"))
+    return sp.csr_matrix(parts, shape=shape)

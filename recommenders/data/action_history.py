@@ -9,10 +9,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from recommenders.data.ids import Ids, positions
-from recommenders.data.metadata import UNKNOWN_TIME
-
-DAY = 86_400
+from recommenders.data.ids import Ids, last_rows, positions
+from recommenders.data.times import SECONDS_PER_DAY, UNKNOWN_TIME
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,15 +42,14 @@ class ActionCatalogue:
         created: Sequence[int | None] | None = None,
     ) -> Self:
         """Return the catalogue of rows in any order; of several rows of one id the last counts."""
-        names, back = np.unique(np.asarray(ids, dtype=np.str_)[::-1], return_index=True)
-        rows = len(ids) - 1 - back
+        unique, rows = last_rows(ids)
 
         def column(given: Sequence[float | None] | None, unknown: float) -> NDArray[np.float64]:
             filled = [unknown if one is None else one for one in given or [None] * len(ids)]
             return np.array(filled, dtype=np.float64)[rows]
 
         return cls(
-            names.reshape(len(rows)),
+            unique,
             column(value, 0.0),
             column(expires, UNKNOWN_TIME).astype(np.int64),
             column(repeat_after, 0.0),
@@ -98,12 +95,11 @@ class ActionHistory:
             timestamps: UTC epoch seconds.
             event_types: `"TAKEN"`, `"NOT_TAKEN"` or `"VIEWED"`.
         """
-        actions = positions(catalogue.ids, np.asarray(action_ids, np.str_).reshape(len(action_ids)))
-        names = np.asarray(user_ids, np.str_).reshape(len(user_ids))
-        times = np.asarray(timestamps, np.int64).reshape(len(timestamps))
+        actions = positions(catalogue.ids, action_ids)
+        times = np.asarray(timestamps, np.int64)
         taken = np.array([one.upper() == "TAKEN" for one in event_types], dtype=np.bool_)
         known = actions >= 0
-        ids, users = np.unique(names[known], return_inverse=True)
+        ids, users = np.unique(np.asarray(user_ids, np.str_)[known], return_inverse=True)
         order = np.lexsort((times[known], actions[known], users))
         return cls(
             catalogue,
@@ -138,7 +134,7 @@ class ActionHistory:
         followed = np.minimum.accumulate(followed[::-1])[::-1]
         offers = np.flatnonzero(~self.taken & (followed < n))
         nexts = followed[offers]  # the first event after the offer in which an action is taken
-        soon = self.timestamps[nexts] - self.timestamps[offers] <= window_days * DAY
+        soon = self.timestamps[nexts] - self.timestamps[offers] <= window_days * SECONDS_PER_DAY
         success[offers[soon & (key[nexts] == key[offers])]] = True
         example = np.ones(n, dtype=np.bool_)
         example[1:] = ~self.taken[1:] | self.taken[:-1] | (key[1:] != key[:-1])

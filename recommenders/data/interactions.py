@@ -95,10 +95,14 @@ class Histories:
         meetings = self.rows.astype(np.int64) * n_items + self.items
         return np.sort(len(meetings) - 1 - np.unique(meetings[::-1], return_index=True)[1])
 
-    def matrix(self, weights: NDArray[np.floating], n_items: int) -> sp.csr_matrix:
-        """Return one weight an event as CSR (len(self), n_items), float32; repeats are summed."""
+    def matrix(self, n_items: int, weights: NDArray[np.floating] | None = None) -> sp.csr_matrix:
+        """Return the sum of the weights of each item's events, 1 each if None.
+
+        CSR (len(self), n_items), float32.
+        """
+        values = np.ones(len(self.items)) if weights is None else weights
         matrix = sp.csr_matrix(
-            (weights.astype(np.float32), self.items, self.offsets),
+            (values.astype(np.float32), self.items, self.offsets),
             shape=(len(self), n_items),
             copy=True,  # summing sorts in place, which must not touch the histories
         )
@@ -244,8 +248,7 @@ class Interactions:
 
         With weights, an event counts as many times as it weighs.
         """
-        weights = np.ones(self.n_events) if self.weights is None else self.weights
-        return self.histories.matrix(weights, self.n_items)
+        return self.histories.matrix(self.n_items, self.weights)
 
     def shares(self) -> NDArray[np.float32]:
         """Return each item's share of all events by weight, shape (n_items,), float32."""

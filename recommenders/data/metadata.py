@@ -12,13 +12,13 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from recommenders.data.ids import Ids, positions
+from recommenders.data.ids import Ids, last_rows, positions
+from recommenders.data.times import UNKNOWN_TIME
 
 MOST_VALUES = 1_000
 """Most frequent values of a field that become features; rarer ones carry no statistics."""
 
 MOST_WORDS = 500
-UNKNOWN_TIME = -1
 _WORD = re.compile(r"\w{2,}")
 _QUANTILES = (0.25, 0.5, 0.75)
 
@@ -52,16 +52,14 @@ class Metadata:
         created: Sequence[int | None] | None = None,
     ) -> Self:
         """Return the metadata of rows in any order; of several rows of one id the last counts."""
-        # Searched from behind, the first row of an id is its last.
-        names, back = np.unique(np.asarray(ids, dtype=np.str_)[::-1], return_index=True)
-        rows = len(ids) - 1 - back
+        unique, rows = last_rows(ids)
         times = [UNKNOWN_TIME if time is None else time for time in created or [None] * len(ids)]
 
         def objects(columns: Mapping[str, Sequence[str | None]] | None) -> dict[str, Any]:
             return {name: np.array(c, dtype=object)[rows] for name, c in (columns or {}).items()}
 
         return cls(
-            ids=names.reshape(len(rows)),
+            ids=unique,
             categories=objects(categories),
             numbers={
                 name: np.array([np.nan if v is None else v for v in column], np.float64)[rows]

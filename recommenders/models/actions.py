@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from recommenders.data.action_history import DAY, ActionCatalogue, ActionHistory
-from recommenders.data.ids import Ids, positions
+from recommenders.data.action_history import ActionCatalogue, ActionHistory
+from recommenders.data.ids import Ids, ids_at, positions
 from recommenders.data.interactions import Histories, Interactions
+from recommenders.data.times import SECONDS_PER_DAY
 from recommenders.exploration import Explorer
 from recommenders.models.factors import Factorization, Taste
 from recommenders.progress import Progress, part
@@ -75,7 +76,7 @@ class Actions(Recommender):
         self._past = history
         example, success = history.examples(self.window_days)
         newest = int(history.timestamps.max(initial=0))
-        recent = history.timestamps >= newest - RECENT_DAYS * DAY
+        recent = history.timestamps >= newest - RECENT_DAYS * SECONDS_PER_DAY
         features = self._of_offers(interactions, history)
         self._centre, self._scale = _standard(features[recent])
         features = _with_bias((features - self._centre) / self._scale)
@@ -143,16 +144,14 @@ class Actions(Recommender):
             scores = self._propensities(general, taken, declined)
             expires, repeat = self._catalogue.expires, self._catalogue.repeat_after
             may = np.broadcast_to((expires < 0) | (expires >= clock), scores.shape)
-            may = may & ~((repeat > 0) & (last > clock - repeat * DAY))
+            may = may & ~((repeat > 0) & (last > clock - repeat * SECONDS_PER_DAY))
             if eligible:
                 may = may & eligible(start, start + len(asked))
             items, values, counts = self._ordered(scores, may, n)
             explored = np.zeros(items.shape, dtype=np.bool_)
             if explorer:
-                young = explorer.candidates(asked)
-                chance = np.take_along_axis(np.where(may, scores, -np.inf), young, axis=1)
-                explored = explorer.place(asked, young, chance, items)
-            ids = np.where(items >= 0, self.item_ids[items], "")
+                explored = explorer.insert(asked, scores, may, items)
+            ids = ids_at(self.item_ids, items)
             yield Recommendations(asked, ids, values, counts, explored)
 
     def _ordered(
@@ -203,7 +202,7 @@ class Actions(Recommender):
         shape = (len(users), len(self.item_ids))
         taken, declined = np.zeros(shape), np.zeros(shape)
         last = np.full(shape, np.iinfo(np.int64).min)
-        found = positions(past.user_ids, np.asarray(users, np.str_).reshape(len(users)))
+        found = positions(past.user_ids, users)
         for row, user in enumerate(users):
             events = slice(*np.searchsorted(past.users, [found[row], found[row] + 1]))
             where, done = past.actions[events], past.taken[events]
@@ -219,7 +218,7 @@ class Actions(Recommender):
         return taken, declined, last
 
     def _item_positions(self, items: Sequence[str]) -> NDArray[np.int64]:
-        return positions(self._items, np.asarray(items, dtype=np.str_).reshape(len(items)))
+        return positions(self._items, items)
 
     def _factorization(self) -> Factorization:
         return Factorization(
@@ -231,10 +230,6 @@ class Actions(Recommender):
             seed=self.seed,
             threads=0,
         )
-
-    def parameters(self) -> Mapping[str, Any]:
-        """Return the arguments of the constructor, as JSON."""
-        return {"window_days": self.window_days, "factors": self.factors, "seed": self.seed}
 
     def _learned(self) -> Mapping[str, NDArray[Any]]:
         catalogue, past = self._catalogue, self._past

@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from recommenders.data.ids import ids_at
 from recommenders.models.hybrid import Hybrid
 from recommenders.results import Eligible, Scores, Segments
 from recommenders.top_k import best_eligible
@@ -86,7 +87,7 @@ class Affinity(Hybrid):
             if eligible:
                 may = may & eligible(start, stop)
             places, values, counts = best_eligible(scores, may, n)
-            yield Segments(np.where(places >= 0, self.user_ids[places], ""), values, counts)
+            yield Segments(ids_at(self.user_ids, places), values, counts)
 
     def _tastes(self) -> Scores:
         """Return the taste of every user fitted, in the order of `user_ids`."""
@@ -107,8 +108,7 @@ class Affinity(Hybrid):
         """Return how often each user met each item: CSC (n_users, n_items)."""
         met = self._met
         if met is None:
-            events = np.ones(len(self._histories.items))
-            met = self._met = self._histories.matrix(events, len(self.item_ids)).tocsc()
+            met = self._met = self._histories.matrix(len(self.item_ids)).tocsc()
         return met
 
     def _prepare(self) -> None:

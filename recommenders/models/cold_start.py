@@ -19,6 +19,7 @@ from recommenders.data.ids import Ids, positions
 from recommenders.data.interactions import Interactions
 from recommenders.data.metadata import Encoding, Metadata
 from recommenders.results import Scores
+from recommenders.storage import matrix_arrays, matrix_from_arrays
 
 SMOOTHING = 50.0
 """K: events that all items' shares count for beside those of one feature."""
@@ -70,9 +71,7 @@ class Strangers:
             "stranger_ids": self.ids,
             "stranger_features": self.features.indices,
             "stranger_offsets": self.features.indptr,
-            "lift_values": self.lifts.data,
-            "lift_items": self.lifts.indices,
-            "lift_offsets": self.lifts.indptr,
+            **matrix_arrays("lift", self.lifts),
             **self.encoding.arrays("user"),
         }
 
@@ -89,8 +88,5 @@ class Strangers:
                 (ones, columns, arrays["stranger_offsets"]),
                 shape=(len(arrays["stranger_ids"]), len(encoding)),
             ),
-            sp.csr_matrix(
-                (arrays["lift_values"], arrays["lift_items"], arrays["lift_offsets"]),
-                shape=(len(encoding), n_items),
-            ),
+            matrix_from_arrays("lift", arrays, (len(encoding), n_items)),
         )

@@ -15,11 +15,13 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from recommenders.data.ids import ids_at
 from recommenders.data.interactions import Histories, Interactions
 from recommenders.data.metadata import Encoding, Metadata
 from recommenders.progress import Progress
 from recommenders.recommender import Recommender
 from recommenders.results import Eligible, Related, Scores
+from recommenders.storage import matrix_arrays, matrix_from_arrays
 from recommenders.top_k import best_eligible
 
 METADATA_USERS = 20.0
@@ -116,7 +118,7 @@ class Cosine(Recommender):
             known = np.flatnonzero(found >= 0)
             may[known, found[known]] = False
             places, values, counts = best_eligible(scores, may, n)
-            ids = np.where(places >= 0, self.item_ids[places], "")
+            ids = ids_at(self.item_ids, places)
             yield Related(asked, ids, np.maximum(values, np.float32(0.0)), counts)
 
     def _related(self, items: NDArray[np.int64]) -> Scores:
@@ -134,36 +136,27 @@ class Cosine(Recommender):
     def scores(self, histories: Histories) -> Scores:
         """Return the relation of each new item to the whole history, rows scaled to sum 1."""
         n_items = len(self._share)
-        met = histories.matrix(np.ones(len(histories.items)), n_items)
+        met = histories.matrix(n_items)
         met.data[:] = 1.0
         scores: Scores = (met @ self._near).toarray()
         scores[met.nonzero()] = 0.0
         total = scores.sum(axis=1, keepdims=True)
         return np.where(total > 0.0, scores / np.where(total > 0.0, total, 1.0), self._share)
 
-    def parameters(self) -> Mapping[str, Any]:
-        """Return the arguments of the constructor, as JSON."""
-        return {
-            "neighbours": self.neighbours,
-            "popularity_discount": self.popularity_discount,
-            "min_common_users": self.min_common_users,
-            "metadata": self.metadata,
-        }
-
     def _learned(self) -> Mapping[str, NDArray[Any]]:
         return {
             "share": self._share,
             "users": self._users,
-            **_parts("near", self._near),
-            **_parts("features", self._features),
+            **matrix_arrays("near", self._near),
+            **matrix_arrays("features", self._features),
         }
 
     def _restore(self, learned: Mapping[str, NDArray[Any]]) -> None:
         self._share, self._users = learned["share"], learned["users"]
         n_items = len(self._share)
-        self._near = _joined("near", learned, (n_items, n_items))
+        self._near = matrix_from_arrays("near", learned, (n_items, n_items))
         n_features = int(learned["features_items"].max(initial=-1)) + 1
-        self._features = _joined("features", learned, (n_items, n_features))
+        self._features = matrix_from_arrays("features", learned, (n_items, n_features))
 
 
 def _nearest(
@@ -189,16 +182,3 @@ def _weighted(features: sp.csr_matrix) -> sp.csr_matrix:
     length = np.sqrt(np.asarray(weighted.multiply(weighted).sum(axis=1)).ravel())
     scale = np.divide(1.0, length, out=np.zeros(len(length)), where=length > 0)
     return (sp.diags(scale) @ weighted).tocsr().astype(np.float32)
-
-
-def _parts(name: str, matrix: sp.csr_matrix) -> dict[str, NDArray[Any]]:
-    return {
-        f"{name}_values": matrix.data,
-        f"{name}_items": matrix.indices,
-        f"{name}_offsets": matrix.indptr,
-    }
-
-
-def _joined(name: str, arrays: Mapping[str, NDArray[Any]], shape: tuple[int, int]) -> sp.csr_matrix:
-    parts = tuple(arrays[f"{name}_{part}"] for part in ("values", "items", "offsets"))
-    return sp.csr_matrix(parts, shape=shape)

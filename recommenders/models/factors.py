@@ -104,8 +104,8 @@ class Taste:
         """Return the least-squares taste of recency-weighted events, shape (n, factors)."""
         newest = histories.newest(self._how.history_length)
         ages = newest.ages
-        weights = RECENCY**ages + FLOOR if self._how.recency else np.ones(len(ages))
-        matrix = newest.matrix(weights, len(self.item_factors))
+        weights = RECENCY**ages + FLOOR if self._how.recency else None
+        matrix = newest.matrix(len(self.item_factors), weights)
         tastes: Scores = self._als.recalculate_user(np.arange(len(histories)), matrix)
         return tastes
 

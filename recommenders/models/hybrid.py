@@ -26,6 +26,7 @@ from recommenders.models.transitions import DECAY, age_class, repeat_rate, repea
 from recommenders.progress import Progress, part
 from recommenders.recommender import Recommender
 from recommenders.results import Scores
+from recommenders.storage import matrix_arrays, matrix_from_arrays
 
 TRANSITION_WEIGHT = 0.5
 MOST_SPREAD = np.float32(60.0)
@@ -149,8 +150,8 @@ class Hybrid(Recommender):
     def _follow(self, histories: Histories) -> sp.csr_matrix:
         """Return 0.5 z of what usually comes after the newest events, CSR (n, n_items)."""
         newest = histories.newest(self.sequence_length)
-        weights = DECAY**newest.ages if self.recency else np.ones(len(newest.items))
-        follow = newest.matrix(weights, len(self._share)) @ self._transitions
+        weights = DECAY**newest.ages if self.recency else None
+        follow = newest.matrix(len(self._share), weights) @ self._transitions
         mean = _row_sums(follow.data, follow.indptr) / follow.shape[1]
         square = _row_sums(follow.data**2, follow.indptr) / follow.shape[1]
         deviation = np.sqrt((square - mean**2).clip(min=0.0))
@@ -198,28 +199,12 @@ class Hybrid(Recommender):
             recency=self.recency,
         )
 
-    def parameters(self) -> Mapping[str, Any]:
-        """Return the arguments of the constructor, as JSON."""
-        return {
-            "factors": self.factors,
-            "regularization": self.regularization,
-            "alpha": self.alpha,
-            "iterations": self.iterations,
-            "history_length": self.history_length,
-            "sequence_length": self.sequence_length,
-            "recency": self.recency,
-            "seed": self.seed,
-            "threads": self.threads,
-        }
-
     def _learned(self) -> Mapping[str, NDArray[Any]]:
         return {
             "share": self._share,
             "repeat_rate": np.asarray(self._repeat_rate),
             "repeat_rates": self._repeat_rates,
-            "transition_values": self._transitions.data,
-            "transition_items": self._transitions.indices,
-            "transition_offsets": self._transitions.indptr,
+            **matrix_arrays("transition", self._transitions),
             **self._taste.arrays(),
             **self._strangers.arrays(),
         }
@@ -229,11 +214,8 @@ class Hybrid(Recommender):
         self._share = learned["share"]
         self._repeat_rate = float(learned["repeat_rate"])
         self._repeat_rates = learned["repeat_rates"]
-        parts = ("transition_values", "transition_items", "transition_offsets")
         n_items = len(self._share)
-        self._transitions = sp.csr_matrix(
-            tuple(learned[name] for name in parts), shape=(n_items, n_items)
-        )
+        self._transitions = matrix_from_arrays("transition", learned, (n_items, n_items))
         self._strangers = Strangers.restore(learned, n_items)
         self._prepare()
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recommenders.data.interactions import Histories, Interactions
+from recommenders.data.interactions import Interactions
+from recommenders.models.unpersonalized import Unpersonalized
 from recommenders.progress import Progress
-from recommenders.recommender import Recommender
-from recommenders.results import Scores
 
 
-class Trending(Recommender):
-    """Rank items by the increase of their events, then by popularity, the same for every user.
+class Trending(Unpersonalized):
+    """Rank items by the increase of their events, then by popularity.
 
     With `r` events in the newest interval and `b` in the one before, the increase is
     `(r - b) / sqrt(r + b + 1)`: how far it lies above what chance does to two equal rates (the
@@ -30,7 +28,7 @@ class Trending(Recommender):
     """
 
     kind: ClassVar[str] = "trending"
-    _scores: Scores
+    _array: ClassVar[str] = "trend"
 
     def __init__(self, *, interval: int = 7_200) -> None:
         if interval < 1:
@@ -46,23 +44,6 @@ class Trending(Recommender):
             rest = 0.5 * float(rising[rising > 0.0].min())
             share = (1.0 - rest) * rising + rest * share
         self._scores = share.astype(np.float32)
-
-    def _retrain(self, interactions: Interactions, progress: Progress) -> None:
-        self._train(interactions, progress)
-
-    def scores(self, histories: Histories) -> Scores:
-        """Return each item's share of all increases, once per history."""
-        return np.broadcast_to(self._scores, (len(histories), len(self._scores)))
-
-    def parameters(self) -> Mapping[str, Any]:
-        """Return the arguments of the constructor, as JSON."""
-        return {"interval": self.interval}
-
-    def _learned(self) -> Mapping[str, NDArray[Any]]:
-        return {"trend": self._scores}
-
-    def _restore(self, learned: Mapping[str, NDArray[Any]]) -> None:
-        self._scores = learned["trend"]
 
 
 def increase(interactions: Interactions, interval: int) -> NDArray[np.float64]:
