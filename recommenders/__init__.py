@@ -8,11 +8,14 @@ inside.
 
 from recommenders.boosting import standing
 from recommenders.data.action_history import ActionCatalogue, ActionHistory
+from recommenders.data.events import Event, Live
 from recommenders.data.interactions import Histories, Interactions
 from recommenders.data.metadata import Metadata
 from recommenders.evaluation.actions import evaluate_actions
 from recommenders.evaluation.items import LearnFrom, evaluate, ranking_metrics
-from recommenders.evaluation.segments import evaluate_segments, trend_prediction_accuracy
+from recommenders.evaluation.segments import evaluate_segments
+from recommenders.evaluation.trends import trend_prediction_accuracy
+from recommenders.exploration import Exploration
 from recommenders.loading import load_recommender
 from recommenders.models.actions import Actions
 from recommenders.models.affinity import Affinity
@@ -21,18 +24,8 @@ from recommenders.models.hybrid import Hybrid
 from recommenders.models.popularity import Popularity
 from recommenders.models.trending import Trending
 from recommenders.progress import Progress, ignore
-from recommenders.recommender import Recommender
-from recommenders.results import (
-    Eligible,
-    Event,
-    Exploration,
-    Live,
-    NotSupportedError,
-    Ranking,
-    Recommendations,
-    Related,
-    Segments,
-)
+from recommenders.recommender import Eligible, NotSupportedError, Recommender
+from recommenders.results import Ranking, Recommendations, Related, Segments
 
 __all__ = [
     "ActionCatalogue",

@@ -8,6 +8,7 @@ are hashes of seed, user and item, so neither blocks nor the order of users chan
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from zlib import crc32
 
 import numpy as np
@@ -15,10 +16,40 @@ from numpy.typing import NDArray
 
 from recommenders.data.ids import Positions
 from recommenders.data.times import SECONDS_PER_DAY
-from recommenders.results import Exploration, Scores
+from recommenders.results import Scores
 
 WINDOW = 512
 """New items that one user's draw considers; which ones goes round over the users."""
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """How new items come into the lists of users who would not get them by their score.
+
+    https://docs.aws.amazon.com/personalize/latest/dg/native-recipe-new-item-USER_PERSONALIZATION.html
+
+    Attributes:
+        weight: the share of a list's places that go to items younger than the cut-off, 0 to 1.
+        age_cut_off: days before the newest event of the training; items created earlier are not
+            explored. An item without a creation time counts from its first event, and as new if
+            it has none.
+        seed: chooses places and items, together with the user.
+    """
+
+    weight: float = 0.3
+    age_cut_off: float = 30.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what lies out of range.
+
+        Raises:
+            ValueError: if the weight is not in [0, 1] or the cut-off is below 0.
+        """
+        if not 0.0 <= self.weight <= 1.0:
+            raise ValueError(f"exploration: weight={self.weight}; it must be in [0, 1]")
+        if not self.age_cut_off >= 0.0:
+            raise ValueError(f"exploration: age_cut_off={self.age_cut_off}; it must be at least 0")
 
 
 class Explorer:

@@ -8,32 +8,34 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from inspect import signature
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recommenders.boosting import tilted
+from recommenders.data.events import Live
 from recommenders.data.ids import Ids, Positions, ids_at, positions
 from recommenders.data.interactions import Histories, Interactions
-from recommenders.exploration import Explorer
+from recommenders.exploration import Exploration, Explorer
+from recommenders.parallel import in_order
 from recommenders.progress import Progress, ignore
-from recommenders.results import (
-    Eligible,
-    Exploration,
-    Live,
-    NotSupportedError,
-    Ranking,
-    Recommendations,
-    Related,
-    Scores,
-    Segments,
-)
+from recommenders.results import Ranking, Recommendations, Related, Scores, Segments
 from recommenders.storage import read, write
-from recommenders.top_k import best, best_eligible, in_order
+from recommenders.top_k import best, best_eligible
+
+Eligible: TypeAlias = Callable[[int, int], NDArray[np.bool_]]
+"""Tells which items (of `users_of`: which users) those asked for from `start` up to `stop` may get.
+
+Bool, shape (stop - start, n_items) or (stop - start, n_users).
+"""
+
+
+class NotSupportedError(Exception):
+    """A model was asked for what it does not learn; the text names the model and what it can."""
 
 
 class Recommender(ABC):

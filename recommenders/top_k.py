@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
-
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from recommenders.data.ids import Positions
 from recommenders.results import Scores
-
-T = TypeVar("T")
 
 
 def best(scores: Scores, n: int) -> tuple[Positions, Scores]:
@@ -76,23 +67,3 @@ def _leading(scores: Scores, bound: Scores) -> tuple[NDArray[np.intp], NDArray[n
     rows, columns = np.divmod(np.flatnonzero(scores >= bound), scores.shape[1])
     order = np.lexsort((columns, -scores[rows, columns], rows))
     return rows, columns[order]
-
-
-def in_order(block: Callable[[int], T], starts: range, workers: int) -> Iterator[T]:
-    """Yield `block(start)` for each start in order, never more than `workers` ahead.
-
-    0 workers means as many as there are cores, or blocks if those are fewer.
-    """
-    workers = workers or min(os.cpu_count() or 1, len(starts))
-    if workers <= 1:
-        yield from map(block, starts)
-        return
-    # Threads of BLAS beside the workers would fight with them for the cores.
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers) as pool:
-        ahead: deque[Future[T]] = deque()
-        for start in starts:
-            ahead.append(pool.submit(block, start))
-            if len(ahead) > workers:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()

@@ -1,4 +1,4 @@
-"""Offline metrics of user segments and of trends, by Amazon Personalize's hold-outs.
+"""Offline metrics of user segments, by Amazon Personalize's hold-out.
 
 https://docs.aws.amazon.com/personalize/latest/dg/working-with-training-metrics.html
 """
@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from recommenders.data.interactions import Histories, Interactions
 from recommenders.data.metadata import Encoding, Metadata
-from recommenders.evaluation.items import DEPTH, LearnFrom
-from recommenders.models.trending import Trending, increase
+from recommenders.evaluation.items import LearnFrom
 from recommenders.progress import Progress, ignore, part
 from recommenders.recommender import Recommender
 from recommenders.results import Segments
@@ -80,23 +79,6 @@ def evaluate_segments(
         "hit_at_k": float(hits.mean()),
         "recall_at_k": float((hits / np.diff(actual.indptr)[asked]).mean()),
     }
-
-
-def trend_prediction_accuracy(interactions: Interactions, interval: int) -> float:
-    """Return how much of the newest interval's increase the intervals before it foretell.
-
-    It is the increase of the items that a model trained without the newest interval lists first,
-    over that of the 25 items that increase most; 0 if nothing increases or nothing is left to
-    train on.
-    """
-    newest = interactions.timestamps.max() - interactions.timestamps < interval
-    rising = np.maximum(increase(interactions, interval), 0.0)
-    most = np.sort(rising)[-DEPTH:].sum()
-    if newest.all() or most == 0.0:
-        return 0.0
-    model = Trending(interval=interval).fit(interactions.of_events(~newest))
-    ((listed, _scores),) = model.recommend_histories(Histories.of([[]]), DEPTH)
-    return float(rising[listed[0]].sum() / most)
 
 
 def _groups(interactions: Interactions, attributes: bool) -> sp.csc_matrix:

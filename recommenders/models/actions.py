@@ -16,14 +16,15 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from recommenders.data.action_history import ActionCatalogue, ActionHistory
+from recommenders.data.events import Live
 from recommenders.data.ids import Ids, ids_at, positions
 from recommenders.data.interactions import Histories, Interactions
 from recommenders.data.times import SECONDS_PER_DAY
-from recommenders.exploration import Explorer
+from recommenders.exploration import Exploration, Explorer
 from recommenders.models.factors import Factorization, Taste
 from recommenders.progress import Progress, part
-from recommenders.recommender import Recommender
-from recommenders.results import Eligible, Exploration, Live, Recommendations, Scores
+from recommenders.recommender import Eligible, Recommender
+from recommenders.results import Recommendations, Scores
 
 LEAST_EVENTS = 50
 """Events of taking an action, and of not taking it, from which it has a propensity.

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from recommenders.data.ids import ids_at
 from recommenders.models.hybrid import Hybrid
-from recommenders.results import Eligible, Scores, Segments
+from recommenders.recommender import Eligible
+from recommenders.results import Scores, Segments
 from recommenders.top_k import best_eligible
 
 _USERS_PER_FOLD = 10_000

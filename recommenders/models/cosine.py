@@ -19,8 +19,8 @@ from recommenders.data.ids import ids_at
 from recommenders.data.interactions import Histories, Interactions
 from recommenders.data.metadata import Encoding, Metadata
 from recommenders.progress import Progress
-from recommenders.recommender import Recommender
-from recommenders.results import Eligible, Related, Scores
+from recommenders.recommender import Eligible, Recommender
+from recommenders.results import Related, Scores
 from recommenders.storage import matrix_arrays, matrix_from_arrays
 from recommenders.top_k import best_eligible
 

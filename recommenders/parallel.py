@@ -1,0 +1,33 @@
+"""Blocks of work on several threads, their results in order."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+from threadpoolctl import threadpool_limits
+
+T = TypeVar("T")
+
+
+def in_order(block: Callable[[int], T], starts: range, workers: int) -> Iterator[T]:
+    """Yield `block(start)` for each start in order, never more than `workers` ahead.
+
+    0 workers means as many as there are cores, or blocks if those are fewer.
+    """
+    workers = workers or min(os.cpu_count() or 1, len(starts))
+    if workers <= 1:
+        yield from map(block, starts)
+        return
+    # Threads of BLAS beside the workers would fight with them for the cores.
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers) as pool:
+        ahead: deque[Future[T]] = deque()
+        for start in starts:
+            ahead.append(pool.submit(block, start))
+            if len(ahead) > workers:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
