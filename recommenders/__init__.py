@@ -1,14 +1,13 @@
-"""Recommenders on sparse interactions: training, answers in blocks, offline metrics.
+"""Recommenders on sparse interactions: training, recommendations in blocks, offline metrics.
 
-The way of the data: events and metadata → `Interactions` → `Recommender.fit` → `recommend`, `rank`,
-`similar`, `users_of` (blocks of answers) or `evaluate` (the hold-out metrics under Amazon
-Personalize's names). Nothing here knows AWS; ids are strings at the border and array positions
-inside.
+Data flows so: events and metadata → `Interactions` → `Recommender.fit` → `recommend`, `rank`,
+`similar`, `users_of` (results in blocks) or `evaluate` (hold-out metrics under Amazon Personalize's
+names). Nothing here knows AWS. Ids are strings in the interface and array positions inside.
 """
 
-from recommenders.boosting import standing
+from recommenders.boosting import standardized_ranks
 from recommenders.data.action_history import ActionCatalogue, ActionHistory
-from recommenders.data.events import Event, Live
+from recommenders.data.events import Event, LiveEvents
 from recommenders.data.interactions import Histories, Interactions
 from recommenders.data.metadata import Metadata
 from recommenders.evaluation.actions import evaluate_actions
@@ -23,7 +22,7 @@ from recommenders.models.cosine import Cosine
 from recommenders.models.hybrid import Hybrid
 from recommenders.models.popularity import Popularity
 from recommenders.models.trending import Trending
-from recommenders.progress import Progress, ignore
+from recommenders.progress import Progress, no_progress
 from recommenders.recommender import Eligible, NotSupportedError, Recommender
 from recommenders.results import Ranking, Recommendations, Related, Segments
 
@@ -40,7 +39,7 @@ __all__ = [
     "Hybrid",
     "Interactions",
     "LearnFrom",
-    "Live",
+    "LiveEvents",
     "Metadata",
     "NotSupportedError",
     "Popularity",
@@ -54,9 +53,9 @@ __all__ = [
     "evaluate",
     "evaluate_actions",
     "evaluate_segments",
-    "ignore",
     "load_recommender",
+    "no_progress",
     "ranking_metrics",
-    "standing",
+    "standardized_ranks",
     "trend_prediction_accuracy",
 ]

@@ -1,7 +1,7 @@
-"""What else ranks items besides a user's chance to meet them: their price, popularity, freshness.
+"""Boosts: rank items by more than a user's probabilities, by their price, popularity or freshness.
 
-For each user the logarithms of the chances get `v` standard deviations of their own for each
-standard deviation by which an item stands above the others: with `v` = 1 both weigh the same,
+For each user the logarithms of the probabilities get `v` standard deviations of their own for each
+standard deviation by which an item's rank lies above the mean: with `v` = 1 both weigh the same,
 whatever the unit of the one and the spread of the other.
 """
 
@@ -14,10 +14,10 @@ from scipy.stats import rankdata
 from recommenders.results import Scores
 
 
-def standing(values: ArrayLike) -> NDArray[np.float32]:
-    """Return how each value stands among all: its rank with mean 0 and deviation 1.
+def standardized_ranks(values: ArrayLike) -> NDArray[np.float32]:
+    """Return each value's rank among all, with mean 0 and standard deviation 1.
 
-    Equal values stand equally, and all of them at 0 if they are the same; NaN is the lowest.
+    Equal values have equal ranks, 0 if all are equal; NaN is the lowest.
     """
     numbers = np.nan_to_num(np.asarray(values, dtype=np.float64), nan=-np.inf)
     ranks = rankdata(numbers)
@@ -25,22 +25,22 @@ def standing(values: ArrayLike) -> NDArray[np.float32]:
     return np.asarray((ranks - ranks.mean()) / (deviation or 1.0), dtype=np.float32)
 
 
-def tilted(scores: Scores, tilt: NDArray[np.float32]) -> Scores:
-    """Return scores that prefer items which stand high; rows sum to 1 again.
+def boosted_scores(scores: Scores, boosts: NDArray[np.float32]) -> Scores:
+    """Return scores that prefer items with high boosts; rows sum to 1 again.
 
     Args:
-        scores: chances, shape (n, n_items); 0 stays 0.
-        tilt: the sum of each item's standings times their weights `v`, shape (n_items,).
+        scores: Probabilities, shape (n, n_items); 0 stays 0.
+        boosts: Sum of each item's standardized ranks times their weights `v`, shape (n_items,).
     """
     possible = scores > 0.0
     logs = np.log(scores, where=possible, out=np.zeros_like(scores))
     count = np.maximum(possible.sum(axis=1, keepdims=True), 1)
     mean = logs.sum(axis=1, keepdims=True) / count
     spread = np.sqrt((np.where(possible, logs - mean, 0.0) ** 2).sum(axis=1, keepdims=True) / count)
-    # Equal chances have no spread; then one standing above another still decides.
-    logs += np.where(spread > 0.0, spread, 1.0) * tilt
+    # Equal probabilities have no spread; then the boosts alone decide.
+    logs += np.where(spread > 0.0, spread, 1.0) * boosts
     logs[~possible] = -np.inf
     top = logs.max(axis=1, keepdims=True)
-    chances = np.exp(logs - np.where(np.isneginf(top), 0.0, top))
-    sums = chances.sum(axis=1, keepdims=True)
-    return np.asarray(chances / np.where(sums > 0.0, sums, 1.0), dtype=np.float32)
+    values = np.exp(logs - np.where(np.isneginf(top), 0.0, top))
+    sums = values.sum(axis=1, keepdims=True)
+    return np.asarray(values / np.where(sums > 0.0, sums, 1.0), dtype=np.float32)

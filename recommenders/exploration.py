@@ -1,8 +1,9 @@
-"""Exploration: new items in some places of a list, the same for the same user and seed.
+"""Exploration: new items in some positions of a list, the same for the same user and seed.
 
-Each place of a list is explored with the probability `Exploration.weight`. Who comes there is drawn
-without replacement, an item's chance proportional to its score for the user (Gumbel top-k). Draws
-are hashes of seed, user and item, so neither blocks nor the order of users change an answer.
+Each position of a list is explored with the probability `Exploration.weight`. Its new item is drawn
+without replacement, with a probability proportional to the item's score for the user (Gumbel
+top-k). Draws are hashes of seed, user and item, so neither blocks nor the order of users change a
+result.
 """
 
 from __future__ import annotations
@@ -19,21 +20,21 @@ from recommenders.data.times import SECONDS_PER_DAY
 from recommenders.results import Scores
 
 WINDOW = 512
-"""New items that one user's draw considers; which ones goes round over the users."""
+"""Number of new items that one user's draw considers; a hash of the user chooses the first."""
 
 
 @dataclass(frozen=True)
 class Exploration:
-    """How new items come into the lists of users who would not get them by their score.
+    """The settings by which lists get new items that their scores would not put there.
 
     https://docs.aws.amazon.com/personalize/latest/dg/native-recipe-new-item-USER_PERSONALIZATION.html
 
     Attributes:
-        weight: the share of a list's places that go to items younger than the cut-off, 0 to 1.
-        age_cut_off: days before the newest event of the training; items created earlier are not
-            explored. An item without a creation time counts from its first event, and as new if
-            it has none.
-        seed: chooses places and items, together with the user.
+        weight: The share of a list's positions that go to items newer than the cut-off, 0 to 1.
+        age_cut_off: Days before the newest event of the training; items created earlier are not
+            explored. An item without a creation time has that of its first event, and is new if
+            it has no event.
+        seed: Seed of the draws, together with the user.
     """
 
     weight: float = 0.3
@@ -41,10 +42,10 @@ class Exploration:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what lies out of range.
+        """Check the ranges.
 
         Raises:
-            ValueError: if the weight is not in [0, 1] or the cut-off is below 0.
+            ValueError: If the weight is not in [0, 1] or the cut-off is below 0.
         """
         if not 0.0 <= self.weight <= 1.0:
             raise ValueError(f"exploration: weight={self.weight}; it must be in [0, 1]")
@@ -53,12 +54,12 @@ class Exploration:
 
 
 class Explorer:
-    """Draws new items into lists.
+    """A draw of new items into users' lists.
 
     Args:
-        exploration: how much and for which items.
-        created: creation time of each item, UTC epoch seconds, shape (n_items,).
-        newest: the time from which ages count.
+        exploration: The settings.
+        created: Creation time of each item, UTC epoch seconds, shape (n_items,).
+        newest: Time of the newest event, UTC epoch seconds; ages are counted from it.
     """
 
     def __init__(self, exploration: Exploration, created: NDArray[np.int64], newest: int) -> None:
@@ -79,7 +80,7 @@ class Explorer:
             users: User ids, one a list.
             scores: Every item's score for each user, shape (len(users), n_items).
             eligible: Which items each user may get, same shape; None for all.
-            items: The lists, shape (len(users), n), -1 behind their end.
+            items: The lists, shape (len(users), n), -1 after their end.
         """
         if not len(self._new):
             return np.zeros(items.shape, dtype=np.bool_)
@@ -111,8 +112,8 @@ class Explorer:
         return np.asarray(self._new[(starts[:, None] + np.arange(width)) % len(self._new)])
 
     def _seeds(self, users: Sequence[str]) -> NDArray[np.uint64]:
-        names = np.array([crc32(user.encode()) for user in users], dtype=np.uint64)
-        return _mixed(names ^ (np.uint64(self._exploration.seed) << np.uint64(32)))
+        hashes = np.array([crc32(user.encode()) for user in users], dtype=np.uint64)
+        return _mix(hashes ^ (np.uint64(self._exploration.seed) << np.uint64(32)))
 
 
 def _uniform(
@@ -120,12 +121,15 @@ def _uniform(
 ) -> NDArray[np.float64]:
     """Return draws from (0, 1) for each seed (row) and number (column)."""
     keys = (numbers.astype(np.uint64) << np.uint64(2)) + np.uint64(stream)
-    bits = _mixed(seeds[:, None] ^ _mixed(keys)) >> np.uint64(11)
+    bits = _mix(seeds[:, None] ^ _mix(keys)) >> np.uint64(11)
     return (bits.astype(np.float64) + 0.5) / 2.0**53
 
 
-def _mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Return the numbers by SplitMix64's finaliser, https://prng.di.unimi.it/splitmix64.c."""
+def _mix(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return the numbers mixed by SplitMix64's finaliser.
+
+    https://prng.di.unimi.it/splitmix64.c
+    """
     mixed = numbers + np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -1,4 +1,4 @@
-"""Saved recommenders, loaded by the kind that they were saved as."""
+"""Loading of saved recommenders by the model type that they were saved with."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from recommenders.models.trending import Trending
 from recommenders.recommender import Recommender
 from recommenders.storage import DESCRIPTION
 
-KINDS: dict[str, type[Recommender]] = {
-    model.kind: model for model in (Popularity, Trending, Cosine, Hybrid, Affinity, Actions)
+MODELS: dict[str, type[Recommender]] = {
+    model.model_type: model for model in (Popularity, Trending, Cosine, Hybrid, Affinity, Actions)
 }
 
 
 def load_recommender(directory: Path) -> Recommender:
-    """Return the recommender saved in `directory`, of whatever kind.
+    """Return the recommender saved in `directory`, whatever its model type.
 
     Raises:
-        FileNotFoundError: if there is none.
-        ValueError: if its kind is unknown.
+        FileNotFoundError: If there is none.
+        ValueError: If its model type is unknown.
     """
-    kind = json.loads((directory / DESCRIPTION).read_text("utf-8"))["kind"]
-    if kind not in KINDS:
+    model_type = json.loads((directory / DESCRIPTION).read_text("utf-8"))["kind"]
+    if model_type not in MODELS:
         raise ValueError(
-            f"{directory / DESCRIPTION}: unknown kind {kind!r}; known are {', '.join(KINDS)}"
+            f"{directory / DESCRIPTION}: unknown model type {model_type!r};"
+            f" known are {', '.join(MODELS)}"
         )
-    return KINDS[kind].load(directory)
+    return MODELS[model_type].load(directory)

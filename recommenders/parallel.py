@@ -1,4 +1,4 @@
-"""Blocks of work on several threads, their results in order."""
+"""Blocks of work on several threads, with results in order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 T = TypeVar("T")
 
 
-def in_order(block: Callable[[int], T], starts: range, workers: int) -> Iterator[T]:
+def map_in_order(block: Callable[[int], T], starts: range, workers: int) -> Iterator[T]:
     """Yield `block(start)` for each start in order, never more than `workers` ahead.
 
     0 workers means as many as there are cores, or blocks if those are fewer.
@@ -22,12 +22,12 @@ def in_order(block: Callable[[int], T], starts: range, workers: int) -> Iterator
     if workers <= 1:
         yield from map(block, starts)
         return
-    # Threads of BLAS beside the workers would fight with them for the cores.
+    # Threads of BLAS beside the workers would compete with them for the cores.
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers) as pool:
-        ahead: deque[Future[T]] = deque()
+        pending: deque[Future[T]] = deque()
         for start in starts:
-            ahead.append(pool.submit(block, start))
-            if len(ahead) > workers:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
+            pending.append(pool.submit(block, start))
+            if len(pending) > workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()

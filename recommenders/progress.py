@@ -1,4 +1,4 @@
-"""How far a training is, told to whoever asked for it; the way to stop one, too."""
+"""Progress of a training, as a callback, which can also stop it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 Progress: TypeAlias = Callable[[float], None]
-"""Called with a number from 0 to 1, never falling; what it raises ends the work."""
+"""Called with a number from 0 to 1, never falling; an exception that it raises stops the work."""
 
 
-def ignore(_progress: float) -> None:
-    """Take a progress between 0 and 1 and do nothing."""
+def no_progress(_progress: float) -> None:
+    """Do nothing: the default callback."""
 
 
-def part(progress: Progress, start: float, end: float) -> Progress:
-    """Return a progress whose 0 to 1 is `start` to `end` of another's."""
+def sub_progress(progress: Progress, start: float, end: float) -> Progress:
+    """Return a callback whose 0 to 1 are reported to `progress` as `start` to `end`."""
     return lambda done: progress(start + (end - start) * done)

@@ -1,4 +1,4 @@
-"""What a recommender answers: lists of items, of related items, of users, and rankings."""
+"""Results of a recommender: recommended items, related items, segments of users, rankings."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class Recommendations:
     """The best items of a block of users.
 
     Attributes:
-        users: user ids, in the order asked for.
-        items: item ids, shape (len(users), n), best first.
-        scores: float32, shape (len(users), n), descending along each row; an explored item has that
-            of the item in whose place it is.
-        counts: int64, shape (len(users),): how many entries of a row there are. It is below n
-            where fewer items are eligible; behind them, ids are empty and scores 0.
-        explored: bool, shape (len(users), n): entries that are there by exploration.
+        users: User ids, in the order of the request.
+        items: Item ids, shape (len(users), n), best first.
+        scores: `float32`, shape (len(users), n), descending along each row; an explored item has
+            the score of the item that it replaces.
+        counts: `int64`, shape (len(users),), number of entries of each row, below n if fewer items
+            are eligible; after the last entry, ids are empty and scores 0.
+        explored: `bool`, shape (len(users), n), True for entries that exploration put in.
     """
 
     users: tuple[str, ...]
@@ -36,16 +36,14 @@ class Recommendations:
 
 @dataclass(frozen=True, eq=False)
 class Related:
-    """The items most related to each of a block of items.
+    """The items most related to each of a block of items, one row an item of the request.
 
     Attributes:
-        asked: the item ids asked for, in that order.
-        items: item ids, shape (len(asked), n), nearest first, never the item asked for.
-        scores: float32, shape (len(asked), n), descending along each row.
-        counts: int64, shape (len(asked),); see `Recommendations`.
+        items: Item ids, shape (n_rows, n), nearest first, never the item of the request.
+        scores: `float32`, shape (n_rows, n), descending along each row.
+        counts: `int64`, shape (n_rows,), as in `Recommendations`.
     """
 
-    asked: tuple[str, ...]
     items: Ids
     scores: Scores
     counts: NDArray[np.int64]
@@ -53,12 +51,12 @@ class Related:
 
 @dataclass(frozen=True, eq=False)
 class Segments:
-    """The users most likely to meet each of a block of items, or of sets of items.
+    """The users most likely to interact with each of a block of items, or of sets of items.
 
     Attributes:
-        users: user ids, shape (asked, n), likeliest first.
-        scores: float32, shape (asked, n), descending along each row.
-        counts: int64, shape (asked,); see `Recommendations`.
+        users: User ids, shape (n_rows, n), likeliest first; one row an item or set of the request.
+        scores: `float32`, shape (n_rows, n), descending along each row.
+        counts: `int64`, shape (n_rows,), as in `Recommendations`.
     """
 
     users: Ids
@@ -71,10 +69,10 @@ class Ranking:
     """One user's own list of items in the order of the scores.
 
     Attributes:
-        user: the user id.
-        items: the list given, best first; equal scores keep the order given.
-        scores: float32, shape (len(items),), descending. They sum to 1 over the list; an item that
-            the model does not know has 0.
+        user: The user id.
+        items: The list of the request, best first; equal scores keep their order.
+        scores: `float32`, shape (len(items),), descending. They sum to 1 over the list; an item
+            that the model does not know has 0.
     """
 
     user: str

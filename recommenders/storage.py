@@ -1,4 +1,4 @@
-"""Where a saved recommender lies, and how it gets there whole or not at all."""
+"""The files of a saved recommender, written atomically."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ ARRAYS = "recommender.npz"
 def write(
     directory: Path, description: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
 ) -> None:
-    """Put a recommender into `directory` in place of all that is there.
+    """Write a recommender into `directory`, replacing its content.
 
-    A reader sees the old directory, or the new one, or for a moment none; never a part.
+    A reader sees the old directory, the new one or for a moment none; never a part.
     """
     directory.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}-") as scratch:
@@ -36,10 +36,10 @@ def write(
 
 
 def read(directory: Path) -> tuple[Any, dict[str, NDArray[Any]]]:
-    """Return the description and the arrays that `write` put there; nothing is executed.
+    """Return the description and the arrays that `write` wrote; no code in them is executed.
 
     Raises:
-        FileNotFoundError: if there are none.
+        FileNotFoundError: If there are none.
     """
     description = json.loads((directory / DESCRIPTION).read_text("utf-8"))
     with np.load(directory / ARRAYS, allow_pickle=False) as arrays:
@@ -58,6 +58,6 @@ def matrix_arrays(name: str, matrix: sp.csr_matrix) -> dict[str, NDArray[Any]]:
 def matrix_from_arrays(
     name: str, arrays: Mapping[str, NDArray[Any]], shape: tuple[int, int]
 ) -> sp.csr_matrix:
-    """Return the CSR matrix that `matrix_arrays` gave."""
+    """Return the CSR matrix of the arrays that `matrix_arrays` returned."""
     parts = tuple(arrays[f"{name}_{part}"] for part in ("values", "items", "offsets"))
     return sp.csr_matrix(parts, shape=shape)

@@ -24,10 +24,10 @@ def best(scores: Scores, n: int) -> tuple[Positions, Scores]:
 def best_eligible(
     scores: Scores, eligible: NDArray[np.bool_], n: int
 ) -> tuple[Positions, Scores, NDArray[np.int64]]:
-    """Return what `best` does, of the eligible entries of each row alone, and how many they are.
+    """Return positions and values as `best` does, of eligible entries alone, and their counts.
 
-    Rows with fewer than `n` eligible entries end in position -1 and score 0. `scores` is written
-    to if it can be, which spares a second block.
+    Rows with fewer than `n` eligible entries end in position -1 and score 0. `scores` is
+    overwritten if it is writeable, which spares a second block.
     """
     if not scores.flags.writeable:
         scores = scores.copy()
@@ -38,18 +38,18 @@ def best_eligible(
     rows, columns = _leading(scores, bound)
     starts = np.searchsorted(rows, np.arange(len(scores) + 1))
     counts = np.minimum(np.diff(starts), n)
-    there = np.arange(n) < counts[:, None]
-    chosen = np.full(there.shape, -1, dtype=np.int32)
-    chosen[there] = columns[(starts[:-1, None] + np.arange(n))[there]]
-    values = np.where(there, np.take_along_axis(scores, chosen, axis=1), np.float32(0.0))
+    filled = np.arange(n) < counts[:, None]
+    chosen = np.full(filled.shape, -1, dtype=np.int32)
+    chosen[filled] = columns[(starts[:-1, None] + np.arange(n))[filled]]
+    values = np.where(filled, np.take_along_axis(scores, chosen, axis=1), np.float32(0.0))
     return chosen, values, counts
 
 
 def _bound(scores: Scores, n: int) -> Scores:
     """Return a number per row, (n_rows, 1), that at least `n` of its entries reach.
 
-    Columns are dealt into groups. The n-th largest of the groups' maxima is a bound that few
-    others reach: one pass over the block, and no sort but of those.
+    Columns are split into groups. The n-th largest of the groups' maxima is a bound that few
+    others reach: one pass over the block, and no sort but of the maxima.
     """
     width = scores.shape[1]
     groups = min(width, max(20 * n, 512))

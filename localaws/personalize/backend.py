@@ -25,7 +25,7 @@ from localaws.personalize.resources.jobs import Workers
 from localaws.personalize.resources.registry import Registry, Resource
 from localaws.personalize.resources.resource_types import SCHEMA
 from localaws.personalize.training.recipe import Recipe
-from recommenders import Exploration, Recommender, load_recommender, standing
+from recommenders import Exploration, Recommender, load_recommender, standardized_ranks
 
 Request = dict[str, Any]
 Answer = Mapping[str, Any]
@@ -166,7 +166,9 @@ def influence(config: Mapping[str, Any], model: Recommender) -> NDArray[np.float
     """
     given = config.get("rankingInfluence", {})
     known = {"POPULARITY": model.popularity, "FRESHNESS": model.created}
-    tilts = [standing(known[name]()) * np.float32(weight) for name, weight in given.items()]
+    tilts = [
+        standardized_ranks(known[name]()) * np.float32(weight) for name, weight in given.items()
+    ]
     return np.sum(tilts, axis=0) if tilts else None
 
 

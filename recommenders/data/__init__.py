@@ -1,1 +1,1 @@
-"""What recommenders learn from: ids, interactions, metadata, what users did about actions."""
+"""Training data: ids, interactions, metadata, and events with actions."""

@@ -1,4 +1,4 @@
-"""Actions that users can take, and what users did about them."""
+"""Actions that users can take, and the events of users with them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from recommenders.data.times import SECONDS_PER_DAY, UNKNOWN_TIME
 
 @dataclass(frozen=True, eq=False)
 class ActionCatalogue:
-    """What can be recommended.
+    """The actions that can be recommended.
 
     Attributes:
-        ids: action ids, sorted and unique, shape (n,).
-        value: what an action is worth, float64, shape (n,); 0 where unknown.
-        expires: UTC epoch seconds after which an action is over, int64; -1 for never.
-        repeat_after: days after a user met an action before it comes again, float64; 0 for at once.
-        created: UTC epoch seconds, int64; -1 where unknown.
+        ids: Action ids, sorted and unique, shape (n,).
+        value: Value of each action, `float64`, shape (n,); 0 if unknown.
+        expires: UTC epoch seconds after which an action has expired, `int64`; -1 for never.
+        repeat_after: Days after a user's event with an action until it is recommended again,
+            `float64`; 0 for at once.
+        created: UTC epoch seconds, `int64`; -1 if unknown.
     """
 
     ids: Ids
@@ -44,8 +45,8 @@ class ActionCatalogue:
         """Return the catalogue of rows in any order; of several rows of one id the last counts."""
         unique, rows = last_rows(ids)
 
-        def column(given: Sequence[float | None] | None, unknown: float) -> NDArray[np.float64]:
-            filled = [unknown if one is None else one for one in given or [None] * len(ids)]
+        def column(values: Sequence[float | None] | None, default: float) -> NDArray[np.float64]:
+            filled = [default if value is None else value for value in values or [None] * len(ids)]
             return np.array(filled, dtype=np.float64)[rows]
 
         return cls(
@@ -59,15 +60,15 @@ class ActionCatalogue:
 
 @dataclass(frozen=True, eq=False)
 class ActionHistory:
-    """The catalogue and the events of users with it, by (user, action, time).
+    """The catalogue and the events of users with it, sorted by (user, action, time).
 
     Attributes:
-        catalogue: the actions.
-        user_ids: sorted and unique; those with events.
-        users: int64, shape (n_events,), positions in `user_ids`.
-        actions: int64, shape (n_events,), positions in the catalogue.
-        timestamps: int64, shape (n_events,), UTC epoch seconds.
-        taken: bool, shape (n_events,); False where the user only saw the action or declined it.
+        catalogue: The actions.
+        user_ids: Ids of the users with events, sorted and unique.
+        users: `int64`, shape (n_events,), positions in `user_ids`.
+        actions: `int64`, shape (n_events,), positions in the catalogue.
+        timestamps: `int64`, shape (n_events,), UTC epoch seconds.
+        taken: `bool`, shape (n_events,), False if the user only saw the action or declined it.
     """
 
     catalogue: ActionCatalogue
@@ -89,15 +90,15 @@ class ActionHistory:
         """Return the history of parallel columns; events with unknown actions are left out.
 
         Args:
-            catalogue: the actions.
-            user_ids: for example `["u1", "u2"]`.
-            action_ids: for example `["enrol", "enrol"]`.
+            catalogue: The actions.
+            user_ids: For example `["u1", "u2"]`.
+            action_ids: For example `["enrol", "enrol"]`.
             timestamps: UTC epoch seconds.
             event_types: `"TAKEN"`, `"NOT_TAKEN"` or `"VIEWED"`.
         """
         actions = positions(catalogue.ids, action_ids)
         times = np.asarray(timestamps, np.int64)
-        taken = np.array([one.upper() == "TAKEN" for one in event_types], dtype=np.bool_)
+        taken = np.array([name.upper() == "TAKEN" for name in event_types], dtype=np.bool_)
         known = actions >= 0
         ids, users = np.unique(np.asarray(user_ids, np.str_)[known], return_inverse=True)
         order = np.lexsort((times[known], actions[known], users))
@@ -122,20 +123,21 @@ class ActionHistory:
         )
 
     def examples(self, window_days: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Return which events are examples of an offer, and which of them led to the action.
+        """Return which events are examples to learn from, and which of those are successes.
 
-        An offer is a success if the user takes the action within the window. Taking it after an
-        offer is no example of its own: the offer is. Taking it without one is a success.
+        An offer is an example, and a success if the user takes the action within the window.
+        Taking an action after an offer is not an example of its own; taking it without an offer
+        is a success.
         """
         n = len(self.users)
         success = self.taken.copy()
         key = self.users * len(self.catalogue.ids) + self.actions
-        followed = np.where(self.taken, np.arange(n), n)
-        followed = np.minimum.accumulate(followed[::-1])[::-1]
-        offers = np.flatnonzero(~self.taken & (followed < n))
-        nexts = followed[offers]  # the first event after the offer in which an action is taken
-        soon = self.timestamps[nexts] - self.timestamps[offers] <= window_days * SECONDS_PER_DAY
-        success[offers[soon & (key[nexts] == key[offers])]] = True
+        next_taken = np.where(self.taken, np.arange(n), n)
+        next_taken = np.minimum.accumulate(next_taken[::-1])[::-1]
+        offers = np.flatnonzero(~self.taken & (next_taken < n))
+        takes = next_taken[offers]  # the first event after the offer in which an action is taken
+        in_time = self.timestamps[takes] - self.timestamps[offers] <= window_days * SECONDS_PER_DAY
+        success[offers[in_time & (key[takes] == key[offers])]] = True
         example = np.ones(n, dtype=np.bool_)
         example[1:] = ~self.taken[1:] | self.taken[:-1] | (key[1:] != key[:-1])
         return example, success

@@ -7,12 +7,12 @@ from typing import NamedTuple, TypeAlias
 
 
 class Event(NamedTuple):
-    """One event since the training.
+    """An event since the training.
 
     Attributes:
-        item_id: the item met; one that the model does not know is left out.
-        event_type: for example `"click"`, or None; one that the model was not trained on is left
-            out.
+        item_id: The item; one that the model does not know is left out.
+        event_type: For example `"click"`, or None; a type that the model was not trained on is
+            left out.
         timestamp: UTC epoch seconds.
     """
 
@@ -21,5 +21,5 @@ class Event(NamedTuple):
     timestamp: int
 
 
-Live: TypeAlias = Mapping[str, Sequence[Event | tuple[str, str | None, int]]]
+LiveEvents: TypeAlias = Mapping[str, Sequence[Event | tuple[str, str | None, int]]]
 """Events since the training by user id, in any order; they count as newer than those trained on."""

@@ -1,4 +1,4 @@
-"""Ids outside, positions inside: sorted arrays of strings and the positions of ids in them."""
+"""Ids and positions: sorted arrays of strings, and the positions of ids in them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Positions: TypeAlias = NDArray[np.int32]
 
 def positions(sorted_ids: Ids, ids: Sequence[str] | Ids) -> NDArray[np.int64]:
     """Return the position of each id in `sorted_ids`, which are unique; -1 if it is not there."""
-    wanted = np.asarray(ids, dtype=np.str_)
+    keys = np.asarray(ids, dtype=np.str_)
     if not len(sorted_ids):
-        return np.full(len(wanted), -1)
-    nearest = np.searchsorted(sorted_ids, wanted).clip(max=len(sorted_ids) - 1)
-    return np.where(sorted_ids[nearest] == wanted, nearest, -1)
+        return np.full(len(keys), -1)
+    nearest = np.searchsorted(sorted_ids, keys).clip(max=len(sorted_ids) - 1)
+    return np.where(sorted_ids[nearest] == keys, nearest, -1)
 
 
 def ids_at(ids: Ids, positions: NDArray[np.integer]) -> Ids:

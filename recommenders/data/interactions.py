@@ -1,7 +1,7 @@
 """Interactions between users and items, as sorted arrays.
 
-Ids are strings outside and positions in `user_ids` and `item_ids` inside. Events are ordered by
-user, then time, then the order in which they came, so that one user's history is one slice.
+Users and items are positions in `user_ids` and `item_ids`. Events are sorted by user, then time,
+then order of arrival, so that one user's history is one slice.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from recommenders.data.metadata import Metadata
 
 @dataclass(frozen=True, eq=False)
 class Histories:
-    """Item positions of several users, oldest first, one after the other in one array.
+    """Histories of several users, concatenated: the positions of their items, oldest first.
 
     Attributes:
-        offsets: int64, shape (n_histories + 1,); history `h` is `items[offsets[h]:offsets[h + 1]]`.
-        items: int32, shape (n_events,).
+        offsets: `int64`, shape (n_histories + 1,); history `h` is
+            `items[offsets[h]:offsets[h + 1]]`.
+        items: `int32`, shape (n_events,).
     """
 
     offsets: NDArray[np.int64]
@@ -33,11 +34,11 @@ class Histories:
 
     @classmethod
     def of(cls, histories: Iterable[ArrayLike]) -> Histories:
-        """Return the given histories as one; each is a sequence of item positions, maybe empty."""
-        parts = [np.asarray(history, dtype=np.int32).ravel() for history in histories]
-        offsets = np.zeros(len(parts) + 1, dtype=np.int64)
-        np.cumsum([len(part) for part in parts], out=offsets[1:])
-        return cls(offsets, np.concatenate([*parts, np.empty(0, dtype=np.int32)]))
+        """Return the concatenation of sequences of item positions, which may be empty."""
+        arrays = [np.asarray(history, dtype=np.int32).ravel() for history in histories]
+        offsets = np.zeros(len(arrays) + 1, dtype=np.int64)
+        np.cumsum([len(array) for array in arrays], out=offsets[1:])
+        return cls(offsets, np.concatenate([*arrays, np.empty(0, dtype=np.int32)]))
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -52,12 +53,12 @@ class Histories:
 
     @cached_property
     def rows(self) -> Positions:
-        """The history that each event belongs to, shape (n_events,)."""
+        """History of each event, shape (n_events,)."""
         return np.repeat(np.arange(len(self), dtype=np.int32), self.lengths)
 
     @cached_property
     def ages(self) -> NDArray[np.int64]:
-        """How many events of the same history are newer than each event; 0 is the newest."""
+        """Number of newer events in the history of each event, shape (n_events,); 0 is newest."""
         return self.offsets[1:][self.rows] - 1 - np.arange(len(self.items))
 
     def block(self, start: int, stop: int) -> Histories:
@@ -80,7 +81,11 @@ class Histories:
         )
 
     def extended(self, newer: Mapping[int, ArrayLike]) -> Histories:
-        """Return the histories with further items at their end, by history; others stay."""
+        """Return the histories with further items at their end.
+
+        Args:
+            newer: History → its further item positions, oldest first.
+        """
         added = Histories.of([newer.get(history, ()) for history in range(len(self))])
         offsets = self.offsets + added.offsets
         items = np.empty(offsets[-1], dtype=np.int32)
@@ -90,10 +95,10 @@ class Histories:
 
     @cached_property
     def latest(self) -> NDArray[np.intp]:
-        """The events after which their history does not meet the item again, ascending."""
+        """The last event of each item in each history, as positions in `items`, ascending."""
         n_items = int(self.items.max(initial=0)) + 1
-        meetings = self.rows.astype(np.int64) * n_items + self.items
-        return np.sort(len(meetings) - 1 - np.unique(meetings[::-1], return_index=True)[1])
+        pairs = self.rows.astype(np.int64) * n_items + self.items
+        return np.sort(len(pairs) - 1 - np.unique(pairs[::-1], return_index=True)[1])
 
     def matrix(self, n_items: int, weights: NDArray[np.floating] | None = None) -> sp.csr_matrix:
         """Return the sum of the weights of each item's events, 1 each if None.
@@ -120,16 +125,16 @@ class Interactions:
     """All events of a data set, sorted by (user, time, order of arrival).
 
     Attributes:
-        users: int32, shape (n_events,), positions in `user_ids`.
-        items: int32, shape (n_events,), positions in `item_ids`.
-        timestamps: int64, shape (n_events,), UTC epoch seconds.
-        user_ids: sorted and unique, shape (n_users,).
-        item_ids: sorted and unique, shape (n_items,); may hold items without any event.
-        item_metadata: what else is known of items, if anything.
-        user_metadata: what else is known of users, those without any event included.
-        actions: what users can do besides meeting items, and what they did.
-        weights: float32, shape (n_events,), how much each event counts in training, about 1 on
-            average; None if all count the same.
+        users: `int32`, shape (n_events,), positions in `user_ids`.
+        items: `int32`, shape (n_events,), positions in `item_ids`.
+        timestamps: `int64`, shape (n_events,), UTC epoch seconds.
+        user_ids: User ids, sorted and unique, shape (n_users,).
+        item_ids: Item ids, sorted and unique, shape (n_items,), those without an event included.
+        item_metadata: Metadata of items, if any.
+        user_metadata: Metadata of users, with events or without, if any.
+        actions: Actions and the events of users with them, if any.
+        weights: `float32`, shape (n_events,), weight of each event in training, about 1 on
+            average; None if all are equal.
     """
 
     users: Positions
@@ -158,17 +163,17 @@ class Interactions:
         """Return the interactions of parallel columns, one entry an event, in any order.
 
         Args:
-            user_ids: for example `["u1", "u1", "u2"]`.
-            item_ids: for example `["p9", "p4", "p9"]`.
+            user_ids: For example `["u1", "u1", "u2"]`.
+            item_ids: For example `["p9", "p4", "p9"]`.
             timestamps: UTC epoch seconds.
-            catalogue: further item ids that can be recommended, though nobody met them yet.
-            item_metadata: what else is known of items; their ids join the catalogue.
-            user_metadata: what else is known of users, with events or without.
-            actions: what users can do besides meeting items, and what they did.
-            weights: how much each event counts, at least 0; they are divided by their mean.
+            catalogue: Further item ids that can be recommended, without events.
+            item_metadata: Metadata of items; their ids join the catalogue.
+            user_metadata: Metadata of users, with events or without.
+            actions: Actions and the events of users with them.
+            weights: Weight of each event, at least 0; they are divided by their mean.
 
         Raises:
-            ValueError: if there is no event, the columns differ in length, or all weights are 0.
+            ValueError: If there is no event, the columns differ in length, or all weights are 0.
         """
         lengths = (len(user_ids), len(item_ids), len(timestamps))
         if len(set(lengths)) > 1:
@@ -179,19 +184,19 @@ class Interactions:
         if not lengths[0]:
             raise ValueError("interactions: no events; a recommender needs at least one")
         users, user_positions = np.unique(np.asarray(user_ids, dtype=np.str_), return_inverse=True)
-        met, item_positions = np.unique(np.asarray(item_ids, dtype=np.str_), return_inverse=True)
-        items = np.union1d(met, np.asarray(catalogue, dtype=np.str_)) if len(catalogue) else met
+        used, item_positions = np.unique(np.asarray(item_ids, dtype=np.str_), return_inverse=True)
+        items = np.union1d(used, np.asarray(catalogue, dtype=np.str_)) if len(catalogue) else used
         if item_metadata is not None:
             items = np.union1d(items, item_metadata.ids)
-        item_positions = np.searchsorted(items, met)[item_positions]
+        item_positions = np.searchsorted(items, used)[item_positions]
         times = np.asarray(timestamps, dtype=np.int64)
         order = np.lexsort((times, user_positions))
         scaled = None
         if weights is not None:
-            given = np.asarray(weights, dtype=np.float64)
-            if not given.sum() > 0:
+            values = np.asarray(weights, dtype=np.float64)
+            if not values.sum() > 0:
                 raise ValueError("interactions: no event has a weight above 0")
-            scaled = (given / given.mean()).astype(np.float32)[order]
+            scaled = (values / values.mean()).astype(np.float32)[order]
         return cls(
             users=user_positions[order].astype(np.int32),
             items=item_positions[order].astype(np.int32),
@@ -232,9 +237,10 @@ class Interactions:
         return np.bincount(self.items, minlength=self.n_items)
 
     def created(self) -> NDArray[np.int64]:
-        """Return when each item came, shape (n_items,), UTC epoch seconds.
+        """Return each item's creation time, shape (n_items,), UTC epoch seconds.
 
-        Where the metadata do not say, that is its first event; without any, the newest of all.
+        Without one in the metadata, it is the time of its first event; without an event, that of
+        the newest of all.
         """
         first = np.full(self.n_items, self.timestamps.max())
         np.minimum.at(first, self.items, self.timestamps)
@@ -244,27 +250,27 @@ class Interactions:
         return np.where(times >= 0, times, first)
 
     def matrix(self) -> sp.csr_matrix:
-        """Return how often each user met each item: CSR (n_users, n_items), float32 counts.
+        """Return the events of each user with each item: CSR (n_users, n_items), `float32`.
 
-        With weights, an event counts as many times as it weighs.
+        The values are sums of weights, or counts without weights.
         """
         return self.histories.matrix(self.n_items, self.weights)
 
     def shares(self) -> NDArray[np.float32]:
-        """Return each item's share of all events by weight, shape (n_items,), float32."""
+        """Return each item's share of all events by weight, shape (n_items,), `float32`."""
         counts = np.bincount(self.items, self.weights, minlength=self.n_items)
         return np.asarray(counts / (counts.sum() or 1.0), dtype=np.float32)
 
     def of_users(self, chosen: NDArray[np.integer]) -> Interactions:
         """Return the events of the users at positions `chosen`; the catalogue stays whole."""
         chosen = np.unique(chosen)
-        return self._taken(np.isin(self.users, chosen), chosen)
+        return self._select(np.isin(self.users, chosen), chosen)
 
     def of_events(self, chosen: NDArray[np.bool_]) -> Interactions:
         """Return the chosen events and the users who have any; the catalogue stays whole."""
-        return self._taken(chosen, np.unique(self.users[chosen]))
+        return self._select(chosen, np.unique(self.users[chosen]))
 
-    def _taken(self, events: NDArray[np.bool_], users: NDArray[np.integer]) -> Interactions:
+    def _select(self, events: NDArray[np.bool_], users: NDArray[np.integer]) -> Interactions:
         return replace(
             self,
             users=np.searchsorted(users, self.users[events]).astype(np.int32),

@@ -1,4 +1,4 @@
-"""What is known of items and users besides events, and its encoding as sparse features."""
+"""Metadata of items and users, and their encoding as sparse features."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from recommenders.data.ids import Ids, last_rows, positions
 from recommenders.data.times import UNKNOWN_TIME
 
 MOST_VALUES = 1_000
-"""Most frequent values of a field that become features; rarer ones carry no statistics."""
+"""Most values of a field that become features, the most frequent; rare ones say too little."""
 
 MOST_WORDS = 500
 _WORD = re.compile(r"\w{2,}")
@@ -28,11 +28,11 @@ class Metadata:
     """Fields of items or users, one row an id.
 
     Attributes:
-        ids: sorted and unique, shape (n,).
-        categories: by field, strings or None, shape (n,); several values are joined by `|`.
-        numbers: by field, float64, shape (n,); NaN where unknown.
-        texts: by field, free text or None, shape (n,).
-        created: int64, shape (n,), UTC epoch seconds; -1 where unknown.
+        ids: Ids, sorted and unique, shape (n,).
+        categories: Field → strings or None, shape (n,); several values are joined by `|`.
+        numbers: Field → `float64`, shape (n,), NaN if unknown.
+        texts: Field → free text or None, shape (n,).
+        created: `int64`, shape (n,), UTC epoch seconds, -1 if unknown.
     """
 
     ids: Ids
@@ -70,7 +70,7 @@ class Metadata:
         )
 
     def values(self) -> Iterator[tuple[int, tuple[str, str]]]:
-        """Yield (row, (field, value)) of every category and, once a row, every word."""
+        """Yield (row, (field, value)) for each category and each word of a row, each once."""
         for name, column in self.categories.items():
             for row, text in enumerate(column):
                 for value in dict.fromkeys(str(text).split("|")) if text is not None else ():
@@ -81,19 +81,20 @@ class Metadata:
                     yield row, (name, word)
 
     def times_of(self, ids: Ids) -> NDArray[np.int64]:
-        """Return the creation time of each id, -1 where it is unknown."""
+        """Return the creation time of each id, UTC epoch seconds, -1 if it is unknown."""
         rows = positions(self.ids, ids)
         return np.where(rows >= 0, np.append(self.created, UNKNOWN_TIME)[rows], UNKNOWN_TIME)
 
 
 @dataclass(frozen=True, eq=False)
 class Encoding:
-    """Which features metadata have: values of categories, words, and numbers above a threshold.
+    """The features of metadata: values of categories, words, and numbers above a threshold.
 
     Attributes:
-        fields: the field of each feature, shape (n_features,).
-        texts: its value or word; empty for numbers.
-        thresholds: a row has the feature if its number is at least this; NaN for other features.
+        fields: Field of each feature, shape (n_features,).
+        texts: Its value or word, shape (n_features,); empty for numbers.
+        thresholds: Least number of a row that has the feature, shape (n_features,); NaN for
+            other features.
     """
 
     fields: Ids
@@ -102,7 +103,7 @@ class Encoding:
 
     @classmethod
     def learn(cls, metadata: Metadata) -> Self:
-        """Return the features of rows: values that two rows share, quartiles of numbers."""
+        """Return the features of the rows: values that two rows share, quartiles of numbers."""
         counts: dict[str, Counter[str]] = {}
         for _, (name, value) in metadata.values():
             counts.setdefault(name, Counter())[value] += 1
@@ -124,23 +125,23 @@ class Encoding:
         return len(self.fields)
 
     def encode(self, metadata: Metadata, ids: Ids) -> sp.csr_matrix:
-        """Return which features each id has: CSR (len(ids), n_features), float32 ones.
+        """Return the features of each id: CSR (len(ids), n_features), `float32` ones.
 
-        What is not a feature is left out; an id without metadata has an empty row.
+        Values that are not features are left out; an id without metadata has an empty row.
         """
-        known = {
-            (str(name), str(text)): number
-            for number, (name, text) in enumerate(zip(self.fields, self.texts, strict=True))
+        column_of = {
+            (str(name), str(text)): column
+            for column, (name, text) in enumerate(zip(self.fields, self.texts, strict=True))
             if text
         }
-        found = [(row, known[key]) for row, key in metadata.values() if key in known]
-        rows, columns = np.array(found, dtype=np.int64).reshape(-1, 2).T
-        parts = [(rows, columns)]
-        for number in np.flatnonzero(~np.isnan(self.thresholds)):
-            numbers = metadata.numbers.get(str(self.fields[number]), np.empty(0))
-            above = np.flatnonzero(numbers >= self.thresholds[number])
-            parts.append((above, np.full(len(above), number)))
-        rows, columns = (np.concatenate(part) for part in zip(*parts, strict=True))
+        entries = [(row, column_of[key]) for row, key in metadata.values() if key in column_of]
+        rows, columns = np.array(entries, dtype=np.int64).reshape(-1, 2).T
+        blocks = [(rows, columns)]
+        for column in np.flatnonzero(~np.isnan(self.thresholds)):
+            numbers = metadata.numbers.get(str(self.fields[column]), np.empty(0))
+            above = np.flatnonzero(numbers >= self.thresholds[column])
+            blocks.append((above, np.full(len(above), column)))
+        rows, columns = (np.concatenate(block) for block in zip(*blocks, strict=True))
         shape = (len(metadata.ids) + 1, len(self))
         features = sp.csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), shape=shape)
         return features[positions(metadata.ids, ids)]
@@ -155,5 +156,5 @@ class Encoding:
 
     @classmethod
     def restore(cls, arrays: Mapping[str, NDArray[Any]], prefix: str) -> Self:
-        """Return the encoding that `arrays` gave."""
+        """Return the encoding of the arrays that `arrays` returned."""
         return cls(*(arrays[f"{prefix}_{name}"] for name in ("fields", "texts", "thresholds")))

@@ -1,1 +1,1 @@
-"""Offline metrics by Amazon Personalize's hold-outs and under its names."""
+"""Offline metrics with Amazon Personalize's hold-outs and names."""

@@ -1,4 +1,4 @@
-"""Offline metrics of action recommendations: how well offers to unseen users are foretold.
+"""Offline metrics of recommended actions: predictions of the offers to test users.
 
 https://docs.aws.amazon.com/personalize/latest/dg/working-with-training-metrics.html
 """
@@ -16,7 +16,7 @@ from recommenders.data.ids import positions
 from recommenders.data.interactions import Interactions
 from recommenders.evaluation.items import CUTOFFS, DEPTH, ranking_metrics
 from recommenders.models.actions import Actions
-from recommenders.progress import Progress, ignore, part
+from recommenders.progress import Progress, no_progress, sub_progress
 
 
 def evaluate_actions(
@@ -24,25 +24,25 @@ def evaluate_actions(
     interactions: Interactions,
     *,
     seed: int,
-    progress: Progress = ignore,
+    progress: Progress = no_progress,
 ) -> dict[str, float]:
     """Train without the actions of a tenth of their users and return the metrics on those.
 
-    A test user is a hit for an action if an offer of it was a success (`ActionHistory.examples`),
-    and is foretold as one if the propensity is at least 0.5. `precision` and `recall` are the means
-    over actions of hits among those foretold and of foretold among hits, 0 for an action with
-    neither; `area_under_curve` is that of the propensities of all offered pairs; NDCG ranks the
-    actions of each test user who took any; `coverage` is the share of actions that anybody gets
-    among the first 25. All but coverage are 0 if no test user took an action.
+    A pair of test user and action is positive if an offer of the action was a success
+    (`ActionHistory.examples`), and predicted positive if the propensity is at least 0.5.
+    `precision` and `recall` are means over actions, 0 for an action without such pairs;
+    `area_under_curve` is that of the propensities of all offered pairs; NDCG ranks the actions of
+    each test user who took any; `coverage` is the share of actions in any list's first 25. All but
+    coverage are 0 if no test user took an action.
 
     Args:
-        make: gives a model that is not fitted yet.
-        interactions: everything, with a history of actions.
-        seed: chooses the test users.
-        progress: called with a number from 0 to 1; what it raises passes through.
+        make: Returns a model that is not fitted.
+        interactions: All data, with a history of actions.
+        seed: Seed of the choice of test users.
+        progress: Called with a number from 0 to 1; an exception that it raises stops the work.
 
     Raises:
-        ValueError: if the interactions have no actions.
+        ValueError: If the interactions have no actions.
     """
     history = interactions.actions
     if history is None:
@@ -51,7 +51,7 @@ def evaluate_actions(
     tested = np.sort(order[: max(1, round(len(order) / 10))])
     trained = history.user_ids[np.sort(order[len(tested) :])]
     train = replace(interactions, actions=history.of_users(trained))
-    model = make().fit(train, progress=part(progress, 0.0, 0.9))
+    model = make().fit(train, progress=sub_progress(progress, 0.0, 0.9))
     users = history.user_ids[tested].tolist()
     offered, taken = _outcomes(history, tested, model.window_days)
     propensity = np.zeros(offered.shape)
@@ -59,15 +59,15 @@ def evaluate_actions(
     start = 0
     for block in model.recommend(users, offered.shape[1], now=0):
         for items, scores, count in zip(block.items, block.scores, block.counts, strict=True):
-            places = positions(model.item_ids, items[:count])
-            propensity[start, places] = scores[:count]
-            ranks[start, :count] = places[: ranks.shape[1]]
+            actions = positions(model.item_ids, items[:count])
+            propensity[start, actions] = scores[:count]
+            ranks[start, :count] = actions[: ranks.shape[1]]
             start += 1
     metrics = {"coverage": len(np.unique(ranks)) / offered.shape[1] if len(users) else 0.0}
-    metrics |= _ranked(taken, ranks)
-    foretold = offered & (propensity >= 0.5)
-    hits = (foretold & taken).sum(axis=0)
-    metrics["precision"] = float((hits / np.maximum(foretold.sum(axis=0), 1)).mean())
+    metrics |= _ndcg(taken, ranks)
+    predicted = offered & (propensity >= 0.5)
+    hits = (predicted & taken).sum(axis=0)
+    metrics["precision"] = float((hits / np.maximum(predicted.sum(axis=0), 1)).mean())
     metrics["recall"] = float((hits / np.maximum(taken.sum(axis=0), 1)).mean())
     metrics["area_under_curve"] = _area(propensity[offered], taken[offered])
     progress(1.0)
@@ -77,33 +77,34 @@ def evaluate_actions(
 def _outcomes(
     history: ActionHistory, tested: NDArray[np.int64], window_days: float
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return which actions each test user was offered, and which the user took."""
+    """Return the masks of the actions that each test user was offered, and that the user took."""
     example, success = history.examples(window_days)
     rows = np.full(len(history.user_ids), -1)
     rows[tested] = np.arange(len(tested))
     offered, taken = np.zeros((2, len(tested), len(history.catalogue.ids)), dtype=np.bool_)
     for target, events in ((offered, example), (taken, example & success)):
-        of_them = events & (rows[history.users] >= 0)
-        target[rows[history.users[of_them]], history.actions[of_them]] = True
+        tested_events = events & (rows[history.users] >= 0)
+        target[rows[history.users[tested_events]], history.actions[tested_events]] = True
     return offered, taken
 
 
-def _ranked(taken: NDArray[np.bool_], ranks: NDArray[np.int64]) -> dict[str, float]:
+def _ndcg(taken: NDArray[np.bool_], ranks: NDArray[np.int64]) -> dict[str, float]:
     names = [f"normalized_discounted_cumulative_gain_at_{k}" for k in CUTOFFS]
-    whose = taken.any(axis=1)
-    if not whose.any():
+    users = taken.any(axis=1)
+    if not users.any():
         return dict.fromkeys(names, 0.0)
-    hits = np.take_along_axis(taken, ranks, axis=1)[whose]
-    metrics = ranking_metrics(hits, taken[whose].sum(axis=1))
+    hits = np.take_along_axis(taken, ranks, axis=1)[users]
+    metrics = ranking_metrics(hits, taken[users].sum(axis=1))
     return {name: metrics[name] for name in names}
 
 
 def _area(propensity: NDArray[np.float64], taken: NDArray[np.bool_]) -> float:
-    """Return the chance that a taken offer has the greater propensity than one that was not."""
-    n_taken, n_not = int(taken.sum()), int((~taken).sum())
-    if not n_taken or not n_not:
+    """Return the probability that a taken offer has a greater propensity than one not taken."""
+    n_taken, n_declined = int(taken.sum()), int((~taken).sum())
+    if not n_taken or not n_declined:
         return 0.0
     _, group, counts = np.unique(propensity, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts)
     middle = ends - (counts - 1) / 2.0
-    return float((middle[group][taken].sum() - n_taken * (n_taken + 1) / 2.0) / (n_taken * n_not))
+    rank_sum = middle[group][taken].sum() - n_taken * (n_taken + 1) / 2.0
+    return float(rank_sum / (n_taken * n_declined))

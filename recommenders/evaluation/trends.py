@@ -13,11 +13,15 @@ from recommenders.models.trending import Trending, increase
 
 
 def trend_prediction_accuracy(interactions: Interactions, interval: int) -> float:
-    """Return how much of the newest interval's increase the intervals before it foretell.
+    """Return the share of the newest interval's increase that the earlier intervals predict.
 
     It is the increase of the items that a model trained without the newest interval lists first,
     over that of the 25 items that increase most; 0 if nothing increases or nothing is left to
     train on.
+
+    Args:
+        interactions: All data.
+        interval: Length of an interval, seconds.
     """
     newest = interactions.timestamps.max() - interactions.timestamps < interval
     rising = np.maximum(increase(interactions, interval), 0.0)

@@ -1,1 +1,1 @@
-"""The recommenders, and what they are built of."""
+"""The models, a module each, and the components that they share."""

@@ -1,8 +1,9 @@
-"""Users without events: popular items, shifted by what users with the same metadata meet.
+"""Cold start: scores of users without events, by the events of users with the same metadata.
 
 The score of an item is its share of all events times the geometric mean, over the user's features,
-of `1 + c / (K share)`, where `c` are the item's events of users with the feature: the ratio of the
-smoothed `(c + K share) / (C + K)` to the share, but for a factor that all items have in common.
+of `1 + c / (K share)`, where `c` is the number of the item's events of users with the feature: the
+ratio of the smoothed `(c + K share) / (C + K)` to the share, without a factor that all items have
+in common.
 """
 
 from __future__ import annotations
@@ -22,16 +23,16 @@ from recommenders.results import Scores
 from recommenders.storage import matrix_arrays, matrix_from_arrays
 
 SMOOTHING = 50.0
-"""K: events that all items' shares count for beside those of one feature."""
+"""K: number of events with which the items' shares weigh against the events of a feature."""
 
 
 @dataclass(frozen=True, eq=False)
-class Strangers:
-    """What is known of users by their metadata.
+class ColdStart:
+    """The features of users, and how they change the scores of items.
 
     Attributes:
-        encoding: the features of users.
-        ids: the users with metadata, sorted.
+        encoding: The features of users.
+        ids: Ids of the users with metadata, sorted.
         features: CSR (len(ids), n_features), ones.
         lifts: CSR (n_features, n_items), `log(1 + c / (K share))`.
     """
@@ -43,30 +44,35 @@ class Strangers:
 
     @classmethod
     def learn(cls, interactions: Interactions, share: Scores) -> Self:
-        """Return what the events of users with metadata say."""
+        """Return the model of the events of users with metadata.
+
+        Args:
+            interactions: The training data.
+            share: Each item's share of all events, shape (n_items,).
+        """
         metadata = interactions.user_metadata or Metadata.of([])
         encoding = Encoding.learn(metadata)
-        met = encoding.encode(metadata, interactions.user_ids).T @ interactions.matrix()
-        lifts = met.tocsr().astype(np.float64)
+        events = encoding.encode(metadata, interactions.user_ids).T @ interactions.matrix()
+        lifts = events.tocsr().astype(np.float64)
         lifts.data = np.log1p(lifts.data / (SMOOTHING * share[lifts.indices]))
         features = encoding.encode(metadata, metadata.ids)
         return cls(encoding, metadata.ids, features, lifts.astype(np.float32))
 
-    def shift(self, scores: Scores, users: Sequence[str], rows: NDArray[np.int64]) -> None:
-        """Shift the scores of the users at `rows`, in place, as far as their metadata are known."""
-        found = positions(self.ids, np.asarray(users, dtype=np.str_)[rows])
-        rows, found = rows[found >= 0], found[found >= 0]
-        features = self.features[found]
+    def adjust(self, scores: Scores, users: Sequence[str], rows: NDArray[np.int64]) -> None:
+        """Adjust the scores of the users at `rows`, in place, if their metadata are known."""
+        users_at = positions(self.ids, np.asarray(users, dtype=np.str_)[rows])
+        rows, users_at = rows[users_at >= 0], users_at[users_at >= 0]
+        features = self.features[users_at]
         n_features = np.diff(features.indptr)
         rows, features = rows[n_features > 0], features[n_features > 0]
         if not len(rows):
             return
         mean = sp.diags(1.0 / n_features[n_features > 0]) @ features
-        shifted = scores[rows] * np.exp((mean @ self.lifts).toarray())
-        scores[rows] = shifted / shifted.sum(axis=1, keepdims=True)
+        adjusted = scores[rows] * np.exp((mean @ self.lifts).toarray())
+        scores[rows] = adjusted / adjusted.sum(axis=1, keepdims=True)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return what `restore` takes."""
+        """Return the model as arrays to save."""
         return {
             "stranger_ids": self.ids,
             "stranger_features": self.features.indices,
@@ -77,7 +83,7 @@ class Strangers:
 
     @classmethod
     def restore(cls, arrays: Mapping[str, NDArray[Any]], n_items: int) -> Self:
-        """Return what `arrays` gave."""
+        """Return the model of the arrays that `arrays` returned."""
         encoding = Encoding.restore(arrays, "user")
         columns = arrays["stranger_features"]
         ones = np.ones(len(columns), np.float32)

@@ -1,8 +1,8 @@
-"""Related items: how many users two items share, against how many each has, and common metadata.
+"""Related items: similarity by common users and, as an option, by metadata.
 
-With `c` common users and `p` users of each item, item `j` is related to item `i` by
+With `c` common users and `p` users of each item, the similarity of item `j` to item `i` is
 `c / (p_i^(1 - d) p_j^d)`. A discount `d` of 0.5 is the cosine; 0 prefers popular items, 1 gives the
-share of j's users who met i. Metadata, where asked for, are compared by the cosine of their
+share of j's users who have i. Metadata are compared by the cosine of their
 inverse-document-frequency weights, and count the more the fewer users an item has.
 """
 
@@ -25,25 +25,25 @@ from recommenders.storage import matrix_arrays, matrix_from_arrays
 from recommenders.top_k import best_eligible
 
 METADATA_USERS = 20.0
-"""An item with as many users weighs its common users and its metadata equally."""
+"""Number of users of an item at which its common users and its metadata weigh the same."""
 
 _ITEMS_PER_BLOCK = 1_000
 
 
 class Cosine(Recommender):
-    """Relate items by common users; the model behind sims and similar-items.
+    """A model that relates items by common users, for the recipes sims and similar-items.
 
     Args:
-        neighbours: related items kept for each item.
+        neighbours: Related items stored for each item.
         popularity_discount: `d`, in [0, 1].
-        min_common_users: fewer common users relate nothing.
-        metadata: whether items are compared by their metadata, too.
+        min_common_users: Least number of common users of related items.
+        metadata: True if items are compared by their metadata, too.
 
     Raises:
-        ValueError: if a parameter is out of its range.
+        ValueError: If a parameter is out of its range.
     """
 
-    kind: ClassVar[str] = "cosine"
+    model_type: ClassVar[str] = "cosine"
 
     def __init__(
         self,
@@ -70,30 +70,29 @@ class Cosine(Recommender):
     def _train(self, interactions: Interactions, progress: Progress) -> None:
         self._share = interactions.shares()
         self._relate(interactions, progress)
-        known = interactions.item_metadata if self.metadata else None
-        metadata = known or Metadata.of([])
+        metadata = (interactions.item_metadata if self.metadata else None) or Metadata.of([])
         encoding = Encoding.learn(metadata)
         self._features = _weighted(encoding.encode(metadata, interactions.item_ids))
 
     def _relate(self, interactions: Interactions, progress: Progress) -> None:
-        """Learn `_near`, CSR (n_items, n_items), and `_users`, how many users each item has."""
-        met = interactions.matrix()
-        met.data[:] = 1.0
-        users_of = met.T.tocsr()
-        self._users = np.diff(users_of.indptr)
+        """Learn `_similarity`, CSR (n_items, n_items), and `_users`, each item's users."""
+        matrix = interactions.matrix()
+        matrix.data[:] = 1.0
+        by_item = matrix.T.tocsr()
+        self._users = np.diff(by_item.indptr)
         discount = self.popularity_discount
-        known = np.maximum(self._users, 1).astype(np.float64)
-        by_row, by_column = known ** (discount - 1.0), known**-discount
+        counts = np.maximum(self._users, 1).astype(np.float64)
+        row_factor, column_factor = counts ** (discount - 1.0), counts**-discount
         blocks = []
         for start in range(0, interactions.n_items, _ITEMS_PER_BLOCK):
-            common = (users_of[start : start + _ITEMS_PER_BLOCK] @ met).tocoo()
+            common = (by_item[start : start + _ITEMS_PER_BLOCK] @ matrix).tocoo()
             keep = common.row + start != common.col
             keep &= common.data >= max(self.min_common_users, 1)
             rows, columns = common.row[keep], common.col[keep]
-            near = common.data[keep] * by_row[rows + start] * by_column[columns]
-            blocks.append(_nearest(rows, columns, near, common.shape, self.neighbours))
+            similarity = common.data[keep] * row_factor[rows + start] * column_factor[columns]
+            blocks.append(_nearest(rows, columns, similarity, common.shape, self.neighbours))
             progress(min((start + _ITEMS_PER_BLOCK) / interactions.n_items, 1.0) * 0.95)
-        self._near = sp.vstack(blocks, format="csr").astype(np.float32)
+        self._similarity = sp.vstack(blocks, format="csr").astype(np.float32)
 
     def similar(
         self,
@@ -106,26 +105,25 @@ class Cosine(Recommender):
         """Yield the `n` items most related to each item; see `Recommender.similar`."""
         self._check(n=n, block_size=block_size)
         for start in range(0, len(items), block_size):
-            asked = tuple(items[start : start + block_size])
-            found = self.positions(asked)
-            scores = self._related(found)
-            # Items without relation come behind, the most popular first: as numbers below 0.
-            behind = -1.0 / (1.0 + self._share * 2.0**20)
-            scores = np.where(scores > 0.0, scores, behind).astype(np.float32)
-            may = np.ones(scores.shape, dtype=np.bool_)
+            sources = self.positions(items[start : start + block_size])
+            scores = self._similarities(sources)
+            # Unrelated items come last, the most popular first: their scores are below 0.
+            unrelated = -1.0 / (1.0 + self._share * 2.0**20)
+            scores = np.where(scores > 0.0, scores, unrelated).astype(np.float32)
+            mask = np.ones(scores.shape, dtype=np.bool_)
             if eligible:
-                may = eligible(start, start + len(asked)).copy()
-            known = np.flatnonzero(found >= 0)
-            may[known, found[known]] = False
-            places, values, counts = best_eligible(scores, may, n)
-            ids = ids_at(self.item_ids, places)
-            yield Related(asked, ids, np.maximum(values, np.float32(0.0)), counts)
+                mask = eligible(start, start + len(sources)).copy()
+            known = np.flatnonzero(sources >= 0)
+            mask[known, sources[known]] = False
+            related, values, counts = best_eligible(scores, mask, n)
+            ids = ids_at(self.item_ids, related)
+            yield Related(ids, np.maximum(values, np.float32(0.0)), counts)
 
-    def _related(self, items: NDArray[np.int64]) -> Scores:
-        """Return how related every item is to each of `items` (-1: unknown), dense."""
+    def _similarities(self, items: NDArray[np.int64]) -> Scores:
+        """Return the similarity of every item to each of `items` (-1: unknown), dense."""
         known = items >= 0
         rows = np.where(known, items, 0)
-        by_users: Scores = self._near[rows].toarray()
+        by_users: Scores = self._similarity[rows].toarray()
         if self._features.nnz:
             by_metadata = (self._features[rows] @ self._features.T).toarray()
             trust = self._users[rows] / (self._users[rows] + METADATA_USERS)
@@ -134,48 +132,47 @@ class Cosine(Recommender):
         return by_users.astype(np.float32)
 
     def scores(self, histories: Histories) -> Scores:
-        """Return the relation of each new item to the whole history, rows scaled to sum 1."""
-        n_items = len(self._share)
-        met = histories.matrix(n_items)
-        met.data[:] = 1.0
-        scores: Scores = (met @ self._near).toarray()
-        scores[met.nonzero()] = 0.0
+        """Return the similarity of each new item to the whole history, rows scaled to sum 1."""
+        matrix = histories.matrix(len(self._share))
+        matrix.data[:] = 1.0
+        scores: Scores = (matrix @ self._similarity).toarray()
+        scores[matrix.nonzero()] = 0.0
         total = scores.sum(axis=1, keepdims=True)
         return np.where(total > 0.0, scores / np.where(total > 0.0, total, 1.0), self._share)
 
-    def _learned(self) -> Mapping[str, NDArray[Any]]:
+    def _arrays(self) -> Mapping[str, NDArray[Any]]:
         return {
             "share": self._share,
             "users": self._users,
-            **matrix_arrays("near", self._near),
+            **matrix_arrays("near", self._similarity),
             **matrix_arrays("features", self._features),
         }
 
-    def _restore(self, learned: Mapping[str, NDArray[Any]]) -> None:
-        self._share, self._users = learned["share"], learned["users"]
+    def _restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        self._share, self._users = arrays["share"], arrays["users"]
         n_items = len(self._share)
-        self._near = matrix_from_arrays("near", learned, (n_items, n_items))
-        n_features = int(learned["features_items"].max(initial=-1)) + 1
-        self._features = matrix_from_arrays("features", learned, (n_items, n_features))
+        self._similarity = matrix_from_arrays("near", arrays, (n_items, n_items))
+        n_features = int(arrays["features_items"].max(initial=-1)) + 1
+        self._features = matrix_from_arrays("features", arrays, (n_items, n_features))
 
 
 def _nearest(
     rows: NDArray[np.int32],
     columns: NDArray[np.int32],
-    near: NDArray[np.float64],
+    values: NDArray[np.float64],
     shape: tuple[int, int],
     n: int,
 ) -> sp.csr_matrix:
-    """Return the `n` largest entries of each row, ties by column."""
-    order = np.lexsort((columns, -near, rows))
-    rows, columns, near = rows[order], columns[order], near[order]
+    """Return the matrix of the `n` largest entries of each row, ties by column."""
+    order = np.lexsort((columns, -values, rows))
+    rows, columns, values = rows[order], columns[order], values[order]
     firsts = np.searchsorted(rows, np.arange(shape[0]))
     keep = np.arange(len(rows)) - firsts[rows] < n
-    return sp.csr_matrix((near[keep], (rows[keep], columns[keep])), shape=shape)
+    return sp.csr_matrix((values[keep], (rows[keep], columns[keep])), shape=shape)
 
 
 def _weighted(features: sp.csr_matrix) -> sp.csr_matrix:
-    """Return features, CSR of ones, by inverse document frequency, in rows of length 1."""
+    """Return features, a CSR of ones, weighted by inverse document frequency, rows of norm 1."""
     n_items, n_features = features.shape
     frequency = np.bincount(features.indices, minlength=n_features)
     weighted = features @ sp.diags(np.log((n_items + 1.0) / (frequency + 1.0)))

@@ -1,7 +1,7 @@
-"""Tastes: alternating least squares, fold-in of histories, factors of items from their metadata.
+"""Factors: alternating least squares, fold-in of histories, factors of items from metadata.
 
-Items nobody met get the factors that a ridge regression reads from their metadata; the regression
-is learned from items that have events, those with many events weighing more.
+Items without events get the factors that a ridge regression predicts from their metadata. The
+regression is fitted on items with events; those with many events weigh more.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _TRUSTED_EVENTS = 10.0
 
 
 @dataclass(frozen=True)
-class Factorization:
-    """How tastes are learned; see `Hybrid` for the parameters."""
+class AlsParameters:
+    """The parameters of the factorization, as those of `Hybrid`."""
 
     factors: int
     regularization: float
@@ -40,9 +40,9 @@ class Factorization:
     threads: int
     recency: bool = True
 
-    def als(self) -> AlternatingLeastSquares:
+    def solver(self) -> AlternatingLeastSquares:
         """Return implicit's model with these parameters, not fitted."""
-        # implicit runs its own threads; BLAS threads beside them would fight for the cores.
+        # implicit runs its own threads; BLAS threads beside them would compete for the cores.
         with threadpool_limits(1, "blas"):
             return AlternatingLeastSquares(
                 factors=self.factors,
@@ -54,93 +54,107 @@ class Factorization:
             )
 
 
-class Taste:
-    """Item factors, and users' tastes folded in from histories.
+class AlsModel:
+    """Item factors, from which user factors are computed by folding in histories.
 
     Args:
-        how: the parameters.
-        item_factors: float32, shape (n_items, factors).
-        encoding: the features of items' metadata that the regression knows.
-        weights: float32, shape (len(encoding) + 1, factors); the last row is the intercept.
+        parameters: The parameters.
+        item_factors: `float32`, shape (n_items, factors).
+        encoding: Features of items' metadata that the regression knows.
+        weights: Weights of the regression, `float32`, shape (len(encoding) + 1, factors); the
+            last row is the intercept.
     """
 
     def __init__(
         self,
-        how: Factorization,
+        parameters: AlsParameters,
         item_factors: Scores,
         encoding: Encoding,
         weights: Scores,
     ) -> None:
         self.item_factors = item_factors
-        self._how = how
+        self._parameters = parameters
         self._encoding = encoding
         self._weights = weights
-        self._als = how.als()
-        self._als.item_factors = item_factors
+        self._solver = parameters.solver()
+        self._solver.item_factors = item_factors
 
     @classmethod
-    def fit(cls, how: Factorization, interactions: Interactions, progress: Progress) -> Self:
-        """Return the tastes of all interactions; `progress` is called each round, 0 to 1."""
-        als = how.als()
+    def fit(cls, parameters: AlsParameters, interactions: Interactions, progress: Progress) -> Self:
+        """Return the model of all interactions; `progress` is called each iteration, 0 to 1."""
+        solver = parameters.solver()
         with threadpool_limits(1, "blas"):
-            als.fit(
+            solver.fit(
                 interactions.matrix(),
                 show_progress=False,
-                callback=lambda done, _seconds, _loss: progress((done + 1) / how.iterations),
+                callback=lambda done, _seconds, _loss: progress((done + 1) / parameters.iterations),
             )
-        factors = als.item_factors
+        factors = solver.item_factors
         metadata = interactions.item_metadata
         encoding = Encoding.learn(metadata or Metadata.of([]))
-        weights = np.zeros((len(encoding) + 1, how.factors), np.float32)
+        weights = np.zeros((len(encoding) + 1, parameters.factors), np.float32)
         if metadata is not None and len(encoding):
             events = interactions.popularity()
             features = _with_intercept(encoding.encode(metadata, interactions.item_ids))
             weights = _regression(features, factors, events / (events + _TRUSTED_EVENTS))
             cold = events == 0
             factors[cold] = features[cold] @ weights
-        return cls(how, factors, encoding, weights)
+        return cls(parameters, factors, encoding, weights)
 
     def fold_in(self, histories: Histories) -> Scores:
-        """Return the least-squares taste of recency-weighted events, shape (n, factors)."""
-        newest = histories.newest(self._how.history_length)
+        """Return the least-squares factors of recency-weighted events, shape (n, factors)."""
+        newest = histories.newest(self._parameters.history_length)
         ages = newest.ages
-        weights = RECENCY**ages + FLOOR if self._how.recency else None
+        weights = RECENCY**ages + FLOOR if self._parameters.recency else None
         matrix = newest.matrix(len(self.item_factors), weights)
-        tastes: Scores = self._als.recalculate_user(np.arange(len(histories)), matrix)
-        return tastes
+        user_factors: Scores = self._solver.recalculate_user(np.arange(len(histories)), matrix)
+        return user_factors
 
-    def of_metadata(self, items: Metadata, ids: NDArray[np.str_]) -> Scores:
-        """Return the factors that the items' metadata suggest; zeros where nothing is known."""
+    def factors_of_metadata(self, items: Metadata, ids: NDArray[np.str_]) -> Scores:
+        """Return the factors that the metadata predict, shape (len(ids), factors); else zeros."""
         features = self._encoding.encode(items, ids)
         known = np.diff(features.indptr) > 0
         factors: Scores = _with_intercept(features) @ self._weights
         return np.where(known[:, None], factors, np.float32(0.0))
 
-    def with_items(self, old: NDArray[np.int64], ids: NDArray[np.str_], items: Metadata) -> Taste:
-        """Return the tastes with another catalogue; `old` are present positions, -1 for new."""
+    def with_items(
+        self, old: NDArray[np.int64], ids: NDArray[np.str_], items: Metadata
+    ) -> AlsModel:
+        """Return the model of another catalogue.
+
+        Args:
+            old: Position of each of `ids` in the present catalogue, -1 for a new item.
+            ids: Item ids of the new catalogue.
+            items: Their metadata.
+        """
         factors = np.where(
-            (old >= 0)[:, None], self.item_factors[old], self.of_metadata(items, ids)
+            (old >= 0)[:, None], self.item_factors[old], self.factors_of_metadata(items, ids)
         )
-        return Taste(self._how, factors.astype(np.float32), self._encoding, self._weights)
+        return AlsModel(self._parameters, factors.astype(np.float32), self._encoding, self._weights)
 
     def learn_items(self, new: NDArray[np.bool_], interactions: Interactions) -> None:
-        """Solve for the factors of new items with events, all others staying as they are."""
+        """Solve for the factors of new items with events; all other factors stay.
+
+        Args:
+            new: Mask of the new items, shape (n_items,).
+            interactions: All present data.
+        """
         counts = interactions.matrix()
-        met = np.flatnonzero(new & (interactions.popularity() > 0))
-        if not len(met):
+        items = np.flatnonzero(new & (interactions.popularity() > 0))
+        if not len(items):
             return
         known = counts.copy()
-        known.data[np.isin(known.indices, met)] = 0.0
+        known.data[np.isin(known.indices, items)] = 0.0
         known.eliminate_zeros()
-        als = self._how.als()
-        als.item_factors = self.item_factors
-        als.user_factors = als.recalculate_user(np.arange(known.shape[0]), known)
-        self.item_factors[met] = als.recalculate_item(met, counts.T.tocsr()[met])
-        self._als = self._how.als()
-        self._als.item_factors = self.item_factors
+        solver = self._parameters.solver()
+        solver.item_factors = self.item_factors
+        solver.user_factors = solver.recalculate_user(np.arange(known.shape[0]), known)
+        self.item_factors[items] = solver.recalculate_item(items, counts.T.tocsr()[items])
+        self._solver = self._parameters.solver()
+        self._solver.item_factors = self.item_factors
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return what `restore` takes."""
+        """Return the model as arrays to save."""
         return {
             "item_factors": self.item_factors,
             "metadata_weights": self._weights,
@@ -148,10 +162,10 @@ class Taste:
         }
 
     @classmethod
-    def restore(cls, how: Factorization, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """Return the tastes that `arrays` gave."""
+    def restore(cls, parameters: AlsParameters, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Return the model of the arrays that `arrays` returned."""
         encoding = Encoding.restore(arrays, "item")
-        return cls(how, arrays["item_factors"], encoding, arrays["metadata_weights"])
+        return cls(parameters, arrays["item_factors"], encoding, arrays["metadata_weights"])
 
 
 def _with_intercept(features: sp.csr_matrix) -> sp.csr_matrix:

@@ -1,4 +1,4 @@
-"""Popularity: everybody gets the items with the most events."""
+"""Popularity: the items with the most events, for all users."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from recommenders.progress import Progress
 
 
 class Popularity(Unpersonalized):
-    """Rank items by their share of all events."""
+    """A model of each item's share of all events, for the recipe popularity-count."""
 
-    kind: ClassVar[str] = "popularity"
+    model_type: ClassVar[str] = "popularity"
     _array: ClassVar[str] = "share"
 
     def _train(self, interactions: Interactions, progress: Progress) -> None:

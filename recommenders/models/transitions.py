@@ -1,4 +1,4 @@
-"""What the order of events says: which item leads to which, and when an item is met again."""
+"""Statistics of the order of events: transitions from item to item, and rates of repeats."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ AGE_CLASSES = 32
 
 
 def transitions(interactions: Interactions) -> sp.csr_matrix:
-    """Return how strongly an item (row) leads to another (column) a few events later.
+    """Return the weight of transitions from each item (row) to each other one (column).
 
-    CSR (n_items, n_items), float32. A step of `lag` events weighs 0.8^(lag - 1), up to 5. Rows are
-    divided by their sum + 10, against chance; columns by (events + 1)^0.3, against mere popularity.
-    Steps from an item to itself are left out: `repeat_rates` measures those. Where events have
-    weights, a step has that of the event to which it leads.
+    CSR (n_items, n_items), `float32`. A step of `lag` events weighs 0.8^(lag - 1), up to 5. Rows
+    are divided by their sum + 10, against chance; columns by (events + 1)^0.3, against mere
+    popularity. Steps from an item to itself are left out: `repeat_rates` measures those. If events
+    have weights, a step has the weight of its second event.
     """
     n = interactions.n_items
     counts = sp.csr_matrix((n, n), dtype=np.float64)
@@ -36,31 +36,31 @@ def transitions(interactions: Interactions) -> sp.csr_matrix:
 
 
 def repeat_rate(interactions: Interactions) -> float:
-    """Return how many of the events that could be a repeat are one, at least 0 and below 1.
+    """Return the share of repeats among a user's events after the first, at least 0 and below 1.
 
-    A user's first event cannot; any later one is a repeat if the user met the item before. One
-    imagined event that is none keeps the rate below 1, so that something new can always come.
+    An event is a repeat if the user has an earlier one with the item. One added event that is not
+    a repeat keeps the rate below 1, so that new items keep a probability.
     """
     repeats = interactions.n_events - interactions.matrix().nnz
     return float(repeats / (interactions.n_events - interactions.n_users + 1))
 
 
 def repeat_rates(interactions: Interactions) -> NDArray[np.float64]:
-    """Return the chance that the next event is an item last met some events ago, by `age_class`.
+    """Return the rate of repeats of an item whose last event is some events ago, by `age_class`.
 
-    Shape (AGE_CLASSES,). For each meeting, the item waits until it is met again or the history
-    ends; the rate of an age is the items met again at that age over the items that waited so long
-    (the hazard of survival analysis). Ages that nobody reached have rate 0.
+    Shape (AGE_CLASSES,). Each event waits for the next one of the same user and item, or for the
+    end of the history. The rate of an age is the number of repeats at that age over the number of
+    events that waited so long (the hazard of survival analysis). Ages without events have rate 0.
     """
     users, items = interactions.users.astype(np.int64), interactions.items
-    meeting = np.argsort(users * interactions.n_items + items, kind="stable")
-    again = (np.diff(users[meeting]) == 0) & (np.diff(items[meeting]) == 0)
+    order = np.argsort(users * interactions.n_items + items, kind="stable")
+    is_repeated = (np.diff(users[order]) == 0) & (np.diff(items[order]) == 0)
     waited = interactions.histories.ages.copy()
-    waited[meeting[:-1][again]] = np.diff(meeting)[again]
-    met_again = np.bincount(waited[meeting[:-1][again]], minlength=waited.max() + 1)[1:]
+    waited[order[:-1][is_repeated]] = np.diff(order)[is_repeated]
+    repeats = np.bincount(waited[order[:-1][is_repeated]], minlength=waited.max() + 1)[1:]
     waiting = np.cumsum(np.bincount(waited)[::-1])[::-1][1:]
     classes = age_class(np.arange(len(waiting)))
-    rates: NDArray[np.float64] = np.bincount(classes, met_again, AGE_CLASSES) / (
+    rates: NDArray[np.float64] = np.bincount(classes, repeats, AGE_CLASSES) / (
         np.bincount(classes, waiting, AGE_CLASSES) + 1.0
     )
     return rates

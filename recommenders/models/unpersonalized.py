@@ -15,7 +15,7 @@ from recommenders.results import Scores
 
 
 class Unpersonalized(Recommender):
-    """Rank items by one vector of scores, which `_train` learns into `_scores`."""
+    """A model of one vector of scores, which `_train` sets as `_scores`."""
 
     _array: ClassVar[str]
     """The name of the scores in the saved file."""
@@ -29,8 +29,8 @@ class Unpersonalized(Recommender):
         """Return the scores of all items, once per history."""
         return np.broadcast_to(self._scores, (len(histories), len(self._scores)))
 
-    def _learned(self) -> Mapping[str, NDArray[Any]]:
+    def _arrays(self) -> Mapping[str, NDArray[Any]]:
         return {self._array: self._scores}
 
-    def _restore(self, learned: Mapping[str, NDArray[Any]]) -> None:
-        self._scores = learned[self._array]
+    def _restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        self._scores = arrays[self._array]

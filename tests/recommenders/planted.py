@@ -1,4 +1,4 @@
-"""Planted tastes: four groups of users who keep to items of their own; what tests share."""
+"""Sample data that the tests share: four groups of users, each with items of its own."""
 
 from collections.abc import Callable
 
@@ -26,7 +26,7 @@ MODELS: dict[str, Callable[[], Recommender]] = {
 
 
 def planted(*, users: int = 240, items: int = 60, repeats: float = 0.0) -> Interactions:
-    """Four groups of taste; inside a group items are met mostly in the order of their number."""
+    """Return events of four groups; in a group, users mostly take items in their order."""
     random = np.random.default_rng(7)
     size = items // 4
     events: list[tuple[str, str, int]] = []
@@ -44,9 +44,10 @@ def planted(*, users: int = 240, items: int = 60, repeats: float = 0.0) -> Inter
     return Interactions.from_events(*zip(*events, strict=True), catalogue=["cold-1", "cold-2"])
 
 
-def answer(
+def recommendations(
     model: Recommender, users: list[str], n: int, block_size: int = 256, workers: int = 1
 ) -> tuple[list[str], list[list[str]], NDArray[np.float32]]:
+    """Return users, items and scores of all blocks."""
     blocks = list(model.recommend(users, n, block_size=block_size, workers=workers))
     return (
         [user for block in blocks for user in block.users],
@@ -56,11 +57,11 @@ def answer(
 
 
 def with_metadata(data: Interactions) -> Interactions:
-    """The planted groups as a field of items and, for half of the users, of users."""
+    """Return the events with the groups as metadata of items and of half of the users."""
     items = data.item_ids.tolist()
-    groups = [f"g{int(one[1:]) // 15}" if one[0] == "p" else f"g{one[-1]}" for one in items]
+    groups = [f"g{int(item[1:]) // 15}" if item[0] == "p" else f"g{item[-1]}" for item in items]
     users = [*data.user_ids[::2].tolist(), "newcomer"]
-    taste = [f"t{int(user[1:]) % 4}" for user in users[:-1]]
+    tastes = [f"t{int(user[1:]) % 4}" for user in users[:-1]]
     return Interactions.from_events(
         data.user_ids[data.users].tolist(),
         data.item_ids[data.items].tolist(),
@@ -68,7 +69,7 @@ def with_metadata(data: Interactions) -> Interactions:
         item_metadata=Metadata.of(
             items,
             categories={"GROUP": groups},
-            created=[1_700_000_000 if one.startswith("p") else 1_700_009_000 for one in items],
+            created=[1_700_000_000 if i.startswith("p") else 1_700_009_000 for i in items],
         ),
-        user_metadata=Metadata.of(users, categories={"TASTE": [*taste, "t2"]}),
+        user_metadata=Metadata.of(users, categories={"TASTE": [*tastes, "t2"]}),
     )

@@ -1,4 +1,4 @@
-"""One contract for all recommenders: answers, blocks, live events, lists, saving."""
+"""One contract for all recommenders: results, blocks, live events, lists, saving."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from recommenders import (
     Recommender,
     load_recommender,
 )
-from tests.recommenders.planted import MODELS, answer, planted
+from tests.recommenders.planted import MODELS, planted, recommendations
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +28,12 @@ def model(request: pytest.FixtureRequest, data: Interactions) -> Recommender:
     return MODELS[request.param]().fit(data)
 
 
-def test_answers_have_the_order_and_shape_asked_for(model: Recommender, data: Interactions) -> None:
-    asked = ["u100", "u003", "u239", "u003"]
-    users, items, scores = answer(model, asked, 7)
-    assert users == asked
+def test_results_have_the_order_and_shape_of_the_request(
+    model: Recommender, data: Interactions
+) -> None:
+    requested = ["u100", "u003", "u239", "u003"]
+    users, items, scores = recommendations(model, requested, 7)
+    assert users == requested
     assert scores.shape == (4, 7)
     assert (np.diff(scores, axis=1) <= 0).all()
     assert all(len(set(row)) == 7 and set(row) <= set(data.item_ids) for row in items)
@@ -42,10 +44,10 @@ def test_answers_have_the_order_and_shape_asked_for(model: Recommender, data: In
 def test_blocks_equal_the_whole(
     model: Recommender, data: Interactions, block_size: int, workers: int
 ) -> None:
-    asked = data.user_ids.tolist()
-    users, items, scores = answer(model, asked, 10, block_size, workers)
-    _, whole_items, whole_scores = answer(model, asked, 10)
-    assert users == asked
+    requested = data.user_ids.tolist()
+    users, items, scores = recommendations(model, requested, 10, block_size, workers)
+    _, whole_items, whole_scores = recommendations(model, requested, 10)
+    assert users == requested
     assert items == whole_items
     np.testing.assert_allclose(scores, whole_scores, rtol=1e-4)
 
@@ -62,36 +64,38 @@ def test_scores_are_probabilities_over_the_catalogue(
 def test_more_items_than_there_are_gives_the_whole_catalogue(
     model: Recommender, data: Interactions
 ) -> None:
-    _, items, _ = answer(model, ["u000"], 1000)
+    _, items, _ = recommendations(model, ["u000"], 1000)
     assert sorted(items[0]) == data.item_ids.tolist()
 
 
-def test_a_stranger_gets_what_is_popular(model: Recommender, data: Interactions) -> None:
-    _, items, scores = answer(model, ["nobody"], 5)
+def test_an_unknown_user_gets_popular_items(model: Recommender, data: Interactions) -> None:
+    _, items, scores = recommendations(model, ["nobody"], 5)
     events = data.popularity()
     expected = np.lexsort((data.item_ids, -events))[:5]
     assert items == [data.item_ids[expected].tolist()]
-    if model.kind != "trending":  # whose scores are shares of the increase
+    if model.model_type != "trending":  # whose scores are shares of the increase
         np.testing.assert_allclose(scores[0], events[expected] / data.n_events, rtol=1e-6)
 
 
-def test_a_history_is_served_like_its_user(model: Recommender, data: Interactions) -> None:
+def test_a_history_gets_the_results_of_its_user(model: Recommender, data: Interactions) -> None:
     history = data.histories[42].tolist()
     ((positions, scores),) = model.recommend_histories(Histories.of([history]), 6)
-    _, items, expected = answer(model, ["u042"], 6)
+    _, items, expected = recommendations(model, ["u042"], 6)
     assert data.item_ids[positions].tolist() == items
     assert scores.tolist() == expected.tolist()
 
 
-def test_saved_and_loaded_answers_the_same_to_the_bit(
+def test_a_loaded_model_gives_the_same_results_to_the_bit(
     model: Recommender, data: Interactions, tmp_path: Path
 ) -> None:
     model.save(tmp_path / "model")
     loaded = load_recommender(tmp_path / "model")
-    asked = [*data.user_ids.tolist(), "nobody"]
+    requested = [*data.user_ids.tolist(), "nobody"]
     assert type(loaded) is type(model)
-    assert answer(loaded, asked, 12)[1] == answer(model, asked, 12)[1]
-    assert (answer(loaded, asked, 12)[2] == answer(model, asked, 12)[2]).all()
+    assert recommendations(loaded, requested, 12)[1] == recommendations(model, requested, 12)[1]
+    assert (
+        recommendations(loaded, requested, 12)[2] == recommendations(model, requested, 12)[2]
+    ).all()
     assert sorted(file.name for file in (tmp_path / "model").iterdir()) == [
         "recommender.json",
         "recommender.npz",
@@ -100,7 +104,7 @@ def test_saved_and_loaded_answers_the_same_to_the_bit(
 
 def test_progress_rises_from_0_to_1(model: Recommender, data: Interactions) -> None:
     seen: list[float] = []
-    MODELS[model.kind]().fit(data, progress=seen.append)
+    MODELS[model.model_type]().fit(data, progress=seen.append)
     assert (seen[0], seen[-1]) == (0.0, 1.0)
     assert seen == sorted(seen)
 
@@ -110,7 +114,7 @@ def test_what_progress_raises_stops_the_training(model: Recommender, data: Inter
         raise InterruptedError("solution version stopped")
 
     with pytest.raises(InterruptedError, match="solution version stopped"):
-        MODELS[model.kind]().fit(data, progress=stop)
+        MODELS[model.model_type]().fit(data, progress=stop)
 
 
 @pytest.mark.parametrize(("size", "least"), [("n", 1), ("block_size", 1), ("workers", 0)])
@@ -132,19 +136,19 @@ def test_senseless_sizes_are_refused(model: Recommender, size: str, least: int) 
 def test_tiny_data_give_whole_finite_lists(
     model: Recommender, users: list[str], items: list[str], times: list[int]
 ) -> None:
-    tiny = MODELS[model.kind]().fit(Interactions.from_events(users, items, times))
-    _, ranked, scores = answer(tiny, [*users, "nobody"], 10)
+    tiny = MODELS[model.model_type]().fit(Interactions.from_events(users, items, times))
+    _, ranked, scores = recommendations(tiny, [*users, "nobody"], 10)
     assert all(sorted(row) == sorted(set(items)) for row in ranked)
     np.testing.assert_allclose(scores.sum(axis=1), 1.0, rtol=1e-5)
 
 
-def test_a_model_is_not_loaded_as_another_kind(data: Interactions, tmp_path: Path) -> None:
+def test_a_model_is_not_loaded_as_another_model_type(data: Interactions, tmp_path: Path) -> None:
     Popularity().fit(data).save(tmp_path)
-    with pytest.raises(ValueError, match="kind 'popularity', not 'hybrid'"):
+    with pytest.raises(ValueError, match="type 'popularity', not 'hybrid'"):
         Hybrid.load(tmp_path)
 
 
-def test_an_unknown_kind_is_named(tmp_path: Path) -> None:
+def test_an_unknown_model_type_is_named(tmp_path: Path) -> None:
     (tmp_path / "recommender.json").write_text('{"kind": "oracle"}')
     with pytest.raises(ValueError, match="'oracle'; known are popularity, trending, cosine"):
         load_recommender(tmp_path)
@@ -159,14 +163,14 @@ def test_nothing_there_is_not_found(tmp_path: Path) -> None:
 def test_the_best_of_the_eligible_items_are_recommended(
     model: Recommender, data: Interactions, block_size: int, workers: int
 ) -> None:
-    """As many as asked for where so many are eligible, and none to whom nothing is."""
-    asked = ["u003", "nobody", "u100", "u003", "u007", "u239", "u050"]
-    mask = np.random.default_rng(5).random((len(asked), data.n_items)) < 0.5
+    """As many as requested for where so many are eligible, and none to whom nothing is."""
+    requested = ["u003", "nobody", "u100", "u003", "u007", "u239", "u050"]
+    mask = np.random.default_rng(5).random((len(requested), data.n_items)) < 0.5
     mask[4], mask[5], mask[6] = False, data.item_ids == "p07", True
-    whole = answer(model, asked, data.n_items)
+    whole = recommendations(model, requested, data.n_items)
     blocks = list(
         model.recommend(
-            asked,
+            requested,
             12,
             eligible=lambda start, stop: mask[start:stop],
             block_size=block_size,
@@ -177,8 +181,8 @@ def test_the_best_of_the_eligible_items_are_recommended(
     items = [row for block in blocks for row in block.items.tolist()]
     scores = [row for block in blocks for row in block.scores.tolist()]
     for user, everything in enumerate(whole[1]):
-        may = set(data.item_ids[mask[user]].tolist())
-        expected = [item for item in everything if item in may][:12]
+        eligible = set(data.item_ids[mask[user]].tolist())
+        expected = [item for item in everything if item in eligible][:12]
         assert counts[user] == len(expected)
         assert items[user] == expected + [""] * (12 - len(expected))
         kept = [everything.index(item) for item in expected]
@@ -188,8 +192,8 @@ def test_the_best_of_the_eligible_items_are_recommended(
 
 
 def test_live_events_are_the_newest_of_a_history(model: Recommender, data: Interactions) -> None:
-    """In the order of their time; of strangers too; unknown items are left out."""
-    more = {
+    """They count in the order of their time, for unknown users too, without unknown items."""
+    live_events = {
         "u042": [Event("p07", "view", 20), ("p03", None, 10), Event("unheard of", "view", 30)],
         "nobody": [Event("p11", "view", 10)],
     }
@@ -201,7 +205,7 @@ def test_live_events_are_the_newest_of_a_history(model: Recommender, data: Inter
             data.histories[7],
         ]
     )
-    (block,) = model.recommend(["u042", "nobody", "u007"], 6, more=more)
+    (block,) = model.recommend(["u042", "nobody", "u007"], 6, live_events=live_events)
     ((positions, scores),) = model.recommend_histories(expected, 6)
     assert block.items.tolist() == data.item_ids[positions].tolist()
     np.testing.assert_allclose(block.scores, scores, rtol=1e-5)
@@ -216,9 +220,9 @@ def test_a_list_is_ranked_by_the_scores_of_its_items(
     lists = [[*random.permutation(data.item_ids)[:6].tolist(), "unheard of"] for _ in users]
     scores = model.scores(model.histories(users))
     ranked = list(model.rank(users, lists, block_size=2))
-    for row, (user, given, actual) in enumerate(zip(users, lists, ranked, strict=True)):
-        own = {item: scores[row, data.item_ids.tolist().index(item)] for item in given[:-1]}
-        expected = sorted(given[:-1], key=lambda item: -own[item])
+    for row, (user, items, actual) in enumerate(zip(users, lists, ranked, strict=True)):
+        own = {item: scores[row, data.item_ids.tolist().index(item)] for item in items[:-1]}
+        expected = sorted(items[:-1], key=lambda item: -own[item])
         assert actual.user == user
         assert actual.items == (*expected, "unheard of")
         np.testing.assert_allclose(
@@ -227,7 +231,7 @@ def test_a_list_is_ranked_by_the_scores_of_its_items(
         assert actual.scores[-1] == 0.0
 
 
-def test_equal_items_keep_the_order_given() -> None:
+def test_equal_items_keep_the_order_of_the_request() -> None:
     data = Interactions.from_events(["a", "b", "c"], ["x", "y", "z"], [1, 2, 3], catalogue=["w"])
     (ranking,) = Popularity().fit(data).rank(["a"], [["?", "z", "w", "x", "y"]])
     assert ranking.items == ("z", "x", "y", "w", "?")
@@ -249,7 +253,7 @@ def test_a_failed_save_leaves_what_was_there(data: Interactions, tmp_path: Path)
     with pytest.raises(TypeError):
         Broken().fit(data).save(tmp_path / "model")
     assert (tmp_path / "model/recommender.npz").read_bytes() == before
-    assert [one.name for one in tmp_path.iterdir()] == ["model"]
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_pickled_arrays_are_not_loaded(data: Interactions, tmp_path: Path) -> None:
@@ -260,7 +264,7 @@ def test_pickled_arrays_are_not_loaded(data: Interactions, tmp_path: Path) -> No
         load_recommender(tmp_path / "model")
 
 
-def test_only_the_chosen_events_are_learned_from_and_all_are_remembered(
+def test_only_the_chosen_events_are_learned_from_and_histories_hold_all(
     data: Interactions,
 ) -> None:
     chosen = data.users % 4 != 1

@@ -156,7 +156,7 @@ class UserLines(Lines):
             self._n,
             eligible=eligible,
             exploration=self._exploration,
-            tilt=self._tilt,
+            boosts=self._tilt,
             workers=0,
         )
         for block in blocks if users else ():
@@ -182,7 +182,7 @@ class RankingLines(Lines):
         users = [line.given["userId"] for line in lines]
         lists = [line.given["itemList"] for line in lines]
         allowed = self._eligible(lines, users)
-        ranked = self._recommender.rank(self._known(users), lists, tilt=self._tilt)
+        ranked = self._recommender.rank(self._known(users), lists, boosts=self._tilt)
         for place, ranking in enumerate(ranked):
             kept = list(range(len(ranking.items)))
             if allowed:

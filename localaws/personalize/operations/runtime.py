@@ -118,7 +118,7 @@ class Runtime:
         user = self._known(asked, request["userId"])
         live = self._live(asked, request["userId"])
         tilt = influence(asked.config, asked.model)
-        (ranking,) = asked.model.rank([user], [given], more={user: live}, tilt=tilt)
+        (ranking,) = asked.model.rank([user], [given], live_events={user: live}, boosts=tilt)
         found = list(zip(ranking.items, map(float, ranking.scores), strict=True))
         if may is not None:
             places = asked.model.positions(ranking.items)
@@ -170,9 +170,9 @@ class Runtime:
                 [known],
                 n,
                 eligible=_always(may),
-                more={known: self._live(asked, user)},
+                live_events={known: self._live(asked, user)},
                 exploration=exploration(asked.config, asked.recipe, self._parts.seed),
-                tilt=influence(asked.config, asked.model),
+                boosts=influence(asked.config, asked.model),
             )
         count = int(block.counts[0])
         scores = map(float, block.scores[0, :count])

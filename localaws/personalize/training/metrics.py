@@ -85,5 +85,5 @@ def measured(
 
 def _actions(model: Recommender) -> Actions:
     if not isinstance(model, Actions):
-        raise TypeError(f"a model of kind {model.kind!r} does not recommend actions")
+        raise TypeError(f"a model of type {model.model_type!r} does not recommend actions")
     return model

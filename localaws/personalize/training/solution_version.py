@@ -35,7 +35,7 @@ from localaws.personalize.training.solution_config import (
     search,
     solution_recipes,
 )
-from recommenders import Interactions, Recommender, load_recommender, standing
+from recommenders import Interactions, Recommender, load_recommender, standardized_ranks
 
 NOTHING_NEW = (
     "There should be updates to at least one dataset after last active solution version with "
@@ -150,7 +150,7 @@ class Training:
         report(_READ)
         if self.previous is not None:
             model = load_recommender(self.previous).update(interactions, progress=report)
-            model.tilt = self._tilt(interactions)
+            model.boosts = self._tilt(interactions)
             outcome = Outcome(recipe, notes["metrics"], None)
         else:
             outcome, model = self._full(interactions, report)
@@ -242,7 +242,7 @@ class Training:
 
         def make() -> Recommender:
             model = recipe.make(settings)
-            model.tilt = tilt
+            model.boosts = tilt
             return model
 
         return make
@@ -260,7 +260,7 @@ class Training:
         rewards = self._rewards(interactions)
         if rewards is None or self.optimized is None or not self.optimized[1]:
             return None
-        return standing(rewards) * np.float32(self.optimized[1])
+        return standardized_ranks(rewards) * np.float32(self.optimized[1])
 
     def _fingerprint(self) -> str:
         data = self.data or TrainingData({"INTERACTIONS": self.events})

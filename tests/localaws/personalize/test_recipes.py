@@ -383,7 +383,7 @@ def test_actions_know_live_events_of_both_kinds(tmp_path: Path) -> None:
     assert isinstance(model, Actions)
     liked = [Event(f"i{3 * number}", "View", number) for number in range(9)]
     (before,) = model.recommend(["new-user"], 3)
-    (after,) = model.recommend(["new-user"], 3, more={"new-user": liked})
+    (after,) = model.recommend(["new-user"], 3, live_events={"new-user": liked})
     chances = [
         dict(zip(block.items[0].tolist(), block.scores[0].tolist(), strict=True))["join"]
         for block in (before, after)

@@ -1,11 +1,10 @@
-"""What recommenders are made of: events, histories, metadata, the best of a block."""
+"""Interactions, histories and metadata."""
 
 import numpy as np
 import pytest
 
 from recommenders import Histories, Interactions, Metadata
 from recommenders.data.metadata import Encoding
-from recommenders.top_k import best, best_eligible
 
 
 def test_events_are_sorted_by_user_time_and_arrival() -> None:
@@ -41,7 +40,7 @@ def test_some_users_keep_the_whole_catalogue() -> None:
     assert part.n_items == 3
 
 
-def test_histories_are_taken_cut_and_searched_for_last_meetings() -> None:
+def test_histories_are_taken_and_cut_and_know_the_last_event_of_each_item() -> None:
     histories = Histories.of([[3, 1, 3], [], [2, 2, 0, 1]])
     taken = histories.take(np.array([2, -1, 0]))
     assert [taken[row].tolist() for row in range(3)] == [[2, 2, 0, 1], [], [3, 1, 3]]
@@ -65,34 +64,8 @@ def test_impossible_columns_are_refused(
         Interactions.from_events(users, items, times)
 
 
-@pytest.mark.parametrize(("width", "n"), [(1, 1), (9, 4), (700, 25), (3000, 40), (50, 80)])
-@pytest.mark.parametrize("levels", [1, 3, 10_000_000])
-def test_equals_a_stable_sort_ties_by_position(width: int, n: int, levels: int) -> None:
-    scores = np.random.default_rng(width).integers(levels, size=(6, width)).astype(np.float32)
-    positions, values = best(scores, n)
-    expected = np.argsort(-scores, axis=1, kind="stable")[:, :n]
-    assert positions.tolist() == expected.tolist()
-    assert values.tolist() == np.take_along_axis(scores, expected, axis=1).tolist()
-
-
-@pytest.mark.parametrize(("width", "n"), [(1, 1), (9, 4), (700, 25), (3000, 40), (50, 80)])
-@pytest.mark.parametrize("share", [0.0, 0.004, 0.5, 1.0])
-def test_eligible_entries_equal_a_stable_sort_of_them(width: int, n: int, share: float) -> None:
-    random = np.random.default_rng(width)
-    scores = random.integers(3, size=(6, width)).astype(np.float32)
-    mask = random.random((6, width)) < share
-    positions, values, counts = best_eligible(scores.copy(), mask, n)
-    for row in range(6):
-        order = np.argsort(-scores[row], kind="stable")
-        expected = order[mask[row, order]][:n].tolist()
-        padding = min(n, width) - len(expected)
-        assert counts[row] == len(expected)
-        assert positions[row].tolist() == expected + [-1] * padding
-        assert values[row].tolist() == scores[row, expected].tolist() + [0.0] * padding
-
-
 def test_metadata_become_features() -> None:
-    """Values and words that two rows share but not all; numbers at least a quartile."""
+    """Features are values and words of two rows but not all, and quartiles of numbers."""
     rows = Metadata.of(
         ["b", "a", "c", "d", "a"],
         categories={"GENRE": ["x|y", "?", "y", None, "x"]},

@@ -96,7 +96,7 @@ def test_data_without_a_holdout_are_refused(users: list[str], message: str) -> N
 
 
 def test_known_metrics_of_popularity() -> None:
-    """Everybody meets x, then y; the list is x, y, z, so y is found at position 2."""
+    """All users interact with x, then y; the list is x, y, z, so y is at position 2."""
     users = [f"u{user}" for user in range(20) for _ in range(2)] + ["u0"]
     items = ["x", "y"] * 20 + ["x"]
     times = [*range(40), -1]
@@ -124,8 +124,8 @@ def test_coverage_counts_the_whole_catalogue() -> None:
     assert evaluate(Popularity, data, seed=0)["coverage"] == 25 / 50
 
 
-def test_how_well_a_trend_is_foretold() -> None:
-    """Z rises from 1 to 3 to 5: foretold; the whole increase is z's 2/3 and y's 1/sqrt(2)."""
+def test_a_trend_is_predicted() -> None:
+    """Z rises from 1 to 3 to 5, as predicted; the whole increase is z's 2/3 and y's 1/sqrt(2)."""
     events = [("z", 0)] + [("z", 10)] * 3 + [("z", 20)] * 5 + [("x", 0)] * 3 + [("y", 20)]
     data = Interactions.from_events(
         [f"u{number}" for number in range(len(events))],
@@ -137,7 +137,7 @@ def test_how_well_a_trend_is_foretold() -> None:
 
 
 def test_related_items_are_measured_by_the_newest_item_of_the_input() -> None:
-    """Everybody meets x, y and then z: what is related to y holds z, at position 1 or 2."""
+    """All users interact with x, y and then z: z is related to y, at position 1 or 2."""
     users = [f"u{user}" for user in range(30) for _ in range(3)]
     data = Interactions.from_events(users, ["x", "y", "z"] * 30, list(range(90)))
     actual = evaluate(Cosine, data, seed=0, related=True)

@@ -24,19 +24,19 @@ def data() -> Interactions:
 
 
 def planted_actions(data: Interactions) -> Interactions:
-    """Users of group 1 enrol when they are asked to, the others do not; `rare` is hardly seen."""
+    """Return events with actions: group 1 enrols after an offer, others do not; few see `rare`."""
     events = []
     for number in range(data.n_users):
-        asked = 1_700_000_000 + number
-        events.append((f"u{number:03}", "enrol", asked, "VIEWED"))
+        offered_at = 1_700_000_000 + number
+        events.append((f"u{number:03}", "enrol", offered_at, "VIEWED"))
         if number % 4 == 1:
-            events.append((f"u{number:03}", "enrol", asked + 86_400, "TAKEN"))
+            events.append((f"u{number:03}", "enrol", offered_at + 86_400, "TAKEN"))
         elif number % 40 == 2:
-            events.append((f"u{number:03}", "enrol", asked + 86_400 * 20, "TAKEN"))
+            events.append((f"u{number:03}", "enrol", offered_at + 86_400 * 20, "TAKEN"))
         taken = "TAKEN" if number % 2 else "NOT_TAKEN"
-        events.append((f"u{number:03}", "coin", asked, taken))
+        events.append((f"u{number:03}", "coin", offered_at, taken))
         if number < 60:
-            events.append((f"u{number:03}", "rare", asked, taken))
+            events.append((f"u{number:03}", "rare", offered_at, taken))
     catalogue = ActionCatalogue.of(
         ["enrol", "coin", "rare", "over", "dear"],
         value=[1.0, 1.0, 2.0, 9.0, 5.0],
@@ -58,7 +58,7 @@ def actions(data: Interactions) -> Actions:
 
 
 def test_offers_succeed_within_the_window() -> None:
-    """The taking after an offer is no example of its own, however late; without one it is."""
+    """Taking an action is an example of its own only without an offer before, however late."""
     day = 86_400
     history = ActionHistory.of(
         ActionCatalogue.of(["x", "y"]),
@@ -72,7 +72,7 @@ def test_offers_succeed_within_the_window() -> None:
     assert success[example].tolist() == [True, True, True, False]
 
 
-def test_propensity_follows_taste_and_needs_fifty_of_each(actions: Actions) -> None:
+def test_propensity_follows_the_users_items_and_needs_fifty_of_each(actions: Actions) -> None:
     """Without propensity the dearer action comes first; an expired one never does."""
     (block,) = actions.recommend(["u001", "u003"], 9, now=1_700_000_000 + 40 * 86_400)
     first = dict(zip(block.items[0].tolist(), block.scores[0].tolist(), strict=True))
@@ -84,32 +84,32 @@ def test_propensity_follows_taste_and_needs_fifty_of_each(actions: Actions) -> N
 
 
 def test_an_action_comes_again_after_its_time(actions: Actions) -> None:
-    """`coin` waits two days after a user met it, live or in training."""
+    """`coin` is not recommended for two days after a user's event with it, live or trained."""
     at = 1_700_000_300
 
-    def offered(now: int, **more: Any) -> bool:
-        (block,) = actions.recommend(["u001"], 9, now=now, **more)
+    def offered(now: int, **options: Any) -> bool:
+        (block,) = actions.recommend(["u001"], 9, now=now, **options)
         return "coin" in block.items[0].tolist()
 
     assert (offered(at), offered(at + 3 * 86_400)) == (False, True)
-    live = {"u001": [Event("coin", "VIEWED", at + 3 * 86_400)]}
-    assert not offered(at + 4 * 86_400, more=live)
+    live_events = {"u001": [Event("coin", "VIEWED", at + 3 * 86_400)]}
+    assert not offered(at + 4 * 86_400, live_events=live_events)
 
 
-def test_live_events_shift_propensities(actions: Actions, data: Interactions) -> None:
-    """A stranger who meets the items of group 1 becomes likely to enrol."""
-    more = {"stranger": [Event(f"p{item}", None, item) for item in range(16, 26)]}
+def test_live_events_change_propensities(actions: Actions, data: Interactions) -> None:
+    """An unknown user who interacts with the items of group 1 becomes likely to enrol."""
+    live_events = {"unknown": [Event(f"p{item}", None, item) for item in range(16, 26)]}
     now = 1_700_000_000
-    (before,) = actions.recommend(["stranger"], 9, now=now)
-    (after,) = actions.recommend(["stranger"], 9, now=now, more=more)
-    chances = [
+    (before,) = actions.recommend(["unknown"], 9, now=now)
+    (after,) = actions.recommend(["unknown"], 9, now=now, live_events=live_events)
+    propensities = [
         dict(zip(block.items[0].tolist(), block.scores[0].tolist(), strict=True))["enrol"]
         for block in (before, after)
     ]
-    assert chances[1] > chances[0]
+    assert propensities[1] > propensities[0]
 
 
-def test_actions_are_answered_alike_in_blocks_and_after_a_load(
+def test_blocks_and_a_loaded_model_give_the_same_actions(
     actions: Actions, data: Interactions, tmp_path: Path
 ) -> None:
     actions.save(tmp_path / "model")
@@ -123,7 +123,7 @@ def test_actions_are_answered_alike_in_blocks_and_after_a_load(
     )
 
 
-def test_action_metrics_tell_taste_from_a_coin(data: Interactions) -> None:
+def test_action_metrics_tell_a_preference_from_a_coin(data: Interactions) -> None:
     whole = planted_actions(data)
     actual = evaluate_actions(lambda: Actions(factors=8, seed=1), whole, seed=0)
     assert set(actual) == {

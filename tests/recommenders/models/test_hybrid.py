@@ -30,7 +30,7 @@ def test_transitions_of_one_short_history() -> None:
     np.testing.assert_allclose(transitions(events).toarray(), expected, rtol=1e-6)
 
 
-def test_repeats_are_counted_by_how_long_ago_the_item_was_met() -> None:
+def test_repeats_are_counted_by_the_age_of_the_last_event() -> None:
     events = Interactions.from_events(
         ["a"] * 5 + ["b"] * 2, ["x", "x", "y", "z", "x", "y", "z"], [1, 2, 3, 4, 5, 1, 2]
     )
@@ -40,7 +40,7 @@ def test_repeats_are_counted_by_how_long_ago_the_item_was_met() -> None:
     assert repeat_rates(events)[:3].tolist() == [1 / (5 + 1), 1 / (3 + 1), 0.0]
 
 
-def test_nobody_repeats() -> None:
+def test_data_without_repeats_have_rate_zero() -> None:
     events = Interactions.from_events(["a", "a", "b"], ["x", "y", "x"], [1, 2, 1])
     assert repeat_rate(events) == 0.0
     assert repeat_rates(events).sum() == 0.0
@@ -49,10 +49,10 @@ def test_nobody_repeats() -> None:
 def dense_hybrid(
     saved: Path, history: list[int], *, alpha: float, regularization: float
 ) -> NDArray[np.float64]:
-    """The score of one history by its definition: dense, float64, an item at a time."""
-    with np.load(saved / "recommender.npz") as arrays:
-        learned = dict(arrays)
-    factors = learned["item_factors"].astype(np.float64)
+    """Return the scores of a history by the definition: dense, float64, an item at a time."""
+    with np.load(saved / "recommender.npz") as file:
+        arrays = dict(file)
+    factors = arrays["item_factors"].astype(np.float64)
     n_items = len(factors)
     ages = range(len(history) - 1, -1, -1)
     confidence, newest = np.zeros(n_items), np.zeros(n_items)
@@ -64,26 +64,26 @@ def dense_hybrid(
     for item in set(history):
         system += (confidence[item] - 1) * np.outer(factors[item], factors[item])
         right += confidence[item] * factors[item]
-    taste = factors @ np.linalg.solve(system, right)
-    step = np.zeros((n_items, n_items))
-    offsets, columns = learned["transition_offsets"], learned["transition_items"]
+    als = factors @ np.linalg.solve(system, right)
+    transition = np.zeros((n_items, n_items))
+    offsets, columns = arrays["transition_offsets"], arrays["transition_items"]
     for row in range(n_items):
         for entry in range(offsets[row], offsets[row + 1]):
-            step[row, columns[entry]] = learned["transition_values"][entry]
-    follow = newest @ step
-    score = (taste - taste.mean()) / taste.std() + 0.5 * (follow - follow.mean()) / follow.std()
+            transition[row, columns[entry]] = arrays["transition_values"][entry]
+    steps = newest @ transition
+    score = (als - als.mean()) / als.std() + 0.5 * (steps - steps.mean()) / steps.std()
     soft = np.exp(score) / np.exp(score).sum()
     last = dict(zip(history, ages, strict=True))
     mean_root = np.mean([math.sqrt(soft[item]) for item in last])
     new = sum(soft[item] for item in range(n_items) if item not in last)
-    chance = np.empty(n_items)
+    probability = np.empty(n_items)
     for item in range(n_items):
         if item in last:
-            rate = learned["repeat_rates"][int(math.log2(last[item] + 1))]
-            chance[item] = rate * math.sqrt(soft[item]) / mean_root
+            rate = arrays["repeat_rates"][int(math.log2(last[item] + 1))]
+            probability[item] = rate * math.sqrt(soft[item]) / mean_root
         else:
-            chance[item] = (1 - learned["repeat_rate"]) * soft[item] / new
-    return np.asarray(chance / chance.sum())
+            probability[item] = (1 - arrays["repeat_rate"]) * soft[item] / new
+    return np.asarray(probability / probability.sum())
 
 
 def test_blocks_equal_the_definition(data: Interactions, tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_known_items_keep_their_share_where_people_repeat(data: Interactions) ->
 
 
 def test_the_usual_next_item_is_first() -> None:
-    """Everybody reads one of twelve serials in order, from somewhere in it."""
+    """Each user reads one of twelve serials in order, from some part on."""
     random = np.random.default_rng(0)
     events = [
         (f"u{user:03}", f"{user % 12:02}-{(start + step) % 10}", step)
@@ -167,7 +167,7 @@ def test_parameters_out_of_range_are_refused(parameters: dict[str, Any], message
 
 
 @pytest.mark.parametrize("repeats", [0.0, 0.2])
-def test_the_hybrid_beats_popularity_on_planted_tastes(repeats: float) -> None:
+def test_the_hybrid_beats_popularity_on_the_sample(repeats: float) -> None:
     data = planted(users=600, repeats=repeats)
     gain = "normalized_discounted_cumulative_gain_at_10"
     popularity = evaluate(Popularity, data, seed=0)
@@ -184,8 +184,8 @@ def test_the_hybrid_beats_popularity_on_planted_tastes(repeats: float) -> None:
     assert seen[-1] == 1.0
 
 
-def test_a_huge_catalogue_rounds_no_chance_to_nothing() -> None:
-    """Known items lie hundreds of deviations above 60,000 that hardly anybody meets."""
+def test_a_huge_catalogue_rounds_no_probability_to_zero() -> None:
+    """Known items score hundreds of deviations above 60,000 items without events."""
     small = planted()
     huge = Interactions.from_events(
         small.user_ids[small.users].tolist(),

@@ -26,13 +26,13 @@ def data() -> Interactions:
     return planted(repeats=0.2)
 
 
-def test_what_a_model_does_not_learn_is_refused_by_its_kind(data: Interactions) -> None:
+def test_what_a_model_does_not_learn_is_refused_by_its_model_type(data: Interactions) -> None:
     popularity, cosine = Popularity().fit(data), Cosine().fit(data)
     refused: list[tuple[Callable[[], Any], str]] = [
-        (lambda: popularity.similar(["p01"], 5), "kind 'popularity' cannot relate items"),
-        (lambda: popularity.users_of(["p01"], 5), "kind 'popularity' cannot choose users"),
-        (lambda: cosine.users_of_attributes([], 5), "kind 'cosine' cannot choose users"),
-        (lambda: cosine.update(data), "kind 'cosine' cannot be updated; fit it anew"),
+        (lambda: popularity.similar(["p01"], 5), "type 'popularity' cannot relate items"),
+        (lambda: popularity.users_of(["p01"], 5), "type 'popularity' cannot choose users"),
+        (lambda: cosine.users_of_attributes([], 5), "type 'cosine' cannot choose users"),
+        (lambda: cosine.update(data), "type 'cosine' cannot be updated; fit it anew"),
     ]
     for call, message in refused:
         with pytest.raises(NotSupportedError, match=message):
@@ -42,36 +42,38 @@ def test_what_a_model_does_not_learn_is_refused_by_its_kind(data: Interactions) 
 def related_by_definition(
     data: Interactions, item: int, discount: float, least: int
 ) -> list[tuple[float, int]]:
-    """How an item is related to all others, nearest first, from sets of users."""
+    """Return similarity and item of all related items, nearest first, from sets of users."""
     users = [set(data.users[data.items == other].tolist()) for other in range(data.n_items)]
     related = []
     for other in range(data.n_items):
         common = len(users[item] & users[other])
         if other != item and common >= max(least, 1):
-            near = common / (len(users[item]) ** (1 - discount) * len(users[other]) ** discount)
-            related.append((-near, other))
-    return [(-near, other) for near, other in sorted(related)]
+            similarity = common / (
+                len(users[item]) ** (1 - discount) * len(users[other]) ** discount
+            )
+            related.append((-similarity, other))
+    return [(-similarity, other) for similarity, other in sorted(related)]
 
 
 @pytest.mark.parametrize(("discount", "least"), [(0.5, 1), (0.0, 3), (1.0, 0), (0.3, 5)])
 def test_related_items_equal_the_definition(
     data: Interactions, discount: float, least: int
 ) -> None:
-    """And behind them come popular items; the item itself never does."""
+    """Popular items follow the related ones; the item itself is never listed."""
     model = Cosine(popularity_discount=discount, min_common_users=least).fit(data)
     events = data.popularity()
     (whole,) = model.similar(data.item_ids.tolist(), data.n_items)
     for item in range(0, data.n_items, 5):
         related = related_by_definition(data, item, discount, least)
         known = {other for _, other in related} | {item}
-        behind = sorted(set(range(data.n_items)) - known, key=lambda o: (-events[o], o))
+        unrelated = sorted(set(range(data.n_items)) - known, key=lambda o: (-events[o], o))
         listed = [model.item_ids.tolist().index(one) for one in whole.items[item] if one]
         assert whole.counts[item] == data.n_items - 1
         np.testing.assert_allclose(
-            whole.scores[item, : len(related)], [near for near, _ in related], rtol=1e-5
+            whole.scores[item, : len(related)], [similarity for similarity, _ in related], rtol=1e-5
         )
         assert sorted(listed[: len(related)]) == sorted(known - {item})
-        assert listed[len(related) :] == behind
+        assert listed[len(related) :] == unrelated
         assert whole.scores[item, len(related) :].tolist() == [0.0] * (data.n_items - len(related))
     single = [list(model.similar([one], 8, block_size=1)) for one in data.item_ids[:9].tolist()]
     assert [block[0].items[0].tolist() for block in single] == whole.items[:9, :8].tolist()
@@ -97,8 +99,8 @@ def test_senseless_relations_are_refused(parameters: dict[str, Any]) -> None:
         Cosine(**parameters)
 
 
-def test_metadata_relate_items_that_nobody_met(data: Interactions, tmp_path: Path) -> None:
-    """`cold-2` says that it is of group 2, the items 30 to 44."""
+def test_metadata_relate_items_without_events(data: Interactions, tmp_path: Path) -> None:
+    """`cold-2` is of group 2, as the items 30 to 44."""
     model = Cosine(metadata=True).fit(with_metadata(data))
     model.save(tmp_path / "model")
     (cold, warm) = (next(iter(model.similar([one], 6))) for one in ("cold-2", "p31"))
@@ -137,13 +139,15 @@ def test_trends_follow_an_update() -> None:
     assert (before.items[0].tolist(), after.items[0].tolist()) == (["x", "y"], ["z", "x", "y"])
 
 
-def test_segments_are_the_users_whose_taste_is_nearest(data: Interactions, tmp_path: Path) -> None:
-    """To an item, or to the mean of a set; by dense least squares. Who met the item comes later."""
+def test_segments_are_the_users_whose_factors_are_nearest(
+    data: Interactions, tmp_path: Path
+) -> None:
+    """Nearest by dense least squares to an item or to the mean of a set; repeats rank lower."""
     model = Affinity(factors=8, regularization=2.0, alpha=3.0, iterations=5, seed=3).fit(data)
     model.save(tmp_path)
     with np.load(tmp_path / "recommender.npz") as arrays:
         factors = arrays["item_factors"].astype(np.float64)
-    tastes = []
+    user_factors = []
     for user in range(data.n_users):
         history = data.histories[user].tolist()
         system = factors.T @ factors + 2.0 * np.eye(8)
@@ -153,19 +157,19 @@ def test_segments_are_the_users_whose_taste_is_nearest(data: Interactions, tmp_p
         for item, weight in weights.items():
             system += (weight - 1) * np.outer(factors[item], factors[item])
             right += weight * factors[item]
-        tastes.append(np.linalg.solve(system, right))
-    taste = np.array(tastes) @ factors.T
-    lowest, met = taste.min(axis=0), data.matrix().toarray() > 0
-    liking = np.where(met, lowest + repeat_rate(data) * (taste - lowest), taste)
+        user_factors.append(np.linalg.solve(system, right))
+    scores = np.array(user_factors) @ factors.T
+    lowest, has_events = scores.min(axis=0), data.matrix().toarray() > 0
+    expected = np.where(has_events, lowest + repeat_rate(data) * (scores - lowest), scores)
     (one,) = model.users_of(["p10", "unheard of", "p40"], 12)
     assert one.counts.tolist() == [12, 0, 12]
     for row, item in ((0, "p10"), (2, "p40")):
-        column = liking[:, data.item_ids.tolist().index(item)]
+        column = expected[:, data.item_ids.tolist().index(item)]
         np.testing.assert_allclose(one.scores[row], np.sort(column)[::-1][:12], rtol=2e-3)
     group = np.array([one.startswith("p1") for one in data.item_ids])
     masks = [group, np.zeros(data.n_items, dtype=bool)]
     (some,) = model.users_of_attributes(masks, 12)
-    mean = taste[:, group].mean(axis=1)
+    mean = scores[:, group].mean(axis=1)
     assert some.counts.tolist() == [12, 0]
     np.testing.assert_allclose(some.scores[0], np.sort(mean)[::-1][:12], rtol=2e-3)
     even = np.arange(data.n_users) % 2 == 0
