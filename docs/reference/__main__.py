@@ -1,4 +1,4 @@
-"""Write the generated documentation, or show how it is stale."""
+"""The command that writes the generated documentation, or shows how it is stale."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def main() -> int:
-    """Return 1 if something is stale and was not written, else 0."""
+    """Write or check the documentation; return 1 if something is stale and not written, else 0."""
     parser = argparse.ArgumentParser(prog="python -m docs.reference", description=__doc__)
     parser.add_argument(
         "--check", action="store_true", help="write nothing; exit 1 if something is stale"
     )
     check = parser.parse_args().check
     try:
-        wanted = documents(ROOT)
+        texts = documents(ROOT)
     except (ConfigError, MarkerError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     stale = False
-    for path, text in wanted.items():
+    for path, text in texts.items():
         name = path.relative_to(ROOT).as_posix()
-        there = path.read_text(encoding="utf-8") if path.exists() else ""
-        if there == text:
+        present = path.read_text(encoding="utf-8") if path.exists() else ""
+        if present == text:
             continue
         if check:
             stale = True
-            lines = (there.splitlines(keepends=True), text.splitlines(keepends=True))
+            lines = (present.splitlines(keepends=True), text.splitlines(keepends=True))
             sys.stdout.writelines(difflib.unified_diff(*lines, f"{name} (written)", name, n=2))
         else:
             path.write_text(text, encoding="utf-8")

@@ -1,7 +1,7 @@
 """The command reference, and the short list of commands: the Typer application as Markdown.
 
 Read from the application's own registrations and the functions' signatures, so that the text does
-not change with Typer's way of drawing help.
+not change with Typer's layout of help.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ end a command with 128 and their number, and leave nothing running.
 
 @dataclass(frozen=True)
 class Command:
-    """One command.
+    """A command.
 
     Attributes:
-        name: with its group's, for example `local run`.
-        panel: the group of commands that it is listed in.
-        function: what it calls; its docstring and signature are what people read.
+        name: Its name with its group's, for example `local run`.
+        panel: The panel of the help that lists it.
+        function: The function, whose docstring and signature are the documentation.
     """
 
     name: str
@@ -50,21 +50,23 @@ class Command:
 
     @property
     def paragraphs(self) -> list[str]:
-        """The docstring, a paragraph each, without the example."""
-        return [text for text in self._told if not text.startswith(_EXAMPLE)]
+        """The docstring's paragraphs, without the examples."""
+        return [text for text in self._docstring if not text.startswith(_EXAMPLE)]
 
     @property
     def summary(self) -> str:
-        """What it does, without what else there is to say: the first clause of the docstring."""
+        """The first clause of the docstring."""
         return re.split(r"; |(?<=\w)\. ", self.paragraphs[0])[0].rstrip(".")
 
     @property
     def examples(self) -> list[str]:
-        """The command lines that the docstring names."""
-        return [text.removeprefix(_EXAMPLE) for text in self._told if text.startswith(_EXAMPLE)]
+        """The command lines of the docstring's examples."""
+        return [
+            text.removeprefix(_EXAMPLE) for text in self._docstring if text.startswith(_EXAMPLE)
+        ]
 
     @property
-    def _told(self) -> list[str]:
+    def _docstring(self) -> list[str]:
         paragraphs = (inspect.getdoc(self.function) or "").split("\n\n")
         return [" ".join(text.split()) for text in paragraphs]
 
@@ -88,13 +90,13 @@ def _commands(app: typer.Typer, prefix: str, panel: str) -> Iterator[Command]:
             )
 
 
-def _text(told: Any) -> str:
-    """Return what was told, nothing where Typer holds a placeholder."""
-    return told if isinstance(told, str) else ""
+def _text(panel: Any) -> str:
+    """Return the panel's name, empty for Typer's placeholder."""
+    return panel if isinstance(panel, str) else ""
 
 
 def command_list(app: typer.Typer) -> str:
-    """Return the commands, each with what it does, as lines of plain text."""
+    """Return the commands with their summaries, as lines of plain text."""
     commands = commands_of(app)
     width = max(len(command.name) for command in commands)
     lines = [f"{PROGRAM} COMMAND --help says more, with an example"]
@@ -108,7 +110,7 @@ def command_list(app: typer.Typer) -> str:
 
 
 def commands_page(app: typer.Typer) -> str:
-    """Return the page."""
+    """Return the command reference."""
     text, panel = _INTRODUCTION, ""
     for command in commands_of(app):
         if command.panel != panel:
@@ -146,46 +148,45 @@ class _Parameter:
 
 def _parameters(function: Callable[..., Any]) -> Iterator[_Parameter]:
     for name, parameter in inspect.signature(function, eval_str=True).parameters.items():
-        kind, info = _annotation(parameter.annotation)
+        value_type, info = _annotation(parameter.annotation)
         required = parameter.default is inspect.Parameter.empty
         hidden = info.show_default is False or parameter.default in (None, "")
         default = "**required**" if required else "–"
-        if not required and not hidden and kind is not bool:
+        if not required and not hidden and value_type is not bool:
             default = code(str(parameter.default))
-        told = info.help or ""
+        help_text = info.help or ""
         if info.envvar:
-            told += f" Also read from the environment variable {info.envvar}."
-        meaning = f"{prose(told)}{_bounds(info)}"
+            help_text += f" Also read from the environment variable {info.envvar}."
+        meaning = f"{prose(help_text)}{_bounds(info)}"
         if isinstance(info, ArgumentInfo):
-            word = name.upper() if required else f"[{name.upper()}]"
-            yield _Parameter(True, word, default, meaning)
+            usage = name.upper() if required else f"[{name.upper()}]"
+            yield _Parameter(True, usage, default, meaning)
         else:
-            yield _Parameter(False, _usage(name, kind, info), default, meaning)
+            yield _Parameter(False, _usage(name, value_type, info), default, meaning)
 
 
 def _annotation(annotation: Any) -> tuple[Any, OptionInfo | ArgumentInfo]:
-    """Return the type that an option takes, and what Typer was told of it."""
+    """Return the type of a parameter's value, and Typer's description of the parameter."""
     info: OptionInfo | ArgumentInfo = OptionInfo()
     if get_origin(annotation) is Annotated:
-        annotation, *further = get_args(annotation)
-        info = next((one for one in further if isinstance(one, OptionInfo | ArgumentInfo)), info)
+        annotation, *metadata = get_args(annotation)
+        info = next((m for m in metadata if isinstance(m, OptionInfo | ArgumentInfo)), info)
     if get_origin(annotation) in (Union, UnionType):
-        annotation = next(one for one in get_args(annotation) if one is not type(None))
+        annotation = next(arg for arg in get_args(annotation) if arg is not type(None))
     if get_origin(annotation) is list:
         (annotation,) = get_args(annotation)
     return annotation, info
 
 
-def _usage(name: str, kind: Any, info: OptionInfo | ArgumentInfo) -> str:
-    usual = f"--{name.replace('_', '-')}"
-    # In Annotated[…] the first name stands where a default would.
+def _usage(name: str, value_type: Any, info: OptionInfo | ArgumentInfo) -> str:
+    default_name = f"--{name.replace('_', '-')}"
+    # In Annotated[…] Typer holds the first name as the default.
     first = info.default if isinstance(info.default, str) and info.default[:1] == "-" else ""
     names = sorted({first, *(info.param_decls or ())} - {""}, key=len, reverse=True)
-    if kind is bool:
-        return ", ".join(map(code, names or (usual, f"--no-{usual[2:]}")))
-    value = _VALUES.get(kind, "VALUE")
-    names = names or [usual]
-    return ", ".join(code(f"{one} {value}") for one in names)
+    if value_type is bool:
+        return ", ".join(map(code, names or (default_name, f"--no-{default_name[2:]}")))
+    value = _VALUES.get(value_type, "VALUE")
+    return ", ".join(code(f"{option} {value}") for option in names or [default_name])
 
 
 def _bounds(info: OptionInfo | ArgumentInfo) -> str:

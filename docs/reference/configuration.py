@@ -1,4 +1,4 @@
-"""The configuration reference: the pydantic models, by way of their JSON schema, as a page."""
+"""The configuration reference: the JSON schema of the pydantic models as a page."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _INTRODUCTION = """\
 
 <!-- Written by `python -m docs.reference` from workflow/settings.py and workflow/config.py. -->
 
-One file in [TOML](https://toml.io) describes everything; `retraining.toml` is the example, and
-stands [at the end of this page](#the-example). `retrain check` reads it, reports every mistake at
-once, and calls nothing.
+One file in [TOML](https://toml.io) describes everything; the example, `retraining.toml`, is
+[at the end of this page](#the-example). `retrain check` reads it, reports every mistake at once,
+and calls nothing.
 
-Unknown keys are mistakes. No key holds a password: the database's URL is told by `--database-url`
-or `DATABASE_URL` in local runs, and stands in the Glue connection on AWS. Sources and filters are
+Unknown keys are mistakes. No key holds a password: the database's URL comes from `--database-url`
+or `DATABASE_URL` in local runs, and from the Glue connection on AWS. Sources and filters are
 [Spark SQL](https://spark.apache.org/docs/latest/sql-ref.html), in which a column is written
 `alias.column`.
 
@@ -41,98 +41,91 @@ or `DATABASE_URL` in local runs, and stands in the Glue connection on AWS. Sourc
 
 @dataclass
 class Section:
-    """One kind of table, wherever it stands.
+    """A section of the page: the tables with the same keys.
 
     Attributes:
-        title: its heading.
-        schema: of its keys.
-        places: the tables that are of this kind, each with what it is for.
+        title: Its heading.
+        schema: The schema of the keys.
+        tables: TOML name of each table → its description.
     """
 
     title: str
     schema: Schema
-    places: dict[str, str]
+    tables: dict[str, str]
 
 
 def configuration_page(schema: Schema, example: str) -> str:
-    """Return the page.
+    """Return the configuration reference.
 
     Args:
         schema: `Config.model_json_schema()`.
-        example: the text of a whole configuration.
+        example: The text of a whole configuration.
     """
     sections = _sections(schema)
-    found = {json.dumps(s.schema["properties"], sort_keys=True): s.title for s in sections}
+    titles = {json.dumps(s.schema["properties"], sort_keys=True): s.title for s in sections}
     text = _INTRODUCTION
     for section in sections:
         text += f"## {section.title}\n\n"
-        if len(section.places) > 1:
+        if len(section.tables) > 1:
             text += "".join(
-                f"- {code(place)}{f': {prose(meaning)}' if meaning else ''}\n"
-                for place, meaning in section.places.items()
+                f"- {code(name)}{f': {prose(meaning)}' if meaning else ''}\n"
+                for name, meaning in section.tables.items()
             )
         else:
-            text += "".join(f"{prose(meaning)}\n" for meaning in section.places.values() if meaning)
-        rows = [_row(name, key, section.schema, schema, found) for name, key in _keys(section)]
+            text += "".join(f"{prose(meaning)}\n" for meaning in section.tables.values() if meaning)
+        rows = [_row(name, key, section.schema, schema, titles) for name, key in _keys(section)]
         text += f"\n{table(_HEADER, rows)}\n"
     return f"{text}## The example\n\n```toml\n{example.rstrip()}\n```\n"
 
 
 def _keys(section: Section) -> Iterator[tuple[str, Schema]]:
-    """Yield the keys, those that have to be there first."""
+    """Yield the keys, the required ones first."""
     required = section.schema.get("required", ())
     keys: Mapping[str, Schema] = section.schema["properties"]
     yield from sorted(keys.items(), key=lambda item: item[0] not in required)
 
 
 def _sections(schema: Schema) -> list[Section]:
+    """Return the sections in the order of their first tables; equal keys make one section."""
     sections: dict[str, Section] = {}
 
-    def visit(node: Schema, place: str, meaning: str, title: str) -> None:
-        known = json.dumps(node["properties"], sort_keys=True)
-        if not _is_mere_folder(node, schema):
-            section = sections.setdefault(known, Section(title, node, {}))
-            if place not in section.places:
-                section.places[place] = meaning
-            if section.title != title:
-                section.title = _common(section.title, title)
+    def visit(node: Schema, path: str, meaning: str, title: str) -> None:
+        properties = json.dumps(node["properties"], sort_keys=True)
+        if not _holds_tables_alone(node, schema):
+            section = sections.setdefault(properties, Section(title, node, {}))
+            section.tables.setdefault(path, meaning)
+            if section.title != title and section.title.startswith("datasets"):
+                section.title = "Data sets"
         for name, key in node["properties"].items():
             inner, repeated = _inner(key, schema)
             if inner is None:
                 continue
-            below = f"{place}.{name}".removeprefix(".")
-            # How a table of tables, or a list of them, is written.
-            place_of = {"": f"[{below}]", "*": f"[{below}]", "[]": f"{below} = [{{ … }}]"}
-            told = inner.get("description", "")
-            title_of = _TITLES.get(inner["title"], below)
-            visit_place = below if not repeated else place_of[repeated]
-            visit(inner, visit_place, "" if repeated else told, title_of)
+            below = f"{path}.{name}".removeprefix(".")
+            # A table of tables, or a list of them, as TOML writes it.
+            path_of = {"": below, "*": f"[{below}]", "[]": f"{below} = [{{ … }}]"}
+            description = "" if repeated else inner.get("description", "")
+            visit(inner, path_of[repeated], description, _TITLES.get(inner["title"], below))
 
     visit(schema, "", "", "Top level")
     for section in sections.values():
-        section.places = {
-            place if place.startswith("[") or "=" in place else f"[{place}]": meaning
-            for place, meaning in section.places.items()
+        section.tables = {
+            path if path.startswith("[") or "=" in path else f"[{path}]": meaning
+            for path, meaning in section.tables.items()
         }
-        if section.places.keys() == {"[]"}:
-            section.places = {"": "Keys before the first table, and the tables there are."}
+        if section.tables.keys() == {"[]"}:
+            section.tables = {"": "Keys before the first table, and the tables there are."}
     return list(sections.values())
 
 
-def _common(one: str, other: str) -> str:
-    """Return one heading for tables of the same kind: what they have in common, or the first."""
-    return "Data sets" if one.startswith("datasets") or one == "Data sets" else one or other
-
-
-def _is_mere_folder(node: Schema, schema: Schema) -> bool:
-    """Whether a table holds nothing but tables, of which each has a section of its own."""
+def _holds_tables_alone(node: Schema, schema: Schema) -> bool:
+    """Return whether a table holds nothing but tables, each with a section of its own."""
     return "name" not in node["properties"] and all(
         _inner(key, schema)[0] is not None for key in node["properties"].values()
     )
 
 
 def _inner(key: Schema, schema: Schema) -> tuple[Schema | None, str]:
-    """Return the schema of the table that a key holds, and how often: once, `*` or `[]`."""
+    """Return the schema of the table that a key holds, and `*` or `[]` if it holds several."""
     for candidate in (key, *key.get("anyOf", ()), *key.get("allOf", ())):
         if "$ref" in candidate:
             return schema["$defs"][candidate["$ref"].rpartition("/")[2]], ""
@@ -144,33 +137,33 @@ def _inner(key: Schema, schema: Schema) -> tuple[Schema | None, str]:
 
 
 def _row(
-    name: str, key: Schema, owner: Schema, schema: Schema, found: Mapping[str, str]
+    name: str, key: Schema, owner: Schema, schema: Schema, titles: Mapping[str, str]
 ) -> tuple[str, str, str, str]:
     inner, repeated = _inner(key, schema)
     if inner is not None:
-        title = found.get(json.dumps(inner["properties"], sort_keys=True))
-        kind = {"": "table", "*": "table of tables", "[]": "list of tables"}[repeated]
+        title = titles.get(json.dumps(inner["properties"], sort_keys=True))
+        type_text = {"": "table", "*": "table of tables", "[]": "list of tables"}[repeated]
         if title:
-            kind = f"{kind}: [{title}](#{anchor(title)})"
+            type_text = f"{type_text}: [{title}](#{anchor(title)})"
         else:
-            parts = [f"[{_title(name, part, found, inner, schema)}" for part in inner["properties"]]
-            kind = f"table: {', '.join(parts)}"
+            links = [_link(name, member, titles, inner, schema) for member in inner["properties"]]
+            type_text = f"table: {', '.join(links)}"
         if _TITLES.get(inner["title"]) == "A column":
-            kind += ", or text: its source alone"
+            type_text += ", or text: its source alone"
     else:
-        kind = _kind(key)
-    told = key.get("description", "")
-    meaning = f"{prose(told[0].upper() + told[1:])}." if told else ""
-    shown = [code(f"{name} = {toml(one)}") for one in key.get("examples", ())]
-    if shown:
-        meaning += f" Example: {' or '.join(shown)}"
-    return f"`{name}`", meaning.strip(), kind, _default(name, key, owner, inner)
+        type_text = _type(key)
+    description = key.get("description", "")
+    meaning = f"{prose(description[0].upper() + description[1:])}." if description else ""
+    examples = [code(f"{name} = {toml(value)}") for value in key.get("examples", ())]
+    if examples:
+        meaning += f" Example: {' or '.join(examples)}"
+    return f"`{name}`", meaning.strip(), type_text, _default(name, key, owner, inner)
 
 
-def _title(name: str, part: str, found: Mapping[str, str], folder: Schema, schema: Schema) -> str:
-    inner, _ = _inner(folder["properties"][part], schema)
-    title = found[json.dumps(inner["properties"], sort_keys=True)] if inner else part
-    return f"{name}.{part}](#{anchor(title)})"
+def _link(name: str, member: str, titles: Mapping[str, str], table: Schema, schema: Schema) -> str:
+    inner, _ = _inner(table["properties"][member], schema)
+    title = titles[json.dumps(inner["properties"], sort_keys=True)] if inner else member
+    return f"[{name}.{member}](#{anchor(title)})"
 
 
 def _default(name: str, key: Schema, owner: Schema, inner: Schema | None) -> str:
@@ -182,20 +175,20 @@ def _default(name: str, key: Schema, owner: Schema, inner: Schema | None) -> str
     return code(toml(default))
 
 
-def _kind(key: Schema) -> str:
-    choices = [one for one in key.get("anyOf", ()) if one.get("type") != "null"]
+def _type(key: Schema) -> str:
+    choices = [choice for choice in key.get("anyOf", ()) if choice.get("type") != "null"]
     if choices:
-        return " or ".join(dict.fromkeys(_kind(one) for one in choices))
+        return " or ".join(dict.fromkeys(map(_type, choices)))
     if "enum" in key:
-        return f"one of {', '.join(code(toml(one)) for one in key['enum'])}"
+        return f"one of {', '.join(code(toml(value)) for value in key['enum'])}"
     match key.get("type"):
         case "array":
             most = f", at most {key['maxItems']}" if "maxItems" in key else ""
-            return f"list of {_kind(key['items'])}{most}"
+            return f"list of {_type(key['items'])}{most}"
         case "object":
             names = key.get("propertyNames", {}).get("enum")
-            of = f"; keys {', '.join(code(one) for one in names)}" if names else ""
-            return f"table of {_kind(key['additionalProperties'])}{of}"
+            keys = f"; keys {', '.join(map(code, names))}" if names else ""
+            return f"table of {_type(key['additionalProperties'])}{keys}"
     return f"{_TYPES[key['type']]}{_bounds(key)}"
 
 

@@ -1,4 +1,4 @@
-"""Every file that the code writes, whole or between markers, with the text that it is to hold."""
+"""The files that are generated, whole or between markers, and their texts."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ _MARKER = re.compile(
 
 
 class MarkerError(ValueError):
-    """A page has a marker that stands for nothing; says which there are."""
+    """A page has an unknown marker, or one without its end; the message names the known ones."""
 
 
 def documents(root: Path) -> dict[Path, str]:
-    """Return what each file that is generated, in whole or in part, is to hold.
+    """Return the text of each file that is generated, in whole or in part.
 
     Args:
-        root: the repository.
+        root: The path of the repository.
 
     Raises:
-        MarkerError: a page has an unknown marker.
-        ConfigError: the configuration cannot be used.
+        MarkerError: If a page has an unknown marker.
+        ConfigError: If the configuration cannot be used.
     """
     example = (root / "retraining.toml").read_text(encoding="utf-8")
     config = load_config(root / "retraining.toml")
     functions = {config.function(name): name for name in FUNCTIONS}
-    makers: Mapping[str, Callable[[], str]] = {
+    generators: Mapping[str, Callable[[], str]] = {
         "commands": lambda: f"```text\n{command_list(app)}```\n",
         "states": lambda: excerpts.states(retraining_graph(config).to_dict(), functions),
         "retries": excerpts.retries,
@@ -52,30 +52,30 @@ def documents(root: Path) -> dict[Path, str]:
     }
     for name in _MARKED:
         path = root / name
-        pages[path] = spliced(path.read_text(encoding="utf-8"), makers, source=name)
+        pages[path] = fill_markers(path.read_text(encoding="utf-8"), generators, source=name)
     return pages
 
 
-def spliced(page: str, makers: Mapping[str, Callable[[], str]], *, source: str) -> str:
-    """Return a page with what stands between its markers made anew.
+def fill_markers(page: str, generators: Mapping[str, Callable[[], str]], *, source: str) -> str:
+    """Return a page with the text between its markers generated anew.
 
     Args:
-        page: text with `<!-- generated: NAME -->` … `<!-- end: NAME -->` in it.
-        makers: what makes the text of a name.
-        source: how errors name the page.
+        page: Text with `<!-- generated: NAME -->` … `<!-- end: NAME -->` in it.
+        generators: Name → function that returns the text.
+        source: The page's name in errors.
 
     Raises:
-        MarkerError: nothing makes a name, or a marker has no end.
+        MarkerError: If a name has no generator, or a marker no end.
     """
 
-    def made(found: re.Match[str]) -> str:
-        maker = makers.get(found["name"])
-        if maker is None:
+    def generate(match: re.Match[str]) -> str:
+        generator = generators.get(match["name"])
+        if generator is None:
             raise MarkerError(
-                f"{source}: nothing makes '{found['name']}'; there are {', '.join(makers)}"
+                f"{source}: nothing makes '{match['name']}'; there are {', '.join(generators)}"
             )
-        return f"{found[1]}\n{maker().strip()}\n\n<!-- end: {found['name']} -->"
+        return f"{match[1]}\n{generator().strip()}\n\n<!-- end: {match['name']} -->"
 
     if page.count("<!-- generated: ") != len(_MARKER.findall(page)):
         raise MarkerError(f"{source}: a '<!-- generated: NAME -->' lacks its '<!-- end: NAME -->'")
-    return _MARKER.sub(made, page)
+    return _MARKER.sub(generate, page)

@@ -1,4 +1,4 @@
-"""Tables of the pages that are written by hand: each follows from the object that it describes."""
+"""Generated tables of the handwritten pages, each from the object that it describes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment
 
 _FIXED_WAIT = 600  # seconds, of the first system of this kind
-# What somebody said of a failed run, one for each row of `workflow.runs.advice`: error, cause.
+# Error and cause of failed runs, one for each row of `workflow.runs.advice`.
 FAILURES: tuple[tuple[str, str], ...] = (
     ("ExecutionAborted", "wrong table"),
     (
@@ -97,7 +97,7 @@ def _called(state: State, functions: Mapping[str, str]) -> str:
 
 
 def retries() -> str:
-    """Return the retriers: which errors, how often, after how long."""
+    """Return the retriers: errors, number of tries and pauses."""
     rows = []
     for errors, make in (
         (SERVICE_ERRORS, retry_service_errors),
@@ -125,41 +125,44 @@ def retries() -> str:
 
 
 def waits() -> str:
-    """Return how often a job is looked at, and how late its end is seen."""
+    """Return the number of polls of a job, and the time between its end and the last poll."""
     polling = PollingSettings()
     rows = []
     for minutes in (1, 5, 20, 60, 180, 600):
-        looks, late = _looks(minutes * 60, polling.min_seconds, polling.max_seconds)
+        polls, late = _polls(minutes * 60, polling.min_seconds, polling.max_seconds)
         fixed = -(minutes * 60) % _FIXED_WAIT
         rows.append(
-            (f"{minutes} min", str(looks), *(duration(s) if s else "0 s" for s in (late, fixed)))
+            (f"{minutes} min", str(polls), *(duration(s) if s else "0 s" for s in (late, fixed)))
         )
     return table(
-        ("a job takes", "looks", "its end is seen after", "with a fixed wait of 600 s, after"), rows
+        ("a job takes", "polls", "its end is seen after", "with a fixed wait of 600 s, after"), rows
     )
 
 
-def _looks(length: int, least: int, most: int) -> tuple[int, int]:
-    """Return how many looks a job takes, and how many seconds after its end the last one is."""
-    clock, pause, looks = 0, least, 0
+def _polls(length: int, least: int, most: int) -> tuple[int, int]:
+    """Return the number of polls of a job, and the seconds between its end and the last one."""
+    clock, pause, polls = 0, least, 0
     while clock < length:
         clock += pause
-        pause, looks = next_wait(clock, least, most), looks + 1
-    return looks, clock - length
+        pause, polls = next_wait(clock, least, most), polls + 1
+    return polls, clock - length
 
 
 def failures() -> str:
-    """Return what `retrain explain` advises, each beside an example of what was said."""
+    """Return the advice of `retrain explain`, each row with an example of an error."""
     rows = []
     for error, cause in FAILURES:
-        told = advice(error, cause, bucket="BUCKET", run="RUN", connection="CONNECTION")
-        rows.append((f"{code(error)} {prose(cause)}".strip(), prose(told)))
-    return table(("what the run says, for example", "what to do"), rows)
+        text = advice(error, cause, bucket="BUCKET", run="RUN", connection="CONNECTION")
+        rows.append((f"{code(error)} {prose(cause)}".strip(), prose(text)))
+    return table(("error of the run, for example", "what to do"), rows)
 
 
 def assumptions() -> str:
-    """Return what an estimate of the cost assumes."""
-    rows = [(code(one.name), f"{one.value:,g} {one.unit}", one.meaning) for one in ASSUMPTIONS]
+    """Return the assumptions of a cost estimate."""
+    rows = [
+        (code(assumption.name), f"{assumption.value:,g} {assumption.unit}", assumption.meaning)
+        for assumption in ASSUMPTIONS
+    ]
     return table(("`--assume NAME=VALUE`", "value", "meaning"), rows)
 
 
@@ -168,32 +171,32 @@ def recipes() -> str:
     rows = []
     for recipe in RECIPES.values():
         jobs = {"batch inference": recipe.batch, "batch segments": recipe.segments}
-        taken = ", ".join(job for job, takes in jobs.items() if takes)
+        supported = ", ".join(job for job, is_supported in jobs.items() if is_supported)
         domain = code(recipe.domain) if recipe.domain else ""
-        rows.append((code(recipe.name), prose(recipe.description), taken, domain))
+        rows.append((code(recipe.name), prose(recipe.description), supported, domain))
     return table(("recipe", "gives", "jobs", "domain"), rows)
 
 
 def personalize_operations() -> str:
-    """Return the operations that the local Personalize answers, asked of the service itself."""
+    """Return the operations that the local Personalize supports, by a request for each."""
     model = botocore.session.Session().get_service_model("personalize")
     with tempfile.TemporaryDirectory() as directory:
         service = Personalize(
             account="123456789012", region="us-east-1", s3=_no_s3, directory=Path(directory)
         )
         try:
-            answered = [name for name in model.operation_names if _answers(service, model, name)]
+            supported = [name for name in model.operation_names if _supports(service, model, name)]
         finally:
             service.close()
-    return f"{', '.join(map(code, answered))}.\n"
+    return f"{', '.join(map(code, supported))}.\n"
 
 
 def _no_s3(role: str) -> Any:
     raise RuntimeError(role)
 
 
-def _answers(service: Personalize, model: Any, operation: str) -> bool:
-    """Whether an operation is served; what is sent is no request, so that nothing is done."""
+def _supports(service: Personalize, model: Any, operation: str) -> bool:
+    """Return whether the service has an operation; the body is invalid, so that it does nothing."""
     body = b"[]"
     environ: WSGIEnvironment = {
         "REQUEST_METHOD": "POST",
@@ -202,5 +205,5 @@ def _answers(service: Personalize, model: Any, operation: str) -> bool:
         "HTTP_X_AMZ_TARGET": f"{model.metadata['targetPrefix']}.{operation}",
         "wsgi.input": io.BytesIO(body),
     }
-    answer = json.loads(b"".join(service(environ, lambda *_: lambda _: None)))
-    return "is not supported by the local" not in answer["message"]
+    response = json.loads(b"".join(service(environ, lambda *_: lambda _: None)))
+    return "is not supported by the local" not in response["message"]

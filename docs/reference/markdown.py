@@ -1,4 +1,4 @@
-"""Markdown that reads the same on the site and where the repository is looked at."""
+"""Markdown that is rendered alike by the documentation site and by GitHub."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def code(text: str) -> str:
-    """Return a text as code; one with a pipe or backtick as HTML, which no table takes apart."""
+    """Return a text as code; one with a pipe or backtick as HTML, which a table does not split."""
     if _PLAIN.fullmatch(text):
         return f"`{text}`"
     return f"<code>{escape(text, quote=False).replace('|', '&#124;')}</code>"
 
 
 def prose(text: str) -> str:
-    """Return plain words as Markdown for a table's cell."""
+    """Return plain text as Markdown for a table's cell."""
     return escape(text, quote=False).replace("|", "&#124;").replace("\n", " ")
 
 
 def toml(value: Any) -> str:
-    """Return a value as TOML writes it in one line."""
+    """Return a value as TOML in one line."""
     if isinstance(value, Mapping):
         pairs = ", ".join(f"{name} = {toml(inner)}" for name, inner in value.items())
         return f"{{ {pairs} }}" if pairs else "{}"
@@ -44,5 +44,5 @@ def toml(value: Any) -> str:
 
 
 def anchor(heading: str) -> str:
-    """Return a heading's anchor, as both Python-Markdown and GitHub make it of plain words."""
+    """Return a heading's anchor, which Python-Markdown and GitHub make alike of plain words."""
     return re.sub(r"[^a-z0-9_ -]", "", heading.lower()).strip().replace(" ", "-")

@@ -1,4 +1,4 @@
-"""The documentation: it follows the code, its links lead somewhere, its examples are valid."""
+"""The documentation: generated parts are current, links have targets, examples are valid."""
 
 import json
 import os
@@ -21,7 +21,7 @@ import typer
 from pyspark.sql import SparkSession
 
 import etl.job
-from docs.reference import MarkerError, documents, spliced
+from docs.reference import MarkerError, documents, fill_markers
 from docs.reference.commands import commands_of
 from docs.reference.excerpts import FAILURES, states
 from docs.reference.markdown import anchor
@@ -49,16 +49,16 @@ def name_of(path: Path) -> str:
 
 
 def blocks(path: Path, language: str) -> list[str]:
-    """The fenced blocks of a language, in their order."""
-    return [text for kind, text in FENCE.findall(path.read_text("utf-8")) if kind == language]
+    """Return the fenced blocks of a language, in their order."""
+    return [text for tag, text in FENCE.findall(path.read_text("utf-8")) if tag == language]
 
 
 def prose(path: Path) -> str:
-    """A page without its fenced blocks."""
+    """Return a page without its fenced blocks."""
     return FENCE.sub("", path.read_text("utf-8"))
 
 
-# What follows from the code
+# Generated parts
 
 
 def test_the_table_of_states_holds_those_in_branches_too() -> None:
@@ -79,7 +79,7 @@ def test_the_table_of_states_holds_those_in_branches_too() -> None:
     ]
 
 
-def test_generated_text_is_what_the_code_says():
+def test_generated_text_is_current():
     """If this fails: `python -m docs.reference`, and commit what it writes."""
     stale = [
         name_of(path)
@@ -92,32 +92,32 @@ def test_generated_text_is_what_the_code_says():
 
 def test_both_readmes_list_every_command():
     names = [command.name for command in commands_of(app)]
-    found = {
+    listed = {
         readme.name: re.findall(r"^  (\w[\w-]*(?: \w[\w-]*)?)  +", block, re.MULTILINE)
         for readme in READMES
         for block in blocks(readme, "text")
         if block.startswith("retrain COMMAND --help")
     }
 
-    assert found == {"README.md": names, "README.ja.md": names}
+    assert listed == {"README.md": names, "README.ja.md": names}
 
 
 def test_the_failures_show_every_advice_that_there_is():
-    told = {
+    texts = {
         advice.advice(error, cause, bucket="{bucket}", run="{run}", connection="{connection}")
         for error, cause in FAILURES
     }
 
-    assert told == {text for _, text in advice._ROWS} | {advice._OTHERWISE}
+    assert texts == {text for _, text in advice._ROWS} | {advice._OTHERWISE}
 
 
-def test_text_between_markers_is_made_anew_and_the_rest_is_left():
+def test_text_between_markers_is_generated_anew_and_the_rest_is_left():
     page = "before\n<!-- generated: one -->\nold\n<!-- end: one -->\nafter\n"
 
-    once = spliced(page, {"one": lambda: "new\n"}, source="page.md")
+    once = fill_markers(page, {"one": lambda: "new\n"}, source="page.md")
 
     assert once == "before\n<!-- generated: one -->\n\nnew\n\n<!-- end: one -->\nafter\n"
-    assert spliced(once, {"one": lambda: "new\n"}, source="page.md") == once
+    assert fill_markers(once, {"one": lambda: "new\n"}, source="page.md") == once
 
 
 @pytest.mark.parametrize(
@@ -133,9 +133,9 @@ def test_text_between_markers_is_made_anew_and_the_rest_is_left():
         ),
     ],
 )
-def test_a_marker_that_stands_for_nothing_is_refused(page: str, message: str):
+def test_a_marker_without_a_generator_or_an_end_is_refused(page: str, message: str):
     with pytest.raises(MarkerError, match=re.escape(message)):
-        spliced(page, {"one": lambda: "new"}, source="page.md")
+        fill_markers(page, {"one": lambda: "new"}, source="page.md")
 
 
 def test_check_says_what_is_current():
@@ -151,7 +151,7 @@ def test_check_says_what_is_current():
 
 
 def test_the_reference_follows_a_configuration_that_is_not_the_samples(tmp_path: Path):
-    """A function of another name is still told by what it does."""
+    """A function with another name is documented by its purpose."""
     for path in [ROOT / "retraining.toml", *READMES, *PAGES]:
         copy = tmp_path / path.relative_to(ROOT)
         copy.parent.mkdir(exist_ok=True)
@@ -168,7 +168,7 @@ def test_the_reference_follows_a_configuration_that_is_not_the_samples(tmp_path:
 
 
 def test_the_notebooks_change_of_the_workflow_is_possible_after_the_tutorials(tmp_path: Path):
-    """Both add a state at the beginning; states have unique names."""
+    """Both add a state at the start, and names of states are unique."""
     (edit,) = blocks(ROOT / "docs" / "tutorial.md", "diff")
     for package in ("workflow", "etl"):
         shutil.copytree(ROOT / package, tmp_path / package)
@@ -193,11 +193,11 @@ def test_the_notebooks_change_of_the_workflow_is_possible_after_the_tutorials(tm
 
 
 def edited(text: str, diff: str) -> str:
-    """Return the workflow's graph after the tutorial's edit: its diff, and the import it names."""
+    """Return the module of the workflow's graph with the tutorial's diff and import."""
     for hunk in diff.split("@@\n"):
         lines = hunk.splitlines(keepends=True)
         before, after = (
-            "".join(line[1:] for line in lines if line[0] in kinds) for kinds in (" -", " +")
+            "".join(line[1:] for line in lines if line[0] in marks) for marks in (" -", " +")
         )
         assert before in text, f"the tutorial's edit no longer fits: {before}"
         text = text.replace(before, after)
@@ -229,7 +229,7 @@ def headings(path: Path) -> set[str]:
 
 
 def commands_in(path: Path) -> Iterator[str]:
-    """Every `retrain …` of a page: in console blocks, and as code in its prose."""
+    """Yield every `retrain …` of a page, in console blocks and as code in its prose."""
     for block in blocks(path, "console"):
         for line in block.replace("\\\n", " ").splitlines():
             if line.startswith("$ ") and "retrain " in line.split("#")[0]:
@@ -255,17 +255,17 @@ def test_commands_exist_with_their_options(path: Path):
 
 
 def configurations(path: Path) -> Iterator[str]:
-    """The TOML blocks of a page that are meant to be right."""
+    """Yield the TOML blocks of a page that are not examples of mistakes."""
     text = path.read_text("utf-8")
-    for found in FENCE.finditer(text):
-        wrong = re.match(r"\s*```text\n\S+: \d+ mistakes?\n", text[found.end() :])
-        if found[1] == "toml" and not wrong:
-            yield found[2]
+    for block in FENCE.finditer(text):
+        wrong = re.match(r"\s*```text\n\S+: \d+ mistakes?\n", text[block.end() :])
+        if block[1] == "toml" and not wrong:
+            yield block[2]
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=name_of)
 def test_configurations_are_sound(path: Path):
-    """A whole one as it stands; a part of one within the sample's, or the page's own."""
+    """A part of a configuration is checked within the page's own whole one, or the sample's."""
     whole: dict[str, Any] = SAMPLE
     for block in configurations(path):
         part = tomllib.loads(block)
@@ -275,13 +275,13 @@ def test_configurations_are_sound(path: Path):
 
 
 def within(whole: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
-    """A configuration in which the tables of a part take the place of its own."""
+    """Return a configuration with the tables of a part instead of its own."""
     merged = dict(whole)
     for name, value in part.items():
         merged[name] = {**whole.get(name, {}), **value} if isinstance(value, dict) else value
         if name == "datasets":
-            for kind, table in value.items():
-                merged[name][kind] = {**whole[name].get(kind, {}), **table}
+            for data_set, table in value.items():
+                merged[name][data_set] = {**whole[name].get(data_set, {}), **table}
     return merged
 
 
@@ -310,7 +310,7 @@ def test_the_mistakes_of_the_guide_are_those_that_check_reports():
 
 
 def shop() -> str:
-    """The whole configuration that the guide to one's own database develops."""
+    """Return the whole configuration of the guide to one's own database."""
     return next(
         text for text in blocks(ROOT / "docs" / "own-database.md", "toml") if "name = " in text
     )
@@ -351,20 +351,20 @@ def test_the_guide_s_database_becomes_what_the_guide_says(
 # The site
 
 
-class Fetched(HTMLParser):
-    """What a browser fetches for a page without being asked."""
+class FetchedUrls(HTMLParser):
+    """The URLs that a browser fetches for a page without a click."""
 
     def __init__(self) -> None:
         super().__init__()
         self.urls: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        told = dict(attrs)
+        attributes = dict(attrs)
         if tag in {"script", "img", "iframe", "source", "video", "audio", "embed"}:
-            self.urls += [told.get("src") or "", *(told.get("srcset") or "").split()]
+            self.urls += [attributes.get("src") or "", *(attributes.get("srcset") or "").split()]
         if tag == "link":
-            self.urls.append(told.get("href") or "")
-        self.urls += re.findall(r"url\(([^)]+)\)", told.get("style") or "")
+            self.urls.append(attributes.get("href") or "")
+        self.urls += re.findall(r"url\(([^)]+)\)", attributes.get("style") or "")
 
 
 def test_the_site_builds_strictly_and_fetches_nothing_from_elsewhere(tmp_path: Path):
@@ -379,7 +379,7 @@ def test_the_site_builds_strictly_and_fetches_nothing_from_elsewhere(tmp_path: P
     )
     assert done.returncode == 0, done.stdout + done.stderr
     pages = sorted(site.rglob("*.html"))
-    fetched = Fetched()
+    fetched = FetchedUrls()
     for page in pages:
         fetched.feed(page.read_text(encoding="utf-8"))
     styles = "".join(path.read_text(encoding="utf-8") for path in site.rglob("*.css"))
