@@ -10,7 +10,6 @@ millions of interactions wants a machine with some gigabytes to spare.
 
 from __future__ import annotations
 
-import difflib
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,6 +22,7 @@ import pandas as pd
 from botocore.exceptions import ClientError
 
 from workflow.config import Config
+from workflow.spelling import suggestion
 
 LATEST = "latest"
 PREVIOUS = "previous"
@@ -348,9 +348,9 @@ def open_run(config: Config, s3: Any, name: str = LATEST) -> Run:
             )
         name = finished[position]
     elif name not in names:
-        near = difflib.get_close_matches(name, names, n=1)
-        told = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(names) or 'none'}"
-        raise RunFilesError(f"run '{name}': nothing at {place}{name}/; {told}")
+        known_names = f"there are {', '.join(names) or 'none'}"
+        hint = suggestion(name, names, otherwise=known_names, quote="'")
+        raise RunFilesError(f"run '{name}': nothing at {place}{name}/; {hint}")
     return Run(name, S3Files(s3, config.bucket, name), _types(config))
 
 

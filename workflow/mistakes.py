@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from workflow.settings import (
     broken_rules,
     expression_or_table,
 )
+from workflow.spelling import suggestion
 
 _SECRETS_BELONG_ELSEWHERE = (
     "take it out of the file; pass --database-url or set DATABASE_URL for local runs,"
@@ -128,14 +128,11 @@ def _fix(found: Mapping[str, Any], path: tuple[str, ...], root: type[Settings]) 
         if path[-1] in _KNOWN_STRANGERS:
             return _KNOWN_STRANGERS[path[-1]]
         known = sorted(model.model_fields) if model else []
-        near = difflib.get_close_matches(path[-1], known, n=1)
-        return (
-            f"did you mean {near[0]}?" if near else f"take it out; known keys: {', '.join(known)}"
-        )
+        unknown = f"take it out; known keys: {', '.join(known)}"
+        return suggestion(path[-1], known, otherwise=unknown)
     if found["type"] == "literal_error":
         known = str(found["ctx"]["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
-        near = difflib.get_close_matches(str(found["input"]), known, n=1)
-        return f"did you mean {near[0]}?" if near else f"write one of {', '.join(known)}"
+        return suggestion(str(found["input"]), known, otherwise=f"write one of {', '.join(known)}")
     examples = field.examples if field else None
     example = f"for example {path[-1]} = {_shown(examples[0])}" if examples else ""
     meaning = f"{path[-1]}: {field.description}" if field and field.description else ""

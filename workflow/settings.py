@@ -6,7 +6,6 @@ examples are what mistakes and the reference are made of.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, get_args
 
@@ -32,6 +31,7 @@ from etl.datasets import (
     Relation,
 )
 from workflow.schedule import ScheduleError, read_expression
+from workflow.spelling import nearest
 
 FunctionName = Literal[
     "list-datasets",
@@ -195,8 +195,8 @@ def broken_rules(data_set: DataSet) -> Iterator[Rule]:
     required = REQUIRED_COLUMNS[data_set.type]
     for problem in data_set.problems():
         absent = [name for name in required if name in problem.rule and not problem.column]
-        near = difflib.get_close_matches(absent[0], data_set.header) if absent else []
-        fix = f"did you mean it by {near[0]}? {problem.fix}" if near else problem.fix
+        near = nearest(absent[0], data_set.header) if absent else None
+        fix = f"did you mean it by {near}? {problem.fix}" if near else problem.fix
         yield ("columns", *filter(None, [problem.column])), problem.rule, fix
 
 

@@ -8,7 +8,6 @@ printed to be attached, the project makes none of them.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -28,6 +27,7 @@ from workflow.deployment.policies import (
     role_policy,
 )
 from workflow.errors import WorkflowError
+from workflow.spelling import suggestion
 
 Person = Literal["deployer", "operator", "analyst"]
 PEOPLE: tuple[Person, ...] = get_args(Person)
@@ -64,8 +64,7 @@ def principal(name: str) -> RoleName | Person:
     """
     known: dict[str, RoleName | Person] = {who: who for who in (*ROLES, *PEOPLE)}
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(known)}"
+        hint = suggestion(name, known, otherwise=f"there are {', '.join(known)}", quote="'")
         raise UnknownPrincipalError(f"nobody is called '{name}'; {hint}")
     return known[name]
 

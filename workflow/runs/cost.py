@@ -7,7 +7,6 @@ guessed. A run that was made gives its own figures instead. Nothing here calls A
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,6 +19,7 @@ from workflow.definition.asl import Definition, Scope, State
 from workflow.errors import WorkflowError
 from workflow.runs.prices import Price, PriceTable
 from workflow.schedule import DAYS_IN_A_MONTH, runs_a_month
+from workflow.spelling import suggestion
 
 DPU_OF_A_WORKER = {"G.1X": 1, "G.2X": 2, "G.4X": 4, "G.8X": 8}
 NOT_COUNTED = (
@@ -319,8 +319,7 @@ def given_values(told: Iterable[str]) -> dict[str, float]:
     for text in told:
         name, _, value = text.partition("=")
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+            hint = suggestion(name, known, otherwise=f"known: {', '.join(known)}")
             raise CostError(f"--assume {text}: there is no assumption '{name}'; {hint}")
         try:
             values[name] = float(value)

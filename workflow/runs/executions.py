@@ -6,7 +6,6 @@ name or its ARN; the latest is meant where nothing is told.
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import json
 import re
@@ -18,6 +17,7 @@ from typing import Any
 from workflow.errors import WorkflowError
 from workflow.runs.history import Failure, failure_of, history
 from workflow.runs.visits import RUNNING, HistoryEvent, json_object
+from workflow.spelling import suggestion
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 _SEARCHED = 1_000  # newest executions among which a misspelt name is looked for
@@ -162,7 +162,7 @@ def find_run(client: Any, machine_arn: str, asked: str = "", *, status: str = ""
     except (client.exceptions.ExecutionDoesNotExist, client.exceptions.InvalidArn):
         raise RunningError(
             f"no execution '{asked.removeprefix(prefix)}'"
-            f"{_suggestion(client, machine_arn, asked.removeprefix(prefix))}"
+            f"; {_hint(client, machine_arn, asked.removeprefix(prefix))}"
         ) from None
 
 
@@ -256,11 +256,9 @@ def _not_deployed(machine_arn: str) -> RunningError:
     )
 
 
-def _suggestion(client: Any, machine_arn: str, asked: str) -> str:
+def _hint(client: Any, machine_arn: str, name: str) -> str:
     names = [run.name for run in latest_runs(client, machine_arn, limit=_SEARCHED)]
-    near = difflib.get_close_matches(asked, names, n=1)
-    if near:
-        return f"; did you mean '{near[0]}'?"
-    if names:
-        return f"; the latest are {', '.join(names[:5])}"
-    return "; there is none yet, 'retrain start' begins one"
+    if not names:
+        return "there is none yet, 'retrain start' begins one"
+    latest = f"the latest are {', '.join(names[:5])}"
+    return suggestion(name, names, otherwise=latest, quote="'")
