@@ -65,7 +65,11 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11,<3.13",
-    package_data={"workflow.runs": ["prices.toml"], "analysis": ["pages/*"]},
+    package_data={
+        "analysis": ["pages/*"],
+        "workflow.deployment": ["permissions.toml"],
+        "workflow.runs": ["prices.toml"],
+    },
     packages=find_packages(
         include=[
             *("retrain*", "workflow*", "analysis*", "localaws*"),

@@ -17,7 +17,7 @@ from workflow.config import FUNCTIONS, OWNER_TAG, ROLES, Config, FunctionName, R
 from workflow.definition.render import render
 from workflow.deployment.alarms import failed_alarm, overlong_alarm
 from workflow.deployment.artefacts import Artefact, Artefacts
-from workflow.deployment.policies import bucket_policy, role_policy, trust_policy
+from workflow.deployment.permissions import bucket_policy, permission_policy, trust_policy
 
 S3_OBJECT = "Custom::S3Object"
 """The type of an uploaded artefact, which CloudFormation has none for."""
@@ -161,6 +161,7 @@ def _roles(config: Config) -> Iterator[Resource]:
         if role == "scheduler" and not config.schedule:
             continue
         name = config.role_arn(role).rpartition("/")[2]
+        policy = permission_policy(config, role)
         yield Resource(
             role_id(role),
             "AWS::IAM::Role",
@@ -169,7 +170,7 @@ def _roles(config: Config) -> Iterator[Resource]:
                 "RoleName": name,
                 "Description": f"{config.state_machine}: {role}",
                 "AssumeRolePolicyDocument": trust_policy(config, role),
-                "Policies": [{"PolicyName": role, "PolicyDocument": role_policy(config, role)}],
+                "Policies": [{"PolicyName": role, "PolicyDocument": policy}],
                 **({"PermissionsBoundary": boundary} if boundary else {}),
                 "Tags": _tags(config),
             },

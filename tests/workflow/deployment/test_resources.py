@@ -14,7 +14,7 @@ from workflow import Config, ConfigError, parse_config
 from workflow.definition.asl import function_name, states
 from workflow.definition.graph import retraining_graph
 from workflow.deployment.artefacts import build_artefacts
-from workflow.deployment.policies import role_policy
+from workflow.deployment.permissions import permission_policy
 from workflow.deployment.resources import Resource, resources
 
 EXAMPLE = (Path(__file__).parents[3] / "retraining.toml").read_text(encoding="utf-8")
@@ -44,7 +44,8 @@ def model(config: Config) -> dict[str, Resource]:
 
 
 def statements(config: Config, role: Any) -> dict[str, dict[str, Any]]:
-    return {statement["Sid"]: statement for statement in role_policy(config, role)["Statement"]}
+    policy = permission_policy(config, role)
+    return {statement["Sid"]: statement for statement in policy["Statement"]}
 
 
 def strings(value: Any) -> Iterator[str]:
@@ -261,7 +262,7 @@ def test_only_actions_that_know_no_resources_are_allowed_on_all():
 def test_no_role_is_allowed_actions_by_a_wildcard_or_outgrows_iam():
     """IAM takes 10,240 characters of inline policies for a role, blanks not counted."""
     for role in ("states", "functions", "glue", "personalize", "scheduler"):
-        policy = role_policy(with_everything(), role)
+        policy = permission_policy(with_everything(), role)
         actions = [action for s in policy["Statement"] for action in s["Action"]]
         assert not [action for action in actions if "*" in action]
         assert len(json.dumps(policy, separators=(",", ":"))) < 10_240

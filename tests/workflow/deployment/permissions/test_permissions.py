@@ -17,8 +17,7 @@ from retrain.local.sample import load_sample
 from retrain.local.sample_size import SampleSize
 from workflow import Config, parse_config
 from workflow.config import ROLES
-from workflow.deployment.permissions import PEOPLE, permission_policy
-from workflow.deployment.policies import SERVICE, bucket_policy
+from workflow.deployment.permissions import PEOPLE, SERVICE, bucket_policy, permission_policy
 
 from . import life as scenes
 from .evaluator import Answer, evaluated
