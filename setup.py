@@ -68,7 +68,7 @@ setup(
     package_data={
         "analysis": ["pages/*"],
         "workflow.deployment": ["permissions.toml"],
-        "workflow.runs": ["prices.toml"],
+        "workflow.runs": ["advice.toml", "prices.toml"],
     },
     packages=find_packages(
         include=[

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment
 
 _FIXED_WAIT = 600  # seconds, of the first system of this kind
-# Error and cause of failed runs, one for each row of `workflow.runs.advice`.
+# Error and cause of failed runs, one for each row of workflow/runs/advice.toml.
 FAILURES: tuple[tuple[str, str], ...] = (
     ("ExecutionAborted", "wrong table"),
     (

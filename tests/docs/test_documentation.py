@@ -108,7 +108,7 @@ def test_the_failures_show_every_advice_that_there_is():
         for error, cause in FAILURES
     }
 
-    assert texts == {text for _, text in advice._ROWS} | {advice._OTHERWISE}
+    assert texts == {row["text"] for row in advice.TABLE["advice"]} | {advice.TABLE["otherwise"]}
 
 
 def test_text_between_markers_is_generated_anew_and_the_rest_is_left():
