@@ -68,6 +68,7 @@ setup(
     package_data={
         "analysis": ["pages/*"],
         "workflow.deployment": ["permissions.toml"],
+        "workflow.picture": ["*.css"],
         "workflow.runs": ["advice.toml", "prices.toml"],
     },
     packages=find_packages(

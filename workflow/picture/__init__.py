@@ -12,7 +12,6 @@ and lines (`layering` hands one scope to the layout engine), `drawing` makes an 
 from __future__ import annotations
 
 from workflow.picture.drawing import measure, picture
-from workflow.picture.style import themes
 from workflow.picture.transitions import PictureError
 
-__all__ = ["PictureError", "measure", "picture", "themes"]
+__all__ = ["PictureError", "measure", "picture"]

@@ -19,7 +19,8 @@ from workflow.definition.asl import Definition, states
 from workflow.definition.mermaid import mermaid
 from workflow.durations import duration
 from workflow.errors import WorkflowError
-from workflow.picture import picture, themes
+from workflow.picture import picture
+from workflow.picture.style import page_style
 from workflow.runs.history import failure_of
 from workflow.runs.progress import Progress, StateRecord, progress_of
 from workflow.runs.visits import HistoryEvent, Status, Visits
@@ -42,31 +43,6 @@ _ENDINGS: Mapping[str, Status] = {
 }
 _SMALLEST = 0.6
 """How much a picture shrinks before it scrolls: its letters stay readable."""
-
-_STYLE = """
-& {color:var(--text);background:var(--canvas);border-radius:10px;font-size:13px;line-height:1.45;
-font-family:system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue","Noto Sans",sans-serif}
-& .scroll{overflow-x:auto}
-& .scroll>svg{display:block;max-width:none!important;height:auto}
-& .head,& .legend,& .failure,& details{padding:6px 18px}
-& .head{padding-top:14px;font-size:15px;font-weight:600}
-& .chip{display:inline-block;padding:1px 9px;border-radius:999px;font-size:12px;font-weight:600;
-white-space:nowrap;border:1px solid var(--border);color:var(--muted);margin-right:6px}
-& .chip>i{font-style:normal;margin-right:5px}
-& .plain{font-size:13px;font-weight:400;color:var(--muted)}
-& .failure{color:var(--text)}
-& .failure>p{margin:0;padding:8px 12px;border-left:3px solid var(--failed);
-background:var(--failed-card);white-space:pre-wrap;overflow-wrap:anywhere}
-& .legend{color:var(--muted);font-size:12px;padding-bottom:12px}
-& details{padding-bottom:14px}
-& summary{cursor:pointer;color:var(--muted)}
-& table{border-collapse:collapse;margin-top:6px;font-size:12px;color:var(--text)}
-& th,& td{padding:3px 12px 3px 0;text-align:left;border:0;border-bottom:1px solid var(--border);
-background:var(--canvas);color:var(--text);vertical-align:top}
-& th{color:var(--muted);font-weight:600}
-& td:nth-child(2){white-space:nowrap}
-& .figure{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
-"""
 
 
 class DisplayError(WorkflowError, RuntimeError):
@@ -232,10 +208,9 @@ def _page(svg: str, *, before: str = "", after: str = "") -> str:
     digest = hashlib.sha256("\0".join((before, svg, after)).encode()).hexdigest()[:10]
     root = f"#page-{digest}"
     width = float(svg.partition(' width="')[2].partition('"')[0])
-    sizes = f"& .scroll>svg{{width:clamp({width * _SMALLEST:.0f}px,100%,{width:.0f}px)}}"
-    style = f"{themes(root)}\n{(_STYLE.strip() + chr(10) + sizes).replace('&', root)}"
+    size = f"{root} .scroll>svg{{width:clamp({width * _SMALLEST:.0f}px,100%,{width:.0f}px)}}"
     return (
-        f'<div id="{root[1:]}"><style>\n{style}\n</style>'
+        f'<div id="{root[1:]}"><style>\n{page_style(root)}\n{size}\n</style>'
         f'{before}<div class="scroll">{svg}</div>{after}</div>'
     )
 

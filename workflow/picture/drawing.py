@@ -29,7 +29,7 @@ from workflow.picture.layout import (
     room_beside_icon,
 )
 from workflow.picture.lettering import BOLD, NAME_LINE, NOTE_LINE, NOTE_SIZE, cut
-from workflow.picture.style import style_sheet
+from workflow.picture.style import picture_style
 from workflow.picture.wording import doing
 from workflow.runs.progress import Passage, Progress, StateRecord
 
@@ -103,7 +103,7 @@ def picture(
         ' style="max-width:100%;height:auto">\n'
         f"<title id={_attribute(f'{root}-title')}>{_text(title)}</title>\n"
         f"<desc id={_attribute(f'{root}-desc')}>{_text(described)}</desc>\n"
-        f"<style>\n{style_sheet(root)}\n</style>\n{inside}\n</svg>\n"
+        f"<style>\n{picture_style(f'#{root}')}\n</style>\n{inside}\n</svg>\n"
     )
 
 
