@@ -75,7 +75,7 @@ class LocalAws:
     Attributes:
         endpoint: What answers.
         services: Lambda, Glue and Personalize.
-        faults: Orders faults: `aws.faults.order("throttle", operation="PutObject")`.
+        faults: Injects faults: `aws.faults.inject("throttle", operation="PutObject")`.
 
     Raises:
         DataDirectoryError: When it is entered: another process holds the directory, or it holds
@@ -190,8 +190,7 @@ class LocalAws:
         self.endpoint = Endpoint(
             account=self._account,
             region=self._region,
-            port=self._port or 0,
-            is_lazy=self._port is None,
+            port=self._port,
             time_scale=self._time_scale,
             knows_aws_policies=True,
         )

@@ -1,4 +1,4 @@
-"""What a request asks of AWS, and who asks: read from the signature and botocore's models.
+"""The operation that a request calls, and who calls it: by the signature and botocore's models.
 
 with endpoint.recorded() as calls:
     ...
@@ -11,8 +11,9 @@ import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote
+from wsgiref.types import WSGIEnvironment
 
 from botocore.model import OperationModel
 from moto.core.parse import PROTOCOL_PARSERS
@@ -22,16 +23,13 @@ from localaws.http.routes import find_operation, protocol_of
 from localaws.http.service_names import services_signed_as
 from localaws.http.wsgi import request_body
 
-if TYPE_CHECKING:
-    from wsgiref.types import WSGIEnvironment
-
 _CREDENTIAL = re.compile(r"Credential=([^/]*)/\d{8}/([^/]*)/([^/]+)/aws4_request")
-_SMALL = 1 << 20  # bytes of a body that is looked into
+_PARSED_BODY_LIMIT = 1 << 20  # bytes
 
 
 @dataclass(frozen=True)
 class Signature:
-    """Who signed a request, for which region and service; all empty if nothing is signed.
+    """A request's signature; all is empty if the request is not signed.
 
     Attributes:
         key: The access key's id.
@@ -52,7 +50,7 @@ class Call:
         principal: The id of the access key that signed it: a role's name, or `CALLER`.
         service: The name under which it is signed, e.g. 's3', 'states', 'monitoring'.
         operation: The operation's name in botocore's model, e.g. 'PutObject'; empty if the model
-            knows none.
+            has none.
         parameters: Its members by their names in the model; none if the body is malformed.
     """
 
@@ -63,10 +61,10 @@ class Call:
 
 
 def signature_of(environ: WSGIEnvironment) -> Signature:
-    """Return who signed a request, in a header or in a link."""
+    """Return a request's signature, which is in a header or in a presigned URL."""
     signed = environ.get("HTTP_AUTHORIZATION") or unquote(environ.get("QUERY_STRING", ""))
-    found = _CREDENTIAL.search(signed)
-    return Signature(*found.groups()) if found else Signature()
+    match = _CREDENTIAL.search(signed)
+    return Signature(*match.groups()) if match else Signature()
 
 
 def is_s3(environ: WSGIEnvironment) -> bool:
@@ -76,16 +74,16 @@ def is_s3(environ: WSGIEnvironment) -> bool:
 
 
 def call_of(environ: WSGIEnvironment) -> Call:
-    """Return what a request asks for; its body can still be read afterwards."""
+    """Return the call that a request makes; its body can still be read afterwards."""
     signature = signature_of(environ)
-    body = request_body(environ, most=_SMALL)
+    body = request_body(environ, limit=_PARSED_BODY_LIMIT)
     copied = {**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
     request = Request(copied, populate_request=False)
     for service in services_signed_as(signature.service):
         protocol = protocol_of(service, request.content_type)
-        if found := find_operation(service, protocol, request):
-            operation, labels = found
-            parameters = _parameters(operation, protocol, request, body, labels)
+        if match := find_operation(service, protocol, request):
+            operation, path_members = match
+            parameters = _parameters(operation, protocol, request, body, path_members)
             return Call(signature.key, signature.service, operation.name, parameters)
     return Call(signature.key, signature.service, "")
 
@@ -95,19 +93,19 @@ def _parameters(
     protocol: str,
     request: Request,
     body: bytes,
-    labels: Mapping[str, Any],
+    path_members: Mapping[str, Any],
 ) -> Mapping[str, Any]:
     is_form = protocol in {"query", "ec2"}
-    parts = {
+    sources = {
         "method": request.method,
         "values": request.values if is_form else request.args,
         "headers": request.headers,
         "body": body,
         "url_path": request.path,
-        "url_params": labels,
+        "url_params": path_members,
     }
     try:
-        parameters: Mapping[str, Any] = PROTOCOL_PARSERS[protocol](operation).parse(parts)
+        parameters: Mapping[str, Any] = PROTOCOL_PARSERS[protocol](operation).parse(sources)
     except Exception:  # which one depends on the protocol and on the fault
         return {}
     return parameters

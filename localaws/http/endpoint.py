@@ -11,9 +11,10 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any, Self, TypeVar
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import boto3
 from botocore.config import Config
@@ -35,13 +36,9 @@ from localaws.http.calls import Call, call_of, signature_of
 from localaws.http.errors import error_to
 from localaws.http.wsgi import answer_in_process
 from localaws.moto_patches import determinism, repairs
-from localaws.moto_patches.patch import Patch
 from localaws.principals import CALLER, access_key
 
-if TYPE_CHECKING:
-    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
-
-    Wrapped = TypeVar("Wrapped", bound=WSGIApplication)
+Wrapped = TypeVar("Wrapped", bound=WSGIApplication)
 
 OWN_SERVICES = frozenset({"personalize", "glue", "lambda"})
 """Services that moto knows but does not run: it answers with canned states or needs docker."""
@@ -55,22 +52,20 @@ class EndpointError(LocalAwsError):
 
 
 class Endpoint:
-    """One port on 127.0.0.1 for all of AWS.
+    """One port on 127.0.0.1 for all of AWS, and a WSGI application.
 
     While it runs, the process's own environment points at it, so that handlers which make their
     own boto3 clients reach it; `stop` puts the environment back. moto's state is global: one
-    endpoint per process at a time. It is a WSGI application too, which answers between `begin` and
-    `stop`, with or without a port.
+    endpoint per process at a time.
 
     Args:
         account: Account number in every ARN, e.g. '123456789012'.
         region: Region in every ARN, e.g. 'ap-northeast-1'.
         time_scale: Factor on Wait states and Retry intervals; 0.0 does not wait.
-        port: The port's number; 0 takes a free one.
-        is_lazy: Open the port when its URL is first asked for, and leave the process's environment
-            as it is.
+        port: The port's number; 0 takes a free one; None opens one when its URL is first read,
+            and leaves the process's environment as it is.
         knows_aws_policies: Let IAM know AWS's own policies (`arn:aws:iam::aws:policy/…`); reading
-            them takes half a second, at the start or, if lazy, at the first call of IAM.
+            them takes half a second, at the start or, without a port, at the first call of IAM.
     """
 
     repairs: repairs.Repairs
@@ -81,31 +76,28 @@ class Endpoint:
         account: str,
         region: str,
         time_scale: float = 0.0,
-        port: int = 0,
-        is_lazy: bool = False,
+        port: int | None = 0,
         knows_aws_policies: bool = False,
     ) -> None:
         self._account = account
         self._region = region
         self._time_scale = time_scale
-        self._port = port
-        self._is_lazy = is_lazy
+        self._port = port or 0
+        self._is_lazy = port is None
         self._knows_aws_policies = knows_aws_policies
         self._mounted: dict[str, WSGIApplication] = {}
         self._moto: WSGIApplication = DomainDispatcherApplication(create_backend_app)
         self._front: WSGIApplication = self._dispatch
+        self._cleanup = ExitStack()
         self._has_begun = False
         self._opening = threading.RLock()
-        self._determinism: Patch | None = None
         self._server: ThreadedWSGIServer | None = None
         self._recordings: list[list[Call]] = []
         self._clients: dict[tuple[str, str], Any] = {}
         self._session: Any = None
         self._clients_lock = threading.Lock()
-        self._environment_before: dict[str, str] = {}
-        self._moto_config_before: dict[str, Any] = {}
 
-    def mount(self, service: str, application: "WSGIApplication") -> None:
+    def mount(self, service: str, application: WSGIApplication) -> None:
         """Send a service's requests to `application`.
 
         Args:
@@ -115,7 +107,7 @@ class Endpoint:
         """
         self._mounted[service] = application
 
-    def wrap(self, wrapper: "Callable[[WSGIApplication], Wrapped]") -> "Wrapped":
+    def wrap(self, wrapper: Callable[[WSGIApplication], Wrapped]) -> Wrapped:
         """Put an application between the endpoint and all services that are not mounted.
 
         Args:
@@ -127,7 +119,7 @@ class Endpoint:
         self._moto = wrapped = wrapper(self._moto)
         return wrapped
 
-    def wrap_all(self, wrapper: "Callable[[WSGIApplication], Wrapped]") -> "Wrapped":
+    def wrap_all(self, wrapper: Callable[[WSGIApplication], Wrapped]) -> Wrapped:
         """Put an application in front of everything, as `wrap` does in front of moto."""
         self._front = wrapped = wrapper(self._front)
         return wrapped
@@ -148,7 +140,7 @@ class Endpoint:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a subprocess needs in its environment so that all its AWS calls come here."""
+        """The variables with which all AWS calls of a subprocess come here."""
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ACCESS_KEY_ID": CALLER,
@@ -164,11 +156,11 @@ class Endpoint:
         }
 
     def client(self, service: str, role: str = "") -> Any:
-        """A boto3 client of this endpoint, thread-safe; the same one every time.
+        """Return a boto3 client of this endpoint, thread-safe; the same one every time.
 
         Args:
             service: boto3's name of it, e.g. 's3'.
-            role: The ARN of the role that signs; whoever deploys and looks, if left out.
+            role: The ARN of the role that signs; `CALLER` signs if it is left out.
         """
         key = (service, access_key(role))
         with self._clients_lock:
@@ -215,35 +207,35 @@ class Endpoint:
             raise
 
     def begin(self) -> None:
-        """Begin to answer in this process; `start` does it.
-
-        Raises:
-            EndpointError, InterpreterError, ValueError: As `start`.
-        """
+        """Begin to answer in this process; `start` does it, and raises the same errors."""
         if not _one_at_a_time.acquire(blocking=False):
             raise EndpointError(
                 "an endpoint runs in this process already and moto's state is global: "
                 "stop() that one first, or start the second in its own process"
             )
-        try:
+        with ExitStack() as cleanup:
+            cleanup.callback(_one_at_a_time.release)
             self.repairs = repairs.install(self._time_scale)
-        except Exception:
-            _one_at_a_time.release()
-            raise
-        self._determinism = determinism.install()
-        # Unless the program set up logging, Python prints moto's account of each failed execution.
-        logging.getLogger("moto").addHandler(_silent)
-        self._moto_config_before = dict(default_user_config)
-        default_user_config["stepfunctions"] = {"execute_state_machine": True}
-        default_user_config["iam"] = {"load_aws_managed_policies": self._knows_aws_policies}
-        self._environment_before = dict(os.environ)
+            cleanup.callback(self.repairs.undo)
+            cleanup.callback(determinism.install().undo)
+            # Unless the program set up logging, Python prints moto's account of each failed
+            # execution.
+            logging.getLogger("moto").addHandler(_silent)
+            cleanup.callback(logging.getLogger("moto").removeHandler, _silent)
+            cleanup.callback(default_user_config.update, dict(default_user_config))
+            cleanup.callback(default_user_config.clear)
+            default_user_config["stepfunctions"] = {"execute_state_machine": True}
+            default_user_config["iam"] = {"load_aws_managed_policies": self._knows_aws_policies}
+            cleanup.callback(reset_model_data)
+            cleanup.callback(BackendDict.reset)
+            if self._knows_aws_policies and not self._is_lazy:
+                # Now, for ids are drawn: not in the midst of requests that a restart repeats.
+                _ = iam_backends[self._account][get_partition(self._region)]
+            self._cleanup = cleanup.pop_all()
         self._has_begun = True
-        if self._knows_aws_policies and not self._is_lazy:
-            # Now, for ids are drawn: not in the midst of requests that a restart repeats.
-            _ = iam_backends[self._account][get_partition(self._region)]
 
     def open(self) -> None:
-        """Open the port; `start` does it.
+        """Open the port of an endpoint that answers already; `start` does it.
 
         Raises:
             EndpointError: If the port is in use, or this user may not open it.
@@ -261,36 +253,29 @@ class Endpoint:
             self._server = ThreadedWSGIServer(
                 "127.0.0.1", self._port, self, handler=_QuietHandler, fd=bound.fileno()
             )
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        # moto's interpreter sends the requests of its tasks to this port.
+        variables: dict[str, str | None] = {"MOTO_PORT": str(self._server.port)}
         if not self._is_lazy:
-            self._enter_environment()
-        # Where moto's interpreter sends the requests of its tasks.
-        os.environ["MOTO_PORT"] = self.url.rpartition(":")[2]
+            # Profiles and URLs of single services would lead elsewhere.
+            variables |= dict.fromkeys(name for name in os.environ if name.startswith("AWS_"))
+            variables |= self.environment
+        self._cleanup.enter_context(_environment(variables))
+        self._cleanup.callback(self._server.server_close)
+        self._cleanup.callback(self._server.shutdown)
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self) -> None:
         """Abort running executions, close the port, forget all of moto's state, undo `start`."""
         if not self._has_begun:
             return
         self.abort_executions()
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
         for client in self._clients.values():
             client.close()
         self._clients.clear()
         self._session = None
-        BackendDict.reset()
-        reset_model_data()
-        default_user_config.clear()
-        default_user_config.update(self._moto_config_before)
-        if self._determinism is not None:
-            self._determinism.undo()
-        self.repairs.undo()
-        self._leave_environment()
+        self._cleanup.close()
         self._server = None
         self._has_begun = False
-        logging.getLogger("moto").removeHandler(_silent)
-        _one_at_a_time.release()
 
     def __enter__(self) -> Self:
         self.start()
@@ -298,22 +283,6 @@ class Endpoint:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-    def _enter_environment(self) -> None:
-        """Replace every AWS setting of the process, among them profiles and per-service URLs."""
-        for name in [name for name in os.environ if name.startswith("AWS_")]:
-            del os.environ[name]
-        os.environ.update(self.environment)
-
-    def _leave_environment(self) -> None:
-        if self._is_lazy:
-            os.environ.pop("MOTO_PORT", None)
-            os.environ.update(
-                {k: v for k, v in self._environment_before.items() if k == "MOTO_PORT"}
-            )
-            return
-        os.environ.clear()
-        os.environ.update(self._environment_before)
 
     def abort_executions(self) -> None:
         """Stop what runs, and give it a moment: a `.sync` task stops its Glue job on the way."""
@@ -325,16 +294,12 @@ class Endpoint:
         while any(e.status == "RUNNING" for e in running) and time.monotonic() < deadline:
             time.sleep(0.02)
 
-    def __call__(
-        self, environ: "WSGIEnvironment", start_response: "StartResponse"
-    ) -> Iterable[bytes]:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         return self._front(environ, start_response)
 
-    def _dispatch(
-        self, environ: "WSGIEnvironment", start_response: "StartResponse"
-    ) -> Iterable[bytes]:
-        """Hand a request over by the service it is signed for."""
+    def _dispatch(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Pass a request to the service that it is signed for."""
         signature = signature_of(environ)
         service = signature.service
         for calls in tuple(self._recordings):
@@ -358,7 +323,7 @@ class Endpoint:
         environ["HTTP_X_MOTO_ACCOUNT_ID"] = self._account
         operation = environ.get("HTTP_X_AMZ_TARGET", "")
         if self._is_lazy and operation.endswith(("Execution", ".PutEvents")):
-            _ = self.url  # what they start makes calls of its own, over the port
+            _ = self.url  # an execution and a rule's target make calls of their own, over the port
         return self._moto(environ, start_response)
 
 
@@ -366,4 +331,17 @@ class _QuietHandler(MotoRequestHandler):  # type: ignore[misc]
     """moto's handler without a log line for each request."""
 
     def log_request(self, *_: Any) -> None:
-        """Nothing."""
+        """Write no line."""
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str | None]) -> Iterator[None]:
+    """Set variables of this process for the time of a block, and unset those that are None."""
+    before = {name: os.environ.pop(name, None) for name in variables}
+    os.environ.update({name: value for name, value in variables.items() if value is not None})
+    try:
+        yield
+    finally:
+        for name in variables:
+            os.environ.pop(name, None)
+        os.environ.update({name: value for name, value in before.items() if value is not None})

@@ -1,9 +1,9 @@
-"""AWS's errors, as each of its protocols writes them."""
+"""AWS's errors, in the form of each of its protocols."""
 
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
+from wsgiref.types import WSGIEnvironment
 from xml.sax.saxutils import escape
 
 import orjson
@@ -12,9 +12,6 @@ from localaws.http.calls import is_s3, signature_of
 from localaws.http.routes import protocol_of
 from localaws.http.service_names import service_model, services_signed_as
 from localaws.http.wsgi import Response, json_response
-
-if TYPE_CHECKING:
-    from wsgiref.types import WSGIEnvironment
 
 _XML_FORMS = {
     "ec2": (
@@ -26,11 +23,10 @@ _XML_FORMS = {
         "<RequestId>{id}</RequestId></ErrorResponse>"
     ),
 }
-_INTERNAL = 500
 
 
 class ServiceError(Exception):
-    """An error of a service, as its client shall see it.
+    """An error of a service, as its client sees it.
 
     Args:
         code: The error's name in the service model, e.g. `ResourceNotFoundException`.
@@ -46,7 +42,7 @@ class ServiceError(Exception):
 def error_response(
     error: ServiceError, *, protocol: str, service: str = "", status: int = 400
 ) -> Response:
-    """Return the response that tells of an error.
+    """Return the response that reports an error.
 
     Args:
         error: What happened.
@@ -55,7 +51,7 @@ def error_response(
         status: The HTTP status.
     """
     request_id = str(uuid.uuid4())
-    fault = "Receiver" if status >= _INTERNAL else "Sender"
+    fault = "Receiver" if status >= 500 else "Sender"
     if protocol == "json":
         metadata = service_model(service).metadata if service else {}
         body = {"__type": error.code, "message": error.message}
@@ -70,22 +66,15 @@ def error_response(
         response.headers["x-amzn-errortype"] = error.code
     else:
         form = _XML_FORMS.get("s3" if service == "s3" else protocol, _XML_FORMS["query"])
-        said = f"<Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message>"
-        xml = form.format(error=said, fault=fault, id=request_id)
+        detail = f"<Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message>"
+        xml = form.format(error=detail, fault=fault, id=request_id)
         response = Response(xml, status, content_type="text/xml")
     response.headers["x-amz-request-id" if service == "s3" else "x-amzn-RequestId"] = request_id
     return response
 
 
 def error_to(environ: WSGIEnvironment, code: str, message: str, *, status: int = 400) -> Response:
-    """Return an error as the service that a request is signed for answers it.
-
-    Args:
-        environ: The request.
-        code: The error's name.
-        message: What is wrong, where, and what to do.
-        status: The HTTP status.
-    """
+    """Return an error in the protocol of the service that a request is signed for."""
     services = services_signed_as("s3" if is_s3(environ) else signature_of(environ).service)
     service = services[0] if services else ""
     protocol = protocol_of(service, environ.get("CONTENT_TYPE")) if service else "json"

@@ -1,7 +1,7 @@
-"""Faults on demand: throttled, failed and delayed calls, for a user's own tests of what then.
+"""Fault injection: throttled, failed and delayed calls, for tests of what happens then.
 
-A WSGI wrapper around a service (or around the whole endpoint). A fault is ordered in one of two
-ways; both are this wrapper's own, AWS has nothing like them.
+A WSGI wrapper around a service (or around the whole endpoint). There are two ways to inject a
+fault; both are this wrapper's own, AWS has nothing like them.
 
 One request, by its header::
 
@@ -10,54 +10,55 @@ One request, by its header::
     X-Local-Fault: delay 1.5
 
 Calls to come, by a rule; `operation` is botocore's name of it, `service` the name under which
-it is signed, and what is left out fits every call::
+it is signed, and what is left out matches every call::
 
     POST /_local/faults
     {"service": "personalize", "operation": "CreateCampaign", "fault": "throttle",
      "call": 2, "times": 1}
 
     GET    /_local/faults    all rules, and how many calls each has seen and spoilt
-    DELETE /_local/faults    forget all rules
+    DELETE /_local/faults    remove all rules
 
-`call` is the first call that is spoilt, counted from 1 since the rule was made (1 if left out),
-`times` how many are from there on (1; 0 means all). A fault is answered in the protocol of the
-service that is called. A throttled call gets `ThrottlingException` with status 400, which SDKs
+`call` is the first call that gets the fault, counted from 1 since the rule was made (1 if left
+out), `times` how many do from there on (1; 0 means all). An error is answered in the protocol of
+the service that is called. A throttled call gets `ThrottlingException` with status 400, which SDKs
 retry; a delayed call is answered late.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from localaws.http.calls import Call, call_of
 from localaws.http.errors import error_to
 from localaws.http.wsgi import Response, json_response, request_body
 
-if TYPE_CHECKING:
-    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
-
 PATH = "/_local/faults"
 HEADER = "HTTP_X_LOCAL_FAULT"
-_LONGEST_DELAY = 300.0
+_MAX_DELAY = 300.0
+_SECONDS = re.compile(r"\d*\.?\d+")
+_ERROR_STATUSES = frozenset(str(status.value) for status in HTTPStatus if status >= 400)
 
 
 class FaultError(ValueError):
-    """What was ordered is no fault."""
+    """A fault or a rule that cannot be read."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What shall happen to a call.
+    """What happens to a call; by default, nothing.
 
-    Args:
+    Attributes:
         delay: Seconds before it is answered.
-        code: The error's name; empty if it is answered well.
+        code: The error's name; empty for no error.
         status: The error's HTTP status.
     """
 
@@ -75,25 +76,20 @@ class Fault:
         match text.split():
             case ["throttle"]:
                 return cls(code="ThrottlingException")
-            case ["delay", seconds] if _is_number(seconds, _LONGEST_DELAY):
+            case ["delay", seconds] if _SECONDS.fullmatch(seconds) and float(seconds) <= _MAX_DELAY:
                 return cls(delay=float(seconds))
             case ["error", code] if code.isidentifier():
                 return cls(code=code)
-            case ["error", code, status] if code.isidentifier() and status in _STATUSES:
+            case ["error", code, status] if code.isidentifier() and status in _ERROR_STATUSES:
                 return cls(code=code, status=int(status))
         raise FaultError(
             f"{text!r} is no fault; write 'throttle', 'delay SECONDS' (at most"
-            f" {_LONGEST_DELAY:g}) or 'error CODE STATUS' (STATUS 400 to 599, 400 if left out)"
+            f" {_MAX_DELAY:g}) or 'error CODE STATUS' (STATUS 400 to 599, 400 if left out)"
         )
-
-
-_STATUSES = frozenset(str(one.value) for one in HTTPStatus if one.value >= 400)
 
 
 @dataclass
 class _Rule:
-    """A fault of calls to come; see the module."""
-
     fault: str
     service: str | None = None
     operation: str | None = None
@@ -109,23 +105,23 @@ class _Rule:
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise FaultError(f"{name} must be an integer, at least {least}; not {value!r}")
 
-    def spoils(self, call: Call) -> bool:
-        """Whether this call is one to spoil; counts it."""
+    def count(self, call: Call) -> bool:
+        """Count a call if the rule matches it; return whether the call gets the fault."""
         if self.service not in {None, call.service} or self.operation not in {None, call.operation}:
             return False
         self.seen += 1
-        is_spoilt = self.seen >= self.call and (
+        gets_fault = self.seen >= self.call and (
             self.times == 0 or self.seen < self.call + self.times
         )
-        self.spoilt += is_spoilt
-        return is_spoilt
+        self.spoilt += gets_fault
+        return gets_fault
 
 
 class Faults:
     """The wrapper; safe to use from many threads.
 
     Args:
-        application: What answers the calls that are not spoilt.
+        application: Answers the calls that get no fault, and those that are delayed.
         sleep: Waits for some seconds.
     """
 
@@ -146,15 +142,15 @@ class Faults:
         except FaultError as error:
             response = error_to(environ, "InvalidFault", f"X-Local-Fault: {error}")
             return response(environ, start_response)
-        if fault and fault.delay:
+        if fault.delay:
             self._sleep(fault.delay)
-        if fault and fault.code:
-            message = "This fault was ordered; see localaws.http.faults."
+        if fault.code:
+            message = "This fault was injected; see localaws.http.faults."
             response = error_to(environ, fault.code, message, status=fault.status)
             return response(environ, start_response)
         return self._application(environ, start_response)
 
-    def order(self, fault: str, **rule: Any) -> None:
+    def inject(self, fault: str, **rule: Any) -> None:
         """Add a rule, as a POST does.
 
         Args:
@@ -171,20 +167,20 @@ class Faults:
             self._rules.append(_Rule(fault, **rule))
 
     def clear(self) -> None:
-        """Forget all rules."""
+        """Remove all rules."""
         with self._lock:
             self._rules.clear()
 
-    def _fault(self, environ: WSGIEnvironment) -> Fault | None:
-        """What happens to a request: what its header says, or else the first rule that fits."""
+    def _fault(self, environ: WSGIEnvironment) -> Fault:
+        """Return a request's fault: that of its header, or else of the first rule that matches."""
         if text := environ.get(HEADER):
             return Fault.parse(text)
         with self._lock:
             if not self._rules:
-                return None
+                return Fault()
             call = call_of(environ)
-            spoiling = [rule for rule in self._rules if rule.spoils(call)]
-        return Fault.parse(spoiling[0].fault) if spoiling else None
+            matches = [rule for rule in self._rules if rule.count(call)]
+        return Fault.parse(matches[0].fault) if matches else Fault()
 
     def _administer(self, environ: WSGIEnvironment) -> Response:
         match environ["REQUEST_METHOD"]:
@@ -196,22 +192,15 @@ class Faults:
                 return json_response({"rules": []})
             case "POST":
                 try:
-                    given = json.loads(request_body(environ))
-                    if not isinstance(given, dict) or not isinstance(given.get("fault"), str):
+                    rule = json.loads(request_body(environ))
+                    if not isinstance(rule, dict) or not isinstance(rule.get("fault"), str):
                         raise FaultError('a rule is an object, e.g. {"fault": "throttle"}')
-                    self.order(**given)
+                    self.inject(**rule)
                 except ValueError as error:
                     return _invalid(str(error))
-                return json_response({"rules": [given]})
+                return json_response({"rules": [rule]})
         return _invalid("use GET, POST or DELETE", status=405)
 
 
 def _invalid(message: str, *, status: int = 400) -> Response:
     return json_response({"__type": "InvalidFault", "message": message}, status=status)
-
-
-def _is_number(text: str, most: float) -> bool:
-    try:
-        return 0.0 <= float(text) <= most
-    except ValueError:
-        return False

@@ -1,9 +1,9 @@
 """AWS's protocols as WSGI applications, driven by botocore's own service models.
 
-A `Service` finds the operation that a request names, checks the request against the model, calls
-the operation, and checks the answer against the model too. Nothing about a service is written
-down here: botocore ships the shapes, patterns, limits and legal errors. `JsonService` speaks
-AWS JSON 1.1; REST-JSON is in `localaws.http.rest_protocol`.
+A `Service` finds the operation that a request names, validates the request against the model, calls
+the operation, and validates the response against the model too. Nothing about a service is written
+down here: botocore ships the shapes, patterns, limits and legal errors. `JsonService` is for AWS
+JSON 1.1; REST-JSON is in `localaws.http.rest_protocol`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 import orjson
 from botocore import xform_name
@@ -26,11 +27,8 @@ from localaws.http.errors import ServiceError, error_response
 from localaws.http.service_names import service_model
 from localaws.http.wsgi import Response, json_response, request_body
 
-if TYPE_CHECKING:
-    from wsgiref.types import StartResponse, WSGIEnvironment
-
 Operation = Callable[[dict[str, Any]], Mapping[str, Any] | None]
-"""What serves one operation: the checked request in, the answer's members out."""
+"""Serves one operation: the validated request in, the response's members out."""
 
 _log = logging.getLogger(__name__)
 _PROTOCOL_ERRORS = {"InternalFailure", "SerializationException", "UnknownOperationException"}
@@ -43,7 +41,7 @@ _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "float": (int, float),
     "double": (int, float),
     "timestamp": (int, float, str),
-    "blob": (str, bytes),  # bytes where the body as it is is the member
+    "blob": (str, bytes),  # bytes where the member is the whole body
     "list": (list,),
     "map": (dict,),
     "structure": (dict,),
@@ -56,10 +54,10 @@ class Service(ABC):
 
     Args:
         service: botocore's name of the service, e.g. `personalize`.
-        operations: What serves each operation, by the operation's name. An operation gets the
-            request with timestamps as aware datetimes and blobs as bytes; members without a
-            value (None) are left out of its answer. It raises `ServiceError` with a code that
-            the model allows for this operation.
+        operations: Serve the operations, by the operations' names. An operation gets the request
+            with timestamps as aware datetimes and blobs as bytes; members without a value (None)
+            are left out of its response. It raises `ServiceError` with a code that the model
+            allows for this operation.
         other_errors: The code of errors that the model does not allow for an operation, where it
             allows this one. They are bugs of the service otherwise, and InternalFailure.
 
@@ -79,7 +77,7 @@ class Service(ABC):
 
     @abstractmethod
     def _read(self, environ: WSGIEnvironment) -> tuple[OperationModel, dict[str, Any]]:
-        """Read a request: its operation, and its members as JSON values, not checked.
+        """Read a request: its operation, and its members as JSON values, not validated.
 
         Raises:
             ServiceError: UnknownOperationException if the service has no such operation,
@@ -87,11 +85,11 @@ class Service(ABC):
         """
 
     @abstractmethod
-    def _response(self, operation: OperationModel, answer: Mapping[str, Any]) -> Response:
-        """Write an operation's answer.
+    def _response(self, operation: OperationModel, members: Mapping[str, Any]) -> Response:
+        """Return the response with an operation's members.
 
         Raises:
-            TypeError: If the answer does not fit the model; that is a bug of the service.
+            TypeError: If they do not fit the model; that is a bug of the service.
         """
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -109,7 +107,7 @@ class Service(ABC):
         return response(environ, start_response)
 
     def _serve(self, environ: WSGIEnvironment) -> Response:
-        """Decode, check, call, check, encode; everything but `ServiceError` is an own fault."""
+        """Serve a request; every exception but `ServiceError` is a bug of the service."""
         operation, members = self._read(environ)
         if operation.name not in self._operations:
             raise ServiceError(
@@ -117,10 +115,9 @@ class Service(ABC):
                 f"{operation.name} is not supported by the local {self._service}; it supports "
                 + ", ".join(sorted(self._operations)),
             )
-        request = self._checked(operation, members)
+        request = self._validate(operation, members)
         try:
-            answer = self._operations[operation.name](request)
-            return self._response(operation, answer or {})
+            return self._response(operation, self._operations[operation.name](request) or {})
         except ServiceError as error:
             allowed = _codes(operation.error_shapes)
             if error.code in allowed:
@@ -134,34 +131,32 @@ class Service(ABC):
             reason = f"{operation.name} failed: {type(error).__name__}: {error}"
             raise ServiceError("InternalFailure", reason) from error
 
-    def _checked(self, operation: OperationModel, members: dict[str, Any]) -> dict[str, Any]:
-        """A request's JSON members, decoded.
+    def _validate(self, operation: OperationModel, members: dict[str, Any]) -> dict[str, Any]:
+        """Return a request's members, decoded.
 
         Raises:
-            ServiceError: The service's invalid-input error that lists every member at fault.
+            ServiceError: The service's invalid-input error that lists every invalid member.
         """
         shape = operation.input_shape
         if shape is None:
             return {}
-        if faults := list(_faults(members, shape, "")):
-            heading = "error" if len(faults) == 1 else "errors"
+        if errors := list(_errors(members, shape, "")):
+            heading = "error" if len(errors) == 1 else "errors"
             raise ServiceError(
                 self._invalid_input,
-                f"{len(faults)} validation {heading} detected: {'; '.join(faults)}",
+                f"{len(errors)} validation {heading} detected: {'; '.join(errors)}",
             )
-        decoded: dict[str, Any] = _decoded(members, shape)
+        decoded: dict[str, Any] = _decode(members, shape)
         return decoded
 
     @property
     def _invalid_input(self) -> str:
         """The code with which this service refuses an invalid request."""
-        codes = _codes(self._model.error_shapes)
-        return (
-            "InvalidInputException" if "InvalidInputException" in codes else "ValidationException"
-        )
+        code = "InvalidInputException"
+        return code if code in _codes(self._model.error_shapes) else "ValidationException"
 
     def _status(self, code: str) -> int:
-        """The HTTP status of an error; the model says only where it is not 400."""
+        """Return the HTTP status of an error; the model has it only where it is not 400."""
         if code in _PROTOCOL_ERRORS:
             return 500 if code == "InternalFailure" else 400
         # ValidationException is answered by every service and modelled by few.
@@ -174,15 +169,14 @@ def operations_of(service: str, *providers: object) -> dict[str, Operation]:
 
     Args:
         service: botocore's name of the service, e.g. `personalize`.
-        providers: Their methods are called as boto3's are, e.g. `create_solution`; of two with
+        providers: Their methods are named as boto3's are, e.g. `create_solution`; of two with
             the same one, the last counts.
     """
     operations: dict[str, Operation] = {}
     for name in service_model(service).operation_names:
-        method = xform_name(name)
         for provider in providers:
-            if found := getattr(provider, method, None):
-                operations[name] = found
+            if method := getattr(provider, xform_name(name), None):
+                operations[name] = method
     return operations
 
 
@@ -200,13 +194,13 @@ class JsonService(Service):
             )
         return self._model.operation_model(name), json_object(request_body(environ))
 
-    def _response(self, operation: OperationModel, answer: Mapping[str, Any]) -> Response:
+    def _response(self, operation: OperationModel, members: Mapping[str, Any]) -> Response:
         version = self._model.metadata["jsonVersion"]
-        return json_response(encoded_answer(operation, answer), version=version)
+        return json_response(encode_members(operation, members), version=version)
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """The JSON object in a body; an empty body is an empty object.
+    """Return the JSON object in a body; an empty body is an empty object.
 
     Raises:
         ServiceError: SerializationException if it is anything else.
@@ -221,73 +215,71 @@ def json_object(body: bytes) -> dict[str, Any]:
 
 
 def _codes(error_shapes: Sequence[Shape]) -> dict[str, StructureShape]:
-    """The error shapes by the code that goes over the wire."""
+    """Return the error shapes by their codes on the wire."""
     return {s.error_code: s for s in error_shapes if isinstance(s, StructureShape) and s.error_code}
 
 
-def _faults(value: Any, shape: Shape, path: str) -> Iterator[str]:
-    """Each violated constraint of the model, in AWS's words."""
+def _errors(value: Any, shape: Shape, path: str) -> Iterator[str]:
+    """Yield each violation of the model, in AWS's words."""
     type_name = shape.type_name
     if isinstance(shape, StructureShape) and shape.is_document_type:
         return
     if not _has_type(value, type_name):
-        yield _fault(value, path or "request", f"Member must be of type {type_name}")
+        yield _error(value, path or "request", f"Member must be of type {type_name}")
         return
-    if type_name in _DECODED and not _decodes(value, shape):
-        yield _fault(value, path, f"Member must be a valid {type_name}")
+    if type_name in _DECODED and not _can_decode(value, shape):
+        yield _error(value, path, f"Member must be a valid {type_name}")
         return
-    yield from (_fault(value, path, rule) for rule in _violations(value, shape))
+    yield from (_error(value, path, constraint) for constraint in _violations(value, shape))
     if isinstance(shape, StructureShape):
-        yield from _structure_faults(value, shape, path)
+        yield from _structure_errors(value, shape, path)
     elif isinstance(shape, ListShape):
         for position, element in enumerate(value, start=1):
-            yield from _faults(element, shape.member, f"{path}.{position}.member")
+            yield from _errors(element, shape.member, f"{path}.{position}.member")
     elif isinstance(shape, MapShape):
         for key, element in value.items():
-            yield from _faults(key, shape.key, f"{path}.key")
-            yield from _faults(element, shape.value, f"{path}.{key}.member")
+            yield from _errors(key, shape.key, f"{path}.key")
+            yield from _errors(element, shape.value, f"{path}.{key}.member")
 
 
 def _has_type(value: object, type_name: str) -> bool:
-    """Whether a JSON value is of the model's type; to Python, True is an integer too."""
+    """Return whether a JSON value is of the model's type; to Python, True is an integer too."""
     is_boolean = type_name == "boolean"
     return isinstance(value, _PYTHON_TYPES[type_name]) and isinstance(value, bool) == is_boolean
 
 
-def _decodes(value: object, shape: Shape) -> bool:
-    """Whether a text or number is the time or the bytes that it shall be."""
+def _can_decode(value: object, shape: Shape) -> bool:
     try:
-        _decoded(value, shape)
+        _decode(value, shape)
     except (ValueError, OverflowError, OSError):
         return False
     return True
 
 
-def _structure_faults(value: dict[str, Any], shape: StructureShape, path: str) -> Iterator[str]:
-    """Missing, unknown and faulty members of a structure."""
+def _structure_errors(value: dict[str, Any], shape: StructureShape, path: str) -> Iterator[str]:
     prefix = f"{path}." if path else ""
     for name in shape.required_members:
         if value.get(name) is None:
-            yield _fault(None, f"{prefix}{name}", "Member must not be null")
+            yield _error(None, f"{prefix}{name}", "Member must not be null")
     for name, member in value.items():
         if name not in shape.members:
             known = ", ".join(shape.members)
-            yield _fault(member, f"{prefix}{name}", f"Member is unknown; known are [{known}]")
+            yield _error(member, f"{prefix}{name}", f"Member is unknown; known are [{known}]")
         elif member is not None:
-            yield from _faults(member, shape.members[name], f"{prefix}{name}")
+            yield from _errors(member, shape.members[name], f"{prefix}{name}")
 
 
 def _violations(value: Any, shape: Shape) -> Iterator[str]:
-    """The rules of pattern, enum, length and range that the value breaks."""
+    """Yield the constraints of pattern, enum, length and range that the value violates."""
     limits = shape.metadata
-    sized = isinstance(value, str | list | dict)
-    size = len(value) if sized else value
-    what = "length" if sized else "value"
+    has_length = isinstance(value, str | list | dict)
+    size = len(value) if has_length else value
+    quantity = "length" if has_length else "value"
     if shape.type_name not in {"boolean", "structure", "timestamp", "blob"}:
         if "min" in limits and size < limits["min"]:
-            yield f"Member must have {what} greater than or equal to {limits['min']}"
+            yield f"Member must have {quantity} greater than or equal to {limits['min']}"
         if "max" in limits and size > limits["max"]:
-            yield f"Member must have {what} less than or equal to {limits['max']}"
+            yield f"Member must have {quantity} less than or equal to {limits['max']}"
     if shape.type_name == "string":
         if (enum := limits.get("enum")) and value not in enum:
             yield f"Member must satisfy enum value set: [{', '.join(enum)}]"
@@ -296,14 +288,14 @@ def _violations(value: Any, shape: Shape) -> Iterator[str]:
             yield f"Member must satisfy regular expression pattern: {pattern}"
 
 
-def _fault(value: Any, path: str, rule: str) -> str:
+def _error(value: Any, path: str, constraint: str) -> str:
     shown = "null" if value is None else f"'{str(value)[:200]}'"
-    return f"Value {shown} at '{path}' failed to satisfy constraint: {rule}"
+    return f"Value {shown} at '{path}' failed to satisfy constraint: {constraint}"
 
 
 @cache
 def _compiled(pattern: str) -> re.Pattern[str] | None:
-    """The model's pattern, or None where only Java can compile it (its Unicode classes)."""
+    """Return the model's pattern, or None where only Java can compile it (its Unicode classes)."""
     # Java writes the supplementary planes as a range of surrogate pairs, Python does not.
     astral = pattern.replace(r"\uD800\uDC00-\uDBFF\uDFFF", r"\U00010000-\U0010FFFF")
     try:
@@ -312,62 +304,58 @@ def _compiled(pattern: str) -> re.Pattern[str] | None:
         return None
 
 
-def _decoded(value: Any, shape: Shape) -> Any:
-    """A checked request value with datetimes and bytes, without null members."""
-    type_name = shape.type_name
+def _decode(value: Any, shape: Shape) -> Any:
+    """Return a valid request value with datetimes and bytes, without null members."""
     if isinstance(shape, StructureShape) and not shape.is_document_type:
         return {
-            name: _decoded(member, shape.members[name])
+            name: _decode(member, shape.members[name])
             for name, member in value.items()
             if member is not None
         }
     if isinstance(shape, ListShape):
-        return [_decoded(element, shape.member) for element in value]
+        return [_decode(element, shape.member) for element in value]
     if isinstance(shape, MapShape):
-        return {key: _decoded(element, shape.value) for key, element in value.items()}
-    if type_name == "timestamp":
+        return {key: _decode(element, shape.value) for key, element in value.items()}
+    if shape.type_name == "timestamp":
         if isinstance(value, str):
             return datetime.fromisoformat(value)
         return datetime.fromtimestamp(value, UTC)
-    if type_name == "blob" and isinstance(value, str):
+    if shape.type_name == "blob" and isinstance(value, str):
         return base64.b64decode(value, validate=True)
     return value
 
 
-def encoded_answer(operation: OperationModel, answer: Mapping[str, Any]) -> dict[str, Any]:
-    """An operation's answer as JSON values.
+def encode_members(operation: OperationModel, members: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the members of an operation's response as JSON values.
 
     Raises:
-        TypeError: If the answer does not fit the model; that is a bug of the service.
+        TypeError: If they do not fit the model; that is a bug of the service.
     """
     if operation.output_shape is None:
-        if answer:
-            raise TypeError(f"{operation.name} has no answer, but got {sorted(answer)}")
+        if members:
+            raise TypeError(f"{operation.name} has no answer, but got {sorted(members)}")
         return {}
-    encoded: dict[str, Any] = _encoded(answer, operation.output_shape, operation.name)
+    encoded: dict[str, Any] = _encode(members, operation.output_shape, operation.name)
     return encoded
 
 
-def _encoded(value: Any, shape: Shape, path: str) -> Any:
-    type_name = shape.type_name
+def _encode(value: Any, shape: Shape, path: str) -> Any:
     if isinstance(shape, StructureShape) and not shape.is_document_type:
         if unknown := sorted(set(value) - set(shape.members)):
             raise TypeError(f"{path} has no member {', '.join(unknown)} in the service model")
         return {
-            name: _encoded(member, shape.members[name], f"{path}.{name}")
+            name: _encode(member, shape.members[name], f"{path}.{name}")
             for name, member in value.items()
             if member is not None
         }
     if isinstance(shape, ListShape):
-        return [_encoded(element, shape.member, f"{path}[]") for element in value]
+        return [_encode(element, shape.member, f"{path}[]") for element in value]
     if isinstance(shape, MapShape):
-        return {
-            key: _encoded(element, shape.value, f"{path}.{key}") for key, element in value.items()
-        }
+        return {key: _encode(member, shape.value, f"{path}.{key}") for key, member in value.items()}
     if isinstance(value, datetime):
         return value.timestamp()
     if isinstance(value, bytes):
         return base64.b64encode(value).decode("ascii")
-    if not _has_type(value, type_name):
-        raise TypeError(f"{path} must be of type {type_name}, not {type(value).__name__}")
+    if not _has_type(value, shape.type_name):
+        raise TypeError(f"{path} must be of type {shape.type_name}, not {type(value).__name__}")
     return value

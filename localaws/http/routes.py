@@ -1,4 +1,4 @@
-"""Which operation a request is for, by moto's routers, which read botocore's models."""
+"""The operation that a request is for, by moto's routers, which read botocore's models."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from localaws.http.service_names import service_model
 
 
 def protocol_of(service: str, content_type: str | None) -> str:
-    """Return the protocol of a request: the service's own, unless the content type says another.
+    """Return a request's protocol: the service's own, unless the content type names another.
 
     Args:
         service: boto3's name.
@@ -33,7 +33,7 @@ def protocol_of(service: str, content_type: str | None) -> str:
 def find_operation(
     service: str, protocol: str, request: Request
 ) -> tuple[OperationModel, dict[str, Any]] | None:
-    """Return the operation that a request is for, with the members in its path.
+    """Return the operation that a request is for, with the members in the request's path.
 
     Args:
         service: boto3's name.
@@ -45,10 +45,10 @@ def find_operation(
     """
     router = _router(service, protocol)
     try:
-        found: tuple[OperationModel, dict[str, Any]] | None = router and router.match(request)
+        match: tuple[OperationModel, dict[str, Any]] | None = router and router.match(request)
     except NotFound:
         return None
-    return found
+    return match
 
 
 @cache

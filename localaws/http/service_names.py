@@ -21,9 +21,9 @@ from moto.core import utils
 
 _MODEL = "service-2"
 _METADATA = '"metadata":'
-_LONGEST_METADATA = 4096  # characters from the beginning of a model
+_METADATA_LIMIT = 4096  # characters from the beginning of a model
 
-# How AWS's SDK for Java parts a service's id into words.
+# How AWS's SDK for Java splits a service's id into words.
 # https://github.com/aws/aws-sdk-java-v2/blob/master/utils/src/main/java/software/amazon/awssdk/utils/internal/CodegenNamingUtils.java
 _WORD_BOUNDARY = re.compile(
     r"""[^A-Za-z0-9]+
@@ -38,10 +38,7 @@ _WORD_BOUNDARY = re.compile(
 
 @cache
 def service_model(name: str) -> ServiceModel:
-    """Return the model of a service.
-
-    Args:
-        name: boto3's name of it, e.g. `personalize-runtime`.
+    """Return the model of a service by boto3's name, e.g. `personalize-runtime`.
 
     Raises:
         UnknownServiceError: If there is none.
@@ -79,12 +76,9 @@ def service_of_sdk_name(name: str) -> str:
 
 
 def sdk_error_prefix(service: str) -> str:
-    """Return what stands in front of the errors of an SDK integration, e.g. `CloudWatchLogs`.
+    """Return the prefix of the errors of an SDK integration, e.g. `CloudWatchLogs` for `logs`.
 
     https://docs.aws.amazon.com/step-functions/latest/dg/supported-services-awssdk.html
-
-    Args:
-        service: boto3's name.
     """
     service_id = _without_service(_metadata()[service]["serviceId"])
     return "".join(word.capitalize() for word in _WORD_BOUNDARY.split(service_id))
@@ -92,27 +86,27 @@ def sdk_error_prefix(service: str) -> str:
 
 @cache
 def _metadata() -> Mapping[str, Mapping[str, Any]]:
-    """Each service's metadata; the models themselves would take seconds to load."""
+    """Return each service's metadata; the models themselves would take seconds to load."""
     loader = Loader()
-    found = {}
+    metadata = {}
     for name in loader.list_available_services(_MODEL):
         version = loader.determine_latest_version(name, _MODEL)
         path = Path(loader.BUILTIN_DATA_PATH, name, version, f"{_MODEL}.json.gz")
         with gzip.open(path, "rt", encoding="utf-8") as file:
-            beginning = file.read(_LONGEST_METADATA)
+            beginning = file.read(_METADATA_LIMIT)
         start = beginning.index(_METADATA) + len(_METADATA)
-        found[name], _ = json.JSONDecoder().raw_decode(beginning[start:].lstrip())
-    return found
+        metadata[name], _ = json.JSONDecoder().raw_decode(beginning[start:].lstrip())
+    return metadata
 
 
 @cache
 def _by_signing_name() -> Mapping[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
+    services: dict[str, tuple[str, ...]] = {}
     for name, metadata in _metadata().items():
-        signing = metadata.get("signingName", metadata["endpointPrefix"])
-        others = found.get(signing, ())
-        found[signing] = (name, *others) if name == signing else (*others, name)
-    return found
+        signing_name = metadata.get("signingName", metadata["endpointPrefix"])
+        others = services.get(signing_name, ())
+        services[signing_name] = (name, *others) if name == signing_name else (*others, name)
+    return services
 
 
 @cache

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
+from wsgiref.types import WSGIApplication, WSGIEnvironment
 
 import orjson
 import werkzeug.wrappers
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse, HeadersDict
 from moto.core.request import Request
 from urllib3 import HTTPHeaderDict, HTTPResponse
-
-if TYPE_CHECKING:
-    from wsgiref.types import WSGIApplication, WSGIEnvironment
 
 
 class Response(werkzeug.wrappers.Response):
@@ -26,23 +24,17 @@ class Response(werkzeug.wrappers.Response):
 
     @property
     def succeeded(self) -> bool:
-        """Whether the request was carried out."""
+        """Whether the status is 200 to 299."""
         return 200 <= self.status_code < 300
 
 
 def json_response(value: Any, *, version: str = "1.0", status: int = 200) -> Response:
-    """Return a response of AWS's JSON protocol.
-
-    Args:
-        value: The body, as JSON values.
-        version: The protocol's.
-        status: The HTTP status.
-    """
+    """Return a response of AWS's JSON protocol in one of its versions, `1.0` or `1.1`."""
     return Response(orjson.dumps(value), status, content_type=f"application/x-amz-json-{version}")
 
 
 def environ_of(method: str, url: str, headers: Mapping[str, Any], body: bytes) -> WSGIEnvironment:
-    """Return a request as a WSGI server hands it over.
+    """Return a request in the form that a WSGI server passes to an application.
 
     Args:
         method: E.g. `POST`.
@@ -55,19 +47,19 @@ def environ_of(method: str, url: str, headers: Mapping[str, Any], body: bytes) -
 
 
 def perform(application: WSGIApplication, environ: WSGIEnvironment) -> Response:
-    """Let an application answer, and wait for the whole response."""
+    """Send a request to an application and return the whole response."""
     return cast(Response, Response.from_app(application, environ, buffered=True))
 
 
-def request_body(environ: WSGIEnvironment, *, most: int | None = None) -> bytes:
+def request_body(environ: WSGIEnvironment, *, limit: int | None = None) -> bytes:
     """Return a request's body, which can still be read afterwards.
 
     Args:
         environ: The request.
-        most: A body of more bytes is left alone, and nothing is returned.
+        limit: Bytes; a longer body is not read, and nothing is returned.
     """
     length = int(environ.get("CONTENT_LENGTH") or 0)
-    if most is not None and length > most:
+    if limit is not None and length > limit:
         return b""
     body: bytes = environ["wsgi.input"].read(length)
     environ["wsgi.input"] = io.BytesIO(body)

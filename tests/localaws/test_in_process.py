@@ -198,7 +198,7 @@ def test_a_state_machine_calls_personalize_without_a_function(no_session: None) 
 
 def test_faults_are_ordered_in_process(no_session: None) -> None:
     with local_aws() as aws:
-        aws.faults.order("error SlowDown 503", service="s3", operation="ListBuckets")
+        aws.faults.inject("error SlowDown 503", service="s3", operation="ListBuckets")
         with pytest.raises(ClientError, match="SlowDown"):
             aws.client("s3").list_buckets()
         assert aws.client("s3").list_buckets()["Buckets"] == []

@@ -153,7 +153,7 @@ class Clock:
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[Endpoint]:
-    with Endpoint(account=ACCOUNT, region=REGION, is_lazy=True) as endpoint:
+    with Endpoint(account=ACCOUNT, region=REGION, port=None) as endpoint:
         functions = Functions(account=ACCOUNT, region=REGION)
         endpoint.mount("lambda", functions)
         functions.register("count", lambda event, _: INVOKED.append(event))

@@ -10,12 +10,12 @@ from localaws.http.endpoint import Endpoint
 from localaws.http.faults import Faults
 
 ACCOUNT, REGION = "210987654321", "ap-northeast-1"
-MESSAGE = "This fault was ordered; see localaws.http.faults."
+MESSAGE = "This fault was injected; see localaws.http.faults."
 
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[Endpoint]:
-    with Endpoint(account=ACCOUNT, region=REGION, is_lazy=True) as endpoint:
+    with Endpoint(account=ACCOUNT, region=REGION, port=None) as endpoint:
         yield endpoint
 
 
@@ -57,7 +57,7 @@ def test_a_fault_is_an_error_of_its_services_protocol(
     request_members: dict[str, Any],
 ) -> None:
     """json, rest-json, query, rest-xml and ec2."""
-    faults.order("error InternalError 500")
+    faults.inject("error InternalError 500")
     response = refused(getattr(endpoint.client(service), operation), **request_members)
     assert (response["Error"]["Code"], response["Error"]["Message"]) == ("InternalError", MESSAGE)
     assert response["ResponseMetadata"]["HTTPStatusCode"] == 500
@@ -67,13 +67,13 @@ def test_a_fault_is_an_error_of_its_services_protocol(
 def test_a_fault_tells_whose_it_is(endpoint: Endpoint, faults: Faults) -> None:
     types = []
     for fault in ("throttle", "error Down 503"):
-        faults.order(fault)
+        faults.inject(fault)
         types.append(refused(endpoint.client("sns").list_topics)["Error"]["Type"])
     assert types == ["Sender", "Receiver"]
 
 
 def test_the_answer_to_a_head_has_no_body(endpoint: Endpoint, faults: Faults) -> None:
-    faults.order("error AccessDenied 403")
+    faults.inject("error AccessDenied 403")
     response = refused(endpoint.client("s3").head_object, Bucket="rows", Key="a")
     assert response["Error"]["Code"] == "403"
     assert response["ResponseMetadata"]["HTTPStatusCode"] == 403
@@ -82,10 +82,10 @@ def test_the_answer_to_a_head_has_no_body(endpoint: Endpoint, faults: Faults) ->
 
 def test_a_fault_of_a_modelled_error_is_its_exception(endpoint: Endpoint, faults: Faults) -> None:
     s3, iam = endpoint.client("s3"), endpoint.client("iam")
-    faults.order("error NoSuchBucket 404", service="s3")
+    faults.inject("error NoSuchBucket 404", service="s3")
     with pytest.raises(s3.exceptions.NoSuchBucket):
         s3.list_objects_v2(Bucket="rows")
-    faults.order("error NoSuchEntity 404", service="iam")
+    faults.inject("error NoSuchEntity 404", service="iam")
     with pytest.raises(iam.exceptions.NoSuchEntityException):
         iam.get_role(RoleName="reader")
 
@@ -101,7 +101,7 @@ def test_rules_know_the_operations_of_every_protocol(endpoint: Endpoint, faults:
         "PutObject": lambda: endpoint.client("s3").put_object(Bucket="b", Key="k/é", Body=b"1"),
     }
     for operation, call in called.items():
-        faults.order("throttle", operation=operation)
+        faults.inject("throttle", operation=operation)
         with pytest.raises(ClientError, match=f"ThrottlingException.*{operation} operation"):
             call()
     faults.clear()

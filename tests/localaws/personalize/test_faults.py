@@ -88,16 +88,16 @@ def test_a_rule_spoils_the_nth_call_of_its_operation(spoilt: Spoilt) -> None:
 
 
 def test_a_rule_without_an_operation_spoils_all_calls_of_a_service(spoilt: Spoilt) -> None:
-    spoilt.faults.order("error Boom 500", service="personalize", times=0)
+    spoilt.faults.inject("error Boom 500", service="personalize", times=0)
     assert [spoilt.call(one) for one in ("ListSchemas", "ListFilters")] == ["Boom", "Boom"]
     spoilt.faults.clear()
-    spoilt.faults.order("throttle", service="glue")
+    spoilt.faults.inject("throttle", service="glue")
     assert spoilt.call("ListSchemas") == "served"
 
 
 def test_the_runtime_and_events_apis_are_known_by_their_paths(spoilt: Spoilt) -> None:
     for operation in ("GetRecommendations", "PutEvents"):
-        spoilt.faults.order("throttle", operation=operation)
+        spoilt.faults.inject("throttle", operation=operation)
     answers = [
         spoilt.send("POST", path, {})[1]["__type"] if n < 2 else spoilt.send("POST", path, {})[0]
         for n, path in enumerate(("/recommendations", "/events", "/events"))
@@ -151,11 +151,11 @@ def test_sdks_retry_what_is_throttled(tmp_path: Path) -> None:
         )
 
     try:
-        spoilt.faults.order("throttle", operation="ListSchemas")
+        spoilt.faults.inject("throttle", operation="ListSchemas")
         with pytest.raises(ClientError) as caught:
             client(1).list_schemas()
         assert caught.value.response["Error"]["Code"] == "ThrottlingException"
-        spoilt.faults.order("throttle", operation="ListSchemas")
+        spoilt.faults.inject("throttle", operation="ListSchemas")
         assert client(3).list_schemas()["schemas"] == []
         with pytest.raises(urllib.error.HTTPError, match="503"):
             urllib.request.urlopen(
