@@ -25,7 +25,7 @@ class FunctionLogs:
     """The logs of all functions, with Lambda's lines around each invocation.
 
     Args:
-        directory: Where the files lie.
+        directory: Holds the files.
         client: An execution role's ARN → the `logs` client with which Lambda writes for it; None
             writes files alone.
     """
@@ -37,45 +37,40 @@ class FunctionLogs:
         self._lock = threading.Lock()
 
     def read(self, name: str) -> str:
-        """What a function has written so far, the running invocations last."""
+        """Return what a function has written so far, the running invocations last."""
         with self._lock:
-            running = sorted(self._running(name).glob("*.log"))
-            paths = [path for path in (self._whole(name), *running) if path.exists()]
+            running = sorted((self._directory / name).glob("*.log"))
+            paths = [path for path in (self._file(name), *running) if path.exists()]
             return "".join(path.read_text(encoding="utf-8", errors="replace") for path in paths)
 
     @contextmanager
-    def invocation(self, told: Mapping[str, Any], request_id: str) -> Iterator[Path]:
-        """Give an invocation its file, framed by Lambda's lines; keep and deliver it in the end.
-
-        Args:
-            told: The function's configuration.
-            request_id: The invocation's.
-        """
-        name, group = told["FunctionName"], told["LoggingConfig"]["LogGroup"]
-        as_json = told["LoggingConfig"]["LogFormat"] == "JSON"
-        path = self._running(name) / f"{time.time_ns()}-{request_id}.log"
+    def invocation(self, configuration: Mapping[str, Any], request_id: str) -> Iterator[Path]:
+        """Give an invocation its file, framed by Lambda's lines; keep and deliver it in the end."""
+        name, logging = configuration["FunctionName"], configuration["LoggingConfig"]
+        is_json = logging["LogFormat"] == "JSON"
+        path = self._directory / name / f"{time.time_ns()}-{request_id}.log"
         path.parent.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
-        _append(path, [_start(request_id, as_json=as_json)])
+        _append(path, [_start_line(request_id, is_json=is_json)])
         try:
             yield path
         finally:
-            took = (time.monotonic() - started) * 1_000
-            _append(path, _end(request_id, took, told["MemorySize"], as_json=as_json))
+            duration = (time.monotonic() - started) * 1_000
+            _append(
+                path, _end_lines(request_id, duration, configuration["MemorySize"], is_json=is_json)
+            )
             with self._lock:
                 text = path.read_text(encoding="utf-8", errors="replace")
-                with self._whole(name).open("a", encoding="utf-8") as whole:
-                    whole.write(text)
+                with self._file(name).open("a", encoding="utf-8") as file:
+                    file.write(text)
                 path.unlink()
             if self._client is not None:
                 # Lambda has no permission to make the group; where there is none, nothing is kept.
                 with suppress(ClientError, BotoCoreError):  # the endpoint may be closing
-                    deliver(self._client(told["Role"]), group, self._stream, text.splitlines())
+                    client = self._client(configuration["Role"])
+                    deliver(client, logging["LogGroup"], self._stream, text.splitlines())
 
-    def _running(self, name: str) -> Path:
-        return self._directory / name
-
-    def _whole(self, name: str) -> Path:
+    def _file(self, name: str) -> Path:
         return self._directory / f"{name}.log"
 
 
@@ -84,27 +79,27 @@ def _append(path: Path, lines: list[str]) -> None:
         file.writelines(f"{line}\n" for line in lines)
 
 
-def _start(request_id: str, *, as_json: bool) -> str:
-    if as_json:
-        return _platform("platform.start", {"requestId": request_id, "version": "$LATEST"})
+def _start_line(request_id: str, *, is_json: bool) -> str:
+    if is_json:
+        return _json_line("platform.start", {"requestId": request_id, "version": "$LATEST"})
     return f"START RequestId: {request_id} Version: $LATEST"
 
 
-def _end(request_id: str, took: float, memory: int, *, as_json: bool) -> list[str]:
-    """The lines after an invocation: its milliseconds, its function's MB."""
-    if as_json:
-        metrics = {"durationMs": round(took, 3), "memorySizeMB": memory}
-        return [_platform("platform.report", {"requestId": request_id, "metrics": metrics})]
+def _end_lines(request_id: str, duration: float, memory: int, *, is_json: bool) -> list[str]:
+    """Return the lines after an invocation, of milliseconds and MB."""
+    if is_json:
+        metrics = {"durationMs": round(duration, 3), "memorySizeMB": memory}
+        return [_json_line("platform.report", {"requestId": request_id, "metrics": metrics})]
     return [
         f"END RequestId: {request_id}",
-        f"REPORT RequestId: {request_id}\tDuration: {took:.2f} ms\tMemory Size: {memory} MB",
+        f"REPORT RequestId: {request_id}\tDuration: {duration:.2f} ms\tMemory Size: {memory} MB",
     ]
 
 
-def _platform(kind: str, record: Mapping[str, Any]) -> str:
-    """A line of Lambda's own, in the JSON format.
+def _json_line(event_type: str, record: Mapping[str, Any]) -> str:
+    """Return a line of Lambda's own in the JSON format.
 
     https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-logformat.html
     """
-    moment = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return json.dumps({"time": moment, "type": kind, "record": record})
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return json.dumps({"time": now, "type": event_type, "record": record})

@@ -11,7 +11,7 @@ import stat
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import Distribution, distribution
+from importlib.metadata import distribution
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -35,12 +35,12 @@ class Code:
     """An unpacked package.
 
     Attributes:
-        sha256: Of the zip, in base64 as Lambda shows it.
-        size: Of the zip, in bytes.
+        sha256: The zip's, in base64 as Lambda shows it.
+        size: The zip's, in bytes.
         archive: The zip.
-        directory: Where its files lie.
-        unreadable: Absolute paths of what Lambda's user may not read: entries whose mode does not
-            let others read a file or enter a directory.
+        directory: Holds its files.
+        unreadable: Absolute paths of the files that Lambda's user may not read: entries whose mode
+            does not let others read a file or enter a directory.
     """
 
     sha256: str
@@ -55,63 +55,39 @@ def invalid(message: str) -> ServiceError:
     return ServiceError("InvalidParameterValueException", message)
 
 
-class Packages:
-    """Where deployment packages come from, and where they go.
+def read_archive(request: Mapping[str, Any], s3: Callable[[], Any] | None) -> bytes:
+    """Return the zip that a request carries (`ZipFile`) or names (`S3Bucket`, `S3Key`).
 
     Args:
-        directory: Where they are unpacked; without one, nothing can be.
-        s3: Answers the client with which packages are read from buckets.
+        request: A member `Code` of CreateFunction, or UpdateFunctionCode's request.
+        s3: Returns the client that reads from buckets.
+
+    Raises:
+        ServiceError: InvalidParameterValueException if there is none.
     """
-
-    def __init__(self, directory: Path | None, s3: Callable[[], Any] | None) -> None:
-        self._directory = directory
-        self._s3 = s3
-
-    def archive(self, told: Mapping[str, Any]) -> bytes:
-        """The zip that a request carries (`ZipFile`) or names (`S3Bucket`, `S3Key`).
-
-        Raises:
-            ServiceError: InvalidParameterValueException if there is none.
-        """
-        if (sent := told.get("ZipFile")) is not None:
-            if len(sent) > UPLOAD_LIMIT:
-                raise invalid(
-                    f"ZipFile must be smaller than {UPLOAD_LIMIT} bytes; upload it to a bucket "
-                    "and give S3Bucket and S3Key instead"
-                )
-            return bytes(sent)
-        if self._s3 is None or "S3Key" not in told or "S3Bucket" not in told:
+    if (archive := request.get("ZipFile")) is not None:
+        if len(archive) > UPLOAD_LIMIT:
             raise invalid(
-                "Please provide a source for function code: ZipFile, or S3Bucket and S3Key"
+                f"ZipFile must be smaller than {UPLOAD_LIMIT} bytes; upload it to a bucket "
+                "and give S3Bucket and S3Key instead"
             )
-        version = {"VersionId": told["S3ObjectVersion"]} if "S3ObjectVersion" in told else {}
-        try:
-            found = self._s3().get_object(Bucket=told["S3Bucket"], Key=told["S3Key"], **version)
-        except ClientError as error:
-            detail = error.response["Error"]
-            raise invalid(
-                f"Error occurred while GetObject. S3 Error Code: {detail['Code']}. "
-                f"S3 Error Message: {detail['Message']}"
-            ) from error
-        return bytes(found["Body"].read())
-
-    def unpacked(self, told: Mapping[str, Any]) -> Code:
-        """The package that a request carries or names, unpacked.
-
-        Raises:
-            ServiceError: InvalidParameterValueException if Lambda would not take it,
-                ServiceException if there is no directory.
-        """
-        if self._directory is None:
-            raise ServiceError(
-                "ServiceException",
-                "this local Lambda has no directory for code: give it one, or register a handler",
-            )
-        return unpack(self.archive(told), self._directory)
+        return bytes(archive)
+    if s3 is None or not {"S3Bucket", "S3Key"} <= request.keys():
+        raise invalid("Please provide a source for function code: ZipFile, or S3Bucket and S3Key")
+    version = {"VersionId": request["S3ObjectVersion"]} if "S3ObjectVersion" in request else {}
+    try:
+        s3_object = s3().get_object(Bucket=request["S3Bucket"], Key=request["S3Key"], **version)
+    except ClientError as error:
+        detail = error.response["Error"]
+        raise invalid(
+            f"Error occurred while GetObject. S3 Error Code: {detail['Code']}. "
+            f"S3 Error Message: {detail['Message']}"
+        ) from error
+    return bytes(s3_object["Body"].read())
 
 
 def describe_archive(archive: bytes) -> tuple[str, int]:
-    """A zip's SHA-256 in base64, and its size in bytes.
+    """Return a zip's SHA-256 in base64, and its size in bytes.
 
     Raises:
         ServiceError: InvalidParameterValueException if it is no zip, or too large when unpacked.
@@ -139,20 +115,20 @@ def unpack(archive: bytes, directory: Path) -> Code:
     """
     sha256, size = describe_archive(archive)
     root = directory / hashlib.sha256(archive).hexdigest()[:16]
-    kept = root.with_suffix(".zip")
-    if not kept.exists():
+    stored = root.with_suffix(".zip")
+    if not stored.exists():
         shutil.rmtree(root, ignore_errors=True)
         with zipfile.ZipFile(io.BytesIO(archive)) as opened:
             opened.extractall(root)
-        with written_whole(kept) as file:
+        with written_whole(stored) as file:
             file.write(archive)
-    with zipfile.ZipFile(kept) as opened:
+    with zipfile.ZipFile(stored) as opened:
         unreadable = frozenset(str(root / path) for path in _unreadable(opened.infolist()))
-    return Code(sha256, size, kept, root, unreadable)
+    return Code(sha256, size, stored, root, unreadable)
 
 
 def _unreadable(entries: list[zipfile.ZipInfo]) -> list[str]:
-    """Paths of the entries that only their owner could open; Lambda unpacks modes as they are."""
+    """Return the paths that only their owner could open; Lambda unpacks modes as they are."""
     closed = [
         entry.filename.rstrip("/")
         for entry in entries
@@ -166,30 +142,25 @@ def _unreadable(entries: list[zipfile.ZipInfo]) -> list[str]:
     ]
 
 
-def link_libraries(directory: Path, *, names: tuple[str, ...] = ("boto3",)) -> Path:
-    """Make a directory that holds the named distributions and what they require, as links.
+def link_boto3(directory: Path) -> None:
+    """Make a directory that holds boto3 and what it requires, as links.
 
     It stands for the site-packages of Lambda's Python runtime, which holds boto3 and no more.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    for found in _with_requirements(names):
-        for part in {Path(file).parts[0] for file in found.files or ()}:
-            if part not in {"..", "__pycache__"} and not (directory / part).is_symlink():
-                (directory / part).symlink_to(Path(str(found.locate_file(part))).resolve())
-    return directory
-
-
-def _with_requirements(names: tuple[str, ...]) -> list[Distribution]:
-    found: dict[str, Distribution] = {}
-    wanted = list(names)
-    while wanted:
-        name = wanted.pop()
-        if name in found:
+    linked: set[str] = set()
+    pending = ["boto3"]
+    while pending:
+        name = pending.pop()
+        if name in linked:
             continue
-        found[name] = distribution(name)
-        wanted += [
+        linked.add(name)
+        package = distribution(name)
+        for entry in {Path(file).parts[0] for file in package.files or ()}:
+            if entry not in {"..", "__pycache__"} and not (directory / entry).is_symlink():
+                (directory / entry).symlink_to(Path(str(package.locate_file(entry))).resolve())
+        pending += [
             re.split(r"[^\w.-]", requirement)[0]
-            for requirement in found[name].requires or ()
+            for requirement in package.requires or ()
             if "extra ==" not in requirement
         ]
-    return list(found.values())

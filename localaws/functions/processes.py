@@ -21,18 +21,19 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from localaws.functions import worker
-from localaws.functions.packages import Code, link_libraries
+from localaws.functions.packages import Code, link_boto3
 from localaws.functions.worker import HandlerError
+from localaws.process_groups import kill_group
 
 INIT_SECONDS = 10.0
 """How long loading a handler may take.
 https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html"""
 
 _CLOSE_SECONDS = 5.0
-_CHUNK = 1 << 20
+_MAX_PROCESSES = 16  # more invocations wait, where Lambda would start more
 
 
 class ProcessesClosedError(RuntimeError):
@@ -41,7 +42,7 @@ class ProcessesClosedError(RuntimeError):
 
 @dataclass(frozen=True)
 class Sandbox:
-    """What functions must have in common to run in the same process.
+    """What functions have in common that run in the same process.
 
     Attributes:
         code: The unpacked package.
@@ -63,17 +64,14 @@ class Processes:
     Args:
         directory: For the runtime's libraries and the functions' temporary files.
         environment: A role's ARN → the variables with which its functions find and sign for AWS.
-        limit: How many run at the same time; more wait, where Lambda would start more.
     """
 
-    def __init__(
-        self, directory: Path, environment: Callable[[str], Mapping[str, str]], *, limit: int = 16
-    ) -> None:
+    def __init__(self, directory: Path, environment: Callable[[str], Mapping[str, str]]) -> None:
         self._directory = directory
         self._environment = environment
-        self._slots = threading.BoundedSemaphore(limit)
+        self._slots = threading.BoundedSemaphore(_MAX_PROCESSES)
         self._changed = threading.Condition()
-        self._wanted: frozenset[Sandbox] = frozenset()
+        self._deployed: frozenset[Sandbox] = frozenset()
         self._idle: dict[Sandbox, list[_Process]] = {}
         self._busy: set[_Process] = set()
         self._libraries: Path | None = None
@@ -93,17 +91,17 @@ class Processes:
             ProcessesClosedError: If `close` was called.
         """
         with self._slots:
-            process = self._taken(sandbox)
+            process = self._acquire(sandbox)
             try:
                 return process.invoke(request, timeout)
             finally:
-                self._give_back(sandbox, process)
+                self._release(sandbox, process)
 
-    def keep(self, wanted: Iterable[Sandbox]) -> None:
-        """Keep processes of these sandboxes alone; end others now or after what they run."""
+    def keep(self, deployed: Iterable[Sandbox]) -> None:
+        """Keep processes of these sandboxes alone; end others now or after their invocation."""
         with self._changed:
-            self._wanted = frozenset(wanted)
-            gone = [sandbox for sandbox in self._idle if sandbox not in self._wanted]
+            self._deployed = frozenset(deployed)
+            gone = [sandbox for sandbox in self._idle if sandbox not in self._deployed]
             ending = [process for sandbox in gone for process in self._idle.pop(sandbox)]
         for process in ending:
             process.end()
@@ -117,42 +115,40 @@ class Processes:
                 process.kill()
             self._changed.wait_for(lambda: not self._busy, _CLOSE_SECONDS)
 
-    def _taken(self, sandbox: Sandbox) -> _Process:
+    def _acquire(self, sandbox: Sandbox) -> _Process:
         with self._changed:
             if self._closed:
                 raise ProcessesClosedError("the local Lambda is closed; it runs no function")
             idle = self._idle.get(sandbox, [])
             while idle:
                 process = idle.pop()
-                if process.alive:
+                if process.is_alive:
                     self._busy.add(process)
                     return process
                 process.end()
             if self._libraries is None:
-                self._libraries = link_libraries(self._directory / "runtime")
+                self._libraries = self._directory / "runtime"
+                link_boto3(self._libraries)
             temporary = self._directory / "tmp" / uuid.uuid4().hex[:12]
             temporary.mkdir(parents=True)
-            variables = self._variables(sandbox, temporary)
+            variables = {
+                "PATH": os.defpath,
+                **dict(sandbox.variables),
+                **self._environment(sandbox.role),
+                # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+                "AWS_EXECUTION_ENV": f"AWS_Lambda_{sandbox.runtime}",
+                "LAMBDA_TASK_ROOT": str(sandbox.code.directory),
+                "LANG": "en_US.UTF-8",
+                "TZ": ":UTC",
+                "TMPDIR": str(temporary),
+            }
             process = _Process(sandbox.code, self._libraries, variables, temporary)
             self._busy.add(process)
             return process
 
-    def _variables(self, sandbox: Sandbox, temporary: Path) -> dict[str, str]:
-        return {
-            "PATH": os.defpath,
-            **dict(sandbox.variables),
-            **self._environment(sandbox.role),
-            # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
-            "AWS_EXECUTION_ENV": f"AWS_Lambda_{sandbox.runtime}",
-            "LAMBDA_TASK_ROOT": str(sandbox.code.directory),
-            "LANG": "en_US.UTF-8",
-            "TZ": ":UTC",
-            "TMPDIR": str(temporary),
-        }
-
-    def _give_back(self, sandbox: Sandbox, process: _Process) -> None:
+    def _release(self, sandbox: Sandbox, process: _Process) -> None:
         with self._changed:
-            if process.alive and sandbox in self._wanted and not self._closed:
+            if process.is_alive and sandbox in self._deployed and not self._closed:
                 self._busy.discard(process)
                 self._idle.setdefault(sandbox, []).append(process)
                 return
@@ -169,36 +165,38 @@ class _Process:
         self, code: Code, libraries: Path, variables: dict[str, str], temporary: Path
     ) -> None:
         self._temporary = temporary
-        self._answers, theirs = os.pipe()
+        self._responses, child_end = os.pipe()
         try:
             self._process = subprocess.Popen(
                 # Neither PYTHON… variables nor site-packages nor the script's directory.
-                [sys.executable, "-I", "-S", "-X", "utf8", worker.__file__, str(theirs)],
+                [sys.executable, "-I", "-S", "-X", "utf8", worker.__file__, str(child_end)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                pass_fds=(theirs,),
+                pass_fds=(child_end,),
                 cwd=code.directory,
                 env=variables,
                 start_new_session=True,
             )
         except BaseException:
-            os.close(self._answers)
+            os.close(self._responses)
             raise
         finally:
-            os.close(theirs)
-        setup = {
-            "code": str(code.directory),
-            "libraries": str(libraries),
-            "unreadable": sorted(code.unreadable),
-        }
-        self._waiting = select.poll()
-        self._waiting.register(self._answers, select.POLLIN)
+            os.close(child_end)
+        self._requests = cast(IO[bytes], self._process.stdin)
+        self._poll = select.poll()
+        self._poll.register(self._responses, select.POLLIN)
         self._received = bytearray()
-        self._send(setup)
+        self._send(
+            {
+                "code": str(code.directory),
+                "libraries": str(libraries),
+                "unreadable": sorted(code.unreadable),
+            }
+        )
 
     @property
-    def alive(self) -> bool:
+    def is_alive(self) -> bool:
         """Whether it can take an invocation."""
         return self._process.poll() is None
 
@@ -207,9 +205,9 @@ class _Process:
         request_id = request["context"]["aws_request_id"]
         try:
             self._send({**request, "seconds": timeout})
-            answer = self._line(INIT_SECONDS)
-            if answer == b"I":
-                answer = self._line(timeout)
+            response = self._receive(INIT_SECONDS)
+            if response == b"I":
+                response = self._receive(timeout)
         except TimeoutError:
             self.kill()
             reason = f"RequestId: {request_id} Error: Task timed out after {timeout:.2f} seconds"
@@ -217,60 +215,53 @@ class _Process:
         except EOFError:
             reason = f"RequestId: {request_id} Error: {self._exit_reason()}"
             return HandlerError("Runtime.ExitError", reason, [])
-        if answer.startswith(b"R"):
-            return answer[1:]
-        return HandlerError(**json.loads(answer[1:]))
+        if response.startswith(b"R"):
+            return response[1:]
+        return HandlerError(**json.loads(response[1:]))
 
     def kill(self) -> None:
         """Kill it with all its children."""
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        kill_group(self._process.pid)
         self._process.wait()
 
     def end(self) -> None:
         """Kill it, and free what it had. Nothing else may use it any more."""
         self.kill()
-        if self._process.stdin is not None:
-            with suppress(BrokenPipeError):
-                self._process.stdin.close()
-        os.close(self._answers)
+        with suppress(BrokenPipeError):
+            self._requests.close()
+        os.close(self._responses)
         shutil.rmtree(self._temporary, ignore_errors=True)
 
     def _send(self, message: Mapping[str, Any]) -> None:
-        if self._process.stdin is None:
-            raise EOFError
-        # A process that is gone shows itself when its answer is read.
+        # A process that is gone shows itself when its response is read.
         with suppress(BrokenPipeError):
-            self._process.stdin.write(json.dumps(message).encode() + b"\n")
-            self._process.stdin.flush()
+            self._requests.write(json.dumps(message).encode() + b"\n")
+            self._requests.flush()
 
-    def _line(self, seconds: float) -> bytes:
-        """The next line of the answers.
+    def _receive(self, seconds: float) -> bytes:
+        """Return the next line of the responses.
 
         Raises:
             TimeoutError: If it does not come in time.
             EOFError: If the process ends before.
         """
         deadline = time.monotonic() + seconds
-        while (end := self._received.find(b"\n")) < 0:
+        while b"\n" not in self._received:
             left = deadline - time.monotonic()
-            if left <= 0 or not self._waiting.poll(left * 1000):
+            if left <= 0 or not self._poll.poll(left * 1000):
                 raise TimeoutError
-            chunk = os.read(self._answers, _CHUNK)
+            chunk = os.read(self._responses, 1 << 20)
             if not chunk:
                 raise EOFError
             self._received += chunk
-        line = bytes(self._received[:end])
-        del self._received[: end + 1]
-        return line
+        line, _, self._received = self._received.partition(b"\n")
+        return bytes(line)
 
     def _exit_reason(self) -> str:
-        code = self._process.wait()
-        if code == 0:
+        status = self._process.wait()
+        if status == 0:
             return "Runtime exited without providing a reason"
-        how = f"exit status {code}" if code > 0 else f"signal: {_signal(-code)}"
-        return f"Runtime exited with error: {how}"
-
-
-def _signal(number: int) -> str:
-    return (signal.strsignal(number) or str(number)).lower()
+        if status > 0:
+            return f"Runtime exited with error: exit status {status}"
+        name = signal.strsignal(-status) or str(-status)
+        return f"Runtime exited with error: signal: {name.lower()}"

@@ -1,10 +1,10 @@
-"""What runs inside a function's process: Lambda's Python runtime, one invocation after another.
+"""The program of a function's process: Lambda's Python runtime, one invocation after another.
 
-    python -I -S function_worker.py ANSWERS < requests
+    python -I -S worker.py RESPONSES < requests
 
 The standard library alone: the interpreter sees that, the function's code and boto3, as on
 Lambda. The first line of the requests is the setup, each other one an invocation, in JSON. Each
-answer is a line on file descriptor ANSWERS: `I` when the handler is loaded, then `R` and the
+response is a line on file descriptor RESPONSES: `I` when the handler is loaded, then `R` and the
 result, or `E` and the error. Standard output and error go to the function's log.
 """
 
@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 Handler = Callable[[Any, "LambdaContext"], Any]
-"""What a function runs: the decoded event and the context in, JSON values out."""
+"""A function's handler: the decoded event and the context in, JSON values out."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,11 @@ class LambdaContext:
 
     @property
     def log_group_name(self) -> str:
-        """The name that CloudWatch's log group would have."""
+        """The name of CloudWatch's log group, if none is configured."""
         return f"/aws/lambda/{self.function_name}"
 
     def get_remaining_time_in_millis(self) -> int:
-        """Milliseconds until the function's timeout, 0 if it is over."""
+        """Return the milliseconds until the function's timeout, 0 if it is over."""
         return max(0, round((self.deadline - time.monotonic()) * 1000))
 
 
@@ -62,7 +62,7 @@ def run(handler: Handler, event: Any, context: LambdaContext) -> bytes | Handler
     try:
         result = handler(event, context)
     except Exception as error:
-        return _raised(error)
+        return _handler_error(error)
     try:
         return json.dumps(result, ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError) as error:
@@ -71,7 +71,7 @@ def run(handler: Handler, event: Any, context: LambdaContext) -> bytes | Handler
 
 
 def load(name: str) -> Handler | HandlerError:
-    """The handler of `package.module.function`, or why there is none."""
+    """Return the handler of `package.module.function`, or why there is none."""
     module_name, _, function = name.rpartition(".")
     if not module_name:
         reason = f"Bad handler '{name}': not enough values to unpack (expected 2, got 1)"
@@ -83,10 +83,10 @@ def load(name: str) -> Handler | HandlerError:
         return HandlerError("Runtime.ImportModuleError", reason, [])
     except SyntaxError as error:
         reason = f"Syntax error in module '{module_name}': {error}"
-        place = f'  File "{error.filename}" Line {error.lineno}\n    {error.text}'
-        return HandlerError("Runtime.UserCodeSyntaxError", reason, [place])
+        frame = f'  File "{error.filename}" Line {error.lineno}\n    {error.text}'
+        return HandlerError("Runtime.UserCodeSyntaxError", reason, [frame])
     except Exception as error:
-        return _raised(error)
+        return _handler_error(error)
     handler: Handler | None = getattr(module, function, None)
     if handler is None:
         reason = f"Handler '{function}' missing on module '{module_name}'"
@@ -94,47 +94,46 @@ def load(name: str) -> Handler | HandlerError:
     return handler
 
 
-def _raised(error: Exception) -> HandlerError:
+def _handler_error(error: Exception) -> HandlerError:
     # The first frame is this module's, which Lambda's runtime does not show either.
     frames = error.__traceback__.tb_next if error.__traceback__ else None
     stack = traceback.format_list(traceback.extract_tb(frames))
     return HandlerError(type(error).__name__, str(error), stack)
 
 
-class _RequestLog(logging.Handler):
+class _LogFormat(logging.Handler):
     """Log records in the form of Lambda's text or JSON logs.
 
     https://docs.aws.amazon.com/lambda/latest/dg/python-logging.html
     """
 
     request_id = ""
-    as_json = False
+    is_json = False
 
     def emit(self, record: logging.LogRecord) -> None:
         moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        if self.as_json:
-            told = {"logger": record.name, "message": self.format(record)}
-            self.write(f"{moment}Z", record.levelname, told)
+        if self.is_json:
+            fields = {"logger": record.name, "message": self.format(record)}
+            self._write_json(f"{moment}Z", record.levelname, fields)
             return
         head = f"[{record.levelname}]\t{moment}.{int(record.msecs):03d}Z\t{self.request_id}"
         sys.stdout.write(f"{head}\t{self.format(record)}\n")
 
     def error(self, error: HandlerError) -> None:
         """Write why an invocation failed."""
-        if self.as_json:
-            told = {
+        if self.is_json:
+            fields = {
                 "message": error.message,
                 "errorType": error.error_type,
                 "stackTrace": error.stack,
             }
-            self.write(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "ERROR", told)
+            self._write_json(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "ERROR", fields)
             return
         sys.stdout.write(f"[ERROR] {error.error_type}: {error.message}\n")
         sys.stdout.write("".join(["Traceback (most recent call last):\n", *error.stack]))
 
-    def write(self, moment: str, level: str, told: dict[str, Any]) -> None:
-        """Write one line of JSON."""
-        line = {"timestamp": moment, "level": level, **told, "requestId": self.request_id}
+    def _write_json(self, moment: str, level: str, fields: dict[str, Any]) -> None:
+        line = {"timestamp": moment, "level": level, **fields, "requestId": self.request_id}
         sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
@@ -151,45 +150,40 @@ def _enter(setup: dict[str, Any]) -> None:
         sys.addaudithook(refuse)
 
 
-def _serve(request: dict[str, Any], answer: Callable[[bytes], None], log: _RequestLog) -> None:
-    """Load the handler, call it, answer."""
-    for name, value in request["environment"].items():
-        os.environ[name] = value
-    handler = load(request["handler"])
-    if isinstance(handler, HandlerError):
-        outcome: bytes | HandlerError = handler
-    else:
-        answer(b"I")
+def _serve(request: dict[str, Any], respond: Callable[[bytes], None], log: _LogFormat) -> None:
+    """Load the handler, call it, respond."""
+    os.environ.update(request["environment"])
+    outcome: Handler | HandlerError | bytes = load(request["handler"])
+    if callable(outcome):
+        respond(b"I")
         deadline = time.monotonic() + request["seconds"]
         context = LambdaContext(deadline=deadline, **request["context"])
-        outcome = run(handler, request["event"], context)
+        outcome = run(outcome, request["event"], context)
     if isinstance(outcome, HandlerError):
         log.error(outcome)
     sys.stdout.flush()
     sys.stderr.flush()
     if isinstance(outcome, HandlerError):
-        answer(b"E" + json.dumps(asdict(outcome)).encode())
+        respond(b"E" + json.dumps(asdict(outcome)).encode())
     else:
-        answer(b"R" + outcome)
+        respond(b"R" + outcome)
 
 
 def main() -> None:
-    """Answer requests until there are no more."""
+    """Serve requests until there are no more."""
     requests = os.fdopen(os.dup(0), "rb")
-    answers = int(sys.argv[1])
-    os.set_inheritable(answers, False)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
+    responses = os.fdopen(int(sys.argv[1]), "wb")
+    os.set_inheritable(responses.fileno(), False)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True, errors="backslashreplace")
-    log = _RequestLog()
+    log = _LogFormat()
     logging.getLogger().addHandler(log)
 
-    def answer(line: bytes) -> None:
-        rest = memoryview(line + b"\n")
-        while rest:
-            rest = rest[os.write(answers, rest) :]
+    def respond(line: bytes) -> None:
+        responses.write(line + b"\n")
+        responses.flush()
 
     _enter(json.loads(requests.readline()))
     for line in requests:
@@ -199,8 +193,8 @@ def main() -> None:
         os.dup2(output, 2)
         os.close(output)
         log.request_id = request["context"]["aws_request_id"]
-        log.as_json = request["format"] == "JSON"
-        _serve(request, answer, log)
+        log.is_json = request["format"] == "JSON"
+        _serve(request, respond, log)
 
 
 if __name__ == "__main__":

@@ -152,9 +152,10 @@ class Clock:
 
 
 @pytest.fixture(scope="module")
-def endpoint() -> Iterator[Endpoint]:
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
     with Endpoint(account=ACCOUNT, region=REGION, port=None) as endpoint:
-        functions = Functions(account=ACCOUNT, region=REGION)
+        directory = tmp_path_factory.mktemp("functions")
+        functions = Functions(account=ACCOUNT, region=REGION, directory=directory)
         endpoint.mount("lambda", functions)
         functions.register("count", lambda event, _: INVOKED.append(event))
         yield endpoint

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from queue import Queue
 from typing import Any
 
@@ -40,8 +41,8 @@ def endpoint() -> Iterator[Endpoint]:
 
 
 @pytest.fixture
-def functions(endpoint: Endpoint) -> Functions:
-    functions = Functions(account="210987654321", region="ap-northeast-1")
+def functions(endpoint: Endpoint, tmp_path: Path) -> Functions:
+    functions = Functions(account="210987654321", region="ap-northeast-1", directory=tmp_path)
     endpoint.mount("lambda", functions)
     functions.register("echo", echo, timeout=3)
     functions.register("fail", fail)

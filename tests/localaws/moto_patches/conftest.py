@@ -14,10 +14,12 @@ from .aws import Aws
 
 @pytest.fixture(scope="package")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
-    directory = tmp_path_factory.mktemp("glue")
+    directory = tmp_path_factory.mktemp("aws")
     endpoint = Endpoint(account="210987654321", region="ap-northeast-1", time_scale=0.0)
-    functions = Functions(account="210987654321", region="ap-northeast-1")
-    glue = Glue(directory=directory, environment=lambda: dict(os.environ), grace=1.0)
+    functions = Functions(
+        account="210987654321", region="ap-northeast-1", directory=directory / "functions"
+    )
+    glue = Glue(directory=directory / "glue", environment=lambda: dict(os.environ), grace=1.0)
     endpoint.mount("lambda", functions)
     endpoint.mount("glue", glue)
     with endpoint:

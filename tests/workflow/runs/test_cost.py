@@ -96,7 +96,7 @@ class VirtualPersonalize:
 
 
 @pytest.fixture(scope="module")
-def executed():
+def executed(tmp_path_factory):
     """The committed workflow, run from List Datasets on, with jobs of known length."""
     definition = json.loads((ROOT / "asl" / "retraining.asl.json").read_text(encoding="utf-8"))
     del definition["States"]["ETL"]  # needs Spark, and does not poll
@@ -118,7 +118,8 @@ def executed():
         "filter-recommendations": lambda event, context: {"published": True},
     }
     with Endpoint(account=ACCOUNT, region=REGION, time_scale=0.0) as endpoint:
-        functions = Functions(account=ACCOUNT, region=REGION)
+        directory = tmp_path_factory.mktemp("functions")
+        functions = Functions(account=ACCOUNT, region=REGION, directory=directory)
         for name, handler in handlers.items():
             functions.register(f"labbase-{name}", handler)
         endpoint.mount("lambda", functions)

@@ -89,10 +89,11 @@ def no_manifest(event, context):
 
 
 @pytest.fixture(scope="module")
-def aws():
+def aws(tmp_path_factory):
     """A local AWS with the machine deployed; Waits take their real time."""
     with Endpoint(account=ACCOUNT, region=REGION, time_scale=1.0) as endpoint:
-        functions = Functions(account=ACCOUNT, region=REGION)
+        directory = tmp_path_factory.mktemp("functions")
+        functions = Functions(account=ACCOUNT, region=REGION, directory=directory)
         functions.register("labbase-list-datasets", no_manifest)
         endpoint.mount("lambda", functions)
         endpoint.client("stepfunctions").create_state_machine(

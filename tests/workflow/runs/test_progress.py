@@ -272,7 +272,7 @@ def test_times_may_be_texts_as_they_are_in_a_saved_history():
 
 
 @pytest.fixture(scope="module")
-def executed():
+def executed(tmp_path_factory):
     """A real history: a function that throttles twice, a Map over three items, a caught error."""
     invoke = {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "ResultPath": None}
     again = [{"ErrorEquals": ["NotReadyError"], "IntervalSeconds": 1, "MaxAttempts": 3}]
@@ -316,7 +316,8 @@ def executed():
         },
     }
     with Endpoint(account=ACCOUNT, region=REGION, time_scale=0.0) as endpoint:
-        functions = Functions(account=ACCOUNT, region=REGION)
+        directory = tmp_path_factory.mktemp("functions")
+        functions = Functions(account=ACCOUNT, region=REGION, directory=directory)
         functions.register("flaky", failing(2))
         functions.register("broken", failing(99))
         endpoint.mount("lambda", functions)
