@@ -4,7 +4,6 @@ https://docs.aws.amazon.com/step-functions/latest/dg/supported-services-awssdk.h
 moto takes and gives the names of boto3 instead, so that a definition that passes there fails here.
 """
 
-import difflib
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,6 +16,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service impor
     state_task_service_aws_sdk,
 )
 
+from localaws.errors import suggestion
 from localaws.http.service_names import sdk_error_prefix, service_model, service_of_sdk_name
 from localaws.moto_patches.patch import Patch
 
@@ -68,9 +68,10 @@ def _operation(task: Any) -> OperationModel:
         raise ValueError(f"{arn}: there is no service {task.resource.api_name}") from None
     names = {name[0].lower() + name[1:]: name for name in model.operation_names}
     if action not in names:
-        near = difflib.get_close_matches(action, names, 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise ValueError(f"{arn}: {task.resource.api_name} has no API action {action}{hint}")
+        hint = suggestion(action, names)
+        raise ValueError(
+            f"{arn}: {task.resource.api_name} has no API action {action}{hint and '; '}{hint}"
+        )
     return model.operation_model(names[action])
 
 

@@ -9,10 +9,10 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
 
+from localaws.errors import suggestion
 from localaws.personalize.data.dataset_types import DATASET_TYPES, DatasetType, dataset_types
 from localaws.personalize.data.json_positions import Places
 
@@ -144,8 +144,7 @@ def _field(entry: Any, dataset: DatasetType | None) -> tuple[Field | None, list[
     faults = []
     for key in entry:
         if key not in _FIELD_KEYS:
-            near = get_close_matches(key, _FIELD_KEYS, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(_FIELD_KEYS)}"
+            hint = suggestion(key, _FIELD_KEYS, f"known are {', '.join(_FIELD_KEYS)}", show=repr)
             faults.append(f"unknown attribute {key!r}; {hint}")
     for flag in ("categorical", "textual"):
         if not isinstance(entry.get(flag, False), bool):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
+from localaws.errors import suggestion
 from localaws.personalize.data.schemas import Field
 
 ANY_EVENT = "*"
@@ -175,11 +175,9 @@ class Filter:
         wanted = self.placeholders
         faults = []
         values: dict[str, tuple[Value, ...]] = {}
-        spelt = {name.upper(): name for name in wanted}
         for name in texts:
             if name not in wanted:
-                near = get_close_matches(name.upper(), spelt, 1)
-                hint = f"did you mean {spelt[near[0]]}?" if near else "leave it out"
+                hint = suggestion(name, wanted, "leave it out")
                 faults.append(f"filterValues.{name}: the filter has no ${name}; {hint}")
         optional = self.optional
         for name, conditions in wanted.items():

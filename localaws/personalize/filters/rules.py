@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 
 from lark import Token
 
+from localaws.errors import suggestion
 from localaws.personalize.data.schemas import DATASET_TYPES, Field, Schema
 from localaws.personalize.filters.expressions import (
     ANY_EVENT,
@@ -159,9 +159,10 @@ class _Checker:
                 "CurrentItem is what Items are compared with: Items.GENRE IN CurrentItem.GENRE",
             )
         if name not in _NAMES:
-            near = get_close_matches(name, _NAMES, 1)
             known = " or ".join(_NAMES[one] for one in allowed)
-            hint = f"did you mean {_NAMES[near[0]]}.{field_name}?" if near else f"use {known}"
+            hint = suggestion(
+                name, _NAMES, f"use {known}", show=lambda near: f"{_NAMES[near]}.{field_name}"
+            )
             raise _ComparisonError(column, f"there is no dataset {given}; {hint}")
         if name not in allowed:
             raise _ComparisonError(column, _misplaced(name, allowed))
@@ -181,10 +182,9 @@ class _Checker:
             one for one in fields if one.name.upper() == given.upper()
         ]
         if not found:
-            names = {one.name.upper(): one.name for one in fields}
-            near = get_close_matches(given.upper(), names, 1)
-            listed = ", ".join(names.values())
-            hint = f"did you mean {kind}.{names[near[0]]}?" if near else f"it has {listed}"
+            names = [one.name for one in fields]
+            otherwise = f"it has {', '.join(names)}"
+            hint = suggestion(given, names, otherwise, show=lambda near: f"{kind}.{near}")
             raise _ComparisonError(column, f"{kind} has no field {given}; {hint}")
         (compared, *_) = found
         if dataset in _EVENTS and compared.name != "EVENT_TYPE":

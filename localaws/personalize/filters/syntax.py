@@ -11,11 +11,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from lark import Lark, Token, Transformer
 from lark.exceptions import UnexpectedInput, UnexpectedToken
+
+from localaws.errors import suggestion
 
 _PARSER = Lark(
     r"""
@@ -192,9 +193,7 @@ def _remedy(piece: str, accepted: set[str]) -> str:
         return "parentheses cannot group conditions"
     if piece.upper() == "OR" and "VBAR" in accepted:
         return "conditions after IF can only be joined by AND"
-    words = {word.upper(): word for name in accepted for word in _TERMS[name][1]}
-    near = get_close_matches(piece.upper(), words, 1)
-    return f"did you mean {words[near[0]]}?" if near else ""
+    return suggestion(piece, [word for name in accepted for word in _TERMS[name][1]])
 
 
 def _shown(expression: str, fault: Fault) -> str:

@@ -14,12 +14,12 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 import orjson
 
+from localaws.errors import suggestion
 from localaws.http.errors import ServiceError
 from localaws.personalize.backend import Parts, Request, invalid
 from localaws.personalize.data.schemas import Schema
@@ -220,8 +220,7 @@ def _properties(text: str | None, schema: Schema, number: int) -> Row:
     for key, value in properties.items():
         name = names.get(key) or names.get(_camel_case(key))
         if name is None:
-            near = get_close_matches(key, names, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(names)}"
+            hint = suggestion(key, names, f"it has {', '.join(names)}", show=repr)
             raise invalid(f"entry {number}: the schema has no field {key!r}; {hint}")
         if isinstance(value, dict | list):
             raise invalid(f"entry {number}: {key} must be one value; join several by |")

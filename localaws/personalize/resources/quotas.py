@@ -6,10 +6,11 @@ An account whose quotas were raised is told so: ``Personalize(..., quotas=Quotas
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Self
+
+from localaws.errors import suggestion
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,7 @@ class Quotas:
         for text in texts:
             name, _, number = text.partition("=")
             if name not in names:
-                near = difflib.get_close_matches(name, names, 1)
-                hint = f"did you mean {near[0]}?" if near else f"they are {', '.join(names)}"
+                hint = suggestion(name, names, f"they are {', '.join(names)}")
                 raise ValueError(f"{text!r}: there is no quota {name}; {hint}")
             if not (number.isascii() and number.isdigit()):
                 raise ValueError(f"{text!r}: write {name}=NUMBER, e.g. {name}=20")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from localaws.errors import suggestion
 from recommenders import Recommender
 
 Value: TypeAlias = int | float | bool | str
@@ -160,8 +160,7 @@ def parameter_faults(
     by_name = {parameter.name: parameter for parameter in known}
     for name, text in given.items():
         if name not in by_name:
-            near = difflib.get_close_matches(name, by_name, 1)
-            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(by_name) or 'none'}"
+            hint = suggestion(name, by_name, f"it has {', '.join(by_name) or 'none'}")
             yield f"recipe {recipe.name} has no parameter {name!r}; {hint}"
             continue
         try:

@@ -19,11 +19,11 @@ What our models make of the hyperparameters:
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from localaws.errors import suggestion
 from localaws.personalize.training.recipe import HyperParameter, Recipe, Settings
 from recommenders import Actions, Affinity, Cosine, Hybrid, Popularity, Recommender, Trending
 
@@ -338,11 +338,11 @@ def find_recipe(arn: str) -> Recipe:
         raise LookupError(f"recipe {name} is retired; use aws-user-personalization-v2")
     if name in RECIPES and ":personalize:::recipe/" in arn:
         return RECIPES[name]
-    near = difflib.get_close_matches(name, RECIPES, 1)
-    hint = (
-        f"did you mean {recipe_arn(RECIPES[near[0]])}?"
-        if near
-        else f"the recipes are {', '.join(RECIPES)}"
+    hint = suggestion(
+        name,
+        RECIPES,
+        f"the recipes are {', '.join(RECIPES)}",
+        show=lambda near: recipe_arn(RECIPES[near]),
     )
     raise LookupError(f"there is no recipe {arn!r}; {hint}")
 
