@@ -3,7 +3,7 @@
     python benchmarks/local_run.py [--runs 3]
 
 Memory is the sum of the resident pages of all processes of the run (the command, the Spark job, its
-JVM, PostgreSQL), looked at ten times a second; shared pages count once for each process, so the
+JVM, PostgreSQL), sampled ten times a second; shared pages count once for each process, so the
 figure is an upper bound.
 """
 
@@ -38,13 +38,13 @@ def tree_bytes(root: int) -> int:
             continue
         parents[int(entry.name)] = int(stat[1])
         resident[int(entry.name)] = pages * PAGE
-    family = {root}
-    while grown := {pid for pid, parent in parents.items() if parent in family} - family:
-        family |= grown
-    return sum(resident.get(pid, 0) for pid in family)
+    tree = {root}
+    while children := {pid for pid, parent in parents.items() if parent in tree} - tree:
+        tree |= children
+    return sum(resident.get(pid, 0) for pid in tree)
 
 
-def one_run(output: Path) -> tuple[float, int]:
+def measure_run(output: Path) -> tuple[float, int]:
     """Run once; return seconds and peak bytes."""
     begun = time.monotonic()
     process = subprocess.Popen(
@@ -77,10 +77,10 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|")
     for number in range(1, runs + 1):
         with tempfile.TemporaryDirectory() as directory:
-            seconds, peak = one_run(Path(directory))
+            seconds, peak = measure_run(Path(directory))
             metrics = json.loads((Path(directory) / "metrics.json").read_text())
-        name = "normalized_discounted_cumulative_gain_at_10"
-        ndcg, baseline = metrics["metrics"][name], metrics["baseline"]["metrics"][name]
+        metric = "normalized_discounted_cumulative_gain_at_10"
+        ndcg, baseline = metrics["metrics"][metric], metrics["baseline"]["metrics"][metric]
         print(
             f"| {number} | {seconds:.1f} | {seconds / LIMIT_SECONDS:.2f}"
             f" | {peak / 2**30:.2f} | {peak / LIMIT_BYTES:.2f}"

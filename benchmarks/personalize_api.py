@@ -39,18 +39,18 @@ COLUMNS = (("USER_ID", "string"), ("ITEM_ID", "string"), ("TIMESTAMP", "long"))
 
 
 def events(rows: int, users: int, items: int) -> bytes:
-    """Return interactions as CSV: skewed popularity, tastes by blocks of users and items."""
+    """Return interactions as CSV: skewed popularity, ten groups of users with their own items."""
     random = np.random.default_rng(0)
     user = random.integers(0, users, rows)
-    taste = (random.zipf(1.3, rows) - 1) % (items // 10)
-    item = (user % 10) * (items // 10) + taste
+    rank = (random.zipf(1.3, rows) - 1) % (items // 10)
+    item = (user % 10) * (items // 10) + rank
     stamps = np.sort(random.integers(1_700_000_000, 1_716_000_000, rows))
     frame = pd.DataFrame({"USER_ID": user, "ITEM_ID": item, "TIMESTAMP": stamps})
     return frame.to_csv(index=False).encode()
 
 
 def seconds(call: Callable[[], Any]) -> float:
-    """Return how long a call takes."""
+    """Return the seconds that a call takes."""
     begun = time.perf_counter()
     call()
     return time.perf_counter() - begun
@@ -62,26 +62,25 @@ def median_ms(call: Callable[[], Any], times: int = 200) -> float:
 
 
 def until_active(describe: Callable[..., dict[str, Any]], member: str, arn: str) -> float:
-    """Wait until a resource is ACTIVE; return how long that took, to about a hundredth.
+    """Poll until a resource is ACTIVE; return the seconds that it took, to about a hundredth.
 
     Raises:
-        RuntimeError: it failed.
+        RuntimeError: If it failed.
     """
     begun = time.perf_counter()
     while True:
-        found = describe(**{f"{member}Arn": arn})[member]
-        if found["status"] == "ACTIVE":
+        resource = describe(**{f"{member}Arn": arn})[member]
+        if resource["status"] == "ACTIVE":
             return time.perf_counter() - begun
-        if found["status"].endswith("FAILED"):
-            raise RuntimeError(found["failureReason"])
+        if resource["status"].endswith("FAILED"):
+            raise RuntimeError(resource["failureReason"])
         time.sleep(max(0.01, (time.perf_counter() - begun) / 100))
 
 
-def report(what: str, value: float, unit: str, beside: float, peer: str) -> None:
-    """Print a figure, what it is measured against, and the ratio."""
-    print(
-        f"| {what} | {value:,.2f} {unit} | {beside:,.2f} {unit} ({peer}) | {value / beside:.2f} |"
-    )
+def report(label: str, value: float, unit: str, reference: float, peer: str) -> None:
+    """Print a figure, the limit or the peer's figure, and their ratio."""
+    ratio = value / reference
+    print(f"| {label} | {value:,.2f} {unit} | {reference:,.2f} {unit} ({peer}) | {ratio:.2f} |")
 
 
 def main() -> None:
@@ -90,20 +89,22 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--users", type=int, default=100_000)
     parser.add_argument("--items", type=int, default=50_000)
-    asked = parser.parse_args()
-    text = events(asked.rows, asked.users, asked.items)
-    print(f"{asked.rows:,} interactions, {asked.users:,} users, {asked.items:,} items")
-    print("| what | measured | against | ratio |\n|---|---|---|---|")
-    with personalize_served() as endpoint:
-        measure(endpoint, text, asked)
+    arguments = parser.parse_args()
+    text = events(arguments.rows, arguments.users, arguments.items)
+    print(
+        f"{arguments.rows:,} interactions, {arguments.users:,} users, {arguments.items:,} items\n"
+        "| what | measured | against | ratio |\n|---|---|---|---|"
+    )
+    with serve_personalize() as endpoint:
+        measure(endpoint, text, arguments.users)
 
 
 @contextmanager
-def personalize_served(**more: Any) -> Iterator[Endpoint]:
-    """Serve S3 and a local Personalize, which keeps nothing.
+def serve_personalize(**options: Any) -> Iterator[Endpoint]:
+    """Serve S3 and a local Personalize for the length of a block.
 
     Args:
-        more: what `Personalize` takes besides.
+        options: Further arguments of `Personalize`.
     """
     with (
         tempfile.TemporaryDirectory() as directory,
@@ -114,7 +115,7 @@ def personalize_served(**more: Any) -> Iterator[Endpoint]:
             region=REGION,
             s3=lambda role: endpoint.client("s3"),
             directory=Path(directory),
-            **more,
+            **options,
         )
         endpoint.mount("personalize", service)
         try:
@@ -123,15 +124,14 @@ def personalize_served(**more: Any) -> Iterator[Endpoint]:
             service.close()
 
 
-def measure(endpoint: Endpoint, text: bytes, asked: argparse.Namespace) -> None:
-    """Import, train, serve and infer; print each figure."""
+def measure(endpoint: Endpoint, text: bytes, n_users: int) -> None:
+    """Import, train, recommend and run batch inference; print each figure."""
     personalize, s3 = endpoint.client("personalize"), endpoint.client("s3")
-    where = {"LocationConstraint": REGION}
-    s3.create_bucket(Bucket="data", CreateBucketConfiguration=where)
+    s3.create_bucket(Bucket="data", CreateBucketConfiguration={"LocationConstraint": REGION})
     s3.put_object(Bucket="data", Key="events.csv", Body=text)
     group = personalize.create_dataset_group(name="g")["datasetGroupArn"]
     until_active(personalize.describe_dataset_group, "datasetGroup", group)
-    fields = [{"name": name, "type": kind} for name, kind in COLUMNS]
+    fields = [{"name": name, "type": avro_type} for name, avro_type in COLUMNS]
     avro = {
         "type": "record",
         "name": "Interactions",
@@ -163,7 +163,7 @@ def measure(endpoint: Endpoint, text: bytes, asked: argparse.Namespace) -> None:
         name="s", datasetGroupArn=group, recipeArn=RECIPE, performAutoTraining=False
     )["solutionArn"]
     until_active(personalize.describe_solution, "solution", solution)
-    data, bare, fit = peer_trained(text)
+    data, bare, fit = train_peer(text)
     version = personalize.create_solution_version(solutionArn=solution)["solutionVersionArn"]
     took = until_active(personalize.describe_solution_version, "solutionVersion", version)
     report("training with its metrics", took, "s", 2 * fit, "two bare fits with transitions")
@@ -180,7 +180,7 @@ def measure(endpoint: Endpoint, text: bytes, asked: argparse.Namespace) -> None:
     )
     report("get_recommendations, median", recommend, "ms", 10.0, "limit")
 
-    lines = "".join(f'{{"userId": "{user}"}}\n' for user in range(asked.users))
+    lines = "".join(f'{{"userId": "{user}"}}\n' for user in range(n_users))
     s3.put_object(Bucket="data", Key="in.json", Body=lines.encode())
     batch = personalize.create_batch_inference_job(
         jobName="b",
@@ -191,7 +191,7 @@ def measure(endpoint: Endpoint, text: bytes, asked: argparse.Namespace) -> None:
     )["batchInferenceJobArn"]
     with Memory() as memory:
         took = until_active(personalize.describe_batch_inference_job, "batchInferenceJob", batch)
-    rate = asked.users / took
+    rate = n_users / took
     report("batch inference, N=25", rate, "users/s", 4_000.0, "least")
     some = np.arange(min(20_000, data.n_users))
     matrix = data.matrix()[some]
@@ -202,10 +202,10 @@ def measure(endpoint: Endpoint, text: bytes, asked: argparse.Namespace) -> None:
     report("with S3's copy of the output", memory.most(1.0), "GB", 1.0, "limit")
 
 
-def peer_trained(text: bytes) -> tuple[Interactions, AlternatingLeastSquares, float]:
+def train_peer(text: bytes) -> tuple[Interactions, AlternatingLeastSquares, float]:
     """Return the events, implicit's own model of them, and the seconds of its fit.
 
-    What the transitions take, which implicit does not have, is in the seconds.
+    The seconds include the counting of transitions, which implicit does not have.
     """
     frame = pd.read_csv(io.BytesIO(text), dtype={"USER_ID": "str", "ITEM_ID": "str"})
     data = Interactions.from_events(*(frame[name].tolist() for name, _ in COLUMNS))
@@ -216,25 +216,25 @@ def peer_trained(text: bytes) -> tuple[Interactions, AlternatingLeastSquares, fl
 
 
 class Memory:
-    """Watches by how much the process grows while something is done."""
+    """A context manager that samples the growth of this process's memory."""
 
     def __enter__(self) -> Self:
-        self._before, self._held, self._done = resident(), [0], threading.Event()
-        self._watch = threading.Thread(target=self._look)
-        self._watch.start()
+        self._before, self._samples, self._done = resident(), [0], threading.Event()
+        self._thread = threading.Thread(target=self._sample)
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._done.set()
-        self._watch.join()
+        self._thread.join()
 
-    def most(self, part: float) -> float:
-        """Return the most so far when this part of the time was over, in GB."""
-        return max(self._held[: round(len(self._held) * part) + 1]) / 2**30
+    def most(self, share: float) -> float:
+        """Return the largest growth in the first share of the time, in GB."""
+        return max(self._samples[: round(len(self._samples) * share) + 1]) / 2**30
 
-    def _look(self) -> None:
+    def _sample(self) -> None:
         while not self._done.wait(0.05):
-            self._held.append(resident() - self._before)
+            self._samples.append(resident() - self._before)
 
 
 if __name__ == "__main__":

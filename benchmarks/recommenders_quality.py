@@ -1,11 +1,11 @@
-"""Quality of the recommenders on MovieLens-100k, beside what was measured before they were chosen.
+"""Quality of the recommenders on MovieLens-100k, beside the figures by which they were chosen.
 
     python benchmarks/recommenders_quality.py [--wheel recbole-1.2.1-py3-none-any.whl]
 
-The data come from the wheel of `recbole`, which is downloaded if none is given; their licence
-forbids passing them on. The whole catalogue is ranked, items already seen left out. Three
-protocols: the newest 10 % of each user's events are the target; a tenth of the users is held out,
-as Amazon Personalize does; the last event of each user is the target.
+The data come from the wheel of `recbole`, which is downloaded unless `--wheel` names it; their
+licence forbids passing them on. The whole catalogue is ranked, without the items of the user's
+history. Three protocols: the newest 10 % of each user's events are the target; a tenth of the users
+is held out, as in Amazon Personalize; the last event of each user is the target.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ EVENTS = "recbole/dataset_example/ml-100k/ml-100k.inter"
 
 
 def movielens(wheel: Path | None) -> Interactions:
-    """Return the events of the wheel, which is downloaded if it is None."""
+    """Return the events of the wheel; download it if it is None."""
     with tempfile.TemporaryDirectory() as directory:
         if wheel is None:
             command = (sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", directory)
@@ -49,24 +49,24 @@ def movielens(wheel: Path | None) -> Interactions:
             (wheel,) = Path(directory).glob("*.whl")
         text = zipfile.ZipFile(wheel).read(EVENTS).decode()
     rows = [line.split("\t") for line in text.splitlines()[1:]]
-    # Many events of a user have the same second. The figures expected were measured with these in
-    # the order of the items' numbers; in the order of the file all models look better.
+    # Many events of a user have the same second. The expected figures were measured with these in
+    # the order of the items' numbers; in the order of the file all models score higher.
     rows.sort(key=lambda row: int(row[1]))
     users, items, _ratings, times = zip(*rows, strict=True)
-    return Interactions.from_events(users, items, [int(float(one)) for one in times])
+    return Interactions.from_events(users, items, [int(float(time)) for time in times])
 
 
-def measured(
+def measure(
     model: Recommender, inputs: Histories, targets: Histories
 ) -> tuple[dict[str, float], float, float]:
-    """Return the metrics of lists without seen items, their coverage, and the hit rate at 10."""
+    """Return the metrics of lists without known items, their coverage, and the hit rate at 10."""
     hits = np.zeros((len(inputs), DEPTH), dtype=bool)
     covered = np.zeros(len(model.item_ids), dtype=bool)
     for start in range(0, len(inputs), 256):
         block = inputs.block(start, min(start + 256, len(inputs)))
-        unseen = np.ones((len(block), len(model.item_ids)), dtype=bool)
-        unseen[block.rows, block.items] = False
-        lists, _scores, counts = best_eligible(model.scores(block).copy(), unseen, DEPTH)
+        is_new = np.ones((len(block), len(model.item_ids)), dtype=bool)
+        is_new[block.rows, block.items] = False
+        lists, _scores, counts = best_eligible(model.scores(block).copy(), is_new, DEPTH)
         for row, (items, count) in enumerate(zip(lists, counts, strict=True)):
             hits[start + row, :count] = np.isin(items[:count], targets[start + row])
             covered[items[:count]] = True
@@ -78,35 +78,35 @@ def measured(
 def split(
     data: Interactions, newest: Callable[[NDArray[np.int64]], NDArray[np.int64]]
 ) -> tuple[Interactions, Histories, Histories]:
-    """Return what to train on, and each user's input and target: the newest so many events."""
+    """Return the training data, and each user's input and target, the `newest` so many events."""
     histories = data.histories
     target = histories.ages < newest(histories.lengths)[histories.rows]
     train = data.of_events(~target)
     return train, train.histories, data.of_events(target).histories
 
 
-def row(make: Callable[[], Recommender], data: Interactions) -> tuple[list[float], float]:
+def figures_of(make: Callable[[], Recommender], data: Interactions) -> tuple[list[float], float]:
     """Return the seven figures of a model, and the seconds of its fit on nine tenths."""
     train, inputs, targets = split(data, lambda lengths: np.maximum(1, lengths // 10))
     begun = time.perf_counter()
     model = make().fit(train)
     seconds = time.perf_counter() - begun
-    metrics, coverage, _ = measured(model, inputs, targets)
-    gain = "normalized_discounted_cumulative_gain_at_10"
-    figures = [metrics[gain], metrics["mean_reciprocal_rank_at_25"]]
+    metrics, coverage, _ = measure(model, inputs, targets)
+    ndcg = "normalized_discounted_cumulative_gain_at_10"
+    figures = [metrics[ndcg], metrics["mean_reciprocal_rank_at_25"]]
     figures += [metrics["precision_at_10"], coverage]
     held_out = []
     for seed in range(5):
         holdout = hold_out(data, seed=seed)
         model = make().fit(holdout.train)
-        held_out.append(measured(model, holdout.inputs, holdout.targets)[0][gain])
+        held_out.append(measure(model, holdout.inputs, holdout.targets)[0][ndcg])
     train, inputs, targets = split(data, np.ones_like)
-    metrics, _, hit_rate = measured(make().fit(train), inputs, targets)
-    return [*figures, float(np.mean(held_out)), metrics[gain], hit_rate], seconds
+    metrics, _, hit_rate = measure(make().fit(train), inputs, targets)
+    return [*figures, float(np.mean(held_out)), metrics[ndcg], hit_rate], seconds
 
 
 def main() -> None:
-    """Print each model's figures, ours and those expected."""
+    """Print each model's figures, measured and expected."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--wheel", type=Path)
     data = movielens(parser.parse_args().wheel)
@@ -114,10 +114,10 @@ def main() -> None:
     print(f"| model | {' | '.join(COLUMNS)} | fit s |")
     print("|---|" + "---|" * (len(COLUMNS) + 1))
     for name, make in MODELS.items():
-        figures, seconds = row(make, data)
+        figures, seconds = figures_of(make, data)
         pairs = (
-            f"{ours:.3f} ({expected:.3f})"
-            for ours, expected in zip(figures, EXPECTED[name], strict=True)
+            f"{figure:.3f} ({expected:.3f})"
+            for figure, expected in zip(figures, EXPECTED[name], strict=True)
         )
         print(f"| {name} | {' | '.join(pairs)} | {seconds:.1f} |")
 

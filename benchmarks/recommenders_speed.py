@@ -4,8 +4,8 @@
 
 Training is compared with implicit's alternating least squares on the same matrix and parameters,
 plus the counting of transitions; recommending with implicit's own batch call. The data are random:
-a few items are met by many, and half of the events lie near the ones before. Beside the time of the
-clock stands what a second of one core does, which other work on the machine disturbs less.
+a few items have most events, and half of the events are near the ones before. Beside wall-clock
+time it prints CPU time, which other work on the machine disturbs less.
 """
 
 from __future__ import annotations
@@ -41,21 +41,21 @@ def events(n_events: int, n_users: int, n_items: int) -> Interactions:
     walk = np.cumsum(random.integers(-3, 4, size=n_events)) % 50
     items = (start[users % n_events] + walk * (random.random(n_events) < 0.5)) % n_items
     items = np.where(random.random(n_events) < 0.3, start, items)
-    names = np.char.add("p", np.char.zfill(np.arange(n_items).astype(str), 6))
-    people = np.char.add("u", np.char.zfill(np.arange(n_users).astype(str), 7))
+    item_ids = np.char.add("p", np.char.zfill(np.arange(n_items).astype(str), 6))
+    user_ids = np.char.add("u", np.char.zfill(np.arange(n_users).astype(str), 7))
     return Interactions(
         users=users.astype(np.int32),
         items=items.astype(np.int32),
         timestamps=1_700_000_000 + np.arange(n_events),
-        user_ids=people,
-        item_ids=names,
+        user_ids=user_ids,
+        item_ids=item_ids,
     )
 
 
-def timed(work: Callable[[], object]) -> tuple[float, float]:
-    """Return the seconds that the work takes, by the clock and of all cores together."""
+def measure_seconds(call: Callable[[], object]) -> tuple[float, float]:
+    """Return the wall-clock and the CPU seconds of a call."""
     clock, cores = time.perf_counter(), time.process_time()
-    work()
+    call()
     return time.perf_counter() - clock, time.process_time() - cores
 
 
@@ -72,56 +72,58 @@ def bare_model() -> AlternatingLeastSquares:
         )
 
 
-def trained(data: Interactions) -> tuple[Hybrid, AlternatingLeastSquares]:
-    """Print what training costs, and return both models."""
+def measure_training(data: Interactions) -> tuple[Hybrid, AlternatingLeastSquares]:
+    """Print the times of training, and return both models."""
     bare, hybrid = bare_model(), Hybrid()
     matrix = data.matrix()
     with threadpool_limits(1, "blas"):
-        als = timed(lambda: bare.fit(matrix, show_progress=False))
-    steps = timed(lambda: transitions(data))
-    ours = timed(lambda: hybrid.fit(data))
-    for what, number in (("clock", 0), ("cores", 1)):
-        peer = als[number] + steps[number]
+        als = measure_seconds(lambda: bare.fit(matrix, show_progress=False))
+    steps = measure_seconds(lambda: transitions(data))
+    ours = measure_seconds(lambda: hybrid.fit(data))
+    for clock, index in (("wall clock", 0), ("CPU", 1)):
+        peer = als[index] + steps[index]
         print(
-            f"training, {what}: {ours[number]:.1f} s; bare ALS {als[number]:.1f} s + transitions"
-            f" {steps[number]:.1f} s; ratio {ours[number] / peer:.2f} of {LIMIT_TRAINING}"
+            f"training, {clock}: {ours[index]:.1f} s; bare ALS {als[index]:.1f} s + transitions"
+            f" {steps[index]:.1f} s; ratio {ours[index] / peer:.2f} of {LIMIT_TRAINING}"
         )
     return hybrid, bare
 
 
-def recommended(hybrid: Hybrid, bare: AlternatingLeastSquares, data: Interactions) -> None:
-    """Print the rates of batch recommendations and what they hold in memory."""
+def measure_recommendations(
+    hybrid: Hybrid, bare: AlternatingLeastSquares, data: Interactions
+) -> None:
+    """Print the rates and the memory of batch recommendations."""
     users = data.user_ids.tolist()
     matrix = data.matrix()
     some = np.arange(min(20_000, data.n_users))
     peer = [
         len(some) / seconds
-        for seconds in timed(
+        for seconds in measure_seconds(
             lambda: bare.recommend(some, matrix[some], N=N, filter_already_liked_items=False)
         )
     ]
     for name, exploration in (("recommend", None), ("with exploration", Exploration())):
-        before, held = resident(), [0]
+        before, memory = resident(), [0]
 
-        def work(
+        def recommend(
             exploration: Exploration | None = exploration,
-            held: list[int] = held,
+            memory: list[int] = memory,
             before: int = before,
         ) -> None:
             for _block in hybrid.recommend(users, N, exploration=exploration, workers=2):
-                held.append(resident() - before)
+                memory.append(resident() - before)
 
-        rate = [len(users) / seconds for seconds in timed(work)]
-        fifth = max(held[: len(held) // 5 + 1])
+        rate = [len(users) / seconds for seconds in measure_seconds(recommend)]
+        fifth = max(memory[: len(memory) // 5 + 1])
         print(
             f"{name}: {rate[0]:,.0f} users/s of {LIMIT_RATE:,.0f}; bare implicit {peer[0]:,.0f},"
             f" share {rate[0] / peer[0]:.2f} of {LIMIT_SHARE}"
         )
         print(
-            f"{name}: {rate[1]:,.0f} users a second of one core, {LIMIT_RATE / 2:,.0f} wanted;"
+            f"{name}: {rate[1]:,.0f} users per CPU second, at least {LIMIT_RATE / 2:,.0f};"
             f" bare implicit {peer[1]:,.0f}, share {rate[1] / peer[1]:.2f} of {LIMIT_SHARE};"
             f" memory at most {fifth / 2**20:.0f} MB in the first fifth,"
-            f" {max(held) / 2**20:.0f} MB in all"
+            f" {max(memory) / 2**20:.0f} MB in all"
         )
     print(f"resident {resident() / LIMIT_BYTES:.2f} of {LIMIT_BYTES / 2**30:.0f} GB")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -134,11 +136,11 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=2_000_000)
     parser.add_argument("--users", type=int, default=100_000)
     parser.add_argument("--items", type=int, default=50_000)
-    asked = parser.parse_args()
-    data = events(asked.events, asked.users, asked.items)
+    arguments = parser.parse_args()
+    data = events(arguments.events, arguments.users, arguments.items)
     print(f"{data.n_users:,} users, {data.n_items:,} items, {data.n_events:,} events")
-    hybrid, bare = trained(data)
-    recommended(hybrid, bare, data)
+    hybrid, bare = measure_training(data)
+    measure_recommendations(hybrid, bare, data)
 
 
 if __name__ == "__main__":
