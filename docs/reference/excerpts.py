@@ -66,28 +66,31 @@ FAILURES: tuple[tuple[str, str], ...] = (
 
 
 def states(definition: Definition, functions: Mapping[str, str]) -> str:
-    """Return a definition's states: type, what is called, time limit, and where it leads.
+    """Return a definition's states: type, called resource, time limit and next states.
 
     Args:
-        definition: as Step Functions takes it.
-        functions: the handlers of the functions that it calls, by the functions' names.
+        definition: The definition in ASL.
+        functions: Name of a function that it calls → its handler.
     """
-    rows = [_state_row(*found, functions) for found in asl.states(definition)]
+    rows = [_state_row(*located, functions) for located in asl.states(definition)]
     return table(("state", "type", "calls", "time limit", "leads to"), rows)
 
 
 def _state_row(
     scope: Scope, name: str, state: State, functions: Mapping[str, str]
 ) -> tuple[str, ...]:
-    ways = asl.transitions(name, state)
-    leads = dict.fromkeys(way.target for way in ways if way.kind not in {"catch", "end"})
+    next_states = dict.fromkeys(
+        transition.target
+        for transition in asl.transitions(name, state)
+        if transition.kind not in {"catch", "end"}
+    )
     limit = duration(state["TimeoutSeconds"]) if "TimeoutSeconds" in state else ""
-    indent = "⤷ " * scope.depth
-    called = _called(state, functions)
-    return f"{indent}**{name}**", state["Type"], called, limit, ", ".join(leads) or "end"
+    title = f"{'⤷ ' * scope.depth}**{name}**"
+    resource = _called_resource(state, functions)
+    return title, state["Type"], resource, limit, ", ".join(next_states) or "end"
 
 
-def _called(state: State, functions: Mapping[str, str]) -> str:
+def _called_resource(state: State, functions: Mapping[str, str]) -> str:
     if function := asl.function_name(state):
         return f"Lambda {code(functions.get(function, function))}"
     arguments = asl.arguments(state)
