@@ -14,7 +14,7 @@ def kill_group(leader: int) -> None:
         os.killpg(leader, signal.SIGKILL)
 
 
-def end_group(process: subprocess.Popen[bytes], *, grace: float) -> None:
+def end_group(process: subprocess.Popen[bytes], grace: float) -> None:
     """Ask a group to end by SIGTERM, wait for its leader, and kill what is left.
 
     Args:

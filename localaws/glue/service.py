@@ -6,9 +6,9 @@ own log file; stopping a run, its timeout and `close` end the whole group, so th
 takes its Java child with it.
 """
 
-import os
+from __future__ import annotations
+
 import re
-import signal
 import subprocess
 import threading
 import uuid
@@ -17,81 +17,102 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from localaws.glue.program import fetch_program, without_passwords
+from localaws.glue.program import fetch_program, mask_passwords
 from localaws.http.errors import ServiceError
 from localaws.http.paging import page
 from localaws.http.protocol import JsonService, operations_of
 from localaws.log_delivery import deliver
 from localaws.persistence.documents import Documents
-
-if TYPE_CHECKING:
-    from wsgiref.types import StartResponse, WSGIEnvironment
+from localaws.process_groups import end_group, kill_group
 
 DEFAULT_TIMEOUT_MINUTES = 480
 """Glue's own, since version 5.0. https://docs.aws.amazon.com/glue/latest/webapi/API_Job.html"""
 
+INTERRUPTED = "the local server ended while the run was going on, and was started again"
+
 _ENDED = frozenset({"STOPPED", "SUCCEEDED", "FAILED", "TIMEOUT"})
 _PROGRESS = re.compile(r"^progress (\d+)/(\d+) (.*)$", re.MULTILINE)
 _EXCEPTION = re.compile(r"^(?:[A-Za-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception|Exit|Interrupt)\b.*$")
-INTERRUPTED = "the local server ended while the run was going on, and was started again"
-_JOB, _RUN = "glue job", "glue run"
+_JOBS, _RUNS = "glue job", "glue run"
 _PAGE = 200
 _KEPT = ("id", "job", "arguments", "timeout", "state", "error", "started", "completed")
 _NO_GLUE_LIBRARY = (
     ", which is on AWS alone. A job that takes '--runtime local' runs here if the local AWS was"
     " given a database (retrain local serve --database-url …)"
 )
-_PROCESS_LOST = "the job's process ended without an error message"
 
 
 @dataclass(frozen=True)
 class JobProgress:
-    """How far a running job is.
+    """How far a running job run is, by the last `progress DONE/ALL LABEL` line of its log.
 
-    `fraction` is between 0 and 1, from the job's last `progress DONE/ALL LABEL` log line.
+    Attributes:
+        run_id: The run's.
+        label: What it does now.
+        fraction: Between 0 and 1.
     """
 
-    arn_or_id: str
-    kind: Literal["glue"]
+    run_id: str
     label: str
     fraction: float
 
 
 @dataclass
 class _Run:
-    """A job run: changes state only under the service's lock."""
+    """A job run: changes state only under the service's lock.
+
+    Attributes:
+        ending: The state in which a run that is being killed ends: STOPPED or TIMEOUT.
+        timeout: Minutes.
+    """
 
     id: str
     job: str
     arguments: dict[str, str]
     timeout: int
-    log: Path
     state: str = "STARTING"
-    process: "subprocess.Popen[bytes] | None" = None
+    process: subprocess.Popen[bytes] | None = None
     ending: str = ""
-    """The state in which a run that is being killed ends: STOPPED or TIMEOUT."""
     error: str = ""
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     completed: datetime | None = None
     ended: threading.Event = field(default_factory=threading.Event)
+
+    def describe(self) -> dict[str, Any]:
+        """Return the run as GetJobRun shows it."""
+        end = self.completed or datetime.now(UTC)
+        return {
+            "Id": self.id,
+            "Attempt": 0,
+            "JobName": self.job,
+            "JobRunState": self.state,
+            "Arguments": self.arguments,
+            "ErrorMessage": self.error or None,
+            "StartedOn": self.started,
+            "LastModifiedOn": end,
+            "CompletedOn": self.completed,
+            "ExecutionTime": round((end - self.started).total_seconds()),
+            "Timeout": self.timeout,
+        }
 
 
 class Glue:
     """A WSGI application for Glue's jobs and job runs.
 
     Args:
-        directory: Where each run's log goes, as RUNID.log, and its files, in RUNID/.
-        environment: The environment of a run's process, asked for at each start; its PYTHONPATH
+        directory: Holds each run's log, as RUNID.log, and its files, in RUNID/.
+        environment: Called at each start for the environment of a run's process; its PYTHONPATH
             is replaced by the job's own.
         credentials: The ARN of a job's role → the variables over `environment` with which its
             runs sign for AWS.
         s3: The ARN of a job's role → the client that reads its script and libraries.
-        logs: The ARN of a job's role → the client with which CloudWatch Logs gets what its runs
-            write; None keeps it in files alone.
+        logs: The ARN of a job's role → the client that writes what its runs print to CloudWatch
+            Logs; None keeps it in files alone.
         overrides: Arguments over those of every definition and run that has them, e.g.
             `--runtime local`: what this machine does otherwise than Glue.
         grace: Seconds between asking a run's processes to end and killing them.
@@ -121,40 +142,35 @@ class Glue:
         self._directory = directory.absolute()
         self._grace = grace
         self._minute = minute
-        self._jobs: dict[str, dict[str, Any]] = {}
-        self._tags: dict[str, dict[str, str]] = {}
-        self._runs: dict[str, _Run] = {}
         self._lock = threading.RLock()
         self._documents = documents or Documents()
-        self._restore()
+        # A job's definition and tags, as its document holds them.
+        self._jobs: dict[str, dict[str, Any]] = dict(self._documents.all(_JOBS))
+        self._runs: dict[str, _Run] = {}
+        self._restore_runs()
         self._service = JsonService("glue", operations_of("glue", self))
 
-    def __call__(
-        self, environ: "WSGIEnvironment", start_response: "StartResponse"
-    ) -> Iterable[bytes]:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         return self._service(environ, start_response)
 
     def log(self, run_id: str) -> str:
-        """What a run has written so far to its standard output and error, without passwords.
+        """Return what a run has written so far to its standard output and error, without passwords.
 
         Raises:
             KeyError: If there is no such run.
         """
-        path = self._runs[run_id].log
+        path = self._log_file(self._runs[run_id])
         text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-        return without_passwords(text)
+        return mask_passwords(text)
 
     def progress(self) -> list[JobProgress]:
-        """Each run that has not ended, in the order of their starts."""
-        with self._lock:
-            running = [run for run in self._runs.values() if run.state not in _ENDED]
-        return [self._progress_of(run) for run in running]
+        """Return the progress of each run that has not ended, in the order of their starts."""
+        return [self._progress_of(run) for run in self._running()]
 
     def close(self) -> None:
         """Stop every run and wait until its processes are gone."""
-        with self._lock:
-            running = [run for run in self._runs.values() if run.state not in _ENDED]
+        running = self._running()
         for run in running:
             self._kill(run, "STOPPED")
         for run in running:
@@ -163,47 +179,56 @@ class Glue:
     # Jobs
 
     def create_job(self, request: dict[str, Any]) -> dict[str, Any]:
+        name, tags = request["Name"], request.pop("Tags", {})  # the tags have their own API
         with self._lock:
-            if request["Name"] in self._jobs:
-                raise ServiceError(
-                    "AlreadyExistsException", f"Job already exists: {request['Name']}"
-                )
+            if name in self._jobs:
+                raise ServiceError("AlreadyExistsException", f"Job already exists: {name}")
             now = datetime.now(UTC)
-            self._jobs[request["Name"]] = {
-                **_without_tags(request),
-                "CreatedOn": now,
-                "LastModifiedOn": now,
-            }
-            self._tags[request["Name"]] = dict(request.get("Tags", {}))
-            self._keep_job(request["Name"])
-        return {"Name": request["Name"]}
+            self._put_job({**request, "CreatedOn": now, "LastModifiedOn": now}, tags)
+        return {"Name": name}
 
     def update_job(self, request: dict[str, Any]) -> dict[str, Any]:
         with self._lock:
-            job = self._job(request["JobName"])
+            document = self._job(request["JobName"])
             # UpdateJob replaces the definition: what it does not mention is gone.
-            self._jobs[job["Name"]] = {
+            job = {
                 **request["JobUpdate"],
-                "Name": job["Name"],
-                "CreatedOn": job["CreatedOn"],
+                "Name": request["JobName"],
+                "CreatedOn": document["job"]["CreatedOn"],
                 "LastModifiedOn": datetime.now(UTC),
             }
-            self._keep_job(job["Name"])
+            self._put_job(job, document["tags"])
         return {"JobName": request["JobName"]}
 
     def get_job(self, request: dict[str, Any]) -> dict[str, Any]:
-        return {"Job": self._job(request["JobName"])}
+        return {"Job": self._job(request["JobName"])["job"]}
 
     def get_jobs(self, request: dict[str, Any]) -> dict[str, Any]:
         with self._lock:
-            jobs = sorted(self._jobs.items())
-        return _paged("Jobs", jobs, request, scope="jobs")
+            jobs = [(name, document["job"]) for name, document in sorted(self._jobs.items())]
+        return _page("Jobs", jobs, request, scope="jobs")
 
     def delete_job(self, request: dict[str, Any]) -> dict[str, Any]:
         self._jobs.pop(request["JobName"], None)
-        self._tags.pop(request["JobName"], None)
-        self._documents.drop(_JOB, request["JobName"])
+        self._documents.drop(_JOBS, request["JobName"])
         return {"JobName": request["JobName"]}
+
+    def get_tags(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"Tags": self._job_of_arn(request["ResourceArn"])["tags"]}
+
+    def tag_resource(self, request: dict[str, Any]) -> dict[str, Any]:
+        with self._lock:
+            document = self._job_of_arn(request["ResourceArn"])
+            self._put_job(document["job"], {**document["tags"], **request["TagsToAdd"]})
+        return {}
+
+    def untag_resource(self, request: dict[str, Any]) -> dict[str, Any]:
+        with self._lock:
+            document = self._job_of_arn(request["ResourceArn"])
+            removed = request["TagsToRemove"]
+            tags = {key: value for key, value in document["tags"].items() if key not in removed}
+            self._put_job(document["job"], tags)
+        return {}
 
     def _job(self, name: str) -> dict[str, Any]:
         if name not in self._jobs:
@@ -213,60 +238,20 @@ class Glue:
             )
         return self._jobs[name]
 
-    def get_tags(self, request: dict[str, Any]) -> dict[str, Any]:
-        return {"Tags": dict(self._tags_of(request["ResourceArn"]))}
+    def _job_of_arn(self, arn: str) -> dict[str, Any]:
+        return self._job(arn.rpartition(":job/")[2])
 
-    def tag_resource(self, request: dict[str, Any]) -> dict[str, Any]:
-        with self._lock:
-            self._tags_of(request["ResourceArn"]).update(request["TagsToAdd"])
-            self._keep_job(_job_name(request["ResourceArn"]))
-        return {}
-
-    def untag_resource(self, request: dict[str, Any]) -> dict[str, Any]:
-        with self._lock:
-            tags = self._tags_of(request["ResourceArn"])
-            for key in request["TagsToRemove"]:
-                tags.pop(key, None)
-            self._keep_job(_job_name(request["ResourceArn"]))
-        return {}
-
-    def _tags_of(self, arn: str) -> dict[str, str]:
-        """A job's own tags, by the job's ARN."""
-        return self._tags[self._job(_job_name(arn))["Name"]]
-
-    # What is kept
-
-    def _keep_job(self, name: str) -> None:
-        self._documents.put(_JOB, name, {"job": self._jobs[name], "tags": self._tags[name]})
-
-    def _keep_run(self, run: _Run) -> None:
-        """Keep a run as it is; its process's id too, as long as there is one."""
-        told = {name: getattr(run, name) for name in _KEPT}
-        process = run.process.pid if run.process and run.state not in _ENDED else None
-        self._documents.put(_RUN, run.id, {"run": told, "process": process})
-
-    def _restore(self) -> None:
-        """Take up what is kept; end the processes that the last life has left behind."""
-        for name, document in self._documents.all(_JOB):
-            self._jobs[name], self._tags[name] = document["job"], document["tags"]
-        for run_id, document in list(self._documents.all(_RUN)):
-            run = _Run(log=self._directory / f"{run_id}.log", **document["run"])
-            self._runs[run_id] = run
-            if run.state not in _ENDED:
-                if process := document["process"]:
-                    _end_left_behind(process, run_id)
-                run.state, run.error, run.completed = "FAILED", INTERRUPTED, datetime.now(UTC)
-                self._keep_run(run)
-            run.ended.set()
+    def _put_job(self, job: dict[str, Any], tags: dict[str, str]) -> None:
+        self._jobs[job["Name"]] = {"job": job, "tags": tags}
+        self._documents.put(_JOBS, job["Name"], self._jobs[job["Name"]])
 
     # Runs
 
     def start_job_run(self, request: dict[str, Any]) -> dict[str, Any]:
         with self._lock:
-            job = self._job(request["JobName"])
+            job = self._job(request["JobName"])["job"]
             limit = job.get("ExecutionProperty", {}).get("MaxConcurrentRuns", 1)
-            runs = [run for run in self._runs.values() if run.job == job["Name"]]
-            if sum(run.state not in _ENDED for run in runs) >= limit:
+            if sum(run.job == job["Name"] for run in self._running()) >= limit:
                 raise ServiceError(
                     "ConcurrentRunsExceededException",
                     f"Concurrent runs exceeded for {job['Name']}: its MaxConcurrentRuns is {limit}",
@@ -281,107 +266,23 @@ class Glue:
             # A script that does not know an argument may refuse it.
             arguments |= {k: v for k, v in self._overrides.items() if k in arguments}
             timeout = request.get("Timeout") or job.get("Timeout") or DEFAULT_TIMEOUT_MINUTES
-            log = self._directory / f"{run_id}.log"
-            run = _Run(run_id, job["Name"], arguments, timeout, log)
+            run = _Run(run_id, job["Name"], arguments, timeout)
             self._runs[run_id] = run
-            self._keep_run(run)
-        threading.Thread(target=self._execute, args=(run, dict(job)), daemon=True).start()
+            self._put_run(run)
+        threading.Thread(target=self._execute, args=(run, job), daemon=True).start()
         return {"JobRunId": run_id}
-
-    def _execute(self, run: _Run, job: dict[str, Any]) -> None:
-        """Run the job's process to its end, and say how it ended."""
-        try:
-            self._launch(run, job)
-            self._await(run)
-        except Exception as error:
-            run.error = f"{type(error).__name__}: {error}"
-        code = run.process.returncode if run.process else None
-        self._deliver_log(run, job["Role"])
-        with self._lock:
-            if run.ending:
-                run.state = run.ending
-            else:
-                run.state = "SUCCEEDED" if code == 0 else "FAILED"
-            if run.state == "FAILED" and not run.error:
-                run.error = _error_in(self.log(run.id)) or f"{_PROCESS_LOST} (exit code {code})"
-            if run.state == "TIMEOUT":
-                run.error = f"the run took longer than its Timeout of {run.timeout} minutes"
-            run.completed = datetime.now(UTC)
-            self._keep_run(run)
-        run.ended.set()
-
-    def _deliver_log(self, run: _Run, role: str) -> None:
-        """Send a run's log to where Glue's logs are; its last error to theirs."""
-        if self._logs is None:
-            return
-        written = self.log(run.id)
-        errors = [run.error or _error_in(written) or ""]
-        for kind, lines in (("output", written.splitlines()), ("error", errors)):
-            group = f"/aws-glue/jobs/{kind}"
-            # The endpoint may be closing: the file still has it all.
-            with suppress(ClientError, BotoCoreError):
-                deliver(self._logs(role), group, run.id, lines, make_group=True)
-
-    def _launch(self, run: _Run, job: dict[str, Any]) -> None:
-        role = job["Role"]
-        self._directory.mkdir(parents=True, exist_ok=True)
-        place = self._directory / run.id
-        place.mkdir()
-        s3 = self._s3(role) if self._s3 else None
-        program = fetch_program(job, run.arguments, directory=place, s3=s3)
-        environment = {**self._environment(), **self._credentials(role), **program.environment}
-        with self._lock, run.log.open("wb") as log:
-            if run.ending:
-                return
-            run.process = subprocess.Popen(
-                program.argv,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=place,
-                env=environment,
-                start_new_session=True,
-            )
-            run.state = "RUNNING"
-            self._keep_run(run)
-
-    def _await(self, run: _Run) -> None:
-        if run.process is None:
-            return
-        try:
-            run.process.wait(run.timeout * self._minute)
-        except subprocess.TimeoutExpired:
-            self._kill(run, "TIMEOUT")
-            run.process.wait()
-        # The driver is gone; children that it left behind would go on writing.
-        _signal_group(run.process.pid, signal.SIGKILL)
-        written = run.log.read_text(encoding="utf-8", errors="surrogateescape")
-        if (kept := without_passwords(written)) != written:
-            run.log.write_text(kept, encoding="utf-8", errors="surrogateescape")
-
-    def _kill(self, run: _Run, ending: str) -> None:
-        """Ask the run's processes to end; kill what is left after the grace."""
-        with self._lock:
-            if run.state in _ENDED or run.ending:
-                return
-            run.ending = ending
-            process = run.process
-            if ending == "STOPPED":
-                run.state = "STOPPING"
-        if process is not None:
-            threading.Thread(target=_end, args=(process, self._grace), daemon=True).start()
 
     def get_job_run(self, request: dict[str, Any]) -> dict[str, Any]:
         run = self._run(request["JobName"], request["RunId"])
         with self._lock:
-            return {"JobRun": self._described(run)}
+            return {"JobRun": run.describe()}
 
     def get_job_runs(self, request: dict[str, Any]) -> dict[str, Any]:
-        job = self._job(request["JobName"])
+        name = self._job(request["JobName"])["job"]["Name"]
         with self._lock:
-            runs = [run for run in self._runs.values() if run.job == job["Name"]]
-            newest_first = [(-n, self._described(run)) for n, run in enumerate(runs)][::-1]
-        return _paged("JobRuns", newest_first, request, scope=f"runs of {job['Name']}")
+            runs = [run for run in self._runs.values() if run.job == name]
+            newest_first = [(-n, run.describe()) for n, run in enumerate(runs)][::-1]
+        return _page("JobRuns", newest_first, request, scope=f"runs of {name}")
 
     def batch_stop_job_run(self, request: dict[str, Any]) -> dict[str, Any]:
         name, stopped, errors = request["JobName"], [], []
@@ -406,85 +307,150 @@ class Glue:
             raise ServiceError("EntityNotFoundException", f"job {job!r} has no run {run_id!r}")
         return run
 
-    def _described(self, run: _Run) -> dict[str, Any]:
-        end = run.completed or datetime.now(UTC)
-        return {
-            "Id": run.id,
-            "Attempt": 0,
-            "JobName": run.job,
-            "JobRunState": run.state,
-            "Arguments": run.arguments,
-            "ErrorMessage": run.error or None,
-            "StartedOn": run.started,
-            "LastModifiedOn": end,
-            "CompletedOn": run.completed,
-            "ExecutionTime": round((end - run.started).total_seconds()),
-            "Timeout": run.timeout,
-        }
+    def _running(self) -> list[_Run]:
+        with self._lock:
+            return [run for run in self._runs.values() if run.state not in _ENDED]
+
+    def _put_run(self, run: _Run) -> None:
+        """Keep a run as it is; its process's id too, as long as there is one."""
+        state = {name: getattr(run, name) for name in _KEPT}
+        process = run.process.pid if run.process and run.state not in _ENDED else None
+        self._documents.put(_RUNS, run.id, {"run": state, "process": process})
+
+    def _restore_runs(self) -> None:
+        """Read the runs that are kept; end processes that an earlier server has left behind."""
+        for run_id, document in list(self._documents.all(_RUNS)):
+            run = _Run(**document["run"])
+            self._runs[run_id] = run
+            if run.state not in _ENDED:
+                if process := document["process"]:
+                    _kill_left_behind(process, run_id)
+                run.state, run.error, run.completed = "FAILED", INTERRUPTED, datetime.now(UTC)
+                self._put_run(run)
+            run.ended.set()
+
+    def _execute(self, run: _Run, job: dict[str, Any]) -> None:
+        """Run the job's process to its end, and record how it ended."""
+        try:
+            self._launch(run, job)
+            self._wait(run)
+        except Exception as error:
+            run.error = f"{type(error).__name__}: {error}"
+        code = run.process.returncode if run.process else None
+        self._deliver_log(run, job["Role"])
+        with self._lock:
+            run.state = run.ending or ("SUCCEEDED" if code == 0 else "FAILED")
+            if run.state == "FAILED" and not run.error:
+                unknown = f"the job's process ended without an error message (exit code {code})"
+                run.error = _error_in(self.log(run.id)) or unknown
+            if run.state == "TIMEOUT":
+                run.error = f"the run took longer than its Timeout of {run.timeout} minutes"
+            run.completed = datetime.now(UTC)
+            self._put_run(run)
+        run.ended.set()
+
+    def _launch(self, run: _Run, job: dict[str, Any]) -> None:
+        role, directory = job["Role"], self._directory / run.id
+        directory.mkdir(parents=True)
+        s3 = self._s3(role) if self._s3 else None
+        command, python_path = fetch_program(job, run.arguments, directory=directory, s3=s3)
+        variables = {**self._environment(), **self._credentials(role), "PYTHONPATH": python_path}
+        with self._lock, self._log_file(run).open("wb") as log:
+            if run.ending:
+                return
+            run.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=directory,
+                env=variables,
+                start_new_session=True,
+            )
+            run.state = "RUNNING"
+            self._put_run(run)
+
+    def _wait(self, run: _Run) -> None:
+        if run.process is None:
+            return
+        try:
+            run.process.wait(run.timeout * self._minute)
+        except subprocess.TimeoutExpired:
+            self._kill(run, "TIMEOUT")
+            run.process.wait()
+        # The driver is gone; children that it left behind would go on writing.
+        kill_group(run.process.pid)
+        path = self._log_file(run)
+        written = path.read_text(encoding="utf-8", errors="surrogateescape")
+        if (masked := mask_passwords(written)) != written:
+            path.write_text(masked, encoding="utf-8", errors="surrogateescape")
+
+    def _kill(self, run: _Run, ending: str) -> None:
+        """Ask the run's processes to end; kill what is left after the grace."""
+        with self._lock:
+            if run.state in _ENDED or run.ending:
+                return
+            run.ending = ending
+            if ending == "STOPPED":
+                run.state = "STOPPING"
+            if run.process is not None:
+                arguments = (run.process, self._grace)
+                threading.Thread(target=end_group, args=arguments, daemon=True).start()
+
+    # Logs
+
+    def _log_file(self, run: _Run) -> Path:
+        return self._directory / f"{run.id}.log"
+
+    def _deliver_log(self, run: _Run, role: str) -> None:
+        """Send a run's log and its last error to Glue's log groups for output and for errors."""
+        if self._logs is None:
+            return
+        written = self.log(run.id)
+        errors = [run.error or _error_in(written) or ""]
+        for stream, lines in (("output", written.splitlines()), ("error", errors)):
+            group = f"/aws-glue/jobs/{stream}"
+            # The endpoint may be closing: the file still has it all.
+            with suppress(ClientError, BotoCoreError):
+                deliver(self._logs(role), group, run.id, lines, make_group=True)
 
     def _progress_of(self, run: _Run) -> JobProgress:
-        found = _PROGRESS.findall(self.log(run.id))
-        done, total, label = found[-1] if found else ("0", "1", run.state.lower())
+        lines = _PROGRESS.findall(self.log(run.id))
+        done, total, label = lines[-1] if lines else ("0", "1", run.state.lower())
         fraction = min(1.0, int(done) / int(total)) if int(total) else 0.0
-        return JobProgress(arn_or_id=run.id, kind="glue", label=label, fraction=fraction)
+        return JobProgress(run.id, label, fraction)
 
 
-def _paged(
+def _page(
     member: str,
     entries: Sequence[tuple[Any, dict[str, Any]]],
     request: Mapping[str, Any],
     *,
     scope: str,
 ) -> dict[str, Any]:
-    found, more = page(
+    shown, next_token = page(
         entries,
         token=request.get("NextToken"),
         size=request.get("MaxResults", _PAGE),
         scope=scope,
         refusal="InvalidInputException",
     )
-    return {member: found, "NextToken": more}
+    return {member: shown, "NextToken": next_token}
 
 
-def _without_tags(request: dict[str, Any]) -> dict[str, Any]:
-    """CreateJob's request as GetJob shows it: the tags have their own API."""
-    return {name: value for name, value in request.items() if name != "Tags"}
-
-
-def _job_name(arn: str) -> str:
-    return arn.rpartition(":job/")[2]
-
-
-def _end_left_behind(process: int, run_id: str) -> None:
+def _kill_left_behind(process: int, run_id: str) -> None:
     """Kill a run's process group, if the process of this id still is the run's."""
     command = ["ps", "-ww", "-o", "args=", "-p", str(process)]
     with suppress(FileNotFoundError):  # a machine without ps
-        told = subprocess.run(command, capture_output=True, text=True, check=False)
-        if run_id in told.stdout:
-            _signal_group(process, signal.SIGKILL)
+        listing = subprocess.run(command, capture_output=True, text=True, check=False)
+        if run_id in listing.stdout:
+            kill_group(process)
 
 
 def _error_in(log: str) -> str:
-    """The line that says why: the last `ERROR …`, else the last exception, else the last line."""
+    """Return the line with the error: the last `ERROR …`, the last exception, or the last line."""
     lines = [line.rstrip() for line in log.splitlines() if line.strip()]
-    told = [line.removeprefix("ERROR ") for line in lines if line.startswith("ERROR ")]
-    raised = [line for line in lines if _EXCEPTION.match(line)]
-    found = (told or raised or lines or [""])[-1]
-    return found + (_NO_GLUE_LIBRARY if found.endswith("No module named 'awsglue'") else "")
-
-
-def _end(process: "subprocess.Popen[bytes]", grace: float) -> None:
-    """Ask a process group to end, and kill it if its first process lives on."""
-    _signal_group(process.pid, signal.SIGTERM)
-    try:
-        process.wait(grace)
-    except subprocess.TimeoutExpired:
-        _signal_group(process.pid, signal.SIGKILL)
-
-
-def _signal_group(group: int, number: signal.Signals) -> None:
-    """Signal every process of a group; one that is gone is no error."""
-    try:
-        os.killpg(group, number)
-    except ProcessLookupError:
-        return
+    errors = [line.removeprefix("ERROR ") for line in lines if line.startswith("ERROR ")]
+    exceptions = [line for line in lines if _EXCEPTION.match(line)]
+    error = (errors or exceptions or lines or [""])[-1]
+    return error + (_NO_GLUE_LIBRARY if error.endswith("No module named 'awsglue'") else "")

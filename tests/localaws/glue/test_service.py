@@ -286,7 +286,7 @@ def test_progress_is_the_last_progress_line_of_each_running_run(
     job, run = start(script)
     until_logged(glue, run, "items")
 
-    assert glue.progress() == [JobProgress(run, "glue", "write items", 0.75)]
+    assert glue.progress() == [JobProgress(run, "write items", 0.75)]
 
     endpoint.client("glue").batch_stop_job_run(JobName=job, JobRunIds=[run])
     ended(endpoint, job, run)
