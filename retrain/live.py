@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on.
+"""How a run is shown while it goes on.
 
 On a terminal a table of the states that fills and counts, with a bar for long work; elsewhere, as
 in CI, one plain line for each event.
@@ -10,14 +10,14 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol, Self
+from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.spinner import Spinner
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from workflow.runs.history import Step
@@ -28,23 +28,31 @@ _QUIET = frozenset({"Wait", "Choice", "Succeed", "Pass"})
 
 @dataclass(frozen=True)
 class Work:
-    """Long work that is going on: what, and how much of it is done (0..1)."""
+    """Long work that is going on, and how much of it is done (0..1)."""
 
     label: str
     fraction: float
 
 
-class RunView(Protocol):
-    """Shows a run; a context manager, told of what happens."""
+class RunView:
+    """Shows a run; a context manager. By itself it prints the stages alone.
+
+    Args:
+        console: Where to print.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
 
     def __enter__(self) -> Self:
-        """Begin to show."""
+        return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave the last picture standing."""
+        pass
 
     def stage(self, text: str) -> None:
-        """Say what is being done, outside the state machine."""
+        """Print what is being done outside the state machine."""
+        self._console.print(f"[bold]{escape(text)}[/]")
 
     def step(self, step: Step) -> None:
         """Show a state that was entered or left."""
@@ -58,23 +66,13 @@ def run_view(console: Console) -> RunView:
     return TableView(console) if console.is_terminal else LineView(console)
 
 
-class LineView:
+class LineView(RunView):
     """Prints a run's states as they are entered and left; of a poll loop only the first round."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
+        super().__init__(console)
         self._visits: Counter[tuple[Branch | None, str]] = Counter()
         self._rounds: Counter[Branch | None] = Counter()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def stage(self, text: str) -> None:
-        """Say what is being done, outside the state machine."""
-        self._console.print(f"[bold]{escape(text)}[/]")
 
     def step(self, step: Step) -> None:
         """Print a state that was entered or left."""
@@ -82,25 +80,22 @@ class LineView:
         if step.kind == "entered":
             self._visits[branch, state] += 1
             if self._visits[branch, state] == 1:
-                self._show_rounds(step)
-                self._line(step, "[cyan]→[/]")
+                self._print_rounds(step)
+                self._print(step, "[cyan]→[/]")
             elif step.visit.state_type == "Task":
                 self._rounds[branch] += 1
         elif self._visits[branch, state] == 1:
             style = "dim" if step.visit.state_type in _QUIET else "green"
-            self._line(step, f"[{style}]✓[/]", after=f"  [{style}]{step.seconds or 0:.1f} s[/]")
+            self._print(step, f"[{style}]✓[/]", after=f"  [{style}]{step.seconds or 0:.1f} s[/]")
 
-    def work(self, work: Iterable[Work]) -> None:
-        """Long work is shown by its end alone."""
-
-    def _show_rounds(self, step: Step) -> None:
-        """Say how often the loop that `step` leaves went round again."""
+    def _print_rounds(self, step: Step) -> None:
+        """Print how often the loop that `step` leaves polled again."""
         rounds = self._rounds.pop(step.visit.branch, 0)
         if rounds:
             times = "once" if rounds == 1 else f"{rounds} times"
-            self._line(step, "[dim]⟳[/]", f"looked again {times}")
+            self._print(step, "[dim]⟳[/]", f"polled again {times}")
 
-    def _line(self, step: Step, sign: str, text: str = "", *, after: str = "") -> None:
+    def _print(self, step: Step, sign: str, text: str = "", *, after: str = "") -> None:
         indent = "  " if step.visit.branch is None else "    "
         label = f" ({step.label})" if step.label else ""
         text = f"{text or step.state}{label}"
@@ -113,11 +108,11 @@ class _Row:
 
     Attributes:
         state_type: `Task`, `Wait`, `Map`, ….
-        inside: whether it is inside a Map or Parallel.
-        visits: how many.
-        open: those in which the state was not left.
-        items: what the items of the Map are.
-        seconds: of the visits in which it was left.
+        inside: Whether it is inside a Map or Parallel.
+        visits: Number of visits.
+        open: The visits that have not ended.
+        items: Labels of the Map's items, for example `USERS`.
+        seconds: Of the visits that have ended.
     """
 
     state_type: str
@@ -128,8 +123,8 @@ class _Row:
     seconds: float = 0.0
 
 
-class TableView:
-    """A table of a run's states that is drawn anew several times a second.
+class TableView(RunView):
+    """A table of a run's states that is redrawn several times a second.
 
     Args:
         console: A terminal.
@@ -139,7 +134,8 @@ class TableView:
     def __init__(
         self, console: Console, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
-        self._console, self._now = console, now
+        super().__init__(console)
+        self._now = now
         self._rows: dict[str, _Row] = {}
         self._spinner = Spinner("dots", style="cyan")
         self._bars = Progress(
@@ -159,10 +155,6 @@ class TableView:
         self.work(())
         self._live.stop()
 
-    def stage(self, text: str) -> None:
-        """Say what is being done, above the table."""
-        self._console.print(f"[bold]{escape(text)}[/]")
-
     def step(self, step: Step) -> None:
         """Count a state that was entered or left."""
         visit = step.visit
@@ -177,26 +169,24 @@ class TableView:
 
     def work(self, work: Iterable[Work]) -> None:
         """Show the long work that is going on now, a bar for each."""
-        now = {item.label: item.fraction for item in work}
-        for label in [label for label in self._tasks if label not in now]:
+        fractions = {item.label: item.fraction for item in work}
+        for label in self._tasks.keys() - fractions.keys():
             self._bars.remove_task(self._tasks.pop(label))
-        for label, fraction in now.items():
+        for label, fraction in fractions.items():
             if label not in self._tasks:
                 self._tasks[label] = self._bars.add_task(escape(label), total=1.0)
             self._bars.update(self._tasks[label], completed=fraction)
 
     def __rich__(self) -> RenderableType:
-        table = Table(box=None, padding=(0, 1), show_header=False)
-        table.add_column(width=1)
-        table.add_column(no_wrap=True)
-        table.add_column(justify="right", no_wrap=True)
-        table.add_column(no_wrap=True, style="dim")
+        sign, name = Column(width=1), Column(no_wrap=True)
+        seconds, counts = Column(justify="right", no_wrap=True), Column(no_wrap=True, style="dim")
+        table = Table(sign, name, seconds, counts, box=None, padding=(0, 1), show_header=False)
         for state, row in self._rows.items():
             statuses = {visit.status for visit in row.open}
             quiet = row.state_type in _QUIET and not statuses
-            name = Text(f"{'  ' if row.inside else ''}{state}", style="dim" if quiet else "")
+            title = Text(f"{'  ' if row.inside else ''}{state}", style="dim" if quiet else "")
             took = row.seconds + sum(visit.seconds(self._now()) or 0.0 for visit in row.open)
-            table.add_row(self._sign(row, statuses), name, f"{max(0.0, took):.1f} s", _counts(row))
+            table.add_row(self._sign(row, statuses), title, f"{max(0.0, took):.1f} s", _counts(row))
         return Group(table, self._bars) if self._tasks else table
 
     def _sign(self, row: _Row, statuses: Collection[Status]) -> RenderableType:
@@ -210,7 +200,7 @@ class TableView:
 
 
 def _counts(row: _Row) -> str:
-    """How often a state was visited, and for which items of a Map."""
+    """Return how often a state was visited, and for which items of a Map."""
     times = f"×{row.visits}" if row.visits > 1 else ""
     items = ", ".join(sorted(row.items))
     return f"{times:<5} {items}".rstrip()

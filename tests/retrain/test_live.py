@@ -83,7 +83,7 @@ def test_lines_tell_a_loop_s_first_round_and_count_the_rest() -> None:
         "04:00:02  ✓ Wait  1.0 s",
         "04:00:02  → Look",
         "04:00:03  ✓ Look  0.5 s",
-        "04:00:08  ⟳ looked again 2 times",
+        "04:00:08  ⟳ polled again 2 times",
         "04:00:08  → After",
     ]
 
