@@ -1,10 +1,10 @@
-"""The sample database: a recruiting service for science students, seeded, with real data's mess.
+"""The sample database: a recruiting service for science students, seeded, as messy as real data.
 
-Tastes that a model can learn: each department leans to a few fields of work, each student has a
-taste of their own within them, and within a visit interest drifts from one posting to a related
-one. Who looks may favourite, and who favourites may apply. The mess: closed postings, inactive
-students, nulls, anonymous events, repeated views, popularity that is anything but even, Japanese
-names, and texts with commas, quotes and line breaks.
+Preferences that a model can learn: each department prefers a few fields of work, each student has
+preferences within them, and within a visit interest drifts from one posting to a related one. A
+student who viewed a posting may favourite it, and then apply. The mess: closed postings, inactive
+students, nulls, anonymous events, repeated views, very uneven popularity, Japanese names, and texts
+with commas, quotes and line breaks.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from localaws.errors import LocalAwsError
 from retrain.local.sample_size import SampleSize
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
-"""The sample's present; a constant, so that the same seed gives the same bytes."""
+"""The newest events happen shortly before; a constant, so that a seed gives the same bytes."""
 
 HISTORY_DAYS = 180
 ANONYMOUS_SHARE = 0.001
 REPEAT_SHARE = 0.12
 FUNNEL = (("view", 0.15), ("favourite", 0.3), ("apply", 0.0))
-"""Kinds of event, each with the chance that the next one follows at once."""
+"""Event types, each with the probability that the next one follows at once."""
 EVENTS_PER_VISIT = 6
 LONGEST_VISIT = 7_200  # seconds
 
@@ -70,7 +70,7 @@ ANALYZE;
 """
 _TABLES = ("departments", "students", "companies", "job_postings", "events")
 
-# (department, faculty, the fields of work it leans to)
+# (department, faculty, the fields of work that it prefers)
 _DEPARTMENTS = (
     ("情報科学科", "理工学部", (0, 1)),
     ("数学科", "理学部", (1, 2)),
@@ -117,30 +117,29 @@ _DESCRIPTIONS = (
 
 
 class SampleError(LocalAwsError, ValueError):
-    """The sample cannot be made; the database is as it was."""
+    """The sample cannot be created; the database is unchanged."""
 
 
 @dataclass(frozen=True)
 class _Postings:
-    """What events are drawn from: the field of each posting, its pull, and when it appeared."""
+    """What events are drawn from: field of work, popularity and publication of each posting."""
 
     field: NDArray[np.int64]
-    pull: NDArray[np.float64]
+    popularity: NDArray[np.float64]
     published: NDArray[np.int64]
 
 
-def load_sample(url: str, size: SampleSize, *, now: datetime = NOW) -> None:
-    """Make the sample's tables in an empty database and fill them.
+def load_sample(url: str, size: SampleSize) -> None:
+    """Create the sample's tables in an empty database and fill them.
 
     Args:
         url: `postgresql://user:password@host:port/database`.
-        size: how many students (some are inactive, a few never do anything), job postings (about a
-            quarter is closed) and views, favourites and applications; the same size and seed give
-            the same rows.
-        now: the newest events happen shortly before.
+        size: Number of students (some are inactive, a few never do anything), of job postings
+            (about a quarter is closed) and of views, favourites and applications. The same size and
+            seed give the same rows.
 
     Raises:
-        SampleError: a size is too small, a table of the sample is there already, or the database
+        SampleError: If a size is too small, a table of the sample exists already, or the database
             cannot be written to.
     """
     students, postings, events = size.students, size.postings, size.events
@@ -152,25 +151,24 @@ def load_sample(url: str, size: SampleSize, *, now: datetime = NOW) -> None:
         if count < least:
             raise SampleError(f"the sample needs at least {least} {name}, not {count}")
     random = np.random.default_rng(size.seed)
-    begin = int((now - timedelta(days=HISTORY_DAYS)).timestamp())
-    end = int(now.timestamp())
+    begin, end = int((NOW - timedelta(days=HISTORY_DAYS)).timestamp()), int(NOW.timestamp())
     companies = max(1, postings // 5)
-    posted, posting_rows = _postings(random, postings, companies, begin, end)
+    published, posting_rows = _postings(random, postings, companies, begin, end)
     departments = random.integers(0, len(_DEPARTMENTS), students)
     with _connection(url) as connection:
         _refuse_to_overwrite(connection)
         connection.execute(_SCHEMA)
-        _copy(connection, "departments", _department_rows())
+        _copy(connection, "departments", [(i, *row[:2]) for i, row in enumerate(_DEPARTMENTS, 1)])
         _copy(connection, "students", _student_rows(random, departments, begin))
         _copy(connection, "companies", _company_rows(random, companies))
         _copy(connection, "job_postings", posting_rows)
-        _copy(connection, "events", _event_rows(random, departments, posted, events, begin, end))
+        _copy(connection, "events", _event_rows(random, departments, published, events, begin, end))
         connection.execute(_INDEXES)
 
 
 @contextmanager
 def _connection(url: str) -> Iterator[psycopg.Connection[Any]]:
-    """Commit what the block did, or say why the database would not have it."""
+    """Connect and commit the block, or raise why the database refuses it."""
     try:
         database = Database.from_url(url)
     except EtlError as error:
@@ -188,13 +186,13 @@ def _connection(url: str) -> Iterator[psycopg.Connection[Any]]:
 
 
 def _refuse_to_overwrite(connection: psycopg.Connection[Any]) -> None:
-    found = connection.execute(
+    existing = connection.execute(
         "SELECT table_name FROM information_schema.tables"
         " WHERE table_schema = current_schema() AND table_name = ANY(%s)",
         (list(_TABLES),),
     ).fetchall()
-    if found:
-        names = ", ".join(sorted(name for (name,) in found))
+    if existing:
+        names = ", ".join(sorted(name for (name,) in existing))
         raise SampleError(f"the database has these tables already: {names}; name an empty database")
 
 
@@ -202,11 +200,6 @@ def _copy(connection: psycopg.Connection[Any], table: str, rows: Iterable[Sequen
     with connection.cursor().copy(f"COPY {table} FROM STDIN") as copy:
         for row in rows:
             copy.write_row(row)
-
-
-def _department_rows() -> Iterable[Sequence[Any]]:
-    for number, (name, faculty, _) in enumerate(_DEPARTMENTS, start=1):
-        yield number, name, faculty
 
 
 def _student_rows(
@@ -248,29 +241,29 @@ def _postings(
 ) -> tuple[_Postings, list[Sequence[Any]]]:
     # Every field has postings, however few there are.
     field = random.permutation(np.arange(count) % len(_FIELDS))
-    pull = np.power(1.0 + random.permutation(count), -0.55)
+    popularity = np.power(1.0 + random.permutation(count), -0.55)
     published = random.integers(begin - 60 * 86_400, end - 3 * 86_400, count)
-    published[: max(1, count // 3)] = begin - 86_400  # some have been there all the time
+    published[: max(1, count // 3)] = begin - 86_400  # some exist from the beginning
     closed = random.random(count) < 0.25
     no_salary = random.random(count) < 0.2
     salary = random.integers(20, 60, count) * 100_000
     rows: list[Sequence[Any]] = []
     for i in range(count):
         industry, job = _FIELDS[field[i]]
-        described = _DESCRIPTIONS[i % len(_DESCRIPTIONS)].format(industry=industry, job=job)
+        description = _DESCRIPTIONS[i % len(_DESCRIPTIONS)].format(industry=industry, job=job)
         rows.append(
             (
                 i + 1,
                 i % companies + 1,
                 f"{job}{_TITLE_ENDINGS[i % len(_TITLE_ENDINGS)]}",
-                None if i % 17 == 0 else described,
+                None if i % 17 == 0 else description,
                 job,
                 "closed" if closed[i] else "open",
                 _time(int(published[i])),
                 None if no_salary[i] else int(salary[i]),
             )
         )
-    return _Postings(field, pull, published), rows
+    return _Postings(field, popularity, published), rows
 
 
 def _event_rows(
@@ -290,9 +283,8 @@ def _event_rows(
             )
     rows.sort()
     anonymous = random.random(count) < ANONYMOUS_SHARE
-    for number, (at, student, posting, kind) in enumerate(rows, start=1):
-        known = not anonymous[number - 1]
-        yield number, student + 1 if known else None, posting + 1, kind, _time(at)
+    for i, (at, student, posting, event_type) in enumerate(rows):
+        yield i + 1, None if anonymous[i] else student + 1, posting + 1, event_type, _time(at)
 
 
 def _activity(random: np.random.Generator, students: int, events: int) -> NDArray[np.int64]:
@@ -301,9 +293,9 @@ def _activity(random: np.random.Generator, students: int, events: int) -> NDArra
     weight[random.random(students) < 0.02] = 0.0
     if not weight.any():
         weight[:] = 1.0
-    wanted = weight / weight.sum() * events
-    count: NDArray[np.int64] = np.floor(wanted).astype(np.int64)
-    rest = np.argsort(count - wanted, kind="stable")[: events - int(count.sum())]
+    expected = weight / weight.sum() * events
+    count: NDArray[np.int64] = np.floor(expected).astype(np.int64)
+    rest = np.argsort(count - expected, kind="stable")[: events - int(count.sum())]
     count[rest] += 1
     return count
 
@@ -316,28 +308,29 @@ def _history(
     postings: _Postings,
     period: tuple[int, int],
 ) -> list[tuple[int, int, int, str]]:
-    """Return one student's events (time, student, posting, kind), oldest first."""
+    """Return one student's events (time, student, posting, event type), oldest first."""
     begin, end = period
     first, second = _DEPARTMENTS[department][2]
-    taste = np.full(len(_FIELDS), 0.015)
-    taste[first] += 0.55
-    taste[second] += 0.3
-    taste[random.integers(len(_FIELDS))] += 0.15
-    liking = taste[postings.field] * postings.pull * random.gamma(0.6, 1.0, len(postings.field))
+    preference = np.full(len(_FIELDS), 0.015)
+    preference[first] += 0.55
+    preference[second] += 0.3
+    preference[random.integers(len(_FIELDS))] += 0.15
+    attraction = preference[postings.field] * postings.popularity
+    attraction *= random.gamma(0.6, 1.0, len(postings.field))
     times = _visits(random, count, begin, end)
     onward, repeat, drift = random.random((3, count))
     stage = 0
     seen: list[int] = []
     rows = []
     cumulative: NDArray[np.float64] = np.empty(0)
-    known_at = -1
-    there = np.flatnonzero(postings.published <= begin)
+    visible_at = -1
+    visible = np.flatnonzero(postings.published <= begin)
     for i, at in enumerate(times):
-        if known_at < 0 or at - known_at > 7 * 86_400:  # new postings are noticed weekly
-            known_at = int(at)
-            there = np.flatnonzero(postings.published <= at)
-            fresh = 1.0 + 3.0 * np.exp((postings.published[there] - at) / (14 * 86_400))
-            cumulative = np.cumsum(liking[there] * fresh)
+        if visible_at < 0 or at - visible_at > 7 * 86_400:  # new postings are noticed weekly
+            visible_at = int(at)
+            visible = np.flatnonzero(postings.published <= at)
+            novelty = 1.0 + 3.0 * np.exp((postings.published[visible] - at) / (14 * 86_400))
+            cumulative = np.cumsum(attraction[visible] * novelty)
         follows = bool(seen) and onward[i] < FUNNEL[stage][1]
         stage = stage + 1 if follows else 0
         if follows:
@@ -345,10 +338,10 @@ def _history(
         elif seen and repeat[i] < REPEAT_SHARE:
             posting = seen[-1 - int(random.integers(min(5, len(seen))))]
         elif seen and drift[i] < 0.45:
-            posting = _related(seen[-1], there, postings, random)
+            posting = _related(seen[-1], visible, postings, random)
         else:
             drawn = np.searchsorted(cumulative, random.random() * cumulative[-1], side="right")
-            posting = int(there[min(int(drawn), len(there) - 1)])
+            posting = int(visible[min(int(drawn), len(visible) - 1)])
         seen.append(posting)
         rows.append((int(at), student, posting, FUNNEL[stage][0]))
     return rows
@@ -365,10 +358,10 @@ def _visits(random: np.random.Generator, count: int, begin: int, end: int) -> ND
 
 
 def _related(
-    last: int, there: NDArray[np.int64], postings: _Postings, random: np.random.Generator
+    last: int, visible: NDArray[np.int64], postings: _Postings, random: np.random.Generator
 ) -> int:
     """Return a posting that the service shows beside `last`: the same field, next in its list."""
-    same = there[postings.field[there] == postings.field[last]]
+    same = visible[postings.field[visible] == postings.field[last]]
     step = 1 + int(random.geometric(0.6))
     return int(same[(int(np.searchsorted(same, last)) + step) % len(same)])
 
