@@ -1,17 +1,29 @@
-"""Files that are written whole or not at all."""
+"""What the command writes: values as JSON, and files that are replaced whole or not at all."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+
+def json_text(value: Any) -> str:
+    """Return a value as indented JSON; times are ISO 8601 in UTC."""
+
+    def text(other: Any) -> str:
+        return other.astimezone(UTC).isoformat() if isinstance(other, datetime) else str(other)
+
+    return json.dumps(value, ensure_ascii=False, indent=2, default=text) + "\n"
 
 
 def write_whole(path: Path, content: str | bytes | Iterable[bytes]) -> Path:
-    """Put a file in place of what is there, whole or not at all, and return its path.
+    """Write or replace a file, whole or not at all, and return its path.
 
     Args:
-        path: its directory is made if it is not there.
-        content: text is written as UTF-8; pieces are written as they come.
+        path: The file; its directory is made if it does not exist.
+        content: A text is written as UTF-8, chunks as they come.
     """
     if isinstance(content, str):
         content = content.encode()
@@ -19,8 +31,7 @@ def write_whole(path: Path, content: str | bytes | Iterable[bytes]) -> Path:
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
         with unfinished.open("wb") as file:
-            for piece in [content] if isinstance(content, bytes) else content:
-                file.write(piece)
+            file.writelines([content] if isinstance(content, bytes) else content)
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from retrain.files import write_whole
+from retrain.files import json_text, write_whole
 from workflow.config import Config
 
 if TYPE_CHECKING:
@@ -37,7 +35,7 @@ def clients(config: Config) -> Clients:
     """Return clients of the configured account, with the credentials that boto3 finds.
 
     Raises:
-        DeployError: there are none, they have expired, or they are another account's.
+        DeployError: If there are none, they have expired, or they are another account's.
     """
     import boto3  # noqa: PLC0415
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415
@@ -46,39 +44,35 @@ def clients(config: Config) -> Clients:
     from workflow.errors import DeployError  # noqa: PLC0415
 
     try:
-        found = clients_of(boto3.Session(), config.aws.region)
+        account_clients = clients_of(boto3.Session(), config.aws.region)
     except BotoCoreError as error:
         raise DeployError(explained(error, "sts", config.aws.region)) from error
-    check_identity(config, found)
-    return found
+    check_identity(config, account_clients)
+    return account_clients
 
 
 def write_or_compare(path: Path, text: str, *, check: bool) -> bool:
-    """Write a rendered file, or show how the one that is there differs; return whether it is stale.
+    """Write a rendered file, or print how the written one differs; return whether it is stale.
 
     Args:
-        path: the file.
-        text: what it is to hold.
-        check: compare only.
+        path: The file.
+        text: What it is to hold.
+        check: Compare only.
     """
     from workflow.definition.render import difference  # noqa: PLC0415  the SDK costs half a second
 
-    there = path.read_text(encoding="utf-8") if path.exists() else ""
-    if there == text:
+    written = path.read_text(encoding="utf-8") if path.exists() else ""
+    if written == text:
         out.print(f"{path}: up to date")
         return False
     if check:
         out.print(f"{path}: stale", style="red")
-        out.print(escape(difference(there, text)), end="")
+        out.print(escape(difference(written, text)), end="")
         return True
     out.print(f"{write_whole(path, text)}: written")
     return False
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON; times in UTC as ISO 8601."""
-
-    def text(other: Any) -> str:
-        return other.astimezone(UTC).isoformat() if isinstance(other, datetime) else str(other)
-
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2, default=text))
+    """Print a value as JSON; times are ISO 8601 in UTC."""
+    typer.echo(json_text(value), nl=False)

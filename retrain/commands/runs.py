@@ -1,4 +1,4 @@
-"""The commands that run what is deployed: start, watch, executions, stop, explain, cost."""
+"""The commands on runs of the deployed workflow: start, watch, list, stop, explain, cost."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -22,16 +22,32 @@ from retrain.commands.options import (
     print_json,
 )
 from retrain.files import write_whole
+from retrain.live import run_view
+from retrain.tables import show_cost, show_explanation, show_failure, show_runs
 from workflow.config import load_config
-
-if TYPE_CHECKING:
-    from workflow.runs.executions import Run
-    from workflow.runs.history import Failure
+from workflow.runs import cost as costs
+from workflow.runs import diagnosis
+from workflow.runs.executions import (
+    Run,
+    RunningError,
+    describe_run,
+    failure,
+    find_run,
+    jobs_left_running,
+    latest_runs,
+    start_run,
+    stop_run,
+    wait_for_end,
+)
+from workflow.runs.history import Failure, HistoryReader, follow, history
+from workflow.runs.prices import load_prices
+from workflow.runs.usage import usage_of
+from workflow.runs.visits import RUNNING
 
 Execution = Annotated[
     str, typer.Argument(help="Name or ARN; the latest if left out.", show_default=False)
 ]
-Pause = Annotated[float, typer.Option(min=0.0, help="Seconds between two looks.")]
+PollSeconds = Annotated[float, typer.Option(min=0.0, help="Seconds between two polls.")]
 
 
 def start(
@@ -43,31 +59,26 @@ def start(
         str, typer.Option("--input", help="JSON for the first state, or @FILE.")
     ] = "{}",
     wait: Annotated[bool, typer.Option("--wait", help="Show the run until it ends.")] = False,
-    poll_seconds: Pause = 5.0,
+    poll_seconds: PollSeconds = 5.0,
     as_json: AsJson = False,
 ) -> None:
     """Start a run of the deployed workflow. With --wait, exit code 1 if it fails.
 
     Example: retrain start --wait
     """
-    from workflow.runs.executions import start_run  # noqa: PLC0415
     from workflow.state_machine import run_name  # noqa: PLC0415  the SDK costs half a second
 
     loaded = load_config(config)
-    given = _input(inputs)
+    first_input = _parse_input(inputs)
     client = clients(loaded)("stepfunctions")
-    run = start_run(
-        client,
-        loaded.state_machine_arn,
-        name=name or run_name(datetime.now(UTC)),
-        inputs=given,
-    )
+    name = name or run_name(datetime.now(UTC))
+    run = start_run(client, loaded.state_machine_arn, name=name, inputs=first_input)
     if wait:
         if not as_json:
             out.print(f"started {escape(run.name)}")
         _watch(client, run, poll_seconds=poll_seconds, as_json=as_json)
     elif as_json:
-        print_json(_told(run))
+        print_json(_as_json(run))
     else:
         out.print(f"started {escape(run.name)}\n'retrain watch' shows it")
 
@@ -75,15 +86,13 @@ def start(
 def watch(
     execution: Execution = "",
     config: ConfigFile = DEFAULT_CONFIG,
-    poll_seconds: Pause = 5.0,
+    poll_seconds: PollSeconds = 5.0,
     as_json: AsJson = False,
 ) -> None:
     """Show a run state by state until it ends. Exit code 1 if it fails.
 
     Example: retrain watch 20240601T040000Z-3fa9c1
     """
-    from workflow.runs.executions import find_run  # noqa: PLC0415
-
     loaded = load_config(config)
     client = clients(loaded)("stepfunctions")
     run = find_run(client, loaded.state_machine_arn, execution)
@@ -99,17 +108,14 @@ def executions(
 
     Example: retrain executions --limit 30
     """
-    from retrain.tables import show_runs  # noqa: PLC0415
-    from workflow.runs.executions import failure, latest_runs  # noqa: PLC0415
-
     loaded = load_config(config)
     client = clients(loaded)("stepfunctions")
-    found = latest_runs(client, loaded.state_machine_arn, limit=limit)
-    failures = {run.arn: failure(client, run) for run in found}
+    runs = latest_runs(client, loaded.state_machine_arn, limit=limit)
+    failures = {run.arn: failure(client, run) for run in runs}
     if as_json:
-        print_json([_told(run, failures[run.arn]) for run in found])
-    elif found:
-        show_runs(out, found, failures, now=datetime.now(UTC))
+        print_json([_as_json(run, failures[run.arn]) for run in runs])
+    elif runs:
+        show_runs(out, runs, failures, now=datetime.now(UTC))
     else:
         out.print("there is no execution yet; 'retrain start' begins one")
 
@@ -126,21 +132,17 @@ def stop(
 
     Example: retrain stop --cause "wrong table"
     """
-    from workflow.runs.executions import find_run, jobs_left_running, stop_run  # noqa: PLC0415
-    from workflow.runs.history import history  # noqa: PLC0415
-    from workflow.runs.visits import RUNNING  # noqa: PLC0415
-
     loaded = load_config(config)
     client = clients(loaded)("stepfunctions")
     status = "" if execution else RUNNING
     run = find_run(client, loaded.state_machine_arn, execution, status=status)
     stopped = stop_run(client, run, cause=cause)
-    left = jobs_left_running(history(client, run.arn))
+    left_running = jobs_left_running(history(client, run.arn))
     if as_json:
-        print_json({**_told(stopped), "leftRunning": left})
+        print_json({**_as_json(stopped), "leftRunning": left_running})
         return
     out.print(f"stopped {escape(stopped.name)}")
-    for arn in left:
+    for arn in left_running:
         out.print(f"  Personalize goes on with, and bills, {escape(arn)}")
 
 
@@ -154,26 +156,22 @@ def explain(
 
     Example: retrain explain 20240601T040000Z-3fa9c1
     """
-    from retrain.tables import show_explanation  # noqa: PLC0415
-    from workflow.runs import diagnosis  # noqa: PLC0415
-    from workflow.runs.executions import find_run  # noqa: PLC0415
-
     loaded = load_config(config)
-    found_clients = clients(loaded)
-    states = found_clients("stepfunctions")
+    client = clients(loaded)
+    states = client("stepfunctions")
     run = find_run(states, loaded.state_machine_arn, execution)
-    found = diagnosis.explain(states, found_clients("logs"), run, loaded, lines=lines)
+    explanation = diagnosis.explain(states, client("logs"), run, loaded, lines=lines)
     if not as_json:
-        show_explanation(out, found)
+        show_explanation(out, explanation)
         return
     print_json(
         {
-            **_told(run, found.failure),
-            "item": found.item,
-            "speaker": found.speaker,
-            "logs": [asdict(log) for log in found.logs],
-            "advice": found.advice,
-            "leftRunning": found.left_running,
+            **_as_json(run, explanation.failure),
+            "item": explanation.item,
+            "speaker": explanation.speaker,
+            "logs": [asdict(log) for log in explanation.logs],
+            "advice": explanation.advice,
+            "leftRunning": explanation.left_running,
         }
     )
 
@@ -221,48 +219,39 @@ def cost(
     Example: retrain cost --assume training_hours=4 --assume users=200000
     """
     from lambdas.get_status import next_wait  # noqa: PLC0415
-    from retrain.tables import show_cost  # noqa: PLC0415
     from workflow.definition.graph import retraining_graph  # noqa: PLC0415  the SDK costs half a second
-    from workflow.runs import cost as costs  # noqa: PLC0415
-    from workflow.runs.prices import load_prices  # noqa: PLC0415
-    from workflow.runs.usage import usage_of  # noqa: PLC0415
 
     loaded = load_config(config)
     table = load_prices(prices)
-    given = costs.given_values(assumed or ())
+    own_values = costs.given_values(assumed or ())
     assumptions, transitions = costs.ASSUMPTIONS, None
     if execution:
-        used = usage_of(clients(loaded), loaded, execution)
-        transitions = used.transitions
-        assumptions = costs.assume(assumptions, used.assumptions, origin=f"run {used.run}")
-    found = costs.estimate(
+        usage = usage_of(clients(loaded), loaded, execution)
+        transitions = usage.transitions
+        assumptions = costs.assume(assumptions, usage.assumptions, origin=f"run {usage.run}")
+    estimate = costs.estimate(
         loaded,
         retraining_graph(loaded).to_dict(),
         table,
-        costs.assume(assumptions, given, origin="given"),
+        costs.assume(assumptions, own_values, origin="given"),
         year=datetime.now(UTC).year,
         next_wait=next_wait,
         transitions=transitions,
     )
     if as_json:
-        print_json(costs.as_json(found))
+        print_json(costs.as_json(estimate))
     else:
-        show_cost(out, found)
+        show_cost(out, estimate)
 
 
 def _watch(client: Any, run: Run, *, poll_seconds: float, as_json: bool) -> None:
     """Show a run until it ends; exit with 1 if it fails."""
-    from retrain.live import run_view  # noqa: PLC0415
-    from retrain.tables import show_failure  # noqa: PLC0415
-    from workflow.runs.executions import describe_run, failure, wait_for_end  # noqa: PLC0415
-    from workflow.runs.history import follow  # noqa: PLC0415
-
     try:
         if as_json:
             wait_for_end(client, run, poll_seconds=poll_seconds, sleep=time.sleep)
         else:
             with run_view(out) as view:
-                for step in follow(client, run.arn, poll_seconds=poll_seconds):
+                for step in follow(HistoryReader(client, run.arn), poll_seconds=poll_seconds):
                     view.step(step)
     except (KeyboardInterrupt, SystemExit):
         err.print(f"{escape(run.name)} goes on; 'retrain watch {escape(run.name)}' shows it again")
@@ -270,7 +259,7 @@ def _watch(client: Any, run: Run, *, poll_seconds: float, as_json: bool) -> None
     ended = describe_run(client, run.arn)
     why = failure(client, ended)
     if as_json:
-        print_json(_told(ended, why))
+        print_json(_as_json(ended, why))
     elif why:
         show_failure(out, why)
         out.print(f"'retrain explain {escape(run.name)}' says more")
@@ -280,9 +269,7 @@ def _watch(client: Any, run: Run, *, poll_seconds: float, as_json: bool) -> None
         raise typer.Exit(1)
 
 
-def _input(text: str) -> Any:
-    from workflow.runs.executions import RunningError  # noqa: PLC0415
-
+def _parse_input(text: str) -> Any:
     source = "--input"
     if text.startswith("@"):
         source = text[1:]
@@ -293,15 +280,12 @@ def _input(text: str) -> Any:
         raise RunningError(f"{source}: no JSON: {error}") from None
 
 
-def _told(run: Run, failure: Failure | None = None) -> dict[str, Any]:
-    """Return a run as a program reads it."""
-    told: dict[str, Any] = {
+def _as_json(run: Run, failure: Failure | None = None) -> dict[str, Any]:
+    members = {
         "name": run.name,
         "executionArn": run.arn,
         "status": run.status,
         "startDate": run.begun,
         "stopDate": run.ended,
     }
-    if failure is not None:
-        told["failure"] = asdict(failure)
-    return told
+    return {**members, "failure": asdict(failure)} if failure else members

@@ -1,4 +1,4 @@
-"""A deployment on the local AWS: the plan and the steps that AWS gets too, without its waits."""
+"""Deployment to the local AWS: the same plan and steps as on AWS, without the waits."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from workflow.state_machine import RetrainingWorkflow, build_workflow
 
 
 class LocalDeploymentError(LocalAwsError):
-    """A resource that the workflow needs, or its baseline, could not be made."""
+    """A resource of the workflow, or the popularity baseline, cannot be created."""
 
 
-def deployed(config: Config, clients: Clients) -> RetrainingWorkflow:
+def deploy(config: Config, clients: Clients) -> RetrainingWorkflow:
     """Deploy a configuration, and return its workflow, ready to be executed.
 
     Raises:
-        LocalDeploymentError: the local AWS refuses a resource.
+        LocalDeploymentError: If the local AWS refuses a resource.
     """
     try:
         apply(
@@ -37,8 +37,8 @@ def deployed(config: Config, clients: Clients) -> RetrainingWorkflow:
         )
     except (BotoCoreError, ClientError, DeployError) as error:
         raise LocalDeploymentError(
-            f"the workflow cannot be deployed: {error}; correct the name or setting"
-            " that it speaks of in the configuration"
+            f"the workflow cannot be deployed: {error}; correct that name or setting in the"
+            " configuration"
         ) from error
     workflow = build_workflow(config, client=clients("stepfunctions"))
     workflow.state_machine_arn = config.state_machine_arn
@@ -48,36 +48,36 @@ def deployed(config: Config, clients: Clients) -> RetrainingWorkflow:
 def train_baseline(config: Config, clients: Clients) -> str:
     """Train the popularity baseline in the deployed dataset group.
 
-    It recommends the same to everybody, and stands beside the metrics of a run.
+    It recommends the same items to everybody; a run's metrics are compared with its metrics.
 
     Returns:
         The ARN of its solution version.
 
     Raises:
-        LocalDeploymentError: the solution or its version is CREATE FAILED.
+        LocalDeploymentError: If the solution or its version is CREATE FAILED.
     """
     personalize = clients("personalize")
-    solution = personalize.create_solution(
+    solution: str = personalize.create_solution(
         name=f"{config.solution_name[:52]}-popularity",
         datasetGroupArn=config.dataset_group_arn,
         recipeArn=f"arn:{config.partition}:personalize:::recipe/aws-popularity-count",
         performAutoTraining=False,
     )["solutionArn"]
     _wait_until_active(
-        lambda: personalize.describe_solution(solutionArn=solution)["solution"], solution
+        solution, lambda: personalize.describe_solution(solutionArn=solution)["solution"]
     )
     version: str = personalize.create_solution_version(solutionArn=solution)["solutionVersionArn"]
     _wait_until_active(
+        version,
         lambda: personalize.describe_solution_version(solutionVersionArn=version)[
             "solutionVersion"
         ],
-        version,
     )
     return version
 
 
-def _wait_until_active(describe: Callable[[], Any], arn: str) -> None:
-    while (found := describe())["status"] != "ACTIVE":
-        if found["status"].endswith("FAILED"):
-            raise LocalDeploymentError(f"{arn} is CREATE FAILED: {found.get('failureReason')}")
+def _wait_until_active(arn: str, describe: Callable[[], Any]) -> None:
+    while (resource := describe())["status"] != "ACTIVE":
+        if resource["status"].endswith("FAILED"):
+            raise LocalDeploymentError(f"{arn} is CREATE FAILED: {resource.get('failureReason')}")
         time.sleep(0.02)

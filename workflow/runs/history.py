@@ -92,6 +92,11 @@ class HistoryReader:
         self.read()
         return self._events
 
+    def has_ended(self) -> bool:
+        """Return whether the execution has ended."""
+        described = self._client.describe_execution(executionArn=self._execution_arn)
+        return bool(described["status"] != RUNNING)
+
     def _newer(self) -> list[dict[str, Any]]:
         last = self._events[-1]["id"]
         newest = self._client.get_execution_history(
@@ -127,8 +132,7 @@ def history(client: Any, execution_arn: str) -> list[dict[str, Any]]:
 
 
 def follow(
-    client: Any,
-    execution_arn: str,
+    reader: HistoryReader,
     *,
     poll_seconds: float = 1.0,
     sleep: Callable[[float], None] = time.sleep,
@@ -137,15 +141,14 @@ def follow(
     """Yield each state as it is entered and left, until the execution ends.
 
     Args:
-        client: a boto3 `stepfunctions` client.
-        execution_arn: the execution to follow.
+        reader: Reads the execution's history; `read_all` gives the whole of it afterwards.
         poll_seconds: pause between two polls.
         sleep: waits that long; a parameter for tests.
         on_poll: called after every poll, for example to redraw a progress bar.
     """
-    reader, visits = HistoryReader(client, execution_arn), Visits()
+    visits = Visits()
     while True:
-        ended = client.describe_execution(executionArn=execution_arn)["status"] != RUNNING
+        ended = reader.has_ended()
         yield from _steps(visits, reader.read())
         on_poll()
         if ended:

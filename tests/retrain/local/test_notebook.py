@@ -30,7 +30,7 @@ import json, os, sys, time
 from retrain.local.sample_size import SampleSize
 from retrain.local.notebook import connect
 from workflow import load_config
-connect(load_config("retraining.toml"), sample=SampleSize(150, 60, 5_000), say=lambda text: None)
+connect(load_config("retraining.toml"), sample=SampleSize(150, 60, 5_000), log=lambda text: None)
 found = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
 print(json.dumps(found), flush=True)
 time.sleep(3_600)
@@ -173,13 +173,13 @@ def test_an_endpoint_in_the_environment_is_used_and_nothing_started(
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
-    said: list[str] = []
+    logged: list[str] = []
 
-    aws = connect(config, say=said.append)
+    aws = connect(config, log=logged.append)
 
     assert repr(aws) == "the endpoint http://127.0.0.1:9, from AWS_ENDPOINT_URL"
     assert aws.client("s3").meta.region_name == config.aws.region
-    assert said == []
+    assert logged == []
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_a_database_that_cannot_be_read_is_refused_before_anything_starts(
     source = config.source.model_copy(update={"engine": "mysql"})
 
     with pytest.raises(DatabaseError, match=expected):
-        connect(config.model_copy(update={"source": source}), say=lambda text: None)
+        connect(config.model_copy(update={"source": source}), log=lambda text: None)
 
 
 def test_a_killed_kernel_leaves_nothing_behind(

@@ -10,14 +10,14 @@ import psycopg
 import pytest
 
 from localaws.aws import LocalAws
-from retrain.local.deployment import deployed
+from retrain.local.deployment import deploy
 from retrain.local.postgres import Postgres
 from retrain.local.run import run_locally
 from retrain.local.sample import load_sample
 from retrain.local.sample_size import SampleSize
 from tests.local_runs import EXAMPLE, RecordingView, WholeRun
 from workflow import Config, parse_config
-from workflow.runs.history import Failure, failure_of, follow, history
+from workflow.runs.history import Failure, HistoryReader, failure_of, follow
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def failed_run(config: Config, url: str, directory: Path, **handlers: Any) -> Fa
         time_scale=0,
         database_url=url,
     ) as aws:
-        workflow = deployed(config, aws.client)
+        workflow = deploy(config, aws.client)
         for name, handler in handlers.items():
             aws.services.functions.register(config.function(name.replace("_", "-")), handler)  # type: ignore[arg-type]
         queue = aws.client("sqs").create_queue(QueueName="failures")["QueueUrl"]
@@ -53,9 +53,9 @@ def failed_run(config: Config, url: str, directory: Path, **handlers: Any) -> Fa
         )
         client = aws.client("stepfunctions")
         execution = workflow.execute()
-        states = [step.state for step in follow(client, execution.execution_arn, poll_seconds=0.1)]
-        events = history(client, execution.execution_arn)
-        failure = failure_of(events)
+        reader = HistoryReader(client, execution.execution_arn)
+        states = [step.state for step in follow(reader, poll_seconds=0.1)]
+        failure = failure_of(reader.read_all())
         told = aws.client("sqs").receive_message(QueueUrl=queue)["Messages"]
         keys = [
             found["Key"]

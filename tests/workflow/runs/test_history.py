@@ -487,7 +487,8 @@ def test_following_a_run_costs_about_what_reading_it_once_does():
             lambda parsed, **_: transferred.append(len(parsed["events"])),
         )
 
-        steps = list(follow(client, arn, poll_seconds=0.02, on_poll=lambda: polls.append(1)))
+        reader = HistoryReader(client, arn)
+        steps = list(follow(reader, poll_seconds=0.02, on_poll=lambda: polls.append(1)))
 
         whole = history(client, arn)
     assert [step.state for step in steps] == [step.state for step in steps_of(whole)]

@@ -24,7 +24,7 @@ from localaws.principals import CALLER
 from retrain.main import app
 from workflow import Config, parse_config
 from workflow.deployment.deploy import apply, destroy_plan, plan
-from workflow.runs.history import follow, history
+from workflow.runs.history import HistoryReader, follow, history
 
 from .requests import ACCOUNT
 
@@ -200,9 +200,10 @@ def _drift_log(life: Life, group: str) -> None:
 def run_to_end(life: Life, name: str) -> list[dict[str, Any]]:
     states = life.client("stepfunctions")
     arn = states.start_execution(stateMachineArn=life.config.state_machine_arn, name=name)
-    for _ in follow(states, arn["executionArn"], poll_seconds=0.1):
+    reader = HistoryReader(states, arn["executionArn"])
+    for _ in follow(reader, poll_seconds=0.1):
         pass
-    return history(states, arn["executionArn"])
+    return list(reader.read_all())
 
 
 def call_the_handlers_again(life: Life, events: list[dict[str, Any]]) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from localaws.aws import LocalAws
 from localaws.http.calls import Call
-from retrain.local.deployment import deployed
+from retrain.local.deployment import deploy
 from retrain.local.postgres import Postgres
 from retrain.local.sample import load_sample
 from retrain.local.sample_size import SampleSize
@@ -79,7 +79,7 @@ def calls(postgres: Postgres, scratch: Path, configured: Path, config: Config) -
 
 def _lived(life: Life, file: Path) -> dict[str, list[Call]]:
     with life.as_person("deployer"):
-        deployed(life.config, life.client)
+        deploy(life.config, life.client)
     scenes.drift(life)
     scenes.deployed_again(life)
     with life.as_person("visitor"):
