@@ -1,4 +1,4 @@
-"""The list of commands, and the one place where an error becomes a message and an exit code."""
+"""The list of commands; an error becomes a message and an exit code here and nowhere else."""
 
 from __future__ import annotations
 
@@ -24,21 +24,23 @@ _OWN_PACKAGES = frozenset(
     {"retrain", "workflow", "etl", "lambdas", "recommenders", "localaws", "analysis"}
 )
 _stopped_by: list[int] = []
+# Of errors, where 1 means something else: `diff` ends with 1 if there is a difference.
 _EXIT_CODES = {"diff": 2}
-"""Of errors, where 1 says something else: `diff` ends with 1 if there is a difference."""
 
 
 class OneMessage(TyperGroup):
     """A group of commands whose errors are one message, without a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command that was asked for."""
+        """Run the command that the arguments name."""
         try:
             return super().invoke(ctx)
         except (WorkflowError, LocalAwsError) as error:
             text = str(error)
         except (BotoCoreError, ClientError) as error:
-            text = _explained(error)
+            from workflow.deployment.account import explained  # noqa: PLC0415  boto3 costs time
+
+            text = explained(error, "", "the workflow")
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] in _OWN_PACKAGES:
                 raise
@@ -47,19 +49,13 @@ class OneMessage(TyperGroup):
                 " leaves out; run pip install 'personalize-retraining[local]'"
             )
         except OSError as error:
-            if error.errno == errno.EPIPE:  # whoever read the output has enough of it
+            if error.errno == errno.EPIPE:  # the reader of the output has closed it
                 raise
             text = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        if _stopped_by:  # what was cut off on the way out says nothing new
+        if _stopped_by:  # an error while it unwinds says nothing new
             raise SystemExit(128 + _stopped_by[0])
         err.print(escape(text), style="red")
         raise typer.Exit(_EXIT_CODES.get(ctx.invoked_subcommand, 1))
-
-
-def _explained(error: Exception) -> str:
-    from workflow.deployment.account import explained  # noqa: PLC0415
-
-    return explained(error, "", "the workflow")
 
 
 _TOUR = """Keep Amazon Personalize recommendations fresh: database → data sets → training → CSV.
@@ -120,17 +116,17 @@ def main() -> None:
 
     SIGINT, SIGTERM and SIGHUP end it with 128 + their number, and nothing left running.
     """
-    for each in _STOPPING:
-        if signal.getsignal(each) is not signal.SIG_IGN:  # as nohup sets it
-            signal.signal(each, _stop)
+    for signal_number in _STOPPING:
+        if signal.getsignal(signal_number) is not signal.SIG_IGN:  # as nohup sets it
+            signal.signal(signal_number, _stop)
     app()
 
 
 def _stop(number: int, _: object) -> NoReturn:
-    """Unwind: what was started ends on the way. Asking again does not interrupt that."""
+    """Unwind, which ends what was started; a second signal does not interrupt that."""
     _stopped_by.append(number)
-    for each in _STOPPING:
-        signal.signal(each, signal.SIG_IGN)
+    for signal_number in _STOPPING:
+        signal.signal(signal_number, signal.SIG_IGN)
     # Console and sys.stderr may be in the middle of a write; a system call never is.
     os.write(sys.stderr.fileno(), b"\nstopping: ending what was started\n")
     raise SystemExit(128 + number)

@@ -1,10 +1,10 @@
-"""The commands about what is reviewed: `check`, `render`, `template`, `diff`."""
+"""The commands that write and review the definition: `check`, `render`, `template`, `diff`."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -20,11 +20,8 @@ from retrain.commands.options import (
     out,
     write_or_compare,
 )
-from workflow.config import load_config
-
-if TYPE_CHECKING:
-    from workflow.config import Config
-    from workflow.deployment.account import Clients
+from workflow.config import Config, load_config
+from workflow.runs.executions import RunningError
 
 
 def check(config: ConfigFile = DEFAULT_CONFIG) -> None:
@@ -120,37 +117,34 @@ def diff(
     """
     from workflow.definition import review  # noqa: PLC0415
 
-    after = _definition(asl)
+    after = _read_definition(asl)
     if base is None:
-        loaded = load_config(config)
-        before, name = _deployed(clients(loaded), loaded), "deployed"
+        before, name = _deployed_definition(load_config(config)), "deployed"
     else:
-        before, name = _definition(base), str(base)
-    found = review.review(before, after)
+        before, name = _read_definition(base), str(base)
+    differences = review.review(before, after)
     if markdown:
-        typer.echo(review.as_markdown(found, before=before, after=after), nl=False)
+        typer.echo(review.as_markdown(differences, before=before, after=after), nl=False)
     else:
         if not before:
             missing = "nothing is deployed yet" if base is None else f"{base} is empty"
             out.print(f"{escape(missing)}: every state is new")
-        out.print(escape(review.as_text(found, before=name, after=str(asl))), end="")
-    if found:
+        out.print(escape(review.as_text(differences, before=name, after=str(asl))), end="")
+    if differences:
         raise typer.Exit(1)
 
 
-def _deployed(clients: Clients, config: Config) -> dict[str, Any]:
-    client = clients("stepfunctions")
+def _deployed_definition(config: Config) -> dict[str, Any]:
+    client = clients(config)("stepfunctions")
     try:
-        found = client.describe_state_machine(stateMachineArn=config.state_machine_arn)
+        machine = client.describe_state_machine(stateMachineArn=config.state_machine_arn)
     except client.exceptions.StateMachineDoesNotExist:
         return {}
-    definition: dict[str, Any] = json.loads(found["definition"])
+    definition: dict[str, Any] = json.loads(machine["definition"])
     return definition
 
 
-def _definition(path: Path) -> dict[str, Any]:
-    from workflow.runs.executions import RunningError  # noqa: PLC0415
-
+def _read_definition(path: Path) -> dict[str, Any]:
     text = path.read_text(encoding="utf-8")
     if not text.strip():
         return {}

@@ -1,4 +1,4 @@
-"""The commands that look at AWS and change it: `plan`, `deploy`, `destroy`, and `permissions`."""
+"""The commands that compare AWS with the configuration, and change it, and `permissions`."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ def plan(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
 
     Example: retrain plan --config retraining.toml
     """
-    from workflow.deployment.deploy import plan as planned  # noqa: PLC0415  boto3 costs time
+    from workflow.deployment.deploy import plan as compare  # noqa: PLC0415  boto3 costs time
 
     loaded = load_config(config)
-    found = planned(loaded, clients(loaded))
+    changes = compare(loaded, clients(loaded))
     if as_json:
-        print_json([_told(change) for change in found.changes])
+        print_json([_as_json(change) for change in changes.changes])
     else:
-        _show(found)
-    if found.blocked:
+        _show(changes)
+    if changes.blocked:
         raise typer.Exit(1)
 
 
@@ -56,13 +56,11 @@ def deploy(
 
     Example: retrain deploy --yes
     """
-    from workflow.deployment.deploy import plan as planned  # noqa: PLC0415
+    from workflow.deployment.deploy import plan as compare  # noqa: PLC0415
 
     loaded = load_config(config)
     account = clients(loaded)
-    found = planned(loaded, account)
-    _show(found)
-    _carry_out(found, account, "Deploy?", yes=yes, take_over=take_over)
+    _carry_out(compare(loaded, account), account, "Deploy?", yes=yes, take_over=take_over)
 
 
 def destroy(
@@ -82,9 +80,8 @@ def destroy(
 
     loaded = load_config(config)
     account = clients(loaded)
-    found = destroy_plan(loaded, account, empty_bucket=empty_bucket)
-    _show(found)
-    _carry_out(found, account, "Delete all of this?", yes=yes, take_over=take_over)
+    deletions = destroy_plan(loaded, account, empty_bucket=empty_bucket)
+    _carry_out(deletions, account, "Delete all of this?", yes=yes, take_over=take_over)
 
 
 def permissions(
@@ -115,8 +112,7 @@ def permissions(
         show_grants(out, grants(loaded))
 
 
-def _told(change: Change) -> dict[str, Any]:
-    """Return a change as a program reads it."""
+def _as_json(change: Change) -> dict[str, Any]:
     return {
         "id": change.resource.id,
         "type": change.resource.type,
@@ -132,29 +128,30 @@ def _show(plan: Plan) -> None:
     from workflow.deployment.deploy import describe  # noqa: PLC0415
 
     for line in describe(plan):
-        word, _, rest = line.partition(" ")
-        colour = _COLOURS.get(word, "")
-        shown = f"[{colour}]{word}[/] {escape(rest)}" if colour else escape(line)
-        out.print(shown, style="dim" if word in {"unchanged", "keep", "skip"} else None)
+        action, _, rest = line.partition(" ")
+        colour = _COLOURS.get(action, "")
+        text = f"[{colour}]{action}[/] {escape(rest)}" if colour else escape(line)
+        out.print(text, style="dim" if action in {"unchanged", "keep", "skip"} else None)
 
 
 def _carry_out(plan: Plan, account: Clients, question: str, *, yes: bool, take_over: bool) -> None:
+    """Show a plan, ask, and apply it."""
     from workflow.deployment.deploy import apply  # noqa: PLC0415
 
+    _show(plan)
     if plan.pending and not plan.blocked and not yes and not typer.confirm(question):
         out.print("nothing was touched")
         raise typer.Exit(1)
-
     if not plan.pending:
         return
     numbers, total = itertools.count(1), len(plan.pending)
-    with out.status("looking once more, under a lock") as status:
+    with out.status("comparing once more, under a lock") as status:
 
-        def tell(change: Change, done: bool) -> None:
-            what = f"{change.action} {escape(change.resource.id)}"
+        def show_progress(change: Change, done: bool) -> None:
+            text = f"{change.action} {escape(change.resource.id)}"
             if done:
-                out.print(f"[green]✓[/] [dim]{next(numbers):>2}/{total}[/] {what}")
+                out.print(f"[green]✓[/] [dim]{next(numbers):>2}/{total}[/] {text}")
             else:
-                status.update(what)
+                status.update(text)
 
-        apply(plan, account, now=datetime.now(UTC), progress=tell, take_over=take_over)
+        apply(plan, account, now=datetime.now(UTC), progress=show_progress, take_over=take_over)

