@@ -1,11 +1,13 @@
-"""Small pictures of tables, by matplotlib; each with a text for those who cannot see it.
+"""Small plots of tables, by matplotlib; each with an alternative text.
 
-Every function takes a frame that this package made and returns a `Plot`. Colours and letters keep
-their contrast on light and on dark pages: the background is left to the page.
+Every function takes a frame of this package and returns a `Plot`. The background is transparent;
+colours and letters have enough contrast on light and on dark pages.
 """
 
 from __future__ import annotations
 
+import base64
+import html
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-# Middling greys and colours: their contrast to white and to black is about the same.
+# Greys and colours of medium lightness: their contrast to white and to black is about the same.
 INK = "#7a7a7a"
 GRID = "#8f8f8f40"
 COLOURS = ("#2f7ed8", "#d9731a", "#2f9e5b", "#a35bc4", "#c94f6d", "#8a8a8a")
@@ -33,8 +35,8 @@ class Plot:
     """A figure that shows itself in Jupyter, with its alternative text.
 
     Attributes:
-        figure: matplotlib's.
-        alt: what it shows, in a sentence.
+        figure: Of matplotlib.
+        alt: What it shows, in a sentence.
     """
 
     figure: Figure
@@ -58,16 +60,16 @@ class Plot:
         about = {"alt": self.alt, "width": width, "height": height}
         return {"image/png": self.png, "text/plain": self.alt}, {"image/png": about}
 
+    def __html__(self) -> str:  # for templates
+        data = base64.b64encode(self.png).decode("ascii")
+        return f'<img src="data:image/png;base64,{data}" alt="{html.escape(self.alt)}">'
+
     def __repr__(self) -> str:
         return self.alt
 
 
 def popularity_curve(popular: pd.DataFrame) -> Plot:
-    """Return how many of the events the most popular items have.
-
-    Args:
-        popular: from `data_profile.popularity`.
-    """
+    """Plot the table of `data_profile.popularity`: which share of the events so many items have."""
     figure, axes = _axes()
     items = np.concatenate([[0.0], popular["share of items"].to_numpy()])
     events = np.concatenate([[0.0], popular["share of events"].to_numpy()])
@@ -83,11 +85,9 @@ def popularity_curve(popular: pd.DataFrame) -> Plot:
 
 
 def events_over_time(table: pd.DataFrame) -> Plot:
-    """Return the events of each type as stacked bars over time.
+    """Plot the table of `data_profile.events_over_time` as stacked bars.
 
-    Args:
-        table: from `data_profile.events_over_time`; at most five types get a colour of their own,
-            further ones share the last.
+    Of more than five event types the rarest are one.
     """
     figure, axes = _axes()
     shown = _at_most(table, len(COLOURS) - 1)
@@ -114,14 +114,11 @@ def events_over_time(table: pd.DataFrame) -> Plot:
 
 
 def events_per_user(table: pd.DataFrame) -> Plot:
-    """Return how many users have how many events.
-
-    Args:
-        table: from `data_profile.events_per_user`.
-    """
+    """Plot the table of `data_profile.events_per_user`: shares of users by number of events."""
     figure, axes = _axes()
     bars = axes.bar(table.index.astype(str), table["share"].to_numpy(), color=COLOURS[0])
-    _name_bars(axes, bars, [f"{users:,}" for users in table["users"]])
+    users = [f"{users:,}" for users in table["users"]]
+    axes.bar_label(bars, users, color=INK, fontsize=8.5, padding=2)
     axes.set(xlabel="events of a user", ylabel="users")
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.margins(y=0.14)
@@ -133,11 +130,11 @@ def events_per_user(table: pd.DataFrame) -> Plot:
 
 
 def metric_intervals(table: pd.DataFrame, *, metrics: Sequence[str] = ()) -> Plot:
-    """Return each list's metrics as dots, with their intervals as lines.
+    """Plot each list's metrics as dots, with their intervals as lines.
 
     Args:
         table: `metric`, `list`, `value`, `low`, `high`; for example from `metrics.side_by_side`.
-        metrics: which to show, all of them if left out.
+        metrics: The metrics to show; all if left out.
     """
     shown = table[table["metric"].isin(metrics)] if metrics else table
     names = list(dict.fromkeys(shown["metric"]))
@@ -155,22 +152,18 @@ def metric_intervals(table: pd.DataFrame, *, metrics: Sequence[str] = ()) -> Plo
     axes.grid(visible=False, axis="y")
     axes.grid(visible=True, axis="x", color=GRID)
     _legend(axes)
-    told = "; ".join(
+    values = "; ".join(
         f"{name}: " + ", ".join(
             f"{row['metric']} {row['value']:.3f}"
             for row in shown[shown["list"] == name].to_dict("records")
         )
         for name in lists
     )  # fmt: skip
-    return Plot(figure, f"Metrics with intervals. {told}.")
+    return Plot(figure, f"Metrics with intervals. {values}.")
 
 
 def popularity_bias(table: pd.DataFrame) -> Plot:
-    """Return what people choose and what they are recommended, from popular to unpopular items.
-
-    Args:
-        table: from `recommendations.popularity_bias`.
-    """
+    """Plot the table of `recommendations.popularity_bias`: what is chosen, and recommended."""
     figure, axes = _axes()
     at = np.arange(len(table))
     axes.bar(at - 0.2, table["events"], 0.38, color=COLOURS[5], alpha=0.8, label="events")
@@ -188,16 +181,12 @@ def popularity_bias(table: pd.DataFrame) -> Plot:
 
 
 def overlap(changed: pd.DataFrame) -> Plot:
-    """Return how much of the users' lists stayed.
-
-    Args:
-        changed: from `recommendations.changes`.
-    """
+    """Plot the table of `recommendations.changes`: how much of the users' lists stayed."""
     figure, axes = _axes(height=2.4)
     values = changed["overlap"].dropna().to_numpy()
     edges = np.linspace(-0.05, 1.05, 12)
-    found, _ = np.histogram(values, bins=edges)
-    shares = found / max(found.sum(), 1)
+    users, _ = np.histogram(values, bins=edges)
+    shares = users / max(users.sum(), 1)
     axes.bar(np.linspace(0, 1, 11), shares, 0.085, color=COLOURS[0])
     axes.set(xlabel="items that stayed in a user's list", ylabel="users", xlim=(-0.07, 1.07))
     axes.xaxis.set_major_formatter(PercentFormatter(1))
@@ -228,7 +217,7 @@ def _axes(height: float = _HEIGHT) -> tuple[Figure, Axes]:
 
 
 def _legend(axes: Axes) -> None:
-    """Name what is drawn above the axes, where it covers nothing."""
+    """Add a legend above the axes, where it covers nothing."""
     if not axes.get_legend_handles_labels()[1]:
         return
     axes.legend(
@@ -242,10 +231,6 @@ def _legend(axes: Axes) -> None:
         handlelength=1.2,
         columnspacing=1.4,
     )
-
-
-def _name_bars(axes: Axes, bars: Any, names: Sequence[str]) -> None:
-    axes.bar_label(bars, names, color=INK, fontsize=8.5, padding=2)
 
 
 def _at_most(table: pd.DataFrame, columns: int) -> pd.DataFrame:

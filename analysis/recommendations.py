@@ -1,7 +1,9 @@
 """What is recommended: how broad, how popular, to whom, beside what, and what changed.
 
-Lists are frames of USER_ID, ITEM_ID (text), RANK (1..N per user) and SCORE, as
-`Run.recommendations` has them. Every function returns a new frame.
+Lists (`recommendations`, `previous`, `latest`) are frames of USER_ID, ITEM_ID (text), RANK (1..N
+per user) and SCORE, as in `Run.recommendations`; `interactions` are the events of a `Run`; `labels`
+map an ITEM_ID to a text. `top` and `depths` are numbers of each list's first items that count,
+`length` is the largest number of rows. Every function returns a new frame.
 """
 
 from __future__ import annotations
@@ -13,37 +15,42 @@ import numpy as np
 import pandas as pd
 
 from analysis.data_profile import gini, popularity, times
-from etl.datasets import DataSet
+from workflow.config import Config
 
 _LABEL_LENGTH = 48
 
 
-def item_labels(items: pd.DataFrame, data_set: DataSet | None = None) -> dict[str, str]:
+def item_labels(items: pd.DataFrame, config: Config) -> dict[str, str]:
     """Return a short text for each item, so that a person knows what it is.
 
-    The first line of the textual column, with the categories behind it; an item with neither is
-    its id.
+    The first line of the textual column, followed by the categories; the id of an item that has
+    neither.
 
     Args:
-        items: the data set ITEMS.
-        data_set: its description, which tells textual and categorical columns; without one every
-            text column counts as a category.
+        items: The data set ITEMS.
+        config: Says which columns are textual and which categorical.
     """
-    columns = [name for name in items.columns if name != "ITEM_ID"]
-    textual = [c.name for c in data_set.columns if c.textual] if data_set else []
-    if data_set:
-        categories = [column.name for column in data_set.columns if column.categorical]
-    else:
-        categories = [name for name in columns if not pd.api.types.is_numeric_dtype(items[name])]
-    chosen = [name for name in [*textual, *categories] if name in columns][:3]
+    columns = [
+        column
+        for data_set in config.data_sets
+        if data_set.type == "ITEMS"
+        for column in data_set.columns
+        if column.name in items
+    ]
+    textual = [column.name for column in columns if column.textual]
+    categorical = [column.name for column in columns if column.categorical]
+    chosen = ["ITEM_ID", *textual, *categorical][:4]
     labels = {}
-    for row in items[["ITEM_ID", *chosen]].itertuples(index=False, name=None):
+    for item, *values in items[chosen].itertuples(index=False, name=None):
         label = ""
-        for value in row[1:]:
-            told = _first_line(value) if isinstance(value, str) else ""
-            if told and told not in label:
-                label = f"{label} · {told}" if label else told
-        labels[str(row[0])] = _shortened(label) or str(row[0])
+        for value in values:
+            lines = value.strip().splitlines() if isinstance(value, str) else []
+            text = lines[0].strip() if lines else ""
+            if text and text not in label:
+                label = f"{label} · {text}" if label else text
+        if len(label) > _LABEL_LENGTH:
+            label = f"{label[: _LABEL_LENGTH - 1]}…"
+        labels[str(item)] = label or str(item)
     return labels
 
 
@@ -54,32 +61,26 @@ def coverage(
     *,
     depths: Sequence[int] = (1, 5, 10, 25),
 ) -> pd.DataFrame:
-    """Return how much of the catalogue anybody is recommended.
-
-    Args:
-        recommendations: the lists.
-        catalogue: every item id.
-        eligible: the items that may be recommended; None for all.
-        depths: how many of each list's first items are looked at.
+    """Return how much of the catalogue, and of the eligible items (None for all), is recommended.
 
     Returns:
-        index `top`; `items` (different ones), `of catalogue`, `of eligible` (shares), `Gini` (of
+        Index `top`; `items` (different ones), `of catalogue`, `of eligible` (shares), `Gini` (of
         how often each eligible item is recommended: towards 1, few items have it all) and
         `per user` (mean length of a list cut there).
     """
-    known = set(catalogue)
-    allowed = known if eligible is None else set(eligible)
+    everything = set(catalogue)
+    allowed = everything if eligible is None else set(eligible)
     users = max(recommendations["USER_ID"].nunique(), 1)
     rows = {}
     for depth in depths:
         top = recommendations[recommendations["RANK"] <= depth]
         shown = top["ITEM_ID"].value_counts()
-        everything = shown.reindex(shown.index.union(sorted(allowed)), fill_value=0)
+        per_item = shown.reindex(shown.index.union(sorted(allowed)), fill_value=0)
         rows[depth] = {
             "items": len(shown),
-            "of catalogue": len(shown) / max(len(known), 1),
+            "of catalogue": len(shown) / max(len(everything), 1),
             "of eligible": len(set(shown.index) & allowed) / max(len(allowed), 1),
-            "Gini": gini(everything.to_numpy()),
+            "Gini": gini(per_item.to_numpy()),
             "per user": len(top) / users,
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("top").astype({"items": int})
@@ -92,26 +93,23 @@ def popularity_bias(
     *,
     classes: int = 10,
 ) -> pd.DataFrame:
-    """Return whether lists favour what is popular anyway.
+    """Return whether lists favour what is popular anyway, by classes of equally many items.
 
-    Args:
-        recommendations: the lists.
-        interactions: the events; they tell what is popular.
-        catalogue: the data set ITEMS, for items without events.
-        classes: into how many classes of equal size the items fall.
+    Items without events come from the `catalogue`, the data set ITEMS.
 
     Returns:
-        index `popularity` (`top 10 %`, `10–20 %`, …); `items`, `events` and `recommendations`
-        (both as shares, 0..1). Where `recommendations` lie above `events`, the class is shown
-        more often than people choose it by themselves.
+        Index `popularity` (`top 10 %`, `10–20 %`, …); `items`, `events` and `recommendations`
+        (both as shares, 0..1). Where `recommendations` is above `events`, the class is shown more
+        often than people choose it by themselves.
     """
     ranked = popularity(interactions, catalogue)
     shown = recommendations["ITEM_ID"].value_counts()
     ranked = ranked.reindex(ranked.index.append(shown.index.difference(ranked.index)))
     ranked["events"] = ranked["events"].fillna(0)
     ranked["shown"] = shown.reindex(ranked.index, fill_value=0)
-    place = np.arange(len(ranked)) * classes // max(len(ranked), 1)
-    grouped = ranked.groupby(place)[["events", "shown"]].sum().reindex(range(classes), fill_value=0)
+    class_of = np.arange(len(ranked)) * classes // max(len(ranked), 1)
+    grouped = ranked.groupby(class_of)[["events", "shown"]].sum()
+    grouped = grouped.reindex(range(classes), fill_value=0)
     step = 100 / classes
     names = [
         f"top {step:.0f} %" if i == 0 else f"{i * step:.0f}–{(i + 1) * step:.0f} %"
@@ -119,7 +117,7 @@ def popularity_bias(
     ]
     return pd.DataFrame(
         {
-            "items": np.bincount(place, minlength=classes),
+            "items": np.bincount(class_of, minlength=classes),
             "events": (grouped["events"] / max(grouped["events"].sum(), 1)).to_numpy(),
             "recommendations": (grouped["shown"] / max(grouped["shown"].sum(), 1)).to_numpy(),
         },
@@ -128,7 +126,7 @@ def popularity_bias(
 
 
 def example_users(recommendations: pd.DataFrame, interactions: pd.DataFrame) -> list[str]:
-    """Return users worth looking at: of middling activity, a very active one, and a new one.
+    """Return users as examples: one of median activity, the most active one, and a new one.
 
     At most three, each with a list; the same frames give the same users.
     """
@@ -153,20 +151,13 @@ def beside_history(
 ) -> pd.DataFrame:
     """Return a user's newest events beside the user's list.
 
-    Args:
-        user: USER_ID.
-        recommendations: the lists.
-        interactions: the events.
-        labels: ITEM_ID → text, from `item_labels`.
-        length: rows at most.
-
     Returns:
-        index `rank` (from 1); `recommended`, `met before` (whether the user had events with it),
-        `when` (UTC), `event` (its type) and `history` (item), the newest first; what a column
-        does not have is empty.
+        Index `rank` (from 1); `recommended`, `met before` (whether the user had events with it),
+        `when` (UTC), `event` (its type) and `history` (item), the newest first; the shorter of
+        both ends in empty cells.
 
     Raises:
-        KeyError: the user has neither.
+        KeyError: If the user has neither.
     """
     events = interactions[interactions["USER_ID"] == user]
     mine = recommendations[recommendations["USER_ID"] == user].sort_values("RANK")
@@ -180,13 +171,13 @@ def beside_history(
         return pd.Series(list(values), dtype=object).reindex(rows).fillna("")
 
     met = set(events["ITEM_ID"])
-    kinds = newest["EVENT_TYPE"] if "EVENT_TYPE" in newest else [""] * len(newest)
+    event_types = newest["EVENT_TYPE"] if "EVENT_TYPE" in newest else [""] * len(newest)
     table = pd.DataFrame(
         {
             "recommended": column(labels.get(item, item) for item in top["ITEM_ID"]),
             "met before": column("yes" if item in met else "" for item in top["ITEM_ID"]),
             "when": column(times(newest["TIMESTAMP"]).dt.strftime("%Y-%m-%d %H:%M")),
-            "event": column(kinds),
+            "event": column(event_types),
             "history": column(labels.get(item, item) for item in newest["ITEM_ID"]),
         }
     )
@@ -202,26 +193,20 @@ def similar_items(
     Cosine between the items' sets of users: users in common / sqrt(users of one x of the other).
     It comes from the events, not from Personalize: a check whether its lists make sense.
 
-    Args:
-        item: ITEM_ID.
-        interactions: the events.
-        labels: ITEM_ID → text.
-        length: rows at most.
-
     Returns:
-        index `ITEM_ID`; `item`, `users in common`, `users`, `cosine`; the most similar first.
+        Index `ITEM_ID`; `item`, `users in common`, `users`, `cosine`; the most similar first.
 
     Raises:
-        KeyError: nobody had an event with it.
+        KeyError: If nobody had an event with it.
     """
     pairs = interactions[["USER_ID", "ITEM_ID"]].drop_duplicates()
-    fans = pairs.loc[pairs["ITEM_ID"] == item, "USER_ID"]
-    if fans.empty:
+    its_users = pairs.loc[pairs["ITEM_ID"] == item, "USER_ID"]
+    if its_users.empty:
         raise KeyError(f"item '{item}' has no events; choose one of ITEM_ID that has")
     users = pairs["ITEM_ID"].value_counts()
-    common = pairs[pairs["USER_ID"].isin(fans)]["ITEM_ID"].value_counts().drop(item)
-    cosine: pd.Series[float] = common / np.sqrt(users[common.index] * len(fans))
-    found = pd.DataFrame(
+    common = pairs[pairs["USER_ID"].isin(its_users)]["ITEM_ID"].value_counts().drop(item)
+    cosine: pd.Series[float] = common / np.sqrt(users[common.index] * len(its_users))
+    similar = pd.DataFrame(
         {
             "item": [labels.get(str(other), str(other)) for other in common.index],
             "users in common": common,
@@ -229,19 +214,14 @@ def similar_items(
             "cosine": cosine,
         }
     ).rename_axis("ITEM_ID")
-    return found.sort_values(["cosine", "users"], ascending=False, kind="stable").head(length)
+    return similar.sort_values(["cosine", "users"], ascending=False, kind="stable").head(length)
 
 
 def changes(previous: pd.DataFrame, latest: pd.DataFrame, *, top: int = 10) -> pd.DataFrame:
     """Return how each user's list changed between two runs.
 
-    Args:
-        previous: the earlier lists.
-        latest: the later lists.
-        top: how many of each list's first items are looked at.
-
     Returns:
-        index `USER_ID`, of users with a list in both; `kept`, `entered` and `left` (numbers of
+        Index `USER_ID`, of users with a list in both; `kept`, `entered` and `left` (numbers of
         items), `overlap` (kept / the longer list, 0..1), `same first` (bool) and `moved` (mean
         number of ranks by which a kept item moved, NaN if none was kept).
     """
@@ -277,19 +257,19 @@ def change_summary(
     """Return how the lists changed on the whole.
 
     Returns:
-        index `top`; `users` (with a list in both runs), `overlap` (mean, 0..1), `unchanged`
+        Index `top`; `users` (with a list in both runs), `overlap` (mean, 0..1), `unchanged`
         (share of users with the same items), `moved` (mean ranks of kept items), `new users` and
         `gone users` (with a list in one run alone).
     """
     before, after = set(previous["USER_ID"]), set(latest["USER_ID"])
     rows = {}
     for top in tops:
-        found = changes(previous, latest, top=top)
+        changed = changes(previous, latest, top=top)
         rows[top] = {
-            "users": len(found),
-            "overlap": found["overlap"].mean(),
-            "unchanged": (found["overlap"] == 1).mean() if len(found) else float("nan"),
-            "moved": found["moved"].mean(),
+            "users": len(changed),
+            "overlap": changed["overlap"].mean(),
+            "unchanged": (changed["overlap"] == 1).mean(),
+            "moved": changed["moved"].mean(),
             "new users": len(after - before),
             "gone users": len(before - after),
         }
@@ -307,16 +287,9 @@ def item_movements(
 ) -> pd.DataFrame:
     """Return the items that are in many more, or many fewer, lists than before.
 
-    Args:
-        previous: the earlier lists.
-        latest: the later lists.
-        labels: ITEM_ID → text.
-        top: how many of each list's first items are looked at.
-        length: items at most in each direction.
-
     Returns:
-        index `ITEM_ID`; `item`, `before`, `now` and `change` (shares of users whose list has it,
-        the change in points), risen items first.
+        Index `ITEM_ID`; `item`, `before`, `now` and `change` (shares of users whose list has it,
+        the change in points), at most `length` risen items and then as many fallen ones.
     """
     shares = [
         frame.loc[frame["RANK"] <= top, "ITEM_ID"].value_counts()
@@ -329,11 +302,3 @@ def item_movements(
     table = table.rename_axis("ITEM_ID").sort_values("change", ascending=False, kind="stable")
     risen, fallen = table[table["change"] > 0], table[table["change"] < 0]
     return pd.concat([risen.head(length), fallen.tail(length)])
-
-
-def _first_line(text: str) -> str:
-    return next(iter(text.strip().splitlines()), "").strip()
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _LABEL_LENGTH else f"{text[: _LABEL_LENGTH - 1]}…"

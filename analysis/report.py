@@ -1,16 +1,16 @@
-"""What a run did, on one page: a self-contained HTML file for people who would rather look.
+"""The report of a run: one self-contained HTML page.
 
-The graph with durations, the data and what was left out, metrics beside the baseline and the run
-before, lists of some users, what it cost, the configuration and the versions. No script, and
+The graph with durations, the data and the rejected rows, metrics beside those of the baseline and
+of the run before, lists of some users, the cost, the configuration and the versions. No script, and
 nothing is fetched: it can be mailed and kept.
 """
 
 from __future__ import annotations
 
-import base64
 import json
 import platform
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -21,6 +21,7 @@ from markupsafe import Markup
 from analysis import plots
 from analysis.data_profile import counts, events_over_time, minimums, popularity, rejected_rows
 from analysis.frames import RunFilesError
+from analysis.metrics import metric_names
 from analysis.recommendations import beside_history, change_summary, example_users, item_labels
 from analysis.run_record import THIS_VERSION, RunRecord
 from analysis.tables import Table
@@ -39,14 +40,14 @@ PACKAGES = (
     "numpy",
     "pandas",
 )
-"""Whose versions a report tells, where they are installed."""
+"""The packages whose versions a report names, where they are installed."""
 
 _LIST_LENGTH = 6
 _FIRST_METRICS = ("NDCG@10", "MRR@25", "precision@10", "coverage")
 
 
 def report(record: RunRecord) -> str:
-    """Return the page of a run as HTML; what a failed run does not have is left out, and said."""
+    """Return the page of a run as HTML; it says what a failed run does not have."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("analysis", "pages"),
         autoescape=True,
@@ -78,7 +79,7 @@ def report(record: RunRecord) -> str:
             ensure_ascii=False,
             indent=2,
         ),
-        versions=_versions(),
+        versions=list(_versions()),
         made=record.now,
     )
 
@@ -96,7 +97,7 @@ def _advice(record: RunRecord) -> str:
 
 
 def _headline(record: RunRecord) -> Iterator[tuple[str, str]]:
-    """Yield the few figures that a person wants first: what, how much."""
+    """Yield the most important figures: name, value."""
     try:
         lists = record.run.recommendations
     except RunFilesError:
@@ -104,116 +105,89 @@ def _headline(record: RunRecord) -> Iterator[tuple[str, str]]:
     yield "users with a list", f"{lists['USER_ID'].nunique():,}"
     yield "recommendations", f"{len(lists):,}"
     yield "items recommended", f"{lists['ITEM_ID'].nunique():,}"
-    scores = {who: found["NDCG@10"] for who, found in record.metrics.items() if "NDCG@10" in found}
-    mine = scores.pop(THIS_VERSION, None)
-    if mine is None:
+    scores = {name: each["NDCG@10"] for name, each in record.metrics.items() if "NDCG@10" in each}
+    score = scores.pop(THIS_VERSION, None)
+    if score is None:
         return
-    yield "NDCG@10", f"{mine:.3f}"
-    for who, beside in scores.items():
-        if beside:
-            yield f"times that of {who}", f"{mine / beside:.2f}"
+    yield "NDCG@10", f"{score:.3f}"
+    for name, other in scores.items():
+        if other:
+            yield f"times that of {name}", f"{score / other:.2f}"
 
 
 def _data(record: RunRecord) -> dict[str, Any]:
-    """The data that the run read; empty if its Spark job did not finish."""
+    """Return what describes the data of the run; nothing if its Spark job did not finish."""
+    run, solution = record.run, record.config.solution
     try:
-        run = record.run
+        sizes = counts(run.users, run.items, run.interactions)
+        checks = minimums(
+            run.interactions,
+            run.items,
+            recipe=solution.recipe,
+            event_type=solution.event_type,
+            event_value=solution.event_value_threshold,
+        )
         rejected = rejected_rows(run.manifest)
-        solution = record.config.solution
-        return {
-            "counts": _html(Table(counts(run.users, run.items, run.interactions), ["sparsity",
-                "repeat rate"])),
-            "checks": _html(
-                Table(
-                    minimums(
-                        run.interactions,
-                        run.items,
-                        recipe=solution.recipe,
-                        event_type=solution.event_type,
-                        event_value=solution.event_value_threshold,
-                    ).drop(columns="source")
-                )
-            ),
-            "plots": [
-                _image(plots.popularity_curve(popularity(run.interactions, run.items))),
-                _image(plots.events_over_time(events_over_time(run.interactions))),
-            ],
-            "rejected": _html(
-                Table(rejected[rejected["reason"] != ""].set_index("data set"), ["share"])
-            ),
-            "any_rejected": bool((rejected["reason"] != "").any()),
-        }  # fmt: skip
-    except RunFilesError:
-        return {}
-
-
-def _metrics_table(metrics: Mapping[str, Mapping[str, float]]) -> Markup | None:
-    if not metrics:
-        return None
-    names = sorted(next(iter(metrics.values())), key=_metric_order)
-    frame = pd.DataFrame(metrics).reindex(names).rename_axis("metric")
-    mine = frame.columns[0]
-    for other in frame.columns[1:]:
-        ratio = frame[mine] / frame[other]
-        frame[f"× {other}"] = [f"{value:.2f}" if value == value else "–" for value in ratio]  # noqa: PLR0124
-    return _html(Table(frame))
-
-
-def _metric_order(name: str) -> tuple[int, str, int]:
-    """The ones that people ask for first, in their order, then the others by name."""
-    stem, _, cut_off = name.partition("@")
-    first = _FIRST_METRICS.index(name) if name in _FIRST_METRICS else len(_FIRST_METRICS)
-    return first, stem, int(cut_off or 0)
-
-
-def _lists(record: RunRecord) -> list[tuple[str, Markup]]:
-    """Some users' lists beside their history."""
-    try:
-        lists, events = record.run.recommendations, record.run.interactions
-        items = next((one for one in record.config.data_sets if one.type == "ITEMS"), None)
-        labels = item_labels(record.run.items, items)
-        return [
-            (
-                user,
-                _html(Table(beside_history(user, lists, events, labels, length=_LIST_LENGTH))),
-            )
-            for user in example_users(lists, events)
+        rejected = rejected[rejected["reason"] != ""].set_index("data set")
+        drawn = [
+            plots.popularity_curve(popularity(run.interactions, run.items)),
+            plots.events_over_time(events_over_time(run.interactions)),
         ]
     except RunFilesError:
+        return {}
+    return {
+        "counts": Table(sizes, ["sparsity", "repeat rate"]),
+        "checks": Table(checks.drop(columns="source")),
+        "plots": drawn,
+        "rejected": None if rejected.empty else Table(rejected, ["share"]),
+    }
+
+
+def _metrics_table(metrics: Mapping[str, Mapping[str, float]]) -> Table | None:
+    if not metrics:
+        return None
+    frame = pd.DataFrame(metrics).rename_axis("metric")
+    version, *others = frame.columns
+    names = dict.fromkeys([*_FIRST_METRICS, *metric_names()])
+    frame = frame.loc[[name for name in names if name in metrics[version]]]
+    for other in others:
+        ratio = frame[version] / frame[other]
+        frame[f"× {other}"] = [f"{value:.2f}" if pd.notna(value) else "–" for value in ratio]
+    return Table(frame)
+
+
+def _lists(record: RunRecord) -> list[tuple[str, Table]]:
+    """Return some users, each with a list beside the history."""
+    try:
+        lists, events = record.run.recommendations, record.run.interactions
+        labels = item_labels(record.run.items, record.config)
+    except RunFilesError:
         return []
+    return [
+        (user, Table(beside_history(user, lists, events, labels, length=_LIST_LENGTH)))
+        for user in example_users(lists, events)
+    ]
 
 
-def _changes(record: RunRecord) -> Markup | None:
+def _changes(record: RunRecord) -> Table | None:
     if record.before is None:
         return None
     try:
-        found = change_summary(record.before, record.run.recommendations)
+        changes = change_summary(record.before, record.run.recommendations)
     except RunFilesError:
         return None
-    return _html(Table(found, ["overlap", "unchanged"]))
+    return Table(changes, ["overlap", "unchanged"])
 
 
-def _cost_table(cost: Estimate | None) -> Markup | None:
+def _cost_table(cost: Estimate | None) -> Table | None:
     if cost is None:
         return None
     columns = ["what", "a run uses", "price, US dollars", "a run", "a month"]
-    return _html(Table(pd.DataFrame(rows(cost), columns=columns).set_index("what")))
+    return Table(pd.DataFrame(rows(cost), columns=columns).set_index("what"))
 
 
-def _html(table: Table) -> Markup:
-    return Markup(table._repr_html_())  # noqa: S704  every cell is escaped there
-
-
-def _image(plot: plots.Plot) -> dict[str, str]:
-    data = base64.b64encode(plot.png).decode("ascii")
-    return {"source": f"data:image/png;base64,{data}", "alt": plot.alt}
-
-
-def _versions() -> list[tuple[str, str]]:
-    found = [("Python", platform.python_version())]
+def _versions() -> Iterator[tuple[str, str]]:
+    yield "Python", platform.python_version()
     for package in PACKAGES:
-        try:
-            found.append((package, version(package)))
-        except PackageNotFoundError:
-            continue
-    return found
+        with suppress(PackageNotFoundError):
+            yield package, version(package)

@@ -48,14 +48,7 @@ FILES = {
     "filter/eligible-items/part-00000.csv": "ITEM_ID\n007\n",
     "filter/exclusions/part-00000.csv": "USER_ID,ITEM_ID\n1,NA\n",
     "rejected/interactions.json": json.dumps(REJECTED) + "\n",
-    "batch-output/_CHECK": "",
-    "batch-output/users.json.out": (
-        '{"input":{"userId":"1"},"output":{"recommendedItems":["007","NA"],"scores":[0.9,0.1]}}\n'
-        '{"input":{"userId":"2"},"output":null,"error":"no such user"}\n'
-        '{"input":{"userId":"3"},"output":{"recommendedItems":["NA"]}}\n'
-    ),
     "recommendations/recommendations.csv": "USER_ID,ITEM_ID,RANK,SCORE\n1,007,1,0.9\n3,NA,1,\n",
-    "recommendations/errors.jsonl": '{"reason":"no such user","line":"{}"}\n',
 }
 
 
@@ -125,18 +118,15 @@ def test_a_data_set_that_is_not_configured_is_empty_and_has_its_id(run: Run) -> 
     assert run.users.empty
 
 
-def test_lists_batch_output_and_filter_files_are_read(run: Run) -> None:
+def test_lists_and_filter_files_are_read(run: Run) -> None:
     assert run.recommendations["RANK"].to_list() == [1, 1]
     assert run.recommendations["ITEM_ID"].to_list() == ["007", "NA"]
     assert run.recommendations["SCORE"].isna().to_list() == [False, True]
-    assert run.batch_output["USER_ID"].to_list() == ["1", "1", "3"]
-    assert run.batch_output["RANK"].to_list() == [1, 2, 1]
     assert run.eligible_items == {"007"}
     assert run.exclusions.to_dict("records") == [{"USER_ID": "1", "ITEM_ID": "NA"}]
 
 
-def test_errors_and_rejected_rows_are_read(run: Run) -> None:
-    assert run.errors.to_dict("records") == [{"reason": "no such user", "line": "{}"}]
+def test_rejected_rows_are_read(run: Run) -> None:
     assert run.rejected.to_dict("records") == [{"data set": "INTERACTIONS", **REJECTED}]
 
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from analysis import recommendations
-from etl.datasets import Column, DataSet, Relation
+from workflow import parse_config
 
 EVENTS = pd.DataFrame(
     {
@@ -14,6 +14,27 @@ EVENTS = pd.DataFrame(
         "EVENT_TYPE": ["view", "view", "view", "apply", "view", "view"],
     }
 )
+CONFIG = """
+name = "shop"
+[aws]
+account = "123456789012"
+region = "eu-central-1"
+[source]
+engine = "postgresql"
+connection = "shop-db"
+[datasets.interactions]
+table = "clicks"
+columns = { USER_ID = "clicks.user", ITEM_ID = "clicks.item", TIMESTAMP = "clicks.at" }
+[datasets.items]
+table = "goods"
+[datasets.items.columns]
+ITEM_ID = "goods.id"
+KIND = { source = "goods.kind", categorical = true }
+TEXT = { source = "goods.text", textual = true }
+[batch_inference]
+table = "users"
+user_id = "users.id"
+"""
 
 
 def of(**users: list[str]) -> pd.DataFrame:
@@ -24,30 +45,17 @@ def of(**users: list[str]) -> pd.DataFrame:
 def test_a_label_is_the_first_line_and_the_categories_that_it_does_not_say() -> None:
     items = pd.DataFrame(
         {
-            "ITEM_ID": ["1", "2", "3"],
-            "KIND": ["data", None, None],
-            "TEXT": ["  data scientist\nremote", "chemist, senior", None],
+            "ITEM_ID": ["1", "2", "3", "4"],
+            "KIND": ["data", None, None, "chemistry"],
+            "TEXT": ["  data scientist\nremote", "chemist, senior", None, "technician"],
         }
     )
-    described = DataSet(
-        "ITEMS",
-        Relation("t"),
-        (
-            Column("ITEM_ID", "id"),
-            Column("KIND", "kind", categorical=True),
-            Column("TEXT", "text", textual=True),
-        ),
-    )
 
-    assert recommendations.item_labels(items, described) == {
+    assert recommendations.item_labels(items, parse_config(CONFIG)) == {
         "1": "data scientist",
         "2": "chemist, senior",
         "3": "3",
-    }
-    assert recommendations.item_labels(items) == {
-        "1": "data · data scientist",
-        "2": "chemist, senior",
-        "3": "3",
+        "4": "technician · chemistry",
     }
 
 
