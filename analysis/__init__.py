@@ -2,10 +2,11 @@
 
 - `frames`: a run's files, from S3 or a directory, as DataFrames with documented columns;
 - `data_profile`: counts, sparsity, popularity, cold users and items, Personalize's minimums;
-- `metrics`: versions side by side with the baseline, and intervals around what is measured;
-- `recommendations`: coverage, popularity bias, lists beside histories, similar items, what changed;
-- `plots` and `tables`: the same, to look at;
-- `notebooks`: executes and saves the notebooks that show all of it.
+- `metrics`: versions side by side with the baseline, metrics on later events, intervals;
+- `recommendations`: coverage, popularity bias, lists beside histories, similar items, changes;
+- `plots` and `tables`: the same for people;
+- `run_record` and `report`: what is known of a run, and its page;
+- `notebooks`: executes the notebooks that show all of it.
 
 Reads only; nothing here changes anything on AWS. Functions take DataFrames and return DataFrames,
 so that notebooks and reports hold no code of their own.

@@ -1,13 +1,13 @@
 """What the data sets look like, and whether they are enough for Personalize.
 
-Every function takes the frames of a `Run` (`USER_ID`, `ITEM_ID` text, `TIMESTAMP` UTC epoch
-seconds) and returns a new frame; nothing is read or changed.
+Every function takes frames of a `Run`: `users` and `items`, which add those without events, and the
+events, `interactions` (`USER_ID`, `ITEM_ID` text, `TIMESTAMP` UTC epoch seconds). It returns a new
+frame; nothing is read or changed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -40,17 +40,17 @@ _BUCKETS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
 
 
 def counts(users: pd.DataFrame, items: pd.DataFrame, interactions: pd.DataFrame) -> pd.DataFrame:
-    """Return how much there is.
+    """Return the size, density and age of the data sets.
 
     Returns:
-        index `measure`; `value` (int, float share or UTC timestamp) and `meaning`.
+        Index `measure`; `value` (int, float share or UTC timestamp) and `meaning`.
     """
     active, touched = interactions["USER_ID"].nunique(), interactions["ITEM_ID"].nunique()
     pairs = len(interactions[["USER_ID", "ITEM_ID"]].drop_duplicates())
     cells = active * touched
     per_user = interactions["USER_ID"].value_counts()
     per_item = interactions["ITEM_ID"].value_counts()
-    begin, end = _period(interactions)
+    begin, end = times(interactions["TIMESTAMP"].agg(["min", "max"])) if active else (None, None)
     rows: list[tuple[str, Any, str]] = [
         ("users", len(users), "rows of the data set USERS"),
         ("items", len(items), "rows of the data set ITEMS"),
@@ -58,8 +58,8 @@ def counts(users: pd.DataFrame, items: pd.DataFrame, interactions: pd.DataFrame)
         ("users with events", active, "they are what a model learns from"),
         ("items with events", touched, "the others can be recommended by their description alone"),
         ("sparsity", 1 - pairs / cells if cells else 1.0, "pairs of them that never met"),
-        ("events per user, median", _median(per_user), "of the users with events"),
-        ("events per item, median", _median(per_item), "of the items with events"),
+        ("events per user, median", per_user.median() if active else 0.0, "of those with events"),
+        ("events per item, median", per_item.median() if active else 0.0, "of those with events"),
         ("repeat rate", repeat_rate(interactions), "events whose user and item had met before"),
         ("Gini of items", gini(per_item.to_numpy()), "0: all equally popular, 1: one has it all"),
         ("first event", begin, "UTC"),
@@ -67,7 +67,7 @@ def counts(users: pd.DataFrame, items: pd.DataFrame, interactions: pd.DataFrame)
     ]
     names, values, meanings = zip(*rows, strict=True)
     return pd.DataFrame(
-        # Numbers beside times: as objects each stays what it is.
+        # Numbers beside times: as objects they keep their types.
         {"value": pd.Series(values, dtype=object), "meaning": meanings},
     ).set_axis(pd.Index(names, name="measure"))
 
@@ -88,12 +88,8 @@ def gini(values: NDArray[Any]) -> float:
 def popularity(interactions: pd.DataFrame, items: pd.DataFrame | None = None) -> pd.DataFrame:
     """Return every item, the most popular first.
 
-    Args:
-        interactions: the events.
-        items: adds items without events.
-
     Returns:
-        index `ITEM_ID`; `rank` (from 1), `events`, `users`, `share` (of all events),
+        Index `ITEM_ID`; `rank` (from 1), `events`, `users`, `share` (of all events),
         `share of items` and `share of events` (both from the top down to this item, 0..1).
     """
     grouped = interactions.groupby("ITEM_ID", sort=True)["USER_ID"].agg(["size", "nunique"])
@@ -113,27 +109,26 @@ def popularity(interactions: pd.DataFrame, items: pd.DataFrame | None = None) ->
 
 
 def events_over_time(interactions: pd.DataFrame, every: str = "W-MON") -> pd.DataFrame:
-    """Return how many events of each type there were.
+    """Return the number of events of each type in each period.
 
-    Args:
-        interactions: the events; without `EVENT_TYPE` all are of one, `events`.
-        every: a pandas period, for example `D`, `W-MON` (weeks that begin on Monday) or `MS`.
+    Without the column `EVENT_TYPE` all are of the type `events`. A period is one of pandas, for
+    example `D`, `W-MON` (weeks that begin on Monday) or `MS`.
 
     Returns:
-        index `from` (UTC, when the period begins; none is left out), one column for each event
-        type, the most frequent first.
+        Index `from` (UTC, begin of the period; none is left out), one column for each event type,
+        the most frequent first.
     """
-    kinds = (
+    event_types = (
         interactions["EVENT_TYPE"]
         if "EVENT_TYPE" in interactions
         else pd.Series("events", index=interactions.index)
     )
-    begun = times(interactions["TIMESTAMP"])
-    grouped = pd.DataFrame({"from": begun, "kind": kinds}).groupby(
-        [pd.Grouper(key="from", freq=every, label="left", closed="left"), "kind"]
+    events = pd.DataFrame({"from": times(interactions["TIMESTAMP"]), "type": event_types})
+    grouped = events.groupby(
+        [pd.Grouper(key="from", freq=every, label="left", closed="left"), "type"]
     )
     table = grouped.size().unstack(fill_value=0)
-    # Periods without any event are a finding, not to be passed over.
+    # Periods without any event must show.
     table = table.resample(every, label="left", closed="left").sum()
     order = table.sum().sort_values(ascending=False, kind="stable").index
     return table[order].rename_axis(columns=None)
@@ -142,13 +137,9 @@ def events_over_time(interactions: pd.DataFrame, every: str = "W-MON") -> pd.Dat
 def events_per_user(interactions: pd.DataFrame, users: pd.DataFrame | None = None) -> pd.DataFrame:
     """Return how many users have how many events.
 
-    Args:
-        interactions: the events.
-        users: adds users without events.
-
     Returns:
-        index `events` (`0`, `1`, `2–4`, …); `users` and `share`, each class up to the last that
-        anybody is in.
+        Index `events` (`0`, `1`, `2–4`, …); `users` and `share`, of all classes up to the last that
+        is not empty.
     """
     per_user = interactions["USER_ID"].value_counts()
     if users is not None:
@@ -157,8 +148,8 @@ def events_per_user(interactions: pd.DataFrame, users: pd.DataFrame | None = Non
         )
     highest = int(per_user.max()) if len(per_user) else 0
     begins = [edge for edge in _BUCKETS if edge <= max(highest, 1)]
-    places = np.searchsorted(begins, per_user.to_numpy(), side="right") - 1
-    found = np.bincount(places, minlength=len(begins))
+    class_of = np.searchsorted(begins, per_user.to_numpy(), side="right") - 1
+    found = np.bincount(class_of, minlength=len(begins))
     labels = [
         _label(begin, after) for begin, after in zip(begins, [*begins[1:], None], strict=True)
     ]
@@ -171,16 +162,10 @@ def events_per_user(interactions: pd.DataFrame, users: pd.DataFrame | None = Non
 def cold(
     users: pd.DataFrame, items: pd.DataFrame, interactions: pd.DataFrame, *, days: int = 30
 ) -> pd.DataFrame:
-    """Return who and what a model knows little of.
-
-    Args:
-        users: the data set USERS.
-        items: the data set ITEMS.
-        interactions: the events.
-        days: how far back from the newest event something counts as recent.
+    """Return the numbers of users and items that a model knows little of.
 
     Returns:
-        index `users`, `items`; `in data set`, `without events` and its `share`, `idle` (events,
+        Index `users`, `items`; `in data set`, `without events` and its `share`, `idle` (events,
         but none in the last `days`), `only in events` (events, but no row in the data set).
     """
     newest = interactions["TIMESTAMP"].max() if len(interactions) else 0
@@ -207,31 +192,19 @@ def repeat_rate(interactions: pd.DataFrame) -> float:
 
 
 def rejected_rows(manifest: Mapping[str, Any]) -> pd.DataFrame:
-    """Return what the Spark job left out.
+    """Return how many rows the Spark job rejected, by data set and reason.
 
     Returns:
-        `data set`, `reason`, `rows` and `share` (of the data set's rows, good and bad); one line
-        with an empty reason for a data set without rejected rows.
+        `data set`, `reason`, `rows` and `share` (of all rows of the data set); one line with an
+        empty reason for a data set without rejected rows.
     """
     rows = []
-    for kind, written in manifest["datasets"].items():
+    for dataset_type, written in manifest["datasets"].items():
         rejected = written.get("rejected") or {"": 0}
         total = written["rows"] + sum(rejected.values())
         for reason, number in rejected.items():
-            rows.append((kind, reason, number, number / max(total, 1)))
+            rows.append((dataset_type, reason, number, number / max(total, 1)))
     return pd.DataFrame(rows, columns=["data set", "reason", "rows", "share"])
-
-
-@dataclass(frozen=True)
-class _Check:
-    """A limit: what there is, what is wanted, and what happens if it is not met."""
-
-    name: str
-    found: float
-    wanted: str
-    met: bool
-    weight: str
-    source: str
 
 
 def minimums(
@@ -244,16 +217,12 @@ def minimums(
 ) -> pd.DataFrame:
     """Return Personalize's documented limits as a check list.
 
-    Args:
-        interactions: the events.
-        items: adds items without events to the catalogue.
-        recipe: the recipe's name; version 2 recipes take more.
-        event_type: what the solution trains on, if not on all of them.
-        event_value: the least value of what it trains on.
+    The limits depend on the recipe; the solution trains on events of `event_type` (of any, if
+    empty) with a value of at least `event_value`.
 
     Returns:
-        index `check`; `found` (a number), `wanted` (text), `met` (bool), `otherwise` (what
-        happens if it is not met) and `source` (which page of AWS says so; empty: ours).
+        Index `check`; `found` (a number), `wanted` (text), `met` (bool), `otherwise` (what
+        happens if it is not met) and `source` (the page of AWS that says so; empty: ours).
     """
     used = interactions
     if event_type:
@@ -264,42 +233,31 @@ def minimums(
     twice = int((per_user >= 2).sum())
     per_cent = round(100 * twice / max(len(per_user), 1), 1)
     catalogue = set(interactions["ITEM_ID"]) | (set() if items is None else set(items["ITEM_ID"]))
-    newest_version = recipe in _V2
-    most_items = 5_000_000 if newest_version else 750_000
-    most_events = 3_000_000_000 if newest_version else 500_000_000
-    kinds = interactions["EVENT_TYPE"].nunique() if "EVENT_TYPE" in interactions else 0
-    columns = len(set(interactions.columns) - _RESERVED)
-    same_time = len(interactions) > 1 and interactions["TIMESTAMP"].nunique() == 1
-    fails, ignored, weak = "training fails", "the rest is ignored", "weaker recommendations"
+    is_v2 = recipe in _V2
+    most_items = 5_000_000 if is_v2 else 750_000
+    most_events = 3_000_000_000 if is_v2 else 500_000_000
+    event_types = interactions["EVENT_TYPE"].nunique() if "EVENT_TYPE" in interactions else 0
+    columns = event_types + len(set(interactions.columns) - _RESERVED)
+    n_times, is_single = interactions["TIMESTAMP"].nunique(), len(interactions) == 1
+    no_import, no_training = "the import fails", "training fails"
+    ignored, weak = "the rest is ignored", "weaker recommendations"
+    no_order = "no order to learn from: is TIMESTAMP the time of the export?"
     checks = [
-        _at_least("events imported", len(interactions), LEAST_EVENTS, "the import fails", QUOTAS),
-        _at_least("events trained on", len(used), LEAST_EVENTS, fails, QUOTAS),
-        _at_least("users with two events or more", twice, LEAST_USERS, fails, QUOTAS),
-        _at_least("the same, per cent of users", per_cent, LEAST_PER_CENT, fails, QUOTAS),
-        _at_most(
-            "event types and further columns",
-            kinds + columns,
-            MOST_TYPES_AND_COLUMNS,
-            "the import fails",
-            QUOTAS,
-        ),
-        _at_most("events that a model considers", len(used), most_events, ignored, QUOTAS),
-        _at_most("items that a model considers", len(catalogue), most_items, ignored, QUOTAS),
+        _at_least("events imported", len(interactions), LEAST_EVENTS, no_import),
+        _at_least("events trained on", len(used), LEAST_EVENTS, no_training),
+        _at_least("users with two events or more", twice, LEAST_USERS, no_training),
+        _at_least("the same, per cent of users", per_cent, LEAST_PER_CENT, no_training),
+        _at_most("event types and further columns", columns, MOST_TYPES_AND_COLUMNS, no_import),
+        _at_most("events that a model considers", len(used), most_events, ignored),
+        _at_most("items that a model considers", len(catalogue), most_items, ignored),
         _at_least("events, advised", len(used), ADVISED_EVENTS, weak, READINESS),
         _at_least("users with two events, advised", twice, ADVISED_USERS, weak, READINESS),
-        _Check(
-            "different times",
-            interactions["TIMESTAMP"].nunique(),
-            "more than 1",
-            not same_time,
-            "no order to learn from: is TIMESTAMP the time of the export?",
-            "",
-        ),
+        ("different times", n_times, "more than 1", n_times != 1 or is_single, no_order, ""),
     ]
-    return pd.DataFrame(
-        [(c.name, c.found, c.wanted, c.met, "" if c.met else c.weight, c.source) for c in checks],
-        columns=["check", "found", "wanted", "met", "otherwise", "source"],
-    ).set_index("check")
+    columns_of_table = ["check", "found", "wanted", "met", "otherwise", "source"]
+    table = pd.DataFrame(checks, columns=columns_of_table).set_index("check")
+    table["otherwise"] = table["otherwise"].mask(table["met"], "")
+    return table
 
 
 def times(seconds: pd.Series[int]) -> pd.Series[pd.Timestamp]:
@@ -307,23 +265,16 @@ def times(seconds: pd.Series[int]) -> pd.Series[pd.Timestamp]:
     return pd.to_datetime(seconds, unit="s", utc=True)
 
 
-def _at_least(name: str, found: float, least: int, weight: str, source: str) -> _Check:
-    return _Check(name, found, f"at least {least:,}", found >= least, weight, source)
+def _at_least(
+    name: str, found: float, least: int, otherwise: str, source: str = QUOTAS
+) -> tuple[str, float, str, bool, str, str]:
+    return name, found, f"at least {least:,}", found >= least, otherwise, source
 
 
-def _at_most(name: str, found: int, most: int, weight: str, source: str) -> _Check:
-    return _Check(name, found, f"at most {most:,}", found <= most, weight, source)
-
-
-def _period(interactions: pd.DataFrame) -> Sequence[pd.Timestamp | None]:
-    if interactions.empty:
-        return None, None
-    ends = times(interactions["TIMESTAMP"].agg(["min", "max"]))
-    return ends["min"], ends["max"]
-
-
-def _median(values: pd.Series[int]) -> float:
-    return float(values.median()) if len(values) else 0.0
+def _at_most(
+    name: str, found: int, most: int, otherwise: str
+) -> tuple[str, float, str, bool, str, str]:
+    return name, found, f"at most {most:,}", found <= most, otherwise, QUOTAS
 
 
 def _label(begin: int, after: int | None) -> str:

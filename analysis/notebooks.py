@@ -7,10 +7,8 @@ machine on which it was made.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
@@ -20,25 +18,23 @@ _PROJECT = Path(__file__).resolve().parents[1]
 DIRECTORY = _PROJECT / "notebooks"
 CONFIG = _PROJECT / "retraining.toml"
 
-# The same thing again in forms that a viewer of the first one does not need.
-_REPEATED = {"text/html": ("image/svg+xml", "text/markdown")}
-_HEAD = re.compile(r"<thead>(.*?)</thead>", re.DOTALL)
-_CELL = re.compile(r"<th[^>]*>(.*?)</th>", re.DOTALL)
+# Forms of an output that a viewer of its HTML does not need.
+_REPEATED = ("image/svg+xml", "text/markdown")
 
 
 class NotebookError(Exception):
-    """A cell of a notebook failed; says which and why."""
+    """A cell of a notebook failed; the message says which and why."""
 
 
 def execute(path: Path, *, environment: Mapping[str, str]) -> nbformat.NotebookNode:
-    """Return a notebook as it is after all of its cells ran; the file is left alone.
+    """Return a notebook as it is after all of its cells ran; the file does not change.
 
     Args:
-        path: the notebook; its directory is where the kernel runs.
-        environment: the kernel's.
+        path: The notebook; the kernel runs in its directory.
+        environment: The kernel's environment.
 
     Raises:
-        NotebookError: a cell failed.
+        NotebookError: If a cell fails.
     """
     notebook: nbformat.NotebookNode = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     client = NotebookClient(
@@ -56,43 +52,12 @@ def execute(path: Path, *, environment: Mapping[str, str]) -> nbformat.NotebookN
             f"{path.name}: code cell {client.code_cells_executed} failed: {error.ename}:"
             f" {error.evalue}; open the notebook and run its cells up to that one"
         ) from None
-    for output in _outputs(notebook):
-        for kept, repeated in _REPEATED.items():
-            if kept in output.get("data", {}):
-                for form in repeated:
-                    output["data"].pop(form, None)
+    for output in (output for cell in notebook["cells"] for output in cell.get("outputs", ())):
+        if "text/html" in output.get("data", {}):
+            for form in _REPEATED:
+                output["data"].pop(form, None)
     notebook["metadata"] = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
     }
     return notebook
-
-
-def execute_and_save(path: Path, *, environment: Mapping[str, str]) -> None:
-    """Execute a notebook in place; arguments and errors as of `execute`."""
-    nbformat.write(execute(path, environment=environment), path)  # type: ignore[no-untyped-call]
-
-
-def structure(notebook: nbformat.NotebookNode) -> list[list[tuple[str, ...]]]:
-    """Return what kinds of output each code cell has, without their contents.
-
-    Two executions of the same cells with other data have the same structure: kinds and forms of
-    outputs, and the heads of tables.
-    """
-    return [
-        [_kind(output) for output in cell["outputs"]]
-        for cell in notebook["cells"]
-        if cell["cell_type"] == "code"
-    ]
-
-
-def _kind(output: Mapping[str, Any]) -> tuple[str, ...]:
-    if output["output_type"] in {"stream", "error"}:
-        return (output["output_type"], output.get("name", output.get("ename", "")))
-    forms = output.get("data", {})
-    head = _HEAD.search(forms.get("text/html", ""))
-    return ("shown", *sorted(forms), *(_CELL.findall(head[1]) if head else ()))
-
-
-def _outputs(notebook: nbformat.NotebookNode) -> list[Any]:
-    return [output for cell in notebook["cells"] for output in cell.get("outputs", ())]

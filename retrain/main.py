@@ -20,9 +20,7 @@ from retrain.commands.options import err
 from workflow.errors import WorkflowError
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_OWN_PACKAGES = frozenset(
-    {"retrain", "workflow", "etl", "lambdas", "recommenders", "localaws", "analysis"}
-)
+_OWN_PACKAGES = {"retrain", "workflow", "etl", "lambdas", "recommenders", "localaws", "analysis"}
 _stopped_by: list[int] = []
 # Of errors, where 1 means something else: `diff` ends with 1 if there is a difference.
 _EXIT_CODES = {"diff": 2}
@@ -78,18 +76,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Write and review": (
-        definition.check,
-        definition.render,
-        definition.template,
-        definition.diff,
-    ),
-    "Deploy": (
-        deployment.plan,
-        deployment.deploy,
-        deployment.destroy,
-        deployment.permissions,
-    ),
+    "Write and review": (definition.check, definition.render, definition.template, definition.diff),
+    "Deploy": (deployment.plan, deployment.deploy, deployment.destroy, deployment.permissions),
     "Run": (
         runs.start,
         runs.watch,

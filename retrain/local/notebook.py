@@ -283,7 +283,9 @@ def main(argv: Sequence[str]) -> None:
     Raises:
         SystemExit: With `ERROR: …`, if one cannot be executed; it and those after it are left.
     """
-    from analysis.notebooks import CONFIG, DIRECTORY, NotebookError, execute_and_save  # noqa: PLC0415
+    import nbformat  # noqa: PLC0415
+
+    from analysis.notebooks import CONFIG, DIRECTORY, NotebookError, execute  # noqa: PLC0415
 
     parser = argparse.ArgumentParser(description="Execute notebooks and save their outputs.")
     parser.add_argument(
@@ -299,7 +301,8 @@ def main(argv: Sequence[str]) -> None:
         with local_aws(load_config(options.config), runs=2, database_url=database_url, log=log):
             for path in paths:
                 log(f"Executing {path.name}")
-                execute_and_save(path, environment=os.environ)
+                executed = execute(path, environment=os.environ)
+                nbformat.write(executed, path)  # type: ignore[no-untyped-call]
     except (NotebookError, LocalAwsError, WorkflowError) as error:
         raise SystemExit(f"ERROR: {error}\nWhat was not executed keeps its outputs.") from None
 

@@ -145,13 +145,13 @@ def run(events: pd.DataFrame, lists: pd.DataFrame, newest: int) -> Any:
     )
 
 
-def test_foresight_judges_the_earlier_lists_by_later_events_alone() -> None:
+def test_the_earlier_lists_are_judged_by_later_events_alone() -> None:
     known = pd.DataFrame({"USER_ID": ["a", "b"], "ITEM_ID": ["9", "9"], "TIMESTAMP": [10, 20]})
     came = pd.DataFrame({"USER_ID": ["a", "b"], "ITEM_ID": ["1", "2"], "TIMESTAMP": [30, 31]})
     previous = run(known, LISTS, 20)
     latest = run(pd.concat([known, came]), LISTS, 31)
 
-    found = metrics.foresight(previous, latest, keep=25, random=seed()).set_index(
+    found = metrics.on_later_events(previous, latest, keep=25, random=seed()).set_index(
         ["list", "metric"]
     )
 
@@ -161,11 +161,11 @@ def test_foresight_judges_the_earlier_lists_by_later_events_alone() -> None:
     assert found.loc[("published", "MRR@25"), "users"] == 2
 
 
-def test_a_run_compared_with_itself_has_nothing_to_foresee() -> None:
+def test_a_run_compared_with_itself_has_no_later_events() -> None:
     known = pd.DataFrame({"USER_ID": ["a"], "ITEM_ID": ["9"], "TIMESTAMP": [10]})
     only = run(known, LISTS, 10)
 
-    assert metrics.foresight(only, only, keep=25, random=seed())["users"].max() == 0
+    assert metrics.on_later_events(only, only, keep=25, random=seed())["users"].max() == 0
 
 
 def client(operations: Any) -> Any:

@@ -3,13 +3,15 @@
 import base64
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
@@ -17,13 +19,15 @@ import nbformat
 import pytest
 
 from analysis.frames import open_run, previous_run
-from analysis.notebooks import CONFIG, DIRECTORY, execute, structure
+from analysis.notebooks import CONFIG, DIRECTORY, execute
 from retrain.local.database import DatabaseError
 from retrain.local.notebook import connect
 from workflow import Config, load_config
 
 NOTEBOOKS = sorted(DIRECTORY.glob("*.ipynb"))
 ROOT = DIRECTORY.parent
+HEAD = re.compile(r"<thead>(.*?)</thead>", re.DOTALL)
+CELL = re.compile(r"<th[^>]*>(.*?)</th>", re.DOTALL)
 # As a notebook does: connect, and live until somebody kills it.
 KERNEL = """
 import json, os, sys, time
@@ -101,6 +105,27 @@ def executed(kernel: Kernel) -> dict[Path, nbformat.NotebookNode]:
     return {path: execute(path, environment=environment) for path in NOTEBOOKS}
 
 
+def structure(notebook: nbformat.NotebookNode) -> list[list[tuple[str, ...]]]:
+    """Return the types of each code cell's outputs, without their contents.
+
+    Two executions of the same cells with other data have the same structure: types and forms of
+    outputs, and the heads of tables.
+    """
+    return [
+        [output_type(output) for output in cell["outputs"]]
+        for cell in notebook["cells"]
+        if cell["cell_type"] == "code"
+    ]
+
+
+def output_type(output: Mapping[str, Any]) -> tuple[str, ...]:
+    if output["output_type"] in {"stream", "error"}:
+        return (output["output_type"], output.get("name", output.get("ename", "")))
+    forms = output.get("data", {})
+    head = HEAD.search(forms.get("text/html", ""))
+    return ("shown", *sorted(forms), *(CELL.findall(head[1]) if head else ()))
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_whole_and_its_saved_outputs_are_fresh(
     path: Path, executed: dict[Path, nbformat.NotebookNode]
@@ -159,11 +184,6 @@ def test_what_a_real_run_wrote_is_read_with_its_types(
     assert latest.items["SALARY"].dtype == "Int64"
     assert latest.recommendations.groupby("USER_ID")["RANK"].max().le(config.filter.keep).all()
     assert set(latest.recommendations["ITEM_ID"]) <= latest.eligible_items
-    # Personalize's list holds everything that was published of it, and more.
-    kept = latest.recommendations.merge(latest.batch_output, on=["USER_ID", "ITEM_ID"])
-    assert len(kept) == len(latest.recommendations)
-    assert kept["SCORE_x"].equals(kept["SCORE_y"])
-    assert latest.errors.empty
     assert set(latest.rejected["reason"]) == {"null id"}
 
 
