@@ -1,4 +1,4 @@
-"""Pages as headless Chromium shows them, and what axe says of their accessibility."""
+"""Pages as headless Chromium shows them, and the faults that axe finds in them."""
 
 import json
 import os
@@ -32,16 +32,16 @@ FONTS = f"""<?xml version="1.0"?>
 
 @dataclass(frozen=True)
 class Visit:
-    """What was met on a page.
+    """A page in the browser.
 
     Attributes:
-        said: lines on the browser's console.
-        requests: addresses that the page fetched besides itself.
-        width: of the page, in pixels; more than the window's if it scrolls sideways.
-        faults: what axe finds, each with the first element at fault.
+        console: Lines on the browser's console.
+        requests: URLs that the page fetched besides itself.
+        width: Of the page, in pixels; more than the window's if it scrolls sideways.
+        faults: What axe finds, each with the first element at fault.
     """
 
-    said: tuple[str, ...]
+    console: tuple[str, ...]
     requests: tuple[str, ...]
     width: int
     faults: tuple[str, ...]
@@ -50,14 +50,14 @@ class Visit:
 def visits(file: Path, widths: Sequence[int] = (DESKTOP, PHONE)) -> dict[tuple[int, str], Visit]:
     """Open a page at each width, in light and in dark."""
     assert (BROWSER / "node_modules").is_dir(), "the browser is not installed: run make setup"
-    asked = [(width, scheme) for width in widths for scheme in ("light", "dark")]
+    settings = [(width, scheme) for width in widths for scheme in ("light", "dark")]
     unpacked = BROWSER / "unpacked"
     unpacked.mkdir(exist_ok=True)
     fonts = unpacked / "fonts.conf"
     fonts.write_text(FONTS)
     done = subprocess.run(
         [str(Path(sys.prefix) / "bin" / "node"), str(SCRIPT), str(BROWSER)],
-        input=json.dumps([{"file": str(file), "width": w, "scheme": s} for w, s in asked]),
+        input=json.dumps([{"file": str(file), "width": w, "scheme": s} for w, s in settings]),
         env={**os.environ, "TMPDIR": str(unpacked), "FONTCONFIG_FILE": str(fonts)},
         capture_output=True,
         text=True,
@@ -66,10 +66,10 @@ def visits(file: Path, widths: Sequence[int] = (DESKTOP, PHONE)) -> dict[tuple[i
     assert done.returncode == 0, done.stderr
     return {
         key: Visit(
-            said=tuple(told["said"]),
-            requests=tuple(told["requests"]),
-            width=told["width"],
-            faults=tuple(told["faults"]),
+            console=tuple(page["console"]),
+            requests=tuple(page["requests"]),
+            width=page["width"],
+            faults=tuple(page["faults"]),
         )
-        for key, told in zip(asked, json.loads(done.stdout), strict=True)
+        for key, page in zip(settings, json.loads(done.stdout), strict=True)
     }

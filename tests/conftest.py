@@ -1,4 +1,4 @@
-"""What the tests share: one PostgreSQL and one Spark for the whole run."""
+"""Fixtures of all tests: one PostgreSQL and one Spark for the whole test run."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ from workflow import parse_config
 
 @pytest.fixture(scope="session")
 def scratch() -> Iterator[Path]:
-    """A directory that PostgreSQL's own user can reach too, unlike pytest's."""
+    """Make a directory that PostgreSQL's user can reach too, unlike pytest's."""
     directory = Path(tempfile.mkdtemp(prefix="retraining-tests-"))
     directory.chmod(0o755)
     yield directory
@@ -29,14 +29,14 @@ def scratch() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def postgres(scratch: Path) -> Iterator[Postgres]:
-    """A running PostgreSQL with an empty database."""
+    """Run a PostgreSQL with an empty database."""
     with Postgres(scratch / "postgres") as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def whole_run(scratch: Path) -> WholeRun:
-    """A whole local run with a small sample, over what a run before it left."""
+    """Perform a local run with a small sample, over the results of an earlier run."""
     output, view = scratch / "whole-run", RecordingView()
     output.mkdir()
     before = {"metrics": {"normalized_discounted_cumulative_gain_at_10": 0.125}}

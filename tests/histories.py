@@ -1,4 +1,4 @@
-"""Histories of executions in the form in which AWS tells them, written by hand."""
+"""Histories of executions in the format of GetExecutionHistory, written by hand."""
 
 import json
 from collections.abc import Mapping
@@ -9,8 +9,8 @@ BEGIN = datetime(2024, 6, 1, 4, tzinfo=UTC)
 Event = dict[str, Any]
 
 
-def events(*told: Mapping[str, Any], seconds: float = 1) -> list[Event]:
-    """Number events and time them; each follows the one before, or the one that it names."""
+def events(*unnumbered: Mapping[str, Any], seconds: float = 1) -> list[Event]:
+    """Give events ids and times; each follows the one before, or the one that it names."""
     return [
         {
             "previousEventId": n - 1,
@@ -18,27 +18,27 @@ def events(*told: Mapping[str, Any], seconds: float = 1) -> list[Event]:
             **event,
             "id": n,
         }
-        for n, event in enumerate(told, start=1)
+        for n, event in enumerate(unnumbered, start=1)
     ]
 
 
-def event(kind: str, **more: Any) -> Event:
-    """An event that tells nothing more than its type; `previousEventId` where it is another."""
-    return {"type": kind, **more}
+def event(event_type: str, **more: Any) -> Event:
+    """Return an event without details; `previousEventId` where it is not the one before."""
+    return {"type": event_type, **more}
 
 
-def entered(name: str, kind: str = "Task", data: Any = None, **more: Any) -> Event:
+def entered(name: str, state_type: str = "Task", data: Any = None, **more: Any) -> Event:
     details = {"name": name, "input": json.dumps(data or {})}
-    return {"type": f"{kind}StateEntered", "stateEnteredEventDetails": details, **more}
+    return {"type": f"{state_type}StateEntered", "stateEnteredEventDetails": details, **more}
 
 
-def exited(name: str, kind: str = "Task", data: Any = None, **more: Any) -> Event:
+def exited(name: str, state_type: str = "Task", data: Any = None, **more: Any) -> Event:
     details = {"name": name, "output": json.dumps(data or {})}
-    return {"type": f"{kind}StateExited", "stateExitedEventDetails": details, **more}
+    return {"type": f"{state_type}StateExited", "stateExitedEventDetails": details, **more}
 
 
 def scheduled(service: str = "lambda", /, *, after: int | None = None, **parameters: str) -> Event:
-    """A call to AWS; `after` names the event before it where that is another."""
+    """Return a call to AWS; `after` is the id of the event before it where it is another."""
     details = {
         "resourceType": service,
         "resource": "invoke",
@@ -58,9 +58,9 @@ def map_started(length: int, **more: Any) -> Event:
     return {"type": "MapStateStarted", "mapStateStartedEventDetails": {"length": length}, **more}
 
 
-def iteration(kind: str, index: int, name: str = "Imports", **more: Any) -> Event:
+def iteration(change: str, index: int, name: str = "Imports", **more: Any) -> Event:
     details = {"name": name, "index": index}
-    return {"type": f"MapIteration{kind}", f"mapIteration{kind}EventDetails": details, **more}
+    return {"type": f"MapIteration{change}", f"mapIteration{change}EventDetails": details, **more}
 
 
 def execution_failed(error: str, cause: str, **more: Any) -> Event:
@@ -72,7 +72,7 @@ IMPORTS = "Reimport All Datasets"
 
 
 def imports_of_which_one_fails(*after: Event) -> list[Event]:
-    """Three imports at the same time; that of ITEMS is the first to fail, USERS looks on the last.
+    """Return three imports at the same time; ITEMS is the first to fail, USERS polls last.
 
     Ids and chains as in AWS's histories: an event follows the one before it of its own item; what
     the failure cuts off follows the event that failed.
@@ -98,7 +98,7 @@ def imports_of_which_one_fails(*after: Event) -> list[Event]:
 
 
 def _reported(n: int) -> list[Event]:
-    """The rest of an execution behind a failed Map; `n` is the id of its MapStateFailed."""
+    """Return the rest of an execution after a failed Map; `n` is the id of its MapStateFailed."""
     cause = "the file has no header"
     return [
         exited(IMPORTS, "Map", previousEventId=n),

@@ -1,4 +1,4 @@
-"""Zips of source, as code is uploaded to AWS; what tests share."""
+"""Zips of source code, as it is uploaded to AWS."""
 
 import io
 import zipfile
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 
 def zipped(files: Mapping[str, str], mode: int = 0o644) -> bytes:
-    """The bytes of a zip: path inside → text, all with these permissions."""
+    """Return the bytes of a zip: path inside → text, all with these permissions."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as opened:
         for path, text in files.items():

@@ -1,4 +1,4 @@
-"""A run's files as DataFrames: types, layouts, and what is said when something is missing."""
+"""A run's files as DataFrames: types, layouts, and the errors when something is missing."""
 
 import json
 from collections.abc import Iterator
@@ -142,7 +142,7 @@ def test_a_run_without_a_manifest_says_that_the_job_did_not_finish(s3) -> None:
         failed.interactions  # noqa: B018  reads on access
     with pytest.raises(RunFilesError, match="has not published any lists"):
         failed.recommendations  # noqa: B018
-    assert len(failed.rejected) == 1, "why it failed can still be looked at"
+    assert len(failed.rejected) == 1, "its rejected rows can still be read"
 
 
 def test_a_bucket_that_is_not_there_asks_whether_the_workflow_is_deployed(s3) -> None:

@@ -169,7 +169,7 @@ def test_a_run_compared_with_itself_has_no_later_events() -> None:
 
 
 def client(operations: Any) -> Any:
-    """A boto3 client of Personalize whose requests an object answers."""
+    """Return a boto3 client of Personalize whose requests an object handles."""
     made = boto3.client(
         "personalize",
         region_name="ap-northeast-1",

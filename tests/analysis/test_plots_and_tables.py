@@ -13,7 +13,7 @@ EVENTS = pd.DataFrame(
         "USER_ID": [f"u{i % 7}" for i in range(60)],
         "ITEM_ID": [f"i{i % 11}" for i in range(60)],
         "TIMESTAMP": [1_714_953_600 + i * DAY for i in range(60)],
-        "EVENT_TYPE": [f"kind {i % 8}" for i in range(60)],
+        "EVENT_TYPE": [f"type {i % 8}" for i in range(60)],
     }
 )
 LISTS = pd.DataFrame({"USER_ID": ["a", "a", "b"], "ITEM_ID": ["i1", "i2", "i1"], "RANK": [1, 2, 1]})

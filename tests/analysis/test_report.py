@@ -52,7 +52,7 @@ def test_it_needs_nothing_but_itself_and_can_be_read_by_everybody(whole_run: Who
     """In Chromium, at desktop and phone width, light and dark; axe knows contrast and headings."""
     for (width, scheme), visit in visits(whole_run.output / "report.html").items():
         where = f"{width} pixels, {scheme}"
-        assert visit.said == (), where
+        assert visit.console == (), where
         assert visit.requests == (), where
         assert visit.width <= width, where
         assert visit.faults == (), where
@@ -69,7 +69,7 @@ def test_a_page_that_cannot_be_read_would_be_found(tmp_path) -> None:
 
     visit = visits(bad, widths=(PHONE,))[PHONE, "light"]
 
-    assert "error: broken" in visit.said
+    assert "error: broken" in visit.console
     assert [request.rpartition("/")[2] for request in visit.requests] == ["missing.png"]
     assert visit.width > PHONE
     assert {fault.partition(":")[0] for fault in visit.faults} >= {"color-contrast", "image-alt"}

@@ -1,4 +1,4 @@
-// Opens pages in headless Chromium and tells what a person, and a screen reader, would meet.
+// Opens pages in headless Chromium; prints their console, requests, width and accessibility faults.
 // Standard input: a JSON list of {file, width, scheme}. Argument: the directory of node_modules.
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -17,10 +17,10 @@ const browser = await chromium.launch({ executablePath: await carried.executable
 const visits = []
 for (const { file, width, scheme } of JSON.parse(readFileSync(0, 'utf8'))) {
   const page = await browser.newPage({ viewport: { width, height: 900 }, colorScheme: scheme })
-  const said = []
+  const lines = []
   const requests = []
-  page.on('console', (message) => said.push(`${message.type()}: ${message.text()}`))
-  page.on('pageerror', (error) => said.push(`error: ${error.message}`))
+  page.on('console', (message) => lines.push(`${message.type()}: ${message.text()}`))
+  page.on('pageerror', (error) => lines.push(`error: ${error.message}`))
   page.on('request', (request) => requests.push(request.url()))
   const url = pathToFileURL(file).href
   await page.goto(url)
@@ -28,11 +28,11 @@ for (const { file, width, scheme } of JSON.parse(readFileSync(0, 'utf8'))) {
   await page.addScriptTag({ path: require.resolve('axe-core/axe.min.js') })
   const faults = await page.evaluate(async () => {
     const { violations } = await globalThis.axe.run()
-    return violations.map((one) => `${one.id}: ${one.nodes[0].html}`)
+    return violations.map((violation) => `${violation.id}: ${violation.nodes[0].html}`)
   })
   visits.push({
-    said,
-    requests: requests.filter((asked) => asked !== url && !asked.startsWith('data:')),
+    console: lines,
+    requests: requests.filter((request) => request !== url && !request.startsWith('data:')),
     width: pageWidth,
     faults,
   })

@@ -1,52 +1,45 @@
-"""What a person sees while a run goes on, on a terminal and elsewhere."""
+"""How a run is shown while it goes on, on a terminal and elsewhere."""
 
 import io
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from rich.console import Console
 
-from retrain.live import LineView, TableView, run_view
+from retrain.live import LineView, TableView, Work, run_view
 from tests.histories import BEGIN, Event, entered, event, events, exited, iteration, map_started
 from workflow.runs.history import Step, steps_of
-
-
-@dataclass
-class Bar:
-    """Long work."""
-
-    label: str
-    fraction: float
 
 
 def at(second: float) -> datetime:
     return BEGIN + timedelta(seconds=second)
 
 
-def steps(*told: Event) -> list[Step]:
-    return list(steps_of(events(*told)))
+def steps(*history: Event) -> list[Step]:
+    return list(steps_of(events(*history)))
 
 
-def task(name: str, begun: float, ended: float, kind: str = "Task", **more: Any) -> list[Event]:
+def task(
+    name: str, begun: float, ended: float, state_type: str = "Task", **more: Any
+) -> list[Event]:
     return [
-        entered(name, kind, timestamp=at(begun), **more),
-        exited(name, kind, timestamp=at(ended)),
+        entered(name, state_type, timestamp=at(begun), **more),
+        exited(name, state_type, timestamp=at(ended)),
     ]
 
 
 def poll_loop() -> list[Event]:
-    """A task, and a loop that looks three times."""
-    told = task("Create", 0, 1)
+    """Return a task, and a loop that polls three times."""
+    history = task("Create", 0, 1)
     for number in range(3):
         second = 1 + number * 2
-        told += task("Wait", second, second + 1, "Wait")
-        told += task("Look", second + 1.5, second + 2)
-    return told
+        history += task("Wait", second, second + 1, "Wait")
+        history += task("Poll", second + 1.5, second + 2)
+    return history
 
 
 def imports(second: float, name: str = "Import") -> list[Event]:
-    """Two items of a Map that take a second each."""
+    """Return two items of a Map that take a second each."""
     users, items = {"datasetType": "USERS"}, {"datasetType": "ITEMS"}
     return [
         entered("Imports", "Map", timestamp=at(second)),
@@ -66,14 +59,14 @@ def console(*, terminal: bool) -> tuple[Console, io.StringIO]:
     return shown, file
 
 
-def test_lines_tell_a_loop_s_first_round_and_count_the_rest() -> None:
+def test_lines_show_a_loop_s_first_round_and_count_the_rest() -> None:
     shown, file = console(terminal=False)
 
     with run_view(shown) as view:
         view.stage("Deploying")
         for each in steps(*poll_loop(), entered("After", timestamp=at(8))):
             view.step(each)
-        view.work([Bar("Spark", 0.5)])
+        view.work([Work("Spark", 0.5)])
 
     assert file.getvalue().splitlines() == [
         "Deploying",
@@ -81,8 +74,8 @@ def test_lines_tell_a_loop_s_first_round_and_count_the_rest() -> None:
         "04:00:01  ✓ Create  1.0 s",
         "04:00:01  → Wait",
         "04:00:02  ✓ Wait  1.0 s",
-        "04:00:02  → Look",
-        "04:00:03  ✓ Look  0.5 s",
+        "04:00:02  → Poll",
+        "04:00:03  ✓ Poll  0.5 s",
         "04:00:08  ⟳ polled again 2 times",
         "04:00:08  → After",
     ]
@@ -98,7 +91,7 @@ def test_items_of_a_map_are_indented_and_named() -> None:
 
 
 def drawn(view: TableView) -> list[str]:
-    """What the table looks like now."""
+    """Return the lines of the table."""
     shown, file = console(terminal=False)
     shown.print(view)
     return [line.rstrip() for line in file.getvalue().splitlines()]
@@ -116,7 +109,7 @@ def test_a_terminal_gets_a_table_that_counts() -> None:
     assert drawn(view) == [
         " ✓  Create    1.0 s",
         " ✓  Wait      3.0 s  ×3",
-        " ✓  Look      1.5 s  ×3",
+        " ✓  Poll      1.5 s  ×3",
         " ✓    Import  2.0 s  ×2    ITEMS, USERS",
     ]
 
@@ -126,7 +119,7 @@ def test_what_goes_on_counts_up_and_long_work_has_a_bar() -> None:
     view = TableView(shown, now=lambda: at(7))
 
     view.step(*steps(entered("ETL", timestamp=at(0))))
-    view.work([Bar("Spark: reading", 0.25)])
+    view.work([Work("Spark: reading", 0.25)])
     state, bar = drawn(view)
     view.work([])
 

@@ -133,7 +133,7 @@ def test_what_cannot_begin_is_one_message_and_starts_nothing(tmp_path, arguments
 
 @pytest.fixture
 def silent_port() -> Iterator[int]:
-    """A port that takes connections and never answers: a Spark job waits there."""
+    """Listen on a port that accepts connections and never responds: a Spark job waits there."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 

@@ -46,9 +46,9 @@ class Kernel:
     """A process that started a local AWS as a notebook does.
 
     Attributes:
-        process: the one that plays the kernel.
-        environment: by which programs reach its AWS.
-        temporary: where everything lies that it makes.
+        process: The kernel.
+        environment: By which programs reach its AWS.
+        temporary: Directory of everything that it makes.
     """
 
     process: subprocess.Popen[bytes]
@@ -66,7 +66,7 @@ class Kernel:
 
 
 def without_aws() -> dict[str, str]:
-    """The environment of somebody who has no endpoint and no credentials."""
+    """Return an environment without an endpoint and without credentials."""
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
         "AWS_EC2_METADATA_DISABLED": "true",
@@ -82,7 +82,7 @@ def config() -> Config:
 
 @pytest.fixture(scope="module")
 def kernel(scratch: Path) -> Iterator[Kernel]:
-    """A kernel whose local AWS has a small sample and has performed one run."""
+    """Start a kernel whose local AWS has a small sample and has performed one run."""
     temporary = scratch / "notebooks"
     temporary.mkdir()
     environment = {**without_aws(), "TMPDIR": str(temporary), "PYTHONPATH": str(ROOT)}
@@ -100,7 +100,7 @@ def kernel(scratch: Path) -> Iterator[Kernel]:
 
 @pytest.fixture(scope="module")
 def executed(kernel: Kernel) -> dict[Path, nbformat.NotebookNode]:
-    """The notebooks as they are after they ran, in their order: the second makes a second run."""
+    """Return the notebooks after they ran, in their order: the second makes a second run."""
     environment = {**os.environ, **kernel.environment}
     return {path: execute(path, environment=environment) for path in NOTEBOOKS}
 
@@ -130,7 +130,7 @@ def output_type(output: Mapping[str, Any]) -> tuple[str, ...]:
 def test_a_notebook_runs_whole_and_its_saved_outputs_are_fresh(
     path: Path, executed: dict[Path, nbformat.NotebookNode]
 ) -> None:
-    """Fresh: the same kinds of output with the same table heads; `make golden` renews them."""
+    """Fresh: the same types of output with the same table heads; `make golden` renews them."""
     saved = nbformat.read(path, as_version=4)
     fresh = executed[path]
 

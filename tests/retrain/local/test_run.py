@@ -1,4 +1,4 @@
-"""The whole retraining on one machine: what it leaves, and how it fails."""
+"""The whole retraining on one machine: its results, and how it fails."""
 
 import csv
 import json
@@ -22,7 +22,7 @@ from workflow.runs.history import Failure, HistoryReader, failure_of, follow
 
 @pytest.fixture(scope="module")
 def sample_url(postgres: Postgres) -> Iterator[str]:
-    """A small sample database in the tests' PostgreSQL."""
+    """Load a small sample database into the tests' PostgreSQL."""
     with psycopg.connect(postgres.url, autocommit=True) as connection:
         connection.execute("CREATE DATABASE small_sample")
     url = postgres.url.rsplit("/", 1)[0] + "/small_sample"
@@ -56,7 +56,7 @@ def failed_run(config: Config, url: str, directory: Path, **handlers: Any) -> Fa
         reader = HistoryReader(client, execution.execution_arn)
         states = [step.state for step in follow(reader, poll_seconds=0.1)]
         failure = failure_of(reader.read_all())
-        told = aws.client("sqs").receive_message(QueueUrl=queue)["Messages"]
+        messages = aws.client("sqs").receive_message(QueueUrl=queue)["Messages"]
         keys = [
             found["Key"]
             for found in aws.client("s3")
@@ -67,7 +67,7 @@ def failed_run(config: Config, url: str, directory: Path, **handlers: Any) -> Fa
     assert "Report Failure" in states
     assert keys == [], "no latest.json"
     assert failure is not None
-    subject = json.loads(told[0]["Body"])["Subject"]
+    subject = json.loads(messages[0]["Body"])["Subject"]
     assert subject == "labbase: retraining failed"
     return failure
 
@@ -177,7 +177,7 @@ keep = 3
 
 
 def test_a_database_that_looks_nothing_like_the_sample(postgres: Postgres, scratch: Path) -> None:
-    """Keys of every kind, an enum, arrays, JSON, a reserved word, a self join, bad rows."""
+    """Keys of several types, an enum, arrays, JSON, a reserved word, a self join, bad rows."""
     with psycopg.connect(postgres.url) as connection:
         connection.execute(
             """

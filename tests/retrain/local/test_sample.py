@@ -1,4 +1,4 @@
-"""The sample database: seeded, messy like real data, and with tastes that a model can learn."""
+"""The sample database: seeded, messy like real data, with preferences that a model can learn."""
 
 import hashlib
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def fingerprint(url: str) -> str:
 
 @pytest.fixture(scope="module")
 def url(postgres: Postgres) -> str:
-    """A sample large enough for its shares and tastes to show."""
+    """Load a sample that is large enough for its shares and preferences to show."""
     url = empty_database(postgres, "sample")
     load_sample(url, SampleSize(students=800, postings=200, events=20_000))
     return url

@@ -1,4 +1,4 @@
-"""Executing notebooks: what cannot be executed is said in a line, and the file is left alone."""
+"""Executing notebooks: a failure is one message, and the file does not change."""
 
 import os
 from pathlib import Path
@@ -68,8 +68,8 @@ def test_a_configuration_that_is_not_the_samples_ends_in_a_line(
     with pytest.raises(SystemExit) as caught:
         main(["--config", str(config), str(path)])
 
-    said = str(caught.value)
-    assert said.startswith("ERROR: ")
-    assert message in said
-    assert said.endswith("\nWhat was not executed keeps its outputs.")
+    error = str(caught.value)
+    assert error.startswith("ERROR: ")
+    assert message in error
+    assert error.endswith("\nWhat was not executed keeps its outputs.")
     assert path.read_bytes() == before

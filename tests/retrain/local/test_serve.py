@@ -63,24 +63,23 @@ class Server:
 
     process: subprocess.Popen[str]
     environment: dict[str, str]
-    said: list[str] = field(default_factory=list)
+    output: list[str] = field(default_factory=list)
 
     def client(self, service: str) -> Any:
-        told = self.environment
         return SESSION.client(
             service,
-            endpoint_url=told["AWS_ENDPOINT_URL"],
-            region_name=told["AWS_REGION"],
-            aws_access_key_id=told["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=told["AWS_SECRET_ACCESS_KEY"],
+            endpoint_url=self.environment["AWS_ENDPOINT_URL"],
+            region_name=self.environment["AWS_REGION"],
+            aws_access_key_id=self.environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.environment["AWS_SECRET_ACCESS_KEY"],
             config=Config(retries={"total_max_attempts": 1}),
         )
 
     def end(self, number: int) -> str:
-        """Send a signal and wait; return all that it has said."""
+        """Send a signal and wait; return all of its output."""
         self.process.send_signal(number)
         rest, _ = self.process.communicate(timeout=20)
-        return "".join(self.said) + rest
+        return "".join(self.output) + rest
 
 
 @dataclass
@@ -113,14 +112,14 @@ def serving(directory: Path, *options: str) -> Iterator[Server]:
     server = Server(process, {})
     try:
         for line in process.stdout:
-            server.said.append(line)
+            server.output.append(line)
             if line.startswith("export "):
                 name, _, value = line.removeprefix("export ").strip().partition("=")
                 server.environment[name] = value
             if line.startswith("Serving"):
                 break
         else:
-            pytest.fail("".join(server.said))
+            pytest.fail("".join(server.output))
         yield server
     finally:
         process.kill()
@@ -136,7 +135,7 @@ def until(holds: Callable[[], Any]) -> Any:
 
 
 def deploy(server: Server) -> None:
-    """A role, a topic with a subscriber, a function, two state machines, a rule and a schedule."""
+    """Create a role, a topic with a subscriber, a function, two machines, a rule and a schedule."""
     server.client("iam").create_role(RoleName="runner", AssumeRolePolicyDocument="{}")
     sns, queue = server.client("sns"), server.client("sqs").create_queue(QueueName="news")
     topic = sns.create_topic(Name="failures")["TopicArn"]
@@ -167,8 +166,8 @@ def deploy(server: Server) -> None:
 def fill(server: Server) -> str:
     """Objects: plain, versioned with a delete marker, in parts; return the first version."""
     s3 = server.client("s3")
-    place = {"LocationConstraint": "eu-west-1"}
-    s3.create_bucket(Bucket="rows", CreateBucketConfiguration=place)
+    location = {"LocationConstraint": "eu-west-1"}
+    s3.create_bucket(Bucket="rows", CreateBucketConfiguration=location)
     s3.put_object(
         Bucket="rows",
         Key="利用者/a b.csv",
@@ -203,7 +202,7 @@ def machine(name: str) -> str:
     return f"arn:aws:states:eu-west-1:111122223333:stateMachine:{name}"
 
 
-def told(server: Server | Opened) -> dict[str, Any]:
+def resources(server: Server | Opened) -> dict[str, Any]:
     """All that can be seen of the resources, their ids and times too."""
     steps, sns = server.client("stepfunctions"), server.client("sns")
     found = {
@@ -232,7 +231,7 @@ def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
     directory, env_file = tmp_path / "aws", tmp_path / "env"
     options = ("--account", "111122223333", "--region", "eu-west-1", "--time-scale", "0")
     with serving(directory, *options, "--env-file", str(env_file)) as server:
-        assert f"{directory}: nothing yet" in "".join(server.said)
+        assert f"{directory}: nothing yet" in "".join(server.output)
         assert f"export AWS_ENDPOINT_URL={server.environment['AWS_ENDPOINT_URL']}\n" in (
             env_file.read_text()
         )
@@ -253,12 +252,12 @@ def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
         )
         scheduler = server.client("scheduler")
         until(lambda: len(scheduler.list_schedules()["Schedules"]) == 1)
-        before = told(server)
+        before = resources(server)
         history = steps.get_execution_history(executionArn=run)["events"]
-        said = server.end(signal.SIGINT)
-    assert "execution once of double started" in said
-    assert "schedule soon started arn:aws:sqs:eu-west-1:111122223333:news" in said
-    assert f"Everything is kept in {directory}" in said
+        output = server.end(signal.SIGINT)
+    assert "execution once of double started" in output
+    assert "schedule soon started arn:aws:sqs:eu-west-1:111122223333:news" in output
+    assert f"Everything is kept in {directory}" in output
     assert server.process.returncode == 130
 
     with opened(directory) as server:
@@ -272,7 +271,7 @@ def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
             "schedule": 1,
             "execution": 1,
         }
-        assert told(server) == before
+        assert resources(server) == before
         s3, steps = server.client("s3"), server.client("stepfunctions")
         read = s3.get_object(Bucket="rows", Key="versions", VersionId=first)["Body"].read()
         parts = s3.get_object(Bucket="rows", Key="parts")["Body"].read()

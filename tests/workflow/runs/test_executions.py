@@ -557,7 +557,7 @@ def test_a_run_that_took_too_long_is_laid_on_the_state_it_was_in(explained):
         exited("ETL"),
         entered("Get Solution Version Status"),
         exited("Get Solution Version Status", data={"job": job}),
-        entered("Wait X Seconds for Solution Version", kind="Wait"),
+        entered("Wait X Seconds for Solution Version", "Wait"),
         {"type": "ExecutionTimedOut", "executionTimedOutEventDetails": {"error": "States.Timeout"}},
     )
 
