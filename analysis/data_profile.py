@@ -57,13 +57,13 @@ def counts(users: pd.DataFrame, items: pd.DataFrame, interactions: pd.DataFrame)
         ("events", len(interactions), "rows of the data set INTERACTIONS"),
         ("users with events", active, "they are what a model learns from"),
         ("items with events", touched, "the others can be recommended by their description alone"),
-        ("sparsity", 1 - pairs / cells if cells else 1.0, "pairs of them that never met"),
+        ("sparsity", 1 - pairs / cells if cells else 1.0, "pairs of them without any event"),
         ("events per user, median", per_user.median() if active else 0.0, "of those with events"),
         ("events per item, median", per_item.median() if active else 0.0, "of those with events"),
-        ("repeat rate", repeat_rate(interactions), "events whose user and item had met before"),
-        ("Gini of items", gini(per_item.to_numpy()), "0: all equally popular, 1: one has it all"),
+        ("repeat rate", repeat_rate(interactions), "events whose user and item had an earlier one"),
+        ("Gini of items", gini(per_item.to_numpy()), "0: equally popular, near 1: few have most"),
         ("first event", begin, "UTC"),
-        ("newest event", end, "UTC; what happened since is unknown to the model"),
+        ("newest event", end, "UTC; the model does not know later events"),
     ]
     names, values, meanings = zip(*rows, strict=True)
     return pd.DataFrame(
@@ -73,7 +73,7 @@ def counts(users: pd.DataFrame, items: pd.DataFrame, interactions: pd.DataFrame)
 
 
 def gini(values: NDArray[Any]) -> float:
-    """Return the Gini coefficient of amounts: 0 if all are equal, towards 1 if one has it all.
+    """Return the Gini coefficient of amounts: 0 if all are equal, near 1 if one is nearly all.
 
     Half the mean absolute difference over the mean, https://en.wikipedia.org/wiki/Gini_coefficient.
     """
@@ -185,7 +185,7 @@ def cold(
 
 
 def repeat_rate(interactions: pd.DataFrame) -> float:
-    """Return the share of events whose user and item had met before; 0 without events."""
+    """Return the share of events whose user and item had an earlier one; 0 without events."""
     if interactions.empty:
         return 0.0
     return float(interactions.duplicated(["USER_ID", "ITEM_ID"]).mean())

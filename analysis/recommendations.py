@@ -65,7 +65,7 @@ def coverage(
 
     Returns:
         Index `top`; `items` (different ones), `of catalogue`, `of eligible` (shares), `Gini` (of
-        how often each eligible item is recommended: towards 1, few items have it all) and
+        how often each eligible item is recommended: near 1 if few items have most) and
         `per user` (mean length of a list cut there).
     """
     everything = set(catalogue)
