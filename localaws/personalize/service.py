@@ -1,9 +1,8 @@
 """The local Amazon Personalize: three APIs behind one signing name, as on AWS.
 
-A request is answered at once, work goes to background threads: a job's resource is created, the
-job is handed over, and its outcome appears in the resource's status. What differs between types of
-resources is in one table (`resource_types`); the modules put together here hold what differs
-otherwise.
+A request is answered at once, work goes to background threads: a job's resource is created, its
+work is submitted, and the outcome appears in the resource's status. The operations that all types
+of resources have follow from one table (`resources.types`); `operations` holds the others.
 """
 
 from __future__ import annotations
@@ -14,18 +13,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localaws.http.protocol import JsonService, Operation, Service, operations_of
+from localaws.http.protocol import JsonService, Service, operations_of
 from localaws.http.rest_protocol import RestService
 from localaws.persistence.documents import Documents
-from localaws.personalize.backend import Models, Parts
+from localaws.personalize.backend import Backend, Models
 from localaws.personalize.data.files import Files
-from localaws.personalize.data.s3 import S3Client
+from localaws.personalize.data.groups import DatasetGroups
 from localaws.personalize.data.store import Store
 from localaws.personalize.filters import Filters
-from localaws.personalize.operations.batch_jobs import Inference
+from localaws.personalize.operations.batch_jobs import BatchJobs
 from localaws.personalize.operations.campaigns import Campaigns, Recommenders
 from localaws.personalize.operations.datasets import Datasets
-from localaws.personalize.operations.event_trackers import Trackers
+from localaws.personalize.operations.event_trackers import EventTrackers
 from localaws.personalize.operations.events import Events
 from localaws.personalize.operations.metric_attributions import MetricAttributions
 from localaws.personalize.operations.recipes import Recipes
@@ -39,6 +38,8 @@ from localaws.personalize.resources.registry import Registry
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
+
+    from mypy_boto3_s3 import S3Client
 
 _SCHEDULE_SECONDS = 60.0
 _WORKERS = 2
@@ -58,19 +59,19 @@ class Personalize:
     Args:
         account: Account number of all ARNs, 12 digits.
         region: Region of all ARNs.
-        s3: The ARN of a job's role → the S3 client with which the job reads and writes; called
+        s3: Returns the S3 client with which a job reads and writes, by the ARN of its role; called
             once per job, on the job's thread.
         directory: Trained models and unfinished output go here.
         seed: Same data and same seed give the same recommendations.
         clock: The time, aware.
-        cloudwatch: The ARN of a role → the CloudWatch client to which metric attributions send;
-            None sends nothing.
+        cloudwatch: Returns the CloudWatch client to which metric attributions send, by the ARN of
+            their role; None sends nothing.
         quotas: Those of the account, where they are not AWS's own.
         auto_training: Whether solutions with performAutoTraining are trained on their schedule.
             On AWS they are, and cost; here the schedule is reported and nothing happens, unless
             this is set or `train_due` is called.
-        documents: Where resources are kept; data are kept in the directory then, and all is there
-            when both are opened again; what was under way is CREATE FAILED then. None forgets them.
+        documents: Where resources are kept; rows are kept in the directory then, and all is loaded
+            when both are opened again, jobs that were running as CREATE FAILED. None keeps nothing.
     """
 
     def __init__(
@@ -98,11 +99,13 @@ class Personalize:
             documents=documents,
         )
         store = Store(Files(directory / "data") if documents is not None else None)
-        self._parts = Parts(
+        groups = DatasetGroups(registry, store)
+        backend = Backend(
             registry=registry,
             workers=Workers(registry, _WORKERS),
             store=store,
-            filters=Filters(registry, store),
+            groups=groups,
+            filters=Filters(registry, groups),
             models=Models(directory / "models"),
             s3=s3,
             directory=directory,
@@ -110,12 +113,26 @@ class Personalize:
             clock=clock,
             cloudwatch=cloudwatch,
         )
-        self._attributions = MetricAttributions(self._parts)
-        self._campaigns = Campaigns(self._parts)
-        self._solutions = Solutions(self._parts, self._campaigns.trained)
-        control = self._control_operations()
-        runtime = operations_of("personalize-runtime", Runtime(self._parts))
-        events = operations_of("personalize-events", Events(self._parts, self._attributions))
+        self._workers = backend.workers
+        attributions, campaigns = MetricAttributions(backend), Campaigns(backend)
+        self._solutions = Solutions(backend, campaigns.deploy_latest)
+        resources = Resources(backend)
+        control = operations_of(
+            "personalize",
+            resources,
+            Datasets(backend, attributions),
+            self._solutions,
+            campaigns,
+            Recommenders(backend, self._solutions.train_recommender),
+            BatchJobs(backend),
+            Recipes(backend),
+            EventTrackers(backend),
+            attributions,
+        )
+        runtime = operations_of("personalize-runtime", Runtime(backend))
+        events = operations_of("personalize-events", Events(backend, attributions))
+        # A type's own operation replaces that of all types.
+        control = {**resources.by_type(), **control}
         self._control = JsonService("personalize", control, other_errors=_OTHER_ERRORS)
         self._runtime = RestService("personalize-runtime", runtime, other_errors=_OTHER_ERRORS)
         self._events = RestService("personalize-events", events, other_errors=_OTHER_ERRORS)
@@ -133,11 +150,11 @@ class Personalize:
         return service(environ, start_response)
 
     def progress(self) -> list[JobProgress]:
-        """The jobs that run now and how far each is."""
-        return self._parts.workers.progress()
+        """Return the progress of the jobs that run now."""
+        return self._workers.progress()
 
     def train_due(self) -> list[str]:
-        """Begin the automatic trainings that are due by the clock; the new versions' ARNs."""
+        """Begin the automatic trainings that are due, and return the new versions' ARNs."""
         return self._solutions.train_due()
 
     def close(self) -> None:
@@ -145,27 +162,8 @@ class Personalize:
         self._closing.set()
         if self._schedule.ident is not None:
             self._schedule.join()
-        self._parts.workers.close()
+        self._workers.close()
 
     def _follow_schedule(self) -> None:
         while not self._closing.wait(_SCHEDULE_SECONDS):
             self.train_due()
-
-    def _control_operations(self) -> dict[str, Operation]:
-        """The operations of the control plane; a type's own one replaces that of all types."""
-        resources = Resources(self._parts)
-        return {
-            **resources.by_type(),
-            **operations_of(
-                "personalize",
-                resources,
-                Datasets(self._parts, self._attributions),
-                self._solutions,
-                self._campaigns,
-                Recommenders(self._parts, self._solutions.train_recommender),
-                Inference(self._parts),
-                Recipes(self._parts),
-                Trackers(self._parts),
-                self._attributions,
-            ),
-        }

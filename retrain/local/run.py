@@ -183,7 +183,7 @@ def _work(aws: LocalAws) -> Iterator[Work]:
     for run in aws.services.glue.progress():
         yield Work(f"Spark: {run.label}" if run.label else "Spark", run.fraction)
     for job in aws.services.personalize.progress():
-        yield Work(job.kind, job.fraction)
+        yield Work(job.task, job.fraction)
 
 
 def _chunks(aws: LocalAws, bucket: str, key: str) -> Iterator[bytes]:

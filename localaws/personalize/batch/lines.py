@@ -1,8 +1,8 @@
-"""The lines of batch jobs: what each type of recipe is asked and answers.
+"""The lines of batch jobs: the input and output of each type of recipe.
 
 Formats: https://docs.aws.amazon.com/personalize/latest/dg/batch-data-upload.html and
 https://docs.aws.amazon.com/personalize/latest/dg/prepare-input-data-user-segment.html
-A line that cannot be answered has ``"output": null`` and an ``error``, in its place.
+A line that cannot be answered has `"output": null` and an `error`, at its position.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
 from localaws.personalize.batch.themes import Themes
-from localaws.personalize.filters import Eligibility, Filter, UserEligibility, Values
+from localaws.personalize.filters import Eligibility, Values
 from recommenders import Eligible, Exploration, Recommender
 
 _LONGEST_ID = 256
@@ -28,135 +28,121 @@ _MOST_RANKED = 500
 class Line:
     """One line of input.
 
-    Args:
-        given: Its JSON value, or its text.
+    Attributes:
+        value: Its JSON value, or its text.
         fault: What is wrong with it; empty if it can be answered.
-        values: What it gives for the filter's placeholders.
+        filter_values: The values of the filter's placeholders.
     """
 
-    given: Any
+    value: Any
     fault: str = ""
-    values: Values = field(default_factory=dict)
+    filter_values: Values = field(default_factory=dict)
 
 
+@dataclass(kw_only=True)
 class Lines(ABC):
-    """Answers the lines of one job.
+    """The lines of one job.
 
-    Args:
+    Attributes:
         recommender: A fitted one.
-        n_results: Most items or users of an answer.
+        n_results: Most items or users of a result.
         eligibility: The job's filter, for the recommender's items or users.
-        deleted: Users whom a data deletion job deleted: the recommender shall not know them.
+        deleted: Users whom a data deletion job deleted, and who are unknown therefore.
         exploration: How new items are explored.
-        tilt: What is preferred besides the scores.
+        boosts: How much each item is preferred besides its score.
     """
 
-    members: tuple[str, ...]
-    example: str
-    """A line, as a fault shows it."""
+    members: ClassVar[tuple[str, ...]]
+    example: ClassVar[str]
+    """A line, as the message of a fault shows it."""
 
-    def __init__(
-        self,
-        recommender: Recommender,
-        n_results: int,
-        eligibility: Eligibility | UserEligibility | None = None,
-        *,
-        deleted: Collection[str] = (),
-        exploration: Exploration | None = None,
-        tilt: NDArray[np.float32] | None = None,
-    ) -> None:
-        self._recommender = recommender
-        self._n = n_results
-        self._eligibility = eligibility
-        self._deleted = frozenset(deleted)
-        self._exploration = exploration
-        self._tilt = tilt
+    recommender: Recommender
+    n_results: int
+    eligibility: Eligibility | None = None
+    deleted: Collection[str] = ()
+    exploration: Exploration | None = None
+    boosts: NDArray[np.float32] | None = None
 
-    def answers(self, lines: Sequence[bytes]) -> Iterator[bytes]:
-        """One line of output for each line of input that is not blank, in the same order."""
-        parsed = [self._parsed(line) for line in lines if line.strip()]
-        found = self._found([line for line in parsed if not line.fault])
+    def output(self, lines: Sequence[bytes]) -> Iterator[bytes]:
+        """Yield one line of output for each line of input that is not blank, in the same order."""
+        parsed = [self._parse(line) for line in lines if line.strip()]
+        results = self._results([line for line in parsed if not line.fault])
         for line in parsed:
-            output = None if line.fault else next(found)
-            answer = self._answer(line, output)
+            output = self._output(line, None if line.fault else next(results))
             yield orjson.dumps(
-                answer, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
+                output, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
             )
 
     @abstractmethod
-    def _found(self, lines: Sequence[Line]) -> Iterator[Mapping[str, Any]]:
-        """The output of each line, none of which has a fault."""
+    def _results(self, lines: Sequence[Line]) -> Iterator[Mapping[str, Any]]:
+        """Yield the result of each line, none of which has a fault."""
 
-    def _fault(self, given: Mapping[str, Any]) -> str:
-        """What is wrong with a line that has the right members, each a string or a list."""
+    def _fault(self, value: Mapping[str, Any]) -> str:
+        """Return what is wrong with a line that has all members, or nothing."""
         return ""
 
-    def _answer(self, line: Line, output: Mapping[str, Any] | None) -> dict[str, Any]:
-        return {"input": line.given, "output": output, "error": line.fault or None}
+    def _output(self, line: Line, result: Mapping[str, Any] | None) -> dict[str, Any]:
+        return {"input": line.value, "output": result, "error": line.fault or None}
 
     def _known(self, users: Sequence[str]) -> list[str]:
-        """The users as the recommender shall see them: those deleted are strangers."""
-        return ["" if user in self._deleted else user for user in users]
+        """Return the users, with unknown ones in place of those deleted."""
+        return ["" if user in self.deleted else user for user in users]
 
     def _eligible(
         self, lines: Sequence[Line], users: Sequence[str], items: Sequence[str] = ()
     ) -> Eligible | None:
-        """Tells what the lines may get; `users` are those of the lines, and `items` if they have.
-
-        Segments of users have neither.
-        """
-        chosen = self._eligibility
-        if chosen is None:
+        """Return what the lines' `users` may get, for these `items` if the lines name items."""
+        eligibility = self.eligibility
+        if eligibility is None:
             return None
-        values = [line.values for line in lines]
-        return lambda start, stop: chosen.masks(
+        values = [line.filter_values for line in lines]
+        return lambda start, stop: eligibility.masks(
             users[start:stop], values[start:stop], items[start:stop]
         )
 
-    def _parsed(self, line: bytes) -> Line:
+    def _parse(self, line: bytes) -> Line:
         try:
             value = orjson.loads(line)
         except orjson.JSONDecodeError as error:
             return Line(line.decode("utf-8", "replace").strip(), f"not JSON: {error}")
-        if not isinstance(value, dict) or not all(map(value.get, self.members)):
-            return Line(value, f"must be of the form {self.example}, the id a string")
-        for name in self.members:
-            if name.endswith("Id") and not isinstance(value[name], str):
-                return Line(value, f"must be of the form {self.example}, the id a string")
-            if name.endswith("Id") and len(value[name]) > _LONGEST_ID:
-                return Line(value, f"{name} must have 1 to {_LONGEST_ID} characters")
-        if further := sorted(set(value) - {*self.members, "filterValues"}):
-            return Line(value, f"{', '.join(further)}: not supported by the local Personalize")
-        if fault := self._fault(value):
+        if fault := self._member_fault(value) or self._fault(value):
             return Line(value, fault)
-        return self._bound(value)
-
-    def _bound(self, value: Any) -> Line:
-        wanted: Filter | None = self._eligibility.filter if self._eligibility else None
-        if wanted is None:
-            fault = "filterValues: the job has no filter" if "filterValues" in value else ""
-            return Line(value, fault)
+        if self.eligibility is None:
+            has_values = "filterValues" in value
+            return Line(value, "filterValues: the job has no filter" if has_values else "")
         try:
-            return Line(value, values=wanted.bind(value.get("filterValues", {})))
+            values = self.eligibility.filter.bind(value.get("filterValues", {}))
         except ValueError as error:
             return Line(value, str(error))
+        return Line(value, filter_values=values)
+
+    def _member_fault(self, value: Any) -> str:
+        """Return what is wrong with the members of a line, or nothing."""
+        is_whole = isinstance(value, dict) and all(map(value.get, self.members))
+        ids = [name for name in self.members if name.endswith("Id")]
+        if not is_whole or not all(isinstance(value[name], str) for name in ids):
+            return f"must be of the form {self.example}, the id a string"
+        for name in ids:
+            if len(value[name]) > _LONGEST_ID:
+                return f"{name} must have 1 to {_LONGEST_ID} characters"
+        further = sorted(set(value) - {*self.members, "filterValues"})
+        return f"{', '.join(further)}: not supported by the local Personalize" if further else ""
 
 
 class UserLines(Lines):
-    """Users in, items out."""
+    """Users in, recommended items out."""
 
     members = ("userId",)
     example = '{"userId": "42"}'
 
-    def _found(self, lines: Sequence[Line]) -> Iterator[Mapping[str, Any]]:
-        users = [line.given["userId"] for line in lines]
-        eligible = self._eligible(lines, users)
-        blocks = self._recommender.recommend(
+    def _results(self, lines: Sequence[Line]) -> Iterator[Mapping[str, Any]]:
+        users = [line.value["userId"] for line in lines]
+        blocks = self.recommender.recommend(
             self._known(users),
-            self._n,
-            eligible=eligible,
-            exploration=self._exploration,
-            boosts=self._tilt,
+            self.n_results,
+            eligible=self._eligible(lines, users),
+            exploration=self.exploration,
+            boosts=self.boosts,
             workers=0,
         )
         for block in blocks if users else ():
@@ -170,25 +156,25 @@ class RankingLines(Lines):
     members = ("userId", "itemList")
     example = '{"userId": "42", "itemList": ["a", "b"]}'
 
-    def _fault(self, given: Mapping[str, Any]) -> str:
-        items = given["itemList"]
+    def _fault(self, value: Mapping[str, Any]) -> str:
+        items = value["itemList"]
         if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
             return "itemList must be a list of item ids, each a string"
         if len(items) > _MOST_RANKED:
             return f"itemList: {len(items)} items; at most {_MOST_RANKED} can be ranked"
         return ""
 
-    def _found(self, lines: Sequence[Line]) -> Iterator[Mapping[str, Any]]:
-        users = [line.given["userId"] for line in lines]
-        lists = [line.given["itemList"] for line in lines]
-        allowed = self._eligible(lines, users)
-        ranked = self._recommender.rank(self._known(users), lists, boosts=self._tilt)
-        for place, ranking in enumerate(ranked):
+    def _results(self, lines: Sequence[Line]) -> Iterator[Mapping[str, Any]]:
+        users = [line.value["userId"] for line in lines]
+        lists = [line.value["itemList"] for line in lines]
+        eligible = self._eligible(lines, users)
+        rankings = self.recommender.rank(self._known(users), lists, boosts=self.boosts)
+        for number, ranking in enumerate(rankings):
             kept = list(range(len(ranking.items)))
-            if allowed:
-                found = self._recommender.positions(ranking.items)
-                (mask,) = allowed(place, place + 1)
-                kept = np.flatnonzero((found >= 0) & mask[found]).tolist()
+            if eligible:
+                positions = self.recommender.positions(ranking.items)
+                (mask,) = eligible(number, number + 1)
+                kept = np.flatnonzero((positions >= 0) & mask[positions]).tolist()
             yield {
                 "recommendedItems": [ranking.items[n] for n in kept],
                 "scores": [ranking.scores[n] for n in kept],
@@ -201,37 +187,28 @@ class RelatedLines(Lines):
     members = ("itemId",)
     example = '{"itemId": "42"}'
 
-    def _found(self, lines: Sequence[Line]) -> Iterator[Mapping[str, Any]]:
-        items = [line.given["itemId"] for line in lines]
+    def _results(self, lines: Sequence[Line]) -> Iterator[Mapping[str, Any]]:
+        items = [line.value["itemId"] for line in lines]
         eligible = self._eligible(lines, [""] * len(lines), items)
-        for block in self._recommender.similar(items, self._n, eligible=eligible) if items else ():
-            for found, count in zip(block.items, block.counts, strict=True):
-                yield {"recommendedItems": found[:count].tolist()}
+        blocks = self.recommender.similar(items, self.n_results, eligible=eligible)
+        for block in blocks if items else ():
+            for related, count in zip(block.items, block.counts, strict=True):
+                yield {"recommendedItems": related[:count].tolist()}
 
 
+@dataclass(kw_only=True)
 class ThemedLines(RelatedLines):
-    """Items in, related items and what they have in common out.
+    """Items in, related items and their common theme out.
 
-    Args:
-        recommender: As in `Lines`.
-        n_results: As in `Lines`.
-        eligibility: As in `Lines`.
+    Attributes:
         themes: Finds themes.
     """
 
-    def __init__(
-        self,
-        recommender: Recommender,
-        n_results: int,
-        eligibility: Eligibility | None,
-        themes: Themes,
-    ) -> None:
-        super().__init__(recommender, n_results, eligibility)
-        self._themes = themes
+    themes: Themes
 
-    def _found(self, lines: Sequence[Line]) -> Iterator[Mapping[str, Any]]:
-        for found in super()._found(lines):
-            theme, items, relevance = self._themes.of(found["recommendedItems"])
+    def _results(self, lines: Sequence[Line]) -> Iterator[Mapping[str, Any]]:
+        for result in super()._results(lines):
+            theme, items, relevance = self.themes.of(result["recommendedItems"])
             yield {
                 "recommendedItems": items,
                 "theme": theme,
@@ -240,91 +217,76 @@ class ThemedLines(RelatedLines):
 
 
 class _SegmentLines(Lines):
-    """Segments of users out; their lines have no ``error`` unless they failed."""
+    """Segments of users out; their lines have no `error` unless they failed."""
 
-    def _answer(self, line: Line, output: Mapping[str, Any] | None) -> dict[str, Any]:
-        answer = {**self._asked(line), "output": output}
-        return {**answer, "error": line.fault} if line.fault else answer
+    def _output(self, line: Line, result: Mapping[str, Any] | None) -> dict[str, Any]:
+        output = {**self._input(line), "output": result}
+        return {**output, "error": line.fault} if line.fault else output
 
-    def _asked(self, line: Line) -> dict[str, Any]:
-        return {"input": line.given}
+    def _input(self, line: Line) -> dict[str, Any]:
+        return {"input": line.value}
 
-    def _may(self, lines: Sequence[Line]) -> Eligible | None:
-        """Tells which users the segments may hold: those of the filter, none that was deleted."""
-        chosen = self._eligible(lines, [""] * len(lines))
-        if not self._deleted:
-            return chosen
-        left = ~np.isin(self._recommender.user_ids, sorted(self._deleted))
+    def _members_of_segments(self, lines: Sequence[Line]) -> Eligible | None:
+        """Return which users the segments may hold: those of the filter, none that was deleted."""
+        eligible = self._eligible(lines, [""] * len(lines))
+        if not self.deleted:
+            return eligible
+        remaining = ~np.isin(self.recommender.user_ids, sorted(self.deleted))
 
-        def may(start: int, stop: int) -> NDArray[np.bool_]:
-            everybody = np.tile(left, (stop - start, 1))
-            return everybody & chosen(start, stop) if chosen else everybody
+        def masks(start: int, stop: int) -> NDArray[np.bool_]:
+            users = np.tile(remaining, (stop - start, 1))
+            return users & eligible(start, stop) if eligible else users
 
-        return may
+        return masks
 
 
 class ItemSegmentLines(_SegmentLines):
-    """Items in, the users who are likely to meet them out."""
+    """Items in, the users who are likely to interact with them out."""
 
     members = ("itemId",)
     example = '{"itemId": "105"}'
 
-    def _found(self, lines: Sequence[Line]) -> Iterator[Mapping[str, Any]]:
-        items = [line.given["itemId"] for line in lines]
-        eligible = self._may(lines)
-        for block in self._recommender.users_of(items, self._n, eligible=eligible) if items else ():
+    def _results(self, lines: Sequence[Line]) -> Iterator[Mapping[str, Any]]:
+        items = [line.value["itemId"] for line in lines]
+        eligible = self._members_of_segments(lines)
+        blocks = self.recommender.users_of(items, self.n_results, eligible=eligible)
+        for block in blocks if items else ():
             for users, count in zip(block.users, block.counts, strict=True):
                 yield {"recommendedUsers": users[:count].tolist()}
 
 
-Query = Callable[[str], NDArray[np.bool_]]
-"""A query for attributes of Items → which items it is true for; raises ValueError if it is none."""
-
-
+@dataclass(kw_only=True)
 class AttributeSegmentLines(_SegmentLines):
-    """Attributes of items in, the users who are likely to meet such items out.
+    """Attributes of items in, the users who are likely to interact with such items out.
 
-    Args:
-        recommender: As in `Lines`.
-        n_results: As in `Lines`.
-        eligibility: As in `Lines`.
-        query: Reads a query.
-        deleted: As in `Lines`.
+    Attributes:
+        query: Returns for which items a query for attributes of Items holds; raises ValueError if
+            it is none.
     """
 
     members = ("itemAttributes",)
     example = '{"itemAttributes": "ITEMS.genres = \\"Comedy\\""}'
 
-    def __init__(
-        self,
-        recommender: Recommender,
-        n_results: int,
-        eligibility: UserEligibility | None,
-        query: Query,
-        *,
-        deleted: Collection[str] = (),
-    ) -> None:
-        super().__init__(recommender, n_results, eligibility, deleted=deleted)
-        self._query = query
+    query: Callable[[str], NDArray[np.bool_]]
 
-    def _fault(self, given: Mapping[str, Any]) -> str:
-        if not isinstance(given["itemAttributes"], str):
+    def _fault(self, value: Mapping[str, Any]) -> str:
+        if not isinstance(value["itemAttributes"], str):
             return f"must be of the form {self.example}"
         try:
-            self._query(given["itemAttributes"])
-        except ValueError as fault:
-            return str(fault)
+            self.query(value["itemAttributes"])
+        except ValueError as error:
+            return str(error)
         return ""
 
-    def _found(self, lines: Sequence[Line]) -> Iterator[Mapping[str, Any]]:
-        masks = [self._query(line.given["itemAttributes"]) for line in lines]
-        eligible = self._may(lines)
-        blocks = self._recommender.users_of_attributes(masks, self._n, eligible=eligible)
+    def _results(self, lines: Sequence[Line]) -> Iterator[Mapping[str, Any]]:
+        masks = [self.query(line.value["itemAttributes"]) for line in lines]
+        eligible = self._members_of_segments(lines)
+        blocks = self.recommender.users_of_attributes(masks, self.n_results, eligible=eligible)
         for block in blocks if masks else ():
             for users, count in zip(block.users, block.counts, strict=True):
                 yield {"recommendedUsers": users[:count].tolist()}
 
-    def _asked(self, line: Line) -> dict[str, Any]:
-        if isinstance(line.given, dict) and "itemAttributes" in line.given:
-            return {"itemAttributes": line.given["itemAttributes"]}
-        return {"input": line.given}
+    def _input(self, line: Line) -> dict[str, Any]:
+        if isinstance(line.value, dict) and "itemAttributes" in line.value:
+            return {"itemAttributes": line.value["itemAttributes"]}
+        return {"input": line.value}

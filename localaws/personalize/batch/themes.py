@@ -19,12 +19,12 @@ from localaws.personalize.data.schemas import Schema
 from localaws.personalize.data.tables import Table
 
 MOST_ITEMS = 100
-"""Lines of one input file; see the module."""
+"""Lines of one input file; the module names the source."""
 
 _WORD = re.compile(r"[^\W\d_]{2,}")
-_WORDS = 3
-_IN_A_NAME = 2.0
-_NO_THEME = frozenset(
+_WORDS_OF_A_THEME = 3
+_WEIGHT_IN_A_NAME = 2.0
+_STOP_WORDS = frozenset(
     _WORD.findall(
         "an and are as at be but by for from has have he her his how in into is it its no not of on"
         " one or our out she than that the their them they this to two up was we were what when"
@@ -34,7 +34,7 @@ _NO_THEME = frozenset(
 
 
 def theme_faults(name: str, schema: Schema | None) -> Iterator[str]:
-    """Why there are no themes of items with this schema, their names being in this column."""
+    """Yield why items with this schema, and their names in this column, have no themes."""
     if schema is None:
         yield "themes need an Items dataset"
         return
@@ -57,48 +57,47 @@ class Themes:
 
     def __init__(self, items: Table, schema: Schema, name: str) -> None:
         columns = [
-            (items.column(field.name), _IN_A_NAME if field.name == name else 1.0)
+            (items.column(field.name), _WEIGHT_IN_A_NAME if field.name == name else 1.0)
             for field in schema.fields
             if field.name == name or field.textual or field.categorical
         ]
         self._rows = {item: row for row, item in enumerate(items.column("ITEM_ID"))}
-        number: dict[str, int] = {}
+        numbers: dict[str, int] = {}
         rows: list[int] = []
         words: list[int] = []
-        counts: list[float] = []
+        weights: list[float] = []
         for row in range(items.n_rows):
-            there: dict[str, float] = {}
-            for texts, count in columns:
-                for word in set(_WORD.findall((texts[row] or "").lower())) - _NO_THEME:
-                    there[word] = max(count, there.get(word, 0.0))
-            rows += [row] * len(there)
-            words += [number.setdefault(word, len(number)) for word in sorted(there)]
-            counts += [there[word] for word in sorted(there)]
-        self._words = list(number)
-        shape = (items.n_rows, len(number))
-        met = sp.csr_matrix((counts, (rows, words)), shape=shape)
-        frequency = np.bincount(words, minlength=len(number))
-        weighted = met @ sp.diags(np.log((items.n_rows + 1) / (frequency + 1)))
+            weight_of: dict[str, float] = {}
+            for texts, weight in columns:
+                for word in set(_WORD.findall((texts[row] or "").lower())) - _STOP_WORDS:
+                    weight_of[word] = max(weight, weight_of.get(word, 0.0))
+            rows += [row] * len(weight_of)
+            words += [numbers.setdefault(word, len(numbers)) for word in sorted(weight_of)]
+            weights += [weight_of[word] for word in sorted(weight_of)]
+        self._words = list(numbers)
+        matrix = sp.csr_matrix((weights, (rows, words)), shape=(items.n_rows, len(numbers)))
+        frequency = np.bincount(words, minlength=len(numbers))
+        weighted = matrix @ sp.diags(np.log((items.n_rows + 1) / (frequency + 1)))
         length = np.sqrt(np.asarray(weighted.multiply(weighted).sum(axis=1)).ravel())
         self._weights = (sp.diags(1.0 / np.where(length > 0, length, 1.0)) @ weighted).tocsr()
 
     def of(self, items: Sequence[str]) -> tuple[str, list[str], list[float]]:
-        """The theme of a set of items, the items by relevance, and their relevance.
+        """Return the theme of a set of items, the items by relevance, and their relevance.
 
         Args:
             items: Ids; those that are not in Items have no relevance.
         """
         rows = [self._rows[item] for item in items if item in self._rows]
         weights = np.asarray(self._weights[rows].sum(axis=0)).ravel()
-        shared = Counter(self._weights[rows].indices.tolist())
+        n_items = Counter(self._weights[rows].indices.tolist())
         # A word of one item alone is no theme, unless there is none of several.
-        order = sorted(shared, key=lambda word: (shared[word] < 2, -weights[word], word))
-        chosen = order[:_WORDS]
+        order = sorted(n_items, key=lambda word: (n_items[word] < 2, -weights[word], word))
+        words = order[:_WORDS_OF_A_THEME]
         theme = np.zeros(len(weights))
-        theme[chosen] = weights[chosen]
+        theme[words] = weights[words]
         theme /= np.linalg.norm(theme) or 1.0
-        known = dict(zip(rows, (self._weights[rows] @ theme).tolist(), strict=True))
-        relevance = [known.get(self._rows.get(item, -1), 0.0) for item in items]
-        ranked = sorted(range(len(items)), key=lambda place: -relevance[place])
-        text = ", ".join(self._words[word] for word in chosen).capitalize()
-        return text, [items[place] for place in ranked], [relevance[place] for place in ranked]
+        relevance_of = dict(zip(rows, (self._weights[rows] @ theme).tolist(), strict=True))
+        relevance = [relevance_of.get(self._rows.get(item, -1), 0.0) for item in items]
+        order = sorted(range(len(items)), key=lambda position: -relevance[position])
+        text = ", ".join(self._words[word] for word in words).capitalize()
+        return text, [items[n] for n in order], [relevance[n] for n in order]

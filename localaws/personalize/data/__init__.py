@@ -1,1 +1,1 @@
-"""The data sets: schemas, CSV files, rows and their store."""
+"""The data of datasets: schemas, rows, and the files that they are read from and written to."""

@@ -1,4 +1,4 @@
-"""CSV files → the rows of a data set, checked by its schema.
+"""CSV files → the rows of a dataset, checked by its schema.
 
 Rules: https://docs.aws.amazon.com/personalize/latest/dg/data-prep-formatting.html
 Every fault of a value is named with its file, line and column; reading goes on, so that one
@@ -14,10 +14,9 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import chain, islice
 from operator import itemgetter
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,67 +24,40 @@ from numpy.typing import NDArray
 from localaws.personalize.data.schemas import Schema
 from localaws.personalize.data.tables import Table
 from localaws.personalize.data.values import values_of
-from localaws.personalize.resources.jobs import JobFailedError
+from localaws.personalize.errors import JobFailedError
 
 _BYTES_PER_BLOCK = 1 << 20
 _ROWS_PER_BLOCK = 20_000
 _FAULTS_SHOWN = 20
 _SHOWN_PER_COLUMN = 3
 _PLAIN = bytes(set(range(256)) - set(b',\n\r"'))
-"""What is neither between values or lines, nor a reason to look closer."""
+"""The bytes that neither separate values or lines nor need the csv module."""
 
 
-@dataclass
-class _Faults:
-    """What is wrong in the files: the first few of each column in full, all of them counted."""
-
-    shown: list[str] = field(default_factory=list)
-    count: int = 0
-    _of_column: Counter[str] = field(default_factory=Counter)
-
-    def add(self, column: str, text: str) -> None:
-        """Take in one fault; `column` is empty if it is of a whole line."""
-        self.count += 1
-        self._of_column[column] += 1
-        if len(self.shown) < _FAULTS_SHOWN and self._of_column[column] <= _SHOWN_PER_COLUMN:
-            self.shown.append(text)
-
-    def raise_any(self) -> None:
-        if self.count:
-            left = self.count - len(self.shown)
-            raise JobFailedError("; ".join(self.shown) + (f"; and {left} more" if left else ""))
-
-
-@dataclass(frozen=True)
-class _Header:
-    """What the first line says.
-
-    Args:
-        width: How many values a row has.
-        places: Where each field of the schema stands in a row.
-    """
+class _Header(NamedTuple):
+    """A file's header: its number of values, and the position of each field of the schema."""
 
     width: int
-    places: Sequence[int]
+    positions: Sequence[int]
 
 
 class TableReader:
     """Reads CSV files into one table.
 
     Args:
-        schema: Which columns there are and what they hold. Columns that the schema does not
-            name are left out.
+        schema: The columns and what they hold. Columns that it does not name are left out.
     """
 
     def __init__(self, schema: Schema) -> None:
         self._fields = schema.fields
         self._id_fields = schema.dataset.ids
-        self._faults = _Faults()
-        self._parts: dict[str, list[NDArray[Any]]] = {field.name: [] for field in schema.fields}
-        self._n_rows = 0
+        self._values: dict[str, list[NDArray[Any]]] = {field.name: [] for field in schema.fields}
+        # The first few faults of each column are shown, all of them counted; "" is whole lines.
+        self._faults: list[str] = []
+        self._faults_of: Counter[str] = Counter()
 
     def read(self, name: str, content: BinaryIO, tick: Callable[[], None]) -> None:
-        """Take in one file.
+        """Read one file.
 
         Args:
             name: The file's name in messages.
@@ -96,37 +68,42 @@ class TableReader:
             JobFailedError: If the file cannot be read as CSV with the schema's columns.
         """
         with content:
-            if name.endswith(".gz") or _peek(content).startswith(b"\x1f\x8b"):
+            start = content.peek(2) if isinstance(content, io.BufferedReader) else b""
+            if name.endswith(".gz") or start.startswith(b"\x1f\x8b"):
                 raise JobFailedError(f"{name}: gzip is not supported; unpack the file")
-            header = self._header(name, _decoded(name, 1, content.readline()))
+            header = self._header(name, _decode(name, 1, content.readline()))
             blocks = iter(lambda: content.read(_BYTES_PER_BLOCK) + content.readline(), b"")
             line = 2
             for block in blocks:
                 if columns := _split(block, header):
                     lines = range(line, line + len(columns[0]))
-                    self._take(name, lines, columns)
+                    self._add(name, lines, columns)
                     line = lines.stop
                     tick()
                     continue
                 # After a quote, the end of a line may stand inside a value.
                 rows = _Rows(name, line, chain([block], blocks if b'"' in block else ()))
                 while some := list(islice(rows, _ROWS_PER_BLOCK)):
-                    self._take_rows(name, header, some)
+                    self._add_rows(name, header, some)
                     tick()
                 line = rows.line
 
     def table(self) -> Table:
-        """All rows read.
+        """Return all rows read.
 
         Raises:
             JobFailedError: If any value broke the schema's rules.
         """
-        self._faults.raise_any()
-        columns = {
-            name: np.concatenate(parts) if parts else np.empty(0, object)
-            for name, parts in self._parts.items()
-        }
-        return Table(columns, self._n_rows)
+        if self._faults:
+            left = self._faults_of.total() - len(self._faults)
+            more = [f"and {left} more"] if left else []
+            raise JobFailedError("; ".join([*self._faults, *more]))
+        return Table(
+            {
+                name: np.concatenate(blocks) if blocks else np.empty(0, object)
+                for name, blocks in self._values.items()
+            }
+        )
 
     def _header(self, name: str, line: str) -> _Header:
         if line.startswith("\ufeff"):
@@ -143,57 +120,55 @@ class TableReader:
             )
         return _Header(len(header), [header.index(field.name) for field in self._fields])
 
-    def _take_rows(self, name: str, header: _Header, rows: Sequence[tuple[int, list[str]]]) -> None:
-        """Append the rows that are as wide as the header, each beginning on its line."""
+    def _add_rows(self, name: str, header: _Header, rows: Sequence[tuple[int, list[str]]]) -> None:
+        """Add the rows that are as wide as the header, each beginning on its line."""
         faults = [
             (line, "", f": {len(row)} values, the header has {header.width}")
             for line, row in rows
             if len(row) != header.width
         ]
         whole = [(line, row) for line, row in rows if len(row) == header.width]
-        columns = [[row[place] for _, row in whole] for place in header.places]
-        self._take(name, [line for line, _ in whole], columns, faults)
+        columns = [[row[position] for _, row in whole] for position in header.positions]
+        self._add(name, [line for line, _ in whole], columns, faults)
 
-    def _take(
+    def _add(
         self,
         name: str,
         lines: Sequence[int],
         columns: Sequence[Sequence[str]],
-        faults: Iterable[tuple[int, str, str]] = (),
+        faults: Sequence[tuple[int, str, str]] = (),
     ) -> None:
-        """Check the texts of rows that begin on these lines, by field, and append their values.
+        """Check the texts of rows that begin on these lines, by field, and add their values.
 
-        Args:
-            name: The file's name in messages.
-            lines: Where each row begins.
-            columns: The texts of each field of the schema.
-            faults: What else is wrong: line, column, text.
+        `faults` are those of other rows: line, column, text.
         """
-        found = list(faults)
-        for field_, texts in zip(self._fields, columns, strict=True):
-            values, own = values_of(field_, texts, is_id=field_.name in self._id_fields)
-            self._parts[field_.name].append(values)
-            found += [
-                (lines[row], field_.name, f", column {field_.name}: {fault}") for row, fault in own
+        faults = list(faults)
+        for field, texts in zip(self._fields, columns, strict=True):
+            values, own = values_of(field, texts, is_id=field.name in self._id_fields)
+            self._values[field.name].append(values)
+            faults += [
+                (lines[row], field.name, f", column {field.name}: {fault}") for row, fault in own
             ]
-        for line, column, fault in sorted(found, key=itemgetter(0)):
-            self._faults.add(column, f"{name}, line {line}{fault}")
-        self._n_rows += len(lines)
+        for line, column, fault in sorted(faults, key=itemgetter(0)):
+            self._faults_of[column] += 1
+            is_shown = self._faults_of[column] <= _SHOWN_PER_COLUMN
+            if is_shown and len(self._faults) < _FAULTS_SHOWN:
+                self._faults.append(f"{name}, line {line}{fault}")
 
 
 def _split(block: bytes, header: _Header) -> list[list[str]] | None:
-    """The texts of each field, of lines without quotes as wide as the header; None of others."""
+    """Return the texts of each field; None unless all lines are unquoted and have all values."""
     if not block.endswith(b"\n"):
         block += b"\n"
     block = block.replace(b"\r\n", b"\n")
-    wanted = (b"," * (header.width - 1) + b"\n") * block.count(b"\n")
-    if block.translate(None, _PLAIN) != wanted:
+    expected = (b"," * (header.width - 1) + b"\n") * block.count(b"\n")
+    if block.translate(None, _PLAIN) != expected:
         return None
     try:
         texts = block.decode().replace("\n", ",").split(",")
     except UnicodeDecodeError:
         return None
-    return [texts[place : -1 : header.width] for place in header.places]
+    return [texts[position : -1 : header.width] for position in header.positions]
 
 
 class _Rows:
@@ -232,10 +207,10 @@ class _Rows:
     def _lines(self, blocks: Iterable[bytes]) -> Iterator[str]:
         for block in blocks:
             for line in block.splitlines(keepends=True):
-                yield _decoded(self._name, self.line, line)
+                yield _decode(self._name, self.line, line)
 
 
-def _decoded(name: str, line: int, text: bytes) -> str:
+def _decode(name: str, line: int, text: bytes) -> str:
     try:
         return text.decode()
     except UnicodeDecodeError as error:
@@ -243,7 +218,3 @@ def _decoded(name: str, line: int, text: bytes) -> str:
             f"{name}, line {line}: not UTF-8 (byte 0x{text[error.start]:02x} {error.reason});"
             " save it as UTF-8"
         ) from error
-
-
-def _peek(content: BinaryIO) -> bytes:
-    return content.peek(2) if isinstance(content, io.BufferedReader) else b""

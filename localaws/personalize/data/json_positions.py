@@ -1,4 +1,4 @@
-"""Where in a JSON text each value stands, so that a fault can be shown by its line and column."""
+"""The positions of a JSON document's values, to show a fault by its line and column."""
 
 from __future__ import annotations
 
@@ -6,57 +6,49 @@ import json
 import re
 
 Path = tuple[str | int, ...]
-"""How to get to a value, e.g. ``("fields", 2, "type")``."""
+"""The keys and indexes that lead to a value, e.g. `("fields", 2, "type")`."""
 
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+')
+_SYMBOL = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+')
 
 
-class Places:
-    """The places of a JSON document's values.
+class Positions:
+    """The positions of a JSON document's values.
 
     Args:
         text: JSON that can be decoded.
+
+    Attributes:
+        repeated: The paths of keys that an object has before.
     """
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._starts: dict[Path, int] = {}
-        self.twice: list[Path] = []
-        self._read()
-
-    def of(self, *path: str | int) -> str:
-        """``line 3, column 5`` of a value, or of the nearest one around it that is there."""
-        while path and path not in self._starts:
-            path = path[:-1]
-        return place(self._text, self._starts.get(path, 0))
-
-    def _read(self) -> None:
-        """Walk over the tokens; a key of an object is known by the colon behind it."""
+        self.repeated: list[Path] = []
         path: list[str | int] = []
-        last: tuple[str, int] | None = None
-        for found in _TOKEN.finditer(self._text):
-            piece, start = found[0], found.start()
-            if piece == ":" and last:
-                path[-1] = _unquoted(last[0])
+        scalar = ""
+        for match in _SYMBOL.finditer(text):
+            symbol = match[0]
+            if symbol == ":":
+                # The scalar before a colon was no value but a key.
                 del self._starts[(*path[:-1], "")]
+                path[-1] = str(json.loads(scalar))
                 if tuple(path) in self._starts:
-                    self.twice.append(tuple(path))
-            elif piece == ",":
+                    self.repeated.append(tuple(path))
+            elif symbol == ",":
                 path[-1] = path[-1] + 1 if isinstance(path[-1], int) else ""
-            elif piece in "}]":
+            elif symbol in "}]":
                 path.pop()
             else:
-                self._starts[tuple(path)] = start
-                if piece in "{[":
-                    path.append("" if piece == "{" else 0)
-                last = (piece, start)
+                self._starts[tuple(path)] = match.start()
+                if symbol in "{[":
+                    path.append("" if symbol == "{" else 0)
+                scalar = symbol
 
-
-def place(text: str, position: int) -> str:
-    """A position as ``line 3, column 5``."""
-    line = text.count("\n", 0, position) + 1
-    return f"line {line}, column {position - text.rfind(chr(10), 0, position)}"
-
-
-def _unquoted(piece: str) -> str:
-    return str(json.loads(piece))
+    def of(self, *path: str | int) -> str:
+        """Return `line 3, column 5` of a value, or of the innermost value around it that exists."""
+        while path and path not in self._starts:
+            path = path[:-1]
+        start = self._starts.get(path, 0)
+        line = self._text.count("\n", 0, start) + 1
+        return f"line {line}, column {start - self._text.rfind(chr(10), 0, start)}"

@@ -3,43 +3,27 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from botocore.exceptions import ClientError
 
+from localaws.personalize.errors import JobFailedError
 
-class S3Client(Protocol):
-    """The calls of boto3's S3 client that are made here."""
-
-    def list_objects_v2(self, **request: Any) -> dict[str, Any]:
-        """List one page of a bucket."""
-
-    def get_object(self, **request: Any) -> dict[str, Any]:
-        """Open an object."""
-
-    def put_object(self, **request: Any) -> dict[str, Any]:
-        """Write a small object."""
-
-    def upload_fileobj(self, Fileobj: BinaryIO, Bucket: str, Key: str) -> None:  # noqa: N803 - boto3's own names
-        """Write an object of any size, in parts."""
-
-
-S3 = Callable[[], S3Client]
-"""Gives the S3 client of the calling thread."""
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 
 @dataclass(frozen=True)
 class Location:
-    """A place on S3: ``s3://bucket/key``."""
+    """A location on S3: `s3://bucket/key`."""
 
     bucket: str
     key: str
 
     @classmethod
     def parse(cls, url: str) -> Location:
-        """Read an ``s3://`` URL.
+        """Read an `s3://` URL.
 
         Raises:
             ValueError: If it is none.
@@ -50,44 +34,48 @@ class Location:
             raise ValueError(f"{url!r} is not of the form s3://bucket/path")
         return cls(bucket, key)
 
-    def inside(self, name: str) -> str:
-        """The key of a file in the folder that this place is."""
-        return f"{self.key.rstrip('/')}/{name}" if self.key else name
+    def upload(self, s3: S3Client, name: str, file: BinaryIO) -> None:
+        """Write a file into the folder at this location.
+
+        Raises:
+            JobFailedError: If it cannot be written.
+        """
+        key = f"{self.key.rstrip('/')}/{name}" if self.key else name
+        try:
+            s3.upload_fileobj(file, self.bucket, key)
+        except (ClientError, OSError) as error:
+            raise JobFailedError("Invalid S3 output path") from error
 
     def find(self, s3: S3Client) -> list[StoredObject]:
-        """Every non-empty object here, by key: the one object, or all under the prefix.
+        """Return every non-empty object here, by key: the one object, or all under the prefix.
 
-        A path is a prefix of keys, as everywhere on S3: ``folder`` takes in ``folder_test/`` too,
-        ``folder/`` does not. Nothing is found in a bucket that is missing.
+        A path is a prefix of keys, as everywhere on S3: `folder` takes in `folder_test/` too,
+        `folder/` does not. A bucket that is missing has no objects.
         """
-        found: list[StoredObject] = []
-        request: dict[str, Any] = {"Bucket": self.bucket, "Prefix": self.key}
-        while True:
-            try:
-                page = s3.list_objects_v2(**request)
-            except ClientError as error:
-                if error.response["Error"]["Code"] in {"NoSuchBucket", "AccessDenied"}:
-                    return []
-                raise
-            for entry in page.get("Contents", ()):
-                if entry["Size"]:
-                    key = entry["Key"]
-                    name = key[self.key.rfind("/") + 1 :]
-                    found.append(StoredObject(self.bucket, key, name, entry["Size"]))
-            exact = [one for one in found if one.key == self.key]
-            if exact or not page.get("IsTruncated"):
-                return exact or found
-            request["ContinuationToken"] = page["NextContinuationToken"]
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.key)
+        folder = self.key.rfind("/") + 1
+        try:
+            objects = [
+                StoredObject(self.bucket, entry["Key"], entry["Key"][folder:], entry["Size"])
+                for page in pages
+                for entry in page.get("Contents", ())
+                if entry["Size"]
+            ]
+        except ClientError as error:
+            if error.response["Error"]["Code"] in {"NoSuchBucket", "AccessDenied"}:
+                return []
+            raise
+        return [one for one in objects if one.key == self.key] or objects
 
 
 @dataclass(frozen=True)
 class StoredObject:
-    """One object that is there.
+    """One object.
 
-    Args:
+    Attributes:
         bucket: Its bucket.
         key: Its whole key.
-        name: Its key below the folder that was asked for.
+        name: Its key below the folder of the location at which it was found.
         size: Bytes.
     """
 
@@ -97,6 +85,6 @@ class StoredObject:
     size: int
 
     def open(self, s3: S3Client) -> BinaryIO:
-        """The object's bytes as a stream."""
-        body = s3.get_object(Bucket=self.bucket, Key=self.key)["Body"]
+        """Return the object's bytes as a stream."""
+        body: Any = s3.get_object(Bucket=self.bucket, Key=self.key)["Body"]
         return io.BufferedReader(body, 1 << 18)

@@ -1,4 +1,4 @@
-"""Avro schemas of datasets: read, and every fault named with its line, column, field and fix.
+"""Avro schemas of datasets, and every fault of one with its line, column, field and fix.
 
 Rules: https://docs.aws.amazon.com/personalize/latest/dg/how-it-works-dataset-schema.html
 """
@@ -13,18 +13,8 @@ from functools import lru_cache
 from typing import Any
 
 from localaws.errors import suggestion
-from localaws.personalize.data.dataset_types import DATASET_TYPES, DatasetType, dataset_types
-from localaws.personalize.data.json_positions import Places
-
-__all__ = [
-    "DATASET_TYPES",
-    "DatasetType",
-    "Field",
-    "Schema",
-    "SchemaError",
-    "parse_schema",
-    "replacement_faults",
-]
+from localaws.personalize.data.dataset_types import DOMAINS, DatasetType
+from localaws.personalize.data.json_positions import Positions
 
 _NAMESPACE = "com.amazonaws.personalize.schema"
 _TYPES = ("float", "double", "int", "long", "string", "boolean")
@@ -68,7 +58,7 @@ def parse_schema(text: str, domain: str | None = None) -> Schema:
 
     Args:
         text: The schema, JSON.
-        domain: ``ECOMMERCE`` or ``VIDEO_ON_DEMAND`` for a schema of domain dataset groups.
+        domain: `ECOMMERCE` or `VIDEO_ON_DEMAND` for a schema of domain dataset groups.
 
     Raises:
         SchemaError: If it breaks a rule, with all faults at once.
@@ -76,32 +66,45 @@ def parse_schema(text: str, domain: str | None = None) -> Schema:
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise SchemaError([f"{place}: not JSON: {error.msg}"]) from error
+        position = f"line {error.lineno}, column {error.colno}"
+        raise SchemaError([f"{position}: not JSON: {error.msg}"]) from error
     except RecursionError:
         raise SchemaError(["line 1, column 1: nested too deeply; a schema is flat"]) from None
-    places = Places(text)
+    positions = Positions(text)
     if not isinstance(document, dict):
-        raise SchemaError([f"{places.of()}: a schema is a JSON object of type record"])
-    types = {kind.name: kind for kind in dataset_types(domain).values()}
+        raise SchemaError([f"{positions.of()}: a schema is a JSON object of type record"])
+    types = {dataset_type.name: dataset_type for dataset_type in DOMAINS[domain].values()}
     dataset = types.get(str(document.get("name")))
-    faults = [f"{places.of(*path)}: {path[-1]!r} stands there twice" for path in places.twice]
-    faults += _head_faults(document, tuple(types), places)
+    faults = [
+        f"{positions.of(*path)}: {path[-1]!r} stands there twice" for path in positions.repeated
+    ]
+    expected = {
+        "type": ("record",),
+        "name": tuple(types),
+        "namespace": (_NAMESPACE,),
+        "version": ("1.0",),
+    }
+    for key, legal in expected.items():
+        if document.get(key) not in legal:
+            problem = f"is {document[key]!r}" if key in document else "is missing"
+            fix = f"write {' or '.join(map(repr, legal))}"
+            faults.append(f"{positions.of(key)}: {key} {problem}; {fix}")
     entries = document.get("fields")
     if not isinstance(entries, list) or not entries:
-        where = places.of("fields")
-        raise SchemaError([*faults, f"{where}: fields must be a list with at least one field"])
+        fault = f"{positions.of('fields')}: fields must be a list with at least one field"
+        raise SchemaError([*faults, fault])
     fields: dict[int, Field] = {}
-    for position, entry in enumerate(entries):
-        name = entry.get("name", position + 1) if isinstance(entry, dict) else position + 1
-        field, own = _field(entry, dataset)
-        faults += [f"{places.of('fields', position)}, field {name!r}: {fault}" for fault in own]
+    for index, entry in enumerate(entries):
+        name = entry.get("name", index + 1) if isinstance(entry, dict) else index + 1
+        field, field_faults = _field(entry, dataset)
+        position = positions.of("fields", index)
+        faults += [f"{position}, field {name!r}: {fault}" for fault in field_faults]
         if field:
-            fields[position] = field
+            fields[index] = field
     if dataset:
         faults += [
-            f"{places.of('fields') if place is None else places.of('fields', place)}: {fault}"
-            for place, fault in _record_faults(fields, dataset)
+            f"{positions.of('fields', *path)}: {fault}"
+            for path, fault in _record_faults(fields, dataset)
         ]
     if faults or dataset is None:
         raise SchemaError(faults)
@@ -116,29 +119,18 @@ def replacement_faults(before: Schema, after: Schema) -> Iterator[str]:
     if before.dataset != after.dataset:
         yield f"it describes {after.dataset.name}, not {before.dataset.name}"
         return
-    known, there = before.by_name, after.by_name
-    for name, field in known.items():
-        if name not in there:
+    for name, field in before.by_name.items():
+        if name not in after.by_name:
             yield f"field {name} is missing; a field can only be added"
-        elif there[name] != field:
+        elif after.by_name[name] != field:
             yield f"field {name} is another one than before; declare it as it was"
-    for name, field in there.items():
-        if name not in known and not field.nullable:
+    for name, field in after.by_name.items():
+        if name not in before.by_name and not field.nullable:
             yield f"field {name} is new and never null; make its type a union with null"
 
 
-def _head_faults(
-    document: Mapping[str, Any], names: tuple[str, ...], places: Places
-) -> Iterator[str]:
-    expected = {"type": ("record",), "name": names, "namespace": (_NAMESPACE,), "version": ("1.0",)}
-    for key, legal in expected.items():
-        if document.get(key) not in legal:
-            said = f"is {document[key]!r}" if key in document else "is missing"
-            yield f"{places.of(key)}: {key} {said}; write {' or '.join(map(repr, legal))}"
-
-
 def _field(entry: Any, dataset: DatasetType | None) -> tuple[Field | None, list[str]]:
-    """The field that a JSON value describes, as far as it does, and its faults."""
+    """Return the field that a JSON value describes, None if it describes none, and its faults."""
     if not isinstance(entry, dict):
         return None, ["a field is an object with name and type"]
     faults = []
@@ -170,59 +162,55 @@ def _field(entry: Any, dataset: DatasetType | None) -> tuple[Field | None, list[
 
 
 def _field_faults(field: Field, dataset: DatasetType | None) -> Iterator[str]:
-    """Where a field breaks the rules of its dataset."""
     if (field.categorical or field.textual) and field.type != "string":
         yield f"only a string can be categorical or textual, not {field.type}"
     if field.categorical and field.textual:
         yield "categorical and textual exclude each other; keep one"
     if dataset is None:
         return
-    if field.textual and not dataset.textual:
+    if field.textual and dataset.type != "ITEMS":
         yield f"{dataset.name} cannot have a textual field; only Items can"
-    wanted = dataset.required.get(field.name)
-    if wanted and (field.type != wanted or field.nullable):
-        yield f'must be of type {wanted} without null; write "type": "{wanted}"'
+    required = dataset.required.get(field.name)
+    if required and (field.type != required or field.nullable):
+        yield f'must be of type {required} without null; write "type": "{required}"'
     legal = dataset.reserved.get(field.name)
-    if legal and not wanted and (field.type, field.nullable) not in legal:
-        types = " or ".join(sorted({kind for kind, _ in legal}))
-        yield f"is reserved and must be of type {types}, or a pair of it and null"
-    for flag, named in (("categorical", dataset.categorical), ("textual", dataset.free_text)):
-        if field.name in named and not getattr(field, flag):
+    if legal and not required and field.type not in legal:
+        yield f"is reserved and must be of type {' or '.join(legal)}, or a pair of it and null"
+    for flag, names in (("categorical", dataset.categorical), ("textual", dataset.textual)):
+        if field.name in names and not getattr(field, flag):
             yield f'must be {flag} in this domain; add "{flag}": true'
-    if field.categorical and (field.name == "EVENT_TYPE" or wanted):
+    if field.categorical and (field.name == "EVENT_TYPE" or required):
         yield 'must not be categorical; remove "categorical"'
 
 
 def _record_faults(
-    by_position: Mapping[int, Field], dataset: DatasetType
-) -> Iterator[tuple[int | None, str]]:
-    """Where the fields together break the rules of their dataset; and which of them, if one."""
-    names = {field.name for field in by_position.values()}
-    for name, kind in dataset.required.items():
+    fields: Mapping[int, Field], dataset: DatasetType
+) -> Iterator[tuple[tuple[int, ...], str]]:
+    """Yield how the fields, by their index, together break the rules of their dataset.
+
+    Each fault comes with the index of the field at fault, or none.
+    """
+    names = {field.name for field in fields.values()}
+    demanded = {name: dataset.reserved[name][0] for name in dataset.demanded}
+    for name, type_ in {**dataset.required, **demanded}.items():
         if name not in names:
-            yield None, f'{name} is missing; add {{"name": "{name}", "type": "{kind}"}}'
-    for name in dataset.demanded:
-        if name not in names:
-            (kind, _), *_ = sorted(dataset.reserved[name])
             flag = ', "categorical": true' if name in dataset.categorical else ""
-            yield None, f'{name} is missing; add {{"name": "{name}", "type": "{kind}"{flag}}}'
-    reduced: dict[str, str] = {}
-    for position, field in by_position.items():
+            yield (), f'{name} is missing; add {{"name": "{name}", "type": "{type_}"{flag}}}'
+    similar: dict[str, str] = {}
+    for index, field in fields.items():
         key = re.sub(r"[^A-Za-z0-9]", "", field.name)
-        if key in reduced:
-            yield position, f"{reduced[key]} and {field.name} are the same without _; rename one"
-        reduced.setdefault(key, field.name)
-    further = {n: f for n, f in by_position.items() if f.name not in dataset.required}
-    metadata = [n for n, field in further.items() if field.name not in dataset.reserved]
-    if dataset.needs_metadata and not further:
-        yield None, f"{dataset.name} needs a metadata field besides {dataset.key}"
+        if key in similar:
+            yield (index,), f"{similar[key]} and {field.name} are the same without _; rename one"
+        similar.setdefault(key, field.name)
+    optional = {n: field for n, field in fields.items() if field.name not in dataset.required}
+    if dataset.key and not dataset.demanded and not optional:
+        yield (), f"{dataset.name} needs a metadata field besides {dataset.key}"
+    metadata = [n for n, field in optional.items() if field.name not in dataset.reserved]
     most = dataset.most_metadata
     if len(metadata) > most:
-        yield (
-            metadata[most],
-            f"{len(metadata)} metadata fields; {dataset.name} has at most {most}",
-        )
-    textual = [(n, field.name) for n, field in by_position.items() if field.textual]
+        fault = f"{len(metadata)} metadata fields; {dataset.name} has at most {most}"
+        yield (metadata[most],), fault
+    textual = [index for index, field in fields.items() if field.textual]
     if len(textual) > 1:
-        listed = ", ".join(name for _, name in textual)
-        yield textual[1][0], f"{listed} are textual; only one field can be"
+        listed = ", ".join(fields[index].name for index in textual)
+        yield (textual[1],), f"{listed} are textual; only one field can be"

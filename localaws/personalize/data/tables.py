@@ -1,4 +1,4 @@
-"""The rows of data sets, in columns: from single records, joined, chosen, written as CSV."""
+"""The rows of datasets, in columns: from single records, joined, selected, written as CSV."""
 
 from __future__ import annotations
 
@@ -19,71 +19,69 @@ _ROWS_PER_BLOCK = 20_000
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of a data set, in columns.
+    """The rows of a dataset, in columns.
 
-    Args:
-        columns: Values by field name, each ``(n_rows,)``: int64, float64, or objects (str, bool,
-            and None where the field is null).
-        n_rows: How many rows there are.
+    Attributes:
+        columns: Values by field name, each of shape (n_rows,): int64, float64, or objects (str,
+            bool, and None where the field is null).
     """
 
     columns: Mapping[str, NDArray[Any]]
-    n_rows: int
+
+    @property
+    def n_rows(self) -> int:
+        """The number of rows."""
+        return len(next(iter(self.columns.values()), ()))
 
     def __add__(self, other: Table) -> Table:
-        """The rows of both tables; in a column that only one of them has, the other's are null."""
-        columns = {
-            name: np.concatenate([part.column(name) for part in (self, other)])
-            for name in {**self.columns, **other.columns}
-        }
-        return Table(columns, self.n_rows + other.n_rows)
+        """Return the rows of both; a column that only one of them has is null in the other's."""
+        return Table(
+            {
+                name: np.concatenate([table.column(name) for table in (self, other)])
+                for name in {**self.columns, **other.columns}
+            }
+        )
 
     def column(self, name: str) -> NDArray[Any]:
-        """A column's values; all null if there is no such column."""
+        """Return a column's values; all null if there is no such column."""
         values = self.columns.get(name)
         return np.full(self.n_rows, None, dtype=object) if values is None else values
 
     def take(self, rows: NDArray[Any]) -> Table:
-        """The chosen rows: positions, or a mask."""
-        columns = {name: values[rows] for name, values in self.columns.items()}
-        return Table(columns, len(next(iter(columns.values()))))
+        """Return the rows at these positions, or of this mask."""
+        return Table({name: values[rows] for name, values in self.columns.items()})
 
     def keep_last(self, key: str) -> Table:
-        """One row per value of the key column, the last one."""
+        """Return the last row of each value of the key column."""
         last = {value: row for row, value in enumerate(self.columns[key])}
         if len(last) == self.n_rows:
             return self
         return self.take(np.fromiter(last.values(), np.int64, len(last)))
 
     def without_copies(self) -> Table:
-        """One row of those that are the same in all columns, the first one."""
-        rows = list(zip(*(values.tolist() for values in self.columns.values()), strict=True))
-        first = dict(zip(reversed(rows), range(self.n_rows - 1, -1, -1), strict=True))
-        if len(first) == self.n_rows:
-            return self
-        return self.take(np.sort(np.fromiter(first.values(), np.int64, len(first))))
+        """Return the rows without those that repeat an earlier one in all columns."""
+        rows = zip(*(values.tolist() for values in self.columns.values()), strict=True)
+        first: dict[Any, int] = {}
+        for number, row in enumerate(rows):
+            first.setdefault(row, number)
+        return self.take(np.fromiter(first.values(), np.int64, len(first)))
 
     def csv(self, fields: Sequence[str]) -> Iterator[bytes]:
-        """The rows as CSV with a header line, in blocks; null is empty."""
+        """Yield the rows as CSV with a header line, in blocks; null is empty."""
         columns = [self.column(name) for name in fields]
         yield (",".join(fields) + "\n").encode()
         for start in range(0, self.n_rows, _ROWS_PER_BLOCK):
+            block = [map(_csv_text, values[start : start + _ROWS_PER_BLOCK]) for values in columns]
             text = io.StringIO()
-            parts = [map(_written, values[start : start + _ROWS_PER_BLOCK]) for values in columns]
-            csv.writer(text, lineterminator="\n").writerows(zip(*parts, strict=True))
+            csv.writer(text, lineterminator="\n").writerows(zip(*block, strict=True))
             yield text.getvalue().encode()
 
 
-def empty_table(schema: Schema) -> Table:
-    """A table without rows."""
-    return Table({field.name: np.empty(0, object) for field in schema.fields}, 0)
-
-
 def table_of(schema: Schema, rows: Sequence[Mapping[str, str]]) -> Table:
-    """A table of single rows.
+    """Return a table of single rows.
 
     Args:
-        schema: What they must look like.
+        schema: Their fields.
         rows: Each row's texts by field name, written as in CSV; what is left out is null.
 
     Raises:
@@ -91,18 +89,17 @@ def table_of(schema: Schema, rows: Sequence[Mapping[str, str]]) -> Table:
     """
     faults: list[tuple[int, str]] = []
     columns: dict[str, NDArray[Any]] = {}
-    for column in schema.fields:
-        texts = [row.get(column.name, "") for row in rows]
-        is_id = column.name in schema.dataset.ids
-        columns[column.name], own = values_of(column, texts, is_id=is_id)
-        faults += [(row, f"entry {row + 1}, {column.name}: {fault}") for row, fault in own]
+    for field in schema.fields:
+        texts = [row.get(field.name, "") for row in rows]
+        is_id = field.name in schema.dataset.ids
+        columns[field.name], column_faults = values_of(field, texts, is_id=is_id)
+        faults += [(row, f"entry {row + 1}, {field.name}: {fault}") for row, fault in column_faults]
     if faults:
         raise ValueError("; ".join(text for _, text in sorted(faults)))
-    return Table(columns, len(rows))
+    return Table(columns)
 
 
-def _written(value: Any) -> str:
-    """A value as it stands in CSV."""
+def _csv_text(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, bool | np.bool_):

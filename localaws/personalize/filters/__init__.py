@@ -1,7 +1,7 @@
-"""Filters: which items a recommendation may hold.
+"""Filters: the items, actions or users that recommendations may hold.
 
-The way of a filter: text → `syntax` → `rules`, which give the `Filter` of `expressions`, kept by
-`resources` → `Eligibility`, which finds each user's items in the imported data.
+A filter's text is parsed by `syntax` and checked by `rules`, which return the `Filter` of
+`expressions`; `resources` keeps it, and `Eligibility` evaluates it on the imported rows.
 """
 
 from localaws.personalize.filters.eligibility import Eligibility
@@ -9,14 +9,5 @@ from localaws.personalize.filters.expressions import Filter, Values
 from localaws.personalize.filters.resources import Filters
 from localaws.personalize.filters.rules import parse_filter
 from localaws.personalize.filters.syntax import FilterError
-from localaws.personalize.filters.user_eligibility import UserEligibility
 
-__all__ = [
-    "Eligibility",
-    "Filter",
-    "FilterError",
-    "Filters",
-    "UserEligibility",
-    "Values",
-    "parse_filter",
-]
+__all__ = ["Eligibility", "Filter", "FilterError", "Filters", "Values", "parse_filter"]

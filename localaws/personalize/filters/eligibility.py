@@ -1,4 +1,4 @@
-"""Which items, or actions, each user may get: a filter on the imported data.
+"""The items, actions or users that a filter leaves, by the imported rows.
 
 How expressions are combined:
 https://docs.aws.amazon.com/personalize/latest/dg/multiple-expression-example.html
@@ -18,9 +18,8 @@ import itertools
 import operator
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache, partial, reduce
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,20 +35,19 @@ from localaws.personalize.filters.expressions import (
 )
 
 Mask = NDArray[np.bool_]
-Bound = tuple[tuple[tuple[Value, ...], ...], ...]
+BoundValues = tuple[tuple[tuple[Value, ...], ...], ...]
 """The values of each condition of each alternative."""
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class _Catalogue:
-    """What a filter chooses from.
+class _Catalogue(NamedTuple):
+    """The dataset from which a filter selects, and the events with it.
 
-    Args:
-        dataset: Its rows.
-        key: The column of their ids, there and in the events.
-        events: What users did with it.
+    Attributes:
+        dataset: Its type.
+        key: The column of the ids, there and in the events.
+        events: The type of the events.
         most_events: Newest events per user and event type that count, see
             https://docs.aws.amazon.com/personalize/latest/dg/filter-expressions.html
     """
@@ -57,12 +55,13 @@ class _Catalogue:
     dataset: str
     key: str
     events: str
-    most_events: int
+    most_events: float
 
 
 _CATALOGUES = {
     "ItemID": _Catalogue("ITEMS", "ITEM_ID", "INTERACTIONS", 100),
     "ActionID": _Catalogue("ACTIONS", "ACTION_ID", "ACTION_INTERACTIONS", 300),
+    "UserID": _Catalogue("USERS", "USER_ID", "INTERACTIONS", float("inf")),
 }
 _MASKS_KEPT = 32
 _COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = {
@@ -76,123 +75,123 @@ _COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = {
 
 
 class Eligibility:
-    """A filter on the data of one moment, for one catalogue; safe to use from many threads.
+    """A filter on the rows of one moment, for one catalogue; safe to use from many threads.
 
-    What conditions on Items and IF conditions give is computed once for each set of placeholder
-    values (the last 32 are kept); a user costs a few passes over one row of the catalogue.
+    Conditions on Items and IF conditions are evaluated once for each set of placeholder values
+    (the last 32 are kept); a user costs a few passes over one row of the catalogue. A filter of
+    `UserID` is the same for all users who ask.
 
     Args:
-        filter: One with target ``ItemID`` or ``ActionID``.
-        tables: The imported rows by dataset type, e.g. ``ITEMS``; what has none is left out.
-        item_ids: The catalogue of items or actions, shape (n_items,).
+        filter: The filter.
+        tables: The imported rows by dataset type, e.g. `ITEMS`; a dataset without rows is left out.
+        ids: The catalogue of items, actions or users, shape (n_ids,).
     """
 
-    def __init__(
-        self, filter: Filter, tables: Mapping[str, Table], item_ids: NDArray[np.str_]
-    ) -> None:
+    def __init__(self, filter: Filter, tables: Mapping[str, Table], ids: NDArray[np.str_]) -> None:
         self.filter = filter
-        self._n_items = len(item_ids)
+        self._n_ids = len(ids)
         self._catalogue = catalogue = _CATALOGUES[filter.target]
         used = {condition.dataset for condition in filter.conditions}
-        self._columns: dict[tuple[str, str], Column] = {}
+        self._columns: dict[tuple[str, str], _Strings | _Numbers] = {}
         self._users: dict[Any, int] = {}
         self._rows: dict[Any, int] = {}
-        self._of_current: dict[Field, NDArray[Any]] = {}
+        self._current_columns: dict[Field, NDArray[Any]] = {}
         if catalogue.dataset in used:
             table = tables.get(catalogue.dataset)
-            self._rows = _rows(table, catalogue.key)
-            wanted = np.array([self._rows.get(item, -1) for item in item_ids.tolist()])
-            self._read(catalogue.dataset, table, wanted)
+            self._rows = _row_numbers(table, catalogue.key)
+            rows = np.array([self._rows.get(one, -1) for one in ids.tolist()], np.int64)
+            self._read(catalogue.dataset, table, rows)
             if table:
-                self._of_current = {one: table.column(one.name) for one in filter.of_item}
-        if "USERS" in used:
-            self._users = _rows(tables.get("USERS"), "USER_ID")
+                self._current_columns = {one: table.column(one.name) for one in filter.item_fields}
+        if "USERS" in used - {catalogue.dataset}:
+            self._users = _row_numbers(tables.get("USERS"), "USER_ID")
             # One row more, for users whom the table does not have.
             self._read("USERS", tables.get("USERS"), np.append(np.arange(len(self._users)), -1))
         if catalogue.events in used:
-            self._events = _Events(tables.get(catalogue.events), item_ids, catalogue)
-        self._of_items = lru_cache(_MASKS_KEPT)(self._item_mask)
-        self._of_users = lru_cache(_MASKS_KEPT)(self._user_mask)
+            self._events = _Events(tables.get(catalogue.events), ids, catalogue)
+        self._cached_where = lru_cache(_MASKS_KEPT)(self._where)
+        self._cached_when = lru_cache(_MASKS_KEPT)(self._when)
 
     def masks(
         self, users: Sequence[str], values: Sequence[Values], items: Sequence[str] = ()
     ) -> Mask:
-        """Which items each user may get, shape (len(users), n_items).
+        """Return what each user may get, shape (len(users), n_ids).
 
         Args:
             users: User ids, known or not.
-            values: What each of them gives for the placeholders; see `Filter.bind`.
-            items: The item that each of them asks for related ones of, if they do.
+            values: The values of the placeholders for each of them; see `Filter.bind`.
+            items: The item for which each of them requests related ones, if they do.
         """
-        eligible = np.empty((len(users), self._n_items), dtype=np.bool_)
-        asked = zip(users, values, items or [""] * len(users), strict=True)
-        for row, (user, given, item) in enumerate(asked):
-            eligible[row] = self.mask(user, given, item)
+        eligible = np.empty((len(users), self._n_ids), dtype=np.bool_)
+        requests = zip(users, values, items or [""] * len(users), strict=True)
+        for row, request in enumerate(requests):
+            eligible[row] = self.mask(*request)
         return eligible
 
     def mask(self, user: str, values: Values, item: str = "") -> Mask:
-        """Which items a user may get, shape (n_items,); not to be written to."""
+        """Return what a user may get, shape (n_ids,); not to be written to."""
         included: list[Mask] = []
         excluded: list[Mask] = []
         current = self._current(item)
         for number, expression in enumerate(self.filter.expressions):
-            if expression.lacks(values):
+            if not expression.placeholders <= values.keys():
                 continue
             if expression.when:
-                when = tuple(condition.bound(values) for condition in expression.when)
-                if not self._of_users(number, when)[self._users.get(user, -1)]:
+                when = tuple(condition.bind(values) for condition in expression.when)
+                if not self._cached_when(number, when)[self._users.get(user, -1)]:
                     continue
-            where = tuple(tuple(c.bound(values, current) for c in one) for one in expression.where)
-            if expression.where[0][0].dataset == self._catalogue.dataset:
-                matched = self._of_items(number, where)
+            where = tuple(tuple(c.bind(values, current) for c in one) for one in expression.where)
+            is_of_user = expression.where[0][0].dataset == self._catalogue.events
+            if is_of_user and self.filter.target != "UserID":
+                matched = self._where(number, where, user)
             else:
-                matched = _any(expression.where, where, partial(self._met, user))
+                matched = self._cached_where(number, where)
             (excluded if expression.excludes else included).append(matched)
-        eligible = reduce(np.logical_or, included) if included else np.ones(self._n_items, np.bool_)
+        eligible = reduce(np.logical_or, included) if included else np.ones(self._n_ids, np.bool_)
         return reduce(lambda left, gone: left & ~gone, excluded, eligible)
 
     def _read(self, dataset: str, table: Table | None, rows: NDArray[np.int64]) -> None:
-        """Take the given rows of all columns of a dataset that are compared; -1 is null."""
+        """Read these rows of all columns of a dataset that are compared; -1 is null."""
         for field in {c.field for c in self.filter.conditions if c.dataset == dataset}:
-            self._columns[dataset, field.name] = column_of(field, table, rows)
+            values = table.column(field.name) if table else np.empty(0, object)
+            column = _Strings if field.type == "string" else _Numbers
+            self._columns[dataset, field.name] = column(field, values, rows)
 
     def _current(self, item: str) -> Values:
-        """What the item that is asked for has in each field that is compared with."""
+        """Return the values of the fields of the current item that are compared with."""
         row = self._rows.get(item)
         if row is None:
             return {}
         return {
             field.name: tuple(str(values[row]).split("|")) if field.categorical else (values[row],)
-            for field, values in self._of_current.items()
+            for field, values in self._current_columns.items()
             if values[row] is not None
         }
 
-    def _matches(self, condition: Condition, values: tuple[Value, ...]) -> Mask:
-        return self._columns[condition.dataset, condition.field.name].matches(
-            condition.operator, values
-        )
+    def _where(self, number: int, values: BoundValues, user: str = "") -> Mask:
+        """Return the ids for which an expression's WHERE holds for a user."""
+        return _any(self.filter.expressions[number].where, values, partial(self._matches, user))
 
-    def _item_mask(self, number: int, bound: Bound) -> Mask:
-        """The items that an expression's WHERE is true for."""
-        return _any(self.filter.expressions[number].where, bound, self._matches)
+    def _when(self, number: int, values: tuple[tuple[Value, ...], ...]) -> Mask:
+        """Return the rows of Users for which an expression's IF holds."""
+        when = self.filter.expressions[number].when
+        return _any((when,), (values,), partial(self._matches, ""))
 
-    def _user_mask(self, number: int, bound: tuple[tuple[Value, ...], ...]) -> Mask:
-        """The rows of Users that an expression's IF is true for."""
-        return _any((self.filter.expressions[number].when,), (bound,), self._matches)
-
-    def _met(self, user: str, condition: Condition, types: tuple[Value, ...]) -> Mask:
-        """The items that a user met by events of these types, or did not by NOT IN."""
-        met = np.zeros(self._n_items, dtype=np.bool_)
-        met[self._events.items(user, types)] = True
-        return ~met if condition.operator == "NOT IN" else met
+    def _matches(self, user: str, condition: Condition, values: tuple[Value, ...]) -> Mask:
+        if condition.dataset != self._catalogue.events:
+            column = self._columns[condition.dataset, condition.field.name]
+            return column.matches(condition.operator, values)
+        with_events = np.zeros(self._n_ids, dtype=np.bool_)
+        with_events[self._events.positions(user, values)] = True
+        return ~with_events if condition.operator == "NOT IN" else with_events
 
 
 def _any(
     where: tuple[tuple[Condition, ...], ...],
-    bound: Bound,
+    bound: BoundValues,
     matches: Callable[[Condition, tuple[Value, ...]], Mask],
 ) -> Mask:
-    """What one of the alternatives is true for, with all its conditions; read only."""
+    """Return where one of the alternatives holds, with all its conditions; read only."""
     alternatives = [
         reduce(np.logical_and, map(matches, conditions, values))
         for conditions, values in zip(where, bound, strict=True)
@@ -202,21 +201,8 @@ def _any(
     return mask
 
 
-class Column(Protocol):
-    """Some rows of a column, made for comparisons."""
-
-    def matches(self, operator: str, values: tuple[Value, ...]) -> Mask:
-        """Where the comparison is true, shape (len(rows),)."""
-
-
-def column_of(field: Field, table: Table | None, rows: NDArray[np.int64]) -> Column:
-    """Some rows of a table's column; -1 is null, and so is all of a column that is not there."""
-    values = table.column(field.name) if table else np.empty(0, object)
-    return (_Strings if field.type == "string" else _Numbers)(field, values, rows)
-
-
 class _Strings:
-    """Strings; of a categorical field, each of the values that ``|`` joins is one."""
+    """Some rows of a column of strings; each value that `|` joins in a categorical one is one."""
 
     def __init__(self, field: Field, values: NDArray[Any], rows: NDArray[np.int64]) -> None:
         texts, numbers = _numbered(itertools.chain(values, [None]))
@@ -225,22 +211,23 @@ class _Strings:
         self._n_texts = len(numbers) + 1
         self._holding: defaultdict[str, list[int]] = defaultdict(list)
         for text, number in numbers.items():
-            for part in set(text.split("|")) if field.categorical else (text,):
-                self._holding[part].append(number)
+            for value in set(text.split("|")) if field.categorical else (text,):
+                self._holding[value].append(number)
 
     def matches(self, operator: str, values: tuple[Value, ...]) -> Mask:
+        """Return where the comparison holds, shape (len(rows),)."""
         holding = np.zeros(self._n_texts, dtype=np.bool_)
         for value in values:
             holding[self._holding.get(str(value), [])] = True
         if operator == "NOT IN" or (operator == "!=" and values):
             holding = ~holding
             holding[self._null] = operator == "NOT IN"
-        found: Mask = holding[self._texts]
-        return found
+        matched: Mask = holding[self._texts]
+        return matched
 
 
 class _Numbers:
-    """Numbers, and where there is none."""
+    """Some rows of a column of numbers, and which of them are not null."""
 
     def __init__(self, field: Field, values: NDArray[Any], rows: NDArray[np.int64]) -> None:
         dtype = np.int64 if field.type in {"int", "long"} else np.float64
@@ -250,61 +237,64 @@ class _Numbers:
         self._known, self._numbers = known[rows], numbers[rows]
 
     def matches(self, operator: str, values: tuple[Value, ...]) -> Mask:
-        found = np.zeros(len(self._numbers), dtype=np.bool_)
+        """Return where the comparison holds, shape (len(rows),)."""
+        matched = np.zeros(len(self._numbers), dtype=np.bool_)
         for value in values:
-            found = _COMPARISONS[operator](self._numbers, value) & self._known
-        return found
+            matched = _COMPARISONS[operator](self._numbers, value) & self._known
+        return matched
 
 
 class _Events:
     """Each user's newest events by type, one user after the other in arrays.
 
+    Where users are selected, all events are one user's, whose id is empty.
+
     Args:
         table: Events with an EVENT_TYPE.
-        item_ids: The ids of the catalogue; others are left out.
-        catalogue: What they are about.
+        ids: The ids of the catalogue; events with others are left out.
+        catalogue: The catalogue.
     """
 
-    def __init__(
-        self, table: Table | None, item_ids: NDArray[np.str_], catalogue: _Catalogue
-    ) -> None:
+    def __init__(self, table: Table | None, ids: NDArray[np.str_], catalogue: _Catalogue) -> None:
         columns = table.columns if table else {}
-        users, self._users = _numbered(columns.get("USER_ID", ()))
-        met, ids = _numbered(columns.get(catalogue.key, ()))
-        place = {item: position for position, item in enumerate(item_ids.tolist())}
-        items = np.array([place.get(item, -1) for item in ids], dtype=np.int32)[met]
+        keys, key_numbers = _numbered(columns.get(catalogue.key, ()))
+        is_of_users = catalogue.key == "USER_ID"
+        owners = [""] * len(keys) if is_of_users else columns.get("USER_ID", ())
+        users, self._users = _numbered(owners)
+        position_of = {one: position for position, one in enumerate(ids.tolist())}
+        positions = np.array([position_of.get(one, -1) for one in key_numbers], np.int32)[keys]
         spelt, spellings = _numbered(columns.get("EVENT_TYPE", ()))
         same, self._types = _numbered(text and text.lower() for text in spellings)
         types = same[spelt]
         order = np.lexsort((columns.get("TIMESTAMP", ()), types, users))
-        users, types, items = users[order], types[order], items[order]
+        users, types, positions = users[order], types[order], positions[order]
         last = np.append((np.diff(users) != 0) | (np.diff(types) != 0), True)
         ends = np.flatnonzero(last) if len(users) else np.empty(0, np.int64)
         ages = np.repeat(ends, np.diff(ends, prepend=-1)) - np.arange(len(users))
-        kept = (ages < catalogue.most_events) & (items >= 0)
+        kept = (ages < catalogue.most_events) & (positions >= 0)
         counts = np.bincount(users[kept], minlength=len(self._users))
         self._offsets = np.concatenate([[0], np.cumsum(counts)])
-        self._event_types, self._event_items = types[kept], items[kept]
+        self._event_types, self._positions = types[kept], positions[kept]
 
-    def items(self, user: str, types: tuple[Value, ...]) -> NDArray[np.int32]:
-        """Positions of the items that a user met by events of one of the types."""
+    def positions(self, user: str, types: tuple[Value, ...]) -> NDArray[np.int32]:
+        """Return the positions in the catalogue with which a user has events of these types."""
         row = self._users.get(user)
         if row is None:
-            return self._event_items[:0]
+            return self._positions[:0]
         events = slice(self._offsets[row], self._offsets[row + 1])
-        items = self._event_items[events]
+        positions = self._positions[events]
         if ANY_EVENT in types:
-            return items
-        wanted = {self._types.get(str(one).lower(), -1) for one in types}
-        return items[np.isin(self._event_types[events], list(wanted))]
+            return positions
+        numbers = {self._types.get(str(one).lower(), -1) for one in types}
+        return positions[np.isin(self._event_types[events], list(numbers))]
 
 
-def _rows(table: Table | None, key: str) -> dict[Any, int]:
-    """The row of each id."""
+def _row_numbers(table: Table | None, key: str) -> dict[Any, int]:
+    """Return the row of each id."""
     return {one: row for row, one in enumerate(table.columns[key])} if table else {}
 
 
 def _numbered(values: Iterable[T]) -> tuple[NDArray[np.int64], dict[T, int]]:
-    """A number for each value, equal values having the same, and the number of each value."""
+    """Return a number for each value, the same for equal values, and the number of each value."""
     numbers: defaultdict[T, int] = defaultdict(itertools.count().__next__)
     return np.fromiter(map(numbers.__getitem__, values), np.int64), dict(numbers)

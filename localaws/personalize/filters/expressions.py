@@ -1,10 +1,11 @@
-"""What a filter says, as data, and how the values of its placeholders are read."""
+"""Filters as data, and how the values of their placeholders are read."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from localaws.errors import suggestion
@@ -26,24 +27,24 @@ class Placeholder:
 
 @dataclass(frozen=True)
 class CurrentItem:
-    """The value of a field of the item that related items are asked for."""
+    """The value of a field of the item for which related items are requested."""
 
     field: Field
 
 
 Value = str | int | float
 Values = Mapping[str, tuple[Value, ...]]
-"""What a request gives for each placeholder; or an item has in each field, none if null."""
+"""The values of each placeholder in a request; or of each field of an item, none if null."""
 
 
 @dataclass(frozen=True)
 class Condition:
     """One comparison.
 
-    Args:
-        dataset: ``ITEMS``, ``USERS``, ``INTERACTIONS``, ``ACTIONS`` or ``ACTION_INTERACTIONS``.
+    Attributes:
+        dataset: `ITEMS`, `USERS`, `INTERACTIONS`, `ACTIONS` or `ACTION_INTERACTIONS`.
         field: The field that is compared.
-        operator: ``IN``, ``NOT IN``, ``=``, ``!=``, ``<``, ``<=``, ``>`` or ``>=``.
+        operator: `IN`, `NOT IN`, `=`, `!=`, `<`, `<=`, `>` or `>=`.
         values: What it is compared with, one value unless the operator takes a list.
     """
 
@@ -52,28 +53,34 @@ class Condition:
     operator: str
     values: tuple[Value | Placeholder | CurrentItem, ...]
 
-    def bound(self, values: Values, item: Values | None = None) -> tuple[Value, ...]:
-        """The values, with those of the request and of its item in their places."""
-        given: list[Value] = []
+    @cached_property
+    def placeholders(self) -> tuple[str, ...]:
+        """The names of its placeholders."""
+        return tuple(value.name for value in self.values if isinstance(value, Placeholder))
+
+    def bind(self, values: Values, item: Values | None = None) -> tuple[Value, ...]:
+        """Return its values, with those of a request's placeholders and current item."""
+        bound: list[Value] = []
         for value in self.values:
             if isinstance(value, Placeholder):
-                given += values[value.name]
+                bound += values[value.name]
             elif isinstance(value, CurrentItem):
-                given += (item or {}).get(value.field.name, ())
+                bound += (item or {}).get(value.field.name, ())
             else:
-                given.append(value)
-        return tuple(given)
+                bound.append(value)
+        return tuple(bound)
 
 
 @dataclass(frozen=True)
 class Expression:
     """One expression of a filter.
 
-    Args:
+    Attributes:
         excludes: EXCLUDE instead of INCLUDE.
-        target: ``ItemID``, ``UserID`` or ``ActionID``.
+        target: `ItemID`, `UserID` or `ActionID`.
         where: Alternatives; of each, all conditions must hold.
-        when: What must all hold for the current user (IF), or else the expression has no effect.
+        when: Conditions that must all hold for the current user (IF), or else the expression has
+            no effect.
     """
 
     excludes: bool
@@ -81,50 +88,44 @@ class Expression:
     where: tuple[tuple[Condition, ...], ...]
     when: tuple[Condition, ...] = ()
 
-    @property
-    def conditions(self) -> Iterator[Condition]:
+    @cached_property
+    def conditions(self) -> tuple[Condition, ...]:
         """All conditions, in the order in which they are written."""
-        for alternative in self.where:
-            yield from alternative
-        yield from self.when
+        return tuple(condition for one in (*self.where, self.when) for condition in one)
 
-    def lacks(self, values: Values) -> bool:
-        """Whether a placeholder of it has no value, so that it has no effect."""
-        return any(
-            isinstance(value, Placeholder) and value.name not in values
-            for condition in self.conditions
-            for value in condition.values
-        )
+    @cached_property
+    def placeholders(self) -> frozenset[str]:
+        """The names of its placeholders; it has no effect unless all have values."""
+        return frozenset(name for one in self.conditions for name in one.placeholders)
 
 
 @dataclass(frozen=True)
 class Filter:
     """A checked filter.
 
-    Args:
-        expressions: What ``|`` separates.
+    Attributes:
+        expressions: Those that `|` separates.
     """
 
     expressions: tuple[Expression, ...]
 
     @property
     def target(self) -> str:
-        """``ItemID``, ``UserID`` or ``ActionID``; the same in all expressions."""
+        """`ItemID`, `UserID` or `ActionID`; the same in all expressions."""
         return self.expressions[0].target
 
-    @property
-    def conditions(self) -> Iterator[Condition]:
+    @cached_property
+    def conditions(self) -> tuple[Condition, ...]:
         """The conditions of all expressions."""
-        for expression in self.expressions:
-            yield from expression.conditions
+        return tuple(condition for one in self.expressions for condition in one.conditions)
 
     @property
     def fields(self) -> frozenset[tuple[str, str]]:
         """The (dataset, field) pairs that it compares."""
-        return frozenset((c.dataset, c.field.name) for c in self.conditions)
+        return frozenset((one.dataset, one.field.name) for one in self.conditions)
 
     @property
-    def of_item(self) -> frozenset[Field]:
+    def item_fields(self) -> frozenset[Field]:
         """The fields of the current item that it compares with."""
         return frozenset(
             value.field
@@ -133,38 +134,16 @@ class Filter:
             if isinstance(value, CurrentItem)
         )
 
-    @property
-    def placeholders(self) -> dict[str, tuple[Condition, ...]]:
-        """By name, the conditions that each placeholder stands in."""
-        found: dict[str, tuple[Condition, ...]] = {}
-        for condition in self.conditions:
-            for value in condition.values:
-                if isinstance(value, Placeholder):
-                    found[value.name] = (*found.get(value.name, ()), condition)
-        return found
-
-    @property
-    def optional(self) -> frozenset[str]:
-        """The placeholders that may have no value: they stand in EXCLUDE expressions alone.
-
-        https://docs.aws.amazon.com/personalize/latest/dg/API_RS_GetRecommendations.html
-        """
-        names: dict[bool, set[str]] = {True: set(), False: set()}
-        for expression in self.expressions:
-            for condition in expression.conditions:
-                names[expression.excludes].update(
-                    value.name for value in condition.values if isinstance(value, Placeholder)
-                )
-        return frozenset(names[True] - names[False])
-
     def bind(self, texts: Any) -> Values:
-        """The values of the placeholders.
+        """Return the values of the placeholders.
 
+        Those that stand in EXCLUDE expressions alone may have none:
+        https://docs.aws.amazon.com/personalize/latest/dg/API_RS_GetRecommendations.html
         https://docs.aws.amazon.com/personalize/latest/dg/filter-batch.html
 
         Args:
-            texts: ``filterValues``: for each name one text, quoted strings with commas between
-                them, e.g. ``{"GENRES": '"horror","comedy"', "AGE": "18"}``. A number may do
+            texts: `filterValues`: for each name one text, quoted strings with commas between
+                them, e.g. `{"GENRES": '"horror","comedy"', "AGE": "18"}`. A number may do
                 without quotes.
 
         Raises:
@@ -172,37 +151,40 @@ class Filter:
         """
         if not isinstance(texts, Mapping):
             raise ValueError('filterValues must be of the form {"GENRES": "\\"horror\\""}')
-        wanted = self.placeholders
+        conditions: dict[str, list[Condition]] = {}
+        for condition in self.conditions:
+            for name in condition.placeholders:
+                conditions.setdefault(name, []).append(condition)
+        including = [one for one in self.expressions if not one.excludes]
+        required = {name for one in including for name in one.placeholders}
         faults = []
         values: dict[str, tuple[Value, ...]] = {}
         for name in texts:
-            if name not in wanted:
-                hint = suggestion(name, wanted, "leave it out")
+            if name not in conditions:
+                hint = suggestion(name, conditions, "leave it out")
                 faults.append(f"filterValues.{name}: the filter has no ${name}; {hint}")
-        optional = self.optional
-        for name, conditions in wanted.items():
-            if name in optional and name not in texts:
-                continue
-            try:
-                values[name] = _bound(texts.get(name), conditions)
-            except ValueError as fault:
-                faults.append(f"filterValues.{name} {fault}")
+        for name, compared in conditions.items():
+            if name in required or name in texts:
+                try:
+                    values[name] = _values(texts.get(name), compared)
+                except ValueError as error:
+                    faults.append(f"filterValues.{name} {error}")
         if faults:
             raise ValueError("; ".join(faults))
         return values
 
 
 def number(text: str) -> int | float:
-    """The number that a text which fits `NUMBER` stands for; one of a long's size stays exact."""
+    """Return the number of a text that fits `NUMBER`; one of a long's size stays exact."""
     digits = text.lstrip("-")
     return int(text) if digits.isdigit() and len(digits) < 20 else float(text)
 
 
-def _bound(text: Any, conditions: tuple[Condition, ...]) -> tuple[Value, ...]:
-    """The values that a text gives for a placeholder that stands in these conditions.
+def _values(text: Any, conditions: list[Condition]) -> tuple[Value, ...]:
+    """Return the values of a text for a placeholder that stands in these conditions.
 
     Raises:
-        ValueError: If it gives none, too many, or is malformed.
+        ValueError: If it has none, too many, or is malformed.
     """
     if text is None:
         raise ValueError("is missing")

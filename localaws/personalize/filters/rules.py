@@ -1,8 +1,8 @@
 """The rules that a filter's text must keep, given the schemas of its dataset group.
 
 https://docs.aws.amazon.com/personalize/latest/dg/filter-expression-guidelines-requirements.html
-Datasets and fields are found in any case, as AWS's own examples write them. Every fault is told
-with its place; reading goes on, so that one answer shows all of them.
+Datasets and fields are found in any case, as AWS's own examples write them. Every fault has its
+position; reading goes on, so that one response shows all of them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from lark import Token
 
 from localaws.errors import suggestion
-from localaws.personalize.data.schemas import DATASET_TYPES, Field, Schema
+from localaws.personalize.data.dataset_types import DATASET_TYPES
+from localaws.personalize.data.schemas import Field, Schema
 from localaws.personalize.filters.expressions import (
     ANY_EVENT,
     NUMBER,
@@ -34,7 +35,7 @@ from localaws.personalize.filters.syntax import (
 )
 
 MOST_FIELDS = 10
-"""Distinct dataset fields of one filter; see the module."""
+"""Distinct dataset fields of one filter; the module names the source."""
 
 _TARGETS = {"ITEMID": "ItemID", "USERID": "UserID", "ACTIONID": "ActionID"}
 _TARGET_DATASETS = {
@@ -44,7 +45,7 @@ _TARGET_DATASETS = {
 }
 _EVENTS = {"INTERACTIONS", "ACTION_INTERACTIONS"}
 _NAMES = {
-    **{key: kind.name for key, kind in DATASET_TYPES.items()},
+    **{key: dataset_type.name for key, dataset_type in DATASET_TYPES.items()},
     "ACTION_INTERACTIONS": "Action_Interactions",
     "CURRENTUSER": "CurrentUser",
 }
@@ -54,8 +55,8 @@ def parse_filter(expression: str, schemas: Mapping[str, Schema]) -> Filter:
     """Read a filter's text.
 
     Args:
-        expression: E.g. ``EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("apply")``.
-        schemas: The dataset group's schemas by dataset type, e.g. ``ITEMS``.
+        expression: E.g. `EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("apply")`.
+        schemas: The dataset group's schemas by dataset type, e.g. `ITEMS`.
 
     Raises:
         FilterError: If it breaks a rule; with all faults, unless the syntax has one.
@@ -73,12 +74,12 @@ class _ComparisonError(Exception):
 
     def __init__(self, token: Token, text: str) -> None:
         super().__init__(text)
-        self.fault = Fault(_place(token), text)
+        self.fault = Fault.at(token, text)
 
 
 @dataclass
 class _Checker:
-    """Turns clauses into expressions and collects what is wrong with them."""
+    """Turns clauses into expressions and collects their faults."""
 
     schemas: Mapping[str, Schema]
     faults: list[Fault] = field(default_factory=list)
@@ -86,15 +87,15 @@ class _Checker:
     _is_number: dict[str, bool] = field(default_factory=dict)
 
     def expression(self, clause: Clause, first: Clause) -> Expression:
-        """The expression of a clause; what is at fault is left out.
+        """Return the expression of a clause; conditions at fault are left out.
 
         Args:
             clause: The clause.
             first: The first one of the same filter.
         """
-        target = _target(clause)
-        if target != _target(first):
-            self._fault(clause.target, f"the first expression has {_target(first)}; all must")
+        target, first_target = (_TARGETS[one.target.upper()] for one in (clause, first))
+        if target != first_target:
+            self._fault(clause.target, f"the first expression has {first_target}; all must")
         elif clause.when and target == "UserID":
             self._fault(
                 clause.when[0].column,
@@ -105,90 +106,96 @@ class _Checker:
         for alternative in clause.where:
             conditions = []
             for comparison in alternative:
-                found = self._condition(comparison, allowed)
+                condition = self._condition(comparison, allowed)
                 # All comparisons must be about the dataset that the first one is about.
-                allowed = (found[0].dataset,) if found and len(allowed) > 1 else allowed
-                conditions += found
+                allowed = (condition[0].dataset,) if condition and len(allowed) > 1 else allowed
+                conditions += condition
             where.append(tuple(conditions))
         when = [c for one in clause.when for c in self._condition(one, ("CURRENTUSER",))]
         return Expression(clause.action.upper() == "EXCLUDE", target, tuple(where), tuple(when))
 
     def _condition(self, comparison: Comparison, allowed: tuple[str, ...]) -> list[Condition]:
-        """The condition that a comparison states, or none if it is at fault."""
-        try:
-            dataset = self._dataset(comparison.column, allowed)
-            compared = self._field(comparison.column, dataset)
-            operator = _operator(comparison.operator, dataset, compared)
-        except _ComparisonError as error:
-            self.faults.append(error.fault)
-            return []
+        """Return the condition of a comparison, or none if it is at fault."""
         values: list[Value | Placeholder | CurrentItem] = []
-        for token in comparison.values:
-            if token.type == "CURRENT_ITEM":
-                values += self._of_item(token, dataset, compared)
-            else:
-                self._check_value(token, dataset, compared, operator)
-                values.append(_value(token))
-        return [Condition(_stored(dataset), compared, operator, tuple(values))]
-
-    def _of_item(self, token: Token, dataset: str, compared: Field) -> list[CurrentItem]:
-        """The field of the current item that a field of Items is compared with; none at fault."""
-        if dataset != "ITEMS":
-            self._fault(token, f"{_NAMES[dataset]} cannot be compared with CurrentItem, only Items")
-            return []
         try:
-            found = self._field(token, dataset)
+            name = self._dataset_name(comparison.column, allowed)
+            compared = self._field(comparison.column, name)
+            operator = _operator(comparison.operator, name, compared)
+            for token in comparison.values:
+                if token.type == "CURRENT_ITEM":
+                    values.append(self._current_item(token, name, compared))
+                else:
+                    self._check_value(token, name, compared, operator)
+                    values.append(_value(token))
         except _ComparisonError as error:
             self.faults.append(error.fault)
             return []
-        if (found.type == "string") != (compared.type == "string"):
+        return [Condition(_dataset(name), compared, operator, tuple(values))]
+
+    def _current_item(self, token: Token, dataset: str, compared: Field) -> CurrentItem:
+        """Return the field of the current item with which a field of Items is compared."""
+        if dataset != "ITEMS":
+            raise _ComparisonError(
+                token, f"{_NAMES[dataset]} cannot be compared with CurrentItem, only Items"
+            )
+        own = self._field(token, dataset)
+        if (own.type == "string") != (compared.type == "string"):
             self._fault(
                 token,
-                f"{compared.name} is of type {compared.type}, {found.name} of type {found.type};"
+                f"{compared.name} is of type {compared.type}, {own.name} of type {own.type};"
                 " they cannot be compared",
             )
-        return [CurrentItem(found)]
+        return CurrentItem(own)
 
-    def _dataset(self, column: Token, allowed: tuple[str, ...]) -> str:
-        """The dataset that a column names, in capitals."""
-        given, _, field_name = column.partition(".")
-        name = given.upper()
+    def _dataset_name(self, column: Token, allowed: tuple[str, ...]) -> str:
+        """Return the dataset that a column names, in capitals."""
+        written, _, field_name = column.partition(".")
+        name = written.upper()
+        known = " or ".join(_NAMES[one] for one in allowed)
         if name == "CURRENTITEM":
             raise _ComparisonError(
                 column,
                 "CurrentItem is what Items are compared with: Items.GENRE IN CurrentItem.GENRE",
             )
         if name not in _NAMES:
-            known = " or ".join(_NAMES[one] for one in allowed)
             hint = suggestion(
                 name, _NAMES, f"use {known}", show=lambda near: f"{_NAMES[near]}.{field_name}"
             )
-            raise _ComparisonError(column, f"there is no dataset {given}; {hint}")
+            raise _ComparisonError(column, f"there is no dataset {written}; {hint}")
         if name not in allowed:
-            raise _ComparisonError(column, _misplaced(name, allowed))
-        if _stored(name) not in self.schemas:
-            kind = _NAMES[_stored(name)]
+            if allowed == ("CURRENTUSER",):
+                fault = "after IF, CurrentUser alone can be compared"
+            elif name == "CURRENTUSER":
+                fault = "CurrentUser can only be compared after IF, at the end of the expression"
+            elif len(allowed) == 1:
+                fault = f"the expression began with {known} and must keep to it; chain another by |"
+            else:
+                fault = f"the expression can compare {known}, not {_NAMES[name]}"
+                fault += "; end it with IF CurrentUser.…" if name == "USERS" else ""
+            raise _ComparisonError(column, fault)
+        if _dataset(name) not in self.schemas:
+            dataset_type = _NAMES[_dataset(name)]
             raise _ComparisonError(
-                column, f"the dataset group has no {kind} dataset; create it first"
+                column, f"the dataset group has no {dataset_type} dataset; create it first"
             )
         return name
 
     def _field(self, column: Token, dataset: str) -> Field:
-        """The field that a column names."""
-        given, kind = column.partition(".")[2], _NAMES[dataset]
-        fields = self.schemas[_stored(dataset)].fields
+        """Return the field that a column names."""
+        written, dataset_name = column.partition(".")[2], _NAMES[dataset]
+        fields = self.schemas[_dataset(dataset)].fields
         # Two names can differ in case alone: then the exact one is meant.
-        found = [one for one in fields if one.name == given] or [
-            one for one in fields if one.name.upper() == given.upper()
+        matches = [one for one in fields if one.name == written] or [
+            one for one in fields if one.name.upper() == written.upper()
         ]
-        if not found:
+        if not matches:
             names = [one.name for one in fields]
             otherwise = f"it has {', '.join(names)}"
-            hint = suggestion(given, names, otherwise, show=lambda near: f"{kind}.{near}")
-            raise _ComparisonError(column, f"{kind} has no field {given}; {hint}")
-        (compared, *_) = found
+            hint = suggestion(written, names, otherwise, show=lambda near: f"{dataset_name}.{near}")
+            raise _ComparisonError(column, f"{dataset_name} has no field {written}; {hint}")
+        compared = matches[0]
         if dataset in _EVENTS and compared.name != "EVENT_TYPE":
-            raise _ComparisonError(column, f"of {kind}, EVENT_TYPE alone can be compared")
+            raise _ComparisonError(column, f"of {dataset_name}, EVENT_TYPE alone can be compared")
         if compared.textual:
             raise _ComparisonError(column, f"{compared.name} is textual; no filter can compare it")
         if compared.type == "boolean":
@@ -197,7 +204,7 @@ class _Checker:
                 f"{compared.name} is a boolean; no filter can compare it. Make it a string "
                 '"True" or "False", or an int 0 or 1, in the schema',
             )
-        self._fields.add((_stored(dataset), compared.name))
+        self._fields.add((_dataset(dataset), compared.name))
         if len(self._fields) > MOST_FIELDS:
             raise _ComparisonError(column, f"a filter can compare at most {MOST_FIELDS} fields")
         return compared
@@ -206,11 +213,11 @@ class _Checker:
         is_number, name = compared.type != "string", compared.name
         if token.type == "PLACEHOLDER":
             if operator == "NOT IN":
-                kind = (
+                heading = (
                     f"Invalid input symbol: {token}. Placeholders are not allowed with NOT_IN "
                     "operator."
                 )
-                self._fault(token, "use IN and the opposite of INCLUDE or EXCLUDE", kind)
+                self._fault(token, "use IN and the opposite of INCLUDE or EXCLUDE", heading)
             if self._is_number.setdefault(token, is_number) != is_number:
                 self._fault(token, f"{token} cannot be a number and a string; use two names")
         elif token.type == "STRING" and is_number:
@@ -222,16 +229,12 @@ class _Checker:
         elif token.type == "NUMBER" and not is_number:
             self._fault(token, f'{name} is a string; write "{token}"')
 
-    def _fault(self, token: Token, text: str, kind: str = Fault.kind) -> None:
-        self.faults.append(Fault(_place(token), text, kind))
-
-
-def _place(token: Token) -> int:
-    return token.start_pos or 0
+    def _fault(self, token: Token, text: str, heading: str = Fault.heading) -> None:
+        self.faults.append(Fault.at(token, text, heading))
 
 
 def _operator(token: Token, dataset: str, compared: Field) -> str:
-    """The operator in capitals, e.g. ``NOT IN``."""
+    """Return the operator in capitals, e.g. `NOT IN`."""
     name = compared.name
     if token.type != "COMPARISON":
         operator = token.type.replace("_", " ")
@@ -247,29 +250,9 @@ def _operator(token: Token, dataset: str, compared: Field) -> str:
     return str(token)
 
 
-def _target(clause: Clause) -> str:
-    """``ItemID``, ``UserID`` or ``ActionID``, in AWS's spelling."""
-    return _TARGETS[clause.target.upper()]
-
-
-def _stored(name: str) -> str:
-    """The dataset that holds what a name stands for."""
+def _dataset(name: str) -> str:
+    """Return the type of the dataset with this name in expressions."""
     return "USERS" if name == "CURRENTUSER" else name
-
-
-def _misplaced(name: str, allowed: tuple[str, ...]) -> str:
-    """Why a dataset cannot be compared where others can."""
-    if allowed == ("CURRENTUSER",):
-        return "after IF, CurrentUser alone can be compared"
-    if name == "CURRENTUSER":
-        return "CurrentUser can only be compared after IF, at the end of the expression"
-    if len(allowed) == 1:
-        first = _NAMES[allowed[0]]
-        return f"the expression began with {first} and must keep to it; chain another by |"
-    known = " or ".join(_NAMES[one] for one in allowed)
-    if name == "USERS":
-        return f"the expression can compare {known}, not Users; end it with IF CurrentUser.…"
-    return f"the expression can compare {known}, not {_NAMES[name]}"
 
 
 def _value(token: Token) -> Value | Placeholder:

@@ -1,8 +1,8 @@
-"""The syntax of filter expressions: text → clauses whose tokens know their place.
+"""The syntax of filter expressions: text → clauses whose tokens know their position.
 
 Elements: https://docs.aws.amazon.com/personalize/latest/dg/creating-filter-expressions.html
-Keywords may be written in any case: AWS's own API reference has ``EXCLUDE itemId WHERE
-INTERACTIONS.event_type in ("EVENT_TYPE")``. AND binds closer than OR, and there are no
+Keywords may be written in any case: AWS's own API reference has `EXCLUDE itemId WHERE
+INTERACTIONS.event_type in ("EVENT_TYPE")`. AND binds closer than OR, and there are no
 parentheses to change that.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from lark import Lark, Token, Transformer
 from lark.exceptions import UnexpectedInput, UnexpectedToken
@@ -49,82 +49,85 @@ _PARSER = Lark(
     maybe_placeholders=False,
 )
 _BLANKS = " \t\r\n\f"
-_TERMS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "ACTION": ("INCLUDE or EXCLUDE", ("INCLUDE", "EXCLUDE")),
-    "TARGET": ("ItemID, UserID or ActionID", ("ItemID", "UserID", "ActionID")),
-    "_WHERE": ("WHERE", ("WHERE",)),
-    "COLUMN": ("a field like Items.GENRE", ()),
-    "IN": ("IN", ("IN",)),
-    "NOT_IN": ("NOT IN", ("NOT IN",)),
-    "COMPARISON": ("one of = != < <= > >=", ()),
-    "STRING": ("a string in double quotes", ()),
-    "NUMBER": ("a number", ()),
-    "PLACEHOLDER": ("a placeholder like $GENRE", ()),
-    "CURRENT_ITEM": ("a field like CurrentItem.GENRE", ()),
-    "LPAR": ("'('", ()),
-    "COMMA": ("','", ()),
-    "RPAR": ("')'", ()),
-    "_AND": ("AND", ("AND",)),
-    "_OR": ("OR", ("OR",)),
-    "_IF": ("IF", ("IF",)),
-    "VBAR": ("'|'", ()),
-    "$END": ("the end", ()),
+_TERMINALS = {
+    "ACTION": "INCLUDE or EXCLUDE",
+    "TARGET": "ItemID, UserID or ActionID",
+    "_WHERE": "WHERE",
+    "COLUMN": "a field like Items.GENRE",
+    "IN": "IN",
+    "NOT_IN": "NOT IN",
+    "COMPARISON": "one of = != < <= > >=",
+    "STRING": "a string in double quotes",
+    "NUMBER": "a number",
+    "PLACEHOLDER": "a placeholder like $GENRE",
+    "CURRENT_ITEM": "a field like CurrentItem.GENRE",
+    "LPAR": "'('",
+    "COMMA": "','",
+    "RPAR": "')'",
+    "_AND": "AND",
+    "_OR": "OR",
+    "_IF": "IF",
+    "VBAR": "'|'",
+    "$END": "the end",
 }
-"""Each terminal as a person calls it, and the words that it stands for, if it stands for words."""
+"""Each terminal as a message names it."""
 
-_PIECE = re.compile(r'"[^"]*"?|[\w.$]+|.', re.DOTALL)
-_PIECE_SHOWN = 40
+_KEYWORDS = {"ACTION", "TARGET", "_WHERE", "IN", "NOT_IN", "_AND", "_OR", "_IF"}
+"""The terminals whose words may be misspelt."""
+
+_WORD = re.compile(r'"[^"]*"?|[\w.$]+|.', re.DOTALL)
+_WORD_SHOWN = 40
 _LINE_SHOWN = 100
-_REFERENCES = {
-    "currentuser.": "CurrentUser can only be compared after IF; it is no value",
-}
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong in an expression.
+    """One fault of an expression.
 
-    Args:
+    Attributes:
         position: Where it begins in the text, from 0.
         text: What is wrong and what to write instead.
-        kind: How Personalize calls it.
+        heading: Personalize's own words for faults of this type.
     """
 
     position: int
     text: str
-    kind: str = "Invalid Expression:"
+    heading: str = "Invalid Expression:"
+
+    @classmethod
+    def at(cls, token: Token, text: str, heading: str = heading) -> Fault:
+        """Return a fault of a token."""
+        return cls(token.start_pos or 0, text, heading)
 
 
 class FilterError(ValueError):
     """An expression that Personalize would refuse.
 
-    The text begins with Personalize's own words; then each fault has its place, its line and a
+    The text begins with Personalize's own words; then each fault has its position, its line and a
     caret below it.
 
     Args:
         expression: The whole text.
-        faults: What is wrong with it.
+        faults: Its faults.
     """
 
     def __init__(self, expression: str, faults: list[Fault]) -> None:
-        shown = "\n".join(_shown(expression, fault) for fault in faults)
-        super().__init__(f"Could not create filter. {shown}")
+        messages = "\n".join(_message(expression, fault) for fault in faults)
+        super().__init__(f"Could not create filter. {messages}")
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """One condition as it is written, e.g. ``Items.GENRE NOT IN ("horror", "war")``."""
+class Comparison(NamedTuple):
+    """One condition as it is written, e.g. `Items.GENRE NOT IN ("horror", "war")`."""
 
     column: Token
     operator: Token
     values: tuple[Token, ...]
 
 
-@dataclass(frozen=True)
-class Clause:
+class Clause(NamedTuple):
     """One expression as it is written.
 
-    Args:
+    Attributes:
         action: INCLUDE or EXCLUDE, in any case.
         target: ItemID, UserID or ActionID, in any case.
         where: Alternatives; of each, all comparisons must hold.
@@ -134,27 +137,26 @@ class Clause:
     action: Token
     target: Token
     where: tuple[tuple[Comparison, ...], ...]
-    when: tuple[Comparison, ...]
+    when: tuple[Comparison, ...] = ()
 
 
 class _Clauses(Transformer[Token, Any]):
-    """lark's tree → clauses."""
+    """Turns lark's tree into clauses."""
 
     def condition(self, tokens: list[Token]) -> Comparison:
         return Comparison(tokens[0], tokens[1], tuple(tokens[2:]))
 
     conjunction = disjunction = filter = staticmethod(tuple)
 
-    def clause(self, parts: list[Any]) -> Clause:
-        action, target, where, *when = parts
-        return Clause(action, target, where, when[0] if when else ())
+    def clause(self, children: list[Any]) -> Clause:
+        return Clause(*children)
 
 
 def parse_clauses(expression: str) -> tuple[Clause, ...]:
-    """The clauses that ``|`` separates.
+    """Return the clauses that `|` separates.
 
     Raises:
-        FilterError: At the first place that no expression can go on from.
+        FilterError: At the first position from which no expression can go on.
     """
     try:
         clauses: tuple[Clause, ...] = _Clauses().transform(_PARSER.parse(expression))
@@ -164,55 +166,54 @@ def parse_clauses(expression: str) -> tuple[Clause, ...]:
 
 
 def _syntax_fault(expression: str, error: UnexpectedInput) -> Fault:
-    """What could follow, what is there instead, and the likely remedy."""
+    """Return what could follow, what is there instead, and the likely remedy."""
     accepted: set[str] = error.interactive_parser.accepts()  # type: ignore[no-untyped-call]
-    *terms, last = [text for name, (text, _) in _TERMS.items() if name in accepted]
+    *terms, last = [text for name, text in _TERMINALS.items() if name in accepted]
     expected = f"expected {', '.join(terms)} or {last}" if terms else f"expected {last}"
-    end = len(expression.rstrip(_BLANKS))
     if isinstance(error, UnexpectedToken) and error.token.type == "$END":
+        end = len(expression.rstrip(_BLANKS))
         return Fault(end, f"{expected}, but the expression ends here")
     position = error.pos_in_stream or 0
-    piece = expression[position:]
-    if match := _PIECE.match(piece):
-        piece = match[0]
-    found = repr(piece if len(piece) <= _PIECE_SHOWN else piece[:_PIECE_SHOWN] + "…")
-    remedy = _remedy(piece, accepted)
-    return Fault(position, f"{expected}, not {found}{remedy and '; '}{remedy}")
+    match = _WORD.match(expression, position)
+    word = match[0] if match else ""
+    shown = repr(word if len(word) <= _WORD_SHOWN else word[:_WORD_SHOWN] + "…")
+    remedy = _remedy(word, accepted)
+    return Fault(position, f"{expected}, not {shown}{remedy and '; '}{remedy}")
 
 
-def _remedy(piece: str, accepted: set[str]) -> str:
-    """What to do about a piece of text where other terminals are accepted; empty if unknown."""
-    for prefix, text in _REFERENCES.items():
-        if piece.lower().startswith(prefix):
-            return text
-    if piece.startswith('"') and "STRING" in accepted:
+def _remedy(word: str, accepted: set[str]) -> str:
+    """Return what to do about a word where other terminals are accepted; empty if unknown."""
+    if word.lower().startswith("currentuser."):
+        return "CurrentUser can only be compared after IF; it is no value"
+    if word.startswith('"') and "STRING" in accepted:
         return "its closing quote is missing"
-    if piece in "'`‘’“”" and "STRING" in accepted:
+    if word in "'`‘’“”" and "STRING" in accepted:
         return 'strings stand in double quotes, e.g. "horror"'
-    if piece == "(" and "COLUMN" in accepted:
+    if word == "(" and "COLUMN" in accepted:
         return "parentheses cannot group conditions"
-    if piece.upper() == "OR" and "VBAR" in accepted:
+    if word.upper() == "OR" and "VBAR" in accepted:
         return "conditions after IF can only be joined by AND"
-    return suggestion(piece, [word for name in accepted for word in _TERMS[name][1]])
+    terms = [_TERMINALS[name] for name in accepted & _KEYWORDS]
+    return suggestion(word, [one for term in terms for one in re.split(", | or ", term)])
 
 
-def _shown(expression: str, fault: Fault) -> str:
-    """A fault with its place, its line and a caret below; of a long line, the part around it."""
+def _message(expression: str, fault: Fault) -> str:
+    """Return a fault with its position, its line and a caret below; a long line is cut."""
     start = expression.rfind("\n", 0, fault.position) + 1
     line = expression[start:].partition("\n")[0].rstrip(_BLANKS)
     number, column = expression.count("\n", 0, start) + 1, fault.position - start
     first = max(0, min(column - _LINE_SHOWN // 2, len(line) - _LINE_SHOWN))
-    part = line[first : first + _LINE_SHOWN]
+    shown = line[first : first + _LINE_SHOWN]
     cut_left, cut_right = "…" * (first > 0), "…" * (first + _LINE_SHOWN < len(line))
     indent = " " * (first > 0) + "".join(map(_blank, line[first:column]))
     return (
-        f"{fault.kind} line {number}, column {column + 1}: {fault.text}\n"
-        f"{cut_left}{part}{cut_right}\n{indent}^"
+        f"{fault.heading} line {number}, column {column + 1}: {fault.text}\n"
+        f"{cut_left}{shown}{cut_right}\n{indent}^"
     )
 
 
 def _blank(character: str) -> str:
-    """Blanks as wide as a character is in a terminal."""
+    """Return blanks as wide as a character is in a terminal."""
     if character == "\t":
         return character
     return "  " if unicodedata.east_asian_width(character) in {"W", "F"} else " "

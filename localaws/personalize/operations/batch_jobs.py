@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from localaws.personalize.backend import (
-    Answer,
-    Parts,
+    Operations,
     Request,
-    check_inference_config,
-    check_influence,
+    Response,
+    check_exploration,
     check_location,
+    check_ranking_influence,
     created,
     exploration,
-    influence,
-    invalid,
+    ranking_influence,
 )
-from localaws.personalize.batch.jobs import Batch
+from localaws.personalize.batch.jobs import run_batch
 from localaws.personalize.batch.lines import (
     AttributeSegmentLines,
     ItemSegmentLines,
@@ -29,13 +28,15 @@ from localaws.personalize.batch.lines import (
     UserLines,
 )
 from localaws.personalize.batch.themes import MOST_ITEMS, Themes, theme_faults
-from localaws.personalize.resources.jobs import JobFailedError
+from localaws.personalize.data.schemas import Schema
+from localaws.personalize.errors import JobFailedError, invalid
+from localaws.personalize.resources.jobs import Report
 from localaws.personalize.resources.registry import Resource
-from localaws.personalize.resources.resource_types import (
+from localaws.personalize.resources.types import (
     BATCH_INFERENCE_JOB,
     BATCH_SEGMENT_JOB,
     SOLUTION_VERSION,
-    Kind,
+    ResourceType,
 )
 from localaws.personalize.training.recipe import Recipe
 from localaws.personalize.training.recipes import find_recipe
@@ -50,59 +51,69 @@ _LINES: Mapping[str, type[Lines]] = {
 }
 """By recipe type; the others have no batch inference."""
 
+MakeLines = Callable[..., Lines]
+"""Returns lines, by the keyword arguments that the lines of all jobs have."""
 
-class Inference:
-    """Operations on batch inference and batch segment jobs.
 
-    Args:
-        parts: What all operations share.
-    """
+class BatchJobs(Operations):
+    """Operations on batch inference and batch segment jobs."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._registry = parts.registry
-
-    def create_batch_inference_job(self, request: Request) -> Answer:
-        mode = request.get("batchInferenceJobMode", "BATCH_INFERENCE")
+    def create_batch_inference_job(self, request: Request) -> Response:
         config = request.get("batchInferenceJobConfig", {})
-        check_inference_config("batchInferenceJobConfig", config)
+        check_exploration("batchInferenceJobConfig", config)
         with self._registry.lock:
-            version, n = self._asked(request, self._registry.quotas.results)
-            recipe = find_recipe(version.details["recipeArn"])
-            lines = _LINES.get(recipe.type)
-            if lines is None or not recipe.batch:
+            version, recipe = self._version(request, self._registry.quotas.results)
+            if not recipe.batch:
                 raise invalid(f"{version.arn} is of {recipe.name}, which has no batch inference")
-            check_influence("batchInferenceJobConfig", config, recipe)
-            filtered = self._filter(request, version, self._parts.filters.for_items, recipe)
-            themes = self._themes(request, version, recipe, mode)
-            job = self._create(BATCH_INFERENCE_JOB, request, version, n, batchInferenceJobMode=mode)
+            check_ranking_influence("batchInferenceJobConfig", config, recipe)
+            schema = self._check_themes(request, version, recipe)
 
-        def made() -> Lines:
-            model = self._parts.models.load(version.arn)
-            eligibility = filtered(model.item_ids) if filtered else None
-            if themes:
-                return ThemedLines(model, n, eligibility, themes())
-            return lines(
-                model,
-                n,
-                eligibility,
-                deleted=self._deleted(version),
-                exploration=exploration(config, recipe, self._parts.seed),
-                tilt=influence(config, model),
-            )
+            def lines(model: Recommender, **common: Any) -> Lines:
+                if schema is not None:
+                    return ThemedLines(themes=self._themes(request, version, schema), **common)
+                return _LINES[recipe.type](
+                    exploration=exploration(config, recipe, self._backend.seed),
+                    boosts=ranking_influence(config, model),
+                    **common,
+                )
 
-        return self._submit(job, "batch inference", made, MOST_ITEMS if themes else None)
+            most_lines = None if schema is None else MOST_ITEMS
+            details = {"batchInferenceJobMode": "BATCH_INFERENCE", **request}
+            return self._start(BATCH_INFERENCE_JOB, details, version, lines, most_lines)
 
-    def _themes(
-        self, request: Request, version: Resource, recipe: Recipe, mode: str
-    ) -> Callable[[], Themes] | None:
-        """What finds the themes of a job; None if it asks for none.
+    def create_batch_segment_job(self, request: Request) -> Response:
+        quotas = self._registry.quotas
+        with self._registry.lock:
+            version, recipe = self._version(request, quotas.segment_users)
+            if not recipe.segments:
+                raise invalid(
+                    f"{version.arn} is of {recipe.name}; segments need a recipe of the type"
+                    " USER_SEGMENTATION"
+                )
+            by_attribute = "ITEMS" in recipe.datasets
+
+            def lines(model: Recommender, **common: Any) -> Lines:
+                if not by_attribute:
+                    return ItemSegmentLines(**common)
+                query = partial(
+                    self._backend.filters.matching_items,
+                    group_arn=version.details["datasetGroupArn"],
+                    item_ids=model.item_ids,
+                )
+                return AttributeSegmentLines(query=query, **common)
+
+            most_lines = quotas.attribute_queries if by_attribute else quotas.item_queries
+            return self._start(BATCH_SEGMENT_JOB, request, version, lines, most_lines)
+
+    def _check_themes(self, request: Request, version: Resource, recipe: Recipe) -> Schema | None:
+        """Return the schema of the items whose themes a job generates; None if it generates none.
 
         Raises:
-            ServiceError: If it asks for themes where there are none.
+            ServiceError: If the items have no themes.
         """
+        is_themed = request.get("batchInferenceJobMode") == "THEME_GENERATION"
         config = request.get("themeGenerationConfig")
-        if (mode == "THEME_GENERATION") != (config is not None):
+        if is_themed != (config is not None):
             raise invalid(
                 "themes need both batchInferenceJobMode THEME_GENERATION and themeGenerationConfig"
             )
@@ -110,100 +121,78 @@ class Inference:
             return None
         if recipe.name != "aws-similar-items":
             raise invalid(f"{version.arn} is of {recipe.name}; themes need aws-similar-items")
-        name, group = config["fieldsForThemeGeneration"]["itemName"], version.details
-        schema = self._parts.filters.schemas(group["datasetGroupArn"]).get("ITEMS")
-        if faults := list(theme_faults(name, schema)):
+        schema = self._backend.groups.schemas(version.details["datasetGroupArn"]).get("ITEMS")
+        if faults := list(theme_faults(config["fieldsForThemeGeneration"]["itemName"], schema)):
             raise invalid("; ".join(faults))
+        return schema
 
-        def themes() -> Themes:
-            items = self._parts.filters.tables(group["datasetGroupArn"], {"ITEMS"}).get("ITEMS")
-            if items is None or schema is None:
-                raise JobFailedError("There are no items; import some first.")
-            return Themes(items, schema, name)
+    def _themes(self, request: Request, version: Resource, schema: Schema) -> Themes:
+        tables = self._backend.groups.tables(version.details["datasetGroupArn"], {"ITEMS"})
+        if "ITEMS" not in tables:
+            raise JobFailedError("There are no items; import some first.")
+        name = request["themeGenerationConfig"]["fieldsForThemeGeneration"]["itemName"]
+        return Themes(tables["ITEMS"], schema, name)
 
-        return themes
-
-    def create_batch_segment_job(self, request: Request) -> Answer:
-        quotas = self._registry.quotas
-        with self._registry.lock:
-            version, n = self._asked(request, quotas.segment_users)
-            recipe = find_recipe(version.details["recipeArn"])
-            if not recipe.segments:
-                raise invalid(
-                    f"{version.arn} is of {recipe.name}; segments need a recipe of the type"
-                    " USER_SEGMENTATION"
-                )
-            group = version.details["datasetGroupArn"]
-            filtered = self._filter(request, version, self._parts.filters.for_users, recipe)
-            job = self._create(BATCH_SEGMENT_JOB, request, version, n)
-        by_attribute = "ITEMS" in recipe.datasets
-
-        def made() -> Lines:
-            model = self._parts.models.load(version.arn)
-            eligibility = filtered(model.user_ids) if filtered else None
-            deleted = self._deleted(version)
-            if by_attribute:
-                query = partial(self._query, group, model)
-                return AttributeSegmentLines(model, n, eligibility, query, deleted=deleted)
-            return ItemSegmentLines(model, n, eligibility, deleted=deleted)
-
-        most = quotas.attribute_queries if by_attribute else quotas.item_queries
-        return self._submit(job, "batch segments", made, most)
-
-    def _deleted(self, version: Resource) -> Sequence[str]:
-        """The users who were deleted since the training."""
-        found = self._registry.get(version.arn, SOLUTION_VERSION)
-        return tuple(found.details.get("deletedUsers", ()))
-
-    def _query(self, group: str, model: Recommender, text: str) -> Any:
-        return self._parts.filters.matching(text, group, model.item_ids)
-
-    def _asked(self, request: Request, most: int) -> tuple[Resource, int]:
-        """The version that a job asks, and the length of its answers."""
+    def _version(self, request: Request, most: int) -> tuple[Resource, Recipe]:
+        """Return the version of a job, and its recipe, once the rest of the job is checked."""
         n_results = request.get("numResults", _DEFAULT_RESULTS)
         if not 1 <= n_results <= most:
             raise invalid(f"numResults must be in [1, {most}], not {n_results}")
-        check_location("jobInput.s3DataSource.path", request["jobInput"]["s3DataSource"]["path"])
-        check_location(
-            "jobOutput.s3DataDestination.path", request["jobOutput"]["s3DataDestination"]["path"]
-        )
+        for member, inner in (("jobInput", "s3DataSource"), ("jobOutput", "s3DataDestination")):
+            check_location(f"{member}.{inner}.path", request[member][inner]["path"])
         version = self._registry.active(request["solutionVersionArn"], SOLUTION_VERSION)
-        return version, n_results
+        return version, find_recipe(version.details["recipeArn"])
 
-    @staticmethod
-    def _filter(
+    def _start(
+        self,
+        type_: ResourceType,
         request: Request,
         version: Resource,
-        find: Callable[[str, str, str], Callable[[Any], Any]],
-        recipe: Recipe,
-    ) -> Callable[[Any], Any] | None:
-        if "filterArn" not in request:
-            return None
-        return find(request["filterArn"], version.details["datasetGroupArn"], recipe.type)
-
-    def _create(
-        self, kind: Kind, request: Request, version: Resource, n_results: int, **more: Any
-    ) -> Resource:
-        return self._registry.create(
-            kind,
+        lines: MakeLines,
+        most_lines: int | None,
+    ) -> Response:
+        """Create a job and submit its work."""
+        group_arn = version.details["datasetGroupArn"]
+        recipe_type = find_recipe(version.details["recipeArn"]).type
+        snapshot = None
+        if "filterArn" in request:
+            arn = request["filterArn"]
+            snapshot = self._backend.filters.snapshot(arn, group_arn, recipe_type)
+        n_results = request.get("numResults", _DEFAULT_RESULTS)
+        job = self._registry.create(
+            type_,
             request["jobName"],
             request,
             numResults=n_results,
             solutionArn=version.details["solutionArn"],
-            datasetGroupArn=version.details["datasetGroupArn"],
-            **more,
+            datasetGroupArn=group_arn,
         )
 
-    def _submit(
-        self, job: Resource, kind: str, lines: Callable[[], Lines], most_lines: int | None
-    ) -> Answer:
-        work = Batch(
-            lines,
-            job.details["jobInput"]["s3DataSource"]["path"],
-            job.details["jobOutput"]["s3DataDestination"]["path"],
-            self._parts.directory,
-            most_lines,
-        )
-        run = partial(work.run, self._parts.s3_of(job.details))
-        self._parts.workers.submit(job.arn, kind, run)
+        def make_lines() -> Lines:
+            model = self._backend.models.load(version.arn)
+            ids = model.user_ids if type_ is BATCH_SEGMENT_JOB else model.item_ids
+            # Users may have been deleted since the request.
+            details = self._registry.get(version.arn, SOLUTION_VERSION).details
+            return lines(
+                model,
+                recommender=model,
+                n_results=n_results,
+                eligibility=snapshot(ids) if snapshot else None,
+                deleted=frozenset(details.get("deletedUsers", ())),
+            )
+
+        def work(report: Report) -> Response:
+            run_batch(
+                self._backend.s3(request["roleArn"]),
+                request["jobInput"]["s3DataSource"]["path"],
+                request["jobOutput"]["s3DataDestination"]["path"],
+                make_lines,
+                report,
+                scratch=self._backend.directory,
+                most_lines=most_lines,
+            )
+            return {}
+
+        task = "batch segments" if type_ is BATCH_SEGMENT_JOB else "batch inference"
+        self._backend.workers.submit(job, task, work)
         return created(job)

@@ -1,4 +1,4 @@
-"""Operations on campaigns and recommenders: what answers requests in real time."""
+"""Operations on campaigns and recommenders, which serve requests in real time."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 
 from localaws.http.errors import ServiceError
 from localaws.personalize.backend import (
-    Answer,
-    Parts,
+    Backend,
+    Operations,
     Request,
-    check_inference_config,
-    check_influence,
+    Response,
+    check_exploration,
+    check_ranking_influence,
     created,
-    invalid,
-    refuse,
 )
+from localaws.personalize.errors import invalid
 from localaws.personalize.resources.jobs import Report
 from localaws.personalize.resources.registry import Resource
-from localaws.personalize.resources.resource_types import (
+from localaws.personalize.resources.types import (
     CAMPAIGN,
     DATASET_GROUP,
     RECOMMENDER,
@@ -32,34 +32,25 @@ from localaws.personalize.training.solution_config import recommender_recipe
 
 _LATEST = "/$LATEST"
 
-Train = Callable[[Resource, Recipe, Report], Answer]
+Train = Callable[[Resource, Recipe, Report], Response]
 """Trains the model of a recommender; returns members that its resource gets."""
 
 
-class Campaigns:
-    """Operations on campaigns.
+class Campaigns(Operations):
+    """Operations on campaigns."""
 
-    Args:
-        parts: What all operations share.
-    """
-
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._registry = parts.registry
-
-    def trained(self, version: Resource) -> None:
+    def deploy_latest(self, version: Resource) -> None:
         """Deploy a new version in the campaigns that follow the latest one of its solution."""
         arn = version.details["solutionArn"]
         for campaign in self._registry.find(CAMPAIGN, solutionArn=arn):
             if campaign.details["campaignConfig"].get("syncWithLatestSolutionVersion"):
-                self._begin_update(campaign, {"solutionVersionArn": version.arn})
+                self._update(campaign, {"solutionVersionArn": version.arn})
 
-    def create_campaign(self, request: Request) -> Answer:
+    def create_campaign(self, request: Request) -> Response:
         config = request.get("campaignConfig", {})
-        check_inference_config("campaignConfig", config)
         with self._registry.lock:
             version = self._version(request["solutionVersionArn"], config)
-            self._check_influence(version, config)
+            _check_config(version, config)
             campaign = self._registry.create(
                 CAMPAIGN,
                 request["name"],
@@ -69,10 +60,10 @@ class Campaigns:
                 datasetGroupArn=version.details["datasetGroupArn"],
                 campaignConfig=config,
             )
-        self._parts.workers.activate(campaign.arn)
+        self._backend.workers.activate(campaign.arn)
         return created(campaign)
 
-    def update_campaign(self, request: Request) -> Answer:
+    def update_campaign(self, request: Request) -> Response:
         with self._registry.lock:
             campaign = self._registry.active(request["campaignArn"], CAMPAIGN)
             members = {name: value for name, value in request.items() if name != "campaignArn"}
@@ -82,7 +73,6 @@ class Campaigns:
                     " campaignConfig"
                 )
             config = members.get("campaignConfig", campaign.details["campaignConfig"])
-            check_inference_config("campaignConfig", config)
             if "solutionVersionArn" in members:
                 version = self._version(members["solutionVersionArn"], config)
                 if version.details["solutionArn"] != campaign.details["solutionArn"]:
@@ -91,25 +81,20 @@ class Campaigns:
                         f" {campaign.details['solutionArn']}; create another campaign"
                     )
                 members["solutionVersionArn"] = version.arn
-            arn = members.get("solutionVersionArn", campaign.details["solutionVersionArn"])
-            self._check_influence(self._registry.get(arn, SOLUTION_VERSION), config)
-            self._begin_update(campaign, members)
+            else:
+                version = self._registry.get(campaign.details["solutionVersionArn"])
+            _check_config(version, config)
+            self._update(campaign, members)
         return created(campaign)
 
-    def _begin_update(self, campaign: Resource, members: Mapping[str, Any]) -> None:
-        """Until the update is ACTIVE, the campaign answers as before."""
-        shown = ("solutionVersionArn", "minProvisionedTPS", "campaignConfig")
-        after = {name: members.get(name, campaign.details[name]) for name in shown}
-        update = self._parts.update_begun(**after)
-        self._registry.update(campaign.arn, latestCampaignUpdate=update)
-        self._parts.workers.activate_update(campaign.arn, "latestCampaignUpdate", **after)
-
-    @staticmethod
-    def _check_influence(version: Resource, config: Mapping[str, Any]) -> None:
-        check_influence("campaignConfig", config, find_recipe(version.details["recipeArn"]))
+    def _update(self, campaign: Resource, members: Mapping[str, Any]) -> None:
+        """Begin an update; until it is ACTIVE, the campaign serves as before."""
+        names = ("solutionVersionArn", "minProvisionedTPS", "campaignConfig")
+        after = {name: members.get(name, campaign.details[name]) for name in names}
+        self._backend.workers.update(campaign.arn, "latestCampaignUpdate", after, **after)
 
     def _version(self, arn: str, config: Mapping[str, Any]) -> Resource:
-        """The version to deploy; the newest ACTIVE one of a solution's ``$LATEST``."""
+        """Return the version to deploy; of a solution's `$LATEST` the newest ACTIVE one."""
         if arn.endswith(_LATEST):
             if not config.get("syncWithLatestSolutionVersion"):
                 raise invalid(
@@ -133,62 +118,65 @@ class Campaigns:
         return version
 
 
-class Recommenders:
+def _check_config(version: Resource, config: Mapping[str, Any]) -> None:
+    check_exploration("campaignConfig", config)
+    recipe = find_recipe(version.details["recipeArn"])
+    check_ranking_influence("campaignConfig", config, recipe)
+
+
+class Recommenders(Operations):
     """Operations on recommenders, the use cases of domain dataset groups.
 
     Args:
-        parts: What all operations share.
+        backend: The parts that all operations share.
         train: Trains their models.
     """
 
-    def __init__(self, parts: Parts, train: Train) -> None:
-        self._parts = parts
-        self._registry = parts.registry
+    def __init__(self, backend: Backend, train: Train) -> None:
+        super().__init__(backend)
         self._train = train
 
-    def create_recommender(self, request: Request) -> Answer:
+    def create_recommender(self, request: Request) -> Response:
         config = request.get("recommenderConfig", {})
-        check_inference_config("recommenderConfig", config)
+        check_exploration("recommenderConfig", config)
         with self._registry.lock:
             group = self._registry.get(request["datasetGroupArn"], DATASET_GROUP)
             try:
                 recipe = recommender_recipe(request, group.details.get("domain"))
             except ValueError as error:
                 raise invalid(f"recipeArn: {error}") from error
-            snapshot = self._parts.store.changes
             recommender = self._registry.create(
                 RECOMMENDER,
                 request["name"],
                 request,
                 recommenderConfig={"minRecommendationRequestsPerSecond": 1, **config},
-                trainedUpTo=snapshot,
+                trainedUpTo=self._backend.store.changes,
             )
         work = partial(self._train, recommender, recipe)
-        self._parts.workers.submit(recommender.arn, "training", work)
+        self._backend.workers.submit(recommender, "training", work)
         return created(recommender)
 
-    def update_recommender(self, request: Request) -> Answer:
+    def update_recommender(self, request: Request) -> Response:
         config = request["recommenderConfig"]
-        check_inference_config("recommenderConfig", config)
-        # It would have to be trained anew; a new recommender does that too.
-        refuse(config, "trainingDataConfig")
+        check_exploration("recommenderConfig", config)
+        if config.get("trainingDataConfig"):
+            # It would have to be trained anew; a new recommender does that too.
+            raise invalid(
+                "trainingDataConfig: not supported by this local Personalize; leave it out"
+            )
         with self._registry.lock:
             recommender = self._registry.active(request["recommenderArn"], RECOMMENDER)
-            after = {**recommender.details["recommenderConfig"], **config}
-            update = self._parts.update_begun(recommenderConfig=after)
-            self._registry.update(recommender.arn, latestRecommenderUpdate=update)
-            self._parts.workers.activate_update(
-                recommender.arn, "latestRecommenderUpdate", recommenderConfig=after
-            )
+            after = {"recommenderConfig": {**recommender.details["recommenderConfig"], **config}}
+            self._backend.workers.update(recommender.arn, "latestRecommenderUpdate", after, **after)
         return created(recommender)
 
-    def start_recommender(self, request: Request) -> Answer:
+    def start_recommender(self, request: Request) -> Response:
         return self._switch(request, "INACTIVE", "START", "ACTIVE")
 
-    def stop_recommender(self, request: Request) -> Answer:
+    def stop_recommender(self, request: Request) -> Response:
         return self._switch(request, "ACTIVE", "STOP", "INACTIVE")
 
-    def _switch(self, request: Request, before: str, verb: str, after: str) -> Answer:
+    def _switch(self, request: Request, before: str, verb: str, after: str) -> Response:
         with self._registry.lock:
             recommender = self._registry.get(request["recommenderArn"], RECOMMENDER)
             if recommender.status != before:
@@ -197,5 +185,5 @@ class Recommenders:
                     f"{recommender.arn} is {recommender.status}; it must be {before}.",
                 )
             self._registry.update(recommender.arn, status=f"{verb} PENDING")
-        self._parts.workers.activate(recommender.arn, f"{verb} IN_PROGRESS", after)
+        self._backend.workers.activate(recommender.arn, f"{verb} IN_PROGRESS", after)
         return created(recommender)

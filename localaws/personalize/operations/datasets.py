@@ -6,21 +6,26 @@ import hashlib
 from collections.abc import Callable
 from functools import partial
 
-from localaws.personalize.backend import Answer, Parts, Request, check_location, created, invalid
-from localaws.personalize.data.deletions import Deletion
-from localaws.personalize.data.exports import Export
-from localaws.personalize.data.imports import Import
-from localaws.personalize.data.schemas import (
-    DATASET_TYPES,
-    SchemaError,
-    parse_schema,
-    replacement_faults,
+import numpy as np
+from numpy.typing import NDArray
+
+from localaws.personalize.backend import (
+    Backend,
+    Operations,
+    Request,
+    Response,
+    check_location,
+    created,
 )
+from localaws.personalize.data.dataset_types import DATASET_TYPES
+from localaws.personalize.data.schemas import Schema, SchemaError, parse_schema, replacement_faults
 from localaws.personalize.data.tables import Table
+from localaws.personalize.data.transfer import read_rows, read_user_ids, write_rows
+from localaws.personalize.errors import JobFailedError, invalid
 from localaws.personalize.operations.metric_attributions import MetricAttributions
 from localaws.personalize.resources.jobs import Report
 from localaws.personalize.resources.registry import Resource
-from localaws.personalize.resources.resource_types import (
+from localaws.personalize.resources.types import (
     DATA_DELETION_JOB,
     DATASET,
     DATASET_EXPORT_JOB,
@@ -31,61 +36,58 @@ from localaws.personalize.resources.resource_types import (
     SOLUTION_VERSION,
 )
 
-_WITH_USERS = ("USERS", "INTERACTIONS", "ACTION_INTERACTIONS")
-
-
+_TYPES_WITH_USERS = ("USERS", "INTERACTIONS", "ACTION_INTERACTIONS")
 _REPLACEABLE = ("USERS", "ITEMS")
 """https://docs.aws.amazon.com/personalize/latest/dg/updating-dataset-schema.html"""
 
 
-class Datasets:
+class Datasets(Operations):
     """Operations on schemas, dataset groups and datasets, and on the jobs of datasets.
 
     Args:
-        parts: What all operations share.
-        attributions: Told of imported events.
+        backend: The parts that all operations share.
+        attributions: Reports the metrics of imported events.
     """
 
-    def __init__(self, parts: Parts, attributions: MetricAttributions) -> None:
-        self._parts = parts
-        self._registry = parts.registry
+    def __init__(self, backend: Backend, attributions: MetricAttributions) -> None:
+        super().__init__(backend)
         self._attributions = attributions
 
-    def create_schema(self, request: Request) -> Answer:
+    def create_schema(self, request: Request) -> Response:
         try:
             parse_schema(request["schema"], request.get("domain"))
         except SchemaError as error:
             raise invalid(str(error)) from error
         return created(self._registry.create(SCHEMA, request["name"], request))
 
-    def create_dataset_group(self, request: Request) -> Answer:
+    def create_dataset_group(self, request: Request) -> Response:
         group = self._registry.create(DATASET_GROUP, request["name"], request)
-        self._parts.workers.activate(group.arn)
+        self._backend.workers.activate(group.arn)
         return {**created(group), "domain": request.get("domain")}
 
-    def create_dataset(self, request: Request) -> Answer:
-        kind = request["datasetType"].upper()
-        if kind not in DATASET_TYPES:
+    def create_dataset(self, request: Request) -> Response:
+        type_ = request["datasetType"].upper()
+        if type_ not in DATASET_TYPES:
             raise invalid(
                 f"datasetType {request['datasetType']!r} is none; use one of"
-                f" {', '.join(one.type for one in DATASET_TYPES.values())}"
+                f" {', '.join(DATASET_TYPES)}"
             )
         with self._registry.lock:
-            described = self._parts.schema(request["schemaArn"]).dataset
-            if described.type != kind:
+            described = self._backend.groups.schema(request["schemaArn"]).dataset
+            if described.type != type_:
                 raise invalid(
                     f"schema {request['schemaArn']} describes {described.name}, the dataset is"
-                    f" {kind}; name the schema of this type"
+                    f" {type_}; name the schema of this type"
                 )
             group = self._registry.get(request["datasetGroupArn"], DATASET_GROUP)
             self._check_domain(group, request["schemaArn"])
-            more = {}
-            if kind == "ACTION_INTERACTIONS":
-                digest = hashlib.sha256(f"{group.arn} {self._registry.created}".encode())
-                more["trackingId"] = digest.hexdigest()[:32]
-            name = f"{group.details['name']}/{kind}"
-            dataset = self._registry.create(DATASET, name, request, datasetType=kind, **more)
-        self._parts.workers.activate(dataset.arn)
+            details = {"datasetType": type_}
+            if type_ == "ACTION_INTERACTIONS":
+                text = f"{group.arn} {self._registry.created}"
+                details["trackingId"] = hashlib.sha256(text.encode()).hexdigest()[:32]
+            name = f"{group.details['name']}/{type_}"
+            dataset = self._registry.create(DATASET, name, request, **details)
+        self._backend.workers.activate(dataset.arn)
         return created(dataset)
 
     def _check_domain(self, group: Resource, schema_arn: str) -> None:
@@ -93,13 +95,13 @@ class Datasets:
         schema = self._registry.get(schema_arn, SCHEMA)
         domains = [one.details.get("domain") for one in (group, schema)]
         if domains[0] != domains[1]:
-            said = [f"of domain {domain}" if domain else "custom" for domain in domains]
+            texts = [f"of domain {domain}" if domain else "custom" for domain in domains]
             raise invalid(
-                f"{group.arn} is {said[0]} and {schema_arn} is {said[1]}; create the schema with"
+                f"{group.arn} is {texts[0]} and {schema_arn} is {texts[1]}; create the schema with"
                 " the domain of the dataset group"
             )
 
-    def update_dataset(self, request: Request) -> Answer:
+    def update_dataset(self, request: Request) -> Response:
         """Give a dataset a schema that has all fields of the present one, and more.
 
         https://docs.aws.amazon.com/personalize/latest/dg/updating-dataset-schema.html
@@ -107,79 +109,81 @@ class Datasets:
         with self._registry.lock:
             dataset = self._registry.active(request["datasetArn"], DATASET)
             group = self._registry.get(dataset.details["datasetGroupArn"], DATASET_GROUP)
-            kind = dataset.details["datasetType"]
-            if kind not in _REPLACEABLE:
+            type_ = dataset.details["datasetType"]
+            if type_ not in _REPLACEABLE:
                 raise invalid(
-                    f"{dataset.arn}: the schema of {kind} cannot be replaced, only that of"
+                    f"{dataset.arn}: the schema of {type_} cannot be replaced, only that of"
                     f" {' or '.join(_REPLACEABLE)}"
                 )
             self._check_domain(group, request["schemaArn"])
-            before = self._parts.schema(dataset.details["schemaArn"])
-            after = self._parts.schema(request["schemaArn"])
+            before = self._backend.groups.schema(dataset.details["schemaArn"])
+            after = self._backend.groups.schema(request["schemaArn"])
             if faults := list(replacement_faults(before, after)):
                 raise invalid(
                     f"schema {request['schemaArn']} cannot take the place of"
                     f" {dataset.details['schemaArn']}: {'; '.join(faults)}"
                 )
-            # The data follow at once: a column that is new is null.
-            update = self._parts.update_begun(schemaArn=request["schemaArn"])
-            update["status"] = "ACTIVE"
-            self._registry.update(
-                dataset.arn, schemaArn=request["schemaArn"], latestDatasetUpdate=update
-            )
+            # The rows have the new columns at once: they are null.
+            schema = {"schemaArn": request["schemaArn"]}
+            update = {**schema, "status": "ACTIVE"}
+            self._registry.begin_update(dataset.arn, "latestDatasetUpdate", update, **schema)
         return {"datasetArn": dataset.arn}
 
-    def create_dataset_import_job(self, request: Request) -> Answer:
-        source = request["dataSource"].get("dataLocation", "")
-        check_location("dataSource.dataLocation", source)
+    def create_dataset_import_job(self, request: Request) -> Response:
+        url = request["dataSource"].get("dataLocation", "")
+        check_location("dataSource.dataLocation", url)
         mode = request.get("importMode", "FULL")
+        store = self._backend.store
         with self._registry.lock:
             dataset = self._registry.get(request["datasetArn"], DATASET)
-            if mode == "INCREMENTAL" and self._parts.store.bulk(dataset.arn) is None:
+            if mode == "INCREMENTAL" and store.bulk(dataset.arn) is None:
                 raise invalid(
                     f"importMode INCREMENTAL needs an earlier import into {dataset.arn}; use FULL"
                     " first"
                 )
-            publish = self._publication(dataset, request, mode)
+            reports = self._reports(dataset, request, mode)
             job = self._registry.create(
                 DATASET_IMPORT_JOB, request["jobName"], request, importMode=mode
             )
-        is_incremental, quotas = mode == "INCREMENTAL", self._registry.quotas
-        work = Import(
-            dataset.arn,
-            self._parts.schema(dataset.details["schemaArn"]),
-            source,
-            is_incremental,
-            quotas.incremental_interactions if is_incremental else quotas.import_interactions,
-            publish,
-        )
-        self._submit(job, "dataset import", partial(work.run, self._parts.s3_of(request)))
+        quotas, schema = self._registry.quotas, self._schema(dataset)
+        replace, least = store.replace, quotas.import_interactions
+        if mode == "INCREMENTAL":
+            replace, least = store.upsert, quotas.incremental_interactions
+
+        def work(report: Report) -> Response:
+            s3 = self._backend.s3(request.get("roleArn", ""))
+            table = read_rows(s3, url, schema, report)
+            if schema.dataset.type == "INTERACTIONS" and table.n_rows < least:
+                raise JobFailedError(
+                    f"Dataset has fewer than {least} interactions: {table.n_rows} in {url}."
+                )
+            replace(dataset.arn, table, schema.dataset.key)
+            for report_metrics in reports:
+                report_metrics(table)
+            return {}
+
+        self._backend.workers.submit(job, "dataset import", work)
         return created(job)
 
-    def _publication(
+    def _reports(
         self, dataset: Resource, request: Request, mode: str
-    ) -> Callable[[Table], None] | None:
-        """What reports on the imported events, if that is asked for or they are further ones."""
-        kind, group = dataset.details["datasetType"], dataset.details["datasetGroupArn"]
+    ) -> list[Callable[[Table], None]]:
+        """Return what reports the metrics of imported events, to S3 and to CloudWatch."""
+        type_, group_arn = dataset.details["datasetType"], dataset.details["datasetGroupArn"]
         reports: list[Callable[[Table], None]] = []
         if request.get("publishAttributionMetricsToS3"):
-            if kind != "INTERACTIONS":
+            if type_ != "INTERACTIONS":
                 raise invalid(
-                    f"publishAttributionMetricsToS3 is for Interactions; leave it out for {kind}"
+                    f"publishAttributionMetricsToS3 is for Interactions; leave it out for {type_}"
                 )
-            reports.append(self._attributions.publication(group, mode))
-        if kind == "INTERACTIONS" and mode == "INCREMENTAL":
-            reports.append(partial(self._attributions.send, group))
+            reports.append(self._attributions.publication(group_arn, mode))
+        if type_ == "INTERACTIONS" and mode == "INCREMENTAL":
+            reports.append(partial(self._attributions.send, group_arn))
+        return reports
 
-        def publish(events: Table) -> None:
-            for report in reports:
-                report(events)
-
-        return publish if reports else None
-
-    def create_dataset_export_job(self, request: Request) -> Answer:
-        target = request["jobOutput"]["s3DataDestination"]["path"]
-        check_location("jobOutput.s3DataDestination.path", target)
+    def create_dataset_export_job(self, request: Request) -> Response:
+        url = request["jobOutput"]["s3DataDestination"]["path"]
+        check_location("jobOutput.s3DataDestination.path", url)
         mode = request.get("ingestionMode", "PUT")
         dataset = self._registry.get(request["datasetArn"], DATASET)
         if dataset.details["datasetType"].startswith("ACTION"):
@@ -188,45 +192,53 @@ class Datasets:
         job = self._registry.create(
             DATASET_EXPORT_JOB, request["jobName"], request, ingestionMode=mode
         )
-        work = Export(
-            dataset.arn,
-            self._parts.schema(dataset.details["schemaArn"]),
-            mode,
-            target,
-            f"{request['jobName']}.csv",
-            self._parts.directory,
-        )
-        self._submit(job, "dataset export", partial(work.run, self._parts.s3_of(request)))
+        store, schema = self._backend.store, self._schema(dataset)
+        rows = {"BULK": store.bulk, "PUT": store.streamed, "ALL": store.get}[mode]
+
+        def work(report: Report) -> Response:
+            table = (rows(dataset.arn) or Table({})).without_copies()
+            report(0.5)
+            s3, name = self._backend.s3(request["roleArn"]), f"{request['jobName']}.csv"
+            write_rows(s3, url, name, table, schema, self._backend.directory)
+            return {}
+
+        self._backend.workers.submit(job, "dataset export", work)
         return created(job)
 
-    def create_data_deletion_job(self, request: Request) -> Answer:
-        source = request["dataSource"].get("dataLocation", "")
-        check_location("dataSource.dataLocation", source)
-        group = request["datasetGroupArn"]
+    def create_data_deletion_job(self, request: Request) -> Response:
+        url = request["dataSource"].get("dataLocation", "")
+        check_location("dataSource.dataLocation", url)
+        group_arn = request["datasetGroupArn"]
         with self._registry.lock:
             job = self._registry.create(DATA_DELETION_JOB, request["jobName"], request)
             arns = [
                 dataset.arn
-                for dataset in self._registry.find(DATASET, datasetGroupArn=group)
-                if dataset.details["datasetType"] in _WITH_USERS
+                for dataset in self._registry.find(DATASET, datasetGroupArn=group_arn)
+                if dataset.details["datasetType"] in _TYPES_WITH_USERS
             ]
-        work, s3 = Deletion(arns, source), self._parts.s3_of(request)
 
-        def run(report: Report) -> Answer:
-            outcome = dict(work.run(s3, self._parts.store, report))
-            self._forget(group, set(outcome.pop("users")))
-            return outcome
+        def work(report: Report) -> Response:
+            users = read_user_ids(self._backend.s3(request["roleArn"]), url)
 
-        self._parts.workers.submit(job.arn, "data deletion", run)
+            def is_kept(table: Table) -> NDArray[np.bool_]:
+                return ~np.array([user in users for user in table.column("USER_ID")], np.bool_)
+
+            deleted = 0
+            for number, arn in enumerate(arns, start=1):
+                deleted += self._backend.store.keep(arn, is_kept)
+                report(number / len(arns))
+            self._forget(group_arn, users)
+            return {"numDeleted": deleted}
+
+        self._backend.workers.submit(job, "data deletion", work)
         return created(job)
 
-    def _forget(self, group: str, users: set[str]) -> None:
-        """Have the models of a group take users for unknown, and leave them out of segments."""
-        for kind in (SOLUTION_VERSION, RECOMMENDER):
-            for model in self._registry.find(kind, datasetGroupArn=group):
-                gone = users.union(model.details.get("deletedUsers", ()))
-                self._registry.update(model.arn, deletedUsers=sorted(gone))
+    def _schema(self, dataset: Resource) -> Schema:
+        return self._backend.groups.schema(dataset.details["schemaArn"])
 
-    def _submit(self, job: Resource, kind: str, run: Callable[..., Answer]) -> None:
-        store = self._parts.store
-        self._parts.workers.submit(job.arn, kind, lambda report: run(store, report))
+    def _forget(self, group_arn: str, users: frozenset[str]) -> None:
+        """Have the models of a group take users for unknown, and leave them out of segments."""
+        for type_ in (SOLUTION_VERSION, RECOMMENDER):
+            for model in self._registry.find(type_, datasetGroupArn=group_arn):
+                deleted = users.union(model.details.get("deletedUsers", ()))
+                self._registry.update(model.arn, deletedUsers=sorted(deleted))

@@ -1,4 +1,4 @@
-"""Operations on recipes, their algorithms and feature transformations: a table, read."""
+"""Operations on recipes, their algorithms and feature transformations, which are a table."""
 
 from __future__ import annotations
 
@@ -6,43 +6,43 @@ from collections.abc import Sequence
 from typing import Any
 
 from localaws.http.errors import ServiceError
-from localaws.personalize.backend import Answer, Parts, Request
-from localaws.personalize.resources.registry import paged
+from localaws.personalize.backend import Operations, Request, Response
+from localaws.personalize.resources.registry import paged, select
 from localaws.personalize.training.recipe import HyperParameter, Recipe, text_of
 from localaws.personalize.training.recipes import (
     PUBLISHED,
     RECIPES,
-    described,
     find_recipe,
-    summarised,
+    recipe_details,
 )
 
+_SUMMARY = ("name", "recipeArn", "status", "domain", "creationDateTime", "lastUpdatedDateTime")
+_TIMES = {"creationDateTime": PUBLISHED, "lastUpdatedDateTime": PUBLISHED}
 
-class Recipes:
-    """Operations on recipes, algorithms and feature transformations.
 
-    Args:
-        parts: What all operations share.
-    """
+class Recipes(Operations):
+    """Operations on recipes, algorithms and feature transformations."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._registry = parts.registry
-
-    def list_recipes(self, request: Request) -> Answer:
+    def list_recipes(self, request: Request) -> Response:
         domain, provider = request.get("domain"), request.get("recipeProvider")
         entries = [
-            (number, summarised(recipe, self._registry.partition))
+            (number, select(recipe_details(recipe, self._registry.partition), _SUMMARY))
             for number, recipe in enumerate(RECIPES.values())
             if domain in {None, recipe.domain}
         ]
-        scope = f"recipes {domain} {provider}"
-        return paged("recipes", entries, request, scope=scope)
+        return paged("recipes", entries, request, scope=f"recipes {domain} {provider}")
 
-    def describe_recipe(self, request: Request) -> Answer:
-        return {"recipe": described(_found(request["recipeArn"]), self._registry.partition)}
+    def describe_recipe(self, request: Request) -> Response:
+        try:
+            recipe = find_recipe(request["recipeArn"])
+        except LookupError as error:
+            raise ServiceError("ResourceNotFoundException", str(error)) from error
+        details = recipe_details(recipe, self._registry.partition)
+        del details["domain"]
+        return {"recipe": details}
 
-    def describe_algorithm(self, request: Request) -> Answer:
-        recipe = self._behind(request["algorithmArn"], "algorithmArn")
+    def describe_algorithm(self, request: Request) -> Response:
+        recipe = self._find(request, "algorithmArn")
         return {
             "algorithm": {
                 "name": recipe.name,
@@ -50,37 +50,29 @@ class Recipes:
                 "defaultHyperParameters": _defaults(recipe.parameters),
                 "defaultHyperParameterRanges": _ranges(recipe.parameters),
                 "trainingInputMode": "File",
-                "creationDateTime": PUBLISHED,
-                "lastUpdatedDateTime": PUBLISHED,
+                **_TIMES,
             }
         }
 
-    def describe_feature_transformation(self, request: Request) -> Answer:
-        recipe = self._behind(request["featureTransformationArn"], "featureTransformationArn")
+    def describe_feature_transformation(self, request: Request) -> Response:
+        recipe = self._find(request, "featureTransformationArn")
         return {
             "featureTransformation": {
                 "name": recipe.name,
                 "featureTransformationArn": request["featureTransformationArn"],
                 "defaultParameters": _defaults(recipe.features),
                 "status": "ACTIVE",
-                "creationDateTime": PUBLISHED,
-                "lastUpdatedDateTime": PUBLISHED,
+                **_TIMES,
             }
         }
 
-    def _behind(self, arn: str, member: str) -> Recipe:
-        """The recipe whose algorithm or feature transformation has this ARN."""
+    def _find(self, request: Request, member: str) -> Recipe:
+        """Return the recipe whose algorithm or feature transformation has the request's ARN."""
         for recipe in RECIPES.values():
-            if described(recipe, self._registry.partition)[member] == arn:
+            if recipe_details(recipe, self._registry.partition)[member] == request[member]:
                 return recipe
-        raise ServiceError("ResourceNotFoundException", f"Resource Arn {arn} does not exist.")
-
-
-def _found(arn: str) -> Recipe:
-    try:
-        return find_recipe(arn)
-    except LookupError as error:
-        raise ServiceError("ResourceNotFoundException", str(error)) from error
+        message = f"Resource Arn {request[member]} does not exist."
+        raise ServiceError("ResourceNotFoundException", message)
 
 
 def _defaults(parameters: Sequence[HyperParameter]) -> dict[str, str]:
@@ -88,17 +80,16 @@ def _defaults(parameters: Sequence[HyperParameter]) -> dict[str, str]:
 
 
 def _ranges(parameters: Sequence[HyperParameter]) -> dict[str, list[dict[str, Any]]]:
-    """The ranges by their kind."""
+    """Return the ranges by their type."""
     ranges: dict[str, list[dict[str, Any]]] = {
-        f"{kind}HyperParameterRanges": [] for kind in ("integer", "continuous", "categorical")
+        f"{type_}HyperParameterRanges": [] for type_ in ("integer", "continuous", "categorical")
     }
     for one in parameters:
-        if one.kind == "categorical":
-            limits: dict[str, Any] = {"values": list(one.choices or ("true", "false"))}
-        else:
-            number = int if one.kind == "integer" else float
+        limits: dict[str, Any] = {"values": list(one.legal)}
+        if one.type != "categorical":
+            number = int if one.type == "integer" else float
             limits = {"minValue": number(one.low), "maxValue": number(one.high)}
-        ranges[f"{one.kind}HyperParameterRanges"].append(
+        ranges[f"{one.type}HyperParameterRanges"].append(
             {"name": one.name, **limits, "isTunable": one.tunable}
         )
     return ranges

@@ -6,38 +6,30 @@ from collections.abc import Mapping
 from functools import partial
 
 from localaws.http.protocol import Operation
-from localaws.personalize.backend import Answer, Parts, Request, created
+from localaws.personalize.backend import Operations, Request, Response, created
 from localaws.personalize.resources.registry import Resource
-from localaws.personalize.resources.resource_types import KINDS, Kind
+from localaws.personalize.resources.types import RESOURCE_TYPES, ResourceType
 
 
-class Resources:
-    """Operations that describe, list, delete and tag resources, and create filters.
-
-    Args:
-        parts: What all operations share.
-    """
-
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._registry = parts.registry
+class Resources(Operations):
+    """Operations that describe, list, delete and tag resources, and create filters."""
 
     def by_type(self) -> Mapping[str, Operation]:
-        """The Describe, List and Delete operations of all types, by their names."""
+        """Return the Describe, List and Delete operations of all types, by their names."""
         operations: dict[str, Operation] = {}
-        for kind in KINDS.values():
-            operations[f"Describe{kind.name}"] = partial(self._describe, kind)
-            operations[f"List{kind.name}s"] = partial(self._registry.page, kind)
-            if kind.deletable:
-                operations[f"Delete{kind.name}"] = partial(self._delete, kind)
+        for type_ in RESOURCE_TYPES.values():
+            operations[f"Describe{type_.name}"] = partial(self._describe, type_)
+            operations[f"List{type_.name}s"] = partial(self._registry.page, type_)
+            if type_.is_deletable:
+                operations[f"Delete{type_.name}"] = partial(self._delete, type_)
         return operations
 
-    def create_filter(self, request: Request) -> Answer:
-        resource = self._parts.filters.create(request)
-        self._parts.workers.activate(resource.arn)
+    def create_filter(self, request: Request) -> Response:
+        resource = self._backend.filters.create(request)
+        self._backend.workers.activate(resource.arn)
         return created(resource)
 
-    def list_tags_for_resource(self, request: Request) -> Answer:
+    def list_tags_for_resource(self, request: Request) -> Response:
         tags = self._registry.get(request["resourceArn"]).tags
         return {"tags": [{"tagKey": key, "tagValue": value} for key, value in tags.items()]}
 
@@ -47,14 +39,14 @@ class Resources:
     def untag_resource(self, request: Request) -> None:
         self._registry.untag(request["resourceArn"], request["tagKeys"])
 
-    def _describe(self, kind: Kind, request: Request) -> Answer:
-        return self._registry.describe(kind, request[kind.arn_member])
+    def _describe(self, type_: ResourceType, request: Request) -> Response:
+        return self._registry.describe(type_, request[type_.arn_member])
 
-    def _delete(self, kind: Kind, request: Request) -> None:
-        going = self._registry.delete(kind, request[kind.arn_member])
-        if kind.life:
-            self._parts.workers.delete(going, self._gone)
+    def _delete(self, type_: ResourceType, request: Request) -> None:
+        resources = self._registry.delete(type_, request[type_.arn_member])
+        if type_.lifecycle:
+            self._backend.workers.delete(resources, self._drop)
 
-    def _gone(self, resource: Resource) -> None:
-        self._parts.store.drop(resource.arn)
-        self._parts.models.drop(resource.arn)
+    def _drop(self, resource: Resource) -> None:
+        self._backend.store.drop(resource.arn)
+        self._backend.models.drop(resource.arn)

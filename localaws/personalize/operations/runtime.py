@@ -1,40 +1,43 @@
 """The runtime API: recommendations, rankings and actions in real time.
 
 https://docs.aws.amazon.com/personalize/latest/dg/getting-real-time-recommendations.html
-A user's events since the training shift the next answer of that user. Scores come with recipes of
-USER_PERSONALIZATION, PERSONALIZED_RANKING and PERSONALIZED_ACTIONS, as on AWS; ``context`` is
-checked and does not change the answer: the models here learn nothing from it. New items are
-explored if the campaign's ``itemExplorationConfig`` says so; without it the answer is the same
-each time, where AWS explores with a weight of 0.3.
+A user's events since the training change the next recommendations of that user. Scores come with
+recipes of USER_PERSONALIZATION, PERSONALIZED_RANKING and PERSONALIZED_ACTIONS, as on AWS; `context`
+is checked and changes nothing: the models here learn nothing from it. New items are explored if the
+campaign's `itemExplorationConfig` says so; without it the recommendations are the same each time,
+where AWS explores with a weight of 0.3.
 """
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from localaws.personalize.backend import Answer, Parts, Request, exploration, influence, invalid
-from localaws.personalize.filters import Values
+from localaws.personalize.backend import (
+    Operations,
+    Request,
+    Response,
+    exploration,
+    ranking_influence,
+)
+from localaws.personalize.errors import invalid
 from localaws.personalize.resources.recommendation_ids import recommendation_id
 from localaws.personalize.resources.registry import Resource
-from localaws.personalize.resources.resource_types import (
+from localaws.personalize.resources.types import (
     CAMPAIGN,
     DATASET,
     RECOMMENDER,
     SOLUTION_VERSION,
-    Kind,
 )
 from localaws.personalize.training.recipe import Recipe
 from localaws.personalize.training.recipes import find_recipe
 from recommenders import Eligible, Event, Recommendations, Recommender, Related
 
-_WITH_SCORES = frozenset({"USER_PERSONALIZATION", "PERSONALIZED_RANKING", "PERSONALIZED_ACTIONS"})
-_ELSEWHERE = {
+_OTHER_OPERATIONS = {
     "PERSONALIZED_RANKING": "GetPersonalizedRanking",
     "PERSONALIZED_ACTIONS": "GetActionRecommendations",
 }
@@ -44,15 +47,14 @@ Mask = NDArray[np.bool_]
 Scored = tuple[str, float]
 
 
-@dataclass(frozen=True)
-class _Deployment:
-    """What a request is answered by.
+class _Deployment(NamedTuple):
+    """A campaign or recommender, and its model.
 
-    Args:
+    Attributes:
         source: The campaign or recommender.
-        trained: What has the model: a solution version, or the recommender itself.
+        trained: The resource that has the model: a solution version, or the recommender itself.
         config: The campaign's or recommender's configuration.
-        recipe: What it was trained by.
+        recipe: The model's recipe.
         model: The model.
     """
 
@@ -63,230 +65,230 @@ class _Deployment:
     model: Recommender
 
     @property
-    def type(self) -> str:
-        """The recipe's type."""
-        return self.recipe.type
-
-    @property
-    def group(self) -> str:
-        """The dataset group's ARN."""
+    def group_arn(self) -> str:
+        """The dataset group."""
         return str(self.trained.details["datasetGroupArn"])
 
+    def known(self, user: str) -> str:
+        """Return a user as the model shall see it: one who was deleted is unknown."""
+        return "" if user in self.trained.details.get("deletedUsers", ()) else user
 
-class Runtime:
-    """The operations of the runtime API.
 
-    Args:
-        parts: What all operations share.
-    """
+class Runtime(Operations):
+    """The operations of the runtime API."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._registry = parts.registry
-        self._quotas = parts.registry.quotas
-
-    def get_recommendations(self, request: Request) -> Answer:
-        asked = self._asked(request)
-        columns = self._columns(request, asked)
-        most = self._quotas.results_with_metadata if columns else self._quotas.results
-        n = _results(request, _DEFAULT_RESULTS, most)
-        if operation := _ELSEWHERE.get(asked.type):
-            raise invalid(f"{asked.source.arn} is of type {asked.type}; call {operation}")
-        for member in asked.recipe.needs:
+    def get_recommendations(self, request: Request) -> Response:
+        deployment = self._deployment(request)
+        source, recipe = deployment.source, deployment.recipe
+        columns = self._columns(request, deployment)
+        quotas = self._registry.quotas
+        most = quotas.results_with_metadata if columns else quotas.results
+        n = _n_results(request, _DEFAULT_RESULTS, most)
+        if operation := _OTHER_OPERATIONS.get(recipe.type):
+            raise invalid(f"{source.arn} is of type {recipe.type}; call {operation}")
+        for member in recipe.needs:
             if not request.get(member):
-                raise invalid(f"{member} is missing; {asked.recipe.name} needs it")
-        unseen = self._unseen(request, asked)
-        found = self._found(request, asked, n, _both(self._mask(request, asked, request), unseen))
-        named: dict[str, str] = {}
+                raise invalid(f"{member} is missing; {recipe.name} needs it")
+        unseen = self._unseen(request, deployment)
+        mask = _and(self._filter_mask(request, deployment, request), unseen)
+        results = self._recommend(request, deployment, n, mask)
+        promoted: dict[str, str] = {}
         for promotion in request.get("promotions", ()):
-            found, named = self._promoted(request, asked, promotion, found, n, unseen)
-        items = self._shown(found, asked, columns, named)
-        return {"itemList": items, "recommendationId": recommendation_id(asked.source)}
+            results, promoted = self._promote(request, deployment, promotion, results, n, unseen)
+        items = self._item_list(results, deployment, columns, promoted)
+        return {"itemList": items, "recommendationId": recommendation_id(source)}
 
-    def get_personalized_ranking(self, request: Request) -> Answer:
-        asked = self._asked(request)
-        if asked.type != "PERSONALIZED_RANKING":
-            raise invalid(
-                f"{asked.source.arn} is of type {asked.type}; a ranking needs PERSONALIZED_RANKING"
-            )
-        columns = self._columns(request, asked)
-        given = request["inputList"]
-        most = self._quotas.results_with_metadata if columns else self._quotas.ranked
-        if not 1 <= len(given) <= most:
-            raise invalid(f"inputList: {len(given)} items; 1 to {most} can be ranked")
-        may = self._mask(request, asked, request)
-        user = self._known(asked, request["userId"])
-        live = self._live(asked, request["userId"])
-        tilt = influence(asked.config, asked.model)
-        (ranking,) = asked.model.rank([user], [given], live_events={user: live}, boosts=tilt)
-        found = list(zip(ranking.items, map(float, ranking.scores), strict=True))
-        if may is not None:
-            places = asked.model.positions(ranking.items)
-            kept = (places >= 0) & may[places]
-            found = [one for one, keep in zip(found, kept, strict=True) if keep]
-        items = self._shown(found, asked, columns, {})
-        return {"personalizedRanking": items, "recommendationId": recommendation_id(asked.source)}
+    def get_personalized_ranking(self, request: Request) -> Response:
+        deployment = self._deployment(request)
+        _check_type(deployment, "PERSONALIZED_RANKING", "a ranking needs")
+        columns = self._columns(request, deployment)
+        items = request["inputList"]
+        quotas = self._registry.quotas
+        most = quotas.results_with_metadata if columns else quotas.ranked
+        if not 1 <= len(items) <= most:
+            raise invalid(f"inputList: {len(items)} items; 1 to {most} can be ranked")
+        mask = self._filter_mask(request, deployment, request)
+        user, model = deployment.known(request["userId"]), deployment.model
+        (ranking,) = model.rank(
+            [user],
+            [items],
+            live_events={user: self._live_events(deployment, request["userId"])},
+            boosts=ranking_influence(deployment.config, model),
+        )
+        results = list(zip(ranking.items, map(float, ranking.scores), strict=True))
+        if mask is not None:
+            positions = model.positions(ranking.items)
+            kept = (positions >= 0) & mask[positions]
+            results = [one for one, is_kept in zip(results, kept, strict=True) if is_kept]
+        return {
+            "personalizedRanking": self._item_list(results, deployment, columns, {}),
+            "recommendationId": recommendation_id(deployment.source),
+        }
 
-    def get_action_recommendations(self, request: Request) -> Answer:
+    def get_action_recommendations(self, request: Request) -> Response:
         if "campaignArn" not in request:
             raise invalid("campaignArn is missing; name a campaign")
         if "userId" not in request:
             raise invalid("userId is missing; name the user")
-        asked = self._asked(request)
-        if asked.type != "PERSONALIZED_ACTIONS":
-            raise invalid(
-                f"{asked.source.arn} is of type {asked.type}; actions need PERSONALIZED_ACTIONS"
-            )
-        n = _results(request, _DEFAULT_ACTIONS, self._quotas.actions)
-        found = self._found(request, asked, n, self._mask(request, asked, request))
-        actions = [{"actionId": action, "score": score} for action, score in found]
-        return {"actionList": actions, "recommendationId": recommendation_id(asked.source)}
+        deployment = self._deployment(request)
+        _check_type(deployment, "PERSONALIZED_ACTIONS", "actions need")
+        n = _n_results(request, _DEFAULT_ACTIONS, self._registry.quotas.actions)
+        mask = self._filter_mask(request, deployment, request)
+        results = self._recommend(request, deployment, n, mask)
+        return {
+            "actionList": [{"actionId": action, "score": score} for action, score in results],
+            "recommendationId": recommendation_id(deployment.source),
+        }
 
-    def _asked(self, request: Request) -> _Deployment:
-        """The campaign or recommender that a request names."""
-        arns = [request[name] for name in ("campaignArn", "recommenderArn") if name in request]
-        if len(arns) != 1:
+    def _deployment(self, request: Request) -> _Deployment:
+        """Return the campaign or recommender that a request names."""
+        types = [one for one in (CAMPAIGN, RECOMMENDER) if one.arn_member in request]
+        if len(types) != 1:
             raise invalid("name either a campaignArn or a recommenderArn")
-        kind: Kind = CAMPAIGN if "campaignArn" in request else RECOMMENDER
-        source = self._registry.active(arns[0], kind)
-        config = source.details[f"{kind.member}Config"]
-        trained = source
-        if kind is CAMPAIGN:
+        (type_,) = types
+        source = trained = self._registry.active(request[type_.arn_member], type_)
+        if type_ is CAMPAIGN:
             trained = self._registry.get(source.details["solutionVersionArn"], SOLUTION_VERSION)
         recipe = find_recipe(trained.details["recipeArn"])
-        return _Deployment(source, trained, config, recipe, self._parts.models.load(trained.arn))
+        config = source.details[f"{type_.member}Config"]
+        return _Deployment(source, trained, config, recipe, self._backend.models.load(trained.arn))
 
-    def _found(
-        self, request: Request, asked: _Deployment, n: int, may: Mask | None
+    def _recommend(
+        self, request: Request, deployment: _Deployment, n: int, mask: Mask | None
     ) -> list[Scored]:
-        """The best items, each with its score."""
+        """Return the best items, each with its score."""
         block: Recommendations | Related
-        if asked.type == "RELATED_ITEMS":
-            (block,) = asked.model.similar([request["itemId"]], n, eligible=_always(may))
+        model, config = deployment.model, deployment.config
+        if deployment.recipe.type == "RELATED_ITEMS":
+            (block,) = model.similar([request["itemId"]], n, eligible=_constant(mask))
         else:
             user = request.get("userId", "")
-            known = self._known(asked, user)
-            (block,) = asked.model.recommend(
+            known = deployment.known(user)
+            (block,) = model.recommend(
                 [known],
                 n,
-                eligible=_always(may),
-                live_events={known: self._live(asked, user)},
-                exploration=exploration(asked.config, asked.recipe, self._parts.seed),
-                boosts=influence(asked.config, asked.model),
+                eligible=_constant(mask),
+                live_events={known: self._live_events(deployment, user)},
+                exploration=exploration(config, deployment.recipe, self._backend.seed),
+                boosts=ranking_influence(config, model),
             )
         count = int(block.counts[0])
         scores = map(float, block.scores[0, :count])
         return list(zip(block.items[0, :count].tolist(), scores, strict=True))
 
-    def _unseen(self, request: Request, asked: _Deployment) -> Mask | None:
-        """The items that a use case may show a user again; None if all.
+    def _unseen(self, request: Request, deployment: _Deployment) -> Mask | None:
+        """Return the items that a use case may recommend to a user again; None if all.
 
         https://docs.aws.amazon.com/personalize/latest/dg/ECOMMERCE-use-cases.html
         """
-        user, hides = request.get("userId"), asked.recipe.hides
+        user, hides = request.get("userId"), deployment.recipe.hides
         if not user or hides is None:
             return None
-        events = self._parts.filters.tables(asked.group, {"INTERACTIONS"}).get("INTERACTIONS")
-        if events is None:
+        tables = self._backend.groups.tables(deployment.group_arn, {"INTERACTIONS"})
+        if "INTERACTIONS" not in tables:
             return None
+        events = tables["INTERACTIONS"]
         rows = np.flatnonzero(events.column("USER_ID") == user)
-        kinds, items = (events.column(name)[rows] for name in ("EVENT_TYPE", "ITEM_ID"))
-        met = [
+        types, items = (events.column(name)[rows] for name in ("EVENT_TYPE", "ITEM_ID"))
+        seen = [
             item
-            for kind, item in zip(kinds, items, strict=True)
-            if kind is not None and kind.casefold() == hides.casefold()
+            for type_, item in zip(types, items, strict=True)
+            if type_ is not None and type_.casefold() == hides.casefold()
         ]
-        mask = np.ones(len(asked.model.item_ids), np.bool_)
-        places = asked.model.positions(met)
-        mask[places[places >= 0]] = False
+        mask = np.ones(len(deployment.model.item_ids), np.bool_)
+        positions = deployment.model.positions(seen)
+        mask[positions[positions >= 0]] = False
         return mask
 
-    def _mask(self, request: Request, asked: _Deployment, filtering: Request) -> Mask | None:
-        """Which items the filter of `filtering` (the request or a promotion) lets through."""
-        if "filterArn" not in filtering:
-            if filtering.get("filterValues"):
+    def _filter_mask(
+        self, request: Request, deployment: _Deployment, owner: Request
+    ) -> Mask | None:
+        """Return the items that the filter of its `owner` (the request or a promotion) leaves."""
+        if "filterArn" not in owner:
+            if owner.get("filterValues"):
                 raise invalid("filterValues: the request has no filter; name a filterArn")
             return None
-        eligibility = self._parts.filters.of_items(
-            filtering["filterArn"], asked.group, asked.type, asked.model.item_ids
+        eligibility = self._backend.filters.eligibility(
+            owner["filterArn"],
+            deployment.group_arn,
+            deployment.recipe.type,
+            deployment.model.item_ids,
         )
         try:
-            values: Values = eligibility.filter.bind(filtering.get("filterValues", {}))
-        except ValueError as fault:
-            raise invalid(str(fault)) from fault
+            values = eligibility.filter.bind(owner.get("filterValues", {}))
+        except ValueError as error:
+            raise invalid(str(error)) from error
         return eligibility.mask(request.get("userId", ""), values, request.get("itemId", ""))
 
-    def _promoted(
+    def _promote(
         self,
         request: Request,
-        asked: _Deployment,
+        deployment: _Deployment,
         promotion: Request,
-        found: Sequence[Scored],
+        results: Sequence[Scored],
         n: int,
         unseen: Mask | None,
     ) -> tuple[list[Scored], dict[str, str]]:
-        """Give a share of the places to promoted items; who got one, with the promotion's name.
+        """Return results of which a share is promoted, and the promotion's name by promoted item.
 
-        The promotion's filter applies to them alone, and the request's to the others alone. Places
+        The promotion's filter applies to them alone, and the request's to the others alone. Ranks
         are chosen at random; promoted items keep their order among themselves, and so do the
         others: https://docs.aws.amazon.com/personalize/latest/dg/promoting-items.html
         """
         if "filterArn" not in promotion or "percentPromotedItems" not in promotion:
             raise invalid("promotions: each needs a filterArn and percentPromotedItems")
-        allowed = _both(self._mask(request, asked, promotion), unseen)
-        wanted = round(n * promotion["percentPromotedItems"] / 100)
-        promoted = self._found(request, asked, wanted, allowed) if wanted else []
-        chosen = {item for item, _ in promoted}
-        rest = [one for one in found if one[0] not in chosen][: n - len(promoted)]
-        # Stable for a user and an item, so that the same request has the same answer.
-        whom = f"{request.get('userId', '')} {request.get('itemId', '')} {self._parts.seed}"
-        dice = np.random.default_rng(zlib.crc32(whom.encode()))
-        places = set(dice.choice(len(promoted) + len(rest), len(promoted), replace=False).tolist())
-        first, second = iter(promoted), iter(rest)
-        mixed = [
-            next(first if place in places else second) for place in range(len(promoted) + len(rest))
-        ]
-        return mixed, dict.fromkeys(chosen, str(promotion.get("name", "")))
+        mask = _and(self._filter_mask(request, deployment, promotion), unseen)
+        n_promoted = round(n * promotion["percentPromotedItems"] / 100)
+        promoted = self._recommend(request, deployment, n_promoted, mask) if n_promoted else []
+        items = {item for item, _ in promoted}
+        others = [one for one in results if one[0] not in items][: n - len(promoted)]
+        # Stable for a user and an item, so that the same request has the same response.
+        text = f"{request.get('userId', '')} {request.get('itemId', '')} {self._backend.seed}"
+        random = np.random.default_rng(zlib.crc32(text.encode()))
+        total = len(promoted) + len(others)
+        ranks = set(random.choice(total, len(promoted), replace=False).tolist())
+        first, second = iter(promoted), iter(others)
+        mixed = [next(first if rank in ranks else second) for rank in range(total)]
+        return mixed, dict.fromkeys(items, str(promotion.get("name", "")))
 
-    def _live(self, asked: _Deployment, user: str) -> list[Event]:
-        """The user's events since the training; none where the recipe does not look at them."""
-        if not asked.recipe.live or not user:
+    def _live_events(self, deployment: _Deployment, user: str) -> list[Event]:
+        """Return the user's events since the training; none where the recipe does not use them."""
+        if not deployment.recipe.live or not user:
             return []
         ids = {"INTERACTIONS": "ITEM_ID"}
-        if asked.type == "PERSONALIZED_ACTIONS":
+        if deployment.recipe.type == "PERSONALIZED_ACTIONS":
             ids["ACTION_INTERACTIONS"] = "ACTION_ID"
-        after, found = asked.trained.details["trainedUpTo"], []
-        for dataset in self._registry.find(DATASET, datasetGroupArn=asked.group):
-            kind = dataset.details["datasetType"]
-            events = self._parts.store.streamed(dataset.arn, after=after) if kind in ids else None
+        live: list[Event] = []
+        for dataset in self._registry.find(DATASET, datasetGroupArn=deployment.group_arn):
+            id_column = ids.get(dataset.details["datasetType"])
+            if id_column is None:
+                continue
+            after = deployment.trained.details["trainedUpTo"]
+            events = self._backend.store.streamed(dataset.arn, after=after)
             if events is None:
                 continue
             rows = np.flatnonzero(events.column("USER_ID") == user)
-            names = (ids[kind], "EVENT_TYPE", "TIMESTAMP")
-            columns = [events.column(name)[rows] for name in names]
-            found += [Event(one, of, int(time)) for one, of, time in zip(*columns, strict=True)]
-        return found
+            columns = [events.column(name)[rows] for name in (id_column, "EVENT_TYPE", "TIMESTAMP")]
+            live += [
+                Event(id_, type_, int(time)) for id_, type_, time in zip(*columns, strict=True)
+            ]
+        return live
 
-    @staticmethod
-    def _known(asked: _Deployment, user: str) -> str:
-        """The user as the model shall see it: one who was deleted is a stranger."""
-        return "" if user in asked.trained.details.get("deletedUsers", ()) else user
-
-    def _columns(self, request: Request, asked: _Deployment) -> dict[str, str]:
-        """The columns of Items that the answer shall tell of: as asked for → as in the schema."""
-        wanted = request.get("metadataColumns", {})
-        if not wanted:
+    def _columns(self, request: Request, deployment: _Deployment) -> dict[str, str]:
+        """Return the columns of Items of the response: as in the request → as in the schema."""
+        requested = request.get("metadataColumns", {})
+        if not requested:
             return {}
-        if not asked.config.get("enableMetadataWithRecommendations"):
+        if not deployment.config.get("enableMetadataWithRecommendations"):
             raise invalid(
-                f"metadataColumns: {asked.source.arn} has enableMetadataWithRecommendations off;"
-                " update it first"
+                f"metadataColumns: {deployment.source.arn} has enableMetadataWithRecommendations"
+                " off; update it first"
             )
-        (dataset, columns), *_ = wanted.items()
-        schema = self._parts.filters.schemas(asked.group).get("ITEMS")
+        (dataset, columns), *_ = requested.items()
+        schema = self._backend.groups.schemas(deployment.group_arn).get("ITEMS")
         if dataset.upper() != "ITEMS" or schema is None:
             raise invalid('metadataColumns: of the form {"ITEMS": ["TITLE"]}, of an Items dataset')
-        most = self._quotas.metadata_columns
+        most = self._registry.quotas.metadata_columns
         if not 1 <= len(columns) <= most:
             raise invalid(f"metadataColumns: {len(columns)} columns; 1 to {most} can be asked for")
         names = {field.name.upper(): field.name for field in schema.fields}
@@ -297,63 +299,68 @@ class Runtime:
             )
         return {column: names[column.upper()] for column in columns}
 
-    def _shown(
+    def _item_list(
         self,
-        found: Sequence[Scored],
-        asked: _Deployment,
+        results: Sequence[Scored],
+        deployment: _Deployment,
         columns: Mapping[str, str],
-        promotions: Mapping[str, str],
+        promoted: Mapping[str, str],
     ) -> list[dict[str, Any]]:
-        """The items as an answer shows them."""
-        metadata = self._metadata([item for item, _ in found], asked, columns)
-        scored = asked.type in _WITH_SCORES
+        """Return the items of a response."""
+        metadata = self._metadata([item for item, _ in results], deployment, columns)
         return [
             {
                 "itemId": item,
-                "score": score if scored else None,
-                "promotionName": promotions.get(item) or None,
-                "metadata": metadata[place] if columns else None,
+                "score": score if deployment.recipe.live else None,
+                "promotionName": promoted.get(item) or None,
+                "metadata": metadata.get(item, {}) if columns else None,
             }
-            for place, (item, score) in enumerate(found)
+            for item, score in results
         ]
 
     def _metadata(
-        self, items: Sequence[str], asked: _Deployment, columns: Mapping[str, str]
-    ) -> list[dict[str, str]]:
-        """What the Items dataset says of each item now; null is left out."""
-        if not columns:
-            return [{} for _ in items]
-        table = self._parts.filters.tables(asked.group, {"ITEMS"}).get("ITEMS")
+        self, items: Sequence[str], deployment: _Deployment, columns: Mapping[str, str]
+    ) -> dict[str, dict[str, str]]:
+        """Return the columns of Items as they are now, by item; null is left out."""
+        table = None
+        if columns:
+            table = self._backend.groups.tables(deployment.group_arn, {"ITEMS"}).get("ITEMS")
         if table is None:
-            return [{} for _ in items]
-        wanted = set(items)
-        rows = {item: n for n, item in enumerate(table.column("ITEM_ID")) if item in wanted}
+            return {}
+        requested = set(items)
         values = {shown: table.column(name) for shown, name in columns.items()}
-        return [
-            {
-                shown: str(column[rows[item]])
+        return {
+            item: {
+                shown: str(column[row])
                 for shown, column in values.items()
-                if item in rows and column[rows[item]] is not None
+                if column[row] is not None
             }
-            for item in items
-        ]
+            for row, item in enumerate(table.column("ITEM_ID"))
+            if item in requested
+        }
 
 
-def _results(request: Request, default: int, most: int) -> int:
-    """How many results a request asks for."""
+def _check_type(deployment: _Deployment, type_: str, need: str) -> None:
+    """Refuse a deployment of another type of recipe."""
+    if deployment.recipe.type != type_:
+        arn = deployment.source.arn
+        raise invalid(f"{arn} is of type {deployment.recipe.type}; {need} {type_}")
+
+
+def _n_results(request: Request, default: int, most: int) -> int:
     n = request.get("numResults") or default
     if n > most:
         raise invalid(f"numResults must be in [1, {most}], not {n}")
     return int(n)
 
 
-def _always(mask: Mask | None) -> Eligible | None:
-    """The same eligibility for the one that is asked for."""
+def _constant(mask: Mask | None) -> Eligible | None:
+    """Return the mask as that of the one user or item of a request."""
     return None if mask is None else lambda start, stop: mask[np.newaxis].copy()
 
 
-def _both(one: Mask | None, other: Mask | None) -> Mask | None:
-    """What both let through; None lets everything through."""
+def _and(one: Mask | None, other: Mask | None) -> Mask | None:
+    """Return the items that both leave; None leaves all."""
     if one is None or other is None:
         return other if one is None else one
     return one & other

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from localaws.http.errors import ServiceError
-from localaws.personalize.backend import Answer, Parts, Request, created, invalid
-from localaws.personalize.data.schemas import DATASET_TYPES, Schema
-from localaws.personalize.data.tables import Table
-from localaws.personalize.resources.jobs import JobFailedError, Report
-from localaws.personalize.resources.registry import Resource
-from localaws.personalize.resources.resource_types import (
+from localaws.personalize.backend import Backend, Operations, Request, Response, created
+from localaws.personalize.data.dataset_types import DATASET_TYPES
+from localaws.personalize.errors import JobFailedError, invalid
+from localaws.personalize.resources.jobs import Report
+from localaws.personalize.resources.registry import Resource, select
+from localaws.personalize.resources.types import (
     DATASET,
     DATASET_IMPORT_JOB,
     PENDING,
@@ -25,12 +25,9 @@ from localaws.personalize.resources.resource_types import (
 )
 from localaws.personalize.training.data import TrainingData
 from localaws.personalize.training.recipe import Recipe
-from localaws.personalize.training.recipes import find_recipe, recipe_arn
-from localaws.personalize.training.search import OBJECTIVE
+from localaws.personalize.training.recipes import recipe_arn
 from localaws.personalize.training.solution_config import (
-    column_faults,
-    excluded_columns,
-    objective_faults,
+    data_faults,
     solution_recipes,
     update_faults,
 )
@@ -41,68 +38,62 @@ _DAYS = (1, 30)
 _DEFAULT_DAYS = 7
 """https://docs.aws.amazon.com/personalize/latest/dg/solution-config-auto-training.html"""
 
+_COPIED = ("performHPO", "performAutoML", "recipeArn", "eventType", "datasetGroupArn")
+"""The members of a solution that its versions have too."""
 
-class Solutions:
+
+class Solutions(Operations):
     """Operations on solutions and their versions.
 
     Args:
-        parts: What all operations share.
-        trained: Told of each version that became ACTIVE.
+        backend: The parts that all operations share.
+        on_trained: Called with each version that became ACTIVE.
     """
 
-    def __init__(self, parts: Parts, trained: Callable[[Resource], None]) -> None:
-        self._parts = parts
-        self._registry = parts.registry
-        self._trained = trained
+    def __init__(self, backend: Backend, on_trained: Callable[[Resource], None]) -> None:
+        super().__init__(backend)
+        self._on_trained = on_trained
 
     def train_due(self) -> list[str]:
-        """Begin the automatic trainings that are due; returns the new versions' ARNs.
+        """Begin the automatic trainings that are due, and return the new versions' ARNs.
 
         The first one is due at once, and then whenever the days of the schedule have passed since
         the last version: https://docs.aws.amazon.com/personalize/latest/dg/solution-config-auto-training.html
         """
-        begun = []
+        arns = []
         for solution in self._registry.find(SOLUTION, performAutoTraining=True, status="ACTIVE"):
-            config = solution.details.get("solutionConfig", {}).get("autoTrainingConfig", {})
-            days = _days(config) or _DEFAULT_DAYS
+            days = _days(solution.details.get("solutionConfig", {})) or _DEFAULT_DAYS
             versions = self._registry.find(SOLUTION_VERSION, solutionArn=solution.arn)
             newest = versions[-1].details["creationDateTime"] if versions else None
-            if newest is None or self._parts.clock() - newest >= timedelta(days=days):
+            if newest is None or self._backend.clock() - newest >= timedelta(days=days):
                 try:
-                    version = self._begin(solution.arn, {"solutionArn": solution.arn}, "AUTOMATIC")
+                    version = self._train({"solutionArn": solution.arn}, "AUTOMATIC")
                 except ServiceError:
-                    # No data yet, or too much is going on: the next look at the schedule tells.
+                    # No data yet, or too many trainings: the next check tries again.
                     continue
-                begun.append(version.arn)
-        return begun
+                arns.append(version.arn)
+        return arns
 
-    def create_solution(self, request: Request) -> Answer:
-        _refuse_incremental(request)
-        config = request.get("solutionConfig", {})
-        _days(config.get("autoTrainingConfig", {}))
-        try:
-            solution_recipes(request)
-        except ValueError as error:
-            raise invalid(str(error)) from error
+    def create_solution(self, request: Request) -> Response:
+        _check_solution(request)
         defaults = {"performAutoML": False, "performHPO": False, "performAutoTraining": True}
         solution = self._registry.create(SOLUTION, request["name"], {**defaults, **request})
-        # Nothing has to be made, and published code creates a version in the next line.
+        # No work is needed, and published code creates a version in the next line.
         self._registry.update(solution.arn, status="ACTIVE")
         return created(solution)
 
-    def describe_solution(self, request: Request) -> Answer:
-        """The solution with its latest version's summary."""
+    def describe_solution(self, request: Request) -> Response:
+        """Return the solution with its latest version's summary."""
         arn = request["solutionArn"]
-        answer = self._registry.describe(SOLUTION, arn)
+        response = self._registry.describe(SOLUTION, arn)
         if versions := self._registry.find(SOLUTION_VERSION, solutionArn=arn):
-            answer["solution"]["latestSolutionVersion"] = self._registry.summary(versions[-1])
-        return answer
+            latest = select(versions[-1].details, SOLUTION_VERSION.summarized)
+            response["solution"]["latestSolutionVersion"] = latest
+        return response
 
-    def update_solution(self, request: Request) -> Answer:
-        """Change training and events; the update has a life cycle of its own."""
-        _refuse_incremental(request)
+    def update_solution(self, request: Request) -> Response:
+        """Change training and events; the update has a status of its own."""
         config = request.get("solutionUpdateConfig", {})
-        _days(config.get("autoTrainingConfig", {}))
         with self._registry.lock:
             solution = self._registry.active(request["solutionArn"], SOLUTION)
             if "performAutoTraining" not in request and not config:
@@ -112,34 +103,30 @@ class Solutions:
                 )
             auto = request.get("performAutoTraining", solution.details["performAutoTraining"])
             merged = {**solution.details.get("solutionConfig", {}), **config}
-            try:
-                solution_recipes({**solution.details, "solutionConfig": merged})
-            except ValueError as error:
-                raise invalid(str(error)) from error
-            update = self._parts.update_begun(performAutoTraining=auto, solutionUpdateConfig=config)
-            self._registry.update(solution.arn, latestSolutionUpdate=update)
-            self._parts.workers.activate_update(
+            _check_solution({**solution.details, **request, "solutionConfig": merged})
+            self._backend.workers.update(
                 solution.arn,
                 "latestSolutionUpdate",
+                {"performAutoTraining": auto, "solutionUpdateConfig": config},
                 performAutoTraining=auto,
                 solutionConfig=merged,
             )
         return created(solution)
 
-    def create_solution_version(self, request: Request) -> Answer:
-        return created(self._begin(request["solutionArn"], request, "MANUAL"))
+    def create_solution_version(self, request: Request) -> Response:
+        return created(self._train(request, "MANUAL"))
 
-    def _begin(self, arn: str, request: Request, training_type: str) -> Resource:
-        """Enter a version and hand its training over."""
+    def _train(self, request: Request, training_type: str) -> Resource:
+        """Create a version and submit its training."""
         mode = request.get("trainingMode", "FULL")
         with self._registry.lock:
-            solution = self._registry.active(arn, SOLUTION)
+            solution = self._registry.active(request["solutionArn"], SOLUTION)
             self._check_version_name(solution, request.get("name"))
             previous = self._previous(solution, mode)
-            # Events that come in the meantime count twice rather than not at all.
-            snapshot = self._parts.store.changes
-            tables, schemas = self._data(solution.details)
-            copied = ("performHPO", "performAutoML", "recipeArn", "eventType", "datasetGroupArn")
+            # Events that arrive in the meantime count twice rather than not at all.
+            snapshot = self._backend.store.changes
+            recipes = solution_recipes(solution.details)
+            data = self._data(solution.details, recipes)
             number = hashlib.sha256(f"{solution.arn} {self._registry.created}".encode()).hexdigest()
             version = self._registry.create(
                 SOLUTION_VERSION,
@@ -148,20 +135,27 @@ class Solutions:
                 trainingMode=mode,
                 trainingType=training_type,
                 trainedUpTo=snapshot,
-                **{name: solution.details[name] for name in copied if name in solution.details},
                 solutionConfig=solution.details.get("solutionConfig", {}),
+                **select(solution.details, _COPIED),
             )
-        directory, seed = self._parts.models.directory_of(version.arn), self._parts.seed
-        training = Training.of(
-            solution.details, tables, schemas, directory=directory, seed=seed, previous=previous
+        training = Training(
+            solution.details,
+            recipes,
+            data,
+            directory=self._backend.models.directory_of(version.arn),
+            seed=self._backend.seed,
+            previous=previous,
         )
-        work = partial(self._train, solution.arn, training)
-        done = partial(self._trained, version)
-        self._parts.workers.submit(version.arn, "training", work, done)
+        self._backend.workers.submit(
+            version,
+            "training",
+            partial(self._run, solution.arn, training),
+            partial(self._on_trained, version),
+        )
         return version
 
     def _previous(self, solution: Resource, mode: str) -> Path | None:
-        """The model that a training updates; None for a full one.
+        """Return the directory of the model that a training updates; None for a full one.
 
         Raises:
             ServiceError: If the recipe has no such training, or there is no model to update.
@@ -173,71 +167,51 @@ class Solutions:
         if faults := list(update_faults(mode, solution.details, previous)):
             raise invalid("; ".join(faults))
         is_update = mode == "UPDATE" and previous is not None
-        return self._parts.models.directory_of(str(previous)) if is_update else None
+        return self._backend.models.directory_of(str(previous)) if is_update else None
 
     def _check_version_name(self, solution: Resource, name: str | None) -> None:
-        taken = self._registry.find(SOLUTION_VERSION, solutionArn=solution.arn, name=name)
-        if name is not None and taken:
+        others = self._registry.find(SOLUTION_VERSION, solutionArn=solution.arn, name=name)
+        if name is not None and others:
             raise ServiceError(
                 "ResourceAlreadyExistsException",
-                f"Another solution version of {solution.arn} has the name {name}: {taken[0].arn}.",
+                f"Another solution version of {solution.arn} has the name {name}: {others[0].arn}.",
             )
 
-    def _data(self, asked: Mapping[str, Any]) -> tuple[Mapping[str, Table], Mapping[str, Schema]]:
-        """The data that a solution or recommender is trained on, and their schemas.
+    def _data(self, solution: Mapping[str, Any], recipes: tuple[Recipe, ...]) -> TrainingData:
+        """Return the data on which a solution or recommender is trained.
 
         Raises:
             ServiceError: If data that it needs are missing.
         """
-        group = asked["datasetGroupArn"]
-        tables = self._parts.filters.tables(group)
-        schemas = self._parts.filters.schemas(group)
-        needed = dict.fromkeys(kind for recipe in self._recipes(asked) for kind in recipe.datasets)
-        for kind in needed:
-            if kind in tables:
-                continue
-            datasets = self._registry.find(DATASET, datasetGroupArn=group, datasetType=kind)
-            for dataset in datasets:
-                imports = self._registry.find(DATASET_IMPORT_JOB, datasetArn=dataset.arn)
-                if any(job.status in PENDING for job in imports):
-                    raise ServiceError(
-                        "ResourceInUseException",
-                        f"The import into {dataset.arn} is not ACTIVE yet; wait for it.",
-                    )
-            name = DATASET_TYPES[kind].name
-            raise invalid(f"{group} has no {name} data; import some first")
-        config = asked.get("solutionConfig", {})
-        events = schemas["INTERACTIONS"].by_name
-        weighed = config.get("eventsConfig", {}).get("eventParametersList", [])
-        thresholds = [one["eventValueThreshold"] for one in weighed if "eventValueThreshold" in one]
-        for member, is_given, column in (
-            ("eventType", "eventType" in asked, "EVENT_TYPE"),
-            ("eventsConfig", weighed, "EVENT_TYPE"),
-            ("eventValueThreshold", "eventValueThreshold" in config or thresholds, "EVENT_VALUE"),
-        ):
-            if is_given and column not in events:
-                raise invalid(f"{member} needs a column {column} in the Interactions of {group}")
-        faults = [
-            *column_faults(config.get("trainingDataConfig", {}), schemas),
-            *objective_faults(config, schemas),
-        ]
-        if faults:
+        group_arn, config = solution["datasetGroupArn"], solution.get("solutionConfig", {})
+        tables = self._backend.groups.tables(group_arn)
+        schemas = self._backend.groups.schemas(group_arn)
+        needed = dict.fromkeys(type_ for recipe in recipes for type_ in recipe.datasets)
+        for type_ in needed:
+            if type_ not in tables:
+                raise self._missing(group_arn, type_)
+        if faults := list(data_faults(solution, schemas)):
             raise invalid("; ".join(faults))
         if "optimizationObjective" in config and "ITEMS" not in tables:
-            raise invalid(f"{group} has no Items data; import some first")
-        return tables, schemas
+            raise self._missing(group_arn, "ITEMS")
+        return TrainingData(tables, schemas, config.get("trainingDataConfig", {}))
 
-    @staticmethod
-    def _recipes(asked: Mapping[str, Any]) -> tuple[Recipe, ...]:
-        if asked.get("recipeArn"):
-            return (find_recipe(asked["recipeArn"]),)
-        return solution_recipes(asked)
+    def _missing(self, group_arn: str, type_: str) -> ServiceError:
+        """Return the error of a dataset group without data of a type."""
+        for dataset in self._registry.find(DATASET, datasetGroupArn=group_arn, datasetType=type_):
+            imports = self._registry.find(DATASET_IMPORT_JOB, datasetArn=dataset.arn)
+            if any(job.status in PENDING for job in imports):
+                return ServiceError(
+                    "ResourceInUseException",
+                    f"The import into {dataset.arn} is not ACTIVE yet; wait for it.",
+                )
+        return invalid(f"{group_arn} has no {DATASET_TYPES[type_].name} data; import some first")
 
-    def _train(self, solution_arn: str, training: Training, report: Report) -> Answer:
-        """Train a version; what it gives its resource."""
-        begun = self._parts.clock()
+    def _run(self, solution_arn: str, training: Training, report: Report) -> Response:
+        """Train a version, and return the members that its resource gets."""
+        start = self._backend.clock()
         outcome = training.run(report)
-        hours = (self._parts.clock() - begun).total_seconds() / 3600
+        hours = (self._backend.clock() - start).total_seconds() / 3600
         members: dict[str, Any] = {
             "trainingHours": max(round(hours, 4), 0.0001),
             "metrics": dict(outcome.metrics),
@@ -250,29 +224,19 @@ class Solutions:
             members["recipeArn"] = best
         return members
 
-    def train_recommender(self, recommender: Resource, recipe: Recipe, report: Report) -> Answer:
-        """Train the model of a recommender; what it gives its resource."""
+    def train_recommender(self, recommender: Resource, recipe: Recipe, report: Report) -> Response:
+        """Train the model of a recommender, and return the members that its resource gets."""
         config = recommender.details["recommenderConfig"]
-        columns = config.get("trainingDataConfig", {})
-        asked = {**recommender.details, "solutionConfig": {"trainingDataConfig": columns}}
+        solution = {
+            "datasetGroupArn": recommender.details["datasetGroupArn"],
+            "solutionConfig": select(config, ("trainingDataConfig",)),
+        }
         try:
-            tables, schemas = self._data(asked)
+            data = self._data(solution, (recipe,))
         except ServiceError as error:
             raise JobFailedError(error.message) from error
-        items = tables.get("ITEMS")
-        training = Training(
-            events=tables["INTERACTIONS"],
-            catalogue=items.columns["ITEM_ID"].tolist() if items else [],
-            recipes=(recipe,),
-            parameters={},
-            event_type=None,
-            event_value=None,
-            search=None,
-            objective=OBJECTIVE,
-            directory=self._parts.models.directory_of(recommender.arn),
-            seed=self._parts.seed,
-            data=TrainingData(tables, schemas, *excluded_columns(columns)),
-        )
+        directory = self._backend.models.directory_of(recommender.arn)
+        training = Training(solution, (recipe,), data, directory, self._backend.seed)
         return {"modelMetrics": dict(training.run(report).metrics)}
 
     def stop_solution_version_creation(self, request: Request) -> None:
@@ -282,36 +246,41 @@ class Solutions:
                 "ResourceInUseException",
                 f"{version.arn} is {version.status}; only a version in creation can be stopped.",
             )
-        self._parts.workers.stop(version.arn)
+        self._backend.workers.stop(version.arn)
 
-    def get_solution_metrics(self, request: Request) -> Answer:
+    def get_solution_metrics(self, request: Request) -> Response:
         version = self._registry.active(request["solutionVersionArn"], SOLUTION_VERSION)
         return {"solutionVersionArn": version.arn, "metrics": version.details["metrics"]}
 
 
-def _refuse_incremental(request: Request) -> None:
-    """Refuse what AWS has for a recipe alone that is not among those here."""
-    if request.get("performIncrementalUpdate"):
+def _check_solution(solution: Mapping[str, Any]) -> None:
+    """Refuse a solution whose recipe, schedule or configuration is at fault."""
+    if solution.get("performIncrementalUpdate"):
         raise invalid(
             "performIncrementalUpdate is supported only for solutions that use the"
             " semantic-similarity recipe; leave it out"
         )
+    _days(solution.get("solutionConfig", {}))
+    try:
+        solution_recipes(solution)
+    except ValueError as error:
+        raise invalid(str(error)) from error
 
 
-def _days(config: Mapping[str, str]) -> int | None:
-    """The days between two automatic trainings, if a schedule is given.
+def _days(config: Mapping[str, Any]) -> int | None:
+    """Return the days between two automatic trainings, if a schedule is configured.
 
     Raises:
         ServiceError: If they are not in [1, 30].
     """
-    text = config.get("schedulingExpression")
+    text = config.get("autoTrainingConfig", {}).get("schedulingExpression")
     if text is None:
         return None
-    found = _SCHEDULE.fullmatch(text)
+    match = _SCHEDULE.fullmatch(text)
     low, high = _DAYS
-    if not found or not low <= int(found[1]) <= high:
+    if not match or not low <= int(match[1]) <= high:
         raise invalid(
             f"autoTrainingConfig.schedulingExpression: {text!r}; write rate(N days), N from {low}"
             f" to {high}"
         )
-    return int(found[1])
+    return int(match[1])

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from localaws.persistence.documents import Documents, decoded
-from localaws.personalize.resources.registry import KEPT_AS
+from localaws.personalize.resources.registry import COLLECTION
 
 
 def take_over(database: Path, documents: Documents) -> None:
@@ -19,9 +19,14 @@ def take_over(database: Path, documents: Documents) -> None:
         rows = opened.execute(
             "SELECT arn, kind, number, details, tags FROM resources ORDER BY number"
         )
-        for arn, kind, number, details, tags in rows:
+        for arn, type_, number, text, tags in rows:
             # Only the name of a time's member has changed.
-            told = decoded(details.decode().replace('{"$moment":', '{"$time":'))
-            document = {"type": kind, "number": number, "details": told, "tags": json.loads(tags)}
-            documents.put(KEPT_AS, arn, document)
+            details = decoded(text.decode().replace('{"$moment":', '{"$time":'))
+            document = {
+                "type": type_,
+                "number": number,
+                "details": details,
+                "tags": json.loads(tags),
+            }
+            documents.put(COLLECTION, arn, document)
     database.unlink()

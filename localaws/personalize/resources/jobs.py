@@ -1,4 +1,4 @@
-"""Background work: every resource's way through its life, from CREATE PENDING until it is gone."""
+"""Background work: every resource's statuses, from CREATE PENDING until it is deleted."""
 
 from __future__ import annotations
 
@@ -9,48 +9,45 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from localaws.personalize.errors import JobFailedError
 from localaws.personalize.resources.registry import Registry, Resource
-from localaws.personalize.resources.resource_types import CREATION, DELETE_RUNNING, LifeCycle
+from localaws.personalize.resources.types import DELETE_RUNNING, Lifecycle
 
 _log = logging.getLogger(__name__)
 
 Report = Callable[[float], None]
-"""Tells how far a job is, 0..1. It raises `StoppedError` once the job shall end."""
+"""Reports a job's progress, 0..1. It raises `StoppedError` once the job shall end."""
 
 Work = Callable[[Report], Mapping[str, Any]]
-"""What a job does; returns members that its resource gets when it is ACTIVE."""
-
-
-class JobFailedError(Exception):
-    """The job cannot succeed; the text becomes its ``failureReason``."""
+"""A job's work; returns members that its resource gets when it is ACTIVE."""
 
 
 class StoppedError(Exception):
-    """The job was asked to end."""
+    """The job shall end."""
 
 
 @dataclass(frozen=True)
 class JobProgress:
-    """How far a running job is.
+    """The progress of a running job.
 
-    Args:
+    Attributes:
         arn: The job's ARN.
-        kind: What it does, e.g. ``dataset import``, ``training`` or ``batch inference``.
+        task: E.g. `dataset import`, `training` or `batch inference`.
         fraction: 0..1.
     """
 
     arn: str
-    kind: str
+    task: str
     fraction: float
 
 
 @dataclass
 class _Job:
     arn: str
-    kind: str
+    task: str
     work: Work
-    life: LifeCycle = CREATION
-    done: Callable[[], None] | None = None
+    lifecycle: Lifecycle
+    on_success: Callable[[], None] | None
     fraction: float = 0.0
     running: bool = False
     stopping: threading.Event = field(default_factory=threading.Event)
@@ -66,7 +63,7 @@ class Workers:
     """Threads that run jobs and write each job's status into the registry.
 
     Args:
-        registry: Where the jobs' resources are.
+        registry: Holds the jobs' resources.
         max_workers: How many jobs run at a time.
     """
 
@@ -75,40 +72,67 @@ class Workers:
         self._jobs: dict[str, _Job] = {}
         self._pool = ThreadPoolExecutor(max_workers, thread_name_prefix="personalize-job")
         # What needs no work must not queue behind a training.
-        self._clerk = ThreadPoolExecutor(1, thread_name_prefix="personalize-clerk")
+        self._status_pool = ThreadPoolExecutor(1, thread_name_prefix="personalize-status")
 
-    def activate(self, arn: str, through: str = "CREATE IN_PROGRESS", end: str = "ACTIVE") -> None:
-        """Lead a resource that needs no work to a status, ACTIVE if no other is given."""
-        self._clerk.submit(self._pass, arn, through, end)
+    def activate(self, arn: str, *statuses: str) -> None:
+        """Lead a resource that needs no work through statuses, to ACTIVE if there are none."""
 
-    def activate_update(self, arn: str, member: str, **members: Any) -> None:
-        """Lead a resource's update, the structure in `member`, to ACTIVE.
+        def activate() -> None:
+            for status in statuses or ("CREATE IN_PROGRESS", "ACTIVE"):
+                self._registry.update(arn, status=status)
+
+        self._status_pool.submit(activate)
+
+    def update(self, arn: str, member: str, update: Mapping[str, Any], **changes: Any) -> None:
+        """Begin a resource's update, CREATE PENDING, and lead it to ACTIVE.
 
         Args:
-            arn: The resource; its `member` has the status CREATE PENDING.
-            member: E.g. ``latestCampaignUpdate``.
-            members: What changes in the resource once the update is ACTIVE.
+            arn: The resource.
+            member: The member that describes its update, e.g. `latestCampaignUpdate`.
+            update: What this member shows.
+            changes: The members that change once the update is ACTIVE.
         """
-        self._clerk.submit(self._pass_update, arn, member, members)
 
-    def delete(self, going: list[Resource], gone: Callable[[Resource], None]) -> None:
-        """Lead resources from DELETE PENDING to where there are none, then tell of each."""
-        self._clerk.submit(self._remove, going, gone)
+        def activate() -> None:
+            for status, members in (("CREATE IN_PROGRESS", {}), ("ACTIVE", changes)):
+                with self._registry.lock:
+                    shown = {**self._registry.get(arn).details[member], "status": status}
+                    self._registry.update(arn, **members, **{member: shown})
+
+        self._registry.begin_update(arn, member, {**update, "status": "CREATE PENDING"})
+        self._status_pool.submit(activate)
+
+    def delete(self, resources: list[Resource], on_delete: Callable[[Resource], None]) -> None:
+        """Delete resources that are DELETE PENDING, each with what `on_delete` deletes of it."""
+
+        def delete() -> None:
+            for one in resources:
+                self._registry.update(one.arn, status=DELETE_RUNNING)
+            for one in resources:
+                on_delete(one)
+            self._registry.remove(resources)
+
+        self._status_pool.submit(delete)
 
     def submit(
-        self, arn: str, kind: str, work: Work, done: Callable[[], None] | None = None
+        self,
+        resource: Resource,
+        task: str,
+        work: Work,
+        on_success: Callable[[], None] | None = None,
     ) -> None:
         """Run a job when a worker is free.
 
         Args:
-            arn: The job's resource.
-            kind: What it does, for the progress.
-            work: It itself.
-            done: Called once the resource has the status of success.
+            resource: The job's resource.
+            task: The job's name in the progress.
+            work: The work.
+            on_success: Called once the resource has the status of success.
         """
-        job = _Job(arn, kind, work, self._registry.get(arn).kind.life or CREATION, done)
+        lifecycle = resource.type.lifecycle or Lifecycle()
+        job = _Job(resource.arn, task, work, lifecycle, on_success)
         with self._registry.lock:
-            self._jobs[arn] = job
+            self._jobs[resource.arn] = job
             job.future = self._pool.submit(self._run, job)
 
     def stop(self, arn: str) -> None:
@@ -125,10 +149,10 @@ class Workers:
                 self._registry.update(arn, status="CREATE STOPPING")
 
     def progress(self) -> list[JobProgress]:
-        """The jobs that run now, oldest first."""
+        """Return the progress of the jobs that run now, oldest first."""
         with self._registry.lock:
             jobs = [job for job in self._jobs.values() if job.running]
-        return [JobProgress(job.arn, job.kind, job.fraction) for job in jobs]
+        return [JobProgress(job.arn, job.task, job.fraction) for job in jobs]
 
     def close(self) -> None:
         """End all jobs and join the threads."""
@@ -136,51 +160,32 @@ class Workers:
             for job in self._jobs.values():
                 job.stopping.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
-        self._clerk.shutdown(wait=True, cancel_futures=True)
-
-    def _pass(self, arn: str, through: str, end: str) -> None:
-        self._registry.update(arn, status=through)
-        self._registry.update(arn, status=end)
-
-    def _pass_update(self, arn: str, member: str, members: Mapping[str, Any]) -> None:
-        for status in ("CREATE IN_PROGRESS", "ACTIVE"):
-            with self._registry.lock:
-                resource = self._registry.get(arn)
-                update = {**resource.details[member], "status": status}
-                rest = members if status == "ACTIVE" else {}
-                self._registry.update(arn, **rest, **{member: update})
-
-    def _remove(self, going: list[Resource], gone: Callable[[Resource], None]) -> None:
-        for one in going:
-            self._registry.update(one.arn, status=DELETE_RUNNING)
-        for one in going:
-            gone(one)
-        self._registry.remove(*(one.arn for one in going))
+        self._status_pool.shutdown(wait=True, cancel_futures=True)
 
     def _run(self, job: _Job) -> None:
         with self._registry.lock:
             job.running = True
             if not job.stopping.is_set():
-                self._registry.update(job.arn, status=job.life.running)
-        end = self._outcome(job)
+                self._registry.update(job.arn, status=job.lifecycle.running)
+        outcome = self._outcome(job)
         with self._registry.lock:
-            if job.stopping.is_set() and end["status"] == job.life.done:
-                end = {"status": "CREATE STOPPED"}
+            if job.stopping.is_set() and outcome["status"] == job.lifecycle.done:
+                outcome = {"status": "CREATE STOPPED"}
             self._jobs.pop(job.arn, None)
-            self._registry.update(job.arn, **end)
-            if job.done and end["status"] == job.life.done:
-                job.done()
+            self._registry.update(job.arn, **outcome)
+            if job.on_success and outcome["status"] == job.lifecycle.done:
+                job.on_success()
 
     @staticmethod
     def _outcome(job: _Job) -> dict[str, Any]:
         try:
             job.report(0.0)
-            return {**job.work(job.report), "status": job.life.done}
+            return {**job.work(job.report), "status": job.lifecycle.done}
         except StoppedError:
             return {"status": "CREATE STOPPED"}
         except JobFailedError as error:
-            return {"status": job.life.failed, "failureReason": str(error)}
+            return {"status": job.lifecycle.failed, "failureReason": str(error)}
         except Exception as error:
-            _log.exception("%s %s failed", job.kind, job.arn)
+            _log.exception("%s %s failed", job.task, job.arn)
             reason = f"{type(error).__name__}: {error}"
-            return {"status": job.life.failed, "failureReason": reason}
+            return {"status": job.lifecycle.failed, "failureReason": reason}

@@ -1,54 +1,53 @@
-"""What exists in the local Personalize: creating, describing, listing, deleting any resource.
+"""The resources of the local Personalize: creating, describing, listing, deleting any of them.
 
-`kinds` describes each kind of resource; the code here is the same for all of them. Which members
-an answer has is read from the service model.
+`types` describes each type of resource; the code here is the same for all of them.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from localaws.http.errors import ServiceError
 from localaws.http.paging import page
-from localaws.http.service_names import service_model
 from localaws.persistence.documents import Documents
 from localaws.personalize.resources.quotas import Quotas
-from localaws.personalize.resources.resource_types import (
-    BY_ARN_MEMBER,
+from localaws.personalize.resources.types import (
     CHANGING,
+    DATASET,
     DELETE_PENDING,
     DELETING,
-    KINDS,
     PENDING,
+    RESOURCE_TYPES,
     SOLUTION,
     SOLUTION_VERSION,
-    Kind,
-    Link,
+    ResourceType,
 )
 
-KEPT_AS = "personalize resource"
-_ENDED = "The local Personalize ended while this was under way; create it again."
-_PAGE = 100
+COLLECTION = "personalize resource"
+"""The collection of documents that keeps the resources."""
+
+_INTERRUPTED = "The local Personalize ended while this was under way; create it again."
+_PAGE_SIZE = 100
 
 
 @dataclass(frozen=True)
 class Resource:
     """One resource as it is at one moment.
 
-    Args:
-        kind: Its kind.
+    Attributes:
+        type: Its type.
         arn: Its ARN.
         number: How many resources were created before it; the order of lists.
-        details: The members that Describe knows, among them `status`, and what else is to be
-            known of it; JSON values and datetimes.
+        details: The members that Describe returns, among them `status`, and further members that
+            operations need; JSON values and datetimes.
         tags: Values by key.
     """
 
-    kind: Kind
+    type: ResourceType
     arn: str
     number: int
     details: Mapping[str, Any]
@@ -56,8 +55,8 @@ class Resource:
 
     @property
     def status(self) -> str:
-        """E.g. `CREATE PENDING`; what has no life cycle is always `ACTIVE`."""
-        return str(self.details["status"]) if self.kind.life else "ACTIVE"
+        """E.g. `CREATE PENDING`; a resource without a lifecycle is always `ACTIVE`."""
+        return str(self.details["status"]) if self.type.lifecycle else "ACTIVE"
 
 
 class Registry:
@@ -67,10 +66,10 @@ class Registry:
         account: 12 digits.
         region: E.g. `ap-northeast-1`; decides the partition of ARNs too.
         clock: The time of creation and change, aware.
-        quotas: How many of each kind there may be.
-        documents: Where resources are kept; the ones that are there already are taken up. What was
-            under way when they were left is CREATE FAILED with its reason, what was being deleted
-            is gone. None forgets them.
+        quotas: How many resources of each type there may be.
+        documents: Where resources are kept and read from. Those for which work was under way are
+            CREATE FAILED with the reason, those that were being deleted are gone. None keeps them
+            in memory alone.
     """
 
     def __init__(
@@ -92,8 +91,7 @@ class Registry:
         self._clock = clock
         self._documents = documents or Documents()
         self._resources: dict[str, Resource] = {}
-        self._model = service_model("personalize")
-        self._take_up()
+        self._load()
         self._created = max((one.number for one in self._resources.values()), default=-1) + 1
 
     @property
@@ -101,63 +99,65 @@ class Registry:
         """How many resources were ever created."""
         return self._created
 
-    def create(self, kind: Kind, name: str, request: Mapping[str, Any], **details: Any) -> Resource:
-        """Enter a new resource, CREATE PENDING.
+    def create(
+        self, type_: ResourceType, name: str, request: Mapping[str, Any], **details: Any
+    ) -> Resource:
+        """Add a new resource, CREATE PENDING.
 
         Args:
-            kind: Its kind.
+            type_: Its type.
             name: The ARN's last part, e.g. `labbase/ITEMS`.
-            request: The create request; its members are taken over.
+            request: The create request, whose members the resource gets.
             details: Further members.
 
         Raises:
             ServiceError: If a parent is missing or not ACTIVE, the name is taken, or a quota
-                is reached. Nothing is entered then.
+                is reached.
         """
         with self.lock:
-            arn = f"{self._prefix}:{kind.path}/{name}"
+            arn = f"{self._prefix}:{type_.path}/{name}"
             members = {key: value for key, value in request.items() if key != "tags"} | details
-            for parent in kind.parents:
-                self.active(members[parent], BY_ARN_MEMBER[parent])
+            for parent in type_.parents:
+                self.active(members[parent.arn_member], parent)
             if arn in self._resources:
                 raise ServiceError(
                     "ResourceAlreadyExistsException",
                     f"Another resource with Arn {arn} already exists.",
                 )
-            self._check_quota(kind, members)
-            tags = self._tags({}, request.get("tags", ()))
+            self._check_quotas(type_, members)
             now = self._clock()
             members |= {
-                kind.arn_member: arn,
+                type_.arn_member: arn,
                 "creationDateTime": now,
                 "lastUpdatedDateTime": now,
             }
-            if kind.life:
-                members["status"] = kind.life.pending
-            resource = Resource(kind, arn, self._created, members, tags)
+            if type_.lifecycle:
+                members["status"] = type_.lifecycle.pending
+            tags = self._add_tags({}, request.get("tags", ()))
+            resource = Resource(type_, arn, self._created, members, tags)
             self._put(resource)
             self._created += 1
             return resource
 
-    def get(self, arn: str, kind: Kind | None = None) -> Resource:
-        """The resource of this ARN.
+    def get(self, arn: str, type_: ResourceType | None = None) -> Resource:
+        """Return the resource of this ARN.
 
         Raises:
-            ServiceError: ResourceNotFoundException if there is none of this kind.
+            ServiceError: ResourceNotFoundException if there is none of this type.
         """
         with self.lock:
             resource = self._resources.get(arn)
-        if resource is None or (kind is not None and resource.kind != kind):
+        if resource is None or type_ not in {None, resource.type}:
             raise ServiceError("ResourceNotFoundException", f"Resource Arn {arn} does not exist.")
         return resource
 
-    def active(self, arn: str, kind: Kind | None = None) -> Resource:
-        """The resource of this ARN, which can be used by others.
+    def active(self, arn: str, type_: ResourceType | None = None) -> Resource:
+        """Return the resource of this ARN, which can be used by others.
 
         Raises:
             ServiceError: ResourceNotFoundException, or ResourceInUseException if not ACTIVE.
         """
-        resource = self.get(arn, kind)
+        resource = self.get(arn, type_)
         if resource.status != "ACTIVE":
             advice = {"INACTIVE": "Start it."}.get(resource.status, "Create another one.")
             if resource.status in PENDING:
@@ -168,13 +168,13 @@ class Registry:
             )
         return resource
 
-    def find(self, kind: Kind, **members: Any) -> list[Resource]:
-        """Resources of a kind whose members have these values, oldest first."""
+    def find(self, type_: ResourceType, **members: Any) -> list[Resource]:
+        """Return the resources of a type whose members have these values, oldest first."""
         with self.lock:
             return [
                 resource
                 for resource in self._resources.values()
-                if resource.kind == kind
+                if resource.type is type_
                 and all(resource.details.get(name) == value for name, value in members.items())
             ]
 
@@ -185,85 +185,82 @@ class Registry:
                 changed = {**resource.details, "lastUpdatedDateTime": self._clock(), **members}
                 self._put(replace(resource, details=changed))
 
-    def describe(self, kind: Kind, arn: str) -> dict[str, Any]:
-        """The answer of the kind's Describe operation."""
-        answer: Any = self._model.operation_model(f"Describe{kind.name}").output_shape
-        return {kind.member: _members(self.get(arn, kind).details, answer.members[kind.member])}
+    def begin_update(
+        self, arn: str, member: str, update: Mapping[str, Any], **changes: Any
+    ) -> None:
+        """Change members of a resource, one of which describes an update that begins now."""
+        now = self._clock()
+        update = {**update, "creationDateTime": now, "lastUpdatedDateTime": now}
+        self.update(arn, **changes, **{member: update})
 
-    def summary(self, resource: Resource) -> dict[str, Any]:
-        """The resource's entry in the answer of its List operation."""
-        kind = resource.kind
-        answer: Any = self._model.operation_model(f"List{kind.name}s").output_shape
-        return _members(resource.details, answer.members[self._list_member(kind)].member)
+    def describe(self, type_: ResourceType, arn: str) -> dict[str, Any]:
+        """Return the response of the type's Describe operation."""
+        return {type_.member: select(self.get(arn, type_).details, type_.described)}
 
-    def page(self, kind: Kind, request: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer of the kind's List operation: one page and the token of the next.
+    def page(self, type_: ResourceType, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the response of the type's List operation: one page, and the token of the next.
 
         Raises:
             ServiceError: InvalidNextTokenException if the token is not one of ours;
                 ResourceNotFoundException if there is no such solution (of a missing parent of
-                other kinds, the service model knows no such error: their lists are empty).
+                other types, the service model knows no such error: their lists are empty).
         """
-        parent = request.get(kind.listed_by) if kind.listed_by else None
-        if parent and kind is SOLUTION_VERSION:
+        parent = request.get(type_.listed_by or "")
+        if parent and type_ is SOLUTION_VERSION:
             self.get(parent, SOLUTION)
-        found = self.find(kind, **({str(kind.listed_by): parent} if parent else {}))
-        summaries = [(resource.number, self.summary(resource)) for resource in found]
-        return paged(self._list_member(kind), summaries, request, scope=f"{kind.name} {parent}")
+        resources = self.find(type_, **({str(type_.listed_by): parent} if parent else {}))
+        summaries = [(one.number, select(one.details, type_.summarized)) for one in resources]
+        return paged(type_.list_member, summaries, request, scope=f"{type_.name} {parent}")
 
-    def delete(self, kind: Kind, arn: str) -> list[Resource]:
-        """Mark a resource and what belongs to it as DELETE PENDING; what has no status is gone.
+    def delete(self, type_: ResourceType, arn: str) -> list[Resource]:
+        """Mark a resource and those that belong to it as DELETE PENDING.
+
+        A resource without a status is deleted at once.
 
         Returns:
-            All that shall go, the resource itself first.
+            All resources to delete, the one of this ARN first.
 
         Raises:
             ServiceError: ResourceInUseException if others need it, or its status is about to
                 change.
         """
         with self.lock:
-            resource = self.get(arn, kind)
+            resource = self.get(arn, type_)
             if resource.status in CHANGING:
                 raise ServiceError(
                     "ResourceInUseException",
                     f"{arn} is {resource.status} and cannot be deleted now; wait for it.",
                 )
-            for link in kind.blocked_by:
-                for other in self._linked(resource, link):
-                    if not link.while_pending or other.status in PENDING:
-                        advice = (
-                            "wait for it."
-                            if link.while_pending or other.status in CHANGING
-                            else "delete that first."
-                        )
-                        raise ServiceError(
-                            "ResourceInUseException",
-                            f"{arn} is used by {other.arn} ({other.status}); {advice}",
-                        )
-            along = [other for link in kind.takes_along for other in self._linked(resource, link)]
-            going = [resource, *along]
-            if kind.life is None:
-                self.remove(*(one.arn for one in going))
-            else:
-                for one in going:
-                    self.update(one.arn, status=DELETE_PENDING)
-            return going
+            for other in self._blockers(resource):
+                advice = "wait for it." if other.status in CHANGING else "delete that first."
+                raise ServiceError(
+                    "ResourceInUseException",
+                    f"{arn} is used by {other.arn} ({other.status}); {advice}",
+                )
+            if type_.lifecycle is None:
+                self.remove([resource])
+                return [resource]
+            children = self._naming(resource, type_.arn_member, type_.deleted_with)
+            resources = [resource, *children]
+            for one in resources:
+                self.update(one.arn, status=DELETE_PENDING)
+            return resources
 
-    def remove(self, *arns: str) -> None:
-        """Forget resources."""
+    def remove(self, resources: Iterable[Resource]) -> None:
+        """Delete resources from the registry."""
         with self.lock:
-            for arn in arns:
-                self._resources.pop(arn, None)
-                self._documents.drop(KEPT_AS, arn)
+            for resource in resources:
+                self._resources.pop(resource.arn, None)
+                self._documents.drop(COLLECTION, resource.arn)
 
-    def tag(self, arn: str, add: list[dict[str, str]]) -> None:
+    def tag(self, arn: str, tags: list[dict[str, str]]) -> None:
         """Add or change tags, each `{"tagKey": …, "tagValue": …}`."""
         with self.lock:
             resource = self.get(arn)
-            self._put(replace(resource, tags=self._tags(resource.tags, add)))
+            self._put(replace(resource, tags=self._add_tags(resource.tags, tags)))
 
     def untag(self, arn: str, keys: list[str]) -> None:
-        """Remove tags by key; a key that is not there is no error."""
+        """Remove tags by key; a missing key is no error."""
         with self.lock:
             resource = self.get(arn)
             kept = {key: value for key, value in resource.tags.items() if key not in keys}
@@ -273,34 +270,27 @@ class Registry:
         """Keep a resource in place of the one with its ARN."""
         self._resources[resource.arn] = resource
         document = {
-            "type": resource.kind.name,
+            "type": resource.type.name,
             "number": resource.number,
             "details": resource.details,
             "tags": resource.tags,
         }
-        self._documents.put(KEPT_AS, resource.arn, document)
+        self._documents.put(COLLECTION, resource.arn, document)
 
-    def _take_up(self) -> None:
-        """Take up the resources that are kept, as they are when nobody works for them."""
-        for arn, document in self._documents.all(KEPT_AS):
-            kind = KINDS[document["type"]]
-            found = Resource(kind, arn, document["number"], document["details"], document["tags"])
-            if found.status in DELETING:
-                self._documents.drop(KEPT_AS, arn)
-            elif (details := _ended(found)) == found.details:
-                self._resources[arn] = found
+    def _load(self) -> None:
+        """Load the resources that are kept; work that was under way for them has ended."""
+        for arn, document in self._documents.all(COLLECTION):
+            type_ = RESOURCE_TYPES[document.pop("type")]
+            resource = Resource(type_, arn, **document)
+            if resource.status in DELETING:
+                self._documents.drop(COLLECTION, arn)
+            elif (details := _interrupted(resource)) == resource.details:
+                self._resources[arn] = resource
             else:
-                self._put(replace(found, details=details))
+                self._put(replace(resource, details=details))
 
-    def _list_member(self, kind: Kind) -> str:
-        """The member that holds the list in the answer of the kind's List operation."""
-        answer: Any = self._model.operation_model(f"List{kind.name}s").output_shape
-        # ListFilters has Filters, all others are in camelCase.
-        wanted = f"{kind.member}s".lower()
-        return next(str(name) for name in answer.members if name.lower() == wanted)
-
-    def _tags(self, tags: Mapping[str, str], add: Any) -> dict[str, str]:
-        merged = {**tags, **{tag["tagKey"]: tag["tagValue"] for tag in add}}
+    def _add_tags(self, tags: Mapping[str, str], more: Any) -> dict[str, str]:
+        merged = {**tags, **{tag["tagKey"]: tag["tagValue"] for tag in more}}
         if len(merged) > self.quotas.tags:
             raise ServiceError(
                 "TooManyTagsException",
@@ -308,26 +298,38 @@ class Registry:
             )
         return merged
 
-    def _linked(self, resource: Resource, link: Link) -> list[Resource]:
-        if link.dataset_types and resource.details.get("datasetType") not in link.dataset_types:
-            return []
-        return self.find(KINDS[link.kind], **{link.member: resource.details.get(link.own)})
+    def _blockers(self, resource: Resource) -> Iterator[Resource]:
+        """Yield the resources that forbid the deletion of another."""
+        type_ = resource.type
+        for member, names in type_.blocked_while_pending.items():
+            yield from (
+                one for one in self._naming(resource, member, names) if one.status in PENDING
+            )
+        for member, names in type_.blocked_by.items():
+            for other in self._naming(resource, member, names):
+                used = other.type.dataset_types
+                if type_ is not DATASET or not used or resource.details["datasetType"] in used:
+                    yield other
 
-    def _check_quota(self, kind: Kind, members: Mapping[str, Any]) -> None:
-        if kind.pending_quota is not None:
-            most = self.quotas.of(kind.pending_quota)
-            scope = {kind.pending_per: members[kind.pending_per]} if kind.pending_per else {}
-            if sum(other.status in PENDING for other in self.find(kind, **scope)) >= most:
+    def _naming(self, resource: Resource, member: str, names: tuple[str, ...]) -> list[Resource]:
+        """Return the resources of these types with the same value in a member as another."""
+        value = resource.details[member]
+        return [one for name in names for one in self.find(RESOURCE_TYPES[name], **{member: value})]
+
+    def _check_quotas(self, type_: ResourceType, members: Mapping[str, Any]) -> None:
+        if type_.pending_quota is not None:
+            most = getattr(self.quotas, type_.pending_quota)
+            scope = {type_.pending_per: members[type_.pending_per]} if type_.pending_per else {}
+            if sum(other.status in PENDING for other in self.find(type_, **scope)) >= most:
                 raise ServiceError(
                     "LimitExceededException",
                     f"More than {most} resources with PENDING or IN_PROGRESS status.",
                 )
-        if kind.quota is not None:
-            most = self.quotas.of(kind.quota)
-            scope = {kind.quota_per: members[kind.quota_per]} if kind.quota_per else {}
-            there = [one for one in self.find(kind, **scope) if one.status not in DELETING]
-            if len(there) >= most:
-                plural = kind.path if most == 1 else f"{kind.path}s"
+        if type_.quota is not None:
+            most = getattr(self.quotas, type_.quota)
+            scope = {name: members[name] for name in ("datasetGroupArn",) if name in members}
+            if sum(other.status not in DELETING for other in self.find(type_, **scope)) >= most:
+                plural = type_.path if most == 1 else f"{type_.path}s"
                 raise ServiceError(
                     "LimitExceededException",
                     f"The quota of {most} {plural} is reached; delete one first.",
@@ -337,36 +339,36 @@ class Registry:
 def paged(
     member: str, entries: Sequence[tuple[int, Any]], request: Mapping[str, Any], *, scope: str
 ) -> dict[str, Any]:
-    """One page of a list, as a List operation answers.
+    """Return one page of a list, as the response of a List operation.
 
     Args:
-        member: The list's name in the answer.
+        member: The list's name in the response.
         entries: A number that never changes, and what the list shows; by ascending number.
-        request: With `maxResults` and `nextToken`, if given.
+        request: With `maxResults` and `nextToken`, if it has them.
         scope: Ties a token to the list that it belongs to.
 
     Raises:
         ServiceError: InvalidNextTokenException if the token is not one of this list.
     """
-    size = request.get("maxResults", _PAGE)
-    found, more = page(entries, token=request.get("nextToken"), size=size, scope=scope)
-    return {member: found, "nextToken": more}
+    size = request.get("maxResults", _PAGE_SIZE)
+    shown, token = page(entries, token=request.get("nextToken"), size=size, scope=scope)
+    return {member: shown, "nextToken": token}
 
 
-def _ended(resource: Resource) -> dict[str, Any]:
-    """A resource's details after what was under way for it, and for its update, has ended."""
+def select(details: Mapping[str, Any], members: Iterable[str]) -> dict[str, Any]:
+    """Return these members, as far as they exist."""
+    return {name: details[name] for name in members if name in details}
+
+
+def _interrupted(resource: Resource) -> dict[str, Any]:
+    """Return a resource's details once the work for it, and for its update, was interrupted."""
     details = dict(resource.details)
-    if resource.kind.life and resource.status in CHANGING:
+    if resource.type.lifecycle and resource.status in CHANGING:
         stopping = resource.status == "CREATE STOPPING"
-        details["status"] = "CREATE STOPPED" if stopping else resource.kind.life.failed
+        details["status"] = "CREATE STOPPED" if stopping else resource.type.lifecycle.failed
         if not stopping:
-            details["failureReason"] = _ENDED
+            details["failureReason"] = _INTERRUPTED
     for member, value in resource.details.items():
         if isinstance(value, Mapping) and value.get("status") in CHANGING:
-            details[member] = {**value, "status": "CREATE FAILED", "failureReason": _ENDED}
+            details[member] = {**value, "status": "CREATE FAILED", "failureReason": _INTERRUPTED}
     return details
-
-
-def _members(details: Mapping[str, Any], shape: Any) -> dict[str, Any]:
-    """The members of `details` that the shape has."""
-    return {name: details[name] for name in shape.members if name in details}

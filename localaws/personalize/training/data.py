@@ -1,9 +1,9 @@
-"""The data of a training: which events count, what is known of items and users, what changed."""
+"""The data of a training: the events that count, and the metadata of items, users and actions."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from localaws.personalize.data.schemas import Schema
 from localaws.personalize.data.tables import Table
-from localaws.personalize.resources.jobs import JobFailedError
+from localaws.personalize.errors import JobFailedError
 from localaws.personalize.training.recipe import Recipe
 from recommenders import ActionCatalogue, ActionHistory, Interactions, Metadata
 
@@ -21,35 +21,72 @@ LEAST_EVENTS = 1_000
 LEAST_USERS = 25
 
 
+def selected_columns(
+    config: Mapping[str, Any],
+) -> tuple[dict[str, Sequence[str]], dict[str, Sequence[str]]]:
+    """Return the columns that `trainingDataConfig` excludes, and includes, by dataset type."""
+    excluded, included = (
+        {type_.upper(): columns for type_, columns in config.get(name, {}).items()}
+        for name in ("excludedDatasetColumns", "includedDatasetColumns")
+    )
+    return excluded, included
+
+
 @dataclass(frozen=True)
 class TrainingData:
-    """The data sets of a dataset group as they are at one moment.
+    """The rows of a dataset group as they are at one moment.
 
-    Args:
-        tables: Rows by type of data set, e.g. ``ITEMS``; what has none is left out.
+    Attributes:
+        tables: Rows by dataset type, `INTERACTIONS` among them; a dataset without rows is left out.
         schemas: The schema of each table.
-        excluded: Columns that are not trained on, by type of data set.
-        included: If a type of data set is named here, its only columns that are trained on.
+        config: `trainingDataConfig`, which columns are trained on.
     """
 
     tables: Mapping[str, Table]
     schemas: Mapping[str, Schema] = field(default_factory=dict)
-    excluded: Mapping[str, Collection[str]] = field(default_factory=dict)
-    included: Mapping[str, Collection[str]] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
 
-    def metadata(self, kind: str) -> Metadata | None:
-        """What the data set of this type says, as far as it is trained on; None if it is empty.
+    def interactions(self, events: Table, weights: NDArray[np.float64] | None) -> Interactions:
+        """Return events with the metadata of items, users and actions.
+
+        Raises:
+            JobFailedError: If too few users have two events, or no event has a weight.
+        """
+        if weights is not None and not weights.any():
+            raise JobFailedError("No interaction has an event type whose weight is above 0.")
+        items = self.tables.get("ITEMS")
+        interactions = Interactions.from_events(
+            events.columns["USER_ID"].tolist(),
+            events.columns["ITEM_ID"].tolist(),
+            events.columns["TIMESTAMP"],
+            catalogue=items.columns["ITEM_ID"].tolist() if items else [],
+            item_metadata=self._metadata("ITEMS"),
+            user_metadata=self._metadata("USERS"),
+            actions=self._actions(),
+            weights=weights,
+        )
+        if np.count_nonzero(np.bincount(interactions.users) >= 2) < LEAST_USERS:
+            raise JobFailedError(
+                f"Create failed. Dataset has fewer than {LEAST_USERS} users with at least 2 "
+                "interactions each."
+            )
+        return interactions
+
+    def _metadata(self, type_: str) -> Metadata | None:
+        """Return the columns of a dataset that are trained on; None if it is empty.
 
         A string that is neither categorical nor textual is not trained on:
         https://docs.aws.amazon.com/personalize/latest/dg/how-it-works-dataset-schema.html
         """
-        table, schema = self.tables.get(kind), self.schemas.get(kind)
+        table, schema = self.tables.get(type_), self.schemas.get(type_)
         if table is None or schema is None or not table.n_rows:
             return None
+        excluded, included = (one.get(type_) for one in selected_columns(self.config))
+        names = set(schema.by_name if included is None else included) - set(excluded or ())
         key = str(schema.dataset.key)
         columns: dict[str, dict[str, Any]] = {"categories": {}, "numbers": {}, "texts": {}}
         for one in schema.fields:
-            if one.name in {key, "CREATION_TIMESTAMP"} or not self._trained_on(kind, one.name):
+            if one.name in {key, "CREATION_TIMESTAMP"} or one.name not in names:
                 continue
             values = table.column(one.name)
             if one.textual:
@@ -60,13 +97,12 @@ class TrainingData:
                 ]
             elif one.type != "string":
                 columns["numbers"][one.name] = values
-        times = None
-        if self._trained_on(kind, "CREATION_TIMESTAMP"):
-            times = table.column("CREATION_TIMESTAMP").tolist()
-        return Metadata.of(table.column(key).tolist(), **columns, created=times)
+        times = "CREATION_TIMESTAMP"
+        created = table.column(times).tolist() if times in names else None
+        return Metadata.of(table.column(key).tolist(), **columns, created=created)
 
-    def actions(self) -> ActionHistory | None:
-        """What users can do and did; None if there is no data set of actions.
+    def _actions(self) -> ActionHistory | None:
+        """Return the actions and the events of users with them; None without an actions dataset.
 
         https://docs.aws.amazon.com/personalize/latest/dg/actions-datasets.html
         """
@@ -89,150 +125,97 @@ class TrainingData:
         names = ("USER_ID", "ACTION_ID", "TIMESTAMP", "EVENT_TYPE")
         return ActionHistory.of(catalogue, *(events.column(name).tolist() for name in names))
 
-    def _trained_on(self, kind: str, column: str) -> bool:
-        included = self.included.get(kind)
-        return column not in self.excluded.get(kind, ()) and (
-            included is None or column in included
-        )
-
     def fingerprint(self) -> str:
-        """A text that changes if any row of any data set does."""
+        """Return a text that changes if any row of any dataset does."""
         digest = hashlib.sha256()
-        for kind in sorted(self.tables):
-            for name, values in sorted(self.tables[kind].columns.items()):
-                digest.update(f"\x1d{kind}\x1e{name}\x1e".encode())
+        for type_ in sorted(self.tables):
+            for name, values in sorted(self.tables[type_].columns.items()):
+                digest.update(f"\x1d{type_}\x1e{name}\x1e".encode())
                 digest.update(orjson.dumps(values.tolist()))
         return digest.hexdigest()
 
 
-@dataclass(frozen=True)
-class EventParameter:
-    """How events of one type are trained on.
+class EventSelection:
+    """The events that a solution is trained on, and how much each counts.
 
     Args:
-        type: Their EVENT_TYPE.
-        threshold: Least EVENT_VALUE of those that count, if there is one.
-        weight: How much one of them counts, beside those of other types.
+        solution: Its members; with `performAutoML`, `eventsConfig` does not count.
+        recipe: Its recipe.
     """
 
-    type: str
-    threshold: float | None
-    weight: float
+    def __init__(self, solution: Mapping[str, Any], recipe: Recipe) -> None:
+        config = solution.get("solutionConfig", {})
+        is_automl = solution.get("performAutoML", False)
+        self._parameters: Sequence[Mapping[str, Any]] = (
+            () if is_automl else config.get("eventsConfig", {}).get("eventParametersList", ())
+        )
+        self._event_type: str | None = solution.get("eventType")
+        self._least_value: str | None = config.get("eventValueThreshold")
+        self._recipe_types = recipe.event_types
 
-    @classmethod
-    def of(cls, given: Mapping[str, Any]) -> EventParameter:
-        """Read a checked entry of ``eventParametersList``."""
-        return cls(given["eventType"], given.get("eventValueThreshold"), given.get("weight", 1.0))
-
-
-@dataclass(frozen=True)
-class EventChoice:
-    """Which events are trained on, and how much each counts.
-
-    Args:
-        event_type: Those of this type only.
-        event_value: Those of at least this value only.
-        parameters: Those of these types only, if any are named.
-    """
-
-    event_type: str | None = None
-    event_value: float | None = None
-    parameters: tuple[EventParameter, ...] = ()
-
-    def types(self, events: Table, recipe: Recipe) -> frozenset[str] | None:
-        """The types of the events that count, as the data spell them; None if all do."""
-        if self.parameters:
-            return frozenset(one.type for one in self.parameters)
-        if self.event_type is not None:
-            return frozenset({self.event_type})
-        if not recipe.event_types:
+    def types(self, events: Table) -> frozenset[str] | None:
+        """Return the types of the events that count, as the data spell them; None if all do."""
+        if self._parameters:
+            return frozenset(one["eventType"] for one in self._parameters)
+        if self._event_type is not None:
+            return frozenset({self._event_type})
+        if not self._recipe_types:
             return None
-        wanted = {one.casefold() for one in recipe.event_types}
-        there = set(events.columns["EVENT_TYPE"].tolist()) if _has_types(events) else set()
-        return frozenset(one for one in there if one is not None and one.casefold() in wanted)
+        known = {one.casefold() for one in self._recipe_types}
+        types = set(events.column("EVENT_TYPE").tolist()) - {None}
+        return frozenset(one for one in types if one.casefold() in known)
 
-    def events(self, events: Table, recipe: Recipe) -> Table:
-        """The events that count, if they are enough.
+    def select(self, events: Table) -> Table:
+        """Return the events that count.
 
         Raises:
-            JobFailedError: If they are not.
+            JobFailedError: If they are too few.
         """
-        types = self.types(events, recipe)
+        types = self.types(events)
         if types is not None:
-            kinds = events.columns["EVENT_TYPE"] if _has_types(events) else np.empty(0, object)
-            events = events.take(_among(kinds, types) if len(kinds) else np.empty(0, np.int64))
-        if self.event_value is not None:
+            events = events.take(_among(events.column("EVENT_TYPE"), types))
+        if self._least_value is not None:
             values = events.columns["EVENT_VALUE"].astype(np.float64)
-            events = events.take(values >= self.event_value)
-        for one in self.parameters:
-            if one.threshold is not None:
-                is_enough = events.columns["EVENT_VALUE"].astype(np.float64) >= one.threshold
-                events = events.take((events.columns["EVENT_TYPE"] != one.type) | is_enough)
-        required = self.event_type or next(iter(recipe.event_types), None)
-        counted = events.n_rows
-        if required and self.event_type is None and counted:
+            events = events.take(values >= float(self._least_value))
+        for one in self._parameters:
+            if "eventValueThreshold" in one:
+                values = events.columns["EVENT_VALUE"].astype(np.float64)
+                is_other = events.columns["EVENT_TYPE"] != one["eventType"]
+                events = events.take(is_other | (values >= one["eventValueThreshold"]))
+        required = self._event_type or next(iter(self._recipe_types), None)
+        count = events.n_rows
+        if required and self._event_type is None:
             same = [one for one in types or () if one.casefold() == required.casefold()]
-            counted = int(_among(events.columns["EVENT_TYPE"], same).sum())
-        if counted < LEAST_EVENTS:
-            chosen = f" after filtering by event type: {required}" if required else ""
-            raise JobFailedError(f"Dataset has fewer than {LEAST_EVENTS} interactions{chosen}")
+            count = int(_among(events.column("EVENT_TYPE"), same).sum())
+        if count < LEAST_EVENTS:
+            filtered = f" after filtering by event type: {required}" if required else ""
+            raise JobFailedError(f"Dataset has fewer than {LEAST_EVENTS} interactions{filtered}")
         return events
 
     def weights(self, events: Table) -> NDArray[np.float64] | None:
-        """How much each event counts; None if all count the same."""
-        if not self.parameters:
+        """Return how much each event counts; None if all count the same."""
+        if not self._parameters:
             return None
         weights = np.ones(events.n_rows)
-        for one in self.parameters:
-            weights[events.columns["EVENT_TYPE"] == one.type] = one.weight
+        for one in self._parameters:
+            weights[events.columns["EVENT_TYPE"] == one["eventType"]] = one.get("weight", 1.0)
         return weights
 
 
-def interactions_of(
-    events: Table,
-    catalogue: list[str],
-    data: TrainingData | None,
-    weights: NDArray[np.float64] | None = None,
-) -> Interactions:
-    """The events and what is known of items and users, if enough users have two events.
-
-    Raises:
-        JobFailedError: If they have not, or no event has a weight.
-    """
-    if weights is not None and not weights.any():
-        raise JobFailedError("No interaction has an event type whose weight is above 0.")
-    interactions = Interactions.from_events(
-        events.columns["USER_ID"].tolist(),
-        events.columns["ITEM_ID"].tolist(),
-        events.columns["TIMESTAMP"],
-        catalogue=catalogue,
-        item_metadata=data.metadata("ITEMS") if data else None,
-        user_metadata=data.metadata("USERS") if data else None,
-        actions=data.actions() if data else None,
-        weights=weights,
-    )
-    if np.count_nonzero(np.bincount(interactions.users) >= 2) < LEAST_USERS:
-        raise JobFailedError(
-            f"Create failed. Dataset has fewer than {LEAST_USERS} users with at least 2 "
-            "interactions each."
-        )
-    return interactions
-
-
 def learned_events(
-    interactions: Interactions, recipe: Recipe, given: Mapping[str, str]
+    interactions: Interactions, recipe: Recipe, features: Mapping[str, str]
 ) -> NDArray[np.bool_] | None:
-    """The events within the recipe's percentiles of history lengths and item counts.
+    """Return the events within the recipe's percentiles of history lengths and item counts.
 
     None if the recipe has no such percentiles, or nothing would be left.
     """
     kept = np.ones(interactions.n_events, dtype=np.bool_)
-    for what, counts, of_event in (
+    for name, counts, of_event in (
         ("user_history_length", interactions.histories.lengths, interactions.users),
         ("item_interaction_count", interactions.popularity(), interactions.items),
     ):
-        low = recipe.feature(f"min_{what}_percentile", given)
-        high = recipe.feature(f"max_{what}_percentile", given)
+        low = recipe.feature(f"min_{name}_percentile", features)
+        high = recipe.feature(f"max_{name}_percentile", features)
         if low is None or high is None:
             continue
         least, most = np.quantile(counts[counts > 0], [low, max(low, high)])
@@ -240,12 +223,8 @@ def learned_events(
     return kept if kept.any() and not kept.all() else None
 
 
-def _has_types(events: Table) -> bool:
-    return "EVENT_TYPE" in events.columns
-
-
-def _among(values: NDArray[Any], wanted: Iterable[str]) -> NDArray[np.bool_]:
+def _among(values: NDArray[Any], texts: Iterable[str]) -> NDArray[np.bool_]:
     among = np.zeros(len(values), dtype=np.bool_)
-    for one in wanted:
-        among |= values == one
+    for text in texts:
+        among |= values == text
     return among

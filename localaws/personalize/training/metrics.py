@@ -4,8 +4,8 @@ https://docs.aws.amazon.com/personalize/latest/dg/working-with-training-metrics.
 
 - Recipes that recommend, and those that rank (measured by ranking the whole catalogue): a tenth of
   the users is held out, the oldest 90 % of their events are the input, the newest 10 % the target.
-- Related items: the same, asking for the items related to the newest item of each input.
-- Trends: the same, and how well the next interval's increase is foretold.
+- Related items: the same, with the items related to the newest item of each input.
+- Trends: the same, and the accuracy of the predicted increase in the next interval.
 - User segments: the newest 20 % of each user's events are the target.
 - Actions: a tenth of the users is held out.
 
@@ -35,7 +35,7 @@ from recommenders import (
 )
 
 
-def measured(
+def offline_metrics(
     recipe: Recipe,
     make: Callable[[], Recommender],
     interactions: Interactions,
@@ -45,16 +45,16 @@ def measured(
     report: Report,
     rewards: NDArray[np.float64] | None = None,
 ) -> dict[str, float]:
-    """The metrics by name.
+    """Return the metrics by name.
 
     Args:
-        recipe: Its type chooses the hold-out.
-        make: Gives a model that is not fitted yet.
-        interactions: Everything.
-        seed: Chooses the test users.
-        learn_from: Chooses the events to learn from.
-        report: How far it is, 0..1.
-        rewards: What each item brings, if the solution has an objective.
+        recipe: Its type selects the hold-out.
+        make: Returns a model that is not fitted yet.
+        interactions: All of them.
+        seed: Selects the test users.
+        learn_from: Selects the events to learn from.
+        report: Reports the progress, 0..1.
+        rewards: The reward of each item, if the solution has an objective.
     """
     if recipe.type == "USER_SEGMENTATION":
         return evaluate_segments(

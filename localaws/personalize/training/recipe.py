@@ -1,4 +1,4 @@
-"""What a recipe is: its hyperparameters, the data it needs, the model behind it."""
+"""Recipes: their hyperparameters, the data they need, the models behind them."""
 
 from __future__ import annotations
 
@@ -11,18 +11,33 @@ from recommenders import Recommender
 
 Value: TypeAlias = int | float | bool | str
 
+_DOMAINS = {"ecomm": "ECOMMERCE", "vod": "VIDEO_ON_DEMAND"}
+_PERSONAL = {"USER_PERSONALIZATION", "PERSONALIZED_RANKING", "PERSONALIZED_ACTIONS"}
+_BATCH = {"USER_PERSONALIZATION", "POPULAR_ITEMS", "PERSONALIZED_RANKING", "RELATED_ITEMS"}
+_DESCRIPTIONS = {
+    "USER_PERSONALIZATION": (
+        "Items that a user will interact with next, from the order of all users' interactions."
+    ),
+    "POPULAR_ITEMS": "The items with the most interactions, the same for every user.",
+    "TRENDING_NOW": "Items whose interactions grow fastest.",
+    "PERSONALIZED_RANKING": "A given list of items in the order of a user's interest.",
+    "RELATED_ITEMS": "Items similar to a given item.",
+    "PERSONALIZED_ACTIONS": "Actions that a user will take.",
+    "USER_SEGMENTATION": "Users who are likely to interact with a given item or attribute.",
+}
+
 
 @dataclass(frozen=True)
 class HyperParameter:
     """One hyperparameter; over the wire its value is a string.
 
-    Args:
-        name: E.g. ``hidden_dimension``.
+    Attributes:
+        name: E.g. `hidden_dimension`.
         default: AWS's default.
         low: Smallest value.
         high: Largest value.
         tunable: Whether hyperparameter optimisation may vary it.
-        choices: The legal strings, if it is one.
+        choices: The legal strings, of a category.
     """
 
     name: str
@@ -33,7 +48,7 @@ class HyperParameter:
     choices: tuple[str, ...] = ()
 
     def parse(self, text: str) -> Value:
-        """The value that the string stands for.
+        """Return the value of a string.
 
         Raises:
             ValueError: If it is of another type or outside of the range.
@@ -48,41 +63,47 @@ class HyperParameter:
                     f"{self.name} must be one of {', '.join(self.choices)}, not {text!r}"
                 )
             return text
-        kind = type(self.default)
+        number = type(self.default)
         try:
-            value = kind(text)
+            value = number(text)
         except ValueError:
-            expected = "an integer" if kind is int else "a number"
+            expected = "an integer" if number is int else "a number"
             raise ValueError(f"{self.name} must be {expected}, not {text!r}") from None
         if not self.low <= value <= self.high:
             raise ValueError(f"{self.name} must be in [{self.low:g}, {self.high:g}], not {text!r}")
         return value
 
     @property
-    def kind(self) -> str:
-        """``integer``, ``continuous`` or ``categorical``, as the service model names ranges."""
+    def type(self) -> str:
+        """`integer`, `continuous` or `categorical`, as the service model names ranges."""
         if isinstance(self.default, bool | str):
             return "categorical"
         return "integer" if isinstance(self.default, int) else "continuous"
 
+    @property
+    def legal(self) -> tuple[str, ...]:
+        """The legal strings of a category, none of a number."""
+        return (self.choices or ("true", "false")) if self.type == "categorical" else ()
+
 
 def text_of(value: Value) -> str:
-    """A value as it goes over the wire."""
+    """Return a value as it goes over the wire."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What a model is made of.
+class ModelSettings:
+    """The settings of a model.
 
-    Args:
-        given: Values of the hyperparameters that the solution names; others keep their default.
+    Attributes:
+        parameters: Values of the hyperparameters that the solution names; others keep their
+            default.
         n_users: How many users there are to learn from.
         n_items: How many items there are.
         seed: Same data, same seed: same result.
     """
 
-    given: Mapping[str, Value]
+    parameters: Mapping[str, Value]
     n_users: int
     n_items: int
     seed: int
@@ -92,78 +113,98 @@ class Settings:
 class Recipe:
     """One recipe.
 
-    Args:
-        name: E.g. ``aws-user-personalization``.
-        type: AWS's recipe type, e.g. ``USER_PERSONALIZATION``.
-        description: One sentence.
-        make: Gives the model, not fitted.
+    Attributes:
+        name: E.g. `aws-user-personalization`.
+        type: AWS's recipe type, e.g. `USER_PERSONALIZATION`.
+        make: Returns the model, not fitted.
         parameters: Hyperparameters of the algorithm.
         features: Parameters of the feature transformation.
-        domain: ``ECOMMERCE`` or ``VIDEO_ON_DEMAND`` for use cases of domain dataset groups.
-        datasets: Types of the data sets that it needs.
-        event_types: The types of events that a use case learns from, the required one first;
-            all if empty.
-        hides: Items that the user has met in events of this type never come back.
-        needs: What a request for recommendations must name: ``userId``, ``itemId``.
-        batch: Whether batch inference jobs take it.
-        segments: Whether batch segment jobs take it.
-        updates: Whether it takes ``trainingMode`` UPDATE.
-        weighs: Whether it takes weights of event types, ``eventsConfig``.
-        explores: Whether new items come into lists by exploration.
-        live: Whether events since the training change a user's answer.
+        datasets: The dataset types that it needs.
+        needs: The members that a request for recommendations must have: `userId`, `itemId`.
+        event_types: The event types that a use case learns from, the required one first; all if
+            empty.
+        hides: Items with which the user has an event of this type are never recommended.
+        updates: Whether it takes `trainingMode` UPDATE.
+        weighs: Whether it takes weights of event types, `eventsConfig`.
         algorithm: The algorithm's name where it is not the recipe's.
         transformation: The feature transformation's name where it is not the recipe's.
     """
 
     name: str
     type: str
-    description: str
-    make: Callable[[Settings], Recommender]
+    make: Callable[[ModelSettings], Recommender]
     parameters: tuple[HyperParameter, ...] = ()
     features: tuple[HyperParameter, ...] = ()
-    domain: str | None = None
     datasets: tuple[str, ...] = ("INTERACTIONS",)
+    needs: tuple[str, ...] = ()
     event_types: tuple[str, ...] = ()
     hides: str | None = None
-    needs: tuple[str, ...] = ()
-    batch: bool = False
-    segments: bool = False
     updates: bool = False
     weighs: bool = False
-    explores: bool = False
-    live: bool = False
     algorithm: str = ""
     transformation: str = ""
 
     @property
+    def description(self) -> str:
+        """What it is for, in one sentence."""
+        if self.domain:
+            return f"A use case of a domain dataset group: {' '.join(self.name.split('-')[2:])}."
+        return _DESCRIPTIONS[self.type]
+
+    @property
+    def domain(self) -> str | None:
+        """The domain of a use case of domain dataset groups, by the second word of its name."""
+        return _DOMAINS.get(self.name.split("-")[1])
+
+    @property
+    def batch(self) -> bool:
+        """Whether batch inference jobs take it."""
+        return self.domain is None and self.type in _BATCH
+
+    @property
+    def segments(self) -> bool:
+        """Whether batch segment jobs take it."""
+        return self.type == "USER_SEGMENTATION"
+
+    @property
+    def explores(self) -> bool:
+        """Whether new items come into lists by exploration."""
+        return self.type in {"USER_PERSONALIZATION", "PERSONALIZED_ACTIONS"}
+
+    @property
+    def live(self) -> bool:
+        """Whether events since the training change a user's results; these have scores then."""
+        return self.type in _PERSONAL
+
+    @property
     def scores_items(self) -> bool:
-        """Whether it gives items a score for a user, which other wishes can be put beside."""
+        """Whether an item has a score for a user, to which other preferences can be added."""
         return self.type in {"USER_PERSONALIZATION", "PERSONALIZED_RANKING"}
 
-    def values(self, given: Mapping[str, str]) -> dict[str, Value]:
-        """The parsed values of the parameters given, both kinds."""
+    def parse(self, texts: Mapping[str, str]) -> dict[str, Value]:
+        """Return the values of those parameters that it has, of algorithm and features."""
         known = {one.name: one for one in (*self.parameters, *self.features)}
-        return {name: known[name].parse(text) for name, text in given.items() if name in known}
+        return {name: known[name].parse(text) for name, text in texts.items() if name in known}
 
-    def feature(self, name: str, given: Mapping[str, str]) -> float | None:
-        """A number among the feature transformation's parameters, None if it has none such."""
+    def feature(self, name: str, texts: Mapping[str, str]) -> float | None:
+        """Return a number among the feature transformation's parameters, None if it has none."""
         for parameter in self.features:
             if parameter.name == name:
-                return float(parameter.parse(given[name]) if name in given else parameter.default)
+                return float(parameter.parse(texts[name]) if name in texts else parameter.default)
         return None
 
 
 def parameter_faults(
-    given: Mapping[str, str], known: tuple[HyperParameter, ...], recipe: Recipe
+    texts: Mapping[str, str], known: tuple[HyperParameter, ...], recipe: Recipe
 ) -> Iterator[str]:
-    """Each given parameter that the recipe does not have or whose value it refuses."""
+    """Yield each parameter that the recipe does not have or whose value it refuses."""
     by_name = {parameter.name: parameter for parameter in known}
-    for name, text in given.items():
+    for name, text in texts.items():
         if name not in by_name:
             hint = suggestion(name, by_name, f"it has {', '.join(by_name) or 'none'}")
             yield f"recipe {recipe.name} has no parameter {name!r}; {hint}"
             continue
         try:
             by_name[name].parse(text)
-        except ValueError as fault:
-            yield f"recipe {recipe.name}: {fault}"
+        except ValueError as error:
+            yield f"recipe {recipe.name}: {error}"

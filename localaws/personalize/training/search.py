@@ -1,19 +1,14 @@
-"""Choosing by trial: hyperparameters over their ranges, recipes by a metric.
-
-Trials are measured on another split of the users than the reported metrics: choosing on the test
-users would flatter the result.
-"""
+"""Hyperparameter optimisation: the sets of values to try over the hyperparameters' ranges."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from localaws.personalize.resources.jobs import Report
-from localaws.personalize.training.recipe import HyperParameter, Value, text_of
+from localaws.personalize.training.recipe import HyperParameter, text_of
 
 OBJECTIVE = "normalized_discounted_cumulative_gain_at_25"
 """The metric by which trials are compared if the solution names none."""
@@ -27,9 +22,9 @@ MOST_TRIALS = 40
 
 @dataclass(frozen=True)
 class Range:
-    """Where a search looks for the value of one hyperparameter.
+    """The range in which a search varies one hyperparameter.
 
-    Args:
+    Attributes:
         parameter: The hyperparameter.
         low: Smallest value of a number.
         high: Largest value of a number.
@@ -43,20 +38,14 @@ class Range:
 
     @classmethod
     def of(cls, parameter: HyperParameter) -> Range:
-        """The hyperparameter's whole documented range."""
-        choices = parameter.choices or ("true", "false")
-        return cls(
-            parameter,
-            parameter.low,
-            parameter.high,
-            choices if parameter.kind == "categorical" else (),
-        )
+        """Return the hyperparameter's whole documented range."""
+        return cls(parameter, parameter.low, parameter.high, parameter.legal)
 
     def at(self, share: float) -> str:
-        """The value at a share, 0 to 1, of the range; a large integer range is a geometric one."""
+        """Return the value at a share, 0 to 1, of the range; large integers grow geometrically."""
         if self.choices:
             return self.choices[min(int(share * len(self.choices)), len(self.choices) - 1)]
-        if self.parameter.kind == "continuous":
+        if self.parameter.type == "continuous":
             return text_of(round(self.low + share * (self.high - self.low), 4))
         if self.low < 1:
             return text_of(round(self.low + share * (self.high - self.low)))
@@ -67,7 +56,7 @@ class Range:
 class Search:
     """Hyperparameter optimisation.
 
-    Args:
+    Attributes:
         objective: The metric to maximise.
         n_trials: How many sets of values are tried, at most.
         ranges: By name of the hyperparameter; those that are tunable, over their whole documented
@@ -79,7 +68,7 @@ class Search:
     ranges: Mapping[str, Range] = field(default_factory=dict)
 
     def trials(self, parameters: Sequence[HyperParameter], seed: int) -> list[dict[str, str]]:
-        """The sets of values to try: a Latin hypercube with the ends of every range in it.
+        """Return the sets of values to try: a Latin hypercube with the ends of every range in it.
 
         Args:
             parameters: Those of the recipe.
@@ -103,32 +92,3 @@ class Search:
             for trial in range(len(shares))
         ]
         return list({json.dumps(trial, sort_keys=True): trial for trial in trials}.values())
-
-
-def best_of(
-    candidates: Sequence[Mapping[str, str]],
-    identity: Callable[[Mapping[str, str]], Mapping[str, Value]],
-    score: Callable[[Mapping[str, str], Report], float],
-    report: Report,
-) -> int:
-    """The number of the candidate with the highest score, the first among equals.
-
-    Args:
-        candidates: Sets of values.
-        identity: What a set makes of the model; sets that make the same are scored once.
-        score: Trains and measures a set.
-        report: How far it is, 0..1.
-    """
-    known: dict[str, float] = {}
-    scores = []
-    for number, candidate in enumerate(candidates):
-        key = json.dumps(identity(candidate), sort_keys=True)
-        if key not in known:
-            known[key] = score(candidate, part(report, number, len(candidates)))
-        scores.append(known[key])
-    return int(np.argmax(scores))
-
-
-def part(report: Report, number: int, of: int) -> Report:
-    """Reports 0..1 as one of several equal parts of the whole."""
-    return lambda fraction: report((number + fraction) / of)

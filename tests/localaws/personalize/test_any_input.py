@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from localaws.personalize.data.csv_reader import TableReader
 from localaws.personalize.data.schemas import parse_schema
-from localaws.personalize.resources.jobs import JobFailedError
+from localaws.personalize.errors import JobFailedError
 
 from .account import HEADER, INTERACTIONS, PREFIX, Account, avro, events
 

@@ -63,7 +63,7 @@ def table(names: str, *rows: tuple[Any, ...]) -> Table:
     for name, values in zip(names.split(), zip(*rows, strict=True), strict=True):
         exact = all(type(value) is int for value in values)
         columns[name] = np.array(values, dtype=np.int64 if exact else object)
-    return Table(columns, len(rows))
+    return Table(columns)
 
 
 FILMS = table(

@@ -4,6 +4,7 @@ import io
 import json
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,15 @@ class Bucket:
         self.open = threading.Event()
         self.open.set()
 
-    def list_objects_v2(self, **_: Any) -> dict[str, Any]:
+    def get_paginator(self, operation: str) -> "Bucket":
+        """The only list is that of the objects."""
+        assert operation == "list_objects_v2"
+        return self
+
+    def paginate(self, **_: Any) -> Iterator[dict[str, Any]]:
         """Every object."""
         self.open.wait(10)
-        return {"Contents": [{"Key": k, "Size": len(v)} for k, v in self.objects.items()]}
+        yield {"Contents": [{"Key": k, "Size": len(v)} for k, v in self.objects.items()]}
 
     def get_object(self, **request: Any) -> dict[str, Any]:
         """One object."""
@@ -141,7 +147,7 @@ def test_trainings_can_be_stopped_and_close_ends_the_rest(tmp_path: Path) -> Non
         running, last = versions[0], versions[-1]
         describe = "DescribeSolutionVersion"
         assert alone.until("CREATE IN_PROGRESS", describe, **running) == "CREATE IN_PROGRESS"
-        assert {job.kind for job in alone.service.progress()} == {"training"}
+        assert {job.task for job in alone.service.progress()} == {"training"}
         assert alone("DeleteSolution", **solution)["__type"] == "ResourceInUseException"
         assert alone("GetSolutionMetrics", **running)["__type"] == "ResourceInUseException"
         begun = time.monotonic()

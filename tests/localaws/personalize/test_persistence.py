@@ -84,8 +84,8 @@ def test_resources_data_and_models_are_there_again(tmp_path: Path, bucket: Bucke
 
 
 def test_single_records_stay_apart_and_what_is_forgotten_stays_away(tmp_path: Path) -> None:
-    clicks = Table({"USER_ID": texts("a", "b", "c"), "TIMESTAMP": np.array([1, 2, 3])}, 3)
-    more = Table({"USER_ID": texts("d", None), "TIMESTAMP": np.array([4, 5])}, 2)
+    clicks = Table({"USER_ID": texts("a", "b", "c"), "TIMESTAMP": np.array([1, 2, 3])})
+    more = Table({"USER_ID": texts("d", None), "TIMESTAMP": np.array([4, 5])})
     before = Store(Files(tmp_path))
     before.replace("clicks", clicks, None)
     before.append("clicks", more.take(np.array([True, False])), None)

@@ -9,10 +9,10 @@ import pytest
 
 from localaws.personalize.data.schemas import parse_schema
 from localaws.personalize.data.tables import Table
-from localaws.personalize.resources.jobs import JobFailedError
+from localaws.personalize.errors import JobFailedError
 from localaws.personalize.training.data import TrainingData
 from localaws.personalize.training.recipes import RECIPES, Recipe, find_recipe, recipe_arn
-from localaws.personalize.training.solution_config import recommender_recipe
+from localaws.personalize.training.solution_config import recommender_recipe, solution_recipes
 from localaws.personalize.training.solution_version import Outcome, Training
 from recommenders import Actions, Cosine, Event, Hybrid, load_recommender
 
@@ -65,15 +65,11 @@ def tables() -> dict[str, Table]:
     ]
     return {
         "INTERACTIONS": Table(
-            {"USER_ID": users, "ITEM_ID": items, "TIMESTAMP": times, "EVENT_TYPE": kinds},
-            len(users),
+            {"USER_ID": users, "ITEM_ID": items, "TIMESTAMP": times, "EVENT_TYPE": kinds}
         ),
-        "ITEMS": Table(
-            {"ITEM_ID": np.array(names, object), "GENRE": np.array(genre, object)}, len(names)
-        ),
+        "ITEMS": Table({"ITEM_ID": np.array(names, object), "GENRE": np.array(genre, object)}),
         "ACTIONS": Table(
-            {"ACTION_ID": np.array(["join", "flip", "new"], object), "VALUE": np.array([1, 2, 3])},
-            3,
+            {"ACTION_ID": np.array(["join", "flip", "new"], object), "VALUE": np.array([1, 2, 3])}
         ),
         "ACTION_INTERACTIONS": Table(
             dict(
@@ -82,8 +78,7 @@ def tables() -> dict[str, Table]:
                     (np.array(column, object) for column in zip(*offers, strict=True)),
                     strict=True,
                 )
-            ),
-            len(offers),
+            )
         ),
     }
 
@@ -99,23 +94,17 @@ ITEMS = json.dumps(
 )
 
 
-def run(recipe: Recipe, directory: Path, **more: Any) -> Outcome:
+def run(recipe: Recipe, directory: Path, **config: Any) -> Outcome:
     """A training of the recipe on all data."""
-    data = TrainingData(tables(), {"ITEMS": parse_schema(ITEMS)}, **more)
-    training = Training(
-        events=data.tables["INTERACTIONS"],
-        catalogue=[],
-        recipes=(recipe,),
-        parameters={},
-        event_type=None,
-        event_value=None,
-        search=None,
-        objective="",
-        directory=directory,
-        seed=3,
-        data=data,
-    )
-    return training.run(lambda fraction: None)
+    data = TrainingData(tables(), {"ITEMS": parse_schema(ITEMS)}, config)
+    return Training({}, (recipe,), data, directory, seed=3).run(lambda fraction: None)
+
+
+def train(solution: dict[str, Any], data: dict[str, Table], directory: Path) -> None:
+    """A training of a solution on data without metadata."""
+    recipes = solution_recipes(solution)
+    training = Training(solution, recipes, TrainingData(data), directory, seed=3)
+    training.run(lambda fraction: None)
 
 
 def test_the_table_has_every_recipe() -> None:
@@ -271,16 +260,9 @@ def test_a_use_case_learns_from_its_types_of_events(tmp_path: Path) -> None:
     items = data["INTERACTIONS"].columns["ITEM_ID"]
     items[kinds == "Purchase"] = "i1"
     kinds[kinds == "Purchase"] = "purchase"
-    training = Training.of(
-        {"recipeArn": recipe_arn(RECIPES["aws-popularity-count"])},
-        data,
-        {},
-        directory=tmp_path / "model",
-        seed=0,
-    )
     recipe = RECIPES["aws-ecomm-popular-items-by-purchases"]
-    with_use_case = Training(**{**vars(training), "recipes": (recipe,)})
-    with_use_case.run(lambda fraction: None)
+    training = Training({}, (recipe,), TrainingData(data), tmp_path / "model", seed=0)
+    training.run(lambda fraction: None)
     model = load_recommender(tmp_path / "model")
     (block,) = model.recommend(["u1"], 2)
     assert (block.items[0, 0], block.scores[0].tolist()) == ("i1", [1.0, 0.0])
@@ -292,7 +274,7 @@ def test_too_few_events_of_the_type_are_told(tmp_path: Path) -> None:
     kinds = data["INTERACTIONS"].columns["EVENT_TYPE"]
     kinds[:200][kinds[:200] == "Watch"] = "Glance"
     recipe = RECIPES["aws-vod-top-picks"]
-    training = Training(data["INTERACTIONS"], [], (recipe,), {}, None, None, None, "", tmp_path, 0)
+    training = Training({}, (recipe,), TrainingData(data), tmp_path, seed=0)
     with pytest.raises(
         JobFailedError, match="fewer than 1000 interactions after filtering by event type: Watch"
     ):
@@ -304,8 +286,8 @@ def test_excluded_columns_are_not_trained_on(tmp_path: Path) -> None:
     """Without its genre an item that nobody met is related to what is popular."""
     recipe = RECIPES["aws-similar-items"]
     run(recipe, tmp_path / "with")
-    run(recipe, tmp_path / "without", excluded={"ITEMS": ["GENRE"]})
-    run(recipe, tmp_path / "only", included={"ITEMS": ["ITEM_ID"]})
+    run(recipe, tmp_path / "without", excludedDatasetColumns={"ITEMS": ["GENRE"]})
+    run(recipe, tmp_path / "only", includedDatasetColumns={"ITEMS": ["ITEM_ID"]})
     third = []
     for name in ("with", "without", "only"):
         (block,) = load_recommender(tmp_path / name).similar(["cold-1"], 9)
@@ -331,7 +313,7 @@ def test_hyperparameters_reach_the_model(tmp_path: Path) -> None:
             "solutionConfig": {"algorithmHyperParameters": parameters},
         }
         directory = tmp_path / name
-        Training.of(solution, tables(), {}, directory=directory, seed=3).run(lambda fraction: None)
+        train(solution, tables(), directory)
         made[name] = load_recommender(directory)
     hybrid, second = made["aws-user-personalization"], made["aws-user-personalization-v2"]
     assert isinstance(hybrid, Hybrid)
@@ -354,8 +336,7 @@ def test_percentiles_leave_users_and_items_out_of_the_learning(tmp_path: Path) -
             "ITEM_ID": np.array(["i0" if n % 2 else item for n, (item, _) in enumerate(heavy)]),
             "TIMESTAMP": np.array([time for _, time in heavy], object),
             "EVENT_TYPE": np.array(["View"] * 400, object),
-        },
-        400,
+        }
     )
     data["INTERACTIONS"] = events + more
     shares = []
@@ -367,7 +348,7 @@ def test_percentiles_leave_users_and_items_out_of_the_learning(tmp_path: Path) -
             },
         }
         directory = tmp_path / str(number)
-        Training.of(solution, data, {}, directory=directory, seed=3).run(lambda fraction: None)
+        train(solution, data, directory)
         model = load_recommender(directory)
         (block,) = model.recommend(["nobody"], 44)
         shares.append(dict(zip(block.items[0], block.scores[0], strict=True))["i0"])

@@ -11,7 +11,7 @@ from localaws.http.errors import ServiceError
 from localaws.personalize import Quotas
 from localaws.personalize.resources.jobs import Workers
 from localaws.personalize.resources.registry import Registry
-from localaws.personalize.resources.resource_types import DATASET_GROUP
+from localaws.personalize.resources.types import DATASET_GROUP
 
 from .account import ACCOUNT, PREFIX, REGION, ROLE, Account, avro, refusal
 

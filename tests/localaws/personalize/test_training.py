@@ -10,8 +10,10 @@ from botocore.exceptions import ClientError
 
 from localaws.personalize.data.tables import Table
 from localaws.personalize.resources.jobs import StoppedError
+from localaws.personalize.training.data import TrainingData
 from localaws.personalize.training.recipes import RECIPES, recipe_arn
 from localaws.personalize.training.search import Range, Search
+from localaws.personalize.training.solution_config import solution_recipes
 from localaws.personalize.training.solution_version import Training
 
 from .account import INTERACTIONS, Account, avro, events, refusal
@@ -286,8 +288,7 @@ def test_a_training_stops_at_its_next_round(tmp_path: Path) -> None:
             "USER_ID": np.array([f"u{n % 60}" for n in range(1200)], dtype=object),
             "ITEM_ID": np.array([f"i{random.integers(40)}" for _ in range(1200)], dtype=object),
             "TIMESTAMP": np.arange(1200),
-        },
-        1200,
+        }
     )
     solution = {"recipeArn": recipe_arn(RECIPES["aws-user-personalization"]), "performHPO": True}
     for last in (0.01, 0.1, 0.3, 0.65, 0.7, 0.9):
@@ -299,7 +300,8 @@ def test_a_training_stops_at_its_next_round(tmp_path: Path) -> None:
                 raise StoppedError
 
         directory = tmp_path / "model"
-        training = Training.of(solution, {"INTERACTIONS": table}, {}, directory=directory, seed=0)
+        data = TrainingData({"INTERACTIONS": table})
+        training = Training(solution, solution_recipes(solution), data, directory, seed=0)
         with pytest.raises(StoppedError):
             training.run(report)
         assert seen == sorted(seen)

@@ -28,10 +28,15 @@ class Bucket:
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
 
-    def list_objects_v2(self, **request: Any) -> dict[str, Any]:
-        """What lies below a prefix."""
+    def get_paginator(self, operation: str) -> "Bucket":
+        """The only list is that of the objects."""
+        assert operation == "list_objects_v2"
+        return self
+
+    def paginate(self, **request: Any) -> Iterator[dict[str, Any]]:
+        """The objects below a prefix."""
         keys = sorted(key for key in self.objects if key.startswith(request["Prefix"]))
-        return {"Contents": [{"Key": key, "Size": len(self.objects[key])} for key in keys]}
+        yield {"Contents": [{"Key": key, "Size": len(self.objects[key])} for key in keys]}
 
     def get_object(self, **request: Any) -> dict[str, Any]:
         """One object."""
