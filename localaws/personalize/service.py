@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,9 +49,7 @@ _OTHER_ERRORS = "InvalidInputException"
 """E.g. of an unknown parent where the model has no ResourceNotFoundException, or of a campaign that
 is not ACTIVE: the runtime API has no ResourceInUseException."""
 
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
+_utc_now = partial(datetime.now, UTC)
 
 
 class Personalize:

@@ -47,13 +47,7 @@ def theme_faults(name: str, schema: Schema | None) -> Iterator[str]:
 
 
 class Themes:
-    """Finds themes.
-
-    Args:
-        items: The items.
-        schema: Their columns.
-        name: The column with their names.
-    """
+    """Finds themes of items, whose names are in the column `name`."""
 
     def __init__(self, items: Table, schema: Schema, name: str) -> None:
         columns = [

@@ -174,12 +174,7 @@ def _split(block: bytes, header: _Header) -> list[list[str]] | None:
 class _Rows:
     """Rows by the csv module, each with the line of the file on which it begins.
 
-    Blank lines are left out.
-
-    Args:
-        name: The file's name in messages.
-        line: The line of the file on which the first row begins.
-        blocks: Whole lines.
+    Blank lines are left out. `blocks` are whole lines, the first of which is number `line`.
     """
 
     def __init__(self, name: str, line: int, blocks: Iterable[bytes]) -> None:

@@ -175,6 +175,6 @@ class Store:
         return self._data.get(arn, _Data(None))
 
     def _chunk(self, table: Table) -> Chunk:
-        """Number the rows by the change by which they arrive."""
+        """Return rows with the number of the change by which they arrive."""
         self._changes += 1
         return Chunk(table, np.full(table.n_rows, self._changes, np.int64))

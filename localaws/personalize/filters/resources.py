@@ -45,17 +45,12 @@ class Filters:
     def create(self, request: Mapping[str, Any]) -> Resource:
         """Add a new filter, CREATE PENDING.
 
-        Args:
-            request: CreateFilter's.
-
         Raises:
             ServiceError: If the group is missing or not ACTIVE, the expression breaks a rule, or
                 a quota is reached.
         """
         with self._registry.lock:
-            group = self._registry.get(request["datasetGroupArn"], DATASET_GROUP)
-            if group.status != "ACTIVE":
-                raise invalid(f"{group.arn} is {group.status}; a filter needs an ACTIVE group.")
+            group = self._registry.active(request["datasetGroupArn"], DATASET_GROUP)
             fields = self._parse(group.arn, request["filterExpression"]).fields
             others = self._registry.find(FILTER, datasetGroupArn=group.arn)
             all_fields = fields.union(*(map(tuple, other.details["fields"]) for other in others))

@@ -87,11 +87,9 @@ class _Checker:
     _is_number: dict[str, bool] = field(default_factory=dict)
 
     def expression(self, clause: Clause, first: Clause) -> Expression:
-        """Return the expression of a clause; conditions at fault are left out.
+        """Return the expression of a clause; `first` is the first clause of the filter.
 
-        Args:
-            clause: The clause.
-            first: The first one of the same filter.
+        Conditions at fault are left out.
         """
         target, first_target = (_TARGETS[one.target.upper()] for one in (clause, first))
         if target != first_target:

@@ -105,10 +105,6 @@ class FilterError(ValueError):
 
     The text begins with Personalize's own words; then each fault has its position, its line and a
     caret below it.
-
-    Args:
-        expression: The whole text.
-        faults: Its faults.
     """
 
     def __init__(self, expression: str, faults: list[Fault]) -> None:

@@ -128,7 +128,6 @@ class Recommenders(Operations):
     """Operations on recommenders, the use cases of domain dataset groups.
 
     Args:
-        backend: The parts that all operations share.
         train: Trains their models.
     """
 

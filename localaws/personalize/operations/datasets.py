@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from functools import partial
 
@@ -45,7 +44,6 @@ class Datasets(Operations):
     """Operations on schemas, dataset groups and datasets, and on the jobs of datasets.
 
     Args:
-        backend: The parts that all operations share.
         attributions: Reports the metrics of imported events.
     """
 
@@ -83,8 +81,7 @@ class Datasets(Operations):
             self._check_domain(group, request["schemaArn"])
             details = {"datasetType": type_}
             if type_ == "ACTION_INTERACTIONS":
-                text = f"{group.arn} {self._registry.created}"
-                details["trackingId"] = hashlib.sha256(text.encode()).hexdigest()[:32]
+                details["trackingId"] = self._registry.new_id(group.arn)[:32]
             name = f"{group.details['name']}/{type_}"
             dataset = self._registry.create(DATASET, name, request, **details)
         self._backend.workers.activate(dataset.arn)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 
 from localaws.http.errors import ServiceError
@@ -27,8 +26,8 @@ class EventTrackers(Operations):
                     f"{group_arn} has the event tracker {others[0].arn}; delete that first, or use"
                     " its trackingId.",
                 )
-            text = f"{group_arn} {self._backend.seed} {registry.created}"
-            tracking_id = str(uuid.UUID(bytes=hashlib.sha256(text.encode()).digest()[:16]))
+            digits = registry.new_id(f"{group_arn} {self._backend.seed}")
+            tracking_id = str(uuid.UUID(hex=digits[:32]))
             tracker = registry.create(
                 EVENT_TRACKER,
                 request["name"],

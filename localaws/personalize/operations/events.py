@@ -39,7 +39,6 @@ class Events(Operations):
     """The operations of the events API.
 
     Args:
-        backend: The parts that all operations share.
         attributions: Reports the metrics of events with items.
     """
 

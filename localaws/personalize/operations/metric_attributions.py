@@ -93,11 +93,7 @@ class MetricAttributions(Operations):
     """Operations on metric attributions, and the metrics that they report."""
 
     def publication(self, group_arn: str, mode: str) -> Callable[[Table], None]:
-        """Return what writes the report on imported events.
-
-        Args:
-            group_arn: The dataset group.
-            mode: The import's mode, which the file's name contains.
+        """Return what writes the report on events that are imported in this mode.
 
         Raises:
             ServiceError: If the group has no ACTIVE metric attribution with a location on S3.
@@ -128,12 +124,7 @@ class MetricAttributions(Operations):
         return publish
 
     def send(self, group_arn: str, events: Table) -> None:
-        """Send the metrics of new events to CloudWatch, if the group has a metric attribution.
-
-        Args:
-            group_arn: The dataset group.
-            events: The new events.
-        """
+        """Send the metrics of new events to CloudWatch, if the group has a metric attribution."""
         active = self._active(group_arn)
         if active is None or self._backend.cloudwatch is None:
             return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -46,7 +45,6 @@ class Solutions(Operations):
     """Operations on solutions and their versions.
 
     Args:
-        backend: The parts that all operations share.
         on_trained: Called with each version that became ACTIVE.
     """
 
@@ -121,16 +119,22 @@ class Solutions(Operations):
         mode = request.get("trainingMode", "FULL")
         with self._registry.lock:
             solution = self._registry.active(request["solutionArn"], SOLUTION)
-            self._check_version_name(solution, request.get("name"))
+            name = request.get("name")
+            others = self._registry.find(SOLUTION_VERSION, solutionArn=solution.arn, name=name)
+            if name is not None and others:
+                raise ServiceError(
+                    "ResourceAlreadyExistsException",
+                    f"Another solution version of {solution.arn} has the name {name}:"
+                    f" {others[0].arn}.",
+                )
             previous = self._previous(solution, mode)
             # Events that arrive in the meantime count twice rather than not at all.
             snapshot = self._backend.store.changes
             recipes = solution_recipes(solution.details)
             data = self._data(solution.details, recipes)
-            number = hashlib.sha256(f"{solution.arn} {self._registry.created}".encode()).hexdigest()
             version = self._registry.create(
                 SOLUTION_VERSION,
-                f"{solution.details['name']}/{number[:8]}",
+                f"{solution.details['name']}/{self._registry.new_id(solution.arn)[:8]}",
                 request,
                 trainingMode=mode,
                 trainingType=training_type,
@@ -160,22 +164,14 @@ class Solutions(Operations):
         Raises:
             ServiceError: If the recipe has no such training, or there is no model to update.
         """
+        if mode == "FULL":
+            return None
         full = self._registry.find(
             SOLUTION_VERSION, solutionArn=solution.arn, trainingMode="FULL", status="ACTIVE"
         )
-        previous = full[-1].arn if full else None
-        if faults := list(update_faults(mode, solution.details, previous)):
+        if faults := list(update_faults(mode, solution.details, has_full=bool(full))):
             raise invalid("; ".join(faults))
-        is_update = mode == "UPDATE" and previous is not None
-        return self._backend.models.directory_of(str(previous)) if is_update else None
-
-    def _check_version_name(self, solution: Resource, name: str | None) -> None:
-        others = self._registry.find(SOLUTION_VERSION, solutionArn=solution.arn, name=name)
-        if name is not None and others:
-            raise ServiceError(
-                "ResourceAlreadyExistsException",
-                f"Another solution version of {solution.arn} has the name {name}: {others[0].arn}.",
-            )
+        return self._backend.models.directory_of(full[-1].arn)
 
     def _data(self, solution: Mapping[str, Any], recipes: tuple[Recipe, ...]) -> TrainingData:
         """Return the data on which a solution or recommender is trained.

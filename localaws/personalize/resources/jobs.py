@@ -121,14 +121,7 @@ class Workers:
         work: Work,
         on_success: Callable[[], None] | None = None,
     ) -> None:
-        """Run a job when a worker is free.
-
-        Args:
-            resource: The job's resource.
-            task: The job's name in the progress.
-            work: The work.
-            on_success: Called once the resource has the status of success.
-        """
+        """Run a job when a worker is free; `on_success` is called once its resource is ACTIVE."""
         lifecycle = resource.type.lifecycle or Lifecycle()
         job = _Job(resource.arn, task, work, lifecycle, on_success)
         with self._registry.lock:

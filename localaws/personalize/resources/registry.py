@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -94,10 +95,9 @@ class Registry:
         self._load()
         self._created = max((one.number for one in self._resources.values()), default=-1) + 1
 
-    @property
-    def created(self) -> int:
-        """How many resources were ever created."""
-        return self._created
+    def new_id(self, text: str) -> str:
+        """Return 64 hexadecimal digits for a text, others once a further resource is created."""
+        return hashlib.sha256(f"{text} {self._created}".encode()).hexdigest()
 
     def create(
         self, type_: ResourceType, name: str, request: Mapping[str, Any], **details: Any

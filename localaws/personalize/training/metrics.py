@@ -16,6 +16,7 @@ ours.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +67,8 @@ def offline_metrics(
             progress=report,
         )
     if recipe.type == "PERSONALIZED_ACTIONS":
-        return evaluate_actions(lambda: _actions(make()), interactions, seed=seed, progress=report)
+        make_actions = cast("Callable[[], Actions]", make)
+        return evaluate_actions(make_actions, interactions, seed=seed, progress=report)
     metrics = evaluate(
         make,
         interactions,
@@ -81,9 +83,3 @@ def offline_metrics(
         accuracy = trend_prediction_accuracy(interactions, model.interval)
         metrics["trend_prediction_accuracy"] = accuracy
     return metrics
-
-
-def _actions(model: Recommender) -> Actions:
-    if not isinstance(model, Actions):
-        raise TypeError(f"a model of type {model.model_type!r} does not recommend actions")
-    return model

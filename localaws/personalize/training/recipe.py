@@ -91,22 +91,12 @@ def text_of(value: Value) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-@dataclass(frozen=True)
-class ModelSettings:
-    """The settings of a model.
+MakeModel: TypeAlias = Callable[[Mapping[str, Value], int, int], Recommender]
+"""Returns a model, not fitted.
 
-    Attributes:
-        parameters: Values of the hyperparameters that the solution names; others keep their
-            default.
-        n_users: How many users there are to learn from.
-        n_items: How many items there are.
-        seed: Same data, same seed: same result.
-    """
-
-    parameters: Mapping[str, Value]
-    n_users: int
-    n_items: int
-    seed: int
+Its arguments are the values of the hyperparameters that the solution names, how many factors it may
+have at most, and a seed.
+"""
 
 
 @dataclass(frozen=True)
@@ -116,7 +106,7 @@ class Recipe:
     Attributes:
         name: E.g. `aws-user-personalization`.
         type: AWS's recipe type, e.g. `USER_PERSONALIZATION`.
-        make: Returns the model, not fitted.
+        make: Returns the model.
         parameters: Hyperparameters of the algorithm.
         features: Parameters of the feature transformation.
         datasets: The dataset types that it needs.
@@ -132,7 +122,7 @@ class Recipe:
 
     name: str
     type: str
-    make: Callable[[ModelSettings], Recommender]
+    make: MakeModel
     parameters: tuple[HyperParameter, ...] = ()
     features: tuple[HyperParameter, ...] = ()
     datasets: tuple[str, ...] = ("INTERACTIONS",)

@@ -19,12 +19,12 @@ How our models use the hyperparameters:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from localaws.errors import suggestion
-from localaws.personalize.training.recipe import HyperParameter, ModelSettings, Recipe
+from localaws.personalize.training.recipe import HyperParameter, MakeModel, Recipe, Value
 from recommenders import Actions, Affinity, Cosine, Hybrid, Popularity, Recommender, Trending
 
 PUBLISHED = datetime(2019, 6, 10, tzinfo=UTC)
@@ -41,50 +41,45 @@ FREQUENCIES = {
 }
 """Seconds of each value of `trend_discovery_frequency`."""
 
+Parameters = Mapping[str, Value]
 _FACTORS = 64
 
 
-def _factors(settings: ModelSettings, wanted: int) -> int:
-    """Limit the number of factors: more of them than items or users carry nothing."""
-    return max(1, min(wanted, settings.n_items, settings.n_users))
-
-
-def _personal(model: type[Hybrid]) -> Callable[[ModelSettings], Recommender]:
-    def make(settings: ModelSettings) -> Recommender:
-        parameters = settings.parameters
+def _personal(model: type[Hybrid]) -> MakeModel:
+    def make(parameters: Parameters, most_factors: int, seed: int) -> Recommender:
         recency = parameters.get("recency_mask", parameters.get("apply_recency_bias", True))
         return model(
-            factors=_factors(settings, int(parameters.get("hidden_dimension", _FACTORS))),
+            factors=min(int(parameters.get("hidden_dimension", _FACTORS)), most_factors),
             sequence_length=int(parameters.get("bptt", 32)),
             recency=bool(recency),
-            seed=settings.seed,
+            seed=seed,
         )
 
     return make
 
 
-def _sims(settings: ModelSettings) -> Recommender:
+def _sims(parameters: Parameters, _most_factors: int, _seed: int) -> Recommender:
     return Cosine(
-        popularity_discount=float(settings.parameters.get("popularity_discount_factor", 0.5)),
-        min_common_users=int(settings.parameters.get("min_cointeraction_count", 3)),
+        popularity_discount=float(parameters.get("popularity_discount_factor", 0.5)),
+        min_common_users=int(parameters.get("min_cointeraction_count", 3)),
     )
 
 
-def _similar_items(settings: ModelSettings) -> Recommender:
-    return Cosine(neighbours=int(settings.parameters.get("item_id_hidden_dim", 100)), metadata=True)
+def _similar_items(parameters: Parameters, _most_factors: int, _seed: int) -> Recommender:
+    return Cosine(neighbours=int(parameters.get("item_id_hidden_dim", 100)), metadata=True)
 
 
-def _trending(settings: ModelSettings) -> Recommender:
-    frequency = str(settings.parameters.get("trend_discovery_frequency", "2 hours"))
+def _trending(parameters: Parameters, _most_factors: int, _seed: int) -> Recommender:
+    frequency = str(parameters.get("trend_discovery_frequency", "2 hours"))
     return Trending(interval=FREQUENCIES[frequency])
 
 
-def _actions(settings: ModelSettings) -> Recommender:
-    window = int(settings.parameters.get("action_optimization_period", 14))
-    return Actions(window_days=window, factors=_factors(settings, 16), seed=settings.seed)
+def _actions(parameters: Parameters, most_factors: int, seed: int) -> Recommender:
+    window = int(parameters.get("action_optimization_period", 14))
+    return Actions(window_days=window, factors=min(16, most_factors), seed=seed)
 
 
-def _popular(_settings: ModelSettings) -> Recommender:
+def _popular(_parameters: Parameters, _most_factors: int, _seed: int) -> Recommender:
     return Popularity()
 
 

@@ -68,12 +68,7 @@ class Search:
     ranges: Mapping[str, Range] = field(default_factory=dict)
 
     def trials(self, parameters: Sequence[HyperParameter], seed: int) -> list[dict[str, str]]:
-        """Return the sets of values to try: a Latin hypercube with the ends of every range in it.
-
-        Args:
-            parameters: Those of the recipe.
-            seed: Same seed, same trials.
-        """
+        """Return the sets of values to try: a Latin hypercube with the ends of all ranges in it."""
         ranges = [
             self.ranges.get(one.name, Range.of(one))
             for one in parameters

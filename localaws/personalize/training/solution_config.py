@@ -122,18 +122,16 @@ def hyperparameter_search(solution: Mapping[str, Any], recipe: Recipe) -> Search
     )
 
 
-def update_faults(mode: str, solution: Mapping[str, Any], previous: str | None) -> Iterator[str]:
-    """Yield why a solution's version cannot be trained in this mode.
+def update_faults(mode: str, solution: Mapping[str, Any], *, has_full: bool) -> Iterator[str]:
+    """Yield why a solution's version cannot be trained in a `trainingMode` other than FULL.
 
     https://docs.aws.amazon.com/personalize/latest/dg/API_CreateSolutionVersion.html
 
     Args:
         mode: `trainingMode`.
         solution: The solution's members.
-        previous: Its last ACTIVE version of mode FULL, None if there is none.
+        has_full: Whether it has an ACTIVE version of mode FULL.
     """
-    if mode == "FULL":
-        return
     if mode != "UPDATE":
         yield f"trainingMode {mode} cannot be asked for; use FULL or UPDATE"
         return
@@ -141,7 +139,7 @@ def update_faults(mode: str, solution: Mapping[str, Any], previous: str | None) 
         if not recipe.updates:
             able = ", ".join(one.name for one in RECIPES.values() if one.updates)
             yield f"trainingMode UPDATE: {recipe.name} can only be trained in full; {able} can"
-    if previous is None:
+    if not has_full:
         yield "trainingMode UPDATE needs an ACTIVE version of the solution trained with FULL"
 
 

@@ -23,7 +23,7 @@ from localaws.personalize.errors import JobFailedError
 from localaws.personalize.resources.jobs import Report
 from localaws.personalize.training.data import EventSelection, TrainingData, learned_events
 from localaws.personalize.training.metrics import offline_metrics
-from localaws.personalize.training.recipe import ModelSettings, Recipe, text_of
+from localaws.personalize.training.recipe import Recipe, text_of
 from localaws.personalize.training.search import OBJECTIVE, Search
 from localaws.personalize.training.solution_config import SENSITIVITIES, hyperparameter_search
 from recommenders import Interactions, Recommender, load_recommender, standardized_ranks
@@ -190,16 +190,13 @@ class Training:
         self, recipe: Recipe, parameters: Mapping[str, str], interactions: Interactions
     ) -> Callable[[], Recommender]:
         """Return the constructor of the recipe's recommender."""
-        settings = ModelSettings(
-            parameters=recipe.parse({**parameters, **self._features}),
-            n_users=interactions.n_users,
-            n_items=interactions.n_items,
-            seed=self.seed,
-        )
+        values = recipe.parse({**parameters, **self._features})
+        # More factors than items or users carry nothing.
+        most_factors = max(1, min(interactions.n_items, interactions.n_users))
         boosts = self._boosts(interactions)
 
         def make() -> Recommender:
-            model = recipe.make(settings)
+            model = recipe.make(values, most_factors, self.seed)
             model.boosts = boosts
             return model
 
