@@ -153,8 +153,8 @@ class MetricAttributions(Operations):
 
     def _active(self, group_arn: str) -> Resource | None:
         """Return the group's ACTIVE metric attribution, if it has one."""
-        found = self._registry.find(METRIC_ATTRIBUTION, datasetGroupArn=group_arn, status="ACTIVE")
-        return found[0] if found else None
+        active = self._registry.find(METRIC_ATTRIBUTION, datasetGroupArn=group_arn, status="ACTIVE")
+        return active[0] if active else None
 
     def _totals(
         self, group_arn: str, metrics: Sequence[Request], events: Table

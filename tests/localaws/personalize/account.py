@@ -18,14 +18,14 @@ HEADER = "USER_ID,ITEM_ID,EVENT_TYPE,TIMESTAMP\n"
 
 
 def avro(name: str, *fields: tuple[str, Any]) -> str:
-    """A schema of Personalize's form."""
+    """Return a schema of Personalize's form."""
     return json.dumps(
         {
             "type": "record",
             "name": name,
             "namespace": "com.amazonaws.personalize.schema",
             "version": "1.0",
-            "fields": [{"name": field, "type": kind} for field, kind in fields],
+            "fields": [{"name": field, "type": type_} for field, type_ in fields],
         }
     )
 
@@ -36,13 +36,13 @@ def events(n: int = 1200, users: int = 60, items: int = 40) -> str:
     for number in range(n):
         user = number % users
         item = (number * 7 + number // users * 3) % items // 2 * 2 + user % 2
-        kind = "apply" if number % 6 == 0 else "view"
-        lines.append(f"u{user},i{item},{kind},{1_700_000_000 + number * 60}\n")
+        event_type = "apply" if number % 6 == 0 else "view"
+        lines.append(f"u{user},i{item},{event_type},{1_700_000_000 + number * 60}\n")
     return HEADER + "".join(lines)
 
 
 class Account:
-    """One account's clients, and the way to ACTIVE."""
+    """One account's clients, and calls that wait until a resource is ACTIVE."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.personalize = endpoint.client("personalize")
@@ -52,82 +52,87 @@ class Account:
         self.cloudwatch = endpoint.client("cloudwatch")
 
     def put(self, key: str, text: str | bytes) -> str:
-        """Write an object; its URL."""
+        """Write an object, and return its URL."""
         body = text.encode() if isinstance(text, str) else text
         self.s3.put_object(Bucket="data", Key=key, Body=body)
         return f"s3://data/{key}"
 
     def get(self, key: str) -> str:
-        """An object's text."""
+        """Return an object's text."""
         body: bytes = self.s3.get_object(Bucket="data", Key=key)["Body"].read()
         return body.decode()
 
     def answers(self, key: str) -> list[Any]:
-        """The values of an object of JSON lines."""
+        """Return the values of an object of JSON lines."""
         # A text may hold other characters that end lines for str.splitlines.
         return [json.loads(line) for line in self.get(key).split("\n") if line]
 
     def keys(self, prefix: str) -> list[str]:
-        """The keys of the objects below a prefix."""
-        found = self.s3.list_objects_v2(Bucket="data", Prefix=prefix).get("Contents", [])
-        return [one["Key"] for one in found]
+        """Return the keys of the objects below a prefix."""
+        objects = self.s3.list_objects_v2(Bucket="data", Prefix=prefix).get("Contents", [])
+        return [one["Key"] for one in objects]
 
-    def call(self, verb: str, kind: str, **request: Any) -> dict[str, Any]:
-        """Call an operation on a kind of resource, e.g. ``call("describe", "Campaign", ...)``."""
-        name = "".join(f"_{c.lower()}" if c.isupper() else c for c in kind)
+    def call(self, verb: str, resource_type: str, **request: Any) -> dict[str, Any]:
+        """Call an operation on a type of resource, e.g. `call("describe", "Campaign", ...)`."""
+        name = "".join(f"_{c.lower()}" if c.isupper() else c for c in resource_type)
         method: Callable[..., dict[str, Any]] = getattr(self.personalize, f"{verb}{name}")
         return method(**request)
 
-    def settled(self, kind: str, arn: str, update: str = "") -> dict[str, Any]:
-        """The resource once its status, or that of its update, is final."""
-        member = kind[0].lower() + kind[1:]
+    def settled(self, resource_type: str, arn: str, update: str = "") -> dict[str, Any]:
+        """Return the resource once its status, or that of its update, is final."""
+        member = resource_type[0].lower() + resource_type[1:]
         for _ in range(3000):
-            resource = self.call("describe", kind, **{f"{member}Arn": arn})[member]
+            resource = self.call("describe", resource_type, **{f"{member}Arn": arn})[member]
             status = (resource[update] if update else resource)["status"]
             if not status.endswith(("PENDING", "IN_PROGRESS", "STOPPING")):
                 return dict(resource)
             time.sleep(0.01)
         raise AssertionError(f"{arn} stays {status}")
 
-    def delete(self, kind: str, arn: str) -> None:
+    def delete(self, resource_type: str, arn: str) -> None:
         """Delete a resource, and wait until it is gone."""
-        member = f"{kind[0].lower()}{kind[1:]}Arn"
-        self.call("delete", kind, **{member: arn})
+        member = f"{resource_type[0].lower()}{resource_type[1:]}Arn"
+        self.call("delete", resource_type, **{member: arn})
         for _ in range(3000):
             try:
-                self.call("describe", kind, **{member: arn})
+                self.call("describe", resource_type, **{member: arn})
             except self.personalize.exceptions.ResourceNotFoundException:
                 return
             time.sleep(0.01)
         raise AssertionError(f"{arn} stays")
 
-    def created(self, kind: str, **request: Any) -> str:
-        """A new ACTIVE resource; its ARN."""
-        arn = self.call("create", kind, **request)[f"{kind[0].lower()}{kind[1:]}Arn"]
-        assert self.settled(kind, arn)["status"] == "ACTIVE"
+    def created(self, resource_type: str, **request: Any) -> str:
+        """Create a resource, wait until it is ACTIVE, and return its ARN."""
+        arn = self.call("create", resource_type, **request)[
+            f"{resource_type[0].lower()}{resource_type[1:]}Arn"
+        ]
+        assert self.settled(resource_type, arn)["status"] == "ACTIVE"
         return str(arn)
 
     def schema(self, name: str, text: str) -> str:
-        """A new schema; its ARN."""
+        """Create a schema, and return its ARN."""
         return str(self.personalize.create_schema(name=name, schema=text)["schemaArn"])
 
-    def dataset(self, group: str, kind: str, schema: str) -> str:
-        """A new ACTIVE dataset; its ARN."""
+    def dataset(self, group: str, dataset_type: str, schema: str) -> str:
+        """Create a dataset, wait until it is ACTIVE, and return its ARN."""
         group_arn = f"{PREFIX}:dataset-group/{group}"
         arn = self.personalize.create_dataset(
-            name=kind, schemaArn=schema, datasetGroupArn=group_arn, datasetType=kind
+            name=dataset_type,
+            schemaArn=schema,
+            datasetGroupArn=group_arn,
+            datasetType=dataset_type,
         )["datasetArn"]
         assert self.settled("Dataset", arn)["status"] == "ACTIVE"
         return str(arn)
 
     def group(self, name: str) -> str:
-        """A new ACTIVE dataset group; its ARN."""
+        """Create a dataset group, wait until it is ACTIVE, and return its ARN."""
         arn = self.personalize.create_dataset_group(name=name)["datasetGroupArn"]
         assert self.settled("DatasetGroup", arn)["status"] == "ACTIVE"
         return str(arn)
 
     def load(self, job: str, dataset: str, location: str, **more: Any) -> dict[str, Any]:
-        """An import job, ended."""
+        """Return an import job once it has ended."""
         arn = self.personalize.create_dataset_import_job(
             jobName=job,
             datasetArn=dataset,
@@ -138,7 +143,7 @@ class Account:
         return self.settled("DatasetImportJob", arn)
 
     def solution(self, name: str, group: str, recipe: str = "", **more: Any) -> str:
-        """A new ACTIVE solution; its ARN."""
+        """Create a solution, wait until it is ACTIVE, and return its ARN."""
         if recipe:
             more["recipeArn"] = f"arn:aws:personalize:::recipe/{recipe}"
         arn = self.personalize.create_solution(
@@ -148,14 +153,14 @@ class Account:
         return str(arn)
 
     def train(self, solution: str, **more: Any) -> dict[str, Any]:
-        """A solution version, ended."""
+        """Return a solution version once its training has ended."""
         arn = self.personalize.create_solution_version(solutionArn=solution, **more)
         return self.settled("SolutionVersion", arn["solutionVersionArn"])
 
     def infer(
         self, job: str, version: str, source: str, target: str, **more: Any
     ) -> dict[str, Any]:
-        """A batch inference job, ended."""
+        """Return a batch inference job once it has ended."""
         arn = self.personalize.create_batch_inference_job(
             jobName=job,
             solutionVersionArn=version,
@@ -168,7 +173,7 @@ class Account:
 
 
 def refusal(call: Callable[..., Any], **request: Any) -> tuple[str, str]:
-    """The code and message with which a call is refused."""
+    """Return the code and message with which a call is refused."""
     with pytest.raises(ClientError) as caught:
         call(**request)
     error = caught.value.response["Error"]

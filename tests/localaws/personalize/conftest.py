@@ -34,7 +34,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
 
 @pytest.fixture(scope="package")
 def trained(account: Account) -> dict[str, str]:
-    """A data set group with data, a solution and an ACTIVE version."""
+    """Return a data set group with data, a solution and an ACTIVE version."""
     schema = account.schema("events", avro("Interactions", *INTERACTIONS, ("TIMESTAMP", "long")))
     group = account.group("labbase")
     dataset = account.dataset("labbase", "Interactions", schema)

@@ -35,7 +35,7 @@ csv_texts = st.lists(
 
 
 def read(text: str | bytes) -> list[list[object]] | str:
-    """The rows of a file, or why it is refused."""
+    """Return the rows of a file, or why it is refused."""
     schema = parse_schema(avro("Interactions", *INTERACTIONS, ("TIMESTAMP", "long")))
     reader = TableReader(schema)
     content = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
@@ -66,7 +66,7 @@ def test_lines_are_counted_across_blocks_and_quotes() -> None:
 
 @pytest.fixture(scope="module")
 def dataset(account: Account) -> str:
-    """A dataset of interactions."""
+    """Return a dataset of interactions."""
     account.group("any")
     schema = account.schema("any", avro("Interactions", *INTERACTIONS, ("TIMESTAMP", "long")))
     return account.dataset("any", "Interactions", schema)
@@ -96,14 +96,14 @@ json_values = st.recursive(
 
 @st.composite
 def schema_texts(draw: st.DrawFn) -> str:
-    """A valid schema with some of its values changed, or any text."""
+    """Return a valid schema with some of its values changed, or any text."""
     if draw(st.integers(0, 4)) == 0:
         return draw(st.text(min_size=1) | json_values.map(json.dumps))
     schema = json.loads(avro("Interactions", *INTERACTIONS, ("TIMESTAMP", "long")))
-    for place in (schema, *schema["fields"]):
-        for key in list(place):
+    for entry in (schema, *schema["fields"]):
+        for key in list(entry):
             if draw(st.integers(0, 9)) == 0:
-                place[key] = draw(json_values)
+                entry[key] = draw(json_values)
     if isinstance(schema["fields"], list):
         schema["fields"] += draw(st.lists(json_values, max_size=2))
     return json.dumps(schema)
@@ -135,18 +135,18 @@ batch_lines = (
 
 @many
 @given(st.lists(batch_lines | st.binary(max_size=5), min_size=1).filter(any))
-def test_any_line_of_a_batch_job_is_answered_in_its_place(
+def test_any_line_of_a_batch_job_has_its_output_at_its_position(
     account: Account, trained: dict[str, str], lines: list[str | bytes]
 ) -> None:
     parts = [line if isinstance(line, bytes) else line.encode("utf-8", "replace") for line in lines]
-    asked = [line for line in b"\n".join(parts).split(b"\n") if line.strip()]
+    parsed = [line for line in b"\n".join(parts).split(b"\n") if line.strip()]
     source = account.put("any/in.json", b"\n".join(parts))
     name = f"any-{next(numbers)}"
     job = account.infer(name, trained["version"], source, f"s3://data/{name}/")
     assert job["status"] == "ACTIVE"
     answers = account.answers(f"{name}/in.json.out")
-    assert len(answers) == len(asked)
-    for line, answer in zip(asked, answers, strict=True):
+    assert len(answers) == len(parsed)
+    for line, answer in zip(parsed, answers, strict=True):
         assert (answer["output"] is None) == bool(answer["error"])
         if answer["output"]:
             assert answer["input"] == json.loads(line)

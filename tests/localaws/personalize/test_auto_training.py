@@ -1,4 +1,4 @@
-"""Automatic training: reported as on AWS, and done only if that is asked for; quotas, updates."""
+"""Automatic training: reported as on AWS, and done only if that is configured; quotas, updates."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,7 +28,7 @@ class Dated(World):
         )
 
 
-def test_a_schedule_is_reported_and_followed_only_if_asked(tmp_path: Path) -> None:
+def test_a_schedule_is_reported_and_followed_only_if_configured(tmp_path: Path) -> None:
     world = Dated(tmp_path)
     try:
         group = world.make("DatasetGroup", name="g")

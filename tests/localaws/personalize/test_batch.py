@@ -74,8 +74,8 @@ def test_a_prefix_takes_in_all_that_begins_so(account: Account, trained: dict[st
     account.infer("prefix", trained["version"], "s3://data/p/in", "s3://data/prefix/")
 
     def written(prefix: str) -> list[str]:
-        found = account.s3.list_objects_v2(Bucket="data", Prefix=prefix)["Contents"]
-        return [one["Key"].removeprefix(prefix) for one in found]
+        objects = account.s3.list_objects_v2(Bucket="data", Prefix=prefix)["Contents"]
+        return [one["Key"].removeprefix(prefix) for one in objects]
 
     assert written("slash/") == ["_CHECK", "a.json.out", "b.json.out"]
     assert written("prefix/") == ["_CHECK", "in/a.json.out", "in/b.json.out", "in_test/c.json.out"]

@@ -1,4 +1,4 @@
-"""Batch jobs of every type of recipe: what their lines ask and answer."""
+"""Batch jobs of every type of recipe: their lines of input and output."""
 
 import json
 from typing import Any
@@ -31,21 +31,21 @@ class Films:
         account.load("viewers", users, account.put("films/users.csv", "USER_ID,AGE\n" + rows))
 
     def train(self, recipe: str) -> str:
-        """A version of a recipe."""
+        """Return a version of a recipe."""
         solution = self.account.solution(f"films-{recipe[4:]}", self.group, recipe)
         version = self.account.train(solution)
         assert version["status"] == "ACTIVE", version
         return str(version["solutionVersionArn"])
 
     def answers(self, name: str, version: str, lines: list[Any], **more: Any) -> list[Any]:
-        """The output of a batch inference job."""
+        """Return the output of a batch inference job."""
         source = self._written(name, lines)
         job = self.account.infer(name, version, source, f"s3://data/films/{name}/", **more)
         assert job["status"] == "ACTIVE", job
         return self._read(name)
 
     def segments(self, name: str, version: str, lines: list[Any], **more: Any) -> list[Any]:
-        """The output of a batch segment job."""
+        """Return the output of a batch segment job."""
         arn = self.account.personalize.create_batch_segment_job(
             jobName=name,
             solutionVersionArn=version,
@@ -111,15 +111,15 @@ def test_related_items_come_in_batches_without_scores(films: Films) -> None:
     ]
     first, second, third = films.answers("related", version, lines, filterArn=old, numResults=5)
     assert set(first["output"]) == {"recommendedItems"}
-    found = [int(item[1:]) for item in first["output"]["recommendedItems"]]
-    assert len(found) == 5
-    assert all(number < 20 and number % 2 for number in found)
-    assert 7 not in found
+    numbers = [int(item[1:]) for item in first["output"]["recommendedItems"]]
+    assert len(numbers) == 5
+    assert all(number < 20 and number % 2 for number in numbers)
+    assert 7 not in numbers
     assert set(second["output"]["recommendedItems"]) == {"i0", "i1"}
     assert third["error"] == 'must be of the form {"itemId": "42"}, the id a string'
 
 
-def test_related_items_are_compared_with_the_item_asked_for(films: Films) -> None:
+def test_related_items_are_compared_with_the_current_item(films: Films) -> None:
     """In batches, each line with its own item, and in real time."""
     version = films.train("aws-similar-items")
     newer = films.account.created(
@@ -236,15 +236,15 @@ THEMES = (
 
 
 def test_similar_items_have_a_theme_and_are_ranked_by_it(account: Account) -> None:
-    """Two kinds of stories, each met by its own users; the tenth story is of no kind."""
+    """Two genres of stories, each read by its own users; the tenth story has no genre."""
     group = account.group("stories")
     clicks = avro("Interactions", *INTERACTIONS, ("TIMESTAMP", "long"))
     seen = account.dataset("stories", "Interactions", account.schema("stories-events", clicks))
     account.load("stories-events", seen, account.put("stories/events.csv", events()))
-    told = avro(
+    schema = avro(
         "Items", ("ITEM_ID", "string"), ("TITLE", "string"), ("DESCRIPTION", ["null", "string"])
     ).replace('"DESCRIPTION"', '"DESCRIPTION", "textual": true')
-    items = account.dataset("stories", "Items", account.schema("stories", told))
+    items = account.dataset("stories", "Items", account.schema("stories", schema))
     rows = "".join(
         f"i{n},{THEMES[n % 2][2]} {n},{THEMES[n % 2][1] if n != 10 else 'Nothing happens.'}\n"
         for n in range(40)
@@ -256,12 +256,12 @@ def test_similar_items_have_a_theme_and_are_ranked_by_it(account: Account) -> No
     arn = version["solutionVersionArn"]
     lines = "".join(json.dumps({"itemId": item}) + "\n" for item in ("i2", "i3"))
     source = account.put("stories/in.json", lines)
-    asked: dict[str, Any] = {
+    themed: dict[str, Any] = {
         "batchInferenceJobMode": "THEME_GENERATION",
         "themeGenerationConfig": {"fieldsForThemeGeneration": {"itemName": "TITLE"}},
         "numResults": 19,
     }
-    job = account.infer("stories", arn, source, "s3://data/stories/", **asked)
+    job = account.infer("stories", arn, source, "s3://data/stories/", **themed)
     assert (job["status"], job["batchInferenceJobMode"]) == ("ACTIVE", "THEME_GENERATION")
     even, odd = account.answers("stories/in.json.out")
     for answer, word in ((even, "robot"), (odd, "dragon")):
@@ -273,7 +273,7 @@ def test_similar_items_have_a_theme_and_are_ranked_by_it(account: Account) -> No
     assert even["output"]["recommendedItems"][-1] == "i10"
 
     def fault(**change: Any) -> str:
-        request = {**asked, **change}
+        request = {**themed, **change}
         kept = {name: value for name, value in request.items() if value is not None}
         return refusal(
             account.infer, job="x", version=arn, source=source, target="s3://data/x/", **kept
@@ -286,5 +286,5 @@ def test_similar_items_have_a_theme_and_are_ranked_by_it(account: Account) -> No
         "itemName: NAME is no string column of Items; these are ITEM_ID, TITLE, DESCRIPTION"
     )
     many = account.put("stories/many.json", lines * 51)
-    job = account.infer("many", arn, many, "s3://data/stories/", **asked)
+    job = account.infer("many", arn, many, "s3://data/stories/", **themed)
     assert job["failureReason"] == "many.json: more than 100 lines; split the file"

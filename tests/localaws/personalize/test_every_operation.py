@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import Client
 
-from .world import KINDS, MODELS, World, model_of, populated, requests
+from .world import MODELS, RESOURCE_TYPES, World, model_of, populated, requests
 
 ENDING = {
     "StopRecommender": "Recommender",
@@ -64,7 +64,7 @@ class Fitting:
     """JSON values that fit a shape, or nearly.
 
     Args:
-        arns: ARNs by kind or purpose; some are of nothing.
+        arns: ARNs by type or purpose; some are of no resource.
         draw: Hypothesis's.
     """
 
@@ -73,7 +73,7 @@ class Fitting:
         self._draw = draw
 
     def near(self, shape: Shape, base: Any, name: str = "") -> Any:
-        """A valid value with a few changes."""
+        """Return a valid value with a few changes."""
         chance = self._draw(st.integers(0, 19))
         if chance == 0 and name:
             return self.any(shape, name)
@@ -109,17 +109,17 @@ class Fitting:
         return self._draw(self._plain(shape, name))
 
     def _plain(self, shape: Shape, name: str) -> st.SearchStrategy[Any]:
-        kind = shape.type_name
-        if kind == "string":
+        type_name = shape.type_name
+        if type_name == "string":
             if enum := shape.metadata.get("enum"):
                 return st.sampled_from(enum)
             if "arn:" in shape.metadata.get("pattern", ""):
                 own = [self._arns[one] for one in self._arns if _arn(one) == name]
                 return st.sampled_from(own * 9 + [*self._arns.values()])
             return st.sampled_from(TEXTS) | st.text(max_size=8)
-        if kind == "boolean":
+        if type_name == "boolean":
             return st.booleans()
-        if kind in {"integer", "long"}:
+        if type_name in {"integer", "long"}:
             return st.integers(-1, 501) | st.sampled_from([2**31, 2**70])
         return st.floats(allow_nan=False, allow_infinity=False) | st.just(1_700_000_000)
 
@@ -149,8 +149,8 @@ TEXTS = (
 )
 
 
-def _arn(kind: str) -> str:
-    return f"{kind[0].lower()}{kind[1:]}Arn"
+def _arn(resource_type: str) -> str:
+    return f"{resource_type[0].lower()}{resource_type[1:]}Arn"
 
 
 @pytest.mark.parametrize("operation", sorted(set(OPERATIONS) - {"CreateSolutionVersion"}))
@@ -159,7 +159,10 @@ def test_any_request_is_served_or_refused_by_a_legal_error(
 ) -> None:
     """Never a failure of the service's own, and what is refused leaves nothing behind."""
     model = model_of(operation)
-    lost = {f"lost {kind}": arn.replace("/", "/lost-", 1) for kind, arn in world.arns.items()}
+    lost = {
+        f"lost {resource_type}": arn.replace("/", "/lost-", 1)
+        for resource_type, arn in world.arns.items()
+    }
     # Nothing of the world may go while others are tried.
     arns = lost if operation.startswith(("Delete", "Stop")) else {**world.arns, **lost}
     legal = {error.name for error in model.error_shapes} | COMMON
@@ -192,9 +195,9 @@ def test_any_request_is_served_or_refused_by_a_legal_error(
 
 def test_no_job_ended_by_a_fault_of_the_service(world: World) -> None:
     """What all those requests began: a job that failed says why in words of Personalize's."""
-    for kind in KINDS:
-        for arn in world.lists()[kind]:
-            shown = world(f"Describe{kind}", **{_arn(kind): arn})
+    for resource_type in RESOURCE_TYPES:
+        for arn in world.lists()[resource_type]:
+            shown = world(f"Describe{resource_type}", **{_arn(resource_type): arn})
             reason = str(next(iter(shown.values())).get("failureReason", ""))
             assert not re.match(r"\w+(Error|Exception): ", reason), (arn, reason)
 
@@ -226,10 +229,10 @@ def test_every_operation_serves_a_valid_request(orderly: World) -> None:
     (recommender,) = [
         arn for arn in world.lists()["Recommender"] if arn == world.arns["Recommender"]
     ]
-    for kind in KINDS:
-        if kind not in {"Schema", "Solution"}:
-            for arn in world.lists()[kind]:
-                world.settled(kind, arn)
+    for resource_type in RESOURCE_TYPES:
+        if resource_type not in {"Schema", "Solution"}:
+            for arn in world.lists()[resource_type]:
+                world.settled(resource_type, arn)
     world("StopRecommender", recommenderArn=recommender)
     while "INACTIVE" not in str(world("DescribeRecommender", recommenderArn=recommender)):
         pass
@@ -245,7 +248,7 @@ def test_every_operation_serves_a_valid_request(orderly: World) -> None:
         json.dumps({"campaignArn": world.arns["personal campaign"], "userId": "u"}).encode(),
     )
     assert (status, answer["message"].endswith("actions need PERSONALIZED_ACTIONS")) == (400, True)
-    for kind in (
+    for resource_type in (
         "Recommender",
         "Campaign",
         "Solution",
@@ -256,10 +259,10 @@ def test_every_operation_serves_a_valid_request(orderly: World) -> None:
         "DatasetGroup",
         "Schema",
     ):
-        member = f"{kind[0].lower()}{kind[1:]}Arn"
-        for arn in world.lists()[kind]:
-            world(f"Delete{kind}", **{member: arn})
-        while world.lists()[kind]:
+        member = f"{resource_type[0].lower()}{resource_type[1:]}Arn"
+        for arn in world.lists()[resource_type]:
+            world(f"Delete{resource_type}", **{member: arn})
+        while world.lists()[resource_type]:
             pass
-    left = {kind: arns for kind, arns in world.lists().items() if arns}
+    left = {resource_type: arns for resource_type, arns in world.lists().items() if arns}
     assert set(left) == {"BatchInferenceJob", "BatchSegmentJob", "DataDeletionJob"}

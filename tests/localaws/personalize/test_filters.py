@@ -1,4 +1,4 @@
-"""Filters: what is refused and how it is told, who may get what, filtered batch inference."""
+"""Filters: refusals and their messages, eligible items and users, filtered batch inference."""
 
 import json
 import random
@@ -58,7 +58,7 @@ GROUP = f"{PREFIX}:dataset-group/shop"
 
 
 def table(names: str, *rows: tuple[Any, ...]) -> Table:
-    """A table as an import gives it; integers where no row is null."""
+    """Return a table as an import gives it; integers where no row is null."""
     columns = {}
     for name, values in zip(names.split(), zip(*rows, strict=True), strict=True):
         exact = all(type(value) is int for value in values)
@@ -88,7 +88,7 @@ TABLES = {"ITEMS": FILMS, "USERS": PEOPLE, "INTERACTIONS": SEEN}
 
 
 def eligible(expression: str, user: str = "old", **texts: str) -> str:
-    """The items of a, b, c, d, and e (which Items does not have) that a filter leaves a user."""
+    """Return which of the items a, b, c, d, and e (which Items does not have) a user may get."""
     parsed = parse_filter(expression, SCHEMAS)
     catalogue = np.array(list("abcde"))
     eligibility = Eligibility(parsed, TABLES, catalogue)
@@ -162,7 +162,7 @@ def test_placeholders_take_the_values_of_the_request() -> None:
     assert [eligible(age, AGE=text) for text in ("70", "17")] == ["ae", "abcde"]
 
 
-def test_if_is_about_the_user_and_null_or_a_stranger_never_meets_it() -> None:
+def test_if_is_about_the_user_and_null_or_an_unknown_user_never_matches() -> None:
     kids = "INCLUDE ItemID WHERE Items.YEAR = 2001 IF CurrentUser.AGE < 18"
     assert [eligible(kids, user) for user in ("young", "old", "odd", "nobody")] == [
         "a",
@@ -190,17 +190,15 @@ def test_if_is_about_the_user_and_null_or_a_stranger_never_meets_it() -> None:
         ),
     ],
 )
-def test_items_are_compared_with_the_one_that_is_asked_for(
-    expression: str, expected: dict[str, str]
-) -> None:
+def test_items_are_compared_with_the_current_one(expression: str, expected: dict[str, str]) -> None:
     """By item; e is not in Items, d has neither genre nor price, c no studio."""
     parsed = parse_filter(f"INCLUDE ItemID WHERE {expression}", SCHEMAS)
     catalogue = np.array(list("abcde"))
     eligibility = Eligibility(parsed, TABLES, catalogue)
     values = parsed.bind({"P": "15"} if "$P" in expression else {})
     masks = eligibility.masks([""] * len(expected), [values] * len(expected), list(expected))
-    found = {item: "".join(catalogue[mask]) for item, mask in zip(expected, masks, strict=True)}
-    assert found == expected
+    actual = {item: "".join(catalogue[mask]) for item, mask in zip(expected, masks, strict=True)}
+    assert actual == expected
 
 
 def test_events_without_a_type_and_users_without_events() -> None:
@@ -233,7 +231,7 @@ def test_nothing_is_imported_yet() -> None:
 def holds(condition: Condition, row: dict[str, Any], values: dict[str, Any]) -> bool:
     """Whether a condition is true for a row, by the rules, one value after the other."""
     value = row.get(condition.field.name)
-    wanted = [
+    expected = [
         one
         for each in condition.values
         for one in (values[each.name] if isinstance(each, Placeholder) else [each])
@@ -242,11 +240,11 @@ def holds(condition: Condition, row: dict[str, Any], values: dict[str, Any]) -> 
     if condition.field.categorical and value is not None:
         parts = value.split("|")
     if condition.operator in {"IN", "NOT IN"}:
-        found = any(part in wanted for part in parts)
-        return found if condition.operator == "IN" else not found
+        matches = any(part in expected for part in parts)
+        return matches if condition.operator == "IN" else not matches
     if value is None:
         return False
-    (limit,) = wanted
+    (limit,) = expected
     return {
         "=": any(part == limit for part in parts),
         "!=": all(part != limit for part in parts),
@@ -258,12 +256,10 @@ def holds(condition: Condition, row: dict[str, Any], values: dict[str, Any]) -> 
 
 
 def rows(table: Table, key: str = "") -> Any:
-    """The rows as dictionaries, by key if there is one."""
+    """Return the rows as dictionaries, by key if there is one."""
     names = list(table.columns)
-    found = [
-        dict(zip(names, row, strict=True)) for row in zip(*table.columns.values(), strict=True)
-    ]
-    return {row[key]: row for row in found} if key else found
+    rows = [dict(zip(names, row, strict=True)) for row in zip(*table.columns.values(), strict=True)]
+    return {row[key]: row for row in rows} if key else rows
 
 
 def brute_force(
@@ -273,24 +269,24 @@ def brute_force(
     items, users = rows(tables["ITEMS"], "ITEM_ID"), rows(tables["USERS"], "USER_ID")
     newest: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for event in sorted(rows(tables["INTERACTIONS"]), key=lambda event: event["TIMESTAMP"]):
-        kind = event["EVENT_TYPE"] and event["EVENT_TYPE"].lower()
-        newest.setdefault((event["USER_ID"], kind), []).append(event)
+        event_type = event["EVENT_TYPE"] and event["EVENT_TYPE"].lower()
+        newest.setdefault((event["USER_ID"], event_type), []).append(event)
     met = {
-        kind
-        for (who, kind), events in newest.items()
+        event_type
+        for (who, event_type), events in newest.items()
         if who == user and any(event["ITEM_ID"] == item for event in events[-100:])
     }
 
     def true(condition: Condition) -> bool:
         if condition.dataset == "ITEMS":
             return holds(condition, items.get(item, {}), values)
-        wanted = {
+        types = {
             str(one).lower()
             for each in condition.values
             for one in (values[each.name] if isinstance(each, Placeholder) else [each])
         }
-        found = bool(met) if "*" in wanted else bool(met & wanted)
-        return found if condition.operator == "IN" else not found
+        matches = bool(met) if "*" in types else bool(met & types)
+        return matches if condition.operator == "IN" else not matches
 
     included, excluded = [], []
     for expression in parsed.expressions:
@@ -356,9 +352,14 @@ def random_tables(dice: random.Random) -> dict[str, Table]:
         "INTERACTIONS": table(
             "USER_ID ITEM_ID EVENT_TYPE TIMESTAMP",
             *(
-                (f"u{min(dice.randrange(9), 3)}", f"i{min(dice.randrange(200), 12)}", kind, time)
+                (
+                    f"u{min(dice.randrange(9), 3)}",
+                    f"i{min(dice.randrange(200), 12)}",
+                    event_type,
+                    time,
+                )
                 for time in range(700)
-                for kind in [dice.choice(["a", "A", "b", "c", None])]
+                for event_type in [dice.choice(["a", "A", "b", "c", None])]
             ),
         ),
     }
@@ -372,23 +373,25 @@ def test_masks_equal_a_search_row_by_row(seed: int) -> None:
     catalogue = [f"i{number}" for number in range(12)]
     eligibility = Eligibility(parsed, tables, np.array(catalogue))
     users = [f"u{number}" for number in range(5)] * 2
-    given: list[dict[str, Any]] = [
+    placeholders: list[dict[str, Any]] = [
         {"number": (dice.choice([0, 1, 2.5]),), "words": (dice.choice("abc"), "A")} for _ in users
     ]
     expected = [
         [brute_force(parsed, tables, item, user, values) for item in catalogue]
-        for user, values in zip(users, given, strict=True)
+        for user, values in zip(users, placeholders, strict=True)
     ]
-    assert eligibility.masks(users, given).tolist() == expected, expression
+    assert eligibility.masks(users, placeholders).tolist() == expected, expression
 
 
 @pytest.fixture(scope="module")
 def shop(account: Account) -> Iterator[str]:
-    """A dataset group with Items, Users and Interactions and a popularity model; its version."""
+    """Return a popularity model of a dataset group with Items, Users and Interactions."""
     group = account.group("shop")
     arns = {
-        kind: account.dataset("shop", kind, account.schema(f"shop-{kind}", text))
-        for kind, text in (("Items", ITEMS), ("Users", USERS), ("Interactions", CLICKS))
+        dataset_type: account.dataset(
+            "shop", dataset_type, account.schema(f"shop-{dataset_type}", text)
+        )
+        for dataset_type, text in (("Items", ITEMS), ("Users", USERS), ("Interactions", CLICKS))
     }
     films = "".join(
         f"i{n:02},{'drama|war' if n % 2 else 'comedy'},,{n},2000,,true\n" for n in range(40)
@@ -400,12 +403,16 @@ def shop(account: Account) -> Iterator[str]:
     clicks = [f"u{n % 60},i{item:02},view,{n},web\n" for n, item in enumerate(met)]
     clicks += ["u7,i39,apply,5000,web\n", "u7,i38,Apply,5001,web\n"]
     extra = "".join(f",U{n}" for n in range(20))
-    for kind, text in (
+    for dataset_type, text in (
         ("Items", f"ITEM_ID,GENRE,STUDIO,PRICE,YEAR,TEXT,ON_SALE\n{films}"),
         ("Users", f"USER_ID,AGE,PLAN{extra}\n{people}"),
         ("Interactions", "USER_ID,ITEM_ID,EVENT_TYPE,TIMESTAMP,PLACE\n" + "".join(clicks)),
     ):
-        job = account.load(f"shop-{kind}", arns[kind], account.put(f"shop/{kind}.csv", text))
+        job = account.load(
+            f"shop-{dataset_type}",
+            arns[dataset_type],
+            account.put(f"shop/{dataset_type}.csv", text),
+        )
         assert job["status"] == "ACTIVE", job
     solution = account.solution("shop", group, "aws-popularity-count")
     version = account.train(solution)
@@ -420,7 +427,7 @@ def shop(account: Account) -> Iterator[str]:
 
 
 def create(account: Account, name: str, expression: str, group: str = GROUP) -> str:
-    """A new ACTIVE filter; its ARN."""
+    """Create a filter, wait until it is ACTIVE, and return its ARN."""
     arn = account.personalize.create_filter(
         name=name, datasetGroupArn=group, filterExpression=expression
     )["filterArn"]
@@ -429,7 +436,7 @@ def create(account: Account, name: str, expression: str, group: str = GROUP) -> 
 
 
 def refused(account: Account, expression: str) -> str:
-    """The message with which an expression is refused."""
+    """Return the message with which an expression is refused."""
     code, message = refusal(
         account.personalize.create_filter,
         name="refused",
@@ -640,7 +647,7 @@ OPERATOR = "IN, NOT IN or one of = != < <= > >="
         ),
     ],
 )
-def test_an_expression_is_refused_with_its_place(
+def test_an_expression_is_refused_with_its_position(
     account: Account, shop: str, expression: str, column: int, fault: str
 ) -> None:
     message = refused(account, expression)
@@ -809,7 +816,7 @@ def test_a_group_lives_as_long_as_its_filters_and_knows_its_datasets(account: Ac
 def recommended(
     account: Account, name: str, version: str, lines: list[Any], **more: Any
 ) -> list[dict[str, Any]]:
-    """The output of a batch inference job."""
+    """Return the output of a batch inference job."""
     text = "".join(json.dumps(line) + "\n" for line in lines)
     source = account.put(f"filtered/{name}.json", text)
     job = account.infer(name, version, source, f"s3://data/filtered-{name}/", **more)
@@ -857,7 +864,7 @@ def test_each_line_gives_the_values_of_the_placeholders(account: Account, shop: 
         {"PRICE": '"1","2"', "OTHER": ""},
         ["war"],
     ]
-    lines: list[Any] = [{"userId": "u1", "filterValues": given} for given in values]
+    lines: list[Any] = [{"userId": "u1", "filterValues": one} for one in values]
     lines += [{"userId": "u1"}, {"userId": "u1", "filterValue": {}}]
     lines += [{"userId": "u2", "filterValues": values[0]}]
     answers = recommended(account, "genres", shop, lines, numResults=3, filterArn=arn)

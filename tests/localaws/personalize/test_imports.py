@@ -100,7 +100,7 @@ def test_null_incremental_rows_and_several_files(account: Account) -> None:
 def test_every_type_of_value_is_read_and_checked(account: Account) -> None:
     fields = ("int", "long", "float", "double", "boolean", "string")
     text = avro(
-        "Users", ("USER_ID", "string"), *((f"A_{kind}".upper(), kind) for kind in fields)
+        "Users", ("USER_ID", "string"), *((f"A_{type_}".upper(), type_) for type_ in fields)
     ).replace('"A_STRING"', '"A_STRING", "categorical": true')
     account.group("typed")
     dataset = account.dataset("typed", "Users", account.schema("typed", text))
@@ -135,7 +135,7 @@ def test_a_dataset_takes_a_schema_that_has_more(account: Account) -> None:
     wide = account.schema("wide", avro("Items", *more))
     account.personalize.update_dataset(datasetArn=items, schemaArn=wide)
 
-    told = account.personalize.describe_dataset(datasetArn=items)["dataset"]
+    described = account.personalize.describe_dataset(datasetArn=items)["dataset"]
     second = account.put("growing/2.csv", "ITEM_ID,COLOUR,SIZE\nb,blue,7\n")
     added = account.load("growing-2", items, second, importMode="INCREMENTAL")
     lacking = refusal(account.personalize.update_dataset, datasetArn=items, schemaArn=narrow)
@@ -144,8 +144,8 @@ def test_a_dataset_takes_a_schema_that_has_more(account: Account) -> None:
     account.delete("Dataset", items)
     account.delete("DatasetGroup", group)
 
-    assert (told["status"], told["schemaArn"]) == ("ACTIVE", wide)
-    assert told["latestDatasetUpdate"]["status"] == "ACTIVE"
+    assert (described["status"], described["schemaArn"]) == ("ACTIVE", wide)
+    assert described["latestDatasetUpdate"]["status"] == "ACTIVE"
     assert added["status"] == "ACTIVE"
     assert lacking == (
         "InvalidInputException",

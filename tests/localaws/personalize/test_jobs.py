@@ -25,7 +25,7 @@ class Bucket:
         self.open.set()
 
     def get_paginator(self, operation: str) -> "Bucket":
-        """The only list is that of the objects."""
+        """Return the paginator of the only list, that of the objects."""
         assert operation == "list_objects_v2"
         return self
 
@@ -64,7 +64,7 @@ class Alone:
         raise AssertionError(f"{operation} {request} stays {answer}")
 
     def import_events(self, jobs: int = 1) -> tuple[str, list[dict[str, Any]]]:
-        """A group with an Interactions dataset, and import jobs into it."""
+        """Return a group with an Interactions dataset, and import jobs into it."""
         group = self("CreateDatasetGroup", name="g")["datasetGroupArn"]
         text = avro("Interactions", *INTERACTIONS, ("TIMESTAMP", "long"))
         schema = self("CreateSchema", name="s", schema=text)["schemaArn"]

@@ -77,7 +77,7 @@ def test_an_import_reports_what_recommendations_led_to(account: Account) -> None
     assert [one["metricName"] for one in listed["metrics"]] == ["buys", "revenue", "stars"]
 
     recommendation = shown["recommendationId"]
-    told = [
+    lines = [
         f"u,a,buy,,{recommendation},,{START + 1}",
         f"u,a,buy,,{recommendation},,{START + 2}",
         f"u,b,buy,,{recommendation},,{START + 3}",
@@ -85,7 +85,7 @@ def test_an_import_reports_what_recommendations_led_to(account: Account) -> None
         f"u,a,buy,,,,{START}",
         f"u,a,rate,4.5,,mail,{START}",
     ]
-    location = account.put("measured/2.csv", header + "\n".join(told) + "\n" + filler)
+    location = account.put("measured/2.csv", header + "\n".join(lines) + "\n" + filler)
     job = account.load(
         "measured-2",
         dataset,
@@ -109,7 +109,7 @@ def test_an_import_reports_what_recommendations_led_to(account: Account) -> None
 
     def sent(metric: str, source: str) -> dict[int, float]:
         """By the start of the quarter of an hour, what CloudWatch has of a metric."""
-        found = account.cloudwatch.get_metric_statistics(
+        response = account.cloudwatch.get_metric_statistics(
             Namespace="AWS/Personalize",
             MetricName=metric,
             Dimensions=[
@@ -121,7 +121,7 @@ def test_an_import_reports_what_recommendations_led_to(account: Account) -> None
             Period=QUARTER,
             Statistics=["Sum"],
         )["Datapoints"]
-        return {round(one["Timestamp"].timestamp()): one["Sum"] for one in found}
+        return {round(one["Timestamp"].timestamp()): one["Sum"] for one in response}
 
     assert sent("buys", campaign) == {START: 3.0}
     assert sent("stars", "mail") == {START: 4.5}
@@ -167,9 +167,9 @@ def test_streamed_events_are_attributed_whatever_columns_the_schema_has(account:
     )
     tracker = account.personalize.create_event_tracker(name="plainly", datasetGroupArn=group)
     sold = {"eventType": "buy", "itemId": "a", "sentAt": START}
-    told = [{**sold, "metricAttribution": {"eventAttributionSource": "mail"}}, sold]
+    sales = [{**sold, "metricAttribution": {"eventAttributionSource": "mail"}}, sold]
     account.events.put_events(
-        trackingId=tracker["trackingId"], userId="u", sessionId="s", eventList=told
+        trackingId=tracker["trackingId"], userId="u", sessionId="s", eventList=sales
     )
     listed = account.cloudwatch.list_metrics(
         Namespace="AWS/Personalize", Dimensions=[{"Name": "DatasetGroupArn", "Value": group}]

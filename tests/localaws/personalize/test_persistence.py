@@ -63,22 +63,24 @@ def trained(kept: Kept) -> str:
 def test_resources_data_and_models_are_there_again(tmp_path: Path, bucket: Bucket) -> None:
     before = Kept(tmp_path, bucket)
     version = trained(before)
-    asked = (
+    requests = (
         ("DescribeSolutionVersion", {"solutionVersionArn": version}),
         ("GetSolutionMetrics", {"solutionVersionArn": version}),
         ("ListSolutions", {}),
         ("ListDatasetImportJobs", {}),
         ("ListTagsForResource", {"resourceArn": f"{PREFIX}:solution/s"}),
     )
-    told = [before(operation, **request) for operation, request in asked]
+    responses = [before(operation, **request) for operation, request in requests]
     before.service.close()
 
     after = Kept(tmp_path, bucket)
 
-    assert [after(operation, **request) for operation, request in asked] == told
+    assert [after(operation, **request) for operation, request in requests] == responses
     again = after("CreateSolutionVersion", solutionArn=f"{PREFIX}:solution/s")
     assert after.until("ACTIVE", "DescribeSolutionVersion", **again) == "ACTIVE"
-    assert after("GetSolutionMetrics", **again)["metrics"] == told[1]["metrics"], "the same data"
+    assert after("GetSolutionMetrics", **again)["metrics"] == responses[1]["metrics"], (
+        "the same data"
+    )
     assert after("CreateSchema", name="s", schema="{}")["__type"] == "InvalidInputException"
     after.service.close()
 
@@ -177,7 +179,7 @@ sys.stdin.read()
 
 
 def waiting_bucket() -> Bucket:
-    """A bucket that answers nobody."""
+    """Return a bucket that never responds."""
     bucket = Bucket(**{"events.csv": HEADER})
     bucket.open.clear()
     return bucket

@@ -15,14 +15,14 @@ RECIPE = "aws-user-personalization-v2"
 def lines() -> str:
     """Users like the items of their own parity: they view some of them and buy others."""
     dice = np.random.default_rng(5)
-    found = []
+    lines = []
     for number in range(2_400):
         user = number % USERS
         buys = dice.random() < 0.4
         item = 2 * min(int(dice.exponential(3)), 9) + user % 2 + (ITEMS // 2 if buys else 0)
-        kind = "buy" if buys else "view"
-        found.append(f"u{user},i{item},{kind},{int(buys)},{1_700_000_000 + number * 60}\n")
-    return HEADER.replace("TIMESTAMP", "EVENT_VALUE,TIMESTAMP") + "".join(found)
+        event_type = "buy" if buys else "view"
+        lines.append(f"u{user},i{item},{event_type},{int(buys)},{1_700_000_000 + number * 60}\n")
+    return HEADER.replace("TIMESTAMP", "EVENT_VALUE,TIMESTAMP") + "".join(lines)
 
 
 class Shop:
@@ -60,14 +60,14 @@ class Shop:
         return 1_600_000_000 + item * 13 % ITEMS * 86_400
 
     def version(self, name: str, recipe: str = RECIPE, **config: Any) -> dict[str, Any]:
-        """A version of a new solution of this configuration, ended."""
+        """Return a version of a new solution of this configuration once its training has ended."""
         solution = self.account.solution(name, self.group, recipe, solutionConfig=config)
         return self.account.train(solution)
 
     def lists(self, name: str, version: Mapping[str, Any], **config: Any) -> list[list[int]]:
-        """The ten items that each of twenty users gets by batch inference."""
-        asked = "".join(f'{{"userId": "u{user}"}}\n' for user in range(20))
-        source = self.account.put("prices/in.json", asked)
+        """Return the ten items that each of twenty users gets by batch inference."""
+        users = "".join(f'{{"userId": "u{user}"}}\n' for user in range(20))
+        source = self.account.put("prices/in.json", users)
         more = {"batchInferenceJobConfig": config} if config else {}
         arn = version["solutionVersionArn"]
         target = f"s3://data/prices/{name}/"
@@ -86,7 +86,7 @@ def shop(account: Account) -> Shop:
 
 @pytest.fixture(scope="module")
 def plain(shop: Shop) -> dict[str, Any]:
-    """A version that knows relevance alone."""
+    """Return a version that ranks by relevance alone."""
     return shop.version("plain")
 
 
@@ -202,8 +202,8 @@ def test_a_solution_is_updated_to_other_weights(shop: Shop) -> None:
         solutionArn=solution, solutionUpdateConfig={"eventsConfig": weighed(buy=1.0)}
     )
     shop.account.settled("Solution", solution, "latestSolutionUpdate")
-    found = call.describe_solution(solutionArn=solution)["solution"]["solutionConfig"]
-    assert found["eventsConfig"] == weighed(buy=1.0)
+    config = call.describe_solution(solutionArn=solution)["solution"]["solutionConfig"]
+    assert config["eventsConfig"] == weighed(buy=1.0)
     code, message = refusal(
         call.update_solution,
         solutionArn=solution,

@@ -35,7 +35,7 @@ ACTIONS = {name for name in EIGHT if name.startswith(("coverage", "normal"))} | 
     "area_under_curve",
 }
 START = 1_700_000_000
-KINDS = ("View", "Purchase", "Watch", "Click")
+EVENT_TYPES = ("View", "Purchase", "Watch", "Click")
 
 
 def rows() -> list[tuple[str, str, int, str]]:
@@ -45,19 +45,23 @@ def rows() -> list[tuple[str, str, int, str]]:
     for number in range(4_320):
         user = number % 120
         item = int(random.integers(14)) * 3 + user % 3
-        events.append((f"u{user}", f"i{item}", START + 600 * number, KINDS[number // 120 % 4]))
+        events.append(
+            (f"u{user}", f"i{item}", START + 600 * number, EVENT_TYPES[number // 120 % 4])
+        )
     return events
 
 
 def tables() -> dict[str, Table]:
     """All data sets; items have their third as a genre, `cold` ones without events too."""
-    users, items, times, kinds = (np.array(column, object) for column in zip(*rows(), strict=True))
+    users, items, times, event_types = (
+        np.array(column, object) for column in zip(*rows(), strict=True)
+    )
     names = [f"i{number}" for number in range(42)] + ["cold-0", "cold-1"]
     genre = [f"g{int(name[1:]) % 3}" if name[0] == "i" else f"g{name[-1]}" for name in names]
     offers = [
-        (f"u{number}", action, START + number, kind)
+        (f"u{number}", action, START + number, event_type)
         for number in range(120)
-        for action, kind in (
+        for action, event_type in (
             ("join", "TAKEN" if number % 3 == 0 else "NOT_TAKEN"),
             ("flip", "TAKEN" if number % 2 else "VIEWED"),
         )
@@ -65,7 +69,7 @@ def tables() -> dict[str, Table]:
     ]
     return {
         "INTERACTIONS": Table(
-            {"USER_ID": users, "ITEM_ID": items, "TIMESTAMP": times, "EVENT_TYPE": kinds}
+            {"USER_ID": users, "ITEM_ID": items, "TIMESTAMP": times, "EVENT_TYPE": event_types}
         ),
         "ITEMS": Table({"ITEM_ID": np.array(names, object), "GENRE": np.array(genre, object)}),
         "ACTIONS": Table(
@@ -95,13 +99,13 @@ ITEMS = json.dumps(
 
 
 def run(recipe: Recipe, directory: Path, **config: Any) -> Outcome:
-    """A training of the recipe on all data."""
+    """Train the recipe on all data."""
     data = TrainingData(tables(), {"ITEMS": parse_schema(ITEMS)}, config)
     return Training({}, (recipe,), data, directory, seed=3).run(lambda fraction: None)
 
 
 def train(solution: dict[str, Any], data: dict[str, Table], directory: Path) -> None:
-    """A training of a solution on data without metadata."""
+    """Train a solution on data without metadata."""
     recipes = solution_recipes(solution)
     training = Training(solution, recipes, TrainingData(data), directory, seed=3)
     training.run(lambda fraction: None)
@@ -137,7 +141,7 @@ def test_the_table_has_every_recipe() -> None:
     ]
 
 
-def test_what_is_told_apart_by_the_table() -> None:
+def test_the_table_tells_what_each_recipe_can() -> None:
     def those(member: str) -> set[str]:
         return {name for name, recipe in RECIPES.items() if getattr(recipe, member)}
 
@@ -256,10 +260,10 @@ def test_the_same_data_and_seed_give_the_same_model(name: str, tmp_path: Path) -
 def test_a_use_case_learns_from_its_types_of_events(tmp_path: Path) -> None:
     """In whatever case they are written; live events of other types do not count either."""
     data = tables()
-    kinds = data["INTERACTIONS"].columns["EVENT_TYPE"]
+    event_types = data["INTERACTIONS"].columns["EVENT_TYPE"]
     items = data["INTERACTIONS"].columns["ITEM_ID"]
-    items[kinds == "Purchase"] = "i1"
-    kinds[kinds == "Purchase"] = "purchase"
+    items[event_types == "Purchase"] = "i1"
+    event_types[event_types == "Purchase"] = "purchase"
     recipe = RECIPES["aws-ecomm-popular-items-by-purchases"]
     training = Training({}, (recipe,), TrainingData(data), tmp_path / "model", seed=0)
     training.run(lambda fraction: None)
@@ -269,16 +273,16 @@ def test_a_use_case_learns_from_its_types_of_events(tmp_path: Path) -> None:
     assert model.event_types == frozenset({"purchase"})
 
 
-def test_too_few_events_of_the_type_are_told(tmp_path: Path) -> None:
+def test_too_few_events_of_the_type_fail_the_training(tmp_path: Path) -> None:
     data = tables()
-    kinds = data["INTERACTIONS"].columns["EVENT_TYPE"]
-    kinds[:200][kinds[:200] == "Watch"] = "Glance"
+    event_types = data["INTERACTIONS"].columns["EVENT_TYPE"]
+    event_types[:200][event_types[:200] == "Watch"] = "Glance"
     recipe = RECIPES["aws-vod-top-picks"]
     training = Training({}, (recipe,), TrainingData(data), tmp_path, seed=0)
     with pytest.raises(
         JobFailedError, match="fewer than 1000 interactions after filtering by event type: Watch"
     ):
-        kinds[:600][kinds[:600] == "Watch"] = "Glance"
+        event_types[:600][event_types[:600] == "Watch"] = "Glance"
         training.run(lambda fraction: None)
 
 
@@ -296,7 +300,7 @@ def test_excluded_columns_are_not_trained_on(tmp_path: Path) -> None:
 
 
 def test_hyperparameters_reach_the_model(tmp_path: Path) -> None:
-    given = {
+    parameters_of = {
         "aws-user-personalization": {
             "hidden_dimension": "33",
             "bptt": "4",
@@ -307,7 +311,7 @@ def test_hyperparameters_reach_the_model(tmp_path: Path) -> None:
         "aws-similar-items": {"item_id_hidden_dim": "50"},
     }
     made: dict[str, Any] = {}
-    for name, parameters in given.items():
+    for name, parameters in parameters_of.items():
         solution = {
             "recipeArn": recipe_arn(RECIPES[name]),
             "solutionConfig": {"algorithmHyperParameters": parameters},
@@ -389,12 +393,12 @@ def test_recipes_are_found_by_their_arn() -> None:
 
 @pytest.fixture(scope="module")
 def shop(account: Account) -> str:
-    """A group with events and items; its ARN."""
+    """Return the ARN of a dataset group with events and items."""
     group = account.group("shop")
     fields = (("USER_ID", "string"), ("ITEM_ID", "string"), ("EVENT_TYPE", "string"))
     schema = account.schema("shop-events", avro("Interactions", *fields, ("TIMESTAMP", "long")))
     dataset = account.dataset("shop", "Interactions", schema)
-    lines = "".join(f"{u},{i},{kind},{time}\n" for u, i, time, kind in rows())
+    lines = "".join(f"{u},{i},{event_type},{time}\n" for u, i, time, event_type in rows())
     location = account.put("shop/events.csv", "USER_ID,ITEM_ID,EVENT_TYPE,TIMESTAMP\n" + lines)
     assert account.load("shop-events", dataset, location)["status"] == "ACTIVE"
     return group

@@ -16,7 +16,7 @@ from localaws.personalize.resources.types import DATASET_GROUP
 from .account import ACCOUNT, PREFIX, REGION, ROLE, Account, avro, refusal
 
 
-def test_describe_tells_what_was_asked_for(account: Account, trained: dict[str, str]) -> None:
+def test_describe_returns_what_was_requested(account: Account, trained: dict[str, str]) -> None:
     solution = account.personalize.describe_solution(solutionArn=trained["solution"])["solution"]
     version = account.personalize.describe_solution_version(solutionVersionArn=trained["version"])
     version = version["solutionVersion"]
@@ -109,7 +109,7 @@ def test_interactions_are_kept_while_others_look_at_them(
         metricsOutputConfig={"roleArn": ROLE},
     )
     campaign = account.created("Campaign", name="page", solutionVersionArn=trained["version"])
-    for kind, arn in (
+    for resource_type, arn in (
         ("Campaign", campaign),
         ("Filter", chosen),
         ("EventTracker", tracker),
@@ -119,7 +119,7 @@ def test_interactions_are_kept_while_others_look_at_them(
             "ResourceInUseException",
             f"{trained['dataset']} is used by {arn} (ACTIVE); delete that first.",
         )
-        account.delete(kind, arn)
+        account.delete(resource_type, arn)
 
 
 def test_the_schema_of_interactions_cannot_be_replaced(
@@ -172,7 +172,7 @@ def test_deletion_is_pending_then_in_progress_then_done() -> None:
     assert seen == ["DELETE PENDING", "DELETE IN_PROGRESS"]
 
 
-def test_lists_come_in_pages_and_forged_tokens_are_told(
+def test_lists_come_in_pages_and_forged_tokens_are_refused(
     account: Account, trained: dict[str, str]
 ) -> None:
     pages = list(
@@ -207,7 +207,7 @@ def test_tags_are_kept(account: Account, trained: dict[str, str]) -> None:
 
 def test_what_is_not_built_is_refused_by_name(account: Account, trained: dict[str, str]) -> None:
     call = account.personalize
-    asked: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
+    requests: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
         (
             call.create_solution_version,
             {"solutionArn": trained["solution"], "trainingMode": "AUTOTRAIN"},
@@ -246,6 +246,6 @@ def test_what_is_not_built_is_refused_by_name(account: Account, trained: dict[st
             "semantic-similarity recipe",
         ),
     ]
-    for operation, request, text in asked:
+    for operation, request, text in requests:
         code, message = refusal(operation, **request)
         assert (code, message.startswith(text)) == ("InvalidInputException", True), message

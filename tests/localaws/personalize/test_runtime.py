@@ -35,14 +35,14 @@ class Site:
         self.campaigns: dict[str, str] = {}
 
     def train(self, recipe: str) -> str:
-        """A version of a recipe."""
+        """Return a version of a recipe."""
         if recipe not in self.versions:
             solution = self.account.solution(f"site-{recipe[4:]}", self.group, recipe)
             self.versions[recipe] = self.account.train(solution)["solutionVersionArn"]
         return self.versions[recipe]
 
     def campaign(self, recipe: str, **config: Any) -> str:
-        """A campaign of a recipe."""
+        """Return a campaign of a recipe."""
         if recipe not in self.campaigns:
             self.campaigns[recipe] = self.account.created(
                 "Campaign",
@@ -53,26 +53,26 @@ class Site:
         return self.campaigns[recipe]
 
     def filter(self, name: str, expression: str) -> str:
-        """A filter."""
+        """Return a filter."""
         return self.account.created(
             "Filter", name=name, datasetGroupArn=self.group, filterExpression=expression
         )
 
     def items(self, recipe: str, **request: Any) -> list[str]:
-        """The recommended items."""
+        """Return the recommended items."""
         answer = self.account.runtime.get_recommendations(
             campaignArn=self.campaign(recipe), **request
         )
         return [one["itemId"] for one in answer["itemList"]]
 
-    def meet(self, user: str, *items: str, kind: str = "view") -> None:
+    def meet(self, user: str, *items: str, event_type: str = "view") -> None:
         """Record events."""
-        for place, item in enumerate(items):
+        for number, item in enumerate(items):
             self.account.events.put_events(
                 trackingId=self.tracking,
                 sessionId=user,
                 userId=user,
-                eventList=[{"eventType": kind, "itemId": item, "sentAt": NOON + place}],
+                eventList=[{"eventType": event_type, "itemId": item, "sentAt": NOON + number}],
             )
 
 
@@ -85,12 +85,14 @@ def site(account: Account) -> Site:
 
 
 def parities(items: list[str]) -> set[int]:
-    """Whether items are of the even or the odd users' taste."""
+    """Whether items are those that the even or the odd users like."""
     return {int(item[1:]) % 2 for item in items}
 
 
-def test_streaming_events_change_the_users_next_answer_and_nobody_elses(site: Site) -> None:
-    """Users like the items of their own parity; a stranger shows the even taste, then the odd."""
+def test_streaming_events_change_the_users_next_recommendations_and_nobody_elses(
+    site: Site,
+) -> None:
+    """Users like the items of their own parity; new users meet the even ones, or the odd."""
     before = site.items(PERSONAL, userId="newcomer", numResults=5)
     neighbour = site.items(PERSONAL, userId="u1", numResults=5)
     site.meet("newcomer", "i2", "i4", "i6", "i8")
@@ -103,7 +105,7 @@ def test_streaming_events_change_the_users_next_answer_and_nobody_elses(site: Si
     assert site.items(PERSONAL, userId="u1", numResults=5) == neighbour
 
 
-def test_answers_have_ids_scores_and_as_many_items_as_asked_for(site: Site) -> None:
+def test_responses_have_ids_scores_and_as_many_items_as_requested(site: Site) -> None:
     get = site.account.runtime.get_recommendations
     answer = get(campaignArn=site.campaign(PERSONAL), userId="u2")
     scores = [one["score"] for one in answer["itemList"]]
@@ -115,12 +117,12 @@ def test_answers_have_ids_scores_and_as_many_items_as_asked_for(site: Site) -> N
     assert [set(one) for one in popular["itemList"]] == [{"itemId"}] * 3
 
 
-def test_a_filter_with_values_is_put_on_the_answer(site: Site) -> None:
+def test_a_filter_with_values_applies_to_the_recommendations(site: Site) -> None:
     wars = site.filter("genre", "INCLUDE ItemID WHERE Items.GENRE IN ($GENRE)")
-    found = site.items(
+    items = site.items(
         PERSONAL, userId="u1", filterArn=wars, filterValues={"GENRE": '"war"'}, numResults=40
     )
-    assert sorted(found) == [f"i{n}" for n in range(10)]
+    assert sorted(items) == [f"i{n}" for n in range(10)]
     # EXCLUDE does without its values and then has no effect; INCLUDE cannot.
     call = site.account.runtime.get_recommendations
     campaign = site.campaign(PERSONAL)
@@ -138,13 +140,13 @@ def test_a_filter_with_values_is_put_on_the_answer(site: Site) -> None:
 def test_what_a_user_did_just_now_is_filtered(site: Site) -> None:
     applied = site.filter("applied", 'EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("apply")')
     first, second, *_ = site.items(PERSONAL, userId="u5", filterArn=applied)
-    site.meet("u5", first, kind="apply")
+    site.meet("u5", first, event_type="apply")
     after = site.items(PERSONAL, userId="u5", filterArn=applied, numResults=40)
     assert first not in after
     assert second in after
 
 
-def test_promoted_items_take_their_share_of_the_places(site: Site) -> None:
+def test_promoted_items_take_their_share_of_the_ranks(site: Site) -> None:
     cheap = site.filter("cheap", "INCLUDE ItemID WHERE Items.PRICE <= 5")
     free = site.items(PERSONAL, userId="u1", numResults=10)
     request = {
@@ -186,8 +188,8 @@ def test_the_filter_of_a_request_is_for_all_but_the_promoted_items(site: Site) -
 def test_metadata_come_where_the_campaign_is_set_to_it(site: Site) -> None:
     campaign = site.campaign(PERSONAL)
     get = site.account.runtime.get_recommendations
-    wanted = {"ITEMS": ["genre", "PRICE"]}
-    code, message = refusal(get, campaignArn=campaign, userId="u1", metadataColumns=wanted)
+    columns = {"ITEMS": ["genre", "PRICE"]}
+    code, message = refusal(get, campaignArn=campaign, userId="u1", metadataColumns=columns)
     assert (code, "enableMetadataWithRecommendations off" in message) == (
         "InvalidInputException",
         True,
@@ -196,7 +198,7 @@ def test_metadata_come_where_the_campaign_is_set_to_it(site: Site) -> None:
         campaignArn=campaign, campaignConfig={"enableMetadataWithRecommendations": True}
     )
     site.account.settled("Campaign", campaign, "latestCampaignUpdate")
-    answer = get(campaignArn=campaign, userId="u1", metadataColumns=wanted, numResults=1)
+    answer = get(campaignArn=campaign, userId="u1", metadataColumns=columns, numResults=1)
     (item,) = answer["itemList"]
     number = int(item["itemId"][1:])
     assert item["metadata"] == {
@@ -204,7 +206,7 @@ def test_metadata_come_where_the_campaign_is_set_to_it(site: Site) -> None:
         "PRICE": f"{number}.0",
     }
     assert refusal(
-        get, campaignArn=campaign, userId="u", metadataColumns=wanted, numResults=51
+        get, campaignArn=campaign, userId="u", metadataColumns=columns, numResults=51
     ) == (
         "InvalidInputException",
         "numResults must be in [1, 50], not 51",
@@ -216,15 +218,15 @@ def test_a_ranking_orders_the_users_own_list(site: Site) -> None:
     rank = site.account.runtime.get_personalized_ranking
     campaign = site.campaign(recipe)
     # u2 likes even items and has not met these two yet.
-    given = ["i1", "lost", "i34", "i3", "i0"]
-    answer = rank(campaignArn=campaign, userId="u2", inputList=given)["personalizedRanking"]
+    listed = ["i1", "lost", "i34", "i3", "i0"]
+    answer = rank(campaignArn=campaign, userId="u2", inputList=listed)["personalizedRanking"]
     items = [one["itemId"] for one in answer]
     assert set(items[:2]) == {"i34", "i0"}
     assert set(items[2:4]) == {"i1", "i3"}
     assert items[4] == "lost"
     assert sum(one["score"] for one in answer) == pytest.approx(1.0, abs=1e-5)
     dear = site.filter("dear", "INCLUDE ItemID WHERE Items.PRICE >= 3")
-    filtered = rank(campaignArn=campaign, userId="u2", inputList=given, filterArn=dear)
+    filtered = rank(campaignArn=campaign, userId="u2", inputList=listed, filterArn=dear)
     assert [one["itemId"] for one in filtered["personalizedRanking"]] == ["i34", "i3"]
     code, message = refusal(
         site.account.runtime.get_recommendations, campaignArn=campaign, userId="u2"
@@ -235,7 +237,7 @@ def test_a_ranking_orders_the_users_own_list(site: Site) -> None:
     )
 
 
-def test_related_items_are_of_the_same_taste(site: Site) -> None:
+def test_related_items_are_liked_by_the_same_users(site: Site) -> None:
     recipe = "aws-sims"
     assert parities(site.items(recipe, itemId="i7", numResults=5)) == {1}
     call = site.account.runtime.get_recommendations
@@ -338,7 +340,7 @@ def test_a_recommender_serves_a_use_case_of_its_domain(account: Account) -> None
 
 
 def test_actions_are_recommended_and_one_taken_just_now_is_not_repeated(account: Account) -> None:
-    """Even users join, odd ones do not; whoever joined is not asked again for 30 days."""
+    """Even users join, odd ones do not; a user who joined gets no such offer for 30 days."""
     group = account.group("club")
     clicks = avro("Interactions", *INTERACTIONS, ("TIMESTAMP", "long"))
     interactions = account.dataset("club", "Interactions", account.schema("club", clicks))
@@ -356,9 +358,9 @@ def test_actions_are_recommended_and_one_taken_just_now_is_not_repeated(account:
     )
     done = account.dataset("club", "Action_Interactions", account.schema("club-done", taken))
     rows = "".join(
-        f"m{n},{action},{'Taken' if n % 2 == place else 'Not Taken'},{1_700_000_000 + n * 60}\n"
+        f"m{n},{action},{'Taken' if n % 2 == parity else 'Not Taken'},{1_700_000_000 + n * 60}\n"
         for n in range(200)
-        for place, action in enumerate(("join", "subscribe"))
+        for parity, action in enumerate(("join", "subscribe"))
     )
     header = "USER_ID,ACTION_ID,EVENT_TYPE,TIMESTAMP\n"
     account.load("club-done", done, account.put("club/done.csv", header + rows))
@@ -383,10 +385,10 @@ def test_actions_are_recommended_and_one_taken_just_now_is_not_repeated(account:
 
     often = "INCLUDE ActionID WHERE Actions.REPEAT_FREQUENCY >= $DAYS"
     assert [filtered("u2", often, DAYS=days) for days in ("7", "31")] == [["join"], []]
-    # Whoever was asked to join is not asked again so soon; of m1 and m2 one has subscribed.
+    # A user with the offer to join gets no second one so soon; of m1 and m2 one has subscribed.
     met = "EXCLUDE ActionID WHERE Action_Interactions.EVENT_TYPE IN"
-    for kind, left in (("taken", ["m2"]), ("not taken", ["m1"]), ("*", [])):
-        offered = [user for user in ("m1", "m2") if filtered(user, f'{met} ("{kind}")')]
+    for event_type, left in (("taken", ["m2"]), ("not taken", ["m1"]), ("*", [])):
+        offered = [user for user in ("m1", "m2") if filtered(user, f'{met} ("{event_type}")')]
         assert offered == left
 
     tracking = account.personalize.describe_dataset(datasetArn=done)["dataset"]["trackingId"]

@@ -1,11 +1,11 @@
-"""Schemas: every fault is told with its place."""
+"""Schemas: every fault has its line and column."""
 
 import pytest
 
 from .account import Account, avro, refusal
 
 
-def test_a_schema_is_refused_with_the_place_of_every_fault(account: Account) -> None:
+def test_a_schema_is_refused_with_the_position_of_every_fault(account: Account) -> None:
     text = """{
   "type": "record", "name": "Interactions", "namespace": "com.amazonaws.personalize.schema",
   "fields": [

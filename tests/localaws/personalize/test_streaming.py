@@ -27,9 +27,9 @@ class Shop:
         account.settled("EventTracker", created["eventTrackerArn"])
         self.tracker, self.tracking = created["eventTrackerArn"], created["trackingId"]
 
-    def _dataset(self, kind: str, schema: str) -> str:
-        arn = self.account.schema(f"{self.name}-{kind}", schema)
-        return self.account.dataset(self.name, kind, arn)
+    def _dataset(self, dataset_type: str, schema: str) -> str:
+        arn = self.account.schema(f"{self.name}-{dataset_type}", schema)
+        return self.account.dataset(self.name, dataset_type, arn)
 
     def load(self, job: str, dataset: str, text: str, **more: Any) -> dict[str, Any]:
         """Import a text."""
@@ -38,19 +38,19 @@ class Shop:
 
     def meet(self, user: str | None, *items: str, session: str = "s", **more: Any) -> None:
         """Record views."""
-        given = {"userId": user} if user else {}
+        identified = {"userId": user} if user else {}
         self.account.events.put_events(
             trackingId=self.tracking,
             sessionId=session,
             eventList=[
-                {"eventType": "view", "itemId": item, "sentAt": NOON + place, **more}
-                for place, item in enumerate(items)
+                {"eventType": "view", "itemId": item, "sentAt": NOON + number, **more}
+                for number, item in enumerate(items)
             ],
-            **given,
+            **identified,
         )
 
     def exported(self, job: str, dataset: str, mode: str) -> list[str]:
-        """The lines of an export."""
+        """Return the lines of an export."""
         arn = self.account.personalize.create_dataset_export_job(
             jobName=f"{self.name}-{job}",
             datasetArn=dataset,
@@ -113,8 +113,8 @@ def test_a_full_import_keeps_single_records_and_replaces_the_rest(account: Accou
     version = account.train(solution)["solutionVersionArn"]
     source = account.put("kept/in.json", '{"userId": "streamed"}\n{"userId": "nobody"}\n')
     account.infer("kept", version, source, "s3://data/kept-batch/", numResults=3)
-    known, stranger = map(json.loads, account.get("kept-batch/in.json.out").splitlines())
-    assert known["output"]["recommendedItems"] != stranger["output"]["recommendedItems"]
+    known, unknown = map(json.loads, account.get("kept-batch/in.json.out").splitlines())
+    assert known["output"]["recommendedItems"] != unknown["output"]["recommendedItems"]
 
 
 def test_an_anonymous_session_becomes_its_users(account: Account) -> None:

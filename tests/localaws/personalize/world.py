@@ -29,12 +29,12 @@ class Bucket:
         self.objects: dict[str, bytes] = {}
 
     def get_paginator(self, operation: str) -> "Bucket":
-        """The only list is that of the objects."""
+        """Return the paginator of the only list, that of the objects."""
         assert operation == "list_objects_v2"
         return self
 
     def paginate(self, **request: Any) -> Iterator[dict[str, Any]]:
-        """The objects below a prefix."""
+        """Return the objects below a prefix."""
         keys = sorted(key for key in self.objects if key.startswith(request["Prefix"]))
         yield {"Contents": [{"Key": key, "Size": len(self.objects[key])} for key in keys]}
 
@@ -53,7 +53,7 @@ class Bucket:
 
 
 class World:
-    """A service without a network, and the ARNs of one resource of each kind."""
+    """A service without a network, and the ARNs of one resource of each type."""
 
     def __init__(self, directory: Path) -> None:
         self.bucket = Bucket()
@@ -93,19 +93,19 @@ class World:
         assert status == 200, (operation, answer)
         return answer
 
-    def make(self, kind: str, **request: Any) -> str:
+    def make(self, resource_type: str, **request: Any) -> str:
         """Create a resource, and wait until it is done."""
-        member = f"{kind[0].lower()}{kind[1:]}"
-        arn = str(self(f"Create{kind}", **request)[f"{member}Arn"])
-        self.settled(kind, arn)
-        self.arns.setdefault(kind, arn)
+        member = f"{resource_type[0].lower()}{resource_type[1:]}"
+        arn = str(self(f"Create{resource_type}", **request)[f"{member}Arn"])
+        self.settled(resource_type, arn)
+        self.arns.setdefault(resource_type, arn)
         return arn
 
-    def settled(self, kind: str, arn: str) -> None:
+    def settled(self, resource_type: str, arn: str) -> None:
         """Wait until a resource is done."""
-        member = f"{kind[0].lower()}{kind[1:]}"
+        member = f"{resource_type[0].lower()}{resource_type[1:]}"
         for _ in range(3000):
-            shown = self(f"Describe{kind}", **{f"{member}Arn": arn})[member]
+            shown = self(f"Describe{resource_type}", **{f"{member}Arn": arn})[member]
             if shown.get("status", "ACTIVE") in {"ACTIVE", "COMPLETED"}:
                 return
             assert not shown["status"].endswith("FAILED"), shown
@@ -113,17 +113,17 @@ class World:
         raise AssertionError(f"{arn} stays {shown['status']}")
 
     def lists(self) -> dict[str, list[str]]:
-        """The ARNs that every List operation of resources shows."""
+        """Return the ARNs that every List operation of resources shows."""
         shown = {}
-        for kind in KINDS:
-            listed = self(f"List{kind}s")
+        for resource_type in RESOURCE_TYPES:
+            listed = self(f"List{resource_type}s")
             (entries,) = (value for value in listed.values() if isinstance(value, list))
-            member = f"{kind[0].lower()}{kind[1:]}Arn"
-            shown[kind] = [entry[member] for entry in entries]
+            member = f"{resource_type[0].lower()}{resource_type[1:]}Arn"
+            shown[resource_type] = [entry[member] for entry in entries]
         return shown
 
 
-KINDS = (
+RESOURCE_TYPES = (
     "Schema",
     "DatasetGroup",
     "Dataset",
@@ -161,7 +161,7 @@ def job_files(source: str, target: str) -> dict[str, Any]:
 
 @contextmanager
 def populated(directory: Path) -> Iterator[World]:
-    """A world with one resource of each kind."""
+    """Return a world with one resource of each type."""
     world = World(directory)
     try:
         _populate(world)
@@ -205,16 +205,20 @@ def _populate(world: World) -> None:
             ),
         ),
     }
-    for kind, schema in schemas.items():
+    for dataset_type, schema in schemas.items():
         arn = world.make(
-            "Dataset", name=kind, datasetType=kind, schemaArn=schema, datasetGroupArn=group
+            "Dataset",
+            name=dataset_type,
+            datasetType=dataset_type,
+            schemaArn=schema,
+            datasetGroupArn=group,
         )
-        world.arns[kind] = arn
-    for kind, file in (("Interactions", "events.csv"), ("Items", "items.csv")):
+        world.arns[dataset_type] = arn
+    for dataset_type, file in (("Interactions", "events.csv"), ("Items", "items.csv")):
         world.make(
             "DatasetImportJob",
-            jobName=kind,
-            datasetArn=world.arns[kind],
+            jobName=dataset_type,
+            datasetArn=world.arns[dataset_type],
             dataSource={"dataLocation": f"s3://data/{file}"},
         )
     world.make(
@@ -294,19 +298,22 @@ def _populate(world: World) -> None:
 
 
 def requests(world: World) -> Mapping[str, dict[str, Any]]:
-    """A minimal valid request of every operation that changes nothing or adds something new."""
+    """Return a minimal valid request of each operation that only reads, or adds something new."""
     arns = world.arns
     group = arns["DatasetGroup"]
     tracking = world("DescribeEventTracker", eventTrackerArn=arns["EventTracker"])["eventTracker"]
     actions = world("DescribeDataset", datasetArn=arns["Action_Interactions"])["dataset"]
-    described = {f"Describe{kind}": {_arn(kind): arns[kind]} for kind in KINDS}
+    described = {
+        f"Describe{resource_type}": {_arn(resource_type): arns[resource_type]}
+        for resource_type in RESOURCE_TYPES
+    }
     recipe = f"{RECIPE}aws-sims"
     served = world("DescribeRecipe", recipeArn=recipe)["recipe"]
     campaign = arns["personal campaign"]
     goods = world("DescribeDataset", datasetArn=arns["Items"])["dataset"]["schemaArn"]
     return {
         **described,
-        **{f"List{kind}s": {} for kind in KINDS},
+        **{f"List{resource_type}s": {} for resource_type in RESOURCE_TYPES},
         "ListRecipes": {},
         "ListMetricAttributionMetrics": {"metricAttributionArn": arns["MetricAttribution"]},
         "ListTagsForResource": {"resourceArn": group},
@@ -434,5 +441,5 @@ def requests(world: World) -> Mapping[str, dict[str, Any]]:
     }
 
 
-def _arn(kind: str) -> str:
-    return f"{kind[0].lower()}{kind[1:]}Arn"
+def _arn(resource_type: str) -> str:
+    return f"{resource_type[0].lower()}{resource_type[1:]}Arn"
