@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import shutil
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +44,7 @@ class Models:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._lock = threading.Lock()
-        self._loaded: OrderedDict[str, Recommender] = OrderedDict()
+        self._load = lru_cache(_MODELS_IN_MEMORY)(load_recommender)
 
     def directory_of(self, arn: str) -> Path:
         """Return the directory of this ARN's model; the ARN itself is no file name."""
@@ -53,18 +53,14 @@ class Models:
     def load(self, arn: str) -> Recommender:
         """Return the model of this ARN; the last few stay in memory."""
         with self._lock:
-            if arn not in self._loaded:
-                self._loaded[arn] = load_recommender(self.directory_of(arn))
-                if len(self._loaded) > _MODELS_IN_MEMORY:
-                    self._loaded.popitem(last=False)
-            self._loaded.move_to_end(arn)
-            return self._loaded[arn]
+            return self._load(self.directory_of(arn))
 
     def drop(self, arn: str) -> None:
-        """Delete the model."""
-        with self._lock:
-            self._loaded.pop(arn, None)
-        shutil.rmtree(self.directory_of(arn), ignore_errors=True)
+        """Delete the model, if there is one."""
+        directory = self.directory_of(arn)
+        if directory.exists():
+            self._load.cache_clear()
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 @dataclass(frozen=True)

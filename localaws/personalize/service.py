@@ -25,8 +25,7 @@ from localaws.personalize.filters import Filters
 from localaws.personalize.operations.batch_jobs import BatchJobs
 from localaws.personalize.operations.campaigns import Campaigns, Recommenders
 from localaws.personalize.operations.datasets import Datasets
-from localaws.personalize.operations.event_trackers import EventTrackers
-from localaws.personalize.operations.events import Events
+from localaws.personalize.operations.events import Events, EventTrackers
 from localaws.personalize.operations.metric_attributions import MetricAttributions
 from localaws.personalize.operations.recipes import Recipes
 from localaws.personalize.operations.resources import Resources

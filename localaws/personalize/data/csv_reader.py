@@ -82,11 +82,11 @@ class TableReader:
                     tick()
                     continue
                 # After a quote, the end of a line may stand inside a value.
-                rows = _Rows(name, line, chain([block], blocks if b'"' in block else ()))
+                rows = _rows(name, line, chain([block], blocks if b'"' in block else ()))
                 while some := list(islice(rows, _ROWS_PER_BLOCK)):
                     self._add_rows(name, header, some)
                     tick()
-                line = rows.line
+                line += len(block.splitlines())
 
     def table(self) -> Table:
         """Return all rows read.
@@ -171,38 +171,25 @@ def _split(block: bytes, header: _Header) -> list[list[str]] | None:
     return [texts[position : -1 : header.width] for position in header.positions]
 
 
-class _Rows:
-    """Rows by the csv module, each with the line of the file on which it begins.
+def _rows(name: str, line: int, blocks: Iterable[bytes]) -> Iterator[tuple[int, list[str]]]:
+    """Yield rows by the csv module, each with the line of the file on which it begins.
 
     Blank lines are left out. `blocks` are whole lines, the first of which is number `line`.
     """
-
-    def __init__(self, name: str, line: int, blocks: Iterable[bytes]) -> None:
-        self._name = name
-        self._start = line
-        self._reader = csv.reader(self._lines(blocks), strict=True)
-
-    @property
-    def line(self) -> int:
-        """The line on which the next row begins."""
-        return self._start + self._reader.line_num
-
-    def __iter__(self) -> Iterator[tuple[int, list[str]]]:
-        return self
-
-    def __next__(self) -> tuple[int, list[str]]:
-        while True:
-            line = self.line
-            try:
-                if row := next(self._reader):
-                    return line, row
-            except csv.Error as error:
-                raise JobFailedError(f"{self._name}, line {self.line - 1}: {error}") from error
-
-    def _lines(self, blocks: Iterable[bytes]) -> Iterator[str]:
-        for block in blocks:
-            for line in block.splitlines(keepends=True):
-                yield _decode(self._name, self.line, line)
+    lines = chain.from_iterable(block.splitlines(keepends=True) for block in blocks)
+    texts = (_decode(name, number, text) for number, text in enumerate(lines, start=line))
+    reader = csv.reader(texts, strict=True)
+    while True:
+        start = line + reader.line_num
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            last = line + reader.line_num - 1
+            raise JobFailedError(f"{name}, line {last}: {error}") from error
+        if row:
+            yield start, row
 
 
 def _decode(name: str, line: int, text: bytes) -> str:

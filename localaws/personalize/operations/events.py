@@ -1,4 +1,4 @@
-"""The events API: single records, streamed into datasets.
+"""The events API: single records, streamed into datasets, with the ids of event trackers.
 
 https://docs.aws.amazon.com/personalize/latest/dg/recording-item-interaction-events.html
 https://docs.aws.amazon.com/personalize/latest/dg/incremental-data-updates.html
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import threading
+import uuid
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,7 +22,7 @@ import orjson
 
 from localaws.errors import suggestion
 from localaws.http.errors import ServiceError
-from localaws.personalize.backend import Backend, Operations, Request
+from localaws.personalize.backend import Backend, Operations, Request, Response, created
 from localaws.personalize.data.schemas import Schema
 from localaws.personalize.data.tables import Table, table_of
 from localaws.personalize.errors import invalid
@@ -33,6 +34,37 @@ _SESSIONS_KEPT = 10_000
 _ATTRIBUTION = ("RECOMMENDATION_ID", "EVENT_ATTRIBUTION_SOURCE")
 Row = dict[str, str]
 """A record's texts by field name, written as in CSV."""
+
+
+class EventTrackers(Operations):
+    """Operations on event trackers."""
+
+    def create_event_tracker(self, request: Request) -> Response:
+        """Create a tracker; the only one of its group.
+
+        https://docs.aws.amazon.com/personalize/latest/dg/API_CreateEventTracker.html
+        """
+        registry, group_arn = self._registry, request["datasetGroupArn"]
+        with registry.lock:
+            others = registry.find(EVENT_TRACKER, datasetGroupArn=group_arn)
+            if len(others) >= registry.quotas.event_trackers:
+                raise ServiceError(
+                    "ResourceAlreadyExistsException",
+                    f"{group_arn} has the event tracker {others[0].arn}; delete that first, or use"
+                    " its trackingId.",
+                )
+            digits = registry.new_id(f"{group_arn} {self._backend.seed}")
+            tracking_id = str(uuid.UUID(hex=digits[:32]))
+            tracker = registry.create(
+                EVENT_TRACKER,
+                request["name"],
+                request,
+                trackingId=tracking_id,
+                accountId=registry.account,
+            )
+        # No work is needed, and published code sends events in the next line.
+        registry.update(tracker.arn, status="ACTIVE")
+        return {**created(tracker), "trackingId": tracking_id}
 
 
 class Events(Operations):

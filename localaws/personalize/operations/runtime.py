@@ -306,8 +306,21 @@ class Runtime(Operations):
         columns: Mapping[str, str],
         promoted: Mapping[str, str],
     ) -> list[dict[str, Any]]:
-        """Return the items of a response."""
-        metadata = self._metadata([item for item, _ in results], deployment, columns)
+        """Return the items of a response, with the columns of Items as they are now; no nulls."""
+        table = None
+        if columns:
+            table = self._backend.groups.tables(deployment.group_arn, {"ITEMS"}).get("ITEMS")
+        values = {shown: table.column(name) for shown, name in columns.items()} if table else {}
+        items = {item for item, _ in results}
+        metadata = {
+            item: {
+                shown: str(column[row])
+                for shown, column in values.items()
+                if column[row] is not None
+            }
+            for row, item in enumerate(table.column("ITEM_ID") if table else ())
+            if item in items
+        }
         return [
             {
                 "itemId": item,
@@ -317,27 +330,6 @@ class Runtime(Operations):
             }
             for item, score in results
         ]
-
-    def _metadata(
-        self, items: Sequence[str], deployment: _Deployment, columns: Mapping[str, str]
-    ) -> dict[str, dict[str, str]]:
-        """Return the columns of Items as they are now, by item; null is left out."""
-        table = None
-        if columns:
-            table = self._backend.groups.tables(deployment.group_arn, {"ITEMS"}).get("ITEMS")
-        if table is None:
-            return {}
-        requested = set(items)
-        values = {shown: table.column(name) for shown, name in columns.items()}
-        return {
-            item: {
-                shown: str(column[row])
-                for shown, column in values.items()
-                if column[row] is not None
-            }
-            for row, item in enumerate(table.column("ITEM_ID"))
-            if item in requested
-        }
 
 
 def _check_type(deployment: _Deployment, type_: str, need: str) -> None:

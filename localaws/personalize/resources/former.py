@@ -22,11 +22,6 @@ def take_over(database: Path, documents: Documents) -> None:
         for arn, type_, number, text, tags in rows:
             # Only the name of a time's member has changed.
             details = decoded(text.decode().replace('{"$moment":', '{"$time":'))
-            document = {
-                "type": type_,
-                "number": number,
-                "details": details,
-                "tags": json.loads(tags),
-            }
-            documents.put(COLLECTION, arn, document)
+            document = {"type": type_, "number": number, "details": details}
+            documents.put(COLLECTION, arn, {**document, "tags": json.loads(tags)})
     database.unlink()

@@ -53,17 +53,14 @@ class HyperParameter:
         Raises:
             ValueError: If it is of another type or outside of the range.
         """
-        if isinstance(self.default, bool):
-            if text.lower() not in {"true", "false"}:
-                raise ValueError(f"{self.name} must be true or false, not {text!r}")
-            return text.lower() == "true"
-        if isinstance(self.default, str):
-            if text not in self.choices:
-                raise ValueError(
-                    f"{self.name} must be one of {', '.join(self.choices)}, not {text!r}"
-                )
-            return text
-        number = type(self.default)
+        if self.type == "categorical":
+            is_flag = isinstance(self.default, bool)
+            choice = text.lower() if is_flag else text
+            if choice not in self.legal:
+                expected = "true or false" if is_flag else f"one of {', '.join(self.legal)}"
+                raise ValueError(f"{self.name} must be {expected}, not {text!r}")
+            return choice == "true" if is_flag else choice
+        number = int if self.type == "integer" else float
         try:
             value = number(text)
         except ValueError:
