@@ -1,8 +1,8 @@
 """The local AWS: one endpoint, the services behind it, and, in a data directory, all that is kept.
 
-What a request passes, from the outside in: faults that were ordered; Lambda, Glue and Personalize;
-of a data directory the journal of requests, the objects of buckets and the archive of executions;
-and moto, which holds the rest in memory.
+A request passes, from the outside in: injected faults; Lambda, Glue and Personalize; with a data
+directory, its log of requests, its store of S3 objects and its archive of executions; and moto,
+which holds the rest in memory.
 
     with LocalAws(directory=Path("aws"), account="123456789012", region="us-east-1") as aws:
         print(aws.environment)
@@ -22,15 +22,16 @@ from typing import Any, Self
 
 import boto3
 
+from localaws.functions.service import Functions
+from localaws.glue.service import Glue
 from localaws.http.endpoint import Endpoint
 from localaws.http.faults import Faults
 from localaws.http.service_names import service_model
 from localaws.http.wsgi import answer_in_process
 from localaws.persistence.data_directory import DataDirectory
-from localaws.personalize import Quotas
-from localaws.principals import CALLER
+from localaws.personalize import Personalize, Quotas
+from localaws.principals import CALLER, credentials
 from localaws.schedules import Schedules
-from localaws.services import Services
 
 DEFAULT_ACCOUNT, DEFAULT_REGION = "123456789012", "us-east-1"
 _EXPORTED = (
@@ -62,19 +63,22 @@ class LocalAws:
             what is scheduled. If not, the caller removes the directory.
         account: Account number in every ARN; None takes the directory's.
         region: Region in every ARN; None takes the directory's.
-        defaults: Account and region of a directory that has none yet and is asked for none.
-        port: Of 127.0.0.1; 0 takes a free one; None opens one when its URL is first asked for, and
+        defaults: Account and region of a directory that has none yet, where none are given.
+        port: Of 127.0.0.1; 0 takes a free one; None opens one when its URL is first read, and
             leaves the environment of the process as it is.
         time_scale: Factor on Wait states and Retry intervals; 0 does not wait.
-        database_url: What Glue jobs of this project read; see `Services`.
+        database_url: The database of Glue jobs that have the argument `--runtime`: they get
+            `local` for it, and this as DATABASE_URL. None leaves the arguments of jobs as they are.
         seed: Of every model that Personalize trains.
         quotas: Personalize's, where they are not AWS's own.
         auto_training: Whether Personalize trains solutions with performAutoTraining on schedule.
-        say: Called with a line for each execution and each schedule that starts.
+        log: Called with a line for each execution and each schedule that starts.
 
     Attributes:
-        endpoint: What answers.
-        services: Lambda, Glue and Personalize.
+        endpoint: Answers all requests.
+        functions: Lambda.
+        glue: Glue.
+        personalize: Personalize.
         faults: Injects faults: `aws.faults.inject("throttle", operation="PutObject")`.
 
     Raises:
@@ -85,7 +89,9 @@ class LocalAws:
     """
 
     endpoint: Endpoint
-    services: Services
+    functions: Functions
+    glue: Glue
+    personalize: Personalize
     faults: Faults
 
     def __init__(
@@ -102,7 +108,7 @@ class LocalAws:
         seed: int = 0,
         quotas: Quotas | None = None,
         auto_training: bool = False,
-        say: Callable[[str], None] = lambda _: None,
+        log: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._directory = directory.absolute()
         self._account = account or defaults[0]
@@ -118,7 +124,7 @@ class LocalAws:
         self._seed = seed
         self._quotas = quotas
         self._auto_training = auto_training
-        self._say = say
+        self._log = log
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
@@ -127,9 +133,10 @@ class LocalAws:
                 data = opening.enter_context(self._data)
                 self._account, self._region = data.account, data.region
             self._begin(opening)
-            self.services = self._mounted()
+            self._mount_services()
             # On the way out: what runs is aborted and kept, and then what it ran on ends.
-            opening.callback(self.services.close)
+            for service in (self.personalize, self.glue, self.functions):
+                opening.callback(service.close)
             if self._data is not None:
                 opening.enter_context(self._data.archived())
             opening.callback(self.endpoint.abort_executions)
@@ -137,7 +144,7 @@ class LocalAws:
             if self._port is not None:
                 self.endpoint.open()
             if self._data is not None:
-                self._data.name_server(self.endpoint.url)
+                self._data.record_server(self.endpoint.url)
                 self._start_schedules(opening, self._data)
             self._open = opening.pop_all()
         return self
@@ -146,7 +153,7 @@ class LocalAws:
         self._open.close()
 
     def client(self, service: str) -> Any:
-        """A client, for example `client("s3")`; it does not wait and retry as boto3's do."""
+        """Return a client, for example `client("s3")`; it does not wait and retry as boto3's do."""
         return self.endpoint.client(service)
 
     @cached_property
@@ -162,13 +169,13 @@ class LocalAws:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a shell needs so that every AWS SDK and command calls here."""
-        found = self.endpoint.environment
+        """The variables that a shell exports so that every AWS SDK and command calls here."""
+        variables = self.endpoint.environment
         proxies = {"HTTP_PROXY", "http_proxy"} & os.environ.keys()
-        return {name: found[name] for name in (*_EXPORTED, *(["NO_PROXY"] if proxies else []))}
+        return {name: variables[name] for name in (*_EXPORTED, *(["NO_PROXY"] if proxies else []))}
 
     def counts(self) -> dict[str, int]:
-        """How many resources of each type the data directory held when it was opened."""
+        """Count the resources of each type that the data directory held when it was opened."""
         if self._data is None:
             return {}
         counts = {}
@@ -196,24 +203,65 @@ class LocalAws:
         )
         opening.callback(self.endpoint.stop)
         if self._data is not None:
-            self._data.wrap(self.endpoint, started=self._say_started)
+            self._data.wrap(self.endpoint, on_start=self._log_start)
         self.faults = self.endpoint.wrap_all(Faults)
         self.endpoint.begin()
         if self._data is not None:
             self._data.restore()
 
-    def _mounted(self) -> Services:
-        return Services(
-            self.endpoint,
-            directory=self._directory,
+    def _mount_services(self) -> None:
+        """Mount Lambda, Glue and Personalize; each call is signed by the role of what makes it."""
+        endpoint, documents = self.endpoint, self._data.documents if self._data else None
+
+        def s3(role: str = "") -> Any:
+            return endpoint.client("s3", role)
+
+        def logs(role: str) -> Any:
+            return endpoint.client("logs", role)
+
+        self.functions = Functions(
             account=self._account,
             region=self._region,
-            database_url=self._database_url,
-            documents=self._data.documents if self._data else None,
+            directory=self._directory / "functions",
+            environment=lambda role: {**endpoint.environment, **credentials(role)},
+            s3=s3,  # Lambda reads a package with the permissions of whoever deploys it
+            logs=logs,
+            documents=documents,
+        )
+        self.glue = Glue(
+            directory=self._directory / "glue",
+            environment=self._job_environment,
+            credentials=credentials,
+            s3=s3,
+            logs=logs,
+            overrides={"--runtime": "local"} if self._database_url else {},
+            documents=documents,
+        )
+        self.personalize = Personalize(
+            account=self._account,
+            region=self._region,
+            s3=s3,
+            cloudwatch=lambda role: endpoint.client("cloudwatch", role),
+            directory=self._directory / "personalize",
             seed=self._seed,
             quotas=self._quotas,
             auto_training=self._auto_training,
+            documents=documents,
         )
+        endpoint.mount("lambda", self.functions)
+        endpoint.mount("glue", self.glue)
+        endpoint.mount("personalize", self.personalize)
+
+    def _job_environment(self) -> dict[str, str]:
+        temporary = self._directory / "tmp"
+        temporary.mkdir(parents=True, exist_ok=True)
+        return {
+            **os.environ,
+            **self.endpoint.environment,
+            **({"DATABASE_URL": self._database_url} if self._database_url else {}),
+            # What a job that is killed leaves goes with the directory.
+            "TMPDIR": str(temporary),
+        }
 
     def _start_schedules(self, opening: ExitStack, data: DataDirectory) -> None:
         schedules = Schedules(
@@ -222,11 +270,11 @@ class LocalAws:
             region=self._region,
             documents=data.documents,
             version=lambda: data.changes,
-            say=self._say,
+            log=self._log,
         )
         opening.callback(schedules.close)
         schedules.start()
 
-    def _say_started(self, arn: str) -> None:
+    def _log_start(self, arn: str) -> None:
         machine, name = arn.split(":")[6:8]
-        self._say(f"execution {name} of {machine} started")
+        self._log(f"execution {name} of {machine} started")

@@ -4,7 +4,7 @@
         boto3.client("s3").create_bucket(Bucket="rows")
         aws.client("personalize").list_recipes()
 
-Clients of boto3's default session, of `aws.session` and of the sessions that are named send their
+Clients of boto3's default session, of `aws.session` and of the sessions that are passed send their
 requests to the local AWS as long as the context lasts; nothing else is changed. A port is opened
 only when something that runs outside of the test's calls needs one: an execution of a state
 machine, a Lambda function's process, a Glue job.
@@ -47,7 +47,7 @@ def local_aws(
         quotas: Personalize's, where they are not AWS's own: `Quotas(campaigns=20)`.
 
     Raises:
-        EndpointError: An endpoint runs in this process already.
+        EndpointError: If an endpoint runs in this process already.
     """
     default = boto3.DEFAULT_SESSION
     region = region or (default or boto3.Session()).region_name or DEFAULT_REGION
@@ -77,7 +77,7 @@ def local_aws(
 
 @contextmanager
 def _credentials(session: boto3.Session) -> Iterator[None]:
-    """Let a session that has looked for no credentials yet sign without looking for them."""
+    """Let a session that has read no credentials yet sign without reading them."""
     core: Any = session._session
     before = core._credentials
     if before is None:

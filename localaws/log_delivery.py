@@ -9,34 +9,34 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 _BATCH = 1_000  # PutLogEvents takes 10,000 events and 1 MiB
-_LONGEST = 900  # characters of one line on the way, so that a batch keeps below that
+_MAX_LINE = 900  # characters that are sent of a line, so that a batch keeps below that
 
 
 def deliver(
     client: Any, group: str, stream: str, lines: Iterable[str], *, make_group: bool = False
 ) -> None:
-    """Write lines to a stream, which is made if it is not there.
+    """Write lines to a stream, which is made if it does not exist.
 
     Args:
         client: A boto3 `logs` client of the role that writes.
-        group: The log group; lines for one that is not there are dropped.
+        group: The log group; lines for one that does not exist are dropped.
         stream: The stream in it.
-        lines: What was written; empty lines are passed over, as CloudWatch takes none.
-        make_group: Make the group first if it is not there.
+        lines: Empty ones are left out, as CloudWatch takes none.
+        make_group: Make the group first if it does not exist.
     """
     now = int(time.time() * 1_000)
-    events = [{"timestamp": now, "message": line[:_LONGEST]} for line in lines if line]
+    events = [{"timestamp": now, "message": line[:_MAX_LINE]} for line in lines if line]
     if make_group:
-        _made(client.create_log_group, logGroupName=group)
-    if not events or not _made(client.create_log_stream, logGroupName=group, logStreamName=stream):
+        _make(client.create_log_group, logGroupName=group)
+    if not events or not _make(client.create_log_stream, logGroupName=group, logStreamName=stream):
         return
     for start in range(0, len(events), _BATCH):
         batch = events[start : start + _BATCH]
         client.put_log_events(logGroupName=group, logStreamName=stream, logEvents=batch)
 
 
-def _made(create: Any, **request: Any) -> bool:
-    """Make something; whether it is there now."""
+def _make(create: Any, **request: Any) -> bool:
+    """Make a group or a stream; return whether it exists now."""
     try:
         create(**request)
     except ClientError as error:

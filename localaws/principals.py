@@ -1,21 +1,17 @@
-"""Who signs a request: the access key's id is a role's name, and it stands in every signature.
+"""The principals that sign requests: the id of an access key is the name of a role.
 
-Nothing here checks a secret. The name is what `localaws.http.calls` tells of a call, so that it can
-be held against the role's policy.
+The id is in every signature, where `localaws.http.calls` reads it, so that a call can be checked
+against the role's policy. Nothing here checks a secret.
 """
 
 from __future__ import annotations
 
 CALLER = "local"
-"""The key's id of whoever deploys, starts and looks: not a role of the workflow."""
+"""The key's id of whoever deploys, starts and reads: not a role of the workflow."""
 
 
 def access_key(role_arn: str) -> str:
-    """Return the access key's id with which a role signs; `CALLER` for no role.
-
-    Args:
-        role_arn: for example `arn:aws:iam::123456789012:role/labbase-retraining-glue`.
-    """
+    """Return the access key's id with which a role signs, by its ARN; `CALLER` for no role."""
     return role_arn.rpartition("/")[2] or CALLER
 
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def local_aws(tmp_path: Path) -> Iterator[LocalAws]:
-    """A local AWS that answers the clients of boto3's default session, and its own."""
-    # Every pytest run of an environment loads this module; only a test that asks pays for the rest.
+    """Answer the clients of boto3's default session, and those of the AWS itself."""
+    # Every pytest run of an environment loads this module; the rest only a test that uses it.
     from localaws import in_process  # noqa: PLC0415
 
     with in_process.local_aws(directory=tmp_path / "aws") as aws:

@@ -24,7 +24,7 @@ from localaws.persistence.documents import Documents
 from localaws.targets import Client, deliver, deliver_event, schedule_input
 
 _LONGEST_GAP = timedelta(days=1)
-_KIND = "schedule"
+_COLLECTION = "schedule"
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Schedule:
         begin: Nothing is started before it.
         end: Nothing is started after it.
         is_rule: Whether it is EventBridge's rule; else EventBridge Scheduler's schedule.
-        vanishes: Whether the schedule is deleted when it has run for the last time.
+        is_deleted_at_end: Whether the schedule is deleted when it has run for the last time.
     """
 
     arn: str
@@ -51,11 +51,11 @@ class Schedule:
     begin: datetime | None = None
     end: datetime | None = None
     is_rule: bool = False
-    vanishes: bool = False
+    is_deleted_at_end: bool = False
 
     @property
     def name(self) -> str:
-        """As a person calls it."""
+        """The last part of its ARN."""
         return self.arn.rpartition("/")[2]
 
     def due(self, since: datetime, until: datetime, first_seen: datetime) -> datetime | None:
@@ -67,34 +67,34 @@ class Schedule:
             first_seen: From when a `rate` counts, unless the schedule says when it begins.
 
         Raises:
-            ValueError: The expression cannot be read.
+            ValueError: If the expression cannot be read.
         """
         since = max(since, until - _LONGEST_GAP)
-        kind, _, inside = self.expression.removesuffix(")").partition("(")
-        if kind == "at":
-            moment = _local(inside, self.zone)
+        function, _, argument = self.expression.removesuffix(")").partition("(")
+        if function == "at":
+            moment = datetime.fromisoformat(argument).replace(tzinfo=ZoneInfo(self.zone))
             return moment if since < moment <= until else None
         if self.end:
             until = min(until, self.end)
-        if kind == "cron":
-            return self._due_by_cron(inside, since, until)
-        found = re.fullmatch(r"([1-9][0-9]{0,8}) (minute|hour|day)s?", inside)
-        if kind != "rate" or not found:
+        if function == "cron":
+            return self._due_by_cron(argument, since, until)
+        match = re.fullmatch(r"([1-9][0-9]{0,8}) (minute|hour|day)s?", argument)
+        if function != "rate" or not match:
             raise ValueError(f"{self.expression} is no cron, rate or at expression")
-        period = timedelta(**{f"{found[2]}s": int(found[1])})
+        period = timedelta(**{f"{match[2]}s": int(match[1])})
         origin = self.begin or first_seen
         moment = origin + (until - origin) // period * period
         has_begun = moment >= origin if self.begin else moment > origin
         return moment if since < moment <= until and has_begun else None
 
-    def _due_by_cron(self, inside: str, since: datetime, until: datetime) -> datetime | None:
-        """Return the latest moment of a cron, whose fields are `inside`, by its zone's clock.
+    def _due_by_cron(self, argument: str, since: datetime, until: datetime) -> datetime | None:
+        """Return the latest moment of a cron by its zone's clock.
 
         A time that the clock skips in spring does not come; one that it shows twice in autumn
         comes once, the first time.
         https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
         """
-        fields = inside.split(" ")
+        fields = argument.split(" ")
         # aws-croniter 2.1.1 knows neither the last weekday of a month nor the week's last day.
         on_last_weekday = len(fields) == 6 and (fields[2], fields[4]) == ("LW", "?")
         if on_last_weekday:
@@ -121,11 +121,11 @@ class Schedules:
     Args:
         client: Makes clients.
         account: Account number, for the events that are sent.
-        region: Likewise.
-        clock: The time, aware.
+        region: Region, likewise.
+        clock: Returns the time, aware.
         documents: Where it is kept since when a `rate` counts.
         version: Changes when a rule or a schedule may have changed; they are read again only then.
-        say: Gets a line for what was started, or why it was not.
+        log: Called with a line for each target that was started, or was not and why.
     """
 
     def __init__(
@@ -135,33 +135,31 @@ class Schedules:
         account: str,
         region: str,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        documents: Documents | None = None,
+        documents: Documents,
         version: Callable[[], object] = object,
-        say: Callable[[str], None] = lambda _: None,
+        log: Callable[[str], None],
     ) -> None:
         self._client = client
         self._account = account
         self._region = region
         self._clock = clock
-        self._documents = documents or Documents()
+        self._documents = documents
         self._version = version
-        self._say = say
+        self._log = log
         self._ticked = clock()
         self._unreadable: set[tuple[str, str]] = set()
         self._read: tuple[object, list[Schedule]] = (None, [])
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._thread = threading.Thread(target=self._tick_until_closed, daemon=True)
 
-    def start(self, *, seconds: float = 1.0) -> None:
-        """Tick at once and then every so many seconds, until `close`."""
-        self._seconds = seconds
+    def start(self) -> None:
+        """Tick at once and then every second, until `close`."""
         self._thread.start()
 
     def close(self) -> None:
         """Stop ticking."""
         self._closing.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._thread.join()
 
     def tick(self) -> None:
         """Start every target that has become due since the last tick."""
@@ -177,30 +175,28 @@ class Schedules:
                 moment = None
                 if (schedule.arn, schedule.expression) not in self._unreadable:
                     self._unreadable.add((schedule.arn, schedule.expression))
-                    self._say(f"schedule {schedule.name} cannot be read: {error}")
+                    self._log(f"schedule {schedule.name} cannot be read: {error}")
             if moment:
                 self._fire(schedule, moment)
 
-    def _follow(self) -> None:
+    def _tick_until_closed(self) -> None:
         while not self._closing.is_set():
             try:
                 self.tick()
             except (ClientError, BotoCoreError) as error:
-                self._say(f"schedules cannot be read: {error}")
-            self._closing.wait(self._seconds)
+                self._log(f"schedules cannot be read: {error}")
+            self._closing.wait(1.0)
 
     def _first_seen(self, schedule: Schedule, now: datetime) -> datetime:
-        """Since when its rate counts; it begins anew when the expression changes."""
+        """Return since when its rate counts; it begins anew when the expression changes."""
         if not schedule.expression.startswith("rate("):
             return now
-        kept = self._documents.get(_KIND, schedule.arn)
-        if kept is None or kept["expression"] != schedule.expression:
-            kept = {"expression": schedule.expression, "since": now}
-            self._documents.put(_KIND, schedule.arn, kept)
-        since: datetime = kept["since"]
+        document = self._documents.get(_COLLECTION, schedule.arn)
+        if document is None or document["expression"] != schedule.expression:
+            document = {"expression": schedule.expression, "since": now}
+            self._documents.put(_COLLECTION, schedule.arn, document)
+        since: datetime = document["since"]
         return since
-
-    # What there is
 
     def _rules(self) -> Iterator[Schedule]:
         events = self._client("events", "")
@@ -217,57 +213,53 @@ class Schedules:
     def _schedules(self) -> Iterator[Schedule]:
         scheduler = self._client("scheduler", "")
         for page in scheduler.get_paginator("list_schedules").paginate():
-            for listed in page["Schedules"]:
-                found = scheduler.get_schedule(Name=listed["Name"], GroupName=listed["GroupName"])
-                if found.get("State") != "ENABLED":
+            for summary in page["Schedules"]:
+                schedule = scheduler.get_schedule(
+                    Name=summary["Name"], GroupName=summary["GroupName"]
+                )
+                if schedule.get("State") != "ENABLED":
                     continue
                 yield Schedule(
-                    found["Arn"],
-                    found["ScheduleExpression"],
-                    found["Target"],
-                    found["Target"].get("RoleArn", ""),
-                    found.get("ScheduleExpressionTimezone") or "UTC",
-                    found.get("StartDate"),
-                    found.get("EndDate"),
-                    vanishes=found.get("ActionAfterCompletion") == "DELETE",
+                    schedule["Arn"],
+                    schedule["ScheduleExpression"],
+                    schedule["Target"],
+                    schedule["Target"].get("RoleArn", ""),
+                    schedule.get("ScheduleExpressionTimezone") or "UTC",
+                    schedule.get("StartDate"),
+                    schedule.get("EndDate"),
+                    is_deleted_at_end=schedule.get("ActionAfterCompletion") == "DELETE",
                 )
 
-    # What is started
-
     def _fire(self, schedule: Schedule, moment: datetime) -> None:
-        at = f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        time = f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
         event = {
             "version": "0",
             "id": str(uuid.uuid4()),
             "detail-type": "Scheduled Event",
             "source": "aws.events" if schedule.is_rule else "aws.scheduler",
             "account": self._account,
-            "time": at,
+            "time": time,
             "region": self._region,
             "resources": [schedule.arn],
             "detail": {} if schedule.is_rule else "{}",
         }
         target, arn, role = schedule.target, schedule.arn, schedule.role
         if schedule.is_rule:
-            failed = deliver_event(
-                self._client, target, event, rule_arn=arn, role=role, ingestion_time=at
+            errors = deliver_event(
+                self._client, target, event, rule_arn=arn, role=role, ingestion_time=time
             )
         else:
-            payload = schedule_input(target, event, schedule_arn=arn, scheduled_time=at)
-            failed = deliver(self._client, target, payload, source_arn=arn, role=role)
-        for line in failed or [f"started {target['Arn']}"]:
-            self._say(f"schedule {schedule.name} {line}")
-        if schedule.vanishes and schedule.expression.startswith("at("):
+            payload = schedule_input(target, event, schedule_arn=arn, scheduled_time=time)
+            errors = deliver(self._client, target, payload, source_arn=arn, role=role)
+        for line in errors or [f"started {target['Arn']}"]:
+            self._log(f"schedule {schedule.name} {line}")
+        if schedule.is_deleted_at_end and schedule.expression.startswith("at("):
             group, name = arn.split("/")[-2:]
             with suppress(ClientError):  # somebody else was faster
                 self._client("scheduler", "").delete_schedule(Name=name, GroupName=group)
 
 
-def _local(text: str, zone: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone))
-
-
-def _is_last_weekday(at: datetime) -> bool:
-    """Whether the next day from Monday to Friday is in another month."""
-    next_weekday = at + timedelta(days=3 if at.isoweekday() == 5 else 1)
-    return next_weekday.month != at.month
+def _is_last_weekday(day: datetime) -> bool:
+    """Return whether the next day from Monday to Friday is in another month."""
+    next_weekday = day + timedelta(days=3 if day.isoweekday() == 5 else 1)
+    return next_weekday.month != day.month

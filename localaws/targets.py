@@ -1,7 +1,7 @@
 """Targets of EventBridge's rules and of EventBridge Scheduler's schedules: input and start.
 
-`deliver_event` and `deliver` start a target, signed by the target's role. What cannot be started
-goes to the target's dead-letter queue, if it has one.
+`deliver_event` and `deliver` start a target, signed by the target's role. If it cannot be started,
+its input goes to its dead-letter queue, if it has one.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ def deliver_event(
         target: As EventBridge's API describes it.
         event: The event as a target without further settings gets it.
         rule_arn: The rule's.
-        role: ARN of the role that starts the target; empty if none is named.
+        role: ARN of the role that starts the target; empty for no role.
         ingestion_time: When EventBridge received the event, in ISO 8601.
 
     Returns:
-        What went wrong, a line each; nothing if the target was started.
+        The errors, a line each; none if the target was started.
     """
     try:
         payload = _event_input(target, event, rule_arn, ingestion_time)
@@ -65,30 +65,30 @@ def deliver(
         target: As its API describes it.
         payload: The target's input.
         source_arn: The rule's or the schedule's.
-        role: ARN of the role that starts the target; empty if none is named.
+        role: ARN of the role that starts the target; empty for no role.
 
     Returns:
-        What went wrong, a line each; nothing if the target was started.
+        The errors, a line each; none if the target was started.
     """
     try:
         _start(client, target, payload, role)
     except (ClientError, BotoCoreError, ValueError) as error:
-        failed = [f"could not start {target['Arn']}: {error}"]
+        errors = [f"could not start {target['Arn']}: {error}"]
         queue = target.get("DeadLetterConfig", {}).get("Arn")
         try:
             if queue:
                 attributes = _dead_letter_attributes(target, source_arn, error)
                 _send_message(client, queue, payload, "", MessageAttributes=attributes)
-        except (ClientError, BotoCoreError) as failure:
-            failed.append(f"could not use its dead-letter queue {queue}: {failure}")
-        return failed
+        except (ClientError, BotoCoreError) as queue_error:
+            errors.append(f"could not use its dead-letter queue {queue}: {queue_error}")
+        return errors
     return []
 
 
 def schedule_input(
     target: Mapping[str, Any], event: Mapping[str, Any], *, schedule_arn: str, scheduled_time: str
 ) -> str:
-    """Return what a schedule's target gets: its own input, or else the event.
+    """Return the input of a schedule's target: its own, or else the event.
 
     https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html
     """
@@ -107,12 +107,12 @@ def schedule_input(
 def _event_input(
     target: Mapping[str, Any], event: Mapping[str, Any], rule_arn: str, ingestion_time: str
 ) -> str:
-    """Return what a rule's target gets: its own input, what it takes of the event, or all of it.
+    """Return the input of a rule's target: its own, what it takes of the event, or all of it.
 
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-transform-target-input.html
 
     Raises:
-        ValueError: A path or the template cannot be used.
+        ValueError: If a path or the template cannot be used.
     """
     if "Input" in target:
         return str(target["Input"])
@@ -124,7 +124,7 @@ def _event_input(
     paths = transformer.get("InputPathsMap", {})
     values = {name: _value_at(event, path) for name, path in paths.items()}
     # EventBridge writes the key like this where the detail is left out.
-    head = {
+    event_without_detail = {
         "detailType" if name == "detail-type" else name: value
         for name, value in event.items()
         if name != "detail"
@@ -133,40 +133,40 @@ def _event_input(
         "aws.events.rule-arn": rule_arn,
         "aws.events.rule-name": rule_arn.rpartition("/")[2],
         "aws.events.event.ingestion-time": ingestion_time,
-        "aws.events.event": head,
+        "aws.events.event": event_without_detail,
         "aws.events.event.json": event,
     }
-    return _filled(str(transformer["InputTemplate"]), values)
+    return _fill_template(str(transformer["InputTemplate"]), values)
 
 
 def _value_at(event: Any, path: str) -> Any:
-    """Return what a path such as `$.detail.items[0]` names: a list with `*`; None for nothing."""
+    """Return the value at a path such as `$.detail.items[0]`: a list with `*`; None for nothing."""
     try:
-        found = [match.value for match in parse_path(path).find(event)]
+        values = [match.value for match in parse_path(path).find(event)]
     except JSONPathError as error:
         raise ValueError(f"{path!r} is no JSON path: {error}") from None
     if "*" in path:
-        return found
-    return found[0] if found else None
+        return values
+    return values[0] if values else None
 
 
-def _filled(template: str, values: Mapping[str, Any]) -> str:
+def _fill_template(template: str, values: Mapping[str, Any]) -> str:
     """Return a template with a value for each `<name>`; what an event lacks is an empty text.
 
     Outside quotes a value is written as JSON, within them as it is. A template that is a text, and
     no JSON object, takes objects and lists too, without their quotes.
 
     Raises:
-        ValueError: A name has no value, or what comes out is no JSON.
+        ValueError: If a name has no value, or the result is no JSON.
     """
     is_text = template.lstrip().startswith('"')
 
-    def value(found: re.Match[str]) -> str:
-        if found[1] not in values:
-            raise ValueError(f"InputTemplate contains invalid placeholder {found[1]}")
-        chosen = "" if values[found[1]] is None else values[found[1]]
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in values:
+            raise ValueError(f"InputTemplate contains invalid placeholder {match[1]}")
+        chosen = "" if values[match[1]] is None else values[match[1]]
         encoded = json.dumps(chosen, ensure_ascii=False, separators=(",", ":"))
-        is_quoted = len(re.findall(r'(?<!\\)"', template[: found.start()])) % 2 == 1
+        is_quoted = len(re.findall(r'(?<!\\)"', template[: match.start()])) % 2 == 1
         if not is_quoted:
             return encoded
         if isinstance(chosen, str):
@@ -183,9 +183,9 @@ def _start(client: Client, target: Mapping[str, Any], payload: str, role: str) -
     """Start a target.
 
     Raises:
-        ClientError: The target's service refuses.
-        BotoCoreError: It cannot be reached.
-        ValueError: The target's service is not supported, or its input is no JSON.
+        ClientError: If the target's service refuses.
+        BotoCoreError: If it cannot be reached.
+        ValueError: If the target's service is not supported, or its input is no JSON.
     """
     arn = str(target["Arn"])
     match arn.split(":")[2:6]:
@@ -212,23 +212,23 @@ def _start(client: Client, target: Mapping[str, Any], payload: str, role: str) -
 
 def _call(client: Client, arn: str, payload: str, role: str) -> None:
     """Call the API that a universal target names, `arn:aws:scheduler:::aws-sdk:sfn:start…`."""
-    name, operation = arn.split(":")[6:8]
+    sdk_name, operation = arn.split(":")[6:8]
     try:
-        service = service_of_sdk_name(name)
+        service = service_of_sdk_name(sdk_name)
     except UnknownServiceError as error:
         raise ValueError(f"target {arn!r} names no service") from error
-    caller = client(service, role)
-    model = caller.meta.service_model
-    names = {known.lower(): known for known in model.operation_names}
+    service_client = client(service, role)
+    model = service_client.meta.service_model
+    names = {name.lower(): name for name in model.operation_names}
     if operation.lower() not in names:
         raise ValueError(f"target {arn!r} names no operation of {service}")
     shape = model.operation_model(names[operation.lower()]).input_shape
-    members = {known.lower(): known for known in (shape.members if shape else {})}
-    given = json.loads(payload)
-    if not isinstance(given, dict):
+    members = {name.lower(): name for name in (shape.members if shape else {})}
+    request = json.loads(payload)
+    if not isinstance(request, dict):
         raise ValueError(f"target {arn!r}: its input is no JSON object")
-    request = {members.get(str(name).lower(), str(name)): given[name] for name in given}
-    getattr(caller, xform_name(names[operation.lower()]))(**request)
+    arguments = {str(members.get(name.lower(), name)): request[name] for name in request}
+    getattr(service_client, xform_name(names[operation.lower()]))(**arguments)
 
 
 def _send_message(client: Client, arn: str, payload: str, role: str, **settings: Any) -> None:

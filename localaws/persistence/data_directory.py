@@ -1,4 +1,4 @@
-"""A data directory: everything of a local AWS that outlives its process, in one place.
+"""A data directory: everything of a local AWS that is kept when its process ends.
 
 It holds the documents of Lambda, Glue and Personalize, the requests that made roles, topics, rules,
 state machines and settings, the objects of buckets and the executions that ended. A directory that
@@ -19,12 +19,11 @@ from typing import Self
 
 from localaws.errors import LocalAwsError
 from localaws.http.endpoint import Endpoint
-from localaws.moto_patches.determinism import pinned
-from localaws.moto_patches.s3_contents import Contents
+from localaws.moto_patches.s3_buckets import Buckets
 from localaws.persistence.documents import Documents
-from localaws.persistence.executions import Archive
-from localaws.persistence.requests import Journal, requested
-from localaws.persistence.s3_objects import KeptObjects
+from localaws.persistence.executions import ExecutionArchive
+from localaws.persistence.requests import RequestLog, services_in_log
+from localaws.persistence.s3_objects import ObjectStore
 
 _SWEEP_SECONDS = 0.5
 
@@ -37,15 +36,15 @@ class DataDirectory:
     """A directory that one process at a time holds; a context manager.
 
     Args:
-        path: Made if it is not there.
+        path: Made if it does not exist.
         account: Account number in every ARN; None takes the directory's.
         region: Region in every ARN; None takes the directory's.
-        defaults: Account and region of a directory that has none yet and is asked for none.
+        defaults: Account and region of a directory that has none yet, where none are given.
 
     Attributes:
         account: The account number that the directory holds.
         region: The region that it holds.
-        documents: What services keep here.
+        documents: The services' documents.
         executions: How many executions it held when it was restored.
         services_in_use: Signing names of the services of which it may hold something.
 
@@ -62,8 +61,8 @@ class DataDirectory:
         self, path: Path, *, account: str | None, region: str | None, defaults: tuple[str, str]
     ) -> None:
         self._path = path
-        self._wanted = {"account": account, "region": region}
-        self._defaults = dict(zip(self._wanted, defaults, strict=True))
+        self._requested = {"account": account, "region": region}
+        self._defaults = dict(zip(self._requested, defaults, strict=True))
         self._open = ExitStack()
         self.executions = 0
         self.services_in_use: frozenset[str] = frozenset()
@@ -83,38 +82,39 @@ class DataDirectory:
     @property
     def changes(self) -> int:
         """How many requests have changed something; it only grows."""
-        return self._journal.length
+        return self._requests.length
 
-    def wrap(self, endpoint: Endpoint, *, started: Callable[[str], None]) -> None:
-        """Keep what an endpoint's services are asked to change.
+    def wrap(self, endpoint: Endpoint, *, on_start: Callable[[str], None]) -> None:
+        """Keep what requests change in an endpoint's services.
 
         Args:
             endpoint: Before it begins to answer.
-            started: Called with the ARN of each execution that starts.
+            on_start: Called with the ARN of each execution that starts.
         """
+        documents, account, region = self.documents, self.account, self.region
         self._archive = endpoint.wrap(
-            lambda behind: Archive(
-                behind, self.documents, account=self.account, region=self.region, started=started
+            lambda behind: ExecutionArchive(
+                behind, documents, account=account, region=region, on_start=on_start
             )
         )
         self._objects = endpoint.wrap(
-            lambda behind: KeptObjects(
-                behind, Contents(self.account, self.region), self.documents, self._path / "s3"
+            lambda behind: ObjectStore(
+                behind, Buckets(account, region), documents, self._path / "s3"
             )
         )
-        self._journal = endpoint.wrap(lambda behind: Journal(behind, self.documents, pinned))
+        self._requests = endpoint.wrap(lambda behind: RequestLog(behind, documents))
 
     def restore(self) -> None:
         """Make again what the directory holds, in an endpoint that answers in this process only."""
         self.services_in_use = frozenset(self._services_in_use())
-        self._journal.repeat()
+        self._requests.repeat()
         self._objects.restore()
-        self.executions = self._archive.open(now=time.time())
+        self.executions = self._archive.restore(now=time.time())
         for leftover in (self._path / "functions" / "tmp", self._path / "tmp"):
             shutil.rmtree(leftover, ignore_errors=True)
 
-    def name_server(self, url: str) -> None:
-        """Write down who holds the directory, for whoever wants it too."""
+    def record_server(self, url: str) -> None:
+        """Record who holds the directory, for the message to whoever wants it too."""
         self._lock.write_text(f"process {os.getpid()}, {url}", encoding="utf-8")
 
     @contextmanager
@@ -137,24 +137,24 @@ class DataDirectory:
             self._archive.sweep()  # of what ended just now, the error may have been missing
 
     def _identity(self) -> tuple[str, str]:
-        """The account and region of the directory, which never change."""
+        """Return the account and region of the directory, which never change."""
         held = self.documents.get("served", "identity")
         if held is None:
-            held = {name: self._wanted[name] or self._defaults[name] for name in self._wanted}
+            held = {name: self._requested[name] or self._defaults[name] for name in self._defaults}
             self.documents.put("served", "identity", held)
-        for name, wanted in self._wanted.items():
-            if wanted not in {None, held[name]}:
+        for name, requested in self._requested.items():
+            if requested not in {None, held[name]}:
                 raise DataDirectoryError(
-                    f"{self._path} holds {name} {held[name]}, and {wanted} was asked for; name"
+                    f"{self._path} holds {name} {held[name]}, and {requested} was asked for; name"
                     " another directory, or leave the option out"
                 )
         return held["account"], held["region"]
 
     def _services_in_use(self) -> set[str]:
-        kept = {"lambda": "function", "glue": "glue job"}
+        collections = {"lambda": "function", "glue": "glue job"}
         return {
-            *requested(self.documents),
-            *(service for service, kind in kept.items() if any(self.documents.all(kind))),
+            *services_in_log(self.documents),
+            *(name for name, kept in collections.items() if any(self.documents.all(kept))),
             *("personalize" for _ in (self._path / "personalize").glob("*")),
         }
 

@@ -1,8 +1,8 @@
-"""What survives a restart: documents by collection and key, each written whole or not at all.
+"""Documents by collection and key, each written whole or not at all, for the next start.
 
 One SQLite file with a write-ahead log. A document that was put is on the disk when `put` returns,
 so a process that is killed at any moment leaves a file that opens again, with everything that was
-answered before.
+put before.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Documents:
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        # In the connection's own hands, every statement is a transaction.
+        # Without an isolation level, every statement is a transaction.
         self._file = sqlite3.connect(
             path or ":memory:", check_same_thread=False, isolation_level=None
         )
@@ -50,12 +50,12 @@ class Documents:
 
     def put(self, collection: str, key: str, document: Mapping[str, Any]) -> None:
         """Keep a document in place of the one with this key."""
-        text = json.dumps(document, default=_encoded, ensure_ascii=False)
+        text = json.dumps(document, default=_encode, ensure_ascii=False)
         with self._lock:
             self._file.execute(_PUT, (collection, key, text))
 
     def drop(self, collection: str, key: str) -> None:
-        """Forget a document; one that is not there is no error."""
+        """Remove a document; one that does not exist is no error."""
         statement = "DELETE FROM documents WHERE kind = ? AND key = ?"
         with self._lock:
             self._file.execute(statement, (collection, key))
@@ -64,15 +64,15 @@ class Documents:
         """Return a document, None if there is none."""
         query = "SELECT document FROM documents WHERE kind = ? AND key = ?"
         with self._lock:
-            found = self._file.execute(query, (collection, key)).fetchone()
-        return decoded(found[0]) if found else None
+            row = self._file.execute(query, (collection, key)).fetchone()
+        return decoded(row[0]) if row else None
 
     def all(self, collection: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield each document of a collection with its key, in order."""
         query = "SELECT key, document FROM documents WHERE kind = ? ORDER BY position"
         with self._lock:
-            found = self._file.execute(query, (collection,)).fetchall()
-        for key, text in found:
+            rows = self._file.execute(query, (collection,)).fetchall()
+        for key, text in rows:
             yield key, decoded(text)
 
     def close(self) -> None:
@@ -81,7 +81,7 @@ class Documents:
             self._file.close()
 
 
-def _encoded(value: Any) -> dict[str, str]:
+def _encode(value: Any) -> dict[str, str]:
     if isinstance(value, datetime):
         return {"$time": value.isoformat()}
     if isinstance(value, bytes):
@@ -92,10 +92,10 @@ def _encoded(value: Any) -> dict[str, str]:
 def decoded(text: str) -> dict[str, Any]:
     """Return the document of a text, with its times and bytes."""
 
-    def restored(found: dict[str, Any]) -> Any:
-        if found.keys() == {"$time"}:
-            return datetime.fromisoformat(found["$time"])
-        return base64.b64decode(found["$bytes"]) if found.keys() == {"$bytes"} else found
+    def decode(value: dict[str, Any]) -> Any:
+        if value.keys() == {"$time"}:
+            return datetime.fromisoformat(value["$time"])
+        return base64.b64decode(value["$bytes"]) if value.keys() == {"$bytes"} else value
 
-    document: dict[str, Any] = json.loads(text, object_hook=restored)
+    document: dict[str, Any] = json.loads(text, object_hook=decode)
     return document

@@ -1,44 +1,43 @@
-"""The objects of S3 buckets, kept on the disk as soon as a request has changed them.
+"""The objects of S3 buckets, written to the disk as soon as a request has changed them.
 
 A WSGI application between the endpoint and the S3 behind it. State is kept, not requests: what S3
 holds of a key once a request has succeeded, its bytes each in a file of their own, and a document
-that names them. A client has its answer only then. A kill leaves the key as it was before or after
-the request; bytes that no document names are swept up at the next start.
+that names them. A client has its response only then. A kill leaves the key as it was before or
+after the request; bytes that no document names are removed at the next start.
 """
 
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 from urllib.parse import parse_qs
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from localaws.http.calls import call_of, is_s3
 from localaws.http.wsgi import perform
-from localaws.moto_patches.s3_contents import Contents
+from localaws.moto_patches.s3_buckets import Buckets
 from localaws.persistence.documents import Documents
 from localaws.persistence.files import written_whole
 
-if TYPE_CHECKING:
-    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
-
-_KIND = "object"
-_LOOKING = frozenset({"GET", "HEAD", "OPTIONS"})
-_PARTS = frozenset({"uploads", "partNumber"})
+_COLLECTION = "object"
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_MULTIPART = frozenset({"uploads", "partNumber"})
 """What begins a multipart upload, and sends a part of it: nobody sees an object yet."""
 
 log = logging.getLogger(__name__)
 
 
-class KeptObjects:
+class ObjectStore:
     """Keeps what changes in buckets.
 
     Args:
-        application: S3, and whatever else; it is asked first.
-        contents: What it holds.
+        application: S3, and whatever else; it answers first.
+        buckets: The objects of that S3.
         documents: Where the descriptions go.
         directory: Where the bytes go.
     """
@@ -46,12 +45,12 @@ class KeptObjects:
     def __init__(
         self,
         application: WSGIApplication,
-        contents: Contents,
+        buckets: Buckets,
         documents: Documents,
         directory: Path,
     ) -> None:
         self._application = application
-        self._contents = contents
+        self._buckets = buckets
         self._documents = documents
         self._directory = directory
         self._directory.mkdir(parents=True, exist_ok=True)
@@ -59,77 +58,74 @@ class KeptObjects:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
-        named = bucket_and_key(environ)
-        if named is None or environ["REQUEST_METHOD"] in _LOOKING:
+        target = bucket_and_key(environ)
+        if target is None or environ["REQUEST_METHOD"] in _READING:
             return self._application(environ, start_response)
-        bucket, key = named
+        bucket, key = target
         query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
         keys = [key] if key else _keys_to_delete(environ)
         response = perform(self._application, environ)
-        if response.succeeded and not query.keys() & _PARTS:
-            self._keep(bucket, keys or self._keys(bucket))
+        if response.succeeded and not query.keys() & _MULTIPART:
+            for changed in keys or self._keys(bucket):
+                with self._locks[hash((bucket, changed)) % len(self._locks)]:
+                    self._keep(bucket, changed)
         return response(environ, start_response)
 
     def restore(self) -> None:
-        """Put everything back into S3, whose buckets are there again; sweep up the rest."""
-        wanted = set()
-        for name, document in list(self._documents.all(_KIND)):
+        """Put everything back into S3, whose buckets exist again; remove all other files."""
+        used = set()
+        for name, document in list(self._documents.all(_COLLECTION)):
             bucket = name.partition("/")[0]
-            if not self._contents.has_bucket(bucket):
-                self._documents.drop(_KIND, name)
+            if bucket not in self._buckets:
+                self._documents.drop(_COLLECTION, name)
                 continue
             try:
-                self._contents.restore(bucket, document["versions"], self._directory.joinpath)
+                self._buckets.restore(bucket, document["versions"], self._directory)
             except FileNotFoundError as error:
                 log.warning("s3://%s cannot be restored: %s", name, error)
                 continue
-            wanted |= _files(document["versions"])
+            used |= _files(document["versions"])
         for path in self._directory.iterdir():
-            if path.name not in wanted:
+            if path.name not in used:
                 path.unlink()
 
     def _keys(self, bucket: str) -> list[str]:
-        """Every key that is or was in a bucket."""
-        known = (name.partition("/") for name, _ in self._documents.all(_KIND))
-        before = {key for owner, _, key in known if owner == bucket}
-        return sorted(before | set(self._contents.keys(bucket)))
+        """Return every key that is or was in a bucket."""
+        names = (name.partition("/") for name, _ in self._documents.all(_COLLECTION))
+        before = {key for owner, _, key in names if owner == bucket}
+        return sorted(before | set(self._buckets.keys(bucket)))
 
-    def _keep(self, bucket: str, keys: Sequence[str]) -> None:
-        """Keep what a bucket now holds of some keys."""
-        for key in keys:
-            with self._locks[hash((bucket, key)) % len(self._locks)]:
-                self._keep_key(bucket, key)
-
-    def _keep_key(self, bucket: str, key: str) -> None:
+    def _keep(self, bucket: str, key: str) -> None:
+        """Keep what a bucket now holds of a key."""
         name = f"{bucket}/{key}"
-        document = self._documents.get(_KIND, name)
+        document = self._documents.get(_COLLECTION, name)
         before = document["versions"] if document else []
-        versions = self._contents.versions(bucket, key, self._write)
+        versions = self._buckets.versions(bucket, key, self._write)
         if versions == before:
             return
         if versions:
-            self._documents.put(_KIND, name, {"versions": versions})
+            self._documents.put(_COLLECTION, name, {"versions": versions})
         else:
-            self._documents.drop(_KIND, name)
+            self._documents.drop(_COLLECTION, name)
         for file in _files(before) - _files(versions):
             (self._directory / file).unlink(missing_ok=True)
 
-    def _write(self, write: Callable[[BinaryIO], None]) -> str:
+    def _write(self, content: BinaryIO) -> str:
         """Write a file whole or not at all; return its name."""
         name = uuid.uuid4().hex
         with written_whole(self._directory / name) as file:
-            write(file)
+            shutil.copyfileobj(content, file, 1 << 20)
         return name
 
 
 def bucket_and_key(environ: WSGIEnvironment) -> tuple[str, str] | None:
-    """Return the bucket whose objects a request can change, and the one key if it names it.
+    """Return the bucket whose objects a request can change, and the key if the request names one.
 
     None for other services, and for requests about a bucket itself.
     """
     if not is_s3(environ):
         return None
-    # WSGI hands the path over as Latin-1, whatever it is.
+    # WSGI decodes the path as Latin-1, whatever it is.
     path = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace").lstrip("/")
     host = environ.get("HTTP_HOST", "").partition(":")[0]
     virtual, dot, _ = host.rpartition(".localhost")
@@ -140,7 +136,7 @@ def bucket_and_key(environ: WSGIEnvironment) -> tuple[str, str] | None:
 
 
 def _keys_to_delete(environ: WSGIEnvironment) -> list[str]:
-    """The keys that a DeleteObjects names; none of another request."""
+    """Return the keys of a DeleteObjects; none of another request."""
     delete = call_of(environ).parameters.get("Delete", {})
     return list(dict.fromkeys(one["Key"] for one in delete.get("Objects", ())))
 

@@ -182,7 +182,7 @@ def serve(
                 database_url=database_url,
                 quotas=quotas,
                 auto_training=auto_training,
-                say=_print,
+                log=_print,
             )
             stack.enter_context(aws)
             exported = aws.environment

@@ -180,9 +180,9 @@ def stage_durations(visits: Visits) -> dict[str, float]:
 
 def _work(aws: LocalAws) -> Iterator[Work]:
     """Yield the jobs that are running now."""
-    for run in aws.services.glue.progress():
+    for run in aws.glue.progress():
         yield Work(f"Spark: {run.label}" if run.label else "Spark", run.fraction)
-    for job in aws.services.personalize.progress():
+    for job in aws.personalize.progress():
         yield Work(job.task, job.fraction)
 
 
@@ -210,7 +210,7 @@ def _version_metrics(aws: LocalAws, arn: str) -> dict[str, Any]:
 
 def _etl_log(config: Config, aws: LocalAws) -> str:
     runs = aws.client("glue").get_job_runs(JobName=config.glue_job)["JobRuns"]
-    return "\n".join(aws.services.glue.log(run["Id"]) for run in runs)
+    return "\n".join(aws.glue.log(run["Id"]) for run in runs)
 
 
 def _check_writable(directory: Path) -> None:

@@ -180,7 +180,7 @@ class Fired:
             region=REGION,
             clock=self.clock,
             documents=self.documents,
-            say=self.said.append,
+            log=self.said.append,
         )
 
     def restart(self) -> None:

@@ -44,7 +44,7 @@ def failed_run(config: Config, url: str, directory: Path, **handlers: Any) -> Fa
     ) as aws:
         workflow = deploy(config, aws.client)
         for name, handler in handlers.items():
-            aws.services.functions.register(config.function(name.replace("_", "-")), handler)  # type: ignore[arg-type]
+            aws.functions.register(config.function(name.replace("_", "-")), handler)  # type: ignore[arg-type]
         queue = aws.client("sqs").create_queue(QueueName="failures")["QueueUrl"]
         aws.client("sns").subscribe(
             TopicArn=config.topic_arn,

@@ -235,7 +235,7 @@ def spark_job_over_files_of_before(life: Life) -> None:
         "JobRunState"
     ] in {"STARTING", "RUNNING"}:
         time.sleep(0.1)
-    assert told["JobRunState"] == "SUCCEEDED", life.aws.services.glue.log(run)
+    assert told["JobRunState"] == "SUCCEEDED", life.aws.glue.log(run)
 
 
 def stopped_during_the_spark_job(life: Life) -> None:
@@ -245,7 +245,7 @@ def stopped_during_the_spark_job(life: Life) -> None:
         time.sleep(0.05)
     assert life.command("stop", "stopped").exit_code == 0
     deadline = time.monotonic() + 20
-    while life.aws.services.glue.progress() and time.monotonic() < deadline:
+    while life.aws.glue.progress() and time.monotonic() < deadline:
         time.sleep(0.05)
 
 
@@ -289,7 +289,7 @@ def explained_failure_of(life: Life, function: str, name: str) -> None:
         target = told["Key"].replace("runs/good/", f"runs/{name}/")
         if "batch-output" not in target:
             s3.copy_object(Bucket=bucket, Key=target, CopySource=f"{bucket}/{told['Key']}")
-    life.aws.services.functions.register(life.config.function(function), raising)  # type: ignore[arg-type]
+    life.aws.functions.register(life.config.function(function), raising)  # type: ignore[arg-type]
     run_to_end(life, name)
     with life.as_person("operator"):
         told = life.command("explain", name).output

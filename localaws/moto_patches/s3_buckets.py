@@ -1,0 +1,127 @@
+"""The objects of moto's S3 as documents, and documents back into moto's S3."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from moto.s3.models import FakeAcl, FakeDeleteMarker, FakeGrant, FakeGrantee, FakeKey, s3_backends
+from moto.utilities.utils import LowercaseDict, get_partition
+
+_ATTRIBUTES = (
+    "name", "last_modified", "website_redirect_location", "checksum_algorithm", "_storage_class",
+    "_expiry", "_etag", "_version_id", "_is_versioned", "bucket_name", "encryption", "kms_key_id",
+    "bucket_key_enabled", "lock_mode", "lock_legal_status", "lock_until", "checksum_value",
+    "checksum_type", "checksum_parts",
+)  # fmt: skip
+_FILE = "kept_in"
+
+
+class Buckets:
+    """The objects of one account's buckets.
+
+    Args:
+        account: Account number.
+        region: Its region; S3 has one name space for all regions of a partition.
+    """
+
+    def __init__(self, account: str, region: str) -> None:
+        self._account = account
+        self._region = region
+
+    def __contains__(self, bucket: str) -> bool:
+        """Return whether there is such a bucket."""
+        return bucket in self._backend().buckets
+
+    def keys(self, bucket: str) -> list[str]:
+        """Return the keys that have a version or a delete marker; none for an unknown bucket."""
+        return list(dict(self._backend().buckets[bucket].keys)) if bucket in self else []
+
+    def versions(
+        self, bucket: str, key: str, store: Callable[[BinaryIO], str]
+    ) -> list[dict[str, Any]]:
+        """Return a key's versions and delete markers, oldest first.
+
+        Args:
+            bucket: Its name.
+            key: The object's.
+            store: Keeps bytes that are not kept yet, and returns the name of their file.
+        """
+        if bucket not in self:
+            return []
+        versions = list(self._backend().buckets[bucket].keys.getlist(key, []))
+        return [self._document(version, store) for version in versions]
+
+    def restore(self, bucket: str, versions: list[Mapping[str, Any]], directory: Path) -> None:
+        """Put a key's versions back into a bucket that exists and does not have the key.
+
+        Args:
+            bucket: Its name.
+            versions: As `versions` returned them.
+            directory: Holds the files.
+        """
+        keys = self._backend().buckets[bucket].keys
+        previous: Any = None
+        for document in versions:
+            previous = self._version(document, previous, directory)
+            keys[previous.name] = previous
+
+    def _backend(self) -> Any:
+        return s3_backends[self._account][get_partition(self._region)]
+
+    def _document(self, version: Any, store: Callable[[BinaryIO], str]) -> dict[str, Any]:
+        if isinstance(version, FakeDeleteMarker):
+            return {
+                "marker": version.version_id,
+                "name": version.name,
+                "last_modified": version.last_modified,
+            }
+        if _FILE not in vars(version):
+            with version.lock:
+                version._value_buffer.seek(0)
+                setattr(version, _FILE, store(version._value_buffer))
+        version.etag  # noqa: B018  moto computes it when it is first read
+        return {
+            "file": getattr(version, _FILE),
+            "metadata": dict(version.metadata),
+            "tags": self._backend().tagger.get_tag_dict_for_resource(version.arn),
+            "acl": list(_grants(version.acl)),
+            **{name: getattr(version, name) for name in _ATTRIBUTES},
+        }
+
+    def _version(self, document: Mapping[str, Any], previous: Any, directory: Path) -> Any:
+        name = document["name"]
+        if "marker" in document:
+            # A marker points at what it hides; of a key that has nothing else, at nothing.
+            hidden = previous or FakeKey(name, b"", self._account, self._region)
+            marker = FakeDeleteMarker(hidden)
+            marker.last_modified = document["last_modified"]
+            marker._version_id = document["marker"]
+            return marker
+        content = (directory / document["file"]).read_bytes()
+        version = FakeKey(name, content, self._account, self._region)
+        for attribute in _ATTRIBUTES:
+            setattr(version, attribute, document[attribute])
+        setattr(version, _FILE, document["file"])
+        version._metadata = LowercaseDict()
+        version._metadata.update(document["metadata"])
+        version.acl = FakeAcl(
+            [
+                FakeGrant(
+                    [FakeGrantee(*grantee) for grantee in grant["grantees"]], grant["permissions"]
+                )
+                for grant in document["acl"]
+            ]
+        )
+        tagger = self._backend().tagger
+        if document["tags"]:
+            tags = tagger.convert_dict_to_tags_input(document["tags"])
+            tagger.tag_resource(version.arn, tags)
+        return version
+
+
+def _grants(acl: Any) -> Iterator[dict[str, Any]]:
+    for grant in acl.grants if acl else []:
+        yield {
+            "grantees": [[one.id, one.uri, one.display_name] for one in grant.grantees],
+            "permissions": grant.permissions,
+        }
