@@ -1,7 +1,7 @@
 """`aws-sdk` tasks as AWS has them: any operation of any service, in PascalCase both ways.
 
 https://docs.aws.amazon.com/step-functions/latest/dg/supported-services-awssdk.html
-moto takes and gives the names of boto3 instead, so that a definition that passes there fails here.
+moto takes and returns the names of boto3, so that a definition for AWS fails there.
 """
 
 import json
@@ -21,8 +21,8 @@ from localaws.http.service_names import sdk_error_prefix, service_model, service
 from localaws.moto_patches.patch import Patch
 
 
-def sdk_tasks(patch: Patch, _: float) -> None:
-    """`aws-sdk` tasks take and give boto3's names, and know no service that boto3 hyphenates."""
+def sdk_tasks(patch: Patch) -> None:
+    """`aws-sdk` tasks take and return boto3's names, and know no service that boto3 hyphenates."""
 
     def validate(self: Any) -> None:
         _operation(self)
@@ -41,9 +41,9 @@ def sdk_tasks(patch: Patch, _: float) -> None:
             state_credentials=state_credentials,
         )
         request = _request(normalised_parameters, operation.input_shape, "Parameters")
-        answer = getattr(client, xform_name(operation.name))(**request)
-        answer.pop("ResponseMetadata", None)
-        env.stack.append(_answer(answer, operation.output_shape))
+        response = getattr(client, xform_name(operation.name))(**request)
+        response.pop("ResponseMetadata", None)
+        env.stack.append(_result(response, operation.output_shape))
 
     def error_name(service_name: str) -> str:
         return sdk_error_prefix(service_of_sdk_name(service_name))
@@ -56,7 +56,7 @@ def sdk_tasks(patch: Patch, _: float) -> None:
 
 
 def _operation(task: Any) -> OperationModel:
-    """The operation of a task's ARN.
+    """Return the operation of a task's ARN.
 
     Raises:
         ValueError: If there is none.
@@ -75,8 +75,8 @@ def _operation(task: Any) -> OperationModel:
     return model.operation_model(names[action])
 
 
-def _request(value: Any, shape: Shape | None, place: str) -> Any:
-    """What boto3 takes for what a definition gives.
+def _request(value: Any, shape: Shape | None, path: str) -> Any:
+    """Return boto3's parameters for those of a definition.
 
     Raises:
         ValueError: If a field is none of the API's in PascalCase.
@@ -87,40 +87,40 @@ def _request(value: Any, shape: Shape | None, place: str) -> Any:
             if name not in names:
                 hint = f"; write {_pascal(name)}" if _pascal(name) in names else ""
                 raise ValueError(
-                    f"The field '{name}' is not supported by Step Functions at {place}{hint}"
+                    f"The field '{name}' is not supported by Step Functions at {path}{hint}"
                 )
         return {
-            names[name]: _request(inner, shape.members[names[name]], f"{place}.{name}")
-            for name, inner in value.items()
+            names[name]: _request(member, shape.members[names[name]], f"{path}.{name}")
+            for name, member in value.items()
         }
     if shape is not None and shape.type_name == "string" and not isinstance(value, str):
         return json.dumps(value)
     if shape is not None and shape.type_name == "blob" and isinstance(value, str):
         return value.encode()
-    return _inside(value, shape, lambda inner, of: _request(inner, of, place))
+    return _convert_members(value, shape, lambda member, of: _request(member, of, path))
 
 
-def _answer(value: Any, shape: Shape | None) -> Any:
-    """What a state gets for what boto3 answers."""
+def _result(value: Any, shape: Shape | None) -> Any:
+    """Return a state's result for boto3's response."""
     if isinstance(shape, StructureShape) and isinstance(value, Mapping):
         return {
-            _pascal(name): _answer(inner, shape.members[name])
-            for name, inner in value.items()
+            _pascal(name): _result(member, shape.members[name])
+            for name, member in value.items()
             if name in shape.members
         }
     if isinstance(value, StreamingBody):
         value = value.read()
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
-    return _inside(value, shape, _answer)
+    return _convert_members(value, shape, _result)
 
 
-def _inside(value: Any, shape: Shape | None, change: Callable[[Any, Shape], Any]) -> Any:
-    """The value with the members of its lists and maps changed."""
+def _convert_members(value: Any, shape: Shape | None, convert: Callable[[Any, Shape], Any]) -> Any:
+    """Return the value with the members of its lists and maps converted."""
     if isinstance(shape, ListShape) and isinstance(value, list):
-        return [change(one, shape.member) for one in value]
+        return [convert(member, shape.member) for member in value]
     if isinstance(shape, MapShape) and isinstance(value, Mapping):
-        return {name: change(one, shape.value) for name, one in value.items()}
+        return {name: convert(member, shape.value) for name, member in value.items()}
     return value
 
 

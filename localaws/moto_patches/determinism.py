@@ -1,7 +1,7 @@
 """moto's identifiers and times, as they were when a request was first answered.
 
-moto draws an id for most of what it makes and notes the time. A request that is answered again
-after a restart must make the same resource: a subscription's ARN, a key's id, a creation date.
+moto draws an id for most of what it makes and notes the time. A request that is repeated after a
+restart must make the same resource: a subscription's ARN, a key's id, a creation date.
 """
 
 import sys
@@ -22,7 +22,7 @@ _system = SystemRandom()
 
 
 class _Pinned(threading.local):
-    """What a thread's ids and times come from; nothing outside of `pinned`."""
+    """The source of a thread's ids and its time inside of `pinned`; None outside of it."""
 
     ids: Random | None = None
     moment: datetime | None = None
@@ -32,42 +32,38 @@ _thread = _Pinned()
 
 
 def install() -> Patch:
-    """Let moto draw ids and ask for the time through this module; return how to undo it."""
+    """Let moto draw ids and read the time through this module; return how to undo it."""
     patch = Patch()
     for name in ("random", "getrandbits"):
         vars(mock_random).setdefault(name, getattr(mock_random, name))
-        patch.replace(mock_random, name, _drawn(name))
-    real = utils.utcnow
-    users = [
-        module
-        for name, module in sys.modules.items()
-        if name.startswith("moto.") and vars(module).get("utcnow") is real
-    ]
+        patch.replace(mock_random, name, _draw_by(name))
+    original = utils.utcnow
 
     def utcnow() -> datetime:
-        return _thread.moment.replace(tzinfo=None) if _thread.moment else real()
+        return _thread.moment.replace(tzinfo=None) if _thread.moment else original()
 
-    for user in users:
-        patch.replace(user, "utcnow", utcnow)
+    for name, module in list(sys.modules.items()):
+        if name.startswith("moto.") and vars(module).get("utcnow") is original:
+            patch.replace(module, "utcnow", utcnow)
 
-    def bucket(self: Any, *told: Any, **named: Any) -> None:
-        make_bucket(self, *told, **named)
+    @patch.around(models.FakeBucket)
+    def __init__(original: Any, self: Any, *arguments: Any, **named: Any) -> None:  # noqa: N807
+        original(self, *arguments, **named)
         self.creation_date = _thread.moment or self.creation_date
 
-    make_bucket = patch.replace(models.FakeBucket, "__init__", bucket)
     return patch
 
 
-def _drawn(name: str) -> Callable[..., Any]:
-    def draw(*told: Any) -> Any:
-        return getattr(_thread.ids or _system, name)(*told)
+def _draw_by(name: str) -> Callable[..., Any]:
+    def draw(*arguments: Any) -> Any:
+        return getattr(_thread.ids or _system, name)(*arguments)
 
     return draw
 
 
 @contextmanager
 def pinned(seed: int, moment: datetime) -> Iterator[None]:
-    """Let what this thread asks of moto have the same ids and times every time.
+    """Let moto give this thread the same ids and times every time.
 
     Args:
         seed: Of the ids.

@@ -17,26 +17,25 @@ from localaws.targets import EVENT_TARGETS, deliver_event
 _log = logging.getLogger(__name__)
 
 
-def rule_targets(patch: Patch, _: float) -> None:
+def rule_targets(patch: Patch) -> None:
     """A rule that is disabled or has a schedule alone matches all events; some targets break all.
 
     PutEvents answers 500 as soon as a rule that matches has a state machine, a function or a topic,
     and a queue gets the whole event, whatever its target's Input and InputPath say.
     """
 
-    def send_to_targets(self: Any, event: Any, transform_input: bool = True) -> None:
+    @patch.around(models.Rule)
+    def send_to_targets(original: Any, self: Any, event: Any, transform_input: bool = True) -> None:
         if self.state == "DISABLED" or not self.event_pattern.get_pattern():
             return
         if not self.event_pattern.matches_event(event):
             return
-        others = copy.copy(self)
-        others.targets = [one for one in self.targets if _service(one) not in EVENT_TARGETS]
         for target in self.targets:
             if _service(target) in EVENT_TARGETS:
                 _deliver(self, target, event)
-        send(others, event, transform_input)
-
-    send = patch.replace(models.Rule, "send_to_targets", send_to_targets)
+        rest = copy.copy(self)
+        rest.targets = [target for target in self.targets if _service(target) not in EVENT_TARGETS]
+        original(rest, event, transform_input)
 
 
 def _service(target: Any) -> str:
@@ -44,14 +43,14 @@ def _service(target: Any) -> str:
 
 
 def _deliver(rule: Any, target: Any, message: Any) -> None:
-    """Start a target; what becomes of it is not the business of whoever puts an event."""
+    """Start a target; its errors are not those of whoever puts an event."""
 
     def client(service: str, role: str) -> Any:
         module: Any = state_task_service_aws_sdk
         return module.boto_client_for(rule.region_name, service, SimpleNamespace(role_arn=role))
 
     event = {name: value for name, value in message.items() if name != "ingestion-time"}
-    failed = deliver_event(
+    errors = deliver_event(
         client,
         target,
         {**event, "time": _iso_8601(event["time"])},
@@ -59,7 +58,7 @@ def _deliver(rule: Any, target: Any, message: Any) -> None:
         role=target.get("RoleArn") or rule.role_arn or "",
         ingestion_time=_iso_8601(message["ingestion-time"]),
     )
-    for line in failed:
+    for line in errors:
         _log.warning("rule %s %s", rule.name, line)
 
 

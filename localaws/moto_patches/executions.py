@@ -1,4 +1,4 @@
-"""Repairs to an execution's start and end, and to what the service answers about it."""
+"""Repairs to an execution's start and end, and to the service's responses about it."""
 
 import json
 import re
@@ -25,88 +25,88 @@ from moto.stepfunctions.responses import StepFunctionResponse
 from localaws.moto_patches.patch import Patch
 
 HISTORY_PAGE = 100
-"""Events in a page of GetExecutionHistory, if the request does not say.
+"""Events in a page of GetExecutionHistory, unless the request has maxResults.
 https://docs.aws.amazon.com/step-functions/latest/apireference/API_GetExecutionHistory.html"""
 
 LARGEST_HISTORY_PAGE = 1_000
 
+_LAST_EVENTS = frozenset(
+    {"ExecutionSucceeded", "ExecutionFailed", "ExecutionAborted", "ExecutionTimedOut"}
+)
 _REFUSAL = re.compile(r"Error=\w+ Args=\[['\"](.*)['\"]\] in definition '", re.DOTALL)
-"""How moto words why it refuses a definition."""
+"""moto's message when it refuses a definition."""
 
 
-def execution_names(patch: Patch, _: float) -> None:
+def execution_names(patch: Patch) -> None:
     """An execution without a name is called None, so that the second one fails; any name passes."""
 
+    @patch.around(models.StepFunctionsParserBackend)
     def start_execution(
-        self: Any, state_machine_arn: str, name: str | None, execution_input: str, **more: Any
+        original: Any,
+        self: Any,
+        state_machine_arn: str,
+        name: str | None,
+        execution_input: str,
+        **more: Any,
     ) -> Any:
         if name is not None:
             self._validate_name(name)
-        name = name or str(uuid.uuid4())
-        return start(self, state_machine_arn, name, execution_input, **more)
-
-    start = patch.replace(models.StepFunctionsParserBackend, "start_execution", start_execution)
+        return original(self, state_machine_arn, name or str(uuid.uuid4()), execution_input, **more)
 
 
-def finished_threads(patch: Patch, _: float) -> None:
+def finished_threads(patch: Patch) -> None:
     """Every thread of every execution is kept for ever in a list that nobody reads."""
 
-    def run(self: Any) -> None:
+    @patch.around(execution_worker.ExecutionWorker)
+    def _execution_logic(original: Any, self: Any) -> None:
         # In place: each module of the interpreter holds the same list.
         utils.TMP_THREADS[:] = [thread for thread in utils.TMP_THREADS if thread.is_alive()]
-        execute(self)
-
-    execute = patch.replace(execution_worker.ExecutionWorker, "_execution_logic", run)
+        original(self)
 
 
-def first_end(patch: Patch, _: float) -> None:
+def first_end(patch: Patch) -> None:
     """An execution stopped or timed out inside a Map or a Retry ends as FAILED.
 
     The tasks that are cut off raise errors afterwards, which must not replace the first cause.
     """
 
-    def set_error(self: Any, error: Any) -> None:
+    @patch.around(Environment)
+    def set_error(original: Any, self: Any, error: Any) -> None:
         if not isinstance(self.program_state(), ProgramStopped | ProgramTimedOut):
-            fail(self, error)
-
-    fail = patch.replace(Environment, "set_error", set_error)
+            original(self, error)
 
 
-def request_errors(patch: Patch, _: float) -> None:
+def request_errors(patch: Patch) -> None:
     """An invalid definition or input answers 500 without a code, and repeats the definition.
 
     AWS's client errors are AWSError in moto's own code, but not in the vendored interpreter.
     """
 
-    def told(self: Any, message: str) -> None:
-        if found := _REFUSAL.match(message):
-            message = f"Invalid State Machine Definition: '{found[1]}'"
+    def initialize(self: Any, message: str) -> None:
+        if match := _REFUSAL.match(message):
+            message = f"Invalid State Machine Definition: '{match[1]}'"
         AWSError.__init__(self, message)
 
     for code in ("InvalidDefinition", "InvalidExecutionInput"):
-        members = {"TYPE": code, "STATUS": 400, "__init__": told}
+        members = {"TYPE": code, "STATUS": 400, "__init__": initialize}
         patch.replace(models, code, type(code, (AWSError,), members))
 
 
-_ENDINGS = frozenset(
-    {"ExecutionSucceeded", "ExecutionFailed", "ExecutionAborted", "ExecutionTimedOut"}
-)
-
-
-def history_pages(patch: Patch, _: float) -> None:
+def history_pages(patch: Patch) -> None:
     """GetExecutionHistory ignores maxResults, nextToken and reverseOrder.
 
-    And it copies the whole history for every answer, and tells what a Map's other items still did
-    after the execution had ended, behind its end.
+    And it copies the whole history for every response, and shows what a Map's other items still
+    did after the execution had ended, behind its end.
     """
 
-    def publish(self: Any, **event: Any) -> None:
-        published = self._history_event_list
-        if not published or published[-1]["type"] not in _ENDINGS:
-            publish_event(self, **event)
+    @patch.around(EventManager)
+    def _publish_history_event(original: Any, self: Any, **event: Any) -> None:
+        events = self._history_event_list
+        if not events or events[-1]["type"] not in _LAST_EVENTS:
+            original(self, **event)
 
     def get_execution_history(self: Any) -> Any:
-        execution = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
+        execution = _execution_of(self)
         environment = execution.exec_worker.env
         # Events are only ever appended, so that a page of them can be taken without the lock.
         events = environment.event_manager._history_event_list if environment else []
@@ -128,52 +128,50 @@ def history_pages(patch: Patch, _: float) -> None:
             start = int(token or 0)
             following = min(start + size, known)
             page = events[start:following]
-        answer: dict[str, Any] = {"events": page}
+        response: dict[str, Any] = {"events": page}
         if 0 < following < known:
-            answer["nextToken"] = str(following)
-        return ActionResult(answer)
+            response["nextToken"] = str(following)
+        return ActionResult(response)
 
-    publish_event = patch.replace(EventManager, "_publish_history_event", publish)
     patch.replace(StepFunctionResponse, "get_execution_history", get_execution_history)
 
 
-def reported_end(patch: Patch, _: float) -> None:
+def reported_end(patch: Patch) -> None:
     """StopExecution drops its error and cause, and fails right after the start.
 
     DescribeExecution has no stopDate after a timeout, and shows a text output without its quotes.
     """
 
     def stop(self: Any) -> Any:
-        execution = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
+        execution = _execution_of(self)
         stop_execution(execution, error=self._get_param("error"), cause=self._get_param("cause"))
         return ActionResult({"stopDate": execution.stop_date or datetime.now(UTC)})
 
-    def describe_execution(self: Any) -> Any:
-        answer = describe(self).result
-        execution = self.stepfunction_backend.describe_execution(answer["executionArn"])
+    patch.replace(StepFunctionResponse, "stop_execution", stop)
+
+    @patch.around(StepFunctionResponse)
+    def describe_execution(original: Any, self: Any) -> Any:
+        response, execution = original(self).result, _execution_of(self)
         if execution.stop_date:
-            answer["stopDate"] = execution.stop_date
+            response["stopDate"] = execution.stop_date
         if execution.status == ExecutionStatus.SUCCEEDED:
-            answer["output"] = json.dumps(
+            response["output"] = json.dumps(
                 execution.output, ensure_ascii=False, separators=(",", ":")
             )
-        return ActionResult(answer)
+        return ActionResult(response)
 
-    def reflect_execution_status(self: Any) -> None:
-        reflect(self)
+    @patch.around(execution_module.BaseExecutionWorkerCommunication)
+    def _reflect_execution_status(original: Any, self: Any) -> None:
+        original(self)
         end = self.execution.exec_worker.env.program_state()
         if isinstance(end, ProgramStopped):
             self.execution.error, self.execution.cause = end.error, end.cause
         elif self.execution.exec_status == ExecutionStatus.TIMED_OUT:
             self.execution.error = StatesErrorNameType.StatesTimeout.to_name()
 
-    patch.replace(StepFunctionResponse, "stop_execution", stop)
-    describe = patch.replace(StepFunctionResponse, "describe_execution", describe_execution)
-    reflect = patch.replace(
-        execution_module.BaseExecutionWorkerCommunication,
-        "_reflect_execution_status",
-        reflect_execution_status,
-    )
+
+def _execution_of(request: Any) -> Any:
+    return request.stepfunction_backend.describe_execution(request._get_param("executionArn"))
 
 
 def stop_execution(execution: Any, *, error: str | None = None, cause: str | None = None) -> None:

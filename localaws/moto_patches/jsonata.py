@@ -1,4 +1,4 @@
-"""JSONata, the query language that a definition may speak instead of JSONPath.
+"""JSONata, the query language that a definition may use instead of JSONPath.
 
 https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html
 """
@@ -17,12 +17,12 @@ from moto.stepfunctions.parser.asl.jsonata import jsonata as module
 from localaws.moto_patches.patch import Patch
 
 
-def jsonata(patch: Patch, _: float) -> None:
+def jsonata(patch: Patch) -> None:
     """JSONata is parsed, and never evaluated: moto leaves out what LocalStack has in Java.
 
     That Java library has a port to Python by the same author, which is used here.
     """
-    # The package lifts the process's recursion limit, which would keep faults of others from them.
+    # The package lifts the process's recursion limit, which would hide endless recursions.
     limit = sys.getrecursionlimit()
     from jsonata import Jsonata  # noqa: PLC0415
     from jsonata.jexception import JException  # noqa: PLC0415
@@ -64,4 +64,4 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "range": _range,
     "uuid": lambda: str(uuid.uuid4()),
 }
-"""What Step Functions has besides JSONata's own functions."""
+"""Step Functions' own functions, besides JSONata's."""

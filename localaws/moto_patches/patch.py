@@ -1,26 +1,50 @@
 """Replace attributes of moto, or add what it lacks, and put back what was there."""
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 _ABSENT = object()
 
 
 class Patch:
-    """Attributes changed by one repair, with what was there before."""
+    """Attributes changed by one repair, with what was there before.
 
-    def __init__(self) -> None:
+    Args:
+        time_scale: Factor on the seconds of Wait states and of Retry intervals.
+    """
+
+    def __init__(self, time_scale: float = 1.0) -> None:
+        self.time_scale = time_scale
         self._changed: list[tuple[Any, str, Any, Any]] = []
 
-    def replace(self, owner: Any, name: str, value: Any) -> Any:
-        """Set an attribute that `owner` itself has; return what was there.
+    def around(self, owner: Any) -> Callable[[Callable[..., Any]], None]:
+        """Decorate a function that replaces a method of `owner` of the same name.
+
+        Its first argument is the method that was there, then come the method's own.
+
+        Raises:
+            KeyError: If `owner` has no such method of its own: moto has changed.
+        """
+
+        def decorate(replacement: Callable[..., Any]) -> None:
+            original = vars(owner)[replacement.__name__]
+
+            @functools.wraps(original)
+            def method(*arguments: Any, **named: Any) -> Any:
+                return replacement(original, *arguments, **named)
+
+            self.replace(owner, replacement.__name__, method)
+
+        return decorate
+
+    def replace(self, owner: Any, name: str, value: Any) -> None:
+        """Set an attribute that `owner` itself has.
 
         Raises:
             KeyError: If `owner` has no such attribute of its own: moto has changed.
         """
-        before = vars(owner)[name]
-        self._changed.append((owner, name, before, value))
-        setattr(owner, name, value)
-        return before
+        self._set(owner, name, vars(owner)[name], value)
 
     def add(self, owner: Any, name: str, value: Any) -> None:
         """Set an attribute that `owner` does not have.
@@ -30,7 +54,10 @@ class Patch:
         """
         if hasattr(owner, name):
             raise KeyError(name)
-        self._changed.append((owner, name, _ABSENT, value))
+        self._set(owner, name, _ABSENT, value)
+
+    def _set(self, owner: Any, name: str, before: Any, value: Any) -> None:
+        self._changed.append((owner, name, before, value))
         setattr(owner, name, value)
 
     def undo(self) -> None:

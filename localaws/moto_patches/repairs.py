@@ -30,7 +30,7 @@ from localaws.moto_patches.patch import Patch
 __all__ = ["MOTO_VERSION", "InterpreterError", "Repairs", "install", "stop_execution"]
 
 MOTO_VERSION = "5.2.5"
-_REPAIRS: tuple[Callable[[Patch, float], None], ...] = (
+_REPAIRS: tuple[Callable[[Patch], None], ...] = (
     tasks.scaled_wait,
     tasks.scaled_retry,
     tasks.glue_sync,
@@ -64,11 +64,6 @@ class Repairs:
 
     def __init__(self, patches: dict[str, Patch]) -> None:
         self._patches = patches
-
-    @property
-    def names(self) -> frozenset[str]:
-        """The names of all repairs."""
-        return frozenset(self._patches)
 
     @contextmanager
     def without(self, name: str) -> Iterator[None]:
@@ -108,7 +103,7 @@ def install(time_scale: float) -> Repairs:
         )
     if time_scale < 0:
         raise ValueError(f"time_scale must be 0 or more, got {time_scale}")
-    patches = {repair.__name__: Patch() for repair in _REPAIRS}
+    patches = {repair.__name__: Patch(time_scale) for repair in _REPAIRS}
     for repair in _REPAIRS:
-        repair(patches[repair.__name__], time_scale)
+        repair(patches[repair.__name__])
     return Repairs(patches)

@@ -11,8 +11,8 @@ from moto.s3 import models
 from localaws.moto_patches.patch import Patch
 
 
-def bucket_policy_conditions(patch: Patch, _: float) -> None:
-    """Pass over a bucket policy's statements that have a Condition.
+def bucket_policy_conditions(patch: Patch) -> None:
+    """Ignore a bucket policy's statements that have a Condition.
 
     moto takes a condition that it cannot verify for a refusal, even in a statement that allows: a
     policy that demands TLS closes the bucket to everybody. Here nothing leaves the machine, so
@@ -23,19 +23,18 @@ def bucket_policy_conditions(patch: Patch, _: float) -> None:
         if bucket.policy is None:
             return PermissionResult.NEUTRAL
         policy = json.loads(bucket.policy)
-        found = policy["Statement"]
-        statements = found if isinstance(found, list) else [found]
+        statements = policy["Statement"]
+        statements = statements if isinstance(statements, list) else [statements]
         policy["Statement"] = [one for one in statements if "Condition" not in one]
-        answer: PermissionResult = IAMPolicy(json.dumps(policy)).is_action_permitted(
-            action, resource
-        )
-        return answer
+        iam_policy = IAMPolicy(json.dumps(policy))
+        result: PermissionResult = iam_policy.is_action_permitted(action, resource)
+        return result
 
     patch.replace(models.FakeBucket, "get_permission", get_permission)
 
 
-def log_keys(patch: Patch, _: float) -> None:
-    """AssociateKmsKey and DisassociateKmsKey, which moto lacks; it shows a group's key."""
+def log_keys(patch: Patch) -> None:
+    """Add AssociateKmsKey and DisassociateKmsKey, which moto lacks; it shows a group's key."""
 
     def set_key(response: Any) -> str:
         group = response._get_param("logGroupName")

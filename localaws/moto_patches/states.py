@@ -6,25 +6,20 @@ from antlr4 import CommonTokenStream, InputStream
 from moto.stepfunctions.parser.api import ExecutionFailedEventDetails, HistoryEventType
 from moto.stepfunctions.parser.asl.antlr.runtime.ASLLexer import ASLLexer
 from moto.stepfunctions.parser.asl.antlr.runtime.ASLParser import ASLParser
-from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import (
-    CustomErrorName,
-)
-from moto.stepfunctions.parser.asl.component.common.error_name.error_equals_decl import (
-    ErrorEqualsDecl,
+from moto.stepfunctions.parser.asl.component.common.error_name import (
+    custom_error_name,
+    error_equals_decl,
+    failure_event,
 )
 from moto.stepfunctions.parser.asl.component.common.error_name.error_name import ErrorName
-from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import (
-    FailureEvent,
-    FailureEventException,
-)
 from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import (
     StatesErrorName,
 )
 from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import (
     StatesErrorNameType,
 )
-from moto.stepfunctions.parser.asl.component.common.payload.payloadvalue.payloadbinding.payload_binding import (  # noqa: E501
-    PayloadBindingStringExpressionSimple,
+from moto.stepfunctions.parser.asl.component.common.payload.payloadvalue.payloadbinding import (
+    payload_binding,
 )
 from moto.stepfunctions.parser.asl.component.state.choice.state_choice import StateChoice
 from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration import (
@@ -38,68 +33,65 @@ from moto.stepfunctions.parser.asl.parse.preprocessor import Preprocessor
 from localaws.moto_patches.patch import Patch
 
 INLINE_MAP_CONCURRENCY = 40
-"""What AWS runs at once of an inline Map, whatever `MaxConcurrency` says.
+"""The most items that AWS runs at once of an inline Map, whatever its `MaxConcurrency`.
 https://docs.aws.amazon.com/step-functions/latest/dg/state-map-inline.html"""
 
 
-def map_concurrency(patch: Patch, _: float) -> None:
+def map_concurrency(patch: Patch) -> None:
     """A Map without MaxConcurrency starts a thread for each item; AWS runs 40 at most."""
 
-    def eval_body(self: Any, env: Any) -> None:
+    @patch.around(inline_iteration_component.InlineIterationComponent)
+    def _eval_body(original: Any, self: Any, env: Any) -> None:
         request = env.stack[-1]
         limit = request.max_concurrency or INLINE_MAP_CONCURRENCY
         request.max_concurrency = min(limit, INLINE_MAP_CONCURRENCY, len(request.input_items)) or 1
-        evaluate(self, env)
-
-    evaluate = patch.replace(
-        inline_iteration_component.InlineIterationComponent, "_eval_body", eval_body
-    )
+        original(self, env)
 
 
-def no_choice_matched(patch: Patch, _: float) -> None:
+def no_choice_matched(patch: Patch) -> None:
     """A Choice without a match reports States.Runtime instead of States.NoChoiceMatched."""
 
-    def eval_state(self: Any, env: Any) -> None:
+    @patch.around(StateChoice)
+    def _eval_state(original: Any, self: Any, env: Any) -> None:
         try:
-            evaluate(self, env)
+            original(self, env)
         except RuntimeError as error:
             if self.default_state is not None or "No branching option" not in str(error):
                 raise
-            raise FailureEventException(_no_choice_matched(env, self.name)) from error
-
-    evaluate = patch.replace(StateChoice, "_eval_state", eval_state)
+            failure = _no_choice_matched(env, self.name)
+            raise failure_event.FailureEventException(failure) from error
 
 
 def _no_choice_matched(env: Any, state: str) -> Any:
-    kind = StatesErrorNameType.StatesNoChoiceMatched
+    error_type = StatesErrorNameType.StatesNoChoiceMatched
     details = ExecutionFailedEventDetails(
-        error=kind.to_name(),
+        error=error_type.to_name(),
         cause=f"no rule of the Choice state {state!r} matches its input and it has no Default",
     )
-    return FailureEvent(
+    return failure_event.FailureEvent(
         env=env,
-        error_name=StatesErrorName(typ=kind),
+        error_name=StatesErrorName(typ=error_type),
         event_type=HistoryEventType.ExecutionFailed,
         event_details=EventDetails(executionFailedEventDetails=details),
     )
 
 
-def reserved_errors(patch: Patch, _: float) -> None:
+def reserved_errors(patch: Patch) -> None:
     """A `States.` error leaving a Map, or rethrown by ErrorPath, turns into States.Runtime."""
 
-    def error_named(error_name: str | None) -> Any:
+    def error_of_name(error_name: str | None) -> Any:
         if error_name is None or not error_name.startswith("States."):
-            return CustomErrorName(error_name)
+            return custom_error_name.CustomErrorName(error_name)
         try:
             return StatesErrorName(typ=StatesErrorNameType.from_name(error_name))
         except ValueError:
             return ErrorName(error_name)
 
     for module in (state_fail, iteration_worker):
-        patch.replace(module, "CustomErrorName", error_named)
+        patch.replace(module, "CustomErrorName", error_of_name)
 
 
-def terminal_errors(patch: Patch, _: float) -> None:
+def terminal_errors(patch: Patch) -> None:
     """Retry and Catch on States.ALL match States.Runtime and States.DataLimitExceeded.
 
     On AWS these end the execution:
@@ -110,27 +102,27 @@ def terminal_errors(patch: Patch, _: float) -> None:
         StatesErrorName(typ=StatesErrorNameType.StatesStatesDataLimitExceeded),
     ]
 
-    def eval_body(self: Any, env: Any) -> None:
+    @patch.around(error_equals_decl.ErrorEqualsDecl)
+    def _eval_body(original: Any, self: Any, env: Any) -> None:
         error = env.stack[-1]
-        evaluate(self, env)
+        original(self, env)
         if error in terminal and error not in self.error_names:
             env.stack[-1] = False
 
-    evaluate = patch.replace(ErrorEqualsDecl, "_eval_body", eval_body)
 
-
-def role_paths(patch: Patch, _: float) -> None:
+def role_paths(patch: Patch) -> None:
     """`RoleArn.$` is a word of moto's grammar for Credentials, and no path anywhere else."""
 
-    def visit(self: Any, context: Any) -> Any:
+    @patch.around(Preprocessor)
+    def visitPayload_binding_value(  # noqa: N802  moto's name
+        original: Any, self: Any, context: Any
+    ) -> Any:
         name = self.visitString_literal(ctx=context.string_literal()).literal_value
         if not name.endswith(".$"):
-            return visit_value(self, context)
+            return original(self, context)
         text = InputStream(context.payload_value_decl().getText())
         value = ASLParser(CommonTokenStream(ASLLexer(text))).string_expression_simple()
-        return PayloadBindingStringExpressionSimple(
+        return payload_binding.PayloadBindingStringExpressionSimple(
             field=name.removesuffix(".$"),
             string_expression_simple=self.visitString_expression_simple(value),
         )
-
-    visit_value = patch.replace(Preprocessor, "visitPayload_binding_value", visit)

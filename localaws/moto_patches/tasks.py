@@ -31,35 +31,34 @@ from localaws.principals import access_key
 SHORTEST_WAIT = 0.02
 """Seconds that a Wait lasts at least, so that a poll loop at time scale 0 leaves the processor
 to the job that it polls."""
-LONGEST_SYNC_POLL = 0.25
-"""Seconds between two looks at a `.sync` job."""
+LONGEST_POLL_INTERVAL = 0.25
+"""Seconds between two polls of a `.sync` job."""
 
 
-def scaled_wait(patch: Patch, time_scale: float) -> None:
+def scaled_wait(patch: Patch) -> None:
     """A Wait takes real time, and moto's loop over whole seconds ends late for fractions."""
 
     def wait_interval(_: Any, env: Any, wait_seconds: float) -> None:
         if wait_seconds > 0:
-            _pause(env, max(wait_seconds * time_scale, SHORTEST_WAIT))
+            _pause(env, max(wait_seconds * patch.time_scale, SHORTEST_WAIT))
 
     patch.replace(WaitFunction, "_wait_interval", wait_interval)
 
 
-def scaled_retry(patch: Patch, time_scale: float) -> None:
+def scaled_retry(patch: Patch) -> None:
     """A Retry sleeps its interval in real time, and cannot be stopped meanwhile.
 
     The jitter is the last step before moto sleeps: wait here, and leave it nothing to sleep.
     """
 
-    def eval_body(self: Any, env: Any) -> None:
-        jitter(self, env)
-        _pause(env, env.stack.pop() * time_scale)
+    @patch.around(JitterStrategyDecl)
+    def _eval_body(original: Any, self: Any, env: Any) -> None:
+        original(self, env)
+        _pause(env, env.stack.pop() * patch.time_scale)
         env.stack.append(0)
 
-    jitter = patch.replace(JitterStrategyDecl, "_eval_body", eval_body)
 
-
-def glue_sync(patch: Patch, _: float) -> None:
+def glue_sync(patch: Patch) -> None:
     """`glue:startJobRun.sync` fails always, polls in fixed steps, and leaves a stopped job running.
 
     Step Functions stops the job run of a task that is aborted:
@@ -69,39 +68,32 @@ def glue_sync(patch: Patch, _: float) -> None:
     def eval_sync(
         self: Any, env: Any, sync_resolver: Callable[[], Any], **_endpoints: Any
     ) -> Any | None:
-        pause = SHORTEST_WAIT
+        interval = SHORTEST_WAIT
         while env.is_running():
             if outcome := sync_resolver():
                 return outcome
-            _pause(env, pause)
-            pause = min(pause * 1.5, LONGEST_SYNC_POLL)
+            _pause(env, interval)
+            interval = min(interval * 1.5, LONGEST_POLL_INTERVAL)
         cancel = getattr(sync_resolver, "cancel", None)
         return cancel() if cancel else None
 
-    def sync_to_start_job_run(
-        self: Any, env: Any, runtime: Any, parameters: Any, credentials: Any
-    ) -> Callable[[], Any]:
-        started = env.stack[-1]
-        resolver = build(self, env, runtime, parameters, credentials)
+    patterns = {resource.ResourceCondition.Sync, resource.ResourceCondition.WaitForTaskToken}
+    patch.replace(state_task_service_glue, "_SUPPORTED_INTEGRATION_PATTERNS", patterns)
+    patch.replace(state_task_service_callback.StateTaskServiceCallback, "_eval_sync", eval_sync)
 
-        def look() -> Any:
-            return resolver()
+    @patch.around(state_task_service_glue.StateTaskServiceGlue)
+    def _sync_to_start_job_run(
+        original: Any, self: Any, env: Any, runtime: Any, parameters: Any, credentials: Any
+    ) -> Any:
+        started = env.stack[-1]
+        resolver = original(self, env, runtime, parameters, credentials)
 
         def cancel() -> None:
             client = self._get_glue_client(runtime, credentials)
             client.batch_stop_job_run(JobName=started["JobName"], JobRunIds=[started["JobRunId"]])
 
-        look.cancel = cancel  # type: ignore[attr-defined]
-        return look
-
-    patterns = {resource.ResourceCondition.Sync, resource.ResourceCondition.WaitForTaskToken}
-    patch.replace(state_task_service_glue, "_SUPPORTED_INTEGRATION_PATTERNS", patterns)
-    patch.replace(state_task_service_callback.StateTaskServiceCallback, "_eval_sync", eval_sync)
-    build = patch.replace(
-        state_task_service_glue.StateTaskServiceGlue,
-        "_sync_to_start_job_run",
-        sync_to_start_job_run,
-    )
+        resolver.cancel = cancel
+        return resolver
 
 
 def _pause(env: Any, seconds: float) -> None:
@@ -112,7 +104,7 @@ def _pause(env: Any, seconds: float) -> None:
         env.program_state_event.wait(min(left, 0.25))
 
 
-def json_clients(patch: Patch, _: float) -> None:
+def json_clients(patch: Patch) -> None:
     """Each task makes a new client (15 ms), whose datetimes break DescribeExecution.
 
     Glue's times are epoch milliseconds in a state's result, all other services' ISO 8601.
@@ -128,17 +120,13 @@ def json_clients(patch: Patch, _: float) -> None:
                 clients[key] = _json_client(*key)
             return clients[key]
 
-    users = [
-        module
-        for name, module in sys.modules.items()
-        if name.startswith("moto.stepfunctions.parser.") and "boto_client_for" in vars(module)
-    ]
-    for user in users:
-        patch.replace(user, "boto_client_for", boto_client_for)
+    for name, module in list(sys.modules.items()):
+        if name.startswith("moto.stepfunctions.parser.") and "boto_client_for" in vars(module):
+            patch.replace(module, "boto_client_for", boto_client_for)
 
 
 def _json_client(region: str, service: str, port: str, key_id: str) -> Any:
-    """A client of the one port, whose answers hold JSON values only."""
+    """Return a client of the one port, whose responses hold JSON values only."""
 
     def milliseconds(value: Any) -> int:
         return round(parse_timestamp(value).timestamp() * 1000)
@@ -166,19 +154,16 @@ def _json_client(region: str, service: str, port: str, key_id: str) -> Any:
     )
 
 
-def context_times(patch: Patch, _: float) -> None:
+def context_times(patch: Patch) -> None:
     """`$$.Execution.StartTime` is a datetime, which breaks DescribeExecution; AWS gives a text."""
 
-    def start_execution_details(self: Any) -> Any:
-        details = get_details(self)
+    @patch.around(execution_module.Execution)
+    def get_start_execution_details(original: Any, self: Any) -> Any:
+        details = original(self)
         details.start_time = _iso(details.start_time)
         return details
 
-    get_details = patch.replace(
-        execution_module.Execution, "get_start_execution_details", start_execution_details
-    )
-
 
 def _iso(moment: datetime) -> str:
-    """2026-01-31T12:00:00.000Z."""
+    """Return a time like 2026-01-31T12:00:00.000Z."""
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
