@@ -11,16 +11,18 @@ import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from urllib.parse import unquote
 from wsgiref.types import WSGIEnvironment
 
 from botocore.model import OperationModel
 from moto.core.parse import PROTOCOL_PARSERS
-from moto.core.request import Request
+from moto.core.request import Request, determine_request_protocol
+from moto.core.routing import get_router_class
+from werkzeug.exceptions import NotFound
 
-from localaws.http.routes import find_operation, protocol_of
-from localaws.http.service_names import services_signed_as
+from localaws.http.service_names import service_model, services_signed_as
 from localaws.http.wsgi import request_body
 
 _CREDENTIAL = re.compile(r"Credential=([^/]*)/\d{8}/([^/]*)/([^/]+)/aws4_request")
@@ -109,3 +111,47 @@ def _parameters(
     except Exception:  # which one depends on the protocol and on the fault
         return {}
     return parameters
+
+
+def protocol_of(service: str, content_type: str | None) -> str:
+    """Return a request's protocol: the service's own, unless the content type names another.
+
+    Args:
+        service: boto3's name.
+        content_type: The request's.
+
+    Returns:
+        `json`, `rest-json`, `query`, `rest-xml` or `ec2`.
+    """
+    model = service_model(service)
+    try:
+        return str(determine_request_protocol(model, content_type))
+    except NotImplementedError:
+        return model.protocol
+
+
+def find_operation(
+    service: str, protocol: str, request: Request
+) -> tuple[OperationModel, dict[str, Any]] | None:
+    """Return the operation that a request is for, with the members in the request's path.
+
+    Args:
+        service: boto3's name.
+        protocol: The request's.
+        request: Its form may be read.
+
+    Returns:
+        None if the service has no such operation.
+    """
+    router = _router(service, protocol)
+    try:
+        match: tuple[OperationModel, dict[str, Any]] | None = router and router.match(request)
+    except NotFound:
+        return None
+    return match
+
+
+@cache
+def _router(service: str, protocol: str) -> Any:
+    router = get_router_class(service, protocol)
+    return router and router(service_model(service))

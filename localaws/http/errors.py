@@ -8,8 +8,7 @@ from xml.sax.saxutils import escape
 
 import orjson
 
-from localaws.http.calls import is_s3, signature_of
-from localaws.http.routes import protocol_of
+from localaws.http.calls import is_s3, protocol_of, signature_of
 from localaws.http.service_names import service_model, services_signed_as
 from localaws.http.wsgi import Response, json_response
 

@@ -46,7 +46,6 @@ _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "map": (dict,),
     "structure": (dict,),
 }
-_DECODED = frozenset({"timestamp", "blob"})
 
 
 class Service(ABC):
@@ -140,13 +139,14 @@ class Service(ABC):
         shape = operation.input_shape
         if shape is None:
             return {}
-        if errors := list(_errors(members, shape, "")):
+        errors: list[str] = []
+        decoded: dict[str, Any] = _decode(members, shape, "", errors)
+        if errors:
             heading = "error" if len(errors) == 1 else "errors"
             raise ServiceError(
                 self._invalid_input,
                 f"{len(errors)} validation {heading} detected: {'; '.join(errors)}",
             )
-        decoded: dict[str, Any] = _decode(members, shape)
         return decoded
 
     @property
@@ -219,54 +219,70 @@ def _codes(error_shapes: Sequence[Shape]) -> dict[str, StructureShape]:
     return {s.error_code: s for s in error_shapes if isinstance(s, StructureShape) and s.error_code}
 
 
-def _errors(value: Any, shape: Shape, path: str) -> Iterator[str]:
-    """Yield each violation of the model, in AWS's words."""
-    type_name = shape.type_name
+def _decode(value: Any, shape: Shape, path: str, errors: list[str]) -> Any:
+    """Return a request value with datetimes and bytes, without null members.
+
+    Each violation of the model is added to `errors`, in AWS's words.
+    """
     if isinstance(shape, StructureShape) and shape.is_document_type:
-        return
-    if not _has_type(value, type_name):
-        yield _error(value, path or "request", f"Member must be of type {type_name}")
-        return
-    if type_name in _DECODED and not _can_decode(value, shape):
-        yield _error(value, path, f"Member must be a valid {type_name}")
-        return
-    yield from (_error(value, path, constraint) for constraint in _violations(value, shape))
+        return value
+    if not _has_type(value, shape.type_name):
+        constraint = f"Member must be of type {shape.type_name}"
+        errors.append(_error(value, path or "request", constraint))
+        return value
+    errors += [_error(value, path, constraint) for constraint in _violations(value, shape)]
     if isinstance(shape, StructureShape):
-        yield from _structure_errors(value, shape, path)
-    elif isinstance(shape, ListShape):
-        for position, element in enumerate(value, start=1):
-            yield from _errors(element, shape.member, f"{path}.{position}.member")
-    elif isinstance(shape, MapShape):
+        return _decode_structure(value, shape, path, errors)
+    if isinstance(shape, ListShape):
+        return [
+            _decode(element, shape.member, f"{path}.{position}.member", errors)
+            for position, element in enumerate(value, start=1)
+        ]
+    if isinstance(shape, MapShape):
+        decoded = {}
         for key, element in value.items():
-            yield from _errors(key, shape.key, f"{path}.key")
-            yield from _errors(element, shape.value, f"{path}.{key}.member")
+            _decode(key, shape.key, f"{path}.key", errors)
+            decoded[key] = _decode(element, shape.value, f"{path}.{key}.member", errors)
+        return decoded
+    try:
+        return _decode_scalar(value, shape)
+    except (ValueError, OverflowError, OSError):
+        errors.append(_error(value, path, f"Member must be a valid {shape.type_name}"))
+        return value
+
+
+def _decode_structure(
+    value: dict[str, Any], shape: StructureShape, path: str, errors: list[str]
+) -> dict[str, Any]:
+    prefix = f"{path}." if path else ""
+    for name in shape.required_members:
+        if value.get(name) is None:
+            errors.append(_error(None, f"{prefix}{name}", "Member must not be null"))
+    decoded = {}
+    for name, member in value.items():
+        if name not in shape.members:
+            known = ", ".join(shape.members)
+            constraint = f"Member is unknown; known are [{known}]"
+            errors.append(_error(member, f"{prefix}{name}", constraint))
+        elif member is not None:
+            decoded[name] = _decode(member, shape.members[name], f"{prefix}{name}", errors)
+    return decoded
+
+
+def _decode_scalar(value: Any, shape: Shape) -> Any:
+    if shape.type_name == "timestamp":
+        if isinstance(value, str):
+            return datetime.fromisoformat(value)
+        return datetime.fromtimestamp(value, UTC)
+    if shape.type_name == "blob" and isinstance(value, str):
+        return base64.b64decode(value, validate=True)
+    return value
 
 
 def _has_type(value: object, type_name: str) -> bool:
     """Return whether a JSON value is of the model's type; to Python, True is an integer too."""
     is_boolean = type_name == "boolean"
     return isinstance(value, _PYTHON_TYPES[type_name]) and isinstance(value, bool) == is_boolean
-
-
-def _can_decode(value: object, shape: Shape) -> bool:
-    try:
-        _decode(value, shape)
-    except (ValueError, OverflowError, OSError):
-        return False
-    return True
-
-
-def _structure_errors(value: dict[str, Any], shape: StructureShape, path: str) -> Iterator[str]:
-    prefix = f"{path}." if path else ""
-    for name in shape.required_members:
-        if value.get(name) is None:
-            yield _error(None, f"{prefix}{name}", "Member must not be null")
-    for name, member in value.items():
-        if name not in shape.members:
-            known = ", ".join(shape.members)
-            yield _error(member, f"{prefix}{name}", f"Member is unknown; known are [{known}]")
-        elif member is not None:
-            yield from _errors(member, shape.members[name], f"{prefix}{name}")
 
 
 def _violations(value: Any, shape: Shape) -> Iterator[str]:
@@ -302,27 +318,6 @@ def _compiled(pattern: str) -> re.Pattern[str] | None:
         return re.compile(astral)
     except re.error:
         return None
-
-
-def _decode(value: Any, shape: Shape) -> Any:
-    """Return a valid request value with datetimes and bytes, without null members."""
-    if isinstance(shape, StructureShape) and not shape.is_document_type:
-        return {
-            name: _decode(member, shape.members[name])
-            for name, member in value.items()
-            if member is not None
-        }
-    if isinstance(shape, ListShape):
-        return [_decode(element, shape.member) for element in value]
-    if isinstance(shape, MapShape):
-        return {key: _decode(element, shape.value) for key, element in value.items()}
-    if shape.type_name == "timestamp":
-        if isinstance(value, str):
-            return datetime.fromisoformat(value)
-        return datetime.fromtimestamp(value, UTC)
-    if shape.type_name == "blob" and isinstance(value, str):
-        return base64.b64decode(value, validate=True)
-    return value
 
 
 def encode_members(operation: OperationModel, members: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,9 +16,9 @@ import orjson
 from botocore.model import ListShape, OperationModel, Shape
 from moto.core.request import Request
 
+from localaws.http.calls import find_operation
 from localaws.http.errors import ServiceError
 from localaws.http.protocol import Service, encode_members, json_object
-from localaws.http.routes import find_operation
 from localaws.http.wsgi import Response, request_body
 
 
