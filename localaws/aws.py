@@ -7,7 +7,7 @@ which holds the rest in memory.
     with LocalAws(directory=Path("aws"), account="123456789012", region="us-east-1") as aws:
         print(aws.environment)
 
-This is the only place that composes it: `retrain local serve`, a local run, notebooks and the
+This module alone composes it: `retrain local serve`, a local run, notebooks and the
 `local_aws` of tests differ by arguments.
 """
 
@@ -134,7 +134,7 @@ class LocalAws:
                 self._account, self._region = data.account, data.region
             self._begin(opening)
             self._mount_services()
-            # On the way out: what runs is aborted and kept, and then what it ran on ends.
+            # At the end, executions are aborted and kept, and then what they run on is closed.
             for service in (self.personalize, self.glue, self.functions):
                 opening.callback(service.close)
             if self._data is not None:

@@ -15,14 +15,10 @@ _MAX_LINE = 900  # characters that are sent of a line, so that a batch keeps bel
 def deliver(
     client: Any, group: str, stream: str, lines: Iterable[str], *, make_group: bool = False
 ) -> None:
-    """Write lines to a stream, which is made if it does not exist.
+    """Write lines to a stream, which is made if it does not exist, with the client of a role.
 
-    Args:
-        client: A boto3 `logs` client of the role that writes.
-        group: The log group; lines for one that does not exist are dropped.
-        stream: The stream in it.
-        lines: Empty ones are left out, as CloudWatch takes none.
-        make_group: Make the group first if it does not exist.
+    Lines for a group that does not exist are dropped, unless it is to be made. Empty lines are
+    left out, as CloudWatch takes none.
     """
     now = int(time.time() * 1_000)
     events = [{"timestamp": now, "message": line[:_MAX_LINE]} for line in lines if line]

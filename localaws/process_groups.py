@@ -15,12 +15,7 @@ def kill_group(leader: int) -> None:
 
 
 def end_group(process: subprocess.Popen[bytes], grace: float) -> None:
-    """Ask a group to end by SIGTERM, wait for its leader, and kill what is left.
-
-    Args:
-        process: The group's leader.
-        grace: Seconds after which the leader is killed too.
-    """
+    """Ask a leader's group to end by SIGTERM, wait some seconds for it, and kill what is left."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):

@@ -61,10 +61,7 @@ class Schedule:
     def due(self, since: datetime, until: datetime, first_seen: datetime) -> datetime | None:
         """Return the latest moment after `since` and up to `until` at which it is due, if any.
 
-        Args:
-            since: Aware.
-            until: Aware.
-            first_seen: From when a `rate` counts, unless the schedule says when it begins.
+        A `rate` counts from when it was first seen, unless the schedule has a begin.
 
         Raises:
             ValueError: If the expression cannot be read.
@@ -123,7 +120,7 @@ class Schedules:
         account: Account number, for the events that are sent.
         region: Region, likewise.
         clock: Returns the time, aware.
-        documents: Where it is kept since when a `rate` counts.
+        documents: Keeps since when a `rate` counts.
         version: Changes when a rule or a schedule may have changed; they are read again only then.
         log: Called with a line for each target that was started, or was not and why.
     """

@@ -58,18 +58,7 @@ def deliver_event(
 def deliver(
     client: Client, target: Mapping[str, Any], payload: str, *, source_arn: str, role: str
 ) -> list[str]:
-    """Start a target with its input.
-
-    Args:
-        client: Makes clients.
-        target: As its API describes it.
-        payload: The target's input.
-        source_arn: The rule's or the schedule's.
-        role: ARN of the role that starts the target; empty for no role.
-
-    Returns:
-        The errors, a line each; none if the target was started.
-    """
+    """Start a target of a rule or a schedule with its input; return the errors, a line each."""
     try:
         _start(client, target, payload, role)
     except (ClientError, BotoCoreError, ValueError) as error:
@@ -180,13 +169,6 @@ def _fill_template(template: str, values: Mapping[str, Any]) -> str:
 
 
 def _start(client: Client, target: Mapping[str, Any], payload: str, role: str) -> None:
-    """Start a target.
-
-    Raises:
-        ClientError: If the target's service refuses.
-        BotoCoreError: If it cannot be reached.
-        ValueError: If the target's service is not supported, or its input is no JSON.
-    """
     arn = str(target["Arn"])
     match arn.split(":")[2:6]:
         case ["scheduler", _, _, "aws-sdk"]:

@@ -36,10 +36,6 @@ _CLOSE_SECONDS = 5.0
 _MAX_PROCESSES = 16  # more invocations wait, where Lambda would start more
 
 
-class ProcessesClosedError(RuntimeError):
-    """A function was invoked while, or after, the local Lambda was closed."""
-
-
 @dataclass(frozen=True)
 class Sandbox:
     """What functions have in common that run in the same process.
@@ -86,12 +82,12 @@ class Processes:
             sandbox: Where it runs.
             request: `handler`, `event`, `context`, `environment`, `log` of the worker's protocol.
             timeout: Seconds from the call of the handler.
-
-        Raises:
-            ProcessesClosedError: If `close` was called.
         """
         with self._slots:
             process = self._acquire(sandbox)
+            if process is None:
+                reason = "the local Lambda is closed; it runs no function"
+                return _process_error("Runtime.ExitError", request, reason)
             try:
                 return process.invoke(request, timeout)
             finally:
@@ -115,10 +111,10 @@ class Processes:
                 process.kill()
             self._changed.wait_for(lambda: not self._busy, _CLOSE_SECONDS)
 
-    def _acquire(self, sandbox: Sandbox) -> _Process:
+    def _acquire(self, sandbox: Sandbox) -> _Process | None:
         with self._changed:
             if self._closed:
-                raise ProcessesClosedError("the local Lambda is closed; it runs no function")
+                return None
             idle = self._idle.get(sandbox, [])
             while idle:
                 process = idle.pop()
@@ -202,7 +198,6 @@ class _Process:
 
     def invoke(self, request: Mapping[str, Any], timeout: float) -> bytes | HandlerError:
         """Run one invocation to its end, or cut it off."""
-        request_id = request["context"]["aws_request_id"]
         try:
             self._send({**request, "seconds": timeout})
             response = self._receive(INIT_SECONDS)
@@ -210,11 +205,10 @@ class _Process:
                 response = self._receive(timeout)
         except TimeoutError:
             self.kill()
-            reason = f"RequestId: {request_id} Error: Task timed out after {timeout:.2f} seconds"
-            return HandlerError("Sandbox.Timedout", reason, [])
+            reason = f"Task timed out after {timeout:.2f} seconds"
+            return _process_error("Sandbox.Timedout", request, reason)
         except EOFError:
-            reason = f"RequestId: {request_id} Error: {self._exit_reason()}"
-            return HandlerError("Runtime.ExitError", reason, [])
+            return _process_error("Runtime.ExitError", request, self._exit_reason())
         if response.startswith(b"R"):
             return response[1:]
         return HandlerError(**json.loads(response[1:]))
@@ -265,3 +259,8 @@ class _Process:
             return f"Runtime exited with error: exit status {status}"
         name = signal.strsignal(-status) or str(-status)
         return f"Runtime exited with error: signal: {name.lower()}"
+
+
+def _process_error(error_type: str, request: Mapping[str, Any], reason: str) -> HandlerError:
+    request_id = request["context"]["aws_request_id"]
+    return HandlerError(error_type, f"RequestId: {request_id} Error: {reason}", [])

@@ -25,7 +25,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 from localaws.functions.configuration import new_configuration, updated_configuration
 from localaws.functions.logs import FunctionLogs
 from localaws.functions.packages import Code, describe_archive, read_archive, unpack
-from localaws.functions.processes import Processes, ProcessesClosedError, Sandbox
+from localaws.functions.processes import Processes, Sandbox
 from localaws.functions.worker import Handler, HandlerError, LambdaContext, run
 from localaws.http.errors import ServiceError
 from localaws.http.paging import page
@@ -347,14 +347,9 @@ class Functions:
             },
             "format": settings["LoggingConfig"]["LogFormat"],
         }
-        request_id = context["aws_request_id"]
-        with self._logs.invocation(settings, request_id) as log:
+        with self._logs.invocation(settings, context["aws_request_id"]) as log:
             request["log"] = str(log)
-            try:
-                return self._processes.invoke(sandbox, request, timeout=settings["Timeout"])
-            except ProcessesClosedError as error:
-                reason = f"RequestId: {request_id} Error: {error}"
-                return HandlerError("Runtime.ExitError", reason, [])
+            return self._processes.invoke(sandbox, request, timeout=settings["Timeout"])
 
 
 def _run_here(

@@ -49,13 +49,7 @@ _NO_GLUE_LIBRARY = (
 
 @dataclass(frozen=True)
 class JobProgress:
-    """How far a running job run is, by the last `progress DONE/ALL LABEL` line of its log.
-
-    Attributes:
-        run_id: The run's.
-        label: What it does now.
-        fraction: Between 0 and 1.
-    """
+    """How far a job run is, from 0 to 1, by the last `progress DONE/ALL LABEL` line of its log."""
 
     run_id: str
     label: str
@@ -67,8 +61,8 @@ class _Run:
     """A job run: changes state only under the service's lock.
 
     Attributes:
-        ending: The state in which a run that is being killed ends: STOPPED or TIMEOUT.
         timeout: Minutes.
+        ending: The state in which a run that is being killed ends: STOPPED or TIMEOUT.
     """
 
     id: str

@@ -1,7 +1,5 @@
 """The operation that a request calls, and who calls it: by the signature and botocore's models.
 
-with endpoint.recorded() as calls:
-    ...
 Call(principal="labbase-retraining-glue", service="s3", operation="PutObject", …)
 """
 
@@ -114,14 +112,9 @@ def _parameters(
 
 
 def protocol_of(service: str, content_type: str | None) -> str:
-    """Return a request's protocol: the service's own, unless the content type names another.
+    """Return the protocol of a request to a service, by boto3's name: its own, if it has one alone.
 
-    Args:
-        service: boto3's name.
-        content_type: The request's.
-
-    Returns:
-        `json`, `rest-json`, `query`, `rest-xml` or `ec2`.
+    It is `json`, `rest-json`, `query`, `rest-xml` or `ec2`; the content type decides among several.
     """
     model = service_model(service)
     try:
@@ -133,15 +126,9 @@ def protocol_of(service: str, content_type: str | None) -> str:
 def find_operation(
     service: str, protocol: str, request: Request
 ) -> tuple[OperationModel, dict[str, Any]] | None:
-    """Return the operation that a request is for, with the members in the request's path.
+    """Return the operation of a service that a request is for, and the members in its path.
 
-    Args:
-        service: boto3's name.
-        protocol: The request's.
-        request: Its form may be read.
-
-    Returns:
-        None if the service has no such operation.
+    None if the service has no such operation. The request's form may be read.
     """
     router = _router(service, protocol)
     try:

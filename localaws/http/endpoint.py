@@ -32,7 +32,7 @@ from moto.utilities.utils import get_partition
 from werkzeug.serving import ThreadedWSGIServer
 
 from localaws.errors import LocalAwsError
-from localaws.http.calls import Call, call_of, signature_of
+from localaws.http.calls import signature_of
 from localaws.http.errors import error_to
 from localaws.http.wsgi import answer_in_process
 from localaws.moto_patches import determinism, repairs
@@ -92,29 +92,21 @@ class Endpoint:
         self._has_begun = False
         self._opening = threading.RLock()
         self._server: ThreadedWSGIServer | None = None
-        self._recordings: list[list[Call]] = []
         self._clients: dict[tuple[str, str], Any] = {}
         self._session: Any = None
         self._clients_lock = threading.Lock()
 
     def mount(self, service: str, application: WSGIApplication) -> None:
-        """Send a service's requests to `application`.
+        """Send the requests that are signed for a service to a thread-safe application.
 
-        Args:
-            service: The name under which requests are signed, e.g. 'personalize' (which covers
-                its runtime and events APIs too), 'glue', 'lambda'.
-            application: A thread-safe WSGI application.
+        'personalize' covers its runtime and events APIs too.
         """
         self._mounted[service] = application
 
     def wrap(self, wrapper: Callable[[WSGIApplication], Wrapped]) -> Wrapped:
         """Put an application between the endpoint and all services that are not mounted.
 
-        Args:
-            wrapper: Makes it from what is behind it: moto, and what was wrapped around it before.
-
-        Returns:
-            The application.
+        The wrapper makes it from the application behind it: moto, or what wraps moto already.
         """
         self._moto = wrapped = wrapper(self._moto)
         return wrapped
@@ -158,9 +150,7 @@ class Endpoint:
     def client(self, service: str, role: str = "") -> Any:
         """Return a boto3 client of this endpoint, thread-safe; the same one every time.
 
-        Args:
-            service: boto3's name of it, e.g. 's3'.
-            role: The ARN of the role that signs; `CALLER` signs if it is left out.
+        The ARN of a role lets that role sign; else `CALLER` does.
         """
         key = (service, access_key(role))
         with self._clients_lock:
@@ -179,16 +169,6 @@ class Endpoint:
                     answer_in_process(client.meta.events, self)
                 self._clients[key] = client
             return self._clients[key]
-
-    @contextmanager
-    def recorded(self) -> Iterator[list[Call]]:
-        """Record every call that arrives, with who made it, as long as the context lasts."""
-        calls: list[Call] = []
-        self._recordings.append(calls)
-        try:
-            yield calls
-        finally:
-            self._recordings.remove(calls)
 
     def start(self) -> None:
         """Repair the interpreter, open the port, point the process's environment here.
@@ -285,7 +265,7 @@ class Endpoint:
         self.stop()
 
     def abort_executions(self) -> None:
-        """Stop what runs, and give it a moment: a `.sync` task stops its Glue job on the way."""
+        """Stop what runs, and wait a moment: a `.sync` task stops its Glue job before it ends."""
         machines = stepfunctions_parser_backends[self._account][self._region].state_machines
         running = [e for machine in machines for e in machine.executions if e.status == "RUNNING"]
         for execution in running:
@@ -302,8 +282,6 @@ class Endpoint:
         """Pass a request to the service that it is signed for."""
         signature = signature_of(environ)
         service = signature.service
-        for calls in tuple(self._recordings):
-            calls.append(call_of(environ))
         if application := self._mounted.get(service):
             if signature.region != self._region:
                 # As AWS's endpoints do: its ARNs would be none of this region.

@@ -41,13 +41,9 @@ class ServiceError(Exception):
 def error_response(
     error: ServiceError, *, protocol: str, service: str = "", status: int = 400
 ) -> Response:
-    """Return the response that reports an error.
+    """Return an error in a protocol, as `protocol_of` names it.
 
-    Args:
-        error: What happened.
-        protocol: `json`, `rest-json`, `query`, `rest-xml` or `ec2`.
-        service: boto3's name, e.g. `s3`; empty if there is no such service.
-        status: The HTTP status.
+    The service is boto3's name, e.g. `s3`; empty if there is no such service.
     """
     request_id = str(uuid.uuid4())
     fault = "Receiver" if status >= 500 else "Sender"

@@ -118,12 +118,7 @@ class _Rule:
 
 
 class Faults:
-    """The wrapper; safe to use from many threads.
-
-    Args:
-        application: Answers the calls that get no fault, and those that are delayed.
-        sleep: Waits for some seconds.
-    """
+    """The wrapper of an application that answers all other calls; safe to use from many threads."""
 
     def __init__(
         self, application: WSGIApplication, *, sleep: Callable[[float], None] = time.sleep
@@ -151,11 +146,7 @@ class Faults:
         return self._application(environ, start_response)
 
     def inject(self, fault: str, **rule: Any) -> None:
-        """Add a rule, as a POST does.
-
-        Args:
-            fault: E.g. `throttle`.
-            rule: `service`, `operation`, `call`, `times`.
+        """Add a rule, as a POST does: a fault, e.g. `throttle`, and the rule's other members.
 
         Raises:
             FaultError: If the fault is none, or a member is unknown or malformed.

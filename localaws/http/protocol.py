@@ -167,10 +167,7 @@ class Service(ABC):
 def operations_of(service: str, *providers: object) -> dict[str, Operation]:
     """Return the operations of a service that objects have as methods.
 
-    Args:
-        service: botocore's name of the service, e.g. `personalize`.
-        providers: Their methods are named as boto3's are, e.g. `create_solution`; of two with
-            the same one, the last counts.
+    The methods are named as boto3's are, e.g. `create_solution`; of two the last counts.
     """
     operations: dict[str, Operation] = {}
     for name in service_model(service).operation_names:

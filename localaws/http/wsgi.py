@@ -34,14 +34,7 @@ def json_response(value: Any, *, version: str = "1.0", status: int = 200) -> Res
 
 
 def environ_of(method: str, url: str, headers: Mapping[str, Any], body: bytes) -> WSGIEnvironment:
-    """Return a request in the form that a WSGI server passes to an application.
-
-    Args:
-        method: E.g. `POST`.
-        url: Absolute, percent-encoded.
-        headers: By name, in any case; text or bytes.
-        body: The whole body.
-    """
+    """Return a request as a WSGI server passes it on; its URL is absolute and percent-encoded."""
     environ: WSGIEnvironment = Request.from_primitives(method, url, headers, body).environ
     return environ
 
@@ -52,12 +45,7 @@ def perform(application: WSGIApplication, environ: WSGIEnvironment) -> Response:
 
 
 def request_body(environ: WSGIEnvironment, *, limit: int | None = None) -> bytes:
-    """Return a request's body, which can still be read afterwards.
-
-    Args:
-        environ: The request.
-        limit: Bytes; a longer body is not read, and nothing is returned.
-    """
+    """Return a request's body, which stays readable; nothing if it has more bytes than a limit."""
     length = int(environ.get("CONTENT_LENGTH") or 0)
     if limit is not None and length > limit:
         return b""
@@ -67,11 +55,9 @@ def request_body(environ: WSGIEnvironment, *, limit: int | None = None) -> bytes
 
 
 def answer_in_process(events: Any, application: WSGIApplication) -> None:
-    """Let an application answer the requests of botocore's clients, without a server.
+    """Let a thread-safe application answer the requests of botocore's clients, without a server.
 
-    Args:
-        events: A client's `meta.events`, or a session's event emitter for the clients to come.
-        application: Thread-safe.
+    The events are a client's `meta.events`, or a session's emitter for the clients to come.
     """
 
     def answer(request: AWSPreparedRequest, **_: Any) -> AWSResponse:

@@ -22,7 +22,7 @@ from localaws.moto_patches.patch import Patch
 
 
 def sdk_tasks(patch: Patch) -> None:
-    """`aws-sdk` tasks take and return boto3's names, and know no service that boto3 hyphenates."""
+    """Let `aws-sdk` tasks use PascalCase: moto has boto3's names, and no service with a hyphen."""
 
     def validate(self: Any) -> None:
         _operation(self)

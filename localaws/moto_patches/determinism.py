@@ -63,12 +63,7 @@ def _draw_by(name: str) -> Callable[..., Any]:
 
 @contextmanager
 def pinned(seed: int, moment: datetime) -> Iterator[None]:
-    """Let moto give this thread the same ids and times every time.
-
-    Args:
-        seed: Of the ids.
-        moment: The time, aware.
-    """
+    """Let moto give this thread the same ids, by a seed, and the same time, which is aware."""
     _thread.ids, _thread.moment = Random(seed), moment.astimezone(UTC)
     try:
         yield

@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 def rule_targets(patch: Patch) -> None:
-    """A rule that is disabled or has a schedule alone matches all events; some targets break all.
+    """Start what rules match: moto's disabled rules, and those with a schedule alone, match all.
 
     PutEvents answers 500 as soon as a rule that matches has a state machine, a function or a topic,
     and a queue gets the whole event, whatever its target's Input and InputPath say.

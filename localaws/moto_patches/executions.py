@@ -38,7 +38,7 @@ _REFUSAL = re.compile(r"Error=\w+ Args=\[['\"](.*)['\"]\] in definition '", re.D
 
 
 def execution_names(patch: Patch) -> None:
-    """An execution without a name is called None, so that the second one fails; any name passes."""
+    """Name an execution without a name: moto's is None, so the second fails; any name passes."""
 
     @patch.around(models.StepFunctionsParserBackend)
     def start_execution(
@@ -55,7 +55,7 @@ def execution_names(patch: Patch) -> None:
 
 
 def finished_threads(patch: Patch) -> None:
-    """Every thread of every execution is kept for ever in a list that nobody reads."""
+    """Forget finished threads: moto keeps those of every execution in a list that nobody reads."""
 
     @patch.around(execution_worker.ExecutionWorker)
     def _execution_logic(original: Any, self: Any) -> None:
@@ -65,7 +65,7 @@ def finished_threads(patch: Patch) -> None:
 
 
 def first_end(patch: Patch) -> None:
-    """An execution stopped or timed out inside a Map or a Retry ends as FAILED.
+    """Keep an execution's first end: stopped or timed out inside a Map or a Retry it is FAILED.
 
     The tasks that are cut off raise errors afterwards, which must not replace the first cause.
     """
@@ -77,7 +77,7 @@ def first_end(patch: Patch) -> None:
 
 
 def request_errors(patch: Patch) -> None:
-    """An invalid definition or input answers 500 without a code, and repeats the definition.
+    """Answer 400 to an invalid definition or input: moto answers 500, and repeats the definition.
 
     AWS's client errors are AWSError in moto's own code, but not in the vendored interpreter.
     """
@@ -93,7 +93,7 @@ def request_errors(patch: Patch) -> None:
 
 
 def history_pages(patch: Patch) -> None:
-    """GetExecutionHistory ignores maxResults, nextToken and reverseOrder.
+    """Page a history: moto ignores maxResults, nextToken and reverseOrder.
 
     And it copies the whole history for every response, and shows what a Map's other items still
     did after the execution had ended, behind its end.
@@ -137,9 +137,10 @@ def history_pages(patch: Patch) -> None:
 
 
 def reported_end(patch: Patch) -> None:
-    """StopExecution drops its error and cause, and fails right after the start.
+    """Report how an execution ended: StopExecution drops its error and cause.
 
-    DescribeExecution has no stopDate after a timeout, and shows a text output without its quotes.
+    It fails right after the start. DescribeExecution has no stopDate after a timeout, and shows a
+    text output without its quotes.
     """
 
     def stop(self: Any) -> Any:

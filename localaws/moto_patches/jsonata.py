@@ -18,7 +18,7 @@ from localaws.moto_patches.patch import Patch
 
 
 def jsonata(patch: Patch) -> None:
-    """JSONata is parsed, and never evaluated: moto leaves out what LocalStack has in Java.
+    """Evaluate JSONata: moto parses it alone, and leaves out what LocalStack has in Java.
 
     That Java library has a port to Python by the same author, which is used here.
     """

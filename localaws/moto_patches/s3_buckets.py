@@ -17,12 +17,7 @@ _FILE = "kept_in"
 
 
 class Buckets:
-    """The objects of one account's buckets.
-
-    Args:
-        account: Account number.
-        region: Its region; S3 has one name space for all regions of a partition.
-    """
+    """The objects of an account's buckets; all regions of a partition share their names."""
 
     def __init__(self, account: str, region: str) -> None:
         self._account = account
@@ -41,10 +36,7 @@ class Buckets:
     ) -> list[dict[str, Any]]:
         """Return a key's versions and delete markers, oldest first.
 
-        Args:
-            bucket: Its name.
-            key: The object's.
-            store: Keeps bytes that are not kept yet, and returns the name of their file.
+        `store` keeps bytes that are not kept yet, and returns the name of their file.
         """
         if bucket not in self:
             return []
@@ -54,10 +46,7 @@ class Buckets:
     def restore(self, bucket: str, versions: list[Mapping[str, Any]], directory: Path) -> None:
         """Put a key's versions back into a bucket that exists and does not have the key.
 
-        Args:
-            bucket: Its name.
-            versions: As `versions` returned them.
-            directory: Holds the files.
+        Their files are in the directory.
         """
         keys = self._backend().buckets[bucket].keys
         previous: Any = None

@@ -38,7 +38,7 @@ https://docs.aws.amazon.com/step-functions/latest/dg/state-map-inline.html"""
 
 
 def map_concurrency(patch: Patch) -> None:
-    """A Map without MaxConcurrency starts a thread for each item; AWS runs 40 at most."""
+    """Run 40 items of a Map at most, as AWS does: moto starts a thread for each of them."""
 
     @patch.around(inline_iteration_component.InlineIterationComponent)
     def _eval_body(original: Any, self: Any, env: Any) -> None:
@@ -49,7 +49,7 @@ def map_concurrency(patch: Patch) -> None:
 
 
 def no_choice_matched(patch: Patch) -> None:
-    """A Choice without a match reports States.Runtime instead of States.NoChoiceMatched."""
+    """Report States.NoChoiceMatched of a Choice without a match: moto reports States.Runtime."""
 
     @patch.around(StateChoice)
     def _eval_state(original: Any, self: Any, env: Any) -> None:
@@ -77,7 +77,7 @@ def _no_choice_matched(env: Any, state: str) -> Any:
 
 
 def reserved_errors(patch: Patch) -> None:
-    """A `States.` error leaving a Map, or rethrown by ErrorPath, turns into States.Runtime."""
+    """Keep a `States.` error that leaves a Map or an ErrorPath: moto makes it States.Runtime."""
 
     def error_of_name(error_name: str | None) -> Any:
         if error_name is None or not error_name.startswith("States."):
@@ -92,9 +92,9 @@ def reserved_errors(patch: Patch) -> None:
 
 
 def terminal_errors(patch: Patch) -> None:
-    """Retry and Catch on States.ALL match States.Runtime and States.DataLimitExceeded.
+    """Let States.Runtime and States.DataLimitExceeded pass Retry and Catch on States.ALL.
 
-    On AWS these end the execution:
+    moto matches them there. On AWS they end the execution:
     https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
     """
     terminal = [
@@ -111,7 +111,7 @@ def terminal_errors(patch: Patch) -> None:
 
 
 def role_paths(patch: Patch) -> None:
-    """`RoleArn.$` is a word of moto's grammar for Credentials, and no path anywhere else."""
+    """Read `RoleArn.$` as a path: in moto's grammar it is a word of Credentials, and no path."""
 
     @patch.around(Preprocessor)
     def visitPayload_binding_value(  # noqa: N802  moto's name

@@ -36,7 +36,7 @@ LONGEST_POLL_INTERVAL = 0.25
 
 
 def scaled_wait(patch: Patch) -> None:
-    """A Wait takes real time, and moto's loop over whole seconds ends late for fractions."""
+    """Scale a Wait: it takes real time, and moto's loop over whole seconds ends late."""
 
     def wait_interval(_: Any, env: Any, wait_seconds: float) -> None:
         if wait_seconds > 0:
@@ -46,7 +46,7 @@ def scaled_wait(patch: Patch) -> None:
 
 
 def scaled_retry(patch: Patch) -> None:
-    """A Retry sleeps its interval in real time, and cannot be stopped meanwhile.
+    """Scale a Retry: it sleeps its interval in real time, and cannot be stopped meanwhile.
 
     The jitter is the last step before moto sleeps: wait here, and leave it nothing to sleep.
     """
@@ -59,7 +59,7 @@ def scaled_retry(patch: Patch) -> None:
 
 
 def glue_sync(patch: Patch) -> None:
-    """`glue:startJobRun.sync` fails always, polls in fixed steps, and leaves a stopped job running.
+    """Mend `glue:startJobRun.sync`: it fails, polls in fixed steps, leaves a stopped job running.
 
     Step Functions stops the job run of a task that is aborted:
     https://docs.aws.amazon.com/step-functions/latest/dg/connect-to-resource.html#connect-sync
@@ -105,7 +105,7 @@ def _pause(env: Any, seconds: float) -> None:
 
 
 def json_clients(patch: Patch) -> None:
-    """Each task makes a new client (15 ms), whose datetimes break DescribeExecution.
+    """Share clients: each task makes a new one (15 ms), whose datetimes break DescribeExecution.
 
     Glue's times are epoch milliseconds in a state's result, all other services' ISO 8601.
     """
@@ -155,7 +155,7 @@ def _json_client(region: str, service: str, port: str, key_id: str) -> Any:
 
 
 def context_times(patch: Patch) -> None:
-    """`$$.Execution.StartTime` is a datetime, which breaks DescribeExecution; AWS gives a text."""
+    """Make `$$.Execution.StartTime` a text, as on AWS: a datetime breaks DescribeExecution."""
 
     @patch.around(execution_module.Execution)
     def get_start_execution_details(original: Any, self: Any) -> Any:

@@ -85,11 +85,9 @@ class DataDirectory:
         return self._requests.length
 
     def wrap(self, endpoint: Endpoint, *, on_start: Callable[[str], None]) -> None:
-        """Keep what requests change in an endpoint's services.
+        """Keep what requests change in an endpoint's services, before it begins to answer.
 
-        Args:
-            endpoint: Before it begins to answer.
-            on_start: Called with the ARN of each execution that starts.
+        `on_start` is called with the ARN of each execution that starts.
         """
         documents, account, region = self.documents, self.account, self.region
         self._archive = endpoint.wrap(

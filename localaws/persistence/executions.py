@@ -42,12 +42,7 @@ _OPERATIONS = frozenset(
 class ExecutionArchive:
     """Step Functions' executions, those of earlier servers too.
 
-    Args:
-        application: The Step Functions that runs them, and whatever else.
-        documents: Where they are kept.
-        account: The account's number.
-        region: The region of the executions.
-        on_start: Called with an execution's ARN when it begins.
+    The application runs them. `on_start` is called with an execution's ARN when it begins.
     """
 
     def __init__(

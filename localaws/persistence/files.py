@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[BinaryIO]:
-    """Give a file that takes the path's place, whole and on the disk, once it is written.
+    """Open a file that replaces the path, whole and on the disk, once it is written.
 
     A process that is killed in the middle leaves the path as it was, and a file beside it whose
     name ends in `.unfinished`.

@@ -41,10 +41,6 @@ log = logging.getLogger(__name__)
 class RequestLog:
     """Writes down the requests that change something, and repeats them.
 
-    Args:
-        application: Answers the requests.
-        documents: Where the entries go.
-
     Attributes:
         length: How many entries this object has written.
     """

@@ -33,14 +33,7 @@ log = logging.getLogger(__name__)
 
 
 class ObjectStore:
-    """Keeps what changes in buckets.
-
-    Args:
-        application: S3, and whatever else; it answers first.
-        buckets: The objects of that S3.
-        documents: Where the descriptions go.
-        directory: Where the bytes go.
-    """
+    """Keeps what an application changes in buckets: descriptions in documents, bytes in files."""
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ from localaws.functions.service import Functions
 from localaws.http.endpoint import Endpoint
 from localaws.persistence.documents import Documents
 from localaws.schedules import Schedule, Schedules
+from tests.recorder import Recorder
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 ROLE = "arn:aws:iam::123456789012:role/starter"
@@ -239,7 +240,7 @@ def test_a_rule_starts_all_its_targets(endpoint: Endpoint, fired: Fired) -> None
     events.put_targets(Rule="nightly", Targets=targets)
 
     assert fired.look("2026-01-01T03:59:59") == []
-    with endpoint.recorded() as calls:
+    with endpoint.wrap_all(Recorder).recorded() as calls:
         said = fired.look("2026-01-01T04:00:01")
     assert said == [f"schedule nightly started {target['Arn']}" for target in targets]
     starter = [call.principal for call in calls if call.operation == "StartExecution"]

@@ -22,6 +22,7 @@ from localaws.aws import LocalAws
 from localaws.http.calls import Call
 from localaws.principals import CALLER
 from retrain.main import app
+from tests.recorder import Recorder
 from workflow import Config, parse_config
 from workflow.deployment.deploy import apply, destroy_plan, plan
 from workflow.runs.history import HistoryReader, follow, history
@@ -41,10 +42,13 @@ class Life:
     file: Path
     calls: dict[str, list[Call]] = field(default_factory=lambda: defaultdict(list))
 
+    def __post_init__(self) -> None:
+        self._recorder = self.aws.endpoint.wrap_all(Recorder)
+
     @contextmanager
     def as_person(self, person: str) -> Iterator[None]:
         """Record; what the caller does is this person's."""
-        with self.aws.endpoint.recorded() as calls:
+        with self._recorder.recorded() as calls:
             yield
         for call in calls:
             self.calls[person if call.principal == CALLER else call.principal].append(call)
