@@ -30,7 +30,7 @@ from localaws.http.service_names import service_model
 from localaws.http.wsgi import answer_in_process
 from localaws.persistence.data_directory import DataDirectory
 from localaws.personalize import Personalize, Quotas
-from localaws.principals import CALLER, credentials
+from localaws.principals import CALLER, access_key
 from localaws.schedules import Schedules
 
 DEFAULT_ACCOUNT, DEFAULT_REGION = "123456789012", "us-east-1"
@@ -213,6 +213,9 @@ class LocalAws:
         """Mount Lambda, Glue and Personalize; each call is signed by the role of what makes it."""
         endpoint, documents = self.endpoint, self._data.documents if self._data else None
 
+        def credentials(role: str) -> dict[str, str]:
+            return {"AWS_ACCESS_KEY_ID": access_key(role)}
+
         def s3(role: str = "") -> Any:
             return endpoint.client("s3", role)
 
@@ -223,7 +226,7 @@ class LocalAws:
             account=self._account,
             region=self._region,
             directory=self._directory / "functions",
-            environment=lambda role: {**endpoint.environment, **credentials(role)},
+            environment=lambda role: endpoint.environment | credentials(role),
             s3=s3,  # Lambda reads a package with the permissions of whoever deploys it
             logs=logs,
             documents=documents,

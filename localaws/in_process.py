@@ -67,7 +67,7 @@ def local_aws(
         )
         if default is None:
             boto3.DEFAULT_SESSION = aws.session
-            stack.callback(_no_default_session)
+            stack.callback(setattr, boto3, "DEFAULT_SESSION", None)
         for session in {*sessions, *([default] if default else [])}:
             stack.enter_context(_credentials(session))
             answer_in_process(session.events, aws.endpoint)
@@ -86,7 +86,3 @@ def _credentials(session: boto3.Session) -> Iterator[None]:
         yield
     finally:
         core._credentials = before
-
-
-def _no_default_session() -> None:
-    boto3.DEFAULT_SESSION = None

@@ -13,8 +13,3 @@ CALLER = "local"
 def access_key(role_arn: str) -> str:
     """Return the access key's id with which a role signs, by its ARN; `CALLER` for no role."""
     return role_arn.rpartition("/")[2] or CALLER
-
-
-def credentials(role_arn: str) -> dict[str, str]:
-    """Return the environment variable with which a role's process signs."""
-    return {"AWS_ACCESS_KEY_ID": access_key(role_arn)}

@@ -161,25 +161,18 @@ class _Process:
         self, code: Code, libraries: Path, variables: dict[str, str], temporary: Path
     ) -> None:
         self._temporary = temporary
-        self._responses, child_end = os.pipe()
-        try:
-            self._process = subprocess.Popen(
-                # Neither PYTHON… variables nor site-packages nor the script's directory.
-                [sys.executable, "-I", "-S", "-X", "utf8", worker.__file__, str(child_end)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=(child_end,),
-                cwd=code.directory,
-                env=variables,
-                start_new_session=True,
-            )
-        except BaseException:
-            os.close(self._responses)
-            raise
-        finally:
-            os.close(child_end)
+        self._process = subprocess.Popen(
+            # Neither PYTHON… variables nor site-packages nor the script's directory.
+            [sys.executable, "-I", "-S", "-X", "utf8", worker.__file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=code.directory,
+            env=variables,
+            start_new_session=True,
+        )
         self._requests = cast(IO[bytes], self._process.stdin)
+        self._responses = cast(IO[bytes], self._process.stdout)
         self._poll = select.poll()
         self._poll.register(self._responses, select.POLLIN)
         self._received = bytearray()
@@ -223,7 +216,7 @@ class _Process:
         self.kill()
         with suppress(BrokenPipeError):
             self._requests.close()
-        os.close(self._responses)
+        self._responses.close()
         shutil.rmtree(self._temporary, ignore_errors=True)
 
     def _send(self, message: Mapping[str, Any]) -> None:
@@ -244,7 +237,7 @@ class _Process:
             left = deadline - time.monotonic()
             if left <= 0 or not self._poll.poll(left * 1000):
                 raise TimeoutError
-            chunk = os.read(self._responses, 1 << 20)
+            chunk = os.read(self._responses.fileno(), 1 << 20)
             if not chunk:
                 raise EOFError
             self._received += chunk

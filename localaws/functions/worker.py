@@ -1,11 +1,11 @@
 """The program of a function's process: Lambda's Python runtime, one invocation after another.
 
-    python -I -S worker.py RESPONSES < requests
+    python -I -S worker.py < requests > responses
 
 The standard library alone: the interpreter sees that, the function's code and boto3, as on
 Lambda. The first line of the requests is the setup, each other one an invocation, in JSON. Each
-response is a line on file descriptor RESPONSES: `I` when the handler is loaded, then `R` and the
-result, or `E` and the error. Standard output and error go to the function's log.
+response is a line: `I` when the handler is loaded, then `R` and the result, or `E` and the error.
+What the function writes to its standard output and error goes to its log.
 """
 
 import importlib
@@ -172,9 +172,10 @@ def _serve(request: dict[str, Any], respond: Callable[[bytes], None], log: _LogF
 def main() -> None:
     """Serve requests until there are no more."""
     requests = os.fdopen(os.dup(0), "rb")
-    responses = os.fdopen(int(sys.argv[1]), "wb")
-    os.set_inheritable(responses.fileno(), False)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    responses = os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.dup2(nothing, 1)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True, errors="backslashreplace")

@@ -6,9 +6,10 @@ restart must make the same resource: a subscription's ARN, a key's id, a creatio
 
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from random import Random, SystemRandom
 from typing import Any
 
@@ -36,7 +37,7 @@ def install() -> Patch:
     patch = Patch()
     for name in ("random", "getrandbits"):
         vars(mock_random).setdefault(name, getattr(mock_random, name))
-        patch.replace(mock_random, name, _draw_by(name))
+        patch.replace(mock_random, name, partial(_draw, name))
     original = utils.utcnow
 
     def utcnow() -> datetime:
@@ -54,11 +55,8 @@ def install() -> Patch:
     return patch
 
 
-def _draw_by(name: str) -> Callable[..., Any]:
-    def draw(*arguments: Any) -> Any:
-        return getattr(_thread.ids or _system, name)(*arguments)
-
-    return draw
+def _draw(name: str, *arguments: Any) -> Any:
+    return getattr(_thread.ids or _system, name)(*arguments)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The objects of moto's S3 as documents, and documents back into moto's S3."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -73,7 +73,13 @@ class Buckets:
             "file": getattr(version, _FILE),
             "metadata": dict(version.metadata),
             "tags": self._backend().tagger.get_tag_dict_for_resource(version.arn),
-            "acl": list(_grants(version.acl)),
+            "acl": [
+                {
+                    "grantees": [[one.id, one.uri, one.display_name] for one in grant.grantees],
+                    "permissions": grant.permissions,
+                }
+                for grant in (version.acl.grants if version.acl else [])
+            ],
             **{name: getattr(version, name) for name in _ATTRIBUTES},
         }
 
@@ -106,11 +112,3 @@ class Buckets:
             tags = tagger.convert_dict_to_tags_input(document["tags"])
             tagger.tag_resource(version.arn, tags)
         return version
-
-
-def _grants(acl: Any) -> Iterator[dict[str, Any]]:
-    for grant in acl.grants if acl else []:
-        yield {
-            "grantees": [[one.id, one.uri, one.display_name] for one in grant.grantees],
-            "permissions": grant.permissions,
-        }

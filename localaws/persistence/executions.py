@@ -26,17 +26,10 @@ INTERRUPTED = "the local server ended while the execution ran, and was started a
 _COLLECTION = "execution"
 _PAGE = 100
 _LARGEST_PAGE = 1_000
-_OPERATIONS = frozenset(
-    {
-        "StartExecution",
-        "StopExecution",
-        "DescribeExecution",
-        "DescribeStateMachineForExecution",
-        "GetExecutionHistory",
-        "ListExecutions",
-        "DeleteStateMachine",
-    }
-)
+_OPERATIONS = (
+    "StartExecution", "StopExecution", "DescribeExecution", "DescribeStateMachineForExecution",
+    "GetExecutionHistory", "ListExecutions", "DeleteStateMachine",
+)  # fmt: skip
 
 
 class ExecutionArchive:
