@@ -213,9 +213,6 @@ class LocalAws:
         """Mount Lambda, Glue and Personalize; each call is signed by the role of what makes it."""
         endpoint, documents = self.endpoint, self._data.documents if self._data else None
 
-        def credentials(role: str) -> dict[str, str]:
-            return {"AWS_ACCESS_KEY_ID": access_key(role)}
-
         def s3(role: str = "") -> Any:
             return endpoint.client("s3", role)
 
@@ -226,7 +223,7 @@ class LocalAws:
             account=self._account,
             region=self._region,
             directory=self._directory / "functions",
-            environment=lambda role: endpoint.environment | credentials(role),
+            environment=self._role_environment,
             s3=s3,  # Lambda reads a package with the permissions of whoever deploys it
             logs=logs,
             documents=documents,
@@ -234,7 +231,6 @@ class LocalAws:
         self.glue = Glue(
             directory=self._directory / "glue",
             environment=self._job_environment,
-            credentials=credentials,
             s3=s3,
             logs=logs,
             overrides={"--runtime": "local"} if self._database_url else {},
@@ -255,12 +251,15 @@ class LocalAws:
         endpoint.mount("glue", self.glue)
         endpoint.mount("personalize", self.personalize)
 
-    def _job_environment(self) -> dict[str, str]:
+    def _role_environment(self, role: str) -> dict[str, str]:
+        return self.endpoint.environment | {"AWS_ACCESS_KEY_ID": access_key(role)}
+
+    def _job_environment(self, role: str) -> dict[str, str]:
         temporary = self._directory / "tmp"
         temporary.mkdir(parents=True, exist_ok=True)
         return {
             **os.environ,
-            **self.endpoint.environment,
+            **self._role_environment(role),
             **({"DATABASE_URL": self._database_url} if self._database_url else {}),
             # What a job that is killed leaves goes with the directory.
             "TMPDIR": str(temporary),

@@ -100,10 +100,8 @@ class Glue:
 
     Args:
         directory: Holds each run's log, as RUNID.log, and its files, in RUNID/.
-        environment: Called at each start for the environment of a run's process; its PYTHONPATH
-            is replaced by the job's own.
-        credentials: The ARN of a job's role → the variables over `environment` with which its
-            runs sign for AWS.
+        environment: The ARN of a job's role → the environment of a run's process, which signs for
+            AWS by it; PYTHONPATH is replaced by the job's own.
         s3: The ARN of a job's role → the client that reads its script and libraries.
         logs: The ARN of a job's role → the client that writes what its runs print to CloudWatch
             Logs; None keeps it in files alone.
@@ -119,8 +117,7 @@ class Glue:
         self,
         *,
         directory: Path,
-        environment: Callable[[], Mapping[str, str]],
-        credentials: Callable[[str], Mapping[str, str]] = lambda _: {},
+        environment: Callable[[str], Mapping[str, str]],
         s3: Callable[[str], Any] | None = None,
         logs: Callable[[str], Any] | None = None,
         overrides: Mapping[str, str] | None = None,
@@ -129,7 +126,6 @@ class Glue:
         documents: Documents | None = None,
     ) -> None:
         self._environment = environment
-        self._credentials = credentials
         self._s3 = s3
         self._logs = logs
         self._overrides = dict(overrides or {})
@@ -348,7 +344,7 @@ class Glue:
         directory.mkdir(parents=True)
         s3 = self._s3(role) if self._s3 else None
         command, python_path = fetch_program(job, run.arguments, directory=directory, s3=s3)
-        variables = {**self._environment(), **self._credentials(role), "PYTHONPATH": python_path}
+        variables = {**self._environment(role), "PYTHONPATH": python_path}
         with self._lock, self._log_file(run).open("wb") as log:
             if run.ending:
                 return

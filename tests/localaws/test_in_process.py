@@ -38,9 +38,9 @@ def no_session(monkeypatch: pytest.MonkeyPatch) -> None:
 def ended(execution: str) -> Any:
     """The description of an execution once it has ended."""
     steps = boto3.client("stepfunctions")
-    while (told := steps.describe_execution(executionArn=execution))["status"] == "RUNNING":
+    while (described := steps.describe_execution(executionArn=execution))["status"] == "RUNNING":
         time.sleep(0.02)
-    return told
+    return described
 
 
 def port_of(aws: LocalAws) -> Any:
@@ -51,8 +51,8 @@ def test_the_default_session_is_answered_without_a_port(no_session: None) -> Non
     environment = dict(os.environ)
     with local_aws(account="210987654321", region="eu-west-1") as aws:
         s3 = boto3.client("s3")
-        place: Any = {"LocationConstraint": "eu-west-1"}
-        s3.create_bucket(Bucket="rows", CreateBucketConfiguration=place)
+        location: Any = {"LocationConstraint": "eu-west-1"}
+        s3.create_bucket(Bucket="rows", CreateBucketConfiguration=location)
         s3.put_object(Bucket="rows", Key="a/b c.txt", Body=b"1,2", Metadata={"run_id": "7"})
         read = s3.get_object(Bucket="rows", Key="a/b c.txt")
         s3.upload_fileobj(io.BytesIO(b"x" * (9 << 20)), "rows", "large")
@@ -96,7 +96,7 @@ def test_executions_and_functions_open_the_port_themselves(no_session: None) -> 
     with local_aws() as aws:
         s3, steps = boto3.client("s3"), boto3.client("stepfunctions")
         s3.create_bucket(Bucket="rows")
-        s3.put_object(Bucket="rows", Key="a", Body=b"told")
+        s3.put_object(Bucket="rows", Key="a", Body=b"1,2")
         aws.client("lambda").create_function(
             FunctionName="read",
             Role=ROLE,
@@ -109,8 +109,8 @@ def test_executions_and_functions_open_the_port_themselves(no_session: None) -> 
         )["stateMachineArn"]
         assert port_of(aws) is None
         run = steps.start_execution(stateMachineArn=machine, input='{"key": "a"}')["executionArn"]
-        told = ended(run)
-        assert (told["status"], told.get("output")) == ("SUCCEEDED", '"told"'), told
+        described = ended(run)
+        assert (described["status"], described.get("output")) == ("SUCCEEDED", '"1,2"'), described
     assert "MOTO_PORT" not in os.environ
 
 

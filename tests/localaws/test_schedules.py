@@ -100,8 +100,8 @@ def test_the_clock_of_los_angeles_changes_as_the_user_guide_says() -> None:
     ]
     twice = Schedule("arn/nightly", "cron(0/30 1 * * ? *)", {}, zone=zone)
     begin = at("2026-11-01T07:59")
-    looked = [begin + timedelta(minutes=15 * n) for n in range(13)]
-    found = [twice.due(since, until, begin) for since, until in pairwise(looked)]
+    ticks = [begin + timedelta(minutes=15 * n) for n in range(13)]
+    found = [twice.due(since, until, begin) for since, until in pairwise(ticks)]
     assert [moment for moment in found if moment] == [
         at("2026-11-01T08:00"),
         at("2026-11-01T08:30"),
@@ -124,7 +124,7 @@ def test_a_rate_counts_from_its_begin_and_ends() -> None:
     assert due("rate(1 hour)", "2026-01-01T13:59", "2026-01-01T14:01", end=begin) is None
 
 
-def test_what_was_due_while_nobody_looked_runs_once() -> None:
+def test_what_was_due_while_nothing_ticked_runs_once() -> None:
     assert due("cron(0 * * * ? *)", "2026-01-01T00:30", "2026-01-01T09:10") == at(
         "2026-01-01T09:00"
     )
@@ -166,10 +166,10 @@ INVOKED: list[Any] = []
 
 
 class Fired:
-    """Schedules of the endpoint, looked at by the test."""
+    """Schedules of the endpoint, ticked by the test."""
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self.clock, self.said = Clock(), list[str]()
+        self.clock, self.lines = Clock(), list[str]()
         self.documents = Documents()
         self.endpoint = endpoint
         self.schedules = self._made()
@@ -181,17 +181,17 @@ class Fired:
             region=REGION,
             clock=self.clock,
             documents=self.documents,
-            log=self.said.append,
+            log=self.lines.append,
         )
 
     def restart(self) -> None:
         self.schedules = self._made()
 
-    def look(self, text: str) -> list[str]:
+    def tick_at(self, text: str) -> list[str]:
         self.clock.now = at(text)
-        self.said.clear()
+        self.lines.clear()
         self.schedules.tick()
-        return list(self.said)
+        return list(self.lines)
 
 
 @pytest.fixture
@@ -239,10 +239,10 @@ def test_a_rule_starts_all_its_targets(endpoint: Endpoint, fired: Fired) -> None
     ]
     events.put_targets(Rule="nightly", Targets=targets)
 
-    assert fired.look("2026-01-01T03:59:59") == []
+    assert fired.tick_at("2026-01-01T03:59:59") == []
     with endpoint.wrap_all(Recorder).recorded() as calls:
-        said = fired.look("2026-01-01T04:00:01")
-    assert said == [f"schedule nightly started {target['Arn']}" for target in targets]
+        lines = fired.tick_at("2026-01-01T04:00:01")
+    assert lines == [f"schedule nightly started {target['Arn']}" for target in targets]
     starter = [call.principal for call in calls if call.operation == "StartExecution"]
     assert starter == ["starter"]
     (run,) = steps.list_executions(stateMachineArn=machine["stateMachineArn"])["executions"]
@@ -264,7 +264,7 @@ def test_a_rule_starts_all_its_targets(endpoint: Endpoint, fired: Fired) -> None
     )
 
     events.disable_rule(Name="nightly")
-    assert fired.look("2026-01-02T04:00:01") == []
+    assert fired.tick_at("2026-01-02T04:00:01") == []
 
 
 def test_a_schedule_starts_its_target_once_and_goes(endpoint: Endpoint, fired: Fired) -> None:
@@ -284,9 +284,9 @@ def test_a_schedule_starts_its_target_once_and_goes(endpoint: Endpoint, fired: F
         },
     )
 
-    said = fired.look("2026-01-01T00:00:01")
+    lines = fired.tick_at("2026-01-01T00:00:01")
 
-    assert said == ["schedule once started arn:aws:scheduler:::aws-sdk:sqs:sendMessage"]
+    assert lines == ["schedule once started arn:aws:scheduler:::aws-sdk:sqs:sendMessage"]
     assert [message["Body"] for message in messages(endpoint, "sdk")] == ["2026-01-01T00:00:00Z"]
     assert scheduler.list_schedules()["Schedules"] == []
 
@@ -311,7 +311,7 @@ def test_a_universal_target_names_its_service_as_step_functions_do(
         Target={"Arn": target, "RoleArn": ROLE, "Input": json.dumps(group)},
     )
 
-    assert fired.look("2026-01-01T00:00:01") == [f"schedule group started {target}"]
+    assert fired.tick_at("2026-01-01T00:00:01") == [f"schedule group started {target}"]
     found = endpoint.client("resource-groups").get_group(GroupName="readers")["Group"]
     assert found["Name"] == "readers"
 
@@ -332,13 +332,15 @@ def test_a_target_that_fails_goes_to_its_dead_letter_queue(
         },
     )
 
-    assert fired.look("2026-01-01T00:00:30") == []
-    (said,) = fired.look("2026-01-01T00:01:30")
+    assert fired.tick_at("2026-01-01T00:00:30") == []
+    (line,) = fired.tick_at("2026-01-01T00:01:30")
 
-    assert said.startswith(f"schedule broken could not start {missing}: ")
+    assert line.startswith(f"schedule broken could not start {missing}: ")
     (message,) = messages(endpoint, "dead")
-    told = {name: value["StringValue"] for name, value in message["MessageAttributes"].items()}
-    assert (message["Body"], told["ERROR_CODE"], told["TARGET_ARN"]) == (
+    attributes = {
+        name: value["StringValue"] for name, value in message["MessageAttributes"].items()
+    }
+    assert (message["Body"], attributes["ERROR_CODE"], attributes["TARGET_ARN"]) == (
         "{}",
         "StateMachineDoesNotExist",
         missing,
@@ -350,8 +352,8 @@ def test_a_rate_goes_on_counting_over_a_restart(endpoint: Endpoint, fired: Fired
     events.put_rule(Name="daily", ScheduleExpression="rate(1 day)")
     events.put_targets(Rule="daily", Targets=[{"Id": "1", "Arn": queue(endpoint, "daily")}])
 
-    assert fired.look("2026-01-01T00:00:00") == []
+    assert fired.tick_at("2026-01-01T00:00:00") == []
     fired.clock.now = at("2026-01-01T20:00:00")
     fired.restart()
-    assert fired.look("2026-01-01T20:00:01") == []
-    assert fired.look("2026-01-02T00:00:01") == [f"schedule daily started {QUEUE}daily"]
+    assert fired.tick_at("2026-01-01T20:00:01") == []
+    assert fired.tick_at("2026-01-02T00:00:01") == [f"schedule daily started {QUEUE}daily"]

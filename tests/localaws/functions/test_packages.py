@@ -335,10 +335,10 @@ def test_what_lambda_does_not_take_is_refused_and_nothing_is_made(
     endpoint: Endpoint, functions: Functions, settings: Any, code: str, message: str
 ) -> None:
     client = endpoint.client("lambda")
-    given = {"Runtime": "python3.13", "Role": ROLE, "Handler": "app.handler"}
-    given["Code"] = {"ZipFile": zipped({"app.py": ECHO})}
+    request = {"Runtime": "python3.13", "Role": ROLE, "Handler": "app.handler"}
+    request["Code"] = {"ZipFile": zipped({"app.py": ECHO})}
 
-    refused = refusal(client.create_function, FunctionName="f", **{**given, **settings})
+    refused = refusal(client.create_function, FunctionName="f", **{**request, **settings})
 
     assert refused[::2] == (code, 400)
     assert message in refused[1]
@@ -483,9 +483,9 @@ def test_a_process_is_kept_and_concurrent_invocations_have_their_own(
     meet = f"""
 import pathlib, time
 def wait(event):
-    place = pathlib.Path({str(tmp_path)!r})
-    (place / str(event)).touch()
-    while len(list(place.iterdir())) < 3:
+    directory = pathlib.Path({str(tmp_path)!r})
+    (directory / str(event)).touch()
+    while len(list(directory.iterdir())) < 3:
         time.sleep(0.01)
 """
     source = meet + ECHO.replace("    LOADED.", "    wait(event)\n    LOADED.")
@@ -557,16 +557,16 @@ def handler(event, context):
         logs=lambda role: endpoint.client("logs"),
     )
     logs = endpoint.client("logs")
-    logs.create_log_group(logGroupName="/aws/lambda/told")
+    logs.create_log_group(logGroupName="/aws/lambda/with-group")
     endpoint.mount("lambda", writing)
-    for name in ("told", "without-group"):
+    for name in ("with-group", "without-group"):
         deploy(endpoint, name, source, LoggingConfig={"LogFormat": "JSON"})
         assert invoke(endpoint, name)["errorType"] == "ValueError"
     writing.close()
     endpoint.mount("lambda", functions)
 
-    lines = [json.loads(line) for line in writing.logs("told").splitlines()]
-    kept = logs.filter_log_events(logGroupName="/aws/lambda/told")["events"]
+    lines = [json.loads(line) for line in writing.logs("with-group").splitlines()]
+    kept = logs.filter_log_events(logGroupName="/aws/lambda/with-group")["events"]
     request = lines[0]["record"]["requestId"]
     assert [line.get("type") or line["level"] for line in lines] == [
         "platform.start",
@@ -578,7 +578,7 @@ def handler(event, context):
     assert (lines[2]["errorType"], lines[2]["message"]) == ("ValueError", "no rows")
     assert lines[2]["requestId"] == request
     assert 'raise ValueError("no rows")' in lines[2]["stackTrace"][-1]
-    assert [event["message"] for event in kept] == writing.logs("told").splitlines()
+    assert [event["message"] for event in kept] == writing.logs("with-group").splitlines()
     assert "no rows" in writing.logs("without-group")
 
 

@@ -1,4 +1,4 @@
-"""Lambda handlers in process: what comes in, what goes out, and how errors look."""
+"""Lambda handlers in process: their events, results and errors."""
 
 import io
 import json

@@ -31,13 +31,12 @@ def endpoint() -> Iterator[Endpoint]:
 def glue(endpoint: Endpoint, tmp_path: Path) -> Iterator[Glue]:
     glue = Glue(
         directory=tmp_path / "logs",
-        environment=lambda: {
+        environment=lambda role: {
             "PATH": os.environ["PATH"],
             "JOB_COLOUR": "green",
-            "NAME": "?",
+            "NAME": role.rpartition("/")[2],
             "PYTHONPATH": CHECKOUT,
         },
-        credentials=lambda role: {"NAME": role.rpartition("/")[2]},
         s3=lambda role: endpoint.client("s3"),
         overrides={"--runtime": "local"},
         grace=0.3,

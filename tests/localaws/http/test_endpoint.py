@@ -26,13 +26,13 @@ def endpoint() -> Iterator[Endpoint]:
 
 @pytest.fixture(scope="module")
 def bucket(endpoint: Endpoint) -> str:
-    place = {"LocationConstraint": REGION}
-    endpoint.client("s3").create_bucket(Bucket="rows.example", CreateBucketConfiguration=place)
+    location = {"LocationConstraint": REGION}
+    endpoint.client("s3").create_bucket(Bucket="rows.example", CreateBucketConfiguration=location)
     return "rows.example"
 
 
 def output_of(script: str, environment: dict[str, str] | None = None) -> str:
-    said = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", script],
         env=environment,
         capture_output=True,
@@ -40,8 +40,8 @@ def output_of(script: str, environment: dict[str, str] | None = None) -> str:
         check=False,
         timeout=60,
     )
-    assert said.returncode == 0, said.stderr
-    return said.stdout
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_every_arn_carries_the_given_account_and_region(endpoint: Endpoint) -> None:

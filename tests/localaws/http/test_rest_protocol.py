@@ -21,7 +21,7 @@ SUPPORTED = (
 
 
 class Wire:
-    """A Lambda whose operations tell what they got, and answer what they are told."""
+    """A Lambda whose operations record their requests, and return a response set before."""
 
     def __init__(self, answer: Any = None) -> None:
         self.got: list[tuple[str, dict[str, Any]]] = []

@@ -19,7 +19,7 @@ class ThrottlingException(Exception):  # noqa: N818  AWS's name, which Retry mat
 
 
 class Aws:
-    """A running endpoint with functions and Glue, and a way to run a definition on it."""
+    """A running endpoint with functions and Glue, and a method to run a definition on it."""
 
     def __init__(self, endpoint: Endpoint, functions: Functions, glue: Glue, scripts: Path) -> None:
         self.endpoint, self.functions, self.glue, self.scripts = endpoint, functions, glue, scripts

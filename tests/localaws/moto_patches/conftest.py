@@ -19,7 +19,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
     functions = Functions(
         account="210987654321", region="ap-northeast-1", directory=directory / "functions"
     )
-    glue = Glue(directory=directory / "glue", environment=lambda: dict(os.environ), grace=1.0)
+    glue = Glue(directory=directory / "glue", environment=lambda _: dict(os.environ), grace=1.0)
     endpoint.mount("lambda", functions)
     endpoint.mount("glue", glue)
     with endpoint:

@@ -272,7 +272,7 @@ def test_an_event_starts_what_enabled_rules_with_a_pattern_name(aws: Aws) -> Non
         name="listening", roleArn=ROLE, definition=json.dumps(only({"Type": "Pass"}))
     )["stateMachineArn"]
     lost = machine.replace("listening", "lost")
-    topic = aws.endpoint.client("sns").create_topic(Name="told")["TopicArn"]
+    topic = aws.endpoint.client("sns").create_topic(Name="sales")["TopicArn"]
     pattern = json.dumps({"source": ["shop"]})
     rules: dict[str, dict[str, Any]] = {
         "pattern": {"EventPattern": pattern},
@@ -341,19 +341,19 @@ def test_a_state_machine_speaks_jsonata(aws: Aws) -> None:
         },
         "Much?": {
             "Type": "Choice",
-            "Choices": [{"Condition": "{% $states.input.total > 5 %}", "Next": "Told"}],
+            "Choices": [{"Condition": "{% $states.input.total > 5 %}", "Next": "Shown"}],
             "Default": "Lost",
         },
-        "Told": {
+        "Shown": {
             "Type": "Pass",
-            "Output": {"said": "{% $first & ': ' & $string($states.input.total) %}"},
+            "Output": {"text": "{% $first & ': ' & $string($states.input.total) %}"},
             "End": True,
         },
         "Lost": {"Type": "Fail"},
     }
     definition = {"QueryLanguage": "JSONata", "StartAt": "Sum", "States": states}
     rows = [{"name": "a", "price": 2.5}, {"name": "b", "price": 4}]
-    assert aws.output(definition, {"rows": rows}) == {"said": "a: 6.5"}
+    assert aws.output(definition, {"rows": rows}) == {"text": "a: 6.5"}
     own = {
         "hash": "{% $hash('a', 'MD5') %}",
         "parse": "{% $parse('[{}, 1]')[1] %}",
@@ -362,8 +362,8 @@ def test_a_state_machine_speaks_jsonata(aws: Aws) -> None:
         "random": "{% $random(7) < 1 %}",
         "uuid": "{% $length($uuid()) %}",
     }
-    told = {**only({"Type": "Pass", "Output": own}), "QueryLanguage": "JSONata"}
-    assert aws.output(told) == {
+    extended = {**only({"Type": "Pass", "Output": own}), "QueryLanguage": "JSONata"}
+    assert aws.output(extended) == {
         "hash": "0cc175b9c0f1b6a831c399e269772661",
         "parse": 1,
         "partition": [[1, 2], [3]],
@@ -381,8 +381,8 @@ def test_the_arn_of_a_role_can_be_a_path(aws: Aws) -> None:
     """Personalize's jobs take one, and so does whatever starts work under a role."""
     resource = "arn:aws:states:::aws-sdk:sfn:createStateMachine"
     empty = json.dumps(only({"Type": "Pass"}))
-    given = {"RoleArn.$": "$.role", "Name.$": "$.name", "Definition": empty}
-    definition = only({"Type": "Task", "Resource": resource, "Parameters": given})
+    parameters = {"RoleArn.$": "$.role", "Name.$": "$.name", "Definition": empty}
+    definition = only({"Type": "Task", "Resource": resource, "Parameters": parameters})
     nested = only({"Type": "Pass", "Parameters": {"a": [{"RoleArn.$": "$$.Execution.Name"}]}})
     made = aws.output(definition, {"role": ROLE, "name": "by-path"})["StateMachineArn"]
     assert aws.states.describe_state_machine(stateMachineArn=made)["roleArn"] == ROLE
@@ -410,7 +410,7 @@ def test_lists_maps_and_texts_of_an_aws_sdk_task_are_changed_inside(aws: Aws) ->
     key = {"id": {"S": "a-1"}}
     found = aws.output(sdk("dynamodb:getItem", TableName="seats", Key=key))
     assert found["Item"] == key
-    queue = aws.output(sdk("sqs:createQueue", QueueName="told"))["QueueUrl"]
+    queue = aws.output(sdk("sqs:createQueue", QueueName="received"))["QueueUrl"]
     aws.output(sdk("sqs:sendMessage", QueueUrl=queue, MessageBody={"a": [1]}))
     received = aws.output(sdk("sqs:receiveMessage", QueueUrl=queue))
     assert json.loads(received["Messages"][0]["Body"]) == {"a": [1]}
@@ -456,13 +456,13 @@ def test_an_invalid_definition_is_the_callers_error(aws: Aws) -> None:
 
 def test_a_history_comes_in_pages(aws: Aws) -> None:
     execution = aws.run(only({"Type": "Pass"}))["executionArn"]
-    kinds = ["ExecutionStarted", "PassStateEntered", "PassStateExited", "ExecutionSucceeded"]
+    types = ["ExecutionStarted", "PassStateEntered", "PassStateExited", "ExecutionSucceeded"]
     pager = aws.states.get_paginator("get_execution_history")
 
     pages = list(pager.paginate(executionArn=execution, PaginationConfig={"PageSize": 3}))
     back = aws.states.get_execution_history(executionArn=execution, reverseOrder=True, maxResults=1)
 
-    assert [[event["type"] for event in page["events"]] for page in pages] == [kinds[:3], kinds[3:]]
+    assert [[event["type"] for event in page["events"]] for page in pages] == [types[:3], types[3:]]
     assert [event["type"] for event in back["events"]] == ["ExecutionSucceeded"]
     for wrong, code in (
         ({"maxResults": 1_001}, "ValidationException"),
@@ -473,7 +473,7 @@ def test_a_history_comes_in_pages(aws: Aws) -> None:
         assert refused.value.response["Error"]["Code"] == code
     with aws.endpoint.repairs.without("history_pages"):
         whole = aws.states.get_execution_history(executionArn=execution, maxResults=1)
-        assert [event["type"] for event in whole["events"]] == kinds
+        assert [event["type"] for event in whole["events"]] == types
 
 
 def test_a_page_is_the_same_after_the_history_has_grown(aws: Aws) -> None:
@@ -584,8 +584,8 @@ def test_a_history_ends_with_the_execution_s_end(aws: Aws) -> None:
 
     def last() -> str:
         events = aws.states.get_execution_history(executionArn=execution)["events"]
-        kind: str = events[-1]["type"]
-        return kind
+        event_type: str = events[-1]["type"]
+        return event_type
 
     go_on()
     assert last() == "ExecutionSucceeded"

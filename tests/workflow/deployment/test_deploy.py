@@ -95,7 +95,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
         functions = Functions(directory=directory / "functions", s3=s3, **made)
         personalize = Personalize(directory=directory / "personalize", s3=s3, **made)
         endpoint.mount("lambda", functions)
-        endpoint.mount("glue", Glue(directory=directory / "glue", environment=dict))
+        endpoint.mount("glue", Glue(directory=directory / "glue", environment=lambda _: {}))
         endpoint.mount("personalize", personalize)
         session = boto3.Session()
         found = Aws(session, clients_of(session, REGION, patience=(0.01, 0.01)))
