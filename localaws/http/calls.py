@@ -83,32 +83,21 @@ def call_of(environ: WSGIEnvironment) -> Call:
         protocol = protocol_of(service, request.content_type)
         if match := find_operation(service, protocol, request):
             operation, path_members = match
-            parameters = _parameters(operation, protocol, request, body, path_members)
+            is_form = protocol in {"query", "ec2"}
+            sources = {
+                "method": request.method,
+                "values": request.values if is_form else request.args,
+                "headers": request.headers,
+                "body": body,
+                "url_path": request.path,
+                "url_params": path_members,
+            }
+            try:
+                parameters = PROTOCOL_PARSERS[protocol](operation).parse(sources)
+            except Exception:  # which one depends on the protocol and on the fault
+                parameters = {}
             return Call(signature.key, signature.service, operation.name, parameters)
     return Call(signature.key, signature.service, "")
-
-
-def _parameters(
-    operation: OperationModel,
-    protocol: str,
-    request: Request,
-    body: bytes,
-    path_members: Mapping[str, Any],
-) -> Mapping[str, Any]:
-    is_form = protocol in {"query", "ec2"}
-    sources = {
-        "method": request.method,
-        "values": request.values if is_form else request.args,
-        "headers": request.headers,
-        "body": body,
-        "url_path": request.path,
-        "url_params": path_members,
-    }
-    try:
-        parameters: Mapping[str, Any] = PROTOCOL_PARSERS[protocol](operation).parse(sources)
-    except Exception:  # which one depends on the protocol and on the fault
-        return {}
-    return parameters
 
 
 def protocol_of(service: str, content_type: str | None) -> str:
