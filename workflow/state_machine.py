@@ -25,8 +25,8 @@ import boto3
 from workflow.config import Config
 from workflow.definition.graph import retraining_graph
 from workflow.definition.render import render_definition
-from workflow.deployment.adapters import Site
-from workflow.deployment.adapters.adapter import raised
+from workflow.deployment.adapters import Deployment
+from workflow.deployment.adapters.adapter import to_pascal_case
 from workflow.deployment.adapters.step_functions import StateMachine
 from workflow.deployment.resources import Resource
 from workflow.picture.display import execution_page, follow_live, workflow_page
@@ -84,7 +84,7 @@ class RetrainingWorkflow(Workflow):  # type: ignore[misc]
             DeployError: the state machine is being deleted.
         """
         wanted = self._resource()
-        machine = StateMachine(Site(self.config, lambda _: self.client))
+        machine = StateMachine(Deployment(self.config, lambda _: self.client))
         deployed = machine.read(wanted)
         if deployed is None:
             machine.create(wanted)
@@ -157,8 +157,8 @@ class RetrainingWorkflow(Workflow):  # type: ignore[misc]
                 "StateMachineName": self.name,
                 "DefinitionString": self.to_asl(),
                 "RoleArn": self.role,
-                **raised(self.options),
-                "Tags": raised(self.tags),
+                **to_pascal_case(self.options),
+                "Tags": to_pascal_case(self.tags),
             },
         )
 

@@ -59,6 +59,11 @@ class Artefacts:
     def __iter__(self) -> Iterator[Artefact]:
         yield from (self.functions, self.etl_library, self.etl_script, self.etl_spec)
 
+    @property
+    def bodies(self) -> dict[str, bytes]:
+        """The contents by their S3 keys."""
+        return {artefact.key: artefact.body for artefact in self}
+
     def write(self, directory: Path) -> list[Path]:
         """Write each artefact to its key below `directory`; return the files."""
         files = []

@@ -1,10 +1,10 @@
-"""From the model to AWS: look, compare, plan; then do exactly what the plan says.
+"""From the model to AWS: compare, plan; then do exactly what the plan says.
 
 The stages, each with its rule:
     `plan`      reads AWS and compares it with the model; makes no call that changes anything
     `apply`     carries out a plan in the order of dependencies, under a lock, or refuses it whole
                 where AWS is no longer as planned; nothing changed means no changing call at all
-    `destroy_plan`, then `apply` too: the same in reverse order; never empties a bucket unless told
+    `destroy_plan`, then `apply` too: the same in reverse order; empties no bucket unless asked to
 A failure stops: what was done, what was not, and how to go on are in the error. Running the same
 again goes on, because it plans anew from what is there.
 """
@@ -12,10 +12,11 @@ again goes on, because it plans anew from what is there.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -23,10 +24,9 @@ from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
 from workflow.config import OWNER_TAG, Config
 from workflow.deployment.account import Clients, check_identity, explained
-from workflow.deployment.adapters import ADAPTERS, Adapter, Bucket, Site, TakenError
-from workflow.deployment.adapters.adapter import touched
+from workflow.deployment.adapters import ADAPTERS, Adapter, Bucket, Deployment, TakenError
 from workflow.deployment.artefacts import Artefacts, build_artefacts
-from workflow.deployment.differences import Difference
+from workflow.deployment.differences import Difference, changed_properties
 from workflow.deployment.lock import DeploymentLock
 from workflow.deployment.resources import Resource, resources
 from workflow.errors import DeployError
@@ -43,12 +43,12 @@ class Change:
     """What is to be done with one resource.
 
     Attributes:
-        resource: as it is meant to be.
-        action: what is done; `blocked` cannot be, and `note` says why and what to do instead;
+        resource: As the model has it.
+        action: What is done; `blocked` cannot be, and `note` says why and what to do instead;
             `keep` stays because it holds something, `skip` because it is not ours.
-        differences: between AWS and the model.
-        destructive: something is lost that cannot be brought back.
-        note: what a person should know of it.
+        differences: Between AWS and the model.
+        destructive: Whether something is lost that cannot be brought back.
+        note: What a person should know of it.
     """
 
     resource: Resource
@@ -63,11 +63,11 @@ class Plan:
     """What a deployment will do, in its order.
 
     Attributes:
-        config: the configuration that it deploys.
-        changes: one for each resource of the model.
-        bodies: what is uploaded, by S3 key.
+        config: The configuration that it deploys.
+        changes: One for each resource of the model.
+        bodies: What is uploaded, by S3 key.
         identity: ARN of who planned.
-        destroys: whether it takes the deployment away.
+        destroys: Whether it deletes the deployment.
     """
 
     config: Config
@@ -98,8 +98,8 @@ class Outcome:
     """How far a plan was carried out.
 
     Attributes:
-        done: in the order in which it was done.
-        left: what was not done; the first of it is what failed, where something did.
+        done: In the order in which it was done.
+        left: What was not done; the first of it is what failed, where something did.
     """
 
     done: tuple[Change, ...]
@@ -107,16 +107,16 @@ class Outcome:
 
 
 class ApplyError(DeployError):
-    """A plan stopped on the way; `outcome` says how far it came."""
+    """A plan that stopped on the way; `outcome` says how far it came."""
 
     def __init__(self, reason: str, outcome: Outcome, *, again: str) -> None:
         self.outcome = outcome
-        done = ", ".join(_named(change) for change in outcome.done) or "nothing"
-        left = ", ".join(_named(change) for change in outcome.left)
-        where = f"{_named(outcome.left[0])}: " if outcome.left else ""
+        done = [change.resource.id for change in outcome.done] or ["nothing"]
+        left = [change.resource.id for change in outcome.left]
+        failed = f"{left[0]}: " if left else ""
         super().__init__(
-            f"{where}{reason}\n  done: {done}\n  not done: {left or 'nothing'}\n"
-            f"  {again} goes on from there"
+            f"{failed}{reason}\n  done: {', '.join(done)}\n"
+            f"  not done: {', '.join(left) or 'nothing'}\n  {again} goes on from there"
         )
 
 
@@ -128,64 +128,69 @@ def plan(config: Config, clients: Clients, *, artefacts: Artefacts | None = None
     """Compare the model of `config` with what is on AWS; changes nothing.
 
     Args:
-        config: what is wanted.
-        clients: of the account, for example from `workflow.deployment.account.clients_of`.
-        artefacts: what is uploaded; built from the installed packages if left out.
+        config: The configuration to deploy.
+        clients: Of the account, for example from `workflow.deployment.account.clients_of`.
+        artefacts: What is uploaded; built from the installed packages if left out.
 
     Raises:
-        DeployError: AWS cannot be read, with the action and the ARN where a permission is missing.
+        DeployError: If AWS cannot be read, with the action and the ARN where a permission is
+            missing.
     """
     built = artefacts or build_artefacts(config)
-    return plan_resources(config, clients, resources(config, built), _bodies(built))
+    return plan_resources(config, clients, resources(config, built), built.bodies)
 
 
 def plan_resources(
     config: Config,
     clients: Clients,
-    wanted: Sequence[Resource],
+    model: Sequence[Resource],
     bodies: Mapping[str, bytes] | None = None,
 ) -> Plan:
-    """Compare any model with what is on AWS; `wanted` is in the order of dependencies."""
+    """Compare any model with what is on AWS; `model` is in the order of dependencies."""
     identity = check_identity(config, clients)
-    site = _site(config, clients, wanted, bodies or {})
+    deployment = _deployment(config, clients, model, bodies or {})
     changes: dict[str, Change] = {}
-    for resource, adapter, read in _readings(site, wanted):
+    for reading in _readings(deployment, model):
+        resource = reading.resource
         blocked = [need for need in resource.needs if changes[need].action == "blocked"]
         if blocked:
             note = f"needs {', '.join(changes[need].resource.name for need in blocked)}"
             changes[resource.id] = Change(resource, "blocked", note=note)
         else:
-            changes[resource.id] = _compared(resource, adapter, read)
-    return Plan(config, tuple(changes.values()), dict(bodies or {}), identity)
+            changes[resource.id] = _compare(reading)
+    return Plan(config, tuple(changes.values()), deployment.bodies, identity)
 
 
 def destroy_plan(config: Config, clients: Clients, *, empty_bucket: bool = False) -> Plan:
-    """Plan to take everything away that is ours; changes nothing.
+    """Plan to delete everything that is ours; changes nothing.
 
     Args:
-        config: whose resources.
-        clients: of the account.
-        empty_bucket: delete the bucket with every version of everything in it; otherwise a bucket
+        config: Whose resources.
+        clients: Of the account.
+        empty_bucket: Delete the bucket with every version of everything in it; otherwise a bucket
             that holds anything is kept, with its policy.
 
     Raises:
-        DeployError: AWS cannot be read.
+        DeployError: If AWS cannot be read.
     """
     identity = check_identity(config, clients)
-    wanted = resources(config, built := build_artefacts(config))
-    site = _site(config, clients, wanted, _bodies(built))
-    taken_away = [
+    built = build_artefacts(config)
+    model = resources(config, built)
+    deployment = _deployment(config, clients, model, built.bodies)
+    deletions = [
         change
-        for resource, adapter, read in _readings(site, wanted)
-        if (change := _deletion(resource, adapter, read, empty_bucket=empty_bucket))
+        for reading in _readings(deployment, model)
+        if (change := _deletion(reading, empty_bucket=empty_bucket))
     ]
-    kept = {change.resource.name for change in taken_away if change.action == "keep"}
+    kept = {change.resource.name for change in deletions if change.action == "keep"}
     changes = [
-        # What lies in a bucket goes and stays with it.
-        Change(change.resource, "keep") if _container(change.resource) in kept else change
-        for change in reversed(taken_away)
+        # What lies in a bucket is deleted and kept with it.
+        Change(change.resource, "keep")
+        if change.resource.properties.get("Bucket") in kept
+        else change
+        for change in reversed(deletions)
     ]
-    return Plan(config, tuple(changes), site.bodies, identity, destroys=True)
+    return Plan(config, tuple(changes), deployment.bodies, identity, destroys=True)
 
 
 def apply(
@@ -200,40 +205,38 @@ def apply(
     """Carry out exactly this plan, in its order.
 
     Args:
-        plan: from `plan` or `destroy_plan`.
-        clients: of the account.
-        now: the time, aware; others who deploy are shown it.
-        progress: told of each change.
-        take_over: take the lock of a deployment that was killed.
-        sleep: waits so many seconds while Personalize makes or deletes something.
+        plan: From `plan` or `destroy_plan`.
+        clients: Of the account.
+        now: The time, aware; others who deploy are shown it.
+        progress: Called with each change.
+        take_over: Take the lock of a deployment that was killed.
+        sleep: Waits so many seconds while Personalize creates or deletes something.
 
     Raises:
-        DeployError: a change is blocked, another deployment is going on, or AWS has changed since
-            it was planned; nothing was touched.
-        ApplyError: a change failed; the error says what was done and what was not.
+        DeployError: If a change is blocked, another deployment is going on, or AWS has changed
+            since it was planned; nothing was touched.
+        ApplyError: If a change failed; the error says what was done and what was not.
     """
     if plan.blocked:
-        told = "\n".join(f"  {_named(change)}: {change.note}" for change in plan.blocked)
-        raise DeployError(f"nothing was touched, because some of it cannot be done:\n{told}")
+        notes = "\n".join(f"  {change.resource.id}: {change.note}" for change in plan.blocked)
+        raise DeployError(f"nothing was touched, because some of it cannot be done:\n{notes}")
     if not plan.pending:
         return Outcome(())
-    site = replace(
-        _site(plan.config, clients, [change.resource for change in plan.changes], plan.bodies),
-        sleep=sleep,
-    )
-    lock = _lock(plan, site, now, take_over=take_over)
+    model = [change.resource for change in plan.changes]
+    deployment = _deployment(plan.config, clients, model, plan.bodies, sleep=sleep)
+    lock = _lock(plan, clients, now, take_over=take_over)
     done: list[Change] = []
     pending = list(plan.pending)
 
     def carry_out_next() -> None:
-        _carry_out(site, pending[0], progress)
+        _carry_out(deployment, pending[0], progress)
         done.append(pending.pop(0))
 
     try:
         if (pending[0].action, pending[0].resource.type) == ("create", _BUCKET):
-            carry_out_next()  # where the lock will lie
+            carry_out_next()  # the lock will lie in it
         with lock or nullcontext():
-            _check_still_so(plan, site, pending)
+            _check_still_as_planned(plan, deployment, pending)
             while pending:
                 carry_out_next()
     except (ClientError, BotoCoreError, DeployError) as error:
@@ -243,7 +246,7 @@ def apply(
         again = f"'retrain {'destroy' if plan.destroys else 'deploy'}'"
         if lock and lock.left_behind:
             again = f"{again[:-1]} --take-over' (the lock could not be released)"
-        raise ApplyError(_told(error, site, pending), outcome, again=again) from error
+        raise ApplyError(_reason(error, deployment, pending), outcome, again=again) from error
     return Outcome(tuple(done))
 
 
@@ -252,72 +255,75 @@ def describe(plan: Plan) -> Iterator[str]:
     for change in plan.changes:
         mark = "  DESTRUCTIVE" if change.destructive else ""
         note = f"  ({change.note})" if change.note else ""
-        yield f"{change.action:<10}{_named(change)}  {change.resource.name}{mark}{note}"
+        yield f"{change.action:<10}{change.resource.id}  {change.resource.name}{mark}{note}"
         yield from (f"            {difference}" for difference in change.differences)
-    counted = dict.fromkeys(("create", "update", "replace", "delete", "blocked"), 0)
-    for change in plan.pending:
-        counted[change.action] += 1
-    told = ", ".join(f"{number} to {action}" for action, number in counted.items() if number)
-    yield told.replace("to blocked", "blocked") or "nothing to do"
+    counts = Counter(change.action for change in plan.pending)
+    order: tuple[Action, ...] = ("create", "update", "replace", "delete", "blocked")
+    summary = ", ".join(f"{counts[action]} to {action}" for action in order if counts[action])
+    yield summary.replace("to blocked", "blocked") or "nothing to do"
 
 
 # Reading and comparing
 
 
-def _readings(
-    site: Site, wanted: Sequence[Resource]
-) -> Iterator[tuple[Resource, Adapter, Future[Mapping[str, Any] | None]]]:
-    """Yield each resource with its adapter and what is being read of it, several at a time."""
-    adapters = [_adapter(site, resource) for resource in wanted]
+@dataclass(frozen=True)
+class _Reading:
+    """A resource, its adapter, and what is being read of it on AWS."""
+
+    resource: Resource
+    adapter: Adapter
+    future: Future[Mapping[str, Any] | None]
+
+    def current(self) -> Mapping[str, Any] | None:
+        """Return what is on AWS, None if there is nothing."""
+        try:
+            return self.future.result()
+        except (ClientError, BotoCoreError) as error:
+            raise DeployError(_explain(error, self.adapter, self.resource)) from error
+
+
+def _readings(deployment: Deployment, model: Sequence[Resource]) -> Iterator[_Reading]:
+    """Yield what is being read of each resource, several at a time."""
+    adapters = [_adapter(deployment, resource) for resource in model]
     # boto3 makes clients one at a time, and reads safely on many threads.
     for adapter in adapters:
         _ = adapter.client
     with ThreadPoolExecutor(_PARALLEL_READS) as pool:
-        reads = [
-            pool.submit(adapter.read, resource)
-            for adapter, resource in zip(adapters, wanted, strict=True)
+        readings = [
+            _Reading(resource, adapter, pool.submit(adapter.read, resource))
+            for resource, adapter in zip(model, adapters, strict=True)
         ]
         try:
-            yield from zip(wanted, adapters, reads, strict=True)
+            yield from readings
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _read(
-    resource: Resource, adapter: Adapter, read: Future[Mapping[str, Any] | None]
-) -> Mapping[str, Any] | None:
+def _compare(reading: _Reading) -> Change:
+    resource, adapter = reading.resource, reading.adapter
     try:
-        return read.result()
-    except (ClientError, BotoCoreError) as error:
-        raise DeployError(_explained(error, adapter, resource)) from error
-
-
-def _compared(
-    resource: Resource, adapter: Adapter, read: Future[Mapping[str, Any] | None]
-) -> Change:
-    try:
-        was = _read(resource, adapter, read)
+        current = reading.current()
     except TakenError as error:
         return Change(resource, "blocked", note=str(error))
-    if was is None:
+    if current is None:
         return Change(resource, "create")
-    if foreign := _foreign(resource, adapter, was):
+    if foreign := _foreign(resource, adapter, current):
         return Change(resource, "blocked", note=foreign)
-    changes = adapter.compare(resource, was)
+    changes = adapter.compare(resource, current)
     if not changes:
         return Change(resource, "unchanged")
-    if objection := adapter.objection(resource, was, changes):
+    if objection := adapter.objection(resource, current, changes):
         return Change(resource, "blocked", changes, note=objection)
-    if not touched(changes) & adapter.replaced_by:
+    if not changed_properties(changes) & adapter.replaced_by:
         return Change(resource, "update", changes)
     if adapter.irreplaceable:
         return Change(resource, "blocked", changes, note=adapter.irreplaceable)
     return Change(resource, "replace", changes, destructive=bool(adapter.loses))
 
 
-def _foreign(resource: Resource, adapter: Adapter, was: Mapping[str, Any]) -> str:
-    """Whose a resource is and what to do, empty if it is ours."""
-    ours, owner = adapter.site.config.name, adapter.owner(resource, was)
+def _foreign(resource: Resource, adapter: Adapter, current: Mapping[str, Any]) -> str:
+    """Return whose a resource is and what to do, empty if it is ours."""
+    ours, owner = adapter.config.name, adapter.owner(resource, current)
     if owner == ours:
         return ""
     whose = f"belongs to the deployment '{owner}'" if owner else "is nobody's that we know"
@@ -328,39 +334,30 @@ def _foreign(resource: Resource, adapter: Adapter, was: Mapping[str, Any]) -> st
     )
 
 
-def _deletion(
-    resource: Resource,
-    adapter: Adapter,
-    read: Future[Mapping[str, Any] | None],
-    *,
-    empty_bucket: bool,
-) -> Change | None:
-    """What taking a resource away means, None where there is nothing."""
+def _deletion(reading: _Reading, *, empty_bucket: bool) -> Change | None:
+    """Return what deleting a resource means, None where there is nothing."""
+    resource, adapter = reading.resource, reading.adapter
     try:
-        was = _read(resource, adapter, read)
+        current = reading.current()
     except TakenError as error:
         return Change(resource, "skip", note=str(error))
-    if was is None:
+    if current is None:
         return None
-    if _foreign(resource, adapter, was):
+    if _foreign(resource, adapter, current):
         return Change(resource, "skip", note="not ours")
     note = adapter.remark(resource) or (adapter.loses and f"with {adapter.loses}")
-    if isinstance(adapter, Bucket) and (holds := adapter.holds(resource)):
+    if isinstance(adapter, Bucket) and (contents := adapter.contents(resource)):
         if not empty_bucket:
-            return Change(resource, "keep", note=f"holds {holds}; --empty-bucket deletes them")
-        note = f"with {holds}"
+            return Change(resource, "keep", note=f"holds {contents}; --empty-bucket deletes them")
+        note = f"with {contents}"
     return Change(resource, "delete", destructive=bool(adapter.loses), note=note)
-
-
-def _container(resource: Resource) -> str | None:
-    return resource.properties.get("Bucket")
 
 
 # Carrying out
 
 
-def _carry_out(site: Site, change: Change, progress: Progress) -> None:
-    adapter, resource = _adapter(site, change.resource), change.resource
+def _carry_out(deployment: Deployment, change: Change, progress: Progress) -> None:
+    adapter, resource = _adapter(deployment, change.resource), change.resource
     progress(change, False)
     if change.action in {"delete", "replace"}:
         adapter.delete(resource)
@@ -371,74 +368,70 @@ def _carry_out(site: Site, change: Change, progress: Progress) -> None:
     progress(change, True)
 
 
-def _lock(plan: Plan, site: Site, now: datetime, *, take_over: bool) -> DeploymentLock | None:
-    """The lock, None where the bucket that it would lie in goes too, or is not ours."""
+def _lock(plan: Plan, clients: Clients, now: datetime, *, take_over: bool) -> DeploymentLock | None:
+    """Return the lock, None where the bucket that it would lie in is deleted, or is not ours."""
     bucket = next((c for c in plan.changes if c.resource.type == _BUCKET), None)
     if bucket is None or bucket.action in {"delete", "skip"}:
         return None
-    name = bucket.resource.name
-    return DeploymentLock(
-        site.clients("s3"), name, owner=plan.identity, now=now, take_over=take_over
-    )
+    name, owner = bucket.resource.name, plan.identity
+    return DeploymentLock(clients("s3"), name, owner=owner, now=now, take_over=take_over)
 
 
-def _check_still_so(plan: Plan, site: Site, pending: Sequence[Change]) -> None:
-    """Look once more, now that nobody else deploys.
+def _check_still_as_planned(plan: Plan, deployment: Deployment, pending: Sequence[Change]) -> None:
+    """Compare once more, now that nobody else deploys.
 
     Raises:
-        DeployError: something is not as it was when the plan was made.
+        DeployError: If something is not as it was when the plan was made.
     """
-    wanted = [change.resource for change in pending]
-    for change, (resource, adapter, read) in zip(pending, _readings(site, wanted), strict=True):
+    readings = _readings(deployment, [change.resource for change in pending])
+    for change, reading in zip(pending, readings, strict=True):
         if plan.destroys:
-            was = _read(resource, adapter, read)
-            same = was is not None and not _foreign(resource, adapter, was)
+            resource, adapter, current = reading.resource, reading.adapter, reading.current()
+            same = current is not None and not _foreign(resource, adapter, current)
         else:
-            now = _compared(resource, adapter, read)
+            now = _compare(reading)
             same = (now.action, now.differences) == (change.action, change.differences)
         if not same:
             raise DeployError(
-                f"{_named(change)} has changed since the plan was made: nothing more was touched."
-                " Run 'retrain plan' and look again"
+                f"{change.resource.id} has changed since the plan was made: nothing more was"
+                " touched. Run 'retrain plan' and look again"
             )
 
 
-def _site(
-    config: Config, clients: Clients, wanted: Iterable[Resource], bodies: Mapping[str, bytes]
-) -> Site:
-    return Site(config, clients, bodies, {resource.name: resource for resource in wanted})
+def _deployment(
+    config: Config,
+    clients: Clients,
+    model: Iterable[Resource],
+    bodies: Mapping[str, bytes],
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Deployment:
+    by_name = {resource.name: resource for resource in model}
+    return Deployment(config, clients, bodies, by_name, sleep)
 
 
-def _adapter(site: Site, resource: Resource) -> Adapter:
+def _adapter(deployment: Deployment, resource: Resource) -> Adapter:
     adapter = ADAPTERS.get(resource.type)
     if adapter is None:
         raise DeployError(f"{resource.id}: there is no adapter for {resource.type}")
-    unknown = sorted(resource.properties.keys() - adapter.properties)
-    if unknown:
+    if unknown := sorted(resource.properties.keys() - adapter.properties):
         raise DeployError(
             f"{resource.id}: {resource.type} is not deployed with {', '.join(unknown)}"
         )
-    return adapter(site)
+    return adapter(deployment)
 
 
-def _bodies(artefacts: Artefacts) -> dict[str, bytes]:
-    return {artefact.key: artefact.body for artefact in artefacts}
-
-
-def _told(error: Exception, site: Site, pending: Sequence[Change]) -> str:
+def _reason(error: Exception, deployment: Deployment, pending: Sequence[Change]) -> str:
     if isinstance(error, DeployError):
         return str(error)
     if not pending:
         return explained(error, "s3", "the lock")
-    return _explained(error, _adapter(site, pending[0].resource), pending[0].resource)
+    resource = pending[0].resource
+    return _explain(error, _adapter(deployment, resource), resource)
 
 
-def _explained(error: Exception, adapter: Adapter, resource: Resource) -> str:
+def _explain(error: Exception, adapter: Adapter, resource: Resource) -> str:
     if isinstance(error, WaiterError):
         return f"{resource.name} did not come up: {error}"
     service = _IAM_PREFIX.get(adapter.service, adapter.service)
     return explained(error, service, resource.name)
-
-
-def _named(change: Change) -> str:
-    return change.resource.id

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,11 +36,6 @@ class Difference:
     was: Any
     wanted: Any
 
-    @property
-    def property(self) -> str:
-        """The resource's property that it lies in, for example `Environment`."""
-        return self.path.split(".")[0]
-
     def __str__(self) -> str:
         was, wanted = _apart(self.was, self.wanted)
         return f"{self.path}: {_shown(was)} → {_shown(wanted)}"
@@ -56,6 +51,11 @@ def differences(was: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[Diff
         own = model.get("Tags", {})
         there = {**there, "Tags": {k: v for k, v in there["Tags"].items() if k in own}}
     return tuple(_walk("", there, model))
+
+
+def changed_properties(changes: Iterable[Difference]) -> frozenset[str]:
+    """Return the resource's properties that differences lie in, for example `Environment`."""
+    return frozenset(change.path.split(".")[0] for change in changes)
 
 
 def tags_of(properties: Mapping[str, Any]) -> dict[str, str]:

@@ -24,7 +24,7 @@ from localaws.personalize import Personalize
 from retrain.main import app
 from workflow import Config, parse_config
 from workflow.deployment.account import clients_of
-from workflow.deployment.adapters import Site
+from workflow.deployment.adapters import Deployment
 from workflow.deployment.adapters.personalize import Dataset
 from workflow.deployment.artefacts import build_artefacts
 from workflow.deployment.deploy import (
@@ -369,7 +369,7 @@ def test_a_dataset_takes_its_new_schema() -> None:
             stubber.add_response(
                 "describe_dataset", {"dataset": {"status": status}}, {"datasetArn": resource.name}
             )
-        adapter = Dataset(Site(config, lambda _: client, sleep=lambda _: None))
+        adapter = Dataset(Deployment(config, lambda _: client, sleep=lambda _: None))
 
         adapter.update(resource, [Difference("SchemaArn", "old", schema)])
 

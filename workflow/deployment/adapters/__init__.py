@@ -1,10 +1,10 @@
-"""One adapter for each type of resource: the model's words on one side, boto3 on the other."""
+"""One adapter for each type of resource, between CloudFormation's property names and boto3."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from workflow.deployment.adapters.adapter import Adapter, Site, TakenError
+from workflow.deployment.adapters.adapter import Adapter, Deployment, TakenError
 from workflow.deployment.adapters.cloudwatch import Alarm, LogGroup
 from workflow.deployment.adapters.compute import Function, GlueJob
 from workflow.deployment.adapters.iam import Role
@@ -14,7 +14,7 @@ from workflow.deployment.adapters.s3 import Bucket, BucketPolicy, Upload
 from workflow.deployment.adapters.scheduler import Schedule
 from workflow.deployment.adapters.step_functions import StateMachine
 
-__all__ = ["ADAPTERS", "Adapter", "Bucket", "Site", "TakenError"]
+__all__ = ["ADAPTERS", "Adapter", "Bucket", "Deployment", "TakenError"]
 
 ADAPTERS: Mapping[str, type[Adapter]] = {
     "AWS::CloudWatch::Alarm": Alarm,

@@ -1,7 +1,7 @@
-"""What every adapter is: one type of resource, read, made, changed and deleted through boto3.
+"""The base of the adapters: one type of resource, read, created, changed and deleted by boto3.
 
-An adapter speaks the model's language, CloudFormation's property names, and translates to the
-service's own. `read` makes no call that changes anything; the others make nothing but changes.
+An adapter translates between CloudFormation's property names, which the model has, and those of
+the service. `read` makes no call that changes anything; the other methods make nothing but changes.
 """
 
 from __future__ import annotations
@@ -9,36 +9,35 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from botocore.exceptions import ClientError
 
 from workflow.config import OWNER_TAG, Config
 from workflow.deployment.account import Clients
-from workflow.deployment.differences import Difference, differences, tags_of
+from workflow.deployment.differences import Difference, changed_properties, differences, tags_of
+from workflow.deployment.resources import Resource
 from workflow.errors import DeployError
-
-if TYPE_CHECKING:
-    from workflow.deployment.resources import Resource
 
 Properties = dict[str, Any]
 
 
 class TakenError(DeployError):
-    """The name belongs to somebody else; says to whom and what to do."""
+    """A name that belongs to somebody else; the text says to whom and what to do."""
 
 
 @dataclass(frozen=True)
-class Site:
-    """Where adapters work.
+class Deployment:
+    """What every adapter works with.
 
     Attributes:
-        config: the configuration whose resources they are.
-        clients: one client for each service.
-        bodies: what is uploaded, by S3 key.
-        model: every resource that is wanted, by physical name.
-        sleep: waits so many seconds while Personalize makes or deletes something.
+        config: The configuration whose resources they are.
+        clients: One boto3 client for each service.
+        bodies: What is uploaded, by S3 key.
+        model: Every resource of the model, by physical name.
+        sleep: Waits so many seconds while Personalize creates or deletes something.
     """
 
     config: Config
@@ -56,52 +55,68 @@ class Adapter(ABC):
     properties: ClassVar[frozenset[str]]
     """The model's properties that are compared and applied; any other is refused."""
     replaced_by: ClassVar[frozenset[str]] = frozenset()
-    """Properties whose change needs another resource in place of this one."""
+    """Properties whose change needs another resource instead of this one."""
     irreplaceable: ClassVar[str] = ""
     """Why a resource of this type is never replaced; empty where it may be."""
     loses: ClassVar[str] = ""
-    """What is lost for ever when it is deleted; empty where it can be made again."""
+    """What is lost for ever when it is deleted; empty where it can be created again."""
     defaults: ClassVar[Mapping[str, Any]] = {}
     """What AWS takes for a property that is left out."""
 
-    def __init__(self, site: Site) -> None:
-        self.site = site
+    def __init__(self, deployment: Deployment) -> None:
+        self.deployment = deployment
+        self.config = deployment.config
 
     @property
     def client(self) -> Any:
         """The service's client."""
-        return self.site.clients(self.service)
+        return self.deployment.clients(self.service)
 
     @abstractmethod
     def read(self, resource: Resource) -> Mapping[str, Any] | None:
         """Return what is on AWS in the model's property names, None if there is nothing.
 
         Raises:
-            TakenError: the name is somebody else's.
+            TakenError: If the name is somebody else's.
         """
 
     @abstractmethod
     def create(self, resource: Resource) -> None:
-        """Make the resource."""
+        """Create the resource with its tags."""
 
     @abstractmethod
-    def update(self, resource: Resource, changes: Sequence[Difference]) -> None:
-        """Make the resource what the model says; `changes` are what differs."""
+    def change(self, resource: Resource, changed: AbstractSet[str]) -> None:
+        """Set these properties, which may be several and never `Tags`, to the model's values."""
 
     @abstractmethod
     def delete(self, resource: Resource) -> None:
-        """Delete the resource."""
+        """Delete the resource with what it holds."""
 
-    def owner(self, resource: Resource, was: Mapping[str, Any]) -> str | None:
-        """Return the `name` of the configuration that made it, None if nobody's is known."""
-        return tags_of(was).get(OWNER_TAG)
+    def tag(self, resource: Resource) -> None:
+        """Add the model's tags; others stay."""
+        raise NotImplementedError(f"{resource.type} has no tags")
 
-    def compare(self, resource: Resource, was: Mapping[str, Any]) -> tuple[Difference, ...]:
+    def update(self, resource: Resource, changes: Sequence[Difference]) -> None:
+        """Bring the resource in line with the model; `changes` are what differs."""
+        changed = changed_properties(changes)
+        if changed - {"Tags"}:
+            self.change(resource, changed - {"Tags"})
+        if "Tags" in changed:
+            self.tag(resource)
+
+    def owner(self, resource: Resource, current: Mapping[str, Any]) -> str | None:
+        """Return the `name` of the configuration that created it, None if nobody's is known."""
+        return tags_of(current).get(OWNER_TAG)
+
+    def compare(self, resource: Resource, current: Mapping[str, Any]) -> tuple[Difference, ...]:
         """Return what has to change."""
-        return differences(_over(self.defaults, was), _over(self.defaults, resource.properties))
+        return differences(
+            _with_defaults(self.defaults, current),
+            _with_defaults(self.defaults, resource.properties),
+        )
 
     def objection(
-        self, resource: Resource, was: Mapping[str, Any], changes: Sequence[Difference]
+        self, resource: Resource, current: Mapping[str, Any], changes: Sequence[Difference]
     ) -> str:
         """Return why these changes cannot be made, and what to do instead; empty if they can."""
         return ""
@@ -111,13 +126,8 @@ class Adapter(ABC):
         return ""
 
 
-def touched(changes: Sequence[Difference]) -> frozenset[str]:
-    """Return the properties that changes lie in."""
-    return frozenset(change.property for change in changes)
-
-
-def found(call: Callable[..., Any], *absent: str, **request: Any) -> Any:
-    """Return a call's answer, None if it fails with one of the codes that mean absence."""
+def unless_absent(call: Callable[..., Any], *absent: str, **request: Any) -> Any:
+    """Return a call's response, None if it fails with one of the codes that mean absence."""
     try:
         return call(**request)
     except ClientError as error:
@@ -126,9 +136,9 @@ def found(call: Callable[..., Any], *absent: str, **request: Any) -> Any:
         raise
 
 
-def picked(answer: Mapping[str, Any], names: frozenset[str]) -> Properties:
-    """Return the members of an answer that have these names and a value."""
-    return {name: answer[name] for name in sorted(names) if answer.get(name) is not None}
+def pick(members: Mapping[str, Any], names: AbstractSet[str]) -> Properties:
+    """Return the members of a response that have these names and a value."""
+    return {name: members[name] for name in sorted(names) if members.get(name) is not None}
 
 
 def without(properties: Mapping[str, Any], *names: str) -> Properties:
@@ -136,31 +146,29 @@ def without(properties: Mapping[str, Any], *names: str) -> Properties:
     return {name: value for name, value in properties.items() if name not in names}
 
 
-def tag_list(properties: Mapping[str, Any], key: str = "Key", value: str = "Value") -> list[Any]:
-    """Return a resource's tags as the service wants them."""
-    return [{key: name, value: text} for name, text in sorted(tags_of(properties).items())]
+def tag_list(resource: Resource, key: str = "Key", value: str = "Value") -> list[Any]:
+    """Return a resource's tags as a list, with the service's names for key and value."""
+    tags = tags_of(resource.properties)
+    return [{key: name, value: text} for name, text in sorted(tags.items())]
 
 
-def lowered(value: Any) -> Any:
+def to_camel_case(value: Any) -> Any:
     """Return a value with every member's name in camelCase, as some services want it."""
     if isinstance(value, Mapping):
-        return {name[0].lower() + name[1:]: lowered(inner) for name, inner in value.items()}
-    return [lowered(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+        return {name[0].lower() + name[1:]: to_camel_case(inner) for name, inner in value.items()}
+    return [to_camel_case(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
 
-def raised(value: Any) -> Any:
+def to_pascal_case(value: Any) -> Any:
     """Return a value with every member's name in PascalCase, as the model has it."""
     if isinstance(value, Mapping):
-        return {name[0].upper() + name[1:]: raised(inner) for name, inner in value.items()}
-    return [raised(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+        return {name[0].upper() + name[1:]: to_pascal_case(inner) for name, inner in value.items()}
+    return [to_pascal_case(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
 
-def _over(defaults: Mapping[str, Any], properties: Mapping[str, Any]) -> Properties:
-    merged = dict(defaults)
-    for name, value in properties.items():
-        under = merged.get(name)
-        if isinstance(under, Mapping) and isinstance(value, Mapping):
-            merged[name] = _over(under, value)
-        else:
-            merged[name] = value
+def _with_defaults(defaults: Mapping[str, Any], properties: Mapping[str, Any]) -> Properties:
+    merged = {**defaults, **properties}
+    for name in defaults.keys() & properties.keys():
+        if isinstance(defaults[name], Mapping) and isinstance(properties[name], Mapping):
+            merged[name] = _with_defaults(defaults[name], properties[name])
     return merged

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from typing import Any, ClassVar
 
-from workflow.deployment.adapters.adapter import (
-    Adapter,
-    Properties,
-    picked,
-    raised,
-    tag_list,
-    touched,
-    without,
-)
-from workflow.deployment.differences import Difference, tags_of
-
-if TYPE_CHECKING:
-    from workflow.deployment.resources import Resource
+from workflow.deployment.adapters.adapter import Adapter, pick, tag_list, to_pascal_case, without
+from workflow.deployment.differences import tags_of
+from workflow.deployment.resources import Resource
 
 
 class Alarm(Adapter):
@@ -25,118 +16,82 @@ class Alarm(Adapter):
 
     service = "cloudwatch"
     properties = frozenset(
-        {
-            "ActionsEnabled",
-            "AlarmActions",
-            "AlarmDescription",
-            "AlarmName",
-            "ComparisonOperator",
-            "DatapointsToAlarm",
-            "Dimensions",
-            "EvaluationPeriods",
-            "ExtendedStatistic",
-            "InsufficientDataActions",
-            "MetricName",
-            "Metrics",
-            "Namespace",
-            "OKActions",
-            "Period",
-            "Statistic",
-            "Tags",
-            "Threshold",
-            "TreatMissingData",
-            "Unit",
-        }
-    )
+        {"ActionsEnabled", "AlarmActions", "AlarmDescription", "AlarmName", "ComparisonOperator",
+         "DatapointsToAlarm", "Dimensions", "EvaluationPeriods", "ExtendedStatistic",
+         "InsufficientDataActions", "MetricName", "Metrics", "Namespace", "OKActions", "Period",
+         "Statistic", "Tags", "Threshold", "TreatMissingData", "Unit"}
+    )  # fmt: skip
     defaults: ClassVar[Mapping[str, Any]] = {"ActionsEnabled": True, "TreatMissingData": "missing"}
 
     def read(self, resource: Resource) -> Mapping[str, Any] | None:
-        """Return what is on AWS."""
         name = resource.name
-        answer = self.client.describe_alarms(AlarmNames=[name], AlarmTypes=["MetricAlarm"])
-        if not answer["MetricAlarms"]:
+        response = self.client.describe_alarms(AlarmNames=[name], AlarmTypes=["MetricAlarm"])
+        if not response["MetricAlarms"]:
             return None
-        there = answer["MetricAlarms"][0]
-        was = picked(there, self.properties)
-        arn = there["AlarmArn"]
-        was["Tags"] = self.client.list_tags_for_resource(ResourceARN=arn).get("Tags", [])
-        return was
+        tags = self.client.list_tags_for_resource(ResourceARN=self._arn(resource)).get("Tags", [])
+        return {**pick(response["MetricAlarms"][0], self.properties), "Tags": tags}
 
     def create(self, resource: Resource) -> None:
-        """Make the alarm."""
-        self.client.put_metric_alarm(
-            **without(resource.properties, "Tags"), Tags=tag_list(resource.properties)
-        )
+        self.client.put_metric_alarm(**{**resource.properties, "Tags": tag_list(resource)})
 
-    def update(self, resource: Resource, changes: Sequence[Difference]) -> None:
-        """Put the alarm in place of the other, and the tags, which PutMetricAlarm leaves alone."""
-        if touched(changes) - {"Tags"}:
-            self.client.put_metric_alarm(**without(resource.properties, "Tags"))
-        if "Tags" in touched(changes):
-            arn = self.site.config.arn("cloudwatch", f"alarm:{resource.name}")
-            self.client.tag_resource(ResourceARN=arn, Tags=tag_list(resource.properties))
+    def change(self, resource: Resource, changed: AbstractSet[str]) -> None:
+        self.client.put_metric_alarm(**without(resource.properties, "Tags"))
+
+    def tag(self, resource: Resource) -> None:
+        """Add the tags by a call of their own: PutMetricAlarm leaves those of an alarm alone."""
+        self.client.tag_resource(ResourceARN=self._arn(resource), Tags=tag_list(resource))
 
     def delete(self, resource: Resource) -> None:
-        """Delete the alarm."""
         self.client.delete_alarms(AlarmNames=[resource.name])
+
+    def _arn(self, resource: Resource) -> str:
+        return self.config.arn("cloudwatch", f"alarm:{resource.name}")
 
 
 class LogGroup(Adapter):
     """AWS::Logs::LogGroup."""
 
     service = "logs"
-    properties = frozenset({"KmsKeyId", "LogGroupClass", "LogGroupName", "RetentionInDays", "Tags"})
-    replaced_by = frozenset({"LogGroupClass"})
-    irreplaceable = "the logs would be lost"
+    properties = frozenset({"KmsKeyId", "LogGroupName", "RetentionInDays", "Tags"})
     loses = "its logs"
-    defaults: ClassVar[Mapping[str, Any]] = {"LogGroupClass": "STANDARD"}
 
     def read(self, resource: Resource) -> Mapping[str, Any] | None:
-        """Return what is on AWS."""
         pages = self.client.get_paginator("describe_log_groups").paginate(
             logGroupNamePrefix=resource.name
         )
-        groups = [group for page in pages for group in page["logGroups"]]
-        there = next((group for group in groups if group["logGroupName"] == resource.name), None)
-        if there is None:
+        groups = [to_pascal_case(group) for page in pages for group in page["logGroups"]]
+        group = next((group for group in groups if group["LogGroupName"] == resource.name), None)
+        if group is None:
             return None
-        was = picked(raised(there), self.properties)
-        was["Tags"] = self.client.list_tags_for_resource(resourceArn=self._arn(resource))["tags"]
-        return was
+        tags = self.client.list_tags_for_resource(resourceArn=self._arn(resource))["tags"]
+        return {**pick(group, self.properties), "Tags": tags}
 
     def create(self, resource: Resource) -> None:
-        """Make the log group and say how long it keeps."""
-        wanted = resource.properties
-        request: Properties = {"logGroupName": resource.name, "tags": tags_of(wanted)}
-        if key := wanted.get("KmsKeyId"):
-            request["kmsKeyId"] = key
-        if kind := wanted.get("LogGroupClass"):
-            request["logGroupClass"] = kind
-        self.client.create_log_group(**request)
-        self._keep(resource)
+        key = resource.properties.get("KmsKeyId")
+        self.client.create_log_group(
+            logGroupName=resource.name,
+            tags=tags_of(resource.properties),
+            **({"kmsKeyId": key} if key else {}),
+        )
+        self.change(resource, {"RetentionInDays"})
 
-    def update(self, resource: Resource, changes: Sequence[Difference]) -> None:
-        """Change retention, key and tags, as far as they differ."""
-        wanted, changed, group = resource.properties, touched(changes), resource.name
+    def change(self, resource: Resource, changed: AbstractSet[str]) -> None:
+        group, properties = {"logGroupName": resource.name}, resource.properties
         if "RetentionInDays" in changed:
-            self._keep(resource)
+            days = properties["RetentionInDays"]
+            self.client.put_retention_policy(**group, retentionInDays=days)
         if "KmsKeyId" in changed:
-            if key := wanted.get("KmsKeyId"):
-                self.client.associate_kms_key(logGroupName=group, kmsKeyId=key)
+            if key := properties.get("KmsKeyId"):
+                self.client.associate_kms_key(**group, kmsKeyId=key)
             else:
-                self.client.disassociate_kms_key(logGroupName=group)
-        if "Tags" in changed:
-            self.client.tag_resource(resourceArn=self._arn(resource), tags=tags_of(wanted))
+                self.client.disassociate_kms_key(**group)
+
+    def tag(self, resource: Resource) -> None:
+        tags = tags_of(resource.properties)
+        self.client.tag_resource(resourceArn=self._arn(resource), tags=tags)
 
     def delete(self, resource: Resource) -> None:
-        """Delete the log group with what it holds."""
         self.client.delete_log_group(logGroupName=resource.name)
 
-    def _keep(self, resource: Resource) -> None:
-        if days := resource.properties.get("RetentionInDays"):
-            self.client.put_retention_policy(logGroupName=resource.name, retentionInDays=days)
-        else:
-            self.client.delete_retention_policy(logGroupName=resource.name)
-
     def _arn(self, resource: Resource) -> str:
-        return self.site.config.arn("logs", f"log-group:{resource.name}")
+        return self.config.arn("logs", f"log-group:{resource.name}")

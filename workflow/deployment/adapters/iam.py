@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Set as AbstractSet
+from typing import Any, ClassVar
 
-from workflow.deployment.adapters.adapter import (
-    Adapter,
-    Properties,
-    found,
-    picked,
-    tag_list,
-    touched,
-)
-from workflow.deployment.differences import Difference
-
-if TYPE_CHECKING:
-    from workflow.deployment.resources import Resource
+from workflow.deployment.adapters.adapter import Adapter, pick, tag_list, unless_absent
+from workflow.deployment.resources import Resource
 
 
 class Role(Adapter):
@@ -25,114 +16,89 @@ class Role(Adapter):
 
     service = "iam"
     properties = frozenset(
-        {
-            "AssumeRolePolicyDocument",
-            "Description",
-            "ManagedPolicyArns",
-            "MaxSessionDuration",
-            "Path",
-            "PermissionsBoundary",
-            "Policies",
-            "RoleName",
-            "Tags",
-        }
-    )
-    replaced_by = frozenset({"Path"})
-    defaults: ClassVar[Mapping[str, Any]] = {"Path": "/", "MaxSessionDuration": 3_600}
+        {"AssumeRolePolicyDocument", "Description", "ManagedPolicyArns", "MaxSessionDuration",
+         "PermissionsBoundary", "Policies", "RoleName", "Tags"}
+    )  # fmt: skip
+    defaults: ClassVar[Mapping[str, Any]] = {"MaxSessionDuration": 3_600}
 
     def read(self, resource: Resource) -> Mapping[str, Any] | None:
-        """Return what is on AWS."""
-        name, client = resource.name, self.client
-        answer = found(client.get_role, "NoSuchEntity", RoleName=name)
-        if answer is None:
+        name, client = {"RoleName": resource.name}, self.client
+        response = unless_absent(client.get_role, "NoSuchEntity", **name)
+        if response is None:
             return None
-        role = answer["Role"]
-        was = picked(role, self.properties - {"PermissionsBoundary"})
-        boundary = role.get("PermissionsBoundary")
-        if boundary:
-            was["PermissionsBoundary"] = boundary["PermissionsBoundaryArn"]
-        policies = client.list_role_policies(RoleName=name)["PolicyNames"]
-        was["Policies"] = [
-            picked(
-                client.get_role_policy(RoleName=name, PolicyName=policy),
-                frozenset({"PolicyName", "PolicyDocument"}),
-            )
-            for policy in policies
-        ]
-        attached = client.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
-        was["ManagedPolicyArns"] = [policy["PolicyArn"] for policy in attached]
-        return was
+        role = response["Role"]
+        policies = (
+            client.get_role_policy(**name, PolicyName=policy)
+            for policy in client.list_role_policies(**name)["PolicyNames"]
+        )
+        return {
+            **pick(role, self.properties),
+            "PermissionsBoundary": role.get("PermissionsBoundary", {}).get(
+                "PermissionsBoundaryArn"
+            ),
+            "Policies": [pick(policy, {"PolicyName", "PolicyDocument"}) for policy in policies],
+            "ManagedPolicyArns": self._managed_policies(resource),
+        }
 
     def create(self, resource: Resource) -> None:
-        """Make the role and its policies."""
-        wanted = resource.properties
-        request: Properties = picked(
-            wanted, frozenset({"Path", "Description", "MaxSessionDuration", "PermissionsBoundary"})
-        )
+        properties = resource.properties
         self.client.create_role(
             RoleName=resource.name,
-            AssumeRolePolicyDocument=json.dumps(wanted["AssumeRolePolicyDocument"]),
-            Tags=tag_list(wanted),
-            **request,
+            AssumeRolePolicyDocument=json.dumps(properties["AssumeRolePolicyDocument"]),
+            Tags=tag_list(resource),
+            **pick(properties, {"Description", "PermissionsBoundary"}),
         )
         self._put_policies(resource)
-        self._attach(resource)
 
-    def update(self, resource: Resource, changes: Sequence[Difference]) -> None:
-        """Change what differs, property by property."""
-        role, wanted, client = {"RoleName": resource.name}, resource.properties, self.client
-        changed = touched(changes)
+    def change(self, resource: Resource, changed: AbstractSet[str]) -> None:
+        role, properties, client = {"RoleName": resource.name}, resource.properties, self.client
         if "AssumeRolePolicyDocument" in changed:
-            client.update_assume_role_policy(
-                **role, PolicyDocument=json.dumps(wanted["AssumeRolePolicyDocument"])
-            )
+            trust = json.dumps(properties["AssumeRolePolicyDocument"])
+            client.update_assume_role_policy(**role, PolicyDocument=trust)
         if changed & {"Description", "MaxSessionDuration"}:
             client.update_role(
-                **role,
-                Description=wanted.get("Description", ""),
-                MaxSessionDuration=wanted.get("MaxSessionDuration", 3_600),
+                **role, Description=properties["Description"], MaxSessionDuration=3_600
             )
         if "PermissionsBoundary" in changed:
-            if boundary := wanted.get("PermissionsBoundary"):
+            if boundary := properties.get("PermissionsBoundary"):
                 client.put_role_permissions_boundary(**role, PermissionsBoundary=boundary)
             else:
                 client.delete_role_permissions_boundary(**role)
         if "Policies" in changed:
             self._put_policies(resource)
         if "ManagedPolicyArns" in changed:
-            self._attach(resource)
-        if "Tags" in changed:
-            client.tag_role(**role, Tags=tag_list(wanted))
+            self._detach_managed_policies(resource)
+
+    def tag(self, resource: Resource) -> None:
+        self.client.tag_role(RoleName=resource.name, Tags=tag_list(resource))
 
     def delete(self, resource: Resource) -> None:
-        """Delete the role and its policies."""
-        role, client = {"RoleName": resource.name}, self.client
-        for policy in client.list_role_policies(**role)["PolicyNames"]:
-            client.delete_role_policy(**role, PolicyName=policy)
-        for policy in client.list_attached_role_policies(**role)["AttachedPolicies"]:
-            client.detach_role_policy(**role, PolicyArn=policy["PolicyArn"])
-        client.delete_role(**role)
+        self._delete_policies(resource, kept=())
+        self._detach_managed_policies(resource)
+        self.client.delete_role(RoleName=resource.name)
 
     def _put_policies(self, resource: Resource) -> None:
         """Write every inline policy, and delete those that the model does not have."""
-        role, client = {"RoleName": resource.name}, self.client
-        wanted = {
-            policy["PolicyName"]: policy["PolicyDocument"]
-            for policy in resource.properties.get("Policies", ())
-        }
-        for name, document in wanted.items():
-            client.put_role_policy(**role, PolicyName=name, PolicyDocument=json.dumps(document))
-        for name in client.list_role_policies(**role)["PolicyNames"]:
-            if name not in wanted:
-                client.delete_role_policy(**role, PolicyName=name)
+        policies = resource.properties["Policies"]
+        for policy in policies:
+            self.client.put_role_policy(
+                RoleName=resource.name,
+                PolicyName=policy["PolicyName"],
+                PolicyDocument=json.dumps(policy["PolicyDocument"]),
+            )
+        self._delete_policies(resource, kept=[policy["PolicyName"] for policy in policies])
 
-    def _attach(self, resource: Resource) -> None:
-        """Attach the managed policies, and detach those that the model does not have."""
-        role, client = {"RoleName": resource.name}, self.client
-        attached = client.list_attached_role_policies(**role)["AttachedPolicies"]
-        there = {policy["PolicyArn"] for policy in attached}
-        wanted = set(resource.properties.get("ManagedPolicyArns", ()))
-        for arn in sorted(wanted - there):
-            client.attach_role_policy(**role, PolicyArn=arn)
-        for arn in sorted(there - wanted):
-            client.detach_role_policy(**role, PolicyArn=arn)
+    def _delete_policies(self, resource: Resource, *, kept: Sequence[str]) -> None:
+        role = {"RoleName": resource.name}
+        for name in self.client.list_role_policies(**role)["PolicyNames"]:
+            if name not in kept:
+                self.client.delete_role_policy(**role, PolicyName=name)
+
+    def _detach_managed_policies(self, resource: Resource) -> None:
+        """Detach every managed policy: the model has none."""
+        for arn in self._managed_policies(resource):
+            self.client.detach_role_policy(RoleName=resource.name, PolicyArn=arn)
+
+    def _managed_policies(self, resource: Resource) -> list[str]:
+        attached = self.client.list_attached_role_policies(RoleName=resource.name)
+        return [policy["PolicyArn"] for policy in attached["AttachedPolicies"]]

@@ -1,23 +1,21 @@
-"""SNS and SQS: the topic of failures, and the queue of what the schedule could not start."""
+"""SNS and SQS: the topic of failures, and the schedule's dead-letter queue."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from typing import Any, ClassVar
 
 from workflow.deployment.adapters.adapter import (
     Adapter,
     Properties,
-    found,
-    picked,
+    pick,
     tag_list,
-    touched,
+    unless_absent,
     without,
 )
-from workflow.deployment.differences import Difference, tags_of
-
-if TYPE_CHECKING:
-    from workflow.deployment.resources import Resource
+from workflow.deployment.differences import tags_of
+from workflow.deployment.resources import Resource
 
 
 class Topic(Adapter):
@@ -29,42 +27,35 @@ class Topic(Adapter):
     _attributes = frozenset({"DisplayName", "KmsMasterKeyId"})
 
     def read(self, resource: Resource) -> Mapping[str, Any] | None:
-        """Return what is on AWS."""
-        arn = self._arn(resource)
-        answer = found(self.client.get_topic_attributes, "NotFound", TopicArn=arn)
-        if answer is None:
+        arn = resource.name
+        response = unless_absent(self.client.get_topic_attributes, "NotFound", TopicArn=arn)
+        if response is None:
             return None
-        was = picked(answer["Attributes"], self._attributes)
-        if "TopicName" in resource.properties:
-            was["TopicName"] = arn.rpartition(":")[2]
-        was["Tags"] = self.client.list_tags_for_resource(ResourceArn=arn)["Tags"]
-        return was
+        return {
+            **pick(response["Attributes"], self._attributes),
+            "TopicName": arn.rpartition(":")[2],
+            "Tags": self.client.list_tags_for_resource(ResourceArn=arn)["Tags"],
+        }
 
     def create(self, resource: Resource) -> None:
-        """Make the topic."""
+        properties = resource.properties
+        attributes = pick(properties, self._attributes)
         self.client.create_topic(
-            Name=self._arn(resource).rpartition(":")[2],
-            Attributes=picked(resource.properties, self._attributes),
-            Tags=tag_list(resource.properties),
+            Name=properties["TopicName"], Attributes=attributes, Tags=tag_list(resource)
         )
 
-    def update(self, resource: Resource, changes: Sequence[Difference]) -> None:
-        """Change attributes and tags, as far as they differ."""
-        arn, wanted = self._arn(resource), resource.properties
-        for name in sorted(touched(changes) & self._attributes):
+    def change(self, resource: Resource, changed: AbstractSet[str]) -> None:
+        for name in sorted(changed):
+            value = resource.properties.get(name, "")
             self.client.set_topic_attributes(
-                TopicArn=arn, AttributeName=name, AttributeValue=wanted.get(name, "")
+                TopicArn=resource.name, AttributeName=name, AttributeValue=value
             )
-        if "Tags" in touched(changes):
-            self.client.tag_resource(ResourceArn=arn, Tags=tag_list(wanted))
+
+    def tag(self, resource: Resource) -> None:
+        self.client.tag_resource(ResourceArn=resource.name, Tags=tag_list(resource))
 
     def delete(self, resource: Resource) -> None:
-        """Delete the topic with its subscriptions."""
-        self.client.delete_topic(TopicArn=self._arn(resource))
-
-    def _arn(self, resource: Resource) -> str:
-        name = resource.name
-        return name if name.startswith("arn:") else self.site.config.arn("sns", name)
+        self.client.delete_topic(TopicArn=resource.name)
 
 
 class Queue(Adapter):
@@ -72,77 +63,56 @@ class Queue(Adapter):
 
     service = "sqs"
     properties = frozenset(
-        {
-            "KmsMasterKeyId",
-            "MessageRetentionPeriod",
-            "QueueName",
-            "SqsManagedSseEnabled",
-            "Tags",
-            "VisibilityTimeout",
-        }
-    )
+        {"KmsMasterKeyId", "MessageRetentionPeriod", "QueueName", "SqsManagedSseEnabled", "Tags",
+         "VisibilityTimeout"}
+    )  # fmt: skip
     loses = "the messages in it"
-    defaults: ClassVar[Mapping[str, Any]] = {
-        "MessageRetentionPeriod": 345_600,
-        "VisibilityTimeout": 30,
-    }
-    _numbers = frozenset({"MessageRetentionPeriod", "VisibilityTimeout"})
+    defaults: ClassVar[Mapping[str, Any]] = {"VisibilityTimeout": 30}
     _absent = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
 
     def read(self, resource: Resource) -> Mapping[str, Any] | None:
-        """Return what is on AWS."""
-        url = self._url(resource)
-        if url is None:
+        name = resource.name
+        queue = unless_absent(self.client.get_queue_url, *self._absent, QueueName=name)
+        if queue is None:
             return None
-        there = self.client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
-        was: Properties = {"QueueName": self._name(resource)}
-        for name, text in there["Attributes"].items():
-            if name in self._numbers:
-                was[name] = int(text)
-            elif name == "SqsManagedSseEnabled":
-                # A new queue has it unless told; what the model does not mention is left alone.
-                if name in resource.properties:
-                    was[name] = text == "true"
-            elif name in self.properties:
-                was[name] = text
-        was["Tags"] = self.client.list_queue_tags(QueueUrl=url).get("Tags", {})
-        return was
+        url = queue["QueueUrl"]
+        response = self.client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
+        attributes = pick(response["Attributes"], self.properties)
+        current: Properties = {name: _from_text(text) for name, text in attributes.items()}
+        # A new queue has it by default; what the model does not mention is left alone.
+        if "SqsManagedSseEnabled" not in resource.properties:
+            current.pop("SqsManagedSseEnabled", None)
+        tags = self.client.list_queue_tags(QueueUrl=url).get("Tags", {})
+        return {**current, "QueueName": name, "Tags": tags}
 
     def create(self, resource: Resource) -> None:
-        """Make the queue."""
+        properties = resource.properties
+        attributes = without(properties, "QueueName", "Tags")
         self.client.create_queue(
-            QueueName=self._name(resource),
-            Attributes=self._attributes(resource.properties),
-            tags=tags_of(resource.properties),
+            QueueName=resource.name,
+            Attributes={name: _to_text(value) for name, value in attributes.items()},
+            tags=tags_of(properties),
         )
 
-    def update(self, resource: Resource, changes: Sequence[Difference]) -> None:
-        """Change attributes and tags, as far as they differ."""
-        url, changed = self._url(resource), touched(changes)
-        wanted = {**self.defaults, "KmsMasterKeyId": "", **resource.properties}
-        if names := changed - {"Tags"}:
-            attributes = self._attributes({name: wanted[name] for name in names})
-            self.client.set_queue_attributes(QueueUrl=url, Attributes=attributes)
-        if "Tags" in changed:
-            self.client.tag_queue(QueueUrl=url, Tags=tags_of(resource.properties))
+    def change(self, resource: Resource, changed: AbstractSet[str]) -> None:
+        values = {**self.defaults, "KmsMasterKeyId": "", **resource.properties}
+        attributes = {name: _to_text(values[name]) for name in changed}
+        self.client.set_queue_attributes(QueueUrl=self._url(resource), Attributes=attributes)
+
+    def tag(self, resource: Resource) -> None:
+        tags = tags_of(resource.properties)
+        self.client.tag_queue(QueueUrl=self._url(resource), Tags=tags)
 
     def delete(self, resource: Resource) -> None:
-        """Delete the queue with what it holds."""
         self.client.delete_queue(QueueUrl=self._url(resource))
 
-    @staticmethod
-    def _attributes(properties: Mapping[str, Any]) -> dict[str, str]:
-        given = without(properties, "QueueName", "Tags")
-        return {
-            name: str(value).lower() if isinstance(value, bool) else str(value)
-            for name, value in given.items()
-        }
+    def _url(self, resource: Resource) -> str:
+        return str(self.client.get_queue_url(QueueName=resource.name)["QueueUrl"])
 
-    def _url(self, resource: Resource) -> str | None:
-        name = self._name(resource)
-        answer = found(self.client.get_queue_url, *self._absent, QueueName=name)
-        return str(answer["QueueUrl"]) if answer else None
 
-    @staticmethod
-    def _name(resource: Resource) -> str:
-        return resource.name.rpartition(":")[2].rpartition("/")[2]
+def _to_text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _from_text(text: str) -> Any:
+    return int(text) if text.isdecimal() else {"true": True, "false": False}.get(text, text)
