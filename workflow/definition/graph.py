@@ -3,20 +3,17 @@
 ETL → List Datasets → Reimport All Datasets (Map) → Create Solution Version → … → Trigger Batch
 Inference → … → Filter Recommended Item; every failure leads to Report Failure.
 
-To change the workflow, change this file, look at the picture (`retrain render`), and commit the
+To change the workflow, change this file, check the picture (`retrain render`), and commit the
 rendered ASL with it.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 from workflow.config import Config
 from workflow.definition.polling import (
     GLUE_ERRORS,
     JOB,
     SNS_ERRORS,
-    LoopNames,
     PollLoop,
     lambda_task,
     poll_loop,
@@ -48,7 +45,7 @@ def retraining_graph(config: Config) -> Graph:
     inference = batch_inference_loop(config, on_active=publish, on_failed=failure)
     training = solution_version_loop(config, on_active=inference.create, on_failed=failure)
 
-    for task in (etl, datasets, reimport, *training.tasks, *inference.tasks, publish):
+    for task in (etl, datasets, reimport, *training, *inference, publish):
         task.add_catch(Catch(error_equals=["States.ALL"], result_path=JOB, next_step=failure))
     return Graph(
         Chain([etl, datasets, reimport, training.create]),
@@ -80,15 +77,15 @@ def run_etl(config: Config) -> GlueStartJobRunStep:
 def list_datasets(config: Config) -> State:
     """Return the task that turns the run's manifest into `$.datasets`."""
     return lambda_task(
+        config,
         "List Datasets",
-        function=config.function("list-datasets"),
+        function="list-datasets",
         payload={
             "bucket": config.bucket,
             "run.$": RUN,
             "datasetGroupArn": config.dataset_group_arn,
             "importMode": "FULL",
         },
-        partition=config.partition,
         timeout_seconds=120,
         output_path="$.Payload",
     )
@@ -99,13 +96,12 @@ def reimport_all_datasets(config: Config) -> Map:
     imported = Succeed("Import Successful")
     failed = Fail("Import Failed", error_path=f"{JOB}.Error", cause_path=f"{JOB}.Cause")
     loop = poll_loop(
-        LoopNames(
-            create="Import Dataset",
-            wait="Wait X Seconds for Import Job",
-            look="Get Job Status",
-            choose="Job Complete?",
-        ),
-        create_function=config.function("create-import-job"),
+        config,
+        create="Import Dataset",
+        wait="Wait X Seconds for Import Job",
+        get_status="Get Job Status",
+        choose="Job Complete?",
+        function="create-import-job",
         payload={
             "run.$": RUN,
             "datasetType.$": "$.datasetType",
@@ -114,12 +110,11 @@ def reimport_all_datasets(config: Config) -> Map:
             "importMode.$": "$.importMode",
             "roleArn": config.role_arn("personalize"),
         },
-        job_kind="DatasetImport",
+        error="DatasetImportFailed",
         on_active=imported,
         on_failed=failed,
-        **_polling(config),
     )
-    for task in loop.tasks:
+    for task in loop:
         task.add_catch(Catch(error_equals=["States.ALL"], result_path=JOB, next_step=failed))
     return Map(
         "Reimport All Datasets",
@@ -133,13 +128,12 @@ def reimport_all_datasets(config: Config) -> Map:
 def solution_version_loop(config: Config, *, on_active: State, on_failed: State) -> PollLoop:
     """Return the loop that trains a new solution version."""
     return poll_loop(
-        LoopNames(
-            create="Create Solution Version",
-            wait="Wait X Seconds for Solution Version",
-            look="Get Solution Version Status",
-            choose="Solution Version Active?",
-        ),
-        create_function=config.function("create-solution-version"),
+        config,
+        create="Create Solution Version",
+        wait="Wait X Seconds for Solution Version",
+        get_status="Get Solution Version Status",
+        choose="Solution Version Active?",
+        function="create-solution-version",
         payload={
             "run.$": RUN,
             "solutionName": config.solution_name,
@@ -151,10 +145,9 @@ def solution_version_loop(config: Config, *, on_active: State, on_failed: State)
             "performAutoML": config.solution.auto_ml,
             "trainingMode": "FULL",
         },
-        job_kind="SolutionVersion",
+        error="SolutionVersionFailed",
         on_active=on_active,
         on_failed=on_failed,
-        **_polling(config),
     )
 
 
@@ -162,13 +155,12 @@ def batch_inference_loop(config: Config, *, on_active: State, on_failed: State) 
     """Return the loop that has recommendations computed; `$.job` is the solution version."""
     run_prefix = f"s3://{config.bucket}/runs/{{}}"
     return poll_loop(
-        LoopNames(
-            create="Trigger Batch Inference",
-            wait="Wait X Seconds for Batch Inference",
-            look="Get Batch Inference Status",
-            choose="Batch Completed?",
-        ),
-        create_function=config.function("create-batch-inference-job"),
+        config,
+        create="Trigger Batch Inference",
+        wait="Wait X Seconds for Batch Inference",
+        get_status="Get Batch Inference Status",
+        choose="Batch Completed?",
+        function="create-batch-inference-job",
         payload={
             "run.$": RUN,
             "solutionVersionArn.$": f"{JOB}.arn",
@@ -179,33 +171,32 @@ def batch_inference_loop(config: Config, *, on_active: State, on_failed: State) 
             "filterArn": config.personalize_filter_arn,
             "itemExploration": config.batch_inference.exploration or None,
         },
-        job_kind="BatchInference",
+        error="BatchInferenceFailed",
         on_active=on_active,
         on_failed=on_failed,
-        look_first=True,
-        **_polling(config),
+        poll_first=True,
     )
 
 
 def filter_recommended_item(config: Config) -> State:
     """Return the task that filters, ranks and publishes; `$.job` is the batch inference job."""
     return lambda_task(
+        config,
         "Filter Recommended Item",
-        function=config.function("filter-recommendations"),
+        function="filter-recommendations",
         payload={
             "bucket": config.bucket,
             "run.$": RUN,
             "batchInferenceJobArn.$": f"{JOB}.arn",
             "keep": config.filter.keep,
         },
-        partition=config.partition,
         timeout_seconds=900,  # the longest that Lambda runs
         output_path="$.Payload",
     )
 
 
 def report_failure(config: Config) -> SnsPublishStep:
-    """Return the task that tells people, followed by the state that fails the execution."""
+    """Return the task that notifies people, followed by the state that fails the execution."""
     failed = Fail("Retraining Failed", error_path=f"{JOB}.Error", cause_path=f"{JOB}.Cause")
     message = (
         "States.Format('Run {} of {} failed with {}. Cause: {}',"
@@ -226,11 +217,3 @@ def report_failure(config: Config) -> SnsPublishStep:
     )
     report.next(failed)
     return report
-
-
-def _polling(config: Config) -> dict[str, Any]:
-    return {
-        "status_function": config.function("get-status"),
-        "bounds": (config.polling.min_seconds, config.polling.max_seconds),
-        "partition": config.partition,
-    }

@@ -1,21 +1,21 @@
-"""The poll loop, built once for every kind of Personalize job: create → wait → look → choose.
+"""The poll loop, built once for every type of Personalize job: create → wait → get status → choose.
 
-Every loop keeps the job it waits for at `$.job`: `{arn, status, waitSeconds, Error, Cause}`,
-written by the creating task and again by each look. A Catch writes `{Error, Cause}` to the same
-place, so that whatever leads to `Report Failure` has said there what went wrong.
+Every loop keeps the job that it waits for at `$.job`: `{arn, status, waitSeconds, Error, Cause}`,
+written by the creating task and again by each poll. A Catch writes `{Error, Cause}` to the same
+path, so that `Report Failure` finds the reason there, whatever leads to it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+from workflow.config import Config, FunctionName
 from workflow.sdk import Choice, ChoiceRule, LambdaStep, Retry, State, Wait
 
 JOB = "$.job"
 
-# AWS's own advice for lambda:invoke, and the service errors that Personalize, S3 and Glue answer.
+# AWS's own advice for lambda:invoke, and the service errors of Personalize, S3 and Glue.
 # https://docs.aws.amazon.com/step-functions/latest/dg/bp-lambda-serviceexception.html
 SERVICE_ERRORS = (
     "Lambda.ServiceException",
@@ -75,115 +75,99 @@ def retry_when_busy(errors: Sequence[str]) -> Retry:
 
 
 def lambda_task(
+    config: Config,
     name: str,
     *,
-    function: str,
+    function: FunctionName,
     payload: Mapping[str, Any],
-    partition: str,
     timeout_seconds: int,
     **fields: Any,
 ) -> LambdaStep:
     """Return a task that calls a function, guarded by a time limit and both retriers.
 
     Args:
-        name: the state's name.
-        function: the function's name.
-        payload: what the handler gets; keys that end in `.$` are paths.
-        partition: of the ARNs, for example `aws`.
-        timeout_seconds: for one call.
-        fields: further fields of the state, in the SDK's spelling.
+        config: Names the function and the partition of the ARNs.
+        name: The state's name.
+        function: The function.
+        payload: What the handler gets; keys that end in `.$` are paths.
+        timeout_seconds: For one call.
+        fields: Further fields of the state, in the SDK's spelling.
     """
     return LambdaStep(
         name,
-        partition=partition,
-        parameters={"FunctionName": function, "Payload": dict(payload)},
+        partition=config.partition,
+        parameters={"FunctionName": config.function(function), "Payload": dict(payload)},
         timeout_seconds=timeout_seconds,
         retry=[retry_service_errors(SERVICE_ERRORS), retry_when_busy(BUSY_ERRORS)],
         **fields,
     )
 
 
-@dataclass(frozen=True)
-class PollLoop:
-    """The four states of a loop; enter at `create`."""
+class PollLoop(NamedTuple):
+    """The tasks of a poll loop; it begins with `create`."""
 
     create: LambdaStep
-    wait: Wait
-    look: LambdaStep
-    choose: Choice
-
-    @property
-    def tasks(self) -> tuple[LambdaStep, LambdaStep]:
-        """The states that call AWS."""
-        return self.create, self.look
-
-
-@dataclass(frozen=True)
-class LoopNames:
-    """What the states of a loop are called."""
-
-    create: str
-    wait: str
-    look: str
-    choose: str
+    get_status: LambdaStep
 
 
 def poll_loop(
-    names: LoopNames,
+    config: Config,
     *,
-    create_function: str,
+    create: str,
+    wait: str,
+    get_status: str,
+    choose: str,
+    function: FunctionName,
     payload: Mapping[str, Any],
-    status_function: str,
-    job_kind: str,
-    bounds: tuple[int, int],
-    partition: str,
+    error: str,
     on_active: State,
     on_failed: State,
-    look_first: bool = False,
+    poll_first: bool = False,
 ) -> PollLoop:
     """Return the loop that creates a job and waits until it is ACTIVE or CREATE FAILED.
 
     Args:
-        names: of the four states.
-        create_function: makes the job; answers `{arn, status, waitSeconds, failureReason}`.
-        payload: what it gets, beside the first wait.
-        status_function: looks at the job by its ARN; answers the same shape.
-        job_kind: the error's name when the job fails is `<job_kind>Failed`.
-        bounds: least and most seconds between two looks.
-        partition: of the ARNs.
-        on_active: the state after ACTIVE.
-        on_failed: the state after CREATE FAILED; finds `Error` and `Cause` at `$.job`.
-        look_first: look before the first wait; else wait before the first look.
+        config: Names the functions and says how often to poll.
+        create: Name of the task that creates the job.
+        wait: Name of the Wait state.
+        get_status: Name of the task that polls the job.
+        choose: Name of the Choice state.
+        function: Creates the job; returns `{arn, status, waitSeconds, failureReason}`.
+        payload: What it gets, beside the first wait.
+        error: The error's name if the job fails.
+        on_active: The state after ACTIVE.
+        on_failed: The state after CREATE FAILED; finds `Error` and `Cause` at `$.job`.
+        poll_first: Poll before the first wait; else wait before the first poll.
     """
-    least, most = bounds
+    least, most = config.polling.min_seconds, config.polling.max_seconds
     result: dict[str, Any] = {
         "result_selector": {
             "arn.$": "$.Payload.arn",
             "status.$": "$.Payload.status",
             "waitSeconds.$": "$.Payload.waitSeconds",
-            "Error": f"{job_kind}Failed",
+            "Error": error,
             "Cause.$": "$.Payload.failureReason",
         },
         "result_path": JOB,
-        "partition": partition,
         "timeout_seconds": 120,
     }
-    create = lambda_task(
-        names.create, function=create_function, payload={**payload, "waitSeconds": least}, **result
+    creating = lambda_task(
+        config, create, function=function, payload={**payload, "waitSeconds": least}, **result
     )
-    wait = Wait(names.wait, seconds_path=f"{JOB}.waitSeconds")
-    look = lambda_task(
-        names.look,
-        function=status_function,
+    waiting = Wait(wait, seconds_path=f"{JOB}.waitSeconds")
+    polling = lambda_task(
+        config,
+        get_status,
+        function="get-status",
         payload={"arn.$": f"{JOB}.arn", "minSeconds": least, "maxSeconds": most},
         **result,
     )
-    choose = Choice(names.choose)
+    choice = Choice(choose)
     status = f"{JOB}.status"
-    choose.add_choice(ChoiceRule.StringEquals(variable=status, value="ACTIVE"), on_active)
-    choose.add_choice(ChoiceRule.StringEquals(variable=status, value="CREATE FAILED"), on_failed)
-    choose.default_choice(wait)
-    create.next(look if look_first else wait)
-    wait.next(look)
-    look.next(choose)
-    return PollLoop(create, wait, look, choose)
+    choice.add_choice(ChoiceRule.StringEquals(variable=status, value="ACTIVE"), on_active)
+    choice.add_choice(ChoiceRule.StringEquals(variable=status, value="CREATE FAILED"), on_failed)
+    choice.default_choice(waiting)
+    creating.next(polling if poll_first else waiting)
+    waiting.next(polling)
+    polling.next(choice)
+    return PollLoop(creating, polling)
