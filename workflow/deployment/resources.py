@@ -27,9 +27,6 @@ PERSONALIZE_FILTER = "Custom::PersonalizeFilter"
 
 MINUTE = 60
 HOUR = 3_600
-_MEBIBYTES = {"filter-recommendations": 1_024}
-_DISK_MEBIBYTES = {"filter-recommendations": 2_048}  # excluded pairs in an SQLite file
-_FUNCTION_SECONDS = {"filter-recommendations": 15 * MINUTE}
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,8 @@ class Resource:
         type: CloudFormation's, for example `AWS::S3::Bucket`.
         name: by which AWS knows it: an ARN for topic, state machine and Personalize, else a name;
             `bucket/key` for an uploaded artefact.
-        properties: CloudFormation's property names and shapes; values are concrete.
+        properties: CloudFormation's property names and shapes; values are concrete, and what has
+            none is left out.
         needs: logical ids of what has to be there before.
     """
 
@@ -54,7 +52,7 @@ class Resource:
 
 def resources(config: Config, artefacts: Artefacts) -> tuple[Resource, ...]:
     """Return every resource, each after those that it needs."""
-    made = (
+    model = (
         *_bucket(config),
         *_uploads(config, artefacts),
         *_roles(config),
@@ -66,10 +64,16 @@ def resources(config: Config, artefacts: Artefacts) -> tuple[Resource, ...]:
         *_alarms(config),
         *_schedule(config),
     )
-    ids = {resource.id for resource in made}
+    ids = {resource.id for resource in model}
     return tuple(
-        replace(resource, needs=tuple(need for need in resource.needs if need in ids))
-        for resource in made
+        replace(
+            resource,
+            properties={
+                name: value for name, value in resource.properties.items() if value is not None
+            },
+            needs=tuple(need for need in resource.needs if need in ids),
+        )
+        for resource in model
     )
 
 
@@ -154,7 +158,6 @@ def _uploads(config: Config, artefacts: Artefacts) -> Iterator[Resource]:
 
 
 def _roles(config: Config) -> Iterator[Resource]:
-    boundary = config.aws.permission_boundary
     for role in ROLES:
         if config.aws.roles.get(role, "").startswith("arn:"):
             continue
@@ -171,7 +174,7 @@ def _roles(config: Config) -> Iterator[Resource]:
                 "Description": f"{config.state_machine}: {role}",
                 "AssumeRolePolicyDocument": trust_policy(config, role),
                 "Policies": [{"PolicyName": role, "PolicyDocument": policy}],
-                **({"PermissionsBoundary": boundary} if boundary else {}),
+                "PermissionsBoundary": config.aws.permission_boundary or None,
                 "Tags": _tags(config),
             },
         )
@@ -184,46 +187,42 @@ def role_id(role: RoleName) -> str:
 
 def _functions(config: Config, artefacts: Artefacts) -> Iterator[Resource]:
     for function in FUNCTIONS:
-        name, identity = config.function(function), function_id(function)
+        name, identity, aws = config.function(function), function_id(function), config.aws
+        is_filter = function == "filter-recommendations"  # excluded pairs in an SQLite file
         yield _log_group(config, f"{identity}LogGroup", config.function_log(function))
-        properties: dict[str, Any] = {
-            "FunctionName": name,
-            "Description": f"{config.state_machine}: {function}",
-            "Code": {"S3Bucket": config.bucket, "S3Key": artefacts.functions.key},
-            "Handler": f"lambdas.{function.replace('-', '_')}.handler",
-            "Runtime": "python3.13",
-            "Architectures": ["arm64"],
-            "Role": config.role_arn("functions"),
-            "MemorySize": _MEBIBYTES.get(function, 256),
-            "Timeout": _FUNCTION_SECONDS.get(function, MINUTE),
-            "EphemeralStorage": {"Size": _DISK_MEBIBYTES.get(function, 512)},
-            "LoggingConfig": {
-                "LogFormat": "JSON",
-                "ApplicationLogLevel": "INFO",
-                "SystemLogLevel": "INFO",
-                "LogGroup": config.function_log(function),
-            },
-            "TracingConfig": {"Mode": "Active" if config.aws.tracing else "PassThrough"},
-            "Tags": _tags(config),
-        }
-        if config.aws.subnets:
-            properties["VpcConfig"] = {
-                "SubnetIds": config.aws.subnets,
-                "SecurityGroupIds": config.aws.security_groups,
-            }
-        if config.aws.kms_key:
-            properties["KmsKeyArn"] = config.aws.kms_key
         yield Resource(
             f"{identity}Function",
             "AWS::Lambda::Function",
             name,
-            properties,
+            {
+                "FunctionName": name,
+                "Description": f"{config.state_machine}: {function}",
+                "Code": {"S3Bucket": config.bucket, "S3Key": artefacts.functions.key},
+                "Handler": f"lambdas.{function.replace('-', '_')}.handler",
+                "Runtime": "python3.13",
+                "Architectures": ["arm64"],
+                "Role": config.role_arn("functions"),
+                "MemorySize": 1_024 if is_filter else 256,
+                "Timeout": 15 * MINUTE if is_filter else MINUTE,
+                "EphemeralStorage": {"Size": 2_048 if is_filter else 512},
+                "LoggingConfig": {
+                    "LogFormat": "JSON",
+                    "ApplicationLogLevel": "INFO",
+                    "SystemLogLevel": "INFO",
+                    "LogGroup": config.function_log(function),
+                },
+                "TracingConfig": {"Mode": "Active" if aws.tracing else "PassThrough"},
+                "Tags": _tags(config),
+                "VpcConfig": {"SubnetIds": aws.subnets, "SecurityGroupIds": aws.security_groups}
+                if aws.subnets
+                else None,
+                "KmsKeyArn": aws.kms_key or None,
+            },
             needs=("FunctionsArchive", "FunctionsRole", f"{identity}LogGroup"),
         )
 
 
 def _log_group(config: Config, identity: str, name: str) -> Resource:
-    key = config.aws.kms_key
     return Resource(
         identity,
         "AWS::Logs::LogGroup",
@@ -231,7 +230,7 @@ def _log_group(config: Config, identity: str, name: str) -> Resource:
         {
             "LogGroupName": name,
             "RetentionInDays": config.aws.log_retention_days,
-            **({"KmsKeyId": key} if key else {}),
+            "KmsKeyId": config.aws.kms_key or None,
             "Tags": _tags(config),
         },
     )
@@ -280,7 +279,8 @@ def _personalize(config: Config) -> Iterator[Resource]:
         config.dataset_group_arn,
         {
             "Name": config.dataset_group,
-            **({"KmsKeyArn": key, "RoleArn": config.role_arn("personalize")} if key else {}),
+            "KmsKeyArn": key or None,
+            "RoleArn": config.role_arn("personalize") if key else None,
             "Tags": tags,
         },
         needs=("PersonalizeRole",) if key else (),
@@ -329,14 +329,13 @@ def _personalize(config: Config) -> Iterator[Resource]:
 def _topic(config: Config) -> Iterator[Resource]:
     if config.aws.topic.startswith("arn:"):
         return
-    key = config.aws.kms_key
     yield Resource(
         "FailureTopic",
         "AWS::SNS::Topic",
         config.topic_arn,
         {
             "TopicName": config.topic_arn.rpartition(":")[2],
-            **({"KmsMasterKeyId": key} if key else {}),
+            "KmsMasterKeyId": config.aws.kms_key or None,
             "Tags": _tags(config),
         },
     )
@@ -345,30 +344,29 @@ def _topic(config: Config) -> Iterator[Resource]:
 def _state_machine(config: Config) -> Iterator[Resource]:
     log_group = config.arn("logs", f"log-group:{config.state_machine_log}:*")
     yield _log_group(config, "StateMachineLogGroup", config.state_machine_log)
-    properties: dict[str, Any] = {
-        "StateMachineName": config.state_machine,
-        "StateMachineType": "STANDARD",
-        "DefinitionString": render(config),
-        "RoleArn": config.role_arn("states"),
-        "LoggingConfiguration": {
-            "Level": "ERROR",
-            "IncludeExecutionData": True,
-            "Destinations": [{"CloudWatchLogsLogGroup": {"LogGroupArn": log_group}}],
-        },
-        "TracingConfiguration": {"Enabled": config.aws.tracing},
-        "Tags": _tags(config),
+    encryption = {
+        "Type": "CUSTOMER_MANAGED_KMS_KEY",
+        "KmsKeyId": config.aws.kms_key,
+        "KmsDataKeyReusePeriodSeconds": 5 * MINUTE,
     }
-    if config.aws.kms_key:
-        properties["EncryptionConfiguration"] = {
-            "Type": "CUSTOMER_MANAGED_KMS_KEY",
-            "KmsKeyId": config.aws.kms_key,
-            "KmsDataKeyReusePeriodSeconds": 5 * MINUTE,
-        }
     yield Resource(
         "StateMachine",
         "AWS::StepFunctions::StateMachine",
         config.state_machine_arn,
-        properties,
+        {
+            "StateMachineName": config.state_machine,
+            "StateMachineType": "STANDARD",
+            "DefinitionString": render(config),
+            "RoleArn": config.role_arn("states"),
+            "LoggingConfiguration": {
+                "Level": "ERROR",
+                "IncludeExecutionData": True,
+                "Destinations": [{"CloudWatchLogsLogGroup": {"LogGroupArn": log_group}}],
+            },
+            "TracingConfiguration": {"Enabled": config.aws.tracing},
+            "Tags": _tags(config),
+            "EncryptionConfiguration": encryption if config.aws.kms_key else None,
+        },
         needs=(
             "StatesRole",
             "StateMachineLogGroup",
@@ -402,7 +400,8 @@ def _schedule(config: Config) -> Iterator[Resource]:
         {
             "QueueName": config.dead_letters,
             "MessageRetentionPeriod": 14 * 24 * HOUR,
-            **({"KmsMasterKeyId": key} if key else {"SqsManagedSseEnabled": True}),
+            "KmsMasterKeyId": key or None,
+            "SqsManagedSseEnabled": None if key else True,
             "Tags": _tags(config),
         },
     )
@@ -418,7 +417,7 @@ def _schedule(config: Config) -> Iterator[Resource]:
             "ScheduleExpressionTimezone": config.schedule.timezone,
             "FlexibleTimeWindow": {"Mode": "OFF"},
             "State": "ENABLED" if config.schedule.enabled else "DISABLED",
-            **({"KmsKeyArn": key} if key else {}),
+            "KmsKeyArn": key or None,
             "Target": {
                 "Arn": config.state_machine_arn,
                 "RoleArn": config.role_arn("scheduler"),
