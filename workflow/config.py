@@ -235,7 +235,7 @@ def load_config(path: str | Path) -> Config:
     """Read a retraining.toml.
 
     Raises:
-        ConfigError: the file cannot be read, is no TOML, or breaks rules; it lists all of them.
+        ConfigError: If the file cannot be read, is no TOML, or breaks rules; it lists all of them.
     """
     source = Path(path)
     try:
@@ -257,11 +257,11 @@ def parse_config(text: str, *, source: str = "configuration") -> Config:
     """Read a configuration from TOML text.
 
     Args:
-        text: the TOML text.
-        source: how errors name it, for example the file's path.
+        text: The TOML text.
+        source: How errors name it, for example the file's path.
 
     Raises:
-        ConfigError: the text is no TOML, or breaks rules; it lists all of them.
+        ConfigError: If the text is no TOML, or breaks rules; it lists all of them.
     """
     try:
         raw = tomllib.loads(text)

@@ -61,9 +61,9 @@ def mistakes_of(
     """Return every mistake of a configuration.
 
     Args:
-        error: what pydantic says.
-        raw: the configuration as it was read.
-        root: the model that it was validated against.
+        error: What pydantic says.
+        raw: The configuration as it was read.
+        root: The model that it was validated against.
     """
     return [*_mistakes(error, raw, root), *_mistakes_behind(error, raw)]
 

@@ -45,7 +45,7 @@ def read_expression(expression: str) -> AwsCroniter | timedelta | datetime:
         The times of a `cron`, the time between two runs of a `rate`, or the naive time of an `at`.
 
     Raises:
-        ScheduleError: EventBridge Scheduler refuses the expression.
+        ScheduleError: If EventBridge Scheduler refuses the expression.
     """
     if found := _CRON.fullmatch(expression):
         return _cron(expression, found[1])
@@ -100,7 +100,7 @@ def runs_a_month(expression: str, *, year: int) -> float:
         year: Whose calendar is counted for `cron`.
 
     Raises:
-        ScheduleError: EventBridge Scheduler refuses the expression.
+        ScheduleError: If EventBridge Scheduler refuses the expression.
     """
     schedule = read_expression(expression)
     if isinstance(schedule, datetime):

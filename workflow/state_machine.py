@@ -80,8 +80,8 @@ class RetrainingWorkflow(Workflow):  # type: ignore[misc]
             Its ARN.
 
         Raises:
-            StructureError: the definition breaks a structural rule; nothing was called.
-            DeployError: the state machine is being deleted.
+            StructureError: If the definition breaks a structural rule; nothing was called.
+            DeployError: If the state machine is being deleted.
         """
         wanted = self._resource()
         machine = StateMachine(Deployment(self.config, lambda _: self.client))
@@ -102,8 +102,8 @@ class RetrainingWorkflow(Workflow):  # type: ignore[misc]
         """Update the state machine with another definition or role, or with this object's own.
 
         Args:
-            definition: replaces this workflow's definition.
-            role: replaces the role's ARN.
+            definition: Replaces this workflow's definition.
+            role: Replaces the role's ARN.
 
         Returns:
             The state machine's ARN; it is created where it does not exist yet.
@@ -122,7 +122,7 @@ class RetrainingWorkflow(Workflow):  # type: ignore[misc]
         """Start one execution; in a notebook it shows itself.
 
         Args:
-            name: of the execution, and so of the run's S3 prefix; made from the time if left out.
+            name: Of the execution, and so of the run's S3 prefix; made from the time if left out.
             inputs: JSON value for the first state.
         """
         if self.state_machine_arn is None:
@@ -172,7 +172,7 @@ class RetrainingExecution(Execution):  # type: ignore[misc]
         Interrupting the kernel ends the watching, not the execution.
 
         Args:
-            poll_seconds: pause between two looks.
+            poll_seconds: Pause between two looks.
 
         Returns:
             How far it had come at the last look.
@@ -199,9 +199,9 @@ def build_workflow(
     """Return the retraining workflow of `config`; calls nothing.
 
     Args:
-        config: from `load_config`.
-        client: a boto3 `stepfunctions` client; made on first use if left out.
-        options: what else CreateStateMachine and UpdateStateMachine take, for example
+        config: From `load_config`.
+        client: A boto3 `stepfunctions` client; made on first use if left out.
+        options: What else CreateStateMachine and UpdateStateMachine take, for example
             `loggingConfiguration`; what is left out stays as it is.
     """
     return RetrainingWorkflow(config, client=client, options=options)

@@ -52,12 +52,12 @@ class Transition:
     """A way out of a state, or into a scope.
 
     Attributes:
-        source: the state that it leaves; empty for the start of the scope.
-        target: the state that it leads to; empty for the end of the scope.
-        kind: why it is taken.
-        label: when it is taken, in few words; empty where there is nothing to say.
-        detail: when it is taken, in full.
-        rule: the Choice rule or the catcher that it comes from; empty for any other kind.
+        source: The state that it leaves; empty for the start of the scope.
+        target: The state that it leads to; empty for the end of the scope.
+        kind: Why it is taken.
+        label: When it is taken, in few words; empty where there is nothing to say.
+        detail: When it is taken, in full.
+        rule: The Choice rule or the catcher that it comes from; empty for any other kind.
     """
 
     source: str
@@ -75,10 +75,10 @@ class Scope:
     No transition leads out of a scope.
 
     Attributes:
-        definition: with `StartAt` and `States`.
-        parent: the scope around it; None for the machine.
-        container: the Map or Parallel of `parent` that it belongs to; empty for the machine.
-        branch: which branch of a Parallel it is, counted from 1; 0 for any other scope.
+        definition: With `StartAt` and `States`.
+        parent: The scope around it; None for the machine.
+        container: The Map or Parallel of `parent` that it belongs to; empty for the machine.
+        branch: Which branch of a Parallel it is, counted from 1; 0 for any other scope.
     """
 
     definition: Definition = field(hash=False)
@@ -202,9 +202,9 @@ def condition(rule: Rule, *, about: str = "", full: bool = False) -> str:
     """Return a rule of a Choice as a person says it: `status is ACTIVE`.
 
     Args:
-        rule: one of `Choices`, or a part of one.
-        about: the variable that goes without saying, because the Choice names it: `ACTIVE`.
-        full: variables by their whole path and texts in quotes: `$.job.status is "ACTIVE"`.
+        rule: One of `Choices`, or a part of one.
+        about: The variable that goes without saying, because the Choice names it: `ACTIVE`.
+        full: Variables by their whole path and texts in quotes: `$.job.status is "ACTIVE"`.
     """
     if about and rule.get("Variable") == about:
         return condition({**rule, "Variable": ""}, full=full).removeprefix("is ")

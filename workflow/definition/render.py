@@ -44,7 +44,7 @@ def render(config: Config) -> str:
     """Return the workflow of `config` as canonical ASL text, ending in a line break.
 
     Raises:
-        StructureError: the graph breaks a structural rule.
+        StructureError: If the graph breaks a structural rule.
     """
     return render_definition(retraining_graph(config).to_dict())
 
@@ -53,7 +53,7 @@ def render_definition(definition: Definition) -> str:
     """Return any definition as canonical ASL text.
 
     Raises:
-        StructureError: it breaks a structural rule.
+        StructureError: If it breaks a structural rule.
     """
     faults = list(structural_faults(definition))
     if faults:

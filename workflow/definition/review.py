@@ -46,9 +46,9 @@ class FieldChange:
     """A field whose value differs; `was` or `now` may be `ABSENT`.
 
     Attributes:
-        path: of the field within its state, for example `Parameters.Payload.keep`.
-        was: the value before.
-        now: the value after.
+        path: Of the field within its state, for example `Parameters.Payload.keep`.
+        was: The value before.
+        now: The value after.
     """
 
     path: str
@@ -75,15 +75,15 @@ class StateChange:
     """A state that was added, removed, renamed or changed.
 
     Attributes:
-        kind: which of these.
-        state: its name, after a renaming the new one.
+        kind: Which of these.
+        state: Its name, after a renaming the new one.
         state_type: `Task`, `Choice`, ….
-        place: the Map or the branch that it belongs to; empty for the machine itself.
-        fields: what differs in what it does; the whole of it is new or gone otherwise.
-        ways_gone: the ways that led out of it and do not any more.
-        ways_new: the ways that lead out of it now and did not.
-        reordered: the ways in their new order, where only the order of some of them changed.
-        former_name: before a renaming.
+        place: The Map or the branch that it belongs to; empty for the machine itself.
+        fields: What differs in what it does; the whole of it is new or gone otherwise.
+        ways_gone: The ways that led out of it and do not any more.
+        ways_new: The ways that lead out of it now and did not.
+        reordered: The ways in their new order, where only the order of some of them changed.
+        former_name: Before a renaming.
     """
 
     kind: Kind
@@ -102,8 +102,8 @@ class Review:
     """Everything that differs between two definitions; false if nothing does.
 
     Attributes:
-        machine: fields of the machine itself, for example `TimeoutSeconds`.
-        states: removed states first, then those of the later definition in its order.
+        machine: Fields of the machine itself, for example `TimeoutSeconds`.
+        states: Removed states first, then those of the later definition in its order.
     """
 
     machine: tuple[FieldChange, ...] = ()
@@ -150,8 +150,8 @@ def review(before: Definition, after: Definition) -> Review:
     """Return what changed from `before` to `after`.
 
     Args:
-        before: a definition in Amazon States Language; empty if there was none.
-        after: another.
+        before: A definition in Amazon States Language; empty if there was none.
+        after: Another.
     """
     old = [_Located(*found) for found in states(before)]
     new = [_Located(*found) for found in states(after)]
@@ -181,9 +181,9 @@ def as_text(found: Review, *, before: str, after: str) -> str:
     """Return a review as lines for a terminal.
 
     Args:
-        found: what differs.
-        before: what the earlier definition is called, for example `deployed`.
-        after: what the later one is called.
+        found: What differs.
+        before: What the earlier definition is called, for example `deployed`.
+        after: What the later one is called.
     """
     lines = [f"{before} → {after}: {found.headline()}"]
     lines += [f"~ the machine: {change}" for change in found.machine]
@@ -203,9 +203,9 @@ def as_markdown(
 
     Args:
         found: `review(before, after)`.
-        before: the earlier definition; empty if there was none.
-        after: the later one.
-        title: of the comment.
+        before: The earlier definition; empty if there was none.
+        after: The later one.
+        title: Of the comment.
     """
     lines = [COMMENT_MARK, f"### {title}: {found.headline()}", ""]
     lines += [f"- **the machine**: {_code(str(change))}" for change in found.machine]

@@ -78,9 +78,9 @@ def clients_of(session: Any, region: str, *, patience: tuple[float, ...] = PATIE
     """Return the clients of a session, made on first use.
 
     Args:
-        session: a `boto3.Session`.
-        region: of every client; the configured one, whatever the session's is.
-        patience: seconds before each further attempt where AWS says "not yet".
+        session: A `boto3.Session`.
+        region: Of every client; the configured one, whatever the session's is.
+        patience: Seconds before each further attempt where AWS says "not yet".
     """
     made: dict[str, Any] = {}
 
@@ -113,7 +113,7 @@ def check_identity(config: Config, clients: Clients) -> str:
     """Return the ARN of who we are, in the account that the configuration names.
 
     Raises:
-        DeployError: no credentials, expired ones, or those of another account.
+        DeployError: If there are no credentials, expired ones, or those of another account.
     """
     try:
         found = clients("sts").get_caller_identity()
@@ -132,9 +132,9 @@ def explained(error: Exception, service: str, where: str) -> str:
     """Return what an AWS error means and what to do.
 
     Args:
-        error: a `ClientError` or a `BotoCoreError`.
+        error: A `ClientError` or a `BotoCoreError`.
         service: IAM's prefix of the service that was called, for example `states`.
-        where: the ARN or name of what was asked for.
+        where: The ARN or name of what was asked for.
     """
     if isinstance(error, ClientError):
         return _refused(error, service, where)

@@ -29,9 +29,9 @@ class Artefact:
     """An object to upload.
 
     Attributes:
-        key: in the bucket, for example `artifacts/functions-1f2e3d4c5b6a.zip`.
-        body: the content.
-        sha256: its digest, 64 hexadecimal digits.
+        key: In the bucket, for example `artifacts/functions-1f2e3d4c5b6a.zip`.
+        body: The content.
+        sha256: Its digest, 64 hexadecimal digits.
     """
 
     key: str
@@ -44,10 +44,10 @@ class Artefacts:
     """All that is uploaded.
 
     Attributes:
-        functions: archive of the package `lambdas`, which all functions share.
-        etl_library: archive of the package `etl`, for `--extra-py-files`.
-        etl_script: the Spark job's script.
-        etl_spec: the Spark job's specification; its key is fixed, because the state machine's
+        functions: Archive of the package `lambdas`, which all functions share.
+        etl_library: Archive of the package `etl`, for `--extra-py-files`.
+        etl_script: The Spark job's script.
+        etl_spec: The Spark job's specification; its key is fixed, because the state machine's
             definition names it.
     """
 

@@ -27,9 +27,9 @@ class Difference:
     """One property that is not as wanted.
 
     Attributes:
-        path: for example `Environment.Variables.BUCKET`.
-        was: its value on AWS, None if absent.
-        wanted: its value in the model, None if it is to be absent.
+        path: For example `Environment.Variables.BUCKET`.
+        was: Its value on AWS, None if absent.
+        wanted: Its value in the model, None if it is to be absent.
     """
 
     path: str

@@ -28,11 +28,11 @@ class DeploymentLock:
     Entering raises `LockedError` while another deployment holds it.
 
     Args:
-        s3: a boto3 `s3` client.
-        bucket: where the lock lies.
-        owner: who deploys, for example an ARN; others are shown it.
-        now: the time, aware.
-        take_over: take the lock even if another holds it, who is known to be gone.
+        s3: A boto3 `s3` client.
+        bucket: Where the lock lies.
+        owner: Who deploys, for example an ARN; others are shown it.
+        now: The time, aware.
+        take_over: Take the lock even if another holds it, who is known to be gone.
     """
 
     left_behind = False

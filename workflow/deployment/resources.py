@@ -34,13 +34,13 @@ class Resource:
     """One resource, as it is meant to be.
 
     Attributes:
-        id: logical id, letters and digits, for example `RunBucket`.
+        id: Logical id, letters and digits, for example `RunBucket`.
         type: CloudFormation's, for example `AWS::S3::Bucket`.
-        name: by which AWS knows it: an ARN for topic, state machine and Personalize, else a name;
+        name: By which AWS knows it: an ARN for topic, state machine and Personalize, else a name;
             `bucket/key` for an uploaded artefact.
         properties: CloudFormation's property names and shapes; values are concrete, and what has
             none is left out.
-        needs: logical ids of what has to be there before.
+        needs: Logical ids of what has to be there before.
     """
 
     id: str

@@ -44,8 +44,8 @@ def template(config: Config, model: tuple[Resource, ...]) -> Template:
     """Return a model as a template.
 
     Args:
-        config: names the bucket that artefacts lie in when the model is applied directly.
-        model: from `workflow.deployment.resources.resources`.
+        config: Names the bucket that artefacts lie in when the model is applied directly.
+        model: From `workflow.deployment.resources.resources`.
     """
     written = [resource for resource in model if resource.type not in _NOT_CLOUDFORMATION_S]
     ids = {resource.id for resource in written}

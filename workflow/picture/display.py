@@ -89,10 +89,10 @@ def workflow_page(definition: Definition, *, title: str = "Workflow") -> Page:
 
     Args:
         definition: Amazon States Language, as JSON gives it.
-        title: what the picture is called.
+        title: What the picture is called.
 
     Raises:
-        PictureError: the definition cannot be drawn.
+        PictureError: If the definition cannot be drawn.
     """
     svg = picture(definition, title=title)
     legend = '<div class="legend">Dashed lines are taken on an error.</div>'
@@ -110,13 +110,13 @@ def execution_page(
     """Return an execution as a notebook shows it: what became of each state, and why it failed.
 
     Args:
-        definition: of the state machine, Amazon States Language, as JSON gives it.
-        events: the execution's history, oldest first, or the visits made of it.
-        title: what the execution is called, for example its name.
+        definition: Of the state machine, Amazon States Language, as JSON gives it.
+        events: The execution's history, oldest first, or the visits made of it.
+        title: What the execution is called, for example its name.
         now: UTC, for the durations of what still runs; left out, those are not told.
 
     Raises:
-        PictureError: the definition cannot be drawn.
+        PictureError: If the definition cannot be drawn.
     """
     visits = Visits.of(events)
     progress = progress_of(visits, now=now)
@@ -153,20 +153,20 @@ def follow_live(
     Interrupting the kernel ends the watching, not the execution.
 
     Args:
-        poll: returns the execution's history so far, oldest first, for example
+        poll: Returns the execution's history so far, oldest first, for example
             `HistoryReader(client, execution_arn).read_all`.
-        definition: of the state machine, Amazon States Language, as JSON gives it.
-        title: what the execution is called, for example its name.
-        display: where it is shown; a new place below the cell if left out.
-        poll_seconds: pause between two looks at the history.
-        sleep: waits that long; a parameter for tests.
-        clock: tells the time, UTC; a parameter for tests.
+        definition: Of the state machine, Amazon States Language, as JSON gives it.
+        title: What the execution is called, for example its name.
+        display: Where it is shown; a new place below the cell if left out.
+        poll_seconds: Pause between two looks at the history.
+        sleep: Waits that long; a parameter for tests.
+        clock: Tells the time, UTC; a parameter for tests.
 
     Returns:
         How far the execution had come at the last look.
 
     Raises:
-        DisplayError: no place was given, and IPython is not installed.
+        DisplayError: If no place was given, and IPython is not installed.
     """
     handle = display or _place_in_notebook()
     shown: Page | None = None

@@ -76,12 +76,12 @@ def picture(
 
     Args:
         definition: Amazon States Language, as JSON gives it.
-        progress: from `progress_of`; the layout does not depend on it.
-        title: what the picture is called, for those who do not see it too.
-        picture_id: the id of the root, unique in its page; made from the contents if left out.
+        progress: From `progress_of`; the layout does not depend on it.
+        title: What the picture is called, for those who do not see it too.
+        picture_id: The id of the root, unique in its page; made from the contents if left out.
 
     Raises:
-        PictureError: what a definition must have is missing, or a state leads nowhere.
+        PictureError: If what a definition must have is missing, or a state leads nowhere.
     """
     area = layout(definition)
     width, height = area.width + 2 * _AROUND, area.height + 2 * _AROUND
@@ -113,8 +113,8 @@ def measure(record: StateRecord, kind: str) -> str:
     A status that is neither usual nor passing is told first: `caught · 1.2 s`.
 
     Args:
-        record: of the state.
-        kind: its `Type`.
+        record: Of the state.
+        kind: Its `Type`.
     """
     told: list[str] = [] if record.status in {"succeeded", "running"} else [record.status]
     if record.seconds is not None and (kind not in _INSTANT or record.seconds >= 0.05):

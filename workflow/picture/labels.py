@@ -38,7 +38,7 @@ class Label:
     """Text on a line: its lines, and the middle and size of the room that it takes.
 
     Attributes:
-        anchor: which part of the text stands at that part of the room.
+        anchor: Which part of the text stands at that part of the room.
     """
 
     lines: tuple[str, ...]
@@ -98,8 +98,8 @@ def labelled(lines: Sequence[Line], boxes: Sequence[Room]) -> list[Line]:
     """Return the lines, their labels where they are read best.
 
     Args:
-        lines: of one scope; labels stand where the engine put them.
-        boxes: of the states and marks of the scope.
+        lines: Of one scope; labels stand where the engine put them.
+        boxes: Of the states and marks of the scope.
     """
     segments = {line.transition: list(map(_segment, *_ends(line))) for line in lines}
     placed = {line.transition: line.label for line in lines if line.label}

@@ -59,9 +59,9 @@ class Layering:
     """Where everything in a scope stands; x and y count from its upper left corner.
 
     Attributes:
-        centres: of the states and marks, by name.
-        lines: the transitions, in their order.
-        size: width and height of it all.
+        centres: Of the states and marks, by name.
+        lines: The transitions, in their order.
+        size: Width and height of it all.
     """
 
     centres: Mapping[str, Point]
@@ -78,10 +78,10 @@ def layered(
     """Return where everything in a scope stands.
 
     Args:
-        scope: what is drawn.
-        ways: its transitions, but those from a state to itself.
-        sizes: width and height of its states, and of its marks by `START` and `END`.
-        beside: width of what stands to the right of a state, where something does.
+        scope: What is drawn.
+        ways: Its transitions, but those from a state to itself.
+        sizes: Width and height of its states, and of its marks by `START` and `END`.
+        beside: Width of what stands to the right of a state, where something does.
     """
     weights, lanes = _weights(scope, ways), _lanes(scope, ways)
     best = _Drawing(sizes, beside, weights, lanes, _VARIANTS[0])

@@ -48,11 +48,11 @@ class Box:
     """A state; x and y are its upper left corner.
 
     Attributes:
-        name: as the definition has it.
-        state: the state itself.
-        name_lines: the name, wrapped.
-        areas: what a Map repeats, or the branches of a Parallel; empty for any other state.
-        header: height of the part that tells the name, above the areas.
+        name: As the definition has it.
+        state: The state itself.
+        name_lines: The name, wrapped.
+        areas: What a Map repeats, or the branches of a Parallel; empty for any other state.
+        header: Height of the part that tells the name, above the areas.
     """
 
     name: str
@@ -95,7 +95,7 @@ def layout(definition: Definition) -> Area:
     """Return a machine laid out, its upper left corner at 0, 0.
 
     Raises:
-        PictureError: what a definition must have is missing, or a state leads nowhere.
+        PictureError: If what a definition must have is missing, or a state leads nowhere.
     """
     return _area(Scope(definition), words=("Start", "End"))
 

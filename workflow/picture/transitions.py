@@ -20,7 +20,7 @@ def drawn_transitions(scope: Scope) -> tuple[Transition, ...]:
     """Return the transitions of a scope; those of one kind between the same two states are one.
 
     Raises:
-        PictureError: what a definition must have is missing, or a state leads to one that is not
+        PictureError: If what a definition must have is missing, or a state leads to one that is not
             beside it.
     """
     if not scope.states or "StartAt" not in scope.definition:

@@ -41,10 +41,10 @@ class Assumption:
     """A quantity that the cost depends on.
 
     Attributes:
-        name: for example `training_minutes`; `--training-minutes` sets it.
-        value: in `unit`.
-        unit: for example `minutes`.
-        meaning: what it is.
+        name: For example `training_minutes`; `--training-minutes` sets it.
+        value: In `unit`.
+        unit: For example `minutes`.
+        meaning: What it is.
         origin: `assumed`, `given`, or what it was measured in.
     """
 
@@ -76,8 +76,8 @@ class Walk:
     """A run as it would go.
 
     Attributes:
-        visits: how often each state is entered: the transitions that Step Functions bills.
-        seconds: from begin to end.
+        visits: How often each state is entered: the transitions that Step Functions bills.
+        seconds: From begin to end.
     """
 
     visits: Counter[str]
@@ -103,12 +103,12 @@ class Estimate:
     """What a run and a month cost, and what that rests on.
 
     Attributes:
-        lines: of one run.
-        runs_a_month: from the schedule; 0 without one.
-        run_hours: how long a run takes.
-        assumptions: with their origins.
-        table: the prices.
-        transitions: of each state.
+        lines: Of one run.
+        runs_a_month: From the schedule; 0 without one.
+        run_hours: How long a run takes.
+        assumptions: With their origins.
+        table: The prices.
+        transitions: Of each state.
     """
 
     lines: tuple[Line, ...]
@@ -146,14 +146,14 @@ def walk(
     """Return how a run goes that succeeds without a retry.
 
     Args:
-        definition: in Amazon States Language.
-        seconds: how long what a task starts takes, by the function's or the Glue job's name; the
+        definition: In Amazon States Language.
+        seconds: How long what a task starts takes, by the function's or the Glue job's name; the
             task itself where it does not start a job that is looked at later.
-        items: of a Map, that is data sets.
-        next_wait: that of the function `get-status`.
+        items: Of a Map, that is data sets.
+        next_wait: That of the function `get-status`.
 
     Raises:
-        CostError: a choice depends on something else than a job's status, or nothing ends it.
+        CostError: If a choice depends on something else than a job's status, or nothing ends it.
     """
     return _Walker(seconds, items, next_wait).through(Scope(definition))
 
@@ -241,17 +241,17 @@ def estimate(
     """Return what a run and a month cost.
 
     Args:
-        config: workers, schedule, retention, polling.
-        definition: of the workflow, in Amazon States Language.
-        table: from `workflow.runs.prices.load_prices`.
-        assumptions: from `ASSUMPTIONS`.
-        year: whose calendar the schedule is counted in.
-        next_wait: that of the function `get-status`.
-        transitions: of each state, as a run made them; computed if left out.
+        config: Workers, schedule, retention, polling.
+        definition: Of the workflow, in Amazon States Language.
+        table: From `workflow.runs.prices.load_prices`.
+        assumptions: From `ASSUMPTIONS`.
+        year: Whose calendar the schedule is counted in.
+        next_wait: That of the function `get-status`.
+        transitions: Of each state, as a run made them; computed if left out.
 
     Raises:
-        CostError: the number of transitions cannot be computed.
-        ScheduleError: the schedule cannot be read.
+        CostError: If the number of transitions cannot be computed.
+        ScheduleError: If the schedule cannot be read.
     """
     assumed = {one.name: one.value for one in assumptions}
     walked = walk(
@@ -312,7 +312,7 @@ def given_values(told: Iterable[str]) -> dict[str, float]:
     """Read `NAME=VALUE` for assumptions.
 
     Raises:
-        CostError: a name is unknown, or a value is no number of 0 or more.
+        CostError: If a name is unknown, or a value is no number of 0 or more.
     """
     known = [one.name for one in ASSUMPTIONS]
     values = {}

@@ -31,10 +31,10 @@ class LogExcerpt:
     """The last lines of one log.
 
     Attributes:
-        group: the log group.
-        stream: the stream in it; empty for all.
-        lines: oldest first.
-        note: why there are none; empty if there are.
+        group: The log group.
+        stream: The stream in it; empty for all.
+        lines: Oldest first.
+        note: Why there are none; empty if there are.
     """
 
     group: str
@@ -48,12 +48,12 @@ class Explanation:
     """Why a run failed.
 
     Attributes:
-        run: the execution.
-        failure: the state, the error's name and the cause.
-        item: what item of a Map it was about, for example `USERS` or `index 2`; empty outside.
-        speaker: whose words the cause is in.
-        logs: what was logged about it.
-        advice: what to do next.
+        run: The execution.
+        failure: The state, the error's name and the cause.
+        item: What item of a Map it was about, for example `USERS` or `index 2`; empty outside.
+        speaker: Whose words the cause is in.
+        logs: What was logged about it.
+        advice: What to do next.
         left_running: Personalize jobs that go on although the execution ended.
     """
 
@@ -83,14 +83,14 @@ def explain(states: Any, logs: Any, run: Run, config: Config, *, lines: int = 20
     """Return why an execution failed.
 
     Args:
-        states: a boto3 `stepfunctions` client.
-        logs: a boto3 `logs` client.
-        run: the execution.
-        config: of the workflow.
-        lines: of each log, at most.
+        states: A boto3 `stepfunctions` client.
+        logs: A boto3 `logs` client.
+        run: The execution.
+        config: Of the workflow.
+        lines: Of each log, at most.
 
     Raises:
-        RunningError: it runs still, or it succeeded.
+        RunningError: If it runs still, or it succeeded.
     """
     events = history(states, run.arn)
     visits = Visits(events)

@@ -32,11 +32,11 @@ class Run:
     """An execution.
 
     Attributes:
-        name: its name, and so its S3 prefix `runs/NAME/`.
-        arn: its ARN.
+        name: Its name, and so its S3 prefix `runs/NAME/`.
+        arn: Its ARN.
         status: RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED or PENDING_REDRIVE.
-        begun: when it was started.
-        ended: when it ended; None while it runs.
+        begun: When it was started.
+        ended: When it ended; None while it runs.
     """
 
     name: str
@@ -55,10 +55,10 @@ class Job:
     """A job of Personalize that an execution waited for.
 
     Attributes:
-        arn: of the import job, the solution version or the batch inference job.
-        status: the last that the execution saw, for example `CREATE IN_PROGRESS`.
-        begun: when the execution had it first.
-        seen: when the execution had it last.
+        arn: Of the import job, the solution version or the batch inference job.
+        status: The last that the execution saw, for example `CREATE IN_PROGRESS`.
+        begun: When the execution had it first.
+        seen: When the execution had it last.
     """
 
     arn: str
@@ -71,13 +71,13 @@ def start_run(client: Any, machine_arn: str, *, name: str, inputs: Any = None) -
     """Start an execution.
 
     Args:
-        client: a boto3 `stepfunctions` client.
-        machine_arn: the state machine's ARN.
-        name: of the execution: 1–80 letters, digits, `-`, `_` and `.`, never used before.
+        client: A boto3 `stepfunctions` client.
+        machine_arn: The state machine's ARN.
+        name: Of the execution: 1–80 letters, digits, `-`, `_` and `.`, never used before.
         inputs: JSON value for the first state; `{}` if left out.
 
     Raises:
-        RunningError: the name cannot be used, or the workflow is not deployed.
+        RunningError: If the name cannot be used, or the workflow is not deployed.
     """
     if not _NAME.fullmatch(name):
         raise RunningError(
@@ -104,12 +104,12 @@ def runs(client: Any, machine_arn: str, *, status: str = "") -> Iterator[Run]:
     """Yield the executions of a workflow, newest first.
 
     Args:
-        client: a boto3 `stepfunctions` client.
-        machine_arn: the state machine's ARN.
-        status: only those of this status, for example `RUNNING`.
+        client: A boto3 `stepfunctions` client.
+        machine_arn: The state machine's ARN.
+        status: Only those of this status, for example `RUNNING`.
 
     Raises:
-        RunningError: the workflow is not deployed.
+        RunningError: If the workflow is not deployed.
     """
     chosen = {"statusFilter": status} if status else {}
     pages = client.get_paginator("list_executions").paginate(stateMachineArn=machine_arn, **chosen)
@@ -124,7 +124,7 @@ def latest_runs(client: Any, machine_arn: str, *, limit: int, status: str = "") 
     """Return the newest executions, at most `limit`.
 
     Raises:
-        RunningError: the workflow is not deployed.
+        RunningError: If the workflow is not deployed.
     """
     return list(itertools.islice(runs(client, machine_arn, status=status), limit))
 
@@ -133,13 +133,13 @@ def find_run(client: Any, machine_arn: str, asked: str = "", *, status: str = ""
     """Return the execution of this name or ARN; the latest if nothing is asked for.
 
     Args:
-        client: a boto3 `stepfunctions` client.
-        machine_arn: the state machine's ARN.
-        asked: a name or an ARN.
-        status: of which the latest must be.
+        client: A boto3 `stepfunctions` client.
+        machine_arn: The state machine's ARN.
+        asked: A name or an ARN.
+        status: Of which the latest must be.
 
     Raises:
-        RunningError: there is none; a name near to the one asked for is proposed.
+        RunningError: If there is none; a name near to the one asked for is proposed.
     """
     if not asked:
         latest = latest_runs(client, machine_arn, limit=1, status=status)
@@ -175,7 +175,7 @@ def stop_run(client: Any, run: Run, *, cause: str) -> Run:
     """Stop an execution that runs.
 
     Raises:
-        RunningError: it has ended already.
+        RunningError: If it has ended already.
     """
     if run.status != RUNNING:
         raise RunningError(
@@ -199,10 +199,10 @@ def wait_for_end(
     """Return an execution once it has ended.
 
     Args:
-        client: a boto3 `stepfunctions` client.
-        run: the execution.
-        poll_seconds: pause between two looks.
-        sleep: waits that long.
+        client: A boto3 `stepfunctions` client.
+        run: The execution.
+        poll_seconds: Pause between two looks.
+        sleep: Waits that long.
     """
     while (now := describe_run(client, run.arn)).status == RUNNING:
         sleep(poll_seconds)
@@ -213,7 +213,7 @@ def jobs_of(events: Iterable[HistoryEvent]) -> list[Job]:
     """Return the jobs of Personalize that an execution waited for, in order of their begin.
 
     Args:
-        events: the execution's history.
+        events: The execution's history.
     """
     jobs: dict[str, Job] = {}
     for event in events:
@@ -228,7 +228,7 @@ def jobs_left_running(events: Iterable[HistoryEvent]) -> list[str]:
     """Return the Personalize jobs that an execution waited for last: a stop does not end them.
 
     Args:
-        events: the execution's history.
+        events: The execution's history.
     """
     ended = {"ACTIVE", "CREATE FAILED", "CREATE STOPPED"}
     return [job.arn for job in jobs_of(events) if job.status not in ended]

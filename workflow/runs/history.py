@@ -22,7 +22,7 @@ class Step:
 
     Attributes:
         kind: `entered` or `exited`.
-        visit: the stay in the state.
+        visit: The stay in the state.
     """
 
     kind: Literal["entered", "exited"]
@@ -54,9 +54,9 @@ class Failure:
     """Why an execution failed.
 
     Attributes:
-        state: the state in which it began; empty if no state is to blame.
-        error: the error's name, for example `States.TaskFailed`.
-        cause: the reason in the words of whoever raised it.
+        state: The state in which it began; empty if no state is to blame.
+        error: The error's name, for example `States.TaskFailed`.
+        cause: The reason in the words of whoever raised it.
     """
 
     state: str
@@ -73,8 +73,8 @@ class HistoryReader:
     again at each poll, and they expire.
 
     Args:
-        client: a boto3 `stepfunctions` client.
-        execution_arn: whose history.
+        client: A boto3 `stepfunctions` client.
+        execution_arn: Whose history.
     """
 
     def __init__(self, client: Any, execution_arn: str) -> None:
@@ -141,10 +141,10 @@ def follow(
     """Yield each state as it is entered and left, until the execution ends.
 
     Args:
-        reader: Reads the execution's history; `read_all` gives the whole of it afterwards.
-        poll_seconds: pause between two polls.
-        sleep: waits that long; a parameter for tests.
-        on_poll: called after every poll, for example to redraw a progress bar.
+        reader: Reads the execution's history; `read_all` returns all of it afterwards.
+        poll_seconds: Pause between two polls.
+        sleep: Waits that long; a parameter for tests.
+        on_poll: Called after every poll, for example to redraw a progress bar.
     """
     visits = Visits()
     while True:
@@ -165,7 +165,7 @@ def failure_of(events: Iterable[HistoryEvent] | Visits) -> Failure | None:
     """Return why an execution failed, None if it did not fail.
 
     Args:
-        events: its history, oldest first, or the visits made of it.
+        events: Its history, oldest first, or the visits made of it.
     """
     visits = Visits.of(events)
     if visits.end is None or visits.status == "SUCCEEDED":
@@ -215,9 +215,9 @@ def _root(visit: Visit, error: str, cause: str) -> Visit:
     """Return the visit in which the failure began that ended with this one.
 
     Args:
-        visit: where it ended.
-        error: the error's name.
-        cause: the reason.
+        visit: Where it ended.
+        error: The error's name.
+        cause: The reason.
     """
     if visit.culprit is not None:
         return _root(visit.culprit, error, cause)

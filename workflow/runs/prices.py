@@ -24,11 +24,11 @@ class Price:
     """What one unit costs.
 
     Attributes:
-        name: in the table, for example `state_transition`.
+        name: In the table, for example `state_transition`.
         usd: US dollars for one.
-        per: one of what.
-        source: where it stands.
-        verified: whether it was read there at the table's date.
+        per: One of what.
+        source: Where it stands.
+        verified: Whether it was read there at the table's date.
     """
 
     name: str
@@ -51,7 +51,7 @@ def load_prices(path: Path | None = None) -> PriceTable:
     """Read a price table; the project's own, with the prices of another file laid over it.
 
     Raises:
-        PriceError: the file cannot be read, or names a price that is not used or no number.
+        PriceError: If the file cannot be read, or names a price that is not used or no number.
     """
     own = (resources.files("workflow.runs") / "prices.toml").read_text(encoding="utf-8")
     table = _table(tomllib.loads(own), {}, "prices.toml")

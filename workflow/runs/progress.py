@@ -28,15 +28,15 @@ class StateRecord:
     """What became of a state that was reached.
 
     Attributes:
-        status: where it stands: after the last visit, and of the items of a Map the worst.
-        visits: how often it was entered; a poll loop enters its states many times.
-        attempts: how often it was tried: each visit once, and once more for each retry.
-        seconds: how long its visits took together, of the items of a Map the longest; None if
+        status: Where it stands: after the last visit, and of the items of a Map the worst.
+        visits: How often it was entered; a poll loop enters its states many times.
+        attempts: How often it was tried: each visit once, and once more for each retry.
+        seconds: How long its visits took together, of the items of a Map the longest; None if
             it is still in its first visit and nobody said what time it is.
-        running: how many of its visits are going on now.
-        done: how many items are through the Map, or, of a state inside one, through that state;
+        running: How many of its visits are going on now.
+        done: How many items are through the Map, or, of a state inside one, through that state;
             None outside a Map.
-        items: how many items the Map has; None outside a Map.
+        items: How many items the Map has; None outside a Map.
     """
 
     status: Status
@@ -62,9 +62,9 @@ class Progress:
 
     Attributes:
         status: `RUNNING`, `SUCCEEDED`, `FAILED`, `ABORTED` or `TIMED_OUT`.
-        states: of the states that were reached, by name, in the order in which they were.
-        passages: how often each way was taken.
-        seconds: since the first event; None if there is no event.
+        states: Of the states that were reached, by name, in the order in which they were.
+        passages: How often each way was taken.
+        seconds: Since the first event; None if there is no event.
     """
 
     status: str
@@ -84,7 +84,7 @@ def progress_of(
     """Return how far an execution has come.
 
     Args:
-        events: its history, oldest first, or the visits made of it; timestamps may be
+        events: Its history, oldest first, or the visits made of it; timestamps may be
             ISO 8601 texts, as in `history.json`.
         now: UTC, for the durations of what still runs; left out, those are not told.
     """

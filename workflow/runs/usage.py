@@ -35,9 +35,9 @@ class Usage:
     """What a run used.
 
     Attributes:
-        run: the execution's name.
-        transitions: how often each state was entered or tried again.
-        assumptions: values by the names of `cost.ASSUMPTIONS`.
+        run: The execution's name.
+        transitions: How often each state was entered or tried again.
+        assumptions: Values by the names of `cost.ASSUMPTIONS`.
     """
 
     run: str
@@ -49,12 +49,12 @@ def usage_of(client: Callable[[str], Any], config: Config, execution: str) -> Us
     """Return what an execution used.
 
     Args:
-        client: makes a boto3 client of a service.
-        config: of the workflow.
-        execution: its name or ARN.
+        client: Makes a boto3 client of a service.
+        config: Of the workflow.
+        execution: Its name or ARN.
 
     Raises:
-        RunningError: there is no such execution, or it did not succeed.
+        RunningError: If there is no such execution, or it did not succeed.
     """
     states = client("stepfunctions")
     run = find_run(states, config.state_machine_arn, execution)
@@ -76,7 +76,7 @@ def transitions_of(events: Iterable[HistoryEvent]) -> Counter[str]:
     """Return how often each state was entered or tried again: what Step Functions bills.
 
     Args:
-        events: an execution's history.
+        events: An execution's history.
     """
     states = progress_of(events).states
     return Counter({name: record.attempts for name, record in states.items()})
@@ -88,8 +88,8 @@ def durations_of(events: Sequence[HistoryEvent], config: Config) -> dict[str, fl
     A type of job that ran several times, as imports do, counts by the longest.
 
     Args:
-        events: an execution's history.
-        config: names the functions and the Glue job.
+        events: An execution's history.
+        config: Names the functions and the Glue job.
     """
     stages = {
         config.glue_job: "etl_minutes",
@@ -117,9 +117,9 @@ def sizes_of(client: Callable[[str], Any], config: Config, run: str) -> dict[str
     """Return gigabytes and users of a run from its files, by the names of `cost.ASSUMPTIONS`.
 
     Args:
-        client: makes a boto3 client of a service.
-        config: names the bucket and the data sets.
-        run: the execution's name.
+        client: Makes a boto3 client of a service.
+        config: Names the bucket and the data sets.
+        run: The execution's name.
     """
     s3, prefix = client("s3"), f"runs/{run}/"
     imported = tuple(prefix + data_set.prefix for data_set in config.data_sets)
@@ -147,8 +147,8 @@ def training_hours_of(
     """Return the training hours that Personalize bills for the version of a run.
 
     Args:
-        client: makes a boto3 client of a service.
-        events: an execution's history.
+        client: Makes a boto3 client of a service.
+        events: An execution's history.
     """
     versions = [job.arn for job in jobs_of(events) if SOLUTION_VERSION.search(job.arn)]
     try:

@@ -50,10 +50,10 @@ class Branch:
     """An item of a Map, or a branch of a Parallel.
 
     Attributes:
-        container: the visit of the Map or Parallel.
-        index: of the item, counted from 0; of a branch, by the order in which they began.
-        label: what the item is, for example `USERS`; empty if its input does not say.
-        aborted: whether it was cut off.
+        container: The visit of the Map or Parallel.
+        index: Of the item, counted from 0; of a branch, by the order in which they began.
+        label: What the item is, for example `USERS`; empty if its input does not say.
+        aborted: Whether it was cut off.
     """
 
     container: Visit
@@ -73,23 +73,23 @@ class Visit:
     """One stay in a state.
 
     Attributes:
-        state: the state's name.
+        state: The state's name.
         state_type: `Task`, `Wait`, `Map`, ….
-        begun: when the state was entered.
-        branch: the item of a Map or the branch of a Parallel that it belongs to; None outside.
-        before: the visit that led to it, in the same branch; None if it is the first there.
-        events: its own, the oldest first; those of states inside it belong to them.
-        ended: when the state was left; None if it was not.
-        stopped: when the execution ended without the state being left.
-        tries: how often it was tried; 0 for a state that is not tried, such as a Choice.
-        items: how many items the Map has.
-        items_done: how many of them have succeeded.
-        culprit: the visit in which the failure of the Map or Parallel began.
-        failed: whether its last try failed, and how.
-        lost: whether that failure went further than this state.
-        aborted: whether it was cut off.
-        cut: how it ended, if it ended with the execution.
-        branches: the items or branches of its last try.
+        begun: When the state was entered.
+        branch: The item of a Map or the branch of a Parallel that it belongs to; None outside.
+        before: The visit that led to it, in the same branch; None if it is the first there.
+        events: Its own, the oldest first; those of states inside it belong to them.
+        ended: When the state was left; None if it was not.
+        stopped: When the execution ended without the state being left.
+        tries: How often it was tried; 0 for a state that is not tried, such as a Choice.
+        items: How many items the Map has.
+        items_done: How many of them have succeeded.
+        culprit: The visit in which the failure of the Map or Parallel began.
+        failed: Whether its last try failed, and how.
+        lost: Whether that failure went further than this state.
+        aborted: Whether it was cut off.
+        cut: How it ended, if it ended with the execution.
+        branches: The items or branches of its last try.
     """
 
     state: str
@@ -196,17 +196,17 @@ class Visits:
     """The visits of an execution, from the events of its history so far.
 
     Attributes:
-        all: in the order in which they began.
-        passages: how often each way was taken: from a state to the next, and whether an error led
+        all: In the order in which they began.
+        passages: How often each way was taken: from a state to the next, and whether an error led
             there.
-        status: of the execution: `RUNNING`, `SUCCEEDED`, `FAILED`, `ABORTED` or `TIMED_OUT`.
-        began: when the first event was; None if there is none.
-        at: when the last event was.
-        end: the event that ended the execution; None while it runs.
-        end_visit: the last visit before it, or the one in which it happened.
+        status: Of the execution: `RUNNING`, `SUCCEEDED`, `FAILED`, `ABORTED` or `TIMED_OUT`.
+        began: When the first event was; None if there is none.
+        at: When the last event was.
+        end: The event that ended the execution; None while it runs.
+        end_visit: The last visit before it, or the one in which it happened.
 
     Args:
-        events: of a history, oldest first; timestamps may be ISO 8601 texts, as in `history.json`.
+        events: Of a history, oldest first; timestamps may be ISO 8601 texts, as in `history.json`.
     """
 
     def __init__(self, events: Iterable[HistoryEvent] = ()) -> None:
