@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from workflow.config import Config, ConfigError, load_config, parse_config
+from workflow.config import Config, load_config, parse_config
+from workflow.mistakes import ConfigError
 
 if TYPE_CHECKING:
     from workflow.state_machine import RetrainingWorkflow, build_workflow

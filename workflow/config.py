@@ -1,7 +1,7 @@
 """retraining.toml → `Config`: every mistake at once, and every derived name, ARN and S3 key.
 
-The stages: read the TOML text, validate it against `workflow.settings`, and answer a frozen
-`Config` or one `ConfigError` that lists every mistake. Nothing here talks to AWS or to a database.
+The stages: read the TOML text, validate it against `workflow.settings`, and return a frozen
+`Config` or raise one `ConfigError` that lists every mistake. Nothing here calls AWS or a database.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from pydantic import Field, ValidationError
 from etl.datasets import DATASET_TYPES, DataSet, JobSpec
 from workflow.mistakes import ConfigError, Mistake, mistakes_of
 from workflow.settings import (
-    FUNCTIONS,
-    ROLES,
     AwsSettings,
     BatchInferenceSettings,
     DataSetsSettings,
@@ -31,19 +29,6 @@ from workflow.settings import (
     SolutionSettings,
     SourceSettings,
 )
-
-__all__ = [
-    "FUNCTIONS",
-    "OWNER_TAG",
-    "ROLES",
-    "Config",
-    "ConfigError",
-    "FunctionName",
-    "Mistake",
-    "RoleName",
-    "load_config",
-    "parse_config",
-]
 
 OWNER_TAG = "retraining:name"
 """The tag by which a deployment knows its own resources; its value is the configuration's name."""
@@ -64,7 +49,7 @@ class Config(Settings):
     batch_inference: BatchInferenceSettings = Field(description="whom to recommend for")
     filter: FilterSettings = Field(FilterSettings(), description="what is left out of the lists")
     solution: SolutionSettings = Field(SolutionSettings(), description="what is trained")
-    polling: PollingSettings = Field(PollingSettings(), description="how often jobs are looked at")
+    polling: PollingSettings = Field(PollingSettings(), description="how often jobs are polled")
     etl: EtlSettings = Field(EtlSettings(), description="the Spark job")
     schedule: ScheduleSettings | None = Field(
         None, description="when it runs by itself; never if left out"
@@ -80,8 +65,8 @@ class Config(Settings):
     def partition(self) -> str:
         """The ARN partition of the configured region."""
         prefixes = {"cn": "aws-cn", "us-gov": "aws-us-gov"}
-        found = (p for prefix, p in prefixes.items() if self.aws.region.startswith(f"{prefix}-"))
-        return next(found, "aws")
+        matches = (p for prefix, p in prefixes.items() if self.aws.region.startswith(f"{prefix}-"))
+        return next(matches, "aws")
 
     def arn(self, service: str, resource: str, *, regional: bool = True) -> str:
         """Return the ARN of `resource` in the configured account."""
@@ -130,7 +115,7 @@ class Config(Settings):
 
     @property
     def dead_letters(self) -> str:
-        """Name of the queue of what the schedule could not start."""
+        """Name of the schedule's dead-letter queue, of runs that it could not start."""
         return f"{self.state_machine}-dead-letters"
 
     @property
@@ -140,7 +125,7 @@ class Config(Settings):
 
     @property
     def topic_arn(self) -> str:
-        """ARN of the topic that hears of failed runs."""
+        """ARN of the topic to which failed runs are reported."""
         topic = self.aws.topic or f"{self.name}-retraining-failures"
         return topic if topic.startswith("arn:") else self.arn("sns", topic)
 
@@ -167,7 +152,7 @@ class Config(Settings):
     def schema_name(self, data_set: DataSet) -> str:
         """Return the name of a data set's Personalize schema.
 
-        Personalize cannot change a schema: other content gets another name.
+        Personalize cannot change a schema: the name ends with a digest of the content.
         """
         digest = hashlib.sha256(data_set.avro_json().encode()).hexdigest()[:8]
         return f"{self.name}-{data_set.type.lower()}-{digest}"
@@ -178,7 +163,7 @@ class Config(Settings):
 
     @property
     def personalize_filter_arn(self) -> str | None:
-        """ARN of the filter that batch inference is given, None without one."""
+        """ARN of the filter of batch inference, None without one."""
         if not self.batch_inference.personalize_filter:
             return None
         return self.arn("personalize", f"filter/{self.name}-batch")
@@ -193,15 +178,15 @@ class Config(Settings):
     @property
     def solution_config(self) -> dict[str, Any]:
         """`solutionConfig` as CreateSolution takes it."""
-        asked = self.solution
+        solution = self.solution
         config: dict[str, Any] = {}
-        if asked.hyperparameters:
+        if solution.hyperparameters:
             config["algorithmHyperParameters"] = {
                 name: str(value).lower() if isinstance(value, bool) else str(value)
-                for name, value in asked.hyperparameters.items()
+                for name, value in solution.hyperparameters.items()
             }
-        if asked.event_value_threshold is not None:
-            config["eventValueThreshold"] = str(asked.event_value_threshold)
+        if solution.event_value_threshold is not None:
+            config["eventValueThreshold"] = str(solution.event_value_threshold)
         return config
 
     @property
@@ -212,11 +197,11 @@ class Config(Settings):
     @property
     def data_sets(self) -> tuple[DataSet, ...]:
         """The configured data sets: users, items, interactions."""
-        chosen = {kind: getattr(self.datasets, kind.lower()) for kind in DATASET_TYPES}
-        return tuple(settings.data_set() for settings in chosen.values() if settings)
+        tables = (getattr(self.datasets, dataset_type.lower()) for dataset_type in DATASET_TYPES)
+        return tuple(settings.data_set() for settings in tables if settings)
 
     def job_spec(self) -> JobSpec:
-        """Return what the Spark job needs to know of this configuration."""
+        """Return the specification of the Spark job."""
         eligible, excluded = self.filter.eligible_items, self.filter.exclusions
         return JobSpec(
             engine=self.source.engine,
@@ -241,8 +226,8 @@ def load_config(path: str | Path) -> Config:
     try:
         text = source.read_text(encoding="utf-8")
     except FileNotFoundError:
-        there = sorted(file.name for file in source.parent.glob("*.toml"))
-        fix = f"name one that exists: {', '.join(there)}" if there else "copy the project's example"
+        files = sorted(file.name for file in source.parent.glob("*.toml"))
+        fix = f"name one that exists: {', '.join(files)}" if files else "copy the project's example"
         raise ConfigError(
             str(path), [Mistake("file", str(path), "there is no such file", fix)]
         ) from None

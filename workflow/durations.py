@@ -4,11 +4,11 @@ from __future__ import annotations
 
 
 def duration(seconds: float, *, whole: bool = False) -> str:
-    """Return a duration as a person says it: `7 ms`, `1.2 s`, `48 s`, `2 min 5 s`, `2 h 13 min`.
+    """Return a duration as people write it: `7 ms`, `1.2 s`, `48 s`, `2 min 5 s`, `2 h 13 min`.
 
     Args:
-        seconds: How long.
-        whole: In no less than seconds: `0 s`, `1 s`.
+        seconds: The duration.
+        whole: In whole seconds at least: `0 s`, `1 s`.
     """
     if not whole and seconds < 0.0995:
         return f"{round(seconds * 1_000)} ms"

@@ -1,11 +1,11 @@
-"""Errors that a user sees as one message: what, where, and what to do."""
+"""Errors that a user sees as one message: where, what, and what to do."""
 
 from __future__ import annotations
 
 
 class WorkflowError(Exception):
-    """The base of what this package raises; the command makes a message and exit code of it."""
+    """The base of this package's errors; the command makes a message and an exit code of it."""
 
 
 class DeployError(WorkflowError, RuntimeError):
-    """What is on AWS cannot be read or changed; says what, why and what to do."""
+    """A resource on AWS that cannot be read or changed; says which, why and what to do."""

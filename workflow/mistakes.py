@@ -1,9 +1,9 @@
-"""What is wrong in a retraining.toml: every mistake with its key path, value, rule and fix."""
+"""The mistakes in a retraining.toml, each with its key path, value, rule and fix."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -15,6 +15,7 @@ from workflow.settings import (
     ColumnSettings,
     InteractionsData,
     ItemsData,
+    Rule,
     Settings,
     UsersData,
     broken_rules,
@@ -22,18 +23,16 @@ from workflow.settings import (
 )
 from workflow.spelling import suggestion
 
-_SECRETS_BELONG_ELSEWHERE = (
+_SECRETS = frozenset({"url", "database_url", "password", "user", "host"})
+_SECRETS_FIX = (
     "take it out of the file; pass --database-url or set DATABASE_URL for local runs,"
     " on AWS the Glue connection holds it"
-)
-_KNOWN_STRANGERS = dict.fromkeys(
-    ("url", "database_url", "password", "user", "host"), _SECRETS_BELONG_ELSEWHERE
 )
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """One mistake in the configuration: where, what stands there, the rule and the fix."""
+    """One mistake in the configuration: the key path, the value, the rule and the fix."""
 
     key: str
     value: str
@@ -41,8 +40,8 @@ class Mistake:
     fix: str
 
     def __str__(self) -> str:
-        found = f" = {self.value}" if self.value else ""
-        return f"{self.key}{found}\n    {self.rule}\n    fix: {self.fix}"
+        value = f" = {self.value}" if self.value else ""
+        return f"{self.key}{value}\n    {self.rule}\n    fix: {self.fix}"
 
 
 class ConfigError(WorkflowError, ValueError):
@@ -61,48 +60,51 @@ def mistakes_of(
     """Return every mistake of a configuration.
 
     Args:
-        error: What pydantic says.
+        error: Pydantic's.
         raw: The configuration as it was read.
         root: The model that it was validated against.
     """
-    return [*_mistakes(error, raw, root), *_mistakes_behind(error, raw)]
+    return [*_mistakes(error, raw, root), *_hidden_mistakes(error, raw)]
 
 
 def _mistakes(
     error: ValidationError, raw: Mapping[str, Any], root: type[Settings]
 ) -> Iterator[Mistake]:
-    for found in error.errors():
-        path = tuple(str(part) for part in found["loc"])
-        rules = found.get("ctx", {}).get("error")
+    for details in error.errors():
+        path = tuple(str(part) for part in details["loc"])
+        rules = details.get("ctx", {}).get("error")
         if isinstance(rules, BrokenRulesError):
-            for below, rule, fix in rules.broken:
-                yield Mistake(_dotted(path + below), _shown(_value(raw, path + below)), rule, fix)
-            continue
-        value = "" if found["type"] == "missing" else _shown(found["input"])
-        yield Mistake(_dotted(path), value, _rule(found), _fix(found, path, root))
+            yield from _broken(rules.broken, path, raw)
+        else:
+            value = "" if details["type"] == "missing" else _toml_value(details["input"])
+            yield Mistake(_dotted(path), value, _rule(details), _fix(details, path, root))
 
 
-def _mistakes_behind(error: ValidationError, raw: Mapping[str, Any]) -> Iterator[Mistake]:
+def _hidden_mistakes(error: ValidationError, raw: Mapping[str, Any]) -> Iterator[Mistake]:
     """Yield the rules that a data set's columns break when something else in it is wrong too.
 
-    Pydantic looks at a table as a whole only once each of its values is sound.
+    Pydantic validates a table as a whole only once each of its values is sound.
     """
-    faulty = {".".join(map(str, found["loc"][:2])) for found in error.errors()}
+    faulty = {".".join(map(str, details["loc"][:2])) for details in error.errors()}
     checked = {
-        ".".join(map(str, found["loc"]))
-        for found in error.errors()
-        if isinstance(found.get("ctx", {}).get("error"), BrokenRulesError)
+        ".".join(map(str, details["loc"]))
+        for details in error.errors()
+        if isinstance(details.get("ctx", {}).get("error"), BrokenRulesError)
     }
     for settings in (UsersData, ItemsData, InteractionsData):
-        path = ("datasets", settings.kind.lower())
+        path = ("datasets", settings.dataset_type.lower())
         columns = _value(raw, (*path, "columns"))
-        if _dotted(path) not in faulty - checked or not isinstance(columns, Mapping):
-            continue
-        sound = {name: _sound_column(value) for name, value in columns.items()}
-        for below, rule, fix in broken_rules(
-            settings.model_construct(table="", columns=sound).data_set()
-        ):
-            yield Mistake(_dotted(path + below), _shown(_value(raw, path + below)), rule, fix)
+        if _dotted(path) in faulty - checked and isinstance(columns, Mapping):
+            sound = {name: _sound_column(value) for name, value in columns.items()}
+            data_set = settings.model_construct(table="", columns=sound).data_set()
+            yield from _broken(broken_rules(data_set), path, raw)
+
+
+def _broken(rules: Iterable[Rule], path: tuple[str, ...], raw: Any) -> Iterator[Mistake]:
+    """Yield broken rules as mistakes; their key paths begin at `path`."""
+    for below, rule, fix in rules:
+        key = path + below
+        yield Mistake(_dotted(key), _toml_value(_value(raw, key)), rule, fix)
 
 
 def _sound_column(value: Any) -> ColumnSettings:
@@ -112,31 +114,31 @@ def _sound_column(value: Any) -> ColumnSettings:
         return ColumnSettings(source="unknown")
 
 
-def _rule(found: Mapping[str, Any]) -> str:
-    if found["type"] == "extra_forbidden":
+def _rule(details: Mapping[str, Any]) -> str:
+    if details["type"] == "extra_forbidden":
         return "there is no such key"
-    if found["type"] == "missing":
+    if details["type"] == "missing":
         return "this key is required"
-    message = str(found["msg"]).replace("Input should", "the value should")
+    message = str(details["msg"]).replace("Input should", "the value should")
     return message[0].lower() + message[1:]
 
 
-def _fix(found: Mapping[str, Any], path: tuple[str, ...], root: type[Settings]) -> str:
-    model = _model(path[:-1], root)
-    field = model.model_fields.get(path[-1]) if model else None
-    if found["type"] == "extra_forbidden":
-        if path[-1] in _KNOWN_STRANGERS:
-            return _KNOWN_STRANGERS[path[-1]]
+def _fix(details: Mapping[str, Any], path: tuple[str, ...], root: type[Settings]) -> str:
+    model, key = _model(path[:-1], root), path[-1]
+    field = model.model_fields.get(key) if model else None
+    if details["type"] == "extra_forbidden":
+        if key in _SECRETS:
+            return _SECRETS_FIX
         known = sorted(model.model_fields) if model else []
-        unknown = f"take it out; known keys: {', '.join(known)}"
-        return suggestion(path[-1], known, otherwise=unknown)
-    if found["type"] == "literal_error":
-        known = str(found["ctx"]["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
-        return suggestion(str(found["input"]), known, otherwise=f"write one of {', '.join(known)}")
+        return suggestion(key, known, otherwise=f"take it out; known keys: {', '.join(known)}")
+    if details["type"] == "literal_error":
+        known = str(details["ctx"]["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
+        choices = f"write one of {', '.join(known)}"
+        return suggestion(str(details["input"]), known, otherwise=choices)
     examples = field.examples if field else None
-    example = f"for example {path[-1]} = {_shown(examples[0])}" if examples else ""
-    meaning = f"{path[-1]}: {field.description}" if field and field.description else ""
-    if found["type"] == "missing":
+    example = f"for example {key} = {_toml_value(examples[0])}" if examples else ""
+    meaning = f"{key}: {field.description}" if field and field.description else ""
+    if details["type"] == "missing":
         return f"add it; {example or meaning}" if example or meaning else "add it"
     return example or meaning or "give a value that keeps the rule"
 
@@ -172,12 +174,14 @@ def _value(raw: Any, path: tuple[str, ...]) -> Any:
     return raw
 
 
-def _shown(value: Any) -> str:
-    """Return a value as TOML shows it, cut where it is long; nothing for a table."""
-    if value is None or isinstance(value, Mapping):
-        return "" if not isinstance(value, Mapping) or len(str(value)) > 80 else str(value)
-    shown = json.dumps(value, ensure_ascii=False, default=str)
-    return shown if len(shown) <= 80 else f"{shown[:77]}…"
+def _toml_value(value: Any) -> str:
+    """Return a value as TOML writes it, cut where it is long; nothing for a long table."""
+    if value is None:
+        return ""
+    if isinstance(value, Mapping):
+        return str(value) if len(str(value)) <= 80 else ""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 80 else f"{text[:77]}…"
 
 
 def _dotted(path: tuple[str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""EventBridge Scheduler's expressions: what a schedule says, and how many runs a month it starts.
+"""EventBridge Scheduler's expressions: their meaning, and how many runs a month they start.
 
 https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
 """
@@ -36,7 +36,7 @@ class ScheduleError(WorkflowError, ValueError):
 
 
 def read_expression(expression: str) -> AwsCroniter | timedelta | datetime:
-    """Return what a schedule expression says.
+    """Return the meaning of a schedule expression.
 
     Args:
         expression: Such as `cron(0 4 * * ? *)`, `rate(1 days)` or `at(2024-06-01T04:00:00)`.
@@ -47,13 +47,13 @@ def read_expression(expression: str) -> AwsCroniter | timedelta | datetime:
     Raises:
         ScheduleError: If EventBridge Scheduler refuses the expression.
     """
-    if found := _CRON.fullmatch(expression):
-        return _cron(expression, found[1])
-    if found := _RATE.fullmatch(expression):
-        return timedelta(**{f"{found[2]}s": int(found[1])})
-    if found := _AT.fullmatch(expression):
+    if match := _CRON.fullmatch(expression):
+        return _cron(expression, match[1])
+    if match := _RATE.fullmatch(expression):
+        return timedelta(**{f"{match[2]}s": int(match[1])})
+    if match := _AT.fullmatch(expression):
         try:
-            return datetime.fromisoformat(found[1])
+            return datetime.fromisoformat(match[1])
         except ValueError as error:
             fix = "write a time that exists, as in at(2024-06-01T04:00:00)"
             raise ScheduleError(expression, str(error), fix) from None

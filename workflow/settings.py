@@ -1,7 +1,7 @@
 """The tables of retraining.toml, one model each: types, ranges, Personalize's rules, meaning.
 
-The border where a user's file comes in: strict, frozen, no unknown keys. Field descriptions and
-examples are what mistakes and the reference are made of.
+They validate a user's file: strict, frozen, no unknown keys. The messages about mistakes and the
+reference are made of their field descriptions and examples.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ Rule = tuple[tuple[str, ...], str, str]  # key path below the model, rule, fix
 
 
 class BrokenRulesError(ValueError):
-    """Carries several broken rules out of one pydantic validator."""
+    """Several broken rules, raised by one pydantic validator."""
 
     def __init__(self, broken: Sequence[Rule]) -> None:
         self.broken = tuple(broken)
@@ -83,7 +83,7 @@ class RelationSettings(Settings):
     """Rows of the database: a table, joined tables and a filter."""
 
     table: str = Field(min_length=1, examples=["students"], description="table, or schema.table")
-    alias: str = Field("", description="how expressions name it; its own name unless told")
+    alias: str = Field("", description="how expressions name it; its own name if left out")
     rename: dict[str, str] = Field({}, description="old column name = new one, before the joins")
     joins: list[JoinSettings] = Field([], description="further tables, joined in this order")
     filter: str = Field(
@@ -122,7 +122,7 @@ class JoinSettings(Settings):
         examples=[{"department_id": "id"}],
         description="column of what stands before = column of this table",
     )
-    alias: str = Field("", description="how expressions name it; its own name unless told")
+    alias: str = Field("", description="how expressions name it; its own name if left out")
     rename: dict[str, str] = Field({}, description="old column name = new one, before the join")
 
 
@@ -174,13 +174,13 @@ class DataSetSettings(RelationSettings):
         description="name of the column = where it comes from; their order is that of the CSV",
     )
 
-    kind: ClassVar[DatasetType]
+    dataset_type: ClassVar[DatasetType]
 
     def data_set(self) -> DataSet:
         """Return the description from which projection, schema, header and checks follow."""
-        reserved = {**REQUIRED_COLUMNS[self.kind], **RESERVED_COLUMNS[self.kind]}
+        reserved = {**REQUIRED_COLUMNS[self.dataset_type], **RESERVED_COLUMNS[self.dataset_type]}
         return DataSet(
-            self.kind,
+            self.dataset_type,
             self.relation(),
             tuple(settings.column(name, reserved) for name, settings in self.columns.items()),
         )
@@ -194,8 +194,8 @@ def broken_rules(data_set: DataSet) -> Iterator[Rule]:
     """Yield the rules of Personalize that a data set breaks, each with its key path and fix."""
     required = REQUIRED_COLUMNS[data_set.type]
     for problem in data_set.problems():
-        absent = [name for name in required if name in problem.rule and not problem.column]
-        near = nearest(absent[0], data_set.header) if absent else None
+        missing = [name for name in required if name in problem.rule and not problem.column]
+        near = nearest(missing[0], data_set.header) if missing else None
         fix = f"did you mean it by {near}? {problem.fix}" if near else problem.fix
         yield ("columns", *filter(None, [problem.column])), problem.rule, fix
 
@@ -203,19 +203,19 @@ def broken_rules(data_set: DataSet) -> Iterator[Rule]:
 class UsersData(DataSetSettings):
     """Who is recommended to."""
 
-    kind = "USERS"
+    dataset_type = "USERS"
 
 
 class ItemsData(DataSetSettings):
     """What is recommended."""
 
-    kind = "ITEMS"
+    dataset_type = "ITEMS"
 
 
 class InteractionsData(DataSetSettings):
     """What users did with items, and when."""
 
-    kind = "INTERACTIONS"
+    dataset_type = "INTERACTIONS"
 
 
 class DataSetsSettings(Settings):
@@ -235,7 +235,7 @@ class BatchInferenceSettings(RelationSettings):
         description="Spark SQL expression for the user's id, as in the interactions",
     )
     num_results: int = Field(
-        100, ge=1, le=500, description="asked for per user; the filter keeps fewer"
+        100, ge=1, le=500, description="requested per user; the filter keeps fewer"
     )
     personalize_filter: str = Field(
         "",
@@ -257,11 +257,11 @@ class BatchInferenceSettings(RelationSettings):
     @property
     def exploration(self) -> dict[str, str]:
         """Item exploration as CreateBatchInferenceJob takes it: names to numbers as text."""
-        asked = {
+        settings = {
             "explorationWeight": self.exploration_weight,
             "explorationItemAgeCutOff": self.exploration_item_age_cut_off,
         }
-        return {name: str(value) for name, value in asked.items() if value is not None}
+        return {name: str(value) for name, value in settings.items() if value is not None}
 
 
 class EligibleItemsSettings(RelationSettings):
@@ -360,12 +360,12 @@ class SolutionSettings(Settings):
 
 
 class PollingSettings(Settings):
-    """How often a running job is asked for its status: soon at first, then less often."""
+    """How often a running job is polled: soon at first, then less often."""
 
     min_seconds: int = Field(
-        15, ge=1, le=3_600, description="least pause between two looks, and the first one"
+        15, ge=1, le=3_600, description="least pause between two polls, and the first one"
     )
-    max_seconds: int = Field(300, ge=1, le=86_400, description="longest pause between two looks")
+    max_seconds: int = Field(300, ge=1, le=86_400, description="longest pause between two polls")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -460,7 +460,7 @@ class AwsSettings(Settings):
     )
     topic: str = Field(
         "",
-        description="SNS topic that hears of failed runs: a name is created, an ARN is left alone",
+        description="SNS topic for failed runs: a name is created, an ARN is left alone",
     )
     kms_key: str = Field(
         "",
@@ -494,8 +494,8 @@ class AwsSettings(Settings):
     def _both_or_neither(self) -> Self:
         if bool(self.subnets) == bool(self.security_groups):
             return self
-        there, lacking = (
+        present, missing = (
             ("subnets", "security_groups") if self.subnets else ("security_groups", "subnets")
         )
-        rule = f"functions in a VPC need subnets and security_groups; there are only {there}"
-        return _unless_broken(self, [((lacking,), rule, f"add {lacking}, or leave out both")])
+        rule = f"functions in a VPC need subnets and security_groups; there are only {present}"
+        return _unless_broken(self, [((missing,), rule, f"add {missing}, or leave out both")])

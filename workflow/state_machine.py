@@ -1,4 +1,4 @@
-"""The workflow as an object for notebooks and scripts: look at it, create or update it, run it.
+"""The workflow as an object for notebooks and scripts: show it, create or update it, run it.
 
     config = load_config("retraining.toml")
     workflow = build_workflow(config)
@@ -36,7 +36,7 @@ from workflow.sdk import Chain, Execution, Graph, State, Workflow
 
 
 class RetrainingWorkflow(Workflow):  # type: ignore[misc]
-    """The SDK's Workflow, where `create` creates or updates and nothing given is lost."""
+    """The SDK's Workflow, where `create` creates or updates and no argument is lost."""
 
     state_machine_arn: str | None
     _client: Any = None
@@ -46,7 +46,7 @@ class RetrainingWorkflow(Workflow):  # type: ignore[misc]
     ) -> None:
         self.config = config
         self.options = dict(options or {})
-        # The SDK makes a client at once where it is given none, and marks its user agent.
+        # The SDK makes a client at once if it gets none, and marks its user agent.
         placeholder = SimpleNamespace(_client_config=SimpleNamespace(user_agent=""))
         super().__init__(
             name=config.state_machine,
@@ -83,18 +83,18 @@ class RetrainingWorkflow(Workflow):  # type: ignore[misc]
             StructureError: If the definition breaks a structural rule; nothing was called.
             DeployError: If the state machine is being deleted.
         """
-        wanted = self._resource()
-        machine = StateMachine(Deployment(self.config, lambda _: self.client))
-        deployed = machine.read(wanted)
-        if deployed is None:
-            machine.create(wanted)
+        resource = self._resource()
+        adapter = StateMachine(Deployment(self.config, lambda _: self.client))
+        current = adapter.read(resource)
+        if current is None:
+            adapter.create(resource)
         else:
-            # What this object does not speak of stays as it is.
-            kept = replace(wanted, properties={**deployed, **wanted.properties})
-            if changes := machine.compare(kept, deployed):
-                machine.update(wanted, changes)
-        self.state_machine_arn = wanted.name
-        return wanted.name
+            # A property that this object does not have stays as it is.
+            merged = replace(resource, properties={**current, **resource.properties})
+            if changes := adapter.compare(merged, current):
+                adapter.update(resource, changes)
+        self.state_machine_arn = resource.name
+        return resource.name
 
     def update(
         self, definition: State | Chain | Graph | None = None, role: str | None = None
@@ -102,8 +102,8 @@ class RetrainingWorkflow(Workflow):  # type: ignore[misc]
         """Update the state machine with another definition or role, or with this object's own.
 
         Args:
-            definition: Replaces this workflow's definition.
-            role: Replaces the role's ARN.
+            definition: To replace this workflow's definition.
+            role: ARN to replace the role's.
 
         Returns:
             The state machine's ARN; it is created where it does not exist yet.
@@ -122,21 +122,22 @@ class RetrainingWorkflow(Workflow):  # type: ignore[misc]
         """Start one execution; in a notebook it shows itself.
 
         Args:
-            name: Of the execution, and so of the run's S3 prefix; made from the time if left out.
+            name: The execution's, and so part of the run's S3 prefix; made from the time if left
+                out.
             inputs: JSON value for the first state.
         """
         if self.state_machine_arn is None:
             self.create()
         name = name or run_name(datetime.now(UTC))
-        answer = self.client.start_execution(
+        response = self.client.start_execution(
             stateMachineArn=self.state_machine_arn,
             name=name,
             input=json.dumps({} if inputs is None else inputs, ensure_ascii=False),
         )
         return RetrainingExecution(
             workflow=self,
-            execution_arn=answer["executionArn"],
-            start_date=answer["startDate"],
+            execution_arn=response["executionArn"],
+            start_date=response["startDate"],
             status=None,
             client=self.client,
             name=name,
@@ -148,7 +149,7 @@ class RetrainingWorkflow(Workflow):  # type: ignore[misc]
         return page._repr_mimebundle_(include, exclude)
 
     def _resource(self) -> Resource:
-        """Return the state machine as it is meant to be, in the words of a deployment."""
+        """Return the state machine as a resource of the model."""
         return Resource(
             "StateMachine",
             "AWS::StepFunctions::StateMachine",
@@ -172,16 +173,16 @@ class RetrainingExecution(Execution):  # type: ignore[misc]
         Interrupting the kernel ends the watching, not the execution.
 
         Args:
-            poll_seconds: Pause between two looks.
+            poll_seconds: Pause between two polls.
 
         Returns:
-            How far it had come at the last look.
+            How far it had come at the last poll.
         """
         events = HistoryReader(self.client, self.execution_arn).read_all
         return follow_live(events, self._definition, title=self.name, poll_seconds=poll_seconds)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        """Show in a notebook what became of each state so far."""
+        """Show in a notebook the status of each state so far."""
         now = datetime.now(UTC)
         events = history(self.client, self.execution_arn)
         page = execution_page(self._definition, events, title=self.name, now=now)

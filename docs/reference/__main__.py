@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from docs.reference.documents import MarkerError, documents
-from workflow.config import ConfigError
+from workflow.mistakes import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
 

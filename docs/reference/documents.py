@@ -10,8 +10,9 @@ from docs.reference import excerpts
 from docs.reference.commands import command_list, commands_page
 from docs.reference.configuration import configuration_page
 from retrain.main import app
-from workflow.config import FUNCTIONS, Config, load_config
+from workflow.config import Config, load_config
 from workflow.definition.graph import retraining_graph
+from workflow.settings import FUNCTIONS
 
 _MARKED = ("README.md", "README.ja.md", "docs/asl.md", "docs/operations.md", "docs/emulator.md")
 _MARKER = re.compile(

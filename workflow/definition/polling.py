@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from workflow.config import Config, FunctionName
+from workflow.config import Config
 from workflow.sdk import Choice, ChoiceRule, LambdaStep, Retry, State, Wait
+from workflow.settings import FunctionName
 
 JOB = "$.job"
 

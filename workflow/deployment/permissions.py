@@ -19,10 +19,11 @@ from importlib.resources import files
 from string import Formatter
 from typing import Any, Literal, get_args
 
-from workflow.config import FUNCTIONS, ROLES, Config, RoleName
+from workflow.config import Config
 from workflow.deployment.artefacts import PREFIX
 from workflow.deployment.lock import LOCK_KEY
 from workflow.errors import WorkflowError
+from workflow.settings import FUNCTIONS, ROLES, RoleName
 from workflow.spelling import suggestion
 
 Policy = dict[str, Any]

@@ -13,11 +13,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from workflow.config import FUNCTIONS, OWNER_TAG, ROLES, Config, FunctionName, RoleName
+from workflow.config import OWNER_TAG, Config
 from workflow.definition.render import render
 from workflow.deployment.alarms import failed_alarm, overlong_alarm
 from workflow.deployment.artefacts import Artefact, Artefacts
 from workflow.deployment.permissions import bucket_policy, permission_policy, trust_policy
+from workflow.settings import FUNCTIONS, ROLES, FunctionName, RoleName
 
 S3_OBJECT = "Custom::S3Object"
 """The type of an uploaded artefact, which CloudFormation has none for."""

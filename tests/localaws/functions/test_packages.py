@@ -16,8 +16,9 @@ from botocore.exceptions import ClientError
 from localaws.functions.service import Functions
 from localaws.http.endpoint import Endpoint
 from tests.zips import zipped
-from workflow.config import FUNCTIONS, load_config
+from workflow.config import load_config
 from workflow.deployment.artefacts import build_artefacts
+from workflow.settings import FUNCTIONS
 
 ACCOUNT, REGION = "210987654321", "ap-northeast-1"
 ARN = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:"

@@ -16,8 +16,8 @@ from retrain.local.postgres import Postgres
 from retrain.local.sample import load_sample
 from retrain.local.sample_size import SampleSize
 from workflow import Config, parse_config
-from workflow.config import ROLES
 from workflow.deployment.permissions import PEOPLE, SERVICE, bucket_policy, permission_policy
+from workflow.settings import ROLES
 
 from . import life as scenes
 from .evaluator import Answer, evaluated
