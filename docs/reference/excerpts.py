@@ -82,7 +82,7 @@ def _state_row(
     next_states = dict.fromkeys(
         transition.target
         for transition in asl.transitions(name, state)
-        if transition.kind not in {"catch", "end"}
+        if transition.type not in {"catch", "end"}
     )
     limit = duration(state["TimeoutSeconds"]) if "TimeoutSeconds" in state else ""
     title = f"{'⤷ ' * scope.depth}**{name}**"

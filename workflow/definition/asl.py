@@ -1,8 +1,8 @@
-"""The one reader of the Amazon States Language: scopes, their states, the ways out, conditions.
+"""The one reader of the Amazon States Language: scopes, states, transitions, conditions.
 
 Whatever checks, draws, compares or counts a definition is a view of this module. Pure functions
 over plain dicts, as JSON gives them. Nothing is checked here: what a malformed definition lacks is
-empty, and each view says in its own words what it cannot do with it.
+empty, and each view has its own message for what it cannot do with it.
 https://states-language.net/
 """
 
@@ -18,7 +18,7 @@ from typing import Any, Literal
 Definition = Mapping[str, Any]
 State = Mapping[str, Any]
 Rule = Mapping[str, Any]
-Kind = Literal["start", "choice", "default", "next", "catch", "end"]
+TransitionType = Literal["start", "choice", "default", "next", "catch", "end"]
 
 OTHERWISE = "otherwise"
 BESIDE_THE_TEST = ("Comment", "Assign", "Output")
@@ -49,20 +49,20 @@ _CHECKED = {
 
 @dataclass(frozen=True)
 class Transition:
-    """A way out of a state, or into a scope.
+    """A transition from a state, or into a scope.
 
     Attributes:
         source: The state that it leaves; empty for the start of the scope.
         target: The state that it leads to; empty for the end of the scope.
-        kind: Why it is taken.
+        type: Why it is taken.
         label: When it is taken, in few words; empty where there is nothing to say.
         detail: When it is taken, in full.
-        rule: The Choice rule or the catcher that it comes from; empty for any other kind.
+        rule: The Choice rule or the catcher that it comes from; empty for any other type.
     """
 
     source: str
     target: str
-    kind: Kind
+    type: TransitionType
     label: str = ""
     detail: str = ""
     rule: Rule = field(default_factory=dict, hash=False)
@@ -98,11 +98,11 @@ class Scope:
 
     @property
     def depth(self) -> int:
-        """How many states are around it."""
+        """The number of states around it."""
         return self.parent.depth + 1 if self.parent else 0
 
     def __str__(self) -> str:
-        """Return what a message calls it: `the machine`, `'Each'`, `branch 2 of 'Both'`."""
+        """Return its name in messages: `the machine`, `'Each'`, `branch 2 of 'Both'`."""
         if not self.parent:
             return "the machine"
         branch = f"branch {self.branch} of " if self.branch else ""
@@ -120,7 +120,7 @@ class Scope:
         )
 
     def transitions(self) -> Iterator[Transition]:
-        """Yield the way into the scope, then the ways out of each of its states."""
+        """Yield the transition into the scope, then those of each of its states."""
         yield Transition("", self.start, "start")
         for name, state in self.states.items():
             yield from transitions(name, state)
@@ -128,7 +128,7 @@ class Scope:
 
 def scopes(definition: Definition) -> Iterator[Scope]:
     """Yield the machine, then the scopes inside it, each followed by those inside it."""
-    yield from _from(Scope(definition))
+    yield from _scopes(Scope(definition))
 
 
 def states(definition: Definition) -> Iterator[tuple[Scope, str, State]]:
@@ -137,7 +137,7 @@ def states(definition: Definition) -> Iterator[tuple[Scope, str, State]]:
 
 
 def transitions(name: str, state: State) -> Iterator[Transition]:
-    """Yield the ways out of a state, the rules of a Choice in the order in which they are tried."""
+    """Yield a state's transitions, the rules of a Choice in the order in which they are tried."""
     about = subject(state)
     for rule in state.get("Choices", ()):
         short, full = condition(rule, about=about), condition(rule, full=True)
@@ -161,9 +161,9 @@ def ends(state: State) -> bool:
 
 
 def arguments(state: State) -> Mapping[str, Any]:
-    """Return what a Task hands to the service: its `Parameters`, or `Arguments` in JSONata."""
-    given = state.get("Parameters") or state.get("Arguments")
-    return given if isinstance(given, Mapping) else {}
+    """Return a Task's request to the service: its `Parameters`, or `Arguments` in JSONata."""
+    request = state.get("Parameters") or state.get("Arguments")
+    return request if isinstance(request, Mapping) else {}
 
 
 def function_name(state: State) -> str:
@@ -172,22 +172,22 @@ def function_name(state: State) -> str:
     Where the execution chooses the function, that is the path or the expression; empty if the
     state invokes none.
     """
-    resource, given = str(state.get("Resource", "")), arguments(state)
+    resource, request = str(state.get("Resource", "")), arguments(state)
     if re.search(r":::(aws-sdk:)?lambda:invoke", resource):
-        resource = expression(given.get("FunctionName", given.get("FunctionName.$", "")))
+        resource = expression(request.get("FunctionName", request.get("FunctionName.$", "")))
     elif ":function:" not in resource:
         return ""
     return re.sub(r"^arn:.*:function:", "", resource)
 
 
 def repetition(state: State) -> str:
-    """Return over what a Map repeats: `for each of $.datasets`, `for each item`."""
+    """Return the items of a Map in words: `for each of $.datasets`, `for each item`."""
     items = state.get("Items", state.get("ItemsPath"))
     return "for each item" if items is None else f"for each of {expression(items)}"
 
 
 def parallelism(state: State) -> str:
-    """Return how many branches a Parallel has: `2 branches at the same time`."""
+    """Return the branches of a Parallel in words: `2 branches at the same time`."""
     branches = len(state.get("Branches", ()))
     return "one branch" if branches == 1 else f"{branches} branches at the same time"
 
@@ -199,12 +199,13 @@ def subject(state: State) -> str:
 
 
 def condition(rule: Rule, *, about: str = "", full: bool = False) -> str:
-    """Return a rule of a Choice as a person says it: `status is ACTIVE`.
+    """Return a rule of a Choice in words: `status is ACTIVE`.
 
     Args:
-        rule: One of `Choices`, or a part of one.
-        about: The variable that goes without saying, because the Choice names it: `ACTIVE`.
-        full: Variables by their whole path and texts in quotes: `$.job.status is "ACTIVE"`.
+        rule: One of `Choices`, or a rule inside one.
+        about: The variable that is left out, because the Choice names it: `ACTIVE`.
+        full: Write variables by their whole path and texts in quotes:
+            `$.job.status is "ACTIVE"`.
     """
     if about and rule.get("Variable") == about:
         return condition({**rule, "Variable": ""}, full=full).removeprefix("is ")
@@ -214,23 +215,23 @@ def condition(rule: Rule, *, about: str = "", full: bool = False) -> str:
 def exact_condition(rule: Rule) -> str:
     """Return a rule with its operators by name: `$.job.status StringEquals "ACTIVE"`.
 
-    Two rules that differ in their test read differently, which they need not in `condition`.
+    Two rules with different tests have different texts, which they need not have in `condition`.
     """
     return _bracketed(rule, _by_name)
 
 
 def expression(value: Any) -> str:
-    """Return a value as it is written, but on one line, and JSONata without its `{% %}`."""
+    """Return a value on one line, JSONata without its `{% %}`."""
     if not isinstance(value, str):
         return _json(value)
     return " ".join(re.sub(r"^\{%(.*)%\}$", r"\1", value, flags=re.DOTALL).split())
 
 
-def _from(scope: Scope) -> Iterator[Scope]:
+def _scopes(scope: Scope) -> Iterator[Scope]:
     yield scope
     for name in scope.states:
         for inner in scope.inside(name):
-            yield from _from(inner)
+            yield from _scopes(inner)
 
 
 def _states(scope: Scope) -> Iterator[tuple[Scope, str, State]]:
@@ -241,10 +242,10 @@ def _states(scope: Scope) -> Iterator[tuple[Scope, str, State]]:
 
 
 def _sentence(rule: Rule, comparison: Callable[[Rule], str]) -> str:
-    """Return a rule in words; `comparison` words what is not made of other rules."""
+    """Return a rule in words; `comparison` words one that is not made of other rules."""
     for operator, word in (("And", " and "), ("Or", " or ")):
         if operator in rule:
-            return word.join(_bracketed(part, comparison) for part in rule[operator])
+            return word.join(_bracketed(inner, comparison) for inner in rule[operator])
     if "Not" in rule:
         return f"not {_bracketed(rule['Not'], comparison)}"
     return comparison(rule)
@@ -282,12 +283,12 @@ def _test(operator: str, value: Any, *, full: bool) -> str:
     if operator in _CHECKED:
         yes, no = _CHECKED[operator]
         return yes if value else no
-    if found := _COMPARISON.fullmatch(operator):
-        comparison, by_path = found.groups()
+    if match := _COMPARISON.fullmatch(operator):
+        comparison, by_path = match.groups()
         if by_path:
             return f"{_COMPARED[comparison]} {_variable(str(value), full=full)}"
-        shown = value if isinstance(value, str) and not full else _json(value)
-        return f"{_COMPARED[comparison]} {shown}"
+        text = value if isinstance(value, str) and not full else _json(value)
+        return f"{_COMPARED[comparison]} {text}"
     return f"{operator} {_json(value)}"
 
 

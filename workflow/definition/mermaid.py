@@ -16,7 +16,7 @@ _SHAPES = {
 _ESCAPED = str.maketrans({"#": "#35;", '"': "#quot;", "&": "#amp;", "<": "#lt;", ">": "#gt;"})
 
 Ids = dict[tuple[Scope, str | None], str]
-"""The id of each node by its scope and name; None stands for the box around a branch."""
+"""The id of each node by its scope and name; None is for the box around a branch."""
 
 
 def mermaid(definition: Definition) -> str:
@@ -29,7 +29,7 @@ def mermaid(definition: Definition) -> str:
     start, end = "start_of_run", "end_of_run"
     lines = ["flowchart TD", f'    {start}(("Start"))', *_scope(machine, ids, "    ")]
     lines.append(f"    {start} --> {_node_id(machine, machine.start, ids)}")
-    last = [way.source for way in machine.transitions() if way.kind == "end"]
+    last = [transition.source for transition in machine.transitions() if transition.type == "end"]
     if last:
         lines.append(f'    {end}(("End"))')
     lines += [f"    {_node_id(machine, name, ids)} --> {end}" for name in last]
@@ -37,7 +37,7 @@ def mermaid(definition: Definition) -> str:
 
 
 def mermaid_page(title: str, definition: Definition) -> str:
-    """Return a Markdown page that shows the picture, as it stands beside the rendered ASL."""
+    """Return the Markdown page with the picture that is kept beside the rendered ASL."""
     return (
         f"# {title}\n\n"
         "Rendered from `workflow/definition/graph.py`; change it there and run `make golden`.\n\n"
@@ -46,7 +46,7 @@ def mermaid_page(title: str, definition: Definition) -> str:
 
 
 def _node_id(scope: Scope, name: str, ids: Ids) -> str:
-    """Return an id that Mermaid takes: a readable one, with a number where that is no word."""
+    """Return an id that Mermaid takes: the name in ASCII letters and a number."""
     word = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
     return ids.setdefault((scope, name), f"{word or 'state'}_{len(ids) + 1}")
 
@@ -59,16 +59,16 @@ def _scope(scope: Scope, ids: Ids, indent: str) -> Iterator[str]:
         else:
             opening, closing = _SHAPES.get(state.get("Type", ""), ('["', '"]'))
             yield f"{indent}{node}{opening}{_text(name)}{closing}"
-    drawn = (way for way in scope.transitions() if way.kind not in {"start", "end"})
-    yield from dict.fromkeys(indent + _edge(scope, way, ids) for way in drawn)
+    drawn = (one for one in scope.transitions() if one.type not in {"start", "end"})
+    yield from dict.fromkeys(indent + _edge(scope, transition, ids) for transition in drawn)
 
 
 def _container(
     node: str, name: str, state: State, inner: tuple[Scope, ...], ids: Ids, indent: str
 ) -> Iterator[str]:
     branches = inner[0].branch > 0
-    what = parallelism(state) if branches else repetition(state)
-    yield f'{indent}subgraph {node}["{_text(name)} — {_text(what)}"]'
+    meaning = parallelism(state) if branches else repetition(state)
+    yield f'{indent}subgraph {node}["{_text(name)} — {_text(meaning)}"]'
     for scope in inner:
         if branches:
             box = ids.setdefault((scope, None), f"branch_{scope.branch}_{len(ids) + 1}")
@@ -80,11 +80,13 @@ def _container(
     yield f"{indent}end"
 
 
-def _edge(scope: Scope, way: Transition, ids: Ids) -> str:
-    source, target = (_node_id(scope, name, ids) for name in (way.source, way.target))
-    if way.kind == "catch":
+def _edge(scope: Scope, transition: Transition, ids: Ids) -> str:
+    source = _node_id(scope, transition.source, ids)
+    target = _node_id(scope, transition.target, ids)
+    if transition.type == "catch":
         return f"{source} -.-> {target}"
-    return f'{source} -->|"{_text(way.label)}"| {target}' if way.label else f"{source} --> {target}"
+    label = f'|"{_text(transition.label)}"|' if transition.label else ""
+    return f"{source} -->{label} {target}"
 
 
 def _text(text: str) -> str:

@@ -17,7 +17,7 @@ from workflow.definition.asl import Definition, Scope, State, ends, scopes, tran
 from workflow.definition.graph import retraining_graph
 from workflow.errors import WorkflowError
 
-# The order in which a person reads a state; the language itself gives keys no order.
+# The order in which people read a state; the language itself has none.
 _KEY_ORDER = (
     "Comment", "StartAt", "Type", "Resource", "ErrorEquals", "FunctionName", "JobName", "InputPath",
     "ItemsPath", "MaxConcurrency", "Parameters", "Seconds", "SecondsPath", "Choices", "Variable",
@@ -31,7 +31,7 @@ _KEPT_AS_WRITTEN = frozenset({"States", "Parameters", "Payload", "Arguments", "R
 
 
 class StructureError(WorkflowError, ValueError):
-    """The graph would be refused, or would not run as meant; `faults` holds every reason."""
+    """A graph that would be refused, or would not run as meant; `faults` holds every reason."""
 
     def __init__(self, faults: Iterable[str]) -> None:
         self.faults = tuple(faults)
@@ -62,7 +62,7 @@ def render_definition(definition: Definition) -> str:
 
 
 def difference(committed: str, rendered: str) -> str:
-    """Return what changed from `committed` to `rendered` as a unified diff; empty if nothing."""
+    """Return the changes from `committed` to `rendered` as a unified diff; empty if none."""
     lines = difflib.unified_diff(
         committed.splitlines(keepends=True),
         rendered.splitlines(keepends=True),
@@ -89,11 +89,11 @@ def structural_faults(definition: Definition) -> Iterator[str]:
 def _state_faults(scope: Scope, name: str, state: State) -> Iterator[str]:
     if "Type" not in state:
         yield f"'{name}' has no Type"
-    ways = [way for way in transitions(name, state) if way.kind != "end"]
-    for way in ways:
-        if way.target not in scope.states:
-            yield f"'{name}' leads to '{way.target}', which is no state beside it"
-    if not ends(state) and all(way.kind == "catch" for way in ways):
+    onward = [one for one in transitions(name, state) if one.type != "end"]
+    for transition in onward:
+        if transition.target not in scope.states:
+            yield f"'{name}' leads to '{transition.target}', which is no state beside it"
+    if not ends(state) and all(transition.type == "catch" for transition in onward):
         yield f"'{name}' neither ends nor leads anywhere"
     yield from _type_faults(scope, name, state)
 
@@ -125,7 +125,7 @@ def _scope_faults(scope: Scope) -> Iterator[str]:
         name = waiting.pop()
         if name in scope.states and name not in reached:
             reached.add(name)
-            waiting += [way.target for way in transitions(name, scope.states[name])]
+            waiting += [onward.target for onward in transitions(name, scope.states[name])]
     for name in scope.states:
         if name not in reached:
             yield f"'{name}' is never reached"

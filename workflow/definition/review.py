@@ -1,7 +1,7 @@
 """What changed between two workflow definitions, state by state, as a reviewer reads it.
 
-Pure: definitions in, frozen data and text out. Order of keys, indentation and the place of a state
-in the file do not count; what a state does, and the ways that lead out of it, do.
+Pure: definitions in, frozen data and text out. Order of keys, indentation and the position of a
+state in the file do not count; what a state does and its transitions do.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from workflow.definition.asl import (
 )
 from workflow.definition.mermaid import mermaid
 
-Kind = Literal["added", "removed", "renamed", "changed"]
+Status = Literal["added", "removed", "renamed", "changed"]
 
 ABSENT = object()
-"""Stands for a field that was not there, or is not any more."""
+"""Stands for a field that did not exist before, or does not exist after."""
 
 COMMENT_MARK = "<!-- retraining-workflow-review -->"
 """First line of the pull-request comment, by which the next one finds and replaces it."""
 
 _LONGEST_COMMENT = 60_000  # GitHub refuses 65,536 characters
 _LONGEST_VALUE = 120
-_WAYS = frozenset({"Next", "End", "Default", "Choices", "Catch"})
+_TRANSITION_FIELDS = frozenset({"Next", "End", "Default", "Choices", "Catch"})
 _INNER = ("Iterator", "ItemProcessor", "Branches")
-_END = "the end"
+_SIGNS: Mapping[Status, str] = {"added": "+", "removed": "-", "renamed": "~", "changed": "~"}
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,12 @@ class FieldChange:
     now: Any
 
     def __str__(self) -> str:
-        return f"{self.path}: {_shown(self.was)} → {_shown(self.now)}"
+        return f"{self.path}: {_shortened(self.was)} → {_shortened(self.now)}"
 
 
 @dataclass(frozen=True)
-class Way:
-    """Where a state may lead, and when: `next`, `when $.x = "y"`, `otherwise`, `on States.ALL`."""
+class StateTransition:
+    """When a state leads where: `next`, `when $.x = "y"`, `otherwise`, `on States.ALL`."""
 
     when: str
     target: str
@@ -75,25 +75,25 @@ class StateChange:
     """A state that was added, removed, renamed or changed.
 
     Attributes:
-        kind: Which of these.
+        status: Which of these.
         state: Its name, after a renaming the new one.
         state_type: `Task`, `Choice`, ….
-        place: The Map or the branch that it belongs to; empty for the machine itself.
-        fields: What differs in what it does; the whole of it is new or gone otherwise.
-        ways_gone: The ways that led out of it and do not any more.
-        ways_new: The ways that lead out of it now and did not.
-        reordered: The ways in their new order, where only the order of some of them changed.
+        scope: The Map or the branch that it belongs to; empty for the machine itself.
+        fields: What differs in what it does; empty for a state that was added or removed.
+        removed: The transitions that it had and has no more.
+        added: The transitions that it has and had not.
+        reordered: The transitions in their new order, where only the order of some changed.
         former_name: Before a renaming.
     """
 
-    kind: Kind
+    status: Status
     state: str
     state_type: str
-    place: str = ""
+    scope: str = ""
     fields: tuple[FieldChange, ...] = ()
-    ways_gone: tuple[Way, ...] = ()
-    ways_new: tuple[Way, ...] = ()
-    reordered: tuple[Way, ...] = ()
+    removed: tuple[StateTransition, ...] = ()
+    added: tuple[StateTransition, ...] = ()
+    reordered: tuple[StateTransition, ...] = ()
     former_name: str = ""
 
 
@@ -114,15 +114,14 @@ class Review:
 
     def headline(self) -> str:
         """Return one line: `1 state added, 2 changed, the machine's settings changed`."""
-        order: tuple[Kind, ...] = ("added", "removed", "renamed", "changed")
-        counts = {kind: sum(change.kind == kind for change in self.states) for kind in order}
-        told = [f"{count} {kind}" for kind, count in counts.items() if count]
-        if told:
-            count, _, kind = told[0].partition(" ")
-            told[0] = f"{count} state{'' if count == '1' else 's'} {kind}"
+        counts = Counter(change.status for change in self.states)
+        texts = [f"{counts[status]} {status}" for status in _SIGNS if counts[status]]
+        if texts:
+            count, _, status = texts[0].partition(" ")
+            texts[0] = f"{count} state{'' if count == '1' else 's'} {status}"
         if self.machine:
-            told.append("the machine's settings changed")
-        return ", ".join(told) or "no difference"
+            texts.append("the machine's settings changed")
+        return ", ".join(texts) or "no difference"
 
 
 Address = tuple[str | int, ...]
@@ -131,7 +130,7 @@ Address = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class _Located:
-    """A state and where it stands."""
+    """A state in its scope."""
 
     scope: Scope
     name: str
@@ -153,114 +152,105 @@ def review(before: Definition, after: Definition) -> Review:
         before: A definition in Amazon States Language; empty if there was none.
         after: Another.
     """
-    old = [_Located(*found) for found in states(before)]
-    new = [_Located(*found) for found in states(after)]
+    old = [_Located(*state) for state in states(before)]
+    new = [_Located(*state) for state in states(after)]
     earlier = _earlier(old, new)
-    kept = {found.address for found in earlier.values()}
+    kept = {was.address for was in earlier.values()}
     names = {
         earlier[now.address].address: now.name
         for now in new
         if now.address in earlier and earlier[now.address].name != now.name
     }
     changes = [
-        StateChange("removed", was.name, was.state_type, _place(was.scope, {}))
+        StateChange("removed", was.name, was.state_type, _scope_name(was.scope, {}))
         for was in old
         if was.address not in kept
     ]
     for now in new:
         if now.address not in earlier:
-            place, ways = _place(now.scope, {}), tuple(_ways(now, {}))
-            changes.append(StateChange("added", now.name, now.state_type, place, ways_new=ways))
+            scope, added = _scope_name(now.scope, {}), tuple(_transitions(now, {}))
+            changes.append(StateChange("added", now.name, now.state_type, scope, added=added))
         elif change := _changed(earlier[now.address], now, names):
             changes.append(change)
     machine = _field_changes(_settings(Scope(before), names), _settings(Scope(after), {}))
     return Review(tuple(machine), tuple(changes))
 
 
-def as_text(found: Review, *, before: str, after: str) -> str:
+def as_text(review: Review, *, before: str, after: str) -> str:
     """Return a review as lines for a terminal.
 
     Args:
-        found: What differs.
-        before: What the earlier definition is called, for example `deployed`.
-        after: What the later one is called.
+        review: From `review`.
+        before: A name for the earlier definition, for example `deployed`.
+        after: A name for the later one.
     """
-    lines = [f"{before} → {after}: {found.headline()}"]
-    lines += [f"~ the machine: {change}" for change in found.machine]
-    for change in found.states:
-        lines.append(f"{_SIGNS[change.kind]} {_title(change)}")
+    lines = [f"{before} → {after}: {review.headline()}"]
+    lines += [f"~ the machine: {change}" for change in review.machine]
+    for change in review.states:
+        lines.append(f"{_SIGNS[change.status]} {_title(change)}")
         lines += [f"    {line}" for line in _details(change)]
     return "\n".join(lines) + "\n"
 
 
-_SIGNS: Mapping[Kind, str] = {"added": "+", "removed": "-", "renamed": "~", "changed": "~"}
-
-
 def as_markdown(
-    found: Review, *, before: Definition, after: Definition, title: str = "Workflow"
+    review: Review, *, before: Definition, after: Definition, title: str = "Workflow"
 ) -> str:
     """Return a review as a pull-request comment with the picture of both definitions.
 
     Args:
-        found: `review(before, after)`.
+        review: Of the two definitions.
         before: The earlier definition; empty if there was none.
         after: The later one.
-        title: Of the comment.
+        title: The comment's.
     """
-    lines = [COMMENT_MARK, f"### {title}: {found.headline()}", ""]
-    lines += [f"- **the machine**: {_code(str(change))}" for change in found.machine]
-    for change in found.states:
-        lines.append(f"- {change.kind} **{_plain(_title(change))}**")
+    lines = [COMMENT_MARK, f"### {title}: {review.headline()}", ""]
+    lines += [f"- **the machine**: {_code(str(change))}" for change in review.machine]
+    for change in review.states:
+        lines.append(f"- {change.status} **{_plain(_title(change))}**")
         lines += [f"  - {_code(line)}" for line in _details(change)]
-    if not found:
+    if not review:
         return "\n".join([*lines, "The workflow is the same, state by state.", ""])
-    pictures = [
-        *_picture("Before", before),
-        *_picture("After", after),
-    ]
     body = "\n".join(lines)
     if len(body) > _LONGEST_COMMENT:
         kept = body[:_LONGEST_COMMENT].rpartition("\n")[0]
         return f"{kept}\n- … and more: too much for a comment; run `retrain diff` to see it all\n"
-    picture = "\n".join(pictures)
-    if len(body) + len(picture) > _LONGEST_COMMENT:
-        picture = "\nThe pictures are too large for a comment; see `asl/retraining.md`."
-    return f"{body}\n{picture}\n"
+    pictures = _picture("Before", before) + _picture("After", after)
+    if len(body) + len(pictures) > _LONGEST_COMMENT:
+        pictures = "\n\nThe pictures are too large for a comment; see `asl/retraining.md`."
+    return f"{body}{pictures}\n"
 
 
-def _picture(title: str, definition: Definition) -> list[str]:
+def _picture(title: str, definition: Definition) -> str:
     if not definition:
-        return ["", f"{title}: there was no workflow."]
-    return [
-        "",
-        f"<details><summary>{title}</summary>",
-        "",
-        f"```mermaid\n{mermaid(definition)}```",
-        "",
-        "</details>",
-    ]
+        return f"\n\n{title}: there was no workflow."
+    return (
+        f"\n\n<details><summary>{title}</summary>\n\n```mermaid\n{mermaid(definition)}```\n\n"
+        "</details>"
+    )
 
 
 def _title(change: StateChange) -> str:
-    inside = f", in {change.place}" if change.place else ""
+    inside = f", in {change.scope}" if change.scope else ""
     former = f", formerly {change.former_name}" if change.former_name else ""
     return f"{change.state} ({change.state_type}{inside}{former})"
 
 
 def _details(change: StateChange) -> Iterator[str]:
     yield from map(str, change.fields)
-    by_condition = {way.when: way.target for way in change.ways_new}
-    moved = {way.when for way in change.ways_gone if way.when in by_condition}
-    for way in change.ways_gone:
-        if way.when in moved:
-            yield f"way {way.when}: {way.target} → {by_condition[way.when]}"
+    targets = {transition.when: transition.target for transition in change.added}
+    moved = {transition.when for transition in change.removed if transition.when in targets}
+    for transition in change.removed:
+        if transition.when in moved:
+            target = targets[transition.when]
+            yield f"transition {transition.when}: {transition.target} → {target}"
         else:
-            yield f"way gone: {way}"
-    for way in change.ways_new:
-        if way.when not in moved:
-            yield f"{'way' if change.kind == 'added' else 'way new'}: {way}"
+            yield f"transition removed: {transition}"
+    word = "transition" if change.status == "added" else "transition added"
+    for transition in change.added:
+        if transition.when not in moved:
+            yield f"{word}: {transition}"
     if change.reordered:
-        yield f"ways in another order: {'; '.join(map(str, change.reordered))}"
+        yield f"transitions in another order: {'; '.join(map(str, change.reordered))}"
 
 
 def _address(scope: Scope) -> Address:
@@ -269,8 +259,8 @@ def _address(scope: Scope) -> Address:
     return (*_address(scope.parent), scope.container, scope.branch)
 
 
-def _place(scope: Scope, names: Mapping[Address, str]) -> str:
-    """Return what a scope is called, by the present name of its Map or Parallel."""
+def _scope_name(scope: Scope, names: Mapping[Address, str]) -> str:
+    """Return the name of a scope, by the present name of its Map or Parallel."""
     if scope.parent is None:
         return ""
     container = names.get((*_address(scope.parent), scope.container), scope.container)
@@ -285,121 +275,127 @@ def _settings(scope: Scope, names: Mapping[Address, str]) -> dict[str, Any]:
     return settings
 
 
-def _doing(found: _Located, names: Mapping[Address, str]) -> dict[str, Any]:
-    """Return what a state does: all but the ways out of it and the states inside it."""
-    doing = {key: value for key, value in found.state.items() if key not in _WAYS}
-    inner = [_settings(scope, names) for scope in found.scope.inside(found.name)]
+def _doing(located: _Located, names: Mapping[Address, str]) -> dict[str, Any]:
+    """Return what a state does: all but its transitions and the states inside it."""
+    state = located.state
+    doing = {key: value for key, value in state.items() if key not in _TRANSITION_FIELDS}
+    inner = [_settings(scope, names) for scope in located.scope.inside(located.name)]
     for key in _INNER:
         if key in doing:
             doing[key] = inner if key == "Branches" else inner[0]
-    # A rule and a catcher are ways by their targets; what they keep belongs to what the state does.
+    # Rules and catchers are transitions by their targets; what they assign and where they write an
+    # error belongs to what the state does.
     rules = {
         exact_condition(rule): {key: rule[key] for key in BESIDE_THE_TEST if key in rule}
-        for rule in found.state.get("Choices", ())
+        for rule in state.get("Choices", ())
     }
     if any(rules.values()):
         doing["Choices"] = rules
-    if caught := found.state.get("Catch"):
-        kept = [{key: value for key, value in one.items() if key != "Next"} for one in caught]
-        if any(set(one) - {"ErrorEquals"} for one in kept):
-            doing["Catch"] = kept
+    catchers = [
+        {key: value for key, value in catcher.items() if key != "Next"}
+        for catcher in state.get("Catch", ())
+    ]
+    if any(catcher.keys() - {"ErrorEquals"} for catcher in catchers):
+        doing["Catch"] = catchers
     return doing
 
 
 def _earlier(old: Sequence[_Located], new: Sequence[_Located]) -> dict[Address, _Located]:
     """Return what each state was before, by its present address; new states have no entry.
 
-    A state is the same one if it stands where it stood; else if it alone has the same name; else if
+    A state is the same one if it has the same address; else if it alone has the same name; else if
     it alone does the same, so that it only got another name.
     """
-    found: dict[Address, _Located] = {}
+    earlier: dict[Address, _Located] = {}
     keys: tuple[Callable[[_Located], Any], ...] = (
         lambda state: state.address,
         lambda state: state.name,
         _fingerprint,
     )
     for key in keys:
-        taken = {was.address for was in found.values()}
-        gone = _unique(key, (was for was in old if was.address not in taken))
-        come = _unique(key, (now for now in new if now.address not in found))
-        found |= {come[mark].address: gone[mark] for mark in come.keys() & gone.keys()}
-    return found
+        matched = {was.address for was in earlier.values()}
+        removed = _unique(key, (was for was in old if was.address not in matched))
+        added = _unique(key, (now for now in new if now.address not in earlier))
+        earlier |= {added[value].address: removed[value] for value in added.keys() & removed.keys()}
+    return earlier
 
 
-def _unique(key: Callable[[_Located], Any], found: Iterable[_Located]) -> dict[Any, _Located]:
+def _unique(key: Callable[[_Located], Any], located: Iterable[_Located]) -> dict[Any, _Located]:
     """Return states by a key, without those whose key another one has too."""
-    keyed = [(key(state), state) for state in found]
-    counts = Counter(mark for mark, _ in keyed)
-    return {mark: state for mark, state in keyed if counts[mark] == 1}
+    keyed = [(key(state), state) for state in located]
+    counts = Counter(value for value, _ in keyed)
+    return {value: state for value, state in keyed if counts[value] == 1}
 
 
-def _fingerprint(found: _Located) -> str:
-    doing = {key: value for key, value in _doing(found, {}).items() if key not in _INNER}
-    ways = [way.when for way in _ways(found, {})]
-    return json.dumps([doing, ways], sort_keys=True)
+def _fingerprint(located: _Located) -> str:
+    doing = {key: value for key, value in _doing(located, {}).items() if key not in _INNER}
+    conditions = [transition.when for transition in _transitions(located, {})]
+    return json.dumps([doing, conditions], sort_keys=True)
 
 
 def _changed(was: _Located, now: _Located, names: Mapping[Address, str]) -> StateChange | None:
     fields = list(_field_changes(_doing(was, names), _doing(now, {})))
-    places = _place(was.scope, names), _place(now.scope, {})
-    if places[0] != places[1]:
-        fields.insert(0, FieldChange("place", *(place or "the machine" for place in places)))
-    before, after = list(_ways(was, names)), list(_ways(now, {}))
-    gone = tuple(way for way in before if way not in after)
-    come = tuple(way for way in after if way not in before)
-    kept_before = [way for way in before if way in after]
-    kept_after = [way for way in after if way in before]
-    reordered = tuple(after) if kept_before != kept_after else ()
+    old_scope, new_scope = _scope_name(was.scope, names), _scope_name(now.scope, {})
+    if old_scope != new_scope:
+        change = FieldChange("scope", old_scope or "the machine", new_scope or "the machine")
+        fields.insert(0, change)
+    before, after = list(_transitions(was, names)), list(_transitions(now, {}))
+    removed = tuple(transition for transition in before if transition not in after)
+    added = tuple(transition for transition in after if transition not in before)
+    same_order = [one for one in before if one in after] == [one for one in after if one in before]
     former_name = was.name if was.name != now.name else ""
-    if not (fields or gone or come or reordered or former_name):
+    if not (fields or removed or added or former_name) and same_order:
         return None
     return StateChange(
-        kind="renamed" if former_name else "changed",
+        status="renamed" if former_name else "changed",
         state=now.name,
         state_type=now.state_type,
-        place=places[1],
+        scope=new_scope,
         fields=tuple(fields),
-        ways_gone=gone,
-        ways_new=come,
-        reordered=reordered,
+        removed=removed,
+        added=added,
+        reordered=() if same_order else tuple(after),
         former_name=former_name,
     )
 
 
-def _ways(found: _Located, names: Mapping[Address, str]) -> Iterator[Way]:
-    """Yield the ways out of a state, their targets by their present names."""
-    if ends(found.state):
-        yield Way("next", _END)
-    for way in transitions(found.name, found.state):
-        if way.kind != "end":
-            target = names.get((*_address(found.scope), way.target), way.target)
-            yield Way(_when(way), target)
+def _transitions(located: _Located, names: Mapping[Address, str]) -> Iterator[StateTransition]:
+    """Yield the transitions of a state, their targets by their present names."""
+    if ends(located.state):
+        yield StateTransition("next", "the end")
+    for transition in transitions(located.name, located.state):
+        if transition.type != "end":
+            address = (*_address(located.scope), transition.target)
+            yield StateTransition(_when(transition), names.get(address, transition.target))
 
 
-def _when(way: Transition) -> str:
-    if way.kind == "choice":
-        return f"when {exact_condition(way.rule)}"
-    if way.kind == "catch":
-        return f"on {', '.join(way.rule.get('ErrorEquals', ()))}"
-    return "otherwise" if way.kind == "default" else "next"
+def _when(transition: Transition) -> str:
+    match transition.type:
+        case "choice":
+            return f"when {exact_condition(transition.rule)}"
+        case "catch":
+            return f"on {', '.join(transition.rule.get('ErrorEquals', ()))}"
+        case "default":
+            return "otherwise"
+        case _:
+            return "next"
 
 
 def _field_changes(was: Any, now: Any, path: str = "") -> Iterator[FieldChange]:
     """Yield what differs, as deep as both are of the same shape."""
     if isinstance(was, Mapping) and isinstance(now, Mapping):
-        for key in [*was, *(key for key in now if key not in was)]:
+        for key in {**was, **now}:
             below = f"{path}.{key}" if path else str(key)
             yield from _field_changes(was.get(key, ABSENT), now.get(key, ABSENT), below)
     elif (was_named := _by_errors(was)) and (now_named := _by_errors(now)):
-        for errors in [*was_named, *(errors for errors in now_named if errors not in was_named)]:
-            yield from _field_changes(
-                was_named.get(errors, ABSENT), now_named.get(errors, ABSENT), f"{path}[{errors}]"
-            )
+        for errors in {**was_named, **now_named}:
+            inner = was_named.get(errors, ABSENT), now_named.get(errors, ABSENT)
+            yield from _field_changes(*inner, f"{path}[{errors}]")
         if set(was_named) == set(now_named) and list(was_named) != list(now_named):
             yield FieldChange(f"{path} order", list(was_named), list(now_named))
     elif isinstance(was, list) and isinstance(now, list) and len(was) == len(now):
-        for index, (one, other) in enumerate(zip(was, now, strict=True)):
-            yield from _field_changes(one, other, f"{path}[{index}]")
+        for index, values in enumerate(zip(was, now, strict=True)):
+            yield from _field_changes(*values, f"{path}[{index}]")
     elif not _same(was, now):
         yield FieldChange(path, was, now)
 
@@ -407,16 +403,16 @@ def _field_changes(was: Any, now: Any, path: str = "") -> Iterator[FieldChange]:
 def _by_errors(value: Any) -> dict[str, Any]:
     """Return retriers and catchers by the errors that they match; empty for any other value."""
     if not isinstance(value, list) or not all(
-        isinstance(one, Mapping) and "ErrorEquals" in one for one in value
+        isinstance(rule, Mapping) and "ErrorEquals" in rule for rule in value
     ):
         return {}
     named = {}
-    for one in value:
-        first, *more = one["ErrorEquals"]
+    for rule in value:
+        first, *more = rule["ErrorEquals"]
         name = f"{first} and {len(more)} more" if more else first
         if name in named:
             return {}
-        named[name] = one
+        named[name] = rule
     return named
 
 
@@ -425,7 +421,7 @@ def _same(was: Any, now: Any) -> bool:
     return was == now and isinstance(was, bool) == isinstance(now, bool)
 
 
-def _shown(value: Any) -> str:
+def _shortened(value: Any) -> str:
     if value is ABSENT:
         return "(none)"
     text = json.dumps(value, ensure_ascii=False)
@@ -433,9 +429,9 @@ def _shown(value: Any) -> str:
 
 
 def _code(text: str) -> str:
-    """Return text as Markdown code, whatever backticks stand in it."""
-    runs: Sequence[str] = re.findall(r"`+", text)
-    fence = "`" * (1 + max(map(len, runs), default=0))
+    """Return text as Markdown code, whatever backticks it has."""
+    longest = max(map(len, re.findall(r"`+", text)), default=0)
+    fence = "`" * (longest + 1)
     space = " " if text.startswith("`") or text.endswith("`") else ""
     return f"{fence}{space}{text}{space}{fence}"
 

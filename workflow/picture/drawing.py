@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Iterator, Sequence
 from xml.sax.saxutils import escape, quoteattr
 
@@ -62,6 +63,8 @@ _BADGES = {
     "aborted": "M-3 -3H3V3H-3Z",
 }
 _AT = {"start": -1.0, "middle": 0.0, "end": 1.0}
+# The characters that XML 1.0 may not hold. https://www.w3.org/TR/xml/#charsets
+_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _INSTANT = frozenset({"Choice", "Pass", "Succeed", "Fail"})
 
 
@@ -72,13 +75,13 @@ def picture(
     title: str = "Workflow",
     picture_id: str = "",
 ) -> str:
-    """Return a definition as an SVG; with an execution's progress, what became of each state.
+    """Return a definition as an SVG; with an execution's progress, the status of each state.
 
     Args:
         definition: Amazon States Language, as JSON gives it.
         progress: From `progress_of`; the layout does not depend on it.
-        title: What the picture is called, for those who do not see it too.
-        picture_id: The id of the root, unique in its page; made from the contents if left out.
+        title: The picture's, also for those who do not see it.
+        picture_id: The root's id, unique in its page; made from the contents if left out.
 
     Raises:
         PictureError: If what a definition must have is missing, or a state leads nowhere.
@@ -107,23 +110,23 @@ def picture(
     )
 
 
-def measure(record: StateRecord, kind: str) -> str:
-    """Return what a state's record comes to in few words: `1.2 s · 3× · 3 of 3`.
+def measure(record: StateRecord, state_type: str) -> str:
+    """Return a state's record in few words: `1.2 s · 3× · 3 of 3`.
 
-    A status that is neither usual nor passing is told first: `caught · 1.2 s`.
+    A status that is neither usual nor passing comes first: `caught · 1.2 s`.
 
     Args:
-        record: Of the state.
-        kind: Its `Type`.
+        record: The state's record.
+        state_type: Its `Type`.
     """
-    told: list[str] = [] if record.status in {"succeeded", "running"} else [record.status]
-    if record.seconds is not None and (kind not in _INSTANT or record.seconds >= 0.05):
-        told.append(duration(record.seconds))
+    words: list[str] = [] if record.status in {"succeeded", "running"} else [record.status]
+    if record.seconds is not None and (state_type not in _INSTANT or record.seconds >= 0.05):
+        words.append(duration(record.seconds))
     if record.attempts > 1:
-        told.append(f"{record.attempts}×")
+        words.append(f"{record.attempts}×")
     if record.items is not None:
-        told.append(f"{record.done} of {record.items}")
-    return " · ".join(told)
+        words.append(f"{record.done} of {record.items}")
+    return " · ".join(words)
 
 
 def _area(area: Area, progress: Progress | None, *, depth: int) -> Iterator[str]:
@@ -132,8 +135,10 @@ def _area(area: Area, progress: Progress | None, *, depth: int) -> Iterator[str]
     for line in area.lines:
         yield from _label(line, progress)
     for mark in area.marks:
-        ways = [line.transition for line in area.lines if line.transition.kind == mark.kind]
-        reached = progress is None or any(_taken(way, progress) for way in ways)
+        transitions = [line.transition for line in area.lines if line.transition.type == mark.type]
+        reached = progress is None or any(
+            _taken(transition, progress) for transition in transitions
+        )
         yield from _mark(mark, reached=reached)
     for box in area.boxes:
         yield from _box(box, progress, depth=depth)
@@ -145,16 +150,16 @@ def _box(box: Box, progress: Progress | None, *, depth: int) -> Iterator[str]:
     note = doing(box.state)
     if progress:
         classes.append("reached" if record else "unreached")
-        note = (record and measure(record, box.kind)) or note
+        note = (record and measure(record, box.type)) or note
     status = f' data-status="{record.status}"' if record else ""
     yield (
         f'<g class="{" ".join(classes)}" data-state={_attribute(box.name)}'
-        f" data-type={_attribute(box.kind)}{status}>"
+        f" data-type={_attribute(box.type)}{status}>"
     )
     yield f"<title>{_text(_tooltip(box, progress, record))}</title>"
     yield from _outline(box)
     yield from _icon(box)
-    x = box.x + PADDING + ICON + ICON_GAP + (SLANT / 2 if box.kind == "Choice" else 0.0)
+    x = box.x + PADDING + ICON + ICON_GAP + (SLANT / 2 if box.type == "Choice" else 0.0)
     y = box.y + PADDING + NAME_LINE - 4.5
     for line in box.name_lines:
         yield f'<text class="name" x="{_n(x)}" y="{_n(y)}">{_text(line)}</text>'
@@ -177,7 +182,7 @@ def _box(box: Box, progress: Progress | None, *, depth: int) -> Iterator[str]:
 
 def _outline(box: Box) -> Iterator[str]:
     """Yield the shapes of a box: pointed sides for a Choice, a pill for a Wait, cards for a Map."""
-    if box.kind == "Choice":
+    if box.type == "Choice":
         left, right, middle = box.x, box.x + box.width, box.y + box.height / 2
         top, bottom = box.y, box.y + box.height
         points = (
@@ -191,14 +196,14 @@ def _outline(box: Box) -> Iterator[str]:
         drawn = "L".join(f"{_n(x)} {_n(y)}" for x, y in points)
         yield f'<path class="box" d="M{drawn}Z"/>'
         return
-    radius = min(PILL, box.height / 2) if box.kind == "Wait" else ROUND
-    if box.kind in {"Pass", "Fail"}:
+    radius = min(PILL, box.height / 2) if box.type == "Wait" else ROUND
+    if box.type in {"Pass", "Fail"}:
         radius = 1.5
-    behind = STACK if box.kind == "Map" and box.areas else 0.0
+    behind = STACK if box.type == "Map" and box.areas else 0.0
     width, height = box.width - behind, box.height - behind
     for offset in (behind, behind / 2, 0.0) if behind else (0.0,):
         yield _rectangle(box.x + offset, box.y + offset, width, height, radius)
-    if box.kind == "Parallel":
+    if box.type == "Parallel":
         for x in (box.x + 4.0, box.x + width - 4.0):
             yield f'<path class="box" d="M{_n(x)} {_n(box.y)}V{_n(box.y + height)}"/>'
 
@@ -211,19 +216,19 @@ def _rectangle(x: float, y: float, width: float, height: float, radius: float) -
 
 
 def _icon(box: Box) -> Iterator[str]:
-    x = box.x + PADDING + (SLANT / 2 if box.kind == "Choice" else 0.0)
+    x = box.x + PADDING + (SLANT / 2 if box.type == "Choice" else 0.0)
     y = box.y + (box.header or box.height) / 2 - ICON / 2
     at = f'transform="translate({_n(x)} {_n(y)})"'
-    yield f'<path class="tile" {at} d="{_TILES.get(box.kind, _SQUARE)}"/>'
-    if glyph := _GLYPHS.get(box.kind):
+    yield f'<path class="tile" {at} d="{_TILES.get(box.type, _SQUARE)}"/>'
+    if glyph := _GLYPHS.get(box.type):
         yield f'<path class="glyph" {at} d="{glyph}"/>'
     else:
         yield f'<path class="solid" {at} d="{_BOLT}"/>'
 
 
 def _badge(box: Box, record: StateRecord) -> Iterator[str]:
-    behind = STACK if box.kind == "Map" and box.areas else 0.0
-    x = box.x + box.width - behind - (SLANT + 4.0 if box.kind == "Choice" else 12.0)
+    behind = STACK if box.type == "Map" and box.areas else 0.0
+    x = box.x + box.width - behind - (SLANT + 4.0 if box.type == "Choice" else 12.0)
     at = f'transform="translate({_n(x)} {_n(box.y)})"'
     yield f'<circle class="badge" {at} r="9"/>'
     yield f'<path class="glyph" {at} d="{_BADGES[record.status]}"/>'
@@ -231,24 +236,24 @@ def _badge(box: Box, record: StateRecord) -> Iterator[str]:
 
 def _mark(mark: Mark, *, reached: bool) -> Iterator[str]:
     x, y = _n(mark.x), _n(mark.y)
-    yield f'<g class="{mark.kind}{"" if reached else " unreached"}">'
+    yield f'<g class="{mark.type}{"" if reached else " unreached"}">'
     if mark.word:
         left, top = _n(mark.x - 28.25), _n(mark.y - 11.25)
         yield f'<rect class="mark" x="{left}" y="{top}" width="56.5" height="22.5" rx="11.25"/>'
         yield f'<text class="word" x="{x}" y="{_n(mark.y + 4.2)}">{mark.word}</text>'
     else:
         yield f'<circle class="mark" cx="{x}" cy="{y}" r="5.25"/>'
-        if mark.kind == "end":
+        if mark.type == "end":
             yield f'<circle class="dot" cx="{x}" cy="{y}" r="2.5"/>'
     yield "</g>"
 
 
 def _line(line: Line, progress: Progress | None) -> Iterator[str]:
-    way = line.transition
+    transition = line.transition
     points, tip = _shortened(line.points), line.points[-1]
     # Dashes count from where a line begins: lines that share a lane to its end begin there.
-    course = _course(points[::-1] if way.kind == "catch" else points)
-    yield f"{_way(way, progress)}{_way_title(way)}"
+    course = _course(points[::-1] if transition.type == "catch" else points)
+    yield f"{_transition_group(transition, progress)}{_transition_title(transition)}"
     yield f'<path class="line" d="{course}"/>'
     yield f'<path class="head" d="{_arrow_head(line.points[-2], tip)}"/>'
     yield "</g>"
@@ -258,7 +263,8 @@ def _label(line: Line, progress: Progress | None) -> Iterator[str]:
     label = line.label
     if not label:
         return
-    yield f"{_way(line.transition, progress, 'said')}{_way_title(line.transition)}"
+    transition = line.transition
+    yield f"{_transition_group(transition, progress, 'said')}{_transition_title(transition)}"
     yield (
         f'<rect class="ground" x="{_n(label.x - label.width / 2)}"'
         f' y="{_n(label.y - label.height / 2)}" width="{_n(label.width)}"'
@@ -273,36 +279,36 @@ def _label(line: Line, progress: Progress | None) -> Iterator[str]:
     yield "</g>"
 
 
-def _way(way: Transition, progress: Progress | None, *more: str) -> str:
-    classes = ["way", *more, *(["catch"] if way.kind == "catch" else [])]
+def _transition_group(transition: Transition, progress: Progress | None, *css_classes: str) -> str:
+    classes = ["way", *css_classes, *(["catch"] if transition.type == "catch" else [])]
     if progress:
-        classes.append("taken" if _taken(way, progress) else "idle")
-    told = (
-        ""
-        if more
-        else (
-            f" data-from={_attribute(way.source)} data-to={_attribute(way.target)}"
-            f' data-kind="{way.kind}"'
-        )
+        classes.append("taken" if _taken(transition, progress) else "idle")
+    data = (
+        f" data-from={_attribute(transition.source)} data-to={_attribute(transition.target)}"
+        f' data-kind="{transition.type}"'
     )
-    return f'<g class="{" ".join(classes)}"{told}>'
+    return f'<g class="{" ".join(classes)}"{"" if css_classes else data}>'
 
 
-def _way_title(way: Transition) -> str:
-    reason = {"catch": f"on {way.detail}", "choice": f"when {way.detail}"}.get(way.kind, way.detail)
-    ends = f"{way.source or 'Start'} → {way.target or 'End'}"
-    return f"<title>{_text(f'{ends}: {reason}' if reason else ends)}</title>"
+def _transition_title(transition: Transition) -> str:
+    prefix = {"catch": "on ", "choice": "when "}.get(transition.type, "")
+    reason = f": {prefix}{transition.detail}" if transition.detail else ""
+    ends = f"{transition.source or 'Start'} → {transition.target or 'End'}"
+    return f"<title>{_text(f'{ends}{reason}')}</title>"
 
 
-def _taken(way: Transition, progress: Progress | None) -> bool:
+def _taken(transition: Transition, progress: Progress | None) -> bool:
     if progress is None:
         return False
-    if way.kind == "start":
-        return way.target in progress.states
-    if way.kind == "end":
-        record = progress.states.get(way.source)
+    if transition.type == "start":
+        return transition.target in progress.states
+    if transition.type == "end":
+        record = progress.states.get(transition.source)
         return record is not None and record.status == "succeeded"
-    return Passage(way.source, way.target, way.kind == "catch") in progress.passages
+    return (
+        Passage(transition.source, transition.target, transition.type == "catch")
+        in progress.passages
+    )
 
 
 def _shortened(points: Sequence[Point]) -> list[Point]:
@@ -345,32 +351,32 @@ def _arrow_head(before: Point, tip: Point) -> str:
 
 def _description(area: Area, progress: Progress | None) -> str:
     boxes = list(area.all_boxes())
-    first = next(line.transition.target for line in area.lines if line.transition.kind == "start")
-    told = f"{len(boxes)} states, the first is {first}."
+    first = next(line.transition.target for line in area.lines if line.transition.type == "start")
+    text = f"{len(boxes)} states, the first is {first}."
     if not progress:
-        return told
+        return text
     by_status = [record.status for record in progress.states.values()]
     counts = ", ".join(f"{by_status.count(status)} {status}" for status in dict.fromkeys(by_status))
-    return f"{told} The execution is {progress.status}: {counts or 'no state reached yet'}."
+    return f"{text} The execution is {progress.status}: {counts or 'no state reached yet'}."
 
 
 def _tooltip(box: Box, progress: Progress | None, record: StateRecord | None) -> str:
-    told = [box.name, f"{box.kind}: {doing(box.state)}"]
+    lines = [box.name, f"{box.type}: {doing(box.state)}"]
     if comment := box.state.get("Comment"):
-        told.append(str(comment))
-    told += [
+        lines.append(str(comment))
+    lines += [
         f"retried on {' or '.join(retry.get('ErrorEquals', ()))}"
         for retry in box.state.get("Retry", ())
     ]
     if progress:
-        told.append("not reached" if record is None else _history(record))
-    return "\n".join(told)
+        lines.append("not reached" if record is None else _history(record))
+    return "\n".join(lines)
 
 
 def _history(record: StateRecord) -> str:
     visits = "once" if record.visits == 1 else f"{record.visits} times"
-    told = f"{record.status}; entered {visits}, tried {record.attempts}×"
-    return f"{told}, {duration(record.seconds)}" if record.seconds is not None else told
+    took = f", {duration(record.seconds)}" if record.seconds is not None else ""
+    return f"{record.status}; entered {visits}, tried {record.attempts}×{took}"
 
 
 def _n(value: float) -> str:
@@ -380,19 +386,8 @@ def _n(value: float) -> str:
 
 
 def _text(text: str) -> str:
-    return escape("".join(character if _legal(character) else "�" for character in text))
+    return escape(_NOT_IN_XML.sub("�", text))
 
 
 def _attribute(text: str) -> str:
-    return quoteattr("".join(character if _legal(character) else "�" for character in text))
-
-
-def _legal(character: str) -> bool:
-    """Return whether XML 1.0 may hold a character: https://www.w3.org/TR/xml/#charsets."""
-    code = ord(character)
-    return (
-        code in (0x9, 0xA, 0xD)
-        or 0x20 <= code <= 0xD7FF
-        or 0xE000 <= code <= 0xFFFD
-        or code >= 0x10000
-    )
+    return quoteattr(_NOT_IN_XML.sub("�", text))

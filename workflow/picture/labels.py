@@ -1,7 +1,7 @@
-"""Where the labels of lines stand: on their own line, near its source, over nothing else.
+"""The positions of the labels of lines: on their own line, near its source, over nothing else.
 
 The layout engine keeps room for each label, but may put one beside a line or under its arrow; so
-places along the line are weighed against the boxes, the other lines and the other labels.
+positions along the line are weighed against the boxes, the other lines and the other labels.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _A_PIXEL_AWAY, _A_PIXEL_SHORT = 0.12, 1.5
 
 @dataclass(frozen=True)
 class Label:
-    """Text on a line: its lines, and the middle and size of the room that it takes.
+    """Text on a line: its lines of text, and the middle and size of the room that it takes.
 
     Attributes:
-        anchor: Which part of the text stands at that part of the room.
+        anchor: Whether the texts are aligned to the start, the middle or the end of the room.
     """
 
     lines: tuple[str, ...]
@@ -63,6 +63,19 @@ class Line:
     points: tuple[Point, ...]
     label: Label | None = None
 
+    @property
+    def segments(self) -> list[Room]:
+        """Its parts between two points, as rectangles without width or height."""
+        return [
+            Room(min(x, to_x), min(y, to_y), max(x, to_x), max(y, to_y))
+            for (x, y), (to_x, to_y) in pairwise(self.points)
+        ]
+
+    @property
+    def length(self) -> float:
+        """Its length in pixels."""
+        return sum(math.dist(start, end) for start, end in pairwise(self.points))
+
 
 @dataclass(frozen=True)
 class Room:
@@ -74,7 +87,7 @@ class Room:
     bottom: float
 
     def meets(self, other: Room, margin: float = 0.0) -> bool:
-        """Whether two rectangles, one of them `margin` pixels larger, have a part in common."""
+        """Return whether two rectangles overlap, one of them `margin` pixels larger."""
         return (
             self.left < other.right + margin
             and other.left < self.right + margin
@@ -98,60 +111,61 @@ def labelled(lines: Sequence[Line], boxes: Sequence[Room]) -> list[Line]:
     """Return the lines, their labels where they are read best.
 
     Args:
-        lines: Of one scope; labels stand where the engine put them.
+        lines: Of one scope; their labels are where the engine put them.
         boxes: Of the states and marks of the scope.
     """
-    segments = {line.transition: list(map(_segment, *_ends(line))) for line in lines}
-    placed = {line.transition: line.label for line in lines if line.label}
-    places = {line.transition: sorted(_places(line), key=_cost) for line in lines}
-    for line in [*sorted(lines, key=_length), *lines]:
-        way = line.transition
-        if way not in placed:
+    segments = {line.transition: line.segments for line in lines}
+    labels = {line.transition: line.label for line in lines if line.label}
+    candidates = {line.transition: sorted(_candidates(line), key=_cost) for line in lines}
+    for line in [*sorted(lines, key=lambda line: line.length), *lines]:
+        own = line.transition
+        if own not in labels:
             continue
-        segments_of_others = [one for other in segments if other != way for one in segments[other]]
-        labels = [label.room for other, label in placed.items() if other != way]
+        other_lines = [room for other in segments if other != own for room in segments[other]]
+        other_labels = [label.room for other, label in labels.items() if other != own]
         least = math.inf
-        for place in places[way]:
-            if place.cost >= least:
+        for candidate in candidates[own]:
+            if candidate.cost >= least:
                 break
-            cost = place.cost + _hidden(place.label.room, boxes, labels, segments_of_others)
+            room = candidate.label.room
+            cost = candidate.cost + _hidden(room, boxes, other_labels, other_lines)
             if cost < least:
-                placed[way], least = place.label, cost
-    return [replace(line, label=placed.get(line.transition)) for line in lines]
+                labels[own], least = candidate.label, cost
+    return [replace(line, label=labels.get(line.transition)) for line in lines]
 
 
 def faults(lines: Sequence[Line], boxes: Sequence[Room]) -> int:
-    """Return what is wrong with the labels, as a number to compare; 0 if nothing is.
+    """Return the faults of the labels, as a number to compare; 0 if there are none.
 
-    Ten for one that stands on a box, on another or away from its line, one for each other line
+    Ten for each label on a box, on another label or away from its line, one for each other line
     that it covers.
     """
     total = 0
     rooms = [(line, line.label.room) for line in lines if line.label]
     for line, room in rooms:
-        total += 10 * any(room.meets(box) for box in boxes) + 10 * _astray(line, room)
+        total += 10 * any(room.meets(box) for box in boxes) + 10 * _is_astray(line, room)
         for other in lines:
             if other is not line:
-                total += any(room.meets(segment) for segment in map(_segment, *_ends(other)))
+                total += any(room.meets(segment) for segment in other.segments)
     return total + 10 * sum(one.meets(other) for (_, one), (_, other) in combinations(rooms, 2))
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where a label could stand, and what speaks against it on its own line."""
+class _Candidate:
+    """A possible position of a label, and its cost on its own line."""
 
     label: Label
     cost: float
 
 
-def _cost(place: _Place) -> float:
-    return place.cost
+def _cost(candidate: _Candidate) -> float:
+    return candidate.cost
 
 
 def _hidden(
     room: Room, boxes: Iterable[Room], labels: Iterable[Room], segments: Iterable[Room]
 ) -> float:
-    """Return what speaks against a place because of what it would stand on."""
+    """Return the cost of what a label would cover."""
     return (
         _ON_BOX * sum(room.meets(box, 3.0) for box in boxes)
         + _ON_LABEL * sum(room.meets(label, 4.0) for label in labels)
@@ -159,19 +173,20 @@ def _hidden(
     )
 
 
-def _places(line: Line) -> Iterator[_Place]:
+def _candidates(line: Line) -> Iterator[_Candidate]:
     if not line.label:
         return
-    yield _Place(line.label, _ASTRAY if _astray(line, line.label.room) else _FROM_ENGINE)
-    yield from _places_along(line, line.label, 0.0)
+    is_astray = _is_astray(line, line.label.room)
+    yield _Candidate(line.label, _ASTRAY if is_astray else _FROM_ENGINE)
+    yield from _candidates_along(line, line.label, 0.0)
     lines, (width, height) = lettered(line.transition.label, widest=_NARROW)
     if lines != line.label.lines:
-        yield from _places_along(line, Label(lines, 0.0, 0.0, width, height), _NARROWER)
+        yield from _candidates_along(line, Label(lines, 0.0, 0.0, width, height), _NARROWER)
 
 
-def _places_along(line: Line, label: Label, cost: float) -> Iterator[_Place]:
-    segments = list(map(_segment, *_ends(line)))
-    gone = 0.0
+def _candidates_along(line: Line, label: Label, cost: float) -> Iterator[_Candidate]:
+    segments = line.segments
+    before = 0.0
     for number, (start, end) in enumerate(pairwise(line.points)):
         length = math.dist(start, end)
         horizontal = abs(end[0] - start[0]) > abs(end[1] - start[1])
@@ -179,39 +194,26 @@ def _places_along(line: Line, label: Label, cost: float) -> Iterator[_Place]:
         free = length - (_HEAD_ROOM if number == len(segments) - 1 else 0.0)
         bends = [segment for other, segment in enumerate(segments) if other != number]
         for along in _steps(length):
-            if gone + along > _FARTHEST:
+            if before + along > _FARTHEST:
                 return
             short = max(0.0, half - along) + max(0.0, half - (free - along))
             x, y = (a + (b - a) * along / length for a, b in zip(start, end, strict=True))
-            away = (gone + along) * _A_PIXEL_AWAY
+            away = (before + along) * _A_PIXEL_AWAY
             for side in (0, 1, -1):
                 dx = 0.0 if horizontal else side * (label.width / 2 + _ASIDE)
                 dy = side * (label.height / 2 + _ASIDE / 2) if horizontal else 0.0
                 anchor = _ANCHORS[0 if horizontal else side]
-                placed = replace(label, x=x + dx, y=y + dy, anchor=anchor)
-                on_bends = sum(placed.room.meets(bend, 4.0) for bend in bends)
-                against = on_bends * _ON_BEND + (_BESIDE if side else short * _A_PIXEL_SHORT)
-                yield _Place(placed, cost + away + against)
-        gone += length
+                moved = replace(label, x=x + dx, y=y + dy, anchor=anchor)
+                on_bends = sum(moved.room.meets(bend, 4.0) for bend in bends)
+                position = on_bends * _ON_BEND + (_BESIDE if side else short * _A_PIXEL_SHORT)
+                yield _Candidate(moved, cost + away + position)
+        before += length
 
 
-def _astray(line: Line, room: Room) -> bool:
-    return not any(room.meets(segment, 2 * _ASIDE) for segment in map(_segment, *_ends(line)))
+def _is_astray(line: Line, room: Room) -> bool:
+    return not any(room.meets(segment, 2 * _ASIDE) for segment in line.segments)
 
 
 def _steps(length: float) -> Iterator[float]:
     count = max(1, round(length / _STEP))
     return (length * (number + 0.5) / count for number in range(count)) if length else iter(())
-
-
-def _ends(line: Line) -> tuple[Sequence[Point], Sequence[Point]]:
-    return line.points[:-1], line.points[1:]
-
-
-def _segment(start: Point, end: Point) -> Room:
-    (x, y), (to_x, to_y) = start, end
-    return Room(min(x, to_x), min(y, to_y), max(x, to_x), max(y, to_y))
-
-
-def _length(line: Line) -> float:
-    return sum(map(math.dist, *_ends(line)))

@@ -1,13 +1,14 @@
-"""One scope → where its boxes stand and how its lines run: the only module that knows graphlay.
+"""One scope → the positions of its boxes and lines: the only module that knows graphlay.
 
 graphlay's layered engine puts states into rows from top to bottom, keeps lines off the boxes and
-room for their labels, and gives the same figures on every machine. What it is told beyond the
-graph: which way is the main one, so that it runs straight down, and that the lines of several
-Catches of one target share a lane, as the wires of a bus do.
+room for their labels, and gives the same figures on every machine. Beside the graph it gets the
+weights of the main path, so that it runs straight down, and one lane for the lines of several
+Catches with the same target.
 """
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +26,7 @@ from workflow.picture.labels import (
     labelled,
     lettered,
 )
-from workflow.picture.transitions import depths, main_way, reached_from
+from workflow.picture.transitions import depths, main_path, reached_from
 
 START, END = "\0start", "\0end"
 """The names of a scope's marks among those of its states."""
@@ -47,7 +48,7 @@ _VARIANTS: tuple[dict[str, Any], ...] = (
     {"spacing": {**_SPACING, "layer_gap": 50.0, "node_gap": 56.0, "dummy_gap": 28.0}},
 )
 _MAIN, _LANE, _USUAL, _CAUGHT = 100.0, 100.0, 3.0, 0.2
-# The first joint would sink towards the target if the lane weighed more than the way to it.
+# The first joint would sink towards the target if the lane weighed more than the lines to it.
 _TO_LANE = 101.0
 _JOINT, _FIRST = 2.0, "\0first"
 _NO_MARGIN = dict.fromkeys(("along_neg", "along_pos", "cross_neg", "cross_pos"), 0.0)
@@ -56,12 +57,12 @@ _ABOVE_AND_BELOW_LABEL = 12.0
 
 @dataclass(frozen=True)
 class Layering:
-    """Where everything in a scope stands; x and y count from its upper left corner.
+    """The positions of everything in a scope; x and y count from its upper left corner.
 
     Attributes:
         centres: Of the states and marks, by name.
         lines: The transitions, in their order.
-        size: Width and height of it all.
+        size: Width and height of the whole.
     """
 
     centres: Mapping[str, Point]
@@ -71,30 +72,30 @@ class Layering:
 
 def layered(
     scope: Scope,
-    ways: Sequence[Transition],
+    transitions: Sequence[Transition],
     sizes: Mapping[str, Size],
     beside: Mapping[str, float],
 ) -> Layering:
-    """Return where everything in a scope stands.
+    """Return the positions of everything in a scope.
 
     Args:
-        scope: What is drawn.
-        ways: Its transitions, but those from a state to itself.
+        scope: The scope.
+        transitions: Its transitions, but those from a state to itself.
         sizes: Width and height of its states, and of its marks by `START` and `END`.
-        beside: Width of what stands to the right of a state, where something does.
+        beside: Width of the room to the right of a state for its transitions to itself.
     """
-    weights, lanes = _weights(scope, ways), _lanes(scope, ways)
+    weights, lanes = _weights(scope, transitions), _lanes(scope, transitions)
     best = _Drawing(sizes, beside, weights, lanes, _VARIANTS[0])
     for options in _VARIANTS[1:]:
         if not best.faults:
             break
-        other = _Drawing(sizes, beside, weights, lanes, options)
-        best = min(best, other, key=lambda one: one.faults)
+        drawing = _Drawing(sizes, beside, weights, lanes, options)
+        best = min(best, drawing, key=lambda drawing: drawing.faults)
     return best.layering()
 
 
 def moved(line: Line, dx: float, dy: float) -> Line:
-    """Return a line that stands elsewhere."""
+    """Return a line shifted by `dx` and `dy`."""
     label = line.label
     return Line(
         line.transition,
@@ -103,30 +104,30 @@ def moved(line: Line, dx: float, dy: float) -> Line:
     )
 
 
-def _weights(scope: Scope, ways: Sequence[Transition]) -> dict[Transition, float]:
-    """Return how much each way wants to be short and straight."""
-    main = set(pairwise(["", *main_way(scope, ways), ""]))
+def _weights(scope: Scope, transitions: Sequence[Transition]) -> dict[Transition, float]:
+    """Return each transition's weight: lines of greater weight are shorter and straighter."""
+    main = set(pairwise(["", *main_path(scope, transitions), ""]))
     weights = {}
-    for way in ways:
-        usual = _MAIN if (way.source, way.target) in main else _USUAL
-        weights[way] = _CAUGHT if way.kind == "catch" else usual
+    for transition in transitions:
+        usual = _MAIN if (transition.source, transition.target) in main else _USUAL
+        weights[transition] = _CAUGHT if transition.type == "catch" else usual
     return weights
 
 
-def _lanes(scope: Scope, ways: Sequence[Transition]) -> list[list[list[Transition]]]:
-    """Return the lanes that Catches of one target share: row by row the ways that join there."""
+def _lanes(scope: Scope, transitions: Sequence[Transition]) -> list[list[list[Transition]]]:
+    """Return the lanes that Catches with the same target share: transitions row by row."""
     by_target: defaultdict[str, list[Transition]] = defaultdict(list)
-    for way in ways:
-        if way.kind == "catch":
-            by_target[way.target].append(way)
-    depth = depths(scope, ways)
+    for transition in transitions:
+        if transition.type == "catch":
+            by_target[transition.target].append(transition)
+    depth = depths(scope, transitions)
     lanes = []
     for target, caught in by_target.items():
-        after = reached_from(target, ways)
+        after = reached_from(target, transitions)
         rows: defaultdict[int, list[Transition]] = defaultdict(list)
-        for way in caught:
-            if way.source not in after:
-                rows[depth[way.source]].append(way)
+        for transition in caught:
+            if transition.source not in after:
+                rows[depth[transition.source]].append(transition)
         if len(rows) > 1:
             lanes.append([rows[row] for row in sorted(rows)])
     return lanes
@@ -150,34 +151,34 @@ class _Drawing:
         for name, (width, height) in sizes.items():
             margin = {**_NO_MARGIN, "cross_pos": beside.get(name, 0.0)}
             self._graph.node(name, width=width, height=height, margin=margin)
-        self._courses: dict[Transition, list[int]] = {way: [] for way in weights}
+        self._edges: dict[Transition, list[int]] = {transition: [] for transition in weights}
         joints: dict[Transition, str] = {}
         for number, rows in enumerate(lanes):
             joints |= self._lane(f"\0lane {number}", rows)
-        for way, weight in weights.items():
-            towards = joints.get(way, way.target or END)
-            pull = _TO_LANE if towards.endswith(_FIRST) else weight
-            first = self._edge(way.source or START, towards, pull, way.label)
-            self._courses[way].insert(0, first)
+        for transition, weight in weights.items():
+            target = joints.get(transition, transition.target or END)
+            pull = _TO_LANE if target.endswith(_FIRST) else weight
+            first = self._edge(transition.source or START, target, pull, transition.label)
+            self._edges[transition].insert(0, first)
         options = {"direction": "topbottom", **options}
-        self._found = graphlay.layout(self._graph, preset="layered", options=options)
-        self._centres: dict[str, Point] = self._found.positions()
+        self._layout = graphlay.layout(self._graph, preset="layered", options=options)
+        self._centres: dict[str, Point] = self._layout.positions()
         self._boxes = [self._room(name) for name in sizes]
         self._lines = labelled(
-            [self._line(way, course) for way, course in self._courses.items()], self._boxes
+            [self._line(transition, edges) for transition, edges in self._edges.items()],
+            self._boxes,
         )
-        metrics = self._found.metrics()
+        metrics = self._layout.metrics()
         on_boxes = int(metrics["node_edge_hits"] + metrics["node_overlaps"])
         self.faults = 100 * on_boxes + faults(self._lines, self._boxes)
 
     def layering(self) -> Layering:
         lines = self._lines
-        rooms = [*self._boxes, *(label.room for line in lines if (label := line.label))]
-        points = [point for line in lines for point in line.points]
-        left = min(*(room.left for room in rooms), *(x for x, _ in points))
-        top = min(*(room.top for room in rooms), *(y for _, y in points))
-        right = max(*(room.right for room in rooms), *(x for x, _ in points))
-        bottom = max(*(room.bottom for room in rooms), *(y for _, y in points))
+        labels = [line.label.room for line in lines if line.label]
+        points = [Room(x, y, x, y) for line in lines for x, y in line.points]
+        rooms = [*self._boxes, *labels, *points]
+        left, top = min(room.left for room in rooms), min(room.top for room in rooms)
+        right, bottom = max(room.right for room in rooms), max(room.bottom for room in rooms)
         return Layering(
             {name: (x - left, y - top) for name, (x, y) in self._centres.items()},
             tuple(moved(line, -left, -top) for line in lines),
@@ -185,17 +186,17 @@ class _Drawing:
         )
 
     def _lane(self, name: str, rows: Sequence[Sequence[Transition]]) -> dict[Transition, str]:
-        """Add a joint for each row, one below the other, on the way to the target."""
+        """Add a joint for each row, one below the other, on the lane to the target."""
         joints = [name + (f" {row}" if row else _FIRST) for row in range(len(rows))]
         for joint in joints:
             self._graph.node(joint, width=_JOINT, height=_JOINT)
         target = rows[0][0].target
-        pieces = [self._edge(one, other, _LANE) for one, other in pairwise([*joints, target])]
+        edges = [self._edge(start, end, _LANE) for start, end in pairwise([*joints, target])]
         joined = {}
-        for row, (joint, ways) in enumerate(zip(joints, rows, strict=True)):
-            for way in ways:
-                joined[way] = joint
-                self._courses[way] += pieces[row:]
+        for row, (joint, transitions) in enumerate(zip(joints, rows, strict=True)):
+            for transition in transitions:
+                joined[transition] = joint
+                self._edges[transition] += edges[row:]
         return joined
 
     def _edge(self, source: str, target: str, weight: float, label: str = "") -> int:
@@ -205,19 +206,19 @@ class _Drawing:
             fields["label_size"] = {"width": width, "height": height + _ABOVE_AND_BELOW_LABEL}
         return int(self._graph.edge(source, target, weight=weight, **fields))
 
-    def _line(self, way: Transition, course: Sequence[int]) -> Line:
-        points = [point for number in course for point in self._piece(number)]
+    def _line(self, transition: Transition, edges: Sequence[int]) -> Line:
+        points = [point for number in edges for point in self._points(number)]
         label = None
-        if way.label:
-            first = self._found.edges[course[0]]
-            at = first["label_anchor"] or first["points"][0]
-            lines, size = lettered(way.label)
-            label = Label(lines, at["x"], at["y"], *size)
-        return Line(way, tuple(_without_idle(_at_right_angles(points))), label)
+        if transition.label:
+            first = self._layout.edges[edges[0]]
+            anchor = first["label_anchor"] or first["points"][0]
+            lines, size = lettered(transition.label)
+            label = Label(lines, anchor["x"], anchor["y"], *size)
+        return Line(transition, tuple(_corners(_at_right_angles(points))), label)
 
-    def _piece(self, number: int) -> list[Point]:
+    def _points(self, number: int) -> list[Point]:
         """Return an edge's points, where it meets a joint exactly in its middle."""
-        points = [(point["x"], point["y"]) for point in self._found.edges[number]["points"]]
+        points = [(point["x"], point["y"]) for point in self._layout.edges[number]["points"]]
         edge = self._graph.edges[number]
         for end in (edge["source"], edge["target"]):
             name = self._graph.ids[end]
@@ -247,23 +248,19 @@ def _at_right_angles(points: Sequence[Point]) -> list[Point]:
     return kept[::-1]
 
 
-def _without_idle(points: Sequence[Point]) -> list[Point]:
+def _corners(points: Sequence[Point]) -> list[Point]:
     """Return the points at which a line starts, turns and ends."""
     kept: list[Point] = []
     for point in points:
-        while len(kept) > 1 and _straight(kept[-2], kept[-1], point):
+        while len(kept) > 1 and _is_straight(kept[-2], kept[-1], point):
             kept.pop()
-        if not kept or _apart(kept[-1], point):
+        if not kept or math.dist(kept[-1], point) > 0.05:
             kept.append(point)
     return kept
 
 
-def _straight(one: Point, middle: Point, other: Point) -> bool:
+def _is_straight(start: Point, middle: Point, end: Point) -> bool:
     return any(
-        abs(one[axis] - middle[axis]) < 0.05 and abs(middle[axis] - other[axis]) < 0.05
+        abs(start[axis] - middle[axis]) < 0.05 and abs(middle[axis] - end[axis]) < 0.05
         for axis in (0, 1)
     )
-
-
-def _apart(one: Point, other: Point) -> bool:
-    return abs(one[0] - other[0]) + abs(one[1] - other[1]) > 0.05

@@ -1,12 +1,13 @@
 """A definition → boxes in boxes and the lines between them, in pixels, y downwards.
 
-Pure geometry. The innermost scopes are laid out first; each then stands in the scope around it as
-one box, below the header that tells the name of its Map or Parallel.
+Pure geometry. The innermost scopes are laid out first; each is then one box in the scope around it,
+below the header with the name of its Map or Parallel.
 """
 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -35,9 +36,9 @@ _LOOP = 18.0
 
 @dataclass(frozen=True)
 class Mark:
-    """Where a scope starts or ends; x and y are its middle, `word` is empty inside a state."""
+    """The start or the end of a scope; x and y are its middle, `word` is empty inside a state."""
 
-    kind: Literal["start", "end"]
+    type: Literal["start", "end"]
     word: str
     x: float
     y: float
@@ -51,8 +52,8 @@ class Box:
         name: As the definition has it.
         state: The state itself.
         name_lines: The name, wrapped.
-        areas: What a Map repeats, or the branches of a Parallel; empty for any other state.
-        header: Height of the part that tells the name, above the areas.
+        areas: The scopes inside a Map or Parallel; empty for any other state.
+        header: Height of the room for the name, above the areas.
     """
 
     name: str
@@ -66,14 +67,14 @@ class Box:
     header: float = 0.0
 
     @property
-    def kind(self) -> str:
+    def type(self) -> str:
         """Its `Type`."""
         return str(self.state["Type"])
 
 
 @dataclass(frozen=True)
 class Area:
-    """A scope and all that is in it; x and y are its upper left corner."""
+    """A scope and everything in it; x and y are its upper left corner."""
 
     x: float
     y: float
@@ -102,55 +103,61 @@ def layout(definition: Definition) -> Area:
 
 def room_beside_icon(box: Box) -> float:
     """Return how wide a line of text in a box may be, in pixels."""
-    return _text_room(box.width - (STACK if box.kind == "Map" and box.areas else 0.0), box.kind)
+    return _text_room(box.width - (STACK if box.type == "Map" and box.areas else 0.0), box.type)
 
 
-def _text_room(width: float, kind: str) -> float:
-    return width - 2 * PADDING - ICON - ICON_GAP - (SLANT if kind == "Choice" else 0.0)
+def _text_room(width: float, state_type: str) -> float:
+    return width - 2 * PADDING - ICON - ICON_GAP - (SLANT if state_type == "Choice" else 0.0)
 
 
 def _area(scope: Scope, *, words: tuple[str, str]) -> Area:
-    ways = drawn_transitions(scope)
+    drawn = drawn_transitions(scope)
     boxes = {name: _box(name, state, scope.inside(name)) for name, state in scope.states.items()}
     sizes: dict[str, Size] = {START: _OUTER_MARK if words[0] else _INNER_MARK}
     sizes |= {name: (box.width, box.height) for name, box in boxes.items()}
-    if any(way.kind == "end" for way in ways):
+    if any(transition.type == "end" for transition in drawn):
         sizes[END] = sizes[START]
-    loops = {name: [way for way in ways if way.source == way.target == name] for name in boxes}
-    beside = {name: _room_for(ways_back) for name, ways_back in loops.items()}
-    onward = [way for way in ways if way.source != way.target]
-    found = layered(scope, onward, sizes, beside)
+    onward, loops = [], defaultdict[str, list[Transition]](list)
+    for transition in drawn:
+        if transition.source == transition.target:
+            loops[transition.source].append(transition)
+        else:
+            onward.append(transition)
+    beside = {name: _loops_width(transitions) for name, transitions in loops.items()}
+    layering = layered(scope, onward, sizes, beside)
     placed = {}
     for name, box in boxes.items():
-        x, y = found.centres[name]
+        x, y = layering.centres[name]
         placed[name] = _box_moved(box, x - box.width / 2, y - box.height / 2)
-    marks = [Mark("start", words[0], *found.centres[START])]
+    marks = [Mark("start", words[0], *layering.centres[START])]
     if END in sizes:
-        marks.append(Mark("end", words[1], *found.centres[END]))
-    outlines = {name: _outline(found.centres[name], sizes[name], boxes.get(name)) for name in sizes}
-    lines = [_to_outlines(line, outlines) for line in found.lines]
-    for name, ways_back in loops.items():
-        lines += _loops(ways_back, placed[name], outlines[name])
-    return Area(0.0, 0.0, *found.size, tuple(placed.values()), tuple(lines), tuple(marks))
+        marks.append(Mark("end", words[1], *layering.centres[END]))
+    outlines = {
+        name: _outline(layering.centres[name], sizes[name], boxes.get(name)) for name in sizes
+    }
+    lines = [_to_outlines(line, outlines) for line in layering.lines]
+    for name, transitions in loops.items():
+        lines += _loop_lines(transitions, placed[name], outlines[name])
+    return Area(0.0, 0.0, *layering.size, tuple(placed.values()), tuple(lines), tuple(marks))
 
 
-def _room_for(ways_back: Sequence[Transition]) -> float:
-    """Return how wide the ways from a state back to itself are, beside its box."""
-    labels = [lettered(way.label, most_lines=1)[1][0] for way in ways_back if way.label]
-    return _LOOP + max(labels, default=0.0) if ways_back else 0.0
+def _loops_width(loops: Sequence[Transition]) -> float:
+    """Return the width of the transitions from a state to itself, beside its box."""
+    labels = (lettered(loop.label, most_lines=1) for loop in loops if loop.label)
+    return _LOOP + max((width for _, (width, _) in labels), default=0.0)
 
 
-def _loops(ways_back: Sequence[Transition], box: Box, outline: _Outline) -> Iterator[Line]:
-    """Yield the ways from a state back to itself, one below the other, to the right of its box."""
-    right, share = box.x + box.width, box.height / max(1, len(ways_back))
-    for number, way in enumerate(ways_back):
+def _loop_lines(loops: Sequence[Transition], box: Box, outline: _Outline) -> Iterator[Line]:
+    """Yield the lines from a state to itself, one below the other, to the right of its box."""
+    right, share = box.x + box.width, box.height / len(loops)
+    for number, transition in enumerate(loops):
         top, bottom = (box.y + share * (number + part) for part in (0.25, 0.75))
         points = [(right, top), (right + _LOOP, top), (right + _LOOP, bottom), (right, bottom)]
         label = None
-        if way.label:
-            lines, (width, height) = lettered(way.label, most_lines=1)
+        if transition.label:
+            lines, (width, height) = lettered(transition.label, most_lines=1)
             label = Label(lines, right + _LOOP + width / 2, (top + bottom) / 2, width, height)
-        yield _to_outlines(Line(way, tuple(points), label), {box.name: outline})
+        yield _to_outlines(Line(transition, tuple(points), label), {box.name: outline})
 
 
 def _box(name: str, state: State, scopes: Sequence[Scope]) -> Box:
@@ -210,7 +217,7 @@ class _Outline:
     slant: float
 
     def meets(self, point: Point) -> Point:
-        """Return where a line at right angles, that ends on the surrounding box, ends on it."""
+        """Return where a line that ends on the rectangle around this outline meets the outline."""
         x, y = point
         aside, below = min(x - self.left, self.right - x), min(y - self.top, self.bottom - y)
         if below <= aside:
@@ -228,17 +235,16 @@ class _Outline:
 
 def _outline(centre: Point, size: Size, box: Box | None) -> _Outline:
     (x, y), (width, height) = centre, size
-    kind = box.kind if box else ""
     radius = ROUND if box else height / 2
-    if kind == "Wait":
+    if box and box.type == "Wait":
         radius = min(PILL, height / 2)
-    slant = SLANT if kind == "Choice" else 0.0
+    slant = SLANT if box and box.type == "Choice" else 0.0
     left, top = x - width / 2, y - height / 2
     return _Outline(left, top, left + width, top + height, radius, slant)
 
 
 def _to_outlines(line: Line, outlines: Mapping[str, _Outline]) -> Line:
-    way = line.transition
-    first = outlines[way.source or START].meets(line.points[0])
-    last = outlines[way.target or END].meets(line.points[-1])
+    transition = line.transition
+    first = outlines[transition.source or START].meets(line.points[0])
+    last = outlines[transition.target or END].meets(line.points[-1])
     return replace(line, points=(first, *line.points[1:-1], last))

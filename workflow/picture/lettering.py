@@ -1,4 +1,4 @@
-"""How wide texts are, and where they break; no font is measured, so it is the same everywhere.
+"""The width of texts, and where they break; no font is measured, so it is the same everywhere.
 
 Widths are those of usual sans-serif fonts, or a little more: DejaVu Sans, the widest of them, fits.
 """
@@ -10,9 +10,9 @@ import unicodedata
 from collections.abc import Iterator
 
 BOLD = 1.12
-"""How much wider bold letters are."""
+"""The factor by which bold letters are wider."""
 NAME_SIZE = 13.0 * BOLD
-"""Of a name, as far as its width goes: its letters, of 13 pixels, are bold."""
+"""The size by which a name's width is measured: its letters of 13 pixels are bold."""
 NAME_LINE = 17.0
 NOTE_SIZE = 12.0
 NOTE_LINE = 15.0
@@ -26,7 +26,7 @@ _CAPITAL, _OTHER = 0.69, 0.6
 
 
 def text_width(text: str, size: float) -> float:
-    """Return how wide a text is at most, in pixels, in letters of `size` pixels."""
+    """Return the greatest width of a text, in pixels, in letters of `size` pixels."""
     return sum(map(_width, text)) * size
 
 
@@ -59,7 +59,7 @@ def _width(character: str) -> float:
 
 
 def _pieces(text: str, width: float, size: float) -> Iterator[str]:
-    """Yield the parts between which a line may break: words, and the parts of too long a word."""
+    """Yield the pieces between which a line may break: words, and pieces of too long a word."""
     for word in re.findall(r"\s*\S+", text):
         if text_width(word.lstrip(), size) <= width:
             yield word

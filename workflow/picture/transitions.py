@@ -1,4 +1,4 @@
-"""The transitions of a scope as they are drawn, and the order that they give its states.
+"""The transitions of a scope as they are drawn, and the order of its states that follows from them.
 
 Pure. A definition that cannot be drawn is refused here.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from workflow.definition.asl import Kind, Scope, Transition, ends
+from workflow.definition.asl import Scope, Transition, TransitionType, ends
 from workflow.errors import WorkflowError
 
 
@@ -17,7 +17,7 @@ class PictureError(WorkflowError, ValueError):
 
 
 def drawn_transitions(scope: Scope) -> tuple[Transition, ...]:
-    """Return the transitions of a scope; those of one kind between the same two states are one.
+    """Return the transitions of a scope; those of one type between the same two states are one.
 
     Raises:
         PictureError: If what a definition must have is missing, or a state leads to one that is not
@@ -29,35 +29,39 @@ def drawn_transitions(scope: Scope) -> tuple[Transition, ...]:
     for name, state in scope.states.items():
         if "Type" not in state:
             raise PictureError(f"'{name}' has no Type, so nobody knows how to draw it")
-    merged: dict[tuple[str, str, Kind], list[Transition]] = {}
-    for way in scope.transitions():
-        if way.target not in scope.states and way.kind != "end":
-            led = f"'{way.source}' leads to" if way.source else f"{scope} starts at"
-            beside = ", ".join(f"'{name}'" for name in scope.states)
-            raise PictureError(
-                f"{led} '{way.target}', which is no state of {scope}: it has {beside}"
+    merged: dict[tuple[str, str, TransitionType], list[Transition]] = {}
+    for transition in scope.transitions():
+        if transition.target not in scope.states and transition.type != "end":
+            source = (
+                f"'{transition.source}' leads to" if transition.source else f"{scope} starts at"
             )
-        merged.setdefault((way.source, way.target, way.kind), []).append(way)
+            known = ", ".join(f"'{name}'" for name in scope.states)
+            raise PictureError(
+                f"{source} '{transition.target}', which is no state of {scope}: it has {known}"
+            )
+        key = transition.source, transition.target, transition.type
+        merged.setdefault(key, []).append(transition)
     return tuple(
         replace(
-            ways[0],
-            label=_joined(way.label for way in ways),
-            detail=_joined(way.detail for way in ways),
+            same[0],
+            label=_joined(transition.label for transition in same),
+            detail=_joined(transition.detail for transition in same),
             rule={},
         )
-        for ways in merged.values()
+        for same in merged.values()
     )
 
 
-def main_way(scope: Scope, ways: Iterable[Transition]) -> tuple[str, ...]:
-    """Return the states of the longest way that ends well, from the start; loops are not walked."""
-    forward = _forward(scope.start, [way for way in ways if way.kind != "catch"])
+def main_path(scope: Scope, transitions: Iterable[Transition]) -> tuple[str, ...]:
+    """Return the states of the longest path from the start to a success, without loops."""
+    without_errors = [one for one in transitions if one.type != "catch"]
+    forward = _forward(scope.start, without_errors)
     best: dict[str, tuple[bool, int, str]] = {}
     for name in reversed(forward):
         state = scope.states[name]
-        well = ends(state) and state["Type"] != "Fail"
+        succeeds = ends(state) and state["Type"] != "Fail"
         onward = [(best[to][0], best[to][1] + 1, to) for to in forward[name]]
-        best[name] = max(onward, key=lambda found: found[:2], default=(well, 0, ""))
+        best[name] = max(onward, key=lambda path: path[:2], default=(succeeds, 0, ""))
     path, name = [], scope.start
     while name:
         path.append(name)
@@ -65,19 +69,18 @@ def main_way(scope: Scope, ways: Iterable[Transition]) -> tuple[str, ...]:
     return tuple(path)
 
 
-def depths(scope: Scope, ways: Iterable[Transition]) -> dict[str, int]:
-    """Return how many transitions lead to each state at most, loops not walked."""
-    forward = _forward(scope.start, ways)
-    found = dict.fromkeys(scope.states, 0)
-    for name, targets in forward.items():
+def depths(scope: Scope, transitions: Iterable[Transition]) -> dict[str, int]:
+    """Return the greatest number of transitions from the start to each state, without loops."""
+    depth = dict.fromkeys(scope.states, 0)
+    for name, targets in _forward(scope.start, transitions).items():
         for target in targets:
-            found[target] = max(found[target], found[name] + 1)
-    return found
+            depth[target] = max(depth[target], depth[name] + 1)
+    return depth
 
 
-def reached_from(name: str, ways: Iterable[Transition]) -> set[str]:
+def reached_from(name: str, transitions: Iterable[Transition]) -> set[str]:
     """Return the states that can come after a state, and itself."""
-    onward = _by_source(ways)
+    onward = _by_source(transitions)
     reached, waiting = {name}, [name]
     while waiting:
         new = set(onward.get(waiting.pop(), ())) - reached
@@ -90,17 +93,17 @@ def _joined(texts: Iterable[str]) -> str:
     return " or ".join(dict.fromkeys(filter(None, texts)))
 
 
-def _by_source(ways: Iterable[Transition]) -> dict[str, list[str]]:
+def _by_source(transitions: Iterable[Transition]) -> dict[str, list[str]]:
     onward: dict[str, list[str]] = {}
-    for way in ways:
-        if way.source and way.target:
-            onward.setdefault(way.source, []).append(way.target)
+    for transition in transitions:
+        if transition.source and transition.target:
+            onward.setdefault(transition.source, []).append(transition.target)
     return onward
 
 
-def _forward(start: str, ways: Iterable[Transition]) -> dict[str, list[str]]:
-    """Return the states that can be reached, each before those after it, without ways back."""
-    onward = _by_source(ways)
+def _forward(start: str, transitions: Iterable[Transition]) -> dict[str, list[str]]:
+    """Return the states that can be reached, each before its targets, without transitions back."""
+    onward = _by_source(transitions)
     forward: dict[str, list[str]] = {}
     left: list[str] = []
     open_: set[str] = set()

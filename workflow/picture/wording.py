@@ -1,4 +1,4 @@
-"""What a state does, in the few words that a picture has."""
+"""What a state does, in few words for a picture."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ _CALLBACK = ".waitForTaskToken"
 
 def doing(state: State) -> str:
     """Return what a state does beside its name: `Lambda labbase-get-status`, `Wait 600 s`."""
-    kind = str(state.get("Type", ""))
-    if kind == "Task":
+    state_type = str(state.get("Type", ""))
+    if state_type == "Task":
         return _task(state)
-    if kind == "Choice":
+    if state_type == "Choice":
         return f"Choice on {about}" if (about := subject(state)) else "Choice"
-    if kind == "Wait":
+    if state_type == "Wait":
         return f"Wait {_waited_for(state)}".strip()
-    if kind == "Map":
+    if state_type == "Map":
         return _repetition(state)
-    if kind == "Parallel":
+    if state_type == "Parallel":
         return parallelism(state)
-    if kind == "Fail" and isinstance(state.get("Error"), str):
+    if state_type == "Fail" and isinstance(state.get("Error"), str):
         return f"Fail: {expression(state['Error'])}"
-    return kind
+    return state_type
 
 
 def _task(state: State) -> str:

@@ -218,12 +218,12 @@ def _payload(state: State) -> Mapping[str, Any]:
 def _next(name: str, state: State, status: str) -> str:
     """Return the state after one that succeeds; a Choice goes by the status of the job."""
     for way in asl.transitions(name, state):
-        if way.kind == "choice" and "StringEquals" not in way.rule:
+        if way.type == "choice" and "StringEquals" not in way.rule:
             raise CostError(
                 f"'{name}' chooses by something else than a job's status, which cannot be foreseen;"
                 " take the figures of a run by --execution"
             )
-        if way.kind in {"default", "next"} or way.rule.get("StringEquals") == status:
+        if way.type in {"default", "next"} or way.rule.get("StringEquals") == status:
             return way.target
     raise CostError(f"'{name}' leads nowhere when a job is {status}; 'retrain check' says more")
 

@@ -17,7 +17,7 @@ from workflow.definition.review import (
     FieldChange,
     Review,
     StateChange,
-    Way,
+    StateTransition,
     as_markdown,
     as_text,
     review,
@@ -100,7 +100,7 @@ def test_true_is_not_1_but_2_is_2_0(before, after):
     assert change.fields == (FieldChange("Parameters.Arguments.a", 1, True),)
 
 
-def test_a_state_put_between_two_others_is_one_new_state_and_one_turned_way(before, after):
+def test_a_state_put_between_two_others_is_one_new_state_and_one_changed_transition(before, after):
     after["States"]["Look Twice"] = {"Type": "Pass", "Next": "List Datasets"}
     after["States"]["ETL"]["Next"] = "Look Twice"
 
@@ -109,13 +109,13 @@ def test_a_state_put_between_two_others_is_one_new_state_and_one_turned_way(befo
     assert as_text(found, before="deployed", after="new") == (
         "deployed → new: 1 state added, 1 changed\n"
         "~ ETL (Task)\n"
-        "    way next: List Datasets → Look Twice\n"
+        "    transition next: List Datasets → Look Twice\n"
         "+ Look Twice (Pass)\n"
-        "    way: next → List Datasets\n"
+        "    transition: next → List Datasets\n"
     )
 
 
-def test_a_removed_state_of_a_map_is_told_with_its_place(before, after):
+def test_a_removed_state_of_a_map_is_told_with_its_scope(before, after):
     inner = after["States"]["Reimport All Datasets"]["Iterator"]["States"]
     del inner["Import Failed"]
     for name in ("Import Dataset", "Get Job Status"):
@@ -128,8 +128,8 @@ def test_a_removed_state_of_a_map_is_told_with_its_place(before, after):
     assert found.states[0] == StateChange(
         "removed", "Import Failed", "Fail", "Reimport All Datasets"
     )
-    assert found.states[3].ways_gone == (
-        Way('when $.job.status StringEquals "CREATE FAILED"', "Import Failed"),
+    assert found.states[3].removed == (
+        StateTransition('when $.job.status StringEquals "CREATE FAILED"', "Import Failed"),
     )
 
 
@@ -139,7 +139,7 @@ def test_rules_of_a_choice_in_another_order_are_told_as_an_order(before, after):
     (change,) = review(before, after).states
 
     assert not change.fields
-    assert (change.ways_gone, change.ways_new) == ((), ())
+    assert (change.removed, change.added) == ((), ())
     assert [way.target for way in change.reordered] == [
         "Report Failure",
         "Filter Recommended Item",
@@ -147,7 +147,7 @@ def test_rules_of_a_choice_in_another_order_are_told_as_an_order(before, after):
     ]
 
 
-def test_a_renamed_state_is_one_renaming_and_the_ways_to_it_are_no_news(before, after):
+def test_a_renamed_state_is_one_renaming_and_the_transitions_to_it_are_no_news(before, after):
     states = after["States"]
     states["Read the Database"] = states.pop("ETL")
     after["StartAt"] = "Read the Database"
@@ -157,7 +157,7 @@ def test_a_renamed_state_is_one_renaming_and_the_ways_to_it_are_no_news(before, 
     )
 
 
-def test_a_state_that_moved_out_of_a_map_changed_its_place(before, after):
+def test_a_state_that_moved_out_of_a_map_changed_its_scope(before, after):
     states = {"In": {"Type": "Pass", "End": True}}
     with_map = {"StartAt": "M", "States": {"M": {"Type": "Map", "End": True}}}
     before = copy.deepcopy(with_map)
@@ -168,7 +168,7 @@ def test_a_state_that_moved_out_of_a_map_changed_its_place(before, after):
 
     assert found.states == (
         StateChange("removed", "M", "Map"),
-        StateChange("changed", "In", "Pass", fields=(FieldChange("place", "M", "the machine"),)),
+        StateChange("changed", "In", "Pass", fields=(FieldChange("scope", "M", "the machine"),)),
     )
 
 
@@ -184,14 +184,14 @@ def reading(definition):
     return region["States"]["Both"]["Branches"][1]["States"]["Each File"]["Iterator"]
 
 
-def test_a_state_that_moved_to_another_branch_changed_its_place():
+def test_a_state_that_moved_to_another_branch_changed_its_scope():
     before, after = nested(), nested()
     states = counting(after)["States"]
     reading(after)["States"]["Counted"] = states.pop("Counted")
 
     (change,) = review(before, after).states
 
-    assert change.fields == (FieldChange("place", "branch 1 of Both", "Each File"),)
+    assert change.fields == (FieldChange("scope", "branch 1 of Both", "Each File"),)
 
 
 def test_a_state_in_a_branch_is_told_with_its_branch():
@@ -265,7 +265,7 @@ def test_combined_conditions_read_as_one_sentence():
 
     found = review({}, {"StartAt": "A", "States": states})
 
-    assert found.states[0].ways_new[0].when == (
+    assert found.states[0].added[0].when == (
         "when ($.a IsPresent true and not $.b NumericLessThan 3)"
     )
 

@@ -157,7 +157,7 @@ def assert_sound(definition, root):
             assert not overlap(boxes[one], boxes[other]), (one, other)
         drawn += [(way.get("data-from"), way.get("data-to"), way.get("data-kind")) for way in ways]
     expected = {
-        (way.source, way.target, way.kind)
+        (way.source, way.target, way.type)
         for scope in scopes(definition)
         for way in scope.transitions()
     }
