@@ -77,7 +77,7 @@ class LineView(RunView):
     def step(self, step: Step) -> None:
         """Print a state that was entered or left."""
         branch, state = step.visit.branch, step.state
-        if step.kind == "entered":
+        if step.type == "entered":
             self._visits[branch, state] += 1
             if self._visits[branch, state] == 1:
                 self._print_rounds(step)
@@ -159,7 +159,7 @@ class TableView(RunView):
         """Count a state that was entered or left."""
         visit = step.visit
         row = self._rows.setdefault(step.state, _Row(visit.state_type, visit.branch is not None))
-        if step.kind == "entered":
+        if step.type == "entered":
             row.visits += 1
             row.open.add(visit)
             row.items |= {step.label} if step.label else set()

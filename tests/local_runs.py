@@ -22,7 +22,7 @@ class RecordingView(RunView):
         self.stages.append(text)
 
     def step(self, step: Step) -> None:
-        if step.kind == "exited":
+        if step.type == "exited":
             self.states.append(step.state)
 
     def work(self, work: Iterable[Work]) -> None:

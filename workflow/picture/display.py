@@ -33,7 +33,6 @@ _SIGNS: Mapping[Status, str] = {
     "timed out": "◷",
     "aborted": "□",
 }
-_COLOURS: Mapping[Status, str] = {**{status: status for status in _SIGNS}, "timed out": "failed"}
 _ENDINGS: Mapping[str, Status] = {
     "RUNNING": "running",
     "SUCCEEDED": "succeeded",
@@ -42,26 +41,26 @@ _ENDINGS: Mapping[str, Status] = {
     "ABORTED": "aborted",
 }
 _SMALLEST = 0.6
-"""How much a picture shrinks before it scrolls: its letters stay readable."""
+"""The factor to which a picture shrinks before it scrolls: its letters stay readable."""
 
 
 class DisplayError(WorkflowError, RuntimeError):
-    """There is no notebook in which something could be shown."""
+    """A page that cannot be shown live, because there is no notebook."""
 
 
 class Handle(Protocol):
-    """A place in a notebook whose contents can be replaced, as IPython's DisplayHandle is."""
+    """An output of a notebook that can be replaced, as IPython's DisplayHandle is."""
 
     def display(self, obj: Any) -> None:
-        """Show an object there for the first time."""
+        """Show an object for the first time."""
 
     def update(self, obj: Any) -> None:
-        """Show another one in its place."""
+        """Show another one instead."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """The same thing in each form in which a notebook may ask for it."""
+    """The same contents in each MIME type that a notebook may show."""
 
     html: str
     svg: str
@@ -89,7 +88,7 @@ def workflow_page(definition: Definition, *, title: str = "Workflow") -> Page:
 
     Args:
         definition: Amazon States Language, as JSON gives it.
-        title: What the picture is called.
+        title: The picture's.
 
     Raises:
         PictureError: If the definition cannot be drawn.
@@ -107,13 +106,13 @@ def execution_page(
     title: str = "Execution",
     now: datetime | None = None,
 ) -> Page:
-    """Return an execution as a notebook shows it: what became of each state, and why it failed.
+    """Return an execution as a notebook shows it: the status of each state, and why it failed.
 
     Args:
         definition: Of the state machine, Amazon States Language, as JSON gives it.
         events: The execution's history, oldest first, or the visits made of it.
-        title: What the execution is called, for example its name.
-        now: UTC, for the durations of what still runs; left out, those are not told.
+        title: The execution's, for example its name.
+        now: UTC, for the durations of what still runs; left out, those are not shown.
 
     Raises:
         PictureError: If the definition cannot be drawn.
@@ -128,13 +127,12 @@ def execution_page(
         f'<span class="plain">{took}</span></div>'
     )
     text = f"{title}: {progress.status}{f' after {took}' if took else ''}"
-    failed = ""
     if failure := failure_of(visits):
-        where = f" in state '{failure.state}'" if failure.state else ""
-        reason = f"{failure.error}{where}: {failure.cause}".removesuffix(": ")
-        failed = f'<div class="failure"><p>{escape(reason)}</p></div>'
+        state = f" in state '{failure.state}'" if failure.state else ""
+        reason = f"{failure.error}{state}: {failure.cause}".removesuffix(": ")
+        head += f'<div class="failure"><p>{escape(reason)}</p></div>'
         text += f", {reason}"
-    html = _page(svg, before=head + failed, after=_legend(progress) + _table(definition, progress))
+    html = _page(svg, before=head, after=_legend(progress) + _table(definition, progress))
     return Page(html, svg, _markdown(definition), text)
 
 
@@ -156,20 +154,20 @@ def follow_live(
         poll: Returns the execution's history so far, oldest first, for example
             `HistoryReader(client, execution_arn).read_all`.
         definition: Of the state machine, Amazon States Language, as JSON gives it.
-        title: What the execution is called, for example its name.
-        display: Where it is shown; a new place below the cell if left out.
-        poll_seconds: Pause between two looks at the history.
+        title: The execution's, for example its name.
+        display: Where it is shown; a new output below the cell if left out.
+        poll_seconds: Pause between two polls of the history.
         sleep: Waits that long; a parameter for tests.
-        clock: Tells the time, UTC; a parameter for tests.
+        clock: Returns the time, UTC; a parameter for tests.
 
     Returns:
-        How far the execution had come at the last look.
+        How far the execution had come at the last poll.
 
     Raises:
-        DisplayError: If no place was given, and IPython is not installed.
+        DisplayError: If `display` is left out, and IPython is not installed.
     """
-    handle = display or _place_in_notebook()
-    shown: Page | None = None
+    handle = display or _notebook_output()
+    previous: Page | None = None
     visits, seen = Visits(), 0
     while True:
         events, now = poll(), clock()
@@ -177,11 +175,11 @@ def follow_live(
             visits.add(event)
         seen = len(events)
         page = execution_page(definition, visits, title=title, now=now)
-        if shown is None:
+        if previous is None:
             handle.display(page)
-        elif page != shown:
+        elif page != previous:
             handle.update(page)
-        shown = page
+        previous = page
         progress = progress_of(visits, now=now)
         if progress.ended:
             return progress
@@ -191,7 +189,7 @@ def follow_live(
             return progress
 
 
-def _place_in_notebook() -> Handle:
+def _notebook_output() -> Handle:
     try:
         from IPython.display import DisplayHandle  # noqa: PLC0415 - scripts do without
     except ImportError as error:
@@ -204,7 +202,7 @@ def _place_in_notebook() -> Handle:
 
 
 def _page(svg: str, *, before: str = "", after: str = "") -> str:
-    """Return a picture and what stands around it as one HTML element with its own style."""
+    """Return a picture with the HTML before and after it as one element with its own style."""
     digest = hashlib.sha256("\0".join((before, svg, after)).encode()).hexdigest()[:10]
     root = f"#page-{digest}"
     width = float(svg.partition(' width="')[2].partition('"')[0])
@@ -216,7 +214,7 @@ def _page(svg: str, *, before: str = "", after: str = "") -> str:
 
 
 def _chip(status: Status, words: str) -> str:
-    colour = _COLOURS[status]
+    colour = "failed" if status == "timed out" else status
     style = f"color:var(--{colour});border-color:var(--{colour});background:var(--{colour}-card)"
     return f'<span class="chip" style="{style}"><i>{_SIGNS[status]}</i>{escape(words)}</span>'
 
@@ -246,14 +244,14 @@ def _table(definition: Definition, progress: Progress) -> str:
 
 
 def _row(name: str, depth: int, record: StateRecord | None) -> str:
-    shown = f'<td style="padding-left:{depth * 16}px">{escape(name)}</td>'
+    state = f'<td style="padding-left:{depth * 16}px">{escape(name)}</td>'
     if record is None:
-        return f"<tr>{shown}<td>not reached</td>{'<td></td>' * 4}</tr>"
+        return f"<tr>{state}<td>not reached</td>{'<td></td>' * 4}</tr>"
     items = "" if record.items is None else f"{record.done} of {record.items}"
     took = "" if record.seconds is None else duration(record.seconds)
     figures = (str(record.visits), str(record.attempts), items, took)
     cells = "".join(f'<td class="figure">{figure}</td>' for figure in figures)
-    return f"<tr>{shown}<td>{_SIGNS[record.status]} {record.status}</td>{cells}</tr>"
+    return f"<tr>{state}<td>{_SIGNS[record.status]} {record.status}</td>{cells}</tr>"
 
 
 def _markdown(definition: Definition) -> str:

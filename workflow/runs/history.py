@@ -1,6 +1,6 @@
-"""Read an execution's history, also while it grows; follow it state by state; say why it failed.
+"""Read an execution's history, also while it grows; follow it state by state; find why it failed.
 
-Only reads: GetExecutionHistory and DescribeExecution. What the events mean is in `visits`.
+Only reads: GetExecutionHistory and DescribeExecution. `visits` interprets the events.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ class Step:
     """A state that was entered or left.
 
     Attributes:
-        kind: `entered` or `exited`.
-        visit: The stay in the state.
+        type: `entered` or `exited`.
+        visit: The visit of the state.
     """
 
-    kind: Literal["entered", "exited"]
+    type: Literal["entered", "exited"]
     visit: Visit
 
     @property
@@ -35,18 +35,18 @@ class Step:
 
     @property
     def label(self) -> str:
-        """What the item of the Map is, for example `USERS`; empty outside a Map."""
+        """The data set of the Map's item, for example `USERS`; empty outside a Map."""
         return self.visit.label if self.visit.item else ""
 
     @property
     def at(self) -> datetime:
-        """When it was entered or left."""
-        return self.visit.ended or self.visit.begun if self.kind == "exited" else self.visit.begun
+        """The time at which it was entered or left."""
+        return self.visit.ended or self.visit.begun if self.type == "exited" else self.visit.begun
 
     @property
     def seconds(self) -> float | None:
-        """How long the stay was; None when entered."""
-        return self.visit.seconds(None) if self.kind == "exited" else None
+        """The duration of the visit; None when entered."""
+        return self.visit.seconds(None) if self.type == "exited" else None
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Failure:
     """Why an execution failed.
 
     Attributes:
-        state: The state in which it began; empty if no state is to blame.
+        state: The state in which the failure began; empty if it began in none.
         error: The error's name, for example `States.TaskFailed`.
         cause: The reason in the words of whoever raised it.
     """
@@ -65,16 +65,16 @@ class Failure:
 
 
 class HistoryReader:
-    """Reads an execution's history on from where the last read stopped.
+    """A reader of an execution's history, which goes on from where the last read stopped.
 
     Events are numbered from 1 without gaps: the newest one's id says how many are missing, and
-    only those are asked for, from the back; a poll that finds nothing new costs one event. Tokens
-    of pages would not do: the last page of a running execution has none, so that it would be read
-    again at each poll, and they expire.
+    only those are requested, from the back; a poll without news costs one event. Tokens of pages
+    would not do: the last page of a running execution has none, so that it would be read again at
+    each poll, and they expire.
 
     Args:
         client: A boto3 `stepfunctions` client.
-        execution_arn: Whose history.
+        execution_arn: The execution's ARN.
     """
 
     def __init__(self, client: Any, execution_arn: str) -> None:
@@ -83,12 +83,12 @@ class HistoryReader:
 
     def read(self) -> list[dict[str, Any]]:
         """Return the events since the last read, oldest first."""
-        new = self._newer() if self._events else list(self._ask(_PAGE))
+        new = self._newer() if self._events else list(self._pages(_PAGE))
         self._events += new
         return new
 
     def read_all(self) -> Sequence[dict[str, Any]]:
-        """Return all events so far, oldest first; only those since the last read are asked for."""
+        """Return all events so far, oldest first; only those since the last read are requested."""
         self.read()
         return self._events
 
@@ -108,19 +108,19 @@ class HistoryReader:
         missing = newest["events"][0]["id"] - last
         new: list[dict[str, Any]] = []
         if missing > 0:
-            for event in self._ask(min(missing, _PAGE), reverseOrder=True):
+            for event in self._pages(min(missing, _PAGE), reverseOrder=True):
                 if event["id"] > last:
                     new.append(event)
                 if event["id"] <= last + 1:
-                    break  # before the next page is asked for
+                    break  # before the next page is requested
         return new[::-1]
 
-    def _ask(self, page_size: int, **more: Any) -> Iterator[dict[str, Any]]:
+    def _pages(self, page_size: int, **request: Any) -> Iterator[dict[str, Any]]:
         pages = self._client.get_paginator("get_execution_history").paginate(
             executionArn=self._execution_arn,
             includeExecutionData=True,
             PaginationConfig={"PageSize": page_size},
-            **more,
+            **request,
         )
         for page in pages:
             yield from page["events"]
@@ -149,16 +149,24 @@ def follow(
     visits = Visits()
     while True:
         ended = reader.has_ended()
-        yield from _steps(visits, reader.read())
+        yield from steps_of(reader.read(), visits)
         on_poll()
         if ended:
             return
         sleep(poll_seconds)
 
 
-def steps_of(events: Iterable[HistoryEvent]) -> Iterator[Step]:
-    """Yield the steps of a history, in its order."""
-    return _steps(Visits(), events)
+def steps_of(events: Iterable[HistoryEvent], visits: Visits | None = None) -> Iterator[Step]:
+    """Yield the steps of a history, in its order.
+
+    Args:
+        events: Of the history, or those that are new.
+        visits: Made of the events before; the new events are added to it.
+    """
+    visits = visits or Visits()
+    for event in events:
+        if visit := visits.add(event):
+            yield Step("entered" if event["type"].endswith("StateEntered") else "exited", visit)
 
 
 def failure_of(events: Iterable[HistoryEvent] | Visits) -> Failure | None:
@@ -176,7 +184,7 @@ def failure_of(events: Iterable[HistoryEvent] | Visits) -> Failure | None:
 
 
 def failed_visit(visits: Visits) -> Visit | None:
-    """Return the visit in which an execution's failure began; None if no state is to blame."""
+    """Return the visit in which an execution's failure began; None if it began in no state."""
     if visits.end is None or visits.status == "SUCCEEDED":
         return None
     if visits.status != "FAILED":
@@ -193,13 +201,6 @@ def readable_cause(cause: str) -> str:
     return cause
 
 
-def _steps(visits: Visits, events: Iterable[HistoryEvent]) -> Iterator[Step]:
-    for event in events:
-        if visit := visits.add(event):
-            entered = event["type"].endswith("StateEntered")
-            yield Step("entered" if entered else "exited", visit)
-
-
 def _reason(end: HistoryEvent) -> tuple[str, str]:
     fields = details(end)
     return fields.get("error", end["type"]), fields.get("cause", "")
@@ -208,14 +209,14 @@ def _reason(end: HistoryEvent) -> tuple[str, str]:
 def _was_open(visit: Visit) -> bool:
     """Return whether an execution that was cut short was in this state."""
     containers = (branch.container for branch in visit.around)
-    return not any(one.ended or one.lost for one in (visit, *containers))
+    return not any(each.ended or each.lost for each in (visit, *containers))
 
 
 def _root(visit: Visit, error: str, cause: str) -> Visit:
-    """Return the visit in which the failure began that ended with this one.
+    """Return the visit in which the failure began that ended with this visit.
 
     Args:
-        visit: Where it ended.
+        visit: The visit with which it ended.
         error: The error's name.
         cause: The reason.
     """
@@ -223,32 +224,37 @@ def _root(visit: Visit, error: str, cause: str) -> Visit:
         return _root(visit.culprit, error, cause)
     if visit.ended is None and visit.state_type != "Fail":
         return visit
-    way = list(_way_back(visit))
-    turn = next((one for one in way if one.failed_with(error, cause)), None) or _turn(way)
-    if turn is None:
-        tasks = [one for one in way if one.state_type == "Task"]
+    path = list(_path_back(visit))
+    failed = next((step for step in path if step.failed_with(error, cause)), None)
+    branching = failed or _branching(path)
+    if branching is None:
+        tasks = [step for step in path if step.state_type == "Task"]
         return tasks[1] if len(tasks) > 1 else visit  # the last task reported the failure
-    if turn.state_type == "Choice":
-        # It found that a job had failed; the task before it had looked at the job.
-        before = _way_back(turn)
-        return next((one for one in before if one.state_type == "Task"), visit)
-    return turn if turn.culprit is None else _root(turn.culprit, error, cause)
+    if branching.state_type == "Choice":
+        # It found that a job had failed; the task before it had polled the job.
+        before = _path_back(branching)
+        return next((step for step in before if step.state_type == "Task"), visit)
+    return branching if branching.culprit is None else _root(branching.culprit, error, cause)
 
 
-def _way_back(visit: Visit | None) -> Iterator[Visit]:
+def _path_back(visit: Visit | None) -> Iterator[Visit]:
     """Yield a visit and those that led to it, the nearest first."""
     while visit is not None:
         yield visit
         visit = visit.before
 
 
-def _turn(way: Sequence[Visit]) -> Visit | None:
-    """Return the visit behind which the way led to a failure: a Choice, or one that was caught."""
-    turns = [n for n, one in enumerate(way) if one.state_type == "Choice" or one.status == "caught"]
-    if not turns:
+def _branching(path: Sequence[Visit]) -> Visit | None:
+    """Return the visit after which the path led to a failure: a Choice, or a caught error."""
+    positions = [
+        position
+        for position, visit in enumerate(path)
+        if visit.state_type == "Choice" or visit.status == "caught"
+    ]
+    if not positions:
         return None
-    found = turns[0]
+    first = positions[0]
     # The state that reports a failure may have failed itself.
-    if way[found].state_type == "Task" and found + 1 in turns:
-        found += 1
-    return way[found]
+    if path[first].state_type == "Task" and first + 1 in positions:
+        first += 1
+    return path[first]

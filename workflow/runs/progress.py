@@ -1,4 +1,4 @@
-"""How far an execution has come: its history → what became of each state, and the ways taken.
+"""How far an execution has come: its history → the status of each state, and transitions taken.
 
 Pure: events in, frozen data out; a view of `visits`.
 """
@@ -25,18 +25,18 @@ _WORST_FIRST: tuple[Status, ...] = (
 
 @dataclass(frozen=True)
 class StateRecord:
-    """What became of a state that was reached.
+    """The status of a state that was reached, and its figures.
 
     Attributes:
-        status: Where it stands: after the last visit, and of the items of a Map the worst.
-        visits: How often it was entered; a poll loop enters its states many times.
-        attempts: How often it was tried: each visit once, and once more for each retry.
-        seconds: How long its visits took together, of the items of a Map the longest; None if
-            it is still in its first visit and nobody said what time it is.
-        running: How many of its visits are going on now.
-        done: How many items are through the Map, or, of a state inside one, through that state;
+        status: After the last visit, and of the items of a Map the worst.
+        visits: Number of times it was entered; a poll loop enters its states many times.
+        attempts: Number of tries: one for each visit, and one more for each retry.
+        seconds: Duration of its visits together, of the items of a Map the longest; None if it is
+            still in its first visit and the time now is unknown.
+        running: Number of its visits that are going on now.
+        done: Number of items that have passed the Map, or, of a state inside one, that state;
             None outside a Map.
-        items: How many items the Map has; None outside a Map.
+        items: Number of items of the Map; None outside a Map.
     """
 
     status: Status
@@ -49,7 +49,7 @@ class StateRecord:
 
 
 class Passage(NamedTuple):
-    """A way from one state to the next; `caught` if an error led there."""
+    """A transition from one state to the next; `caught` if an error led there."""
 
     source: str
     target: str
@@ -63,7 +63,7 @@ class Progress:
     Attributes:
         status: `RUNNING`, `SUCCEEDED`, `FAILED`, `ABORTED` or `TIMED_OUT`.
         states: Of the states that were reached, by name, in the order in which they were.
-        passages: How often each way was taken.
+        passages: How often each transition was taken.
         seconds: Since the first event; None if there is no event.
     """
 
@@ -74,7 +74,7 @@ class Progress:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will happen."""
+        """Whether the execution has ended."""
         return self.status != RUNNING
 
 
@@ -86,7 +86,7 @@ def progress_of(
     Args:
         events: Its history, oldest first, or the visits made of it; timestamps may be
             ISO 8601 texts, as in `history.json`.
-        now: UTC, for the durations of what still runs; left out, those are not told.
+        now: UTC, for the durations of what still runs; left out, those are None.
     """
     visits = Visits.of(events)
     until = now if visits.end is None else visits.at
@@ -98,8 +98,8 @@ def progress_of(
         by_state[visit.state].append(visit)
     return Progress(
         status=visits.status,
-        states={name: _record(stays, until) for name, stays in by_state.items()},
-        passages={Passage(*way): times for way, times in visits.passages.items()},
+        states={name: _record(group, until) for name, group in by_state.items()},
+        passages={Passage(*key): times for key, times in visits.passages.items()},
         seconds=seconds,
     )
 
@@ -108,26 +108,22 @@ def _record(visits: Sequence[Visit], until: datetime | None) -> StateRecord:
     by_item: defaultdict[tuple[tuple[int, int], ...], list[Visit]] = defaultdict(list)
     for visit in visits:
         by_item[_item_path(visit)].append(visit)
-    last = {stays[-1].status for stays in by_item.values()}
-    took = [
-        seconds
-        for seconds in (_together(stays, until) for stays in by_item.values())
-        if seconds is not None
-    ]
+    last = {group[-1].status for group in by_item.values()}
+    durations = (_together(group, until) for group in by_item.values())
     done, items = _counts(visits, by_item.values())
     return StateRecord(
         status=next(status for status in _WORST_FIRST if status in last),
         visits=len(visits),
         attempts=sum(max(1, visit.tries) for visit in visits),
-        seconds=max(took, default=None),
+        seconds=max((seconds for seconds in durations if seconds is not None), default=None),
         running=sum(visit.status == "running" for visit in visits),
         done=done,
         items=items,
     )
 
 
-def _together(stays: Iterable[Visit], until: datetime | None) -> float | None:
-    seconds = [each for each in (stay.seconds(until) for stay in stays) if each is not None]
+def _together(group: Iterable[Visit], until: datetime | None) -> float | None:
+    seconds = [each for each in (visit.seconds(until) for visit in group) if each is not None]
     return sum(seconds) if seconds else None
 
 
@@ -140,7 +136,7 @@ def _counts(
     around = {item.container for visit in visits if (item := visit.item)}
     if not around:
         return None, None
-    through = sum(any(map(_through, stays)) for stays in by_item)
+    through = sum(any(map(_through, group)) for group in by_item)
     return through, sum(container.items for container in around)
 
 

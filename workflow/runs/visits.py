@@ -1,12 +1,12 @@
-"""The states that an execution visited: its history's events → visits, and what became of each.
+"""The states that an execution visited: its history's events → visits with their status.
 
-Pure: events in, one by one as they are read. An event belongs where the event before it
-(`previousEventId`) belongs, so that the items of a Map and the branches of a Parallel, which a
-history mixes, are kept apart. Event types that are unknown here change nothing.
+Pure: events in, one by one as they are read. An event belongs to the item, branch or state of the
+event before it (`previousEventId`), so that the items of a Map and the branches of a Parallel,
+which a history mixes, are kept apart. Event types that are unknown here change nothing.
 
-What recorded histories of AWS show, and what is therefore not taken from that chain alone:
+Recorded histories of AWS show that this chain alone is not enough:
 
-- An item of a Map that waited for its turn follows the last event of the item that made room.
+- An item of a Map that had to wait follows the last event of the item before it.
 - Items and states that a failure cuts off (`MapIterationAborted`, `TaskStateAborted`, …) follow the
   event that failed; only the former say which item they are.
 - A Map or Parallel that is tried again starts behind the event that failed inside it.
@@ -52,7 +52,7 @@ class Branch:
     Attributes:
         container: The visit of the Map or Parallel.
         index: Of the item, counted from 0; of a branch, by the order in which they began.
-        label: What the item is, for example `USERS`; empty if its input does not say.
+        label: The item's data set, for example `USERS`; empty if its input does not name one.
         aborted: Whether it was cut off.
     """
 
@@ -63,14 +63,14 @@ class Branch:
 
     @property
     def closed(self) -> bool:
-        """Whether nothing more happens in it."""
+        """Whether nothing more can happen in it."""
         outer = self.container.branch
         return self.aborted or self.container.closed or (outer is not None and outer.closed)
 
 
 @dataclass(eq=False)
 class Visit:
-    """One stay in a state.
+    """One visit of a state, from entering to leaving it.
 
     Attributes:
         state: The state's name.
@@ -78,7 +78,7 @@ class Visit:
         begun: When the state was entered.
         branch: The item of a Map or the branch of a Parallel that it belongs to; None outside.
         before: The visit that led to it, in the same branch; None if it is the first there.
-        events: Its own, the oldest first; those of states inside it belong to them.
+        events: Its own, the oldest first, without those of states inside it.
         ended: When the state was left; None if it was not.
         stopped: When the execution ended without the state being left.
         tries: How often it was tried; 0 for a state that is not tried, such as a Choice.
@@ -112,12 +112,12 @@ class Visit:
 
     @property
     def closed(self) -> bool:
-        """Whether it is over, by itself and not by what is around it."""
+        """Whether it has ended by itself, not by the end of its Map or Parallel."""
         return self.ended is not None or self.lost or self.aborted
 
     @property
     def status(self) -> Status:
-        """Where it stands."""
+        """Its status now."""
         if self.ended is not None:
             return "caught" if self.failed else "succeeded"
         if self.lost:
@@ -139,29 +139,29 @@ class Visit:
     @property
     def item(self) -> Branch | None:
         """The item of the innermost Map around it; None outside a Map."""
-        return next((one for one in self.around if one.container.state_type == "Map"), None)
+        return next((each for each in self.around if each.container.state_type == "Map"), None)
 
     @property
     def label(self) -> str:
-        """Which data set it is about, by its own input or by that of its item; empty if unknown."""
+        """The data set in its own input or in that of its item; empty if there is none."""
         own = json_object(details(self.events[0]).get("input")) if self.events else {}
-        return str(own.get("datasetType", "")) or next(
-            (one.label for one in self.around if one.label), ""
-        )
+        labels = (own.get("datasetType"), *(branch.label for branch in self.around))
+        return str(next(filter(None, labels), ""))
 
     @property
     def scheduled(self) -> HistoryEvent | None:
         """The event by which its last call to AWS was scheduled; None if it made none."""
-        return next((one for one in reversed(self.events) if one["type"] == "TaskScheduled"), None)
+        scheduled = (event for event in reversed(self.events) if event["type"] == "TaskScheduled")
+        return next(scheduled, None)
 
     @property
     def target(self) -> str:
-        """The function or Glue job that its last call was to; empty if it was to none."""
-        called = json_object(details(self.scheduled).get("parameters")) if self.scheduled else {}
-        return str(called.get("FunctionName") or called.get("JobName") or "")
+        """The function or Glue job of its last call; empty if it called none."""
+        request = json_object(details(self.scheduled).get("parameters")) if self.scheduled else {}
+        return str(request.get("FunctionName") or request.get("JobName") or "")
 
     def seconds(self, until: datetime | None) -> float | None:
-        """Return how long it took, or has taken until then; None if it goes on and `until` is."""
+        """Return its duration, so far if it goes on; None if it goes on and `until` is None."""
         if self.ended is None and self.state_type == "Fail":
             return 0.0
         containers = (branch.container.ended for branch in self.around)
@@ -170,15 +170,15 @@ class Visit:
 
     def failed_with(self, error: str, cause: str) -> bool:
         """Return whether a try failed with this cause, or with this error if there is no cause."""
-        failures = [
-            details(one) for one in self.events if one["type"].endswith(("Failed", "TimedOut"))
-        ]
+        key, expected = ("cause", cause) if cause else ("error", error)
         return any(
-            one.get("cause") == cause if cause else one.get("error") == error for one in failures
+            details(event).get(key) == expected
+            for event in self.events
+            if event["type"].endswith(("Failed", "TimedOut"))
         )
 
     def blame(self) -> None:
-        """Mark that its failure went further."""
+        """Mark that its failure spread beyond it."""
         self.failed = self.failed or "failed"
         self.lost = True
 
@@ -197,11 +197,11 @@ class Visits:
 
     Attributes:
         all: In the order in which they began.
-        passages: How often each way was taken: from a state to the next, and whether an error led
-            there.
+        passages: How often each transition was taken: from a state to the next, and whether an
+            error led there.
         status: Of the execution: `RUNNING`, `SUCCEEDED`, `FAILED`, `ABORTED` or `TIMED_OUT`.
-        began: When the first event was; None if there is none.
-        at: When the last event was.
+        began: Time of the first event; None if there is none.
+        at: Time of the last event.
         end: The event that ended the execution; None while it runs.
         end_visit: The last visit before it, or the one in which it happened.
 
@@ -230,10 +230,10 @@ class Visits:
         return events if isinstance(events, Visits) else cls(events)
 
     def add(self, event: HistoryEvent) -> Visit | None:
-        """Take the next event; return the visit that it begins or ends, None if neither."""
+        """Add the next event; return the visit that it begins or ends, None if neither."""
         at = _time(event["timestamp"])
         self.at, self.began = at, self.began or at
-        # An execution's end names no event before it where nothing in it is to blame.
+        # An execution's end names no event before it if no state caused it.
         before = event.get("previousEventId") or self._last
         position, changed, event_type = self._positions.get(before), None, event["type"]
         if event_type.startswith("Execution"):
@@ -278,7 +278,7 @@ class Visits:
 
     def _exited(self, event: HistoryEvent, position: _Position, at: datetime) -> Visit | None:
         name = event["stateExitedEventDetails"]["name"]
-        visit = next((one for one in _outwards(position) if one.state == name), None)
+        visit = next((each for each in _outwards(position) if each.state == name), None)
         if visit is not None:
             visit.ended, visit.lost = at, False
             visit.events.append(event)
@@ -288,8 +288,8 @@ class Visits:
     def _iteration(self, event: HistoryEvent, position: _Position) -> _Position:
         event_type, fields = event["type"], details(event)
         name, index = fields.get("name"), int(fields.get("index", 0))
-        maps = (one for one in _outwards(position) if one.state_type == "Map")
-        container = next((one for one in maps if name in {None, one.state}), None)
+        maps = (visit for visit in _outwards(position) if visit.state_type == "Map")
+        container = next((visit for visit in maps if name in {None, visit.state}), None)
         if container is None:
             return position
         if event_type == "MapIterationStarted":
@@ -307,29 +307,28 @@ class Visits:
         return container
 
     def _visit_of(self, event: HistoryEvent, position: _Position) -> Visit | None:
-        """Return the visit that an event is about which neither begins nor ends one."""
+        """Return the visit of an event that neither begins nor ends one."""
         event_type, named = event["type"], details(event).get("state")
         if named is not None:  # EvaluationFailed
-            here = position.branch if isinstance(position, Visit) else position
-            called_so = [one for one in reversed(self.all) if one.state == named]
-            beside = (one for one in called_so if one.branch is here)
-            return next(beside, next(iter(called_so), None))
+            branch = position.branch if isinstance(position, Visit) else position
+            matches = [visit for visit in reversed(self.all) if visit.state == named]
+            same_branch = (visit for visit in matches if visit.branch is branch)
+            return next(same_branch, next(iter(matches), None))
         if event_type.endswith("StateAborted") and isinstance(position, Visit) and position.failed:
             return None  # another state, which that failure cut off
-        container = next(
-            (of for key, of in _CONTAINERS.items() if event_type.startswith(key)), None
-        )
-        if container is None:
+        types = (type_ for key, type_ in _CONTAINERS.items() if event_type.startswith(key))
+        container_type = next(types, None)
+        if container_type is None:
             return position if isinstance(position, Visit) else None
         # A start is that of the innermost which goes on, an end that of the innermost which has
         # not failed yet.
-        around = (one for one in _outwards(position) if one.state_type == container)
+        around = (each for each in _outwards(position) if each.state_type == container_type)
         if event_type in _TRIES:
-            return next((one for one in around if self._redriven or not one.lost), None)
-        return next((one for one in around if not one.failed), None)
+            return next((each for each in around if self._redriven or not each.lost), None)
+        return next((each for each in around if not each.failed), None)
 
     def _tried(self, visit: Visit, event: HistoryEvent, position: _Position) -> None:
-        """Note what became of a try of a state."""
+        """Record the begin or the end of a try of a state."""
         event_type = event["type"]
         visit.events.append(event)
         if event_type in _TRIES:
@@ -352,13 +351,14 @@ class Visits:
                 self._failed_inside(visit, position)
 
     def _failed_inside(self, container: Visit, position: _Position) -> None:
-        """Note in which visit inside a Map or Parallel its failure began."""
-        inside = list(itertools.takewhile(lambda one: one is not container, _outwards(position)))
+        """Record in which visit inside a Map or Parallel its failure began."""
+        outwards = _outwards(position)
+        inside = list(itertools.takewhile(lambda visit: visit is not container, outwards))
         if container.state_type == "Parallel" and not (inside and inside[0].failed):
             # An interpreter may follow the branch in which the last event was.
-            failed = (one for one in self.all if one.failed and one.ended is None)
-            of_it = (one for one in failed if one.branch and one.branch.container is container)
-            inside = list(itertools.islice(of_it, 1)) or inside
+            failed = (visit for visit in self.all if visit.failed and visit.ended is None)
+            own = (each for each in failed if each.branch and each.branch.container is container)
+            inside = list(itertools.islice(own, 1)) or inside
         for visit in inside:
             visit.blame()
         container.culprit = container.culprit or next(iter(inside), None)
@@ -386,8 +386,8 @@ class Visits:
 def details(event: HistoryEvent) -> Mapping[str, Any]:
     """Return the `…EventDetails` of an event; empty if it has none."""
     key = next((key for key in event if key.endswith("EventDetails")), "")
-    found: Mapping[str, Any] = event.get(key) or {}
-    return found
+    fields: Mapping[str, Any] = event.get(key) or {}
+    return fields
 
 
 def json_object(text: Any) -> dict[str, Any]:
@@ -410,7 +410,7 @@ def _outwards(position: _Position) -> Iterator[Visit]:
 
 
 def _reopen(branch: Branch | None) -> None:
-    """Mark that what is around goes on: the execution was redriven."""
+    """Mark that the Maps and Parallels around go on: the execution was redriven."""
     while branch is not None:
         branch.aborted = False
         branch.container.reopen()

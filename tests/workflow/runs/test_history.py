@@ -51,7 +51,7 @@ def test_steps_carry_durations_and_the_item_of_a_map():
 
     steps = [
         (
-            step.kind,
+            step.type,
             step.state,
             step.visit.state_type,
             step.visit.item and step.visit.item.index,
@@ -327,7 +327,7 @@ def test_events_of_types_that_nobody_knows_yet_are_passed_by():
         event("ExecutionCelebrated"),
     )
 
-    assert [(step.kind, step.state) for step in steps_of(told)] == [
+    assert [(step.type, step.state) for step in steps_of(told)] == [
         ("entered", "ETL"),
         ("exited", "ETL"),
     ]
