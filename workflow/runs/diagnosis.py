@@ -1,7 +1,7 @@
-"""Why a run failed: in which state, in whose words, what was logged, and what to do next.
+"""Why a run failed: the state, the cause and who reported it, the logs, and what to do next.
 
 Only reads: DescribeExecution, GetExecutionHistory, and the log groups of Lambda and Glue. A log
-that is not there, or may not be read, is said so and costs nothing else.
+that does not exist, or may not be read, is noted in the explanation, which goes on without it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class LogExcerpt:
         group: The log group.
         stream: The stream in it; empty for all.
         lines: Oldest first.
-        note: Why there are none; empty if there are.
+        note: The reason if there are none; empty if there are.
     """
 
     group: str
@@ -50,9 +50,9 @@ class Explanation:
     Attributes:
         run: The execution.
         failure: The state, the error's name and the cause.
-        item: What item of a Map it was about, for example `USERS` or `index 2`; empty outside.
-        speaker: Whose words the cause is in.
-        logs: What was logged about it.
+        item: The item of a Map in which it began, for example `USERS` or `index 2`; empty outside.
+        speaker: Who reported the cause.
+        logs: Excerpts of the logs about it.
         advice: What to do next.
         left_running: Personalize jobs that go on although the execution ended.
     """
@@ -86,11 +86,11 @@ def explain(states: Any, logs: Any, run: Run, config: Config, *, lines: int = 20
         states: A boto3 `stepfunctions` client.
         logs: A boto3 `logs` client.
         run: The execution.
-        config: Of the workflow.
-        lines: Of each log, at most.
+        config: The workflow's.
+        lines: Number of lines of each log, at most.
 
     Raises:
-        RunningError: If it runs still, or it succeeded.
+        RunningError: If it still runs, or it succeeded.
     """
     events = history(states, run.arn)
     visits = Visits(events)
@@ -120,18 +120,18 @@ def explain(states: Any, logs: Any, run: Run, config: Config, *, lines: int = 20
 
 
 def _speaker(failed: Failure, call: _Call | None) -> tuple[str, tuple[str, ...]]:
-    """Return whose words the cause is in, and the log groups that may say more."""
+    """Return who reported the cause, and the log groups that may hold more."""
     if failed.error in {"StoppedByHand", "ExecutionAborted"}:
         return "whoever stopped it", ()
     if failed.error in _JOB_ERRORS:
         return "Amazon Personalize, of a job that it could not finish", ()
-    states_own = failed.error.startswith("States.") and failed.error != "States.TaskFailed"
+    by_states = failed.error.startswith("States.") and failed.error != "States.TaskFailed"
     if call is None or failed.error == "ExecutionTimedOut":
         return "AWS Step Functions", ()
     if call.service == "lambda":
         log = (f"/aws/lambda/{call.target}",)
         operation = _OPERATION.match(failed.cause)
-        if states_own:
+        if by_states:
             return f"AWS Step Functions, of the function '{call.target}'", log
         if operation and not failed.error.startswith("Lambda."):
             return f"AWS, answering {operation[1]} to the function '{call.target}'", log
@@ -139,7 +139,7 @@ def _speaker(failed: Failure, call: _Call | None) -> tuple[str, tuple[str, ...]]
     if call.service == "glue":
         groups = (f"{call.glue_logs}/error", f"{call.glue_logs}/output") if call.glue_run else ()
         run = f", run {call.glue_run}" if call.glue_run else ""
-        of = "AWS Step Functions, of the" if states_own else "the"
+        of = "AWS Step Functions, of the" if by_states else "the"
         return f"{of} Spark job '{call.target}'{run}", groups
     return f"AWS, answering a call to {call.service}", ()
 
@@ -150,8 +150,9 @@ def _last_call(visit: Visit) -> _Call | None:
     if scheduled is None:
         return None
     call = [details(event) for event in visit.events if event["id"] >= scheduled["id"]]
-    cause = json_object(next((one["cause"] for one in reversed(call) if one.get("cause")), ""))
-    submitted = json_object(next((one["output"] for one in call if one.get("output")), ""))
+    causes = (fields["cause"] for fields in reversed(call) if fields.get("cause"))
+    outputs = (fields["output"] for fields in call if fields.get("output"))
+    cause, submitted = json_object(next(causes, "")), json_object(next(outputs, ""))
     service = call[0]["resourceType"]
     return _Call(
         service=service,
@@ -168,9 +169,9 @@ def _excerpts(logs: Any, call: _Call, groups: Sequence[str], lines: int) -> Iter
     for group in groups:
         try:
             if call.service == "glue":
-                said = _tail_of_stream(logs, group, call.glue_run, lines)
+                excerpt = _tail_of_stream(logs, group, call.glue_run, lines)
             else:
-                said = _lines_of_call(logs, group, call)[-lines:]
+                excerpt = _lines_of_call(logs, group, call)[-lines:]
         except ClientError as error:
             code = error.response["Error"]["Code"]
             note = (
@@ -180,41 +181,41 @@ def _excerpts(logs: Any, call: _Call, groups: Sequence[str], lines: int) -> Iter
             )
             yield LogExcerpt(group, call.glue_run, note=note)
             continue
-        note = "" if said else "nothing was logged at that time"
-        yield LogExcerpt(group, call.glue_run, tuple(said), note)
+        note = "" if excerpt else "nothing was logged at that time"
+        yield LogExcerpt(group, call.glue_run, tuple(excerpt), note)
 
 
 def _tail_of_stream(logs: Any, group: str, stream: str, lines: int) -> list[str]:
-    answer = logs.get_log_events(
+    response = logs.get_log_events(
         logGroupName=group, logStreamName=stream, limit=lines, startFromHead=False
     )
-    return [_readable(event["message"]) for event in answer["events"]]
+    return [_readable(event["message"]) for event in response["events"]]
 
 
 def _lines_of_call(logs: Any, group: str, call: _Call) -> list[str]:
-    """Return what a function logged during a call; of that request alone where it is known."""
+    """Return the log of a function during a call; of that request alone where it is known."""
     pages = logs.get_paginator("filter_log_events").paginate(
         logGroupName=group,
         startTime=int((call.begun - _AROUND).timestamp() * 1_000),
         endTime=int((call.ended + _AROUND).timestamp() * 1_000),
     )
-    said = [event["message"] for page in pages for event in page["events"]]
-    of_request = [line for line in said if call.request_id and call.request_id in line]
-    chosen = [line for line in of_request or said if not _PLATFORM.match(line)]
-    return [_readable(line) for line in chosen or said]
+    logged = [event["message"] for page in pages for event in page["events"]]
+    of_request = [line for line in logged if call.request_id and call.request_id in line]
+    own = [line for line in of_request or logged if not _PLATFORM.match(line)]
+    return [_readable(line) for line in own or logged]
 
 
 def _readable(line: str) -> str:
-    """Return a log line as a person reads it; Lambda's JSON format wraps the message."""
-    told = json_object(line)
-    message = told.get("message") or told.get("errorMessage")
+    """Return a log line as plain text; Lambda's JSON format wraps the message."""
+    entry = json_object(line)
+    message = entry.get("message") or entry.get("errorMessage")
     if not message:
         return line.rstrip()
-    kind = told.get("level") or told.get("errorType") or ""
-    trace = told.get("stackTrace") or ()
-    return "\n".join([f"{kind} {message}".strip(), *(str(part).rstrip() for part in trace)])
+    level = entry.get("level") or entry.get("errorType") or ""
+    trace = (str(frame).rstrip() for frame in entry.get("stackTrace") or ())
+    return "\n".join([f"{level} {message}".strip(), *trace])
 
 
 def _item(visit: Visit) -> str:
-    """Return what the item of a Map is that a state was about; empty outside a Map."""
+    """Return the item of a Map that a state was visited for; empty outside a Map."""
     return visit.label or (f"index {visit.item.index}" if visit.item else "")

@@ -1,15 +1,13 @@
 """Executions of the deployed workflow: start, list, find, stop.
 
-`start_run` and `stop_run` are the only calls that change anything. An execution is told by its
-name or its ARN; the latest is meant where nothing is told.
+`start_run` and `stop_run` are the only calls that change anything.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,11 +18,11 @@ from workflow.runs.visits import RUNNING, HistoryEvent, json_object
 from workflow.spelling import suggestion
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,80}")
-_SEARCHED = 1_000  # newest executions among which a misspelt name is looked for
+_SEARCHED = 1_000  # newest executions that are searched for a misspelt name
 
 
 class RunningError(WorkflowError, RuntimeError):
-    """What was asked of the deployed workflow cannot be done; the text says why and what to do."""
+    """A request to the deployed workflow that fails; the text says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +33,8 @@ class Run:
         name: Its name, and so its S3 prefix `runs/NAME/`.
         arn: Its ARN.
         status: RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED or PENDING_REDRIVE.
-        begun: When it was started.
-        ended: When it ended; None while it runs.
+        begun: Time of its start.
+        ended: Time of its end; None while it runs.
     """
 
     name: str
@@ -46,7 +44,7 @@ class Run:
     ended: datetime | None
 
     def seconds(self, now: datetime) -> float:
-        """Return how long it took, or has taken until `now`."""
+        """Return its duration, or that until `now` while it runs."""
         return ((self.ended or now) - self.begun).total_seconds()
 
 
@@ -56,9 +54,9 @@ class Job:
 
     Attributes:
         arn: Of the import job, the solution version or the batch inference job.
-        status: The last that the execution saw, for example `CREATE IN_PROGRESS`.
-        begun: When the execution had it first.
-        seen: When the execution had it last.
+        status: The last in the execution's history, for example `CREATE IN_PROGRESS`.
+        begun: Time of its first event there.
+        seen: Time of its last event there.
     """
 
     arn: str
@@ -73,7 +71,7 @@ def start_run(client: Any, machine_arn: str, *, name: str, inputs: Any = None) -
     Args:
         client: A boto3 `stepfunctions` client.
         machine_arn: The state machine's ARN.
-        name: Of the execution: 1–80 letters, digits, `-`, `_` and `.`, never used before.
+        name: The execution's: 1–80 letters, digits, `-`, `_` and `.`, never used before.
         inputs: JSON value for the first state; `{}` if left out.
 
     Raises:
@@ -85,7 +83,7 @@ def start_run(client: Any, machine_arn: str, *, name: str, inputs: Any = None) -
             " it becomes part of S3 keys"
         )
     try:
-        answer = client.start_execution(
+        response = client.start_execution(
             stateMachineArn=machine_arn,
             name=name,
             input=json.dumps({} if inputs is None else inputs, ensure_ascii=False),
@@ -97,77 +95,68 @@ def start_run(client: Any, machine_arn: str, *, name: str, inputs: Any = None) -
             f"an execution named '{name}' exists already and names are never reused;"
             " leave --name out for one made from the time, or choose another"
         ) from None
-    return describe_run(client, answer["executionArn"])
+    return describe_run(client, response["executionArn"])
 
 
-def runs(client: Any, machine_arn: str, *, status: str = "") -> Iterator[Run]:
-    """Yield the executions of a workflow, newest first.
+def latest_runs(client: Any, machine_arn: str, *, limit: int, status: str = "") -> list[Run]:
+    """Return the newest executions of a workflow, newest first.
 
     Args:
         client: A boto3 `stepfunctions` client.
         machine_arn: The state machine's ARN.
+        limit: Number of executions, at most.
         status: Only those of this status, for example `RUNNING`.
 
     Raises:
         RunningError: If the workflow is not deployed.
     """
-    chosen = {"statusFilter": status} if status else {}
-    pages = client.get_paginator("list_executions").paginate(stateMachineArn=machine_arn, **chosen)
+    pages = client.get_paginator("list_executions").paginate(
+        stateMachineArn=machine_arn,
+        **({"statusFilter": status} if status else {}),
+        PaginationConfig={"MaxItems": limit},
+    )
     try:
-        for page in pages:
-            yield from map(_run, page["executions"])
+        return [_run(execution) for page in pages for execution in page["executions"]]
     except client.exceptions.StateMachineDoesNotExist:
         raise _not_deployed(machine_arn) from None
 
 
-def latest_runs(client: Any, machine_arn: str, *, limit: int, status: str = "") -> list[Run]:
-    """Return the newest executions, at most `limit`.
-
-    Raises:
-        RunningError: If the workflow is not deployed.
-    """
-    return list(itertools.islice(runs(client, machine_arn, status=status), limit))
-
-
-def find_run(client: Any, machine_arn: str, asked: str = "", *, status: str = "") -> Run:
-    """Return the execution of this name or ARN; the latest if nothing is asked for.
+def find_run(client: Any, machine_arn: str, name_or_arn: str = "", *, status: str = "") -> Run:
+    """Return the execution of this name or ARN; the latest if it is left out.
 
     Args:
         client: A boto3 `stepfunctions` client.
         machine_arn: The state machine's ARN.
-        asked: A name or an ARN.
-        status: Of which the latest must be.
+        name_or_arn: The execution's name or ARN.
+        status: The status that the latest must have.
 
     Raises:
-        RunningError: If there is none; a name near to the one asked for is proposed.
+        RunningError: If there is none; the text proposes a name near to a misspelt one.
     """
-    if not asked:
+    if not name_or_arn:
         latest = latest_runs(client, machine_arn, limit=1, status=status)
         if not latest:
-            kind = f"{status} execution" if status else "execution"
             raise RunningError(
-                f"'{_machine(machine_arn)}' has no {kind}; 'retrain start' begins one,"
-                " 'retrain executions' lists them"
+                f"'{_machine(machine_arn)}' has no {f'{status} execution'.strip()};"
+                " 'retrain start' begins one, 'retrain executions' lists them"
             )
         return latest[0]
     prefix = f"{machine_arn.replace(':stateMachine:', ':execution:')}:"
-    if asked.startswith("arn:") and not asked.startswith(prefix):
+    name = name_or_arn.removeprefix(prefix)
+    if name.startswith("arn:"):
         raise RunningError(
-            f"{asked} is no execution of '{_machine(machine_arn)}', whose executions begin with"
+            f"{name} is no execution of '{_machine(machine_arn)}', whose executions begin with"
             f" {prefix}; name the other workflow's file by --config"
         )
-    arn = asked if asked.startswith("arn:") else prefix + asked
     try:
-        return describe_run(client, arn)
+        return describe_run(client, prefix + name)
     except (client.exceptions.ExecutionDoesNotExist, client.exceptions.InvalidArn):
-        raise RunningError(
-            f"no execution '{asked.removeprefix(prefix)}'"
-            f"; {_hint(client, machine_arn, asked.removeprefix(prefix))}"
-        ) from None
+        hint = _hint(client, machine_arn, name)
+        raise RunningError(f"no execution '{name}'; {hint}") from None
 
 
 def describe_run(client: Any, arn: str) -> Run:
-    """Return an execution as it stands now."""
+    """Return an execution with its present status."""
     return _run(client.describe_execution(executionArn=arn))
 
 
@@ -201,7 +190,7 @@ def wait_for_end(
     Args:
         client: A boto3 `stepfunctions` client.
         run: The execution.
-        poll_seconds: Pause between two looks.
+        poll_seconds: Pause between two polls.
         sleep: Waits that long.
     """
     while (now := describe_run(client, run.arn)).status == RUNNING:
@@ -234,13 +223,13 @@ def jobs_left_running(events: Iterable[HistoryEvent]) -> list[str]:
     return [job.arn for job in jobs_of(events) if job.status not in ended]
 
 
-def _run(described: dict[str, Any]) -> Run:
+def _run(execution: dict[str, Any]) -> Run:
     return Run(
-        name=described["name"],
-        arn=described["executionArn"],
-        status=described["status"],
-        begun=described["startDate"],
-        ended=described.get("stopDate"),
+        name=execution["name"],
+        arn=execution["executionArn"],
+        status=execution["status"],
+        begun=execution["startDate"],
+        ended=execution.get("stopDate"),
     )
 
 

@@ -1,4 +1,4 @@
-"""The price table: what AWS asks for one of each thing, as of a date, in one region.
+"""The price table: AWS's prices as of a date, in one region.
 
 `prices.toml` beside this module is the project's own; a user's file is laid over it.
 """
@@ -16,18 +16,18 @@ from workflow.errors import WorkflowError
 
 
 class PriceError(WorkflowError, ValueError):
-    """A price table that cannot be used; the text names every fault."""
+    """A price table that cannot be used; the text lists every fault."""
 
 
 @dataclass(frozen=True)
 class Price:
-    """What one unit costs.
+    """The price of one unit.
 
     Attributes:
         name: In the table, for example `state_transition`.
         usd: US dollars for one.
-        per: One of what.
-        source: Where it stands.
+        per: The unit.
+        source: The page or file that it is from.
         verified: Whether it was read there at the table's date.
     """
 
@@ -68,8 +68,8 @@ def _table(raw: Mapping[str, Any], known: Mapping[str, Price], where: str) -> Pr
     prices = dict(known)
     faults = []
     for name, value in raw.get("prices", {}).items():
-        told = value if isinstance(value, Mapping) else {"usd": value}
-        usd = told.get("usd")
+        entry = value if isinstance(value, Mapping) else {"usd": value}
+        usd = entry.get("usd")
         if known and name not in known:
             faults.append(f"prices.{name}: there is no such price; known: {', '.join(known)}")
         elif isinstance(usd, bool) or not isinstance(usd, int | float) or usd < 0:
@@ -79,9 +79,9 @@ def _table(raw: Mapping[str, Any], known: Mapping[str, Price], where: str) -> Pr
             prices[name] = Price(
                 name,
                 float(usd),
-                str(told.get("per", before.per if before else "")),
-                str(told.get("source", where)),
-                bool(told.get("verified", bool(known))),
+                str(entry.get("per", before.per if before else "")),
+                str(entry.get("source", where)),
+                bool(entry.get("verified", bool(known))),
             )
     if not raw.get("prices"):
         faults.append("there is no table [prices]")

@@ -1,7 +1,7 @@
-"""What a run that was made used: transitions, durations, training hours, bytes, users.
+"""The usage of a run that was made: transitions, durations, training hours, bytes, users.
 
-Only reads: the execution, its files on S3 and DescribeSolutionVersion. What is not there any
-more stays out of the answer.
+Only reads: the execution, its files on S3 and DescribeSolutionVersion. What does not exist any more
+is left out of the result.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _GIGABYTE = 1e9
 
 @dataclass(frozen=True)
 class Usage:
-    """What a run used.
+    """The usage of a run.
 
     Attributes:
         run: The execution's name.
-        transitions: How often each state was entered or tried again.
+        transitions: How often each state was entered or tried again, by name.
         assumptions: Values by the names of `cost.ASSUMPTIONS`.
     """
 
@@ -46,11 +46,11 @@ class Usage:
 
 
 def usage_of(client: Callable[[str], Any], config: Config, execution: str) -> Usage:
-    """Return what an execution used.
+    """Return the usage of an execution.
 
     Args:
         client: Makes a boto3 client of a service.
-        config: Of the workflow.
+        config: The workflow's.
         execution: Its name or ARN.
 
     Raises:
@@ -73,7 +73,7 @@ def usage_of(client: Callable[[str], Any], config: Config, execution: str) -> Us
 
 
 def transitions_of(events: Iterable[HistoryEvent]) -> Counter[str]:
-    """Return how often each state was entered or tried again: what Step Functions bills.
+    """Return how often each state was entered or tried again: Step Functions bills each.
 
     Args:
         events: An execution's history.
@@ -95,19 +95,19 @@ def durations_of(events: Sequence[HistoryEvent], config: Config) -> dict[str, fl
         config.glue_job: "etl_minutes",
         config.function("filter-recommendations"): "filter_minutes",
     }
-    took = [
+    durations = [
         (stages[visit.target], visit.seconds(None))
         for visit in Visits(events).all
         if visit.target in stages
     ]
-    took += [
+    durations += [
         (stage, (job.seen - job.begun).total_seconds())
         for job in jobs_of(events)
         for stage, pattern in _JOB_STAGES.items()
         if pattern.search(job.arn)
     ]
     minutes: dict[str, float] = {}
-    for stage, seconds in took:
+    for stage, seconds in durations:
         if seconds is not None:
             minutes[stage] = max(minutes.get(stage, 0.0), seconds / 60)
     return minutes
