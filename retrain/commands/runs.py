@@ -223,7 +223,7 @@ def cost(
 
     loaded = load_config(config)
     table = load_prices(prices)
-    own_values = costs.given_values(assumed or ())
+    own_values = costs.assumption_values(assumed or ())
     assumptions, transitions = costs.ASSUMPTIONS, None
     if execution:
         usage = usage_of(clients(loaded), loaded, execution)

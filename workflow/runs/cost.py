@@ -1,7 +1,7 @@
-"""What a run and a month cost: quantities from the definition, prices from a dated table.
+"""The cost of a run and of a month: quantities from the definition, prices from a dated table.
 
 The definition is walked as Step Functions would, with jobs that take as long as assumed and the
-waits of `Get Job Status` between two looks; so the number of state transitions is computed, not
+waits of `Get Job Status` between two polls; so the number of state transitions is computed, not
 guessed. A run that was made gives its own figures instead. Nothing here calls AWS.
 """
 
@@ -29,11 +29,11 @@ _MOST_STEPS = 25_000  # events of one execution, at which Step Functions ends it
 
 
 NextWait = Callable[[float, int, int], int]
-"""How `Get Job Status` waits: seconds already waited, least, most → seconds until the next look."""
+"""The wait of `Get Job Status`: seconds already waited, least, most → seconds to the next poll."""
 
 
 class CostError(WorkflowError, ValueError):
-    """The cost cannot be computed; the text says why and what to do."""
+    """A cost that cannot be computed; the text says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,11 @@ class Assumption:
     """A quantity that the cost depends on.
 
     Attributes:
-        name: For example `training_minutes`; `--training-minutes` sets it.
-        value: In `unit`.
+        name: For example `training_minutes`; `--assume training_minutes=90` sets it.
+        value: The quantity, in `unit`.
         unit: For example `minutes`.
-        meaning: What it is.
-        origin: `assumed`, `given`, or what it was measured in.
+        meaning: A description.
+        origin: `assumed`, `given`, or the run in which it was measured.
     """
 
     name: str
@@ -76,8 +76,8 @@ class Walk:
     """A run as it would go.
 
     Attributes:
-        visits: How often each state is entered: the transitions that Step Functions bills.
-        seconds: From begin to end.
+        visits: Number of visits of each state: the transitions that Step Functions bills.
+        seconds: Duration of the run.
     """
 
     visits: Counter[str]
@@ -100,15 +100,15 @@ class Line:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run and a month cost, and what that rests on.
+    """The cost of a run and of a month, with prices and assumptions.
 
     Attributes:
-        lines: Of one run.
+        lines: The bill of one run.
         runs_a_month: From the schedule; 0 without one.
-        run_hours: How long a run takes.
-        assumptions: With their origins.
+        run_hours: Duration of a run.
+        assumptions: The assumptions with their origins.
         table: The prices.
-        transitions: Of each state.
+        transitions: Number of transitions into each state.
     """
 
     lines: tuple[Line, ...]
@@ -133,27 +133,29 @@ def assume(
     assumptions: Iterable[Assumption], values: Mapping[str, float | None], *, origin: str
 ) -> tuple[Assumption, ...]:
     """Return assumptions with some values replaced; None leaves one as it is."""
-    told = {name: float(value) for name, value in values.items() if value is not None}
+    known = {name: float(value) for name, value in values.items() if value is not None}
     return tuple(
-        replace(one, value=told[one.name], origin=origin) if one.name in told else one
-        for one in assumptions
+        replace(assumption, value=known[assumption.name], origin=origin)
+        if assumption.name in known
+        else assumption
+        for assumption in assumptions
     )
 
 
 def walk(
     definition: Definition, seconds: Mapping[str, float], *, items: int, next_wait: NextWait
 ) -> Walk:
-    """Return how a run goes that succeeds without a retry.
+    """Return the visits and the duration of a run that succeeds without a retry.
 
     Args:
         definition: In Amazon States Language.
-        seconds: How long what a task starts takes, by the function's or the Glue job's name; the
-            task itself where it does not start a job that is looked at later.
-        items: Of a Map, that is data sets.
-        next_wait: That of the function `get-status`.
+        seconds: Duration of each task by its function's or Glue job's name; of the job that it
+            starts, if it starts one that is polled later.
+        items: Number of items of a Map, that is of data sets.
+        next_wait: The wait of the function `get-status`.
 
     Raises:
-        CostError: If a choice depends on something else than a job's status, or nothing ends it.
+        CostError: If a choice depends on something else than a job's status, or the run has no end.
     """
     return _Walker(seconds, items, next_wait).through(Scope(definition))
 
@@ -166,7 +168,7 @@ class _Walker:
 
     def through(self, scope: Scope) -> Walk:
         visits: Counter[str] = Counter()
-        clock, begun, length, pause, status = 0.0, 0.0, 0.0, 0, ""
+        clock, begun, job_seconds, pause, status = 0.0, 0.0, 0.0, 0, ""
         name = scope.start
         for _ in range(_MOST_STEPS):
             state = scope.states.get(name)
@@ -180,14 +182,14 @@ class _Walker:
                 fixed = state.get("Seconds")
                 clock += fixed if isinstance(fixed, int | float) else pause
             elif "waitSeconds" in payload:  # starts a job
-                begun, length, pause = clock, self._takes(state), payload["waitSeconds"]
+                begun, job_seconds, pause = clock, self._duration(state), payload["waitSeconds"]
                 status = "CREATE PENDING"
-            elif "minSeconds" in payload:  # looks at it
+            elif "minSeconds" in payload:  # polls it
                 waited = clock - begun
-                status = "ACTIVE" if waited >= length else "CREATE IN_PROGRESS"
+                status = "ACTIVE" if waited >= job_seconds else "CREATE IN_PROGRESS"
                 pause = self.next_wait(waited, payload["minSeconds"], payload["maxSeconds"])
             elif state["Type"] == "Task":
-                clock += self._takes(state)
+                clock += self._duration(state)
             elif state["Type"] == "Fail":
                 raise CostError(f"'{name}' fails: no run that goes through it succeeds")
             if state.get("End") or state["Type"] == "Succeed":
@@ -196,16 +198,16 @@ class _Walker:
         raise CostError(f"more than {_MOST_STEPS:,} steps: raise polling.min_seconds")
 
     def _inside(self, state: State, inner: Sequence[Scope], visits: Counter[str]) -> float:
-        """Count the visits inside a Map or Parallel, and return the seconds that it takes."""
+        """Count the visits inside a Map or Parallel, and return its duration in seconds."""
         items = self.items if state["Type"] == "Map" else 1
         walks = [self.through(scope) for scope in inner]
-        for found in walks:
-            for name, count in found.visits.items():
+        for walk in walks:
+            for name, count in walk.visits.items():
                 visits[name] += count * items
         rounds = math.ceil(items / (state.get("MaxConcurrency") or items or 1))
-        return rounds * max(found.seconds for found in walks)
+        return rounds * max(walk.seconds for walk in walks)
 
-    def _takes(self, state: State) -> float:
+    def _duration(self, state: State) -> float:
         called = asl.function_name(state) or asl.arguments(state).get("JobName", "")
         return self.seconds.get(called, 0.0)
 
@@ -217,14 +219,15 @@ def _payload(state: State) -> Mapping[str, Any]:
 
 def _next(name: str, state: State, status: str) -> str:
     """Return the state after one that succeeds; a Choice goes by the status of the job."""
-    for way in asl.transitions(name, state):
-        if way.type == "choice" and "StringEquals" not in way.rule:
+    for transition in asl.transitions(name, state):
+        rule = transition.rule
+        if transition.type == "choice" and "StringEquals" not in rule:
             raise CostError(
                 f"'{name}' chooses by something else than a job's status, which cannot be foreseen;"
                 " take the figures of a run by --execution"
             )
-        if way.type in {"default", "next"} or way.rule.get("StringEquals") == status:
-            return way.target
+        if transition.type in {"default", "next"} or rule.get("StringEquals") == status:
+            return transition.target
     raise CostError(f"'{name}' leads nowhere when a job is {status}; 'retrain check' says more")
 
 
@@ -238,22 +241,22 @@ def estimate(
     next_wait: NextWait,
     transitions: Mapping[str, int] | None = None,
 ) -> Estimate:
-    """Return what a run and a month cost.
+    """Return the cost of a run and of a month.
 
     Args:
         config: Workers, schedule, retention, polling.
-        definition: Of the workflow, in Amazon States Language.
+        definition: The workflow's, in Amazon States Language.
         table: From `workflow.runs.prices.load_prices`.
         assumptions: From `ASSUMPTIONS`.
-        year: Whose calendar the schedule is counted in.
-        next_wait: That of the function `get-status`.
-        transitions: Of each state, as a run made them; computed if left out.
+        year: The year in whose calendar the schedule's runs are counted.
+        next_wait: The wait of the function `get-status`.
+        transitions: Number of transitions into each state in a run; computed if left out.
 
     Raises:
         CostError: If the number of transitions cannot be computed.
         ScheduleError: If the schedule cannot be read.
     """
-    assumed = {one.name: one.value for one in assumptions}
+    assumed = {assumption.name: assumption.value for assumption in assumptions}
     walked = walk(
         definition,
         _task_seconds(config, assumed),
@@ -261,13 +264,9 @@ def estimate(
         next_wait=next_wait,
     )
     visits = walked.visits if transitions is None else Counter(transitions)
-    functions = {
-        name: called
-        for _, name, state in asl.states(definition)
-        if (called := asl.function_name(state))
-    }
+    functions = {name: asl.function_name(state) for _, name, state in asl.states(definition)}
     filtering = config.function("filter-recommendations")
-    calls = sum(visits[name] for name in functions)
+    calls = sum(visits[name] for name, function in functions.items() if function)
     filtered = sum(visits[name] for name, function in functions.items() if function == filtering)
     gigabyte_seconds = (
         filtered * assumed["filter_minutes"] * 60 * assumed["filter_gigabytes"]
@@ -286,7 +285,7 @@ def estimate(
         ("S3", assumed["stored_gigabytes"] * months_kept, "s3_gb_month"),
     )
     return Estimate(
-        lines=tuple(Line(what, many, table.prices[price]) for what, many, price in quantities),
+        lines=tuple(Line(what, number, table.prices[price]) for what, number, price in quantities),
         runs_a_month=runs_a_month(config.schedule.expression, year=year)
         if config.schedule and config.schedule.enabled
         else 0.0,
@@ -308,15 +307,15 @@ def _task_seconds(config: Config, assumed: Mapping[str, float]) -> dict[str, flo
     }
 
 
-def given_values(told: Iterable[str]) -> dict[str, float]:
+def assumption_values(texts: Iterable[str]) -> dict[str, float]:
     """Read `NAME=VALUE` for assumptions.
 
     Raises:
         CostError: If a name is unknown, or a value is no number of 0 or more.
     """
-    known = [one.name for one in ASSUMPTIONS]
+    known = [assumption.name for assumption in ASSUMPTIONS]
     values = {}
-    for text in told:
+    for text in texts:
         name, _, value = text.partition("=")
         if name not in known:
             hint = suggestion(name, known, otherwise=f"known: {', '.join(known)}")
@@ -330,12 +329,12 @@ def given_values(told: Iterable[str]) -> dict[str, float]:
     return values
 
 
-def rows(found: Estimate) -> list[tuple[str, str, str, str, str]]:
+def rows(estimate: Estimate) -> list[tuple[str, str, str, str, str]]:
     """Return an estimate's lines as texts, and their sum.
 
     Returns:
-        Of each line what is paid for, how much of it, its price with a star if that is not
-        verified, and US dollars for a run and for a month.
+        Of each line the service, the quantity, its price with a star if that is not verified, and
+        US dollars for a run and for a month.
     """
     lines = [
         (
@@ -343,24 +342,25 @@ def rows(found: Estimate) -> list[tuple[str, str, str, str, str]]:
             f"{_quantity(line.quantity)} {line.price.per}",
             f"{line.price.usd:.10f}".rstrip("0") + ("" if line.price.verified else " *"),
             f"{line.usd:,.4f}",
-            f"{line.usd * found.runs_a_month:,.2f}",
+            f"{line.usd * estimate.runs_a_month:,.2f}",
         )
-        for line in found.lines
+        for line in estimate.lines
     ]
-    return [*lines, ("sum", "", "", f"{found.usd_a_run:,.4f}", f"{found.usd_a_month:,.2f}")]
+    total = f"{estimate.usd_a_run:,.4f}", f"{estimate.usd_a_month:,.2f}"
+    return [*lines, ("sum", "", "", *total)]
 
 
 def _quantity(quantity: float) -> str:
     return f"{quantity:,.4g}" if quantity < 1_000 else f"{quantity:,.0f}"
 
 
-def as_json(found: Estimate) -> dict[str, Any]:
+def as_json(estimate: Estimate) -> dict[str, Any]:
     """Return an estimate as JSON values."""
     return {
-        "usdARun": found.usd_a_run,
-        "usdAMonth": found.usd_a_month,
-        "runsAMonth": found.runs_a_month,
-        "runHours": found.run_hours,
+        "usdARun": estimate.usd_a_run,
+        "usdAMonth": estimate.usd_a_month,
+        "runsAMonth": estimate.runs_a_month,
+        "runHours": estimate.run_hours,
         "lines": [
             {
                 "what": line.what,
@@ -368,10 +368,10 @@ def as_json(found: Estimate) -> dict[str, Any]:
                 "usd": line.usd,
                 "price": asdict(line.price),
             }
-            for line in found.lines
+            for line in estimate.lines
         ],
-        "transitions": dict(found.transitions),
-        "assumptions": [asdict(one) for one in found.assumptions],
-        "prices": {"date": found.table.date, "region": found.table.region},
+        "transitions": dict(estimate.transitions),
+        "assumptions": [asdict(assumption) for assumption in estimate.assumptions],
+        "prices": {"date": estimate.table.date, "region": estimate.table.region},
         "notCounted": NOT_COUNTED,
     }

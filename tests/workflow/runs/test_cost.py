@@ -20,8 +20,8 @@ from workflow.runs.cost import (
     ASSUMPTIONS,
     CostError,
     assume,
+    assumption_values,
     estimate,
-    given_values,
     rows,
     walk,
 )
@@ -389,7 +389,7 @@ def test_every_price_of_the_table_says_where_it_stands():
 )
 def test_a_misspelt_assumption_is_refused(text, complaint):
     with pytest.raises(CostError, match=complaint):
-        given_values([text])
+        assumption_values([text])
 
 
 def test_durations_are_taken_from_a_history(config):
