@@ -1,7 +1,7 @@
-"""The AWS account that a configuration names: clients, who we are there, and what its errors mean.
+"""The AWS account that a configuration names: clients, our identity there, and what errors mean.
 
-Clients are patient where AWS is: a role that was made a moment ago cannot be assumed yet, and two
-changes of one resource must not overlap. Nothing here changes anything on AWS.
+Clients retry where AWS needs time: a role that was created a moment ago cannot be assumed yet, and
+two changes of one resource must not overlap. Nothing here changes anything on AWS.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from botocore.config import Config as ClientConfig
@@ -28,14 +29,12 @@ from botocore.exceptions import (
 from workflow.config import Config
 from workflow.errors import DeployError
 
-__all__ = ["PATIENCE", "Clients", "DeployError", "check_identity", "clients_of", "explained"]
-
 Clients = Callable[[str], Any]
 """A service's name → its boto3 client, for example `clients("s3")`; the same one every time."""
 
 PATIENCE = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-"""Seconds before each further attempt: IAM says that a new role is known everywhere in seconds,
-and an update of a function or a deleted queue's name needs up to a minute.
+"""Seconds before each further attempt: a new role is known everywhere in seconds, and an update of
+a function or a deleted queue's name needs up to a minute.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html"""
 
 _NOT_YET = re.compile(
@@ -59,7 +58,7 @@ _TAKEN = re.compile(r"already exist", re.IGNORECASE)
 _EXPIRED = frozenset(
     {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
 )
-_NOT_KNOWN = frozenset(
+_UNKNOWN = frozenset(
     {"InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId",
      "SignatureDoesNotMatch", "AuthFailure", "InvalidSignatureException"}
 )  # fmt: skip
@@ -79,24 +78,22 @@ def clients_of(session: Any, region: str, *, patience: tuple[float, ...] = PATIE
 
     Args:
         session: A `boto3.Session`.
-        region: Of every client; the configured one, whatever the session's is.
-        patience: Seconds before each further attempt where AWS says "not yet".
+        region: The configured region, whatever the session's is.
+        patience: Seconds before each further attempt where AWS needs time.
     """
-    made: dict[str, Any] = {}
 
+    @cache
     def client(service: str) -> Any:
-        if service not in made:
-            settings = ClientConfig(retries={"mode": "standard", "total_max_attempts": 6})
-            new = session.client(service, region_name=region, config=settings)
-            new.meta.events.register(f"needs-retry.{service}", _waiting(patience))
-            made[service] = new
-        return made[service]
+        settings = ClientConfig(retries={"mode": "standard", "total_max_attempts": 6})
+        new = session.client(service, region_name=region, config=settings)
+        new.meta.events.register(f"needs-retry.{service}", _pause(patience))
+        return new
 
     return client
 
 
-def _waiting(patience: tuple[float, ...]) -> Callable[..., float | None]:
-    """The seconds to wait before another attempt, None where waiting would not help."""
+def _pause(patience: tuple[float, ...]) -> Callable[..., float | None]:
+    """Return a handler for botocore: the seconds before another attempt, None for no attempt."""
 
     def pause(response: Any, attempts: int, **_: Any) -> float | None:
         error = response[1].get("Error", {}) if response else {}
@@ -110,61 +107,61 @@ def _waiting(patience: tuple[float, ...]) -> Callable[..., float | None]:
 
 
 def check_identity(config: Config, clients: Clients) -> str:
-    """Return the ARN of who we are, in the account that the configuration names.
+    """Return the ARN of our identity, in the account that the configuration names.
 
     Raises:
         DeployError: If there are no credentials, expired ones, or those of another account.
     """
     try:
-        found = clients("sts").get_caller_identity()
+        identity = clients("sts").get_caller_identity()
     except (BotoCoreError, ClientError) as error:
         raise DeployError(explained(error, "sts", config.aws.region)) from error
-    if found["Account"] != config.aws.account:
+    if identity["Account"] != config.aws.account:
         raise DeployError(
-            f"these credentials belong to account {found['Account']} ({found['Arn']}), but"
+            f"these credentials belong to account {identity['Account']} ({identity['Arn']}), but"
             f" [aws] account is {config.aws.account}: nothing was touched. Choose other"
             " credentials (AWS_PROFILE), or mend the configuration"
         )
-    return str(found["Arn"])
+    return str(identity["Arn"])
 
 
-def explained(error: Exception, service: str, where: str) -> str:
+def explained(error: Exception, service: str, resource: str) -> str:
     """Return what an AWS error means and what to do.
 
     Args:
         error: A `ClientError` or a `BotoCoreError`.
         service: IAM's prefix of the service that was called, for example `states`.
-        where: The ARN or name of what was asked for.
+        resource: The ARN or name of the requested resource.
     """
     if isinstance(error, ClientError):
-        return _refused(error, service, where)
+        return _client_error(error, service, resource)
     if isinstance(error, (NoCredentialsError, PartialCredentialsError, ProfileNotFound)):
         return f"no AWS credentials: {error}. Set AWS_PROFILE, or log in with 'aws sso login'"
     if isinstance(error, (SSOError, CredentialRetrievalError)):
         return f"the AWS credentials cannot be used: {error}. Log in again with 'aws sso login'"
     if isinstance(error, (EndpointConnectionError, ConnectionError, HTTPClientError)):
         return f"{error} Is there a network, and does [aws] region offer {service}?"
-    return f"{where}: {error}"
+    return f"{resource}: {error}"
 
 
-def _refused(error: ClientError, service: str, where: str) -> str:
-    told: Mapping[str, Any] = error.response.get("Error", {})
-    code, message = str(told.get("Code", "")), str(told.get("Message", "")).strip()
+def _client_error(error: ClientError, service: str, resource: str) -> str:
+    details: Mapping[str, Any] = error.response.get("Error", {})
+    code, message = str(details.get("Code", "")), str(details.get("Message", "")).strip()
     if code in _EXPIRED:
         return (
             f"the session's token has expired ({code}). Log in again, for example with"
             " 'aws sso login', and run the same command: it goes on where it stopped"
         )
-    if code in _NOT_KNOWN:
+    if code in _UNKNOWN:
         return f"AWS does not know these credentials ({code}: {message}). Log in again"
     if code in _DENIED:
-        found = _DENIED_TEXT.search(message)
+        match = _DENIED_TEXT.search(message)
         operation = _ACTIONS.get(error.operation_name, error.operation_name)
-        action = found["action"] if found else f"{service}:{operation}".removeprefix(":")
-        resource = (found["resource"] if found else None) or where
-        who = f" for {found['who']}" if found else ""
+        action = match["action"] if match else f"{service}:{operation}".removeprefix(":")
+        denied = (match["resource"] if match else None) or resource
+        who = f" for {match['who']}" if match else ""
         return (
-            f"no permission{who}: {action} on {resource} is denied. Ask for that action on that"
+            f"no permission{who}: {action} on {denied} is denied. Ask for that action on that"
             f" resource ('retrain permissions' prints all that a deployment needs). {message}"
         ).rstrip()
-    return f"{error.operation_name} on {where}: {code}: {message}"
+    return f"{error.operation_name} on {resource}: {code}: {message}"

@@ -1,7 +1,7 @@
-"""What CloudWatch watches: runs that did not succeed, and runs that took too long.
+"""CloudWatch's alarms: on runs that did not succeed, and on runs that took too long.
 
-Each function answers an alarm's properties in CloudFormation's words; both tell the topic that
-hears of failed runs.
+Each function returns an alarm's properties in CloudFormation's words; both notify the topic for
+failed runs.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ _MILLISECONDS_PER_HOUR = 3_600_000
 
 def failed_alarm(config: Config) -> dict[str, Any]:
     """Return the alarm on runs that failed, timed out or were aborted."""
-    counted = {
+    metrics = {
         "failed": "ExecutionsFailed",
         "timedOut": "ExecutionsTimedOut",
         "aborted": "ExecutionsAborted",
     }
-    total = f"SUM([{', '.join(f'FILL({name}, 0)' for name in counted)}])"
+    total = f"SUM([{', '.join(f'FILL({name}, 0)' for name in metrics)}])"
     return _alarm(
         config,
         "failed",
@@ -41,7 +41,7 @@ def failed_alarm(config: Config) -> dict[str, Any]:
                         },
                         "ReturnData": False,
                     }
-                    for name, metric in counted.items()
+                    for name, metric in metrics.items()
                 ),
             ],
         },
@@ -49,7 +49,7 @@ def failed_alarm(config: Config) -> dict[str, Any]:
 
 
 def overlong_alarm(config: Config) -> dict[str, Any]:
-    """Return the alarm on runs of `alarm_hours` or more; Step Functions tells when a run ends."""
+    """Return the alarm on runs of `alarm_hours` or more; the metric comes when a run ends."""
     hours = min(config.alarm_hours, config.timeout_hours)
     return _alarm(
         config,
@@ -69,10 +69,10 @@ def _metric(config: Config, name: str) -> dict[str, Any]:
     return {"Namespace": "AWS/States", "MetricName": name, "Dimensions": [dimension]}
 
 
-def _alarm(config: Config, kind: str, watched: Mapping[str, Any]) -> dict[str, Any]:
+def _alarm(config: Config, suffix: str, condition: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "AlarmName": f"{config.state_machine}-{kind}",
-        **watched,
+        "AlarmName": f"{config.state_machine}-{suffix}",
+        **condition,
         "ComparisonOperator": "GreaterThanOrEqualToThreshold",
         "EvaluationPeriods": 1,
         "TreatMissingData": "notBreaching",

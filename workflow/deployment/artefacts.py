@@ -1,4 +1,4 @@
-"""What is uploaded for the workflow to run: the functions, the Spark job and its specification.
+"""The artefacts to upload: the functions, the Spark job and its specification.
 
 The bytes depend on the source files and the configuration alone, so that the same commit gives the
 same archives on every machine and a deployment with nothing new uploads nothing.
@@ -17,7 +17,7 @@ from pathlib import Path
 from workflow.config import Config
 
 PREFIX = "artifacts/"
-"""Where all of it lies in the bucket."""
+"""The prefix of all of their keys in the bucket."""
 # The earliest date that a ZIP file can hold, and the mode -rw-r--r-- of a regular file.
 _DATE = (1980, 1, 1, 0, 0, 0)
 _MODE = 0o100644 << 16
@@ -41,7 +41,7 @@ class Artefact:
 
 @dataclass(frozen=True)
 class Artefacts:
-    """All that is uploaded.
+    """All artefacts.
 
     Attributes:
         functions: Archive of the package `lambdas`, which all functions share.
@@ -76,7 +76,7 @@ class Artefacts:
 
 
 def build_artefacts(config: Config) -> Artefacts:
-    """Return all that is uploaded for `config`; reads the installed packages and calls nothing."""
+    """Return the artefacts of `config`; reads the installed packages and calls nothing."""
     etl = _package("etl")
     spec = config.job_spec().to_json().encode()
     return Artefacts(
@@ -93,7 +93,7 @@ def _named_by_content(stem: str, suffix: str, body: bytes) -> Artefact:
 
 
 def _package(name: str) -> Path:
-    """Return a package's directory without importing it: it needs what only AWS has."""
+    """Return a package's directory without importing it: it imports modules that only AWS has."""
     spec = find_spec(name)
     if spec is None or not spec.submodule_search_locations:
         raise FileNotFoundError(
@@ -103,7 +103,7 @@ def _package(name: str) -> Path:
 
 
 def _archive(package: Path) -> bytes:
-    """Return a ZIP file of a package's modules, stored, with nothing in it that varies."""
+    """Return a ZIP file of a package's modules: uncompressed, with fixed dates and modes."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
         for file in sorted(package.rglob("*.py")):

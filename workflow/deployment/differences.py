@@ -1,8 +1,8 @@
-"""What is there against what is wanted: differences, each with its path, as a reviewer reads them.
+"""The differences between AWS and the model, each with its path, as a reviewer reads them.
 
-Both sides speak CloudFormation's property names. Absent, empty, zero and false are one and the
-same, as they are on AWS; lists of named things are compared by name, policies by meaning, and JSON
-inside of strings exactly.
+Both sides have CloudFormation's property names. Absent, empty, zero and false are the same, as they
+are on AWS; lists of members with names are compared by name, policies by meaning, and JSON in
+strings exactly.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from typing import Any
 _NAMES = ("PolicyName", "Sid", "Id", "Key", "Name")
 _JSON_TEXT = frozenset({"DefinitionString", "Schema", "Input"})
 _POLICY = frozenset({"PolicyDocument", "AssumeRolePolicyDocument"})
-_ORDER_MEANS_NOTHING = frozenset(
+_UNORDERED = frozenset(
     {"SubnetIds", "SecurityGroupIds", "ManagedPolicyArns", "AlarmActions", "OKActions"}
 )
-_SHOWN = 70
+_LONGEST = 70
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One property that is not as wanted.
+    """One property that differs; its fields are keys of `retrain plan --json`.
 
     Attributes:
         path: For example `Environment.Variables.BUCKET`.
         was: Its value on AWS, None if absent.
-        wanted: Its value in the model, None if it is to be absent.
+        wanted: Its value in the model, None if absent.
     """
 
     path: str
@@ -37,20 +37,20 @@ class Difference:
     wanted: Any
 
     def __str__(self) -> str:
-        was, wanted = _apart(self.was, self.wanted)
-        return f"{self.path}: {_shown(was)} → {_shown(wanted)}"
+        was, wanted = _without_prefix(self.was, self.wanted)
+        return f"{self.path}: {_shortened(was)} → {_shortened(wanted)}"
 
 
 def differences(was: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[Difference, ...]:
     """Return what has to change so that `was` becomes `wanted`.
 
-    Tags that the model does not know are somebody's own and stay.
+    Tags that the model does not have are somebody else's and stay.
     """
-    there, model = _canonical("", was), _canonical("", wanted)
-    if "Tags" in there:
+    current, model = _canonical("", was), _canonical("", wanted)
+    if "Tags" in current:
         own = model.get("Tags", {})
-        there = {**there, "Tags": {k: v for k, v in there["Tags"].items() if k in own}}
-    return tuple(_walk("", there, model))
+        current = {**current, "Tags": {k: v for k, v in current["Tags"].items() if k in own}}
+    return tuple(_walk("", current, model))
 
 
 def changed_properties(changes: Iterable[Difference]) -> frozenset[str]:
@@ -79,20 +79,20 @@ def _canonical(name: str, value: Any) -> Any:
         except ValueError:
             return value
     if name in _POLICY:
-        return _policy(json.loads(value) if isinstance(value, str) else value)
+        return _canonical_policy(json.loads(value) if isinstance(value, str) else value)
     if isinstance(value, Mapping):
-        inner = {key: _canonical(key, part) for key, part in value.items()}
-        return {key: part for key, part in inner.items() if part}
+        members = {key: _canonical(key, member) for key, member in value.items()}
+        return {key: member for key, member in members.items() if member}
     if isinstance(value, (list, tuple)):
-        return _listed(name, [_canonical("", inner) for inner in value])
+        return _canonical_list(name, [_canonical("", member) for member in value])
     return value
 
 
-def _listed(name: str, values: list[Any]) -> Any:
-    """A list of named things as a mapping, any other list as it is."""
+def _canonical_list(name: str, values: list[Any]) -> Any:
+    """Return a list of members with names as a mapping, any other list as it is."""
     if name == "Tags":
         return {tag["Key"]: tag["Value"] for tag in values}
-    if name in _ORDER_MEANS_NOTHING:
+    if name in _UNORDERED:
         return sorted(values)
     if values and all(isinstance(value, dict) for value in values):
         for key in _NAMES:
@@ -102,45 +102,46 @@ def _listed(name: str, values: list[Any]) -> Any:
     return values
 
 
-def _policy(value: Any) -> Any:
-    """A policy document with every list sorted and every single value a list."""
-    if isinstance(value, Mapping):
-        inner = {key: _policy(part) for key, part in value.items()}
-        if "Statement" in inner:
-            found = value["Statement"]
-            statements = found if isinstance(found, (list, tuple)) else [found]
-            inner["Statement"] = _listed("", [_statement(part) for part in statements])
-        return inner
-    return value
+def _canonical_policy(policy: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a policy document with its statements by Sid, where they have one."""
+    statements = policy.get("Statement", [])
+    if isinstance(statements, Mapping):
+        statements = [statements]
+    return {
+        **policy,
+        "Statement": _canonical_list("", [_canonical_statement(each) for each in statements]),
+    }
 
 
-def _statement(statement: Mapping[str, Any]) -> dict[str, Any]:
-    def values(part: Any) -> Any:
-        if isinstance(part, Mapping):
-            return {key: values(inner) for key, inner in part.items()}
-        if isinstance(part, (list, tuple)):
-            return sorted(str(one) for one in part)
-        return [str(part).lower() if isinstance(part, bool) else str(part)]
+def _canonical_statement(statement: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a statement with every list sorted and every single value a list."""
 
-    kept = {"Sid", "Effect"}
-    return {key: part if key in kept else values(part) for key, part in statement.items()}
+    def values(member: Any) -> Any:
+        if isinstance(member, Mapping):
+            return {key: values(inner) for key, inner in member.items()}
+        if isinstance(member, (list, tuple)):
+            return sorted(map(str, member))
+        return [str(member).lower() if isinstance(member, bool) else str(member)]
+
+    same = {"Sid", "Effect"}
+    return {key: member if key in same else values(member) for key, member in statement.items()}
 
 
-def _apart(was: Any, wanted: Any) -> tuple[Any, Any]:
-    """Two long texts without what they begin with alike, so that the difference is seen."""
+def _without_prefix(was: Any, wanted: Any) -> tuple[Any, Any]:
+    """Return two long texts without the beginning that they share, so that they differ at once."""
     if not (isinstance(was, str) and isinstance(wanted, str)):
         return was, wanted
     pairs = itertools.zip_longest(was, wanted)
-    common = next((place for place, (one, other) in enumerate(pairs) if one != other), 0)
-    start = max(was.rfind(sign, 0, common) + 1 for sign in "/:")
-    if start < _SHOWN // 2 or max(len(was), len(wanted)) <= _SHOWN:
+    common = next((index for index, (old, new) in enumerate(pairs) if old != new), 0)
+    start = max(was.rfind(separator, 0, common) + 1 for separator in "/:")
+    if start < _LONGEST // 2 or max(len(was), len(wanted)) <= _LONGEST:
         return was, wanted
     return f"…{was[start:]}", f"…{wanted[start:]}"
 
 
-def _shown(value: Any) -> str:
+def _shortened(value: Any) -> str:
     if value is None:
         return "–"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     text = " ".join(text.split())
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

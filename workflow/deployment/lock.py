@@ -19,20 +19,20 @@ _HELD = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "4
 
 
 class LockedError(DeployError):
-    """Another deployment is going on; says whose, since when, and what to do."""
+    """A lock that another deployment holds; says whose, since when, and what to do."""
 
 
 class DeploymentLock:
-    """The lock on a deployment; use it as a context manager.
+    """The lock on a deployment, a context manager.
 
     Entering raises `LockedError` while another deployment holds it.
 
     Args:
         s3: A boto3 `s3` client.
-        bucket: Where the lock lies.
+        bucket: The bucket of the deployment.
         owner: Who deploys, for example an ARN; others are shown it.
         now: The time, aware.
-        take_over: Take the lock even if another holds it, who is known to be gone.
+        take_over: Take the lock even if another deployment holds it, which is known to have ended.
     """
 
     left_behind = False
@@ -42,7 +42,7 @@ class DeploymentLock:
         self, s3: Any, bucket: str, *, owner: str, now: datetime, take_over: bool = False
     ) -> None:
         self._s3 = s3
-        self._place = {"Bucket": bucket, "Key": LOCK_KEY}
+        self._location = {"Bucket": bucket, "Key": LOCK_KEY}
         self._owner = owner
         self._now = now
         self._condition = {} if take_over else {"IfNoneMatch": "*"}
@@ -52,27 +52,27 @@ class DeploymentLock:
         since = self._now.astimezone(UTC).isoformat(timespec="seconds")
         body = json.dumps({"owner": self._owner, "since": since}).encode()
         try:
-            held = self._s3.put_object(**self._place, Body=body, **self._condition)
+            response = self._s3.put_object(**self._location, Body=body, **self._condition)
         except ClientError as error:
             if error.response["Error"].get("Code") not in _HELD:
                 raise
             raise LockedError(self._holder()) from error
         # Deleted without it, a versioned bucket would keep the object and a marker for ever. What
         # was written without versions is known as "null" when they are switched on meanwhile.
-        self._version = {"VersionId": held.get("VersionId") or "null"}
+        self._version = {"VersionId": response.get("VersionId") or "null"}
         return self
 
     def __exit__(self, *_: object) -> None:
         try:
-            self._s3.delete_object(**self._place, **self._version)
+            self._s3.delete_object(**self._location, **self._version)
         except (ClientError, BotoCoreError):
             self.left_behind = True
 
     def _holder(self) -> str:
         try:
-            found = json.loads(self._s3.get_object(**self._place)["Body"].read())
-            minutes = (self._now - datetime.fromisoformat(found["since"])).total_seconds() / 60
-            who = f"{found['owner']} has been deploying for {minutes:.0f} min ({found['since']})"
+            lock = json.loads(self._s3.get_object(**self._location)["Body"].read())
+            minutes = (self._now - datetime.fromisoformat(lock["since"])).total_seconds() / 60
+            who = f"{lock['owner']} has been deploying for {minutes:.0f} min ({lock['since']})"
         except (ClientError, ValueError, KeyError, TypeError):
             who = "somebody else is deploying, or has ended this moment"
         return (

@@ -1,10 +1,10 @@
-"""Everything that the workflow needs on AWS, as data, in CloudFormation's words.
+"""The model: every resource that the workflow needs on AWS, in CloudFormation's words.
 
-One model for both ways of deploying: `deploy` brings AWS to it through boto3, `template` writes it
-as a CloudFormation template. Names and ARNs follow from the configuration, so that every value is
-concrete. Nothing here calls AWS.
+Both deployment methods use it: `deploy` brings AWS in line with it through boto3, `template` writes
+it as a CloudFormation template. Names and ARNs follow from the configuration, so that every value
+is concrete. Nothing here calls AWS.
 
-What the configuration names by an ARN (a role, the topic) is somebody else's and no part of it.
+A role or topic that the configuration names by an ARN is somebody else's and not in the model.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from workflow.deployment.permissions import bucket_policy, permission_policy, tr
 from workflow.settings import FUNCTIONS, ROLES, FunctionName, RoleName
 
 S3_OBJECT = "Custom::S3Object"
-"""The type of an uploaded artefact, which CloudFormation has none for."""
+"""The type of an uploaded artefact, for which CloudFormation has none."""
 
 PERSONALIZE_FILTER = "Custom::PersonalizeFilter"
-"""The type of a Personalize filter, which CloudFormation has none for."""
+"""The type of a Personalize filter, for which CloudFormation has none."""
 
 MINUTE = 60
 HOUR = 3_600
@@ -32,16 +32,16 @@ HOUR = 3_600
 
 @dataclass(frozen=True)
 class Resource:
-    """One resource, as it is meant to be.
+    """One resource of the model.
 
     Attributes:
         id: Logical id, letters and digits, for example `RunBucket`.
         type: CloudFormation's, for example `AWS::S3::Bucket`.
-        name: By which AWS knows it: an ARN for topic, state machine and Personalize, else a name;
+        name: Its physical name: an ARN for topic, state machine and Personalize, else a name;
             `bucket/key` for an uploaded artefact.
         properties: CloudFormation's property names and shapes; values are concrete, and what has
             none is left out.
-        needs: Logical ids of what has to be there before.
+        needs: Logical ids of the resources that have to exist before.
     """
 
     id: str
@@ -287,27 +287,27 @@ def _personalize(config: Config) -> Iterator[Resource]:
         needs=("PersonalizeRole",) if key else (),
     )
     for data_set in config.data_sets:
-        kind = data_set.type.capitalize()
+        dataset_type = data_set.type.capitalize()
         schema = config.schema_name(data_set)
         schema_arn = config.arn("personalize", f"schema/{schema}")
         yield Resource(
-            f"{kind}Schema",
+            f"{dataset_type}Schema",
             "AWS::Personalize::Schema",
             schema_arn,
             {"Name": schema, "Schema": data_set.avro_json(), "Tags": tags},
         )
         yield Resource(
-            f"{kind}Dataset",
+            f"{dataset_type}Dataset",
             "AWS::Personalize::Dataset",
             config.dataset_arn(data_set),
             {
                 "Name": f"{config.name}-{data_set.type.lower()}",
-                "DatasetType": kind,
+                "DatasetType": dataset_type,
                 "DatasetGroupArn": config.dataset_group_arn,
                 "SchemaArn": schema_arn,
                 "Tags": tags,
             },
-            needs=("DatasetGroup", f"{kind}Schema"),
+            needs=("DatasetGroup", f"{dataset_type}Schema"),
         )
     if arn := config.personalize_filter_arn:
         yield Resource(
@@ -379,8 +379,8 @@ def _state_machine(config: Config) -> Iterator[Resource]:
 
 
 def _alarms(config: Config) -> Iterator[Resource]:
-    watched = {"FailedAlarm": failed_alarm(config), "OverlongAlarm": overlong_alarm(config)}
-    for identity, properties in watched.items():
+    alarms = {"FailedAlarm": failed_alarm(config), "OverlongAlarm": overlong_alarm(config)}
+    for identity, properties in alarms.items():
         yield Resource(
             identity,
             "AWS::CloudWatch::Alarm",

@@ -1,9 +1,9 @@
-"""The workflow's resources as a CloudFormation template, for teams that manage AWS that way.
+"""The workflow's resources as a CloudFormation template, for teams that manage AWS by stacks.
 
 The same model as `deploy` applies, with three differences. Code has to be uploaded before
-a stack can exist, and the run bucket is part of the stack: so what is uploaded lies in a bucket of
-your own, which the parameter ArtifactBucket names. What holds data outlives the stack. And a
-Personalize filter, which CloudFormation does not know, is an output: the command that makes it.
+a stack can exist, and the run bucket is part of the stack: so the artefacts are in a bucket of
+your own, which the parameter ArtifactBucket names. Resources that hold data outlive the stack. And
+a Personalize filter, which CloudFormation does not know, is an output: the command that creates it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from workflow.deployment.resources import PERSONALIZE_FILTER, S3_OBJECT, Resourc
 Template = dict[str, Any]
 
 ARTIFACT_BUCKET = "ArtifactBucket"
-_NOT_CLOUDFORMATION_S = frozenset({S3_OBJECT, PERSONALIZE_FILTER})
+_NOT_IN_CLOUDFORMATION = frozenset({S3_OBJECT, PERSONALIZE_FILTER})
 _RETAINED = {
     "AWS::S3::Bucket",
     "AWS::Personalize::DatasetGroup",
@@ -35,20 +35,20 @@ def rendered_template(config: Config) -> str:
     return template_text(template(config, resources(config, build_artefacts(config))))
 
 
-def template_text(written: Template) -> str:
+def template_text(template: Template) -> str:
     """Return a template as the text that is reviewed."""
-    return json.dumps(written, ensure_ascii=False, indent=2) + "\n"
+    return json.dumps(template, ensure_ascii=False, indent=2) + "\n"
 
 
 def template(config: Config, model: tuple[Resource, ...]) -> Template:
     """Return a model as a template.
 
     Args:
-        config: Names the bucket that artefacts lie in when the model is applied directly.
+        config: Names the bucket of the artefacts when the model is applied directly.
         model: From `workflow.deployment.resources.resources`.
     """
-    written = [resource for resource in model if resource.type not in _NOT_CLOUDFORMATION_S]
-    ids = {resource.id for resource in written}
+    stack = [resource for resource in model if resource.type not in _NOT_IN_CLOUDFORMATION]
+    ids = {resource.id for resource in stack}
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": _description(config),
@@ -59,17 +59,17 @@ def template(config: Config, model: tuple[Resource, ...]) -> Template:
                 "AllowedPattern": "[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
             }
         },
-        "Resources": {resource.id: _entry(config, resource, ids) for resource in written},
+        "Resources": {resource.id: _entry(config, resource, ids) for resource in stack},
         "Outputs": {
             "StateMachineArn": {"Value": config.state_machine_arn},
             "Bucket": {"Value": config.bucket},
-            **_by_hand(model),
+            **_filter_outputs(model),
         },
     }
 
 
-def _by_hand(model: tuple[Resource, ...]) -> dict[str, Any]:
-    """Return as outputs the commands that make what CloudFormation cannot, once the stack is up."""
+def _filter_outputs(model: tuple[Resource, ...]) -> dict[str, Any]:
+    """Return as outputs the commands that create each filter, once the stack is up."""
     return {
         f"Create{resource.id}": {
             "Description": "CloudFormation knows no Personalize filter; run this before a run",
@@ -97,39 +97,30 @@ def _description(config: Config) -> str:
 
 def _entry(config: Config, resource: Resource, ids: set[str]) -> dict[str, Any]:
     needs = [need for need in resource.needs if need in ids]
-    kept = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
+    retained = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
+    properties = {name: _value(config, value) for name, value in resource.properties.items()}
+    if "Code" in properties:
+        properties["Code"]["S3Bucket"] = {"Ref": ARTIFACT_BUCKET}
+    if "DefinitionString" in properties:
+        # Line by line, as reviews show it; joined it is the same text.
+        lines = resource.properties["DefinitionString"].split("\n")
+        properties["DefinitionString"] = {"Fn::Join": ["\n", _value(config, lines)]}
     return {
         "Type": resource.type,
-        **(kept if resource.type in _RETAINED else {}),
+        **(retained if resource.type in _RETAINED else {}),
         **({"DependsOn": needs} if needs else {}),
-        "Properties": {
-            name: _definition(config, value)
-            if name == "DefinitionString"
-            else _value(config, value)
-            for name, value in _code_elsewhere(resource.properties).items()
-        },
+        "Properties": properties,
     }
 
 
-def _code_elsewhere(properties: Mapping[str, Any]) -> Mapping[str, Any]:
-    if "Code" not in properties:
-        return properties
-    return {**properties, "Code": {**properties["Code"], "S3Bucket": {"Ref": ARTIFACT_BUCKET}}}
-
-
-def _definition(config: Config, text: str) -> dict[str, Any]:
-    """Return the definition line by line, as reviews show it; joined it is the same text."""
-    return {"Fn::Join": ["\n", [_value(config, line) for line in text.split("\n")]]}
-
-
 def _value(config: Config, value: Any) -> Any:
-    """Return a value in which everything below the bucket's artifacts/ lies in ArtifactBucket."""
+    """Return a value in which everything below the bucket's artifacts/ is in ArtifactBucket."""
     if isinstance(value, str):
-        here = f"{config.bucket}/{PREFIX}"
-        if here not in value:
+        path = f"{config.bucket}/{PREFIX}"
+        if path not in value:
             return value
         literal = value.replace("${", "${!")
-        return {"Fn::Sub": literal.replace(here, f"${{{ARTIFACT_BUCKET}}}/{PREFIX}")}
+        return {"Fn::Sub": literal.replace(path, f"${{{ARTIFACT_BUCKET}}}/{PREFIX}")}
     if isinstance(value, Mapping):
         return {name: _value(config, inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
