@@ -48,7 +48,7 @@ def definition():
 class VirtualPersonalize:
     """Jobs on a clock of their own, that moves by what the machine would wait; uses the real rule.
 
-    Every job of a run is asked about in its own loop, so each has its own clock.
+    Every job of a run is polled in its own loop, so each has its own clock.
     """
 
     def __init__(self, seconds):
@@ -57,30 +57,36 @@ class VirtualPersonalize:
         self._lock = threading.Lock()
 
     def list_datasets(self, event, context):
-        kinds = ("USERS", "ITEMS", "INTERACTIONS")
+        dataset_types = ("USERS", "ITEMS", "INTERACTIONS")
         return {
             "datasets": [
-                {"datasetType": kind, "datasetArn": "a", "s3Path": "s", "importMode": "FULL"}
-                for kind in kinds
+                {
+                    "datasetType": dataset_type,
+                    "datasetArn": "a",
+                    "s3Path": "s",
+                    "importMode": "FULL",
+                }
+                for dataset_type in dataset_types
             ]
         }
 
-    def create(self, kind, suffix):
+    def create(self, resource_type, suffix):
         def handler(event, context):
-            arn = f"arn:aws:personalize:r:1:{kind}/{event.get('datasetType', 'labbase')}{suffix}"
+            name = event.get("datasetType", "labbase")
+            arn = f"arn:aws:personalize:r:1:{resource_type}/{name}{suffix}"
             with self._lock:
                 self._waited[arn] = event["waitSeconds"]
             return self._answer(arn, "CREATE PENDING", event["waitSeconds"])
 
         return handler
 
-    def look(self, event, context):
+    def get_status(self, event, context):
         arn = event["arn"]
         with self._lock:
             waited = self._waited[arn]
-            # The batch job is looked at before the first wait.
-            if "batch" in arn and waited == event["minSeconds"] and arn not in self.looked:
-                self.looked.add(arn)
+            # The batch job is polled before the first wait.
+            if "batch" in arn and waited == event["minSeconds"] and arn not in self.polled:
+                self.polled.add(arn)
                 waited = 0
                 self._waited[arn] = 0
             pause = next_wait(waited, event["minSeconds"], event["maxSeconds"])
@@ -88,7 +94,7 @@ class VirtualPersonalize:
         done = waited >= self._seconds[arn.split(":")[5].split("/")[0]]
         return self._answer(arn, "ACTIVE" if done else "CREATE IN_PROGRESS", pause)
 
-    looked = frozenset()
+    polled = frozenset()
 
     @staticmethod
     def _answer(arn, status, wait):
@@ -108,13 +114,13 @@ def executed(tmp_path_factory):
             "batch-inference-job": 3 * MINUTE,
         }
     )
-    fake.looked = set()
+    fake.polled = set()
     handlers = {
         "list-datasets": fake.list_datasets,
         "create-import-job": fake.create("dataset-import-job", ""),
         "create-solution-version": fake.create("solution", "/1a2b"),
         "create-batch-inference-job": fake.create("batch-inference-job", ""),
-        "get-status": fake.look,
+        "get-status": fake.get_status,
         "filter-recommendations": lambda event, context: {"published": True},
     }
     with Endpoint(account=ACCOUNT, region=REGION, time_scale=0.0) as endpoint:
@@ -132,10 +138,10 @@ def executed(tmp_path_factory):
         run = client.start_execution(stateMachineArn=machine, name="night", input="{}")
         deadline = time.monotonic() + 30
         arn = run["executionArn"]
-        while (told := client.describe_execution(executionArn=arn))["status"] == "RUNNING":
+        while (execution := client.describe_execution(executionArn=arn))["status"] == "RUNNING":
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        assert told["status"] == "SUCCEEDED", told
+        assert execution["status"] == "SUCCEEDED", execution
         s3 = endpoint.client("s3")
         yield definition, history(client, arn), endpoint, s3
 
@@ -156,10 +162,10 @@ def test_computed_transitions_are_those_of_a_real_execution(config, executed):
 
 
 def test_transitions_by_hand(definition):
-    """15 s between looks, a job of 40 s: looks after 15, 30 and 45 s.
+    """15 s between polls, a job of 40 s: polls after 15, 30 and 45 s.
 
-    A loop is its creating task and three times wait, look, choose: 10. The batch job is looked at
-    first, at 0 s: four looks and choices, three waits, one creation: 12. Three imports end in a
+    A loop is its creating task and three times wait, poll, choose: 10. The batch job is polled
+    first, at 0 s: four polls and choices, three waits, one creation: 12. Three imports end in a
     Succeed each: 33. With ETL, List Datasets, the Map and the filter: 33 + 10 + 12 + 4.
     """
     seconds = dict.fromkeys(
@@ -171,10 +177,10 @@ def test_transitions_by_hand(definition):
         40,
     )
 
-    found = walk(definition, seconds, items=3, next_wait=next_wait)
+    result = walk(definition, seconds, items=3, next_wait=next_wait)
 
-    assert found.visits.total() == 33 + 10 + 12 + 4
-    assert found.seconds == 45 + 45 + 45
+    assert result.visits.total() == 33 + 10 + 12 + 4
+    assert result.seconds == 45 + 45 + 45
 
 
 def test_more_data_sets_than_run_at_a_time_take_another_round(definition):
@@ -184,7 +190,7 @@ def test_more_data_sets_than_run_at_a_time_take_another_round(definition):
 
 
 def parallel(*branches):
-    """Return a definition of one Parallel whose branches are the given states, each the last."""
+    """Return a definition of one Parallel whose branches are these states, each the last."""
     inner = [
         {"StartAt": f"In {number}", "States": {f"In {number}": {**state, "End": True}}}
         for number, state in enumerate(branches, start=1)
@@ -204,10 +210,10 @@ def invoking(function):
 def test_branches_of_a_parallel_count_and_the_longest_is_waited_for():
     definition = parallel({"Type": "Wait", "Seconds": 100}, invoking("look"), {"Type": "Pass"})
 
-    found = walk(definition, {"look": 40}, items=3, next_wait=next_wait)
+    result = walk(definition, {"look": 40}, items=3, next_wait=next_wait)
 
-    assert found.visits == {"Both": 1, "In 1": 1, "In 2": 1, "In 3": 1}
-    assert found.seconds == 100
+    assert result.visits == {"Both": 1, "In 1": 1, "In 2": 1, "In 3": 1}
+    assert result.seconds == 100
 
 
 def test_a_map_inside_a_parallel_inside_a_map_counts_item_by_item():
@@ -219,12 +225,12 @@ def test_a_map_inside_a_parallel_inside_a_map_counts_item_by_item():
     }
     outer = {"Type": "Map", "ItemProcessor": parallel(inner, {"Type": "Pass"}), "End": True}
 
-    found = walk(
+    result = walk(
         {"StartAt": "Each", "States": {"Each": outer}}, {"read": 40}, items=2, next_wait=next_wait
     )
 
-    assert found.visits == {"Each": 1, "Both": 2, "In 1": 2, "In 2": 2, "Read": 4}
-    assert found.seconds == 80
+    assert result.visits == {"Each": 1, "Both": 2, "In 1": 2, "In 2": 2, "Read": 4}
+    assert result.seconds == 80
 
 
 def test_functions_in_branches_are_billed_whatever_way_they_are_called(config):
@@ -240,9 +246,9 @@ def test_functions_in_branches_are_billed_whatever_way_they_are_called(config):
         {"Type": "Pass"},
     )
 
-    found = estimate(config, definition, load_prices(), year=2024, next_wait=next_wait)
+    result = estimate(config, definition, load_prices(), year=2024, next_wait=next_wait)
 
-    quantities = {line.what: line.quantity for line in found.lines}
+    quantities = {line.what: line.quantity for line in result.lines}
     assert quantities["Lambda, calls"] == 3
     assert quantities["Lambda, time"] == 2 * 2 * 60 * 1 + 1 * 0.25
 
@@ -277,9 +283,9 @@ def test_a_choice_that_cannot_be_foreseen_is_refused(definition):
 
 def test_a_retry_is_a_transition_too():
     entered, scheduled = histories.entered("A"), histories.scheduled()
-    told = histories.events(entered, scheduled, histories.task_failed("E", "no"), scheduled)
+    recorded = histories.events(entered, scheduled, histories.task_failed("E", "no"), scheduled)
 
-    assert transitions_of(told) == {"A": 2}
+    assert transitions_of(recorded) == {"A": 2}
 
 
 def test_each_line_is_quantity_times_price(config, definition):
@@ -294,7 +300,7 @@ def test_each_line_is_quantity_times_price(config, definition):
     }
     transitions = {"ETL": 1, "List Datasets": 1, "Get Job Status": 60, "Filter Recommended Item": 1}
 
-    found = estimate(
+    result = estimate(
         config,
         definition,
         load_prices(),
@@ -304,7 +310,7 @@ def test_each_line_is_quantity_times_price(config, definition):
         transitions=transitions,
     )
 
-    assert {line.what: round(line.usd, 6) for line in found.lines} == {
+    assert {line.what: round(line.usd, 6) for line in result.lines} == {
         "Step Functions": round(63 * 0.000025, 6),
         "Glue": 0.44,  # two workers of one DPU, half an hour
         "Personalize, imports": 0.1,
@@ -314,32 +320,32 @@ def test_each_line_is_quantity_times_price(config, definition):
         "Lambda, time": round((600 * 1 + 61 * 2 * 0.25) * 0.0000133334, 6),
         "S3": round(3 * 90 / 30.4375 * 0.023, 6),
     }
-    assert found.usd_a_run == pytest.approx(sum(line.usd for line in found.lines))
-    assert found.runs_a_month == 366 / 12
-    assert found.usd_a_month == pytest.approx(found.usd_a_run * 30.5)
+    assert result.usd_a_run == pytest.approx(sum(line.usd for line in result.lines))
+    assert result.runs_a_month == 366 / 12
+    assert result.usd_a_month == pytest.approx(result.usd_a_run * 30.5)
 
 
 def test_rows_hold_quantities_and_prices_as_a_person_reads_them(config, definition):
     assumptions = assume(ASSUMPTIONS, {"users": 200_000, "gigabytes": 0.125}, origin="given")
 
-    found = rows(
+    result = rows(
         estimate(config, definition, load_prices(), assumptions, year=2024, next_wait=next_wait)
     )
 
-    assert [row for row in found if row[0] in {"Personalize, imports", "Personalize, batch"}] == [
+    assert [row for row in result if row[0] in {"Personalize, imports", "Personalize, batch"}] == [
         ("Personalize, imports", "0.125 GB", "0.05", "0.0063", "0.19"),
         ("Personalize, batch", "200,000 user", "0.000067 *", "13.4000", "408.70"),
     ]
-    assert found[-1][:3] == ("sum", "", "")
+    assert result[-1][:3] == ("sum", "", "")
 
 
 def test_without_a_schedule_there_is_no_month(definition):
     text = CONFIG.read_text(encoding="utf-8").partition("[schedule]")[0]
 
-    found = estimate(parse_config(text), definition, load_prices(), year=2024, next_wait=next_wait)
+    result = estimate(parse_config(text), definition, load_prices(), year=2024, next_wait=next_wait)
 
-    assert found.runs_a_month == 0
-    assert found.usd_a_month == 0
+    assert result.runs_a_month == 0
+    assert result.usd_a_month == 0
 
 
 def test_prices_of_a_file_go_first_and_the_others_stay(tmp_path):
@@ -394,12 +400,12 @@ def test_a_misspelt_assumption_is_refused(text, complaint):
 
 def test_durations_are_taken_from_a_history(config):
     begin = datetime(2024, 6, 1, tzinfo=UTC)
-    told = iter(range(1, 100))
+    ids = iter(range(1, 100))
 
-    def event(minute, kind, **details):
-        n = next(told)
+    def event(minute, event_type, **details):
+        n = next(ids)
         at = begin + timedelta(minutes=minute)
-        return {"id": n, "previousEventId": n - 1, "timestamp": at, "type": kind, **details}
+        return {"id": n, "previousEventId": n - 1, "timestamp": at, "type": event_type, **details}
 
     def task(name, begun, ended, called, job=None):
         output = {"job": {"arn": job, "status": "ACTIVE"}} if job else {}
@@ -460,9 +466,9 @@ def test_cost_of_an_execution_takes_its_figures(executed):
     )
 
     assert done.exit_code == 0, done.output
-    told = json.loads(done.stdout)
-    assert told["transitions"] == dict(transitions_of(events))
-    origins = {one["name"]: one["origin"] for one in told["assumptions"]}
+    printed = json.loads(done.stdout)
+    assert printed["transitions"] == dict(transitions_of(events))
+    origins = {one["name"]: one["origin"] for one in printed["assumptions"]}
     assert origins["training_minutes"] == "run night"
     assert origins["users"] == "given"
     assert origins["training_hours"] == "assumed"

@@ -199,18 +199,18 @@ def test_a_watched_failure_ends_with_1_and_is_told_as_json(client, retrain):
 
     done = retrain("watch", "watched", "--json")
 
-    told = json.loads(done.stdout)
+    printed = json.loads(done.stdout)
     assert done.exit_code == 1
-    assert told["executionArn"] == run.arn
-    assert told["status"] == "FAILED"
-    assert told["failure"]["state"] == "List Datasets"
+    assert printed["executionArn"] == run.arn
+    assert printed["status"] == "FAILED"
+    assert printed["failure"]["state"] == "List Datasets"
 
 
 def test_executions_are_a_table_or_json(client, retrain):
     run_to_end(client, "in-the-table", "fail")
 
     table = retrain("executions", "--limit", "1")
-    told = json.loads(retrain("executions", "--limit", "1", "--json").stdout)
+    printed = json.loads(retrain("executions", "--limit", "1", "--json").stdout)
 
     (row,) = [line for line in table.stdout.splitlines() if "in-the-table" in line]
     cells = re.split(r" {2,}", row.strip())
@@ -220,7 +220,7 @@ def test_executions_are_a_table_or_json(client, retrain):
         "0 s",
         "List Datasets",
     ]
-    assert [one["name"] for one in told] == ["in-the-table"]
+    assert [one["name"] for one in printed] == ["in-the-table"]
 
 
 def test_stop_ends_the_run_and_names_the_job_that_goes_on(client, retrain):
@@ -260,7 +260,7 @@ def test_explain_tells_state_speaker_log_and_what_to_do(aws, client, retrain):
     logs.create_log_group(logGroupName="/aws/lambda/labbase-list-datasets")
     logs.create_log_stream(logGroupName="/aws/lambda/labbase-list-datasets", logStreamName="s")
     at = int(run.begun.timestamp() * 1_000)
-    said = [
+    lines = [
         (at - 3_600_000, "an hour before"),
         (at, "START RequestId: 1 Version: $LATEST"),
         (at, '{"level": "ERROR", "message": "no manifest below runs/explained/"}'),
@@ -269,7 +269,7 @@ def test_explain_tells_state_speaker_log_and_what_to_do(aws, client, retrain):
     logs.put_log_events(
         logGroupName="/aws/lambda/labbase-list-datasets",
         logStreamName="s",
-        logEvents=[{"timestamp": when, "message": text} for when, text in said],
+        logEvents=[{"timestamp": when, "message": text} for when, text in lines],
     )
 
     done = retrain("explain", "explained")
@@ -374,15 +374,15 @@ def test_bad_input_starts_nothing(client, retrain, arguments, complaint):
 # ── Explanations of histories as AWS tells them ────────────────────────────────────────────────
 
 
-def minutes(*told):
-    return events(*told, seconds=60)
+def minutes(*recorded):
+    return events(*recorded, seconds=60)
 
 
 @pytest.fixture
 def explained():
     """Explain a history; `logs` are what CloudWatch Logs answers, in order."""
 
-    def call(told, logs=()):
+    def call(recorded, logs=()):
         settings = {
             "region_name": REGION,
             "aws_access_key_id": "none",
@@ -398,7 +398,7 @@ def explained():
         with Stubber(states) as history, Stubber(cloudwatch) as log:
             history.add_response(
                 "get_execution_history",
-                {"events": told},
+                {"events": recorded},
                 {"executionArn": run.arn, "includeExecutionData": True, "maxResults": 1_000},
             )
             for operation, answer, expected in logs:
@@ -406,9 +406,9 @@ def explained():
                     log.add_client_error(operation, answer, expected_params=expected)
                 else:
                     log.add_response(operation, answer, expected)
-            found = explain(states, cloudwatch, run, load_config(CONFIG), lines=2)
+            explanation = explain(states, cloudwatch, run, load_config(CONFIG), lines=2)
             log.assert_no_pending_responses()
-        return found
+        return explanation
 
     return call
 
@@ -423,7 +423,7 @@ def test_a_spark_job_is_explained_by_its_own_log_streams(explained):
             "LogGroupName": "/aws-glue/jobs",
         }
     )
-    told = minutes(
+    recorded = minutes(
         entered("ETL"),
         scheduled("glue", JobName="labbase-retraining-etl"),
         task_failed("States.TaskFailed", cause, "glue"),
@@ -433,12 +433,12 @@ def test_a_spark_job_is_explained_by_its_own_log_streams(explained):
         execution_failed("States.TaskFailed", cause),
     )
     stream = {"logStreamName": "jr_0a1b2c", "limit": 2, "startFromHead": False}
-    said = {"events": [{"timestamp": 1, "message": "EtlError: table 'stundents'\n"}]}
+    answer = {"events": [{"timestamp": 1, "message": "EtlError: table 'stundents'\n"}]}
 
-    found = explained(
-        told,
+    explanation = explained(
+        recorded,
         [
-            ("get_log_events", said, {"logGroupName": "/aws-glue/jobs/error", **stream}),
+            ("get_log_events", answer, {"logGroupName": "/aws-glue/jobs/error", **stream}),
             (
                 "get_log_events",
                 "ResourceNotFoundException",
@@ -447,21 +447,21 @@ def test_a_spark_job_is_explained_by_its_own_log_streams(explained):
         ],
     )
 
-    assert found.failure == Failure(
+    assert explanation.failure == Failure(
         "ETL", "States.TaskFailed", "table 'stundents' does not exist in the database"
     )
-    assert found.speaker == "the Spark job 'labbase-retraining-etl', run jr_0a1b2c"
-    assert found.logs == (
+    assert explanation.speaker == "the Spark job 'labbase-retraining-etl', run jr_0a1b2c"
+    assert explanation.logs == (
         LogExcerpt("/aws-glue/jobs/error", "jr_0a1b2c", ("EtlError: table 'stundents'",)),
         LogExcerpt("/aws-glue/jobs/output", "jr_0a1b2c", note="there is no such log"),
     )
-    assert found.advice.startswith("Correct the name in the configuration")
+    assert explanation.advice.startswith("Correct the name in the configuration")
 
 
 def test_a_failed_import_is_personalizes_word_about_one_data_set(explained):
     job = {"arn": "arn:aws:personalize:r:1:dataset-import-job/i", "status": "CREATE FAILED"}
     cause = "Dataset has fewer than 1000 interactions after filtering by event type: apply"
-    told = minutes(
+    recorded = minutes(
         entered("Get Job Status", data={"datasetType": "INTERACTIONS"}),
         scheduled("lambda", FunctionName="labbase-get-status"),
         exited("Get Job Status", data={"job": job}),
@@ -470,25 +470,25 @@ def test_a_failed_import_is_personalizes_word_about_one_data_set(explained):
         execution_failed("DatasetImportFailed", cause),
     )
 
-    found = explained(told)
+    explanation = explained(recorded)
 
-    assert found.failure.state == "Get Job Status"
-    assert found.item == "INTERACTIONS"
-    assert found.speaker == "Amazon Personalize, of a job that it could not finish"
-    assert found.logs == ()
-    assert found.advice.startswith("Personalize wants 1,000 interactions")
-    assert found.left_running == ()
+    assert explanation.failure.state == "Get Job Status"
+    assert explanation.item == "INTERACTIONS"
+    assert explanation.speaker == "Amazon Personalize, of a job that it could not finish"
+    assert explanation.logs == ()
+    assert explanation.advice.startswith("Personalize wants 1,000 interactions")
+    assert explanation.left_running == ()
 
 
 def test_of_several_imports_the_one_that_failed_is_named(explained):
-    """Though another item of the Map looked at its job after that."""
-    found = explained(imports_of_which_one_fails(*AS_AWS_CHAINS_IT))
+    """Though another item of the Map polled its job after that."""
+    explanation = explained(imports_of_which_one_fails(*AS_AWS_CHAINS_IT))
 
-    assert (found.failure.state, found.item) == ("Get Job Status", "ITEMS")
+    assert (explanation.failure.state, explanation.item) == ("Get Job Status", "ITEMS")
 
 
 def test_an_item_without_a_data_set_is_named_by_its_number(explained):
-    told = minutes(
+    recorded = minutes(
         entered("Each", "Map"),
         map_started(1),
         iteration("Started", 0, "Each"),
@@ -496,9 +496,9 @@ def test_an_item_without_a_data_set_is_named_by_its_number(explained):
         execution_failed("States.Runtime", "no such path"),
     )
 
-    found = explained(told)
+    explanation = explained(recorded)
 
-    assert (found.failure.state, found.item) == ("Work", "index 0")
+    assert (explanation.failure.state, explanation.item) == ("Work", "index 0")
 
 
 def test_an_error_that_aws_answered_to_a_function_is_told_as_that(explained):
@@ -510,7 +510,7 @@ def test_an_error_that_aws_answered_to_a_function_is_told_as_that(explained):
             "requestId": "id-2",
         }
     )
-    told = minutes(
+    recorded = minutes(
         entered("Import Dataset", data={"datasetType": "USERS"}),
         scheduled("lambda", FunctionName="labbase-create-import-job"),
         task_failed("AccessDeniedException", cause),
@@ -518,40 +518,40 @@ def test_an_error_that_aws_answered_to_a_function_is_told_as_that(explained):
     )
     lines = ["id-1 another's", "id-2 mine", "id-2 mine too", "END RequestId: id-2"]
     answer = {"events": [{"message": line} for line in lines]}
-    asked = {
+    expected = {
         "logGroupName": "/aws/lambda/labbase-create-import-job",
         "startTime": int((BEGIN).timestamp() * 1_000),
         "endTime": int((BEGIN + timedelta(minutes=5)).timestamp() * 1_000),
     }
 
-    found = explained(told, [("filter_log_events", answer, asked)])
+    explanation = explained(recorded, [("filter_log_events", answer, expected)])
 
-    assert found.speaker == (
+    assert explanation.speaker == (
         "AWS, answering CreateDatasetImportJob to the function 'labbase-create-import-job'"
     )
-    assert found.logs[0].lines == ("id-2 mine", "id-2 mine too")
-    assert found.advice.startswith("A role lacks a permission")
+    assert explanation.logs[0].lines == ("id-2 mine", "id-2 mine too")
+    assert explanation.advice.startswith("A role lacks a permission")
 
 
 def test_a_log_that_may_not_be_read_is_said(explained):
-    told = minutes(
+    recorded = minutes(
         entered("List Datasets"),
         scheduled("lambda", FunctionName="f"),
         task_failed("KeyError", "'datasets'"),
         execution_failed("KeyError", "'datasets'"),
     )
-    asked = {"logGroupName": "/aws/lambda/f", "startTime": ANY, "endTime": ANY}
+    expected = {"logGroupName": "/aws/lambda/f", "startTime": ANY, "endTime": ANY}
 
-    found = explained(told, [("filter_log_events", "AccessDeniedException", asked)])
+    explanation = explained(recorded, [("filter_log_events", "AccessDeniedException", expected)])
 
-    assert found.logs == (
+    assert explanation.logs == (
         LogExcerpt("/aws/lambda/f", note="it cannot be read: AccessDeniedException"),
     )
 
 
 def test_a_run_that_took_too_long_is_laid_on_the_state_it_was_in(explained):
     job = {"arn": VERSION, "status": "CREATE IN_PROGRESS"}
-    told = minutes(
+    recorded = minutes(
         entered("ETL"),
         scheduled("glue", JobName="etl"),
         exited("ETL"),
@@ -561,21 +561,23 @@ def test_a_run_that_took_too_long_is_laid_on_the_state_it_was_in(explained):
         {"type": "ExecutionTimedOut", "executionTimedOutEventDetails": {"error": "States.Timeout"}},
     )
 
-    found = explained(told)
+    explanation = explained(recorded)
 
-    assert found.failure == Failure("Wait X Seconds for Solution Version", "States.Timeout", "")
-    assert found.speaker == "AWS Step Functions"
-    assert found.left_running == (VERSION,)
-    assert "timeout_hours" in found.advice
+    assert explanation.failure == Failure(
+        "Wait X Seconds for Solution Version", "States.Timeout", ""
+    )
+    assert explanation.speaker == "AWS Step Functions"
+    assert explanation.left_running == (VERSION,)
+    assert "timeout_hours" in explanation.advice
 
 
 def test_a_job_that_ended_is_not_left_running():
     active = {"job": {"arn": VERSION, "status": "ACTIVE"}}
     pending = {"job": {"arn": "arn:other", "status": "CREATE PENDING"}}
 
-    told = events(exited("A", data=pending), exited("B", data=active))
+    recorded = events(exited("A", data=pending), exited("B", data=active))
 
-    assert jobs_left_running(told) == ["arn:other"]
+    assert jobs_left_running(recorded) == ["arn:other"]
 
 
 @pytest.mark.parametrize(

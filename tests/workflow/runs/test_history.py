@@ -38,7 +38,7 @@ ACCOUNT, REGION = "123456789012", "ap-northeast-1"
 
 
 def test_steps_carry_durations_and_the_item_of_a_map():
-    told = events(
+    recorded = events(
         entered("Reimport All Datasets", "Map"),
         {"type": "MapIterationStarted", "mapIterationStartedEventDetails": {"index": 2}},
         entered("Import Dataset", data={"datasetType": "ITEMS"}),
@@ -59,21 +59,21 @@ def test_steps_carry_durations_and_the_item_of_a_map():
             step.at,
             step.seconds,
         )
-        for step in steps_of(told)
+        for step in steps_of(recorded)
     ]
 
     assert steps == [
-        ("entered", "Reimport All Datasets", "Map", None, "", told[0]["timestamp"], None),
-        ("entered", "Import Dataset", "Task", 2, "ITEMS", told[2]["timestamp"], None),
-        ("exited", "Import Dataset", "Task", 2, "ITEMS", told[3]["timestamp"], 1.0),
-        ("exited", "Reimport All Datasets", "Map", None, "", told[6]["timestamp"], 6.0),
-        ("entered", "Create Solution Version", "Task", None, "", told[7]["timestamp"], None),
+        ("entered", "Reimport All Datasets", "Map", None, "", recorded[0]["timestamp"], None),
+        ("entered", "Import Dataset", "Task", 2, "ITEMS", recorded[2]["timestamp"], None),
+        ("exited", "Import Dataset", "Task", 2, "ITEMS", recorded[3]["timestamp"], 1.0),
+        ("exited", "Reimport All Datasets", "Map", None, "", recorded[6]["timestamp"], 6.0),
+        ("entered", "Create Solution Version", "Task", None, "", recorded[7]["timestamp"], None),
     ]
 
 
 def test_a_failure_is_laid_on_the_state_in_which_it_began():
     cause = '{"errorMessage": "no such bucket", "errorType": "NoSuchBucket"}'
-    told = events(
+    recorded = events(
         entered("List Datasets"),
         {"type": "TaskFailed", "taskFailedEventDetails": {"error": "E", "cause": cause}},
         exited("List Datasets"),
@@ -83,11 +83,11 @@ def test_a_failure_is_laid_on_the_state_in_which_it_began():
         execution_failed("NoSuchBucket", cause),
     )
 
-    assert failure_of(told) == Failure("List Datasets", "NoSuchBucket", "no such bucket")
+    assert failure_of(recorded) == Failure("List Datasets", "NoSuchBucket", "no such bucket")
 
 
-def test_a_job_that_failed_is_laid_on_the_state_that_looked_at_it():
-    told = events(
+def test_a_job_that_failed_is_laid_on_the_state_that_polled_it():
+    recorded = events(
         entered("Get Solution Version Status"),
         exited("Get Solution Version Status"),
         entered("Solution Version Active?", "Choice"),
@@ -98,13 +98,13 @@ def test_a_job_that_failed_is_laid_on_the_state_that_looked_at_it():
         execution_failed("SolutionVersionFailed", "too few users"),
     )
 
-    assert failure_of(told) == Failure(
+    assert failure_of(recorded) == Failure(
         "Get Solution Version Status", "SolutionVersionFailed", "too few users"
     )
 
 
 def test_a_report_that_fails_too_is_not_to_blame():
-    told = events(
+    recorded = events(
         entered("Get Solution Version Status"),
         exited("Get Solution Version Status"),
         entered("Solution Version Active?", "Choice"),
@@ -116,11 +116,11 @@ def test_a_report_that_fails_too_is_not_to_blame():
         execution_failed("SolutionVersionFailed", "too few users"),
     )
 
-    assert failure_of(told).state == "Get Solution Version Status"
+    assert failure_of(recorded).state == "Get Solution Version Status"
 
 
 def test_an_error_that_was_handled_is_not_to_blame_for_a_later_one():
-    told = events(
+    recorded = events(
         entered("Clean Up"),
         task_failed("Busy", "another run goes on"),
         exited("Clean Up"),
@@ -129,7 +129,7 @@ def test_an_error_that_was_handled_is_not_to_blame_for_a_later_one():
         execution_failed("TooFew", "too few users"),
     )
 
-    assert failure_of(told) == Failure("Train", "TooFew", "too few users")
+    assert failure_of(recorded) == Failure("Train", "TooFew", "too few users")
 
 
 @pytest.mark.parametrize("after", [AS_AWS_CHAINS_IT, BEHIND_ANOTHER_ITEM])
@@ -147,9 +147,9 @@ def test_of_the_items_of_a_map_the_one_that_failed_is_named(after):
 def test_what_a_failing_item_cuts_off_was_aborted():
     visits = Visits(imports_of_which_one_fails(*AS_AWS_CHAINS_IT))
 
-    found = [(visit.state, visit.label, visit.status) for visit in visits.all]
+    statuses = [(visit.state, visit.label, visit.status) for visit in visits.all]
 
-    assert found == [
+    assert statuses == [
         (IMPORTS, "", "caught"),
         ("Get Job Status", "INTERACTIONS", "aborted"),
         ("Get Job Status", "ITEMS", "succeeded"),
@@ -163,7 +163,7 @@ def test_what_a_failing_item_cuts_off_was_aborted():
 
 def test_an_item_that_waits_for_its_turn_is_not_inside_the_one_before():
     """MaxConcurrency 1: AWS starts the second item behind the first one's last event."""
-    told = events(
+    recorded = events(
         entered("Outer", "Map"),  # 1
         map_started(2),
         iteration("Started", 0, "Outer"),
@@ -183,7 +183,7 @@ def test_an_item_that_waits_for_its_turn_is_not_inside_the_one_before():
         entered("Import"),  # 17
     )
 
-    visits = Visits(told)
+    visits = Visits(recorded)
 
     assert [(visit.state, [branch.index for branch in visit.around]) for visit in visits.all] == [
         ("Outer", []),
@@ -197,7 +197,7 @@ def test_an_item_that_waits_for_its_turn_is_not_inside_the_one_before():
 
 def test_a_map_is_tried_again_behind_the_event_that_failed_it():
     """AWS tells no MapStateFailed before it tries a Map again."""
-    told = events(
+    recorded = events(
         entered("Imports", "Map"),
         map_started(1),
         iteration("Started", 0),
@@ -212,7 +212,7 @@ def test_a_map_is_tried_again_behind_the_event_that_failed_it():
         {"type": "ExecutionFailed", "executionFailedEventDetails": {"error": "States.Timeout"}},
     )
 
-    visits = Visits(told)
+    visits = Visits(recorded)
 
     assert visits.all[0].tries == 2
     assert failure_of(visits) == Failure("Import", "States.Timeout", "")
@@ -221,7 +221,7 @@ def test_a_map_is_tried_again_behind_the_event_that_failed_it():
 
 def test_an_evaluation_that_failed_names_its_state():
     """Its event follows the one before the state was entered."""
-    told = events(
+    recorded = events(
         entered("Import"),
         exited("Import"),
         entered("Take the Name", "Pass"),
@@ -237,13 +237,13 @@ def test_an_evaluation_that_failed_names_its_state():
         execution_failed("States.QueryEvaluationError", "no such field"),
     )
 
-    assert failure_of(told).state == "Take the Name"
+    assert failure_of(recorded).state == "Take the Name"
 
 
 @pytest.mark.parametrize("last", [5, 6])
 def test_of_the_branches_of_a_parallel_the_one_that_failed_is_named(last):
     """AWS chains the end of a Parallel to what failed, the local interpreter to the newest."""
-    told = events(
+    recorded = events(
         entered("Both", "Parallel"),
         event("ParallelStateStarted"),
         entered("Left", previousEventId=2),
@@ -256,26 +256,26 @@ def test_of_the_branches_of_a_parallel_the_one_that_failed_is_named(last):
         execution_failed("E", "no"),
     )
 
-    visits = Visits(told)
+    visits = Visits(recorded)
 
     assert failed_visit(visits).state == "Left"
     assert [visit.branch and visit.branch.index for visit in visits.all] == [None, 0, 1, None]
 
 
 def test_a_stopped_execution_failed_too():
-    told = events(
+    recorded = events(
         entered("ETL"),
         {"type": "ExecutionAborted", "executionAbortedEventDetails": {"cause": "by hand"}},
     )
 
-    failure = failure_of(told)
+    failure = failure_of(recorded)
 
     assert failure is not None
     assert (failure.error, failure.cause) == ("ExecutionAborted", "by hand")
 
 
 def test_a_stop_inside_a_map_is_laid_on_the_state_that_was_cut_off():
-    told = events(
+    recorded = events(
         entered(IMPORTS, "Map"),
         map_started(1),
         iteration("Started", 0, IMPORTS),
@@ -287,7 +287,7 @@ def test_a_stop_inside_a_map_is_laid_on_the_state_that_was_cut_off():
         event("ExecutionAborted", previousEventId=0),
     )
 
-    visits = Visits(told)
+    visits = Visits(recorded)
 
     assert failure_of(visits).state == "Import Dataset"
     assert [visit.status for visit in visits.all] == ["aborted", "aborted"]
@@ -296,7 +296,7 @@ def test_a_stop_inside_a_map_is_laid_on_the_state_that_was_cut_off():
 @pytest.mark.parametrize("again", [[], [entered("Train")]])
 def test_a_redriven_execution_goes_on_where_it_failed(again):
     """Whether the state is entered once more or only its task is scheduled."""
-    told = events(
+    recorded = events(
         entered("Train"),
         scheduled(FunctionName="train"),
         task_failed("E", "busy"),
@@ -305,10 +305,14 @@ def test_a_redriven_execution_goes_on_where_it_failed(again):
         *again,
         scheduled(FunctionName="train"),
     )
-    running = Visits(told)
+    running = Visits(recorded)
     ended = Visits(
         events(
-            *told, exited("Train"), event("MapRunRedriven"), event("ExecutionSucceeded"), seconds=1
+            *recorded,
+            exited("Train"),
+            event("MapRunRedriven"),
+            event("ExecutionSucceeded"),
+            seconds=1,
         )
     )
 
@@ -318,7 +322,7 @@ def test_a_redriven_execution_goes_on_where_it_failed(again):
 
 
 def test_events_of_types_that_nobody_knows_yet_are_passed_by():
-    told = events(
+    recorded = events(
         event("SomethingNew"),
         entered("ETL"),
         {"type": "TaskPondered", "taskPonderedEventDetails": {"mood": "good"}},
@@ -327,7 +331,7 @@ def test_events_of_types_that_nobody_knows_yet_are_passed_by():
         event("ExecutionCelebrated"),
     )
 
-    assert [(step.type, step.state) for step in steps_of(told)] == [
+    assert [(step.type, step.state) for step in steps_of(recorded)] == [
         ("entered", "ETL"),
         ("exited", "ETL"),
     ]
@@ -353,7 +357,7 @@ class GrowingExecution:
     """An execution whose history grows at will, behind a real boto3 client.
 
     Answers as AWS documents it: 100 events in a page if the request does not say, at most 1,000
-    and perhaps fewer than asked for, a token that stands for an event, none on the last page.
+    and perhaps fewer than requested, a token for an event, none on the last page.
     """
 
     arn = f"arn:aws:states:{REGION}:{ACCOUNT}:execution:m:night"
@@ -370,12 +374,12 @@ class GrowingExecution:
         self.client.meta.events.register("before-send.sfn.GetExecutionHistory", self._answer)
 
     def _answer(self, request, **_):
-        asked = json.loads(request.body)
-        size = min(asked.get("maxResults") or 100, self.largest_page)
+        parameters = json.loads(request.body)
+        size = min(parameters.get("maxResults") or 100, self.largest_page)
         ids = range(1, self.length + 1)
-        if asked.get("reverseOrder"):
+        if parameters.get("reverseOrder"):
             ids = ids[::-1]
-        start = ids.index(int(asked["nextToken"])) if "nextToken" in asked else 0
+        start = ids.index(int(parameters["nextToken"])) if "nextToken" in parameters else 0
         page = {
             "events": [
                 {"id": n, "previousEventId": n - 1, "type": "TaskStateEntered", "timestamp": n}
@@ -395,9 +399,9 @@ def test_a_history_is_read_whole_in_few_requests():
     execution = GrowingExecution()
     execution.length = 10_000
 
-    found = history(execution.client, execution.arn)
+    read = history(execution.client, execution.arn)
 
-    assert [event["id"] for event in found] == list(range(1, 10_001))
+    assert [event["id"] for event in read] == list(range(1, 10_001))
     assert (execution.requests, execution.transferred) == (10, 10_000)
 
 
@@ -405,30 +409,30 @@ def test_watching_transfers_each_event_once():
     """Beside them one event for each poll: the newest, whose number tells how many are missing."""
     execution = GrowingExecution()
     reader = HistoryReader(execution.client, execution.arn)
-    polls, found = 0, []
+    polls, read = 0, []
 
     for growth in [3, 0, 0, 1, 100, 0, 57, 999, 0] * 9:
         execution.length += growth
-        found += reader.read()
+        read += reader.read()
         polls += 1
 
-    assert [event["id"] for event in found] == list(range(1, execution.length + 1))
+    assert [event["id"] for event in read] == list(range(1, execution.length + 1))
     assert execution.length == 10_440
     assert execution.transferred == execution.length + polls - 1
-    assert list(reader.read_all()) == found
+    assert list(reader.read_all()) == read
 
 
 @pytest.mark.parametrize("largest_page", [1_000, 40])
 def test_what_comes_in_several_pages_overlaps_by_less_than_one(largest_page):
     execution = GrowingExecution(largest_page)
     reader = HistoryReader(execution.client, execution.arn)
-    found = []
+    read = []
 
     for growth in (5, 2_345):
         execution.length += growth
-        found += reader.read()
+        read += reader.read()
 
-    assert [event["id"] for event in found] == list(range(1, 2_351))
+    assert [event["id"] for event in read] == list(range(1, 2_351))
     assert execution.transferred < 2_350 + 1 + largest_page
 
 

@@ -20,7 +20,7 @@ def test_nothing_has_happened_yet():
 
 
 def test_states_are_told_in_the_order_in_which_they_were_reached():
-    told = progress_of(
+    progress = progress_of(
         events(
             event("ExecutionStarted"),
             entered("ETL"),
@@ -31,7 +31,7 @@ def test_states_are_told_in_the_order_in_which_they_were_reached():
         )
     )
 
-    assert told == Progress(
+    assert progress == Progress(
         status="SUCCEEDED",
         states={
             "ETL": StateRecord("succeeded", visits=1, attempts=1, seconds=1.0),
@@ -40,12 +40,12 @@ def test_states_are_told_in_the_order_in_which_they_were_reached():
         passages={Passage("ETL", "Done"): 1},
         seconds=5.0,
     )
-    assert list(told.states) == ["ETL", "Done"]
-    assert told.ended
+    assert list(progress.states) == ["ETL", "Done"]
+    assert progress.ended
 
 
 def test_retries_count_as_attempts_and_do_not_fail_a_state_that_then_succeeds():
-    told = progress_of(
+    progress = progress_of(
         events(
             entered("Train"),
             event("TaskScheduled"),
@@ -58,17 +58,17 @@ def test_retries_count_as_attempts_and_do_not_fail_a_state_that_then_succeeds():
         )
     )
 
-    assert told.states == {"Train": StateRecord("succeeded", visits=1, attempts=3, seconds=7.0)}
+    assert progress.states == {"Train": StateRecord("succeeded", visits=1, attempts=3, seconds=7.0)}
 
 
 def test_a_state_that_waits_for_its_next_attempt_is_running():
-    told = progress_of(events(entered("Train"), event("TaskScheduled"), event("TaskFailed")))
+    progress = progress_of(events(entered("Train"), event("TaskScheduled"), event("TaskFailed")))
 
-    assert told.states["Train"] == StateRecord("running", 1, 1, None, running=1)
+    assert progress.states["Train"] == StateRecord("running", 1, 1, None, running=1)
 
 
 def test_a_poll_loop_visits_its_states_many_times():
-    told = progress_of(
+    progress = progress_of(
         events(
             entered("Wait", "Wait"),
             exited("Wait", "Wait"),
@@ -83,23 +83,23 @@ def test_a_poll_loop_visits_its_states_many_times():
         now=BEGIN + timedelta(seconds=19),
     )
 
-    assert told.states == {
+    assert progress.states == {
         "Wait": StateRecord("running", visits=3, attempts=3, seconds=12.0, running=1),
         "Ready?": StateRecord("succeeded", visits=2, attempts=2, seconds=2.0),
     }
-    assert told.passages == {Passage("Wait", "Ready?"): 2, Passage("Ready?", "Wait"): 2}
-    assert told.seconds == 18.0
+    assert progress.passages == {Passage("Wait", "Ready?"): 2, Passage("Ready?", "Wait"): 2}
+    assert progress.seconds == 18.0
 
 
 def test_without_the_time_of_day_nobody_knows_how_long_something_runs_already():
-    told = progress_of(events(entered("ETL"), event("TaskScheduled")))
+    progress = progress_of(events(entered("ETL"), event("TaskScheduled")))
 
-    assert told.states["ETL"].seconds is None
-    assert not told.ended
+    assert progress.states["ETL"].seconds is None
+    assert not progress.ended
 
 
 def test_a_caught_error_is_told_apart_from_a_failure():
-    told = progress_of(
+    progress = progress_of(
         events(
             entered("Train"),
             event("TaskScheduled"),
@@ -112,20 +112,20 @@ def test_a_caught_error_is_told_apart_from_a_failure():
         )
     )
 
-    assert {name: record.status for name, record in told.states.items()} == {
+    assert {name: record.status for name, record in progress.states.items()} == {
         "Train": "caught",
         "Report": "succeeded",
         "Failed": "failed",
     }
-    assert told.passages == {
+    assert progress.passages == {
         Passage("Train", "Report", caught=True): 1,
         Passage("Report", "Failed", caught=False): 1,
     }
-    assert told.states["Failed"].seconds == 0.0
+    assert progress.states["Failed"].seconds == 0.0
 
 
 def test_an_error_that_nothing_catches_fails_its_state_and_those_around_it():
-    told = progress_of(
+    progress = progress_of(
         events(
             entered("Both", "Parallel"),
             event("ParallelStateStarted"),
@@ -138,7 +138,7 @@ def test_an_error_that_nothing_catches_fails_its_state_and_those_around_it():
         )
     )
 
-    assert {name: record.status for name, record in told.states.items()} == {
+    assert {name: record.status for name, record in progress.states.items()} == {
         "Both": "failed",
         "Left": "timed out",
         "Right": "aborted",
@@ -146,16 +146,16 @@ def test_an_error_that_nothing_catches_fails_its_state_and_those_around_it():
 
 
 def test_a_choice_without_a_way_out_is_to_blame_though_no_event_of_its_own_says_so():
-    told = progress_of(events(entered("Ready?", "Choice"), event("ExecutionFailed")))
+    progress = progress_of(events(entered("Ready?", "Choice"), event("ExecutionFailed")))
 
-    assert told.states["Ready?"].status == "failed"
+    assert progress.states["Ready?"].status == "failed"
 
 
 @pytest.mark.parametrize(
     ("ending", "status"), [("ExecutionAborted", "aborted"), ("ExecutionTimedOut", "timed out")]
 )
 def test_what_was_cut_short_says_how(ending, status):
-    told = progress_of(
+    progress = progress_of(
         events(
             entered("ETL"),
             exited("ETL"),
@@ -165,12 +165,12 @@ def test_what_was_cut_short_says_how(ending, status):
         )
     )
 
-    assert told.states["ETL"].status == "succeeded"
-    assert told.states["Train"] == StateRecord(status, visits=1, attempts=1, seconds=2.0)
+    assert progress.states["ETL"].status == "succeeded"
+    assert progress.states["Train"] == StateRecord(status, visits=1, attempts=1, seconds=2.0)
 
 
 def test_items_of_a_map_are_counted_and_the_longest_tells_the_time():
-    told = progress_of(
+    progress = progress_of(
         events(
             entered("Imports", "Map"),  # 1
             map_started(3),
@@ -185,7 +185,7 @@ def test_items_of_a_map_are_counted_and_the_longest_tells_the_time():
         )
     )
 
-    assert told.states == {
+    assert progress.states == {
         "Imports": StateRecord("running", 1, 1, None, running=1, done=1, items=3),
         "Import": StateRecord("succeeded", 2, 2, 3.0, running=0, done=2, items=3),
         "Look": StateRecord("running", 1, 1, None, running=1, done=0, items=3),
@@ -193,7 +193,7 @@ def test_items_of_a_map_are_counted_and_the_longest_tells_the_time():
 
 
 def test_what_is_behind_a_map_is_outside_it():
-    told = progress_of(
+    progress = progress_of(
         events(
             entered("Imports", "Map"),
             map_started(1),
@@ -207,14 +207,14 @@ def test_what_is_behind_a_map_is_outside_it():
         )
     )
 
-    assert told.states["Imports"] == StateRecord("succeeded", 1, 1, 7.0, done=1, items=1)
-    assert told.states["Train"].items is None
-    assert told.passages == {Passage("Imports", "Train"): 1}
+    assert progress.states["Imports"] == StateRecord("succeeded", 1, 1, 7.0, done=1, items=1)
+    assert progress.states["Train"].items is None
+    assert progress.passages == {Passage("Imports", "Train"): 1}
 
 
 def test_an_item_that_fails_cuts_the_others_short():
     """An item that ends after its Map has failed does not count, nor does its time go on."""
-    told = progress_of(
+    progress = progress_of(
         events(
             entered("Imports", "Map"),  # 1
             map_started(2),
@@ -234,18 +234,18 @@ def test_an_item_that_fails_cuts_the_others_short():
         )
     )
 
-    assert told.states == {
+    assert progress.states == {
         "Imports": StateRecord("caught", 1, 1, 8.0, done=0, items=2),
         "Look": StateRecord("aborted", 1, 1, 4.0, done=0, items=2),
         "Import Failed": StateRecord("failed", 1, 1, 0.0, done=1, items=2),
         "Report": StateRecord("succeeded", 1, 1, 3.0),
         "Failed": StateRecord("failed", 1, 1, 0.0),
     }
-    assert Passage("Imports", "Report", caught=True) in told.passages
+    assert Passage("Imports", "Report", caught=True) in progress.passages
 
 
 def test_a_map_that_is_tried_again_is_not_failed():
-    told = progress_of(
+    progress = progress_of(
         events(
             entered("Imports", "Map"),
             map_started(1),
@@ -260,8 +260,10 @@ def test_a_map_that_is_tried_again_is_not_failed():
         )
     )
 
-    assert told.states["Imports"] == StateRecord("running", 1, 2, None, running=1, done=0, items=1)
-    assert told.states["Import"].status == "running"
+    assert progress.states["Imports"] == StateRecord(
+        "running", 1, 2, None, running=1, done=0, items=1
+    )
+    assert progress.states["Import"].status == "running"
 
 
 def test_times_may_be_texts_as_they_are_in_a_saved_history():
@@ -331,10 +333,10 @@ def executed(tmp_path_factory):
             stateMachineArn=machine, name="night", input='{"items": [1, 2, 3]}'
         )["executionArn"]
         deadline = time.monotonic() + 30
-        while (told := client.describe_execution(executionArn=arn))["status"] == "RUNNING":
+        while (progress := client.describe_execution(executionArn=arn))["status"] == "RUNNING":
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        assert told["status"] == "SUCCEEDED", told
+        assert progress["status"] == "SUCCEEDED", progress
         yield history(client, arn)
 
 
@@ -356,12 +358,12 @@ def failing(times):
 
 
 def test_progress_of_a_real_execution(executed):
-    told = progress_of(executed)
+    progress = progress_of(executed)
 
-    assert told.status == "SUCCEEDED"
+    assert progress.status == "SUCCEEDED"
     assert {
         name: (record.status, record.visits, record.attempts, record.done, record.items)
-        for name, record in told.states.items()
+        for name, record in progress.states.items()
     } == {
         "Flaky": ("succeeded", 1, 3, None, None),
         "Each": ("succeeded", 1, 1, 3, 3),
@@ -372,14 +374,14 @@ def test_progress_of_a_real_execution(executed):
         "Broken": ("caught", 1, 1, None, None),
         "Sorry": ("succeeded", 1, 1, None, None),
     }
-    assert told.passages[Passage("Even?", "Odd")] == 2
-    assert told.passages[Passage("Broken", "Sorry", caught=True)] == 1
+    assert progress.passages[Passage("Even?", "Odd")] == 2
+    assert progress.passages[Passage("Broken", "Sorry", caught=True)] == 1
 
 
 def test_no_prefix_of_a_real_history_is_misread(executed):
-    """As `follow_live` sees it: at each look some states are running, and none is lost."""
+    """As `follow_live` sees it: at each poll some states are running, and none is lost."""
     for length in range(1, len(executed)):
-        told = progress_of(executed[:length])
-        statuses = {record.status for record in told.states.values()}
+        progress = progress_of(executed[:length])
+        statuses = {record.status for record in progress.states.values()}
         assert statuses <= {"running", "succeeded", "caught"}, length
-        assert not told.ended
+        assert not progress.ended
