@@ -18,8 +18,8 @@ class Patch:
         self.time_scale = time_scale
         self._changed: list[tuple[Any, str, Any, Any]] = []
 
-    def around(self, owner: Any) -> Callable[[Callable[..., Any]], None]:
-        """Decorate a function that replaces a method of `owner` of the same name.
+    def around(self, owner: Any, name: str = "") -> Callable[[Callable[..., Any]], None]:
+        """Decorate a function that replaces the method of `owner` that has its name, or `name`.
 
         Its first argument is the method that was there, then come the method's own.
 
@@ -28,13 +28,14 @@ class Patch:
         """
 
         def decorate(replacement: Callable[..., Any]) -> None:
-            original = vars(owner)[replacement.__name__]
+            method_name = name or replacement.__name__
+            original = vars(owner)[method_name]
 
             @functools.wraps(original)
             def method(*arguments: Any, **named: Any) -> Any:
                 return replacement(original, *arguments, **named)
 
-            self.replace(owner, replacement.__name__, method)
+            self.replace(owner, method_name, method)
 
         return decorate
 

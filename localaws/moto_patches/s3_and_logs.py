@@ -1,12 +1,15 @@
-"""Repairs to moto's S3 and CloudWatch Logs: what a deployment calls, and moto refuses."""
+"""Repairs to moto's S3 and CloudWatch Logs: what a deployment needs of them."""
 
 import json
+import threading
+from collections.abc import Callable
 from typing import Any
 
 from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.logs.exceptions import ResourceNotFoundException
 from moto.logs.responses import LogsResponse
 from moto.s3 import models
+from moto.s3.responses import S3Response
 
 from localaws.moto_patches.patch import Patch
 
@@ -31,6 +34,22 @@ def bucket_policy_conditions(patch: Patch) -> None:
         return result
 
     patch.replace(models.FakeBucket, "get_permission", get_permission)
+
+
+def conditional_writes(patch: Patch) -> None:
+    """Write one object at a time, so that a condition still holds when the object is written.
+
+    moto checks `IfNoneMatch` and `IfMatch` before it writes: of two requests at once both pass the
+    check, and both take a lock that S3 gives to one. S3 evaluates the condition with the write.
+    """
+    lock = threading.RLock()
+
+    def one_at_a_time(original: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        with lock:
+            return original(*arguments, **named)
+
+    for name in ("put_object", "delete_object", "_key_response_post"):
+        patch.around(S3Response, name)(one_at_a_time)
 
 
 def log_keys(patch: Patch) -> None:

@@ -4,16 +4,19 @@ The canaries take one repair out and show the fault it mends. When one fails aft
 moto, its repair is no longer needed.
 """
 
+import contextlib
 import functools
 import json
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
 import moto
 import pytest
 from botocore.exceptions import ClientError
+from moto.s3.responses import S3Response
 from moto.stepfunctions.parser import utils
 from moto.stepfunctions.parser.asl.eval.event.event_manager import EventHistoryContext
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
@@ -49,20 +52,25 @@ def test_waits_and_retries_follow_the_time_scale(aws: Aws) -> None:
         raise ThrottlingException("no")
 
     aws.functions.register("refuse", refuse)
-    retry = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "MaxAttempts": 1}]
-    wait = only({"Type": "Wait", "Seconds": 1})
-    refused = only(invoke("refuse", Retry=retry))
+
+    def wait(pause: int) -> dict[str, Any]:
+        return only({"Type": "Wait", "Seconds": pause})
+
+    def retry(pause: int) -> dict[str, Any]:
+        again = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": pause, "MaxAttempts": 1}]
+        return only(invoke("refuse", Retry=again))
 
     def seconds(execution: str) -> float:
         described = aws.ended(execution)
         took: float = (described["stopDate"] - described["startDate"]).total_seconds()
         return took
 
-    assert 0.02 <= seconds(aws.start(wait)) < 0.9
-    assert seconds(aws.start(refused)) < 0.9
+    waiting, retrying = aws.start(wait(60)), aws.start(retry(60))
+    assert 0.02 <= seconds(waiting) < 60
+    assert seconds(retrying) < 60
     repairs = aws.endpoint.repairs
     with repairs.without("scaled_wait"), repairs.without("scaled_retry"):
-        waiting, retrying = aws.start(wait), aws.start(refused)
+        waiting, retrying = aws.start(wait(1)), aws.start(retry(1))
         assert seconds(waiting) >= 1
         assert seconds(retrying) >= 1
 
@@ -547,6 +555,39 @@ def test_a_bucket_that_demands_tls_can_be_used_here(aws: Aws) -> None:
         with pytest.raises(ClientError) as refused:
             s3.put_object(Bucket="sealed", Key="b", Body=b"x")
         assert refused.value.response["Error"]["Code"] == "403"
+
+
+def test_of_two_conditional_writes_at_once_one_is_refused(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3 = aws.endpoint.client("s3")
+    where = {"LocationConstraint": s3.meta.region_name}
+    s3.create_bucket(Bucket="contested", CreateBucketConfiguration=where)
+    both_checked = threading.Barrier(2)
+    checksum = S3Response._get_checksum
+
+    def after_the_check(*arguments: Any) -> Any:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both_checked.wait(1)
+        return checksum(*arguments)
+
+    monkeypatch.setattr(S3Response, "_get_checksum", after_the_check)
+
+    def write(key: str) -> str:
+        try:
+            s3.put_object(Bucket="contested", Key=key, Body=b"x", IfNoneMatch="*")
+        except ClientError as error:
+            return str(error.response["Error"]["Code"])
+        return "written"
+
+    def write_twice(key: str) -> list[str]:
+        both_checked.reset()
+        with ThreadPoolExecutor(2) as pool:
+            return sorted(pool.map(write, [key, key]))
+
+    assert write_twice("a") == ["PreconditionFailed", "written"]
+    with aws.endpoint.repairs.without("conditional_writes"):
+        assert write_twice("b") == ["written", "written"]
 
 
 def test_a_log_group_s_key_can_be_changed(aws: Aws) -> None:
