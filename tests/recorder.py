@@ -20,7 +20,7 @@ class Recorder:
 
     @contextmanager
     def recorded(self) -> Iterator[list[Call]]:
-        """The calls of a block, which are there at its end."""
+        """Yield a list that holds the calls of a block at its end."""
         calls: list[Call] = []
         first = len(self._calls)
         yield calls

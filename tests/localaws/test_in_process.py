@@ -27,7 +27,7 @@ def handler(event, context):
 
 @pytest.fixture
 def no_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine without credentials, on which nothing has used boto3 yet."""
+    """Take away credentials, and boto3's default session."""
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
@@ -36,7 +36,7 @@ def no_session(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ended(execution: str) -> Any:
-    """The description of an execution once it has ended."""
+    """Return the description of an execution once it has ended."""
     steps = boto3.client("stepfunctions")
     while (described := steps.describe_execution(executionArn=execution))["status"] == "RUNNING":
         time.sleep(0.02)

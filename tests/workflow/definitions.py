@@ -6,7 +6,7 @@ CAUGHT = ["TooLarge", "TooSmall"]
 
 
 def task(function, **more):
-    """A Task that invokes a function, with the guards that the structural check asks for."""
+    """Return a Task that invokes a function, with the guards that the structural check demands."""
     return {
         "Type": "Task",
         "Resource": "arn:aws:states:::lambda:invoke",
@@ -18,7 +18,7 @@ def task(function, **more):
 
 
 def nested():
-    """A Map around a Parallel; one branch holds a Choice and a Catch, the other a Map."""
+    """Return a Map around a Parallel; one branch holds a Choice and a Catch, the other a Map."""
     counting = {
         "StartAt": "Count",
         "States": {
@@ -97,7 +97,7 @@ TEXTS = st.text(st.characters(exclude_categories=("Cc", "Cn", "Cs")), max_size=3
 
 @st.composite
 def definitions(draw, most=30, depth=0, taken=None):
-    """A definition of at most `most` states in its outer scope, the ways between them at random."""
+    """Draw a definition of at most `most` states in its outer scope, with random transitions."""
     taken = [] if taken is None else taken
     names = []
     for _ in range(draw(st.integers(1, most))):

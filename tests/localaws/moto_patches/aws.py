@@ -39,7 +39,7 @@ class Aws:
         return arn
 
     def ended(self, execution: str) -> dict[str, Any]:
-        """The description of an execution once it has ended."""
+        """Return the description of an execution once it has ended."""
         deadline = time.monotonic() + 15
         while time.monotonic() < deadline:
             described: dict[str, Any] = self.states.describe_execution(executionArn=execution)
@@ -49,17 +49,17 @@ class Aws:
         raise AssertionError(f"{execution} is still running")
 
     def run(self, definition: Definition, event: Any = None, **more: Any) -> dict[str, Any]:
-        """The description of an execution that ran to its end."""
+        """Run an execution to its end, and return its description."""
         return self.ended(self.start(definition, event, **more))
 
     def output(self, definition: Definition, event: Any = None) -> Any:
-        """What an execution returned that must succeed."""
+        """Return the output of an execution, which must succeed."""
         described = self.run(definition, event)
         assert described["status"] == "SUCCEEDED", described
         return json.loads(described["output"])
 
     def job(self, name: str, script: str) -> Definition:
-        """A Glue job and the Task that runs it to its end."""
+        """Create a Glue job, and return the Task that runs it to its end."""
         path = self.scripts / f"{name}.py"
         path.write_text(script)
         command = {"Name": "glueetl", "ScriptLocation": str(path)}

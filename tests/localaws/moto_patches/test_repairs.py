@@ -171,7 +171,7 @@ def test_finished_threads_are_forgotten(aws: Aws) -> None:
 
 
 def stopped_in_a_map(aws: Aws) -> str:
-    """The status of an execution that is stopped while its Map's iterations wait."""
+    """Return the status of an execution that is stopped while its Map's iterations wait."""
     release, entered = threading.Event(), threading.Event()
 
     def hold(event: Any, context: Any) -> Any:

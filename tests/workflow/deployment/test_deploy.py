@@ -114,7 +114,7 @@ def _no_calls_yet(aws: Aws) -> None:
 
 
 def configured(name: str, *edits: tuple[str, str]) -> Config:
-    """The example under another name, so that each test has resources of its own."""
+    """Return the example under another name, so that each test has resources of its own."""
     text = EXAMPLE.replace('name = "labbase"', f'name = "{name}"')
     for old, new in edits:
         assert old in text
@@ -127,7 +127,7 @@ def parts(config: Config, *ids: str) -> list[Resource]:
 
 
 def light(config: Config, aws: Aws) -> Plan:
-    """A plan without Personalize, which has a quota of five dataset groups."""
+    """Plan without Personalize, which has a quota of five dataset groups."""
     artefacts = build_artefacts(config)
     wanted = [part for part in resources(config, artefacts) if "Personalize" not in part.type]
     return plan_resources(config, aws.clients, wanted, _bodies(config))
@@ -148,7 +148,7 @@ def carry_out(plan: Plan, aws: Aws) -> list[str]:
 
 @pytest.fixture(scope="module")
 def whole(aws: Aws) -> Config:
-    """A configuration that is deployed whole; tests leave it as they found it."""
+    """Deploy a whole configuration; tests leave it unchanged."""
     config = configured("whole")
     carry_out(plan(config, aws.clients), aws)
     return config

@@ -24,12 +24,12 @@ HERE = "ap-northeast-1:123456789012"
 
 
 def configured(aws: str = "", *, example: str = EXAMPLE) -> Config:
-    """The example configuration with further lines in its table [aws]."""
+    """Return the example configuration with further lines in its table [aws]."""
     return parse_config(example.replace("[source]", f"{aws}\n[source]"))
 
 
 def with_everything() -> Config:
-    """The example with every optional protection."""
+    """Return the example with every optional protection."""
     return configured(
         f"""kms_key = "{KEY}"
 permission_boundary = "arn:aws:iam::123456789012:policy/developers"
@@ -457,7 +457,7 @@ def iam() -> dict[str, Any]:
 
 
 def arn_forms(action: str) -> list[re.Pattern[str]]:
-    """The ARNs that IAM knows an action for; none if it acts on nothing in particular."""
+    """Return patterns of the ARNs that an action accepts; none if it acts on no resource."""
     service, _, name = action.partition(":")
     known = iam()[service]
     kinds = known["Actions"][name.lower()].get("Resources", [])

@@ -49,7 +49,7 @@ enabled = false
 
 
 def resolved(value: Any, bucket: str) -> Any:
-    """A template's value as CloudFormation makes it, with `bucket` as ArtifactBucket."""
+    """Resolve a template's value as CloudFormation does, with `bucket` as ArtifactBucket."""
     if isinstance(value, list):
         return [resolved(inner, bucket) for inner in value]
     if not isinstance(value, dict):
@@ -65,7 +65,7 @@ def resolved(value: Any, bucket: str) -> Any:
 
 
 def complaints(text: str, config: Config) -> list[str]:
-    """What cfn-lint says of a template, errors and warnings."""
+    """Return the errors and warnings of cfn-lint on a template."""
     found = lint(text, regions=[config.aws.region], config=ManualArgs(include_checks=["W", "E"]))
     return [f"{match.rule.id} {match.message}" for match in found]
 

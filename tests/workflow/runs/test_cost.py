@@ -103,7 +103,7 @@ class VirtualPersonalize:
 
 @pytest.fixture(scope="module")
 def executed(tmp_path_factory):
-    """The committed workflow, run from List Datasets on, with jobs of known length."""
+    """Run the committed workflow from List Datasets on, with jobs of known length."""
     definition = json.loads((ROOT / "asl" / "retraining.asl.json").read_text(encoding="utf-8"))
     del definition["States"]["ETL"]  # needs Spark, and does not poll
     definition["StartAt"] = "List Datasets"

@@ -90,7 +90,7 @@ def no_manifest(event, context):
 
 @pytest.fixture(scope="module")
 def aws(tmp_path_factory):
-    """A local AWS with the machine deployed; Waits take their real time."""
+    """Start a local AWS with the machine deployed; Waits take their real time."""
     with Endpoint(account=ACCOUNT, region=REGION, time_scale=1.0) as endpoint:
         directory = tmp_path_factory.mktemp("functions")
         functions = Functions(account=ACCOUNT, region=REGION, directory=directory)
@@ -317,7 +317,7 @@ def test_diff_compares_with_what_is_deployed(retrain):
 
 @pytest.fixture
 def undeployed(tmp_path):
-    """A configuration whose workflow nobody deployed."""
+    """Write a configuration whose workflow is not deployed."""
     path = tmp_path / "retraining.toml"
     text = CONFIG.read_text(encoding="utf-8").replace('name = "labbase"', 'name = "shop"')
     path.write_text(text, encoding="utf-8")

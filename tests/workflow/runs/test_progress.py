@@ -275,7 +275,7 @@ def test_times_may_be_texts_as_they_are_in_a_saved_history():
 
 @pytest.fixture(scope="module")
 def executed(tmp_path_factory):
-    """A real history: a function that throttles twice, a Map over three items, a caught error."""
+    """Execute a function that throttles twice, a Map over three items, and a caught error."""
     invoke = {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "ResultPath": None}
     again = [{"ErrorEquals": ["NotReadyError"], "IntervalSeconds": 1, "MaxAttempts": 3}]
     caught = [{"ErrorEquals": ["States.ALL"], "ResultPath": None, "Next": "Sorry"}]

@@ -71,7 +71,7 @@ def deployed_again(life: Life) -> None:
 
 
 def widened(life: Life) -> None:
-    """A further column, which may be null: the dataset takes the new schema."""
+    """Deploy a further column, which may be null: the dataset takes the new schema."""
     text = life.file.read_text(encoding="utf-8")
     wider = parse_config(text.replace("GRADE = {", 'CLUB = "students.prefecture"\nGRADE = {'))
     with life.as_person("deployer"):
@@ -226,7 +226,7 @@ def call_the_handlers_again(life: Life, events: list[dict[str, Any]]) -> None:
 
 
 def spark_job_over_files_of_before(life: Life) -> None:
-    """A run's name whose first try left files and no manifest: they are cleared."""
+    """Run the job under a name whose first try left files and no manifest: they are cleared."""
     glue, config = life.client("glue"), life.config
     life.client("s3").put_object(Bucket=config.bucket, Key="runs/again/users/old.csv", Body=b"x")
     arguments = {
@@ -254,7 +254,7 @@ def stopped_during_the_spark_job(life: Life) -> None:
 
 
 def failed_run(life: Life) -> None:
-    """A specification that is no JSON: the Spark job fails at once, and people are told."""
+    """Run with a specification that is no JSON: the Spark job fails, and a message is published."""
     life.client("s3").put_object(
         Bucket=life.config.bucket, Key=life.config.spec_key, Body=b"not JSON"
     )
@@ -262,7 +262,7 @@ def failed_run(life: Life) -> None:
 
 
 def a_large_list_that_breaks_off(life: Life, job: str) -> None:
-    """A part that does not arrive: the function gives the upload up."""
+    """Lose a part of an upload: the function aborts it."""
     s3, config = life.client("s3"), life.config
     prefix = "runs/large"
     manifest = {"version": 1, "run": "large", "datasets": {}, "filter": {}}
@@ -283,7 +283,7 @@ def a_large_list_that_breaks_off(life: Life, job: str) -> None:
 
 
 def explained_failure_of(life: Life, function: str, name: str) -> None:
-    """A run in which a function raises, explained: its log is looked for."""
+    """Explain a run in which a function raises: its log is searched."""
 
     def raising(event: Any, context: Any) -> Any:
         raise RuntimeError("broken on purpose")

@@ -226,7 +226,7 @@ def requests_of(call: Call) -> Iterator[Request]:
 
 
 def _tagging(call: Call, members: dict[str, Any]) -> Iterator[Request]:
-    """Making something with tags asks for the action that tags it, too."""
+    """Yield the tagging action that creating a resource with tags needs as well."""
     if not call.operation.startswith(("Create", "Put")) or call.service == "s3":
         return
     service = _IAM_NAMES.get(call.service, call.service)
@@ -237,7 +237,7 @@ def _tagging(call: Call, members: dict[str, Any]) -> Iterator[Request]:
 
 
 def _members(call: Call) -> dict[str, Any]:
-    """A call's members, with what an ARN needs and the request says in another form."""
+    """Return a call's members, with those that an ARN needs and the request has in another form."""
     members = {"GroupName": "default", **call.parameters}
     if "QueueUrl" in members:
         members["QueueName"] = members["QueueUrl"].rpartition("/")[2]
@@ -250,7 +250,7 @@ def _members(call: Call) -> dict[str, Any]:
 
 
 def _context(call: Call) -> tuple[tuple[str, str], ...]:
-    """What conditions look at; everything is sent by TLS on AWS."""
+    """Return the context keys of conditions; every request to AWS uses TLS."""
     told = {}
     if call.service == "s3":
         told["aws:SecureTransport"] = "true"
@@ -262,7 +262,7 @@ def _context(call: Call) -> tuple[tuple[str, str], ...]:
 
 
 def _roles_handed_over(call: Call) -> set[str]:
-    """The roles that a call gives to a service, to act under."""
+    """Return the roles that a call passes to a service."""
     if not call.operation.startswith(("Create", "Update")) or call.service not in _PASSED:
         return set()
     told = call.parameters

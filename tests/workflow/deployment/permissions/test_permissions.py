@@ -125,7 +125,7 @@ def name_of(who: str, config: Config) -> str:
 
 @pytest.fixture(scope="module")
 def answers(calls: dict[str, list[Call]], config: Config) -> dict[str, dict[Request, Answer]]:
-    """What IAM answers to everything that each of them asked for."""
+    """Return IAM's decision on each request of each principal."""
     return {
         who: evaluated(
             permission_policy(config, who),
