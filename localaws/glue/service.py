@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
+import psutil
 from botocore.exceptions import BotoCoreError, ClientError
 
 from localaws.glue.program import fetch_program, mask_passwords
@@ -430,10 +431,8 @@ def _page(
 
 def _kill_left_behind(process: int, run_id: str) -> None:
     """Kill a run's process group, if the process of this id still is the run's."""
-    command = ["ps", "-ww", "-o", "args=", "-p", str(process)]
-    with suppress(FileNotFoundError):  # a machine without ps
-        listing = subprocess.run(command, capture_output=True, text=True, check=False)
-        if run_id in listing.stdout:
+    with suppress(psutil.Error):
+        if any(run_id in argument for argument in psutil.Process(process).cmdline()):
             kill_group(process)
 
 

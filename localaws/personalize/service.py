@@ -112,6 +112,14 @@ class Personalize:
             cloudwatch=cloudwatch,
         )
         self._workers = backend.workers
+        self._mount(backend)
+        self._closing = threading.Event()
+        self._schedule = threading.Thread(target=self._follow_schedule, daemon=True)
+        if auto_training:
+            self._schedule.start()
+
+    def _mount(self, backend: Backend) -> None:
+        """Bring every operation under the API that has it."""
         attributions, campaigns = MetricAttributions(backend), Campaigns(backend)
         self._solutions = Solutions(backend, campaigns.deploy_latest)
         resources = Resources(backend)
@@ -134,10 +142,6 @@ class Personalize:
         self._control = JsonService("personalize", control, other_errors=_OTHER_ERRORS)
         self._runtime = RestService("personalize-runtime", runtime, other_errors=_OTHER_ERRORS)
         self._events = RestService("personalize-events", events, other_errors=_OTHER_ERRORS)
-        self._closing = threading.Event()
-        self._schedule = threading.Thread(target=self._follow_schedule, daemon=True)
-        if auto_training:
-            self._schedule.start()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request: by its X-Amz-Target if it has one, else by its path."""

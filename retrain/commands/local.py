@@ -36,15 +36,69 @@ Students = Annotated[int, typer.Option(min=1, help="Of the sample database.")]
 Postings = Annotated[int, typer.Option(min=1, help="Of the sample database.")]
 Events = Annotated[int, typer.Option(min=1, help="Of the sample database.")]
 Seed = Annotated[int, typer.Option(help="Of the sample database.")]
+TimeScale = Annotated[float, typer.Option(min=0.0, help="Factor on Wait states; 0 does not wait.")]
+
+# What `serve` has besides.
+DataDirectory = Annotated[
+    Path | None,
+    typer.Option(
+        help="Keep everything in this directory, where the next start finds it; if left out,"
+        " nothing outlives the command.",
+        show_default=False,
+    ),
+]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Of 127.0.0.1; 0 takes a free one.")]
+OptionalConfig = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        help="Take account and region from this configuration; from retraining.toml if it is"
+        " there and nothing says another.",
+    ),
+]
+Account = Annotated[
+    str | None,
+    typer.Option(help="Account number in every ARN; 123456789012 if nothing says another."),
+]
+Region = Annotated[
+    str | None,
+    typer.Option(
+        help="Region in every ARN; that of the environment, or us-east-1, if nothing says another."
+    ),
+]
+WithSample = Annotated[
+    bool,
+    typer.Option("--sample", help="Start a PostgreSQL with the sample data too, and read that."),
+]
+QuotaList = Annotated[
+    list[str] | None,
+    typer.Option(help="A quota of Personalize, e.g. campaigns=20; AWS's own if left out."),
+]
+AutoTraining = Annotated[
+    bool,
+    typer.Option(
+        "--auto-training", help="Train solutions with performAutoTraining on their schedule."
+    ),
+]
+EnvironmentFile = Annotated[
+    Path | None, typer.Option(help="Write the lines to export into this file too.")
+]
+UntilEof = Annotated[
+    bool,
+    typer.Option(
+        "--until-eof",
+        help="End when standard input is closed, as it is when the program that started this one"
+        " has ended.",
+    ),
+]
 
 
 def run(
     config: ConfigFile = DEFAULT_CONFIG,
     output: Annotated[Path, typer.Option(help="Directory for the results.")] = Path("output"),
     database_url: DatabaseUrl = None,
-    time_scale: Annotated[
-        float, typer.Option(min=0.0, help="Factor on Wait states; 0 does not wait.")
-    ] = 0.0,
+    time_scale: TimeScale = 0.0,
     students: Students = 5_000,
     postings: Postings = 800,
     events: Events = 150_000,
@@ -82,72 +136,22 @@ def run(
 
 
 def serve(
-    data_dir: Annotated[
-        Path | None,
-        typer.Option(
-            help="Keep everything in this directory, where the next start finds it; if left out,"
-            " nothing outlives the command.",
-            show_default=False,
-        ),
-    ] = None,
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Of 127.0.0.1; 0 takes a free one.")
-    ] = 4566,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            "--config",
-            "-c",
-            help="Take account and region from this configuration; from retraining.toml if it is"
-            " there and nothing says another.",
-        ),
-    ] = None,
-    account: Annotated[
-        str | None,
-        typer.Option(help="Account number in every ARN; 123456789012 if nothing says another."),
-    ] = None,
-    region: Annotated[
-        str | None,
-        typer.Option(
-            help="Region in every ARN; that of the environment, or us-east-1, if nothing says"
-            " another.",
-        ),
-    ] = None,
-    time_scale: Annotated[
-        float, typer.Option(min=0.0, help="Factor on Wait states; 0 does not wait.")
-    ] = 1.0,
+    data_dir: DataDirectory = None,
+    port: Port = 4566,
+    config: OptionalConfig = None,
+    account: Account = None,
+    region: Region = None,
+    time_scale: TimeScale = 1.0,
     database_url: DatabaseUrl = None,
-    sample: Annotated[
-        bool,
-        typer.Option(
-            "--sample", help="Start a PostgreSQL with the sample data too, and read that."
-        ),
-    ] = False,
+    sample: WithSample = False,
     students: Students = 5_000,
     postings: Postings = 800,
     events: Events = 150_000,
     seed: Seed = 0,
-    quota: Annotated[
-        list[str] | None,
-        typer.Option(help="A quota of Personalize, e.g. campaigns=20; AWS's own if left out."),
-    ] = None,
-    auto_training: Annotated[
-        bool,
-        typer.Option(
-            "--auto-training", help="Train solutions with performAutoTraining on their schedule."
-        ),
-    ] = False,
-    env_file: Annotated[
-        Path | None, typer.Option(help="Write the lines to export into this file too.")
-    ] = None,
-    until_eof: Annotated[
-        bool,
-        typer.Option(
-            "--until-eof",
-            help="End when standard input is closed, as it is when the program that started this"
-            " one has ended.",
-        ),
-    ] = False,
+    quota: QuotaList = None,
+    auto_training: AutoTraining = False,
+    env_file: EnvironmentFile = None,
+    until_eof: UntilEof = False,
 ) -> None:
     """Serve the whole local AWS until Ctrl-C, for any program that uses an AWS SDK.
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -173,21 +174,15 @@ def test_a_signal_ends_a_local_run_and_everything_that_it_started(tmp_path, numb
         128 + number,
         "\nstopping: ending what was started\n",
     )
-    assert not Path(f"/proc/{job}").exists()
+    assert not psutil.pid_exists(job)
     assert list(tmp_path.glob("retraining-*")) == []
 
 
-def wait_for_children(process: int) -> list[str]:
+def wait_for_children(process: int) -> list[int]:
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
-        found = subprocess.run(
-            ["ps", "--ppid", str(process), "-o", "pid="],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if children := found.stdout.split():
-            return children
+        if children := psutil.Process(process).children():
+            return [child.pid for child in children]
         time.sleep(0.1)
     raise AssertionError("no job was started")
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import psutil
 import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -351,10 +352,8 @@ def test_a_killed_server_leaves_a_directory_that_opens_again(tmp_path: Path) -> 
         assert set(written) <= found.keys() and len(found) <= len(written) + 1
         assert set(found.values()) == {200_000}
         assert len(list((directory / "s3").iterdir())) == len(found)
-        running = subprocess.run(
-            ["ps", "-ewwo", "args="], capture_output=True, text=True, check=True
-        )
-        assert run_id not in running.stdout
+        commands = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
+        assert run_id not in " ".join(argument for command in commands for argument in command)
 
 
 def test_a_directory_has_one_server_and_one_account(tmp_path: Path) -> None:
