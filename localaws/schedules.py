@@ -18,11 +18,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from aws_croniter import AwsCroniter
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from localaws.persistence.documents import Documents
 from localaws.targets import Client, deliver, deliver_event, schedule_input
 
+_YEAR_STEP = re.compile(r"(?:\*|(\d{4})(?:-(\d{4}))?)/([1-9]\d*)")
 _LONGEST_GAP = timedelta(days=1)
 _COLLECTION = "schedule"
 
@@ -92,7 +93,9 @@ class Schedule:
         https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
         """
         fields = argument.split(" ")
-        # aws-croniter 2.1.1 knows neither the last weekday of a month nor the week's last day.
+        # aws-croniter 2.1.1 knows neither steps of years, nor the last weekday of a month, nor the
+        # week's last day.
+        fields[-1] = _YEAR_STEP.sub(_listed_years, fields[-1])
         on_last_weekday = len(fields) == 6 and (fields[2], fields[4]) == ("LW", "?")
         if on_last_weekday:
             fields[2], fields[4] = "?", "MON-FRI"
@@ -168,7 +171,7 @@ class Schedules:
         for schedule in self._read[1]:
             try:
                 moment = schedule.due(since, now, self._first_seen(schedule, now))
-            except (ValueError, KeyError) as error:
+            except (ValueError, KeyError, OSError) as error:  # an OSError of a zone's file
                 moment = None
                 if (schedule.arn, schedule.expression) not in self._unreadable:
                     self._unreadable.add((schedule.arn, schedule.expression))
@@ -180,7 +183,7 @@ class Schedules:
         while not self._closing.is_set():
             try:
                 self.tick()
-            except (ClientError, BotoCoreError) as error:
+            except Exception as error:  # the schedules of the next second go on
                 self._log(f"schedules cannot be read: {error}")
             self._closing.wait(1.0)
 
@@ -254,6 +257,13 @@ class Schedules:
             group, name = arn.split("/")[-2:]
             with suppress(ClientError):  # somebody else was faster
                 self._client("scheduler", "").delete_schedule(Name=name, GroupName=group)
+
+
+def _listed_years(step: re.Match[str]) -> str:
+    """Return the years of a step such as `2026/2`, `*/2` or `2026-2030/2`, with commas."""
+    first, last, every = step.groups()
+    years = range(int(first or 1970), int(last or 2199) + 1, int(every))
+    return ",".join(map(str, years))
 
 
 def _is_last_weekday(day: datetime) -> bool:

@@ -18,6 +18,7 @@ DAYS_IN_A_MONTH = 365.25 / MONTHS_IN_A_YEAR
 _RATE = re.compile(r"rate\(([1-9][0-9]{0,8}) (minute|hour|day)s?\)")
 _AT = re.compile(r"at\(([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})\)")
 _CRON = re.compile(r"cron\((.*)\)")
+_YEAR_STEP = re.compile(r"(?:\*|(\d{4})(?:-(\d{4}))?)/([1-9]\d*)")
 _CRON_FIX = "write minute hour day-of-month month day-of-week year, as in cron(0 4 * * ? *)"
 
 
@@ -74,11 +75,9 @@ def _cron(expression: str, inside: str) -> AwsCroniter:
         fix = "write ? for the day that does not matter, as in cron(0 4 * * ? *)"
         rule = "exactly one of day-of-month and day-of-week is ?"
         raise ScheduleError(expression, rule, fix)
-    if "/" in year:
-        fix = "list the years instead, such as 2026,2028"
-        raise ScheduleError(expression, "steps of years are not supported", fix)
-    # What aws-croniter 2.1.1 lacks: the last weekday of a month, which comes as often as the last
-    # day, and the last day of the week.
+    # What aws-croniter 2.1.1 lacks: steps of years, the last weekday of a month, which comes as
+    # often as the last day, and the last day of the week.
+    fields[5] = _YEAR_STEP.sub(_listed_years, year)
     if day == "LW":
         fields[2] = "L"
     if weekday == "L":
@@ -90,6 +89,13 @@ def _cron(expression: str, inside: str) -> AwsCroniter:
     except ValueError:
         rule = "a range or a step in it cannot be read"
         raise ScheduleError(expression, rule, _CRON_FIX) from None
+
+
+def _listed_years(step: re.Match[str]) -> str:
+    """Return the years of a step such as `2026/2`, `*/2` or `2026-2030/2`, with commas."""
+    first, last, every = step.groups()
+    years = range(int(first or 1970), int(last or 2199) + 1, int(every))
+    return ",".join(map(str, years))
 
 
 def runs_a_month(expression: str, *, year: int) -> float:

@@ -145,13 +145,13 @@ def _deployed_definition(config: Config) -> dict[str, Any]:
 
 
 def _read_definition(path: Path) -> dict[str, Any]:
-    text = path.read_text(encoding="utf-8")
-    if not text.strip():
-        return {}
+    from workflow.definition.asl import shape_faults  # noqa: PLC0415
+
     try:
-        definition = json.loads(text)
+        text = path.read_text(encoding="utf-8")
+        definition: dict[str, Any] = json.loads(text) if text.strip() else {}
     except ValueError as error:
         raise RunningError(f"{path}: no JSON: {error}; run 'retrain render'") from None
-    if not isinstance(definition, dict) or not isinstance(definition.get("States"), dict):
-        raise RunningError(f"{path}: no definition in Amazon States Language; run 'retrain render'")
+    if definition and (faults := list(shape_faults(definition))):
+        raise RunningError(f"{path}: {'; '.join(faults)}; run 'retrain render'")
     return definition

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -38,6 +39,18 @@ Events = Annotated[int, typer.Option(min=1, help="Of the sample database.")]
 Seed = Annotated[int, typer.Option(help="Of the sample database.")]
 TimeScale = Annotated[float, typer.Option(min=0.0, help="Factor on Wait states; 0 does not wait.")]
 
+
+def _matching(pattern: str, rule: str) -> Callable[[str | None], str | None]:
+    """Return a check of an option's value."""
+
+    def check(value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(pattern, value):
+            raise typer.BadParameter(f"{value!r}: {rule}")
+        return value
+
+    return check
+
+
 # What `serve` has besides.
 DataDirectory = Annotated[
     Path | None,
@@ -59,12 +72,16 @@ OptionalConfig = Annotated[
 ]
 Account = Annotated[
     str | None,
-    typer.Option(help="Account number in every ARN; 123456789012 if nothing says another."),
+    typer.Option(
+        help="Account number in every ARN; 123456789012 if nothing says another.",
+        callback=_matching(r"\d{12}", "an account number has 12 digits"),
+    ),
 ]
 Region = Annotated[
     str | None,
     typer.Option(
-        help="Region in every ARN; that of the environment, or us-east-1, if nothing says another."
+        help="Region in every ARN; that of the environment, or us-east-1, if nothing says another.",
+        callback=_matching(r"[a-z]{2}(-[a-z]+)+-\d", "write a region such as us-east-1"),
     ),
 ]
 WithSample = Annotated[
@@ -171,7 +188,9 @@ def serve(
         threading.Thread(target=_end_with_input, daemon=True).start()
     with ExitStack() as stack:
         try:
-            scratch = stack.enter_context(scratch_directory("retrain-local-"))
+            scratch = data_dir
+            if scratch is None or sample:
+                scratch = stack.enter_context(scratch_directory("retrain-local-"))
             if sample:
                 size = SampleSize(students, postings, events, seed)
                 database_url = stack.enter_context(sample_database(scratch, size))
@@ -208,10 +227,10 @@ def _identity(
 
     if config is not None:
         loaded = load_config(config)
-        account, region = loaded.aws.account, loaded.aws.region
+        account, region = account or loaded.aws.account, region or loaded.aws.region
     set_region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     defaults = (DEFAULT_ACCOUNT, set_region or DEFAULT_REGION)
-    if DEFAULT_CONFIG.exists():
+    if not (account and region) and DEFAULT_CONFIG.exists():
         loaded = load_config(DEFAULT_CONFIG)
         defaults = (loaded.aws.account, loaded.aws.region)
     return account, region, defaults
@@ -239,7 +258,8 @@ def _print(line: str) -> None:
 
 
 def _end_with_input() -> None:
-    sys.stdin.read()
+    if sys.stdin is not None:  # None where the standard input was closed before the start
+        sys.stdin.read()
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -52,6 +52,8 @@ def due(
         ("cron(0 10 LW * ? *)", "2026-03-31T10:00"),
         ("cron(0 10 ? * L *)", "2026-03-07T10:00"),
         ("cron(15 20-2 ? * MON-FRI *)", "2026-03-03T02:15"),
+        ("cron(0 4 1 7 ? 2026/2)", "2028-07-01T04:00"),
+        ("cron(0 4 1 7 ? 2020-2030/3)", "2029-07-01T04:00"),
     ],
 )
 def test_a_cron_is_due_in_its_minute(expression: str, moment: str) -> None:
@@ -357,3 +359,32 @@ def test_a_rate_goes_on_counting_over_a_restart(endpoint: Endpoint, fired: Fired
     fired.restart()
     assert fired.tick_at("2026-01-01T20:00:01") == []
     assert fired.tick_at("2026-01-02T00:00:01") == [f"schedule daily started {QUEUE}daily"]
+
+
+@pytest.mark.parametrize(
+    ("expression", "zone"), [("cron(0 4 31 * * *)", "UTC"), ("cron(0 4 * * ? *)", "America")]
+)
+def test_a_schedule_that_cannot_be_read_keeps_no_other_from_starting(
+    endpoint: Endpoint, fired: Fired, expression: str, zone: str
+) -> None:
+    scheduler, good = (
+        endpoint.client("scheduler"),
+        {"RoleArn": ROLE, "Arn": queue(endpoint, "good")},
+    )
+    flexible = {"Mode": "OFF"}
+    for name, text, time_zone in (
+        ("a-broken", expression, zone),
+        ("good", "rate(1 minute)", "UTC"),
+    ):
+        scheduler.create_schedule(
+            Name=name,
+            ScheduleExpression=text,
+            ScheduleExpressionTimezone=time_zone,
+            Target=good,
+            FlexibleTimeWindow=flexible,
+        )
+
+    (unreadable,) = fired.tick_at("2026-01-01T00:00:00")
+
+    assert unreadable.startswith("schedule a-broken cannot be read: ")
+    assert fired.tick_at("2026-01-01T00:01:01") == [f"schedule good started {QUEUE}good"]

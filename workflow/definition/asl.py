@@ -1,8 +1,8 @@
 """The one reader of the Amazon States Language: scopes, states, transitions, conditions.
 
 Whatever checks, draws, compares or counts a definition is a view of this module. Pure functions
-over plain dicts, as JSON gives them. Nothing is checked here: what a malformed definition lacks is
-empty, and each view has its own message for what it cannot do with it.
+over plain dicts, as JSON gives them. What a definition lacks is empty, and each view has its own
+message for what it cannot do with it; `shape_faults` finds members of another type.
 https://states-language.net/
 """
 
@@ -29,6 +29,7 @@ _COMPARISON = re.compile(
     r"(?:String|Numeric|Boolean|Timestamp)"
     r"(Equals|LessThanEquals|LessThan|GreaterThanEquals|GreaterThan|Matches)(Path)?"
 )
+_LAST_NAME = re.compile(r"\['(?P<quoted>[^']+)'\]$|(?:^|\.)(?P<name>[^.\[\]]+(?:\[[^\]']*\])*)$")
 _COMPARED = {
     "Equals": "is",
     "LessThan": "<",
@@ -276,7 +277,8 @@ def _operators(rule: Rule) -> Sequence[str]:
 
 
 def _variable(path: str, *, full: bool) -> str:
-    return path if full else path.rpartition(".")[2] or path
+    last = None if full else _LAST_NAME.search(path)
+    return (last["quoted"] or last["name"]) if last else path
 
 
 def _test(operator: str, value: Any, *, full: bool) -> str:
@@ -294,3 +296,30 @@ def _test(operator: str, value: Any, *, full: bool) -> str:
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
+
+
+def shape_faults(definition: Any) -> Iterator[str]:
+    """Yield each member that has another type than Amazon States Language gives it.
+
+    A definition without such faults can be read by every function of this module.
+    """
+    if not isinstance(definition, Mapping) or not isinstance(definition.get("States"), Mapping):
+        yield "no definition in Amazon States Language: it has no object `States`"
+        return
+    for name, state in definition["States"].items():
+        if not name:
+            yield "a state has no name"
+        if not isinstance(state, Mapping):
+            yield f"'{name}' is no object"
+            continue
+        for key in ("Choices", "Catch", "Retry", "Branches"):
+            value = state.get(key, [])
+            if not isinstance(value, list) or not all(isinstance(one, Mapping) for one in value):
+                yield f"'{name}': {key} is no list of objects"
+        for key in ("Type", "Next", "Default", "Resource"):
+            if not isinstance(state.get(key, ""), str):
+                yield f"'{name}': {key} is no text"
+        scopes_inside = [state[key] for key in ("ItemProcessor", "Iterator") if key in state]
+        branches = state.get("Branches", [])
+        for inner in [*scopes_inside, *(branches if isinstance(branches, list) else [])]:
+            yield from (f"'{name}': {fault}" for fault in shape_faults(inner))

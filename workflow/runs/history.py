@@ -5,6 +5,7 @@ Only reads: GetExecutionHistory and DescribeExecution. `visits` interprets the e
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -109,8 +110,8 @@ class HistoryReader:
         new: list[dict[str, Any]] = []
         if missing > 0:
             for event in self._pages(min(missing, _PAGE), reverseOrder=True):
-                if event["id"] > last:
-                    new.append(event)
+                if last < event["id"] < (new[-1]["id"] if new else math.inf):
+                    new.append(event)  # a page may repeat events when the history has grown
                 if event["id"] <= last + 1:
                     break  # before the next page is requested
         return new[::-1]

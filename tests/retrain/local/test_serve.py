@@ -30,6 +30,8 @@ from localaws.personalize import Quotas
 from retrain.main import app
 from tests.zips import zipped
 
+ROOT = Path(__file__).parents[3]
+
 SERVE = [
     *(sys.executable, "-c", "from retrain.main import main; main()"),
     *("local", "serve", "--port", "0"),
@@ -435,3 +437,51 @@ def _arn(started: dict[str, Any]) -> dict[str, str]:
 def _job_run(glue: Any, run_id: str) -> dict[str, Any]:
     found: dict[str, Any] = glue.get_job_run(JobName="long", RunId=run_id)["JobRun"]
     return found
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "rule"),
+    [("--region", "xx", "write a region such as"), ("--account", "12", "has 12 digits")],
+)
+def test_an_account_or_region_that_is_none_is_refused(option: str, value: str, rule: str) -> None:
+    done = CliRunner().invoke(app, ["local", "serve", option, value])
+
+    assert done.exit_code == 2
+    assert rule in done.stderr
+
+
+def test_options_come_before_the_configuration_s_account_and_region(tmp_path: Path) -> None:
+    (tmp_path / "retraining.toml").write_text("not TOML", encoding="utf-8")
+    command = [sys.executable, "-m", "retrain", "local", "serve", "--port", "0", "--until-eof"]
+    options = ["--config", str(ROOT / "retraining.toml"), "--region", "eu-west-1"]
+    serving = subprocess.Popen(
+        [*command, *options, "--account", "210987654321"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+    with serving:
+        assert serving.stdout is not None and serving.stdin is not None
+        exported = next(line for line in serving.stdout if "AWS_REGION" in line)
+        serving.stdin.close()
+
+    assert exported == "export AWS_REGION=eu-west-1\n"
+
+
+def test_a_closed_standard_input_is_an_end_too(tmp_path: Path) -> None:
+    command = f'"{sys.executable}" -m retrain local serve --port 0 --until-eof <&-'
+
+    done = subprocess.run(
+        ["sh", "-c", command],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 128 + signal.SIGTERM, done.stderr

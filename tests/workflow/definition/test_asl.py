@@ -251,3 +251,18 @@ def test_a_choice_that_tests_one_variable_says_it_once():
 )
 def test_exact_conditions_name_the_operator(rule, exact):
     assert exact_condition(rule) == exact
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("$.job.status", "status"),
+        ("$['a.b']", "a.b"),
+        ("$.sizes[0]", "sizes[0]"),
+        ("$.job['the status']", "the status"),
+        ("$$.Execution.Name", "Name"),
+        ("$", "$"),
+    ],
+)
+def test_a_condition_names_the_last_member_of_a_path(path, name):
+    assert condition({"Variable": path, "NumericLessThanPath": "$['x.y']"}) == f"{name} < x.y"

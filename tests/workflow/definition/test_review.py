@@ -338,12 +338,24 @@ def test_diff_with_an_empty_base_says_that_every_state_is_new(retrain, tmp_path)
 
 @pytest.mark.parametrize(
     ("content", "complaint"),
-    [("{", "no JSON"), ("[1]", "no definition in Amazon States Language"), (None, "No such file")],
+    [
+        ("{", "no JSON"),
+        ("\udcff", "no JSON"),
+        ("[1]", "no definition in Amazon States Language"),
+        ('{"States": {"A": null}}', "'A' is no object"),
+        ('{"States": {"A": "Pass"}}', "'A' is no object"),
+        ('{"States": {"A": {"Type": "Choice", "Choices": null}}}', "'A': Choices is no list"),
+        ('{"States": {"A": {"Type": "Parallel", "Branches": ["x"]}}}', "'A': Branches is no list"),
+        ('{"States": {"A": {"Next": 3}}}', "'A': Next is no text"),
+        ('{"States": {"": {"Type": "Pass"}}}', "a state has no name"),
+        ('{"States": {"A": {"Type": "Map", "Iterator": {}}}}', "'A': no definition in Amazon"),
+        (None, "No such file"),
+    ],
 )
 def test_diff_ends_with_2_if_there_is_nothing_to_compare(retrain, tmp_path, content, complaint):
     file = tmp_path / "base.json"
     if content:
-        file.write_text(content)
+        file.write_text(content, encoding="utf-8", errors="surrogateescape")
 
     done = retrain("diff", "--asl", COMMITTED, "--base", file)
 
