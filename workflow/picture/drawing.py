@@ -253,7 +253,12 @@ def _line(line: Line, progress: Progress | None) -> Iterator[str]:
     points, tip = _shortened(line.points), line.points[-1]
     # Dashes count from where a line begins: lines that share a lane to its end begin there.
     course = _course(points[::-1] if transition.type == "catch" else points)
-    yield f"{_transition_group(transition, progress)}{_transition_title(transition)}"
+    data = (
+        f" data-from={_attribute(transition.source)} data-to={_attribute(transition.target)}"
+        f' data-type="{transition.type}"'
+    )
+    classes = _classes("transition", transition, progress)
+    yield f'<g class="{classes}"{data}>{_transition_title(transition)}'
     yield f'<path class="line" d="{course}"/>'
     yield f'<path class="head" d="{_arrow_head(line.points[-2], tip)}"/>'
     yield "</g>"
@@ -264,7 +269,8 @@ def _label(line: Line, progress: Progress | None) -> Iterator[str]:
     if not label:
         return
     transition = line.transition
-    yield f"{_transition_group(transition, progress, 'said')}{_transition_title(transition)}"
+    classes = _classes("transition-label", transition, progress)
+    yield f'<g class="{classes}">{_transition_title(transition)}'
     yield (
         f'<rect class="ground" x="{_n(label.x - label.width / 2)}"'
         f' y="{_n(label.y - label.height / 2)}" width="{_n(label.width)}"'
@@ -279,15 +285,12 @@ def _label(line: Line, progress: Progress | None) -> Iterator[str]:
     yield "</g>"
 
 
-def _transition_group(transition: Transition, progress: Progress | None, *css_classes: str) -> str:
-    classes = ["way", *css_classes, *(["catch"] if transition.type == "catch" else [])]
+def _classes(name: str, transition: Transition, progress: Progress | None) -> str:
+    """Return the CSS classes of a transition's line or label."""
+    classes = [name, *(["catch"] if transition.type == "catch" else [])]
     if progress:
         classes.append("taken" if _taken(transition, progress) else "idle")
-    data = (
-        f" data-from={_attribute(transition.source)} data-to={_attribute(transition.target)}"
-        f' data-kind="{transition.type}"'
-    )
-    return f'<g class="{" ".join(classes)}"{"" if css_classes else data}>'
+    return " ".join(classes)
 
 
 def _transition_title(transition: Transition) -> str:

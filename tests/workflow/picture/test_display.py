@@ -1,4 +1,4 @@
-"""What notebooks show of a workflow and of an execution, also while it runs."""
+"""The pages that a notebook shows of a workflow and of an execution, also while it runs."""
 
 import json
 import os
@@ -46,20 +46,20 @@ DEFINITION = {
 }
 
 
-def state(what, name, kind="Task"):
-    return {"type": f"{kind}State{what}", f"state{what}EventDetails": {"name": name}}
+def state_event(action, name, state_type="Task"):
+    return {"type": f"{state_type}State{action}", f"state{action}EventDetails": {"name": name}}
 
 
-TOLD = (
-    state("Entered", "Imports", "Map"),
+EVENTS = (
+    state_event("Entered", "Imports", "Map"),
     {"type": "MapStateStarted", "mapStateStartedEventDetails": {"length": 1}},
     {"type": "MapIterationStarted", "mapIterationStartedEventDetails": {"index": 0}},
-    state("Entered", "Import <one>"),
-    state("Exited", "Import <one>"),
+    state_event("Entered", "Import <one>"),
+    state_event("Exited", "Import <one>"),
     {"type": "MapIterationSucceeded", "mapIterationSucceededEventDetails": {"index": 0}},
     {"type": "MapStateSucceeded"},
-    state("Exited", "Imports", "Map"),
-    state("Entered", "Train"),
+    state_event("Exited", "Imports", "Map"),
+    state_event("Entered", "Train"),
     {"type": "TaskScheduled"},
     {
         "type": "TaskFailed",
@@ -70,8 +70,8 @@ TOLD = (
         "type": "TaskFailed",
         "taskFailedEventDetails": {"error": "TooFew", "cause": "only <3> & no more"},
     },
-    state("Exited", "Train"),
-    state("Entered", "Failed", "Fail"),
+    state_event("Exited", "Train"),
+    state_event("Entered", "Failed", "Fail"),
     {
         "type": "ExecutionFailed",
         "executionFailedEventDetails": {"error": "TooFew", "cause": "only <3> & no more"},
@@ -83,7 +83,7 @@ def events(count=None):
     """Return the first events, or all, of an execution that fails, a second apart."""
     return [
         {"id": n, "previousEventId": n - 1, "timestamp": BEGIN + timedelta(seconds=n), **event}
-        for n, event in enumerate(TOLD[:count], start=1)
+        for n, event in enumerate(EVENTS[:count], start=1)
     ]
 
 
@@ -110,8 +110,8 @@ class Table(HTMLParser):
             self.rows[-1][-1] += data
 
 
-class Place:
-    """A place in a notebook that keeps what was shown there."""
+class Output:
+    """An output of a notebook that keeps every object shown in it."""
 
     def __init__(self):
         self.shown = []
@@ -146,7 +146,7 @@ def test_an_execution_is_shown_with_its_reason_and_a_table_of_states():
     ]
 
 
-def test_states_that_were_not_reached_are_told_too():
+def test_states_that_were_not_reached_are_listed_too():
     html = execution_page(DEFINITION, events(4), now=BEGIN + timedelta(seconds=64)).html
 
     assert "…</i>RUNNING" in html
@@ -159,7 +159,7 @@ def test_states_that_were_not_reached_are_told_too():
     ]
 
 
-def test_nothing_has_happened_yet():
+def test_an_execution_without_events_is_running():
     page = execution_page(DEFINITION, [])
 
     assert page.text == "Execution: RUNNING"
@@ -189,7 +189,7 @@ def test_rules_of_a_page_reach_nothing_outside_it():
         assert all(f"#{root}" in selector for selector in selectors.split(","))
 
 
-def test_a_page_is_there_in_every_form_that_a_notebook_may_ask_for():
+def test_a_page_has_every_mime_type_that_a_notebook_may_request():
     page = workflow_page(DEFINITION, title="Retraining")
     bundle = page._repr_mimebundle_()
 
@@ -213,36 +213,36 @@ def test_what_cannot_be_drawn_is_refused():
         workflow_page({"StartAt": "A", "States": {}})
 
 
-def test_an_execution_is_redrawn_in_one_place_until_it_ends():
-    place, slept = Place(), []
-    looks = iter([events(2), events(2), events(9), events()])
+def test_an_execution_is_redrawn_in_one_output_until_it_ends():
+    output, slept = Output(), []
+    polls = iter([events(2), events(2), events(9), events()])
 
-    told = follow_live(
-        lambda: next(looks),
+    progress = follow_live(
+        lambda: next(polls),
         DEFINITION,
         title="night",
-        display=place,
+        display=output,
         poll_seconds=3.0,
         sleep=slept.append,
         clock=lambda: BEGIN + timedelta(seconds=20),
     )
 
-    assert [how for how, _ in place.shown] == ["display", "update", "update"]
-    assert all(isinstance(page, Page) for _, page in place.shown)
-    assert place.shown[-1][1] == execution_page(DEFINITION, events(), title="night")
+    assert [method for method, _ in output.shown] == ["display", "update", "update"]
+    assert all(isinstance(page, Page) for _, page in output.shown)
+    assert output.shown[-1][1] == execution_page(DEFINITION, events(), title="night")
     assert slept == [3.0, 3.0, 3.0]
-    assert told == progress_of(events())
+    assert progress == progress_of(events())
 
 
 def test_interrupting_ends_the_watching_only():
     def interrupted(seconds):
         raise KeyboardInterrupt
 
-    place = Place()
-    told = follow_live(lambda: events(4), DEFINITION, display=place, sleep=interrupted)
+    output = Output()
+    progress = follow_live(lambda: events(4), DEFINITION, display=output, sleep=interrupted)
 
-    assert told.status == "RUNNING"
-    assert len(place.shown) == 1
+    assert progress.status == "RUNNING"
+    assert len(output.shown) == 1
 
 
 def test_without_a_notebook_it_says_what_to_do(monkeypatch):
@@ -258,10 +258,10 @@ def test_without_a_notebook_it_says_what_to_do(monkeypatch):
 
 
 def test_a_real_kernel_shows_the_last_state_in_one_output(tmp_path, monkeypatch):
-    """The looks of a running execution replace each other: display_id, as JupyterLab has it."""
+    """The pages of a running execution replace each other, by display_id as in JupyterLab."""
     # The kernel is a process of its own: it must find the project without an installation.
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    (tmp_path / "looks.json").write_text(
+    (tmp_path / "execution.json").write_text(
         json.dumps({"definition": DEFINITION, "events": events()}, default=str), encoding="utf-8"
     )
     notebook = nbformat.v4.new_notebook(
@@ -270,9 +270,9 @@ def test_a_real_kernel_shows_the_last_state_in_one_output(tmp_path, monkeypatch)
                 "import json\n"
                 "from pathlib import Path\n"
                 "from workflow.picture.display import follow_live\n"
-                "told = json.loads(Path('looks.json').read_text(encoding='utf-8'))\n"
-                "looks = iter([2, 9, 16])\n"
-                "end = follow_live(lambda: told['events'][:next(looks)], told['definition'],\n"
+                "saved = json.loads(Path('execution.json').read_text(encoding='utf-8'))\n"
+                "polls = iter([2, 9, 16])\n"
+                "end = follow_live(lambda: saved['events'][:next(polls)], saved['definition'],\n"
                 "                  title='night', sleep=lambda seconds: None)\n"
             )
         ]

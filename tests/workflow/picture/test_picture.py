@@ -1,4 +1,4 @@
-"""The picture of a definition, checked on the parsed SVG: what is there, where, what it says."""
+"""The picture of a definition, checked on the parsed SVG: states, positions, words."""
 
 import itertools
 import json
@@ -94,9 +94,9 @@ def box_of(group):
     shape = next(child for child in group if child.get("class") == "box")
     if shape.tag == f"{SVG}rect":
         x, y, width, height = (float(shape.get(name)) for name in ("x", "y", "width", "height"))
-        behind = [child for child in group if child.get("class") == "box"]
+        cards = [child for child in group if child.get("class") == "box"]
         if group.get("data-type") == "Map":
-            x, y = (min(float(one.get(name)) for one in behind) for name in ("x", "y"))
+            x, y = (min(float(card.get(name)) for card in cards) for name in ("x", "y"))
             width, height = width + 5, height + 5
         return x, y, x + width, y + height
     numbers = list(map(float, re.findall(r"-?[\d.]+", shape.get("d"))))
@@ -104,19 +104,19 @@ def box_of(group):
 
 
 def areas(root):
-    """Yield for each scope its states' names and its ways, the machine's first."""
+    """Yield for each scope its state names and its transitions, the machine's first."""
     machine = next(group for group in root if group.tag == f"{SVG}g")
     inner = [group for group in root.iter(f"{SVG}g") if "area" in group.get("class", "").split()]
     for area in (machine, *inner):
         yield (
             [child.get("data-state") for child in area if child.get("data-state")],
-            [child for child in area if child.get("data-kind")],
+            [child for child in area if "data-from" in child.attrib],
         )
 
 
-def course(way):
-    """Return the points that a way's line passes, a bend's corner among them, source first."""
-    line = next(child for child in way if child.get("class") == "line")
+def line_points(transition):
+    """Return the points of a transition's line, with the corners of its bends, source first."""
+    line = next(child for child in transition if child.get("class") == "line")
     points = []
     for command, text in re.findall(r"([MLQ])([^MLQ]+)", line.get("d")):
         numbers = list(map(float, text.split()))
@@ -124,20 +124,25 @@ def course(way):
             points[-1] = (numbers[0], numbers[1])
         else:
             points.append((numbers[0], numbers[1]))
-    return points[::-1] if way.get("data-kind") == "catch" else points
+    return points[::-1] if transition.get("data-type") == "catch" else points
 
 
-def tip(way):
-    head = next(child for child in way if child.get("class") == "head")
+def ends_and_type(transition):
+    """Return a drawn transition's source, target and type."""
+    return tuple(transition.get(f"data-{name}") for name in ("from", "to", "type"))
+
+
+def arrow_tip(transition):
+    head = next(child for child in transition if child.get("class") == "head")
     return tuple(map(float, re.match(r"M(\S+) (\S+?)L", head.get("d")).groups()))
 
 
-def overlap(one, other, margin=0.0):
+def overlap(first, second, margin=0.0):
     return (
-        one[0] < other[2] + margin
-        and other[0] < one[2] + margin
-        and one[1] < other[3] + margin
-        and other[1] < one[3] + margin
+        first[0] < second[2] + margin
+        and second[0] < first[2] + margin
+        and first[1] < second[3] + margin
+        and second[1] < first[3] + margin
     )
 
 
@@ -152,14 +157,14 @@ def assert_sound(definition, root):
     assert set(groups) == {name for _, name, _ in states(definition)}
     boxes = {name: box_of(group) for name, group in groups.items()}
     drawn = []
-    for names, ways in areas(root):
-        for one, other in itertools.combinations(names, 2):
-            assert not overlap(boxes[one], boxes[other]), (one, other)
-        drawn += [(way.get("data-from"), way.get("data-to"), way.get("data-kind")) for way in ways]
+    for names, transitions in areas(root):
+        for first, second in itertools.combinations(names, 2):
+            assert not overlap(boxes[first], boxes[second]), (first, second)
+        drawn += map(ends_and_type, transitions)
     expected = {
-        (way.source, way.target, way.type)
+        (transition.source, transition.target, transition.type)
         for scope in scopes(definition)
-        for way in scope.transitions()
+        for transition in scope.transitions()
     }
     assert Counter(drawn) == Counter(expected)
     for group in groups.values():
@@ -178,25 +183,26 @@ def test_every_state_and_transition_is_there_once_and_nothing_overlaps(name, ret
     assert_sound(definition, parsed(picture(definition)))
 
 
-def test_ways_lead_from_border_to_border_and_over_no_box(retraining):
+def test_transitions_lead_from_border_to_border_and_over_no_box(retraining):
     root = parsed(picture(retraining))
     boxes = {name: box_of(group) for name, group in states_of(root).items()}
 
-    for names, ways in areas(root):
-        for way in ways:
-            source, target, points = way.get("data-from"), way.get("data-to"), course(way)
+    for names, transitions in areas(root):
+        for transition in transitions:
+            source, target, _ = ends_and_type(transition)
+            points = line_points(transition)
             if source:
                 assert overlap((*points[0], *points[0]), boxes[source], 0.2)
             if target:
-                assert overlap((*tip(way), *tip(way)), boxes[target], 0.2)
+                assert overlap((*arrow_tip(transition), *arrow_tip(transition)), boxes[target], 0.2)
             for left, top, right, bottom in segments(points):
                 assert min(right - left, bottom - top) < 0.2
             for name in set(names) - {source, target}:
-                for segment in segments([*points, tip(way)]):
+                for segment in segments([*points, arrow_tip(transition)]):
                     assert not overlap(segment, boxes[name]), (source, target, name)
 
 
-def test_labels_stand_on_no_box_and_on_no_other_label(retraining):
+def test_labels_overlap_no_box_and_no_other_label(retraining):
     for definition in (SMALL, retraining):
         root = parsed(picture(definition))
         grounds = []
@@ -208,11 +214,11 @@ def test_labels_stand_on_no_box_and_on_no_other_label(retraining):
 
         for ground in grounds:
             assert not any(overlap(ground, leaf) for leaf in leaves)
-        for one, other in itertools.combinations(grounds, 2):
-            assert not overlap(one, other)
+        for first, second in itertools.combinations(grounds, 2):
+            assert not overlap(first, second)
 
 
-def test_labels_say_when_a_way_is_taken():
+def test_labels_give_the_condition_of_a_transition():
     root = parsed(picture(SMALL))
 
     assert [label.text for label in root.iter(f"{SVG}text") if label.get("class") == "label"] == [
@@ -222,7 +228,7 @@ def test_labels_say_when_a_way_is_taken():
         "TooLarge or TooSmall",
     ]
     titles = [
-        group.find(f"{SVG}title").text for group in root.iter(f"{SVG}g") if group.get("data-kind")
+        group.find(f"{SVG}title").text for group in root.iter(f"{SVG}g") if group.get("data-from")
     ]
     assert 'Ready? → Failed: when $.status is "CREATE FAILED"' in titles
     assert "Train → Failed: on States.ALL" in titles
@@ -256,7 +262,7 @@ def test_types_differ_by_outline_icon_and_words_not_by_colour_alone():
         "Failed": "Fail: NoVersion",
     }
     assert len(set(icons.values())) == len(icons) == 8
-    assert {kind: len(shapes) for kind, shapes in outlines.items()} == {
+    assert {state_type: len(shapes) for state_type, shapes in outlines.items()} == {
         "Task": 1,
         "Wait": 1,
         "Choice": 1,
@@ -272,23 +278,23 @@ def test_types_differ_by_outline_icon_and_words_not_by_colour_alone():
 
 def test_lines_of_a_catch_are_dashed():
     svg = picture(SMALL)
-    ways = [group for group in parsed(svg).iter(f"{SVG}g") if group.get("data-kind")]
+    groups = parsed(svg).iter(f"{SVG}g")
 
     assert {
-        (way.get("data-from"), way.get("data-to"))
-        for way in ways
-        if "catch" in way.get("class").split()
+        (group.get("data-from"), group.get("data-to"))
+        for group in groups
+        if {"transition", "catch"} <= set(group.get("class", "").split())
     } == {("Train", "Failed"), ("Both", "Failed")}
     assert re.search(r"\.catch>\.line\{[^}]*stroke-dasharray:5 4", svg)
 
 
 def test_catches_of_one_target_share_a_lane(retraining):
     root = parsed(picture(retraining))
-    _, ways = next(areas(root))
+    _, transitions = next(areas(root))
     courses = {
-        way.get("data-from"): course(way)
-        for way in ways
-        if (way.get("data-to"), way.get("data-kind")) == ("Report Failure", "catch")
+        transition.get("data-from"): line_points(transition)
+        for transition in transitions
+        if ends_and_type(transition)[1:] == ("Report Failure", "catch")
     }
 
     assert len(courses) == 8
@@ -296,14 +302,14 @@ def test_catches_of_one_target_share_a_lane(retraining):
     assert len({points[-2][0] for points in courses.values()}) == 1
 
 
-def test_the_main_way_runs_straight_down(retraining):
+def test_the_main_path_runs_straight_down(retraining):
     boxes = {name: box_of(g) for name, g in states_of(parsed(picture(retraining))).items()}
-    main = ["ETL", "List Datasets", "Create Solution Version", "Solution Version Active?"]
-    main += ["Trigger Batch Inference", "Batch Completed?", "Filter Recommended Item"]
-    middles = [(boxes[name][0] + boxes[name][2]) / 2 for name in main]
+    path = ["ETL", "List Datasets", "Create Solution Version", "Solution Version Active?"]
+    path += ["Trigger Batch Inference", "Batch Completed?", "Filter Recommended Item"]
+    middles = [(boxes[name][0] + boxes[name][2]) / 2 for name in path]
 
     assert max(middles) - min(middles) < 1
-    assert [boxes[name][1] for name in main] == sorted(boxes[name][1] for name in main)
+    assert [boxes[name][1] for name in path] == sorted(boxes[name][1] for name in path)
 
 
 def test_start_and_end_are_marked():
@@ -358,13 +364,13 @@ def test_a_picture_stands_on_its_own(retraining):
         assert reference not in svg
 
 
-def test_several_pictures_live_in_one_page():
-    one, other, named = picture(SMALL), picture(SMALL, title="B"), picture(SMALL, picture_id="mine")
-    ids = [re.findall(r'\bid="([^"]+)"', svg) for svg in (one, other, named)]
+def test_several_pictures_in_one_page_share_no_id_and_no_rule():
+    svgs = picture(SMALL), picture(SMALL, title="B"), picture(SMALL, picture_id="mine")
+    ids = [re.findall(r'\bid="([^"]+)"', svg) for svg in svgs]
 
     assert ids[2] == ["mine", "mine-title", "mine-desc"]
     assert not set(ids[0]) & set(ids[1])
-    for svg, (root, *_) in zip((one, other, named), ids, strict=True):
+    for svg, (root, *_) in zip(svgs, ids, strict=True):
         style = svg.partition("<style>")[2].partition("</style>")[0]
         style = style.replace("@media (prefers-color-scheme:dark){", "")
         for selectors in re.findall(r"([^{}]+)\{[^}]*\}", style):
@@ -374,7 +380,7 @@ def test_several_pictures_live_in_one_page():
 def test_a_picture_follows_the_page_between_light_and_dark():
     svg = picture(SMALL, picture_id="p")
 
-    for place in (
+    for selector in (
         "@media (prefers-color-scheme:dark){#p{--canvas:#0d1117;",
         '[data-theme="dark"] #p,',
         '[data-jp-theme-light="false"] #p,',
@@ -383,13 +389,13 @@ def test_a_picture_follows_the_page_between_light_and_dark():
         '[data-jp-theme-light="true"] #p,',
         "body.vscode-light #p,",
     ):
-        assert place in svg
+        assert selector in svg
     used = set(re.findall(r"var\(--([a-z-]+)\)", svg))
     for properties in re.findall(r"\{(--canvas[^}]*)\}", svg):
         assert used <= set(re.findall(r"--([a-z-]+):", properties))
 
 
-def test_who_does_not_see_the_picture_is_told_what_it_shows():
+def test_a_screen_reader_gets_a_title_and_a_description():
     root = parsed(picture(SMALL, title="Retraining"))
     title, description = root[0], root[1]
 
@@ -402,7 +408,7 @@ def test_who_does_not_see_the_picture_is_told_what_it_shows():
     )
 
 
-def test_an_execution_is_told_by_colour_sign_and_words():
+def test_an_execution_is_shown_by_colour_sign_and_words():
     progress = Progress(
         status="FAILED",
         states={
@@ -425,7 +431,7 @@ def test_an_execution_is_told_by_colour_sign_and_words():
     )
     root = parsed(picture(SMALL, progress))
     groups = states_of(root)
-    told = {
+    shown = {
         name: (
             group.get("data-status"),
             next(child.text for child in group if child.get("class") == "note"),
@@ -434,12 +440,12 @@ def test_an_execution_is_told_by_colour_sign_and_words():
         for name, group in groups.items()
     }
     taken = {
-        (way.get("data-from"), way.get("data-to"), way.get("data-kind"))
-        for way in root.iter(f"{SVG}g")
-        if "taken" in way.get("class", "").split() and way.get("data-kind")
+        ends_and_type(group)
+        for group in root.iter(f"{SVG}g")
+        if {"transition", "taken"} <= set(group.get("class", "").split())
     }
 
-    assert told == {
+    assert shown == {
         "Train": ("succeeded", "1.2 s · 3×", 1),
         "Wait a Little": ("succeeded", "6 min · 4×", 1),
         "Ready?": ("succeeded", "4×", 1),
@@ -468,7 +474,7 @@ def test_an_execution_is_told_by_colour_sign_and_words():
 
 def test_an_execution_does_not_move_what_is_drawn(retraining):
     progress = Progress("RUNNING", {"ETL": StateRecord("running", 1, 2, None, running=1)}, {}, 1.0)
-    plain, running = (parsed(picture(retraining, told)) for told in (None, progress))
+    plain, running = (parsed(picture(retraining, each)) for each in (None, progress))
 
     assert plain.get("viewBox") == running.get("viewBox")
     assert {name: box_of(group) for name, group in states_of(plain).items()} == {
@@ -477,7 +483,7 @@ def test_an_execution_does_not_move_what_is_drawn(retraining):
 
 
 @pytest.mark.parametrize(
-    ("record", "kind", "words"),
+    ("record", "state_type", "words"),
     [
         (StateRecord("running", 1, 1, None, running=1), "Task", ""),
         (StateRecord("running", 25, 25, 300.0, running=1), "Wait", "5 min · 25×"),
@@ -486,8 +492,8 @@ def test_an_execution_does_not_move_what_is_drawn(retraining):
         (StateRecord("succeeded", 3, 3, 12.0, done=3, items=3), "Task", "12 s · 3× · 3 of 3"),
     ],
 )
-def test_a_record_in_few_words(record, kind, words):
-    assert measure(record, kind) == words
+def test_a_record_in_few_words(record, state_type, words):
+    assert measure(record, state_type) == words
 
 
 @pytest.mark.parametrize(
@@ -495,10 +501,10 @@ def test_a_record_in_few_words(record, kind, words):
     [
         (task(Parameters={"FunctionName": "labbase-get-status"}), "Lambda labbase-get-status"),
         (
-            task(Arguments={"FunctionName": "arn:aws:lambda:r:1:function:look:live"}),
-            "Lambda look:live",
+            task(Arguments={"FunctionName": "arn:aws:lambda:r:1:function:rank:live"}),
+            "Lambda rank:live",
         ),
-        (task(Resource="arn:aws:lambda:r:1:function:look"), "Lambda look"),
+        (task(Resource="arn:aws:lambda:r:1:function:rank"), "Lambda rank"),
         (task(Resource="arn:aws:states:r:1:activity:by-hand"), "Activity by-hand"),
         (task(Resource="arn:aws:states:::glue:startJobRun.sync"), "Glue startJobRun"),
         (task(Resource="arn:aws:states:::aws-sdk:s3:putObject"), "S3 putObject"),
@@ -546,9 +552,9 @@ def test_any_name_makes_legal_xml():
     name = "a <b> & \"c\" \x00\x1b\ufffe 😀 'd'"
     definition = {"StartAt": name, "States": {name: task(End=True)}}
 
-    (told,) = states_of(parsed(picture(definition, title=name)))
+    (drawn_name,) = states_of(parsed(picture(definition, title=name)))
 
-    assert told == "a <b> & \"c\" ��� 😀 'd'"
+    assert drawn_name == "a <b> & \"c\" ��� 😀 'd'"
 
 
 @pytest.mark.parametrize(
@@ -578,7 +584,7 @@ def test_what_cannot_be_drawn_is_refused_by_name(definition, message):
     assert str(refused.value) == message
 
 
-def test_a_way_back_to_the_same_state_is_drawn_beside_it():
+def test_a_transition_to_the_same_state_is_drawn_beside_it():
     again = [{"Variable": "$.x", "StringEquals": "again", "Next": "Ready?"}]
     definition = {
         "StartAt": "Ready?",
@@ -588,14 +594,14 @@ def test_a_way_back_to_the_same_state_is_drawn_beside_it():
         },
     }
     root = parsed(picture(definition))
-    _, ways = next(areas(root))
+    _, transitions = next(areas(root))
     boxes = {name: box_of(group) for name, group in states_of(root).items()}
-    loops = [way for way in ways if way.get("data-from") == way.get("data-to")]
+    loops = [group for group in transitions if group.get("data-from") == group.get("data-to")]
 
     assert_sound(definition, root)
-    assert [way.get("data-kind") for way in loops] == ["choice", "catch"]
-    for way in loops:
-        assert all(x > boxes[way.get("data-from")][2] - 15 for x, _ in course(way))
+    assert [loop.get("data-type") for loop in loops] == ["choice", "catch"]
+    for loop in loops:
+        assert all(x > boxes[loop.get("data-from")][2] - 15 for x, _ in line_points(loop))
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
