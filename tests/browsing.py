@@ -55,7 +55,7 @@ def visits(file: Path, widths: Sequence[int] = (DESKTOP, PHONE)) -> dict[tuple[i
     unpacked.mkdir(exist_ok=True)
     fonts = unpacked / "fonts.conf"
     fonts.write_text(FONTS)
-    done = subprocess.run(
+    result = subprocess.run(
         [str(Path(sys.prefix) / "bin" / "node"), str(SCRIPT), str(BROWSER)],
         input=json.dumps([{"file": str(file), "width": w, "scheme": s} for w, s in settings]),
         env={**os.environ, "TMPDIR": str(unpacked), "FONTCONFIG_FILE": str(fonts)},
@@ -63,7 +63,7 @@ def visits(file: Path, widths: Sequence[int] = (DESKTOP, PHONE)) -> dict[tuple[i
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert result.returncode == 0, result.stderr
     return {
         key: Visit(
             console=tuple(page["console"]),
@@ -71,5 +71,5 @@ def visits(file: Path, widths: Sequence[int] = (DESKTOP, PHONE)) -> dict[tuple[i
             width=page["width"],
             faults=tuple(page["faults"]),
         )
-        for key, page in zip(settings, json.loads(done.stdout), strict=True)
+        for key, page in zip(settings, json.loads(result.stdout), strict=True)
     }

@@ -85,17 +85,17 @@ def test_the_latest_run_is_the_published_one_and_previous_the_one_before(s3) -> 
     assert open_run(CONFIG, s3, "20240601-aaa").name == "20240601-aaa"
 
 
-def test_the_list_of_runs_tells_how_far_each_came(s3) -> None:
-    found = list_runs(s3, CONFIG.bucket).set_index("run")
+def test_the_list_of_runs_shows_which_files_each_has(s3) -> None:
+    runs = list_runs(s3, CONFIG.bucket).set_index("run")
 
-    assert found["data sets"].to_dict() == {
+    assert runs["data sets"].to_dict() == {
         "20240602-bbb": True,
         "20240601-aaa": True,
         "20240603-ccc": False,
     }
-    assert found["recommendations"].to_list() == found["data sets"].to_list()
-    assert found.index[found["published"]].to_list() == ["20240602-bbb"]
-    assert str(found["written"].dt.tz) == "UTC"
+    assert runs["recommendations"].to_list() == runs["data sets"].to_list()
+    assert runs.index[runs["published"]].to_list() == ["20240602-bbb"]
+    assert str(runs["written"].dt.tz) == "UTC"
 
 
 def test_ids_stay_text_and_columns_have_the_configured_types(run: Run) -> None:
@@ -135,7 +135,7 @@ def test_a_misspelt_run_gets_a_proposal(s3) -> None:
         open_run(CONFIG, s3, "20240602-bb")
 
 
-def test_a_run_without_a_manifest_says_that_the_job_did_not_finish(s3) -> None:
+def test_a_run_without_a_manifest_is_reported_as_unfinished(s3) -> None:
     failed = open_run(CONFIG, s3, "20240603-ccc")
 
     with pytest.raises(RunFilesError, match=r"manifest.json is not there; the Spark job did not"):
@@ -150,7 +150,7 @@ def test_a_bucket_that_is_not_there_asks_whether_the_workflow_is_deployed(s3) ->
         list_runs(s3, "elsewhere")
 
 
-def test_no_run_at_all_says_how_to_begin_one(s3) -> None:
+def test_without_a_run_the_error_names_the_command_that_starts_one(s3) -> None:
     s3.create_bucket(
         Bucket="empty", CreateBucketConfiguration={"LocationConstraint": CONFIG.aws.region}
     )
@@ -172,7 +172,7 @@ def test_a_copy_of_a_run_in_a_directory_reads_the_same(run: Run, tmp_path: Path)
     assert copy.recommendations.equals(run.recommendations)
 
 
-def test_what_a_local_run_left_has_lists_but_no_data_sets(tmp_path: Path) -> None:
+def test_the_files_of_a_local_run_have_lists_but_no_data_sets(tmp_path: Path) -> None:
     (tmp_path / "recommendations.csv").write_text("USER_ID,ITEM_ID,RANK,SCORE\n1,2,1,0.5\n")
 
     run = read_directory(tmp_path)
@@ -182,6 +182,6 @@ def test_what_a_local_run_left_has_lists_but_no_data_sets(tmp_path: Path) -> Non
         run.interactions  # noqa: B018
 
 
-def test_a_directory_that_is_not_there_says_what_makes_one(tmp_path: Path) -> None:
+def test_a_missing_directory_is_reported_with_the_command_that_makes_it(tmp_path: Path) -> None:
     with pytest.raises(RunFilesError, match="retrain local run --output"):
         read_directory(tmp_path / "nowhere")

@@ -30,19 +30,19 @@ def seed() -> np.random.Generator:
 
 def test_hits_at_two_and_five_score_as_personalize_documents_it() -> None:
     """The worked example of AWS's page: MRR 0.5, NDCG 0.6241, precision 0.4."""
-    found = metrics.scores(LISTS, LATER).loc["a"]
+    table = metrics.scores(LISTS, LATER).loc["a"]
 
-    assert found["MRR@25"] == pytest.approx(0.5)
-    assert found["NDCG@5"] == pytest.approx(0.6241, abs=1e-4)
-    assert found["precision@5"] == pytest.approx(0.4)
-    assert found["items"] == 2
+    assert table["MRR@25"] == pytest.approx(0.5)
+    assert table["NDCG@5"] == pytest.approx(0.6241, abs=1e-4)
+    assert table["precision@5"] == pytest.approx(0.4)
+    assert table["items"] == 2
 
 
 def test_users_with_a_list_and_later_events_are_scored_and_no_others() -> None:
-    found = metrics.scores(LISTS, LATER)
+    table = metrics.scores(LISTS, LATER)
 
-    assert found.index.to_list() == ["a", "b"]
-    assert found.loc["b", metrics.metric_names()[1:]].to_list() == [0.0] * 7
+    assert table.index.to_list() == ["a", "b"]
+    assert table.loc["b", metrics.metric_names()[1:]].to_list() == [0.0] * 7
 
 
 def test_scores_are_those_of_the_local_personalize() -> None:
@@ -50,23 +50,23 @@ def test_scores_are_those_of_the_local_personalize() -> None:
     lists, later, hits, relevant = [], [], [], []
     for user in range(40):
         items = random.permutation(60)[:25]
-        wanted = random.permutation(60)[: random.integers(1, 30)]
+        later_items = random.permutation(60)[: random.integers(1, 30)]
         lists += [(str(user), str(item), rank) for rank, item in enumerate(items, start=1)]
-        later += [(str(user), str(item)) for item in wanted]
-        hits.append(np.isin(items, wanted))
-        relevant.append(len(wanted))
+        later += [(str(user), str(item)) for item in later_items]
+        hits.append(np.isin(items, later_items))
+        relevant.append(len(later_items))
 
-    found = metrics.scores(
+    table = metrics.scores(
         pd.DataFrame(lists, columns=["USER_ID", "ITEM_ID", "RANK"]),
         pd.DataFrame(later, columns=["USER_ID", "ITEM_ID"]),
     ).mean()
 
     expected = ranking_metrics(np.array(hits), np.array(relevant))
     for name, value in expected.items():
-        assert found[metrics.short_name(name)] == pytest.approx(value)
+        assert table[metrics.short_name(name)] == pytest.approx(value)
 
 
-def test_an_interval_holds_the_truth_about_as_often_as_it_says() -> None:
+def test_an_interval_covers_the_true_value_at_its_confidence() -> None:
     random, held = np.random.default_rng(1), 0
     for _ in range(200):
         drawn = pd.DataFrame({"precision@5": random.binomial(5, 0.3, 80) / 5})
@@ -85,11 +85,11 @@ def test_many_users_get_the_normal_interval() -> None:
     assert row["high"] - row["value"] == pytest.approx(half, rel=1e-3)
 
 
-def test_nobody_who_came_back_gives_no_numbers_instead_of_zeros() -> None:
-    found = metrics.intervals(metrics.scores(LISTS, LATER.iloc[:0]), random=seed())
+def test_without_returning_users_metrics_are_missing_not_zero() -> None:
+    table = metrics.intervals(metrics.scores(LISTS, LATER.iloc[:0]), random=seed())
 
-    assert found["users"].to_list() == [0] * 7
-    assert found[["value", "low", "high"]].isna().all(axis=None)
+    assert table["users"].to_list() == [0] * 7
+    assert table[["value", "low", "high"]].isna().all(axis=None)
 
 
 def test_a_gain_is_measured_user_by_user() -> None:
@@ -119,7 +119,7 @@ def test_a_bound_stays_between_zero_and_one() -> None:
 def test_popular_lists_keep_the_same_rules() -> None:
     events = pd.DataFrame({"USER_ID": list("aaabbc"), "ITEM_ID": ["1", "2", "3", "1", "2", "1"]})
 
-    found = metrics.popular_lists(
+    table = metrics.popular_lists(
         events,
         ["a", "b"],
         keep=2,
@@ -127,7 +127,7 @@ def test_popular_lists_keep_the_same_rules() -> None:
         exclusions=pd.DataFrame({"USER_ID": ["b"], "ITEM_ID": ["1"]}),
     )
 
-    assert list(found.itertuples(index=False, name=None)) == [
+    assert list(table.itertuples(index=False, name=None)) == [
         ("a", "1", 1),
         ("a", "2", 2),
         ("b", "2", 1),
@@ -151,14 +151,14 @@ def test_the_earlier_lists_are_judged_by_later_events_alone() -> None:
     previous = run(known, LISTS, 20)
     latest = run(pd.concat([known, came]), LISTS, 31)
 
-    found = metrics.on_later_events(previous, latest, keep=25, random=seed()).set_index(
+    table = metrics.on_later_events(previous, latest, keep=25, random=seed()).set_index(
         ["list", "metric"]
     )
 
-    assert found.loc[("published", "MRR@25"), "value"] == pytest.approx((1 + 1 / 2) / 2)
-    assert found.loc[("most popular", "MRR@25"), "value"] == 0
-    assert found.loc[("difference", "MRR@25"), "value"] == pytest.approx(0.75)
-    assert found.loc[("published", "MRR@25"), "users"] == 2
+    assert table.loc[("published", "MRR@25"), "value"] == pytest.approx((1 + 1 / 2) / 2)
+    assert table.loc[("most popular", "MRR@25"), "value"] == 0
+    assert table.loc[("difference", "MRR@25"), "value"] == pytest.approx(0.75)
+    assert table.loc[("published", "MRR@25"), "users"] == 2
 
 
 def test_a_run_compared_with_itself_has_no_later_events() -> None:
@@ -233,24 +233,24 @@ class Personalize:
 
 
 def test_versions_come_newest_first_and_baselines_last() -> None:
-    found = metrics.version_metrics(client(Personalize()), "arn:group", per_solution=2)
+    table = metrics.version_metrics(client(Personalize()), "arn:group", per_solution=2)
 
-    assert found["version"].to_list() == ["v3", "v2", "p1"]
-    assert found["baseline"].to_list() == [False, False, True]
-    assert found["recipe"].to_list()[-1] == "aws-popularity-count"
-    assert found["NDCG@10"].to_list() == [0.2, 0.2, 0.1]
+    assert table["version"].to_list() == ["v3", "v2", "p1"]
+    assert table["baseline"].to_list() == [False, False, True]
+    assert table["recipe"].to_list()[-1] == "aws-popularity-count"
+    assert table["NDCG@10"].to_list() == [0.2, 0.2, 0.1]
 
 
 def test_versions_stand_side_by_side_with_their_bounds() -> None:
     versions = metrics.version_metrics(client(Personalize()), "arn:group", per_solution=2)
 
-    found = metrics.side_by_side(versions, test_users=100).set_index(["metric", "list"])
+    table = metrics.side_by_side(versions, test_users=100).set_index(["metric", "list"])
 
-    row = found.loc[("MRR@25", "shop, latest")]
+    row = table.loc[("MRR@25", "shop, latest")]
     assert (row["value"], row["low"], row["high"]) == pytest.approx((0.2, 0.1216, 0.2784), abs=1e-4)
-    assert found.loc[("MRR@25", "shop, 1 before"), "value"] == 0.2
-    assert found.loc[("MRR@25", "shop-popularity, latest"), "value"] == 0.1
-    assert np.isnan(found.loc[("coverage", "shop, latest"), "low"])
+    assert table.loc[("MRR@25", "shop, 1 before"), "value"] == 0.2
+    assert table.loc[("MRR@25", "shop-popularity, latest"), "value"] == 0.1
+    assert np.isnan(table.loc[("coverage", "shop, latest"), "low"])
 
 
 def test_a_dataset_group_without_versions_gives_an_empty_table() -> None:

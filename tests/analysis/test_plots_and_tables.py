@@ -67,13 +67,13 @@ def contrast(colour: str, background: float) -> float:
 
 
 @pytest.mark.parametrize("colour", [plots.INK, *plots.COLOURS])
-def test_colours_can_be_told_from_a_light_and_from_a_dark_page(colour: str) -> None:
+def test_colours_have_contrast_on_light_and_dark_pages(colour: str) -> None:
     dark = 0.0056  # of #111111, Jupyter's dark page
     assert contrast(colour, 1.0) >= 3
     assert contrast(colour, dark) >= 3
 
 
-def test_the_alternative_text_tells_the_numbers() -> None:
+def test_the_alternative_text_has_the_numbers() -> None:
     assert PLOTS["metrics"]().alt == (
         "Metrics with intervals. shop: coverage 0.500, MRR@25 0.200;"
         " popular: coverage 0.100, MRR@25 0.050."
@@ -131,11 +131,11 @@ def test_an_index_without_a_name_is_not_shown() -> None:
 
 
 def test_metrics_become_a_column_for_each_list() -> None:
-    found = wide(METRICS)
+    table = wide(METRICS)
 
-    assert found.columns.to_list() == ["shop", "popular"]
-    assert found.loc["MRR@25"].to_list() == ["0.200 (0.100–0.300)", "0.050 (0.010–0.090)"]
-    assert found.loc["coverage", "shop"] == "0.500"
+    assert table.columns.to_list() == ["shop", "popular"]
+    assert table.loc["MRR@25"].to_list() == ["0.200 (0.100–0.300)", "0.050 (0.010–0.090)"]
+    assert table.loc["coverage", "shop"] == "0.500"
 
 
 def test_no_metrics_become_an_empty_table() -> None:

@@ -32,7 +32,7 @@ def test_a_run_leaves_a_report_with_every_part(page: str) -> None:
     assert "null id" in page, "the rows that were left out"
 
 
-def test_it_compares_with_popularity_and_with_the_run_before(page: str) -> None:
+def test_the_report_compares_with_popularity_and_with_the_former_run(page: str) -> None:
     table = page[page.index("Table of metrics") :]
     head = re.findall(r"<th [^>]*>(.*?)</th>", table[: table.index("</thead>")])
 
@@ -48,7 +48,7 @@ def test_it_compares_with_popularity_and_with_the_run_before(page: str) -> None:
     assert "Since the run before" in page
 
 
-def test_it_needs_nothing_but_itself_and_can_be_read_by_everybody(whole_run: WholeRun) -> None:
+def test_the_report_loads_nothing_and_is_accessible(whole_run: WholeRun) -> None:
     """In Chromium, at desktop and phone width, light and dark; axe knows contrast and headings."""
     for (width, scheme), visit in visits(whole_run.output / "report.html").items():
         where = f"{width} pixels, {scheme}"

@@ -138,8 +138,8 @@ def test_a_marker_without_a_generator_or_an_end_is_refused(page: str, message: s
         fill_markers(page, {"one": lambda: "new"}, source="page.md")
 
 
-def test_check_says_what_is_current():
-    done = subprocess.run(
+def test_check_lists_what_is_current():
+    result = subprocess.run(
         [sys.executable, "-m", "docs.reference", "--check"],
         cwd=ROOT,
         capture_output=True,
@@ -147,7 +147,7 @@ def test_check_says_what_is_current():
         check=False,
     )
 
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
 def test_the_reference_follows_a_configuration_that_is_not_the_samples(tmp_path: Path):
@@ -178,7 +178,7 @@ def test_the_notebooks_change_of_the_workflow_is_possible_after_the_tutorials(tm
     setting, *cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
     before_aws = [cell for cell in cells if "connect" not in cell][:3]
 
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", "\n".join([f'CONFIG = "{ROOT}/retraining.toml"', *before_aws])],
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         cwd=tmp_path,
@@ -188,8 +188,8 @@ def test_the_notebooks_change_of_the_workflow_is_possible_after_the_tutorials(tm
     )
 
     assert setting.startswith("CONFIG")
-    assert done.returncode == 0, done.stderr
-    assert '-  "StartAt": "Wait for the Backup",' in done.stdout
+    assert result.returncode == 0, result.stderr
+    assert '-  "StartAt": "Wait for the Backup",' in result.stdout
 
 
 def edited(text: str, diff: str) -> str:
@@ -369,7 +369,7 @@ class FetchedUrls(HTMLParser):
 
 def test_the_site_builds_strictly_and_fetches_nothing_from_elsewhere(tmp_path: Path):
     site = tmp_path / "site"
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(site)],
         cwd=ROOT,
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
@@ -377,7 +377,7 @@ def test_the_site_builds_strictly_and_fetches_nothing_from_elsewhere(tmp_path: P
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert result.returncode == 0, result.stdout + result.stderr
     pages = sorted(site.rglob("*.html"))
     fetched = FetchedUrls()
     for page in pages:

@@ -94,7 +94,8 @@ def test_drivers_come_from_the_named_jar_or_the_wheel(tmp_path: Path) -> None:
     assert driver_settings("postgresql", jar) == {"spark.driver.extraClassPath": str(jar)}
     bundled = {engine: driver_settings(engine) for engine in ("postgresql", "mysql")}
     names = {
-        engine: Path(found["spark.driver.extraClassPath"]).name for engine, found in bundled.items()
+        engine: Path(settings["spark.driver.extraClassPath"]).name
+        for engine, settings in bundled.items()
     }
     assert names == {
         "postgresql": "postgresql-42.7.4.jar",

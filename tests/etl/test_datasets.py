@@ -57,7 +57,7 @@ def test_a_specification_survives_json() -> None:
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", '{"engine": "mysql"}', "not JSON"])
-def test_what_is_no_specification_is_refused(text: str) -> None:
+def test_an_invalid_specification_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"not a job specification|Expecting value"):
         JobSpec.from_json(text)
 

@@ -28,7 +28,7 @@ from retrain.local.postgres import Postgres
 BUCKET = "retraining-test"
 NAMES = count(1)
 
-NASTY = [
+AWKWARD_TEXTS = [
     "plain",
     "a,b",
     '"',
@@ -73,7 +73,7 @@ def database(postgres: Postgres) -> Iterator[str]:
 
 
 class Run:
-    """One run of the job in this process, and what it left in the bucket."""
+    """A run of the job in this process, and its objects in the bucket."""
 
     def __init__(self, endpoint: Endpoint, spark: SparkSession, url: str, directory: Path) -> None:
         self.s3 = endpoint.client("s3")
@@ -122,7 +122,7 @@ def run(endpoint: Endpoint, spark: SparkSession, database: str, tmp_path: Path) 
     return Run(endpoint, spark, database, tmp_path)
 
 
-def execute(url: str, sql: str, *rows: tuple[Any, ...]) -> None:
+def execute_sql(url: str, sql: str, *rows: tuple[Any, ...]) -> None:
     with psycopg.connect(url) as connection:
         if rows:
             connection.cursor().executemany(sql, rows)
@@ -184,8 +184,8 @@ def without_users(spec: JobSpec, **columns: str) -> JobSpec:
 
 
 def test_a_run_writes_data_sets_lists_rejected_rows_and_at_last_the_manifest(run: Run) -> None:
-    execute(run.url, SHOP)
-    run.folder.put_text("users/part-00009.csv", "left by an earlier try")
+    execute_sql(run.url, SHOP)
+    run.folder.put_text("users/part-00009.csv", "left by an earlier attempt")
     manifest = run(SPEC)
     assert run.objects() == [
         "batch-input/users.json",
@@ -249,26 +249,26 @@ def test_a_run_writes_data_sets_lists_rejected_rows_and_at_last_the_manifest(run
         "progress 5/6 exclusions",
         "progress 6/6 done",
     ]
-    without = replace(SPEC, eligible_items=None, exclusions=None)
-    again = run(without)
+    unfiltered = replace(SPEC, eligible_items=None, exclusions=None)
+    again = run(unfiltered)
     assert again["filter"] == {"eligibleItems": None, "exclusions": None}
     assert [again["datasets"][n]["contentHash"] for n in ("USERS", "INTERACTIONS")] == hashes
     assert not [path for path in run.objects() if path.startswith("filter/")]
 
 
-def test_nasty_texts_come_back_from_the_csv_as_they_were(run: Run) -> None:
-    execute(run.url, "CREATE TABLE students (id int, name text, grade text, active boolean)")
-    rows = [(number, text, text, True) for number, text in enumerate(NASTY)]
-    execute(run.url, "INSERT INTO students VALUES (%s, %s, %s, %s)", *rows)
+def test_texts_with_quotes_commas_and_line_ends_survive_the_csv(run: Run) -> None:
+    execute_sql(run.url, "CREATE TABLE students (id int, name text, grade text, active boolean)")
+    rows = [(number, text, text, True) for number, text in enumerate(AWKWARD_TEXTS)]
+    execute_sql(run.url, "INSERT INTO students VALUES (%s, %s, %s, %s)", *rows)
     run(replace(without_users(SPEC), eligible_items=None, exclusions=None))
     header, *lines = run.csv("users/part-00000.csv")
     assert header == ["USER_ID", "NAME", "GRADE"]
-    assert lines == [[str(number), text, text] for number, text in enumerate(NASTY)]
+    assert lines == [[str(number), text, text] for number, text in enumerate(AWKWARD_TEXTS)]
 
 
-def test_a_schema_that_looks_nothing_like_the_sample(run: Run) -> None:
+def test_a_schema_that_differs_from_the_sample_in_everything(run: Run) -> None:
     """UUID keys, numerics, enums, composite joins, mixed case, dates, times without zone."""
-    execute(
+    execute_sql(
         run.url,
         """
         CREATE SCHEMA "Sales Data";
@@ -342,8 +342,8 @@ def test_a_schema_that_looks_nothing_like_the_sample(run: Run) -> None:
 
 
 def test_partitioned_reads_lose_and_double_nothing(run: Run) -> None:
-    execute(run.url, SHOP)
-    execute(
+    execute_sql(run.url, SHOP)
+    execute_sql(
         run.url,
         "INSERT INTO events SELECT nullif(g, 700) * 3 - 900, g, 10, 'v', now()"
         " FROM generate_series(6, 1000) g",
@@ -356,8 +356,8 @@ def test_partitioned_reads_lose_and_double_nothing(run: Run) -> None:
 
 
 def test_tables_that_do_not_exist_are_reported_with_their_nearest_names(run: Run) -> None:
-    execute(run.url, SHOP)
-    execute(run.url, 'CREATE SCHEMA shop; CREATE TABLE shop."Offers" (id int)')
+    execute_sql(run.url, SHOP)
+    execute_sql(run.url, 'CREATE SCHEMA shop; CREATE TABLE shop."Offers" (id int)')
     users = replace(USERS, relation=Relation("studnets"))
     lookup = replace(SPEC.batch_input, relation=Relation("offers"))
     message = run.refused(replace(SPEC, datasets=(users,), batch_input=lookup))
@@ -370,7 +370,7 @@ def test_tables_that_do_not_exist_are_reported_with_their_nearest_names(run: Run
 
 
 @pytest.mark.parametrize(
-    ("break_it", "message"),
+    ("break_spec", "message"),
     [
         (
             lambda spec: without_users(spec, GRADE="students.grad"),
@@ -409,16 +409,16 @@ def test_tables_that_do_not_exist_are_reported_with_their_nearest_names(run: Run
         ),
     ],
 )
-def test_what_does_not_fit_is_reported_in_one_line_and_leaves_no_manifest(
-    run: Run, break_it: Callable[[JobSpec], JobSpec], message: str
+def test_a_specification_that_does_not_fit_is_reported_in_one_line_and_leaves_no_manifest(
+    run: Run, break_spec: Callable[[JobSpec], JobSpec], message: str
 ) -> None:
-    execute(run.url, SHOP)
-    assert run.refused(break_it(SPEC)) == message
+    execute_sql(run.url, SHOP)
+    assert run.refused(break_spec(SPEC)) == message
 
 
 def test_too_many_rejected_rows_fail_the_job_and_can_be_inspected(run: Run) -> None:
-    execute(run.url, SHOP)
-    execute(run.url, "DELETE FROM events WHERE at IS NULL")
+    execute_sql(run.url, SHOP)
+    execute_sql(run.url, "DELETE FROM events WHERE at IS NULL")
     run(SPEC)
     message = run.refused(replace(SPEC, max_rejected_share=0.2))
     path = run.folder.uri("rejected/interactions.json")
@@ -442,7 +442,7 @@ def with_timestamp(source: str) -> JobSpec:
 
 
 def test_timestamps_in_milliseconds_or_odd_texts_fail_with_what_to_write(run: Run) -> None:
-    execute(run.url, SHOP)
+    execute_sql(run.url, SHOP)
     milliseconds = run.refused(with_timestamp("unix_millis(events.at)"))
     assert "unreadable timestamp (TIMESTAMP) 3" in milliseconds
     assert milliseconds.endswith(
@@ -454,7 +454,7 @@ def test_timestamps_in_milliseconds_or_odd_texts_fail_with_what_to_write(run: Ru
 
 
 def test_an_expression_that_fails_on_a_row_is_reported_with_its_data_set(run: Run) -> None:
-    execute(run.url, SHOP)
+    execute_sql(run.url, SHOP)
     raising = run.refused(with_timestamp("raise_error(concat('bad row ', events.posting_id))"))
     assert raising.startswith("data set INTERACTIONS: Spark: bad row ")
     assert run.refused(with_timestamp("to_timestamp('1.1.2024', 'd.M.YYYY')")) == (
@@ -508,24 +508,22 @@ def script(endpoint: Endpoint, url: str, spec: str, run: str) -> subprocess.Comp
 
 
 def test_the_script_runs_as_glue_starts_it(endpoint: Endpoint, run: Run) -> None:
-    execute(run.url, SHOP)
+    execute_sql(run.url, SHOP)
     key = "artifacts/etl-job.json"
     run.s3.put_object(Bucket=BUCKET, Key=key, Body=SPEC.to_json().encode())
-    done = script(endpoint, run.url, f"s3://{BUCKET}/{key}", run.folder.run)
-    assert (done.returncode, done.stderr.splitlines()[2:]) == (0, [])
+    process = script(endpoint, run.url, f"s3://{BUCKET}/{key}", run.folder.run)
+    assert (process.returncode, process.stderr.splitlines()[2:]) == (0, [])
     assert json.loads(run.text("manifest.json"))["datasets"]["USERS"]["rows"] == 3
-    lines = done.stdout.splitlines()
+    lines = process.stdout.splitlines()
     assert lines[0] == "progress 0/6 reading the tables"
     assert lines[-1] == "progress 6/6 done"
     assert {"── read students", " |-- grade: integer (nullable = true)"} <= set(lines)
 
 
-def test_the_script_ends_with_one_line_for_a_person_when_it_cannot_go_on(
-    endpoint: Endpoint, run: Run
-) -> None:
-    failed = script(endpoint, run.url, f"s3://{BUCKET}/missing.json", run.folder.run)
-    assert failed.returncode == 1
-    assert failed.stderr == (
+def test_the_script_ends_with_a_one_line_error(endpoint: Endpoint, run: Run) -> None:
+    process = script(endpoint, run.url, f"s3://{BUCKET}/missing.json", run.folder.run)
+    assert process.returncode == 1
+    assert process.stderr == (
         f"ERROR: --spec s3://{BUCKET}/missing.json: The specified key does not exist.;"
         " deploy the workflow, which writes it\n"
     )

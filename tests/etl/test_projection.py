@@ -132,7 +132,7 @@ def test_a_relation_that_does_not_fit_is_reported_with_its_key_path_and_the_fix(
         ("people.*", "gives 4 columns; name one of them"),
     ],
 )
-def test_what_spark_writes_otherwise_than_databases_is_reported(
+def test_sql_that_spark_writes_otherwise_than_databases_is_reported(
     tables: dict[str, DataFrame], source: str, fault: str
 ) -> None:
     with pytest.raises(EtlError) as caught:

@@ -210,7 +210,7 @@ def test_the_local_command_line_leaves_what_only_glue_knows() -> None:
     assert parse_arguments(argv.split()) == Arguments("local", "etl", "r", "b", "s3://b/s.json", "")
 
 
-def test_without_a_database_url_the_local_runtime_says_what_to_set() -> None:
+def test_without_a_database_url_the_error_names_the_variable() -> None:
     arguments = Arguments("local", "etl", "r", "b", "s3://b/s.json")
     with (
         pytest.raises(EtlError, match="DATABASE_URL is not set; set it to postgresql://"),

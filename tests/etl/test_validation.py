@@ -21,7 +21,7 @@ from etl.validation import (
 ID = Column("USER_ID", "id", required=True)
 
 
-def one(spark: SparkSession, sql: str, column: Column) -> Any:
+def validated(spark: SparkSession, sql: str, column: Column) -> Any:
     """Validate one SQL value; return it as accepted, or the reason why it is rejected."""
     frame = validate_rows(spark.sql(f"SELECT {sql} AS {column.name}"), [column])
     good = accepted_rows(frame, [column]).collect()
@@ -44,7 +44,7 @@ def one(spark: SparkSession, sql: str, column: Column) -> Any:
     ],
 )
 def test_ids_become_the_text_that_people_write(spark: SparkSession, sql: str, value: str) -> None:
-    assert one(spark, sql, ID) == value
+    assert validated(spark, sql, ID) == value
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_ids_become_the_text_that_people_write(spark: SparkSession, sql: str, va
     ],
 )
 def test_timestamps_become_utc_epoch_seconds(spark: SparkSession, sql: str, value: Any) -> None:
-    assert one(spark, sql, Column("TIMESTAMP", "t", "long", required=True)) == value
+    assert validated(spark, sql, Column("TIMESTAMP", "t", "long", required=True)) == value
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_timestamps_become_utc_epoch_seconds(spark: SparkSession, sql: str, valu
 def test_values_are_cast_whole_or_not_at_all(
     spark: SparkSession, column_type: Any, sql: str, value: Any
 ) -> None:
-    assert one(spark, sql, Column("X", "x", column_type)) == value
+    assert validated(spark, sql, Column("X", "x", column_type)) == value
 
 
 @pytest.mark.parametrize(
@@ -113,8 +113,8 @@ def test_values_are_cast_whole_or_not_at_all(
 def test_texts_that_fail_the_import_are_left_out(
     spark: SparkSession, column: Column, length: int, reason: str
 ) -> None:
-    assert one(spark, f"repeat('x', {length})", column) == reason
-    assert one(spark, f"repeat('x', {length - 1})", column) == "x" * (length - 1)
+    assert validated(spark, f"repeat('x', {length})", column) == reason
+    assert validated(spark, f"repeat('x', {length - 1})", column) == "x" * (length - 1)
 
 
 def people(spark: SparkSession, rows: Sequence[tuple[Any, ...]]) -> DataFrame:
@@ -169,7 +169,7 @@ def test_content_hash_knows_rows_not_their_order(spark: SparkSession) -> None:
     assert len(hashes) == 5
 
 
-def test_content_hash_tells_a_null_in_one_column_from_a_null_in_another(
+def test_content_hash_distinguishes_nulls_of_two_columns(
     spark: SparkSession,
 ) -> None:
     columns = (Column("A", "a"), Column("B", "b"))

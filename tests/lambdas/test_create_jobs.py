@@ -129,7 +129,7 @@ def test_the_solution_is_made_on_first_use_and_never_trains_by_itself(
     assert ensure_solution(personalize, TRAINING) == SOLUTION
 
 
-def test_automl_is_asked_for_without_a_recipe(personalize: Any, calls: Stubber) -> None:
+def test_automl_is_requested_without_a_recipe(personalize: Any, calls: Stubber) -> None:
     calls.add_response("list_solutions", {"solutions": []}, {"datasetGroupArn": GROUP})
     calls.add_response(
         "create_solution",

@@ -42,7 +42,9 @@ def test_other_errors_pass_as_they_are() -> None:
 
 @pytest.mark.usefixtures("session")
 @pytest.mark.parametrize("code", ["ThrottlingException", "ResourceInUseException"])
-def test_what_a_client_raises_leaves_a_handler_by_aws_s_name(calls: Stubber, code: str) -> None:
+def test_an_error_of_a_client_leaves_a_handler_under_its_aws_name(
+    calls: Stubber, code: str
+) -> None:
     calls.add_client_error("describe_solution", code, "later")
     event = {"arn": SOLUTION, "minSeconds": 15, "maxSeconds": 300}
 

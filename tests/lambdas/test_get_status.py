@@ -65,7 +65,7 @@ def test_a_failure_is_returned_with_its_reason(personalize: Any, calls: Stubber)
 @pytest.mark.parametrize(
     "arn", ["", "x", "arn:aws:s3:::bucket/solution/x", f"{ARN}schema/s", f"{ARN}solution"]
 )
-def test_what_has_no_status_is_refused(personalize: Any, arn: str) -> None:
+def test_a_resource_without_a_status_is_refused(personalize: Any, arn: str) -> None:
     with pytest.raises(InvalidInputException, match="names nothing that has a status"):
         get_status(personalize, arn, least=15, most=300, now=LONG_AGO)
 

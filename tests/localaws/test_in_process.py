@@ -148,7 +148,7 @@ def test_iam_knows_the_policies_of_aws(no_session: None) -> None:
         policy = "arn:aws:iam::aws:policy/service-role/AmazonPersonalizeFullAccess"
         iam.attach_role_policy(RoleName="personalize", PolicyArn=policy)
         attached = iam.list_attached_role_policies(RoleName="personalize")["AttachedPolicies"]
-    assert [one["PolicyArn"] for one in attached] == [policy]
+    assert [entry["PolicyArn"] for entry in attached] == [policy]
 
 
 def test_a_state_machine_calls_personalize_without_a_function(no_session: None) -> None:

@@ -103,8 +103,8 @@ def test_the_clock_of_los_angeles_changes_as_the_user_guide_says() -> None:
     twice = Schedule("arn/nightly", "cron(0/30 1 * * ? *)", {}, zone=zone)
     begin = at("2026-11-01T07:59")
     ticks = [begin + timedelta(minutes=15 * n) for n in range(13)]
-    found = [twice.due(since, until, begin) for since, until in pairwise(ticks)]
-    assert [moment for moment in found if moment] == [
+    due = [twice.due(since, until, begin) for since, until in pairwise(ticks)]
+    assert [moment for moment in due if moment] == [
         at("2026-11-01T08:00"),
         at("2026-11-01T08:30"),
     ]
@@ -126,7 +126,7 @@ def test_a_rate_counts_from_its_begin_and_ends() -> None:
     assert due("rate(1 hour)", "2026-01-01T13:59", "2026-01-01T14:01", end=begin) is None
 
 
-def test_what_was_due_while_nothing_ticked_runs_once() -> None:
+def test_a_schedule_due_while_nothing_ticked_runs_once() -> None:
     assert due("cron(0 * * * ? *)", "2026-01-01T00:30", "2026-01-01T09:10") == at(
         "2026-01-01T09:00"
     )
@@ -140,7 +140,7 @@ def test_a_moment_comes_once_in_its_time_zone() -> None:
     assert due(once, "2026-06-01T00:00", "2026-06-01T00:01", zone="Asia/Tokyo") is None
 
 
-def test_an_expression_that_cannot_be_read_says_why() -> None:
+def test_an_invalid_expression_is_refused_with_a_reason() -> None:
     with pytest.raises(ValueError, match=r"combination of day-of-month .* and day-of-week"):
         due("cron(0 4 * * * *)", "2026-01-01T03:59", "2026-01-01T04:01")
 
@@ -201,8 +201,8 @@ def fired(endpoint: Endpoint) -> Iterator[Fired]:
     yield Fired(endpoint)
     events, scheduler = endpoint.client("events"), endpoint.client("scheduler")
     for rule in events.list_rules()["Rules"]:
-        found = events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
-        events.remove_targets(Rule=rule["Name"], Ids=[target["Id"] for target in found])
+        targets = events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
+        events.remove_targets(Rule=rule["Name"], Ids=[target["Id"] for target in targets])
         events.delete_rule(Name=rule["Name"])
     for schedule in scheduler.list_schedules()["Schedules"]:
         scheduler.delete_schedule(Name=schedule["Name"])
@@ -216,8 +216,10 @@ def queue(endpoint: Endpoint, name: str) -> str:
 def messages(endpoint: Endpoint, name: str) -> list[dict[str, Any]]:
     sqs = endpoint.client("sqs")
     url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
-    found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"])
-    return list(found.get("Messages", []))
+    response = sqs.receive_message(
+        QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+    )
+    return list(response.get("Messages", []))
 
 
 def test_a_rule_starts_all_its_targets(endpoint: Endpoint, fired: Fired) -> None:
@@ -314,8 +316,8 @@ def test_a_universal_target_names_its_service_as_step_functions_do(
     )
 
     assert fired.tick_at("2026-01-01T00:00:01") == [f"schedule group started {target}"]
-    found = endpoint.client("resource-groups").get_group(GroupName="readers")["Group"]
-    assert found["Name"] == "readers"
+    group = endpoint.client("resource-groups").get_group(GroupName="readers")["Group"]
+    assert group["Name"] == "readers"
 
 
 def test_a_target_that_fails_goes_to_its_dead_letter_queue(

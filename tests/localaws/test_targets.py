@@ -1,4 +1,4 @@
-"""What a rule's target gets of an event, held against AWS's documentation and recorded answers."""
+"""The input of a rule's target for an event, by AWS's documentation and recorded responses."""
 
 import json
 from typing import Any
@@ -86,7 +86,7 @@ def transformed(template: str) -> tuple[list[str], list[str]]:
             '"instance \\"i-0123456789\\" is in RUNNING"',
         ),
         ('"<aws.events.rule-name> triggered"', '"example triggered"'),
-        # Recorded answers of AWS.
+        # Recorded responses of AWS.
         (
             '"Payload of <payload> with path users/<userId> and <userId>"',
             '"Payload of {acc_id:0a787ecb-4015,sf_id:baz} with path users/0a787ecb-4015'
@@ -134,7 +134,7 @@ def test_a_text_takes_values_without_their_quotes(template: str, message: str) -
             '{"resource": <resource>, "disks": <disks>}',
             {"resource": EVENT["resources"][0], "disks": ["a", "b"]},
         ),
-        # Recorded answers of AWS.
+        # Recorded responses of AWS.
         (
             '{"originalEvent": <aws.events.event>, "originalEventJson": <aws.events.event.json>}',
             {
@@ -171,14 +171,14 @@ def test_an_object_takes_values_as_json(template: str, message: dict[str, Any]) 
 @pytest.mark.parametrize(
     ("template", "complaint"),
     [
-        # Recorded answers of AWS: these are not delivered, and the last one is refused.
+        # Recorded responses of AWS: these are not delivered, and the last one is refused.
         ('{"payload": "<payload>"}', "Expecting"),
         ('{"singlelistitem": "<listsingle>"}', "Expecting"),
         ("<listsingle> single list item", "Extra data"),
         ('"not defined <notdefinedkey>"', "invalid placeholder notdefinedkey"),
     ],
 )
-def test_what_comes_out_as_no_json_is_not_delivered(template: str, complaint: str) -> None:
+def test_a_template_that_gives_no_json_is_not_delivered(template: str, complaint: str) -> None:
     bodies, (failed,) = transformed(template)
     assert bodies == []
     assert failed.startswith(f"could not start {QUEUE}: ")

@@ -1,4 +1,4 @@
-"""One contract for all recommenders: results, blocks, live events, lists, saving."""
+"""The contract of all recommenders: results, blocks, live events, lists, saving."""
 
 from pathlib import Path
 from typing import Any
@@ -109,7 +109,7 @@ def test_progress_rises_from_0_to_1(model: Recommender, data: Interactions) -> N
     assert seen == sorted(seen)
 
 
-def test_what_progress_raises_stops_the_training(model: Recommender, data: Interactions) -> None:
+def test_an_error_of_progress_stops_the_training(model: Recommender, data: Interactions) -> None:
     def stop(_progress: float) -> None:
         raise InterruptedError("solution version stopped")
 

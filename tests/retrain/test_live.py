@@ -1,4 +1,4 @@
-"""How a run is shown while it goes on, on a terminal and elsewhere."""
+"""The live view of a run, on a terminal and elsewhere."""
 
 import io
 from datetime import datetime, timedelta
@@ -114,7 +114,7 @@ def test_a_terminal_gets_a_table_that_counts() -> None:
     ]
 
 
-def test_what_goes_on_counts_up_and_long_work_has_a_bar() -> None:
+def test_a_running_state_counts_up_and_long_work_has_a_bar() -> None:
     shown, _ = console(terminal=True)
     view = TableView(shown, now=lambda: at(7))
 
@@ -138,7 +138,7 @@ def test_a_failing_state_has_its_own_sign() -> None:
     assert drawn(view) == [" ✗  Retraining Failed  0.0 s"]
 
 
-def test_what_was_cut_off_does_not_go_on() -> None:
+def test_an_aborted_state_does_not_count_up() -> None:
     """As the other items of a Map when one fails, and what runs when an execution is stopped."""
     shown, _ = console(terminal=True)
     view = TableView(shown, now=lambda: at(100))

@@ -27,23 +27,23 @@ def retrain(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[st
     )
 
 
-def test_check_says_what_the_configuration_holds():
-    done = retrain("check")
+def test_check_summarizes_the_configuration():
+    result = retrain("check")
 
-    assert done.returncode == 0
-    assert done.stdout.startswith("retraining.toml: sound\n")
-    assert "USER_ID, DEPARTMENT, FACULTY, PREFECTURE, GRADE" in done.stdout
+    assert result.returncode == 0
+    assert result.stdout.startswith("retraining.toml: sound\n")
+    assert "USER_ID, DEPARTMENT, FACULTY, PREFECTURE, GRADE" in result.stdout
 
 
 def test_mistakes_are_one_message_without_a_traceback(tmp_path):
     (tmp_path / "retraining.toml").write_text('name = "Shop"\n')
 
-    done = retrain("check", cwd=tmp_path)
+    result = retrain("check", cwd=tmp_path)
 
-    assert done.returncode == 1
-    assert done.stdout == ""
-    assert done.stderr.startswith('retraining.toml: 5 mistakes\n  name = "Shop"\n')
-    assert "Traceback" not in done.stderr
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert result.stderr.startswith('retraining.toml: 5 mistakes\n  name = "Shop"\n')
+    assert "Traceback" not in result.stderr
 
 
 def test_render_writes_and_then_finds_its_files_current(tmp_path):
@@ -71,17 +71,17 @@ def test_a_stale_rendering_is_shown_as_a_difference_and_left_alone(tmp_path):
         text.replace("keep = 25", "keep = 10"), encoding="utf-8"
     )
 
-    done = retrain("render", "--check", cwd=tmp_path)
+    result = retrain("render", "--check", cwd=tmp_path)
 
-    assert done.returncode == 1
-    assert '-          "keep": 25' in done.stdout
-    assert '+          "keep": 10' in done.stdout
-    assert "run 'retrain render' and commit what it writes" in done.stderr
+    assert result.returncode == 1
+    assert '-          "keep": 25' in result.stdout
+    assert '+          "keep": 10' in result.stdout
+    assert "run 'retrain render' and commit what it writes" in result.stderr
     assert (tmp_path / "asl" / "retraining.asl.json").read_bytes() == before
 
 
 def test_a_local_run_that_fails_ends_with_exit_code_1_and_the_cause(tmp_path):
-    done = retrain(
+    result = retrain(
         "local",
         "run",
         "--output",
@@ -90,11 +90,11 @@ def test_a_local_run_that_fails_ends_with_exit_code_1_and_the_cause(tmp_path):
         "postgresql://me:very-secret@127.0.0.1:9/none",
     )
 
-    assert done.returncode == 1
-    assert "The run failed in state 'ETL'" in done.stdout
-    assert "127.0.0.1:9" in done.stdout
-    assert "very-secret" not in done.stdout + done.stderr
-    assert done.stderr == ""
+    assert result.returncode == 1
+    assert "The run failed in state 'ETL'" in result.stdout
+    assert "127.0.0.1:9" in result.stdout
+    assert "very-secret" not in result.stdout + result.stderr
+    assert result.stderr == ""
 
 
 @pytest.mark.parametrize(
@@ -123,13 +123,13 @@ def test_a_local_run_that_fails_ends_with_exit_code_1_and_the_cause(tmp_path):
         (["render", "--output", "FILE"], "FILE: File exists\n"),
     ],
 )
-def test_what_cannot_begin_is_one_message_and_starts_nothing(tmp_path, arguments, message):
+def test_a_refused_command_prints_one_message_and_starts_nothing(tmp_path, arguments, message):
     (tmp_path / "retraining.toml").write_bytes((ROOT / "retraining.toml").read_bytes())
     (tmp_path / "FILE").touch()
 
-    done = retrain(*arguments, cwd=tmp_path)
+    result = retrain(*arguments, cwd=tmp_path)
 
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", message)
+    assert (result.returncode, result.stdout, result.stderr) == (1, "", message)
 
 
 @pytest.fixture
@@ -189,7 +189,7 @@ def wait_for_children(process: int) -> list[int]:
 
 def test_a_package_that_the_base_installation_leaves_out_is_named():
     program = "import sys; sys.modules['pandas'] = None; from retrain.main import main; main()"
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", program, "report"],
         cwd=ROOT,
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "LANG": "C.UTF-8"},
@@ -198,7 +198,7 @@ def test_a_package_that_the_base_installation_leaves_out_is_named():
         check=False,
     )
 
-    assert (done.returncode, done.stderr) == (
+    assert (result.returncode, result.stderr) == (
         1,
         "this command needs the package 'pandas', which the base installation leaves out; run pip"
         " install 'personalize-retraining[local]'\n",
@@ -207,7 +207,7 @@ def test_a_package_that_the_base_installation_leaves_out_is_named():
 
 @pytest.mark.parametrize("command", [["--help"], ["render", "--help"], ["local", "run", "--help"]])
 def test_help_is_there_without_the_local_stack_being_loaded(command):
-    done = retrain(*command)
+    result = retrain(*command)
 
-    assert done.returncode == 0
-    assert "Usage" in done.stdout
+    assert result.returncode == 0
+    assert "Usage" in result.stdout

@@ -1,4 +1,4 @@
-"""Definitions for the tests of whatever reads one: a nested one written by hand, and any at all."""
+"""Definitions for tests: a nested definition written by hand, and a strategy that draws any."""
 
 from hypothesis import strategies as st
 
@@ -33,7 +33,7 @@ def nested():
                     {
                         "And": [
                             {"Variable": "$.rows", "NumericGreaterThanEquals": 25},
-                            {"Not": {"Variable": "$.kind", "StringEquals": "test"}},
+                            {"Not": {"Variable": "$.source", "StringEquals": "test"}},
                         ],
                         "Next": "Counted",
                     }
@@ -109,23 +109,23 @@ def definitions(draw, most=30, depth=0, taken=None):
     states = {}
     for number, name in enumerate(names):
         state = states[name] = {"Type": draw(st.sampled_from(types))}
-        kind = state["Type"]
-        if kind == "Choice":
+        state_type = state["Type"]
+        if state_type == "Choice":
             state["Choices"] = [
                 {"Variable": "$.x", "StringEquals": value, "Next": draw(any_name)}
                 for value in draw(st.lists(TEXTS, min_size=1, max_size=3))
             ]
             if draw(st.booleans()):
                 state["Default"] = draw(any_name)
-        elif kind not in {"Succeed", "Fail"}:
+        elif state_type not in {"Succeed", "Fail"}:
             onward = st.sampled_from(names[number + 1 :] or names)
             state |= draw(st.sampled_from([{"End": True}, {"Next": draw(onward)}]))
-        if kind == "Map":
+        if state_type == "Map":
             state["ItemProcessor"] = draw(definitions(3, depth + 1, taken))
-        if kind == "Parallel":
+        if state_type == "Parallel":
             branches = range(draw(st.integers(1, 3)))
             state["Branches"] = [draw(definitions(2, depth + 1, taken)) for _ in branches]
-        if kind in {"Task", "Map", "Parallel"}:
+        if state_type in {"Task", "Map", "Parallel"}:
             state["Catch"] = [
                 {"ErrorEquals": [error], "Next": draw(any_name)}
                 for error in draw(st.lists(st.sampled_from(["States.ALL", "Other"]), max_size=2))

@@ -119,7 +119,7 @@ def test_a_config_cannot_be_changed():
 
 
 def test_every_mistake_is_reported_at_once_with_its_fix():
-    found = mistakes(
+    reported = mistakes(
         MINIMAL.replace('account = "210987654321"', "account = 210987654321")
         .replace('engine = "mysql"', 'engine = "postgres"')
         .replace('connection = "shop-db"', 'conection = "shop-db"')
@@ -128,7 +128,7 @@ def test_every_mistake_is_reported_at_once_with_its_fix():
         + 'num_result = 5\n[polling]\nmin_seconds = 90\nmax_seconds = 60\n[filter]\nkeep = "all"\n'
     )
 
-    assert found == {
+    assert reported == {
         "aws.account": (
             "the value should be a valid string",
             'for example account = "123456789012"',
@@ -163,15 +163,15 @@ def test_every_mistake_is_reported_at_once_with_its_fix():
 
 
 def test_columns_are_checked_even_where_something_else_of_the_data_set_is_wrong():
-    found = mistakes(MINIMAL.replace('table = "sales.clicks"', "").replace("TIMESTAMP", "TIME"))
+    reported = mistakes(MINIMAL.replace('table = "sales.clicks"', "").replace("TIMESTAMP", "TIME"))
 
-    assert set(found) == {"datasets.interactions.table", "datasets.interactions.columns"}
+    assert set(reported) == {"datasets.interactions.table", "datasets.interactions.columns"}
 
 
-def test_a_database_url_in_the_file_is_refused_with_the_place_where_it_belongs():
-    found = mistakes(MINIMAL.replace("[source]", '[source]\nurl = "mysql://root:pw@db/shop"'))
+def test_a_database_url_in_the_file_is_refused_with_the_option_to_use():
+    reported = mistakes(MINIMAL.replace("[source]", '[source]\nurl = "mysql://root:pw@db/shop"'))
 
-    assert found["source.url"][1].startswith("take it out of the file; pass --database-url")
+    assert reported["source.url"][1].startswith("take it out of the file; pass --database-url")
 
 
 @pytest.mark.parametrize(
@@ -187,14 +187,15 @@ def test_a_database_url_in_the_file_is_refused_with_the_place_where_it_belongs()
 def test_personalize_limits_are_found_before_anything_runs(columns, rule):
     text = MINIMAL.replace('TIMESTAMP = "clicks.at"', f'TIMESTAMP = "clicks.at"\n{columns}')
 
-    assert any(rule in found for found, _ in mistakes(text).values())
+    assert any(rule in reported for reported, _ in mistakes(text).values())
 
 
 def test_automl_and_a_recipe_exclude_each_other():
-    found = mistakes(MINIMAL + '[solution]\nauto_ml = true\nrecipe = "aws-sims"\n')
+    reported = mistakes(MINIMAL + '[solution]\nauto_ml = true\nrecipe = "aws-sims"\n')
 
     assert (
-        found["solution.recipe"][0] == "with auto_ml = true Personalize chooses the recipe itself"
+        reported["solution.recipe"][0]
+        == "with auto_ml = true Personalize chooses the recipe itself"
     )
 
 
@@ -205,9 +206,9 @@ def test_automl_leaves_the_recipe_to_personalize():
 
 
 def test_broken_toml_names_its_line():
-    found = mistakes('name = "shop"\nregion = = 1\n')
+    reported = mistakes('name = "shop"\nregion = = 1\n')
 
-    assert "line 2" in found["TOML"][0]
+    assert "line 2" in reported["TOML"][0]
 
 
 def test_a_missing_file_names_those_that_are_there(tmp_path):

@@ -19,7 +19,7 @@ from workflow.durations import duration
         (7_980, "2 h 13 min"),
     ],
 )
-def test_durations_as_a_person_says_them(seconds, words):
+def test_durations_in_words(seconds, words):
     assert duration(seconds) == words
 
 

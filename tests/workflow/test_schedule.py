@@ -29,7 +29,7 @@ ACCEPTED = [
     "rate(1 days)",
     "rate(1 hour)",
     "at(2022-11-20T13:00:00)",
-    # Recorded answers of AWS: PutRule and CreateSchedule took them.
+    # Recorded responses of AWS: PutRule and CreateSchedule accepted them.
     "cron(0 2 ? * SAT#3 *)",
     "cron(* * ? * SAT#3 *)",
     "cron(0/5 5 ? JAN 1-5 2022)",
@@ -40,7 +40,7 @@ ACCEPTED = [
     "cron(0-59/10 0-23/2 ? * * *)",
 ]
 REFUSED = [
-    # Recorded answers of AWS: CreateSchedule's ValidationException.
+    # Recorded responses of AWS: CreateSchedule's ValidationException.
     "cron(0 1 * * * *)",
     "cron(7 20 * * NOT *)",
     "cron(INVALID)",
@@ -78,12 +78,12 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("expression", ACCEPTED)
-def test_what_aws_accepts_is_accepted(expression):
+def test_an_expression_that_aws_accepts_is_accepted(expression):
     read_expression(expression)
 
 
 @pytest.mark.parametrize("expression", REFUSED)
-def test_what_aws_refuses_is_refused(expression):
+def test_an_expression_that_aws_refuses_is_refused(expression):
     with pytest.raises(ScheduleError):
         read_expression(expression)
 

@@ -37,13 +37,13 @@ ISOLATED = """
 import importlib, os, sys
 
 def handler(event, context):
-    found = {}
+    names = {}
     for name in event:
         try:
-            found[name] = importlib.import_module(name).__name__
+            names[name] = importlib.import_module(name).__name__
         except ImportError as error:
-            found[name] = str(error)
-    return {"found": found, "cwd": os.getcwd(), "first": sys.path[0]}
+            names[name] = str(error)
+    return {"names": names, "cwd": os.getcwd(), "first": sys.path[0]}
 """
 ENVIRONMENT = """
 import os, tempfile
@@ -142,8 +142,8 @@ def test_a_function_is_described_as_on_aws(endpoint: Endpoint, functions: Functi
     )
 
     client.get_waiter("function_active_v2").wait(FunctionName="echo")
-    found = client.get_function(FunctionName="echo")
-    configuration = found["Configuration"]
+    description = client.get_function(FunctionName="echo")
+    configuration = description["Configuration"]
     assert len(configuration.pop("RevisionId")) == 36
     assert time.strptime(configuration.pop("LastModified")[:19], "%Y-%m-%dT%H:%M:%S")
     assert configuration == {
@@ -168,8 +168,8 @@ def test_a_function_is_described_as_on_aws(endpoint: Endpoint, functions: Functi
         "State": "Active",
         "LastUpdateStatus": "Successful",
     }
-    assert found["Tags"] == {"a": "b"}
-    stored = Path(found["Code"]["Location"].removeprefix("file://"))
+    assert description["Tags"] == {"a": "b"}
+    stored = Path(description["Code"]["Location"].removeprefix("file://"))
     assert stored.read_bytes() == code
 
 
@@ -183,7 +183,7 @@ def test_the_deployed_code_sees_the_standard_library_itself_and_boto3_alone(
 
     answer = invoke(endpoint, "isolated", seen + hidden)
 
-    assert answer["found"] == {
+    assert answer["names"] == {
         **{name: name for name in seen},
         **{name: f"No module named '{name}'" for name in hidden},
     }
@@ -195,7 +195,7 @@ def test_the_deployed_code_sees_the_standard_library_itself_and_boto3_alone(
 def test_the_projects_own_package_loads_with_nothing_else_there(
     endpoint: Endpoint, functions: Functions, name: str
 ) -> None:
-    """Its handler is found, and misses what is not in the event."""
+    """Its handler runs, and reports the members that the event lacks."""
     package = build_artefacts(load_config(CHECKOUT / "retraining.toml")).functions
     endpoint.client("s3").put_object(Bucket="artifacts", Key=package.key, Body=package.body)
     code = {"S3Bucket": "artifacts", "S3Key": package.key}
@@ -332,7 +332,7 @@ def test_functions_are_listed_by_pages_and_deleted(
         ({"Runtime": "nodejs22.x"}, "InvalidParameterValueException", "runs Python alone"),
     ],
 )
-def test_what_lambda_does_not_take_is_refused_and_nothing_is_made(
+def test_a_request_that_lambda_refuses_creates_nothing(
     endpoint: Endpoint, functions: Functions, settings: Any, code: str, message: str
 ) -> None:
     client = endpoint.client("lambda")
@@ -399,7 +399,7 @@ def test_a_name_that_is_taken_is_refused(endpoint: Endpoint, functions: Function
         ),
     ],
 )
-def test_what_fails_in_the_code_is_told_as_by_the_python_runtime(
+def test_an_error_of_the_code_is_reported_as_by_the_python_runtime(
     endpoint: Endpoint,
     functions: Functions,
     source: str,
@@ -492,12 +492,12 @@ def wait(event):
     source = meet + ECHO.replace("    LOADED.", "    wait(event)\n    LOADED.")
     deploy(endpoint, "kept", source, Timeout=10)
     with ThreadPoolExecutor() as pool:
-        answers = list(pool.map(lambda n: invoke(endpoint, "kept", n), range(3)))
+        results = list(pool.map(lambda n: invoke(endpoint, "kept", n), range(3)))
     later = invoke(endpoint, "kept", 3)
 
-    assert [answer["event"] for answer in answers] == [0, 1, 2]
-    assert len({answer["pid"] for answer in answers}) == 3
-    assert later["pid"] in {answer["pid"] for answer in answers}
+    assert [answer["event"] for answer in results] == [0, 1, 2]
+    assert len({answer["pid"] for answer in results}) == 3
+    assert later["pid"] in {answer["pid"] for answer in results}
     assert later["calls"] == 2
 
 
@@ -507,13 +507,15 @@ def test_functions_of_one_package_and_role_share_a_process(
     deploy(endpoint, "one", ECHO)
     deploy(endpoint, "two", ECHO)
 
-    one, two = invoke(endpoint, "one"), invoke(endpoint, "two")
+    first, second = invoke(endpoint, "one"), invoke(endpoint, "two")
 
-    assert (one["name"], two["name"]) == ("one", "two")
-    assert one["pid"] == two["pid"]
+    assert (first["name"], second["name"]) == ("one", "two")
+    assert first["pid"] == second["pid"]
 
 
-def test_what_a_function_writes_is_in_its_own_log(endpoint: Endpoint, functions: Functions) -> None:
+def test_the_output_of_a_function_is_in_its_own_log(
+    endpoint: Endpoint, functions: Functions
+) -> None:
     source = """
 import logging, os, subprocess, sys
 def handler(event, context):
@@ -590,7 +592,7 @@ def test_payloads_of_megabytes_go_through(endpoint: Endpoint, functions: Functio
     assert invoke(endpoint, "big", event) == event
 
 
-def test_a_registered_handler_takes_the_place_of_the_code_until_the_next_update(
+def test_a_registered_handler_replaces_the_code_until_the_next_update(
     endpoint: Endpoint, functions: Functions
 ) -> None:
     created = deploy(endpoint, "replaced", ECHO)
@@ -610,8 +612,8 @@ def test_close_ends_what_runs(endpoint: Endpoint, functions: Functions, tmp_path
     endpoint.mount("lambda", other)
     source = "import time\ndef handler(e, c):\n    print('running')\n    time.sleep(60)\n"
     deploy(endpoint, "runs", source, Timeout=60)
-    answers: list[Any] = []
-    thread = threading.Thread(target=lambda: answers.append(invoke(endpoint, "runs")))
+    results: list[Any] = []
+    thread = threading.Thread(target=lambda: results.append(invoke(endpoint, "runs")))
     thread.start()
     deadline = time.monotonic() + 5
     while "running" not in other.logs("runs") and time.monotonic() < deadline:
@@ -621,6 +623,6 @@ def test_close_ends_what_runs(endpoint: Endpoint, functions: Functions, tmp_path
 
     thread.join(5)
     endpoint.mount("lambda", functions)
-    assert answers[0]["errorType"] == "Runtime.ExitError"
-    assert answers[0]["errorMessage"].endswith("signal: killed")
+    assert results[0]["errorType"] == "Runtime.ExitError"
+    assert results[0]["errorMessage"].endswith("signal: killed")
     assert list((tmp_path / "tmp").iterdir()) == []

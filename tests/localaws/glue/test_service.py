@@ -66,13 +66,13 @@ def start(endpoint: Endpoint, glue: Glue, tmp_path: Path) -> StartScript:
 def ended(endpoint: Endpoint, job: str, run: str) -> dict[str, Any]:
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
-        found: dict[str, Any] = endpoint.client("glue").get_job_run(JobName=job, RunId=run)[
+        job_run: dict[str, Any] = endpoint.client("glue").get_job_run(JobName=job, RunId=run)[
             "JobRun"
         ]
-        if found["JobRunState"] in {"SUCCEEDED", "FAILED", "STOPPED", "TIMEOUT"}:
-            return found
+        if job_run["JobRunState"] in {"SUCCEEDED", "FAILED", "STOPPED", "TIMEOUT"}:
+            return job_run
         time.sleep(0.01)
-    raise AssertionError(f"run {run} is still {found['JobRunState']}")
+    raise AssertionError(f"run {run} is still {job_run['JobRunState']}")
 
 
 def until_logged(glue: Glue, run: str, text: str) -> None:
@@ -100,7 +100,7 @@ print(os.getcwd(), [p for p in sys.path if p in ("", os.getcwd(), os.path.dirnam
 """
     defaults = {"--bucket": "default", "--format": "csv", "--runtime": "glue"}
 
-    job, run = start(script, {"--bucket": "given"}, DefaultArguments=defaults)
+    job, run = start(script, {"--bucket": "named"}, DefaultArguments=defaults)
 
     described = ended(endpoint, job, run)
     assert described["JobRunState"] == "SUCCEEDED"
@@ -108,7 +108,7 @@ print(os.getcwd(), [p for p in sys.path if p in ("", os.getcwd(), os.path.dirnam
     assert "ErrorMessage" not in described
     assert glue.log(run) == (
         f"['--JOB_NAME', 'etl', '--JOB_RUN_ID', '{run}', "
-        "'--bucket', 'given', '--format', 'csv', '--runtime', 'local'] green glue\n"
+        "'--bucket', 'named', '--format', 'csv', '--runtime', 'local'] green glue\n"
         f"{tmp_path / 'logs' / run} []\n"
     )
 
@@ -133,7 +133,7 @@ print(os.getcwd(), [p for p in sys.path if p in ("", os.getcwd(), os.path.dirnam
         ),
     ],
 )
-def test_a_failed_run_says_why_in_one_line(
+def test_the_error_of_a_failed_run_is_one_line(
     endpoint: Endpoint, start: StartScript, script: str, message: str
 ) -> None:
     described = ended(endpoint, *start(script))
@@ -209,7 +209,7 @@ def test_a_file_that_cannot_be_used_fails_the_run_by_name(
     assert re.search(message, described["ErrorMessage"]), described["ErrorMessage"]
 
 
-def test_a_log_tells_no_password(
+def test_a_log_contains_no_password(
     endpoint: Endpoint, glue: Glue, start: StartScript, tmp_path: Path
 ) -> None:
     script = """
@@ -346,8 +346,8 @@ def test_jobs_and_runs_are_listed_by_pages(endpoint: Endpoint, start: StartScrip
 
     def pages(operation: str, member: str, name: str, **request: Any) -> list[list[str]]:
         config = {"PageSize": 1}
-        found = client.get_paginator(operation).paginate(PaginationConfig=config, **request)
-        return [[one[name] for one in page[member]] for page in found]
+        pages = client.get_paginator(operation).paginate(PaginationConfig=config, **request)
+        return [[entry[name] for entry in page[member]] for page in pages]
 
     assert pages("get_jobs", "Jobs", "Name") == [["another"], ["etl"]]
     assert pages("get_job_runs", "JobRuns", "Id", JobName=job) == [[second], [first]]

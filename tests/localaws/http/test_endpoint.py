@@ -1,4 +1,4 @@
-"""The one port: who answers which service, under which account, and what is left after it."""
+"""The endpoint: which service answers a request, for which account, and what closing it leaves."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def bucket(endpoint: Endpoint) -> str:
 
 
 def output_of(script: str, environment: dict[str, str] | None = None) -> str:
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", script],
         env=environment,
         capture_output=True,
@@ -40,8 +40,8 @@ def output_of(script: str, environment: dict[str, str] | None = None) -> str:
         check=False,
         timeout=60,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert result.returncode == 0, result.stderr
+    return result.stdout
 
 
 def test_every_arn_carries_the_given_account_and_region(endpoint: Endpoint) -> None:

@@ -27,8 +27,8 @@ def faults(endpoint: Endpoint) -> Faults:
 def refused(call: Callable[..., Any], **request: Any) -> dict[str, Any]:
     with pytest.raises(ClientError) as error:
         call(**request)
-    found: dict[str, Any] = error.value.response
-    return found
+    response: dict[str, Any] = error.value.response
+    return response
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_fault_is_an_error_of_its_services_protocol(
     assert len(response["ResponseMetadata"]["RequestId"]) == 36
 
 
-def test_a_fault_tells_whose_it_is(endpoint: Endpoint, faults: Faults) -> None:
+def test_a_fault_is_the_clients_or_the_servers(endpoint: Endpoint, faults: Faults) -> None:
     types = []
     for fault in ("throttle", "error Down 503"):
         faults.inject(fault)

@@ -52,7 +52,7 @@ def test_a_valid_request_arrives_without_nulls_and_is_answered() -> None:
     assert wire.got == [{"name": "s", "schema": "{}"}]
 
 
-def test_every_fault_of_a_request_is_told_in_one_message() -> None:
+def test_every_fault_of_a_request_is_in_one_message() -> None:
     wire = Wire("CreateBatchInferenceJob", {})
     status, headers, body = wire.call(
         jobName="-",
@@ -111,7 +111,7 @@ def test_numbers_have_a_range() -> None:
         (b"{}", "ListSchemas", "UnknownOperationException"),
     ],
 )
-def test_what_is_no_request_is_refused(body: bytes, target: str, code: str) -> None:
+def test_an_invalid_request_is_refused(body: bytes, target: str, code: str) -> None:
     status, _, answer = Wire("ListSchemas", {"schemas": []}).send(body, target)
     assert (status, answer["__type"]) == ("400 Bad Request", code)
 
@@ -149,7 +149,7 @@ def test_times_and_patterns_of_glue_are_understood() -> None:
 
 
 @pytest.mark.parametrize("time", [1e30, "yesterday", "1553631760", -1e20])
-def test_what_is_no_time_is_refused(time: Any) -> None:
+def test_an_invalid_timestamp_is_refused(time: Any) -> None:
     tables = Wire("GetTable", {}, "glue", "AWSGlue.GetTable")
     status, _, answer = tables.call(DatabaseName="d", Name="t", QueryAsOfTime=time)
     assert (status, tables.got) == ("400 Bad Request", [])
@@ -159,7 +159,7 @@ def test_what_is_no_time_is_refused(time: Any) -> None:
     )
 
 
-def test_what_is_no_base64_is_refused() -> None:
+def test_invalid_base64_is_refused() -> None:
     keys = Wire("Encrypt", {}, "kms", "TrentService.Encrypt")
     answer = keys.call(KeyId="k", Plaintext="no base64!")[2]
     assert answer["message"].endswith("Member must be a valid blob")

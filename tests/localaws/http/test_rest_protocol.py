@@ -40,7 +40,7 @@ class Wire:
     def send(
         self, method: str, url: str, body: bytes = b"", headers: dict[str, str] | None = None
     ) -> tuple[str, dict[str, str], bytes]:
-        """One request; status line, headers, body."""
+        """Send a request; return status line, headers and body."""
         response = Client(self._service).open(url, method=method, data=body, headers=headers)
         status = HTTPStatus(response.status_code)
         return f"{status.value} {status.phrase}", dict(response.headers), response.data
@@ -91,7 +91,7 @@ def test_the_operation_and_its_members_are_found_in_path_and_query(
     assert wire.got == [got]
 
 
-def test_headers_status_and_payload_go_both_ways() -> None:
+def test_headers_status_and_payload_are_parsed_and_serialized() -> None:
     wire = Wire({"StatusCode": 202, "FunctionError": "Unhandled", "Payload": b"\xff{"})
 
     status, headers, body = wire.send(
@@ -151,7 +151,7 @@ def test_an_operation_without_an_answer_has_no_body() -> None:
         ),
     ],
 )
-def test_what_the_model_does_not_know_is_refused(
+def test_a_request_that_the_model_does_not_know_is_refused(
     method: str, url: str, status: str, code: str, message: str | None
 ) -> None:
     wire = Wire({})

@@ -1,1 +1,1 @@
-"""What runs on moto's repaired interpreter, and what each repair mends."""
+"""Tests of moto's repaired interpreter: definitions that it runs, and each repair."""

@@ -1,4 +1,4 @@
-"""One endpoint for all tests of the interpreter."""
+"""The endpoint that all tests of the interpreter share."""
 
 import os
 from collections.abc import Iterator

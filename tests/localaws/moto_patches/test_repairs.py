@@ -195,7 +195,7 @@ def test_an_execution_stopped_inside_a_map_is_aborted(aws: Aws) -> None:
 
 def test_a_map_runs_at_most_forty_iterations_at_once(aws: Aws) -> None:
     def most_at_once(seconds: float) -> int:
-        """How many ran at once, if each waits so long for a 41st."""
+        """Return how many ran at once, if each waits so long for a 41st."""
         lock, released = threading.Lock(), threading.Event()
         running, most = 0, 0
 
@@ -220,7 +220,7 @@ def test_a_map_runs_at_most_forty_iterations_at_once(aws: Aws) -> None:
         assert most_at_once(seconds=10) > 40
 
 
-def test_a_choice_without_a_match_says_so(aws: Aws) -> None:
+def test_a_choice_without_a_match_fails_with_its_own_error(aws: Aws) -> None:
     rule = {"Variable": "$.status", "StringEquals": "ACTIVE", "Next": "Done"}
     definition = {
         "StartAt": "Active?",
@@ -326,8 +326,8 @@ def test_a_queue_gets_what_its_target_takes_of_an_event(aws: Aws) -> None:
     def received() -> list[Any]:
         entry = {"Source": "shop", "DetailType": "sold", "Detail": '{"item": "a"}'}
         events.put_events(Entries=[entry])
-        found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
-        return [json.loads(message["Body"]) for message in found]
+        messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
+        return [json.loads(message["Body"]) for message in messages]
 
     item, made = received()
     assert item == "a"
@@ -338,7 +338,7 @@ def test_a_queue_gets_what_its_target_takes_of_an_event(aws: Aws) -> None:
     events.delete_rule(Name="sales")
 
 
-def test_a_state_machine_speaks_jsonata(aws: Aws) -> None:
+def test_a_state_machine_evaluates_jsonata(aws: Aws) -> None:
     total = "{% $sum($states.input.rows.price) %}"
     states: dict[str, Any] = {
         "Sum": {
@@ -416,8 +416,8 @@ def test_lists_maps_and_texts_of_an_aws_sdk_task_are_changed_inside(aws: Aws) ->
     assert aws.output(sdk("dynamodb:createTable", **table))["TableDescription"]["TableName"]
     aws.output(sdk("dynamodb:putItem", TableName="seats", Item={"id": {"S": "a-1"}}))
     key = {"id": {"S": "a-1"}}
-    found = aws.output(sdk("dynamodb:getItem", TableName="seats", Key=key))
-    assert found["Item"] == key
+    output = aws.output(sdk("dynamodb:getItem", TableName="seats", Key=key))
+    assert output["Item"] == key
     queue = aws.output(sdk("sqs:createQueue", QueueName="received"))["QueueUrl"]
     aws.output(sdk("sqs:sendMessage", QueueUrl=queue, MessageBody={"a": [1]}))
     received = aws.output(sdk("sqs:receiveMessage", QueueUrl=queue))
@@ -454,8 +454,8 @@ def test_an_invalid_definition_is_the_callers_error(aws: Aws) -> None:
     def code() -> str:
         with pytest.raises(ClientError) as refused:
             aws.start(only({"Type": "Tusk"}))
-        found: str = refused.value.response["Error"]["Code"]
-        return found
+        code: str = refused.value.response["Error"]["Code"]
+        return code
 
     assert code() == "InvalidDefinition"
     with aws.endpoint.repairs.without("request_errors"):
@@ -494,8 +494,8 @@ def test_a_page_is_the_same_after_the_history_has_grown(aws: Aws) -> None:
     )
 
     def newest() -> int:
-        found: int = page(reverseOrder=True)["events"][0]["id"]
-        return found
+        event_id: int = page(reverseOrder=True)["events"][0]["id"]
+        return event_id
 
     until(lambda: newest() > 6)
     front, back = page(), page(reverseOrder=True)
@@ -595,8 +595,8 @@ def test_a_log_group_s_key_can_be_changed(aws: Aws) -> None:
     logs.create_log_group(logGroupName="keyed")
 
     def shown() -> str | None:
-        found: dict[str, str] = logs.describe_log_groups(logGroupNamePrefix="keyed")["logGroups"][0]
-        return found.get("kmsKeyId")
+        group: dict[str, str] = logs.describe_log_groups(logGroupNamePrefix="keyed")["logGroups"][0]
+        return group.get("kmsKeyId")
 
     logs.associate_kms_key(logGroupName="keyed", kmsKeyId=key)
     assert shown() == key

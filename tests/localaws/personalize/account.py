@@ -1,4 +1,4 @@
-"""One account's clients, the data that it imports, and how its requests are refused."""
+"""The clients of an account, the data that it imports, and how its requests are refused."""
 
 import json
 import time
@@ -31,7 +31,7 @@ def avro(name: str, *fields: tuple[str, Any]) -> str:
 
 
 def events(n: int = 1200, users: int = 60, items: int = 40) -> str:
-    """Events of users who each like the items of their own parity."""
+    """Return a CSV file of events of users who like the items of their own parity."""
     lines = []
     for number in range(n):
         user = number % users
@@ -42,7 +42,7 @@ def events(n: int = 1200, users: int = 60, items: int = 40) -> str:
 
 
 class Account:
-    """One account's clients, and calls that wait until a resource is ACTIVE."""
+    """The clients of an account, and calls that wait until a resource is ACTIVE."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.personalize = endpoint.client("personalize")
@@ -62,7 +62,7 @@ class Account:
         body: bytes = self.s3.get_object(Bucket="data", Key=key)["Body"].read()
         return body.decode()
 
-    def answers(self, key: str) -> list[Any]:
+    def read_lines(self, key: str) -> list[Any]:
         """Return the values of an object of JSON lines."""
         # A text may hold other characters that end lines for str.splitlines.
         return [json.loads(line) for line in self.get(key).split("\n") if line]
@@ -70,7 +70,7 @@ class Account:
     def keys(self, prefix: str) -> list[str]:
         """Return the keys of the objects below a prefix."""
         objects = self.s3.list_objects_v2(Bucket="data", Prefix=prefix).get("Contents", [])
-        return [one["Key"] for one in objects]
+        return [entry["Key"] for entry in objects]
 
     def call(self, verb: str, resource_type: str, **request: Any) -> dict[str, Any]:
         """Call an operation on a type of resource, e.g. `call("describe", "Campaign", ...)`."""

@@ -1,4 +1,4 @@
-"""One endpoint with a local Personalize for all its tests, and one trained version."""
+"""The endpoint with a local Personalize that its tests share, and a trained version."""
 
 from collections.abc import Iterator
 

@@ -17,7 +17,7 @@ from localaws.personalize.errors import JobFailedError
 from .account import HEADER, INTERACTIONS, PREFIX, Account, avro, events
 
 OWN_FAULT = re.compile(r"\w+(Error|Exception): ")
-"""How a fault of the service itself would read."""
+"""The message of a fault of the service itself."""
 
 many = settings(
     max_examples=100,
@@ -74,7 +74,7 @@ def dataset(account: Account) -> str:
 
 @many
 @given(csv_texts | st.binary())
-def test_any_file_is_imported_or_the_job_says_where_it_is_wrong(
+def test_any_file_is_imported_or_the_job_fails_with_its_position(
     account: Account, dataset: str, text: str | bytes
 ) -> None:
     more = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
@@ -144,9 +144,9 @@ def test_any_line_of_a_batch_job_has_its_output_at_its_position(
     name = f"any-{next(numbers)}"
     job = account.infer(name, trained["version"], source, f"s3://data/{name}/")
     assert job["status"] == "ACTIVE"
-    answers = account.answers(f"{name}/in.json.out")
-    assert len(answers) == len(parsed)
-    for line, answer in zip(parsed, answers, strict=True):
+    results = account.read_lines(f"{name}/in.json.out")
+    assert len(results) == len(parsed)
+    for line, answer in zip(parsed, results, strict=True):
         assert (answer["output"] is None) == bool(answer["error"])
         if answer["output"]:
             assert answer["input"] == json.loads(line)

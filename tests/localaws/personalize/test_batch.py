@@ -53,7 +53,7 @@ def test_a_version_has_metrics_and_recommends_what_its_users_like(
         assert 0 < sum(scores) <= 1.0001
 
 
-def test_batch_inference_tells_why_it_failed(account: Account, trained: dict[str, str]) -> None:
+def test_batch_inference_has_a_failure_reason(account: Account, trained: dict[str, str]) -> None:
     source = account.put("users.json", '{"userId":"u1"}\n')
     version = trained["version"]
     reasons = [
@@ -75,7 +75,7 @@ def test_a_prefix_takes_in_all_that_begins_so(account: Account, trained: dict[st
 
     def written(prefix: str) -> list[str]:
         objects = account.s3.list_objects_v2(Bucket="data", Prefix=prefix)["Contents"]
-        return [one["Key"].removeprefix(prefix) for one in objects]
+        return [entry["Key"].removeprefix(prefix) for entry in objects]
 
     assert written("slash/") == ["_CHECK", "a.json.out", "b.json.out"]
     assert written("prefix/") == ["_CHECK", "in/a.json.out", "in/b.json.out", "in_test/c.json.out"]

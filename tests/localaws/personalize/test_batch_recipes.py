@@ -37,7 +37,7 @@ class Films:
         assert version["status"] == "ACTIVE", version
         return str(version["solutionVersionArn"])
 
-    def answers(self, name: str, version: str, lines: list[Any], **more: Any) -> list[Any]:
+    def results(self, name: str, version: str, lines: list[Any], **more: Any) -> list[Any]:
         """Return the output of a batch inference job."""
         source = self._written(name, lines)
         job = self.account.infer(name, version, source, f"s3://data/films/{name}/", **more)
@@ -83,7 +83,7 @@ def test_rankings_come_in_batches(films: Films) -> None:
         {"userId": "u1"},
         {"userId": "u2", "itemList": ["lost", "i3", "i0"]},
     ]
-    first, second, third, fourth = films.answers("ranked", version, lines)
+    first, second, third, fourth = films.results("ranked", version, lines)
     assert first["input"] == lines[0]
     assert first["output"]["recommendedItems"] == ["i34", "i1"]
     assert sum(first["output"]["scores"]) == pytest.approx(1.0, abs=1e-5)
@@ -109,7 +109,7 @@ def test_related_items_come_in_batches_without_scores(films: Films) -> None:
         {"itemId": "i7", "filterValues": {"YEAR": "1982"}},
         {"userId": "u1"},
     ]
-    first, second, third = films.answers("related", version, lines, filterArn=old, numResults=5)
+    first, second, third = films.results("related", version, lines, filterArn=old, numResults=5)
     assert set(first["output"]) == {"recommendedItems"}
     numbers = [int(item[1:]) for item in first["output"]["recommendedItems"]]
     assert len(numbers) == 5
@@ -130,7 +130,7 @@ def test_related_items_are_compared_with_the_current_item(films: Films) -> None:
         "Items.GENRES IN CurrentItem.GENRES",
     )
     lines = [{"itemId": "i30"}, {"itemId": "i35"}, {"itemId": "lost"}]
-    first, second, third = films.answers("newer", version, lines, filterArn=newer)
+    first, second, third = films.results("newer", version, lines, filterArn=newer)
     assert set(first["output"]["recommendedItems"]) == {"i32", "i34", "i36", "i38"}
     assert set(second["output"]["recommendedItems"]) == {"i37", "i39"}
     assert third["output"]["recommendedItems"] == []
@@ -138,7 +138,7 @@ def test_related_items_are_compared_with_the_current_item(films: Films) -> None:
     answer = films.account.runtime.get_recommendations(
         campaignArn=campaign, itemId="i35", filterArn=newer
     )
-    assert {one["itemId"] for one in answer["itemList"]} == {"i37", "i39"}
+    assert {entry["itemId"] for entry in answer["itemList"]} == {"i37", "i39"}
 
 
 def test_segments_of_items_hold_the_users_who_like_them(films: Films) -> None:
@@ -263,7 +263,7 @@ def test_similar_items_have_a_theme_and_are_ranked_by_it(account: Account) -> No
     }
     job = account.infer("stories", arn, source, "s3://data/stories/", **themed)
     assert (job["status"], job["batchInferenceJobMode"]) == ("ACTIVE", "THEME_GENERATION")
-    even, odd = account.answers("stories/in.json.out")
+    even, odd = account.read_lines("stories/in.json.out")
     for answer, word in ((even, "robot"), (odd, "dragon")):
         output = answer["output"]
         assert word in output["theme"].lower()

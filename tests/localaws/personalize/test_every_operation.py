@@ -33,7 +33,7 @@ ENDING = {
 
 OPERATIONS = [name for model in MODELS.values() for name in model.operation_names]
 COMMON = {"InvalidInputException", "SerializationException"}
-"""What AWS answers to a request that is not valid, whether an operation's model names it or not."""
+"""The errors for an invalid request, whether an operation's model names them or not."""
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ class Fitting:
                     changed[member] = self.any(of, member)
             return changed
         if isinstance(shape, ListShape) and isinstance(base, list):
-            return [self.near(shape.member, one, name) for one in base]
+            return [self.near(shape.member, element, name) for element in base]
         if name in {"name", "jobName"}:
             return self._draw(st.text("abc-", min_size=1, max_size=6))
         return base
@@ -114,7 +114,7 @@ class Fitting:
             if enum := shape.metadata.get("enum"):
                 return st.sampled_from(enum)
             if "arn:" in shape.metadata.get("pattern", ""):
-                own = [self._arns[one] for one in self._arns if _arn(one) == name]
+                own = [self._arns[arn] for arn in self._arns if _arn(arn) == name]
                 return st.sampled_from(own * 9 + [*self._arns.values()])
             return st.sampled_from(TEXTS) | st.text(max_size=8)
         if type_name == "boolean":
@@ -194,7 +194,7 @@ def test_any_request_is_served_or_refused_by_a_legal_error(
 
 
 def test_no_job_ended_by_a_fault_of_the_service(world: World) -> None:
-    """What all those requests began: a job that failed says why in words of Personalize's."""
+    """The jobs of all those requests: one that failed has a reason of Personalize's."""
     for resource_type in RESOURCE_TYPES:
         for arn in world.lists()[resource_type]:
             shown = world(f"Describe{resource_type}", **{_arn(resource_type): arn})
@@ -202,14 +202,14 @@ def test_no_job_ended_by_a_fault_of_the_service(world: World) -> None:
             assert not re.match(r"\w+(Error|Exception): ", reason), (arn, reason)
 
 
-def test_what_is_no_request_is_refused(world: World) -> None:
+def test_an_invalid_request_is_refused(world: World) -> None:
     for operation in ("CreateSchema", "GetRecommendations", "PutEvents"):
         for body in (b"{", b"[]", b'"x"', b"\xff"):
             status, answer = world.send(operation, body)
             assert (status, answer["__type"]) == (400, "SerializationException")
 
 
-def test_a_target_is_looked_at_before_the_path(world: World) -> None:
+def test_a_target_has_precedence_over_the_path(world: World) -> None:
     """All three APIs are signed as the same service."""
     headers = {"X-Amz-Target": "AmazonPersonalize.ListSchemas"}
     response = Client(world.service).post("/events", data=b"{}", headers=headers)

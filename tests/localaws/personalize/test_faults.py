@@ -34,7 +34,7 @@ class Spoilt:
         self.close = service.close
 
     def send(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[str, Any]:
-        """One request; status line and answer."""
+        """Send a request; return status line and response."""
         content = json.dumps(body).encode() if body is not None else b""
         headers = {
             "Authorization": "AWS4-HMAC-SHA256 Credential=k/20260101/r/personalize/aws4_request, x",
@@ -72,9 +72,9 @@ def test_a_header_spoils_its_own_request(spoilt: Spoilt) -> None:
 def test_a_rule_spoils_the_nth_call_of_its_operation(spoilt: Spoilt) -> None:
     rule = {"operation": "ListSchemas", "fault": "throttle", "call": 2, "times": 2}
     assert spoilt.send("POST", "/_local/faults", rule) == ("200 OK", {"rules": [rule]})
-    called = ["ListSchemas", "ListSchemas", "ListFilters", "ListSchemas", "ListSchemas"]
+    operations = ["ListSchemas", "ListSchemas", "ListFilters", "ListSchemas", "ListSchemas"]
     throttled = "ThrottlingException"
-    assert [spoilt.call(one) for one in called] == [
+    assert [spoilt.call(operation) for operation in operations] == [
         "served",
         throttled,
         "served",
@@ -82,14 +82,17 @@ def test_a_rule_spoils_the_nth_call_of_its_operation(spoilt: Spoilt) -> None:
         "served",
     ]
     _, listed = spoilt.send("GET", "/_local/faults")
-    assert [(one["seen"], one["spoilt"]) for one in listed["rules"]] == [(4, 2)]
+    assert [(rule["seen"], rule["spoilt"]) for rule in listed["rules"]] == [(4, 2)]
     assert spoilt.send("DELETE", "/_local/faults") == ("200 OK", {"rules": []})
     assert spoilt.call("ListSchemas") == "served"
 
 
 def test_a_rule_without_an_operation_spoils_all_calls_of_a_service(spoilt: Spoilt) -> None:
     spoilt.faults.inject("error Boom 500", service="personalize", times=0)
-    assert [spoilt.call(one) for one in ("ListSchemas", "ListFilters")] == ["Boom", "Boom"]
+    assert [spoilt.call(operation) for operation in ("ListSchemas", "ListFilters")] == [
+        "Boom",
+        "Boom",
+    ]
     spoilt.faults.clear()
     spoilt.faults.inject("throttle", service="glue")
     assert spoilt.call("ListSchemas") == "served"
@@ -98,11 +101,11 @@ def test_a_rule_without_an_operation_spoils_all_calls_of_a_service(spoilt: Spoil
 def test_the_runtime_and_events_apis_are_known_by_their_paths(spoilt: Spoilt) -> None:
     for operation in ("GetRecommendations", "PutEvents"):
         spoilt.faults.inject("throttle", operation=operation)
-    answers = [
+    codes = [
         spoilt.send("POST", path, {})[1]["__type"] if n < 2 else spoilt.send("POST", path, {})[0]
         for n, path in enumerate(("/recommendations", "/events", "/events"))
     ]
-    assert answers == ["ThrottlingException", "ThrottlingException", "400 Bad Request"]
+    assert codes == ["ThrottlingException", "ThrottlingException", "400 Bad Request"]
 
 
 @pytest.mark.parametrize(
@@ -118,7 +121,7 @@ def test_the_runtime_and_events_apis_are_known_by_their_paths(spoilt: Spoilt) ->
         ({"fault": "error Boom 200"}, "'error Boom 200' is no fault"),
     ],
 )
-def test_what_is_no_rule_is_refused(spoilt: Spoilt, rule: Any, message: str) -> None:
+def test_an_invalid_rule_is_refused(spoilt: Spoilt, rule: Any, message: str) -> None:
     status, answer = spoilt.send("POST", "/_local/faults", rule)
     assert (status, answer["__type"]) == ("400 Bad Request", "InvalidFault")
     assert answer["message"].startswith(message)

@@ -229,12 +229,12 @@ def test_nothing_is_imported_yet() -> None:
 
 
 def holds(condition: Condition, row: dict[str, Any], values: dict[str, Any]) -> bool:
-    """Whether a condition is true for a row, by the rules, one value after the other."""
+    """Return whether a condition is true for a row, value by value."""
     value = row.get(condition.field.name)
     expected = [
-        one
+        value
         for each in condition.values
-        for one in (values[each.name] if isinstance(each, Placeholder) else [each])
+        for value in (values[each.name] if isinstance(each, Placeholder) else [each])
     ]
     parts = [value]
     if condition.field.categorical and value is not None:
@@ -265,7 +265,7 @@ def rows(table: Table, key: str = "") -> Any:
 def brute_force(
     parsed: Filter, tables: dict[str, Table], item: str, user: str, values: dict[str, Any]
 ) -> bool:
-    """Whether a user may get an item, looked up row by row."""
+    """Return whether a user may get an item, row by row."""
     items, users = rows(tables["ITEMS"], "ITEM_ID"), rows(tables["USERS"], "USER_ID")
     newest: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for event in sorted(rows(tables["INTERACTIONS"]), key=lambda event: event["TIMESTAMP"]):
@@ -273,17 +273,17 @@ def brute_force(
         newest.setdefault((event["USER_ID"], event_type), []).append(event)
     met = {
         event_type
-        for (who, event_type), events in newest.items()
-        if who == user and any(event["ITEM_ID"] == item for event in events[-100:])
+        for (user_id, event_type), events in newest.items()
+        if user_id == user and any(event["ITEM_ID"] == item for event in events[-100:])
     }
 
     def true(condition: Condition) -> bool:
         if condition.dataset == "ITEMS":
             return holds(condition, items.get(item, {}), values)
         types = {
-            str(one).lower()
+            str(value).lower()
             for each in condition.values
-            for one in (values[each.name] if isinstance(each, Placeholder) else [each])
+            for value in (values[each.name] if isinstance(each, Placeholder) else [each])
         }
         matches = bool(met) if "*" in types else bool(met & types)
         return matches if condition.operator == "IN" else not matches
@@ -297,7 +297,7 @@ def brute_force(
 
 
 def random_condition(dice: random.Random, dataset: str) -> str:
-    """One comparison of a dataset's fields."""
+    """Draw a comparison of a dataset's field."""
     words = ["a", "b", "c", "A", "a|b"]
     strings = {
         "Items": ["GENRE", "STUDIO"],
@@ -321,7 +321,7 @@ def random_condition(dice: random.Random, dataset: str) -> str:
 
 
 def random_filter(dice: random.Random) -> str:
-    """One to three expressions."""
+    """Draw one to three expressions."""
     expressions = []
     for _ in range(dice.randint(1, 3)):
         dataset = dice.choice(["Items", "Interactions"])
@@ -421,8 +421,8 @@ def shop(account: Account) -> Iterator[str]:
     account.personalize.delete_solution(solutionArn=solution)
     for arn in arns.values():
         account.personalize.delete_dataset(datasetArn=arn)
-    for one in account.personalize.list_filters(datasetGroupArn=group)["Filters"]:
-        account.personalize.delete_filter(filterArn=one["filterArn"])
+    for summary in account.personalize.list_filters(datasetGroupArn=group)["Filters"]:
+        account.personalize.delete_filter(filterArn=summary["filterArn"])
     account.personalize.delete_dataset_group(datasetGroupArn=group)
 
 
@@ -737,7 +737,7 @@ def test_a_filter_is_described_listed_tagged_and_deleted(account: Account, shop:
         "filterExpression": expression,
     }
     listed = call.list_filters(datasetGroupArn=GROUP)["Filters"]
-    assert [(one["name"], one["status"]) for one in listed] == [("described", "ACTIVE")]
+    assert [(summary["name"], summary["status"]) for summary in listed] == [("described", "ACTIVE")]
     assert refusal(
         call.create_filter, name="described", datasetGroupArn=GROUP, filterExpression=expression
     ) == (
@@ -864,13 +864,13 @@ def test_each_line_gives_the_values_of_the_placeholders(account: Account, shop: 
         {"PRICE": '"1","2"', "OTHER": ""},
         ["war"],
     ]
-    lines: list[Any] = [{"userId": "u1", "filterValues": one} for one in values]
+    lines: list[Any] = [{"userId": "u1", "filterValues": filter_values} for filter_values in values]
     lines += [{"userId": "u1"}, {"userId": "u1", "filterValue": {}}]
     lines += [{"userId": "u2", "filterValues": values[0]}]
-    answers = recommended(account, "genres", shop, lines, numResults=3, filterArn=arn)
+    results = recommended(account, "genres", shop, lines, numResults=3, filterArn=arn)
     account.delete("Filter", arn)
-    assert [answer["input"] for answer in answers] == lines
-    assert [answer["output"] and answer["output"]["recommendedItems"] for answer in answers] == [
+    assert [answer["input"] for answer in results] == lines
+    assert [answer["output"] and answer["output"]["recommendedItems"] for answer in results] == [
         ["i05", "i03", "i01"],
         ["i02", "i01", "i00"],
         [],
@@ -878,7 +878,7 @@ def test_each_line_gives_the_values_of_the_placeholders(account: Account, shop: 
         ["i39", "i38", "i37"],
     ]
     quoted = r'must be strings in quotes, e.g. "\"horror\""'
-    assert [answer["error"] for answer in answers] == [
+    assert [answer["error"] for answer in results] == [
         None,
         None,
         None,
@@ -964,7 +964,7 @@ def test_a_filter_sees_the_data_of_the_time_of_the_job(account: Account, shop: s
     assert account.load("more", items, more, importMode="INCREMENTAL")["status"] == "ACTIVE"
     after = recommended(account, "later", shop, user, filterArn=arn)
     account.delete("Filter", arn)
-    assert [one[0]["output"]["recommendedItems"] for one in (before, after)] == [[], ["i20"]]
+    assert [lines[0]["output"]["recommendedItems"] for lines in (before, after)] == [[], ["i20"]]
 
 
 def test_a_filter_is_kept_while_a_job_uses_it(tmp_path: Path) -> None:

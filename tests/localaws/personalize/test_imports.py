@@ -46,7 +46,7 @@ from .account import HEADER, INTERACTIONS, Account, avro, events, refusal
         ("h.csv", HEADER + 'u,"i', "h.csv, line 2: unexpected end of data"),
     ],
 )
-def test_an_import_tells_why_it_failed(
+def test_an_import_has_a_failure_reason(
     account: Account, trained: dict[str, str], key: str | None, content: str | bytes, reason: str
 ) -> None:
     location = account.put(f"faults/{key}", content) if key else "s3://data/nowhere/"

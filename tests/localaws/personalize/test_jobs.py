@@ -35,7 +35,7 @@ class Bucket:
         yield {"Contents": [{"Key": k, "Size": len(v)} for k, v in self.objects.items()]}
 
     def get_object(self, **request: Any) -> dict[str, Any]:
-        """One object."""
+        """Return an object."""
         return {"Body": io.BytesIO(self.objects[request["Key"]].encode())}
 
 
@@ -55,7 +55,7 @@ class Alone:
         return answer
 
     def until(self, status: str, operation: str, **request: Any) -> str:
-        """Ask until a status comes, or another that is final; the last one."""
+        """Poll until a status, or another final one, comes; return it."""
         for _ in range(1000):
             answer = next(iter(self(operation, **request).values()))["status"]
             if answer == status or answer in {"ACTIVE", "CREATE FAILED", "CREATE STOPPED"}:
@@ -165,17 +165,17 @@ def test_trainings_can_be_stopped_and_close_ends_the_rest(tmp_path: Path) -> Non
     assert list(tmp_path.rglob("*.npz")) == []
 
 
-def test_of_many_who_take_a_name_at_once_one_gets_it(tmp_path: Path) -> None:
+def test_of_many_creations_of_a_name_at_once_one_succeeds(tmp_path: Path) -> None:
     alone = Alone(tmp_path, Bucket())
     text = avro("Users", ("USER_ID", "string"), ("AGE", "int"))
     try:
         with ThreadPoolExecutor(8) as threads:
-            answers = list(
+            responses = list(
                 threads.map(lambda _: alone("CreateSchema", name="s", schema=text), range(24))
             )
     finally:
         alone.service.close()
-    codes = [answer.get("__type", "created") for answer in answers]
+    codes = [response.get("__type", "created") for response in responses]
     assert codes.count("created") == 1
     assert codes.count("ResourceAlreadyExistsException") == 23
 

@@ -74,7 +74,7 @@ def test_an_import_reports_what_recommendations_led_to(account: Account) -> None
         ],
     )
     listed = account.personalize.list_metric_attribution_metrics(metricAttributionArn=attribution)
-    assert [one["metricName"] for one in listed["metrics"]] == ["buys", "revenue", "stars"]
+    assert [metric["metricName"] for metric in listed["metrics"]] == ["buys", "revenue", "stars"]
 
     recommendation = shown["recommendationId"]
     lines = [
@@ -121,7 +121,7 @@ def test_an_import_reports_what_recommendations_led_to(account: Account) -> None
             Period=QUARTER,
             Statistics=["Sum"],
         )["Datapoints"]
-        return {round(one["Timestamp"].timestamp()): one["Sum"] for one in response}
+        return {round(point["Timestamp"].timestamp()): point["Sum"] for point in response}
 
     assert sent("buys", campaign) == {START: 3.0}
     assert sent("stars", "mail") == {START: 4.5}

@@ -1,4 +1,4 @@
-"""What a directory keeps: resources, data and models are there when it is opened again."""
+"""Persistence: resources, data and models are there when a directory is opened again."""
 
 import signal
 import sqlite3
@@ -105,7 +105,7 @@ def test_single_records_stay_apart_and_what_is_forgotten_stays_away(tmp_path: Pa
     assert rows(Store(Files(tmp_path)).get("clicks")) == [("a", 1), ("c", 3), (None, 5)]
 
 
-def test_what_was_being_deleted_is_gone(tmp_path: Path, bucket: Bucket) -> None:
+def test_a_deletion_that_was_interrupted_is_completed(tmp_path: Path, bucket: Bucket) -> None:
     before = Kept(tmp_path, bucket)
     before("CreateDatasetGroup", name="gone")
     gone = {"datasetGroupArn": f"{PREFIX}:dataset-group/gone"}
@@ -147,7 +147,7 @@ def test_resources_that_an_earlier_version_kept_are_taken_over(
         tags = kept("ListTagsForResource", resourceArn=f"{PREFIX}:dataset-group/g")["tags"]
         kept.service.close()
 
-        assert [(one["name"], one["status"]) for one in groups] == [
+        assert [(group["name"], group["status"]) for group in groups] == [
             ("g", "ACTIVE"),
             ("h", "CREATE FAILED"),
         ]
@@ -185,7 +185,7 @@ def waiting_bucket() -> Bucket:
     return bucket
 
 
-def test_what_was_under_way_at_a_kill_is_failed_with_its_reason(
+def test_a_job_that_a_kill_interrupted_is_failed_with_its_reason(
     tmp_path: Path, bucket: Bucket
 ) -> None:
     with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""What shifts lists besides relevance: an objective, weights of events, popularity, freshness."""
+"""Preferences besides relevance: an objective, weights of events, popularity, freshness."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -75,7 +75,7 @@ class Shop:
         assert job["status"] == "ACTIVE", job
         return [
             [int(item[1:]) for item in answer["output"]["recommendedItems"]]
-            for answer in self.account.answers(f"prices/{name}/in.json.out")
+            for answer in self.account.read_lines(f"prices/{name}/in.json.out")
         ]
 
 
@@ -154,7 +154,7 @@ def test_events_of_a_type_count_by_their_weight(shop: Shop) -> None:
         version = shop.version(name, eventsConfig=weighed(view=view, buy=buy))
         assert version["status"] == "ACTIVE", version
         lists[name] = shop.lists(name, version)
-        bought[name] = np.mean([[item >= ITEMS // 2 for item in one] for one in lists[name]])
+        bought[name] = np.mean([[item >= ITEMS // 2 for item in items] for items in lists[name]])
     assert bought["buys"] > bought["views"] + 0.2
     assert lists["buys"] == lists["half"]
 
@@ -168,7 +168,7 @@ def test_events_of_other_types_and_of_too_low_a_value_do_not_count(shop: Shop) -
         "No interaction has an event type whose weight is above 0."
     )
     only = shop.version("only", eventsConfig=weighed(view=1.0))
-    assert not any(item >= ITEMS // 2 for one in shop.lists("only", only) for item in one[:5])
+    assert not any(item >= ITEMS // 2 for items in shop.lists("only", only) for item in items[:5])
 
 
 @pytest.mark.parametrize(
@@ -212,9 +212,7 @@ def test_a_solution_is_updated_to_other_weights(shop: Shop) -> None:
     assert (code, "above 0" in message) == ("InvalidInputException", True)
 
 
-def test_popular_and_fresh_items_are_preferred_where_a_campaign_says_so(
-    shop: Shop, plain: dict[str, Any]
-) -> None:
+def test_a_campaign_can_prefer_popular_and_fresh_items(shop: Shop, plain: dict[str, Any]) -> None:
     """By a batch job and by a campaign alike; without it lists are those of relevance."""
     arn = plain["solutionVersionArn"]
     fresh = {"rankingInfluence": {"FRESHNESS": 1.0}}
@@ -227,9 +225,9 @@ def test_popular_and_fresh_items_are_preferred_where_a_campaign_says_so(
     events = [line.split(",")[1] for line in lines().splitlines()[1:]]
     counts = [events.count(f"i{item}") for item in range(ITEMS)]
     newest = {
-        name: np.mean([[shop.created(i) for i in one] for one in lists[name]]) for name in lists
+        name: np.mean([[shop.created(i) for i in items] for items in lists[name]]) for name in lists
     }
-    known = {name: np.mean([[counts[i] for i in one] for one in lists[name]]) for name in lists}
+    known = {name: np.mean([[counts[i] for i in items] for items in lists[name]]) for name in lists}
     assert newest["fresh"] > newest["plain"] + 86_400
     assert known["popular"] > known["plain"]
 
@@ -239,7 +237,7 @@ def test_popular_and_fresh_items_are_preferred_where_a_campaign_says_so(
     answer = shop.account.runtime.get_recommendations(
         campaignArn=campaign, userId="u3", numResults=10
     )
-    assert [int(one["itemId"][1:]) for one in answer["itemList"]] == lists["fresh"][3]
+    assert [int(entry["itemId"][1:]) for entry in answer["itemList"]] == lists["fresh"][3]
 
 
 def test_influence_is_refused_out_of_range_and_where_there_are_no_scores(

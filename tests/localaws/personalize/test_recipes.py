@@ -141,7 +141,7 @@ def test_the_table_has_every_recipe() -> None:
     ]
 
 
-def test_the_table_tells_what_each_recipe_can() -> None:
+def test_the_table_has_the_features_of_each_recipe() -> None:
     def those(member: str) -> set[str]:
         return {name for name, recipe in RECIPES.items() if getattr(recipe, member)}
 
@@ -197,7 +197,10 @@ def test_the_table_tells_what_each_recipe_can() -> None:
 def test_hyperparameters_are_the_documented_ones(
     recipe: str, name: str, default: Any, low: float, high: float, tunable: bool
 ) -> None:
-    known = {one.name: one for one in (*RECIPES[recipe].parameters, *RECIPES[recipe].features)}
+    known = {
+        parameter.name: parameter
+        for parameter in (*RECIPES[recipe].parameters, *RECIPES[recipe].features)
+    }
     actual = known[name]
     assert (actual.default, actual.low, actual.high, actual.tunable) == (
         default,
@@ -330,7 +333,7 @@ def test_hyperparameters_reach_the_model(tmp_path: Path) -> None:
 
 
 def test_percentiles_leave_users_and_items_out_of_the_learning(tmp_path: Path) -> None:
-    """Who met the most is not learned from, but is served by what others taught."""
+    """The most active users are left out of training, and still get recommendations."""
     data = tables()
     heavy = [(f"i{number % 42}", START + number) for number in range(400)]
     events = data["INTERACTIONS"]
@@ -362,7 +365,7 @@ def test_percentiles_leave_users_and_items_out_of_the_learning(tmp_path: Path) -
     assert shares == pytest.approx([before / 4_320, (before + robots) / 4_720], rel=1e-5)
 
 
-def test_actions_know_live_events_of_both_kinds(tmp_path: Path) -> None:
+def test_actions_use_live_events_of_both_types(tmp_path: Path) -> None:
     run(RECIPES["aws-next-best-action"], tmp_path / "model")
     model = load_recommender(tmp_path / "model")
     assert isinstance(model, Actions)

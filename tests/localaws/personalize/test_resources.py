@@ -1,4 +1,4 @@
-"""What all resources share: names, descriptions, lists, tags, deletion, refusals."""
+"""Names, descriptions, lists, tags, deletion and errors of all types of resources."""
 
 import time
 from collections.abc import Callable
@@ -60,7 +60,7 @@ def test_names_cannot_be_taken_twice(account: Account, trained: dict[str, str]) 
     )
 
 
-def test_what_does_not_exist_is_not_found(account: Account, trained: dict[str, str]) -> None:
+def test_a_missing_resource_is_not_found(account: Account, trained: dict[str, str]) -> None:
     lost = f"{PREFIX}:solution/lost"
     expected = ("ResourceNotFoundException", f"Resource Arn {lost} does not exist.")
     call = account.personalize
@@ -87,7 +87,7 @@ def test_deletion_waits_for_what_depends(account: Account) -> None:
     call.delete_schema(schemaArn=schema)
 
 
-def test_interactions_are_kept_while_others_look_at_them(
+def test_interactions_are_kept_while_other_resources_use_them(
     account: Account, trained: dict[str, str]
 ) -> None:
     """Filters, event trackers, metric attributions and campaigns go first, as documented."""
@@ -145,7 +145,7 @@ def test_a_version_is_created_in_the_line_after_its_solution(
 
 
 def test_deletion_is_pending_then_in_progress_then_done() -> None:
-    """What a client sees between the call and the end, and what is refused meanwhile."""
+    """The status between the call and the end of a deletion, and the requests refused meanwhile."""
     times = iter(range(100))
     registry = Registry(
         account=ACCOUNT,
@@ -165,7 +165,7 @@ def test_deletion_is_pending_then_in_progress_then_done() -> None:
         registry.delete(DATASET_GROUP, arn)
     with pytest.raises(ServiceError, match="already exists"):
         registry.create(DATASET_GROUP, "g", {"name": "g"})
-    workers.delete(going, lambda one: seen.append(registry.get(one.arn).status))
+    workers.delete(going, lambda resource: seen.append(registry.get(resource.arn).status))
     while registry.find(DATASET_GROUP):
         time.sleep(0.001)
     workers.close()
@@ -190,7 +190,7 @@ def test_lists_come_in_pages_and_forged_tokens_are_refused(
     domain = {"domain": "ECOMMERCE", "nextToken": token}
     assert refusal(account.personalize.list_recipes, **domain)[0] == code
     listed = account.personalize.list_datasets(datasetGroupArn=trained["group"])["datasets"]
-    assert [one["datasetArn"] for one in listed] == [trained["dataset"]]
+    assert [summary["datasetArn"] for summary in listed] == [trained["dataset"]]
 
 
 def test_tags_are_kept(account: Account, trained: dict[str, str]) -> None:
@@ -205,7 +205,9 @@ def test_tags_are_kept(account: Account, trained: dict[str, str]) -> None:
     ]
 
 
-def test_what_is_not_built_is_refused_by_name(account: Account, trained: dict[str, str]) -> None:
+def test_an_operation_that_is_not_built_is_refused_by_name(
+    account: Account, trained: dict[str, str]
+) -> None:
     call = account.personalize
     requests: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
         (

@@ -1,4 +1,4 @@
-"""Campaigns and recommenders: answers in real time, shifted by filters, promotions and events."""
+"""Campaigns and recommenders: recommendations in real time, with filters, promotions and events."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ NOON = 1_700_500_000
 VIEWS = ("USER_ID", "string"), ("ITEM_ID", "string"), ("EVENT_TYPE", "string")
 
 
-class Site:
+class Shop:
     """A dataset group with events and items, and the campaigns of its solutions."""
 
     def __init__(self, account: Account) -> None:
@@ -63,7 +63,7 @@ class Site:
         answer = self.account.runtime.get_recommendations(
             campaignArn=self.campaign(recipe), **request
         )
-        return [one["itemId"] for one in answer["itemList"]]
+        return [entry["itemId"] for entry in answer["itemList"]]
 
     def meet(self, user: str, *items: str, event_type: str = "view") -> None:
         """Record events."""
@@ -80,124 +80,124 @@ PERSONAL = "aws-user-personalization"
 
 
 @pytest.fixture(scope="module")
-def site(account: Account) -> Site:
-    return Site(account)
+def shop(account: Account) -> Shop:
+    return Shop(account)
 
 
 def parities(items: list[str]) -> set[int]:
-    """Whether items are those that the even or the odd users like."""
+    """Return the parities of items: users like the items of their own."""
     return {int(item[1:]) % 2 for item in items}
 
 
-def test_streaming_events_change_the_users_next_recommendations_and_nobody_elses(
-    site: Site,
+def test_streaming_events_change_the_next_recommendations_of_their_user_alone(
+    shop: Shop,
 ) -> None:
     """Users like the items of their own parity; new users meet the even ones, or the odd."""
-    before = site.items(PERSONAL, userId="newcomer", numResults=5)
-    neighbour = site.items(PERSONAL, userId="u1", numResults=5)
-    site.meet("newcomer", "i2", "i4", "i6", "i8")
-    even = site.items(PERSONAL, userId="newcomer", numResults=5)
-    site.meet("another", "i3", "i5", "i7", "i9")
-    odd = site.items(PERSONAL, userId="another", numResults=5)
+    before = shop.items(PERSONAL, userId="newcomer", numResults=5)
+    neighbour = shop.items(PERSONAL, userId="u1", numResults=5)
+    shop.meet("newcomer", "i2", "i4", "i6", "i8")
+    even = shop.items(PERSONAL, userId="newcomer", numResults=5)
+    shop.meet("another", "i3", "i5", "i7", "i9")
+    odd = shop.items(PERSONAL, userId="another", numResults=5)
     assert parities(even) == {0}
     assert parities(odd) == {1}
     assert before not in (even, odd)
-    assert site.items(PERSONAL, userId="u1", numResults=5) == neighbour
+    assert shop.items(PERSONAL, userId="u1", numResults=5) == neighbour
 
 
-def test_responses_have_ids_scores_and_as_many_items_as_requested(site: Site) -> None:
-    get = site.account.runtime.get_recommendations
-    answer = get(campaignArn=site.campaign(PERSONAL), userId="u2")
-    scores = [one["score"] for one in answer["itemList"]]
+def test_responses_have_ids_scores_and_as_many_items_as_requested(shop: Shop) -> None:
+    get = shop.account.runtime.get_recommendations
+    answer = get(campaignArn=shop.campaign(PERSONAL), userId="u2")
+    scores = [entry["score"] for entry in answer["itemList"]]
     assert len(scores) == 25
     assert scores == sorted(scores, reverse=True)
     assert len(answer["recommendationId"]) <= 40
     assert answer["recommendationId"].startswith("RID-")
-    popular = get(campaignArn=site.campaign("aws-popularity-count"), userId="u2", numResults=3)
-    assert [set(one) for one in popular["itemList"]] == [{"itemId"}] * 3
+    popular = get(campaignArn=shop.campaign("aws-popularity-count"), userId="u2", numResults=3)
+    assert [set(entry) for entry in popular["itemList"]] == [{"itemId"}] * 3
 
 
-def test_a_filter_with_values_applies_to_the_recommendations(site: Site) -> None:
-    wars = site.filter("genre", "INCLUDE ItemID WHERE Items.GENRE IN ($GENRE)")
-    items = site.items(
+def test_a_filter_with_values_applies_to_the_recommendations(shop: Shop) -> None:
+    wars = shop.filter("genre", "INCLUDE ItemID WHERE Items.GENRE IN ($GENRE)")
+    items = shop.items(
         PERSONAL, userId="u1", filterArn=wars, filterValues={"GENRE": '"war"'}, numResults=40
     )
     assert sorted(items) == [f"i{n}" for n in range(10)]
     # EXCLUDE does without its values and then has no effect; INCLUDE cannot.
-    call = site.account.runtime.get_recommendations
-    campaign = site.campaign(PERSONAL)
+    call = shop.account.runtime.get_recommendations
+    campaign = shop.campaign(PERSONAL)
     assert refusal(call, campaignArn=campaign, userId="u1", filterArn=wars) == (
         "InvalidInputException",
         "filterValues.GENRE is missing",
     )
-    others = site.filter("not", "EXCLUDE ItemID WHERE Items.GENRE IN ($GENRE)")
-    assert len(site.items(PERSONAL, userId="u1", filterArn=others, numResults=40)) == 40
+    others = shop.filter("not", "EXCLUDE ItemID WHERE Items.GENRE IN ($GENRE)")
+    assert len(shop.items(PERSONAL, userId="u1", filterArn=others, numResults=40)) == 40
     values = {"GENRE": '"war"'}
-    left = site.items(PERSONAL, userId="u1", filterArn=others, filterValues=values, numResults=40)
+    left = shop.items(PERSONAL, userId="u1", filterArn=others, filterValues=values, numResults=40)
     assert len(left) == 30
 
 
-def test_what_a_user_did_just_now_is_filtered(site: Site) -> None:
-    applied = site.filter("applied", 'EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("apply")')
-    first, second, *_ = site.items(PERSONAL, userId="u5", filterArn=applied)
-    site.meet("u5", first, event_type="apply")
-    after = site.items(PERSONAL, userId="u5", filterArn=applied, numResults=40)
+def test_an_event_just_sent_is_filtered(shop: Shop) -> None:
+    applied = shop.filter("applied", 'EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("apply")')
+    first, second, *_ = shop.items(PERSONAL, userId="u5", filterArn=applied)
+    shop.meet("u5", first, event_type="apply")
+    after = shop.items(PERSONAL, userId="u5", filterArn=applied, numResults=40)
     assert first not in after
     assert second in after
 
 
-def test_promoted_items_take_their_share_of_the_ranks(site: Site) -> None:
-    cheap = site.filter("cheap", "INCLUDE ItemID WHERE Items.PRICE <= 5")
-    free = site.items(PERSONAL, userId="u1", numResults=10)
+def test_promoted_items_take_their_share_of_the_ranks(shop: Shop) -> None:
+    cheap = shop.filter("cheap", "INCLUDE ItemID WHERE Items.PRICE <= 5")
+    free = shop.items(PERSONAL, userId="u1", numResults=10)
     request = {
-        "campaignArn": site.campaign(PERSONAL),
+        "campaignArn": shop.campaign(PERSONAL),
         "userId": "u1",
         "numResults": 10,
         "promotions": [{"name": "sale", "percentPromotedItems": 30, "filterArn": cheap}],
     }
-    answer = site.account.runtime.get_recommendations(**request)["itemList"]
-    again = site.account.runtime.get_recommendations(**request)["itemList"]
-    promoted = [one["itemId"] for one in answer if one.get("promotionName") == "sale"]
-    others = [one["itemId"] for one in answer if "promotionName" not in one]
+    answer = shop.account.runtime.get_recommendations(**request)["itemList"]
+    again = shop.account.runtime.get_recommendations(**request)["itemList"]
+    promoted = [entry["itemId"] for entry in answer if entry.get("promotionName") == "sale"]
+    others = [entry["itemId"] for entry in answer if "promotionName" not in entry]
     assert answer == again
     assert (len(promoted), len(others)) == (3, 7)
     assert {int(item[1:]) for item in promoted} <= set(range(6))
-    ranked = site.items(PERSONAL, userId="u1", filterArn=cheap, numResults=3)
+    ranked = shop.items(PERSONAL, userId="u1", filterArn=cheap, numResults=3)
     assert promoted == ranked
     assert others == [item for item in free if item not in promoted][:7]
 
 
-def test_the_filter_of_a_request_is_for_all_but_the_promoted_items(site: Site) -> None:
-    cheap = site.filter("cheaper", "INCLUDE ItemID WHERE Items.PRICE <= 5")
-    dear = site.filter("dearer", "INCLUDE ItemID WHERE Items.PRICE > 20")
-    answer = site.account.runtime.get_recommendations(
-        campaignArn=site.campaign(PERSONAL),
+def test_the_filter_of_a_request_is_for_all_but_the_promoted_items(shop: Shop) -> None:
+    cheap = shop.filter("cheaper", "INCLUDE ItemID WHERE Items.PRICE <= 5")
+    dear = shop.filter("dearer", "INCLUDE ItemID WHERE Items.PRICE > 20")
+    answer = shop.account.runtime.get_recommendations(
+        campaignArn=shop.campaign(PERSONAL),
         userId="u1",
         numResults=10,
         filterArn=dear,
         promotions=[{"name": "sale", "percentPromotedItems": 50, "filterArn": cheap}],
     )["itemList"]
     prices: dict[bool, list[int]] = {True: [], False: []}
-    for one in answer:
-        prices["promotionName" in one].append(int(one["itemId"][1:]))
+    for entry in answer:
+        prices["promotionName" in entry].append(int(entry["itemId"][1:]))
     assert (len(prices[True]), len(prices[False])) == (5, 5)
     assert max(prices[True]) <= 5
     assert min(prices[False]) > 20
 
 
-def test_metadata_come_where_the_campaign_is_set_to_it(site: Site) -> None:
-    campaign = site.campaign(PERSONAL)
-    get = site.account.runtime.get_recommendations
+def test_metadata_come_where_the_campaign_is_set_to_it(shop: Shop) -> None:
+    campaign = shop.campaign(PERSONAL)
+    get = shop.account.runtime.get_recommendations
     columns = {"ITEMS": ["genre", "PRICE"]}
     code, message = refusal(get, campaignArn=campaign, userId="u1", metadataColumns=columns)
     assert (code, "enableMetadataWithRecommendations off" in message) == (
         "InvalidInputException",
         True,
     )
-    site.account.personalize.update_campaign(
+    shop.account.personalize.update_campaign(
         campaignArn=campaign, campaignConfig={"enableMetadataWithRecommendations": True}
     )
-    site.account.settled("Campaign", campaign, "latestCampaignUpdate")
+    shop.account.settled("Campaign", campaign, "latestCampaignUpdate")
     answer = get(campaignArn=campaign, userId="u1", metadataColumns=columns, numResults=1)
     (item,) = answer["itemList"]
     number = int(item["itemId"][1:])
@@ -213,23 +213,23 @@ def test_metadata_come_where_the_campaign_is_set_to_it(site: Site) -> None:
     )
 
 
-def test_a_ranking_orders_the_users_own_list(site: Site) -> None:
+def test_a_ranking_orders_the_users_own_list(shop: Shop) -> None:
     recipe = "aws-personalized-ranking"
-    rank = site.account.runtime.get_personalized_ranking
-    campaign = site.campaign(recipe)
+    rank = shop.account.runtime.get_personalized_ranking
+    campaign = shop.campaign(recipe)
     # u2 likes even items and has not met these two yet.
     listed = ["i1", "lost", "i34", "i3", "i0"]
     answer = rank(campaignArn=campaign, userId="u2", inputList=listed)["personalizedRanking"]
-    items = [one["itemId"] for one in answer]
+    items = [entry["itemId"] for entry in answer]
     assert set(items[:2]) == {"i34", "i0"}
     assert set(items[2:4]) == {"i1", "i3"}
     assert items[4] == "lost"
-    assert sum(one["score"] for one in answer) == pytest.approx(1.0, abs=1e-5)
-    dear = site.filter("dear", "INCLUDE ItemID WHERE Items.PRICE >= 3")
+    assert sum(entry["score"] for entry in answer) == pytest.approx(1.0, abs=1e-5)
+    dear = shop.filter("dear", "INCLUDE ItemID WHERE Items.PRICE >= 3")
     filtered = rank(campaignArn=campaign, userId="u2", inputList=listed, filterArn=dear)
-    assert [one["itemId"] for one in filtered["personalizedRanking"]] == ["i34", "i3"]
+    assert [entry["itemId"] for entry in filtered["personalizedRanking"]] == ["i34", "i3"]
     code, message = refusal(
-        site.account.runtime.get_recommendations, campaignArn=campaign, userId="u2"
+        shop.account.runtime.get_recommendations, campaignArn=campaign, userId="u2"
     )
     assert (code, message.endswith("call GetPersonalizedRanking")) == (
         "InvalidInputException",
@@ -237,17 +237,17 @@ def test_a_ranking_orders_the_users_own_list(site: Site) -> None:
     )
 
 
-def test_related_items_are_liked_by_the_same_users(site: Site) -> None:
+def test_related_items_are_liked_by_the_same_users(shop: Shop) -> None:
     recipe = "aws-sims"
-    assert parities(site.items(recipe, itemId="i7", numResults=5)) == {1}
-    call = site.account.runtime.get_recommendations
-    code, message = refusal(call, campaignArn=site.campaign(recipe), userId="u1")
+    assert parities(shop.items(recipe, itemId="i7", numResults=5)) == {1}
+    call = shop.account.runtime.get_recommendations
+    code, message = refusal(call, campaignArn=shop.campaign(recipe), userId="u1")
     assert (code, message) == ("InvalidInputException", "itemId is missing; aws-sims needs it")
 
 
-def test_a_campaign_follows_the_latest_version(site: Site) -> None:
-    account = site.account
-    solution = account.solution("latest", site.group, "aws-popularity-count")
+def test_a_campaign_follows_the_latest_version(shop: Shop) -> None:
+    account = shop.account
+    solution = account.solution("latest", shop.group, "aws-popularity-count")
     arn = f"{solution}/$LATEST"
     create = account.personalize.create_campaign
     follow = {"syncWithLatestSolutionVersion": True}
@@ -269,7 +269,7 @@ def test_a_campaign_follows_the_latest_version(site: Site) -> None:
     updated = account.settled("Campaign", campaign, "latestCampaignUpdate")
     assert updated["solutionVersionArn"] == second
     listed = account.personalize.list_campaigns(solutionArn=solution)["campaigns"]
-    assert [one["campaignArn"] for one in listed] == [campaign]
+    assert [entry["campaignArn"] for entry in listed] == [campaign]
     code, message = refusal(account.personalize.delete_solution, solutionArn=solution)
     assert (code, message) == (
         "ResourceInUseException",
@@ -315,7 +315,7 @@ def test_a_recommender_serves_a_use_case_of_its_domain(account: Account) -> None
     assert described["modelMetrics"]["coverage"] > 0
     get = account.runtime.get_recommendations
     answer = get(recommenderArn=recommender, userId="u1", numResults=40)
-    items = {one["itemId"] for one in answer["itemList"]}
+    items = {entry["itemId"] for entry in answer["itemList"]}
     purchased = {
         line.split(",")[1]
         for line in bought.splitlines()
@@ -372,8 +372,8 @@ def test_actions_are_recommended_and_one_taken_just_now_is_not_repeated(account:
     )
     get = account.runtime.get_action_recommendations
     before = get(campaignArn=campaign, userId="u2")
-    assert {one["actionId"] for one in before["actionList"]} == {"join", "subscribe"}
-    assert all(0 <= one["score"] <= 1 for one in before["actionList"])
+    assert {entry["actionId"] for entry in before["actionList"]} == {"join", "subscribe"}
+    assert all(0 <= entry["score"] <= 1 for entry in before["actionList"])
 
     def filtered(user: str, expression: str, **values: str) -> list[str]:
         arn = account.created(
@@ -381,7 +381,7 @@ def test_actions_are_recommended_and_one_taken_just_now_is_not_repeated(account:
         )
         answer = get(campaignArn=campaign, userId=user, filterArn=arn, filterValues=values)
         account.delete("Filter", arn)
-        return [one["actionId"] for one in answer["actionList"]]
+        return [entry["actionId"] for entry in answer["actionList"]]
 
     often = "INCLUDE ActionID WHERE Actions.REPEAT_FREQUENCY >= $DAYS"
     assert [filtered("u2", often, DAYS=days) for days in ("7", "31")] == [["join"], []]
@@ -405,7 +405,7 @@ def test_actions_are_recommended_and_one_taken_just_now_is_not_repeated(account:
         ],
     )
     after = get(campaignArn=campaign, userId="u2")["actionList"]
-    assert [one["actionId"] for one in after] == ["subscribe"]
+    assert [entry["actionId"] for entry in after] == ["subscribe"]
     code, message = refusal(account.runtime.get_recommendations, campaignArn=campaign, userId="u")
     assert (code, message.endswith("call GetActionRecommendations")) == (
         "InvalidInputException",

@@ -62,7 +62,7 @@ class Shop:
         return self.account.get(f"{self.name}-out/{self.name}-{job}.csv").splitlines()
 
 
-def test_an_export_tells_bulk_and_single_records_apart_and_can_be_imported_again(
+def test_an_export_separates_bulk_and_single_records_and_can_be_imported_again(
     account: Account,
 ) -> None:
     shop = Shop(account, "exported")

@@ -30,7 +30,7 @@ def test_the_same_data_and_seed_give_the_same_metrics(
     assert first == second
 
 
-def test_training_tells_why_it_failed(account: Account) -> None:
+def test_training_has_a_failure_reason(account: Account) -> None:
     group = account.group("few")
     schema = account.schema("few", avro("Interactions", *INTERACTIONS, ("TIMESTAMP", "long")))
     dataset = account.dataset("few", "Interactions", schema)
@@ -190,7 +190,7 @@ def test_a_solution_is_refused_with_every_fault(account: Account, trained: dict[
     ]
 
 
-def test_every_kind_of_hyperparameter_is_searched(
+def test_every_type_of_hyperparameter_is_searched(
     account: Account, trained: dict[str, str]
 ) -> None:
     """Over the documented ranges where the solution names none; of sims both parameters."""
@@ -207,13 +207,13 @@ def test_every_kind_of_hyperparameter_is_searched(
 def test_a_search_tries_the_ends_of_every_range() -> None:
     parameters = RECIPES["aws-user-personalization"].parameters
     trials = Search(n_trials=4).trials(parameters, seed=0)
-    assert [one["hidden_dimension"] for one in trials] == ["32", "64", "128", "256"]
-    assert sorted(int(one["bptt"]) for one in trials) == [2, 5, 13, 32]
-    assert sorted(one["recency_mask"] for one in trials) == ["false", "false", "true", "true"]
+    assert [trial["hidden_dimension"] for trial in trials] == ["32", "64", "128", "256"]
+    assert sorted(int(trial["bptt"]) for trial in trials) == [2, 5, 13, 32]
+    assert sorted(trial["recency_mask"] for trial in trials) == ["false", "false", "true", "true"]
     assert Search(n_trials=4).trials(parameters, seed=0) == trials
     bptt = parameters[1]
     only = Search(n_trials=9, ranges={"bptt": Range(bptt, 2, 4)}).trials(parameters, seed=0)
-    assert [one["bptt"] for one in only] == ["2", "3", "4"]
+    assert [trial["bptt"] for trial in only] == ["2", "3", "4"]
 
 
 def test_an_update_brings_in_what_is_new_without_a_full_training(account: Account) -> None:
@@ -248,8 +248,8 @@ def test_an_update_brings_in_what_is_new_without_a_full_training(account: Accoun
     update = account.train(solution, trainingMode="UPDATE")
     assert (update["status"], update["trainingMode"]) == ("ACTIVE", "UPDATE")
     metrics = [
-        account.personalize.get_solution_metrics(solutionVersionArn=one["solutionVersionArn"])
-        for one in (full, update)
+        account.personalize.get_solution_metrics(solutionVersionArn=version["solutionVersionArn"])
+        for version in (full, update)
     ]
     assert metrics[0]["metrics"] == metrics[1]["metrics"]
     source = account.put("updated/in.json", '{"userId":"u52"}\n{"userId":"newcomer"}\n')

@@ -39,16 +39,16 @@ class Bucket:
         yield {"Contents": [{"Key": key, "Size": len(self.objects[key])} for key in keys]}
 
     def get_object(self, **request: Any) -> dict[str, Any]:
-        """One object."""
+        """Return an object."""
         return {"Body": io.BytesIO(self.objects[request["Key"]])}
 
     def put_object(self, **request: Any) -> dict[str, Any]:
-        """Write one."""
+        """Write an object."""
         self.objects[request["Key"]] = request["Body"]
         return {}
 
     def upload_fileobj(self, Fileobj: Any, Bucket: str, Key: str) -> None:  # noqa: N803 - boto3's
-        """Write one."""
+        """Write an object."""
         self.objects[Key] = Fileobj.read()
 
 
@@ -151,7 +151,7 @@ def model_of(operation: str) -> Any:
 
 
 def job_files(source: str, target: str) -> dict[str, Any]:
-    """Where a batch job reads and writes."""
+    """Return the input and output of a batch job."""
     return {
         "roleArn": ROLE,
         "jobInput": {"s3DataSource": {"path": f"s3://data/{source}"}},

@@ -123,7 +123,7 @@ def test_blocks_and_a_loaded_model_give_the_same_actions(
     )
 
 
-def test_action_metrics_tell_a_preference_from_a_coin(data: Interactions) -> None:
+def test_action_metrics_distinguish_a_preference_from_chance(data: Interactions) -> None:
     whole = planted_actions(data)
     actual = evaluate_actions(lambda: Actions(factors=8, seed=1), whole, seed=0)
     assert set(actual) == {

@@ -130,7 +130,7 @@ def grown(data: Interactions) -> Interactions:
     return Interactions.from_events(users, items, times, catalogue=["cold-1", "cold-2", "a-cold"])
 
 
-def test_an_update_without_news_changes_nothing(data: Interactions) -> None:
+def test_an_update_without_new_data_changes_nothing(data: Interactions) -> None:
     model = MODELS["hybrid"]().fit(data)
     updated = model.update(data)
     assert (updated.scores(data.histories) == model.scores(data.histories)).all()
@@ -144,8 +144,8 @@ def test_an_update_takes_in_items_users_and_events(data: Interactions, tmp_path:
     assert (seen[0], seen[-1], seen == sorted(seen)) == (0.0, 1.0, True)
     assert updated.item_ids.tolist() == later.item_ids.tolist()
     assert "q99" not in model.item_ids
-    for name, one in (("old", model), ("new", updated)):
-        one.save(tmp_path / name)
+    for name, saved in (("old", model), ("new", updated)):
+        saved.save(tmp_path / name)
     with (
         np.load(tmp_path / "old/recommender.npz") as old,
         np.load(tmp_path / "new/recommender.npz") as new,
@@ -156,14 +156,14 @@ def test_an_update_takes_in_items_users_and_events(data: Interactions, tmp_path:
     new = updated.item_ids.tolist().index("q99")
     history = Histories.of([[updated.item_ids.tolist().index("p17")]])
     lists = [
-        next(iter(one.recommend_histories(history, 10)))[0][0].tolist() for one in (updated, full)
+        next(iter(each.recommend_histories(history, 10)))[0][0].tolist() for each in (updated, full)
     ]
     assert new in lists[0]
     assert new in lists[1]
     assert updated.histories(["zoe"])[0].tolist() == [updated.item_ids.tolist().index("p16")]
 
 
-def test_what_progress_raises_stops_an_update(data: Interactions) -> None:
+def test_an_error_of_progress_stops_an_update(data: Interactions) -> None:
     def stop(progress: float) -> None:
         if progress > 0.1:
             raise InterruptedError("stopped")

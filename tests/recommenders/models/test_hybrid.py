@@ -107,7 +107,7 @@ def test_seed_decides_to_the_bit_and_threads_do_not(data: Interactions) -> None:
     assert (scores != other.scores(data.histories)).any()
 
 
-def test_known_items_come_last_where_nobody_repeats() -> None:
+def test_known_items_come_last_if_no_user_repeats() -> None:
     data = planted(repeats=0.0)
     model = MODELS["hybrid"]().fit(data)
     for user in (0, 50, 150):

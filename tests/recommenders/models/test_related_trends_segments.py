@@ -26,7 +26,7 @@ def data() -> Interactions:
     return planted(repeats=0.2)
 
 
-def test_what_a_model_does_not_learn_is_refused_by_its_model_type(data: Interactions) -> None:
+def test_a_model_refuses_by_its_type_what_it_does_not_learn(data: Interactions) -> None:
     popularity, cosine = Popularity().fit(data), Cosine().fit(data)
     refused: list[tuple[Callable[[], Any], str]] = [
         (lambda: popularity.similar(["p01"], 5), "type 'popularity' cannot relate items"),
@@ -67,7 +67,9 @@ def test_related_items_equal_the_definition(
         related = related_by_definition(data, item, discount, least)
         known = {other for _, other in related} | {item}
         unrelated = sorted(set(range(data.n_items)) - known, key=lambda o: (-events[o], o))
-        listed = [model.item_ids.tolist().index(one) for one in whole.items[item] if one]
+        listed = [
+            model.item_ids.tolist().index(item_id) for item_id in whole.items[item] if item_id
+        ]
         assert whole.counts[item] == data.n_items - 1
         np.testing.assert_allclose(
             whole.scores[item, : len(related)], [similarity for similarity, _ in related], rtol=1e-5
@@ -75,7 +77,9 @@ def test_related_items_equal_the_definition(
         assert sorted(listed[: len(related)]) == sorted(known - {item})
         assert listed[len(related) :] == unrelated
         assert whole.scores[item, len(related) :].tolist() == [0.0] * (data.n_items - len(related))
-    single = [list(model.similar([one], 8, block_size=1)) for one in data.item_ids[:9].tolist()]
+    single = [
+        list(model.similar([item_id], 8, block_size=1)) for item_id in data.item_ids[:9].tolist()
+    ]
     assert [block[0].items[0].tolist() for block in single] == whole.items[:9, :8].tolist()
 
 
@@ -103,7 +107,7 @@ def test_metadata_relate_items_without_events(data: Interactions, tmp_path: Path
     """`cold-2` is of group 2, as the items 30 to 44."""
     model = Cosine(metadata=True).fit(with_metadata(data))
     model.save(tmp_path / "model")
-    (cold, warm) = (next(iter(model.similar([one], 6))) for one in ("cold-2", "p31"))
+    (cold, warm) = (next(iter(model.similar([item_id], 6))) for item_id in ("cold-2", "p31"))
     assert all(30 <= int(item[1:]) < 45 for item in cold.items[0])
     assert all(30 <= int(item[1:]) < 45 for item in warm.items[0])
     (again,) = load_recommender(tmp_path / "model").similar(["cold-2"], 6)
@@ -161,12 +165,12 @@ def test_segments_are_the_users_whose_factors_are_nearest(
     scores = np.array(user_factors) @ factors.T
     lowest, has_events = scores.min(axis=0), data.matrix().toarray() > 0
     expected = np.where(has_events, lowest + repeat_rate(data) * (scores - lowest), scores)
-    (one,) = model.users_of(["p10", "unheard of", "p40"], 12)
-    assert one.counts.tolist() == [12, 0, 12]
+    (segments,) = model.users_of(["p10", "unheard of", "p40"], 12)
+    assert segments.counts.tolist() == [12, 0, 12]
     for row, item in ((0, "p10"), (2, "p40")):
         column = expected[:, data.item_ids.tolist().index(item)]
-        np.testing.assert_allclose(one.scores[row], np.sort(column)[::-1][:12], rtol=2e-3)
-    group = np.array([one.startswith("p1") for one in data.item_ids])
+        np.testing.assert_allclose(segments.scores[row], np.sort(column)[::-1][:12], rtol=2e-3)
+    group = np.array([item_id.startswith("p1") for item_id in data.item_ids])
     masks = [group, np.zeros(data.n_items, dtype=bool)]
     (some,) = model.users_of_attributes(masks, 12)
     mean = scores[:, group].mean(axis=1)

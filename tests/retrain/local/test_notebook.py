@@ -35,8 +35,8 @@ from retrain.local.sample_size import SampleSize
 from retrain.local.notebook import connect
 from workflow import load_config
 connect(load_config("retraining.toml"), sample=SampleSize(150, 60, 5_000), log=lambda text: None)
-found = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
-print(json.dumps(found), flush=True)
+variables = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+print(json.dumps(variables), flush=True)
 time.sleep(3_600)
 """
 
@@ -127,7 +127,7 @@ def output_type(output: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs_whole_and_its_saved_outputs_are_fresh(
+def test_a_notebook_runs_to_its_end_and_its_saved_outputs_are_current(
     path: Path, executed: dict[Path, nbformat.NotebookNode]
 ) -> None:
     """Fresh: the same types of output with the same table heads; `make golden` renews them."""
@@ -171,7 +171,7 @@ def test_a_notebook_is_used_with_another_configuration_by_its_first_line(path: P
     assert "labbase" not in "".join([first, *others]), "no name of the example stands in a cell"
 
 
-def test_what_a_real_run_wrote_is_read_with_its_types(
+def test_the_files_of_a_real_run_are_read_with_their_types(
     kernel: Kernel, config: Config, executed: dict[Path, nbformat.NotebookNode]
 ) -> None:
     s3 = kernel.client("s3", config)

@@ -10,7 +10,7 @@ import pytest
 from retrain.local.postgres import Postgres, PostgresError
 
 
-def test_it_serves_on_loopback_with_a_password_in_utf_8(postgres: Postgres) -> None:
+def test_postgres_serves_on_loopback_with_a_password_in_utf_8(postgres: Postgres) -> None:
     with psycopg.connect(postgres.url) as connection:
         assert connection.execute("SHOW listen_addresses").fetchone() == ("127.0.0.1",)
         assert connection.execute("SHOW server_encoding").fetchone() == ("UTF8",)
@@ -21,7 +21,7 @@ def test_it_serves_on_loopback_with_a_password_in_utf_8(postgres: Postgres) -> N
         psycopg.connect(postgres.url.replace(password, "wrong"))
 
 
-def test_it_leaves_no_server_behind(scratch: Path) -> None:
+def test_closing_ends_the_server(scratch: Path) -> None:
     with Postgres(scratch / "short-lived") as postgres:
         port = urlsplit(postgres.url).port or 0
         psycopg.connect(postgres.url).close()
@@ -30,7 +30,7 @@ def test_it_leaves_no_server_behind(scratch: Path) -> None:
         socket.create_connection(("127.0.0.1", port), timeout=1)
 
 
-def test_a_port_in_use_is_told_with_the_server_s_own_words(scratch: Path) -> None:
+def test_a_port_in_use_is_reported_with_the_servers_message(scratch: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -43,6 +43,6 @@ def test_a_port_in_use_is_told_with_the_server_s_own_words(scratch: Path) -> Non
             pass
 
 
-def test_it_has_no_url_before_it_is_started(tmp_path: Path) -> None:
+def test_the_url_needs_a_started_server(tmp_path: Path) -> None:
     with pytest.raises(PostgresError, match="no URL before it is started"):
         _ = Postgres(tmp_path).url

@@ -58,8 +58,8 @@ def failed_run(config: Config, url: str, directory: Path, **handlers: Any) -> Fa
         failure = failure_of(reader.read_all())
         messages = aws.client("sqs").receive_message(QueueUrl=queue)["Messages"]
         keys = [
-            found["Key"]
-            for found in aws.client("s3")
+            entry["Key"]
+            for entry in aws.client("s3")
             .list_objects_v2(Bucket=config.bucket, Prefix="recommendations/")
             .get("Contents", [])
         ]
@@ -87,7 +87,7 @@ def test_a_run_with_a_sample_leaves_recommendations_metrics_and_history(
     ranks: dict[str, list[int]] = {}
     for row in rows:
         ranks.setdefault(row["USER_ID"], []).append(int(row["RANK"]))
-    assert all(found == list(range(1, len(found) + 1)) for found in ranks.values())
+    assert all(own == list(range(1, len(own) + 1)) for own in ranks.values())
     assert max(map(len, ranks.values())) == 5
     metrics = json.loads((output / "metrics.json").read_text())
     assert set(metrics["metrics"]) == set(metrics["baseline"]["metrics"])
@@ -98,8 +98,8 @@ def test_a_run_with_a_sample_leaves_recommendations_metrics_and_history(
     assert "root" in (output / "etl.log").read_text(), "the schemas are in the job's log"
 
 
-def test_what_is_published_keeps_the_filter_rules(sample_url: str, scratch: Path) -> None:
-    """Against a database that was there before, as --database-url names one."""
+def test_the_published_list_keeps_the_filter_rules(sample_url: str, scratch: Path) -> None:
+    """Run against an existing database, as with --database-url."""
     output = scratch / "own-database"
 
     run_locally(
@@ -176,7 +176,9 @@ keep = 3
 """
 
 
-def test_a_database_that_looks_nothing_like_the_sample(postgres: Postgres, scratch: Path) -> None:
+def test_a_database_that_differs_from_the_sample_in_everything(
+    postgres: Postgres, scratch: Path
+) -> None:
     """Keys of several types, an enum, arrays, JSON, a reserved word, a self join, bad rows."""
     with psycopg.connect(postgres.url) as connection:
         connection.execute(

@@ -1,4 +1,4 @@
-"""The sample database: seeded, messy like real data, with preferences that a model can learn."""
+"""The sample database: seeded, irregular like real data, with preferences that can be learnt."""
 
 import hashlib
 from collections.abc import Iterator
@@ -49,20 +49,22 @@ def sample(url: str) -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
-def number(sample: psycopg.Connection[Any], query: str) -> float:
-    """Return the one number that a query answers."""
+def query_number(sample: psycopg.Connection[Any], query: str) -> float:
+    """Return the number that a query selects."""
     row = sample.execute(query.encode()).fetchone()
     assert row is not None
     return float(row[0])
 
 
-def test_it_loads_as_many_rows_as_asked_for(postgres: Postgres) -> None:
+def test_it_loads_as_many_rows_as_configured(postgres: Postgres) -> None:
     url = empty_database(postgres, "small")
 
     load_sample(url, SampleSize(students=60, postings=40, events=2_000))
     with psycopg.connect(url) as connection:
-        found = {table: number(connection, f"SELECT count(*) FROM {table}") for table in TABLES}
-    assert found == {
+        counts = {
+            table: query_number(connection, f"SELECT count(*) FROM {table}") for table in TABLES
+        }
+    assert counts == {
         "departments": 15,
         "students": 60,
         "companies": 8,
@@ -76,8 +78,8 @@ def test_the_smallest_sizes_load(postgres: Postgres) -> None:
 
     load_sample(url, SampleSize(students=2, postings=12, events=1))
     with psycopg.connect(url) as connection:
-        found = [number(connection, f"SELECT count(*) FROM {table}") for table in TABLES]
-    assert found == [15, 2, 2, 12, 1]
+        counts = [query_number(connection, f"SELECT count(*) FROM {table}") for table in TABLES]
+    assert counts == [15, 2, 2, 12, 1]
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(postgres: Postgres) -> None:
@@ -140,7 +142,7 @@ def test_tables_are_keyed_joined_and_indexed(sample: psycopg.Connection[Any]) ->
 def test_nothing_happens_before_a_posting_appears_or_after_now(
     sample: psycopg.Connection[Any],
 ) -> None:
-    early = number(
+    early = query_number(
         sample,
         "SELECT count(*) FROM events JOIN job_postings ON job_postings.id = job_posting_id"
         " WHERE events.created_at < published_at",
@@ -153,7 +155,7 @@ def test_nothing_happens_before_a_posting_appears_or_after_now(
 
 
 @pytest.mark.parametrize(
-    ("what", "least", "most"),
+    ("condition_and_table", "least", "most"),
     [
         ("student_id IS NULL FROM events", 0.0001, 0.01),
         ("kind = 'view' FROM events", 0.6, 0.95),
@@ -172,33 +174,35 @@ def test_nothing_happens_before_a_posting_appears_or_after_now(
         ("name LIKE '%,%' FROM companies", 0.1, 0.5),
     ],
 )
-def test_the_mess_of_real_data_is_there(
-    sample: psycopg.Connection[Any], what: str, least: float, most: float
+def test_the_irregularities_of_real_data_are_there(
+    sample: psycopg.Connection[Any], condition_and_table: str, least: float, most: float
 ) -> None:
-    condition, _, table = what.partition(" FROM ")
-    share = number(sample, f"SELECT avg(CASE WHEN {condition} THEN 1.0 ELSE 0.0 END) FROM {table}")
+    condition, _, table = condition_and_table.partition(" FROM ")
+    share = query_number(
+        sample, f"SELECT avg(CASE WHEN {condition} THEN 1.0 ELSE 0.0 END) FROM {table}"
+    )
 
     assert least <= share <= most
 
 
-def test_few_postings_get_much_and_students_return_to_what_they_saw(
+def test_few_postings_get_most_events_and_students_repeat_events(
     sample: psycopg.Connection[Any],
 ) -> None:
-    tenth = number(
+    tenth = query_number(
         sample,
         "SELECT sum(n) / 20000 FROM (SELECT count(*) AS n FROM events"
         " GROUP BY job_posting_id ORDER BY n DESC LIMIT 20) AS top",
     )
-    repeated = number(
+    repeated = query_number(
         sample,
         "SELECT 1 - count(DISTINCT (student_id, job_posting_id)) / 20000.0 FROM events",
     )
 
-    assert 0.2 <= tenth <= 0.7  # of 200 postings, were they all alike: 0.1
+    assert 0.2 <= tenth <= 0.7  # 0.1 if all 200 postings were equally popular
     assert 0.1 <= repeated <= 0.7
 
 
-def test_who_favourites_has_looked_and_who_applies_has_favourited(
+def test_a_favourite_follows_a_view_and_an_application_a_favourite(
     sample: psycopg.Connection[Any],
 ) -> None:
     steps = sample.execute(
@@ -207,7 +211,7 @@ def test_who_favourites_has_looked_and_who_applies_has_favourited(
         " FROM events WHERE student_id IS NOT NULL) AS step"
         " WHERE kind <> 'view' GROUP BY before, kind"
     ).fetchall()
-    counts = {(before, kind): count for before, kind, count in steps}
+    counts = {(before, event_type): count for before, event_type, count in steps}
     # Where the step before was made anonymous, it seems to be missing.
     anonymous = {step: counts.pop(step) for step in tuple(counts) if step[0] is None}
 
@@ -222,18 +226,18 @@ def test_events_come_in_visits(sample: psycopg.Connection[Any]) -> None:
         " (PARTITION BY student_id ORDER BY created_at)) AS seconds"
         " FROM events WHERE student_id IS NOT NULL) AS pause"
     )
-    typical = number(
+    typical = query_number(
         sample, f"SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) FROM {pauses}"
     )
-    between = number(sample, f"SELECT avg((seconds > 86400)::int) FROM {pauses}")
+    between = query_number(sample, f"SELECT avg((seconds > 86400)::int) FROM {pauses}")
 
     assert 30 < typical < 900
     assert 0.05 < between < 0.3
 
 
-def test_a_department_looks_at_its_own_fields_of_work(sample: psycopg.Connection[Any]) -> None:
-    """Two of twelve fields, were nobody to care: a share of 0.17."""
-    share = number(
+def test_a_department_prefers_its_own_fields_of_work(sample: psycopg.Connection[Any]) -> None:
+    """Two of twelve fields: without preferences their share is 0.17."""
+    share = query_number(
         sample,
         "SELECT avg(CASE WHEN job_type IN ('ソフトウェアエンジニア', 'データサイエンティスト')"
         " THEN 1.0 ELSE 0.0 END)"
@@ -246,7 +250,7 @@ def test_a_department_looks_at_its_own_fields_of_work(sample: psycopg.Connection
     assert share > 0.5
 
 
-def test_a_model_learns_more_from_it_than_what_is_popular(
+def test_a_model_learns_more_from_it_than_popularity(
     sample: psycopg.Connection[Any],
 ) -> None:
     rows = sample.execute(

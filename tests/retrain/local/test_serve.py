@@ -131,8 +131,8 @@ def serving(directory: Path, *options: str) -> Iterator[Server]:
 
 def until(holds: Callable[[], Any]) -> Any:
     for _ in range(400):
-        if found := holds():
-            return found
+        if result := holds():
+            return result
         time.sleep(0.025)
     raise AssertionError("it did not happen")
 
@@ -206,9 +206,9 @@ def machine(name: str) -> str:
 
 
 def resources(server: Server | Opened) -> dict[str, Any]:
-    """All that can be seen of the resources, their ids and times too."""
+    """Return every description of the resources, with their ids and times."""
     steps, sns = server.client("stepfunctions"), server.client("sns")
-    found = {
+    state = {
         "role": server.client("iam").get_role(RoleName="runner")["Role"],
         "subscriptions": sns.list_subscriptions()["Subscriptions"],
         "function": server.client("lambda").get_function_configuration(FunctionName="double"),
@@ -223,14 +223,14 @@ def resources(server: Server | Opened) -> dict[str, Any]:
         ],
         "object": server.client("s3").head_object(Bucket="rows", Key="利用者/a b.csv"),
     }
-    found["object"]["ResponseMetadata"] = None
-    for value in found.values():
-        for one in value if isinstance(value, list) else [value]:
-            one.pop("ResponseMetadata", None)
-    return found
+    state["object"]["ResponseMetadata"] = None
+    for value in state.values():
+        for entry in value if isinstance(value, list) else [value]:
+            entry.pop("ResponseMetadata", None)
+    return state
 
 
-def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
+def test_all_resources_are_there_after_a_restart(tmp_path: Path) -> None:
     directory, env_file = tmp_path / "aws", tmp_path / "env"
     options = ("--account", "111122223333", "--region", "eu-west-1", "--time-scale", "0")
     with serving(directory, *options, "--env-file", str(env_file)) as server:
@@ -307,7 +307,7 @@ def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
 
 
 def test_a_killed_server_leaves_a_directory_that_opens_again(tmp_path: Path) -> None:
-    """What was answered is there, what was going on has failed and says why."""
+    """Answered requests are there; work that was going on has failed with its reason."""
     directory = tmp_path / "aws"
     written: list[str] = []
     with serving(directory, "--account", "111122223333", "--region", "eu-west-1") as server:
@@ -345,15 +345,15 @@ def test_a_killed_server_leaves_a_directory_that_opens_again(tmp_path: Path) -> 
         assert [event["type"] for event in events] == ["ExecutionStarted", "ExecutionAborted"]
         job_run = _job_run(glue, run_id)
         assert (job_run["JobRunState"], job_run["ErrorMessage"]) == ("FAILED", RUN_INTERRUPTED)
-        found = {
+        sizes = {
             item["Key"]: item["Size"]
             for page in s3.get_paginator("list_objects_v2").paginate(Bucket="rows")
             for item in page["Contents"]
         }
         # The upload that was cut off is there whole or not at all.
-        assert set(written) <= found.keys() and len(found) <= len(written) + 1
-        assert set(found.values()) == {200_000}
-        assert len(list((directory / "s3").iterdir())) == len(found)
+        assert set(written) <= sizes.keys() and len(sizes) <= len(written) + 1
+        assert set(sizes.values()) == {200_000}
+        assert len(list((directory / "s3").iterdir())) == len(sizes)
         commands = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
         assert run_id not in " ".join(argument for command in commands for argument in command)
 
@@ -390,15 +390,15 @@ def test_defaults_are_for_a_directory_that_has_nothing_yet(tmp_path: Path) -> No
     ],
 )
 def test_a_quota_that_is_none_is_one_message(tmp_path: Path, quota: str, fault: str) -> None:
-    done = CliRunner().invoke(
+    result = CliRunner().invoke(
         app, ["local", "serve", "--data-dir", str(tmp_path / "aws"), "--quota", quota]
     )
-    assert done.exit_code == 2
-    assert fault in " ".join(done.stderr.replace("│", " ").split())
+    assert result.exit_code == 2
+    assert fault in " ".join(result.stderr.replace("│", " ").split())
     assert not (tmp_path / "aws").exists()
 
 
-def test_quotas_are_those_that_are_asked_for(tmp_path: Path) -> None:
+def test_quotas_are_configurable(tmp_path: Path) -> None:
     with LocalAws(directory=tmp_path, quotas=Quotas.of_texts(["schemas=1"])) as served:
         personalize = served.endpoint.client("personalize")
         schema = json.dumps(
@@ -420,10 +420,10 @@ def test_a_port_in_use_is_one_message(tmp_path: Path) -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        done = CliRunner().invoke(
+        result = CliRunner().invoke(
             app, ["local", "serve", "--port", str(port), "--data-dir", str(tmp_path)]
         )
-    assert (done.exit_code, done.stderr) == (
+    assert (result.exit_code, result.stderr) == (
         1,
         f"port {port} of 127.0.0.1: Address already in use; stop what listens there, or name"
         " another port\n",
@@ -435,8 +435,8 @@ def _arn(started: dict[str, Any]) -> dict[str, str]:
 
 
 def _job_run(glue: Any, run_id: str) -> dict[str, Any]:
-    found: dict[str, Any] = glue.get_job_run(JobName="long", RunId=run_id)["JobRun"]
-    return found
+    run: dict[str, Any] = glue.get_job_run(JobName="long", RunId=run_id)["JobRun"]
+    return run
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The reader of definitions: every scope, every state, every way out, and conditions in words."""
+"""The reader of definitions: scopes, states, transitions, and conditions in words."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,10 +21,10 @@ from workflow.definition.asl import (
 )
 
 
-def test_scopes_are_the_machine_what_maps_repeat_and_every_branch():
-    found = [(str(scope), scope.depth, scope.start) for scope in scopes(nested())]
+def test_scopes_are_the_machine_the_processors_of_maps_and_every_branch():
+    described = [(str(scope), scope.depth, scope.start) for scope in scopes(nested())]
 
-    assert found == [
+    assert described == [
         ("the machine", 0, "Each Region"),
         ("'Each Region'", 1, "Both"),
         ("branch 1 of 'Both'", 2, "Count"),
@@ -56,9 +56,9 @@ def test_branches_that_hold_the_same_are_scopes_of_their_own():
         "States": {"P": {"Type": "Parallel", "Branches": [branch, branch], "End": True}},
     }
 
-    found = {(scope, name) for scope, name, _ in states(definition)}
+    scoped_names = {(scope, name) for scope, name, _ in states(definition)}
 
-    assert len(found) == 3
+    assert len(scoped_names) == 3
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -78,7 +78,7 @@ def test_no_state_of_any_definition_is_left_out(definition):
     assert sorted(name for _, name, _ in states(definition)) == sorted(walked(definition))
 
 
-def test_a_transition_says_what_it_is_taken_on():
+def test_a_transition_has_its_condition():
     rules = [
         {"Variable": "$.job.status", "StringEquals": "ACTIVE", "Next": "B"},
         {"Variable": "$.job.status", "StringMatches": "C*", "Next": "C"},
@@ -115,7 +115,7 @@ def test_a_scope_ends_with_end_succeed_or_fail():
     ] == [True, True, True, False, False]
 
 
-def test_what_a_malformed_definition_lacks_is_empty():
+def test_missing_fields_of_a_malformed_definition_are_empty():
     assert [(dict(scope.states), scope.start) for scope in scopes({})] == [({}, "")]
     assert Scope({"States": {"A": {"Type": "Map"}}}).inside("A") == ()
     assert list(transitions("A", {"Choices": [{}], "Catch": [{}]})) == [
@@ -130,16 +130,16 @@ def test_what_a_malformed_definition_lacks_is_empty():
         (
             {
                 "Resource": "arn:aws:states:::lambda:invoke",
-                "Parameters": {"FunctionName": "look"},
+                "Parameters": {"FunctionName": "rank"},
             },
-            "look",
+            "rank",
         ),
         (
             {
                 "Resource": "arn:aws:states:::lambda:invoke.waitForTaskToken",
-                "Arguments": {"FunctionName": "arn:aws:lambda:r:1:function:look:live"},
+                "Arguments": {"FunctionName": "arn:aws:lambda:r:1:function:rank:live"},
             },
-            "look:live",
+            "rank:live",
         ),
         (
             {
@@ -148,7 +148,7 @@ def test_what_a_malformed_definition_lacks_is_empty():
             },
             "$.name",
         ),
-        ({"Resource": "arn:aws:lambda:r:1:function:look:live"}, "look:live"),
+        ({"Resource": "arn:aws:lambda:r:1:function:rank:live"}, "rank:live"),
         ({"Resource": "arn:aws:states:::lambda:invoke"}, ""),
         (
             {
@@ -171,7 +171,7 @@ def test_arguments_are_jsonatas_parameters():
     assert arguments({}) == {}
 
 
-def test_what_a_map_and_a_parallel_do_in_words():
+def test_repetition_and_branches_in_words():
     assert repetition({"ItemsPath": "$.datasets"}) == "for each of $.datasets"
     assert repetition({"Items": "{% $rows %}"}) == "for each of $rows"
     assert repetition({}) == "for each item"
@@ -215,7 +215,7 @@ def test_conditions_in_human_words(rule, words, full):
     assert (condition(rule), condition(rule, full=True)) == (words, full)
 
 
-def test_a_choice_that_tests_one_variable_says_it_once():
+def test_a_choice_of_one_variable_names_it_once():
     choice = {
         "Type": "Choice",
         "Choices": [

@@ -214,7 +214,7 @@ def test_a_faulty_structure_is_named(definition, change, fault):
     changed = copy.deepcopy(definition)
     change(changed)
 
-    assert any(found.startswith(fault) for found in structural_faults(changed))
+    assert any(message.startswith(fault) for message in structural_faults(changed))
     with pytest.raises(StructureError, match="the workflow graph is faulty"):
         render_definition(changed)
 
@@ -292,7 +292,7 @@ def test_a_fault_inside_a_branch_names_the_branch(change, faults):
     assert list(structural_faults(machine)) == faults
 
 
-def test_the_picture_shows_every_state_and_every_way(definition):
+def test_the_diagram_shows_every_state_and_every_transition(definition):
     picture = mermaid(definition)
 
     for _, name, _ in states(definition):

@@ -1,4 +1,4 @@
-"""The Mermaid picture of a definition: every state in its box, every way, conditions in words."""
+"""The Mermaid picture of a definition: states in boxes, transitions, conditions in words."""
 
 from tests.workflow.definitions import nested
 from workflow.definition.mermaid import mermaid
@@ -18,7 +18,7 @@ flowchart TD
                 miscounted_7[["Miscounted"]]
                 count_4 --> enough_5
                 count_4 -.-> miscounted_7
-                enough_5 -->|"rows ≥ 25 and not kind is test"| counted_6
+                enough_5 -->|"rows ≥ 25 and not source is test"| counted_6
                 enough_5 -->|"otherwise"| miscounted_7
             end
             subgraph branch_2_8["branch 2"]

@@ -38,19 +38,19 @@ def after(before):
 
 
 def test_the_same_workflow_in_another_order_of_keys_is_no_difference(before):
-    def turned(value):
+    def reverse_keys(value):
         if isinstance(value, dict):
-            return {key: turned(value[key]) for key in reversed(value)}
-        return [turned(one) for one in value] if isinstance(value, list) else value
+            return {key: reverse_keys(value[key]) for key in reversed(value)}
+        return [reverse_keys(element) for element in value] if isinstance(value, list) else value
 
-    found = review(before, turned(before))
+    result = review(before, reverse_keys(before))
 
-    assert found == Review()
-    assert not found
-    assert as_text(found, before="a", after="b") == "a → b: no difference\n"
+    assert result == Review()
+    assert not result
+    assert as_text(result, before="a", after="b") == "a → b: no difference\n"
 
 
-def test_a_changed_field_is_told_by_its_path_with_both_values(before, after):
+def test_a_changed_field_is_named_by_its_path_with_both_values(before, after):
     payload = after["States"]["Filter Recommended Item"]["Parameters"]["Payload"]
     payload["keep"] = 10
     payload["also"] = {"x": True}
@@ -101,53 +101,53 @@ def test_true_is_not_1_but_2_is_2_0(before, after):
 
 
 def test_a_state_put_between_two_others_is_one_new_state_and_one_changed_transition(before, after):
-    after["States"]["Look Twice"] = {"Type": "Pass", "Next": "List Datasets"}
-    after["States"]["ETL"]["Next"] = "Look Twice"
+    after["States"]["Check Twice"] = {"Type": "Pass", "Next": "List Datasets"}
+    after["States"]["ETL"]["Next"] = "Check Twice"
 
-    found = review(before, after)
+    result = review(before, after)
 
-    assert as_text(found, before="deployed", after="new") == (
+    assert as_text(result, before="deployed", after="new") == (
         "deployed → new: 1 state added, 1 changed\n"
         "~ ETL (Task)\n"
-        "    transition next: List Datasets → Look Twice\n"
-        "+ Look Twice (Pass)\n"
+        "    transition next: List Datasets → Check Twice\n"
+        "+ Check Twice (Pass)\n"
         "    transition: next → List Datasets\n"
     )
 
 
-def test_a_removed_state_of_a_map_is_told_with_its_scope(before, after):
+def test_a_removed_state_of_a_map_is_named_with_its_scope(before, after):
     inner = after["States"]["Reimport All Datasets"]["Iterator"]["States"]
     del inner["Import Failed"]
     for name in ("Import Dataset", "Get Job Status"):
         del inner[name]["Catch"]
     inner["Job Complete?"]["Choices"].pop()
 
-    found = review(before, after)
+    result = review(before, after)
 
-    assert found.headline() == "1 state removed, 3 changed"
-    assert found.states[0] == StateChange(
+    assert result.headline() == "1 state removed, 3 changed"
+    assert result.states[0] == StateChange(
         "removed", "Import Failed", "Fail", "Reimport All Datasets"
     )
-    assert found.states[3].removed == (
+    assert result.states[3].removed == (
         StateTransition('when $.job.status StringEquals "CREATE FAILED"', "Import Failed"),
     )
 
 
-def test_rules_of_a_choice_in_another_order_are_told_as_an_order(before, after):
+def test_rules_of_a_choice_in_another_order_are_reported_as_an_order(before, after):
     after["States"]["Batch Completed?"]["Choices"].reverse()
 
     (change,) = review(before, after).states
 
     assert not change.fields
     assert (change.removed, change.added) == ((), ())
-    assert [way.target for way in change.reordered] == [
+    assert [transition.target for transition in change.reordered] == [
         "Report Failure",
         "Filter Recommended Item",
         "Wait X Seconds for Batch Inference",
     ]
 
 
-def test_a_renamed_state_is_one_renaming_and_the_transitions_to_it_are_no_news(before, after):
+def test_a_renamed_state_is_one_renaming_and_the_transitions_to_it_are_no_change(before, after):
     states = after["States"]
     states["Read the Database"] = states.pop("ETL")
     after["StartAt"] = "Read the Database"
@@ -164,9 +164,9 @@ def test_a_state_that_moved_out_of_a_map_changed_its_scope(before, after):
     before["States"]["M"]["Iterator"] = {"StartAt": "In", "States": states}
     after = {"StartAt": "In", "States": states}
 
-    found = review(before, after)
+    result = review(before, after)
 
-    assert found.states == (
+    assert result.states == (
         StateChange("removed", "M", "Map"),
         StateChange("changed", "In", "Pass", fields=(FieldChange("scope", "M", "the machine"),)),
     )
@@ -194,7 +194,7 @@ def test_a_state_that_moved_to_another_branch_changed_its_scope():
     assert change.fields == (FieldChange("scope", "branch 1 of Both", "Each File"),)
 
 
-def test_a_state_in_a_branch_is_told_with_its_branch():
+def test_a_state_in_a_branch_is_named_with_its_branch():
     before, after = nested(), nested()
     counting(after)["States"]["Miscounted"]["Error"] = "TooMany"
     counting(after)["States"]["Count"]["Catch"][0]["ResultPath"] = "$.job"
@@ -224,7 +224,7 @@ def test_states_of_one_name_in_two_branches_are_compared_each_with_itself():
     )
 
 
-def test_renaming_a_parallel_is_no_news_of_the_states_in_it():
+def test_renaming_a_parallel_changes_no_state_in_it():
     before, after = nested(), nested()
     region = after["States"]["Each Region"]["ItemProcessor"]
     states = region["States"]
@@ -236,7 +236,7 @@ def test_renaming_a_parallel_is_no_news_of_the_states_in_it():
     )
 
 
-def test_what_a_rule_of_a_choice_assigns_belongs_to_what_the_state_does():
+def test_the_assign_of_a_choice_rule_is_a_field_of_its_state():
     before, after = nested(), nested()
     counting(before)["States"]["Enough?"]["Choices"][0]["Assign"] = {"rows.$": "$.rows"}
     counting(after)["States"]["Enough?"]["Choices"][0]["Assign"] = {"rows.$": "$.count"}
@@ -245,7 +245,7 @@ def test_what_a_rule_of_a_choice_assigns_belongs_to_what_the_state_does():
 
     assert change.fields == (
         FieldChange(
-            "Choices.($.rows NumericGreaterThanEquals 25 and not $.kind StringEquals"
+            "Choices.($.rows NumericGreaterThanEquals 25 and not $.source StringEquals"
             ' "test").Assign.rows.$',
             "$.rows",
             "$.count",
@@ -263,9 +263,9 @@ def test_combined_conditions_read_as_one_sentence():
     choice = {"Type": "Choice", "Choices": [{**rule, "Next": "B"}], "Default": "B"}
     states = {"A": choice, "B": {"Type": "Succeed"}}
 
-    found = review({}, {"StartAt": "A", "States": states})
+    result = review({}, {"StartAt": "A", "States": states})
 
-    assert found.states[0].added[0].when == (
+    assert result.states[0].added[0].when == (
         "when ($.a IsPresent true and not $.b NumericLessThan 3)"
     )
 
@@ -327,13 +327,13 @@ def test_diff_ends_with_0_if_nothing_differs_and_1_if_something_does(retrain, tm
     assert "~ the machine: TimeoutSeconds: 3600 → 86400\n" in other.stdout
 
 
-def test_diff_with_an_empty_base_says_that_every_state_is_new(retrain, tmp_path):
+def test_diff_with_an_empty_base_lists_every_state_as_new(retrain, tmp_path):
     (tmp_path / "base.json").touch()
 
-    done = retrain("diff", "--asl", COMMITTED, "--base", tmp_path / "base.json")
+    result = retrain("diff", "--asl", COMMITTED, "--base", tmp_path / "base.json")
 
-    assert done.exit_code == 1
-    assert "every state is new" in done.stdout
+    assert result.exit_code == 1
+    assert "every state is new" in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -357,11 +357,11 @@ def test_diff_ends_with_2_if_there_is_nothing_to_compare(retrain, tmp_path, cont
     if content:
         file.write_text(content, encoding="utf-8", errors="surrogateescape")
 
-    done = retrain("diff", "--asl", COMMITTED, "--base", file)
+    result = retrain("diff", "--asl", COMMITTED, "--base", file)
 
-    assert done.exit_code == 2
-    assert complaint in done.stderr
-    assert "Traceback" not in done.output
+    assert result.exit_code == 2
+    assert complaint in result.stderr
+    assert "Traceback" not in result.output
 
 
 @pytest.fixture(scope="module")
@@ -374,7 +374,9 @@ def test_every_action_is_pinned_to_a_commit(ci):
     used = [step["uses"] for job in ci["jobs"].values() for step in job["steps"] if "uses" in step]
 
     assert used
-    assert [one for one in used if not re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}", one)] == []
+    assert [
+        element for element in used if not re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}", element)
+    ] == []
 
 
 def test_the_job_that_may_write_runs_none_of_the_pull_requests_code(ci):

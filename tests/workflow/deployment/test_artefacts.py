@@ -1,4 +1,4 @@
-"""What is uploaded: complete, and the same bytes wherever it is built."""
+"""The uploads of a deployment: complete, and the same bytes wherever they are built."""
 
 import ast
 import io
@@ -61,7 +61,7 @@ def test_another_checkout_with_other_dates_and_modes_gives_the_same_bytes(artefa
         "[print(a.key, a.sha256) for a in build_artefacts(workflow.load_config(sys.argv[1]))]"
     )
 
-    told = subprocess.run(
+    lines = subprocess.run(
         [sys.executable, "-B", "-P", "-c", program, str(ROOT / "retraining.toml")],
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         cwd=tmp_path,
@@ -70,8 +70,8 @@ def test_another_checkout_with_other_dates_and_modes_gives_the_same_bytes(artefa
         text=True,
     ).stdout.splitlines()
 
-    assert Path(told[0]).is_relative_to(tmp_path)
-    assert told[1:] == [f"{artefact.key} {artefact.sha256}" for artefact in artefacts]
+    assert Path(lines[0]).is_relative_to(tmp_path)
+    assert lines[1:] == [f"{artefact.key} {artefact.sha256}" for artefact in artefacts]
 
 
 def test_every_deployed_function_finds_its_handler_in_the_archive(artefacts):
@@ -89,7 +89,7 @@ def test_every_deployed_function_finds_its_handler_in_the_archive(artefacts):
         assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 
-def test_code_is_named_by_its_content_and_the_specification_by_its_place(artefacts):
+def test_code_is_named_by_its_content_and_the_specification_by_its_path(artefacts):
     keys = [artefact.key for artefact in artefacts]
 
     assert keys == [

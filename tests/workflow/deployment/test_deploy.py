@@ -1,4 +1,4 @@
-"""Plan, apply, destroy: against the local endpoint, as `retrain deploy` does it on AWS."""
+"""Plan, apply and destroy, against the local endpoint as `retrain deploy` does on AWS."""
 
 import io
 import json
@@ -49,7 +49,7 @@ READS = re.compile(r"^(Get|Describe|List|Head)")
 
 @dataclass
 class Aws:
-    """The local endpoint, and every call that a deployment makes of it."""
+    """Clients of the local endpoint, and every call that a deployment makes to it."""
 
     session: Any
     clients: Callable[[str], Any]
@@ -63,7 +63,7 @@ class Aws:
     def refusing(
         self, operation: str, code: str, message: str, *, times: int = 99
     ) -> Iterator[None]:
-        """Answer an operation by an error, as AWS sends it, the next so many times."""
+        """Answer the next `times` calls of an operation by an error, in the form that AWS sends."""
         left = [times]
         service = operation.partition(".")[0]
         text = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
@@ -90,20 +90,20 @@ class Aws:
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
     directory = tmp_path_factory.mktemp("aws")
     with Endpoint(account=ACCOUNT, region=REGION) as endpoint:
-        made = {"account": ACCOUNT, "region": REGION}
+        location = {"account": ACCOUNT, "region": REGION}
         s3 = lambda *_: endpoint.client("s3")  # noqa: E731
-        functions = Functions(directory=directory / "functions", s3=s3, **made)
-        personalize = Personalize(directory=directory / "personalize", s3=s3, **made)
+        functions = Functions(directory=directory / "functions", s3=s3, **location)
+        personalize = Personalize(directory=directory / "personalize", s3=s3, **location)
         endpoint.mount("lambda", functions)
         endpoint.mount("glue", Glue(directory=directory / "glue", environment=lambda _: {}))
         endpoint.mount("personalize", personalize)
         session = boto3.Session()
-        found = Aws(session, clients_of(session, REGION, patience=(0.01, 0.01)))
+        recorded = Aws(session, clients_of(session, REGION, patience=(0.01, 0.01)))
         session.events.register(
             "before-send",
-            lambda event_name, **_: found.calls.append(event_name.removeprefix("before-send.")),
+            lambda event_name, **_: recorded.calls.append(event_name.removeprefix("before-send.")),
         )
-        yield found
+        yield recorded
         functions.close()
         personalize.close()
 
@@ -113,7 +113,7 @@ def _no_calls_yet(aws: Aws) -> None:
     aws.calls.clear()
 
 
-def configured(name: str, *edits: tuple[str, str]) -> Config:
+def config_named(name: str, *edits: tuple[str, str]) -> Config:
     """Return the example under another name, so that each test has resources of its own."""
     text = EXAMPLE.replace('name = "labbase"', f'name = "{name}"')
     for old, new in edits:
@@ -122,15 +122,19 @@ def configured(name: str, *edits: tuple[str, str]) -> Config:
     return parse_config(text)
 
 
-def parts(config: Config, *ids: str) -> list[Resource]:
-    return [part for part in resources(config, build_artefacts(config)) if part.id in ids]
+def resources_named(config: Config, *ids: str) -> list[Resource]:
+    return [
+        resource for resource in resources(config, build_artefacts(config)) if resource.id in ids
+    ]
 
 
-def light(config: Config, aws: Aws) -> Plan:
+def plan_without_personalize(config: Config, aws: Aws) -> Plan:
     """Plan without Personalize, which has a quota of five dataset groups."""
     artefacts = build_artefacts(config)
-    wanted = [part for part in resources(config, artefacts) if "Personalize" not in part.type]
-    return plan_resources(config, aws.clients, wanted, _bodies(config))
+    selected = [
+        resource for resource in resources(config, artefacts) if "Personalize" not in resource.type
+    ]
+    return plan_resources(config, aws.clients, selected, _artefact_bodies(config))
 
 
 def actions(plan: Plan) -> dict[str, str]:
@@ -141,35 +145,35 @@ def changed(plan: Plan) -> dict[str, list[str]]:
     return {c.resource.id: [str(d) for d in c.differences] for c in plan.pending}
 
 
-def carry_out(plan: Plan, aws: Aws) -> list[str]:
+def apply_plan(plan: Plan, aws: Aws) -> list[str]:
     outcome = apply(plan, aws.clients, now=NOW, sleep=lambda _: None)
     return [change.resource.id for change in outcome.done]
 
 
 @pytest.fixture(scope="module")
-def whole(aws: Aws) -> Config:
-    """Deploy a whole configuration; tests leave it unchanged."""
-    config = configured("whole")
-    carry_out(plan(config, aws.clients), aws)
+def deployed_config(aws: Aws) -> Config:
+    """Deploy a configuration with all its resources; tests leave it unchanged."""
+    config = config_named("whole")
+    apply_plan(plan(config, aws.clients), aws)
     return config
 
 
-# Everything
+# A whole deployment
 
 
 def test_a_first_plan_creates_everything_and_changes_nothing_yet(aws: Aws) -> None:
-    config = configured("first")
+    config = config_named("first")
 
-    found = plan(config, aws.clients)
+    planned = plan(config, aws.clients)
 
-    assert set(actions(found).values()) == {"create"}
+    assert set(actions(planned).values()) == {"create"}
     assert aws.changing == []
-    assert list(describe(found))[-1] == f"{len(found.changes)} to create"
-    assert found.identity.startswith("arn:aws:")
+    assert list(describe(planned))[-1] == f"{len(planned.changes)} to create"
+    assert planned.identity.startswith("arn:aws:")
 
 
 def test_a_deployment_makes_each_resource_after_those_that_it_needs(aws: Aws) -> None:
-    config = configured("ordered")
+    config = config_named("ordered")
     begun, done = [], []
 
     def note(change: Any, is_done: bool) -> None:
@@ -177,24 +181,24 @@ def test_a_deployment_makes_each_resource_after_those_that_it_needs(aws: Aws) ->
 
     apply(plan(config, aws.clients), aws.clients, now=NOW, progress=note, sleep=lambda _: None)
 
-    there: set[str] = set()
+    existing: set[str] = set()
     for resource in begun:
-        assert set(resource.needs) <= there, resource.id
-        there.add(resource.id)
+        assert set(resource.needs) <= existing, resource.id
+        existing.add(resource.id)
     assert done == begun
-    assert there == {resource.id for resource in resources(config, build_artefacts(config))}
+    assert existing == {resource.id for resource in resources(config, build_artefacts(config))}
     described = aws.clients("lambda").get_function(FunctionName="ordered-get-status")
     assert described["Configuration"]["Handler"] == "lambdas.get_status.handler"
 
 
-def test_a_second_deployment_makes_no_changing_call(aws: Aws, whole: Config) -> None:
-    found = plan(whole, aws.clients)
-    outcome = apply(found, aws.clients, now=NOW)
+def test_a_second_deployment_makes_no_changing_call(aws: Aws, deployed_config: Config) -> None:
+    planned = plan(deployed_config, aws.clients)
+    outcome = apply(planned, aws.clients, now=NOW)
 
-    assert set(actions(found).values()) == {"unchanged"}
+    assert set(actions(planned).values()) == {"unchanged"}
     assert outcome.done == ()
     assert aws.changing == []
-    assert len(aws.calls) > 60, "everything was looked at"
+    assert len(aws.calls) > 60, "every resource was read"
 
 
 DRIFTS = {
@@ -300,55 +304,55 @@ DRIFTS = {
 
 
 @pytest.mark.parametrize("resource", DRIFTS)
-def test_what_somebody_changed_by_hand_is_named_and_put_right(
-    aws: Aws, whole: Config, resource: str
+def test_a_change_by_hand_is_named_and_undone(
+    aws: Aws, deployed_config: Config, resource: str
 ) -> None:
-    """Tags that others added are theirs and stay."""
+    """Tags that others added stay."""
     drift, expected = DRIFTS[resource]
     drift(aws.clients)
 
-    found = plan(whole, aws.clients)
+    planned = plan(deployed_config, aws.clients)
 
-    assert list(changed(found)) == ([resource] if expected else [])
-    told = "\n".join(changed(found).get(resource, []))
-    assert all(line in told for line in expected), told
-    assert carry_out(found, aws) == ([resource] if expected else [])
-    assert plan(whole, aws.clients).pending == ()
+    assert list(changed(planned)) == ([resource] if expected else [])
+    lines = "\n".join(changed(planned).get(resource, []))
+    assert all(line in lines for line in expected), lines
+    assert apply_plan(planned, aws) == ([resource] if expected else [])
+    assert plan(deployed_config, aws.clients).pending == ()
 
 
 def test_another_configuration_is_an_update_with_its_differences(aws: Aws) -> None:
-    before = configured("edited")
-    carry_out(plan(before, aws.clients), aws)
-    after = configured(
+    before = config_named("edited")
+    apply_plan(plan(before, aws.clients), aws)
+    after = config_named(
         "edited",
         ("max_rejected_share = 0.01", "max_rejected_share = 0.01\nworkers = 5"),
         ('timezone = "Asia/Tokyo"', 'timezone = "Europe/Paris"'),
         ("[polling]", '[tags]\nteam = "search"\n\n[polling]'),
     )
 
-    found = plan(after, aws.clients)
+    planned = plan(after, aws.clients)
 
-    told = changed(found)
-    assert told["EtlJob"] == ["NumberOfWorkers: 2 → 5", "Tags.team: – → search"]
-    assert told["Schedule"] == ["ScheduleExpressionTimezone: Asia/Tokyo → Europe/Paris"]
-    assert told["GlueRole"] == ["Tags.team: – → search"]
-    assert "DatasetGroup" not in told
-    assert not found.destructive
-    carry_out(found, aws)
+    updates = changed(planned)
+    assert updates["EtlJob"] == ["NumberOfWorkers: 2 → 5", "Tags.team: – → search"]
+    assert updates["Schedule"] == ["ScheduleExpressionTimezone: Asia/Tokyo → Europe/Paris"]
+    assert updates["GlueRole"] == ["Tags.team: – → search"]
+    assert "DatasetGroup" not in updates
+    assert not planned.destructive
+    apply_plan(planned, aws)
     assert plan(after, aws.clients).pending == ()
 
 
 # Personalize's schemas
 
 
-def test_a_schema_may_gain_a_column_that_may_be_null(aws: Aws, whole: Config) -> None:
-    wider = configured("whole", ("GRADE = {", 'CLUB = "students.club"\nGRADE = {'))
+def test_a_schema_may_gain_a_column_that_may_be_null(aws: Aws, deployed_config: Config) -> None:
+    wider = config_named("whole", ("GRADE = {", 'CLUB = "students.club"\nGRADE = {'))
 
-    found = plan(wider, aws.clients)
+    planned = plan(wider, aws.clients)
 
-    assert actions(found)["UsersSchema"] == "create"
-    assert actions(found)["UsersDataset"] == "update"
-    assert changed(found)["UsersDataset"][0].startswith("SchemaArn: ")
+    assert actions(planned)["UsersSchema"] == "create"
+    assert actions(planned)["UsersDataset"] == "update"
+    assert changed(planned)["UsersDataset"][0].startswith("SchemaArn: ")
 
 
 def test_a_dataset_takes_its_new_schema() -> None:
@@ -356,8 +360,8 @@ def test_a_dataset_takes_its_new_schema() -> None:
     client = boto3.client(
         "personalize", region_name=REGION, aws_access_key_id="x", aws_secret_access_key="x"
     )
-    config = configured("wider")
-    [resource] = parts(config, "UsersDataset")
+    config = config_named("wider")
+    [resource] = resources_named(config, "UsersDataset")
     schema = resource.properties["SchemaArn"]
     with Stubber(client) as stubber:
         stubber.add_response(
@@ -377,18 +381,18 @@ def test_a_dataset_takes_its_new_schema() -> None:
 
 
 def test_any_other_change_of_a_schema_is_explained_before_anything_is_touched(
-    aws: Aws, whole: Config
+    aws: Aws, deployed_config: Config
 ) -> None:
-    other = configured(
+    other = config_named(
         "whole",
         ('GRADE = { source = "students.grade", type = "int" }', 'YEAR = "students.year"'),
         ('SALARY = { source = "job_postings.salary", type = "int" }', 'SALARY = "job.salary"'),
         ('joins = [{ table = "companies"', 'alias = "job"\njoins = [{ table = "companies"'),
     )
 
-    found = plan(other, aws.clients)
+    planned = plan(other, aws.clients)
 
-    blocked = {change.resource.id: change.note for change in found.blocked}
+    blocked = {change.resource.id: change.note for change in planned.blocked}
     assert set(blocked) == {"UsersDataset", "ItemsDataset", "BatchFilter"}
     assert blocked["BatchFilter"].startswith("needs arn:aws:personalize:")
     assert "GRADE is gone" in blocked["UsersDataset"]
@@ -397,30 +401,30 @@ def test_any_other_change_of_a_schema_is_explained_before_anything_is_touched(
     )
     assert "[aws] dataset_group" in blocked["UsersDataset"]
     with pytest.raises(DeployError, match="nothing was touched"):
-        carry_out(found, aws)
+        apply_plan(planned, aws)
     assert aws.changing == []
 
 
-def test_another_filter_takes_the_place_of_the_one_before(aws: Aws, whole: Config) -> None:
+def test_another_filter_replaces_the_former_one(aws: Aws, deployed_config: Config) -> None:
     """Personalize cannot change a filter; nothing is lost by making it anew."""
-    other = configured("whole", ('IN ("apply")\'', 'IN ("view")\''))
+    other = config_named("whole", ('IN ("apply")\'', 'IN ("view")\''))
 
-    found = plan(other, aws.clients)
+    planned = plan(other, aws.clients)
 
-    assert actions(found)["BatchFilter"] == "replace"
-    assert 'IN ("apply") → EXCLUDE' in changed(found)["BatchFilter"][0]
-    assert not found.destructive
-    done = carry_out(found, aws)
+    assert actions(planned)["BatchFilter"] == "replace"
+    assert 'IN ("apply") → EXCLUDE' in changed(planned)["BatchFilter"][0]
+    assert not planned.destructive
+    done = apply_plan(planned, aws)
     assert "BatchFilter" in done
     assert plan(other, aws.clients).pending == ()
-    carry_out(plan(whole, aws.clients), aws)
+    apply_plan(plan(deployed_config, aws.clients), aws)
 
 
-# Somebody else's
+# Resources of others
 
 
 def test_a_name_that_is_taken_is_left_alone(aws: Aws) -> None:
-    config = configured("taken")
+    config = config_named("taken")
     trust = json.dumps({"Version": "2012-10-17", "Statement": []})
     aws.clients("iam").create_role(RoleName="taken-retraining-glue", AssumeRolePolicyDocument=trust)
     aws.clients("sns").create_topic(
@@ -428,15 +432,15 @@ def test_a_name_that_is_taken_is_left_alone(aws: Aws) -> None:
     )
     aws.calls.clear()
 
-    found = plan(config, aws.clients)
+    planned = plan(config, aws.clients)
 
-    blocked = {change.resource.id: change.note for change in found.blocked}
+    blocked = {change.resource.id: change.note for change in planned.blocked}
     assert "nobody's that we know" in blocked["GlueRole"]
     assert "tag it retraining:name=taken first" in blocked["GlueRole"]
     assert "belongs to the deployment 'other'" in blocked["FailureTopic"]
     assert blocked["EtlJob"] == "needs taken-retraining-glue"
     with pytest.raises(DeployError, match="GlueRole: the name is taken"):
-        carry_out(found, aws)
+        apply_plan(planned, aws)
     assert aws.changing == []
 
 
@@ -447,10 +451,10 @@ def test_a_name_that_is_taken_is_left_alone(aws: Aws) -> None:
         (301, {"x-amz-bucket-region": "eu-west-1"}, "is in eu-west-1, but [aws] region is ap-"),
     ],
 )
-def test_a_bucket_that_is_not_ours_to_use(
+def test_a_bucket_of_another_account_or_region_is_refused(
     aws: Aws, status: int, headers: dict[str, str], words: str
 ) -> None:
-    config = configured("foreign")
+    config = config_named("foreign")
     s3 = boto3.client("s3", region_name=REGION)
     # botocore would ask again in the bucket's own region, which Stubber does not know.
     s3.meta.events.unregister("needs-retry.s3", unique_id="s3_redirector_v2")
@@ -461,20 +465,20 @@ def test_a_bucket_that_is_not_ours_to_use(
             http_status_code=status,
             response_meta={"HTTPHeaders": headers},
         )
-        [bucket] = parts(config, "RunBucket")
+        [bucket] = resources_named(config, "RunBucket")
         clients = lambda service: s3 if service == "s3" else aws.clients(service)  # noqa: E731
 
-        found = plan_resources(config, clients, [bucket])
+        planned = plan_resources(config, clients, [bucket])
 
-    assert actions(found) == {"RunBucket": "blocked"}
-    assert words in found.changes[0].note
-
-
-# Trouble on the way
+    assert actions(planned) == {"RunBucket": "blocked"}
+    assert words in planned.changes[0].note
 
 
-def test_a_failure_says_what_was_done_and_running_again_goes_on(aws: Aws) -> None:
-    config = configured("half")
+# Errors while applying
+
+
+def test_a_failure_lists_what_was_done_and_a_second_deployment_does_the_rest(aws: Aws) -> None:
+    config = config_named("half")
     denied = (
         f"User: arn:aws:sts::{ACCOUNT}:assumed-role/dev/ann is not authorized to perform:"
         f" lambda:CreateFunction on resource: arn:aws:lambda:{REGION}:{ACCOUNT}:function:half-get"
@@ -484,25 +488,27 @@ def test_a_failure_says_what_was_done_and_running_again_goes_on(aws: Aws) -> Non
         aws.refusing("lambda.CreateFunction", "AccessDeniedException", denied),
         pytest.raises(ApplyError) as caught,
     ):
-        carry_out(light(config, aws), aws)
+        apply_plan(plan_without_personalize(config, aws), aws)
 
-    told = str(caught.value)
-    assert told.startswith("ListDatasetsFunction: no permission for arn:aws:sts::")
-    assert f"lambda:CreateFunction on arn:aws:lambda:{REGION}:{ACCOUNT}:function:half-get" in told
+    message = str(caught.value)
+    assert message.startswith("ListDatasetsFunction: no permission for arn:aws:sts::")
+    assert (
+        f"lambda:CreateFunction on arn:aws:lambda:{REGION}:{ACCOUNT}:function:half-get" in message
+    )
     assert [c.resource.id for c in caught.value.outcome.done][:2] == [
         "RunBucket",
         "RunBucketPolicy",
     ]
     assert caught.value.outcome.left[0].resource.id == "ListDatasetsFunction"
-    assert "'retrain deploy' goes on from there" in told
+    assert "'retrain deploy' goes on from there" in message
     left = {change.resource.id for change in caught.value.outcome.left}
-    assert set(carry_out(light(config, aws), aws)) == left
-    assert light(config, aws).pending == ()
+    assert set(apply_plan(plan_without_personalize(config, aws), aws)) == left
+    assert plan_without_personalize(config, aws).pending == ()
 
 
-def test_a_token_that_expires_on_the_way(aws: Aws) -> None:
+def test_a_token_that_expires_while_applying(aws: Aws) -> None:
     """The lock cannot be released any more: the message says how to go on."""
-    config = configured("expired")
+    config = config_named("expired")
     expired = ("ExpiredTokenException", "The security token included in the request is expired")
     s3_expired = ("ExpiredToken", "The provided token has expired.")
 
@@ -511,46 +517,52 @@ def test_a_token_that_expires_on_the_way(aws: Aws) -> None:
         aws.refusing("s3.DeleteObject", *s3_expired),
         pytest.raises(ApplyError) as caught,
     ):
-        carry_out(light(config, aws), aws)
+        apply_plan(plan_without_personalize(config, aws), aws)
 
     assert "FailureTopic: the session's token has expired" in str(caught.value)
     assert "'retrain deploy --take-over'" in str(caught.value)
     with pytest.raises(LockedError, match="--take-over"):
-        carry_out(light(config, aws), aws)
-    apply(light(config, aws), aws.clients, now=NOW, sleep=lambda _: None, take_over=True)
-    assert light(config, aws).pending == ()
+        apply_plan(plan_without_personalize(config, aws), aws)
+    apply(
+        plan_without_personalize(config, aws),
+        aws.clients,
+        now=NOW,
+        sleep=lambda _: None,
+        take_over=True,
+    )
+    assert plan_without_personalize(config, aws).pending == ()
 
 
 def test_a_missing_permission_to_read_names_action_and_resource(aws: Aws) -> None:
-    [queue] = parts(configured("blind"), "ScheduleDeadLetters")
+    [queue] = resources_named(config_named("blind"), "ScheduleDeadLetters")
 
     with (
         aws.refusing("sqs.GetQueueUrl", "AccessDenied", "Access to the resource is denied."),
         pytest.raises(DeployError) as caught,
     ):
-        plan_resources(configured("blind"), aws.clients, [queue])
+        plan_resources(config_named("blind"), aws.clients, [queue])
 
     assert "sqs:GetQueueUrl on blind-retraining-dead-letters is denied" in str(caught.value)
 
 
-def test_a_role_that_was_made_a_moment_ago_is_waited_for(aws: Aws) -> None:
-    config = configured("moment")
-    wanted = parts(
+def test_a_function_is_retried_until_its_new_role_can_be_assumed(aws: Aws) -> None:
+    config = config_named("moment")
+    selected = resources_named(
         config, "RunBucket", "RunBucketPolicy", "FunctionsArchive", "FunctionsRole",
         "GetStatusLogGroup", "GetStatusFunction",
     )  # fmt: skip
-    found = plan_resources(config, aws.clients, wanted, _bodies(config))
+    planned = plan_resources(config, aws.clients, selected, _artefact_bodies(config))
     not_yet = "The role defined for the function cannot be assumed by Lambda."
 
     with aws.refusing("lambda.CreateFunction", "InvalidParameterValueException", not_yet, times=2):
-        done = carry_out(found, aws)
+        done = apply_plan(planned, aws)
 
     assert done[-1] == "GetStatusFunction"
     assert aws.calls.count("lambda.CreateFunction") == 3
 
 
 def test_credentials_of_another_account(aws: Aws) -> None:
-    config = configured("elsewhere", (ACCOUNT, "999999999999"))
+    config = config_named("elsewhere", (ACCOUNT, "999999999999"))
 
     with pytest.raises(DeployError) as caught:
         plan(config, aws.clients)
@@ -565,55 +577,60 @@ def test_no_credentials(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
 
     with pytest.raises(DeployError, match=r"no AWS credentials: .*Set AWS_PROFILE"):
-        plan(configured("nobody"), clients_of(boto3.Session(), REGION))
+        plan(config_named("nobody"), clients_of(boto3.Session(), REGION))
 
 
 def test_a_property_that_no_adapter_knows_is_refused_by_name(aws: Aws) -> None:
-    config = configured("unknown")
-    [topic] = parts(config, "FailureTopic")
+    config = config_named("unknown")
+    [topic] = resources_named(config, "FailureTopic")
     other = replace(topic, properties={**topic.properties, "FifoTopic": True})
 
     with pytest.raises(DeployError, match=r"AWS::SNS::Topic is not deployed with FifoTopic"):
         plan_resources(config, aws.clients, [other])
 
 
-# One at a time
+# The lock
 
 
-def test_a_deployment_waits_for_the_one_that_is_going_on(aws: Aws, whole: Config) -> None:
+def test_a_deployment_is_refused_while_another_holds_the_lock(
+    aws: Aws, deployed_config: Config
+) -> None:
     s3 = aws.clients("s3")
     aws.clients("logs").put_retention_policy(
         logGroupName="/aws/lambda/whole-list-datasets", retentionInDays=1
     )
-    found = plan(whole, aws.clients)
+    planned = plan(deployed_config, aws.clients)
     aws.calls.clear()
 
     with (
-        DeploymentLock(s3, whole.bucket, owner="arn:ann", now=NOW - timedelta(minutes=7)),
+        DeploymentLock(s3, deployed_config.bucket, owner="arn:ann", now=NOW - timedelta(minutes=7)),
         pytest.raises(LockedError, match="arn:ann has been deploying for 7 min"),
     ):
-        carry_out(found, aws)
+        apply_plan(planned, aws)
 
     assert aws.changing == ["s3.PutObject", "s3.PutObject", "s3.DeleteObject"], "the lock alone"
-    assert carry_out(found, aws) == ["ListDatasetsLogGroup"]
+    assert apply_plan(planned, aws) == ["ListDatasetsLogGroup"]
     assert LOCK_KEY not in {
-        version["Key"] for version in s3.list_object_versions(Bucket=whole.bucket)["Versions"]
+        version["Key"]
+        for version in s3.list_object_versions(Bucket=deployed_config.bucket)["Versions"]
     }
 
 
-def test_two_deployments_at_once_do_each_thing_once(aws: Aws) -> None:
-    config = configured("twice")
-    wanted = parts(config, "RunBucket", "RunBucketPolicy", "StatesRole", "GlueRole", "FailureTopic")
-    plans = [plan_resources(config, aws.clients, wanted) for _ in range(2)]
+def test_two_deployments_at_once_create_each_resource_once(aws: Aws) -> None:
+    config = config_named("twice")
+    selected = resources_named(
+        config, "RunBucket", "RunBucketPolicy", "StatesRole", "GlueRole", "FailureTopic"
+    )
+    plans = [plan_resources(config, aws.clients, selected) for _ in range(2)]
     refused: list[str] = []
 
-    def run(found: Plan) -> None:
+    def run(planned: Plan) -> None:
         try:
-            carry_out(found, aws)
+            apply_plan(planned, aws)
         except DeployError as error:
             refused.append(str(error))
 
-    threads = [Thread(target=run, args=(found,)) for found in plans]
+    threads = [Thread(target=run, args=(planned,)) for planned in plans]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -621,86 +638,86 @@ def test_two_deployments_at_once_do_each_thing_once(aws: Aws) -> None:
 
     assert len(refused) == 1
     assert "deploying" in refused[0] or "has changed since" in refused[0]
-    assert plan_resources(config, aws.clients, wanted).pending == ()
+    assert plan_resources(config, aws.clients, selected).pending == ()
     assert aws.calls.count("iam.CreateRole") == 2
 
 
-def test_a_plan_that_is_out_of_date_is_not_carried_out(aws: Aws, whole: Config) -> None:
+def test_a_plan_that_is_out_of_date_is_not_applied(aws: Aws, deployed_config: Config) -> None:
     logs, group = aws.clients("logs"), "/aws/lambda/whole-create-import-job"
     logs.put_retention_policy(logGroupName=group, retentionInDays=1)
-    found = plan(whole, aws.clients)
+    planned = plan(deployed_config, aws.clients)
     logs.put_retention_policy(logGroupName=group, retentionInDays=3)
 
     with pytest.raises(DeployError, match="CreateImportJobLogGroup has changed since the plan"):
-        carry_out(found, aws)
+        apply_plan(planned, aws)
 
-    assert carry_out(plan(whole, aws.clients), aws) == ["CreateImportJobLogGroup"]
-
-
-# Taking it away
+    assert apply_plan(plan(deployed_config, aws.clients), aws) == ["CreateImportJobLogGroup"]
 
 
-def test_destroy_takes_everything_but_a_bucket_that_holds_something(aws: Aws) -> None:
-    config = configured("gone")
-    carry_out(plan(config, aws.clients), aws)
+# Destroying
+
+
+def test_destroy_deletes_everything_but_a_bucket_with_objects(aws: Aws) -> None:
+    config = config_named("gone")
+    apply_plan(plan(config, aws.clients), aws)
     aws.clients("s3").put_object(Bucket=config.bucket, Key="runs/a/recommendations.csv", Body=b"x")
     aws.calls.clear()
 
-    found = destroy_plan(config, aws.clients)
+    planned = destroy_plan(config, aws.clients)
 
     assert aws.changing == []
-    kept = {change.resource.id for change in found.changes if change.action == "keep"}
+    kept = {change.resource.id for change in planned.changes if change.action == "keep"}
     assert kept == {
         "RunBucket", "RunBucketPolicy", "FunctionsArchive", "EtlLibrary", "EtlScript", "EtlSpec",
     }  # fmt: skip
     assert "5 versions of objects" in next(
-        change.note for change in found.changes if change.resource.id == "RunBucket"
+        change.note for change in planned.changes if change.resource.id == "RunBucket"
     )
-    lost = {change.resource.id for change in found.pending if change.destructive}
+    lost = {change.resource.id for change in planned.pending if change.destructive}
     assert {"StateMachine", "DatasetGroup", "UsersDataset", "GetStatusLogGroup"} <= lost
     assert "GlueRole" not in lost
-    carry_out(found, aws)
+    apply_plan(planned, aws)
     assert aws.clients("s3").list_objects_v2(Bucket=config.bucket)["KeyCount"] == 5
     assert destroy_plan(config, aws.clients).pending == ()
 
-    carry_out(destroy_plan(config, aws.clients, empty_bucket=True), aws)
+    apply_plan(destroy_plan(config, aws.clients, empty_bucket=True), aws)
 
     assert set(actions(plan(config, aws.clients)).values()) == {"create"}
 
 
-def test_destroy_leaves_what_is_not_ours(aws: Aws) -> None:
-    config = configured("spared")
+def test_destroy_skips_resources_of_others(aws: Aws) -> None:
+    config = config_named("spared")
     aws.clients("sns").create_topic(Name="spared-retraining-failures")
 
-    found = destroy_plan(config, aws.clients)
+    planned = destroy_plan(config, aws.clients)
 
-    assert actions(found) == {"FailureTopic": "skip"}
-    assert carry_out(found, aws) == []
+    assert actions(planned) == {"FailureTopic": "skip"}
+    assert apply_plan(planned, aws) == []
 
 
-# Comparing
+# Differences
 
 
 def test_policies_are_compared_by_meaning() -> None:
-    was = {
+    actual = {
         "PolicyDocument": {"Statement": {"Effect": "Allow", "Action": ["b", "a"], "Resource": "x"}}
     }
-    wanted = {
+    desired = {
         "PolicyDocument": {
             "Statement": [{"Effect": "Allow", "Action": ["a", "b"], "Resource": ["x"]}]
         }
     }
 
-    assert differences(was, wanted) == ()
-    wanted["PolicyDocument"]["Statement"][0]["Action"] = ["a"]
-    assert len(differences(was, wanted)) == 1
+    assert differences(actual, desired) == ()
+    desired["PolicyDocument"]["Statement"][0]["Action"] = ["a"]
+    assert len(differences(actual, desired)) == 1
 
 
 def test_a_value_is_named_by_its_path() -> None:
-    was = {"Rules": [{"Id": "old", "Days": 3}], "Gone": "x", "Schema": '{"a": false}'}
-    wanted = {"Rules": [{"Id": "old", "Days": 4}], "Off": False, "Schema": '{"a":true}'}
+    actual = {"Rules": [{"Id": "old", "Days": 3}], "Gone": "x", "Schema": '{"a": false}'}
+    desired = {"Rules": [{"Id": "old", "Days": 4}], "Off": False, "Schema": '{"a":true}'}
 
-    assert differences(was, wanted) == (
+    assert differences(actual, desired) == (
         Difference("Gone", "x", None),
         Difference("Rules.old.Days", 3, 4),
         Difference("Schema.a", False, True),
@@ -710,19 +727,19 @@ def test_a_value_is_named_by_its_path() -> None:
 # The commands
 
 
-def test_deploy_shows_the_plan_and_asks(aws: Aws, tmp_path: Path) -> None:
+def test_deploy_shows_the_plan_and_prompts(aws: Aws, tmp_path: Path) -> None:
     file = tmp_path / "retraining.toml"
-    file.write_text(EXAMPLE.replace('name = "labbase"', 'name = "asked"'), encoding="utf-8")
+    file.write_text(EXAMPLE.replace('name = "labbase"', 'name = "prompted"'), encoding="utf-8")
 
-    answer = CliRunner().invoke(app, ["deploy", "--config", str(file)], input="n\n")
+    result = CliRunner().invoke(app, ["deploy", "--config", str(file)], input="n\n")
 
-    assert answer.exit_code == 1
-    assert "create    RunBucket" in answer.output
-    assert "nothing was touched" in answer.output
-    assert set(actions(plan(configured("asked"), aws.clients)).values()) == {"create"}
+    assert result.exit_code == 1
+    assert "create    RunBucket" in result.output
+    assert "nothing was touched" in result.output
+    assert set(actions(plan(config_named("prompted"), aws.clients)).values()) == {"create"}
 
 
-def test_plan_deploy_and_destroy(aws: Aws, whole: Config, tmp_path: Path) -> None:
+def test_plan_deploy_and_destroy(aws: Aws, deployed_config: Config, tmp_path: Path) -> None:
     file = tmp_path / "retraining.toml"
     file.write_text(EXAMPLE.replace('name = "labbase"', 'name = "whole"'), encoding="utf-8")
     aws.clients("logs").put_retention_policy(
@@ -740,8 +757,8 @@ def test_plan_deploy_and_destroy(aws: Aws, whole: Config, tmp_path: Path) -> Non
     assert "✓  1/1 update StateMachineLogGroup" in deployed.output
     assert (again.exit_code, again.output.splitlines()[-1]) == (0, "nothing to do")
     assert "DESTRUCTIVE" in spared.output
-    assert plan(whole, aws.clients).pending == ()
+    assert plan(deployed_config, aws.clients).pending == ()
 
 
-def _bodies(config: Config) -> dict[str, bytes]:
+def _artefact_bodies(config: Config) -> dict[str, bytes]:
     return {artefact.key: artefact.body for artefact in build_artefacts(config)}

@@ -292,8 +292,8 @@ def test_roles_are_assumed_by_their_service_for_this_account():
 
 
 def test_a_configured_key_encrypts_all_that_can_be_encrypted():
-    made = model(with_everything())
-    keyed = {r.type for r in made.values() if KEY in strings({**r.properties, "Policies": []})}
+    by_id = model(with_everything())
+    keyed = {r.type for r in by_id.values() if KEY in strings({**r.properties, "Policies": []})}
 
     assert keyed == {
         "AWS::S3::Bucket",
@@ -311,10 +311,10 @@ def test_a_configured_key_encrypts_all_that_can_be_encrypted():
 
 
 def test_boundary_network_and_retention_are_honoured():
-    made = model(with_everything()).values()
-    roles = [r.properties for r in made if r.type == "AWS::IAM::Role"]
-    functions = [r.properties for r in made if r.type == "AWS::Lambda::Function"]
-    logs = [r.properties for r in made if r.type == "AWS::Logs::LogGroup"]
+    by_id = model(with_everything()).values()
+    roles = [r.properties for r in by_id if r.type == "AWS::IAM::Role"]
+    functions = [r.properties for r in by_id if r.type == "AWS::Lambda::Function"]
+    logs = [r.properties for r in by_id if r.type == "AWS::Logs::LogGroup"]
     boundary = "arn:aws:iam::123456789012:policy/developers"
 
     assert [role["PermissionsBoundary"] for role in roles] == [boundary] * 5
@@ -327,36 +327,36 @@ def test_boundary_network_and_retention_are_honoured():
     assert [log["RetentionInDays"] for log in logs] == [365] * 7
 
 
-def test_without_tracing_nothing_traces_and_nobody_may():
+def test_without_tracing_no_resource_traces_and_no_policy_allows_it():
     config = configured("tracing = false")
-    made = model(config)
+    by_id = model(config)
 
-    assert made["StateMachine"].properties["TracingConfiguration"] == {"Enabled": False}
-    assert made["GetStatusFunction"].properties["TracingConfig"] == {"Mode": "PassThrough"}
+    assert by_id["StateMachine"].properties["TracingConfiguration"] == {"Enabled": False}
+    assert by_id["GetStatusFunction"].properties["TracingConfig"] == {"Mode": "PassThrough"}
     assert "ServiceTraces" not in statements(config, "states")
     assert "ServiceTraces" not in statements(config, "functions")
 
 
-def test_what_is_configured_by_arn_belongs_to_somebody_else():
+def test_a_resource_configured_by_arn_is_not_in_the_model():
     config = configured(
         'topic = "arn:aws:sns:ap-northeast-1:123456789012:pager"\n'
         'roles = { glue = "arn:aws:iam::123456789012:role/data/etl", states = "our-states" }'
     )
-    made = model(config)
+    by_id = model(config)
 
-    assert {"GlueRole", "FailureTopic"}.isdisjoint(made)
-    assert made["StatesRole"].name == "our-states"
-    assert made["EtlJob"].properties["Role"] == "arn:aws:iam::123456789012:role/data/etl"
-    assert made["EtlJob"].needs == ("EtlScript", "EtlLibrary", "EtlSpec")
-    assert made["FailedAlarm"].properties["AlarmActions"] == [
+    assert {"GlueRole", "FailureTopic"}.isdisjoint(by_id)
+    assert by_id["StatesRole"].name == "our-states"
+    assert by_id["EtlJob"].properties["Role"] == "arn:aws:iam::123456789012:role/data/etl"
+    assert by_id["EtlJob"].needs == ("EtlScript", "EtlLibrary", "EtlSpec")
+    assert by_id["FailedAlarm"].properties["AlarmActions"] == [
         "arn:aws:sns:ap-northeast-1:123456789012:pager"
     ]
 
 
 def test_without_a_schedule_nothing_of_it_is_made():
-    made = model(configured(example=EXAMPLE.partition("[schedule]")[0]))
+    by_id = model(configured(example=EXAMPLE.partition("[schedule]")[0]))
 
-    assert {"Schedule", "ScheduleDeadLetters", "SchedulerRole"}.isdisjoint(made)
+    assert {"Schedule", "ScheduleDeadLetters", "SchedulerRole"}.isdisjoint(by_id)
 
 
 def test_the_schedule_keeps_its_time_zone_and_its_dead_letters(example):
@@ -380,10 +380,10 @@ def test_the_schedule_keeps_its_time_zone_and_its_dead_letters(example):
     ],
 )
 def test_an_overlong_run_raises_an_alarm(hours, milliseconds):
-    made = model(parse_config(f"{hours}\n{EXAMPLE}"))
+    by_id = model(parse_config(f"{hours}\n{EXAMPLE}"))
 
-    assert made["OverlongAlarm"].properties["MetricName"] == "ExecutionTime"
-    assert made["OverlongAlarm"].properties["Threshold"] == milliseconds
+    assert by_id["OverlongAlarm"].properties["MetricName"] == "ExecutionTime"
+    assert by_id["OverlongAlarm"].properties["Threshold"] == milliseconds
 
 
 def test_failed_timed_out_and_aborted_runs_raise_an_alarm(example):
@@ -399,16 +399,16 @@ def test_failed_timed_out_and_aborted_runs_raise_an_alarm(example):
     assert properties["AlarmActions"] == [example["FailureTopic"].name]
 
 
-def test_everything_that_takes_tags_says_whose_it_is():
-    made = model(parse_config(f"{EXAMPLE}\n[tags]\nteam = 'matching'\n"))
-    untagged = {r.type for r in made.values() if "Tags" not in r.properties}
+def test_every_resource_that_takes_tags_has_the_deployments_name():
+    by_id = model(parse_config(f"{EXAMPLE}\n[tags]\nteam = 'matching'\n"))
+    untagged = {r.type for r in by_id.values() if "Tags" not in r.properties}
 
     assert untagged == {"AWS::S3::BucketPolicy", "Custom::S3Object", "AWS::Scheduler::Schedule"}
-    assert made["RunBucket"].properties["Tags"] == [
+    assert by_id["RunBucket"].properties["Tags"] == [
         {"Key": "retraining:name", "Value": "labbase"},
         {"Key": "team", "Value": "matching"},
     ]
-    assert made["EtlJob"].properties["Tags"] == {"team": "matching", "retraining:name": "labbase"}
+    assert by_id["EtlJob"].properties["Tags"] == {"team": "matching", "retraining:name": "labbase"}
 
 
 def test_a_schema_of_other_content_has_another_name():
@@ -460,8 +460,8 @@ def arn_forms(action: str) -> list[re.Pattern[str]]:
     """Return patterns of the ARNs that an action accepts; none if it acts on no resource."""
     service, _, name = action.partition(":")
     known = iam()[service]
-    kinds = known["Actions"][name.lower()].get("Resources", [])
-    forms = [form for kind in kinds for form in known["Resources"][kind.lower()]["ARNFormats"]]
+    types = known["Actions"][name.lower()].get("Resources", [])
+    forms = [form for type_ in types for form in known["Resources"][type_.lower()]["ARNFormats"]]
     return [re.compile(re.sub(r"\$\{\w+\}", "[^:]*", form)) for form in forms]
 
 

@@ -66,12 +66,12 @@ def resolved(value: Any, bucket: str) -> Any:
 
 def complaints(text: str, config: Config) -> list[str]:
     """Return the errors and warnings of cfn-lint on a template."""
-    found = lint(text, regions=[config.aws.region], config=ManualArgs(include_checks=["W", "E"]))
-    return [f"{match.rule.id} {match.message}" for match in found]
+    matches = lint(text, regions=[config.aws.region], config=ManualArgs(include_checks=["W", "E"]))
+    return [f"{match.rule.id} {match.message}" for match in matches]
 
 
 @pytest.mark.parametrize("config", [CONFIG, GUARDED], ids=["example", "guarded"])
-def test_template_and_model_say_the_same(config):
+def test_template_and_model_agree(config):
     model = resources(config, build_artefacts(config))
     written = template(config, model)["Resources"]
     others = {resource.id for resource in model if resource.type.startswith("Custom::")}
@@ -86,7 +86,7 @@ def test_template_and_model_say_the_same(config):
         assert {*entry.get("DependsOn", ())} == {*resource.needs} - others
 
 
-def test_all_that_is_uploaded_lies_in_the_bucket_of_the_parameter():
+def test_every_upload_is_in_the_bucket_of_the_parameter():
     """The stack's own bucket does not exist yet when the functions are made."""
     written = resolved(template(CONFIG, resources(CONFIG, build_artefacts(CONFIG))), "our-code")
     properties = {name: entry["Properties"] for name, entry in written["Resources"].items()}
@@ -104,7 +104,7 @@ def test_all_that_is_uploaded_lies_in_the_bucket_of_the_parameter():
     assert f"{CONFIG.bucket}/artifacts" not in json.dumps(written)
 
 
-def test_what_holds_data_outlives_the_stack():
+def test_resources_with_data_are_retained():
     written = template(CONFIG, resources(CONFIG, build_artefacts(CONFIG)))["Resources"]
     kept = {
         name
@@ -124,7 +124,7 @@ def test_what_holds_data_outlives_the_stack():
     }
 
 
-def test_what_cloudformation_does_not_know_is_an_output_with_the_command_that_makes_it():
+def test_resources_unknown_to_cloudformation_are_outputs_with_their_commands():
     written = template(CONFIG, resources(CONFIG, build_artefacts(CONFIG)))
     group = "arn:aws:personalize:ap-northeast-1:123456789012:dataset-group/labbase"
 
@@ -134,7 +134,7 @@ def test_what_cloudformation_does_not_know_is_an_output_with_the_command_that_ma
     )
 
 
-def test_the_text_is_reviewed_line_by_line_and_says_how_to_use_it():
+def test_the_template_has_a_line_for_each_value_and_a_description():
     text = rendered_template(CONFIG)
     description = json.loads(text)["Description"]
 

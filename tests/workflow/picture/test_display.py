@@ -202,13 +202,13 @@ def test_a_page_has_every_mime_type_that_a_notebook_may_request():
     assert "text/html" not in page._repr_mimebundle_(exclude={"text/html"})
 
 
-def test_the_text_of_an_execution_says_how_it_ended_and_why():
+def test_the_text_of_an_execution_has_its_status_and_error():
     assert execution_page(DEFINITION, events(), title="night").text == (
         "night: FAILED after 15 s, TooFew in state 'Train': only <3> & no more"
     )
 
 
-def test_what_cannot_be_drawn_is_refused():
+def test_a_definition_that_cannot_be_drawn_is_refused():
     with pytest.raises(PictureError):
         workflow_page({"StartAt": "A", "States": {}})
 
@@ -245,7 +245,7 @@ def test_interrupting_ends_the_watching_only():
     assert len(output.shown) == 1
 
 
-def test_without_a_notebook_it_says_what_to_do(monkeypatch):
+def test_without_a_notebook_the_error_names_the_remedy(monkeypatch):
     monkeypatch.setitem(sys.modules, "IPython.display", None)
 
     with pytest.raises(DisplayError) as refused:

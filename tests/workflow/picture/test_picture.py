@@ -349,11 +349,11 @@ def test_the_same_definition_gives_the_same_bytes(retraining):
 
 def test_importing_the_picture_does_not_load_the_layout_engine():
     program = "import sys, workflow.picture; print('graphlay' in sys.modules)"
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True
     )
 
-    assert done.stdout.strip() == "False"
+    assert process.stdout.strip() == "False"
 
 
 def test_a_picture_stands_on_its_own(retraining):
@@ -492,7 +492,7 @@ def test_an_execution_does_not_move_what_is_drawn(retraining):
         (StateRecord("succeeded", 3, 3, 12.0, done=3, items=3), "Task", "12 s · 3× · 3 of 3"),
     ],
 )
-def test_a_record_in_few_words(record, state_type, words):
+def test_the_note_of_a_record(record, state_type, words):
     assert measure(record, state_type) == words
 
 
@@ -529,7 +529,7 @@ def test_a_record_in_few_words(record, state_type, words):
         ({"Type": "Fail", "ErrorPath": "$.e"}, "Fail"),
     ],
 )
-def test_what_a_state_does_in_few_words(state, words):
+def test_the_note_of_a_state(state, words):
     assert doing(state) == words
 
 
@@ -577,7 +577,7 @@ def test_any_name_makes_legal_xml():
         ),
     ],
 )
-def test_what_cannot_be_drawn_is_refused_by_name(definition, message):
+def test_a_definition_that_cannot_be_drawn_is_refused_by_name(definition, message):
     with pytest.raises(PictureError) as refused:
         picture(definition)
 

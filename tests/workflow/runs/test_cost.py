@@ -1,4 +1,4 @@
-"""What a run costs: transitions that agree with a real execution, sums done by hand, schedules."""
+"""Costs of a run: transitions as in a real execution, sums calculated by hand, schedules."""
 
 import copy
 import json
@@ -208,9 +208,9 @@ def invoking(function):
 
 
 def test_branches_of_a_parallel_count_and_the_longest_is_waited_for():
-    definition = parallel({"Type": "Wait", "Seconds": 100}, invoking("look"), {"Type": "Pass"})
+    definition = parallel({"Type": "Wait", "Seconds": 100}, invoking("poll"), {"Type": "Pass"})
 
-    result = walk(definition, {"look": 40}, items=3, next_wait=next_wait)
+    result = walk(definition, {"poll": 40}, items=3, next_wait=next_wait)
 
     assert result.visits == {"Both": 1, "In 1": 1, "In 2": 1, "In 3": 1}
     assert result.seconds == 100
@@ -233,7 +233,7 @@ def test_a_map_inside_a_parallel_inside_a_map_counts_item_by_item():
     assert result.seconds == 80
 
 
-def test_functions_in_branches_are_billed_whatever_way_they_are_called(config):
+def test_functions_in_branches_are_billed_for_each_form_of_invocation(config):
     filtering = config.function("filter-recommendations")
     definition = parallel(
         invoking(filtering),
@@ -378,7 +378,7 @@ def test_a_faulty_price_table_is_refused(tmp_path, text, complaint):
         load_prices(tmp_path / "mine.toml")
 
 
-def test_every_price_of_the_table_says_where_it_stands():
+def test_every_price_of_the_table_has_its_source():
     table = load_prices()
 
     assert [p.name for p in table.prices.values() if not p.source.startswith("https://")] == []
@@ -419,11 +419,11 @@ def test_durations_are_taken_from_a_history(config):
             stateExitedEventDetails={"name": name, "output": json.dumps(output)},
         )
 
-    version, look = "arn:aws:personalize:r:1:solution/s/1", {"FunctionName": "labbase-get-status"}
+    version, status = "arn:aws:personalize:r:1:solution/s/1", {"FunctionName": "labbase-get-status"}
     events = [
         *task("ETL", 0, 12, {"JobName": "labbase-retraining-etl"}),
         *task("Create", 12, 13, {"FunctionName": "labbase-create-solution-version"}, version),
-        *task("Look", 90, 90.5, look, version),
+        *task("Get Status", 90, 90.5, status, version),
         *task("Filter", 91, 95, {"FunctionName": "labbase-filter-recommendations"}),
     ]
 
@@ -434,7 +434,7 @@ def test_durations_are_taken_from_a_history(config):
     }
 
 
-def test_a_runs_files_tell_gigabytes_and_users(config, executed):
+def test_gigabytes_and_users_are_read_from_a_runs_files(config, executed):
     *_, endpoint, s3 = executed
     where = {"LocationConstraint": REGION}
     s3.create_bucket(Bucket=config.bucket, CreateBucketConfiguration=where)
@@ -468,7 +468,7 @@ def test_cost_of_an_execution_takes_its_figures(executed):
     assert done.exit_code == 0, done.output
     printed = json.loads(done.stdout)
     assert printed["transitions"] == dict(transitions_of(events))
-    origins = {one["name"]: one["origin"] for one in printed["assumptions"]}
+    origins = {entry["name"]: entry["origin"] for entry in printed["assumptions"]}
     assert origins["training_minutes"] == "run night"
     assert origins["users"] == "given"
     assert origins["training_hours"] == "assumed"

@@ -127,8 +127,8 @@ def ended(client, run):
     return now
 
 
-def run_to_end(client, name, what):
-    return ended(client, start_run(client, MACHINE, name=name, inputs={"do": what}))
+def run_to_end(client, name, outcome):
+    return ended(client, start_run(client, MACHINE, name=name, inputs={"do": outcome}))
 
 
 def test_runs_are_listed_newest_first_and_found_by_name_arn_or_none(client):
@@ -157,7 +157,7 @@ def test_an_unknown_execution_gets_a_proposal(client):
         find_run(client, MACHINE, f"arn:aws:states:{REGION}:{ACCOUNT}:execution:other:x")
 
 
-def test_what_cannot_be_started_is_said(client):
+def test_an_execution_that_cannot_start_is_reported(client):
     run_to_end(client, "once", "succeed")
 
     with pytest.raises(RunningError, match="'once' exists already"):
@@ -171,12 +171,12 @@ def test_what_cannot_be_started_is_said(client):
 
 
 def test_start_and_wait_shows_the_states_and_ends_with_0(retrain):
-    done = retrain(
+    result = retrain(
         "start", "--wait", "--poll-seconds", "0.02", "--name", "shown", "--input", '{"do": "x"}'
     )
 
-    assert done.exit_code == 0, done.output
-    lines = done.stdout.splitlines()
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
     assert lines[0] == "started shown"
     assert lines[-1] == "shown: SUCCEEDED"
     assert [line[9:].strip() for line in lines if "→" in line] == ["→ Which?", "→ Well Done"]
@@ -185,22 +185,22 @@ def test_start_and_wait_shows_the_states_and_ends_with_0(retrain):
 def test_start_and_wait_ends_with_1_if_the_run_fails(retrain, tmp_path):
     (tmp_path / "input.json").write_text('{"do": "fail"}')
 
-    done = retrain(
+    result = retrain(
         "start", "--wait", "--poll-seconds", "0.02", "--input", f"@{tmp_path / 'input.json'}"
     )
 
-    assert done.exit_code == 1
-    assert "The run failed in state 'List Datasets': ManifestNotFound" in done.stdout
-    assert "manifest.json is not there" in done.stdout
+    assert result.exit_code == 1
+    assert "The run failed in state 'List Datasets': ManifestNotFound" in result.stdout
+    assert "manifest.json is not there" in result.stdout
 
 
-def test_a_watched_failure_ends_with_1_and_is_told_as_json(client, retrain):
+def test_a_watched_failure_exits_with_1_and_is_printed_as_json(client, retrain):
     run = run_to_end(client, "watched", "fail")
 
-    done = retrain("watch", "watched", "--json")
+    result = retrain("watch", "watched", "--json")
 
-    printed = json.loads(done.stdout)
-    assert done.exit_code == 1
+    printed = json.loads(result.stdout)
+    assert result.exit_code == 1
     assert printed["executionArn"] == run.arn
     assert printed["status"] == "FAILED"
     assert printed["failure"]["state"] == "List Datasets"
@@ -220,7 +220,7 @@ def test_executions_are_a_table_or_json(client, retrain):
         "0 s",
         "List Datasets",
     ]
-    assert [one["name"] for one in printed] == ["in-the-table"]
+    assert [entry["name"] for entry in printed] == ["in-the-table"]
 
 
 def test_stop_ends_the_run_and_names_the_job_that_goes_on(client, retrain):
@@ -232,10 +232,10 @@ def test_stop_ends_the_run_and_names_the_job_that_goes_on(client, retrain):
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
-    done = retrain("stop", "--cause", "wrong table")
+    result = retrain("stop", "--cause", "wrong table")
 
-    assert done.exit_code == 0, done.output
-    assert done.stdout.splitlines() == [
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines() == [
         "stopped stopped",
         f"  Personalize goes on with, and bills, {VERSION}",
     ]
@@ -244,7 +244,7 @@ def test_stop_ends_the_run_and_names_the_job_that_goes_on(client, retrain):
     )
 
 
-def test_what_has_ended_cannot_be_stopped(client, retrain):
+def test_an_ended_execution_cannot_be_stopped(client, retrain):
     run_to_end(client, "ended", "succeed")
 
     named, none_runs = retrain("stop", "ended"), retrain("stop")
@@ -254,7 +254,7 @@ def test_what_has_ended_cannot_be_stopped(client, retrain):
     assert "has no RUNNING execution" in none_runs.stderr
 
 
-def test_explain_tells_state_speaker_log_and_what_to_do(aws, client, retrain):
+def test_explain_prints_state_source_log_and_advice(aws, client, retrain):
     run = run_to_end(client, "explained", "fail")
     logs = aws.client("logs")
     logs.create_log_group(logGroupName="/aws/lambda/labbase-list-datasets")
@@ -272,10 +272,10 @@ def test_explain_tells_state_speaker_log_and_what_to_do(aws, client, retrain):
         logEvents=[{"timestamp": when, "message": text} for when, text in lines],
     )
 
-    done = retrain("explain", "explained")
+    result = retrain("explain", "explained")
 
-    assert done.exit_code == 0, done.output
-    assert [line.rstrip() for line in done.stdout.splitlines()[1:]] == [
+    assert result.exit_code == 0, result.output
+    assert [line.rstrip() for line in result.stdout.splitlines()[1:]] == [
         "  state    List Datasets",
         "  error    ManifestNotFound",
         "  says     the function 'labbase-list-datasets':",
@@ -288,31 +288,33 @@ def test_explain_tells_state_speaker_log_and_what_to_do(aws, client, retrain):
     ]
 
 
-def test_explain_of_a_success_says_so(client, retrain):
+def test_explain_of_a_success_reports_no_failure(client, retrain):
     run_to_end(client, "a-success", "succeed")
 
-    done = retrain("explain", "a-success")
+    result = retrain("explain", "a-success")
 
-    assert done.exit_code == 1
-    assert "'a-success' is SUCCEEDED: there is no failure to explain" in done.stderr
+    assert result.exit_code == 1
+    assert "'a-success' is SUCCEEDED: there is no failure to explain" in result.stderr
 
 
 def test_the_cost_of_a_failed_run_is_refused(client, retrain):
     run_to_end(client, "too-short", "fail")
 
-    done = retrain("cost", "--execution", "too-short")
+    result = retrain("cost", "--execution", "too-short")
 
-    assert done.exit_code == 1
-    assert "execution 'too-short' is FAILED: its figures say nothing of a whole run" in done.stderr
+    assert result.exit_code == 1
+    assert (
+        "execution 'too-short' is FAILED: its figures say nothing of a whole run" in result.stderr
+    )
 
 
 def test_diff_compares_with_what_is_deployed(retrain):
-    done = retrain("diff", "--asl", str(ROOT / "asl" / "retraining.asl.json"))
+    result = retrain("diff", "--asl", str(ROOT / "asl" / "retraining.asl.json"))
 
-    assert done.exit_code == 1
-    assert "deployed → " in done.stdout
-    assert "- A Long Wait (Wait)\n" in done.stdout
-    assert "+ ETL (Task)\n" in done.stdout
+    assert result.exit_code == 1
+    assert "deployed → " in result.stdout
+    assert "- A Long Wait (Wait)\n" in result.stdout
+    assert "+ ETL (Task)\n" in result.stdout
 
 
 @pytest.fixture
@@ -324,22 +326,22 @@ def undeployed(tmp_path):
     return path
 
 
-def test_diff_with_nothing_deployed_says_so(retrain, undeployed):
+def test_diff_with_nothing_deployed_lists_every_state_as_new(retrain, undeployed):
     asl = str(ROOT / "asl" / "retraining.asl.json")
 
-    done = retrain("diff", "--asl", asl, config=undeployed)
+    result = retrain("diff", "--asl", asl, config=undeployed)
 
-    assert done.exit_code == 1
-    assert done.stdout.startswith("nothing is deployed yet: every state is new\n")
+    assert result.exit_code == 1
+    assert result.stdout.startswith("nothing is deployed yet: every state is new\n")
 
 
 @pytest.mark.parametrize("command", ["start", "watch", "executions", "stop", "explain"])
 def test_nothing_deployed_is_one_message(retrain, undeployed, command):
-    done = retrain(command, config=undeployed)
+    result = retrain(command, config=undeployed)
 
-    assert done.exit_code == 1
-    assert "the state machine 'shop-retraining' is not deployed" in done.stderr
-    assert "Traceback" not in done.output
+    assert result.exit_code == 1
+    assert "the state machine 'shop-retraining' is not deployed" in result.stderr
+    assert "Traceback" not in result.output
 
 
 def test_credentials_of_another_account_are_refused(retrain, tmp_path):
@@ -347,10 +349,10 @@ def test_credentials_of_another_account_are_refused(retrain, tmp_path):
     text = CONFIG.read_text(encoding="utf-8").replace("123456789012", "999999999999")
     path.write_text(text, encoding="utf-8")
 
-    done = retrain("start", config=path)
+    result = retrain("start", config=path)
 
-    assert done.exit_code == 1
-    assert "belong to account 123456789012" in done.stderr
+    assert result.exit_code == 1
+    assert "belong to account 123456789012" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -364,10 +366,10 @@ def test_credentials_of_another_account_are_refused(retrain, tmp_path):
 def test_bad_input_starts_nothing(client, retrain, arguments, complaint):
     before = latest_runs(client, MACHINE, limit=1_000)
 
-    done = retrain("start", *arguments)
+    result = retrain("start", *arguments)
 
-    assert done.exit_code == 1
-    assert complaint in done.stderr
+    assert result.exit_code == 1
+    assert complaint in result.stderr
     assert latest_runs(client, MACHINE, limit=1_000) == before
 
 
@@ -380,7 +382,7 @@ def minutes(*recorded):
 
 @pytest.fixture
 def explained():
-    """Explain a history; `logs` are what CloudWatch Logs answers, in order."""
+    """Explain a history; `logs` are the responses of CloudWatch Logs, in order."""
 
     def call(recorded, logs=()):
         settings = {
@@ -501,7 +503,7 @@ def test_an_item_without_a_data_set_is_named_by_its_number(explained):
     assert (explanation.failure.state, explanation.item) == ("Work", "index 0")
 
 
-def test_an_error_that_aws_answered_to_a_function_is_told_as_that(explained):
+def test_an_error_that_aws_returned_to_a_function_is_reported_as_such(explained):
     cause = json.dumps(
         {
             "errorMessage": "CreateDatasetImportJob: User: arn:aws:sts::1:assumed-role/f/x is not"
@@ -533,7 +535,7 @@ def test_an_error_that_aws_answered_to_a_function_is_told_as_that(explained):
     assert explanation.advice.startswith("A role lacks a permission")
 
 
-def test_a_log_that_may_not_be_read_is_said(explained):
+def test_a_log_that_may_not_be_read_is_reported(explained):
     recorded = minutes(
         entered("List Datasets"),
         scheduled("lambda", FunctionName="f"),

@@ -103,7 +103,7 @@ def test_a_job_that_failed_is_laid_on_the_state_that_polled_it():
     )
 
 
-def test_a_report_that_fails_too_is_not_to_blame():
+def test_the_failure_of_the_report_state_is_not_the_cause():
     recorded = events(
         entered("Get Solution Version Status"),
         exited("Get Solution Version Status"),
@@ -119,7 +119,7 @@ def test_a_report_that_fails_too_is_not_to_blame():
     assert failure_of(recorded).state == "Get Solution Version Status"
 
 
-def test_an_error_that_was_handled_is_not_to_blame_for_a_later_one():
+def test_a_handled_error_is_not_the_cause_of_a_later_one():
     recorded = events(
         entered("Clean Up"),
         task_failed("Busy", "another run goes on"),
@@ -144,7 +144,7 @@ def test_of_the_items_of_a_map_the_one_that_failed_is_named(after):
     assert (visit.state, visit.label, visit.item.index) == ("Get Job Status", "ITEMS", 1)
 
 
-def test_what_a_failing_item_cuts_off_was_aborted():
+def test_visits_that_a_failing_item_ends_are_aborted():
     visits = Visits(imports_of_which_one_fails(*AS_AWS_CHAINS_IT))
 
     statuses = [(visit.state, visit.label, visit.status) for visit in visits.all]
@@ -295,7 +295,7 @@ def test_a_stop_inside_a_map_is_laid_on_the_state_that_was_cut_off():
 
 @pytest.mark.parametrize("again", [[], [entered("Train")]])
 def test_a_redriven_execution_goes_on_where_it_failed(again):
-    """Whether the state is entered once more or only its task is scheduled."""
+    """Either the state is entered once more, or only its task is scheduled."""
     recorded = events(
         entered("Train"),
         scheduled(FunctionName="train"),
@@ -321,7 +321,7 @@ def test_a_redriven_execution_goes_on_where_it_failed(again):
     assert (ended.status, ended.all[-1].status) == ("SUCCEEDED", "succeeded")
 
 
-def test_events_of_types_that_nobody_knows_yet_are_passed_by():
+def test_events_of_unknown_types_are_skipped():
     recorded = events(
         event("SomethingNew"),
         entered("ETL"),
@@ -337,7 +337,7 @@ def test_events_of_types_that_nobody_knows_yet_are_passed_by():
     ]
 
 
-def test_what_succeeded_or_still_runs_has_no_failure():
+def test_a_successful_or_running_execution_has_no_failure():
     assert failure_of(events(entered("ETL"))) is None
     assert failure_of(events(entered("ETL"), {"type": "ExecutionSucceeded"})) is None
     assert failure_of([]) is None
@@ -423,7 +423,7 @@ def test_watching_transfers_each_event_once():
 
 
 @pytest.mark.parametrize("largest_page", [1_000, 40])
-def test_what_comes_in_several_pages_overlaps_by_less_than_one(largest_page):
+def test_reads_of_several_pages_overlap_by_less_than_one_page(largest_page):
     execution = GrowingExecution(largest_page)
     reader = HistoryReader(execution.client, execution.arn)
     read = []

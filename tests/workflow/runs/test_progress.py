@@ -19,7 +19,7 @@ def test_nothing_has_happened_yet():
     assert progress_of([]) == Progress("RUNNING", {}, {}, None)
 
 
-def test_states_are_told_in_the_order_in_which_they_were_reached():
+def test_states_are_listed_in_the_order_in_which_they_were_reached():
     progress = progress_of(
         events(
             event("ExecutionStarted"),
@@ -91,14 +91,14 @@ def test_a_poll_loop_visits_its_states_many_times():
     assert progress.seconds == 18.0
 
 
-def test_without_the_time_of_day_nobody_knows_how_long_something_runs_already():
+def test_without_the_current_time_a_running_state_has_no_duration():
     progress = progress_of(events(entered("ETL"), event("TaskScheduled")))
 
     assert progress.states["ETL"].seconds is None
     assert not progress.ended
 
 
-def test_a_caught_error_is_told_apart_from_a_failure():
+def test_a_caught_error_is_not_a_failure():
     progress = progress_of(
         events(
             entered("Train"),
@@ -145,7 +145,7 @@ def test_an_error_that_nothing_catches_fails_its_state_and_those_around_it():
     }
 
 
-def test_a_choice_without_a_way_out_is_to_blame_though_no_event_of_its_own_says_so():
+def test_a_choice_without_a_match_failed_without_an_event_of_its_own():
     progress = progress_of(events(entered("Ready?", "Choice"), event("ExecutionFailed")))
 
     assert progress.states["Ready?"].status == "failed"
@@ -154,7 +154,7 @@ def test_a_choice_without_a_way_out_is_to_blame_though_no_event_of_its_own_says_
 @pytest.mark.parametrize(
     ("ending", "status"), [("ExecutionAborted", "aborted"), ("ExecutionTimedOut", "timed out")]
 )
-def test_what_was_cut_short_says_how(ending, status):
+def test_open_visits_take_the_status_of_an_ended_execution(ending, status):
     progress = progress_of(
         events(
             entered("ETL"),
@@ -169,7 +169,7 @@ def test_what_was_cut_short_says_how(ending, status):
     assert progress.states["Train"] == StateRecord(status, visits=1, attempts=1, seconds=2.0)
 
 
-def test_items_of_a_map_are_counted_and_the_longest_tells_the_time():
+def test_items_of_a_map_are_counted_and_the_longest_gives_the_time():
     progress = progress_of(
         events(
             entered("Imports", "Map"),  # 1
@@ -192,7 +192,7 @@ def test_items_of_a_map_are_counted_and_the_longest_tells_the_time():
     }
 
 
-def test_what_is_behind_a_map_is_outside_it():
+def test_a_state_after_a_map_is_outside_it():
     progress = progress_of(
         events(
             entered("Imports", "Map"),
@@ -341,7 +341,7 @@ def executed(tmp_path_factory):
 
 
 class NotReadyError(Exception):
-    """What the functions answer at first."""
+    """The error of the functions' first invocations."""
 
 
 def failing(times):

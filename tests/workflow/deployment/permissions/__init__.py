@@ -1,1 +1,1 @@
-"""Least privilege, proven: every call of a whole life, held against the policies."""
+"""Tests of least privilege: every call of a deployment and its runs against the policies."""

@@ -1,4 +1,4 @@
-"""IAM's answers, by an evaluator that is not ours."""
+"""IAM's decisions, by an evaluator that is not ours."""
 
 import json
 import subprocess
@@ -15,23 +15,23 @@ SCRIPT = Path(__file__).parent / "simulate.mjs"
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What IAM says to a request: Allowed, ImplicitlyDenied, ExplicitlyDenied or Error."""
+class Decision:
+    """IAM's decision: its `result` is Allowed, ImplicitlyDenied, ExplicitlyDenied or Error."""
 
     result: str
     sids: tuple[str, ...] = ()
     error: str = ""
 
 
-def evaluated(
+def evaluate(
     policy: Mapping[str, Any],
     requests: Sequence[Request],
     *,
     bucket_policy: Mapping[str, Any] | None = None,
-) -> dict[Request, Answer]:
+) -> dict[Request, Decision]:
     """Evaluate requests against one identity's policy; S3's against the bucket's too."""
     assert (EVALUATOR / "node_modules").is_dir(), "the evaluator is not installed: run make setup"
-    asked = [
+    simulations = [
         {
             "principal": f"arn:aws:iam::{ACCOUNT}:role/somebody",
             "account": ACCOUNT,
@@ -43,16 +43,16 @@ def evaluated(
         }
         for request in requests
     ]
-    done = subprocess.run(
+    process = subprocess.run(
         [str(Path(sys.prefix) / "bin" / "node"), str(SCRIPT), str(EVALUATOR)],
-        input=json.dumps(asked),
+        input=json.dumps(simulations),
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    answers = json.loads(done.stdout)
+    assert process.returncode == 0, process.stderr
+    results = json.loads(process.stdout)
     return {
-        request: Answer(told["result"], tuple(told["sids"]), told.get("error", ""))
-        for request, told in zip(requests, answers, strict=True)
+        request: Decision(result["result"], tuple(result["sids"]), result.get("error", ""))
+        for request, result in zip(requests, results, strict=True)
     }

@@ -1,7 +1,7 @@
-"""What IAM is asked when a call arrives: the action, on which ARNs, in which context.
+"""The authorization requests to IAM that a call causes: action, ARN and context keys.
 
 The table is AWS's, not ours: the Service Authorization Reference says which resources an action is
-checked on. A call that the table does not know fails the test that asks.
+checked on. A call that the table does not know fails the test.
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 """
 
@@ -17,7 +17,7 @@ HERE = f"{REGION}:{ACCOUNT}"
 
 @dataclass(frozen=True)
 class Request:
-    """One question to IAM."""
+    """An authorization request to IAM."""
 
     action: str
     resource: str
@@ -187,7 +187,7 @@ TABLE: dict[str, tuple[str, ...]] = {
     "personalize.UpdateDataset": ("{datasetArn}",),
 }
 _IAM_NAMES = {"monitoring": "cloudwatch"}
-_FREE = {"sts.GetCallerIdentity"}  # needs no permission
+_WITHOUT_PERMISSION = {"sts.GetCallerIdentity"}  # IAM allows them to everybody
 # Members that hand a role to a service, by the service that it is for.
 _PASSED = {
     "lambda": "lambda.amazonaws.com",
@@ -199,15 +199,15 @@ _PASSED = {
 
 
 def requests_of(call: Call) -> Iterator[Request]:
-    """Yield what IAM is asked about a call; all of it has to be allowed."""
+    """Yield the requests to IAM for a call; each has to be allowed."""
     name = f"{call.service}.{call.operation}"
-    if name in _FREE:
+    if name in _WITHOUT_PERMISSION:
         return
     members = _members(call)
     if name == "s3.DeleteObjects":
-        for one in members["Delete"]["Objects"]:
-            action = "s3:DeleteObjectVersion" if one.get("VersionId") else "s3:DeleteObject"
-            yield Request(action, f"arn:aws:s3:::{members['Bucket']}/{one['Key']}")
+        for entry in members["Delete"]["Objects"]:
+            action = "s3:DeleteObjectVersion" if entry.get("VersionId") else "s3:DeleteObject"
+            yield Request(action, f"arn:aws:s3:::{members['Bucket']}/{entry['Key']}")
     elif name == "s3.DeleteObject":
         action = "s3:DeleteObjectVersion" if members.get("VersionId") else "s3:DeleteObject"
         yield Request(action, OBJECT.format(**members))
@@ -219,13 +219,13 @@ def requests_of(call: Call) -> Iterator[Request]:
         for form in forms:
             yield Request(f"{service}:{action}", form.format(**members), _context(call))
     if "tags" in members or "Tags" in members:
-        yield from _tagging(call, members)
-    for role in _roles_handed_over(call):
+        yield from _tagging_requests(call, members)
+    for role in _passed_roles(call):
         passed = (("iam:PassedToService", _PASSED[call.service]),)
         yield Request("iam:PassRole", role, passed)
 
 
-def _tagging(call: Call, members: dict[str, Any]) -> Iterator[Request]:
+def _tagging_requests(call: Call, members: dict[str, Any]) -> Iterator[Request]:
     """Yield the tagging action that creating a resource with tags needs as well."""
     if not call.operation.startswith(("Create", "Put")) or call.service == "s3":
         return
@@ -251,21 +251,21 @@ def _members(call: Call) -> dict[str, Any]:
 
 def _context(call: Call) -> tuple[tuple[str, str], ...]:
     """Return the context keys of conditions; every request to AWS uses TLS."""
-    told = {}
+    context = {}
     if call.service == "s3":
-        told["aws:SecureTransport"] = "true"
+        context["aws:SecureTransport"] = "true"
         if call.parameters.get("Prefix"):
-            told["s3:prefix"] = call.parameters["Prefix"]
+            context["s3:prefix"] = call.parameters["Prefix"]
     if call.service == "iam" and "PermissionsBoundary" in call.parameters:
-        told["iam:PermissionsBoundary"] = call.parameters["PermissionsBoundary"]
-    return tuple(sorted(told.items()))
+        context["iam:PermissionsBoundary"] = call.parameters["PermissionsBoundary"]
+    return tuple(sorted(context.items()))
 
 
-def _roles_handed_over(call: Call) -> set[str]:
+def _passed_roles(call: Call) -> set[str]:
     """Return the roles that a call passes to a service."""
     if not call.operation.startswith(("Create", "Update")) or call.service not in _PASSED:
         return set()
-    told = call.parameters
-    places = (told, told.get("Target", {}), told.get("JobUpdate", {}))
-    named = {place.get(key) for place in places for key in ("Role", "RoleArn", "roleArn")}
-    return {role for role in named if role}
+    request = call.parameters
+    members = (request, request.get("Target", {}), request.get("JobUpdate", {}))
+    roles = {member.get(key) for member in members for key in ("Role", "RoleArn", "roleArn")}
+    return {role for role in roles if role}

@@ -7,33 +7,35 @@ import { readFileSync } from 'node:fs'
 const require = createRequire(join(process.argv[2], 'index.js'))
 const { runSimulation } = require('@cloud-copilot/iam-simulate')
 
-const answers = []
-for (const asked of JSON.parse(readFileSync(0, 'utf8'))) {
-  const told = await runSimulation(
+const decisions = []
+for (const simulation of JSON.parse(readFileSync(0, 'utf8'))) {
+  const result = await runSimulation(
     {
       request: {
-        principal: asked.principal,
-        action: asked.action,
-        resource: { resource: asked.resource, accountId: asked.account },
-        contextVariables: asked.context,
+        principal: simulation.principal,
+        action: simulation.action,
+        resource: { resource: simulation.resource, accountId: simulation.account },
+        contextVariables: simulation.context,
       },
-      identityPolicies: [{ name: 'identity', policy: asked.policy }],
+      identityPolicies: [{ name: 'identity', policy: simulation.policy }],
       serviceControlPolicies: [],
       resourceControlPolicies: [],
-      resourcePolicy: asked.resourcePolicy ?? undefined,
+      resourcePolicy: simulation.resourcePolicy ?? undefined,
     },
     {}
   )
-  if (told.resultType === 'error') {
-    answers.push({ result: 'Error', error: JSON.stringify(told.errors), sids: [] })
+  if (result.resultType === 'error') {
+    decisions.push({ result: 'Error', error: JSON.stringify(result.errors), sids: [] })
     continue
   }
-  const analyses = told.resultType === 'single' ? [told.result] : told.results
-  const allowing = analyses.flatMap((one) => one.analysis.identityAnalysis?.allowStatements ?? [])
-  answers.push({
-    result: told.overallResult,
-    sids: [...new Set(allowing.map((one) => one.statement.sid()))],
-    ignored: analyses.flatMap((one) => one.ignoredContextKeys ?? []),
+  const analyses = result.resultType === 'single' ? [result.result] : result.results
+  const allowing = analyses.flatMap(
+    (analysis) => analysis.analysis.identityAnalysis?.allowStatements ?? []
+  )
+  decisions.push({
+    result: result.overallResult,
+    sids: [...new Set(allowing.map((match) => match.statement.sid()))],
+    ignored: analyses.flatMap((analysis) => analysis.ignoredContextKeys ?? []),
   })
 }
-process.stdout.write(JSON.stringify(answers))
+process.stdout.write(JSON.stringify(decisions))

@@ -1,4 +1,4 @@
-"""Nobody is denied what he needs, and nobody is allowed what nobody uses."""
+"""No principal is denied a call that it makes, and no policy allows an action that none makes."""
 
 import json
 from collections.abc import Iterator
@@ -19,13 +19,13 @@ from workflow import Config, parse_config
 from workflow.deployment.permissions import PEOPLE, SERVICE, bucket_policy, permission_policy
 from workflow.settings import ROLES
 
-from . import life as scenes
-from .evaluator import Answer, evaluated
-from .life import Life
+from . import scenario as steps
+from .evaluator import Decision, evaluate
 from .requests import Request, requests_of
+from .scenario import Scenario
 
 EXAMPLE = (Path(__file__).parents[4] / "retraining.toml").read_text(encoding="utf-8")
-TOLD = 'name = "labbase"'
+NAME = 'name = "labbase"'
 # A function that is broken stays so: the next one is called before it.
 DEEPEST_FIRST = (
     "filter-recommendations",
@@ -35,14 +35,14 @@ DEEPEST_FIRST = (
     "create-import-job",
     "list-datasets",
 )
-EVERYBODY = (*(role for role in ROLES if role != "scheduler"), *PEOPLE)
+PRINCIPALS = (*(role for role in ROLES if role != "scheduler"), *PEOPLE)
 
 
 @pytest.fixture(scope="module")
 def configured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("life") / "retraining.toml"
     file.write_text(
-        EXAMPLE.replace(TOLD, 'name = "life"').replace(
+        EXAMPLE.replace(NAME, 'name = "life"').replace(
             "[schedule]", '[tags]\nteam = "search"\n\n[schedule]'
         ),
         encoding="utf-8",
@@ -57,7 +57,7 @@ def config(configured: Path) -> Config:
 
 @pytest.fixture(scope="module")
 def calls(postgres: Postgres, scratch: Path, configured: Path, config: Config) -> dict[str, Any]:
-    """Every call of a whole life, by the name of the role or the person who made it."""
+    """Every call of a deployment and its runs, by the name of the role or person who made it."""
     with psycopg.connect(postgres.url, autocommit=True) as connection:
         connection.execute("CREATE DATABASE life")
     url = postgres.url.rsplit("/", 1)[0] + "/life"
@@ -71,32 +71,32 @@ def calls(postgres: Postgres, scratch: Path, configured: Path, config: Config) -
             time_scale=0,
             database_url=url,
         ) as aws:
-            return _lived(Life(aws, config, configured), configured)
+            return _calls_of_scenario(Scenario(aws, config, configured), configured)
     finally:
         with psycopg.connect(postgres.url, autocommit=True) as connection:
             connection.execute("DROP DATABASE life WITH (FORCE)")
 
 
-def _lived(life: Life, file: Path) -> dict[str, list[Call]]:
-    with life.as_person("deployer"):
-        deploy(life.config, life.client)
-    scenes.drift(life)
-    scenes.deployed_again(life)
-    with life.as_person("visitor"):
-        events = scenes.run_to_end(life, "good")
-        scenes.call_the_handlers_again(life, events)
-        scenes.spark_job_over_files_of_before(life)
-    with life.as_person("operator"):
-        scenes.stopped_during_the_spark_job(life)
-    with life.as_person("visitor"):
-        scenes.failed_run(life)
+def _calls_of_scenario(scenario: Scenario, file: Path) -> dict[str, list[Call]]:
+    with scenario.as_principal("deployer"):
+        deploy(scenario.config, scenario.client)
+    steps.drift(scenario)
+    steps.deploy_again(scenario)
+    with scenario.as_principal("visitor"):
+        events = steps.run_to_end(scenario, "good")
+        steps.invoke_the_handlers_again(scenario, events)
+        steps.run_spark_job_over_old_files(scenario)
+    with scenario.as_principal("operator"):
+        steps.stop_during_the_spark_job(scenario)
+    with scenario.as_principal("visitor"):
+        steps.fail_a_run(scenario)
         job = next(
             json.loads(event["stateExitedEventDetails"]["output"])["job"]["arn"]
             for event in events
             if event.get("stateExitedEventDetails", {}).get("name") == "Trigger Batch Inference"
         )
-        scenes.a_large_list_that_breaks_off(life, job)
-    with life.as_person("operator"):
+        steps.break_off_an_upload(scenario, job)
+    with scenario.as_principal("operator"):
         for arguments in (
             ["start", "--wait", "--poll-seconds", "0.1"],
             ["watch", "good"],
@@ -106,69 +106,71 @@ def _lived(life: Life, file: Path) -> dict[str, list[Call]]:
             ["cost", "--execution", "good"],
             ["diff"],
         ):
-            life.command(*arguments)
-    with life.as_person("analyst"):
-        life.command("report", "--output", str(file.parent / "report.html"))
-        life.command("report", "good", "--output", str(file.parent / "report.html"))
-    scenes.spark_job_without_work(life)
+            scenario.command(*arguments)
+    with scenario.as_principal("analyst"):
+        scenario.command("report", "--output", str(file.parent / "report.html"))
+        scenario.command("report", "good", "--output", str(file.parent / "report.html"))
+    steps.make_the_spark_job_do_nothing(scenario)
     for number, function in enumerate(DEEPEST_FIRST):
-        scenes.explained_failure_of(life, function, f"broken-{number}")
-    scenes.widened(life)
-    scenes.taken_away(life)
-    return dict(life.calls)
+        steps.explain_failure_of(scenario, function, f"broken-{number}")
+    steps.deploy_another_column(scenario)
+    steps.destroy(scenario)
+    return dict(scenario.calls)
 
 
-def name_of(who: str, config: Config) -> str:
-    """How `who` signs."""
-    return who if who in PEOPLE else config.role_arn(who).rpartition("/")[2]  # type: ignore[arg-type]
+def name_of(principal: str, config: Config) -> str:
+    """Return the name under which a principal's calls are recorded."""
+    return principal if principal in PEOPLE else config.role_arn(principal).rpartition("/")[2]  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
-def answers(calls: dict[str, list[Call]], config: Config) -> dict[str, dict[Request, Answer]]:
+def decisions(calls: dict[str, list[Call]], config: Config) -> dict[str, dict[Request, Decision]]:
     """Return IAM's decision on each request of each principal."""
     return {
-        who: evaluated(
-            permission_policy(config, who),
+        principal: evaluate(
+            permission_policy(config, principal),
             sorted(
-                {r for call in calls[name_of(who, config)] for r in requests_of(call)},
+                {r for call in calls[name_of(principal, config)] for r in requests_of(call)},
                 key=lambda request: (request.action, request.resource),
             ),
             bucket_policy=bucket_policy(config),
         )
-        for who in EVERYBODY
+        for principal in PRINCIPALS
     }
 
 
-@pytest.mark.parametrize("who", EVERYBODY)
-def test_every_call_is_allowed(answers: dict[str, dict[Request, Answer]], who: str) -> None:
+@pytest.mark.parametrize("principal", PRINCIPALS)
+def test_every_call_is_allowed(
+    decisions: dict[str, dict[Request, Decision]], principal: str
+) -> None:
     denied = [
-        f"{answer.result} {request.action} on {request.resource} {answer.error}"
-        for request, answer in answers[who].items()
-        if answer.result != "Allowed"
+        f"{decision.result} {request.action} on {request.resource} {decision.error}"
+        for request, decision in decisions[principal].items()
+        if decision.result != "Allowed"
     ]
 
     assert denied == []
 
 
-@pytest.mark.parametrize("who", EVERYBODY)
-def test_nothing_is_allowed_that_nothing_uses(
-    answers: dict[str, dict[Request, Answer]], config: Config, who: str
+@pytest.mark.parametrize("principal", PRINCIPALS)
+def test_no_unused_action_or_resource_is_allowed(
+    decisions: dict[str, dict[Request, Decision]], config: Config, principal: str
 ) -> None:
     """Statements named Service… are what AWS does by itself; none of our calls shows it."""
     unused = [
-        f"{statement['Sid']}: {what}"
-        for statement in permission_policy(config, who)["Statement"]  # type: ignore[arg-type]
+        f"{statement['Sid']}: {unused_value}"
+        for statement in permission_policy(config, principal)["Statement"]  # type: ignore[arg-type]
         if not statement["Sid"].startswith(SERVICE)
-        for what in _unused(statement, list(answers[who]))
+        for unused_value in _unused(statement, list(decisions[principal]))
     ]
 
     assert unused == []
 
 
-def _unused(statement: dict[str, Any], asked: list[Request]) -> Iterator[str]:
+def _unused(statement: dict[str, Any], requests: list[Request]) -> Iterator[str]:
     used = [
         (request.action, resource)
-        for request in asked
+        for request in requests
         for resource in statement["Resource"]
         if request.action in statement["Action"] and fnmatchcase(request.resource, resource)
     ]
@@ -178,7 +180,7 @@ def _unused(statement: dict[str, Any], asked: list[Request]) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    ("who", "action", "resource"),
+    ("principal", "action", "resource"),
     [
         ("functions", "iam:PassRole", "arn:aws:iam::123456789012:role/life-retraining-glue"),
         ("functions", "s3:PutObject", "arn:aws:s3:::{bucket}/artifacts/functions.zip"),
@@ -193,7 +195,7 @@ def _unused(statement: dict[str, Any], asked: list[Request]) -> Iterator[str]:
         ("operator", "s3:GetObject", "arn:aws:s3:::{bucket}/runs/x/users/part-00000.csv"),
     ],
 )
-def test_what_is_not_theirs_is_denied(config: Config, who: str, action: str, resource: str) -> None:
+def test_other_calls_are_denied(config: Config, principal: str, action: str, resource: str) -> None:
     """The evaluator can say no: otherwise the tests above would prove nothing."""
     request = Request(
         action,
@@ -201,9 +203,9 @@ def test_what_is_not_theirs_is_denied(config: Config, who: str, action: str, res
         (("iam:PassedToService", "personalize.amazonaws.com"),) if "Pass" in action else (),
     )
 
-    [answer] = evaluated(permission_policy(config, who), [request]).values()  # type: ignore[arg-type]
+    [decision] = evaluate(permission_policy(config, principal), [request]).values()  # type: ignore[arg-type]
 
-    assert answer.result == "ImplicitlyDenied"
+    assert decision.result == "ImplicitlyDenied"
 
 
 def test_plain_http_is_denied_to_everybody(config: Config) -> None:
@@ -213,8 +215,8 @@ def test_plain_http_is_denied_to_everybody(config: Config) -> None:
         (("aws:SecureTransport", "false"),),
     )
 
-    [answer] = evaluated(
+    [decision] = evaluate(
         permission_policy(config, "glue"), [request], bucket_policy=bucket_policy(config)
     ).values()
 
-    assert answer.result == "ExplicitlyDenied"
+    assert decision.result == "ExplicitlyDenied"

@@ -1,6 +1,6 @@
-"""A deployment's whole life on the local stack, every call of it recorded by who made it.
+"""The steps of a deployment on the local stack, every call recorded with its principal.
 
-Deployed, drifted and put right, run, failed, stopped, retried, explained, and taken away.
+It is deployed, changed by hand, deployed again, run, failed, stopped, explained and destroyed.
 """
 
 import io
@@ -34,8 +34,8 @@ NOW = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
 
 
 @dataclass
-class Life:
-    """The local AWS, and the calls so far: by role, or by what the caller was then."""
+class Scenario:
+    """The local AWS, and its calls so far by principal."""
 
     aws: LocalAws
     config: Config
@@ -46,96 +46,96 @@ class Life:
         self._recorder = self.aws.endpoint.wrap_all(Recorder)
 
     @contextmanager
-    def as_person(self, person: str) -> Iterator[None]:
-        """Record; what the caller does is this person's."""
+    def as_principal(self, principal: str) -> Iterator[None]:
+        """Record the calls of a block; those of the caller under this principal."""
         with self._recorder.recorded() as calls:
             yield
         for call in calls:
-            self.calls[person if call.principal == CALLER else call.principal].append(call)
+            self.calls[principal if call.principal == CALLER else call.principal].append(call)
 
     def client(self, service: str) -> Any:
         return self.aws.client(service)
 
     def command(self, *arguments: str) -> Any:
-        """Run a command as an operator does."""
-        done = CliRunner().invoke(app, [*arguments, "--config", str(self.file)])
-        assert done.exception is None or isinstance(done.exception, SystemExit), done.output
-        return done
+        """Run a command of `retrain` and return its result."""
+        result = CliRunner().invoke(app, [*arguments, "--config", str(self.file)])
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.output
+        return result
 
 
-def deployed_again(life: Life) -> None:
-    with life.as_person("deployer"):
-        found = plan(life.config, life.client)
-        assert not found.blocked, [change.note for change in found.blocked]
-        apply(found, life.client, now=NOW, sleep=lambda _: time.sleep(0.01))
+def deploy_again(scenario: Scenario) -> None:
+    with scenario.as_principal("deployer"):
+        planned = plan(scenario.config, scenario.client)
+        assert not planned.blocked, [change.note for change in planned.blocked]
+        apply(planned, scenario.client, now=NOW, sleep=lambda _: time.sleep(0.01))
 
 
-def widened(life: Life) -> None:
+def deploy_another_column(scenario: Scenario) -> None:
     """Deploy a further column, which may be null: the dataset takes the new schema."""
-    text = life.file.read_text(encoding="utf-8")
+    text = scenario.file.read_text(encoding="utf-8")
     wider = parse_config(text.replace("GRADE = {", 'CLUB = "students.prefecture"\nGRADE = {'))
-    with life.as_person("deployer"):
-        found = plan(wider, life.client)
-        assert not found.blocked, [change.note for change in found.blocked]
-        apply(found, life.client, now=NOW, sleep=lambda _: time.sleep(0.01))
+    with scenario.as_principal("deployer"):
+        planned = plan(wider, scenario.client)
+        assert not planned.blocked, [change.note for change in planned.blocked]
+        apply(planned, scenario.client, now=NOW, sleep=lambda _: time.sleep(0.01))
 
 
-def drift(life: Life) -> None:
+def drift(scenario: Scenario) -> None:
     """Change by hand whatever a deployment can put right."""
-    config, name = life.config, life.config.name
-    _drift_storage(life)
-    iam, role = life.client("iam"), f"{name}-retraining-glue"
-    nothing = json.dumps(
+    config, name = scenario.config, scenario.config.name
+    _drift_storage(scenario)
+    iam, role = scenario.client("iam"), f"{name}-retraining-glue"
+    denying = json.dumps(
         {
             "Version": "2012-10-17",
             "Statement": [{"Effect": "Deny", "Action": "s3:GetObject", "Resource": "*"}],
         }
     )
-    iam.put_role_policy(RoleName=role, PolicyName="more", PolicyDocument=nothing)
-    made = iam.create_policy(PolicyName="more", PolicyDocument=nothing)["Policy"]["Arn"]
-    iam.attach_role_policy(RoleName=role, PolicyArn=made)
-    anybody = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+    iam.put_role_policy(RoleName=role, PolicyName="more", PolicyDocument=denying)
+    policy_arn = iam.create_policy(PolicyName="more", PolicyDocument=denying)["Policy"]["Arn"]
+    iam.attach_role_policy(RoleName=role, PolicyArn=policy_arn)
+    anyone = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
     iam.update_assume_role_policy(
-        RoleName=role, PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [anybody]})
+        RoleName=role, PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [anyone]})
     )
     iam.update_role(RoleName=role, Description="mine", MaxSessionDuration=7_200)
-    iam.put_role_permissions_boundary(RoleName=role, PermissionsBoundary=made)
-    for each in ("states", "functions", "glue", "personalize", "scheduler"):
-        iam.untag_role(RoleName=f"{name}-retraining-{each}", TagKeys=["team"])
-    _drift_compute(life)
+    iam.put_role_permissions_boundary(RoleName=role, PermissionsBoundary=policy_arn)
+    for role_name in ("states", "functions", "glue", "personalize", "scheduler"):
+        iam.untag_role(RoleName=f"{name}-retraining-{role_name}", TagKeys=["team"])
+    _drift_compute(scenario)
     topic = config.topic_arn
-    life.client("sns").set_topic_attributes(
+    scenario.client("sns").set_topic_attributes(
         TopicArn=topic, AttributeName="DisplayName", AttributeValue="Failures"
     )
-    life.client("sns").untag_resource(ResourceArn=topic, TagKeys=["team"])
-    sqs = life.client("sqs")
+    scenario.client("sns").untag_resource(ResourceArn=topic, TagKeys=["team"])
+    sqs = scenario.client("sqs")
     queue = sqs.get_queue_url(QueueName=config.dead_letters)["QueueUrl"]
     sqs.set_queue_attributes(QueueUrl=queue, Attributes={"MessageRetentionPeriod": "60"})
     sqs.untag_queue(QueueUrl=queue, TagKeys=["team"])
-    cloudwatch = life.client("cloudwatch")
-    for kind in ("failed", "overlong"):
-        alarm = f"{config.state_machine}-{kind}"
+    cloudwatch = scenario.client("cloudwatch")
+    for event in ("failed", "overlong"):
+        alarm = f"{config.state_machine}-{event}"
         cloudwatch.untag_resource(
             ResourceARN=config.arn("cloudwatch", f"alarm:{alarm}"), TagKeys=["team"]
         )
-        told = cloudwatch.describe_alarms(AlarmNames=[alarm])["MetricAlarms"][0]
+        description = cloudwatch.describe_alarms(AlarmNames=[alarm])["MetricAlarms"][0]
         kept = {"AlarmName", "Metrics", "Namespace", "MetricName", "Dimensions", "Statistic"}
         cloudwatch.put_metric_alarm(
-            **{member: value for member, value in told.items() if member in kept and value},
-            **({} if told.get("Metrics") else {"Period": 60}),
+            **{member: value for member, value in description.items() if member in kept and value},
+            **({} if description.get("Metrics") else {"Period": 60}),
             Threshold=7,
             EvaluationPeriods=1,
             ComparisonOperator="GreaterThanThreshold",
         )
-    scheduler = life.client("scheduler")
-    there = scheduler.get_schedule(Name=config.state_machine)
+    scheduler = scenario.client("scheduler")
+    schedule = scheduler.get_schedule(Name=config.state_machine)
     scheduler.update_schedule(
         Name=config.state_machine,
         ScheduleExpression="rate(1 hours)",
         FlexibleTimeWindow={"Mode": "OFF"},
-        Target=there["Target"],
+        Target=schedule["Target"],
     )
-    personalize = life.client("personalize")
+    personalize = scenario.client("personalize")
     for arn in (config.dataset_group_arn, *map(config.dataset_arn, config.data_sets)):
         personalize.untag_resource(resourceArn=arn, tagKeys=["retraining:name"])
         personalize.tag_resource(
@@ -143,8 +143,8 @@ def drift(life: Life) -> None:
         )
 
 
-def _drift_storage(life: Life) -> None:
-    s3, bucket = life.client("s3"), life.config.bucket
+def _drift_storage(scenario: Scenario) -> None:
+    s3, bucket = scenario.client("s3"), scenario.config.bucket
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
     s3.delete_public_access_block(Bucket=bucket)
     s3.delete_bucket_lifecycle(Bucket=bucket)
@@ -158,15 +158,16 @@ def _drift_storage(life: Life) -> None:
         },
     )
     s3.put_bucket_tagging(
-        Bucket=bucket, Tagging={"TagSet": [{"Key": "retraining:name", "Value": life.config.name}]}
+        Bucket=bucket,
+        Tagging={"TagSet": [{"Key": "retraining:name", "Value": scenario.config.name}]},
     )
     s3.delete_bucket_policy(Bucket=bucket)
     s3.put_object(Bucket=bucket, Key="artifacts/etl-job.json", Body=b"{}")
 
 
-def _drift_compute(life: Life) -> None:
-    config = life.config
-    functions = life.client("lambda")
+def _drift_compute(scenario: Scenario) -> None:
+    config = scenario.config
+    functions = scenario.client("lambda")
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as opened:
         opened.writestr("lambdas/get_status.py", "")
@@ -178,15 +179,15 @@ def _drift_compute(life: Life) -> None:
         functions.untag_resource(
             Resource=config.arn("lambda", f"function:{function}"), TagKeys=["team"]
         )
-        _drift_log(life, f"/aws/lambda/{function}")
-    _drift_log(life, config.state_machine_log)
-    glue = life.client("glue")
+        _drift_log(scenario, f"/aws/lambda/{function}")
+    _drift_log(scenario, config.state_machine_log)
+    glue = scenario.client("glue")
     glue.update_job(
         JobName=config.glue_job,
         JobUpdate={"Role": "x", "Command": {"Name": "glueetl", "ScriptLocation": "s3://x/y.py"}},
     )
     glue.untag_resource(ResourceArn=config.glue_job_arn, TagsToRemove=["team"])
-    states = life.client("stepfunctions")
+    states = scenario.client("stepfunctions")
     states.update_state_machine(
         stateMachineArn=config.state_machine_arn,
         definition=json.dumps({"StartAt": "No", "States": {"No": {"Type": "Succeed"}}}),
@@ -194,76 +195,80 @@ def _drift_compute(life: Life) -> None:
     states.untag_resource(resourceArn=config.state_machine_arn, tagKeys=["team"])
 
 
-def _drift_log(life: Life, group: str) -> None:
-    logs = life.client("logs")
+def _drift_log(scenario: Scenario, group: str) -> None:
+    logs = scenario.client("logs")
     logs.put_retention_policy(logGroupName=group, retentionInDays=1)
     logs.associate_kms_key(logGroupName=group, kmsKeyId=KEY)
-    logs.untag_resource(resourceArn=life.config.arn("logs", f"log-group:{group}"), tagKeys=["team"])
+    logs.untag_resource(
+        resourceArn=scenario.config.arn("logs", f"log-group:{group}"), tagKeys=["team"]
+    )
 
 
-def run_to_end(life: Life, name: str) -> list[dict[str, Any]]:
-    states = life.client("stepfunctions")
-    arn = states.start_execution(stateMachineArn=life.config.state_machine_arn, name=name)
+def run_to_end(scenario: Scenario, name: str) -> list[dict[str, Any]]:
+    states = scenario.client("stepfunctions")
+    arn = states.start_execution(stateMachineArn=scenario.config.state_machine_arn, name=name)
     reader = HistoryReader(states, arn["executionArn"])
     for _ in follow(reader, poll_seconds=0.1):
         pass
     return list(reader.read_all())
 
 
-def call_the_handlers_again(life: Life, events: list[dict[str, Any]]) -> None:
-    """As Step Functions does after a lost answer: each finds the job of the first call."""
+def invoke_the_handlers_again(scenario: Scenario, events: list[dict[str, Any]]) -> None:
+    """Repeat calls as Step Functions does: each handler finds the job of its first call."""
     for event in events:
-        told = event.get("taskScheduledEventDetails", {})
-        if told.get("resourceType") != "lambda":
+        details = event.get("taskScheduledEventDetails", {})
+        if details.get("resourceType") != "lambda":
             continue
-        parameters = json.loads(told["parameters"])
+        parameters = json.loads(details["parameters"])
         if "create" in parameters["FunctionName"]:
-            answer = life.client("lambda").invoke(
+            response = scenario.client("lambda").invoke(
                 FunctionName=parameters["FunctionName"],
                 Payload=json.dumps(parameters["Payload"]).encode(),
             )
-            assert "FunctionError" not in answer, answer["Payload"].read()
+            assert "FunctionError" not in response, response["Payload"].read()
 
 
-def spark_job_over_files_of_before(life: Life) -> None:
-    """Run the job under a name whose first try left files and no manifest: they are cleared."""
-    glue, config = life.client("glue"), life.config
-    life.client("s3").put_object(Bucket=config.bucket, Key="runs/again/users/old.csv", Body=b"x")
+def run_spark_job_over_old_files(scenario: Scenario) -> None:
+    """Run the job under a name whose first attempt left files and no manifest: it deletes them."""
+    glue, config = scenario.client("glue"), scenario.config
+    scenario.client("s3").put_object(
+        Bucket=config.bucket, Key="runs/again/users/old.csv", Body=b"x"
+    )
     arguments = {
         "--run": "again",
         "--bucket": config.bucket,
         "--spec": f"s3://{config.bucket}/{config.spec_key}",
     }
-    run = glue.start_job_run(JobName=config.glue_job, Arguments=arguments)["JobRunId"]
-    while (told := glue.get_job_run(JobName=config.glue_job, RunId=run)["JobRun"])[
+    run_id = glue.start_job_run(JobName=config.glue_job, Arguments=arguments)["JobRunId"]
+    while (run := glue.get_job_run(JobName=config.glue_job, RunId=run_id)["JobRun"])[
         "JobRunState"
     ] in {"STARTING", "RUNNING"}:
         time.sleep(0.1)
-    assert told["JobRunState"] == "SUCCEEDED", life.aws.glue.log(run)
+    assert run["JobRunState"] == "SUCCEEDED", scenario.aws.glue.log(run_id)
 
 
-def stopped_during_the_spark_job(life: Life) -> None:
-    states = life.client("stepfunctions")
-    arn = states.start_execution(stateMachineArn=life.config.state_machine_arn, name="stopped")
+def stop_during_the_spark_job(scenario: Scenario) -> None:
+    states = scenario.client("stepfunctions")
+    arn = states.start_execution(stateMachineArn=scenario.config.state_machine_arn, name="stopped")
     while not any(e["type"] == "TaskSubmitted" for e in history(states, arn["executionArn"])):
         time.sleep(0.05)
-    assert life.command("stop", "stopped").exit_code == 0
+    assert scenario.command("stop", "stopped").exit_code == 0
     deadline = time.monotonic() + 20
-    while life.aws.glue.progress() and time.monotonic() < deadline:
+    while scenario.aws.glue.progress() and time.monotonic() < deadline:
         time.sleep(0.05)
 
 
-def failed_run(life: Life) -> None:
+def fail_a_run(scenario: Scenario) -> None:
     """Run with a specification that is no JSON: the Spark job fails, and a message is published."""
-    life.client("s3").put_object(
-        Bucket=life.config.bucket, Key=life.config.spec_key, Body=b"not JSON"
+    scenario.client("s3").put_object(
+        Bucket=scenario.config.bucket, Key=scenario.config.spec_key, Body=b"not JSON"
     )
-    run_to_end(life, "failed")
+    run_to_end(scenario, "failed")
 
 
-def a_large_list_that_breaks_off(life: Life, job: str) -> None:
-    """Lose a part of an upload: the function aborts it."""
-    s3, config = life.client("s3"), life.config
+def break_off_an_upload(scenario: Scenario, job: str) -> None:
+    """Refuse the parts of an upload: the function aborts it."""
+    s3, config = scenario.client("s3"), scenario.config
     prefix = "runs/large"
     manifest = {"version": 1, "run": "large", "datasets": {}, "filter": {}}
     s3.put_object(
@@ -274,35 +279,35 @@ def a_large_list_that_breaks_off(life: Life, job: str) -> None:
     lines = "\n".join(json.dumps({"input": {"userId": str(n)}, **line}) for n in range(2_500))
     s3.put_object(Bucket=config.bucket, Key=f"{prefix}/batch-output/x.out", Body=lines.encode())
     event = {"bucket": config.bucket, "run": "large", "batchInferenceJobArn": job, "keep": 25}
-    life.aws.endpoint.mount("s3", refusing_parts())
-    answer = life.client("lambda").invoke(
+    scenario.aws.endpoint.mount("s3", s3_without_upload_parts())
+    response = scenario.client("lambda").invoke(
         FunctionName=config.function("filter-recommendations"), Payload=json.dumps(event).encode()
     )
-    told = answer["Payload"].read().decode()
-    assert "no parts today" in told, told
+    payload = response["Payload"].read().decode()
+    assert "no parts today" in payload, payload
 
 
-def explained_failure_of(life: Life, function: str, name: str) -> None:
+def explain_failure_of(scenario: Scenario, function: str, name: str) -> None:
     """Explain a run in which a function raises: its log is searched."""
 
     def raising(event: Any, context: Any) -> Any:
         raise RuntimeError("broken on purpose")
 
-    s3, bucket = life.client("s3"), life.config.bucket
-    for told in s3.list_objects_v2(Bucket=bucket, Prefix="runs/good/")["Contents"]:
-        target = told["Key"].replace("runs/good/", f"runs/{name}/")
+    s3, bucket = scenario.client("s3"), scenario.config.bucket
+    for entry in s3.list_objects_v2(Bucket=bucket, Prefix="runs/good/")["Contents"]:
+        target = entry["Key"].replace("runs/good/", f"runs/{name}/")
         if "batch-output" not in target:
-            s3.copy_object(Bucket=bucket, Key=target, CopySource=f"{bucket}/{told['Key']}")
-    life.aws.functions.register(life.config.function(function), raising)  # type: ignore[arg-type]
-    run_to_end(life, name)
-    with life.as_person("operator"):
-        told = life.command("explain", name).output
-    assert "broken on purpose" in told, told
+            s3.copy_object(Bucket=bucket, Key=target, CopySource=f"{bucket}/{entry['Key']}")
+    scenario.aws.functions.register(scenario.config.function(function), raising)  # type: ignore[arg-type]
+    run_to_end(scenario, name)
+    with scenario.as_principal("operator"):
+        output = scenario.command("explain", name).output
+    assert "broken on purpose" in output, output
 
 
-def spark_job_without_work(life: Life) -> None:
-    """From now on the Spark job ends at once: the runs find what `explained_failure_of` laid."""
-    s3, glue, config = life.client("s3"), life.client("glue"), life.config
+def make_the_spark_job_do_nothing(scenario: Scenario) -> None:
+    """Let the Spark job end at once: the runs read the files that `explain_failure_of` copies."""
+    s3, glue, config = scenario.client("s3"), scenario.client("glue"), scenario.config
     s3.put_object(Bucket=config.bucket, Key="artifacts/nothing.py", Body=b"")
     job = glue.get_job(JobName=config.glue_job)["Job"]
     job["Command"]["ScriptLocation"] = f"s3://{config.bucket}/artifacts/nothing.py"
@@ -311,8 +316,8 @@ def spark_job_without_work(life: Life) -> None:
     glue.update_job(JobName=config.glue_job, JobUpdate=update)
 
 
-def refusing_parts() -> Any:
-    """S3 as it was, but for the parts of an upload."""
+def s3_without_upload_parts() -> Any:
+    """Return S3 as it was, but it refuses the parts of an upload."""
     s3 = DomainDispatcherApplication(create_backend_app)
 
     def answer(environ: Any, start_response: Any) -> Any:
@@ -326,7 +331,7 @@ def refusing_parts() -> Any:
     return answer
 
 
-def taken_away(life: Life) -> None:
-    with life.as_person("deployer"):
-        found = destroy_plan(life.config, life.client, empty_bucket=True)
-        apply(found, life.client, now=NOW, sleep=lambda _: time.sleep(0.01))
+def destroy(scenario: Scenario) -> None:
+    with scenario.as_principal("deployer"):
+        planned = destroy_plan(scenario.config, scenario.client, empty_bucket=True)
+        apply(planned, scenario.client, now=NOW, sleep=lambda _: time.sleep(0.01))
