@@ -1,4 +1,4 @@
-"""What a run's data and recommendations look like: files → DataFrames → tables and plots.
+"""A run's data and recommendations: files → DataFrames → tables and plots.
 
 - `frames`: a run's files, from S3 or a directory, as DataFrames with documented columns;
 - `data_profile`: counts, sparsity, popularity, cold users and items, Personalize's minimums;

@@ -1,4 +1,4 @@
-"""What the data sets look like, and whether they are enough for Personalize.
+"""Profiles of the data sets, and whether they are enough for Personalize.
 
 Every function takes frames of a `Run`: `users` and `items`, which add those without events, and the
 events, `interactions` (`USER_ID`, `ITEM_ID` text, `TIMESTAMP` UTC epoch seconds). It returns a new

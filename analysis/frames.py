@@ -238,7 +238,7 @@ def list_runs(s3: Any, bucket: str) -> pd.DataFrame:
         time = pd.Timestamp(item["LastModified"]).tz_convert("UTC")
         written[run] = max(written.get(run, time), time)
         paths.setdefault(run, set()).add(path)
-    published = _published(s3, bucket)
+    published = _published_run(s3, bucket)
     rows = [
         (run, written[run], _MANIFEST in files, _RECOMMENDATIONS[0] in files, run == published)
         for run, files in paths.items()
@@ -337,7 +337,7 @@ def _objects(s3: Any, bucket: str, prefix: str) -> Iterable[dict[str, Any]]:
         ) from error
 
 
-def _published(s3: Any, bucket: str) -> str:
+def _published_run(s3: Any, bucket: str) -> str:
     try:
         body = s3.get_object(Bucket=bucket, Key="recommendations/latest.json")["Body"].read()
     except s3.exceptions.NoSuchKey:

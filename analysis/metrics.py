@@ -139,7 +139,7 @@ def popular_lists(
     eligible: frozenset[str] | None,
     exclusions: pd.DataFrame,
 ) -> pd.DataFrame:
-    """Return what recommending the most popular items would have published under the same rules.
+    """Return the lists of the most popular items under the same rules of publication.
 
     Args:
         interactions: The events that the run knew; they are counted.
@@ -165,7 +165,7 @@ def popular_lists(
 
 
 def scores(lists: pd.DataFrame, later: pd.DataFrame) -> pd.DataFrame:
-    """Return the metrics of each user's list on what the user did later.
+    """Return the metrics of each user's list on the user's later events.
 
     A hit is an item of the list with which the user had at least one event later; one at rank r is
     worth 1 / log2(1 + r), and NDCG divides by what the best order of the user's items is worth.

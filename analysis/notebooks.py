@@ -1,4 +1,4 @@
-"""Execute the notebooks whole, and save them with what they showed.
+"""Execute whole notebooks, and save them with their outputs.
 
 What is saved holds each output once, in the form that every viewer knows, and nothing of the
 machine on which it was made.

@@ -163,7 +163,7 @@ def metric_intervals(table: pd.DataFrame, *, metrics: Sequence[str] = ()) -> Plo
 
 
 def popularity_bias(table: pd.DataFrame) -> Plot:
-    """Plot the table of `recommendations.popularity_bias`: what is chosen, and recommended."""
+    """Plot the table of `recommendations.popularity_bias`: shares of events and recommendations."""
     figure, axes = _axes()
     at = np.arange(len(table))
     axes.bar(at - 0.2, table["events"], 0.38, color=COLOURS[5], alpha=0.8, label="events")

@@ -1,4 +1,4 @@
-"""What is recommended: how broad, how popular, to whom, beside what, and what changed.
+"""Analyses of recommendations: coverage, popularity, users, history, and changes.
 
 Lists (`recommendations`, `previous`, `latest`) are frames of USER_ID, ITEM_ID (text), RANK (1..N
 per user) and SCORE, as in `Run.recommendations`; `interactions` are the events of a `Run`; `labels`
@@ -93,7 +93,7 @@ def popularity_bias(
     *,
     classes: int = 10,
 ) -> pd.DataFrame:
-    """Return whether lists favour what is popular anyway, by classes of equally many items.
+    """Return whether lists favour popular items, by classes of equally many items.
 
     Items without events come from the `catalogue`, the data set ITEMS.
 

@@ -47,7 +47,7 @@ _FIRST_METRICS = ("NDCG@10", "MRR@25", "precision@10", "coverage")
 
 
 def report(record: RunRecord) -> str:
-    """Return the page of a run as HTML; it says what a failed run does not have."""
+    """Return the page of a run as HTML; it names the parts that a failed run lacks."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("analysis", "pages"),
         autoescape=True,
@@ -116,7 +116,7 @@ def _headline(record: RunRecord) -> Iterator[tuple[str, str]]:
 
 
 def _data(record: RunRecord) -> dict[str, Any]:
-    """Return what describes the data of the run; nothing if its Spark job did not finish."""
+    """Return the tables of the run's data; empty if its Spark job did not finish."""
     run, solution = record.run, record.config.solution
     try:
         sizes = counts(run.users, run.items, run.interactions)

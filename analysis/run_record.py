@@ -80,7 +80,7 @@ def gather(
     next_wait: NextWait,
     now: datetime,
 ) -> RunRecord:
-    """Return what is known of a run.
+    """Return the record of a run.
 
     Args:
         config: Of the workflow.

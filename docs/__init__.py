@@ -1,1 +1,1 @@
-"""The site's pages, and beside them the program that writes what follows from the code."""
+"""The site's pages, and the program that writes the generated ones."""

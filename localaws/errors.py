@@ -1,4 +1,4 @@
-"""Errors of the local AWS, and what their messages suggest for misspelt names."""
+"""Errors of the local AWS, and their suggestions for misspelt names."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ def suggestion(
         otherwise: What is returned if none of them is near.
         show: How the message writes the name that is near.
     """
-    names = {one.upper(): one for one in known}
+    names = {name.upper(): name for name in known}
     near = get_close_matches(name.upper(), names, 1)
     return f"did you mean {show(names[near[0]])}?" if near else otherwise

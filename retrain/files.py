@@ -1,4 +1,4 @@
-"""What the command writes: values as JSON, and files that are replaced whole or not at all."""
+"""Output of the command: values as JSON, and files that are replaced whole or not at all."""
 
 from __future__ import annotations
 

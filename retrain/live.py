@@ -1,4 +1,4 @@
-"""How a run is shown while it goes on.
+"""The live view of a run.
 
 On a terminal a table of the states that fills and counts, with a bar for long work; elsewhere, as
 in CI, one plain line for each event.

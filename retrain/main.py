@@ -36,9 +36,9 @@ class OneMessage(TyperGroup):
         except (WorkflowError, LocalAwsError) as error:
             text = str(error)
         except (BotoCoreError, ClientError) as error:
-            from workflow.deployment.account import explained  # noqa: PLC0415  boto3 costs time
+            from workflow.deployment.account import explain_error  # noqa: PLC0415  boto3 costs time
 
-            text = explained(error, "", "the workflow")
+            text = explain_error(error, "", "the workflow")
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] in _OWN_PACKAGES:
                 raise

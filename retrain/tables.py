@@ -1,4 +1,4 @@
-"""What the commands print of runs: lists, durations, metrics, failures, costs, permissions."""
+"""Tables that the commands print: lists, durations, metrics, failures, costs, permissions."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def show_runs(
 
 
 def show_explanation(console: Console, explanation: Explanation) -> None:
-    """Print why a run failed, in whose words, what was logged, and what to do."""
+    """Print the error of a run, its source, the log, and advice."""
     run, failure = explanation.run, explanation.failure
     item = f" ({explanation.item})" if explanation.item else ""
     ended = f", {run.ended.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if run.ended else ""
@@ -79,7 +79,7 @@ def show_explanation(console: Console, explanation: Explanation) -> None:
 
 
 def show_cost(console: Console, estimate: Estimate) -> None:
-    """Print what a run and a month cost, line by line, and what that rests on."""
+    """Print the cost of a run and a month, line by line, with the assumptions."""
     prices = estimate.table
     console.print(f"[bold]US dollars[/], prices of {prices.date}, {prices.region}")
     table = Table(
@@ -134,7 +134,7 @@ def show_grants(console: Console, grants: Iterable[Grant]) -> None:
 
 def show_durations(console: Console, durations: Mapping[str, float]) -> None:
     """Print how long each stage took, in seconds."""
-    table = _titled("Durations", "stage", Column("seconds", justify="right"))
+    table = _titled_table("Durations", "stage", Column("seconds", justify="right"))
     for stage, seconds in durations.items():
         table.add_row(stage, f"{seconds:.1f}")
     console.print(table)
@@ -156,7 +156,7 @@ def show_metrics(console: Console, metrics: Mapping[str, Any]) -> None:
     numbers = (
         Column(title, justify="right") for title in ("trained version", "popularity", "ratio")
     )
-    table = _titled("Metrics", Column("metric", no_wrap=True), *numbers)
+    table = _titled_table("Metrics", Column("metric", no_wrap=True), *numbers)
     for name in metric_names():
         if name in trained:
             value, beside = trained[name], baseline.get(name, 0.0)
@@ -168,7 +168,7 @@ def show_metrics(console: Console, metrics: Mapping[str, Any]) -> None:
 def show_recommendations(console: Console, path: Path) -> None:
     """Print the first items of the first users of a recommendations CSV."""
     ranks = (Column(str(rank), justify="right") for rank in range(1, _ITEMS + 1))
-    table = _titled("Top items of some users", "user", *ranks)
+    table = _titled_table("Top items of some users", "user", *ranks)
     with path.open(encoding="utf-8", newline="") as file:
         lists = itertools.groupby(csv.DictReader(file), key=itemgetter("USER_ID"))
         for user, items in itertools.islice(lists, _USERS):
@@ -186,5 +186,5 @@ def show_failure(console: Console, failure: Failure) -> None:
         console.print(f"  {escape(line)}")
 
 
-def _titled(title: str, *columns: Column | str) -> Table:
+def _titled_table(title: str, *columns: Column | str) -> Table:
     return Table(*columns, title=title, title_justify="left", title_style="bold")

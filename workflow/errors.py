@@ -1,4 +1,4 @@
-"""Errors that a user sees as one message: where, what, and what to do."""
+"""Errors that a user sees as one message: position, problem and remedy."""
 
 from __future__ import annotations
 

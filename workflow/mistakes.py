@@ -32,7 +32,7 @@ _SECRETS_FIX = (
 
 @dataclass(frozen=True)
 class Mistake:
-    """One mistake in the configuration: the key path, the value, the rule and the fix."""
+    """A mistake in the configuration: the key path, the value, the rule and the fix."""
 
     key: str
     value: str
@@ -77,7 +77,7 @@ def _mistakes(
             yield from _broken(rules.broken, path, raw)
         else:
             value = "" if details["type"] == "missing" else _toml_value(details["input"])
-            yield Mistake(_dotted(path), value, _rule(details), _fix(details, path, root))
+            yield Mistake(_dotted_path(path), value, _rule(details), _fix(details, path, root))
 
 
 def _hidden_mistakes(error: ValidationError, raw: Mapping[str, Any]) -> Iterator[Mistake]:
@@ -94,7 +94,7 @@ def _hidden_mistakes(error: ValidationError, raw: Mapping[str, Any]) -> Iterator
     for settings in (UsersData, ItemsData, InteractionsData):
         path = ("datasets", settings.dataset_type.lower())
         columns = _value(raw, (*path, "columns"))
-        if _dotted(path) in faulty - checked and isinstance(columns, Mapping):
+        if _dotted_path(path) in faulty - checked and isinstance(columns, Mapping):
             sound = {name: _sound_column(value) for name, value in columns.items()}
             data_set = settings.model_construct(table="", columns=sound).data_set()
             yield from _broken(broken_rules(data_set), path, raw)
@@ -104,7 +104,7 @@ def _broken(rules: Iterable[Rule], path: tuple[str, ...], raw: Any) -> Iterator[
     """Yield broken rules as mistakes; their key paths begin at `path`."""
     for below, rule, fix in rules:
         key = path + below
-        yield Mistake(_dotted(key), _toml_value(_value(raw, key)), rule, fix)
+        yield Mistake(_dotted_path(key), _toml_value(_value(raw, key)), rule, fix)
 
 
 def _sound_column(value: Any) -> ColumnSettings:
@@ -184,7 +184,7 @@ def _toml_value(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}…"
 
 
-def _dotted(path: tuple[str, ...]) -> str:
+def _dotted_path(path: tuple[str, ...]) -> str:
     dotted = ""
     for part in path:
         dotted += f"[{part}]" if part.isdecimal() else f".{part}"

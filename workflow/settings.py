@@ -368,7 +368,7 @@ class PollingSettings(Settings):
     max_seconds: int = Field(300, ge=1, le=86_400, description="longest pause between two polls")
 
     @model_validator(mode="after")
-    def _ordered(self) -> Self:
+    def _check_order(self) -> Self:
         if self.min_seconds <= self.max_seconds:
             return self
         rule = f"min_seconds {self.min_seconds} is above max_seconds {self.max_seconds}"

@@ -1,4 +1,4 @@
-"""Misspelt names: the one search for what was meant, and the one wording of "did you mean"."""
+"""Misspelt names: the search for the nearest known name, and the wording of "did you mean"."""
 
 from __future__ import annotations
 

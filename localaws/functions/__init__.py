@@ -1,1 +1,1 @@
-"""AWS Lambda: functions that run what was deployed."""
+"""AWS Lambda: functions that run their deployed code."""

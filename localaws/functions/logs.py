@@ -37,7 +37,7 @@ class FunctionLogs:
         self._lock = threading.Lock()
 
     def read(self, name: str) -> str:
-        """Return what a function has written so far, the running invocations last."""
+        """Return the output of a function so far, the running invocations last."""
         with self._lock:
             running = sorted((self._directory / name).glob("*.log"))
             paths = [path for path in (self._file(name), *running) if path.exists()]

@@ -1,4 +1,4 @@
-"""Lambda's API: functions that run what was deployed, or a handler of this process.
+"""Lambda's API: functions that run their deployed code, or a handler of this process.
 
 `Functions` is a WSGI application. It answers Invoke as Lambda's Python runtime does: JSON in,
 JSON out, and an exception becomes a 200 with `X-Amz-Function-Error` and a body that names the

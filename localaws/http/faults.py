@@ -1,6 +1,6 @@
 """Fault injection: throttled, failed and delayed calls, for tests of what happens then.
 
-A WSGI wrapper around a service (or around the whole endpoint). There are two ways to inject a
+A WSGI wrapper around a service (or around the whole endpoint). There are two methods to inject a
 fault; both are this wrapper's own, AWS has nothing like them.
 
 One request, by its header::

@@ -297,7 +297,7 @@ def _violations(value: Any, shape: Shape) -> Iterator[str]:
         if (enum := limits.get("enum")) and value not in enum:
             yield f"Member must satisfy enum value set: [{', '.join(enum)}]"
         pattern = limits.get("pattern")
-        if pattern and (compiled := _compiled(pattern)) and not compiled.fullmatch(value):
+        if pattern and (compiled := _compile(pattern)) and not compiled.fullmatch(value):
             yield f"Member must satisfy regular expression pattern: {pattern}"
 
 
@@ -307,7 +307,7 @@ def _error(value: Any, path: str, constraint: str) -> str:
 
 
 @cache
-def _compiled(pattern: str) -> re.Pattern[str] | None:
+def _compile(pattern: str) -> re.Pattern[str] | None:
     """Return the model's pattern, or None where only Java can compile it (its Unicode classes)."""
     # Java writes the supplementary planes as a range of surrogate pairs, Python does not.
     astral = pattern.replace(r"\uD800\uDC00-\uDBFF\uDFFF", r"\U00010000-\U0010FFFF")

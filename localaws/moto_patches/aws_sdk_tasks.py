@@ -1,4 +1,4 @@
-"""`aws-sdk` tasks as AWS has them: any operation of any service, in PascalCase both ways.
+"""`aws-sdk` tasks as AWS has them: any operation of any service, in PascalCase.
 
 https://docs.aws.amazon.com/step-functions/latest/dg/supported-services-awssdk.html
 moto takes and returns the names of boto3, so that a definition for AWS fails there.

@@ -1,4 +1,4 @@
-"""Repairs to moto's EventBridge: which rules match an event, and what they start."""
+"""Repairs to moto's EventBridge: matches of events, and targets."""
 
 import copy
 import logging

@@ -1,4 +1,4 @@
-"""Repairs to moto's S3 and CloudWatch Logs: what a deployment needs of them."""
+"""Repairs to moto's S3 and CloudWatch Logs that a deployment needs."""
 
 import json
 import threading
@@ -28,7 +28,9 @@ def bucket_policy_conditions(patch: Patch) -> None:
         policy = json.loads(bucket.policy)
         statements = policy["Statement"]
         statements = statements if isinstance(statements, list) else [statements]
-        policy["Statement"] = [one for one in statements if "Condition" not in one]
+        policy["Statement"] = [
+            statement for statement in statements if "Condition" not in statement
+        ]
         iam_policy = IAMPolicy(json.dumps(policy))
         result: PermissionResult = iam_policy.is_action_permitted(action, resource)
         return result

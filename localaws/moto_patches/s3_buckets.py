@@ -75,7 +75,10 @@ class Buckets:
             "tags": self._backend().tagger.get_tag_dict_for_resource(version.arn),
             "acl": [
                 {
-                    "grantees": [[one.id, one.uri, one.display_name] for one in grant.grantees],
+                    "grantees": [
+                        [grantee.id, grantee.uri, grantee.display_name]
+                        for grantee in grant.grantees
+                    ],
                     "permissions": grant.permissions,
                 }
                 for grant in (version.acl.grants if version.acl else [])

@@ -69,7 +69,7 @@ class DataDirectory:
 
     def __enter__(self) -> Self:
         with ExitStack() as opening:
-            self._lock = opening.enter_context(_locked(self._path))
+            self._lock = opening.enter_context(_lock_directory(self._path))
             self.documents = Documents(self._path / "aws.sqlite")
             opening.callback(self.documents.close)
             self.account, self.region = self._identity()
@@ -158,7 +158,7 @@ class DataDirectory:
 
 
 @contextmanager
-def _locked(directory: Path) -> Iterator[Path]:
+def _lock_directory(directory: Path) -> Iterator[Path]:
     """Keep a directory to one process; the lock goes with the process, however it ends."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "lock"

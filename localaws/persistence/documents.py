@@ -65,7 +65,7 @@ class Documents:
         query = "SELECT document FROM documents WHERE kind = ? AND key = ?"
         with self._lock:
             row = self._file.execute(query, (collection, key)).fetchone()
-        return decoded(row[0]) if row else None
+        return decode_document(row[0]) if row else None
 
     def all(self, collection: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield each document of a collection with its key, in order."""
@@ -73,7 +73,7 @@ class Documents:
         with self._lock:
             rows = self._file.execute(query, (collection,)).fetchall()
         for key, text in rows:
-            yield key, decoded(text)
+            yield key, decode_document(text)
 
     def close(self) -> None:
         """Close the file."""
@@ -89,7 +89,7 @@ def _encode(value: Any) -> dict[str, str]:
     raise TypeError(f"a {type(value).__name__} cannot be kept: {value!r}")
 
 
-def decoded(text: str) -> dict[str, Any]:
+def decode_document(text: str) -> dict[str, Any]:
     """Return the document of a text, with its times and bytes."""
 
     def decode(value: dict[str, Any]) -> Any:

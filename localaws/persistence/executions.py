@@ -112,7 +112,7 @@ class ExecutionArchive:
 
     def _start(self, request: dict[str, Any], environ: WSGIEnvironment) -> Response:
         machine, name = request.get("stateMachineArn", ""), request.get("name")
-        arn = f"{_unqualified(machine).replace(':stateMachine:', ':execution:')}:{name}"
+        arn = f"{_without_qualifier(machine).replace(':stateMachine:', ':execution:')}:{name}"
         if name and arn not in self._live and self._document(arn):
             error = ServiceError("ExecutionAlreadyExists", f"Execution Already Exists: '{arn}'")
             return error_response(error, protocol="json", service="stepfunctions")
@@ -154,7 +154,7 @@ class ExecutionArchive:
         return [
             (arn, document["description"])
             for arn, document in self._documents.all(_COLLECTION)
-            if document["description"]["stateMachineArn"] == _unqualified(machine)
+            if document["description"]["stateMachineArn"] == _without_qualifier(machine)
         ]
 
     def _drop_executions(self, machine: str) -> None:
@@ -235,7 +235,7 @@ def _respond_from(document: Mapping[str, Any], operation: str, request: dict[str
     return json_response(document["description"])
 
 
-def _unqualified(machine: str) -> str:
+def _without_qualifier(machine: str) -> str:
     """Return a state machine's ARN without a version or an alias."""
     return ":".join(machine.split(":")[:7])
 

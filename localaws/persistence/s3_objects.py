@@ -131,7 +131,7 @@ def bucket_and_key(environ: WSGIEnvironment) -> tuple[str, str] | None:
 def _keys_to_delete(environ: WSGIEnvironment) -> list[str]:
     """Return the keys of a DeleteObjects; none of another request."""
     delete = call_of(environ).parameters.get("Delete", {})
-    return list(dict.fromkeys(one["Key"] for one in delete.get("Objects", ())))
+    return list(dict.fromkeys(entry["Key"] for entry in delete.get("Objects", ())))
 
 
 def _files(versions: Iterable[dict[str, str]]) -> set[str]:

@@ -106,7 +106,7 @@ class Operations:
         self._registry = backend.registry
 
 
-def created(resource: Resource) -> dict[str, Any]:
+def arn_response(resource: Resource) -> dict[str, Any]:
     """Return the response of a create operation."""
     return {resource.type.arn_member: resource.arn}
 

@@ -99,7 +99,7 @@ def evaluate(
     holdout = hold_out(interactions, seed=seed)
     chosen = learn_from(holdout.train) if learn_from else None
     model = make().fit(holdout.train, learn_from=chosen, progress=sub_progress(progress, 0.0, 0.8))
-    lists = _related(model, holdout.inputs) if related else _recommended(model, holdout.inputs)
+    lists = (_related_lists if related else _recommended_lists)(model, holdout.inputs)
     n_items = interactions.n_items
     targets = holdout.targets.rows.astype(np.int64) * n_items + holdout.targets.items
     relevant_pairs = np.unique(targets)
@@ -150,13 +150,13 @@ def _average_rewards(
     return float(all_ratios.mean()) if len(all_ratios) else 0.0
 
 
-def _recommended(model: Recommender, inputs: Histories) -> Iterator[Positions]:
+def _recommended_lists(model: Recommender, inputs: Histories) -> Iterator[Positions]:
     """Yield the positions of the items recommended for each input, in blocks."""
     for items, _scores in model.recommend_histories(inputs, DEPTH, workers=0):
         yield items
 
 
-def _related(model: Recommender, inputs: Histories) -> Iterator[Positions]:
+def _related_lists(model: Recommender, inputs: Histories) -> Iterator[Positions]:
     """Yield the positions of the items related to each input's newest item, -1 after the end."""
     newest = model.item_ids[inputs.items[inputs.offsets[1:] - 1]].tolist()
     for block in model.similar(newest, DEPTH):

@@ -72,7 +72,7 @@ class Cosine(Recommender):
         self._relate(interactions, progress)
         metadata = (interactions.item_metadata if self.metadata else None) or Metadata.of([])
         encoding = Encoding.learn(metadata)
-        self._features = _weighted(encoding.encode(metadata, interactions.item_ids))
+        self._features = _weight(encoding.encode(metadata, interactions.item_ids))
 
     def _relate(self, interactions: Interactions, progress: Progress) -> None:
         """Learn `_similarity`, CSR (n_items, n_items), and `_users`, each item's users."""
@@ -171,7 +171,7 @@ def _nearest(
     return sp.csr_matrix((values[keep], (rows[keep], columns[keep])), shape=shape)
 
 
-def _weighted(features: sp.csr_matrix) -> sp.csr_matrix:
+def _weight(features: sp.csr_matrix) -> sp.csr_matrix:
     """Return features, a CSR of ones, weighted by inverse document frequency, rows of norm 1."""
     n_items, n_features = features.shape
     frequency = np.bincount(features.indices, minlength=n_features)

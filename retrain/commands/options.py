@@ -1,4 +1,4 @@
-"""What the commands share: common options, the two consoles, clients of the configured account."""
+"""Helpers of the commands: common options, the two consoles, clients of the configured account."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def clients(config: Config) -> Clients:
     import boto3  # noqa: PLC0415
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415
 
-    from workflow.deployment.account import check_identity, clients_of, explained  # noqa: PLC0415
+    from workflow.deployment.account import check_identity, clients_of, explain_error  # noqa: PLC0415
     from workflow.errors import DeployError  # noqa: PLC0415
 
     try:
         account_clients = clients_of(boto3.Session(), config.aws.region)
     except BotoCoreError as error:
-        raise DeployError(explained(error, "sts", config.aws.region)) from error
+        raise DeployError(explain_error(error, "sts", config.aws.region)) from error
     check_identity(config, account_clients)
     return account_clients
 

@@ -39,7 +39,7 @@ from localaws.errors import LocalAwsError
 from retrain.local.database import check_engine, growing_sample
 from retrain.local.sample_size import SampleSize
 from workflow.config import Config, load_config
-from workflow.deployment.account import check_identity, clients_of, explained
+from workflow.deployment.account import check_identity, clients_of, explain_error
 from workflow.errors import WorkflowError
 
 DAYS_BETWEEN_RUNS = 7
@@ -122,7 +122,7 @@ def _connection_of_environment(config: Config) -> Connection | None:
         if session.get_credentials() is None:
             return None
     except BotoCoreError as error:
-        raise ServeError(explained(error, "sts", config.aws.region)) from None
+        raise ServeError(explain_error(error, "sts", config.aws.region)) from None
     who = check_identity(config, clients_of(session, config.aws.region))
     return Connection(config, f"AWS account {config.aws.account}, as {who}")
 
@@ -157,7 +157,7 @@ def local_aws(
     log("Starting the local AWS" + ("" if database_url else " and a PostgreSQL with the sample"))
     with _serve(config, sample, database_url) as (process, environment):
         sample_url = environment.pop("DATABASE_URL", None)
-        with _exported(environment):
+        with _export(environment):
             _run(config, runs, sample_url=sample_url, log=log)
             yield process
 
@@ -262,7 +262,7 @@ def _run(config: Config, runs: int, *, sample_url: str | None, log: Callable[[st
 
 
 @contextmanager
-def _exported(environment: Mapping[str, str]) -> Iterator[None]:
+def _export(environment: Mapping[str, str]) -> Iterator[None]:
     """Let boto3 reach one AWS, and no other, for the length of a block."""
     # A profile that holds no credentials, for example, would lead elsewhere.
     others = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}

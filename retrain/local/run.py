@@ -50,7 +50,7 @@ class LocalRunError(LocalAwsError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a local run ended.
+    """The result of a local run.
 
     Attributes:
         failure: Why it failed; None if it SUCCEEDED.
@@ -125,7 +125,7 @@ def _execute(config: Config, aws: LocalAws, output: Path, view: RunView) -> Outc
     files = [
         write_whole(output / "history.json", json_text({"events": events})),
         write_whole(output / "etl.log", _etl_log(config, aws)),
-        *_rejected(config, aws, execution.name, output / "rejected"),
+        *_write_rejected(config, aws, execution.name, output / "rejected"),
     ]
     metrics: dict[str, Any] = {}
     if failure is None:
@@ -191,7 +191,7 @@ def _chunks(aws: LocalAws, bucket: str, key: str) -> Iterator[bytes]:
     yield from aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(1 << 20)
 
 
-def _rejected(config: Config, aws: LocalAws, run: str, directory: Path) -> Iterator[Path]:
+def _write_rejected(config: Config, aws: LocalAws, run: str, directory: Path) -> Iterator[Path]:
     """Write the run's examples of rejected rows in place of those of an earlier run."""
     for dataset_type in DATASET_TYPES:
         (directory / f"{dataset_type.lower()}.json").unlink(missing_ok=True)

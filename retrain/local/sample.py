@@ -122,7 +122,7 @@ class SampleError(LocalAwsError, ValueError):
 
 @dataclass(frozen=True)
 class _Postings:
-    """What events are drawn from: field of work, popularity and publication of each posting."""
+    """Field of work, popularity and publication of each posting, from which events are drawn."""
 
     field: NDArray[np.int64]
     popularity: NDArray[np.float64]
@@ -338,7 +338,7 @@ def _history(
         elif seen and repeat[i] < REPEAT_SHARE:
             posting = seen[-1 - int(random.integers(min(5, len(seen))))]
         elif seen and drift[i] < 0.45:
-            posting = _related(seen[-1], visible, postings, random)
+            posting = _related_posting(seen[-1], visible, postings, random)
         else:
             drawn = np.searchsorted(cumulative, random.random() * cumulative[-1], side="right")
             posting = int(visible[min(int(drawn), len(visible) - 1)])
@@ -357,7 +357,7 @@ def _visits(random: np.random.Generator, count: int, begin: int, end: int) -> ND
     return np.asarray(np.maximum.accumulate(times - order) + order, dtype=np.int64)
 
 
-def _related(
+def _related_posting(
     last: int, visible: NDArray[np.int64], postings: _Postings, random: np.random.Generator
 ) -> int:
     """Return a posting that the service shows beside `last`: the same field, next in its list."""

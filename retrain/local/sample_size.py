@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class SampleSize:
-    """How much sample data to make."""
+    """The size of the sample data."""
 
     students: int = 5_000
     postings: int = 800

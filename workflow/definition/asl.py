@@ -218,7 +218,7 @@ def exact_condition(rule: Rule) -> str:
 
     Two rules with different tests have different texts, which they need not have in `condition`.
     """
-    return _bracketed(rule, _by_name)
+    return _bracket(rule, _by_name)
 
 
 def expression(value: Any) -> str:
@@ -246,13 +246,13 @@ def _sentence(rule: Rule, comparison: Callable[[Rule], str]) -> str:
     """Return a rule in words; `comparison` words one that is not made of other rules."""
     for operator, word in (("And", " and "), ("Or", " or ")):
         if operator in rule:
-            return word.join(_bracketed(inner, comparison) for inner in rule[operator])
+            return word.join(_bracket(inner, comparison) for inner in rule[operator])
     if "Not" in rule:
-        return f"not {_bracketed(rule['Not'], comparison)}"
+        return f"not {_bracket(rule['Not'], comparison)}"
     return comparison(rule)
 
 
-def _bracketed(rule: Rule, comparison: Callable[[Rule], str]) -> str:
+def _bracket(rule: Rule, comparison: Callable[[Rule], str]) -> str:
     sentence = _sentence(rule, comparison)
     return f"({sentence})" if "And" in rule or "Or" in rule else sentence
 

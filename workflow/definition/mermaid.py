@@ -59,7 +59,9 @@ def _scope(scope: Scope, ids: Ids, indent: str) -> Iterator[str]:
         else:
             opening, closing = _SHAPES.get(state.get("Type", ""), ('["', '"]'))
             yield f"{indent}{node}{opening}{_text(name)}{closing}"
-    drawn = (one for one in scope.transitions() if one.type not in {"start", "end"})
+    drawn = (
+        transition for transition in scope.transitions() if transition.type not in {"start", "end"}
+    )
     yield from dict.fromkeys(indent + _edge(scope, transition, ids) for transition in drawn)
 
 

@@ -58,7 +58,7 @@ def render_definition(definition: Definition) -> str:
     faults = list(structural_faults(definition))
     if faults:
         raise StructureError(faults)
-    return json.dumps(_ordered(definition), ensure_ascii=False, indent=2) + "\n"
+    return json.dumps(_order_keys(definition), ensure_ascii=False, indent=2) + "\n"
 
 
 def difference(committed: str, rendered: str) -> str:
@@ -89,7 +89,7 @@ def structural_faults(definition: Definition) -> Iterator[str]:
 def _state_faults(scope: Scope, name: str, state: State) -> Iterator[str]:
     if "Type" not in state:
         yield f"'{name}' has no Type"
-    onward = [one for one in transitions(name, state) if one.type != "end"]
+    onward = [transition for transition in transitions(name, state) if transition.type != "end"]
     for transition in onward:
         if transition.target not in scope.states:
             yield f"'{name}' leads to '{transition.target}', which is no state beside it"
@@ -133,12 +133,12 @@ def _scope_faults(scope: Scope) -> Iterator[str]:
         yield f"{scope} has no end that can be reached"
 
 
-def _ordered(value: Any, key: str = "") -> Any:
+def _order_keys(value: Any, key: str = "") -> Any:
     if isinstance(value, Mapping):
         names = value if key in _KEPT_AS_WRITTEN else sorted(value, key=_rank)
-        return {name: _ordered(value[name], name) for name in names}
+        return {name: _order_keys(value[name], name) for name in names}
     if isinstance(value, list):
-        return [_ordered(item) for item in value]
+        return [_order_keys(item) for item in value]
     return value
 
 

@@ -1,4 +1,4 @@
-"""What changed between two workflow definitions, state by state, as a reviewer reads it.
+"""The difference of two workflow definitions, state by state, as a reviewer reads it.
 
 Pure: definitions in, frozen data and text out. Order of keys, indentation and the position of a
 state in the file do not count; what a state does and its transitions do.
@@ -56,12 +56,12 @@ class FieldChange:
     now: Any
 
     def __str__(self) -> str:
-        return f"{self.path}: {_shortened(self.was)} → {_shortened(self.now)}"
+        return f"{self.path}: {_shorten(self.was)} → {_shorten(self.now)}"
 
 
 @dataclass(frozen=True)
 class StateTransition:
-    """When a state leads where: `next`, `when $.x = "y"`, `otherwise`, `on States.ALL`."""
+    """A condition and target: `next`, `when $.x = "y"`, `otherwise`, `on States.ALL`."""
 
     when: str
     target: str
@@ -146,7 +146,7 @@ class _Located:
 
 
 def review(before: Definition, after: Definition) -> Review:
-    """Return what changed from `before` to `after`.
+    """Return the changes from `before` to `after`.
 
     Args:
         before: A definition in Amazon States Language; empty if there was none.
@@ -170,7 +170,7 @@ def review(before: Definition, after: Definition) -> Review:
         if now.address not in earlier:
             scope, added = _scope_name(now.scope, {}), tuple(_transitions(now, {}))
             changes.append(StateChange("added", now.name, now.state_type, scope, added=added))
-        elif change := _changed(earlier[now.address], now, names):
+        elif change := _state_change(earlier[now.address], now, names):
             changes.append(change)
     machine = _field_changes(_settings(Scope(before), names), _settings(Scope(after), {}))
     return Review(tuple(machine), tuple(changes))
@@ -276,7 +276,7 @@ def _settings(scope: Scope, names: Mapping[Address, str]) -> dict[str, Any]:
 
 
 def _doing(located: _Located, names: Mapping[Address, str]) -> dict[str, Any]:
-    """Return what a state does: all but its transitions and the states inside it."""
+    """Return the fields of a state but its transitions and the states inside it."""
     state = located.state
     doing = {key: value for key, value in state.items() if key not in _TRANSITION_FIELDS}
     inner = [_settings(scope, names) for scope in located.scope.inside(located.name)]
@@ -301,7 +301,7 @@ def _doing(located: _Located, names: Mapping[Address, str]) -> dict[str, Any]:
 
 
 def _earlier(old: Sequence[_Located], new: Sequence[_Located]) -> dict[Address, _Located]:
-    """Return what each state was before, by its present address; new states have no entry.
+    """Return the earlier state of each state, by its present address; new states have no entry.
 
     A state is the same one if it has the same address; else if it alone has the same name; else if
     it alone does the same, so that it only got another name.
@@ -333,7 +333,7 @@ def _fingerprint(located: _Located) -> str:
     return json.dumps([doing, conditions], sort_keys=True)
 
 
-def _changed(was: _Located, now: _Located, names: Mapping[Address, str]) -> StateChange | None:
+def _state_change(was: _Located, now: _Located, names: Mapping[Address, str]) -> StateChange | None:
     fields = list(_field_changes(_doing(was, names), _doing(now, {})))
     old_scope, new_scope = _scope_name(was.scope, names), _scope_name(now.scope, {})
     if old_scope != new_scope:
@@ -342,7 +342,9 @@ def _changed(was: _Located, now: _Located, names: Mapping[Address, str]) -> Stat
     before, after = list(_transitions(was, names)), list(_transitions(now, {}))
     removed = tuple(transition for transition in before if transition not in after)
     added = tuple(transition for transition in after if transition not in before)
-    same_order = [one for one in before if one in after] == [one for one in after if one in before]
+    same_order = [transition for transition in before if transition in after] == [
+        transition for transition in after if transition in before
+    ]
     former_name = was.name if was.name != now.name else ""
     if not (fields or removed or added or former_name) and same_order:
         return None
@@ -382,7 +384,7 @@ def _when(transition: Transition) -> str:
 
 
 def _field_changes(was: Any, now: Any, path: str = "") -> Iterator[FieldChange]:
-    """Yield what differs, as deep as both are of the same shape."""
+    """Yield the differences, as deep as both are of the same shape."""
     if isinstance(was, Mapping) and isinstance(now, Mapping):
         for key in {**was, **now}:
             below = f"{path}.{key}" if path else str(key)
@@ -421,7 +423,7 @@ def _same(was: Any, now: Any) -> bool:
     return was == now and isinstance(was, bool) == isinstance(now, bool)
 
 
-def _shortened(value: Any) -> str:
+def _shorten(value: Any) -> str:
     if value is ABSENT:
         return "(none)"
     text = json.dumps(value, ensure_ascii=False)

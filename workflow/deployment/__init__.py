@@ -1,1 +1,1 @@
-"""What the workflow needs on AWS: resources as data, compared with what is there, and deployed."""
+"""The workflow's resources on AWS: described as data, compared with AWS, and deployed."""

@@ -1,4 +1,4 @@
-"""The AWS account that a configuration names: clients, our identity there, and what errors mean.
+"""The AWS account that a configuration names: clients, our identity, and error messages.
 
 Clients retry where AWS needs time: a role that was created a moment ago cannot be assumed yet, and
 two changes of one resource must not overlap. Nothing here changes anything on AWS.
@@ -115,7 +115,7 @@ def check_identity(config: Config, clients: Clients) -> str:
     try:
         identity = clients("sts").get_caller_identity()
     except (BotoCoreError, ClientError) as error:
-        raise DeployError(explained(error, "sts", config.aws.region)) from error
+        raise DeployError(explain_error(error, "sts", config.aws.region)) from error
     if identity["Account"] != config.aws.account:
         raise DeployError(
             f"these credentials belong to account {identity['Account']} ({identity['Arn']}), but"
@@ -125,8 +125,8 @@ def check_identity(config: Config, clients: Clients) -> str:
     return str(identity["Arn"])
 
 
-def explained(error: Exception, service: str, resource: str) -> str:
-    """Return what an AWS error means and what to do.
+def explain_error(error: Exception, service: str, resource: str) -> str:
+    """Return the meaning of an AWS error, and the remedy.
 
     Args:
         error: A `ClientError` or a `BotoCoreError`.

@@ -1,4 +1,4 @@
-"""From the model to AWS: compare, plan; then do exactly what the plan says.
+"""From the model to AWS: compare, plan, and apply exactly the plan.
 
 The stages, each with its rule:
     `plan`      reads AWS and compares it with the model; makes no call that changes anything
@@ -23,7 +23,7 @@ from typing import Any, Literal
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
 from workflow.config import OWNER_TAG, Config
-from workflow.deployment.account import Clients, check_identity, explained
+from workflow.deployment.account import Clients, check_identity, explain_error
 from workflow.deployment.adapters import ADAPTERS, Adapter, Bucket, Deployment, TakenError
 from workflow.deployment.artefacts import Artefacts, build_artefacts
 from workflow.deployment.differences import Difference, changed_properties
@@ -40,7 +40,7 @@ _IAM_PREFIX = {"stepfunctions": "states"}
 
 @dataclass(frozen=True)
 class Change:
-    """What is to be done with one resource.
+    """The planned action on a resource.
 
     Attributes:
         resource: As the model has it.
@@ -60,7 +60,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a deployment will do, in its order.
+    """The planned changes of a deployment, in its order.
 
     Attributes:
         config: The configuration that it deploys.
@@ -78,13 +78,13 @@ class Plan:
 
     @property
     def pending(self) -> tuple[Change, ...]:
-        """What there is to do."""
+        """The changes to make."""
         idle = {"unchanged", "keep", "skip"}
         return tuple(change for change in self.changes if change.action not in idle)
 
     @property
     def blocked(self) -> tuple[Change, ...]:
-        """What cannot be done; a plan with any of it is never begun."""
+        """The changes that cannot be made; a plan with any of them is never begun."""
         return tuple(change for change in self.changes if change.action == "blocked")
 
     @property
@@ -95,7 +95,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How far a plan was carried out.
+    """The changes of a plan that were made, and those that were not.
 
     Attributes:
         done: In the order in which it was done.
@@ -107,7 +107,7 @@ class Outcome:
 
 
 class ApplyError(DeployError):
-    """A plan that stopped on the way; `outcome` says how far it came."""
+    """A plan that stopped before its end; `outcome` says how far it came."""
 
     def __init__(self, reason: str, outcome: Outcome, *, again: str) -> None:
         self.outcome = outcome
@@ -268,14 +268,14 @@ def describe(plan: Plan) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class _Reading:
-    """A resource, its adapter, and what is being read of it on AWS."""
+    """A resource, its adapter, and its state on AWS, which is being read."""
 
     resource: Resource
     adapter: Adapter
     future: Future[Mapping[str, Any] | None]
 
     def current(self) -> Mapping[str, Any] | None:
-        """Return what is on AWS, None if there is nothing."""
+        """Return the state on AWS, None if there is none."""
         try:
             return self.future.result()
         except (ClientError, BotoCoreError) as error:
@@ -283,7 +283,7 @@ class _Reading:
 
 
 def _readings(deployment: Deployment, model: Sequence[Resource]) -> Iterator[_Reading]:
-    """Yield what is being read of each resource, several at a time."""
+    """Yield the resources while they are read, several at a time."""
     adapters = [_adapter(deployment, resource) for resource in model]
     # boto3 makes clients one at a time, and reads safely on many threads.
     for adapter in adapters:
@@ -322,7 +322,7 @@ def _compare(reading: _Reading) -> Change:
 
 
 def _foreign(resource: Resource, adapter: Adapter, current: Mapping[str, Any]) -> str:
-    """Return whose a resource is and what to do, empty if it is ours."""
+    """Return the owner of a resource and the remedy, empty if it is ours."""
     ours, owner = adapter.config.name, adapter.owner(resource, current)
     if owner == ours:
         return ""
@@ -335,7 +335,7 @@ def _foreign(resource: Resource, adapter: Adapter, current: Mapping[str, Any]) -
 
 
 def _deletion(reading: _Reading, *, empty_bucket: bool) -> Change | None:
-    """Return what deleting a resource means, None where there is nothing."""
+    """Return the deletion of a resource, None if it does not exist."""
     resource, adapter = reading.resource, reading.adapter
     try:
         current = reading.current()
@@ -394,7 +394,7 @@ def _check_still_as_planned(plan: Plan, deployment: Deployment, pending: Sequenc
         if not same:
             raise DeployError(
                 f"{change.resource.id} has changed since the plan was made: nothing more was"
-                " touched. Run 'retrain plan' and look again"
+                " touched. Run 'retrain plan' again"
             )
 
 
@@ -425,7 +425,7 @@ def _reason(error: Exception, deployment: Deployment, pending: Sequence[Change])
     if isinstance(error, DeployError):
         return str(error)
     if not pending:
-        return explained(error, "s3", "the lock")
+        return explain_error(error, "s3", "the lock")
     resource = pending[0].resource
     return _explain(error, _adapter(deployment, resource), resource)
 
@@ -434,4 +434,4 @@ def _explain(error: Exception, adapter: Adapter, resource: Resource) -> str:
     if isinstance(error, WaiterError):
         return f"{resource.name} did not come up: {error}"
     service = _IAM_PREFIX.get(adapter.service, adapter.service)
-    return explained(error, service, resource.name)
+    return explain_error(error, service, resource.name)

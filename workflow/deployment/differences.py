@@ -38,11 +38,11 @@ class Difference:
 
     def __str__(self) -> str:
         was, wanted = _without_prefix(self.was, self.wanted)
-        return f"{self.path}: {_shortened(was)} → {_shortened(wanted)}"
+        return f"{self.path}: {_shorten(was)} → {_shorten(wanted)}"
 
 
 def differences(was: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[Difference, ...]:
-    """Return what has to change so that `was` becomes `wanted`.
+    """Return the changes that make `was` into `wanted`.
 
     Tags that the model does not have are somebody else's and stay.
     """
@@ -139,7 +139,7 @@ def _without_prefix(was: Any, wanted: Any) -> tuple[Any, Any]:
     return f"…{was[start:]}", f"…{wanted[start:]}"
 
 
-def _shortened(value: Any) -> str:
+def _shorten(value: Any) -> str:
     if value is None:
         return "–"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

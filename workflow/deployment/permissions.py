@@ -1,4 +1,4 @@
-"""Who may do what: the workflow's roles, the people who deploy and run it, and the bucket's policy.
+"""Permissions of the workflow's roles and of the people who deploy and run it; the bucket's policy.
 
 `permissions.toml` beside this module holds the statements of each role and person; each is allowed
 the actions that it calls, on the ARNs that it calls them on. A person is a `deployer` (plan,
@@ -32,7 +32,7 @@ Person = Literal["deployer", "operator", "analyst"]
 PEOPLE: tuple[Person, ...] = get_args(Person)
 
 SERVICE = "Service"
-"""How the Sid of a statement begins that AWS's services alone make use of."""
+"""The prefix of the Sid of a statement that only AWS's services use."""
 
 _ASSUMED_BY: Mapping[RoleName, str] = {
     "states": "states.amazonaws.com",

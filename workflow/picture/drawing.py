@@ -250,7 +250,7 @@ def _mark(mark: Mark, *, reached: bool) -> Iterator[str]:
 
 def _line(line: Line, progress: Progress | None) -> Iterator[str]:
     transition = line.transition
-    points, tip = _shortened(line.points), line.points[-1]
+    points, tip = _shorten(line.points), line.points[-1]
     # Dashes count from where a line begins: lines that share a lane to its end begin there.
     course = _course(points[::-1] if transition.type == "catch" else points)
     data = (
@@ -314,7 +314,7 @@ def _taken(transition: Transition, progress: Progress | None) -> bool:
     )
 
 
-def _shortened(points: Sequence[Point]) -> list[Point]:
+def _shorten(points: Sequence[Point]) -> list[Point]:
     """Return a line's points, the last one inside the arrow head instead of at its tip."""
     (x, y), (tip_x, tip_y) = points[-2:]
     length = math.hypot(tip_x - x, tip_y - y) or 1.0

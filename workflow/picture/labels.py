@@ -13,7 +13,7 @@ from itertools import combinations, pairwise
 from typing import Literal
 
 from workflow.definition.asl import Transition
-from workflow.picture.lettering import NOTE_LINE, NOTE_SIZE, text_width, wrapped
+from workflow.picture.lettering import NOTE_LINE, NOTE_SIZE, text_width, wrap_text
 
 Point = tuple[float, float]
 Size = tuple[float, float]
@@ -22,9 +22,9 @@ Anchor = Literal["start", "middle", "end"]
 _WIDE, _NARROW = 178.0, 118.0
 _STEP = 6.0
 _HEAD_ROOM = 12.0
-"""What the arrow head needs for itself at the end of a line."""
+"""The length of the arrow head at the end of a line."""
 _FREE_LINE = 5.0
-"""What should be seen of a line before and after its label."""
+"""The visible length of a line before and after its label."""
 _ASIDE = 4.0
 _FARTHEST = 600.0
 _ON_BOX, _ON_LABEL, _ON_LINE, _ON_BEND, _FROM_ENGINE = 1_000.0, 600.0, 60.0, 20.0, 90.0
@@ -96,18 +96,18 @@ class Room:
         )
 
 
-def lettered(
+def wrap_label(
     label: str, *, widest: float = _WIDE, most_lines: int = 3
 ) -> tuple[tuple[str, ...], Size]:
     """Return a label's lines, and the width and height that it takes."""
-    lines = wrapped(label, widest, NOTE_SIZE)
+    lines = wrap_text(label, widest, NOTE_SIZE)
     if len(lines) > most_lines:
         lines = (*lines[: most_lines - 1], f"{lines[most_lines - 1]} …")
     width = max(text_width(line, NOTE_SIZE) for line in lines) + 8.0
     return lines, (width, len(lines) * NOTE_LINE + 3.0)
 
 
-def labelled(lines: Sequence[Line], boxes: Sequence[Room]) -> list[Line]:
+def move_labels(lines: Sequence[Line], boxes: Sequence[Room]) -> list[Line]:
     """Return the lines, their labels where they are read best.
 
     Args:
@@ -147,7 +147,9 @@ def faults(lines: Sequence[Line], boxes: Sequence[Room]) -> int:
         for other in lines:
             if other is not line:
                 total += any(room.meets(segment) for segment in other.segments)
-    return total + 10 * sum(one.meets(other) for (_, one), (_, other) in combinations(rooms, 2))
+    return total + 10 * sum(
+        first.meets(second) for (_, first), (_, second) in combinations(rooms, 2)
+    )
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ def _cost(candidate: _Candidate) -> float:
 def _hidden(
     room: Room, boxes: Iterable[Room], labels: Iterable[Room], segments: Iterable[Room]
 ) -> float:
-    """Return the cost of what a label would cover."""
+    """Return the cost of the boxes, labels and lines that a label would cover."""
     return (
         _ON_BOX * sum(room.meets(box, 3.0) for box in boxes)
         + _ON_LABEL * sum(room.meets(label, 4.0) for label in labels)
@@ -179,7 +181,7 @@ def _candidates(line: Line) -> Iterator[_Candidate]:
     is_astray = _is_astray(line, line.label.room)
     yield _Candidate(line.label, _ASTRAY if is_astray else _FROM_ENGINE)
     yield from _candidates_along(line, line.label, 0.0)
-    lines, (width, height) = lettered(line.transition.label, widest=_NARROW)
+    lines, (width, height) = wrap_label(line.transition.label, widest=_NARROW)
     if lines != line.label.lines:
         yield from _candidates_along(line, Label(lines, 0.0, 0.0, width, height), _NARROWER)
 

@@ -23,8 +23,8 @@ from workflow.picture.labels import (
     Room,
     Size,
     faults,
-    labelled,
-    lettered,
+    move_labels,
+    wrap_label,
 )
 from workflow.picture.transitions import depths, main_path, reached_from
 
@@ -70,7 +70,7 @@ class Layering:
     size: Size
 
 
-def layered(
+def lay_out_scope(
     scope: Scope,
     transitions: Sequence[Transition],
     sizes: Mapping[str, Size],
@@ -94,7 +94,7 @@ def layered(
     return best.layering()
 
 
-def moved(line: Line, dx: float, dy: float) -> Line:
+def move_line(line: Line, dx: float, dy: float) -> Line:
     """Return a line shifted by `dx` and `dy`."""
     label = line.label
     return Line(
@@ -164,7 +164,7 @@ class _Drawing:
         self._layout = graphlay.layout(self._graph, preset="layered", options=options)
         self._centres: dict[str, Point] = self._layout.positions()
         self._boxes = [self._room(name) for name in sizes]
-        self._lines = labelled(
+        self._lines = move_labels(
             [self._line(transition, edges) for transition, edges in self._edges.items()],
             self._boxes,
         )
@@ -181,7 +181,7 @@ class _Drawing:
         right, bottom = max(room.right for room in rooms), max(room.bottom for room in rooms)
         return Layering(
             {name: (x - left, y - top) for name, (x, y) in self._centres.items()},
-            tuple(moved(line, -left, -top) for line in lines),
+            tuple(move_line(line, -left, -top) for line in lines),
             (right - left, bottom - top),
         )
 
@@ -202,7 +202,7 @@ class _Drawing:
     def _edge(self, source: str, target: str, weight: float, label: str = "") -> int:
         fields = {}
         if label:
-            _, (width, height) = lettered(label)
+            _, (width, height) = wrap_label(label)
             fields["label_size"] = {"width": width, "height": height + _ABOVE_AND_BELOW_LABEL}
         return int(self._graph.edge(source, target, weight=weight, **fields))
 
@@ -212,7 +212,7 @@ class _Drawing:
         if transition.label:
             first = self._layout.edges[edges[0]]
             anchor = first["label_anchor"] or first["points"][0]
-            lines, size = lettered(transition.label)
+            lines, size = wrap_label(transition.label)
             label = Label(lines, anchor["x"], anchor["y"], *size)
         return Line(transition, tuple(_corners(_at_right_angles(points))), label)
 
@@ -234,7 +234,7 @@ class _Drawing:
 
 
 def _at_right_angles(points: Sequence[Point]) -> list[Point]:
-    """Return the points without the steps of a pixel or two that look like a slanted line.
+    """Return the points without the steps of a pixel or two that appear as a slanted line.
 
     From the end on, so that lines that share a lane share it exactly.
     """

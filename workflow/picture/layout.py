@@ -13,18 +13,18 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from workflow.definition.asl import Definition, Scope, State, Transition
-from workflow.picture.labels import Label, Line, Point, Size, lettered
-from workflow.picture.layering import END, START, layered, moved
-from workflow.picture.lettering import NAME_LINE, NAME_SIZE, NOTE_LINE, wrapped
+from workflow.picture.labels import Label, Line, Point, Size, wrap_label
+from workflow.picture.layering import END, START, lay_out_scope, move_line
+from workflow.picture.lettering import NAME_LINE, NAME_SIZE, NOTE_LINE, wrap_text
 from workflow.picture.transitions import drawn_transitions
 
 PADDING = 10.0
 ICON = 24.0
 ICON_GAP = 9.0
 STACK = 5.0
-"""How far the cards behind a Map's box stick out, to the right and below."""
+"""The visible width of the cards behind a Map's box, to the right and below."""
 SLANT = 14.0
-"""How far the pointed sides of a Choice reach in."""
+"""The width of the pointed sides of a Choice."""
 ROUND, PILL = 8.0, 26.0
 """Radii of the corners of a box, and of a Wait's."""
 
@@ -124,11 +124,11 @@ def _area(scope: Scope, *, words: tuple[str, str]) -> Area:
         else:
             onward.append(transition)
     beside = {name: _loops_width(transitions) for name, transitions in loops.items()}
-    layering = layered(scope, onward, sizes, beside)
+    layering = lay_out_scope(scope, onward, sizes, beside)
     placed = {}
     for name, box in boxes.items():
         x, y = layering.centres[name]
-        placed[name] = _box_moved(box, x - box.width / 2, y - box.height / 2)
+        placed[name] = _move_box(box, x - box.width / 2, y - box.height / 2)
     marks = [Mark("start", words[0], *layering.centres[START])]
     if END in sizes:
         marks.append(Mark("end", words[1], *layering.centres[END]))
@@ -143,7 +143,7 @@ def _area(scope: Scope, *, words: tuple[str, str]) -> Area:
 
 def _loops_width(loops: Sequence[Transition]) -> float:
     """Return the width of the transitions from a state to itself, beside its box."""
-    labels = (lettered(loop.label, most_lines=1) for loop in loops if loop.label)
+    labels = (wrap_label(loop.label, most_lines=1) for loop in loops if loop.label)
     return _LOOP + max((width for _, (width, _) in labels), default=0.0)
 
 
@@ -155,7 +155,7 @@ def _loop_lines(loops: Sequence[Transition], box: Box, outline: _Outline) -> Ite
         points = [(right, top), (right + _LOOP, top), (right + _LOOP, bottom), (right, bottom)]
         label = None
         if transition.label:
-            lines, (width, height) = lettered(transition.label, most_lines=1)
+            lines, (width, height) = wrap_label(transition.label, most_lines=1)
             label = Label(lines, right + _LOOP + width / 2, (top + bottom) / 2, width, height)
         yield _to_outlines(Line(transition, tuple(points), label), {box.name: outline})
 
@@ -163,7 +163,7 @@ def _loop_lines(loops: Sequence[Transition], box: Box, outline: _Outline) -> Ite
 def _box(name: str, state: State, scopes: Sequence[Scope]) -> Box:
     if scopes:
         return _container(name, state, [_area(scope, words=("", "")) for scope in scopes])
-    lines = wrapped(name, _text_room(_LEAF_WIDTH, state["Type"]), NAME_SIZE)
+    lines = wrap_text(name, _text_room(_LEAF_WIDTH, state["Type"]), NAME_SIZE)
     return Box(name, state, lines, 0.0, 0.0, _LEAF_WIDTH, _header_height(lines))
 
 
@@ -172,11 +172,11 @@ def _container(name: str, state: State, areas: Sequence[Area]) -> Box:
     deepest = max(area.height for area in areas)
     across = sum(area.width + 2 * _MARGIN for area in areas) + (len(areas) - 1) * _MARGIN
     width = max(across + 2 * _MARGIN, _LEAF_WIDTH)
-    lines = wrapped(name, _text_room(width, state["Type"]), NAME_SIZE)
+    lines = wrap_text(name, _text_room(width, state["Type"]), NAME_SIZE)
     header = _header_height(lines)
     x, placed = (width - across) / 2, []
     for area in areas:
-        inside = _area_moved(area, x + _MARGIN, header + _MARGIN)
+        inside = _move_area(area, x + _MARGIN, header + _MARGIN)
         lane = (area.width + 2 * _MARGIN, deepest + 2 * _MARGIN)
         placed.append(replace(inside, x=x, y=header, width=lane[0], height=lane[1]))
         x += lane[0] + _MARGIN
@@ -189,18 +189,18 @@ def _header_height(name_lines: Sequence[str]) -> float:
     return 2 * PADDING + len(name_lines) * NAME_LINE + NOTE_LINE
 
 
-def _box_moved(box: Box, dx: float, dy: float) -> Box:
-    areas = tuple(_area_moved(area, dx, dy) for area in box.areas)
+def _move_box(box: Box, dx: float, dy: float) -> Box:
+    areas = tuple(_move_area(area, dx, dy) for area in box.areas)
     return replace(box, x=box.x + dx, y=box.y + dy, areas=areas)
 
 
-def _area_moved(area: Area, dx: float, dy: float) -> Area:
+def _move_area(area: Area, dx: float, dy: float) -> Area:
     return replace(
         area,
         x=area.x + dx,
         y=area.y + dy,
-        boxes=tuple(_box_moved(box, dx, dy) for box in area.boxes),
-        lines=tuple(moved(line, dx, dy) for line in area.lines),
+        boxes=tuple(_move_box(box, dx, dy) for box in area.boxes),
+        lines=tuple(move_line(line, dx, dy) for line in area.lines),
         marks=tuple(replace(mark, x=mark.x + dx, y=mark.y + dy) for mark in area.marks),
     )
 

@@ -30,7 +30,7 @@ def text_width(text: str, size: float) -> float:
     return sum(map(_width, text)) * size
 
 
-def wrapped(text: str, width: float, size: float) -> tuple[str, ...]:
+def wrap_text(text: str, width: float, size: float) -> tuple[str, ...]:
     """Return a text in lines of at most `width` pixels; too long a word breaks where it may."""
     lines = [""]
     for piece in _pieces(text, width, size):

@@ -44,8 +44,8 @@ def drawn_transitions(scope: Scope) -> tuple[Transition, ...]:
     return tuple(
         replace(
             same[0],
-            label=_joined(transition.label for transition in same),
-            detail=_joined(transition.detail for transition in same),
+            label=_join(transition.label for transition in same),
+            detail=_join(transition.detail for transition in same),
             rule={},
         )
         for same in merged.values()
@@ -54,7 +54,7 @@ def drawn_transitions(scope: Scope) -> tuple[Transition, ...]:
 
 def main_path(scope: Scope, transitions: Iterable[Transition]) -> tuple[str, ...]:
     """Return the states of the longest path from the start to a success, without loops."""
-    without_errors = [one for one in transitions if one.type != "catch"]
+    without_errors = [transition for transition in transitions if transition.type != "catch"]
     forward = _forward(scope.start, without_errors)
     best: dict[str, tuple[bool, int, str]] = {}
     for name in reversed(forward):
@@ -89,7 +89,7 @@ def reached_from(name: str, transitions: Iterable[Transition]) -> set[str]:
     return reached
 
 
-def _joined(texts: Iterable[str]) -> str:
+def _join(texts: Iterable[str]) -> str:
     return " or ".join(dict.fromkeys(filter(None, texts)))
 
 

@@ -1,4 +1,4 @@
-"""What a state does, in few words for a picture."""
+"""Short descriptions of states, for a picture."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CALLBACK = ".waitForTaskToken"
 
 
 def doing(state: State) -> str:
-    """Return what a state does beside its name: `Lambda labbase-get-status`, `Wait 600 s`."""
+    """Return the note of a state below its name: `Lambda labbase-get-status`, `Wait 600 s`."""
     state_type = str(state.get("Type", ""))
     if state_type == "Task":
         return _task(state)

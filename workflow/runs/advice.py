@@ -1,4 +1,4 @@
-"""What to do about a failed run: from what AWS, the job or a handler reported to a next step.
+"""Advice on a failed run: from the error of AWS, the job or a handler to a next step.
 
 `advice.toml` beside this module holds the patterns and the texts.
 """
@@ -13,7 +13,7 @@ TABLE = tomllib.loads((files("workflow.runs") / "advice.toml").read_text(encodin
 
 
 def advice(error: str, cause: str, *, bucket: str, run: str, connection: str) -> str:
-    """Return what to do next about a failure.
+    """Return the advice on a failure.
 
     Args:
         error: The error's name, for example `DatasetImportFailed`.

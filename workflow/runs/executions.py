@@ -89,7 +89,7 @@ def start_run(client: Any, machine_arn: str, *, name: str, inputs: Any = None) -
             input=json.dumps({} if inputs is None else inputs, ensure_ascii=False),
         )
     except client.exceptions.StateMachineDoesNotExist:
-        raise _not_deployed(machine_arn) from None
+        raise _not_deployed_error(machine_arn) from None
     except client.exceptions.ExecutionAlreadyExists:
         raise RunningError(
             f"an execution named '{name}' exists already and names are never reused;"
@@ -118,7 +118,7 @@ def latest_runs(client: Any, machine_arn: str, *, limit: int, status: str = "") 
     try:
         return [_run(execution) for page in pages for execution in page["executions"]]
     except client.exceptions.StateMachineDoesNotExist:
-        raise _not_deployed(machine_arn) from None
+        raise _not_deployed_error(machine_arn) from None
 
 
 def find_run(client: Any, machine_arn: str, name_or_arn: str = "", *, status: str = "") -> Run:
@@ -237,7 +237,7 @@ def _machine(machine_arn: str) -> str:
     return machine_arn.rpartition(":")[2]
 
 
-def _not_deployed(machine_arn: str) -> RunningError:
+def _not_deployed_error(machine_arn: str) -> RunningError:
     account, region = machine_arn.split(":")[4], machine_arn.split(":")[3]
     return RunningError(
         f"the state machine '{_machine(machine_arn)}' is not deployed in account {account},"

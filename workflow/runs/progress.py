@@ -1,4 +1,4 @@
-"""How far an execution has come: its history → the status of each state, and transitions taken.
+"""The progress of an execution: its history → the status of each state, and transitions taken.
 
 Pure: events in, frozen data out; a view of `visits`.
 """
@@ -58,7 +58,7 @@ class Passage(NamedTuple):
 
 @dataclass(frozen=True)
 class Progress:
-    """How far an execution has come.
+    """The progress of an execution.
 
     Attributes:
         status: `RUNNING`, `SUCCEEDED`, `FAILED`, `ABORTED` or `TIMED_OUT`.

@@ -239,22 +239,20 @@ class Visits:
         if event_type.startswith("Execution"):
             self._execution(event, before, position, at)
         elif event_type.endswith("StateEntered"):
-            position = changed = self._entered(event, before, position, at)
+            position = changed = self._enter(event, before, position, at)
         elif event_type.endswith("StateExited"):
-            changed = self._exited(event, position, at)
+            changed = self._exit(event, position, at)
             position = position if changed is None else changed.branch
         elif event_type.startswith("MapIteration"):
             position = self._iteration(event, position)
         elif visit := self._visit_of(event, position):
-            self._tried(visit, event, position)
+            self._try(visit, event, position)
             position = visit
         self._positions[event["id"]] = position
         self._last = event["id"]
         return changed
 
-    def _entered(
-        self, event: HistoryEvent, before: int, position: _Position, at: datetime
-    ) -> Visit:
+    def _enter(self, event: HistoryEvent, before: int, position: _Position, at: datetime) -> Visit:
         if not isinstance(position, Visit):
             branch = position
         elif position.state_type == "Parallel":
@@ -276,7 +274,7 @@ class Visits:
         self.all.append(visit)
         return visit
 
-    def _exited(self, event: HistoryEvent, position: _Position, at: datetime) -> Visit | None:
+    def _exit(self, event: HistoryEvent, position: _Position, at: datetime) -> Visit | None:
         name = event["stateExitedEventDetails"]["name"]
         visit = next((each for each in _outwards(position) if each.state == name), None)
         if visit is not None:
@@ -327,7 +325,7 @@ class Visits:
             return next((each for each in around if self._redriven or not each.lost), None)
         return next((each for each in around if not each.failed), None)
 
-    def _tried(self, visit: Visit, event: HistoryEvent, position: _Position) -> None:
+    def _try(self, visit: Visit, event: HistoryEvent, position: _Position) -> None:
         """Record the begin or the end of a try of a state."""
         event_type = event["type"]
         visit.events.append(event)

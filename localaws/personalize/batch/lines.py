@@ -84,7 +84,7 @@ class Lines(ABC):
     def _output(self, line: Line, result: Mapping[str, Any] | None) -> dict[str, Any]:
         return {"input": line.value, "output": result, "error": line.fault or None}
 
-    def _known(self, users: Sequence[str]) -> list[str]:
+    def _known_users(self, users: Sequence[str]) -> list[str]:
         """Return the users, with unknown ones in place of those deleted."""
         return ["" if user in self.deleted else user for user in users]
 
@@ -138,7 +138,7 @@ class UserLines(Lines):
     def _results(self, lines: Sequence[Line]) -> Iterator[Mapping[str, Any]]:
         users = [line.value["userId"] for line in lines]
         blocks = self.recommender.recommend(
-            self._known(users),
+            self._known_users(users),
             self.n_results,
             eligible=self._eligible(lines, users),
             exploration=self.exploration,
@@ -168,7 +168,7 @@ class RankingLines(Lines):
         users = [line.value["userId"] for line in lines]
         lists = [line.value["itemList"] for line in lines]
         eligible = self._eligible(lines, users)
-        rankings = self.recommender.rank(self._known(users), lists, boosts=self.boosts)
+        rankings = self.recommender.rank(self._known_users(users), lists, boosts=self.boosts)
         for number, ranking in enumerate(rankings):
             kept = list(range(len(ranking.items)))
             if eligible:

@@ -42,7 +42,7 @@ def theme_faults(name: str, schema: Schema | None) -> Iterator[str]:
         yield "themes need an Items dataset with a textual field, e.g. DESCRIPTION"
     field = schema.by_name.get(name)
     if field is None or field.type != "string":
-        listed = ", ".join(one.name for one in schema.fields if one.type == "string")
+        listed = ", ".join(field.name for field in schema.fields if field.type == "string")
         yield f"itemName: {name} is no string column of Items; these are {listed}"
 
 

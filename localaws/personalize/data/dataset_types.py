@@ -86,7 +86,8 @@ _ACTION_INTERACTIONS = DatasetType(
     {"IMPRESSION": _STRING, "RECOMMENDATION_ID": _STRING},
 )
 DATASET_TYPES: Mapping[str, DatasetType] = {
-    one.type: one for one in (_INTERACTIONS, _USERS, _ITEMS, _ACTIONS, _ACTION_INTERACTIONS)
+    dataset_type.type: dataset_type
+    for dataset_type in (_INTERACTIONS, _USERS, _ITEMS, _ACTIONS, _ACTION_INTERACTIONS)
 }
 
 

@@ -65,7 +65,7 @@ class Location:
             if error.response["Error"]["Code"] in {"NoSuchBucket", "AccessDenied"}:
                 return []
             raise
-        return [one for one in objects if one.key == self.key] or objects
+        return [entry for entry in objects if entry.key == self.key] or objects
 
 
 @dataclass(frozen=True)

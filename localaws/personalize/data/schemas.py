@@ -146,7 +146,7 @@ def _field(entry: Any, dataset: DatasetType | None) -> tuple[Field | None, list[
         return None, [*faults, "name must be letters, digits and _, not starting with a digit"]
     declared = entry.get("type")
     union = declared if isinstance(declared, list) else [declared]
-    types = [one for one in union if one != "null"]
+    types = [type_ for type_ in union if type_ != "null"]
     if len(types) != 1 or types[0] not in _TYPES or len(union) > 2:
         legal = f"one of {', '.join(_TYPES)}, or a pair of it and null"
         values = "; join several values of one field by | in a string"

@@ -43,12 +43,12 @@ class _Data:
 
     def join_streamed(self) -> _Data:
         """Return the same data with the single records in one chunk."""
-        return replace(self, streamed=(_joined(self.streamed),)) if self.streamed else self
+        return replace(self, streamed=(_join(self.streamed),)) if self.streamed else self
 
     def join_all(self) -> _Data:
         """Return the same data with the single records in one chunk, and all rows that count."""
         data = self.join_streamed()
-        joined = _joined(data.chunks)
+        joined = _join(data.chunks)
         table = joined.table
         if self.key:
             order = np.argsort(joined.arrivals, kind="stable")
@@ -58,7 +58,7 @@ class _Data:
         return replace(data, all=table)
 
 
-def _joined(chunks: tuple[Chunk, ...]) -> Chunk:
+def _join(chunks: tuple[Chunk, ...]) -> Chunk:
     """Return the rows of all chunks, of which there is at least one."""
     while len(chunks) > 1:
         # Pairwise, so that many small chunks do not copy the first one again and again.
@@ -150,7 +150,7 @@ class Store:
             bulk = chunks.pop(0) if before.bulk else None
             data = replace(before, bulk=bulk, streamed=tuple(chunks), all=None)
             n_before, n_after = (
-                sum(chunk.table.n_rows for chunk in one.chunks) for one in (before, data)
+                sum(chunk.table.n_rows for chunk in state.chunks) for state in (before, data)
             )
             if n_after < n_before:
                 self._set_bulk(arn, data)

@@ -41,13 +41,13 @@ def values_of(
     if field.type == "string":
         return _strings(field, texts, is_id)
     if field.type == "boolean":
-        return _parsed(field, texts, {"true": True, "false": False}.get, object)
+        return _parse(field, texts, {"true": True, "false": False}.get, object)
     if field.type in {"int", "long"}:
         digits = _digits(field, texts)
         if digits is not None:
             return digits, []
-        return _parsed(field, texts, _integer_parser(field), np.int64)
-    return _parsed(field, texts, _float, np.float64)
+        return _parse(field, texts, _integer_parser(field), np.int64)
+    return _parse(field, texts, _float, np.float64)
 
 
 def _digits(field: Field, texts: Sequence[str]) -> NDArray[np.int64] | None:
@@ -87,7 +87,7 @@ def _strings(
     return values, faults
 
 
-def _parsed(
+def _parse(
     field: Field, texts: Sequence[str], parse: Callable[[str], Any], dtype: type
 ) -> tuple[NDArray[Any], list[tuple[int, str]]]:
     """Return values of a type that is not string, and faults; `parse` gives None for a fault."""

@@ -99,10 +99,12 @@ class Eligibility:
         if catalogue.dataset in used:
             table = tables.get(catalogue.dataset)
             self._rows = _row_numbers(table, catalogue.key)
-            rows = np.array([self._rows.get(one, -1) for one in ids.tolist()], np.int64)
+            rows = np.array([self._rows.get(id_, -1) for id_ in ids.tolist()], np.int64)
             self._read(catalogue.dataset, table, rows)
             if table:
-                self._current_columns = {one: table.column(one.name) for one in filter.item_fields}
+                self._current_columns = {
+                    field: table.column(field.name) for field in filter.item_fields
+                }
         if "USERS" in used - {catalogue.dataset}:
             self._users = _row_numbers(tables.get("USERS"), "USER_ID")
             # One row more, for users whom the table does not have.
@@ -115,7 +117,7 @@ class Eligibility:
     def masks(
         self, users: Sequence[str], values: Sequence[Values], items: Sequence[str] = ()
     ) -> Mask:
-        """Return what each user may get, shape (len(users), n_ids).
+        """Return the items that each user may get, shape (len(users), n_ids).
 
         Args:
             users: User ids, known or not.
@@ -129,7 +131,7 @@ class Eligibility:
         return eligible
 
     def mask(self, user: str, values: Values, item: str = "") -> Mask:
-        """Return what a user may get, shape (n_ids,); not to be written to."""
+        """Return the items that a user may get, shape (n_ids,); not to be written to."""
         included: list[Mask] = []
         excluded: list[Mask] = []
         current = self._current(item)
@@ -140,7 +142,10 @@ class Eligibility:
                 when = tuple(condition.bind(values) for condition in expression.when)
                 if not self._cached_when(number, when)[self._users.get(user, -1)]:
                     continue
-            where = tuple(tuple(c.bind(values, current) for c in one) for one in expression.where)
+            where = tuple(
+                tuple(c.bind(values, current) for c in alternative)
+                for alternative in expression.where
+            )
             is_of_user = expression.where[0][0].dataset == self._catalogue.events
             if is_of_user and self.filter.target != "UserID":
                 matched = self._where(number, where, user)
@@ -205,7 +210,7 @@ class _Strings:
     """Some rows of a column of strings; each value that `|` joins in a categorical one is one."""
 
     def __init__(self, field: Field, values: NDArray[Any], rows: NDArray[np.int64]) -> None:
-        texts, numbers = _numbered(itertools.chain(values, [None]))
+        texts, numbers = _number(itertools.chain(values, [None]))
         self._texts = texts[rows]
         self._null = numbers.pop(None)
         self._n_texts = len(numbers) + 1
@@ -257,14 +262,14 @@ class _Events:
 
     def __init__(self, table: Table | None, ids: NDArray[np.str_], catalogue: _Catalogue) -> None:
         columns = table.columns if table else {}
-        keys, key_numbers = _numbered(columns.get(catalogue.key, ()))
+        keys, key_numbers = _number(columns.get(catalogue.key, ()))
         is_of_users = catalogue.key == "USER_ID"
         owners = [""] * len(keys) if is_of_users else columns.get("USER_ID", ())
-        users, self._users = _numbered(owners)
-        position_of = {one: position for position, one in enumerate(ids.tolist())}
-        positions = np.array([position_of.get(one, -1) for one in key_numbers], np.int32)[keys]
-        spelt, spellings = _numbered(columns.get("EVENT_TYPE", ()))
-        same, self._types = _numbered(text and text.lower() for text in spellings)
+        users, self._users = _number(owners)
+        position_of = {id_: position for position, id_ in enumerate(ids.tolist())}
+        positions = np.array([position_of.get(id_, -1) for id_ in key_numbers], np.int32)[keys]
+        spelt, spellings = _number(columns.get("EVENT_TYPE", ()))
+        same, self._types = _number(text and text.lower() for text in spellings)
         types = same[spelt]
         order = np.lexsort((columns.get("TIMESTAMP", ()), types, users))
         users, types, positions = users[order], types[order], positions[order]
@@ -285,16 +290,16 @@ class _Events:
         positions = self._positions[events]
         if ANY_EVENT in types:
             return positions
-        numbers = {self._types.get(str(one).lower(), -1) for one in types}
+        numbers = {self._types.get(str(type_).lower(), -1) for type_ in types}
         return positions[np.isin(self._event_types[events], list(numbers))]
 
 
 def _row_numbers(table: Table | None, key: str) -> dict[Any, int]:
     """Return the row of each id."""
-    return {one: row for row, one in enumerate(table.columns[key])} if table else {}
+    return {id_: row for row, id_ in enumerate(table.columns[key])} if table else {}
 
 
-def _numbered(values: Iterable[T]) -> tuple[NDArray[np.int64], dict[T, int]]:
+def _number(values: Iterable[T]) -> tuple[NDArray[np.int64], dict[T, int]]:
     """Return a number for each value, the same for equal values, and the number of each value."""
     numbers: defaultdict[T, int] = defaultdict(itertools.count().__next__)
     return np.fromiter(map(numbers.__getitem__, values), np.int64), dict(numbers)

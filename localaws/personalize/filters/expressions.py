@@ -91,12 +91,14 @@ class Expression:
     @cached_property
     def conditions(self) -> tuple[Condition, ...]:
         """All conditions, in the order in which they are written."""
-        return tuple(condition for one in (*self.where, self.when) for condition in one)
+        return tuple(
+            condition for conditions in (*self.where, self.when) for condition in conditions
+        )
 
     @cached_property
     def placeholders(self) -> frozenset[str]:
         """The names of its placeholders; it has no effect unless all have values."""
-        return frozenset(name for one in self.conditions for name in one.placeholders)
+        return frozenset(name for condition in self.conditions for name in condition.placeholders)
 
 
 @dataclass(frozen=True)
@@ -117,12 +119,14 @@ class Filter:
     @cached_property
     def conditions(self) -> tuple[Condition, ...]:
         """The conditions of all expressions."""
-        return tuple(condition for one in self.expressions for condition in one.conditions)
+        return tuple(
+            condition for expression in self.expressions for condition in expression.conditions
+        )
 
     @property
     def fields(self) -> frozenset[tuple[str, str]]:
         """The (dataset, field) pairs that it compares."""
-        return frozenset((one.dataset, one.field.name) for one in self.conditions)
+        return frozenset((condition.dataset, condition.field.name) for condition in self.conditions)
 
     @property
     def item_fields(self) -> frozenset[Field]:
@@ -155,8 +159,8 @@ class Filter:
         for condition in self.conditions:
             for name in condition.placeholders:
                 conditions.setdefault(name, []).append(condition)
-        including = [one for one in self.expressions if not one.excludes]
-        required = {name for one in including for name in one.placeholders}
+        including = [expression for expression in self.expressions if not expression.excludes]
+        required = {name for expression in including for name in expression.placeholders}
         faults = []
         values: dict[str, tuple[Value, ...]] = {}
         for name in texts:

@@ -91,7 +91,7 @@ class _Checker:
 
         Conditions at fault are left out.
         """
-        target, first_target = (_TARGETS[one.target.upper()] for one in (clause, first))
+        target, first_target = (_TARGETS[each.target.upper()] for each in (clause, first))
         if target != first_target:
             self._fault(clause.target, f"the first expression has {first_target}; all must")
         elif clause.when and target == "UserID":
@@ -109,7 +109,9 @@ class _Checker:
                 allowed = (condition[0].dataset,) if condition and len(allowed) > 1 else allowed
                 conditions += condition
             where.append(tuple(conditions))
-        when = [c for one in clause.when for c in self._condition(one, ("CURRENTUSER",))]
+        when = [
+            c for comparison in clause.when for c in self._condition(comparison, ("CURRENTUSER",))
+        ]
         return Expression(clause.action.upper() == "EXCLUDE", target, tuple(where), tuple(when))
 
     def _condition(self, comparison: Comparison, allowed: tuple[str, ...]) -> list[Condition]:
@@ -149,7 +151,7 @@ class _Checker:
         """Return the dataset that a column names, in capitals."""
         written, _, field_name = column.partition(".")
         name = written.upper()
-        known = " or ".join(_NAMES[one] for one in allowed)
+        known = " or ".join(_NAMES[dataset] for dataset in allowed)
         if name == "CURRENTITEM":
             raise _ComparisonError(
                 column,
@@ -183,11 +185,11 @@ class _Checker:
         written, dataset_name = column.partition(".")[2], _NAMES[dataset]
         fields = self.schemas[_dataset(dataset)].fields
         # Two names can differ in case alone: then the exact one is meant.
-        matches = [one for one in fields if one.name == written] or [
-            one for one in fields if one.name.upper() == written.upper()
+        matches = [schema_field for schema_field in fields if schema_field.name == written] or [
+            schema_field for schema_field in fields if schema_field.name.upper() == written.upper()
         ]
         if not matches:
-            names = [one.name for one in fields]
+            names = [schema_field.name for schema_field in fields]
             otherwise = f"it has {', '.join(names)}"
             hint = suggestion(written, names, otherwise, show=lambda near: f"{dataset_name}.{near}")
             raise _ComparisonError(column, f"{dataset_name} has no field {written}; {hint}")

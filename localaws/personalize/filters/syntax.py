@@ -162,7 +162,7 @@ def parse_clauses(expression: str) -> tuple[Clause, ...]:
 
 
 def _syntax_fault(expression: str, error: UnexpectedInput) -> Fault:
-    """Return what could follow, what is there instead, and the likely remedy."""
+    """Return the expected terms, the actual one, and the likely remedy."""
     accepted: set[str] = error.interactive_parser.accepts()  # type: ignore[no-untyped-call]
     *terms, last = [text for name, text in _TERMINALS.items() if name in accepted]
     expected = f"expected {', '.join(terms)} or {last}" if terms else f"expected {last}"
@@ -178,7 +178,7 @@ def _syntax_fault(expression: str, error: UnexpectedInput) -> Fault:
 
 
 def _remedy(word: str, accepted: set[str]) -> str:
-    """Return what to do about a word where other terminals are accepted; empty if unknown."""
+    """Return the remedy for a word where other terminals are accepted; empty if unknown."""
     if word.lower().startswith("currentuser."):
         return "CurrentUser can only be compared after IF; it is no value"
     if word.startswith('"') and "STRING" in accepted:
@@ -190,7 +190,9 @@ def _remedy(word: str, accepted: set[str]) -> str:
     if word.upper() == "OR" and "VBAR" in accepted:
         return "conditions after IF can only be joined by AND"
     terms = [_TERMINALS[name] for name in accepted & _KEYWORDS]
-    return suggestion(word, [one for term in terms for one in re.split(", | or ", term)])
+    return suggestion(
+        word, [alternative for term in terms for alternative in re.split(", | or ", term)]
+    )
 
 
 def _message(expression: str, fault: Fault) -> str:

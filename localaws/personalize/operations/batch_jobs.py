@@ -10,10 +10,10 @@ from localaws.personalize.backend import (
     Operations,
     Request,
     Response,
+    arn_response,
     check_exploration,
     check_location,
     check_ranking_influence,
-    created,
     exploration,
     ranking_influence,
 )
@@ -195,4 +195,4 @@ class BatchJobs(Operations):
 
         task = "batch segments" if type_ is BATCH_SEGMENT_JOB else "batch inference"
         self._backend.workers.submit(job, task, work)
-        return created(job)
+        return arn_response(job)

@@ -12,9 +12,9 @@ from localaws.personalize.backend import (
     Operations,
     Request,
     Response,
+    arn_response,
     check_exploration,
     check_ranking_influence,
-    created,
 )
 from localaws.personalize.errors import invalid
 from localaws.personalize.resources.jobs import Report
@@ -61,7 +61,7 @@ class Campaigns(Operations):
                 campaignConfig=config,
             )
         self._backend.workers.activate(campaign.arn)
-        return created(campaign)
+        return arn_response(campaign)
 
     def update_campaign(self, request: Request) -> Response:
         with self._registry.lock:
@@ -85,7 +85,7 @@ class Campaigns(Operations):
                 version = self._registry.get(campaign.details["solutionVersionArn"])
             _check_config(version, config)
             self._update(campaign, members)
-        return created(campaign)
+        return arn_response(campaign)
 
     def _update(self, campaign: Resource, members: Mapping[str, Any]) -> None:
         """Begin an update; until it is ACTIVE, the campaign serves as before."""
@@ -153,7 +153,7 @@ class Recommenders(Operations):
             )
         work = partial(self._train, recommender, recipe)
         self._backend.workers.submit(recommender, "training", work)
-        return created(recommender)
+        return arn_response(recommender)
 
     def update_recommender(self, request: Request) -> Response:
         config = request["recommenderConfig"]
@@ -167,7 +167,7 @@ class Recommenders(Operations):
             recommender = self._registry.active(request["recommenderArn"], RECOMMENDER)
             after = {"recommenderConfig": {**recommender.details["recommenderConfig"], **config}}
             self._backend.workers.update(recommender.arn, "latestRecommenderUpdate", after, **after)
-        return created(recommender)
+        return arn_response(recommender)
 
     def start_recommender(self, request: Request) -> Response:
         return self._switch(request, "INACTIVE", "START", "ACTIVE")
@@ -185,4 +185,4 @@ class Recommenders(Operations):
                 )
             self._registry.update(recommender.arn, status=f"{verb} PENDING")
         self._backend.workers.activate(recommender.arn, f"{verb} IN_PROGRESS", after)
-        return created(recommender)
+        return arn_response(recommender)

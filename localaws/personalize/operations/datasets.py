@@ -13,8 +13,8 @@ from localaws.personalize.backend import (
     Operations,
     Request,
     Response,
+    arn_response,
     check_location,
-    created,
 )
 from localaws.personalize.data.dataset_types import DATASET_TYPES
 from localaws.personalize.data.schemas import Schema, SchemaError, parse_schema, replacement_faults
@@ -56,12 +56,12 @@ class Datasets(Operations):
             parse_schema(request["schema"], request.get("domain"))
         except SchemaError as error:
             raise invalid(str(error)) from error
-        return created(self._registry.create(SCHEMA, request["name"], request))
+        return arn_response(self._registry.create(SCHEMA, request["name"], request))
 
     def create_dataset_group(self, request: Request) -> Response:
         group = self._registry.create(DATASET_GROUP, request["name"], request)
         self._backend.workers.activate(group.arn)
-        return {**created(group), "domain": request.get("domain")}
+        return {**arn_response(group), "domain": request.get("domain")}
 
     def create_dataset(self, request: Request) -> Response:
         type_ = request["datasetType"].upper()
@@ -85,12 +85,12 @@ class Datasets(Operations):
             name = f"{group.details['name']}/{type_}"
             dataset = self._registry.create(DATASET, name, request, **details)
         self._backend.workers.activate(dataset.arn)
-        return created(dataset)
+        return arn_response(dataset)
 
     def _check_domain(self, group: Resource, schema_arn: str) -> None:
         """Refuse a schema of another domain than the group's."""
         schema = self._registry.get(schema_arn, SCHEMA)
-        domains = [one.details.get("domain") for one in (group, schema)]
+        domains = [resource.details.get("domain") for resource in (group, schema)]
         if domains[0] != domains[1]:
             texts = [f"of domain {domain}" if domain else "custom" for domain in domains]
             raise invalid(
@@ -160,12 +160,12 @@ class Datasets(Operations):
             return {}
 
         self._backend.workers.submit(job, "dataset import", work)
-        return created(job)
+        return arn_response(job)
 
     def _reports(
         self, dataset: Resource, request: Request, mode: str
     ) -> list[Callable[[Table], None]]:
-        """Return what reports the metrics of imported events, to S3 and to CloudWatch."""
+        """Return the reporter of metrics of imported events, to S3 and to CloudWatch."""
         type_, group_arn = dataset.details["datasetType"], dataset.details["datasetGroupArn"]
         reports: list[Callable[[Table], None]] = []
         if request.get("publishAttributionMetricsToS3"):
@@ -200,7 +200,7 @@ class Datasets(Operations):
             return {}
 
         self._backend.workers.submit(job, "dataset export", work)
-        return created(job)
+        return arn_response(job)
 
     def create_data_deletion_job(self, request: Request) -> Response:
         url = request["dataSource"].get("dataLocation", "")
@@ -228,7 +228,7 @@ class Datasets(Operations):
             return {"numDeleted": deleted}
 
         self._backend.workers.submit(job, "data deletion", work)
-        return created(job)
+        return arn_response(job)
 
     def _schema(self, dataset: Resource) -> Schema:
         return self._backend.groups.schema(dataset.details["schemaArn"])

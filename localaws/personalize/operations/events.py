@@ -22,7 +22,7 @@ import orjson
 
 from localaws.errors import suggestion
 from localaws.http.errors import ServiceError
-from localaws.personalize.backend import Backend, Operations, Request, Response, created
+from localaws.personalize.backend import Backend, Operations, Request, Response, arn_response
 from localaws.personalize.data.schemas import Schema
 from localaws.personalize.data.tables import Table, table_of
 from localaws.personalize.errors import invalid
@@ -64,7 +64,7 @@ class EventTrackers(Operations):
             )
         # No work is needed, and published code sends events in the next line.
         registry.update(tracker.arn, status="ACTIVE")
-        return {**created(tracker), "trackingId": tracking_id}
+        return {**arn_response(tracker), "trackingId": tracking_id}
 
 
 class Events(Operations):

@@ -21,12 +21,12 @@ from botocore.exceptions import ClientError
 from numpy.typing import NDArray
 
 from localaws.http.errors import ServiceError
-from localaws.personalize.backend import Operations, Request, Response, check_location, created
+from localaws.personalize.backend import Operations, Request, Response, arn_response, check_location
 from localaws.personalize.data.s3 import Location
 from localaws.personalize.data.tables import Table
 from localaws.personalize.errors import invalid
 from localaws.personalize.resources.recommendation_ids import source_of
-from localaws.personalize.resources.registry import Resource, paged
+from localaws.personalize.resources.registry import Resource, page_response
 from localaws.personalize.resources.types import METRIC_ATTRIBUTION
 
 WINDOW_SECONDS = 15 * 60
@@ -93,7 +93,7 @@ class MetricAttributions(Operations):
     """Operations on metric attributions, and the metrics that they report."""
 
     def publication(self, group_arn: str, mode: str) -> Callable[[Table], None]:
-        """Return what writes the report on events that are imported in this mode.
+        """Return the writer of the report on events that are imported in this mode.
 
         Raises:
             ServiceError: If the group has no ACTIVE metric attribution with a location on S3.
@@ -183,7 +183,7 @@ class MetricAttributions(Operations):
     def _values(
         self, group_arn: str, metric: _Metric, events: Table
     ) -> Sequence[Any] | NDArray[Any]:
-        """Return what each event adds to a metric, None if it does not count."""
+        """Return the value of each event for a metric, None if it does not count."""
         if metric.column is None:
             return [1.0] * events.n_rows
         if metric.dataset == "INTERACTIONS":
@@ -199,7 +199,7 @@ class MetricAttributions(Operations):
             )
             resource = self._registry.create(METRIC_ATTRIBUTION, request["name"], request)
         self._backend.workers.activate(resource.arn)
-        return created(resource)
+        return arn_response(resource)
 
     def update_metric_attribution(self, request: Request) -> Response:
         if "metricAttributionArn" not in request:
@@ -207,7 +207,7 @@ class MetricAttributions(Operations):
         with self._registry.lock:
             attribution = self._registry.active(request["metricAttributionArn"], METRIC_ATTRIBUTION)
             details = attribution.details
-            by_name = {one["metricName"]: one for one in details["metrics"]}
+            by_name = {metric["metricName"]: metric for metric in details["metrics"]}
             for name in request.get("removeMetrics", ()):
                 if by_name.pop(name, None) is None:
                     raise invalid(f"removeMetrics: {attribution.arn} has no metric {name!r}")
@@ -223,15 +223,17 @@ class MetricAttributions(Operations):
             metrics = list(by_name.values())
             self._check(details["datasetGroupArn"], metrics, config)
             self._registry.update(attribution.arn, metrics=metrics, metricsOutputConfig=config)
-        return created(attribution)
+        return arn_response(attribution)
 
     def list_metric_attribution_metrics(self, request: Request) -> Response:
         arn = request.get("metricAttributionArn")
-        known = {one.arn: one for one in self._registry.find(METRIC_ATTRIBUTION)}
+        known = {
+            attribution.arn: attribution for attribution in self._registry.find(METRIC_ATTRIBUTION)
+        }
         if arn not in known:
             raise invalid(f"metricAttributionArn: there is no metric attribution {arn}")
         metrics = known[arn].details["metrics"]
-        return paged("metrics", list(enumerate(metrics)), request, scope=f"metrics {arn}")
+        return page_response("metrics", list(enumerate(metrics)), request, scope=f"metrics {arn}")
 
     def _check(self, group_arn: str, metrics: Sequence[Request], config: Request) -> None:
         """Refuse an output that is none, and metrics that cannot be computed, with all faults."""
@@ -248,9 +250,9 @@ class MetricAttributions(Operations):
             f"metricName {name!r} is there twice" for name in {*names} if names.count(name) > 1
         ]
         schemas = self._backend.groups.schemas(group_arn)
-        for one in metrics:
+        for entry in metrics:
             try:
-                metric = _Metric.parse(one)
+                metric = _Metric.parse(entry)
             except ValueError as error:
                 faults.append(str(error))
                 continue
@@ -259,10 +261,10 @@ class MetricAttributions(Operations):
             columns = schemas[metric.dataset].by_name if metric.dataset in schemas else {}
             column = columns.get(str(metric.column))
             if not columns:
-                faults.append(f"{one['expression']}: {group_arn} has no {metric.dataset} dataset")
+                faults.append(f"{entry['expression']}: {group_arn} has no {metric.dataset} dataset")
             elif column is None:
-                faults.append(f"{one['expression']}: there is no such column")
+                faults.append(f"{entry['expression']}: there is no such column")
             elif column.type in {"string", "boolean"}:
-                faults.append(f"{one['expression']}: only a column of numbers has a sum")
+                faults.append(f"{entry['expression']}: only a column of numbers has a sum")
         if faults:
             raise invalid("; ".join(faults))

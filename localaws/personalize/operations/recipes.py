@@ -7,7 +7,7 @@ from typing import Any
 
 from localaws.http.errors import ServiceError
 from localaws.personalize.backend import Operations, Request, Response
-from localaws.personalize.resources.registry import paged, select
+from localaws.personalize.resources.registry import page_response, select
 from localaws.personalize.training.recipe import HyperParameter, Recipe, text_of
 from localaws.personalize.training.recipes import (
     PUBLISHED,
@@ -30,7 +30,7 @@ class Recipes(Operations):
             for number, recipe in enumerate(RECIPES.values())
             if domain in {None, recipe.domain}
         ]
-        return paged("recipes", entries, request, scope=f"recipes {domain} {provider}")
+        return page_response("recipes", entries, request, scope=f"recipes {domain} {provider}")
 
     def describe_recipe(self, request: Request) -> Response:
         try:
@@ -76,7 +76,7 @@ class Recipes(Operations):
 
 
 def _defaults(parameters: Sequence[HyperParameter]) -> dict[str, str]:
-    return {one.name: text_of(one.default) for one in parameters}
+    return {parameter.name: text_of(parameter.default) for parameter in parameters}
 
 
 def _ranges(parameters: Sequence[HyperParameter]) -> dict[str, list[dict[str, Any]]]:
@@ -84,12 +84,12 @@ def _ranges(parameters: Sequence[HyperParameter]) -> dict[str, list[dict[str, An
     ranges: dict[str, list[dict[str, Any]]] = {
         f"{type_}HyperParameterRanges": [] for type_ in ("integer", "continuous", "categorical")
     }
-    for one in parameters:
-        limits: dict[str, Any] = {"values": list(one.legal)}
-        if one.type != "categorical":
-            number = int if one.type == "integer" else float
-            limits = {"minValue": number(one.low), "maxValue": number(one.high)}
-        ranges[f"{one.type}HyperParameterRanges"].append(
-            {"name": one.name, **limits, "isTunable": one.tunable}
+    for parameter in parameters:
+        limits: dict[str, Any] = {"values": list(parameter.legal)}
+        if parameter.type != "categorical":
+            number = int if parameter.type == "integer" else float
+            limits = {"minValue": number(parameter.low), "maxValue": number(parameter.high)}
+        ranges[f"{parameter.type}HyperParameterRanges"].append(
+            {"name": parameter.name, **limits, "isTunable": parameter.tunable}
         )
     return ranges

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from localaws.http.protocol import Operation
-from localaws.personalize.backend import Operations, Request, Response, created
+from localaws.personalize.backend import Operations, Request, Response, arn_response
 from localaws.personalize.resources.registry import Resource
 from localaws.personalize.resources.types import RESOURCE_TYPES, ResourceType
 
@@ -27,7 +27,7 @@ class Resources(Operations):
     def create_filter(self, request: Request) -> Response:
         resource = self._backend.filters.create(request)
         self._backend.workers.activate(resource.arn)
-        return created(resource)
+        return arn_response(resource)
 
     def list_tags_for_resource(self, request: Request) -> Response:
         tags = self._registry.get(request["resourceArn"]).tags

@@ -119,7 +119,7 @@ class Runtime(Operations):
         if mask is not None:
             positions = model.positions(ranking.items)
             kept = (positions >= 0) & mask[positions]
-            results = [one for one, is_kept in zip(results, kept, strict=True) if is_kept]
+            results = [result for result, is_kept in zip(results, kept, strict=True) if is_kept]
         return {
             "personalizedRanking": self._item_list(results, deployment, columns, {}),
             "recommendationId": recommendation_id(deployment.source),
@@ -142,7 +142,7 @@ class Runtime(Operations):
 
     def _deployment(self, request: Request) -> _Deployment:
         """Return the campaign or recommender that a request names."""
-        types = [one for one in (CAMPAIGN, RECOMMENDER) if one.arn_member in request]
+        types = [type_ for type_ in (CAMPAIGN, RECOMMENDER) if type_.arn_member in request]
         if len(types) != 1:
             raise invalid("name either a campaignArn or a recommenderArn")
         (type_,) = types
@@ -241,7 +241,7 @@ class Runtime(Operations):
         n_promoted = round(n * promotion["percentPromotedItems"] / 100)
         promoted = self._recommend(request, deployment, n_promoted, mask) if n_promoted else []
         items = {item for item, _ in promoted}
-        others = [one for one in results if one[0] not in items][: n - len(promoted)]
+        others = [result for result in results if result[0] not in items][: n - len(promoted)]
         # Stable for a user and an item, so that the same request has the same response.
         text = f"{request.get('userId', '')} {request.get('itemId', '')} {self._backend.seed}"
         random = np.random.default_rng(zlib.crc32(text.encode()))
@@ -351,8 +351,8 @@ def _constant(mask: Mask | None) -> Eligible | None:
     return None if mask is None else lambda start, stop: mask[np.newaxis].copy()
 
 
-def _and(one: Mask | None, other: Mask | None) -> Mask | None:
+def _and(first: Mask | None, second: Mask | None) -> Mask | None:
     """Return the items that both leave; None leaves all."""
-    if one is None or other is None:
-        return other if one is None else one
-    return one & other
+    if first is None or second is None:
+        return second if first is None else first
+    return first & second

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from localaws.http.errors import ServiceError
-from localaws.personalize.backend import Backend, Operations, Request, Response, created
+from localaws.personalize.backend import Backend, Operations, Request, Response, arn_response
 from localaws.personalize.data.dataset_types import DATASET_TYPES
 from localaws.personalize.errors import JobFailedError, invalid
 from localaws.personalize.resources.jobs import Report
@@ -78,7 +78,7 @@ class Solutions(Operations):
         solution = self._registry.create(SOLUTION, request["name"], {**defaults, **request})
         # No work is needed, and published code creates a version in the next line.
         self._registry.update(solution.arn, status="ACTIVE")
-        return created(solution)
+        return arn_response(solution)
 
     def describe_solution(self, request: Request) -> Response:
         """Return the solution with its latest version's summary."""
@@ -109,10 +109,10 @@ class Solutions(Operations):
                 performAutoTraining=auto,
                 solutionConfig=merged,
             )
-        return created(solution)
+        return arn_response(solution)
 
     def create_solution_version(self, request: Request) -> Response:
-        return created(self._train(request, "MANUAL"))
+        return arn_response(self._train(request, "MANUAL"))
 
     def _train(self, request: Request, training_type: str) -> Resource:
         """Create a version and submit its training."""

@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from localaws.persistence.documents import Documents, decoded
+from localaws.persistence.documents import Documents, decode_document
 from localaws.personalize.resources.registry import COLLECTION
 
 
@@ -21,7 +21,7 @@ def take_over(database: Path, documents: Documents) -> None:
         )
         for arn, type_, number, text, tags in rows:
             # Only the name of a time's member has changed.
-            details = decoded(text.decode().replace('{"$moment":', '{"$time":'))
+            details = decode_document(text.decode().replace('{"$moment":', '{"$time":'))
             document = {"type": type_, "number": number, "details": details}
             documents.put(COLLECTION, arn, {**document, "tags": json.loads(tags)})
     database.unlink()

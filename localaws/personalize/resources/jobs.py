@@ -106,10 +106,10 @@ class Workers:
         """Delete resources that are DELETE PENDING, each with what `on_delete` deletes of it."""
 
         def delete() -> None:
-            for one in resources:
-                self._registry.update(one.arn, status=DELETE_RUNNING)
-            for one in resources:
-                on_delete(one)
+            for resource in resources:
+                self._registry.update(resource.arn, status=DELETE_RUNNING)
+            for resource in resources:
+                on_delete(resource)
             self._registry.remove(resources)
 
         self._status_pool.submit(delete)

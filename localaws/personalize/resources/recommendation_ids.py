@@ -26,4 +26,4 @@ def source_of(id_: str | None, registry: Registry) -> str | None:
     if match is None:
         return None
     sources = registry.find(CAMPAIGN) + registry.find(RECOMMENDER)
-    return next((one.arn for one in sources if one.number == int(match[1], 16)), None)
+    return next((source.arn for source in sources if source.number == int(match[1], 16)), None)

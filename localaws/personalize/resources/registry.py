@@ -93,7 +93,9 @@ class Registry:
         self._documents = documents or Documents()
         self._resources: dict[str, Resource] = {}
         self._load()
-        self._created = max((one.number for one in self._resources.values()), default=-1) + 1
+        self._created = (
+            max((resource.number for resource in self._resources.values()), default=-1) + 1
+        )
 
     def new_id(self, text: str) -> str:
         """Return 64 hexadecimal digits for a text, others once a further resource is created."""
@@ -209,8 +211,10 @@ class Registry:
         if parent and type_ is SOLUTION_VERSION:
             self.get(parent, SOLUTION)
         resources = self.find(type_, **({str(type_.listed_by): parent} if parent else {}))
-        summaries = [(one.number, select(one.details, type_.summarized)) for one in resources]
-        return paged(type_.list_member, summaries, request, scope=f"{type_.name} {parent}")
+        summaries = [
+            (resource.number, select(resource.details, type_.summarized)) for resource in resources
+        ]
+        return page_response(type_.list_member, summaries, request, scope=f"{type_.name} {parent}")
 
     def delete(self, type_: ResourceType, arn: str) -> list[Resource]:
         """Mark a resource and those that belong to it as DELETE PENDING.
@@ -242,8 +246,8 @@ class Registry:
                 return [resource]
             children = self._naming(resource, type_.arn_member, type_.deleted_with)
             resources = [resource, *children]
-            for one in resources:
-                self.update(one.arn, status=DELETE_PENDING)
+            for deleted in resources:
+                self.update(deleted.arn, status=DELETE_PENDING)
             return resources
 
     def remove(self, resources: Iterable[Resource]) -> None:
@@ -284,7 +288,7 @@ class Registry:
             resource = Resource(type_, arn, **document)
             if resource.status in DELETING:
                 self._documents.drop(COLLECTION, arn)
-            elif (details := _interrupted(resource)) == resource.details:
+            elif (details := _interruption(resource)) == resource.details:
                 self._resources[arn] = resource
             else:
                 self._put(replace(resource, details=details))
@@ -303,7 +307,7 @@ class Registry:
         type_ = resource.type
         for member, names in type_.blocked_while_pending.items():
             yield from (
-                one for one in self._naming(resource, member, names) if one.status in PENDING
+                user for user in self._naming(resource, member, names) if user.status in PENDING
             )
         for member, names in type_.blocked_by.items():
             for other in self._naming(resource, member, names):
@@ -314,7 +318,9 @@ class Registry:
     def _naming(self, resource: Resource, member: str, names: tuple[str, ...]) -> list[Resource]:
         """Return the resources of these types with the same value in a member as another."""
         value = resource.details[member]
-        return [one for name in names for one in self.find(RESOURCE_TYPES[name], **{member: value})]
+        return [
+            user for name in names for user in self.find(RESOURCE_TYPES[name], **{member: value})
+        ]
 
     def _check_quotas(self, type_: ResourceType, members: Mapping[str, Any]) -> None:
         if type_.pending_quota is not None:
@@ -336,7 +342,7 @@ class Registry:
                 )
 
 
-def paged(
+def page_response(
     member: str, entries: Sequence[tuple[int, Any]], request: Mapping[str, Any], *, scope: str
 ) -> dict[str, Any]:
     """Return one page of a list, as the response of a List operation.
@@ -360,7 +366,7 @@ def select(details: Mapping[str, Any], members: Iterable[str]) -> dict[str, Any]
     return {name: details[name] for name in members if name in details}
 
 
-def _interrupted(resource: Resource) -> dict[str, Any]:
+def _interruption(resource: Resource) -> dict[str, Any]:
     """Return a resource's details once the work for it, and for its update, was interrupted."""
     details = dict(resource.details)
     if resource.type.lifecycle and resource.status in CHANGING:

@@ -90,7 +90,7 @@ class ResourceType:
     def parents(self) -> tuple[ResourceType, ...]:
         """The types of the resources that must exist and be ACTIVE when one is created."""
         required = _shapes(f"Create{self.name}")[0].required_members
-        return tuple(one for one in RESOURCE_TYPES.values() if one.arn_member in required)
+        return tuple(type_ for type_ in RESOURCE_TYPES.values() if type_.arn_member in required)
 
     @cached_property
     def listed_by(self) -> str | None:
@@ -189,8 +189,8 @@ METRIC_ATTRIBUTION = ResourceType(
     "MetricAttribution", dataset_types=("INTERACTIONS", "ITEMS"), quota="metric_attributions"
 )
 RESOURCE_TYPES = {
-    one.name: one
-    for one in (
+    type_.name: type_
+    for type_ in (
         *(SCHEMA, DATASET_GROUP, DATASET, DATASET_IMPORT_JOB, DATASET_EXPORT_JOB),
         *(DATA_DELETION_JOB, SOLUTION, SOLUTION_VERSION, CAMPAIGN, RECOMMENDER),
         *(BATCH_INFERENCE_JOB, BATCH_SEGMENT_JOB, EVENT_TRACKER, FILTER, METRIC_ATTRIBUTION),

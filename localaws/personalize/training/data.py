@@ -81,22 +81,22 @@ class TrainingData:
         table, schema = self.tables.get(type_), self.schemas.get(type_)
         if table is None or schema is None or not table.n_rows:
             return None
-        excluded, included = (one.get(type_) for one in selected_columns(self.config))
+        excluded, included = (selection.get(type_) for selection in selected_columns(self.config))
         names = set(schema.by_name if included is None else included) - set(excluded or ())
         key = str(schema.dataset.key)
         columns: dict[str, dict[str, Any]] = {"categories": {}, "numbers": {}, "texts": {}}
-        for one in schema.fields:
-            if one.name in {key, "CREATION_TIMESTAMP"} or one.name not in names:
+        for schema_field in schema.fields:
+            if schema_field.name in {key, "CREATION_TIMESTAMP"} or schema_field.name not in names:
                 continue
-            values = table.column(one.name)
-            if one.textual:
-                columns["texts"][one.name] = values
-            elif one.categorical or one.type == "boolean":
-                columns["categories"][one.name] = [
+            values = table.column(schema_field.name)
+            if schema_field.textual:
+                columns["texts"][schema_field.name] = values
+            elif schema_field.categorical or schema_field.type == "boolean":
+                columns["categories"][schema_field.name] = [
                     None if value is None else str(value) for value in values
                 ]
-            elif one.type != "string":
-                columns["numbers"][one.name] = values
+            elif schema_field.type != "string":
+                columns["numbers"][schema_field.name] = values
         times = "CREATION_TIMESTAMP"
         created = table.column(times).tolist() if times in names else None
         return Metadata.of(table.column(key).tolist(), **columns, created=created)
@@ -156,14 +156,14 @@ class EventSelection:
     def types(self, events: Table) -> frozenset[str] | None:
         """Return the types of the events that count, as the data spell them; None if all do."""
         if self._parameters:
-            return frozenset(one["eventType"] for one in self._parameters)
+            return frozenset(entry["eventType"] for entry in self._parameters)
         if self._event_type is not None:
             return frozenset({self._event_type})
         if not self._recipe_types:
             return None
-        known = {one.casefold() for one in self._recipe_types}
+        known = {type_.casefold() for type_ in self._recipe_types}
         types = set(events.column("EVENT_TYPE").tolist()) - {None}
-        return frozenset(one for one in types if one.casefold() in known)
+        return frozenset(type_ for type_ in types if type_.casefold() in known)
 
     def select(self, events: Table) -> Table:
         """Return the events that count.
@@ -177,15 +177,15 @@ class EventSelection:
         if self._least_value is not None:
             values = events.columns["EVENT_VALUE"].astype(np.float64)
             events = events.take(values >= float(self._least_value))
-        for one in self._parameters:
-            if "eventValueThreshold" in one:
+        for entry in self._parameters:
+            if "eventValueThreshold" in entry:
                 values = events.columns["EVENT_VALUE"].astype(np.float64)
-                is_other = events.columns["EVENT_TYPE"] != one["eventType"]
-                events = events.take(is_other | (values >= one["eventValueThreshold"]))
+                is_other = events.columns["EVENT_TYPE"] != entry["eventType"]
+                events = events.take(is_other | (values >= entry["eventValueThreshold"]))
         required = self._event_type or next(iter(self._recipe_types), None)
         count = events.n_rows
         if required and self._event_type is None:
-            same = [one for one in types or () if one.casefold() == required.casefold()]
+            same = [type_ for type_ in types or () if type_.casefold() == required.casefold()]
             count = int(_among(events.column("EVENT_TYPE"), same).sum())
         if count < LEAST_EVENTS:
             filtered = f" after filtering by event type: {required}" if required else ""
@@ -197,8 +197,8 @@ class EventSelection:
         if not self._parameters:
             return None
         weights = np.ones(events.n_rows)
-        for one in self._parameters:
-            weights[events.columns["EVENT_TYPE"] == one["eventType"]] = one.get("weight", 1.0)
+        for entry in self._parameters:
+            weights[events.columns["EVENT_TYPE"] == entry["eventType"]] = entry.get("weight", 1.0)
         return weights
 
 

@@ -170,7 +170,7 @@ class Recipe:
 
     def parse(self, texts: Mapping[str, str]) -> dict[str, Value]:
         """Return the values of those parameters that it has, of algorithm and features."""
-        known = {one.name: one for one in (*self.parameters, *self.features)}
+        known = {parameter.name: parameter for parameter in (*self.parameters, *self.features)}
         return {name: known[name].parse(text) for name, text in texts.items() if name in known}
 
     def feature(self, name: str, texts: Mapping[str, str]) -> float | None:

@@ -1,4 +1,4 @@
-"""Amazon Personalize's recipes: one table of what each is for, takes, needs and trains.
+"""Amazon Personalize's recipes: one table of use, parameters, data and models.
 
 Names, defaults and ranges:
 https://docs.aws.amazon.com/personalize/latest/dg/working-with-predefined-recipes.html

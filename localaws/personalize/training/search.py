@@ -70,9 +70,9 @@ class Search:
     def trials(self, parameters: Sequence[HyperParameter], seed: int) -> list[dict[str, str]]:
         """Return the sets of values to try: a Latin hypercube with the ends of all ranges in it."""
         ranges = [
-            self.ranges.get(one.name, Range.of(one))
-            for one in parameters
-            if one.tunable and (not self.ranges or one.name in self.ranges)
+            self.ranges.get(parameter.name, Range.of(parameter))
+            for parameter in parameters
+            if parameter.tunable and (not self.ranges or parameter.name in self.ranges)
         ]
         random = np.random.default_rng(seed)
         shares = np.linspace(0.0, 1.0, max(self.n_trials, 1))
@@ -81,8 +81,8 @@ class Search:
         ]
         trials = [
             {
-                one.parameter.name: one.at(float(column[trial]))
-                for one, column in zip(ranges, columns, strict=True)
+                range_.parameter.name: range_.at(float(column[trial]))
+                for range_, column in zip(ranges, columns, strict=True)
             }
             for trial in range(len(shares))
         ]

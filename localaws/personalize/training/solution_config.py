@@ -69,7 +69,7 @@ def solution_recipes(request: Mapping[str, Any]) -> tuple[Recipe, ...]:
         faults += [
             f"recipe {recipe.name} has no hyperparameter to optimise; leave performHPO out"
             for recipe in recipes
-            if not any(one.tunable for one in recipe.parameters)
+            if not any(parameter.tunable for parameter in recipe.parameters)
         ]
     if automl and not arns:
         recipes = [RECIPES[name] for name in AUTOML_RECIPES]
@@ -118,7 +118,7 @@ def hyperparameter_search(solution: Mapping[str, Any], recipe: Recipe) -> Search
     return Search(
         objective=hpo.get("hpoObjective", {}).get("metricName", OBJECTIVE),
         n_trials=int(hpo.get("hpoResourceConfig", {}).get("maxNumberOfTrainingJobs", TRIALS)),
-        ranges={one.parameter.name: one for _, one in _ranges(hpo, recipe) if one},
+        ranges={range_.parameter.name: range_ for _, range_ in _ranges(hpo, recipe) if range_},
     )
 
 
@@ -137,7 +137,7 @@ def update_faults(mode: str, solution: Mapping[str, Any], *, has_full: bool) -> 
         return
     for recipe in solution_recipes(solution):
         if not recipe.updates:
-            able = ", ".join(one.name for one in RECIPES.values() if one.updates)
+            able = ", ".join(each.name for each in RECIPES.values() if each.updates)
             yield f"trainingMode UPDATE: {recipe.name} can only be trained in full; {able} can"
     if not has_full:
         yield "trainingMode UPDATE needs an ACTIVE version of the solution trained with FULL"
@@ -147,7 +147,7 @@ def data_faults(solution: Mapping[str, Any], schemas: Mapping[str, Schema]) -> I
     """Yield why a solution does not fit the schemas of its dataset group."""
     config = solution.get("solutionConfig", {})
     parameters = config.get("eventsConfig", {}).get("eventParametersList", [])
-    has_threshold = any("eventValueThreshold" in one for one in (config, *parameters))
+    has_threshold = any("eventValueThreshold" in entry for entry in (config, *parameters))
     for member, is_used, column in (
         ("eventType", "eventType" in solution, "EVENT_TYPE"),
         ("eventsConfig", parameters, "EVENT_TYPE"),
@@ -219,13 +219,13 @@ def _event_faults(request: Mapping[str, Any], recipes: Sequence[Recipe]) -> Iter
     """
     config = request.get("solutionConfig", {})
     parameters = config.get("eventsConfig", {}).get("eventParametersList", [])
-    types = [one.get("eventType") for one in parameters]
+    types = [entry.get("eventType") for entry in parameters]
     path = "solutionConfig.eventsConfig"
     if None in types:
         yield f"{path}: each of eventParametersList needs an eventType"
-    if twice := sorted({one for one in types if one and types.count(one) > 1}):
+    if twice := sorted({type_ for type_ in types if type_ and types.count(type_) > 1}):
         yield f"{path}: {', '.join(twice)} stands there twice"
-    if parameters and not any(one.get("weight", 1.0) > 0 for one in parameters):
+    if parameters and not any(entry.get("weight", 1.0) > 0 for entry in parameters):
         yield f"{path}: one weight must be above 0"
     if parameters and "eventType" in request:
         yield f"{path} says which events count; leave eventType out"
@@ -234,7 +234,7 @@ def _event_faults(request: Mapping[str, Any], recipes: Sequence[Recipe]) -> Iter
         yield "solutionConfig.optimizationObjective needs an itemAttribute"
     for recipe in recipes:
         if parameters and not recipe.weighs:
-            able = ", ".join(one.name for one in RECIPES.values() if one.weighs)
+            able = ", ".join(each.name for each in RECIPES.values() if each.weighs)
             yield f"{path}: {recipe.name} weighs no events; {able} do"
         if objective and not recipe.scores_items:
             yield (
@@ -247,7 +247,9 @@ def _range_faults(hpo: Mapping[str, Any], recipe: Recipe) -> Iterator[str]:
     """Yield the faults of the ranges of `hpoConfig`."""
     for name, range_ in _ranges(hpo, recipe):
         if range_ is None:
-            tunable = ", ".join(one.name for one in recipe.parameters if one.tunable)
+            tunable = ", ".join(
+                parameter.name for parameter in recipe.parameters if parameter.tunable
+            )
             yield f"hpoConfig: {name!r} is not tunable; {tunable} are"
             continue
         parameter = range_.parameter
@@ -268,7 +270,11 @@ def _ranges(hpo: Mapping[str, Any], recipe: Recipe) -> Iterator[tuple[str | None
     The names have a prefix in AWS's own responses, e.g. `training.bptt`.
     """
     for type_ in ("integer", "continuous", "categorical"):
-        tunable = {one.name: one for one in recipe.parameters if one.tunable and one.type == type_}
+        tunable = {
+            parameter.name: parameter
+            for parameter in recipe.parameters
+            if parameter.tunable and parameter.type == type_
+        }
         ranges = hpo.get("algorithmHyperParameterRanges", {})
         for entry in ranges.get(f"{type_}HyperParameterRanges", []):
             name = entry.get("name")

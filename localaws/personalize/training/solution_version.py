@@ -112,7 +112,7 @@ class Training:
             done = 0.2
         tuned = None
         search = hyperparameter_search(self.solution, recipe)
-        if search and any(one.tunable for one in recipe.parameters):
+        if search and any(parameter.tunable for parameter in recipe.parameters):
             trials = sub_progress(report, done, 0.6)
             tuned = self._best_parameters(recipe, search, interactions, trials)
             done = 0.6
@@ -153,9 +153,11 @@ class Training:
     ) -> dict[str, str]:
         """Return all hyperparameters, those that the search varies at their best."""
         configured = self._config("algorithmHyperParameters")
-        trials = [{**configured, **one} for one in search.trials(recipe.parameters, self.seed)]
+        trials = [
+            {**configured, **values} for values in search.trials(recipe.parameters, self.seed)
+        ]
         # Trials of which the same model is made are measured once.
-        models = [self._maker(recipe, one, interactions)().parameters() for one in trials]
+        models = [self._maker(recipe, trial, interactions)().parameters() for trial in trials]
         scores: list[float] = []
         for number, trial in enumerate(trials):
             earlier = models.index(models[number])
@@ -165,7 +167,7 @@ class Training:
             progress = _share(report, number, len(trials))
             metrics = self._metrics(recipe, trial, interactions, self.seed + 1, progress)
             scores.append(metrics[search.objective])
-        defaults = {one.name: text_of(one.default) for one in recipe.parameters}
+        defaults = {parameter.name: text_of(parameter.default) for parameter in recipe.parameters}
         return defaults | trials[scores.index(max(scores))]
 
     def _metrics(

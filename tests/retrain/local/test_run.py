@@ -316,4 +316,4 @@ def test_a_failed_run_keeps_the_recommendations_of_the_run_before(tmp_path: Path
     page = (output / "report.html").read_text(encoding="utf-8")
     assert "Why it failed" in page
     assert "Connection to 127.0.0.1:9 refused" in page
-    assert "look at the Glue connection" in page
+    assert "check the Glue connection" in page

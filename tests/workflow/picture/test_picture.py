@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from tests.workflow.definitions import definitions
 from workflow.definition.asl import scopes, states
 from workflow.picture import PictureError, measure, picture
-from workflow.picture.lettering import NAME_SIZE, text_width, wrapped
+from workflow.picture.lettering import NAME_SIZE, text_width, wrap_text
 from workflow.picture.wording import doing
 from workflow.runs.progress import Passage, Progress, StateRecord
 
@@ -541,11 +541,11 @@ def test_names_are_wrapped_where_they_may_break_and_nothing_is_lost():
         "x" * 80,
         "推薦アイテムのフィルタリングとバッチ推論の結果の書き出し",
     ):
-        lines = wrapped(name, 180.0, NAME_SIZE)
+        lines = wrap_text(name, 180.0, NAME_SIZE)
 
         assert all(text_width(line, NAME_SIZE) <= 180 for line in lines)
         assert "".join(lines).replace(" ", "") == name.replace(" ", "")
-    assert wrapped("Filter Recommended Item", 180.0, NAME_SIZE) == ("Filter Recommended", "Item")
+    assert wrap_text("Filter Recommended Item", 180.0, NAME_SIZE) == ("Filter Recommended", "Item")
 
 
 def test_any_name_makes_legal_xml():

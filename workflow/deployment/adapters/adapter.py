@@ -30,7 +30,7 @@ class TakenError(DeployError):
 
 @dataclass(frozen=True)
 class Deployment:
-    """What every adapter works with.
+    """The configuration and clients of all adapters.
 
     Attributes:
         config: The configuration whose resources they are.
@@ -59,9 +59,9 @@ class Adapter(ABC):
     irreplaceable: ClassVar[str] = ""
     """Why a resource of this type is never replaced; empty where it may be."""
     loses: ClassVar[str] = ""
-    """What is lost for ever when it is deleted; empty where it can be created again."""
+    """The data that its deletion loses for ever; empty where it can be created again."""
     defaults: ClassVar[Mapping[str, Any]] = {}
-    """What AWS takes for a property that is left out."""
+    """AWS's defaults of properties that are left out."""
 
     def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
@@ -74,7 +74,7 @@ class Adapter(ABC):
 
     @abstractmethod
     def read(self, resource: Resource) -> Mapping[str, Any] | None:
-        """Return what is on AWS in the model's property names, None if there is nothing.
+        """Return the resource on AWS in the model's property names, None if there is none.
 
         Raises:
             TakenError: If the name is somebody else's.
@@ -109,7 +109,7 @@ class Adapter(ABC):
         return tags_of(current).get(OWNER_TAG)
 
     def compare(self, resource: Resource, current: Mapping[str, Any]) -> tuple[Difference, ...]:
-        """Return what has to change."""
+        """Return the necessary changes."""
         return differences(
             _with_defaults(self.defaults, current),
             _with_defaults(self.defaults, resource.properties),
@@ -118,11 +118,11 @@ class Adapter(ABC):
     def objection(
         self, resource: Resource, current: Mapping[str, Any], changes: Sequence[Difference]
     ) -> str:
-        """Return why these changes cannot be made, and what to do instead; empty if they can."""
+        """Return why these changes cannot be made, and the alternative; empty if they can."""
         return ""
 
     def remark(self, resource: Resource) -> str:
-        """Return what a person should know before this is deleted."""
+        """Return a warning for the deletion of this resource."""
         return ""
 
 

@@ -31,7 +31,7 @@ _ANEW = (
 
 
 class _PersonalizeAdapter(Adapter):
-    """What Personalize's resources have in common: an ARN as name, tags, a status."""
+    """A resource of Personalize: an ARN as name, tags, a status."""
 
     service = "personalize"
     member: ClassVar[str]
@@ -96,7 +96,7 @@ class _PersonalizeAdapter(Adapter):
             self.deployment.sleep(POLL_SECONDS)
             waited += POLL_SECONDS
         raise DeployError(
-            f"{resource.name} has been {status} for {_LONGEST_SECONDS} seconds: look at it in"
+            f"{resource.name} has been {status} for {_LONGEST_SECONDS} seconds: check it in"
             " the console, and run the same command again"
         )
 
@@ -158,7 +158,7 @@ class Dataset(_PersonalizeAdapter):
     loses = "its data"
 
     def read(self, resource: Resource) -> Mapping[str, Any] | None:
-        """Return what is on AWS; Personalize answers the type in capitals."""
+        """Return the dataset on AWS; Personalize returns its type in capitals."""
         current = super().read(resource)
         return current and {**current, "DatasetType": current["DatasetType"].capitalize()}
 
@@ -194,7 +194,7 @@ class Filter(_PersonalizeAdapter):
 
 
 def _incompatibilities(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what a new Avro schema changes that a dataset with data cannot follow.
+    """Yield the changes of a new Avro schema that a dataset with data does not allow.
 
     https://docs.aws.amazon.com/personalize/latest/dg/updating-dataset-schema.html
     """

@@ -1,4 +1,4 @@
-"""The bucket of every run, its policy, and what is uploaded into it."""
+"""The bucket of every run, its policy, and the objects uploaded into it."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ class Bucket(Adapter):
         self.client.delete_bucket(Bucket=resource.name)
 
     def contents(self, resource: Resource) -> str:
-        """Return what a bucket holds, in words; empty if it holds nothing at all."""
+        """Return the contents of a bucket, in words; empty if there are none."""
         page = self.client.list_object_versions(Bucket=resource.name)
         number = len(page.get("Versions", [])) + len(page.get("DeleteMarkers", []))
         more = "more than " if page.get("IsTruncated") else ""

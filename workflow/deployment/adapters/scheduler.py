@@ -11,7 +11,7 @@ from workflow.deployment.resources import Resource
 
 
 class Schedule(Adapter):
-    """AWS::Scheduler::Schedule; it has no tags: whose it is follows from what it starts."""
+    """AWS::Scheduler::Schedule; it has no tags: its owner follows from its target."""
 
     service = "scheduler"
     properties = frozenset(

@@ -1,4 +1,4 @@
-"""The state machine: what is deployed, and how it is created and brought up to date."""
+"""The state machine: read, created and updated."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class StateMachine(Adapter):
         self.client.create_state_machine(**_request(resource.properties), tags=tags)
 
     def change(self, resource: Resource, changed: AbstractSet[str]) -> None:
-        """Update what differs; running executions keep the old definition."""
+        """Update the differences; running executions keep the old definition."""
         # An option that is left out of UpdateStateMachine stays: it is turned off by name.
         off = {name: value for name, value in _OFF.items() if name in changed}
         properties = without(resource.properties, "StateMachineName", "StateMachineType")
