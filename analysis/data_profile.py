@@ -135,7 +135,7 @@ def events_over_time(interactions: pd.DataFrame, every: str = "W-MON") -> pd.Dat
 
 
 def events_per_user(interactions: pd.DataFrame, users: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Return how many users have how many events.
+    """Return the distribution of events per user.
 
     Returns:
         Index `events` (`0`, `1`, `2–4`, …); `users` and `share`, of all classes up to the last that
@@ -192,7 +192,7 @@ def repeat_rate(interactions: pd.DataFrame) -> float:
 
 
 def rejected_rows(manifest: Mapping[str, Any]) -> pd.DataFrame:
-    """Return how many rows the Spark job rejected, by data set and reason.
+    """Return the number of rows that the Spark job rejected, by data set and reason.
 
     Returns:
         `data set`, `reason`, `rows` and `share` (of all rows of the data set); one line with an

@@ -55,7 +55,7 @@ class Files(Protocol):
         """Return the content of a file."""
 
     def location(self, path: str = "") -> str:
-        """Return where a file is, for messages: `s3://BUCKET/runs/RUN/users/`."""
+        """Return the location of a file, for messages: `s3://BUCKET/runs/RUN/users/`."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Run:
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        """What the Spark job wrote about the data sets.
+        """The manifest of the Spark job about the data sets.
 
         Raises:
             RunFilesError: If it is missing, as all other files that a property reads.

@@ -1,4 +1,4 @@
-"""How good the recommendations are: Personalize's metrics, and metrics on later events.
+"""Quality of recommendations: Personalize's metrics, and metrics on later events.
 
 Two measurements, each with its limits:
 

@@ -61,7 +61,7 @@ def coverage(
     *,
     depths: Sequence[int] = (1, 5, 10, 25),
 ) -> pd.DataFrame:
-    """Return how much of the catalogue, and of the eligible items (None for all), is recommended.
+    """Return the recommended share of the catalogue, and of the eligible items (None for all).
 
     Returns:
         Index `top`; `items` (different ones), `of catalogue`, `of eligible` (shares), `Gini` (of
@@ -218,7 +218,7 @@ def similar_items(
 
 
 def changes(previous: pd.DataFrame, latest: pd.DataFrame, *, top: int = 10) -> pd.DataFrame:
-    """Return how each user's list changed between two runs.
+    """Return the changes of each user's list between two runs.
 
     Returns:
         Index `USER_ID`, of users with a list in both; `kept`, `entered` and `left` (numbers of
@@ -254,7 +254,7 @@ def changes(previous: pd.DataFrame, latest: pd.DataFrame, *, top: int = 10) -> p
 def change_summary(
     previous: pd.DataFrame, latest: pd.DataFrame, *, tops: Sequence[int] = (1, 5, 10, 25)
 ) -> pd.DataFrame:
-    """Return how the lists changed on the whole.
+    """Return a summary of the changes of all lists.
 
     Returns:
         Index `top`; `users` (with a list in both runs), `overlap` (mean, 0..1), `unchanged`

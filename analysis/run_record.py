@@ -1,4 +1,4 @@
-"""What is known of one run, gathered for its report.
+"""The record of a run, for its report.
 
 Only reads: the execution and its history, the run's files on S3, and Personalize's metrics.
 """
@@ -31,7 +31,7 @@ BEFORE = "the version before"
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What a report is made of.
+    """The data of a report.
 
     Attributes:
         config: The configuration of the run.
@@ -61,7 +61,7 @@ class RunRecord:
 
     @cached_property
     def progress(self) -> Progress:
-        """What became of each state."""
+        """The progress of each state."""
         return progress_of(self.visits, now=self.now)
 
     @cached_property

@@ -375,11 +375,11 @@ class Recommender(ABC):
 
     @abstractmethod
     def _arrays(self) -> Mapping[str, NDArray[Any]]:
-        """Return what `_train` arrays as arrays to save."""
+        """Return the results of `_train` as arrays to save."""
 
     @abstractmethod
     def _restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Set what `_train` arrays from the arrays that `_arrays` returned."""
+        """Set the results of `_train` from the arrays that `_arrays` returned."""
 
     def save(self, directory: Path) -> None:
         """Write the fitted model into `directory` atomically, replacing its content."""

@@ -51,7 +51,7 @@ class RunView:
         pass
 
     def stage(self, text: str) -> None:
-        """Print what is being done outside the state machine."""
+        """Print a step outside the state machine."""
         self._console.print(f"[bold]{escape(text)}[/]")
 
     def step(self, step: Step) -> None:
@@ -89,7 +89,7 @@ class LineView(RunView):
             self._print(step, f"[{style}]✓[/]", after=f"  [{style}]{step.seconds or 0:.1f} s[/]")
 
     def _print_rounds(self, step: Step) -> None:
-        """Print how often the loop that `step` leaves polled again."""
+        """Print the number of polls of the loop that `step` leaves."""
         rounds = self._rounds.pop(step.visit.branch, 0)
         if rounds:
             times = "once" if rounds == 1 else f"{rounds} times"
@@ -200,7 +200,7 @@ class TableView(RunView):
 
 
 def _counts(row: _Row) -> str:
-    """Return how often a state was visited, and for which items of a Map."""
+    """Return the number of visits of a state, and the items of a Map."""
     times = f"×{row.visits}" if row.visits > 1 else ""
     items = ", ".join(sorted(row.items))
     return f"{times:<5} {items}".rstrip()

@@ -133,7 +133,7 @@ def show_grants(console: Console, grants: Iterable[Grant]) -> None:
 
 
 def show_durations(console: Console, durations: Mapping[str, float]) -> None:
-    """Print how long each stage took, in seconds."""
+    """Print the duration of each stage, in seconds."""
     table = _titled_table("Durations", "stage", Column("seconds", justify="right"))
     for stage, seconds in durations.items():
         table.add_row(stage, f"{seconds:.1f}")

@@ -41,24 +41,26 @@ class Config(Settings):
         pattern=r"^[a-z0-9][a-z0-9-]*$",
         max_length=24,
         examples=["labbase"],
-        description="begins the name of everything that is deployed",
+        description="prefix of the name of every deployed resource",
     )
-    aws: AwsSettings = Field(description="where on AWS, and names that differ from derived ones")
+    aws: AwsSettings = Field(description="account, region, and names that differ from derived ones")
     source: SourceSettings = Field(description="the database")
-    datasets: DataSetsSettings = Field(description="what Personalize imports")
-    batch_inference: BatchInferenceSettings = Field(description="whom to recommend for")
-    filter: FilterSettings = Field(FilterSettings(), description="what is left out of the lists")
-    solution: SolutionSettings = Field(SolutionSettings(), description="what is trained")
-    polling: PollingSettings = Field(PollingSettings(), description="how often jobs are polled")
+    datasets: DataSetsSettings = Field(description="the data sets that Personalize imports")
+    batch_inference: BatchInferenceSettings = Field(description="the users to recommend for")
+    filter: FilterSettings = Field(FilterSettings(), description="items to leave out of the lists")
+    solution: SolutionSettings = Field(SolutionSettings(), description="the solution to train")
+    polling: PollingSettings = Field(PollingSettings(), description="pauses between polls")
     etl: EtlSettings = Field(EtlSettings(), description="the Spark job")
     schedule: ScheduleSettings | None = Field(
-        None, description="when it runs by itself; never if left out"
+        None, description="start times of the workflow; none if left out"
     )
     import_concurrency: int = Field(3, ge=1, le=5, description="data sets imported at a time")
     timeout_hours: int = Field(24, ge=1, le=8_760, description="the longest that a run may take")
     alarm_hours: int = Field(12, ge=1, le=8_760, description="a run this long raises an alarm")
     tags: dict[str, str] = Field(
-        default_factory=dict, examples=[{"team": "search"}], description="of everything deployed"
+        default_factory=dict,
+        examples=[{"team": "search"}],
+        description="of every deployed resource",
     )
 
     @property

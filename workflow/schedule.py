@@ -99,7 +99,7 @@ def _listed_years(step: re.Match[str]) -> str:
 
 
 def runs_a_month(expression: str, *, year: int) -> float:
-    """Return how many runs a schedule starts in a month, on an average of a year.
+    """Return the number of runs that a schedule starts in a month, on an average of a year.
 
     Args:
         expression: As `read_expression` takes it; an `at` runs once and so does not recur: 0.

@@ -120,7 +120,7 @@ class JoinSettings(Settings):
     on: dict[str, str] = Field(
         min_length=1,
         examples=[{"department_id": "id"}],
-        description="column of what stands before = column of this table",
+        description="column of an earlier table = column of this table",
     )
     alias: str = Field("", description="how expressions name it; its own name if left out")
     rename: dict[str, str] = Field({}, description="old column name = new one, before the join")
@@ -201,19 +201,19 @@ def broken_rules(data_set: DataSet) -> Iterator[Rule]:
 
 
 class UsersData(DataSetSettings):
-    """Who is recommended to."""
+    """The users of the recommendations."""
 
     dataset_type = "USERS"
 
 
 class ItemsData(DataSetSettings):
-    """What is recommended."""
+    """The recommended items."""
 
     dataset_type = "ITEMS"
 
 
 class InteractionsData(DataSetSettings):
-    """What users did with items, and when."""
+    """Events of users with items, with their time."""
 
     dataset_type = "INTERACTIONS"
 
@@ -221,9 +221,9 @@ class InteractionsData(DataSetSettings):
 class DataSetsSettings(Settings):
     """The data sets that Personalize imports."""
 
-    interactions: InteractionsData = Field(description="what users did with items, and when")
+    interactions: InteractionsData = Field(description="events of users with items")
     users: UsersData | None = Field(None, description="who is recommended to")
-    items: ItemsData | None = Field(None, description="what is recommended")
+    items: ItemsData | None = Field(None, description="the recommended items")
 
 
 class BatchInferenceSettings(RelationSettings):
@@ -241,7 +241,7 @@ class BatchInferenceSettings(RelationSettings):
         "",
         max_length=2_500,
         examples=['EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("apply")'],
-        description="filter expression: what Personalize leaves out, or keeps, while recommending",
+        description="filter expression of Personalize: items to leave out, or to keep",
     )
     exploration_weight: float | None = Field(
         None, ge=0, le=1, description="how much new items are tried out: 0 not at all, 1 most"
@@ -299,7 +299,7 @@ class ExclusionsSettings(RelationSettings):
 
 
 class FilterSettings(Settings):
-    """What is done to the recommended items before they are published."""
+    """Filters of the recommended items before they are published."""
 
     keep: int = Field(25, ge=1, le=500, description="recommendations per user in the final CSV")
     eligible_items: EligibleItemsSettings | None = Field(
@@ -311,7 +311,7 @@ class FilterSettings(Settings):
 
 
 class SolutionSettings(Settings):
-    """What Personalize trains."""
+    """The solution that Personalize trains."""
 
     name: str = Field(
         "",
@@ -360,7 +360,7 @@ class SolutionSettings(Settings):
 
 
 class PollingSettings(Settings):
-    """How often a running job is polled: soon at first, then less often."""
+    """Pauses between two polls of a running job: short at first, then longer."""
 
     min_seconds: int = Field(
         15, ge=1, le=3_600, description="least pause between two polls, and the first one"
@@ -419,7 +419,7 @@ def schedule_expression(value: str) -> str:
 
 
 class ScheduleSettings(Settings):
-    """When the workflow runs by itself."""
+    """The schedule of the workflow."""
 
     expression: Annotated[str, AfterValidator(schedule_expression)] = Field(
         examples=["cron(0 4 * * ? *)", "rate(1 days)"],
@@ -430,7 +430,7 @@ class ScheduleSettings(Settings):
 
 
 class AwsSettings(Settings):
-    """Where on AWS, and names that differ from the derived ones."""
+    """Account and region, and names that differ from the derived ones."""
 
     account: str = Field(
         pattern=r"^\d{12}$", examples=["123456789012"], description="number of the AWS account"

@@ -1,4 +1,4 @@
-"""What deployed functions write: a file for a person, and CloudWatch Logs as on AWS.
+"""Output of deployed functions: a file for a person, and CloudWatch Logs as on AWS.
 
 Each invocation has a file of its own while it runs, so that invocations at the same time do not
 mix; when it has ended, the file is appended to the function's.

@@ -29,7 +29,7 @@ from localaws.functions.worker import HandlerError
 from localaws.process_groups import kill_group
 
 INIT_SECONDS = 10.0
-"""How long loading a handler may take.
+"""The time limit for loading a handler.
 https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html"""
 
 _CLOSE_SECONDS = 5.0
@@ -38,7 +38,7 @@ _MAX_PROCESSES = 16  # more invocations wait, where Lambda would start more
 
 @dataclass(frozen=True)
 class Sandbox:
-    """What functions have in common that run in the same process.
+    """The properties that functions of the same process share.
 
     Attributes:
         code: The unpacked package.

@@ -62,7 +62,7 @@ class _Function:
 
     @property
     def sandbox(self) -> Sandbox | None:
-        """Where the deployed code runs."""
+        """The processes of the deployed code."""
         if self.code is None:
             return None
         settings = self.configuration
@@ -137,7 +137,7 @@ class Functions:
             self._functions[name] = replace(function, handler=handler)
 
     def logs(self, name: str) -> str:
-        """Return what a function's deployed code has written, with Lambda's lines around it.
+        """Return the output of a function's deployed code, with Lambda's lines around it.
 
         It outlives the function, and is empty if nothing was written.
         """

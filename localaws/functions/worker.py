@@ -32,7 +32,7 @@ class LambdaContext:
     invoked_function_arn: str
     aws_request_id: str
     deadline: float
-    """When the function's time is over, in seconds of `time.monotonic`."""
+    """The function's deadline, in seconds of `time.monotonic`."""
     function_version: str = "$LATEST"
     memory_limit_in_mb: str = "512"
     client_context: None = None

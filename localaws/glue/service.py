@@ -50,7 +50,7 @@ _NO_GLUE_LIBRARY = (
 
 @dataclass(frozen=True)
 class JobProgress:
-    """How far a job run is, from 0 to 1, by the last `progress DONE/ALL LABEL` line of its log."""
+    """Progress of a job run, 0 to 1, by the last `progress DONE/ALL LABEL` line of its log."""
 
     run_id: str
     label: str
@@ -146,7 +146,7 @@ class Glue:
         return self._service(environ, start_response)
 
     def log(self, run_id: str) -> str:
-        """Return what a run has written so far to its standard output and error, without passwords.
+        """Return the standard output and error of a run so far, without passwords.
 
         Raises:
             KeyError: If there is no such run.

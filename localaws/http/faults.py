@@ -54,7 +54,7 @@ class FaultError(ValueError):
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens to a call; by default, nothing.
+    """The fault of a call; by default, none.
 
     Attributes:
         delay: Seconds before it is answered.

@@ -1,1 +1,1 @@
-"""What outlives the process: documents, requests to repeat, executions that ended, S3's objects."""
+"""Persistent state: documents, requests to repeat, executions that ended, S3's objects."""

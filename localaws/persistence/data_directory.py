@@ -81,7 +81,7 @@ class DataDirectory:
 
     @property
     def changes(self) -> int:
-        """How many requests have changed something; it only grows."""
+        """The number of requests that have changed something; it only grows."""
         return self._requests.length
 
     def wrap(self, endpoint: Endpoint, *, on_start: Callable[[str], None]) -> None:

@@ -27,7 +27,7 @@ from localaws.persistence.files import written_whole
 _COLLECTION = "object"
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _MULTIPART = frozenset({"uploads", "partNumber"})
-"""What begins a multipart upload, and sends a part of it: nobody sees an object yet."""
+"""Operations that begin a multipart upload or send a part: there is no object yet."""
 
 log = logging.getLogger(__name__)
 

@@ -147,7 +147,7 @@ def check_ranking_influence(member: str, config: Mapping[str, Any], recipe: Reci
 
 
 def ranking_influence(config: Mapping[str, Any], model: Recommender) -> NDArray[np.float32] | None:
-    """Return how much popular or fresh items are preferred; None if that is not configured.
+    """Return the preference for popular or fresh items; None if it is not configured.
 
     A factor of 1 weighs as much as relevance does.
     """
@@ -160,7 +160,7 @@ def ranking_influence(config: Mapping[str, Any], model: Recommender) -> NDArray[
 
 
 def exploration(config: Mapping[str, Any], recipe: Recipe, seed: int) -> Exploration | None:
-    """Return how new items are explored; None unless configured, so that results are stable.
+    """Return the exploration of new items; None unless configured, so that results are stable.
 
     AWS explores with a weight of 0.3 where nothing is configured.
     """

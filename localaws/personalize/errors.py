@@ -1,4 +1,4 @@
-"""How the local Personalize refuses requests, and how its jobs fail."""
+"""Errors of requests to the local Personalize, and of its jobs."""
 
 from __future__ import annotations
 

@@ -207,7 +207,7 @@ class Actions(Recommender):
     def _action_counts(
         self, users: Sequence[str], live_events: LiveEvents | None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-        """Return how often each user took and did not take each action, and the last time."""
+        """Return the counts of taken and not taken actions of each user, and the last time."""
         past = self._past
         shape = (len(users), len(self.item_ids))
         taken, declined = np.zeros(shape), np.zeros(shape)

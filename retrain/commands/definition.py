@@ -101,7 +101,7 @@ def diff(
     base: Annotated[
         Path | None,
         typer.Option(
-            help="Compare with this file, not with what is deployed; empty if there was none.",
+            help="Compare with this file, not with the deployment; empty if there was none.",
             show_default=False,
         ),
     ] = None,

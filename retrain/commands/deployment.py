@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from workflow.deployment.account import Clients
     from workflow.deployment.deploy import Change, Plan
 
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not prompt.")]
 TakeOver = Annotated[
     bool, typer.Option("--take-over", help="Take the lock of a deployment that was killed.")
 ]
@@ -31,7 +31,7 @@ _COLOURS = {
 
 
 def plan(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
-    """Compare AWS with the configuration and show what a deployment would do; changes nothing.
+    """Compare AWS with the configuration and show the plan of a deployment; changes nothing.
 
     Exits 1 if some of it cannot be done.
 
@@ -52,7 +52,7 @@ def plan(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
 def deploy(
     config: ConfigFile = DEFAULT_CONFIG, yes: Yes = False, take_over: TakeOver = False
 ) -> None:
-    """Create what is not on AWS, and bring up to date what is; shows the plan and asks.
+    """Create the resources on AWS, or bring them up to date; shows the plan and prompts.
 
     Example: retrain deploy --yes
     """
@@ -72,7 +72,7 @@ def destroy(
     ] = False,
     take_over: TakeOver = False,
 ) -> None:
-    """Delete what a deployment made; shows what goes and asks. A bucket that holds anything stays.
+    """Delete a deployment; shows the plan and prompts. A bucket that is not empty stays.
 
     Example: retrain destroy
     """
@@ -96,7 +96,7 @@ def permissions(
     config: ConfigFile = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Show what each role may do on what, and what people need who deploy or run; calls nothing.
+    """Show the permissions of each role and of the people who deploy or run; calls nothing.
 
     Example: retrain permissions deployer > deployer.json
     """

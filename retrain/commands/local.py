@@ -239,7 +239,7 @@ def _identity(
 def _show(
     aws: LocalAws, exported: Mapping[str, str], data_dir: Path | None, env_file: Path | None
 ) -> None:
-    """Print what the data directory holds and how to reach the local AWS."""
+    """Print the contents of the data directory and the URL of the local AWS."""
     lines = [f"export {name}={shlex.quote(value)}" for name, value in exported.items()]
     if env_file is not None:
         env_file.write_text("\n".join(lines) + "\n", encoding="utf-8")

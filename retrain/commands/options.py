@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 ConfigFile = Annotated[
     Path, typer.Option("--config", "-c", help="The configuration.", show_default=True)
 ]
-Check = Annotated[
-    bool, typer.Option("--check", help="Write nothing; exit 1 if what is written is stale.")
-]
+Check = Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if the file is stale.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 DEFAULT_CONFIG = Path("retraining.toml")

@@ -128,7 +128,7 @@ def stop(
     cause: Annotated[str, typer.Option(help="Why; kept with the execution.")] = "stopped by hand",
     as_json: AsJson = False,
 ) -> None:
-    """Stop a run. Personalize's jobs cannot be called back and are named.
+    """Stop a run. Personalize's jobs cannot be stopped and are named.
 
     Example: retrain stop --cause "wrong table"
     """
@@ -152,7 +152,7 @@ def explain(
     lines: Annotated[int, typer.Option(min=1, max=1_000, help="Of each log, at most.")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """Say why a run failed: the state, the cause and whose it is, the log, what to do next.
+    """Explain why a run failed: the state, the cause and its source, the log, and advice.
 
     Example: retrain explain 20240601T040000Z-3fa9c1
     """
@@ -214,7 +214,7 @@ def cost(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Estimate what a run and a month cost, with every assumption shown.
+    """Estimate the cost of a run and of a month, with every assumption shown.
 
     Example: retrain cost --assume training_hours=4 --assume users=200000
     """

@@ -288,7 +288,7 @@ def _event_rows(
 
 
 def _activity(random: np.random.Generator, students: int, events: int) -> NDArray[np.int64]:
-    """Return how many events each student has: a few do much, most do little, some nothing."""
+    """Return the number of events of each student: many for a few, few for most, none for some."""
     weight = random.lognormal(0.0, 0.8, students)
     weight[random.random(students) < 0.02] = 0.0
     if not weight.any():

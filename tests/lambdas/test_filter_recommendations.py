@@ -292,7 +292,7 @@ class EndlessS3:
             yield output_line(f"student-{number:06d}", items).encode()
 
     def close(self) -> None:
-        """Nothing to release."""
+        """Release nothing: the body is in memory."""
 
     def upload_fileobj(self, content: Any, _bucket: str, key: str, **_: Any) -> None:
         while chunk := content.read(1 << 16):

@@ -102,7 +102,7 @@ def layout(definition: Definition) -> Area:
 
 
 def room_beside_icon(box: Box) -> float:
-    """Return how wide a line of text in a box may be, in pixels."""
+    """Return the greatest width of a line of text in a box, in pixels."""
     return _text_room(box.width - (STACK if box.type == "Map" and box.areas else 0.0), box.type)
 
 

@@ -81,7 +81,7 @@ class Progress:
 def progress_of(
     events: Iterable[HistoryEvent] | Visits, *, now: datetime | None = None
 ) -> Progress:
-    """Return how far an execution has come.
+    """Return the progress of an execution.
 
     Args:
         events: Its history, oldest first, or the visits made of it; timestamps may be
@@ -130,7 +130,7 @@ def _together(group: Iterable[Visit], until: datetime | None) -> float | None:
 def _counts(
     visits: Sequence[Visit], by_item: Iterable[Sequence[Visit]]
 ) -> tuple[int | None, int | None]:
-    """Return how many items are through a state, and of how many; None for both outside a Map."""
+    """Return the number of items that left a state, and of all; None for both outside a Map."""
     if visits[0].state_type == "Map":
         return sum(visit.items_done for visit in visits), sum(visit.items for visit in visits)
     around = {item.container for visit in visits if (item := visit.item)}

@@ -73,7 +73,7 @@ def usage_of(client: Callable[[str], Any], config: Config, execution: str) -> Us
 
 
 def transitions_of(events: Iterable[HistoryEvent]) -> Counter[str]:
-    """Return how often each state was entered or tried again: Step Functions bills each.
+    """Return the number of entries and retries of each state: Step Functions bills each.
 
     Args:
         events: An execution's history.

@@ -78,7 +78,7 @@ class Lines(ABC):
         """Yield the result of each line, none of which has a fault."""
 
     def _fault(self, value: Mapping[str, Any]) -> str:
-        """Return what is wrong with a line that has all members, or nothing."""
+        """Return the error of a line that has all members, or an empty text."""
         return ""
 
     def _output(self, line: Line, result: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -91,7 +91,7 @@ class Lines(ABC):
     def _eligible(
         self, lines: Sequence[Line], users: Sequence[str], items: Sequence[str] = ()
     ) -> Eligible | None:
-        """Return what the lines' `users` may get, for these `items` if the lines name items."""
+        """Return the items that the lines' `users` may get, of `items` if the lines name items."""
         eligibility = self.eligibility
         if eligibility is None:
             return None
@@ -117,7 +117,7 @@ class Lines(ABC):
         return Line(value, filter_values=values)
 
     def _member_fault(self, value: Any) -> str:
-        """Return what is wrong with the members of a line, or nothing."""
+        """Return the error of the members of a line, or an empty text."""
         is_whole = isinstance(value, dict) and all(map(value.get, self.members))
         ids = [name for name in self.members if name.endswith("Id")]
         if not is_whole or not all(isinstance(value[name], str) for name in ids):

@@ -16,7 +16,7 @@ _STRING, _LONG, _FLOAT = ("string",), ("long",), ("float",)
 
 @dataclass(frozen=True)
 class DatasetType:
-    """What Personalize requires of one dataset type.
+    """Personalize's rules for a dataset type.
 
     Attributes:
         name: The schema's record name, e.g. `ActionInteractions`.

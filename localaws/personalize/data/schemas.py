@@ -186,7 +186,7 @@ def _field_faults(field: Field, dataset: DatasetType | None) -> Iterator[str]:
 def _record_faults(
     fields: Mapping[int, Field], dataset: DatasetType
 ) -> Iterator[tuple[tuple[int, ...], str]]:
-    """Yield how the fields, by their index, together break the rules of their dataset.
+    """Yield the faults of all fields together, by their index, against the rules of their dataset.
 
     Each fault comes with the index of the field at fault, or none.
     """

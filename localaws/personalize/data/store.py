@@ -118,7 +118,7 @@ class Store:
 
     @property
     def changes(self) -> int:
-        """How often rows arrived, in whatever dataset."""
+        """The number of arrivals of rows, in all datasets."""
         return self._changes
 
     def replace(self, arn: str, table: Table, key: str | None) -> None:

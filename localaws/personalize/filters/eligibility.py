@@ -196,7 +196,7 @@ def _any(
     bound: BoundValues,
     matches: Callable[[Condition, tuple[Value, ...]], Mask],
 ) -> Mask:
-    """Return where one of the alternatives holds, with all its conditions; read only."""
+    """Return the mask of rows for which all conditions of an alternative hold; read only."""
     alternatives = [
         reduce(np.logical_and, map(matches, conditions, values))
         for conditions, values in zip(where, bound, strict=True)
@@ -220,7 +220,7 @@ class _Strings:
                 self._holding[value].append(number)
 
     def matches(self, operator: str, values: tuple[Value, ...]) -> Mask:
-        """Return where the comparison holds, shape (len(rows),)."""
+        """Return the mask of the comparison, shape (len(rows),)."""
         holding = np.zeros(self._n_texts, dtype=np.bool_)
         for value in values:
             holding[self._holding.get(str(value), [])] = True
@@ -242,7 +242,7 @@ class _Numbers:
         self._known, self._numbers = known[rows], numbers[rows]
 
     def matches(self, operator: str, values: tuple[Value, ...]) -> Mask:
-        """Return where the comparison holds, shape (len(rows),)."""
+        """Return the mask of the comparison, shape (len(rows),)."""
         matched = np.zeros(len(self._numbers), dtype=np.bool_)
         for value in values:
             matched = _COMPARISONS[operator](self._numbers, value) & self._known

@@ -79,7 +79,7 @@ class Filters:
         return partial(Eligibility, *self._with_tables(arn, group_arn, recipe_type))
 
     def eligibility(self, arn: str, group_arn: str, recipe_type: str, ids: Ids) -> Eligibility:
-        """Return what `snapshot` does for these ids, from a cache until the rows change.
+        """Return the `snapshot` for these ids, from a cache until the rows change.
 
         Raises:
             ServiceError: As `snapshot`.

@@ -1,1 +1,1 @@
-"""What exists: every resource's record, its quotas, its jobs, and how it is kept."""
+"""Resources: their records, quotas, jobs and persistence."""

@@ -193,7 +193,7 @@ class EventSelection:
         return events
 
     def weights(self, events: Table) -> NDArray[np.float64] | None:
-        """Return how much each event counts; None if all count the same."""
+        """Return the weight of each event; None if all weigh the same."""
         if not self._parameters:
             return None
         weights = np.ones(events.n_rows)

@@ -133,7 +133,7 @@ class Recipe:
 
     @property
     def description(self) -> str:
-        """What it is for, in one sentence."""
+        """The use of the recipe, in one sentence."""
         if self.domain:
             return f"A use case of a domain dataset group: {' '.join(self.name.split('-')[2:])}."
         return _DESCRIPTIONS[self.type]

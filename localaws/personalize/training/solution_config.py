@@ -18,7 +18,7 @@ from localaws.personalize.training.recipes import RECIPES, find_recipe
 from localaws.personalize.training.search import MOST_TRIALS, OBJECTIVE, TRIALS, Range, Search
 
 AUTOML_RECIPES = ("aws-user-personalization", "aws-popularity-count")
-"""Those among which AutoML chooses if the solution names none."""
+"""The recipes among which AutoML chooses if the solution names none."""
 
 METRICS = (
     "coverage",

@@ -179,7 +179,7 @@ def counting(definition):
 
 
 def reading(definition):
-    """Return what the Map in the second branch repeats."""
+    """Return the processor of the Map in the second branch."""
     region = definition["States"]["Each Region"]["ItemProcessor"]
     return region["States"]["Both"]["Branches"][1]["States"]["Each File"]["Iterator"]
 
