@@ -33,7 +33,7 @@ from workflow.settings import PollingSettings
 if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment
 
-_FIXED_WAIT = 600  # seconds, of the first system of this kind
+_FIXED_WAIT = 600  # seconds, of the system that this one replaces
 # Error and cause of failed runs, one for each row of workflow/runs/advice.toml.
 FAILURES: tuple[tuple[str, str], ...] = (
     ("ExecutionAborted", "wrong table"),

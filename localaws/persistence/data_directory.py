@@ -143,7 +143,7 @@ class DataDirectory:
         for name, requested in self._requested.items():
             if requested not in {None, held[name]}:
                 raise DataDirectoryError(
-                    f"{self._path} holds {name} {held[name]}, and {requested} was asked for; name"
+                    f"{self._path} holds {name} {held[name]}, and {requested} was requested; name"
                     " another directory, or leave the option out"
                 )
         return held["account"], held["region"]

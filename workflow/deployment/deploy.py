@@ -4,7 +4,7 @@ The stages, each with its rule:
     `plan`      reads AWS and compares it with the model; makes no call that changes anything
     `apply`     carries out a plan in the order of dependencies, under a lock, or refuses it whole
                 where AWS is no longer as planned; nothing changed means no changing call at all
-    `destroy_plan`, then `apply` too: the same in reverse order; empties no bucket unless asked to
+    `destroy_plan`, then `apply` too: in reverse order; a bucket is emptied only by `empty_bucket`
 A failure stops: what was done, what was not, and how to go on are in the error. Running the same
 again goes on, because it plans anew from what is there.
 """

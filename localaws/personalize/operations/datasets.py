@@ -117,7 +117,7 @@ class Datasets(Operations):
             after = self._backend.groups.schema(request["schemaArn"])
             if faults := list(replacement_faults(before, after)):
                 raise invalid(
-                    f"schema {request['schemaArn']} cannot take the place of"
+                    f"schema {request['schemaArn']} cannot replace"
                     f" {dataset.details['schemaArn']}: {'; '.join(faults)}"
                 )
             # The rows have the new columns at once: they are null.

@@ -290,7 +290,7 @@ class Runtime(Operations):
             raise invalid('metadataColumns: of the form {"ITEMS": ["TITLE"]}, of an Items dataset')
         most = self._registry.quotas.metadata_columns
         if not 1 <= len(columns) <= most:
-            raise invalid(f"metadataColumns: {len(columns)} columns; 1 to {most} can be asked for")
+            raise invalid(f"metadataColumns: {len(columns)} columns; 1 to {most} may be requested")
         names = {field.name.upper(): field.name for field in schema.fields}
         if unknown := [column for column in columns if column.upper() not in names]:
             raise invalid(

@@ -31,7 +31,7 @@ from localaws.personalize.resources.types import (
 COLLECTION = "personalize resource"
 """The collection of documents that keeps the resources."""
 
-_INTERRUPTED = "The local Personalize ended while this was under way; create it again."
+_INTERRUPTED = "The local Personalize ended while this was in progress; create it again."
 _PAGE_SIZE = 100
 
 
@@ -68,7 +68,7 @@ class Registry:
         region: E.g. `ap-northeast-1`; decides the partition of ARNs too.
         clock: The time of creation and change, aware.
         quotas: How many resources of each type there may be.
-        documents: Where resources are kept and read from. Those for which work was under way are
+        documents: Where resources are kept and read from. Those for which work was in progress are
             CREATE FAILED with the reason, those that were being deleted are gone. None keeps them
             in memory alone.
     """
@@ -282,7 +282,7 @@ class Registry:
         self._documents.put(COLLECTION, resource.arn, document)
 
     def _load(self) -> None:
-        """Load the resources that are kept; work that was under way for them has ended."""
+        """Load the resources that are kept; work that was in progress for them has ended."""
         for arn, document in self._documents.all(COLLECTION):
             type_ = RESOURCE_TYPES[document.pop("type")]
             resource = Resource(type_, arn, **document)

@@ -51,8 +51,8 @@ class ResourceType:
         lifecycle: Its statuses; None for schemas, which have none.
         blocked_by: The names of the types whose resources forbid deletion, by the member in which
             they have the same ARN as the resource to delete.
-        blocked_while_pending: The same of resources that forbid it while work for them is under
-            way.
+        blocked_while_pending: The same of resources that forbid it while work for them is in
+            progress.
         deleted_with: The names of the types whose resources are deleted together with it.
         dataset_types: The types of the datasets that it uses; all if empty.
         quota: The name in `Quotas` of how many there may be in a dataset group; in a region, if it

@@ -133,7 +133,7 @@ def update_faults(mode: str, solution: Mapping[str, Any], *, has_full: bool) -> 
         has_full: Whether it has an ACTIVE version of mode FULL.
     """
     if mode != "UPDATE":
-        yield f"trainingMode {mode} cannot be asked for; use FULL or UPDATE"
+        yield f"trainingMode {mode} is not supported; use FULL or UPDATE"
         return
     for recipe in solution_recipes(solution):
         if not recipe.updates:

@@ -149,8 +149,7 @@ def test_a_dataset_takes_a_schema_that_has_more(account: Account) -> None:
     assert added["status"] == "ACTIVE"
     assert lacking == (
         "InvalidInputException",
-        f"schema {narrow} cannot take the place of {wide}: field SIZE is missing; a field can only"
-        " be added",
+        f"schema {narrow} cannot replace {wide}: field SIZE is missing; a field can only be added",
     )
     assert never_null[1].endswith(
         "field WEIGHT is new and never null; make its type a union with null"

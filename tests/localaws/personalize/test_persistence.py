@@ -209,7 +209,7 @@ def test_a_job_that_a_kill_interrupted_is_failed_with_its_reason(
     )["datasetImportJob"]
     assert job["status"] == "CREATE FAILED"
     assert job["failureReason"] == (
-        "The local Personalize ended while this was under way; create it again."
+        "The local Personalize ended while this was in progress; create it again."
     )
     again = kept(
         "CreateDatasetImportJob",

@@ -213,7 +213,7 @@ def test_an_operation_that_is_not_built_is_refused_by_name(
         (
             call.create_solution_version,
             {"solutionArn": trained["solution"], "trainingMode": "AUTOTRAIN"},
-            "trainingMode AUTOTRAIN cannot be asked for",
+            "trainingMode AUTOTRAIN is not supported",
         ),
         (
             call.create_dataset,

@@ -368,7 +368,9 @@ def test_a_directory_has_one_server_and_one_account(tmp_path: Path) -> None:
         " another directory"
     )
     with (
-        pytest.raises(DataDirectoryError, match="holds region us-east-1, and eu-west-1 was asked"),
+        pytest.raises(
+            DataDirectoryError, match="holds region us-east-1, and eu-west-1 was requested"
+        ),
         LocalAws(directory=tmp_path, region="eu-west-1"),
     ):
         pass
