@@ -585,7 +585,7 @@ def test_a_job_that_ended_is_not_left_running():
 @pytest.mark.parametrize(
     ("error", "cause", "beginning"),
     [
-        ("E", "data set USERS: 5 of 10 rows (50.0%) break a rule", "Look at the rejected rows"),
+        ("E", "data set USERS: 5 of 10 rows (50.0%) break a rule", "Read the rejected rows"),
         ("E", "data set ITEMS: no rows; fill table 'x'", "The query returned nothing"),
         ("E", "Create failed. Dataset has fewer than 25 users", "Personalize wants 25"),
         ("E", "Input CSV is missing the following columns:[A]", "The data set's schema"),
