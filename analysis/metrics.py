@@ -26,10 +26,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.frames import Run
+from recommenders.evaluation.items import COVERAGE, CUTOFFS, DEPTH, METRICS
 
-CUTOFFS = (5, 10, 25)
-DEPTH = max(CUTOFFS)
-COVERAGE = "coverage"
 BASELINE_RECIPES = frozenset({"aws-popularity-count", "aws-trending-now"})
 
 TEST_SHARE = 0.1
@@ -292,12 +290,7 @@ def on_later_events(
 
 def metric_names() -> list[str]:
     """Return the metrics' short names in the order in which they are shown."""
-    return [
-        COVERAGE,
-        f"MRR@{DEPTH}",
-        *(f"NDCG@{k}" for k in CUTOFFS),
-        *(f"precision@{k}" for k in CUTOFFS),
-    ]
+    return [short_name(metric) for metric in METRICS]
 
 
 def short_name(metric: str) -> str:

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from localaws.persistence.files import written_whole
+
 
 def json_text(value: Any) -> str:
     """Return a value as indented JSON; times are ISO 8601 in UTC."""
@@ -28,11 +30,6 @@ def write_whole(path: Path, content: str | bytes | Iterable[bytes]) -> Path:
     if isinstance(content, str):
         content = content.encode()
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        with unfinished.open("wb") as file:
-            file.writelines([content] if isinstance(content, bytes) else content)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with written_whole(path) as file:
+        file.writelines([content] if isinstance(content, bytes) else content)
     return path

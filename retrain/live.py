@@ -7,7 +7,7 @@ in CI, one plain line for each event.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Self
@@ -21,9 +21,18 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from workflow.runs.history import Step
-from workflow.runs.visits import Branch, Status, Visit
+from workflow.runs.visits import SIGNS, Branch, Status, Visit
 
 _QUIET = frozenset({"Wait", "Choice", "Succeed", "Pass"})
+_STYLES: Mapping[Status, str] = {
+    "failed": "red",
+    "timed out": "red",
+    "aborted": "dim",
+    "caught": "yellow",
+    "running": "cyan",
+    "succeeded": "green",
+}
+"""The style of each status; of a state with several, the first one counts."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +94,11 @@ class LineView(RunView):
             elif step.visit.state_type == "Task":
                 self._rounds[branch] += 1
         elif self._visits[branch, state] == 1:
-            style = "dim" if step.visit.state_type in _QUIET else "green"
-            self._print(step, f"[{style}]✓[/]", after=f"  [{style}]{step.seconds or 0:.1f} s[/]")
+            status = step.visit.status
+            quiet = status == "succeeded" and step.visit.state_type in _QUIET
+            style = "dim" if quiet else _STYLES[status]
+            took = f"  [{style}]{step.seconds or 0:.1f} s[/]"
+            self._print(step, f"[{style}]{SIGNS[status]}[/]", after=took)
 
     def _print_rounds(self, step: Step) -> None:
         """Print the number of polls of the loop that `step` leaves."""
@@ -104,23 +116,36 @@ class LineView(RunView):
 
 @dataclass
 class _Row:
-    """A state in the table: all its visits, of all items of a Map.
+    """A state in the table, in all items of a Map.
 
     Attributes:
         state_type: `Task`, `Wait`, `Map`, ….
         inside: Whether it is inside a Map or Parallel.
         visits: Number of visits.
-        open: The visits that have not ended.
+        latest: The latest visit in each item of a Map, or branch.
+        seconds: Of the visits that have ended, in each item or branch.
         items: Labels of the Map's items, for example `USERS`.
-        seconds: Of the visits that have ended.
     """
 
     state_type: str
     inside: bool
     visits: int = 0
-    open: set[Visit] = field(default_factory=set)
+    latest: dict[Branch | None, Visit] = field(default_factory=dict)
+    seconds: dict[Branch | None, float] = field(default_factory=dict)
     items: set[str] = field(default_factory=set)
-    seconds: float = 0.0
+
+    def status(self) -> Status:
+        """Return the status that counts of all items or branches; a running one before all."""
+        statuses = {visit.status for visit in self.latest.values()}
+        order = ("running", *_STYLES)
+        return min(statuses, key=order.index)
+
+    def took(self, now: datetime) -> float:
+        """Return the seconds of its visits together, of items and branches the longest."""
+        return max(
+            self.seconds.get(branch, 0.0) + (0.0 if visit.ended else visit.seconds(now) or 0.0)
+            for branch, visit in self.latest.items()
+        )
 
 
 class TableView(RunView):
@@ -161,11 +186,10 @@ class TableView(RunView):
         row = self._rows.setdefault(step.state, _Row(visit.state_type, visit.branch is not None))
         if step.type == "entered":
             row.visits += 1
-            row.open.add(visit)
+            row.latest[visit.branch] = visit
             row.items |= {step.label} if step.label else set()
         else:
-            row.open.discard(visit)
-            row.seconds += step.seconds or 0.0
+            row.seconds[visit.branch] = row.seconds.get(visit.branch, 0.0) + (step.seconds or 0.0)
 
     def work(self, work: Iterable[Work]) -> None:
         """Show the long work that is going on now, a bar for each."""
@@ -178,25 +202,22 @@ class TableView(RunView):
             self._bars.update(self._tasks[label], completed=fraction)
 
     def __rich__(self) -> RenderableType:
-        sign, name = Column(width=1), Column(no_wrap=True)
-        seconds, counts = Column(justify="right", no_wrap=True), Column(no_wrap=True, style="dim")
-        table = Table(sign, name, seconds, counts, box=None, padding=(0, 1), show_header=False)
+        columns = (
+            Column(width=1),
+            Column(no_wrap=True),
+            Column(justify="right", no_wrap=True),
+            Column(no_wrap=True, style="dim"),
+        )
+        table = Table(*columns, box=None, padding=(0, 1), show_header=False)
         for state, row in self._rows.items():
-            statuses = {visit.status for visit in row.open}
-            quiet = row.state_type in _QUIET and not statuses
+            status = row.status()
+            quiet = status == "succeeded" and row.state_type in _QUIET
+            style = "dim" if quiet else _STYLES[status]
+            sign = self._spinner if status == "running" else Text(SIGNS[status], style=style)
             title = Text(f"{'  ' if row.inside else ''}{state}", style="dim" if quiet else "")
-            took = row.seconds + sum(visit.seconds(self._now()) or 0.0 for visit in row.open)
-            table.add_row(self._sign(row, statuses), title, f"{max(0.0, took):.1f} s", _counts(row))
+            seconds = max(0.0, row.took(self._now()))
+            table.add_row(sign, title, f"{seconds:.1f} s", _counts(row))
         return Group(table, self._bars) if self._tasks else table
-
-    def _sign(self, row: _Row, statuses: Collection[Status]) -> RenderableType:
-        if "running" in statuses:
-            return self._spinner
-        if not {"failed", "timed out"}.isdisjoint(statuses):
-            return Text("✗", style="red")
-        if "aborted" in statuses:
-            return Text("□", style="dim")
-        return Text("✓", style="dim" if row.state_type in _QUIET else "green")
 
 
 def _counts(row: _Row) -> str:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import botocore.session
+from typing import Any
 
 from docs.reference.markdown import code, prose, table
 from lambdas.get_status import next_wait
+from localaws.http.service_names import service_model
+from localaws.http.wsgi import environ_of, perform
 from localaws.personalize import Personalize
 from localaws.personalize.training.recipes import RECIPES
 from workflow.definition import asl
@@ -29,9 +28,6 @@ from workflow.durations import duration
 from workflow.runs.advice import advice
 from workflow.runs.cost import ASSUMPTIONS
 from workflow.settings import PollingSettings
-
-if TYPE_CHECKING:
-    from wsgiref.types import WSGIEnvironment
 
 _FIXED_WAIT = 600  # seconds, of the system that this one replaces
 # Error and cause of failed runs, one for each row of workflow/runs/advice.toml.
@@ -182,7 +178,7 @@ def recipes() -> str:
 
 def personalize_operations() -> str:
     """Return the operations that the local Personalize supports, by a request for each."""
-    model = botocore.session.Session().get_service_model("personalize")
+    model = service_model("personalize")
     with tempfile.TemporaryDirectory() as directory:
         service = Personalize(
             account="123456789012", region="us-east-1", s3=_no_s3, directory=Path(directory)
@@ -200,13 +196,7 @@ def _no_s3(role: str) -> Any:
 
 def _supports(service: Personalize, model: Any, operation: str) -> bool:
     """Return whether the service has an operation; the body is invalid, so that it does nothing."""
-    body = b"[]"
-    environ: WSGIEnvironment = {
-        "REQUEST_METHOD": "POST",
-        "PATH_INFO": "/",
-        "CONTENT_LENGTH": str(len(body)),
-        "HTTP_X_AMZ_TARGET": f"{model.metadata['targetPrefix']}.{operation}",
-        "wsgi.input": io.BytesIO(body),
-    }
-    response = json.loads(b"".join(service(environ, lambda *_: lambda _: None)))
+    headers = {"X-Amz-Target": f"{model.metadata['targetPrefix']}.{operation}"}
+    environ = environ_of("POST", "http://127.0.0.1/", headers, b"[]")
+    response = json.loads(perform(service, environ).get_data())
     return "is not supported by the local" not in response["message"]

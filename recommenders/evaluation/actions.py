@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from recommenders.data.action_history import ActionHistory
 from recommenders.data.ids import positions
 from recommenders.data.interactions import Interactions
-from recommenders.evaluation.items import CUTOFFS, DEPTH, ranking_metrics
+from recommenders.evaluation.items import DEPTH, NDCG, ranking_metrics
 from recommenders.models.actions import Actions
 from recommenders.progress import Progress, no_progress, sub_progress
 
@@ -89,13 +89,12 @@ def _outcomes(
 
 
 def _ndcg(taken: NDArray[np.bool_], ranks: NDArray[np.int64]) -> dict[str, float]:
-    names = [f"normalized_discounted_cumulative_gain_at_{k}" for k in CUTOFFS]
     users = taken.any(axis=1)
     if not users.any():
-        return dict.fromkeys(names, 0.0)
+        return dict.fromkeys(NDCG, 0.0)
     hits = np.take_along_axis(taken, ranks, axis=1)[users]
     metrics = ranking_metrics(hits, taken[users].sum(axis=1))
-    return {name: metrics[name] for name in names}
+    return {name: metrics[name] for name in NDCG}
 
 
 def _area(propensity: NDArray[np.float64], taken: NDArray[np.bool_]) -> float:

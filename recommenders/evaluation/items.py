@@ -19,6 +19,13 @@ from recommenders.recommender import Recommender
 
 CUTOFFS = (5, 10, 25)
 DEPTH = max(CUTOFFS)
+COVERAGE = "coverage"
+MRR = f"mean_reciprocal_rank_at_{DEPTH}"
+NDCG = tuple(f"normalized_discounted_cumulative_gain_at_{k}" for k in CUTOFFS)
+PRECISION = tuple(f"precision_at_{k}" for k in CUTOFFS)
+METRICS = (COVERAGE, MRR, *NDCG, *PRECISION)
+"""The metrics that every recipe of items has, by Amazon Personalize's names."""
+
 REWARDED_DEPTH = 500
 """Length of the lists from which `average_rewards_at_k` takes the most rewarding entries."""
 
@@ -189,12 +196,12 @@ def ranking_metrics(hits: NDArray[np.bool_], relevant: NDArray[np.integer]) -> d
     gains = 1.0 / np.log2(1.0 + positions)
     ideal = np.cumsum(gains)
     first = np.where(top.any(axis=1), 1.0 / (1 + top.argmax(axis=1)), 0.0)
-    metrics = {f"mean_reciprocal_rank_at_{DEPTH}": float(first.mean())}
-    for k in CUTOFFS:
+    metrics = {MRR: float(first.mean())}
+    for k, name in zip(CUTOFFS, NDCG, strict=True):
         ndcg = top[:, :k] @ gains[:k] / ideal[np.minimum(relevant, k) - 1]
-        metrics[f"normalized_discounted_cumulative_gain_at_{k}"] = float(ndcg.mean())
-    for k in CUTOFFS:
-        metrics[f"precision_at_{k}"] = float(top[:, :k].mean())
+        metrics[name] = float(ndcg.mean())
+    for k, name in zip(CUTOFFS, PRECISION, strict=True):
+        metrics[name] = float(top[:, :k].mean())
     return metrics
 
 

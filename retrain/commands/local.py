@@ -18,6 +18,7 @@ from rich.markup import escape
 
 from retrain import tables
 from retrain.commands.options import DEFAULT_CONFIG, ConfigFile, out
+from retrain.files import write_whole
 from retrain.live import run_view
 from retrain.local.sample_size import SampleSize
 from workflow.config import load_config
@@ -242,7 +243,7 @@ def _show(
     """Print the contents of the data directory and the URL of the local AWS."""
     lines = [f"export {name}={shlex.quote(value)}" for name, value in exported.items()]
     if env_file is not None:
-        env_file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        write_whole(env_file, "\n".join(lines) + "\n")
     counts = [
         f"{count} {resource_type if count == 1 else f'{resource_type}s'}"
         for resource_type, count in aws.counts().items()

@@ -110,7 +110,7 @@ def test_a_terminal_gets_a_table_that_counts() -> None:
         " ✓  Create    1.0 s",
         " ✓  Wait      3.0 s  ×3",
         " ✓  Poll      1.5 s  ×3",
-        " ✓    Import  2.0 s  ×2    ITEMS, USERS",
+        " ✓    Import  1.0 s  ×2    ITEMS, USERS",
     ]
 
 
@@ -138,6 +138,24 @@ def test_a_failing_state_has_its_own_sign() -> None:
     assert drawn(view) == [" ✗  Retraining Failed  0.0 s"]
 
 
+def test_a_state_whose_error_was_caught_is_no_success() -> None:
+    history = [
+        entered("ETL", timestamp=at(0)),
+        event("TaskFailed", taskFailedEventDetails={"error": "Glue.AWSGlueException"}),
+        exited("ETL", timestamp=at(3)),
+        entered("Report Failure", timestamp=at(3)),
+    ]
+    table, lines = TableView(console(terminal=True)[0], now=lambda: at(3)), console(terminal=False)
+    printed = LineView(lines[0])
+
+    for each in steps(*history):
+        table.step(each)
+        printed.step(each)
+
+    assert drawn(table)[0] == " !  ETL             3.0 s"
+    assert "04:00:03  ! ETL  3.0 s" in lines[1].getvalue()
+
+
 def test_an_aborted_state_does_not_count_up() -> None:
     """As the other items of a Map when one fails, and what runs when an execution is stopped."""
     shown, _ = console(terminal=True)
@@ -159,7 +177,7 @@ def test_an_aborted_state_does_not_count_up() -> None:
         view.step(each)
 
     assert drawn(view) == [
-        " ✓  Imports          2.0 s",
+        " !  Imports          2.0 s",
         " □    Import         2.0 s",
         " ✗    Import Failed  0.0 s",
         " □  Report Failure   3.0 s",

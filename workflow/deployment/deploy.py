@@ -35,7 +35,6 @@ Action = Literal["create", "update", "replace", "unchanged", "blocked", "delete"
 
 _PARALLEL_READS = 8
 _BUCKET = "AWS::S3::Bucket"
-_IAM_PREFIX = {"stepfunctions": "states"}
 
 
 @dataclass(frozen=True)
@@ -433,5 +432,4 @@ def _reason(error: Exception, deployment: Deployment, pending: Sequence[Change])
 def _explain(error: Exception, adapter: Adapter, resource: Resource) -> str:
     if isinstance(error, WaiterError):
         return f"{resource.name} did not come up: {error}"
-    service = _IAM_PREFIX.get(adapter.service, adapter.service)
-    return explain_error(error, service, resource.name)
+    return explain_error(error, adapter.signing_name, resource.name)

@@ -23,16 +23,8 @@ from workflow.picture import picture
 from workflow.picture.style import page_style
 from workflow.runs.history import failure_of
 from workflow.runs.progress import Progress, StateRecord, progress_of
-from workflow.runs.visits import HistoryEvent, Status, Visits
+from workflow.runs.visits import SIGNS, HistoryEvent, Status, Visits
 
-_SIGNS: Mapping[Status, str] = {
-    "succeeded": "✓",
-    "running": "…",
-    "caught": "!",
-    "failed": "✕",
-    "timed out": "◷",
-    "aborted": "□",
-}
 _ENDINGS: Mapping[str, Status] = {
     "RUNNING": "running",
     "SUCCEEDED": "succeeded",
@@ -216,13 +208,13 @@ def _page(svg: str, *, before: str = "", after: str = "") -> str:
 def _chip(status: Status, words: str) -> str:
     colour = "failed" if status == "timed out" else status
     style = f"color:var(--{colour});border-color:var(--{colour});background:var(--{colour}-card)"
-    return f'<span class="chip" style="{style}"><i>{_SIGNS[status]}</i>{escape(words)}</span>'
+    return f'<span class="chip" style="{style}"><i>{SIGNS[status]}</i>{escape(words)}</span>'
 
 
 def _legend(progress: Progress) -> str:
     counts = [record.status for record in progress.states.values()]
     chips = "".join(
-        _chip(status, f"{status} {counts.count(status)}") for status in _SIGNS if status in counts
+        _chip(status, f"{status} {counts.count(status)}") for status in SIGNS if status in counts
     )
     return (
         f'<div class="legend">{chips}States and lines in pale were not reached, dashed lines are'
@@ -251,7 +243,7 @@ def _row(name: str, depth: int, record: StateRecord | None) -> str:
     took = "" if record.seconds is None else duration(record.seconds)
     figures = (str(record.visits), str(record.attempts), items, took)
     cells = "".join(f'<td class="figure">{figure}</td>' for figure in figures)
-    return f"<tr>{state}<td>{_SIGNS[record.status]} {record.status}</td>{cells}</tr>"
+    return f"<tr>{state}<td>{SIGNS[record.status]} {record.status}</td>{cells}</tr>"
 
 
 def _markdown(definition: Definition) -> str:

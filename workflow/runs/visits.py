@@ -26,6 +26,16 @@ from typing import Any, Literal
 HistoryEvent = Mapping[str, Any]
 Status = Literal["running", "failed", "timed out", "aborted", "caught", "succeeded"]
 
+SIGNS: Mapping[Status, str] = {
+    "succeeded": "✓",
+    "running": "…",
+    "caught": "!",
+    "failed": "✗",
+    "timed out": "◷",
+    "aborted": "□",
+}
+"""A sign for each status, in the order in which legends list them."""
+
 RUNNING = "RUNNING"
 _ENDINGS = {
     "ExecutionSucceeded": "SUCCEEDED",

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from localaws.personalize.training.recipe import HyperParameter, text_of
+from recommenders.evaluation.items import NDCG
 
-OBJECTIVE = "normalized_discounted_cumulative_gain_at_25"
+OBJECTIVE = NDCG[-1]
 """The metric by which trials are compared if the solution names none."""
 
 TRIALS = 8

@@ -16,20 +16,11 @@ from localaws.personalize.training.data import selected_columns
 from localaws.personalize.training.recipe import Recipe, parameter_faults
 from localaws.personalize.training.recipes import RECIPES, find_recipe
 from localaws.personalize.training.search import MOST_TRIALS, OBJECTIVE, TRIALS, Range, Search
+from recommenders.evaluation.items import METRICS
 
 AUTOML_RECIPES = ("aws-user-personalization", "aws-popularity-count")
 """The recipes among which AutoML chooses if the solution names none."""
 
-METRICS = (
-    "coverage",
-    "mean_reciprocal_rank_at_25",
-    "normalized_discounted_cumulative_gain_at_5",
-    "normalized_discounted_cumulative_gain_at_10",
-    "normalized_discounted_cumulative_gain_at_25",
-    "precision_at_5",
-    "precision_at_10",
-    "precision_at_25",
-)
 SENSITIVITIES = {"OFF": 0.0, "LOW": 0.5, "MEDIUM": 1.0, "HIGH": 2.0}
 """The weight of an objective beside relevance, which weighs 1; AWS calls MEDIUM equal emphasis.
 

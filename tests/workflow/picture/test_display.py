@@ -136,13 +136,13 @@ def test_an_execution_is_shown_with_its_reason_and_a_table_of_states():
     assert picture(DEFINITION, progress_of(events()), title="night <1>") in html
     assert "TooFew in state &#x27;Train&#x27;: only &lt;3&gt; &amp; no more" in html
     assert '<div class="head">night &lt;1&gt; <span' in html
-    assert "✕</i>FAILED" in html
+    assert "✗</i>FAILED" in html
     assert Table(html).rows == [
         ["State", "Status", "Visits", "Attempts", "Items", "Time"],
         ["Imports", "✓ succeeded", "1", "1", "1 of 1", "7 s"],
         ["Import <one>", "✓ succeeded", "1", "1", "1 of 1", "1 s"],
         ["Train", "! caught", "1", "2", "", "5 s"],
-        ["Failed", "✕ failed", "1", "1", "", "0 ms"],
+        ["Failed", "✗ failed", "1", "1", "", "0 ms"],
     ]
 
 
@@ -285,5 +285,5 @@ def test_a_real_kernel_shows_the_last_state_in_one_output(tmp_path, monkeypatch)
     (output,) = notebook.cells[0].outputs
     assert output.output_type == "display_data"
     assert output.data["text/plain"].startswith("night: FAILED after 15 s")
-    assert "✕</i>FAILED" in output.data["text/html"]
+    assert "✗</i>FAILED" in output.data["text/html"]
     assert output.data["image/svg+xml"].startswith("<svg ")

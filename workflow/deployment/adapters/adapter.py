@@ -72,6 +72,12 @@ class Adapter(ABC):
         """The service's client."""
         return self.deployment.clients(self.service)
 
+    @property
+    def signing_name(self) -> str:
+        """The service's name in actions of IAM, for example `states`."""
+        name: str = self.client.meta.service_model.signing_name
+        return name
+
     @abstractmethod
     def read(self, resource: Resource) -> Mapping[str, Any] | None:
         """Return the resource on AWS in the model's property names, None if there is none.
