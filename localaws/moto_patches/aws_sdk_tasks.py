@@ -4,7 +4,6 @@ https://docs.aws.amazon.com/step-functions/latest/dg/supported-services-awssdk.h
 moto takes and returns the names of boto3, so that a definition for AWS fails there.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,6 +18,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service impor
 from localaws.errors import suggestion
 from localaws.http.service_names import sdk_error_prefix, service_model, service_of_sdk_name
 from localaws.moto_patches.patch import Patch
+from localaws.moto_patches.states_language.texts import json_text
 
 
 def sdk_tasks(patch: Patch) -> None:
@@ -94,9 +94,9 @@ def _request(value: Any, shape: Shape | None, path: str) -> Any:
             for name, member in value.items()
         }
     if shape is not None and shape.type_name == "string" and not isinstance(value, str):
-        return json.dumps(value)
-    if shape is not None and shape.type_name == "blob" and isinstance(value, str):
-        return value.encode()
+        return json_text(value)
+    if shape is not None and shape.type_name == "blob":
+        return (value if isinstance(value, str) else json_text(value)).encode()
     return _convert_members(value, shape, lambda member, of: _request(member, of, path))
 
 

@@ -1,6 +1,7 @@
 """Replace attributes of moto, or add what it lacks, and put back what was there."""
 
 import functools
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -46,6 +47,12 @@ class Patch:
             KeyError: If `owner` has no such attribute of its own: moto has changed.
         """
         self._set(owner, name, vars(owner)[name], value)
+
+    def replace_imported(self, package: str, name: str, value: Any) -> None:
+        """Set a name in every loaded module of a package that has it: most import it by `from`."""
+        for path, module in list(sys.modules.items()):
+            if path.startswith(f"{package}.") and name in vars(module):
+                self.replace(module, name, value)
 
     def add(self, owner: Any, name: str, value: Any) -> None:
         """Set an attribute that `owner` does not have.

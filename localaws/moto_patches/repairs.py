@@ -19,13 +19,21 @@ from localaws.moto_patches import (
     aws_sdk_tasks,
     event_rules,
     executions,
-    jsonata,
     s3_and_logs,
-    states,
     tasks,
 )
 from localaws.moto_patches.executions import stop_execution
 from localaws.moto_patches.patch import Patch
+from localaws.moto_patches.states_language import (
+    choices,
+    failures,
+    intrinsic_calls,
+    jsonata,
+    paths,
+    states,
+    texts,
+    timestamps,
+)
 
 __all__ = ["MOTO_VERSION", "InterpreterError", "Repairs", "install", "stop_execution"]
 
@@ -37,12 +45,20 @@ _REPAIRS: tuple[Callable[[Patch], None], ...] = (
     tasks.json_clients,
     tasks.context_times,
     aws_sdk_tasks.sdk_tasks,
-    states.map_concurrency,
-    states.no_choice_matched,
-    states.reserved_errors,
-    states.terminal_errors,
-    states.role_paths,
+    texts.definition_texts,
+    texts.json_texts,
+    paths.json_paths,
+    paths.variables,
     jsonata.jsonata,
+    intrinsic_calls.intrinsic_functions,
+    choices.comparisons,
+    choices.choice_rules,
+    timestamps.wait_timestamps,
+    states.map_concurrency,
+    states.role_paths,
+    failures.reserved_errors,
+    failures.wildcard_errors,
+    failures.heartbeat_timeouts,
     executions.execution_names,
     executions.finished_threads,
     executions.first_end,

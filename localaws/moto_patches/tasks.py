@@ -1,6 +1,5 @@
 """Repairs to how a state waits, calls a service, and gets times as JSON."""
 
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -25,7 +24,7 @@ from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_funct
 from moto.stepfunctions.parser.backend import execution as execution_module
 
 from localaws.moto_patches.patch import Patch
-from localaws.moto_patches.states import INLINE_MAP_CONCURRENCY
+from localaws.moto_patches.states_language.states import INLINE_MAP_CONCURRENCY
 from localaws.principals import access_key
 
 SHORTEST_WAIT = 0.02
@@ -120,9 +119,7 @@ def json_clients(patch: Patch) -> None:
                 clients[key] = _json_client(*key)
             return clients[key]
 
-    for name, module in list(sys.modules.items()):
-        if name.startswith("moto.stepfunctions.parser.") and "boto_client_for" in vars(module):
-            patch.replace(module, "boto_client_for", boto_client_for)
+    patch.replace_imported("moto.stepfunctions.parser", "boto_client_for", boto_client_for)
 
 
 def _json_client(region: str, service: str, port: str, key_id: str) -> Any:

@@ -136,7 +136,7 @@ def test_an_error_of_the_definition_itself_is_not_caught(aws: Aws) -> None:
 
     assert (described["status"], described["error"]) == ("FAILED", "States.Runtime")
     assert "'$.not_there' could not be found" in described["cause"]
-    with aws.endpoint.repairs.without("terminal_errors"):
+    with aws.endpoint.repairs.without("wildcard_errors"):
         assert aws.run(definition)["status"] == "SUCCEEDED"
 
 
@@ -231,7 +231,7 @@ def test_a_choice_without_a_match_fails_with_its_own_error(aws: Aws) -> None:
 
     assert (described["status"], described["error"]) == ("FAILED", "States.NoChoiceMatched")
     assert "Choice state 'Active?'" in described["cause"]
-    with aws.endpoint.repairs.without("no_choice_matched"):
+    with aws.endpoint.repairs.without("choice_rules"):
         assert aws.run(definition, {"status": "x"})["error"] == "States.Runtime"
 
 

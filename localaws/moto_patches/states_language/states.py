@@ -1,0 +1,49 @@
+"""Repairs to Map states, and to the role of whatever a state starts."""
+
+from typing import Any
+
+from antlr4 import CommonTokenStream, InputStream
+from moto.stepfunctions.parser.asl.antlr.runtime.ASLLexer import ASLLexer
+from moto.stepfunctions.parser.asl.antlr.runtime.ASLParser import ASLParser
+from moto.stepfunctions.parser.asl.component.common.payload.payloadvalue.payloadbinding import (
+    payload_binding,
+)
+from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration import (
+    inline_iteration_component,
+)
+from moto.stepfunctions.parser.asl.parse.preprocessor import Preprocessor
+
+from localaws.moto_patches.patch import Patch
+
+INLINE_MAP_CONCURRENCY = 40
+"""The most items that AWS runs at once of an inline Map, whatever its `MaxConcurrency`.
+https://docs.aws.amazon.com/step-functions/latest/dg/state-map-inline.html"""
+
+
+def map_concurrency(patch: Patch) -> None:
+    """Run 40 items of a Map at most, as AWS does: moto starts a thread for each of them."""
+
+    @patch.around(inline_iteration_component.InlineIterationComponent)
+    def _eval_body(original: Any, self: Any, env: Any) -> None:
+        request = env.stack[-1]
+        limit = request.max_concurrency or INLINE_MAP_CONCURRENCY
+        request.max_concurrency = min(limit, INLINE_MAP_CONCURRENCY, len(request.input_items)) or 1
+        original(self, env)
+
+
+def role_paths(patch: Patch) -> None:
+    """Read `RoleArn.$` as a path: in moto's grammar it is a word of Credentials, and no path."""
+
+    @patch.around(Preprocessor)
+    def visitPayload_binding_value(  # noqa: N802  moto's name
+        original: Any, self: Any, context: Any
+    ) -> Any:
+        name = self.visitString_literal(ctx=context.string_literal()).literal_value
+        if not name.endswith(".$"):
+            return original(self, context)
+        text = InputStream(context.payload_value_decl().getText())
+        value = ASLParser(CommonTokenStream(ASLLexer(text))).string_expression_simple()
+        return payload_binding.PayloadBindingStringExpressionSimple(
+            field=name.removesuffix(".$"),
+            string_expression_simple=self.visitString_expression_simple(value),
+        )

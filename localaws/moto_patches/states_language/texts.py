@@ -1,0 +1,45 @@
+"""Repairs to the texts of a definition, and to the JSON texts that states and services get."""
+
+import json
+from typing import Any
+
+from moto.stepfunctions.parser.asl.antlr.runtime.ASLLexer import ASLLexer
+from moto.stepfunctions.parser.asl.antlt4utils.antlr4utils import is_terminal
+from moto.stepfunctions.parser.asl.eval.variable_store import VariableStore
+from moto.stepfunctions.parser.asl.parse import preprocessor
+
+from localaws.moto_patches.patch import Patch
+
+
+def definition_texts(patch: Patch) -> None:
+    r"""Read a definition's strings as JSON: moto keeps `\u540d`, `\/` and `\"` as they are written.
+
+    So a name in Japanese, which the SDK escapes, matches nothing and is found at no path.
+    """
+
+    def text_of(parser_rule_context: Any) -> Any:
+        if is_terminal(parser_rule_context, ASLLexer.NULL):
+            return None
+        text = parser_rule_context.getText()
+        return json.loads(text) if text.startswith('"') else text
+
+    patch.replace(preprocessor.Preprocessor, "_inner_string_of", staticmethod(text_of))
+    patch.replace(preprocessor, "from_string_literal", text_of)
+
+
+def json_text(value: Any) -> str:
+    """Return a value as AWS writes JSON: compact, Japanese unescaped."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+
+
+def json_texts(patch: Patch) -> None:
+    """Write JSON as AWS does: moto escapes what is not ASCII, and not what a variable holds."""
+
+    def to_json_str(obj: Any, separators: tuple[str, str] | None = None) -> str:
+        return json_text(obj)
+
+    def get_assigned_variables(self: Any) -> dict[str, str]:
+        return {name: json_text(self.get(name)) for name in self._declaration_tracing}
+
+    patch.replace_imported("moto.stepfunctions.parser", "to_json_str", to_json_str)
+    patch.replace(VariableStore, "get_assigned_variables", get_assigned_variables)
