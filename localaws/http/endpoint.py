@@ -6,6 +6,7 @@ long as nothing is mounted; everything else (S3, IAM, SNS, Step Functions, Event
 moto's. Nothing leaves the machine.
 """
 
+import io
 import logging
 import os
 import socket
@@ -17,6 +18,7 @@ from typing import Any, Self, TypeVar
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import boto3
+import flask
 from botocore.config import Config
 from moto.core.base_backend import BackendDict
 from moto.core.config import default_user_config
@@ -32,9 +34,9 @@ from moto.utilities.utils import get_partition
 from werkzeug.serving import ThreadedWSGIServer
 
 from localaws.errors import LocalAwsError
-from localaws.http.calls import signature_of
+from localaws.http.calls import call_of, signature_of
 from localaws.http.errors import error_to
-from localaws.http.wsgi import answer_in_process
+from localaws.http.wsgi import Response, answer_in_process
 from localaws.moto_patches import determinism, repairs
 from localaws.principals import CALLER, access_key
 
@@ -86,7 +88,7 @@ class Endpoint:
         self._is_lazy = port is None
         self._knows_aws_policies = knows_aws_policies
         self._mounted: dict[str, WSGIApplication] = {}
-        self._moto: WSGIApplication = DomainDispatcherApplication(create_backend_app)
+        self._moto: WSGIApplication = DomainDispatcherApplication(_backend_app)
         self._front: WSGIApplication = self._dispatch
         self._cleanup = ExitStack()
         self._has_begun = False
@@ -303,6 +305,40 @@ class Endpoint:
         if self._is_lazy and operation.endswith(("Execution", ".PutEvents")):
             _ = self.url  # an execution and a rule's target make calls of their own, over the port
         return self._moto(environ, start_response)
+
+
+def _backend_app(service: str) -> WSGIApplication:
+    """Return moto's application for a service, which refuses by name what it does not serve.
+
+    moto answers those operations by a page with the status 500, which boto3 takes for an outage
+    and repeats.
+    """
+    try:
+        application = create_backend_app(service)
+    except ImportError as error:
+        return _unserved(f"the local AWS does not serve {service}: {error}")
+
+    @application.errorhandler(NotImplementedError)  # type: ignore[untyped-decorator]
+    def refuse(error: NotImplementedError) -> Response:
+        body = flask.request.get_data()  # moto has read it from the connection
+        environ = {
+            **flask.request.environ,
+            "wsgi.input": io.BytesIO(body),
+            "CONTENT_LENGTH": str(len(body)),
+        }
+        name = call_of(environ).operation or flask.request.values.get("Action")
+        message = f"the local AWS does not serve {name}" if name else str(error)
+        return error_to(environ, "UnknownOperationException", message)
+
+    served: WSGIApplication = application
+    return served
+
+
+def _unserved(message: str) -> WSGIApplication:
+    def refuse(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        return error_to(environ, "UnknownOperationException", message)(environ, start_response)
+
+    return refuse
 
 
 class _QuietHandler(MotoRequestHandler):  # type: ignore[misc]

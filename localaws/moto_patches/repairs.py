@@ -19,6 +19,7 @@ from localaws.moto_patches import (
     aws_sdk_tasks,
     event_rules,
     executions,
+    nested_workflows,
     s3_and_logs,
     tasks,
 )
@@ -45,6 +46,7 @@ _REPAIRS: tuple[Callable[[Patch], None], ...] = (
     tasks.json_clients,
     tasks.context_times,
     aws_sdk_tasks.sdk_tasks,
+    nested_workflows.nested_workflows,
     texts.definition_texts,
     texts.json_texts,
     paths.json_paths,

@@ -19,6 +19,7 @@ from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name
     StatesErrorNameType,
 )
 from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration import iteration_worker
+from moto.stepfunctions.parser.asl.component.state.exec.state_parallel import branches_decl
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task import StateTask
 from moto.stepfunctions.parser.asl.component.state.fail import state_fail
 from moto.stepfunctions.parser.asl.eval.callback.callback import HeartbeatTimeoutError
@@ -48,7 +49,10 @@ def failure(env: Any, error: StatesErrorNameType, cause: str) -> FailureEventExc
 
 
 def reserved_errors(patch: Patch) -> None:
-    """Keep a `States.` error that leaves a Map or an ErrorPath: moto makes it States.Runtime."""
+    """Keep a `States.` error that leaves a Map, a Parallel or an ErrorPath.
+
+    moto makes it States.Runtime.
+    """
 
     def error_of_name(error_name: str | None) -> Any:
         if error_name is None or not error_name.startswith("States."):
@@ -58,7 +62,7 @@ def reserved_errors(patch: Patch) -> None:
         except ValueError:
             return ErrorName(error_name)
 
-    for module in (state_fail, iteration_worker):
+    for module in (state_fail, iteration_worker, branches_decl):
         patch.replace(module, "CustomErrorName", error_of_name)
 
 

@@ -183,3 +183,29 @@ def test_clients_are_shared_between_threads(endpoint: Endpoint) -> None:
         thread.join()
 
     assert seen == [endpoint.client("s3")] * 8
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "request_", "name"),
+    [
+        ("stepfunctions", "get_activity_task", {"activityArn": "arn:x"}, "GetActivityTask"),
+        (
+            "sns",
+            "get_data_protection_policy",
+            {"ResourceArn": "arn:x"},
+            "GetDataProtectionPolicy",
+        ),
+        ("kms", "connect_custom_key_store", {"CustomKeyStoreId": "x"}, "ConnectCustomKeyStore"),
+    ],
+)
+def test_an_operation_that_is_not_served_is_refused_by_name(
+    endpoint: Endpoint, service: str, operation: str, request_: Any, name: str
+) -> None:
+    """As the caller's error: boto3 repeats what looks like an outage."""
+    with pytest.raises(ClientError) as refused:
+        getattr(endpoint.client(service), operation)(**request_)
+
+    response = refused.value.response
+    assert response["Error"]["Code"] == "UnknownOperationException"
+    assert response["Error"]["Message"] == f"the local AWS does not serve {name}"
+    assert response["ResponseMetadata"]["HTTPStatusCode"] == 400

@@ -245,13 +245,19 @@ def test_a_reserved_error_leaves_a_map_and_a_fail_state_under_its_own_name(aws: 
         "States": {"Fail": {"Type": "Fail", "ErrorPath": "$.e", "Cause": "again"}},
     }
 
+    parallel = only({"Type": "Parallel", "Branches": [iterator]})
+
     def errors() -> list[str]:
-        runs = aws.run(in_a_map, {"items": [1]}), aws.run(rethrown, {"e": "States.TaskFailed"})
+        runs = (
+            aws.run(in_a_map, {"items": [1]}),
+            aws.run(parallel),
+            aws.run(rethrown, {"e": "States.TaskFailed"}),
+        )
         return [described["error"] for described in runs]
 
-    assert errors() == ["States.NoChoiceMatched", "States.TaskFailed"]
+    assert errors() == ["States.NoChoiceMatched", "States.NoChoiceMatched", "States.TaskFailed"]
     with aws.endpoint.repairs.without("reserved_errors"):
-        assert errors() == ["States.Runtime", "States.Runtime"]
+        assert errors() == ["States.Runtime"] * 3
 
 
 def sdk(action: str, **parameters: Any) -> dict[str, Any]:
