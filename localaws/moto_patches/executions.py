@@ -1,7 +1,7 @@
 """Repairs to an execution's start and end, and to the service's responses about it."""
 
+import copy
 import json
-import re
 import time
 import uuid
 from datetime import UTC, datetime
@@ -9,9 +9,9 @@ from typing import Any
 
 from moto.core.exceptions import AWSError
 from moto.core.responses import ActionResult
-from moto.stepfunctions.exceptions import InvalidToken, ValidationException
+from moto.stepfunctions.exceptions import InvalidToken, ResourceNotFound, ValidationException
 from moto.stepfunctions.parser import models, utils
-from moto.stepfunctions.parser.api import ExecutionStatus
+from moto.stepfunctions.parser.api import ExecutionStatus, HistoryEventType
 from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import (
     StatesErrorNameType,
 )
@@ -23,6 +23,11 @@ from moto.stepfunctions.parser.backend import execution_worker
 from moto.stepfunctions.responses import StepFunctionResponse
 
 from localaws.moto_patches.patch import Patch
+from localaws.moto_patches.redrives import redrive_status, redrives
+from localaws.moto_patches.state_machines import executed_revision, page_response
+
+LARGEST_INPUT = 256 * 1024
+"""Bytes. https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
 
 HISTORY_PAGE = 100
 """Events in a page of GetExecutionHistory, unless the request has maxResults.
@@ -33,25 +38,119 @@ LARGEST_HISTORY_PAGE = 1_000
 _LAST_EVENTS = frozenset(
     {"ExecutionSucceeded", "ExecutionFailed", "ExecutionAborted", "ExecutionTimedOut"}
 )
-_REFUSAL = re.compile(r"Error=\w+ Args=\[['\"](.*)['\"]\] in definition '", re.DOTALL)
-"""moto's message when it refuses a definition."""
 
 
-def execution_names(patch: Patch) -> None:
-    """Name an execution without a name: moto's is None, so the second fails; any name passes."""
+def started_executions(patch: Patch) -> None:
+    """Start what an ARN names: moto takes that of a version for a machine of its own, and no alias.
 
-    @patch.around(models.StepFunctionsParserBackend)
+    An execution without a name is None, so that the second fails; any name and input pass. Its
+    definition is described as it is now, and not as it was executed.
+    """
+
     def start_execution(
-        original: Any,
         self: Any,
         state_machine_arn: str,
-        name: str | None,
-        execution_input: str,
-        **more: Any,
+        name: str | None = None,
+        execution_input: str | None = None,
+        trace_header: str | None = None,
     ) -> Any:
         if name is not None:
             self._validate_name(name)
-        return original(self, state_machine_arn, name or str(uuid.uuid4()), execution_input, **more)
+        text = execution_input or "{}"
+        _check_input(text)
+        machine, version, alias = executed_revision(self, state_machine_arn)
+        name = name or str(uuid.uuid4())
+        if existing := machine._handle_name_input_idempotency(name, text):
+            return existing
+        # What an update changes is not that of an execution that runs.
+        revision = copy.copy(version or machine)
+        revision.arn, revision.executions = machine.arn, []
+        execution = execution_module.Execution(
+            name=name,
+            sm_type=revision.sm_type,
+            role_arn=revision.roleArn,
+            exec_arn=f"{machine.arn.replace(':stateMachine:', ':execution:')}:{name}",
+            account_id=self.account_id,
+            region_name=self.region_name,
+            state_machine=revision,
+            start_date=datetime.now(UTC),
+            cloud_watch_logging_session=None,
+            input_data=text,
+            trace_header=trace_header,
+            activity_store={},
+        )
+        execution.version_arn = version.arn if version else None
+        execution.alias_arn = alias.arn if alias else None
+        machine.executions.append(execution)
+        execution.start()
+        return execution
+
+    def list_executions(self: Any) -> Any:
+        arn = self._get_param("stateMachineArn")
+        if arn is None:
+            raise ResourceNotFound(self._get_param("mapRunArn"))
+        machine, version, _ = executed_revision(self.stepfunction_backend, arn)
+        status = self._get_param("statusFilter")
+        shown = [
+            one
+            for one in machine.executions
+            if (version is None or arn in _qualified_arns(one).values())
+            and status in {None, one.status}
+        ]
+        shown.sort(key=lambda one: one.start_date, reverse=True)
+        entries = [(-int(one.start_date.timestamp() * 1e6), _summary(one)) for one in shown]
+        return page_response(self, "executions", entries, arn)
+
+    def describe_state_machine_for_execution(self: Any) -> Any:
+        machine = _execution_of(self).state_machine
+        described = self._describe_state_machine(machine.arn).result
+        described |= {
+            "definition": machine.definition,
+            "roleArn": machine.roleArn,
+            "updateDate": machine.update_date,
+        }
+        for name in ("creationDate", "status", "type"):
+            described.pop(name)
+        return ActionResult(described)
+
+    patch.replace(models.StepFunctionsParserBackend, "start_execution", start_execution)
+    for operation in (list_executions, describe_state_machine_for_execution):
+        patch.replace(StepFunctionResponse, operation.__name__, operation)
+
+
+def _check_input(text: str) -> None:
+    if len(text.encode()) > LARGEST_INPUT:
+        raise ValidationException(
+            "1 validation error detected: Value at 'input' failed to satisfy constraint: Member"
+            f" must have length less than or equal to {LARGEST_INPUT}"
+        )
+    try:
+        json.loads(text)
+    except ValueError as error:
+        message = f"Invalid State Machine Execution Input: '{error}'"
+        raise models.InvalidExecutionInput(message) from None
+
+
+def _qualified_arns(execution: Any) -> dict[str, str]:
+    """Return the version and the alias that an execution was started by, as responses have them."""
+    arns = {
+        "stateMachineVersionArn": getattr(execution, "version_arn", None),
+        "stateMachineAliasArn": getattr(execution, "alias_arn", None),
+    }
+    return {name: arn for name, arn in arns.items() if arn}
+
+
+def _summary(execution: Any) -> dict[str, Any]:
+    return {
+        "executionArn": execution.execution_arn,
+        "stateMachineArn": execution.state_machine_arn,
+        "name": execution.name,
+        "status": execution.status,
+        "startDate": execution.start_date,
+        **({"stopDate": execution.stop_date} if execution.stop_date else {}),
+        **_qualified_arns(execution),
+        **redrives(execution),
+    }
 
 
 def finished_threads(patch: Patch) -> None:
@@ -77,19 +176,23 @@ def first_end(patch: Patch) -> None:
 
 
 def request_errors(patch: Patch) -> None:
-    """Answer 400 to an invalid definition or input: moto answers 500, and repeats the definition.
+    """Answer 400 to the caller's errors: moto answers 500, or leaves out the error's name.
 
     AWS's client errors are AWSError in moto's own code, but not in the vendored interpreter.
     """
 
-    def initialize(self: Any, message: str) -> None:
-        if match := _REFUSAL.match(message):
-            message = f"Invalid State Machine Definition: '{match[1]}'"
-        AWSError.__init__(self, message)
+    @patch.around(AWSError)
+    def __init__(  # noqa: N807
+        original: Any,
+        self: Any,
+        message: str = "",
+        exception_type: str | None = None,
+        status: int | None = None,
+    ) -> None:
+        original(self, message, exception_type or self.TYPE or type(self).__name__, status)
 
     for code in ("InvalidDefinition", "InvalidExecutionInput"):
-        members = {"TYPE": code, "STATUS": 400, "__init__": initialize}
-        patch.replace(models, code, type(code, (AWSError,), members))
+        patch.replace(models, code, type(code, (AWSError,), {"TYPE": code, "STATUS": 400}))
 
 
 def history_pages(patch: Patch) -> None:
@@ -102,7 +205,8 @@ def history_pages(patch: Patch) -> None:
     @patch.around(EventManager)
     def _publish_history_event(original: Any, self: Any, **event: Any) -> None:
         events = self._history_event_list
-        if not events or events[-1]["type"] not in _LAST_EVENTS:
+        is_over = events and events[-1]["type"] in _LAST_EVENTS
+        if not is_over or event["event_type"] == HistoryEventType.ExecutionRedriven:
             original(self, **event)
 
     def get_execution_history(self: Any) -> Any:
@@ -153,6 +257,12 @@ def reported_end(patch: Patch) -> None:
     @patch.around(StepFunctionResponse)
     def describe_execution(original: Any, self: Any) -> Any:
         response, execution = original(self).result, _execution_of(self)
+        response |= {
+            "inputDetails": {"included": True},
+            **_qualified_arns(execution),
+            **redrives(execution),
+            **redrive_status(execution),
+        }
         if execution.stop_date:
             response["stopDate"] = execution.stop_date
         if execution.status == ExecutionStatus.SUCCEEDED:

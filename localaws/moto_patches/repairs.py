@@ -20,7 +20,9 @@ from localaws.moto_patches import (
     event_rules,
     executions,
     nested_workflows,
+    redrives,
     s3_and_logs,
+    state_machines,
     tasks,
 )
 from localaws.moto_patches.executions import stop_execution
@@ -61,7 +63,12 @@ _REPAIRS: tuple[Callable[[Patch], None], ...] = (
     failures.reserved_errors,
     failures.wildcard_errors,
     failures.heartbeat_timeouts,
-    executions.execution_names,
+    state_machines.definitions,
+    state_machines.second_creations,
+    state_machines.versions,
+    state_machines.aliases,
+    executions.started_executions,
+    redrives.redriven_executions,
     executions.finished_threads,
     executions.first_end,
     executions.request_errors,

@@ -23,12 +23,20 @@ from localaws.http.wsgi import Response, environ_of, json_response, perform, req
 from localaws.persistence.documents import Documents
 
 INTERRUPTED = "the local server ended while the execution ran, and was started again"
+NOT_REDRIVABLE = "the local server was started again since the execution ended"
 _COLLECTION = "execution"
 _PAGE = 100
 _LARGEST_PAGE = 1_000
 _OPERATIONS = (
     "StartExecution", "StopExecution", "DescribeExecution", "DescribeStateMachineForExecution",
-    "GetExecutionHistory", "ListExecutions", "DeleteStateMachine",
+    "GetExecutionHistory", "ListExecutions", "DeleteStateMachine", "RedriveExecution",
+)  # fmt: skip
+
+
+_STARTED_BY = ("stateMachineArn", "stateMachineVersionArn", "stateMachineAliasArn")
+_SUMMARY = (
+    "executionArn", "name", "status", "startDate", "stopDate", "redriveCount", "redriveDate",
+    *_STARTED_BY,
 )  # fmt: skip
 
 
@@ -103,6 +111,8 @@ class ExecutionArchive:
         if response.succeeded:
             if operation == "DeleteStateMachine":
                 self._drop_executions(request["stateMachineArn"])
+            elif operation == "RedriveExecution":
+                self._note(arn)
             elif operation == "GetExecutionHistory" or (
                 operation == "DescribeExecution"
                 and json.loads(response.get_data())["status"] != "RUNNING"
@@ -135,10 +145,9 @@ class ExecutionArchive:
         for execution in executions:
             if execution["status"] != "RUNNING":
                 self._keep(execution["executionArn"])
-        members = ("executionArn", "stateMachineArn", "name", "status", "startDate", "stopDate")
         for arn, description in self._descriptions(machine):
             if arn not in self._live:
-                executions.append({m: description[m] for m in members if m in description})
+                executions.append({m: description[m] for m in _SUMMARY if m in description})
         status = request.get("statusFilter")
         shown = [execution for execution in executions if status in {None, execution["status"]}]
         shown.sort(key=lambda execution: float(execution["startDate"]), reverse=True)
@@ -150,14 +159,16 @@ class ExecutionArchive:
         return self._documents.get(_COLLECTION, arn)
 
     def _descriptions(self, machine: str) -> list[tuple[str, dict[str, Any]]]:
-        """Return the executions of a state machine that are kept, by their ARNs."""
+        """Return the executions that are kept, by their ARNs: of a machine, a version, an alias."""
         return [
             (arn, document["description"])
             for arn, document in self._documents.all(_COLLECTION)
-            if document["description"]["stateMachineArn"] == _without_qualifier(machine)
+            if machine in {document["description"].get(member) for member in _STARTED_BY}
         ]
 
     def _drop_executions(self, machine: str) -> None:
+        if machine != _unqualified(machine):
+            return
         for arn, _ in self._descriptions(machine):
             self._documents.drop(_COLLECTION, arn)
             self._running.discard(arn)
@@ -227,12 +238,21 @@ def _respond_from(document: Mapping[str, Any], operation: str, request: dict[str
             return json_response({"stopDate": document["description"]["stopDate"]})
         case "DescribeStateMachineForExecution":
             return json_response(document["definition"])
+        case "RedriveExecution":
+            error = ServiceError("ExecutionNotRedrivable", NOT_REDRIVABLE)
+            return error_response(error, protocol="json", service="stepfunctions")
         case "GetExecutionHistory":
             events = document["events"]
             if request.get("reverseOrder"):
                 events = events[::-1]
             return _page_response(request, "events", events, request["executionArn"])
-    return json_response(document["description"])
+    description = document["description"]
+    if description.get("redriveStatus") == "REDRIVABLE":
+        description = description | {
+            "redriveStatus": "NOT_REDRIVABLE",
+            "redriveStatusReason": NOT_REDRIVABLE,
+        }
+    return json_response(description)
 
 
 def _without_qualifier(machine: str) -> str:

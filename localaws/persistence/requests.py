@@ -29,7 +29,7 @@ _READING = (
     "BatchGet", "Select", "Query", "Scan", "Filter", "Check", "Estimate", "Decode", "View",
 )  # fmt: skip
 _PASSING_THROUGH = (
-    "Publish", "SendMessage", "ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility",
+    "PublishBatch", "SendMessage", "ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility",
     "PurgeQueue", "PutEvents", "PutLogEvents", "CreateLogStream", "PutMetricData", "AssumeRole",
     "StartExecution", "StartSyncExecution", "StopExecution", "RedriveExecution", "SendTask",
 )  # fmt: skip
@@ -101,7 +101,8 @@ def _changes_resources(environ: WSGIEnvironment) -> bool:
     operation = call_of(environ).operation
     if not operation:
         return is_s3(environ) and environ["REQUEST_METHOD"] != "GET"
-    return not operation.startswith(_READING + _PASSING_THROUGH)
+    # SNS's Publish is no beginning: what else is published, as a state machine's version, stays.
+    return operation != "Publish" and not operation.startswith(_READING + _PASSING_THROUGH)
 
 
 def _path(environ: WSGIEnvironment) -> str:

@@ -95,6 +95,15 @@ def _is_definite(expression: JSONPath) -> bool:
     return isinstance(expression, Root)
 
 
+def is_reference(path: str) -> bool:
+    """Return whether a JSONPath leads to one place alone.
+
+    Raises:
+        PathError: If it is none.
+    """
+    return _is_definite(parsed_path(path))
+
+
 def json_paths(patch: Patch) -> None:
     """Find by JSONPath what AWS finds: moto gives a filter without a match no list, but an error.
 

@@ -1,0 +1,1 @@
+"""What a data directory keeps for the next start."""
