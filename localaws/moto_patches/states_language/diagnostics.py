@@ -167,6 +167,9 @@ def _of_state(state: Mapping[str, Any], at: str, outer: str) -> Iterator[Diagnos
     yield from _of_choices(state, at)
     yield from _of_wildcards(state, at)
     yield from _of_map(state, at)
+    if re.fullmatch(r"arn:[^:]+:states:[^:]*:[^:]*:activity:.+", str(state.get("Resource"))):
+        message = "The local AWS does not serve activities: use a function, or a task token, here"
+        yield Diagnostic("INVALID_RESOURCE", message, f"{at}/Resource")
     for one in findings(state, language):
         yield _diagnostic(one, at)
     for place, machine in _nested(state):

@@ -44,8 +44,9 @@ class _Function(EvalComponent):  # type: ignore[misc]
     def __init__(self, text: str, call: Call) -> None:
         self._text = text
         self._call = call
-        # Of ErrorPath and CausePath moto checks that the function gives a text.
-        self.name = SimpleNamespace(name=call.function)
+        # Of ErrorPath and CausePath moto checks that the function gives a text, by its name
+        # without the first and the last letter.
+        self.name = SimpleNamespace(name=call.function[1:-1])
 
     def _eval_body(self, env: Any) -> None:
         try:

@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html
 
 import hashlib
 import json
+import math
 import random
 import sys
 import uuid
@@ -160,11 +161,19 @@ def _partition(values: list[Any], size: float) -> list[list[Any]]:
     return [values[start : start + step] for start in range(0, len(values), step)]
 
 
-def _range(first: float, last: float, step: float) -> list[int]:
-    return list(range(int(first), int(last) + (1 if step > 0 else -1), int(step)))
+def _range(first: float, last: float, step: float) -> list[float]:
+    if not step:
+        raise ValueError("the step of $range must not be 0")
+    values = [first + number * step for number in range(math.floor((last - first) / step) + 1)]
+    return [int(value) if value == int(value) else value for value in values]
+
+
+def _eval(*_: Any) -> Any:
+    raise ValueError("Step Functions does not support $eval: use $parse for JSON")
 
 
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
+    "eval": _eval,
     "hash": _hash,
     "parse": lambda text: _nulls(json.loads(text)),
     "partition": _partition,

@@ -113,6 +113,25 @@ def json_paths(patch: Patch) -> None:
     patch.replace(result_path, "parse", parsed_path)
 
 
+def result_paths(patch: Patch) -> None:
+    """Fail a state whose result has no place in its input: moto loses the result in silence.
+
+    That of `$.a` where the input is a text is States.ResultPathMatchFailure.
+    """
+
+    @patch.around(result_path.ResultPath)
+    def _eval_body(original: Any, self: Any, env: Any) -> None:
+        path, result = self.result_path_src, env.stack[-1]
+        try:
+            original(self, env)
+            is_there = path in {None, "$"} or value_at(path, env.stack[-1]) == result
+        except (NoSuchJsonPathError, TypeError, IndexError):
+            is_there = False
+        if not is_there:
+            cause = f"Unable to apply ResultPath '{path}' to the input of the state"
+            raise failure(env, StatesErrorNameType.StatesResultPathMatchFailure, cause)
+
+
 def variables(patch: Patch) -> None:
     """Read a variable by JSONPath: moto writes its value into JSONata, and unescaped.
 

@@ -5,19 +5,32 @@ from typing import Any
 from antlr4 import CommonTokenStream, InputStream
 from moto.stepfunctions.parser.asl.antlr.runtime.ASLLexer import ASLLexer
 from moto.stepfunctions.parser.asl.antlr.runtime.ASLParser import ASLParser
+from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import (
+    FailureEventException,
+)
+from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import (
+    StatesErrorName,
+)
+from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import (
+    StatesErrorNameType,
+)
 from moto.stepfunctions.parser.asl.component.common.payload.payloadvalue.payloadbinding import (
     payload_binding,
 )
+from moto.stepfunctions.parser.asl.component.state.exec.state_map import state_map
 from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration import (
     inline_iteration_component,
 )
 from moto.stepfunctions.parser.asl.parse.preprocessor import Preprocessor
 
 from localaws.moto_patches.patch import Patch
+from localaws.moto_patches.states_language.failures import failure
 
 INLINE_MAP_CONCURRENCY = 40
 """The most items that AWS runs at once of an inline Map, whatever its `MaxConcurrency`.
 https://docs.aws.amazon.com/step-functions/latest/dg/state-map-inline.html"""
+
+_QUERY_EVALUATION_ERROR = StatesErrorName(typ=StatesErrorNameType.StatesQueryEvaluationError)
 
 
 def map_concurrency(patch: Patch) -> None:
@@ -29,6 +42,25 @@ def map_concurrency(patch: Patch) -> None:
         limit = request.max_concurrency or INLINE_MAP_CONCURRENCY
         request.max_concurrency = min(limit, INLINE_MAP_CONCURRENCY, len(request.input_items)) or 1
         original(self, env)
+
+
+def map_items(patch: Patch) -> None:
+    """Fail a Map whose ItemsPath leads to no array by States.Runtime, which no Catch matches.
+
+    moto reports it as an error of JSONata.
+    """
+
+    @patch.around(state_map.StateMap)
+    def _eval_execution(original: Any, self: Any, env: Any) -> None:
+        try:
+            original(self, env)
+        except FailureEventException as error:
+            name = error.failure_event.error_name
+            if not self._is_language_query_jsonpath() or name != _QUERY_EVALUATION_ERROR:
+                raise
+            path = self.items_path.string_sampler.literal_value
+            cause = f"Reference path '{path}' must point to array."
+            raise failure(env, StatesErrorNameType.StatesRuntime, cause) from error
 
 
 def role_paths(patch: Patch) -> None:

@@ -138,6 +138,56 @@ def test_a_distributed_map_is_refused_by_name(aws: Aws) -> None:
     assert "does not serve distributed Maps (ProcessorConfig.Mode DISTRIBUTED)" in message
 
 
+@pytest.mark.parametrize(
+    ("resource", "parameters", "message"),
+    [
+        (
+            "arn:aws:states:::lambda:invoke",
+            {"FunctionName": "f", "Payloads": {}},
+            "The field 'Payloads' is not supported by Step Functions; did you mean Payload?",
+        ),
+        (
+            "arn:aws:states:::states:startExecution.sync",
+            {"StateMachineArn.$": "$.arn", "Inputs.$": "$"},
+            "The field 'Inputs' is not supported by Step Functions; did you mean Input?",
+        ),
+        (
+            "arn:aws:states:::sqs:sendMessage.sync",
+            {"QueueUrl": "q", "MessageBody": "m"},
+            "does not serve sqs:sendMessage with .sync",
+        ),
+        (
+            "arn:aws:states:::athena:startQueryExecution.sync",
+            {"QueryString": "q"},
+            "does not serve athena:startQueryExecution with .sync",
+        ),
+        (
+            "arn:aws:states:ap-northeast-1:210987654321:activity:work",
+            {},
+            "does not serve activities",
+        ),
+    ],
+)
+def test_a_task_that_cannot_run_here_is_refused_by_name(
+    aws: Aws, resource: str, parameters: dict[str, Any], message: str
+) -> None:
+    definition = only({**TASK, "Resource": resource, "Parameters": parameters})
+    request = {"name": "task", "roleArn": ROLE, "definition": json.dumps(definition)}
+    code, said = refusal(aws.states.create_state_machine, **request)
+    assert code == "InvalidDefinition"
+    assert message in said
+
+
+def test_without_its_repair_a_misspelt_parameter_is_left_out(aws: Aws) -> None:
+    aws.functions.register("any", lambda event, _: event)
+    task = {**TASK, "Parameters": {"FunctionName": "any", "Payloads": {}}}
+    with aws.endpoint.repairs.without("unknown_parameters"):
+        assert aws.output(only(task))["StatusCode"] == 200
+    token = {**TASK, "Resource": "arn:aws:states:::sqs:sendMessage.sync", "Parameters": {}}
+    with aws.endpoint.repairs.without("integration_patterns"):
+        assert aws.run(only(token))["error"] == "States.Runtime"
+
+
 def test_what_is_too_long_is_refused_by_aws_s_names(aws: Aws) -> None:
     start, made = aws.states.start_execution, create(aws, "long", only(PASS))["stateMachineArn"]
     text = json.dumps(only({**PASS, "Comment": "c" * (1 << 20)}))

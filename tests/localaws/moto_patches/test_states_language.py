@@ -260,3 +260,60 @@ def test_a_wait_ends_at_a_time_with_an_offset_and_a_fraction(aws: Aws) -> None:
     assert aws.run(by_path, {"at": "2020-01-31 12:00:00"})["error"] == "States.Runtime"
     with aws.endpoint.repairs.without("wait_timestamps"):
         assert aws.run(by_path, {"at": "2020-01-31T12:00:00-08:00"})["status"] == "FAILED"
+
+
+def test_a_result_without_a_place_in_the_input_can_be_caught(aws: Aws) -> None:
+    """Moto hands the input on, as if there had been no result."""
+    lost = only({"Type": "Pass", "Result": 1, "ResultPath": "$.a.b"})
+    assert aws.run(lost, "text")["error"] == "States.ResultPathMatchFailure"
+    assert aws.run(lost, {"a": 1})["error"] == "States.ResultPathMatchFailure"
+    assert aws.output(lost, {"a": {"c": 2}}) == {"a": {"b": 1, "c": 2}}
+    aws.functions.register("any", lambda event, _: event)
+    catch = [{"ErrorEquals": ["States.ResultPathMatchFailure"], "Next": "Caught"}]
+    task = {**invoke("any"), "OutputPath": "$", "ResultPath": "$.a", "Catch": catch, "End": True}
+    states = {"Task": task, "Caught": {"Type": "Succeed"}}
+    caught = aws.output({"StartAt": "Task", "States": states}, "text")
+    assert caught["Error"] == "States.ResultPathMatchFailure"
+    with aws.endpoint.repairs.without("result_paths"):
+        assert aws.output(lost, "text") == "text"
+
+
+def test_a_map_over_no_array_ends_the_execution(aws: Aws) -> None:
+    machine = {"StartAt": "Item", "States": {"Item": {"Type": "Succeed"}}}
+    definition = only({"Type": "Map", "ItemsPath": "$.a", "ItemProcessor": machine})
+    failed = aws.run(definition, {"a": 1})
+    assert (failed["error"], failed["cause"].rpartition(". ")[2]) == (
+        "States.Runtime",
+        "Reference path '$.a' must point to array.",
+    )
+    with aws.endpoint.repairs.without("map_items"):
+        assert aws.run(definition, {"a": 1})["error"] == "States.QueryEvaluationError"
+
+
+def test_a_fail_state_says_what_a_function_gives(aws: Aws) -> None:
+    fail = {
+        "Type": "Fail",
+        "ErrorPath": "$.e",
+        "CausePath": "States.Format('{} と {}', $.e, States.JsonToString($))",
+    }
+    failed = aws.run({"StartAt": "Fail", "States": {"Fail": fail}}, {"e": "花"})
+    assert (failed["error"], failed["cause"]) == ("花", '花 と {"e":"花"}')
+
+
+def test_jsonata_s_own_functions_are_those_of_step_functions(aws: Aws) -> None:
+    output = {
+        "range": "{% $range(0, 1, 0.5) %}",
+        "down": "{% $range(3, 1, -1) %}",
+        "none": "{% $range(3, 1, 1) %}",
+        "partition": "{% $partition([1..5], 2) %}",
+        "hash": "{% $hash('日本', 'SHA-1') %}",
+    }
+    assert aws.output(queried(output)) == {
+        "range": [0, 0.5, 1],
+        "down": [3, 2, 1],
+        "none": [],
+        "partition": [[1, 2], [3, 4], [5]],
+        "hash": "44da6bbcf285cdb317aa91174217990d1b94d64d",
+    }
+    failed = aws.run(queried("{% $eval('1') %}"))
+    assert "does not support $eval" in failed["cause"]
