@@ -24,6 +24,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_parallel.branches_
 from moto.stepfunctions.parser.asl.component.state.state import CommonStateField
 from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramEnded
+from moto.stepfunctions.parser.backend import execution_worker
 from moto.stepfunctions.responses import StepFunctionResponse
 
 from localaws.moto_patches.patch import Patch
@@ -87,6 +88,13 @@ def redriven_executions(patch: Patch) -> None:
         return ActionResult({"redriveDate": execution.redrive_date})
 
     patch.add(StepFunctionResponse, "redrive_execution", redrive_execution)
+
+    @patch.around(execution_worker.ExecutionWorker)
+    def _get_evaluation_environment(original: Any, self: Any) -> Any:
+        env = original(self)
+        env.states.context_object.context_object_data["Execution"]["RedriveCount"] = 0
+        return env
+
     _note_progress(patch)
 
 

@@ -13,6 +13,7 @@ from moto.settings import moto_server_port
 from moto.stepfunctions.parser.asl.component.common.retry.jitter_strategy_decl import (
     JitterStrategyDecl,
 )
+from moto.stepfunctions.parser.asl.component.state import state
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
     resource,
     state_task_service,
@@ -213,13 +214,22 @@ def _json_client(region: str, service: str, port: str, key_id: str) -> Any:
 
 
 def context_times(patch: Patch) -> None:
-    """Make `$$.Execution.StartTime` a text, as on AWS: a datetime breaks DescribeExecution."""
+    """Write the context's times as AWS does: a datetime breaks DescribeExecution.
+
+    `$$.State.EnteredTime` has an offset in moto, and microseconds.
+    """
 
     @patch.around(execution_module.Execution)
     def get_start_execution_details(original: Any, self: Any) -> Any:
         details = original(self)
         details.start_time = _iso(details.start_time)
         return details
+
+    def state_data(**members: str) -> dict[str, str]:
+        entered = _iso(datetime.fromisoformat(members["EnteredTime"]))
+        return {**members, "EnteredTime": entered}
+
+    patch.replace(state, "StateData", state_data)
 
 
 def _iso(moment: datetime) -> str:

@@ -81,7 +81,7 @@ def _invalid_path(env: Any, path: str) -> FailureEventException:
 
 def _compare(kind: str, comparison: str, value: Any, operand: Any) -> bool:
     """Return whether a comparison holds; it never does of other types than its own."""
-    typed = _VALUES[kind]
+    typed = TYPED[kind]
     left, right = typed(value), typed(operand)
     return left is not None and right is not None and _COMPARE[comparison](left, right)
 
@@ -108,12 +108,13 @@ def _matches(value: str, pattern: str) -> bool:
     return re.fullmatch(expression, value, re.DOTALL) is not None
 
 
-_VALUES: Mapping[str, Callable[[Any], Any]] = {
+TYPED: Mapping[str, Callable[[Any], Any]] = {
     "String": _string,
     "Numeric": _number,
     "Boolean": _boolean,
     "Timestamp": instant,
 }
+"""What a value is to the comparisons of a type; None if it is of another type."""
 _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     "Equals": operator.eq,
     "LessThan": operator.lt,

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from localaws.moto_patches.states_language.choices import TYPED
 from localaws.moto_patches.states_language.intrinsic_syntax import IntrinsicError, parsed_call
 from localaws.moto_patches.states_language.jsonata import ExpressionError, parsed_expression
 from localaws.moto_patches.states_language.paths import PathError, is_reference, parsed_path
@@ -19,7 +20,8 @@ _PATHS = frozenset(
 )  # fmt: skip
 _PATHS_OR_CALLS = frozenset({"ErrorPath", "CausePath"})
 _TEMPLATES = frozenset({"Parameters", "ResultSelector", "ItemSelector", "Assign", "Credentials"})
-_COMPARISON = re.compile(r"(String|Numeric|Boolean|Timestamp)\w+Path")
+_COMPARISON = re.compile(r"(String|Numeric|Boolean|Timestamp)[A-Z]\w+?(Path)?")
+_WORDS = {"String": "string", "Numeric": "number", "Boolean": "boolean"}
 _VARIABLE = re.compile(r"\$(\w+)(.*)", re.DOTALL)
 _NESTED = frozenset({"Branches", "ItemProcessor", "Iterator", "Comment", "Result"})
 
@@ -56,9 +58,13 @@ def _of_field(name: str, value: Any, place: str) -> Iterator[Finding]:
         yield from _of_template(value, place)
     elif name == "ResultPath":
         yield from _of_result_path(value, place)
-    elif name in _PATHS or _COMPARISON.fullmatch(name):
+    elif name in _PATHS:
         if value is not None:
             yield from _of_path(value, place)
+    elif match := _COMPARISON.fullmatch(name):
+        yield from _of_path(value, place) if match[2] else _of_operand(match[1], value, place)
+    elif name == "Timestamp":
+        yield from _of_operand(name, value, place)
     elif name in _PATHS_OR_CALLS:
         yield from _of_dynamic(value, place)
     elif isinstance(value, dict):
@@ -94,9 +100,9 @@ def _of_dynamic(value: Any, place: str) -> Iterator[Finding]:
         try:
             parsed_call(value)
         except IntrinsicError as error:
-            yield Finding(place, _invalid(place, str(error), "intrinsic function call"))
+            yield Finding(place, _invalid(place, str(error), "a valid intrinsic function call"))
     elif not isinstance(value, str) or not value.startswith("$"):
-        yield Finding(place, _invalid(place, repr(value), "intrinsic function call"))
+        yield Finding(place, _invalid(place, repr(value), "a valid intrinsic function call"))
     else:
         yield from _of_path(value, place)
 
@@ -110,7 +116,18 @@ def _of_path(value: Any, place: str) -> Iterator[Finding]:
             f"${match[2]}" if match else path.removeprefix("$") if path[:2] == "$$" else path
         )
     except PathError as error:
-        yield Finding(place, _invalid(place, str(error), "variable"))
+        yield Finding(place, _invalid(place, str(error), "a variable"))
+
+
+def _of_operand(kind: str, value: Any, place: str) -> Iterator[Finding]:
+    """Yield what is wrong with the value that a comparison or a Wait has."""
+    if TYPED[kind](value) is None:
+        wanted = (
+            "String does not match RFC3339 timestamp"
+            if kind == "Timestamp"
+            else f"The value must be a {_WORDS[kind]}"
+        )
+        yield Finding(place, f"{wanted}: {value!r}")
 
 
 def _of_result_path(value: Any, place: str) -> Iterator[Finding]:
@@ -141,6 +158,8 @@ def _of_jsonata(name: str, value: Any, place: str) -> Iterator[Finding]:
     elif isinstance(value, list):
         for number, member in enumerate(value):
             yield from _of_jsonata(name, member, f"{place}[{number}]")
+    elif name == "Timestamp" and not str(value).startswith("{%"):
+        yield from _of_operand(name, value, place)
     elif isinstance(value, str) and value.startswith("{%"):
         if not value.endswith("%}"):
             yield Finding(place, f"A JSONata expression must end with %}}: {value}")

@@ -25,7 +25,7 @@ _PARSER = Lark(
     _argument: call | TEXT | NUMBER | CONSTANT | PATH
 
     NAME: /States\.\w+/
-    TEXT: /'(\\.|[^'\\])*'/s
+    TEXT: /'(\\['{}\\]|[^'\\])*'/
     NUMBER: /-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?/
     CONSTANT: /(true|false|null)\b/
     PATH: /\$([^\s,()\[\]']|\[('(\\.|[^'\\])*'|"(\\.|[^"\\])*"|[^\[\]'"]|\[[^\[\]]*\])*\])*/

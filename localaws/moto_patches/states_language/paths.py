@@ -28,6 +28,7 @@ from localaws.moto_patches.states_language.failures import failure
 _VARIABLE = re.compile(r"\$(\w+)(.*)", re.DOTALL)
 _NAME_OR_BRACKET = re.compile(
     r"""\.(?P<name>[^\s.\[\]()*'"@?,]+)   # .name
+    | \['(?P<text>(?:\\.|[^'\\])*)'\]    # ['a name']
     | \[(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^\]'"])*\]  # ['a.b'], [?(@.c == 'd')]
     """,
     re.VERBOSE,
@@ -53,7 +54,13 @@ def parsed_path(path: str) -> JSONPath:
 
 
 def _quoted(match: re.Match[str]) -> str:
-    """Put a name of other letters than the parser's between quotes: `.名前` is `['名前']`."""
+    """Put a name of other letters than the parser's between quotes: `.名前` is `['名前']`.
+
+    Between quotes, AWS takes a backslash for itself, unless an apostrophe follows.
+    """
+    if match["text"] is not None:
+        written = re.sub(r"\\(?!')", r"\\\\", match["text"])
+        return f"['{written}']"
     name = match["name"]
     if name is None or re.fullmatch(r"[A-Za-z0-9_-]+", name):
         return match[0]

@@ -77,6 +77,25 @@ FAULTS: list[tuple[Definition, str]] = [
     (only({**PASS, "Parameters": {"a.$": "States.Hash('a')"}}), "missing a required argument"),
     (only({**PASS, "Parameters": {"a.$": "States.Array('a"}}), "is not an intrinsic function"),
     (only({**PASS, "Assign": {"a.$": "$b["}}), "is not a JSONPath"),
+    # Recorded on AWS: only ' { } and the backslash are escaped.
+    (
+        only({**PASS, "Parameters": {"a.$": r"States.Format('said, \"{}\"', 'x')"}}),
+        "The value for the field 'a.$' must be a valid JSONPath or a valid intrinsic function call",
+    ),
+    (
+        only({"Type": "Wait", "Timestamp": "2020-01-01 00:00:00Z"}),
+        "SCHEMA_VALIDATION_FAILED: String does not match RFC3339 timestamp",
+    ),
+    (
+        machine(
+            A={
+                "Type": "Choice",
+                "Choices": [{"Variable": "$.a", "NumericEquals": "1", "Next": "B"}],
+            },
+            B=DONE,
+        ),
+        "The value must be a number: '1'",
+    ),
     (
         {**only({**PASS, "Output": "{% $sum( %}"}), "QueryLanguage": "JSONata"},
         "The JSONata expression {% $sum( %} cannot be parsed",

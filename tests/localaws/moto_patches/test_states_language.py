@@ -1,9 +1,11 @@
 """Texts, paths, variables and functions of a definition mean what they mean on AWS."""
 
 import json
+import re
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from .aws import Aws, Definition, invoke, only
 
@@ -37,8 +39,8 @@ def test_a_name_in_japanese_is_found_however_it_is_written(aws: Aws) -> None:
     definition = {"StartAt": "始め", "States": states}
     output = aws.output(definition, {"名前": "花"})
     assert output == {"挨拶": "花さん", "誤り": "失敗", "😀": "😀/"}
-    with aws.endpoint.repairs.without("definition_texts"):
-        assert aws.run(definition, {"名前": "花"})["status"] == "FAILED"
+    with aws.endpoint.repairs.without("definition_texts"), pytest.raises(ClientError):
+        aws.run(definition, {"名前": "花"})
 
 
 def test_escapes_of_json_are_read_everywhere(aws: Aws) -> None:
@@ -170,7 +172,7 @@ def test_jsonata_gets_any_text_and_null(aws: Aws) -> None:
     [
         # A backslash escapes what would end or structure the text.
         (r"States.Format('It\'s {}', $.name)", "It's 花"),
-        (r"States.Format('\{\"a\": {}\}', 1)", '{"a": 1}'),
+        ("States.Format('\\{\"a\": {}\\}', 1)", '{"a": 1}'),
         (r"States.Format('a\\b{}', 1)", "a\\b1"),
         (r"States.Array('\{\}')", ["{}"]),
         ("States.Format($.template, $.name)", "{0} a\\b 花"),
@@ -317,3 +319,19 @@ def test_jsonata_s_own_functions_are_those_of_step_functions(aws: Aws) -> None:
     }
     failed = aws.run(queried("{% $eval('1') %}"))
     assert "does not support $eval" in failed["cause"]
+
+
+def test_a_backslash_in_a_path_is_one_in_the_name(aws: Aws) -> None:
+    """Recorded on AWS."""
+    path = '$[\'Test\\""Name"\']'
+    assert path == r"""$['Test\""Name"']"""
+    event = {'Test\\""Name"': 'Value"\\'}
+    assert aws.output(shown(**{"value.$": path}), event) == {"value": 'Value"\\'}
+
+
+def test_the_context_has_the_times_and_counts_of_aws(aws: Aws) -> None:
+    context = aws.output(shown(**{"all.$": "$$"}), {"a": 1})["all"]
+    assert context["Execution"]["RedriveCount"] == 0
+    assert context["Execution"]["Input"] == {"a": 1}
+    for moment in (context["State"]["EnteredTime"], context["Execution"]["StartTime"]):
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", moment)
