@@ -167,7 +167,7 @@ class ExecutionArchive:
         ]
 
     def _drop_executions(self, machine: str) -> None:
-        if machine != _unqualified(machine):
+        if machine != _without_qualifier(machine):
             return
         for arn, _ in self._descriptions(machine):
             self._documents.drop(_COLLECTION, arn)
