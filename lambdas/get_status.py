@@ -28,6 +28,12 @@ _DESCRIBE = {
 }
 
 
+# The reasons for statuses for which Personalize gives none.
+_REASONS = {
+    "CREATE STOPPED": "its creation was stopped by StopSolutionVersionCreation; start a new run"
+}
+
+
 def resource_type_of(arn: str) -> str:
     """Return the resource type of an ARN, for example `dataset-import-job` or `solution-version`.
 
@@ -68,9 +74,9 @@ def get_status(
     operation, argument = _DESCRIBE[resource_type_of(arn)]
     resource = getattr(personalize, operation)(**{argument: arn})[argument.removesuffix("Arn")]
     waited = (now - resource["creationDateTime"]).total_seconds()
-    return job_response(
-        arn, resource["status"], next_wait(waited, least, most), resource.get("failureReason")
-    )
+    status = resource["status"]
+    reason = resource.get("failureReason") or _REASONS.get(status)
+    return job_response(arn, status, next_wait(waited, least, most), reason)
 
 
 @named_errors

@@ -14,6 +14,7 @@ from workflow.config import Config
 from workflow.deployment.account import Clients
 from workflow.deployment.deploy import apply, plan
 from workflow.errors import DeployError
+from workflow.personalize import FAILED_STATUSES
 from workflow.state_machine import RetrainingWorkflow, build_workflow
 
 
@@ -54,7 +55,7 @@ def train_baseline(config: Config, clients: Clients) -> str:
         The ARN of its solution version.
 
     Raises:
-        LocalDeploymentError: If the solution or its version is CREATE FAILED.
+        LocalDeploymentError: If the solution or its version fails, or is stopped.
     """
     personalize = clients("personalize")
     solution: str = personalize.create_solution(
@@ -78,6 +79,7 @@ def train_baseline(config: Config, clients: Clients) -> str:
 
 def _wait_until_active(arn: str, describe: Callable[[], Any]) -> None:
     while (resource := describe())["status"] != "ACTIVE":
-        if resource["status"].endswith("FAILED"):
-            raise LocalDeploymentError(f"{arn} is CREATE FAILED: {resource.get('failureReason')}")
+        if resource["status"] in FAILED_STATUSES:
+            reason = resource.get("failureReason", "no reason is given")
+            raise LocalDeploymentError(f"{arn} is {resource['status']}: {reason}")
         time.sleep(0.02)

@@ -48,6 +48,19 @@ def test_the_status_of_every_resource_type_is_returned(
     }
 
 
+def test_a_training_that_was_stopped_has_a_reason(personalize: Any, calls: Stubber) -> None:
+    """Personalize gives none, and the run fails with what stands here."""
+    stopped = {"status": "CREATE STOPPED", "creationDateTime": LONG_AGO}
+    calls.add_response("describe_solution_version", {"solutionVersion": stopped})
+
+    response = get_status(personalize, f"{ARN}solution/s/1a2b", least=15, most=300, now=LONG_AGO)
+
+    assert (response["status"], response["failureReason"]) == (
+        "CREATE STOPPED",
+        "its creation was stopped by StopSolutionVersionCreation; start a new run",
+    )
+
+
 def test_a_failure_is_returned_with_its_reason(personalize: Any, calls: Stubber) -> None:
     failed = {
         "status": "CREATE FAILED",

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from workflow.config import Config
+from workflow.personalize import FAILED_STATUSES
 from workflow.sdk import Choice, ChoiceRule, LambdaStep, Retry, State, Wait
 from workflow.settings import FunctionName
 
@@ -125,7 +126,7 @@ def poll_loop(
     on_failed: State,
     poll_first: bool = False,
 ) -> PollLoop:
-    """Return the loop that creates a job and waits until it is ACTIVE or CREATE FAILED.
+    """Return the loop that creates a job and waits until it is ACTIVE, or failed for good.
 
     Args:
         config: Names the functions and says how often to poll.
@@ -137,7 +138,7 @@ def poll_loop(
         payload: What it gets, beside the first wait.
         error: The error's name if the job fails.
         on_active: The state after ACTIVE.
-        on_failed: The state after CREATE FAILED; finds `Error` and `Cause` at `$.job`.
+        on_failed: The state after each of `FAILED_STATUSES`; finds `Error` and `Cause` at `$.job`.
         poll_first: Poll before the first wait; else wait before the first poll.
     """
     least, most = config.polling.min_seconds, config.polling.max_seconds
@@ -166,7 +167,8 @@ def poll_loop(
     choice = Choice(choose)
     status = f"{JOB}.status"
     choice.add_choice(ChoiceRule.StringEquals(variable=status, value="ACTIVE"), on_active)
-    choice.add_choice(ChoiceRule.StringEquals(variable=status, value="CREATE FAILED"), on_failed)
+    for failed in FAILED_STATUSES:
+        choice.add_choice(ChoiceRule.StringEquals(variable=status, value=failed), on_failed)
     choice.default_choice(waiting)
     creating.next(polling if poll_first else waiting)
     waiting.next(polling)

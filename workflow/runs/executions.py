@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from workflow.errors import WorkflowError
+from workflow.personalize import FAILED_STATUSES
 from workflow.runs.history import Failure, failure_of, history
 from workflow.runs.visits import RUNNING, HistoryEvent, json_object
 from workflow.spelling import suggestion
@@ -219,7 +220,7 @@ def jobs_left_running(events: Iterable[HistoryEvent]) -> list[str]:
     Args:
         events: The execution's history.
     """
-    ended = {"ACTIVE", "CREATE FAILED", "CREATE STOPPED"}
+    ended = {"ACTIVE", *FAILED_STATUSES}
     return [job.arn for job in jobs_of(events) if job.status not in ended]
 
 

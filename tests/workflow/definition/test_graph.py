@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,9 +22,11 @@ from workflow.definition.render import (
     render_definition,
     structural_faults,
 )
+from workflow.personalize import FAILED_STATUSES
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "retraining.toml"
+PERSONALIZE = botocore.session.get_session().get_service_model("personalize")
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +61,15 @@ def test_the_states_and_their_order_are_the_original_systems(definition):
     ]
 
 
-def test_each_loop_leaves_by_active_or_create_failed_and_else_waits(definition):
+def terminal_statuses(shape_name):
+    """Return the statuses of a resource in botocore's model after which no other comes."""
+    shape = PERSONALIZE.shape_for(shape_name).members["status"]
+    text = re.sub("<[^>]+>", "\n", shape.documentation)
+    statuses = set(re.findall("[A-Z_]{2,}(?: [A-Z_]{2,})*", text))
+    return {status for status in statuses if not status.endswith(("ING", "PROGRESS"))}
+
+
+def test_each_loop_leaves_by_every_terminal_status_and_else_waits(definition):
     states = definition["States"]
     inner = states["Reimport All Datasets"]["Iterator"]["States"]
 
@@ -69,18 +80,34 @@ def test_each_loop_leaves_by_active_or_create_failed_and_else_waits(definition):
     assert branches(inner["Job Complete?"]) == {
         "ACTIVE": "Import Successful",
         "CREATE FAILED": "Import Failed",
+        "CREATE STOPPED": "Import Failed",
         "otherwise": "Wait X Seconds for Import Job",
     }
     assert branches(states["Solution Version Active?"]) == {
         "ACTIVE": "Trigger Batch Inference",
         "CREATE FAILED": "Report Failure",
+        "CREATE STOPPED": "Report Failure",
         "otherwise": "Wait X Seconds for Solution Version",
     }
     assert branches(states["Batch Completed?"]) == {
         "ACTIVE": "Filter Recommended Item",
         "CREATE FAILED": "Report Failure",
+        "CREATE STOPPED": "Report Failure",
         "otherwise": "Wait X Seconds for Batch Inference",
     }
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ("DatasetImportJob", {"ACTIVE", "CREATE FAILED"}),
+        ("SolutionVersion", {"ACTIVE", "CREATE FAILED", "CREATE STOPPED"}),
+        ("BatchInferenceJob", {"ACTIVE", "CREATE FAILED"}),
+    ],
+)
+def test_no_terminal_status_of_personalizes_model_is_polled_on(shape, expected):
+    assert terminal_statuses(shape) == expected
+    assert terminal_statuses(shape) <= {"ACTIVE", *FAILED_STATUSES}
 
 
 def test_the_map_runs_over_the_listed_data_sets_with_bounded_concurrency(definition):
