@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import boto3
-
+from lambdas.clients import client
 from lambdas.errors import named_errors
 from lambdas.jobs import job_name, job_response
 
@@ -53,5 +52,5 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     Event: `run`, `solutionVersionArn`, `inputPath`, `outputPath`, `roleArn`, `numResults`,
     `filterArn` (or null), `itemExploration` (an object or null), `waitSeconds`.
     """
-    arn = create_batch_inference_job(boto3.client("personalize"), event)
+    arn = create_batch_inference_job(client("personalize"), event)
     return job_response(arn, "CREATE PENDING", event["waitSeconds"])

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import boto3
-
+from lambdas.clients import client
 from lambdas.errors import named_errors
 from lambdas.jobs import job_name, job_response
 
@@ -47,5 +46,5 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
     Event: `run`, `datasetType`, `datasetArn`, `s3Path`, `importMode`, `roleArn`, `waitSeconds`.
     """
-    arn = create_import_job(boto3.client("personalize"), event)
+    arn = create_import_job(client("personalize"), event)
     return job_response(arn, "CREATE PENDING", event["waitSeconds"])

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
-
+from lambdas.clients import client
 from lambdas.errors import InvalidInputException, named_errors
 from lambdas.jobs import job_name, job_response
 
@@ -18,29 +17,42 @@ def ensure_solution(personalize: Any, event: dict[str, Any]) -> str:
         InvalidInputException: If a solution of this name has other settings. Personalize cannot
             change them, so that another name is needed.
     """
-    group = event["datasetGroupArn"]
-    pages = personalize.get_paginator("list_solutions").paginate(datasetGroupArn=group)
-    for solution in pages.search("solutions"):
-        if solution["name"] == event["solutionName"]:
-            response = personalize.describe_solution(solutionArn=solution["solutionArn"])
-            _require_same_settings(response["solution"], event)
-            return str(solution["solutionArn"])
+    if existing := _existing_solution(personalize, event):
+        return existing
     optional = {
         "recipeArn": event["recipeArn"],
         "eventType": event["eventType"],
         "solutionConfig": event["solutionConfig"],
     }
-    return str(
-        personalize.create_solution(
-            name=event["solutionName"],
-            datasetGroupArn=group,
-            performHPO=event["performHPO"],
-            performAutoML=event["performAutoML"],
-            # AWS's default is True: it would train, and charge, every seven days beside us.
-            performAutoTraining=False,
-            **{name: value for name, value in optional.items() if value},
-        )["solutionArn"]
+    try:
+        return str(
+            personalize.create_solution(
+                name=event["solutionName"],
+                datasetGroupArn=event["datasetGroupArn"],
+                performHPO=event["performHPO"],
+                performAutoML=event["performAutoML"],
+                # AWS's default is True: it would train, and charge, every seven days beside us.
+                performAutoTraining=False,
+                **{name: value for name, value in optional.items() if value},
+            )["solutionArn"]
+        )
+    except personalize.exceptions.ResourceAlreadyExistsException:
+        # An attempt whose answer was lost, or another run, has created it meanwhile.
+        if existing := _existing_solution(personalize, event):
+            return existing
+        raise
+
+
+def _existing_solution(personalize: Any, event: dict[str, Any]) -> str | None:
+    pages = personalize.get_paginator("list_solutions").paginate(
+        datasetGroupArn=event["datasetGroupArn"]
     )
+    for solution in pages.search("solutions"):
+        if solution["name"] == event["solutionName"]:
+            response = personalize.describe_solution(solutionArn=solution["solutionArn"])
+            _require_same_settings(response["solution"], event)
+            return str(solution["solutionArn"])
+    return None
 
 
 def create_solution_version(personalize: Any, solution_arn: str, event: dict[str, Any]) -> str:
@@ -100,6 +112,6 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     Event: `run`, `solutionName`, `datasetGroupArn`, `recipeArn` (null with AutoML), `eventType`
     (or null), `solutionConfig`, `performHPO`, `performAutoML`, `trainingMode`, `waitSeconds`.
     """
-    personalize = boto3.client("personalize")
+    personalize = client("personalize")
     arn = create_solution_version(personalize, ensure_solution(personalize, event), event)
     return job_response(arn, "CREATE PENDING", event["waitSeconds"])

@@ -1,7 +1,8 @@
 """Errors under AWS's names, so that Retry and Catch of the state machine can match them.
 
 Lambda reports an exception by the name of its class. botocore raises modelled errors under their
-own names, but all others, throttling among them, as `ClientError`.
+own names, but all others, throttling among them, as `ClientError`; and where no answer comes at
+all, it has a class for each way in which a connection breaks.
 """
 
 from __future__ import annotations
@@ -10,7 +11,17 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import (
+    ClientError,
+    ConnectionError,
+    HTTPClientError,
+    IncompleteReadError,
+)
+
+_SERVER_ERROR = 500  # the first of the HTTP statuses that are not the caller's fault
+# Time-outs, refused, closed and broken connections; of `HTTPClientError` botocore derives what
+# happens while an answer is read.
+_NO_ANSWER = (ConnectionError, HTTPClientError, IncompleteReadError)
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
@@ -31,17 +42,32 @@ class NoRecommendations(Exception):  # noqa: N818
     """Nothing is left to publish; the published list stays as it was."""
 
 
+class ConnectionFailed(Exception):  # noqa: N818
+    """AWS gave no answer, or not all of it, in every attempt: retried as AWS's own faults are."""
+
+
 def named_errors(handler: Handler) -> Handler:
-    """Return the handler; AWS's errors leave it as exceptions with the error code as class name."""
+    """Return the handler; AWS's errors leave it as exceptions with the error code as class name.
+
+    An answer without a code, as load balancers send them, is known by its HTTP status alone: one
+    from 500 on leaves it as `ServiceUnavailable`. No answer leaves it as `ConnectionFailed`.
+    """
 
     @wraps(handler)
     def wrapper(event: dict[str, Any], context: Any) -> dict[str, Any]:
         try:
             return handler(event, context)
         except ClientError as error:
-            code = str(error.response["Error"].get("Code", "ClientError"))
-            name = code.rpartition(".")[2] or "ClientError"
             message = f"{error.operation_name}: {error.response['Error'].get('Message', '')}"
-            raise type(name, (Exception,), {})(message) from error
+            raise type(_name(error), (Exception,), {})(message) from error
+        except _NO_ANSWER as error:
+            raise ConnectionFailed(str(error)) from error
 
     return wrapper
+
+
+def _name(error: ClientError) -> str:
+    code = str(error.response["Error"].get("Code", "")).rpartition(".")[2]
+    if code.isdecimal() and int(code) >= _SERVER_ERROR:
+        return "ServiceUnavailable"
+    return code or "ClientError"

@@ -22,9 +22,9 @@ from pathlib import Path
 from types import UnionType
 from typing import IO, Any
 
-import boto3
 from boto3.s3.transfer import TransferConfig
 
+from lambdas.clients import client
 from lambdas.errors import NoRecommendations, ResourceNotFoundException, named_errors
 from lambdas.list_datasets import read_manifest
 
@@ -361,4 +361,4 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     Returns:
         The content of `recommendations/latest.json`.
     """
-    return publish(boto3.client("s3"), boto3.client("personalize"), event, now=datetime.now(UTC))
+    return publish(client("s3"), client("personalize"), event, now=datetime.now(UTC))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-import boto3
-
+from lambdas.clients import client
 from lambdas.errors import InvalidInputException, named_errors
 from lambdas.jobs import job_response
 
@@ -83,7 +82,7 @@ def get_status(
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Return the status of `{"arn", "minSeconds", "maxSeconds"}`; the seconds bound the wait."""
     return get_status(
-        boto3.client("personalize"),
+        client("personalize"),
         event["arn"],
         least=event["minSeconds"],
         most=event["maxSeconds"],

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import boto3
-
+from lambdas.clients import client
 from lambdas.errors import (
     InvalidInputException,
     ManifestNotFound,
@@ -86,9 +85,9 @@ def read_manifest(s3: Any, bucket: str, run: str) -> dict[str, Any]:
 @named_errors
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Return `{"datasets": […]}` for `{"bucket", "run", "datasetGroupArn", "importMode"}`."""
-    manifest = read_manifest(boto3.client("s3"), event["bucket"], event["run"])
+    manifest = read_manifest(client("s3"), event["bucket"], event["run"])
     pages = (
-        boto3.client("personalize")
+        client("personalize")
         .get_paginator("list_datasets")
         .paginate(datasetGroupArn=event["datasetGroupArn"])
     )

@@ -104,6 +104,10 @@ class Config(Settings):
         """Return the deployed name of one of `FUNCTIONS`."""
         return self.aws.functions.get(function, f"{self.name}-{function}")
 
+    def function_seconds(self, function: FunctionName) -> int:
+        """Return the time limit of one of `FUNCTIONS`: a minute, of the filter Lambda's longest."""
+        return 900 if function == "filter-recommendations" else 60
+
     def function_log(self, function: FunctionName) -> str:
         """Return the name of a function's log group."""
         return f"/aws/lambda/{self.function(function)}"

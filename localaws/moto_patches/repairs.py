@@ -46,6 +46,7 @@ _REPAIRS: tuple[Callable[[Patch], None], ...] = (
     tasks.scaled_retry,
     tasks.glue_sync,
     tasks.json_clients,
+    tasks.unmodelled_errors,
     tasks.context_times,
     tasks.integration_patterns,
     tasks.unknown_parameters,

@@ -33,7 +33,7 @@ class Session:
     def __init__(self, **clients: Any) -> None:
         self.clients = clients
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, config: Any = None) -> Any:
         return self.clients[service]
 
 

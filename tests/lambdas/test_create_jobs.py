@@ -194,6 +194,15 @@ def test_a_default_that_aws_adds_to_the_configuration_is_no_difference(
     assert ensure_solution(personalize, TRAINING) == SOLUTION
 
 
+def test_a_solution_whose_creation_got_no_answer_is_found(personalize: Any, calls: Stubber) -> None:
+    """The client tries again by itself, and then the solution is there."""
+    calls.add_response("list_solutions", {"solutions": []}, {"datasetGroupArn": GROUP})
+    calls.add_client_error("create_solution", "ResourceAlreadyExistsException")
+    expect_solution(calls)
+
+    assert ensure_solution(personalize, TRAINING) == SOLUTION
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -1,14 +1,28 @@
 """Errors under AWS's names."""
 
+import socket
+import threading
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 import lambdas.get_status
-from lambdas.errors import named_errors
+import lambdas.list_datasets
+from lambdas.clients import client
+from lambdas.errors import ConnectionFailed, named_errors
 from tests.lambdas.sample_run import SOLUTION
+
+
+@pytest.fixture
+def own_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give handlers a fresh session of boto3, whose endpoint a test sets."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "none")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "ap-northeast-1")
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", boto3.Session())
 
 
 @pytest.mark.parametrize(
@@ -18,7 +32,7 @@ from tests.lambdas.sample_run import SOLUTION
         ("LimitExceededException", "LimitExceededException"),
         ("ResourceInUseException", "ResourceInUseException"),
         ("com.amazonaws.personalize.SlowDown", "SlowDown"),
-        ("503", "503"),
+        ("403", "403"),
     ],
 )
 def test_aws_s_errors_leave_under_their_own_names(code: str, name: str) -> None:
@@ -51,3 +65,67 @@ def test_an_error_of_a_client_leaves_a_handler_under_its_aws_name(
     with pytest.raises(Exception, match=r"^DescribeSolution: later$") as raised:
         lambdas.get_status.handler(event, None)
     assert type(raised.value).__name__ == code
+
+
+@pytest.mark.parametrize("status", ["500", "502", "503"])
+def test_an_answer_without_a_code_is_a_service_that_is_not_there(status: str) -> None:
+    """A load balancer's page holds no code, and botocore gives the status in its place."""
+
+    @named_errors
+    def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+        raise ClientError({"Error": {"Code": status, "Message": ""}}, "GetObject")
+
+    with pytest.raises(Exception, match=r"^GetObject: $") as raised:
+        handler({}, None)
+    assert type(raised.value).__name__ == "ServiceUnavailable"
+
+
+@pytest.mark.usefixtures("own_aws")
+def test_a_service_that_cannot_be_reached_is_a_failed_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{listening.getsockname()[1]}")
+
+        with pytest.raises(ConnectionFailed, match="Could not connect to the endpoint URL"):
+            lambdas.get_status.handler({"arn": SOLUTION, "minSeconds": 1, "maxSeconds": 2}, None)
+
+
+@pytest.mark.usefixtures("own_aws")
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"])
+def test_an_answer_that_breaks_off_is_a_failed_connection(
+    monkeypatch: pytest.MonkeyPatch, answer: bytes
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
+        answering = threading.Thread(target=answer_and_close, args=(server, answer), daemon=True)
+        answering.start()
+
+        event = {"bucket": "b", "run": "r", "datasetGroupArn": "g", "importMode": "FULL"}
+        with pytest.raises(ConnectionFailed):
+            lambdas.list_datasets.handler(event, None)
+        server.shutdown(socket.SHUT_RDWR)
+        answering.join()
+
+
+def answer_and_close(server: socket.socket, answer: bytes) -> None:
+    """Answer each request with these bytes and close its connection, until the server is closed."""
+    while True:
+        try:
+            connection, _ = server.accept()
+        except OSError:
+            return
+        with connection:
+            connection.recv(65_536)
+            connection.sendall(answer)
+
+
+@pytest.mark.usefixtures("own_aws")
+def test_a_call_that_nobody_answers_ends_before_the_function_does() -> None:
+    """Otherwise Lambda ends the function, by an error that means anything."""
+    settings = client("personalize").meta.config
+    attempts = settings.retries["total_max_attempts"]
+    pauses = sum(2**number for number in range(attempts - 1))  # botocore's longest, in seconds
+
+    assert attempts * (settings.connect_timeout + settings.read_timeout) + pauses < 60

@@ -13,6 +13,7 @@ from workflow.config import Config
 from workflow.definition.polling import (
     GLUE_ERRORS,
     JOB,
+    MINUTE,
     SNS_ERRORS,
     PollLoop,
     lambda_task,
@@ -33,6 +34,7 @@ from workflow.sdk import (
 )
 
 RUN = "$$.Execution.Name"
+GLUE_START_MINUTES = 15
 
 
 def retraining_graph(config: Config) -> Graph:
@@ -50,7 +52,7 @@ def retraining_graph(config: Config) -> Graph:
     return Graph(
         Chain([etl, datasets, reimport, training.create]),
         comment=f"Retrains {config.name}: database to recommendations",
-        timeout_seconds=config.timeout_hours * 3_600,
+        timeout_seconds=config.timeout_hours * 60 * MINUTE,
     )
 
 
@@ -69,7 +71,8 @@ def run_etl(config: Config) -> GlueStartJobRunStep:
         },
         result_selector={"JobRunId.$": "$.Id"},
         result_path="$.etl",
-        timeout_seconds=config.etl.timeout_minutes * 60,
+        # Above Glue's own limit, which leaves the time out in which the job starts.
+        timeout_seconds=(config.etl.timeout_minutes + GLUE_START_MINUTES) * MINUTE,
         retry=[retry_service_errors(GLUE_ERRORS[1:]), retry_when_busy(GLUE_ERRORS[:1])],
     )
 
@@ -86,7 +89,6 @@ def list_datasets(config: Config) -> State:
             "datasetGroupArn": config.dataset_group_arn,
             "importMode": "FULL",
         },
-        timeout_seconds=120,
         output_path="$.Payload",
     )
 
@@ -190,7 +192,6 @@ def filter_recommended_item(config: Config) -> State:
             "batchInferenceJobArn.$": f"{JOB}.arn",
             "keep": config.filter.keep,
         },
-        timeout_seconds=900,  # the longest that Lambda runs
         output_path="$.Payload",
     )
 

@@ -16,21 +16,28 @@ from workflow.sdk import Choice, ChoiceRule, LambdaStep, Retry, State, Wait
 from workflow.settings import FunctionName
 
 JOB = "$.job"
+MINUTE = 60
 
-# AWS's own advice for lambda:invoke, and the service errors of Personalize, S3 and Glue.
+# AWS's own advice for lambda:invoke; the handlers' name for an answer that did not come; and the
+# service errors of Personalize and S3.
 # https://docs.aws.amazon.com/step-functions/latest/dg/bp-lambda-serviceexception.html
+# https://docs.aws.amazon.com/personalize/latest/dg/API_Reference.html (common errors)
+# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 SERVICE_ERRORS = (
+    "Lambda.ClientExecutionTimeoutException",
     "Lambda.ServiceException",
     "Lambda.AWSLambdaException",
     "Lambda.SdkClientException",
     "Lambda.TooManyRequestsException",
     "Lambda.EC2ThrottledException",
     "Lambda.ResourceNotReadyException",
+    "ConnectionFailed",
     "ThrottlingException",
     "TooManyRequestsException",
     "RequestTimeout",
     "RequestTimeoutException",
     "SlowDown",
+    "InternalError",
     "InternalFailure",
     "InternalServerError",
     "ServiceUnavailable",
@@ -38,14 +45,21 @@ SERVICE_ERRORS = (
 )
 # Personalize has no room yet, or the solution just made is not ACTIVE yet: worth a longer wait.
 BUSY_ERRORS = ("LimitExceededException", "ResourceInUseException")
+# What an operation's own errors do not name, throttling among it, has the name of the service's
+# exception; a request that got no answer that of the SDK's client.
+# https://repost.aws/knowledge-center/glue-throttling-rate-exceeded
 GLUE_ERRORS = (
     "Glue.ConcurrentRunsExceededException",
+    "Glue.AWSGlueException",
+    "Glue.SdkClientException",
     "Glue.InternalServiceException",
     "Glue.OperationTimeoutException",
     "Glue.ResourceNumberLimitExceededException",
     "Glue.ThrottlingException",
 )
 SNS_ERRORS = (
+    "SNS.AmazonSNSException",
+    "SNS.SdkClientException",
     "SNS.InternalErrorException",
     "SNS.KMSThrottlingException",
     "SNS.ThrottledException",
@@ -82,24 +96,25 @@ def lambda_task(
     *,
     function: FunctionName,
     payload: Mapping[str, Any],
-    timeout_seconds: int,
     **fields: Any,
 ) -> LambdaStep:
     """Return a task that calls a function, guarded by a time limit and both retriers.
+
+    The limit lies above the function's own: Lambda then says what it was doing, while a state that
+    is over its time says `States.Timeout` and nothing else.
 
     Args:
         config: Names the function and the partition of the ARNs.
         name: The state's name.
         function: The function.
         payload: What the handler gets; keys that end in `.$` are paths.
-        timeout_seconds: For one call.
         fields: Further fields of the state, in the SDK's spelling.
     """
     return LambdaStep(
         name,
         partition=config.partition,
         parameters={"FunctionName": config.function(function), "Payload": dict(payload)},
-        timeout_seconds=timeout_seconds,
+        timeout_seconds=config.function_seconds(function) + MINUTE,
         retry=[retry_service_errors(SERVICE_ERRORS), retry_when_busy(BUSY_ERRORS)],
         **fields,
     )
@@ -151,7 +166,6 @@ def poll_loop(
             "Cause.$": "$.Payload.failureReason",
         },
         "result_path": JOB,
-        "timeout_seconds": 120,
     }
     creating = lambda_task(
         config, create, function=function, payload={**payload, "waitSeconds": least}, **result

@@ -204,7 +204,7 @@ def _functions(config: Config, artefacts: Artefacts) -> Iterator[Resource]:
                 "Architectures": ["arm64"],
                 "Role": config.role_arn("functions"),
                 "MemorySize": 1_024 if is_filter else 256,
-                "Timeout": 15 * MINUTE if is_filter else MINUTE,
+                "Timeout": config.function_seconds(function),
                 "EphemeralStorage": {"Size": 2_048 if is_filter else 512},
                 "LoggingConfig": {
                     "LogFormat": "JSON",

@@ -22,6 +22,8 @@ from workflow.definition.render import (
     render_definition,
     structural_faults,
 )
+from workflow.deployment.artefacts import build_artefacts
+from workflow.deployment.resources import resources
 from workflow.personalize import FAILED_STATUSES
 
 ROOT = Path(__file__).parents[3]
@@ -151,15 +153,70 @@ def test_retried_error_names_are_those_of_aws_models():
         model = session.get_service_model(service).operation_model(operation)
         return {shape.name for shape in model.error_shapes}
 
-    # What the Lambda integration adds of its own: the client's failures, and AWS's advice.
+    # Of each integration its own names: the service's exception for an error that the operation's
+    # model does not have, and the SDK's where there was no answer.
     # https://docs.aws.amazon.com/step-functions/latest/dg/bp-lambda-serviceexception.html
-    integration = {"AWSLambdaException", "SdkClientException"}
-    invoke = {f"Lambda.{name}" for name in errors("lambda", "Invoke") | integration}
-    glue = {f"Glue.{name}" for name in errors("glue", "StartJobRun") | {"ThrottlingException"}}
-    sns = {f"SNS.{name}" for name in errors("sns", "Publish") | {"ThrottledException"}}
-    assert {name for name in SERVICE_ERRORS if name.startswith("Lambda.")} <= invoke
-    assert set(GLUE_ERRORS) <= glue
-    assert set(SNS_ERRORS) <= sns
+    # https://repost.aws/knowledge-center/glue-throttling-rate-exceeded
+    invoke = errors("lambda", "Invoke") | {
+        "AWSLambdaException",
+        "ClientExecutionTimeoutException",
+        "SdkClientException",
+    }
+    start = errors("glue", "StartJobRun") | {
+        "AWSGlueException",
+        "SdkClientException",
+        "ThrottlingException",
+    }
+    publish = errors("sns", "Publish") | {
+        "AmazonSNSException",
+        "SdkClientException",
+        "ThrottledException",
+    }
+    of_lambda = {name for name in SERVICE_ERRORS if name.startswith("Lambda.")}
+    assert of_lambda <= {f"Lambda.{name}" for name in invoke}
+    assert set(GLUE_ERRORS) <= {f"Glue.{name}" for name in start}
+    assert set(SNS_ERRORS) <= {f"SNS.{name}" for name in publish}
+
+
+def test_every_error_that_aws_advises_to_retry_is_retried(definition):
+    """The lists of AWS's pages on Lambda and on Glue, and S3's faults of its own."""
+    advised = {
+        "List Datasets": [
+            "Lambda.ClientExecutionTimeoutException",
+            "Lambda.ServiceException",
+            "Lambda.AWSLambdaException",
+            "Lambda.SdkClientException",
+            "InternalError",
+            "SlowDown",
+            "ServiceUnavailable",
+            "ConnectionFailed",
+        ],
+        "ETL": ["Glue.AWSGlueException", "Glue.SdkClientException"],
+        "Report Failure": ["SNS.AmazonSNSException", "SNS.SdkClientException"],
+    }
+    for name, errors in advised.items():
+        retried = [e for retry in definition["States"][name]["Retry"] for e in retry["ErrorEquals"]]
+        assert set(errors) <= set(retried), name
+
+
+def test_what_a_state_calls_has_its_own_time_limit_below_the_states(definition):
+    """A state that is over its time says `States.Timeout`, and nothing of the cause."""
+    config = load_config(EXAMPLE)
+    model = {
+        resource.name: resource.properties
+        for resource in resources(config, build_artefacts(config))
+        if resource.type in {"AWS::Lambda::Function", "AWS::Glue::Job"}
+    }
+    called = [state for _, _, state in states(definition) if state["Type"] == "Task"]
+    limits = {
+        state["Parameters"].get("FunctionName") or state["Parameters"].get("JobName"): state
+        for state in called
+    }
+
+    assert limits.keys() - {None} == model.keys()
+    for name, properties in model.items():
+        unit = 60 if "GlueVersion" in properties else 1
+        assert properties["Timeout"] * unit < limits[name]["TimeoutSeconds"], name
 
 
 def test_the_same_bytes_whatever_the_aws_configuration_is():

@@ -1,0 +1,28 @@
+"""boto3's clients for the handlers, which give up before the function's own time is over.
+
+With boto3's defaults one call that nobody answers takes five minutes; Lambda ends a function of a
+minute before that, with an error that no Retry can tell from any other time-out. Here a call fails
+in time, and `named_errors` raises it as `ConnectionFailed`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import boto3
+from botocore.config import Config
+
+_SECONDS_TO_CONNECT = 3
+_SECONDS_TO_ANSWER = 8
+_ATTEMPTS = 3
+
+_CONFIG = Config(
+    connect_timeout=_SECONDS_TO_CONNECT,
+    read_timeout=_SECONDS_TO_ANSWER,
+    retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+)
+
+
+def client(service: Literal["personalize", "s3"]) -> Any:
+    """Return a client of boto3's default session."""
+    return boto3.client(service, config=_CONFIG)
