@@ -23,9 +23,6 @@ from workflow.settings import FUNCTIONS, ROLES, FunctionName, RoleName
 S3_OBJECT = "Custom::S3Object"
 """The type of an uploaded artefact, for which CloudFormation has none."""
 
-PERSONALIZE_FILTER = "Custom::PersonalizeFilter"
-"""The type of a Personalize filter, for which CloudFormation has none."""
-
 MINUTE = 60
 HOUR = 3_600
 
@@ -312,7 +309,7 @@ def _personalize(config: Config) -> Iterator[Resource]:
     if arn := config.personalize_filter_arn:
         yield Resource(
             "BatchFilter",
-            PERSONALIZE_FILTER,
+            "AWS::Personalize::Filter",
             arn,
             {
                 "Name": arn.rpartition("/")[2],

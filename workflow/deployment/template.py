@@ -1,26 +1,26 @@
 """The workflow's resources as a CloudFormation template, for teams that manage AWS by stacks.
 
-The same model as `deploy` applies, with three differences. Code has to be uploaded before
+The same model as `deploy` applies, with two differences. Code has to be uploaded before
 a stack can exist, and the run bucket is part of the stack: so the artefacts are in a bucket of
-your own, which the parameter ArtifactBucket names. Resources that hold data outlive the stack. And
-a Personalize filter, which CloudFormation does not know, is an output: the command that creates it.
+your own, which the parameter ArtifactBucket names. And resources that hold data outlive the stack,
+except where the stack's first creation fails: nothing of it is left then to block the next one.
 """
 
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from workflow.config import Config
 from workflow.deployment.artefacts import PREFIX, build_artefacts
-from workflow.deployment.resources import PERSONALIZE_FILTER, S3_OBJECT, Resource, resources
+from workflow.deployment.resources import S3_OBJECT, Resource, resources
 
 Template = dict[str, Any]
 
 ARTIFACT_BUCKET = "ArtifactBucket"
-_NOT_IN_CLOUDFORMATION = frozenset({S3_OBJECT, PERSONALIZE_FILTER})
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-deletionpolicy.html
+_KEPT = {"DeletionPolicy": "RetainExceptOnCreate", "UpdateReplacePolicy": "Retain"}
 _RETAINED = {
     "AWS::S3::Bucket",
     "AWS::Personalize::DatasetGroup",
@@ -47,7 +47,7 @@ def template(config: Config, model: tuple[Resource, ...]) -> Template:
         config: Names the bucket of the artefacts when the model is applied directly.
         model: From `workflow.deployment.resources.resources`.
     """
-    stack = [resource for resource in model if resource.type not in _NOT_IN_CLOUDFORMATION]
+    stack = [resource for resource in model if resource.type != S3_OBJECT]
     ids = {resource.id for resource in stack}
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
@@ -63,23 +63,7 @@ def template(config: Config, model: tuple[Resource, ...]) -> Template:
         "Outputs": {
             "StateMachineArn": {"Value": config.state_machine_arn},
             "Bucket": {"Value": config.bucket},
-            **_filter_outputs(model),
         },
-    }
-
-
-def _filter_outputs(model: tuple[Resource, ...]) -> dict[str, Any]:
-    """Return as outputs the commands that create each filter, once the stack is up."""
-    return {
-        f"Create{resource.id}": {
-            "Description": "CloudFormation knows no Personalize filter; run this before a run",
-            "Value": "aws personalize create-filter"
-            f" --name {resource.properties['Name']}"
-            f" --dataset-group-arn {resource.properties['DatasetGroupArn']}"
-            f" --filter-expression {shlex.quote(resource.properties['FilterExpression'])}",
-        }
-        for resource in model
-        if resource.type == PERSONALIZE_FILTER
     }
 
 
@@ -91,13 +75,12 @@ def _description(config: Config) -> str:
         f" --stack-name {config.state_machine} --capabilities CAPABILITY_NAMED_IAM"
         f" --parameter-overrides {ARTIFACT_BUCKET}=YOUR-BUCKET --s3-bucket YOUR-BUCKET."
         " For this account and region only. Bucket and Personalize data outlive the stack;"
-        " CloudFormation cannot change a Personalize schema in place, retrain deploy can."
+        " CloudFormation cannot change a Personalize schema or filter in place, retrain deploy can."
     )
 
 
 def _entry(config: Config, resource: Resource, ids: set[str]) -> dict[str, Any]:
     needs = [need for need in resource.needs if need in ids]
-    retained = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
     properties = {name: _value(config, value) for name, value in resource.properties.items()}
     if "Code" in properties:
         properties["Code"]["S3Bucket"] = {"Ref": ARTIFACT_BUCKET}
@@ -107,7 +90,7 @@ def _entry(config: Config, resource: Resource, ids: set[str]) -> dict[str, Any]:
         properties["DefinitionString"] = {"Fn::Join": ["\n", _value(config, lines)]}
     return {
         "Type": resource.type,
-        **(retained if resource.type in _RETAINED else {}),
+        **(_KEPT if resource.type in _RETAINED else {}),
         **({"DependsOn": needs} if needs else {}),
         "Properties": properties,
     }

@@ -104,12 +104,13 @@ def test_every_upload_is_in_the_bucket_of_the_parameter():
     assert f"{CONFIG.bucket}/artifacts" not in json.dumps(written)
 
 
-def test_resources_with_data_are_retained():
+def test_what_holds_data_outlives_the_stack_but_not_its_failed_creation():
     written = template(CONFIG, resources(CONFIG, build_artefacts(CONFIG)))["Resources"]
     kept = {
         name
         for name, entry in written.items()
-        if entry.get("DeletionPolicy") == entry.get("UpdateReplacePolicy") == "Retain"
+        if entry.get("DeletionPolicy") == "RetainExceptOnCreate"
+        and entry.get("UpdateReplacePolicy") == "Retain"
     }
 
     assert kept == {
@@ -124,13 +125,19 @@ def test_resources_with_data_are_retained():
     }
 
 
-def test_resources_unknown_to_cloudformation_are_outputs_with_their_commands():
+def test_the_filter_is_part_of_the_stack_after_the_data_sets_that_it_names():
     written = template(CONFIG, resources(CONFIG, build_artefacts(CONFIG)))
-    group = "arn:aws:personalize:ap-northeast-1:123456789012:dataset-group/labbase"
 
-    assert written["Outputs"]["CreateBatchFilter"]["Value"] == (
-        f"aws personalize create-filter --name labbase-batch --dataset-group-arn {group}"
-        " --filter-expression 'EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN (\"apply\")'"
+    entry = written["Resources"]["BatchFilter"]
+    assert entry["Type"] == "AWS::Personalize::Filter"
+    assert entry["DependsOn"] == [
+        "DatasetGroup",
+        "UsersDataset",
+        "ItemsDataset",
+        "InteractionsDataset",
+    ]
+    assert entry["Properties"]["FilterExpression"] == (
+        'EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("apply")'
     )
 
 

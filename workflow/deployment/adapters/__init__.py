@@ -24,6 +24,7 @@ ADAPTERS: Mapping[str, type[Adapter]] = {
     "AWS::Logs::LogGroup": LogGroup,
     "AWS::Personalize::Dataset": Dataset,
     "AWS::Personalize::DatasetGroup": DatasetGroup,
+    "AWS::Personalize::Filter": Filter,
     "AWS::Personalize::Schema": Schema,
     "AWS::S3::Bucket": Bucket,
     "AWS::S3::BucketPolicy": BucketPolicy,
@@ -31,7 +32,6 @@ ADAPTERS: Mapping[str, type[Adapter]] = {
     "AWS::SQS::Queue": Queue,
     "AWS::Scheduler::Schedule": Schedule,
     "AWS::StepFunctions::StateMachine": StateMachine,
-    "Custom::PersonalizeFilter": Filter,
     "Custom::S3Object": Upload,
 }
 """CloudFormation's type → its adapter."""

@@ -186,7 +186,7 @@ class Dataset(_PersonalizeAdapter):
 
 
 class Filter(_PersonalizeAdapter):
-    """Custom::PersonalizeFilter; Personalize cannot change one, so it is replaced."""
+    """AWS::Personalize::Filter; Personalize cannot change one, so it is replaced."""
 
     member = "filter"
     properties = frozenset({"DatasetGroupArn", "FilterExpression", "Name", "Tags"})
