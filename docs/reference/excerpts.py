@@ -33,6 +33,7 @@ _FIXED_WAIT = 600  # seconds, of the system that this one replaces
 # Error and cause of failed runs, one for each row of workflow/runs/advice.toml.
 FAILURES: tuple[tuple[str, str], ...] = (
     ("ExecutionAborted", "wrong table"),
+    ("SolutionVersionFailed", "its creation was stopped by StopSolutionVersionCreation"),
     (
         "States.TaskFailed",
         "data set INTERACTIONS: 4,000 of 4,000 rows (100.0%) break a rule, more than"
@@ -51,6 +52,7 @@ FAILURES: tuple[tuple[str, str], ...] = (
     ("NoRecommendations", "nothing is left to recommend: … items not eligible"),
     ("Lambda.ResourceNotFoundException", "Function not found: …"),
     ("Glue.ConcurrentRunsExceededException", "Concurrent runs exceeded"),
+    ("LimitExceededException", "More than 5 resources with PENDING or IN_PROGRESS status."),
     ("LimitExceededException", "You have exceeded a quota"),
     ("ResourceInUseException", "The resource is in use"),
     ("Runtime.ExitError", "RequestId: … Error: Runtime exited with error: signal: killed"),

@@ -37,6 +37,7 @@ from workflow.runs.executions import (
     latest_runs,
     start_run,
     stop_run,
+    stop_training,
     wait_for_end,
 )
 from workflow.runs.history import Failure, HistoryReader, follow, history
@@ -128,22 +129,28 @@ def stop(
     cause: Annotated[str, typer.Option(help="Why; kept with the execution.")] = "stopped by hand",
     as_json: AsJson = False,
 ) -> None:
-    """Stop a run. Personalize's jobs cannot be stopped and are named.
+    """Stop a run, and the training that it waits for. Jobs that nothing stops are named.
 
     Example: retrain stop --cause "wrong table"
     """
     loaded = load_config(config)
-    client = clients(loaded)("stepfunctions")
+    account = clients(loaded)
+    client = account("stepfunctions")
     status = "" if execution else RUNNING
     run = find_run(client, loaded.state_machine_arn, execution, status=status)
     stopped = stop_run(client, run, cause=cause)
-    left_running = jobs_left_running(history(client, run.arn))
+    jobs = jobs_left_running(history(client, run.arn))
+    outcomes = {arn: stop_training(account("personalize"), arn) for arn in jobs}
+    trainings = [arn for arn, outcome in outcomes.items() if outcome == "stopped"]
+    going_on = {arn: why for arn, why in outcomes.items() if why not in {"stopped", "ended"}}
     if as_json:
-        print_json({**_as_json(stopped), "leftRunning": left_running})
+        print_json({**_as_json(stopped), "stoppedTrainings": trainings, "leftRunning": [*going_on]})
         return
     out.print(f"stopped {escape(stopped.name)}")
-    for arn in left_running:
-        out.print(f"  Personalize goes on with, and bills, {escape(arn)}")
+    for arn in trainings:
+        out.print(f"  and its training {escape(arn)}; what it took until now is billed")
+    for arn, why in going_on.items():
+        out.print(f"  Personalize goes on with, and bills, {escape(arn)} ({escape(why)})")
 
 
 def explain(

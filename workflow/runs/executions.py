@@ -1,6 +1,6 @@
 """Executions of the deployed workflow: start, list, find, stop.
 
-`start_run` and `stop_run` are the only calls that change anything.
+`start_run`, `stop_run` and `stop_training` are the only calls that change anything.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from workflow.errors import WorkflowError
 from workflow.personalize import FAILED_STATUSES
 from workflow.runs.history import Failure, failure_of, history
@@ -19,6 +21,7 @@ from workflow.runs.visits import RUNNING, HistoryEvent, json_object
 from workflow.spelling import suggestion
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,80}")
+_SOLUTION_VERSION = re.compile(r":solution/[^/]+/")
 _SEARCHED = 1_000  # newest executions that are searched for a misspelt name
 
 
@@ -215,13 +218,35 @@ def jobs_of(events: Iterable[HistoryEvent]) -> list[Job]:
 
 
 def jobs_left_running(events: Iterable[HistoryEvent]) -> list[str]:
-    """Return the Personalize jobs that an execution waited for last: a stop does not end them.
+    """Return the Personalize jobs that an execution waited for last: they do not end with it.
 
     Args:
         events: The execution's history.
     """
     ended = {"ACTIVE", *FAILED_STATUSES}
     return [job.arn for job in jobs_of(events) if job.status not in ended]
+
+
+def stop_training(personalize: Any, arn: str) -> str:
+    """Stop a job if it is a training: Personalize bills what was trained until then.
+
+    Args:
+        personalize: A boto3 `personalize` client.
+        arn: Of the job; imports and batch inference jobs cannot be stopped.
+
+    Returns:
+        `stopped`, `ended` if it had ended by itself, or why it goes on.
+    """
+    if not _SOLUTION_VERSION.search(arn):
+        return "Personalize cannot stop it"
+    try:
+        personalize.stop_solution_version_creation(solutionVersionArn=arn)
+    except ClientError as error:
+        code = error.response["Error"].get("Code", "")
+        if code in {"ResourceInUseException", "ResourceNotFoundException"}:
+            return "ended"
+        return f"{code}: {error.response['Error'].get('Message', '')}"
+    return "stopped"
 
 
 def _run(execution: dict[str, Any]) -> Run:

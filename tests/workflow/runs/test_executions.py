@@ -39,6 +39,7 @@ from workflow.runs.executions import (
     jobs_left_running,
     latest_runs,
     start_run,
+    stop_training,
 )
 from workflow.runs.history import Failure
 
@@ -223,8 +224,43 @@ def test_executions_are_a_table_or_json(client, retrain):
     assert [entry["name"] for entry in printed] == ["in-the-table"]
 
 
-def test_stop_ends_the_run_and_names_the_job_that_goes_on(client, retrain):
-    run = start_run(client, MACHINE, name="stopped", inputs={"do": "wait"})
+class Personalize:
+    """A service that only stops trainings: it answers with a code, or does it."""
+
+    def __init__(self):
+        self.code, self.stopped = "", []
+
+    def __call__(self, environ, start_response):
+        body = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
+        assert environ["HTTP_X_AMZ_TARGET"] == "AmazonPersonalize.StopSolutionVersionCreation"
+        self.stopped.append(body["solutionVersionArn"])
+        headers = [("Content-Type", "application/x-amz-json-1.1")]
+        start_response("400 Bad Request" if self.code else "200 OK", headers)
+        return [json.dumps({"__type": self.code, "message": "no"} if self.code else {}).encode()]
+
+
+@pytest.fixture
+def personalize(aws):
+    service = Personalize()
+    aws.mount("personalize", service)
+    return service
+
+
+@pytest.mark.parametrize(
+    ("code", "lines"),
+    [
+        ("", [f"  and its training {VERSION}; what it took until now is billed"]),
+        ("ResourceInUseException", []),  # it has ended meanwhile
+        (
+            "AccessDeniedException",
+            [f"  Personalize goes on with, and bills, {VERSION} (AccessDeniedException: no)"],
+        ),
+    ],
+)
+def test_stop_ends_the_run_and_its_training(client, retrain, personalize, code, lines):
+    personalize.code = code
+    name = f"stopped-{code or 'training'}"
+    run = start_run(client, MACHINE, name=name, inputs={"do": "wait"})
     deadline = time.monotonic() + 10
     while "A Long Wait" not in json.dumps(
         client.get_execution_history(executionArn=run.arn), default=str
@@ -235,13 +271,17 @@ def test_stop_ends_the_run_and_names_the_job_that_goes_on(client, retrain):
     result = retrain("stop", "--cause", "wrong table")
 
     assert result.exit_code == 0, result.output
-    assert result.stdout.splitlines() == [
-        "stopped stopped",
-        f"  Personalize goes on with, and bills, {VERSION}",
-    ]
+    assert result.stdout.splitlines() == [f"stopped {name}", *lines]
+    assert personalize.stopped == [VERSION]
     assert failure(client, ended(client, run)) == Failure(
         "A Long Wait", "StoppedByHand", "wrong table"
     )
+
+
+def test_an_import_cannot_be_stopped():
+    arn = f"arn:aws:personalize:{REGION}:{ACCOUNT}:dataset-import-job/users-1"
+
+    assert stop_training(None, arn) == "Personalize cannot stop it"
 
 
 def test_an_ended_execution_cannot_be_stopped(client, retrain):
@@ -593,7 +633,9 @@ def test_a_job_that_ended_is_not_left_running():
         ("E", "FATAL: password authentication failed for user", "The database refuses the user"),
         ("E", "Connection to 127.0.0.1:9 refused.", "The job does not reach the database"),
         ("NoRecommendations", "", "The filter took everything away"),
-        ("LimitExceededException", "More than 5 resources", "A quota is used up"),
+        ("E", "More than 5 resources with PENDING or IN_PROGRESS status.", "More jobs of Person"),
+        ("LimitExceededException", "You have too many solutions", "A quota of Personalize is used"),
+        ("E", "stopped by StopSolutionVersionCreation", "Somebody stopped the training"),
         ("Sandbox.Timedout", "Task timed out after 900.00 seconds", "A time limit was reached"),
         ("Runtime.ExitError", "Runtime exited with error: signal: killed", "Memory"),
         ("ThrottlingException", "Rate exceeded", "A passing fault of AWS"),

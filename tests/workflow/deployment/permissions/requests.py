@@ -183,6 +183,7 @@ TABLE: dict[str, tuple[str, ...]] = {
     "personalize.ListSolutionVersions": (ANY,),
     "personalize.ListSolutions": (ANY,),
     "personalize.ListTagsForResource": ("{resourceArn}",),
+    "personalize.StopSolutionVersionCreation": ("{solutionVersionArn}",),
     "personalize.TagResource": ("{resourceArn}",),
     "personalize.UpdateDataset": ("{datasetArn}",),
 }

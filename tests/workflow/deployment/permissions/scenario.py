@@ -258,6 +258,19 @@ def stop_during_the_spark_job(scenario: Scenario) -> None:
         time.sleep(0.05)
 
 
+def stop_during_the_training(scenario: Scenario) -> None:
+    """Stop a run whose training is polled so slowly that nobody knows yet that it has ended."""
+    states, name = scenario.client("stepfunctions"), "stopped-training"
+    scenario.aws.faults.inject("delay 6", operation="DescribeSolutionVersion")
+    arn = states.start_execution(stateMachineArn=scenario.config.state_machine_arn, name=name)
+    while not any(
+        event.get("stateEnteredEventDetails", {}).get("name") == "Get Solution Version Status"
+        for event in history(states, arn["executionArn"])
+    ):
+        time.sleep(0.05)
+    assert scenario.command("stop", name).exit_code == 0
+
+
 def fail_a_run(scenario: Scenario) -> None:
     """Run with a specification that is no JSON: the Spark job fails, and a message is published."""
     scenario.client("s3").put_object(

@@ -88,6 +88,7 @@ def _calls_of_scenario(scenario: Scenario, file: Path) -> dict[str, list[Call]]:
         steps.run_spark_job_over_old_files(scenario)
     with scenario.as_principal("operator"):
         steps.stop_during_the_spark_job(scenario)
+        steps.stop_during_the_training(scenario)
     with scenario.as_principal("visitor"):
         steps.fail_a_run(scenario)
         job = next(
