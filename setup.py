@@ -13,6 +13,7 @@ BASE = [
     "typer>=0.12",
     "rich>=13.7",
     "aws-croniter>=2.1.1,<3",  # EventBridge's cron, which is not Unix's: for check, cost, local AWS
+    "tzdata>=2025.1",  # IANA's time zones, which not every machine has
     "graphlay==0.3.1",  # lays out the picture; pinned, for its figures are the picture's bytes
 ]
 LOCAL = [

@@ -9,15 +9,16 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from etl.datasets import DATASET_TYPES, DataSet, JobSpec
 from workflow.mistakes import ConfigError, Mistake, mistakes_of
 from workflow.settings import (
     AwsSettings,
     BatchInferenceSettings,
+    BrokenRulesError,
     DataSetsSettings,
     EtlSettings,
     FilterSettings,
@@ -63,12 +64,18 @@ class Config(Settings):
         description="of every deployed resource",
     )
 
+    @model_validator(mode="after")
+    def _job_fits_into_the_run(self) -> Self:
+        minutes, hours = self.etl.timeout_minutes, self.timeout_hours
+        if minutes < hours * 60:
+            return self
+        rule = f"timeout_hours = {hours} ends the run before the Spark job reaches its own limit"
+        raise BrokenRulesError([(("etl", "timeout_minutes"), rule, "lower it, or raise the other")])
+
     @property
     def partition(self) -> str:
         """The ARN partition of the configured region."""
-        prefixes = {"cn": "aws-cn", "us-gov": "aws-us-gov"}
-        matches = (p for prefix, p in prefixes.items() if self.aws.region.startswith(f"{prefix}-"))
-        return next(matches, "aws")
+        return "aws-cn" if self.aws.region.startswith("cn-") else "aws"
 
     def arn(self, service: str, resource: str, *, regional: bool = True) -> str:
         """Return the ARN of `resource` in the configured account."""

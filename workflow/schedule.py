@@ -6,6 +6,8 @@ https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
 from __future__ import annotations
 
 import re
+import zoneinfo
+from collections.abc import Set
 from datetime import UTC, datetime, timedelta
 
 from aws_croniter import AwsCroniter
@@ -63,6 +65,14 @@ def read_expression(expression: str) -> AwsCroniter | timedelta | datetime:
         "it is none of cron(…), rate(NUMBER minutes|hours|days) and at(yyyy-mm-ddThh:mm:ss)",
         "write cron(0 4 * * ? *), rate(1 days) or at(2024-06-01T04:00:00), for example",
     )
+
+
+def time_zones() -> Set[str]:
+    """Return the names of IANA's time zones, which EventBridge Scheduler takes.
+
+    https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#time-zones
+    """
+    return zoneinfo.available_timezones()
 
 
 def _cron(expression: str, inside: str) -> AwsCroniter:

@@ -30,8 +30,9 @@ from etl.datasets import (
     Lookup,
     Relation,
 )
-from workflow.schedule import ScheduleError, read_expression
-from workflow.spelling import nearest
+from workflow.personalize import RECIPES, REGIONS, USABLE_RECIPES
+from workflow.schedule import ScheduleError, read_expression, time_zones
+from workflow.spelling import nearest, suggestion
 
 FunctionName = Literal[
     "list-datasets",
@@ -310,6 +311,18 @@ class FilterSettings(Settings):
     )
 
 
+def usable_recipe(value: str) -> str:
+    """Return the name of a recipe whose batch inference takes users, as it is."""
+    why_not = RECIPES.get(value)
+    usable = f"write one of {', '.join(USABLE_RECIPES)}"
+    if why_not:
+        raise BrokenRulesError([((), f"the workflow cannot use this recipe: {why_not}", usable)])
+    if why_not is None:
+        fix = suggestion(value, USABLE_RECIPES, otherwise=usable)
+        raise BrokenRulesError([((), "Personalize has no such recipe", fix)])
+    return value
+
+
 class SolutionSettings(Settings):
     """The solution that Personalize trains."""
 
@@ -321,11 +334,11 @@ class SolutionSettings(Settings):
         description="of the solution; the configuration's name if left out. Another recipe or"
         " other settings need another name: Personalize cannot change a solution",
     )
-    recipe: str = Field(
+    recipe: Annotated[str, AfterValidator(usable_recipe)] = Field(
         "aws-user-personalization",
-        pattern=r"^aws-[a-z0-9-]+$",
-        examples=["aws-user-personalization"],
-        description="recipe of Personalize",
+        examples=["aws-user-personalization-v2"],
+        description="recipe of Personalize whose batch inference takes users:"
+        f" {', '.join(USABLE_RECIPES)}",
     )
     auto_ml: bool = Field(False, description="let Personalize choose the recipe")
     hpo: bool = Field(False, description="let Personalize search the hyperparameters")
@@ -418,6 +431,15 @@ def schedule_expression(value: str) -> str:
     return value
 
 
+def time_zone(value: str) -> str:
+    """Return a time zone of IANA's database, as it is."""
+    if value not in time_zones():
+        places = sorted(zone for zone in time_zones() if "/" in zone)
+        fix = suggestion(value, places, otherwise="write one such as Asia/Tokyo or UTC")
+        raise BrokenRulesError([((), "IANA's database has no such time zone", fix)])
+    return value
+
+
 class ScheduleSettings(Settings):
     """The schedule of the workflow."""
 
@@ -425,8 +447,18 @@ class ScheduleSettings(Settings):
         examples=["cron(0 4 * * ? *)", "rate(1 days)"],
         description="cron, rate or at expression, as EventBridge Scheduler takes it",
     )
-    timezone: str = Field("UTC", examples=["Asia/Tokyo"], description="of a cron or at expression")
+    timezone: Annotated[str, AfterValidator(time_zone)] = Field(
+        "UTC", examples=["Asia/Tokyo"], description="of a cron or at expression, by IANA's name"
+    )
     enabled: bool = Field(True, description="false keeps the schedule and starts nothing")
+
+
+def region_of_personalize(value: str) -> str:
+    """Return a region that has Personalize, as it is."""
+    if value not in REGIONS:
+        fix = f"write one of {', '.join(REGIONS)}"
+        raise BrokenRulesError([((), "AWS does not offer Personalize there", fix)])
+    return value
 
 
 class AwsSettings(Settings):
@@ -435,10 +467,8 @@ class AwsSettings(Settings):
     account: str = Field(
         pattern=r"^\d{12}$", examples=["123456789012"], description="number of the AWS account"
     )
-    region: str = Field(
-        pattern=r"^[a-z]{2}(-[a-z]+)+-\d$",
-        examples=["ap-northeast-1"],
-        description="region of everything",
+    region: Annotated[str, AfterValidator(region_of_personalize)] = Field(
+        examples=["ap-northeast-1"], description="region of everything; it has Personalize"
     )
     bucket: str = Field(
         "",

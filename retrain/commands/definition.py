@@ -21,17 +21,22 @@ from retrain.commands.options import (
     write_or_compare,
 )
 from workflow.config import Config, load_config
+from workflow.mistakes import ConfigError
 from workflow.runs.executions import RunningError
 
 
 def check(config: ConfigFile = DEFAULT_CONFIG) -> None:
-    """Check the configuration and the workflow's structure; calls nothing.
+    """Check the configuration, the workflow's structure and AWS's limits; calls nothing.
 
     Example: retrain check --config retraining.toml
     """
+    from lambdas.get_status import next_wait  # noqa: PLC0415  boto3 costs time
+    from workflow.definition.limits import overfull_history  # noqa: PLC0415
     from workflow.definition.render import render as rendered  # noqa: PLC0415  the SDK costs half a second
 
     loaded = load_config(config)
+    if mistakes := overfull_history(loaded, next_wait=next_wait):
+        raise ConfigError(str(config), mistakes)
     rendered(loaded)
     out.print(f"{config}: sound")
     for data_set in loaded.data_sets:

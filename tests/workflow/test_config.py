@@ -3,10 +3,12 @@
 import json
 from pathlib import Path
 
+import botocore.session
 import pytest
 
 from etl.datasets import JobSpec
-from workflow import ConfigError, load_config, parse_config
+from localaws.personalize.training import recipes as local_recipes
+from workflow import ConfigError, load_config, parse_config, personalize
 
 EXAMPLE = Path(__file__).parents[2] / "retraining.toml"
 
@@ -78,7 +80,7 @@ def test_every_derived_name_can_be_overridden():
 
 @pytest.mark.parametrize(
     ("region", "partition"),
-    [("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov"), ("us-east-1", "aws")],
+    [("cn-north-1", "aws-cn"), ("us-east-1", "aws")],
 )
 def test_the_partition_follows_from_the_configured_region(region, partition):
     config = parse_config(MINIMAL.replace("eu-central-1", region))
@@ -190,8 +192,89 @@ def test_personalize_limits_are_found_before_anything_runs(columns, rule):
     assert any(rule in reported for reported, _ in mistakes(text).values())
 
 
+@pytest.mark.parametrize(
+    ("recipe", "rule"),
+    [
+        ("aws-trending-now", "it has no batch inference"),
+        ("aws-next-best-action", "it has no batch inference"),
+        ("aws-sims", "its batch inference takes items"),
+        ("aws-similar-items", "its batch inference takes items"),
+        ("aws-personalized-ranking-v2", "its batch inference ranks given items"),
+        ("aws-item-affinity", "it finds users for items"),
+        ("aws-vod-top-picks", "it is a use case of domain dataset groups"),
+        ("aws-hrnn", "AWS has retired it"),
+        ("aws-made-up", "Personalize has no such recipe"),
+    ],
+)
+def test_a_recipe_that_could_not_recommend_for_the_users_is_refused(recipe, rule):
+    """AWS says so after hours, when the solution version is trained."""
+    found = mistakes(MINIMAL + f'[solution]\nrecipe = "{recipe}"\n')
+
+    assert rule in found["solution.recipe"][0]
+    assert found["solution.recipe"][1] == (
+        "write one of aws-user-personalization-v2, aws-user-personalization, aws-popularity-count"
+    )
+
+
+def test_a_misspelt_recipe_gets_a_proposal():
+    found = mistakes(MINIMAL + '[solution]\nrecipe = "aws-user-personalisation"\n')
+
+    assert found["solution.recipe"][1] == "did you mean aws-user-personalization?"
+
+
+def test_every_recipe_of_personalize_is_known():
+    """As the local Personalize lists them, from AWS's documentation."""
+    assert {*local_recipes.RECIPES} <= {*personalize.RECIPES}
+
+
+def test_the_regions_are_those_of_botocores_endpoints():
+    session = botocore.session.get_session()
+    offered = [
+        region
+        for partition in session.get_available_partitions()
+        for region in session.get_available_regions("personalize", partition)
+    ]
+
+    assert sorted(offered) == sorted(personalize.REGIONS)
+
+
+@pytest.mark.parametrize("region", ["eu-north-1", "us-gov-west-1", "ap-northeast", "Tokyo"])
+def test_a_region_without_personalize_is_refused(region):
+    found = mistakes(MINIMAL.replace("eu-central-1", region))
+
+    assert found["aws.region"][0] == "AWS does not offer Personalize there"
+    assert "eu-central-1, eu-west-1" in found["aws.region"][1]
+
+
+@pytest.mark.parametrize(
+    ("zone", "fix"),
+    [
+        ("Asia/Tokio", "did you mean Asia/Tokyo?"),
+        ("UTC+9", "write one such as Asia/Tokyo or UTC"),
+        ("", "write one such as Asia/Tokyo or UTC"),
+        ("../etc/passwd", "write one such as Asia/Tokyo or UTC"),
+    ],
+)
+def test_a_time_zone_that_nobody_knows_is_refused(zone, fix):
+    schedule = f'[schedule]\nexpression = "rate(1 days)"\ntimezone = "{zone}"\n'
+
+    rule, proposal = mistakes(MINIMAL + schedule)["schedule.timezone"]
+    assert rule == "IANA's database has no such time zone"
+    assert proposal == fix
+
+
+def test_a_job_that_may_take_longer_than_its_run_is_refused():
+    found = mistakes("timeout_hours = 2\n" + MINIMAL)
+
+    assert found["etl.timeout_minutes"] == (
+        "timeout_hours = 2 ends the run before the Spark job reaches its own limit",
+        "lower it, or raise the other",
+    )
+
+
 def test_automl_and_a_recipe_exclude_each_other():
-    reported = mistakes(MINIMAL + '[solution]\nauto_ml = true\nrecipe = "aws-sims"\n')
+    text = '[solution]\nauto_ml = true\nrecipe = "aws-popularity-count"\n'
+    problems = mistakes(MINIMAL + text)
 
     assert (
         reported["solution.recipe"][0]

@@ -1,0 +1,104 @@
+"""Whether a run's history has room for all of its polls."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from lambdas.get_status import next_wait
+from retrain.main import app
+from tests.local_runs import WholeRun
+from workflow import parse_config
+from workflow.definition.limits import (
+    MOST_EVENTS,
+    OTHER_EVENTS,
+    POLL_EVENTS,
+    most_events,
+    overfull_history,
+)
+
+EXAMPLE = (Path(__file__).parents[3] / "retraining.toml").read_text(encoding="utf-8")
+_LOOPS = (
+    ("Wait X Seconds for Import Job", "Get Job Status", "Job Complete?"),
+    (
+        "Wait X Seconds for Solution Version",
+        "Get Solution Version Status",
+        "Solution Version Active?",
+    ),
+)
+
+
+def configured(text: str = "", **polling: int) -> str:
+    """Return the example with other times of polling, below which `text` stands."""
+    lines = "\n".join(f"{name} = {value}" for name, value in polling.items())
+    head, _, rest = EXAMPLE.partition("[polling]")
+    _, _, rest = rest.partition("[schedule]")
+    return f"{text}\n{head}[polling]\n{lines}\n[schedule]{rest}"
+
+
+def test_a_poll_and_all_else_are_counted_as_a_real_execution_records_them(
+    whole_run: WholeRun,
+) -> None:
+    events = json.loads((whole_run.output / "history.json").read_text())["events"]
+    state, counts, polls = {0: ""}, Counter[str](), Counter[str]()
+    for event in events:
+        entered = event.get("stateEnteredEventDetails", {}).get("name")
+        state[event["id"]] = name = entered or state.get(event["previousEventId"], "")
+        counts[name] += 1
+        polls[name] += bool(entered)
+
+    for loop in _LOOPS:
+        rounds = {polls[name] for name in loop}
+        assert len(rounds) == 1
+        assert sum(counts[name] for name in loop) == POLL_EVENTS * rounds.pop()
+    polled = sum(counts[name] for loop in _LOOPS for name in loop)
+    assert len(events) - polled < OTHER_EVENTS
+
+
+def test_the_most_events_are_those_of_the_jobs_that_are_polled_most_often() -> None:
+    """Every minute for 24 hours: one data set's import, training and batch inference in turn."""
+    users, _, rest = EXAMPLE.partition("[datasets.users]")
+    _, _, rest = rest.partition("[datasets.interactions]")
+    head, _, tail = f"{users}[datasets.interactions]{rest}".partition("[polling]")
+    _, _, tail = tail.partition("[schedule]")
+    alone = f"{head}[polling]\nmin_seconds = 60\nmax_seconds = 60\n[schedule]{tail}"
+
+    assert most_events(parse_config(alone), next_wait=next_wait) == OTHER_EVENTS + 24 * 60 * 9
+
+
+def test_imports_at_a_time_are_all_polled() -> None:
+    config = parse_config(configured(min_seconds=300, max_seconds=300))
+
+    assert most_events(config, next_wait=next_wait) == OTHER_EVENTS + 24 * 12 * 9 * 3
+
+
+def test_the_default_has_room() -> None:
+    assert most_events(parse_config(EXAMPLE), next_wait=next_wait) < MOST_EVENTS / 2
+
+
+@pytest.mark.parametrize(
+    ("text", "polling"),
+    [
+        ("", {"min_seconds": 15, "max_seconds": 60}),
+        ("timeout_hours = 96", {"min_seconds": 15, "max_seconds": 300}),
+    ],
+)
+def test_polling_that_could_fill_the_history_is_refused(
+    tmp_path: Path, text: str, polling: dict[str, int]
+) -> None:
+    file = tmp_path / "retraining.toml"
+    file.write_text(configured(text, **polling), encoding="utf-8")
+
+    done = CliRunner().invoke(app, ["check", "--config", str(file)])
+
+    assert done.exit_code == 1
+    assert f"polling.max_seconds = {polling['max_seconds']}" in done.stderr
+    assert "can be polled until its history holds 25,000 events" in done.stderr
+
+
+def test_longer_pauses_make_room() -> None:
+    config = parse_config(configured("timeout_hours = 96", min_seconds=60, max_seconds=900))
+
+    assert overfull_history(config, next_wait=next_wait) == []

@@ -1,0 +1,61 @@
+"""Whether a run fits into an execution's history, however long its jobs take.
+
+Step Functions ends an execution whose history would grow past 25,000 events, whatever it waits for.
+https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from workflow.config import Config
+from workflow.mistakes import Mistake
+
+MOST_EVENTS = 25_000
+POLL_EVENTS = 9
+"""Of one poll: 2 of the Wait, 5 of the Task, 2 of the Choice."""
+OTHER_EVENTS = 250
+"""Of all other states, and of retries of theirs."""
+_SECONDS_PER_HOUR = 3_600
+
+NextWait = Callable[[float, int, int], int]
+"""Seconds waited, `polling.min_seconds` and `max_seconds` → seconds until the next poll."""
+
+
+def most_events(config: Config, *, next_wait: NextWait) -> int:
+    """Return the events of the longest history that a run can have within `timeout_hours`.
+
+    The jobs share the run's time so that it is polled most often: soon after its begin a job is
+    polled more often than later, and imports that run at a time are all polled.
+
+    Args:
+        config: Says how often to poll, and how long.
+        next_wait: The pause of `lambdas.get_status`.
+    """
+    polling, imports = config.polling, len(config.data_sets)
+    at_a_time = min(imports, config.import_concurrency)
+    rounds = math.ceil(imports / at_a_time)
+    loops = [at_a_time] * (rounds - 1) + [imports - at_a_time * (rounds - 1), 1, 1]
+    waited, events = [0.0] * len(loops), float(OTHER_EVENTS)
+    left = config.timeout_hours * _SECONDS_PER_HOUR
+    while left > 0 and events <= MOST_EVENTS:
+        pauses = [next_wait(each, polling.min_seconds, polling.max_seconds) for each in waited]
+        busiest = max(range(len(loops)), key=lambda loop: loops[loop] / pauses[loop])
+        waited[busiest] += pauses[busiest]
+        left -= pauses[busiest]
+        events += loops[busiest] * POLL_EVENTS
+    return round(events)
+
+
+def overfull_history(config: Config, *, next_wait: NextWait) -> list[Mistake]:
+    """Return the mistake of polling so often that a run's history can fill up, if it is made."""
+    if most_events(config, next_wait=next_wait) <= MOST_EVENTS:
+        return []
+    rule = (
+        f"a run of timeout_hours = {config.timeout_hours} can be polled until its history holds"
+        f" {MOST_EVENTS:,} events, and Step Functions ends it then"
+    )
+    fix = "raise polling.max_seconds and polling.min_seconds, or lower timeout_hours"
+    seconds = str(config.polling.max_seconds)
+    return [Mistake("polling.max_seconds", seconds, rule, fix)]
