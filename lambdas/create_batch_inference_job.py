@@ -18,15 +18,17 @@ def create_batch_inference_job(personalize: Any, event: dict[str, Any]) -> str:
     name = job_name("batch", event["run"])
     exploration = event["itemExploration"]
     config = {"itemExplorationConfig": exploration} if exploration else None
+    key = {"kmsKeyArn": event["kmsKeyArn"]} if event["kmsKeyArn"] else {}
     optional = {"filterArn": event["filterArn"], "batchInferenceJobConfig": config}
     try:
         arn: str = personalize.create_batch_inference_job(
             jobName=name,
             solutionVersionArn=event["solutionVersionArn"],
             numResults=event["numResults"],
-            jobInput={"s3DataSource": {"path": event["inputPath"]}},
-            jobOutput={"s3DataDestination": {"path": event["outputPath"]}},
+            jobInput={"s3DataSource": {"path": event["inputPath"], **key}},
+            jobOutput={"s3DataDestination": {"path": event["outputPath"], **key}},
             roleArn=event["roleArn"],
+            tags=event["tags"],
             **{member: value for member, value in optional.items() if value},
         )["batchInferenceJobArn"]
     except personalize.exceptions.ResourceAlreadyExistsException:
@@ -50,7 +52,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Return the batch inference job of a run.
 
     Event: `run`, `solutionVersionArn`, `inputPath`, `outputPath`, `roleArn`, `numResults`,
-    `filterArn` (or null), `itemExploration` (an object or null), `waitSeconds`.
+    `filterArn` (or null), `itemExploration` (an object or null), `kmsKeyArn` (or null), `tags`,
+    `waitSeconds`.
     """
     arn = create_batch_inference_job(client("personalize"), event)
     return job_response(arn, "CREATE PENDING", event["waitSeconds"])

@@ -23,6 +23,7 @@ def create_import_job(personalize: Any, event: dict[str, Any]) -> str:
             dataSource={"dataLocation": event["s3Path"]},
             roleArn=event["roleArn"],
             importMode=event["importMode"],
+            tags=event["tags"],
         )["datasetImportJobArn"]
     except personalize.exceptions.ResourceAlreadyExistsException:
         pages = personalize.get_paginator("list_dataset_import_jobs").paginate(
@@ -44,7 +45,8 @@ def _data_location(personalize: Any, arn: str) -> str:
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Return the import job of a run and data set.
 
-    Event: `run`, `datasetType`, `datasetArn`, `s3Path`, `importMode`, `roleArn`, `waitSeconds`.
+    Event: `run`, `datasetType`, `datasetArn`, `s3Path`, `importMode`, `roleArn`, `tags`,
+    `waitSeconds`.
     """
     arn = create_import_job(client("personalize"), event)
     return job_response(arn, "CREATE PENDING", event["waitSeconds"])

@@ -24,16 +24,19 @@ def ensure_solution(personalize: Any, event: dict[str, Any]) -> str:
         "eventType": event["eventType"],
         "solutionConfig": event["solutionConfig"],
     }
+    given = {name: value for name, value in optional.items() if value}
+    if event["performHPO"] is not None:
+        given["performHPO"] = event["performHPO"]
     try:
         return str(
             personalize.create_solution(
                 name=event["solutionName"],
                 datasetGroupArn=event["datasetGroupArn"],
-                performHPO=event["performHPO"],
                 performAutoML=event["performAutoML"],
                 # AWS's default is True: it would train, and charge, every seven days beside us.
                 performAutoTraining=False,
-                **{name: value for name, value in optional.items() if value},
+                tags=event["tags"],
+                **given,
             )["solutionArn"]
         )
     except personalize.exceptions.ResourceAlreadyExistsException:
@@ -61,7 +64,10 @@ def create_solution_version(personalize: Any, solution_arn: str, event: dict[str
     try:
         return str(
             personalize.create_solution_version(
-                name=name, solutionArn=solution_arn, trainingMode=event["trainingMode"]
+                name=name,
+                solutionArn=solution_arn,
+                trainingMode=event["trainingMode"],
+                tags=event["tags"],
             )["solutionVersionArn"]
         )
     except personalize.exceptions.ResourceAlreadyExistsException:
@@ -81,11 +87,12 @@ def _require_same_settings(solution: dict[str, Any], event: dict[str, Any]) -> N
     switches = ("performHPO", "performAutoML", "performAutoTraining")
     present = dict.fromkeys(switches, False) | {"eventType": None} | solution
     expected = event | {"performAutoTraining": False}
-    names = [*switches, "eventType", "solutionConfig"]
-    names += ["recipeArn"] if event["recipeArn"] else []
+    chosen_by_personalize = {name for name in ("performHPO", "recipeArn") if event[name] is None}
+    names = [*switches, "eventType", "solutionConfig", "recipeArn"]
     differences = [
         difference
         for name in names
+        if name not in chosen_by_personalize
         for difference in _differences(name, present.get(name), expected[name])
     ]
     if differences:
@@ -110,7 +117,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Return the solution version of a run.
 
     Event: `run`, `solutionName`, `datasetGroupArn`, `recipeArn` (null with AutoML), `eventType`
-    (or null), `solutionConfig`, `performHPO`, `performAutoML`, `trainingMode`, `waitSeconds`.
+    (or null), `solutionConfig`, `performHPO` (null with AutoML), `performAutoML`, `trainingMode`,
+    `tags`, `waitSeconds`.
     """
     personalize = client("personalize")
     arn = create_solution_version(personalize, ensure_solution(personalize, event), event)

@@ -88,6 +88,13 @@ class Config(Settings):
         return {**self.tags, OWNER_TAG: self.name}
 
     @property
+    def personalize_tags(self) -> list[dict[str, str]]:
+        """The same tags as Personalize takes them, for what the runs create there."""
+        return [
+            {"tagKey": key, "tagValue": value} for key, value in sorted(self.owned_tags.items())
+        ]
+
+    @property
     def state_machine(self) -> str:
         """Name of the state machine."""
         return f"{self.name}-retraining"
@@ -204,8 +211,12 @@ class Config(Settings):
 
     @property
     def spec_key(self) -> str:
-        """S3 key of the Spark job's specification."""
-        return "artifacts/etl-job.json"
+        """S3 key of the Spark job's specification, which ends with a digest of its content.
+
+        Executions that run keep the definition, and so the specification, with which they began.
+        """
+        digest = hashlib.sha256(self.job_spec().to_json().encode()).hexdigest()
+        return f"artifacts/etl-job-{digest[:12]}.json"
 
     @property
     def data_sets(self) -> tuple[DataSet, ...]:

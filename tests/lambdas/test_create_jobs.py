@@ -16,6 +16,7 @@ from lambdas.create_solution_version import create_solution_version, ensure_solu
 from lambdas.errors import InvalidInputException
 from tests.lambdas.sample_run import ARN, ARNS, GROUP, LONG_AGO, ROLE, RUN, SOLUTION
 
+TAGS = [{"tagKey": "team", "tagValue": "search"}]
 IMPORT = {
     "run": RUN,
     "datasetType": "USERS",
@@ -23,6 +24,7 @@ IMPORT = {
     "s3Path": "s3://bucket/runs/r/users/",
     "importMode": "FULL",
     "roleArn": ROLE,
+    "tags": TAGS,
 }
 IMPORT_NAME = "users-2024-06-01-3b951b5903"
 IMPORT_CALL = {
@@ -31,6 +33,7 @@ IMPORT_CALL = {
     "dataSource": {"dataLocation": "s3://bucket/runs/r/users/"},
     "roleArn": ROLE,
     "importMode": "FULL",
+    "tags": TAGS,
 }
 
 
@@ -105,6 +108,7 @@ TRAINING = {
     "performHPO": False,
     "performAutoML": False,
     "trainingMode": "FULL",
+    "tags": TAGS,
 }
 
 
@@ -123,6 +127,7 @@ def test_the_solution_is_made_on_first_use_and_never_trains_by_itself(
             "performHPO": False,
             "performAutoML": False,
             "performAutoTraining": False,
+            "tags": TAGS,
         },
     )
 
@@ -138,13 +143,14 @@ def test_automl_is_requested_without_a_recipe(personalize: Any, calls: Stubber) 
             "name": "labbase",
             "datasetGroupArn": GROUP,
             "eventType": "apply",
-            "performHPO": False,
             "performAutoML": True,
             "performAutoTraining": False,
+            "tags": TAGS,
         },
     )
     event = TRAINING | {
         "recipeArn": None,
+        "performHPO": None,
         "performAutoML": True,
         "solutionConfig": {},
         "eventType": "apply",
@@ -178,6 +184,18 @@ def test_the_solution_that_is_there_is_used(personalize: Any, calls: Stubber) ->
     expect_solution(calls)
 
     assert ensure_solution(personalize, TRAINING) == SOLUTION
+
+
+def test_automl_searches_hyperparameters_whatever_it_is_asked(
+    personalize: Any, calls: Stubber
+) -> None:
+    """Personalize describes such a solution with performHPO, which is no difference."""
+    expect_solution(
+        calls, performAutoML=True, performHPO=True, recipeArn="arn:aws:personalize:::recipe/any"
+    )
+    event = TRAINING | {"recipeArn": None, "performHPO": None, "performAutoML": True}
+
+    assert ensure_solution(personalize, event) == SOLUTION
 
 
 def test_a_default_that_aws_adds_to_the_configuration_is_no_difference(
@@ -231,6 +249,7 @@ VERSION_CALL = {
     "name": "version-2024-06-01-3b951b5903",
     "solutionArn": SOLUTION,
     "trainingMode": "FULL",
+    "tags": TAGS,
 }
 
 
@@ -292,6 +311,8 @@ INFERENCE = {
     "numResults": 100,
     "filterArn": None,
     "itemExploration": None,
+    "kmsKeyArn": None,
+    "tags": TAGS,
 }
 INFERENCE_CALL = {
     "jobName": "batch-2024-06-01-3b951b5903",
@@ -300,6 +321,7 @@ INFERENCE_CALL = {
     "jobInput": {"s3DataSource": {"path": "s3://bucket/runs/r/batch-input/"}},
     "jobOutput": {"s3DataDestination": {"path": "s3://bucket/runs/r/batch-output/"}},
     "roleArn": ROLE,
+    "tags": TAGS,
 }
 
 
@@ -312,6 +334,23 @@ INFERENCE_CALL = {
             {"batchInferenceJobConfig": {"itemExplorationConfig": {"explorationWeight": "0.3"}}},
         ),
         ({"filterArn": f"{ARN}filter/f"}, {"filterArn": f"{ARN}filter/f"}),
+        (
+            {"kmsKeyArn": "arn:key"},
+            {
+                "jobInput": {
+                    "s3DataSource": {
+                        "path": "s3://bucket/runs/r/batch-input/",
+                        "kmsKeyArn": "arn:key",
+                    }
+                },
+                "jobOutput": {
+                    "s3DataDestination": {
+                        "path": "s3://bucket/runs/r/batch-output/",
+                        "kmsKeyArn": "arn:key",
+                    }
+                },
+            },
+        ),
     ],
 )
 def test_batch_inference_is_started(

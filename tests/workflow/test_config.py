@@ -274,7 +274,7 @@ def test_a_job_that_may_take_longer_than_its_run_is_refused():
 
 def test_automl_and_a_recipe_exclude_each_other():
     text = '[solution]\nauto_ml = true\nrecipe = "aws-popularity-count"\n'
-    problems = mistakes(MINIMAL + text)
+    reported = mistakes(MINIMAL + text)
 
     assert (
         reported["solution.recipe"][0]

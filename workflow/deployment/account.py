@@ -39,7 +39,12 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html"""
 
 _NOT_YET = re.compile(
     r"cannot be assumed|authorized to assume|allow .* to assume|assume role permission"
-    r"|not authorized to access the Log Destination|Invalid principal in policy|is not ready",
+    r"|not authorized to access the Log Destination|Invalid principal in policy|is not ready"
+    # Lambda, of a role that may join a network since a moment, and of one in a key's new grant.
+    r"|does not have permissions to call CreateNetworkInterface"
+    r"|KMS key is invalid for CreateGrant|does not refer to a valid principal"
+    # CloudWatch Logs, of a key that is new, or whose policy is.
+    r"|KMS key does not exist or is not allowed to be used with",
     re.IGNORECASE,
 )
 _NOT_NOW = frozenset(

@@ -47,8 +47,7 @@ class Artefacts:
         functions: Archive of the package `lambdas`, which all functions share.
         etl_library: Archive of the package `etl`, for `--extra-py-files`.
         etl_script: The Spark job's script.
-        etl_spec: The Spark job's specification; its key is fixed, because the state machine's
-            definition names it.
+        etl_spec: The Spark job's specification, at the key that the definition names.
     """
 
     functions: Artefact

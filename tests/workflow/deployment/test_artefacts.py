@@ -89,14 +89,14 @@ def test_every_deployed_function_finds_its_handler_in_the_archive(artefacts):
         assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 
-def test_code_is_named_by_its_content_and_the_specification_by_its_path(artefacts):
+def test_everything_is_named_by_its_content(artefacts):
     keys = [artefact.key for artefact in artefacts]
 
     assert keys == [
         f"artifacts/functions-{artefacts.functions.sha256[:12]}.zip",
         f"artifacts/etl-{artefacts.etl_library.sha256[:12]}.zip",
         f"artifacts/etl-job-{artefacts.etl_script.sha256[:12]}.py",
-        "artifacts/etl-job.json",
+        f"artifacts/etl-job-{artefacts.etl_spec.sha256[:12]}.json",
     ]
     assert artefacts.etl_script.body == (ROOT / "etl" / "job.py").read_bytes()
     assert JobSpec.from_json(artefacts.etl_spec.body.decode()) == CONFIG.job_spec()

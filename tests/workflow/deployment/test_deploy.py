@@ -212,7 +212,7 @@ DRIFTS = {
     "EtlSpec": (
         lambda c: c("s3").put_object(
             Bucket="whole-retraining-123456789012-ap-northeast-1",
-            Key="artifacts/etl-job.json",
+            Key=config_named("whole").spec_key,
             Body=b"{}",
         ),
         ["Sha256: – → "],
@@ -545,20 +545,54 @@ def test_a_missing_permission_to_read_names_action_and_resource(aws: Aws) -> Non
     assert "sqs:GetQueueUrl on blind-retraining-dead-letters is denied" in str(caught.value)
 
 
-def test_a_function_is_retried_until_its_new_role_can_be_assumed(aws: Aws) -> None:
-    config = config_named("moment")
+@pytest.mark.parametrize(
+    ("name", "operation", "code", "message"),
+    [
+        (
+            "moment-role",
+            "lambda.CreateFunction",
+            "InvalidParameterValueException",
+            "The role defined for the function cannot be assumed by Lambda.",
+        ),
+        (
+            "moment-vpc",
+            "lambda.CreateFunction",
+            "InvalidParameterValueException",
+            "The provided execution role does not have permissions to call"
+            " CreateNetworkInterface on EC2",
+        ),
+        (
+            "moment-key",
+            "lambda.CreateFunction",
+            "InvalidParameterValueException",
+            "Lambda was unable to configure access to your environment variables because the KMS"
+            " key is invalid for CreateGrant. Please check your KMS key settings. KMS Exception:"
+            " InvalidArnException KMS Message: ARN does not refer to a valid principal",
+        ),
+        (
+            "moment-log",
+            "logs.CreateLogGroup",
+            "InvalidParameterException",
+            "The specified KMS key does not exist or is not allowed to be used with LogGroup",
+        ),
+    ],
+)
+def test_what_was_made_a_moment_ago_is_waited_for(
+    aws: Aws, name: str, operation: str, code: str, message: str
+) -> None:
+    """A role, its permission to join a network, and a key are known everywhere in seconds."""
+    config = config_named(name)
     selected = resources_named(
         config, "RunBucket", "RunBucketPolicy", "FunctionsArchive", "FunctionsRole",
         "GetStatusLogGroup", "GetStatusFunction",
     )  # fmt: skip
     planned = plan_resources(config, aws.clients, selected, _artefact_bodies(config))
-    not_yet = "The role defined for the function cannot be assumed by Lambda."
 
-    with aws.refusing("lambda.CreateFunction", "InvalidParameterValueException", not_yet, times=2):
+    with aws.refusing(operation, code, message, times=2):
         done = apply_plan(planned, aws)
 
     assert done[-1] == "GetStatusFunction"
-    assert aws.calls.count("lambda.CreateFunction") == 3
+    assert sum(call.endswith(operation.partition(".")[2]) for call in aws.calls) == 3
 
 
 def test_credentials_of_another_account(aws: Aws) -> None:

@@ -98,7 +98,7 @@ def test_every_upload_is_in_the_bucket_of_the_parameter():
     assert definition["States"]["ETL"]["Parameters"]["Arguments"] == {
         "--run.$": "$$.Execution.Name",
         "--bucket": "labbase-retraining-123456789012-ap-northeast-1",
-        "--spec": "s3://our-code/artifacts/etl-job.json",
+        "--spec": f"s3://our-code/{CONFIG.spec_key}",
     }
     assert glue[0]["Resource"] == ["arn:aws:s3:::our-code/artifacts/*"]
     assert f"{CONFIG.bucket}/artifacts" not in json.dumps(written)

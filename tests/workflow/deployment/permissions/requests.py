@@ -234,6 +234,8 @@ def _tagging_requests(call: Call, members: dict[str, Any]) -> Iterator[Request]:
     action = {"iam": "TagRole", "sqs": "TagQueue"}.get(service, "TagResource")
     form = TABLE[f"{call.service}.{call.operation}"][0]
     arn = form.format(**members).removesuffix(":log-stream:")
+    if call.operation == "CreateSolutionVersion":
+        arn = f"{arn}/1a2b3c4d"  # the version's id is Personalize's
     yield Request(f"{service}:{action}", arn)
 
 

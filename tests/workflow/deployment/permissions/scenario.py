@@ -162,7 +162,7 @@ def _drift_storage(scenario: Scenario) -> None:
         Tagging={"TagSet": [{"Key": "retraining:name", "Value": scenario.config.name}]},
     )
     s3.delete_bucket_policy(Bucket=bucket)
-    s3.put_object(Bucket=bucket, Key="artifacts/etl-job.json", Body=b"{}")
+    s3.put_object(Bucket=bucket, Key=scenario.config.spec_key, Body=b"{}")
 
 
 def _drift_compute(scenario: Scenario) -> None:

@@ -185,7 +185,7 @@ def _unused(statement: dict[str, Any], requests: list[Request]) -> Iterator[str]
     [
         ("functions", "iam:PassRole", "arn:aws:iam::123456789012:role/life-retraining-glue"),
         ("functions", "s3:PutObject", "arn:aws:s3:::{bucket}/artifacts/functions.zip"),
-        ("glue", "s3:PutObject", "arn:aws:s3:::{bucket}/artifacts/etl-job.json"),
+        ("glue", "s3:PutObject", "arn:aws:s3:::{bucket}/artifacts/etl-job-1a2b3c.json"),
         ("glue", "s3:GetObject", "arn:aws:s3:::somebody-elses/runs/x/users/a.csv"),
         ("personalize", "s3:PutObject", "arn:aws:s3:::{bucket}/recommendations/latest.json"),
         (
@@ -212,7 +212,7 @@ def test_other_calls_are_denied(config: Config, principal: str, action: str, res
 def test_plain_http_is_denied_to_everybody(config: Config) -> None:
     request = Request(
         "s3:GetObject",
-        f"arn:aws:s3:::{config.bucket}/artifacts/etl-job.json",
+        f"arn:aws:s3:::{config.bucket}/artifacts/etl-job-1a2b3c.json",
         (("aws:SecureTransport", "false"),),
     )
 
