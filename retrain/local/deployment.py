@@ -63,6 +63,7 @@ def train_baseline(config: Config, clients: Clients) -> str:
         datasetGroupArn=config.dataset_group_arn,
         recipeArn=f"arn:{config.partition}:personalize:::recipe/aws-popularity-count",
         performAutoTraining=False,
+        tags=config.personalize_tags,
     )["solutionArn"]
     _wait_until_active(
         solution, lambda: personalize.describe_solution(solutionArn=solution)["solution"]

@@ -344,6 +344,8 @@ def _deletion(reading: _Reading, *, empty_bucket: bool) -> Change | None:
         return None
     if _foreign(resource, adapter, current):
         return Change(resource, "skip", note="not ours")
+    if obstacle := adapter.obstacle(resource):
+        return Change(resource, "blocked", note=obstacle)
     note = adapter.remark(resource) or (adapter.loses and f"with {adapter.loses}")
     if isinstance(adapter, Bucket) and (contents := adapter.contents(resource)):
         if not empty_bucket:

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -727,6 +728,38 @@ def test_destroy_skips_resources_of_others(aws: Aws) -> None:
 
     assert actions(planned) == {"FailureTopic": "skip"}
     assert apply_plan(planned, aws) == []
+
+
+def test_destroy_deletes_its_own_solutions_and_names_what_else_blocks_it(aws: Aws) -> None:
+    config = config_named("others")
+    personalize = aws.clients("personalize")
+    group = {"datasetGroupArn": config.dataset_group_arn}
+    recipe = {"recipeArn": "arn:aws:personalize:::recipe/aws-popularity-count"}
+    apply_plan(plan(config, aws.clients), aws)
+    personalize.create_solution(name="others", **group, **recipe)
+    earlier = {"tags": config.personalize_tags, **group, **recipe}
+    personalize.create_solution(name="last-year", **earlier)
+    theirs = personalize.create_solution(name="experiment", **group, **recipe)["solutionArn"]
+    tracker = personalize.create_event_tracker(name="clicks", **group)["eventTrackerArn"]
+
+    planned = destroy_plan(config, aws.clients)
+
+    [blocked] = planned.blocked
+    assert blocked.resource.id == "DatasetGroup"
+    assert blocked.note == (
+        "solution experiment of others; event tracker clicks: Personalize deletes no dataset group"
+        " that holds them. Delete them first if nobody needs them, or keep the group"
+    )
+    with pytest.raises(DeployError, match="nothing was touched"):
+        apply_plan(planned, aws)
+    personalize.delete_event_tracker(eventTrackerArn=tracker)
+    personalize.delete_solution(solutionArn=theirs)
+    while "experiment" in str(personalize.list_solutions(**group)["solutions"]):
+        time.sleep(0.01)
+    planned = destroy_plan(config, aws.clients)
+    notes = {change.resource.id: change.note for change in planned.changes}
+    assert notes["DatasetGroup"] == "with every version of solution others, last-year"
+    assert "DatasetGroup" in apply_plan(planned, aws)
 
 
 # Differences

@@ -127,6 +127,10 @@ class Adapter(ABC):
         """Return why these changes cannot be made, and the alternative; empty if they can."""
         return ""
 
+    def obstacle(self, resource: Resource) -> str:
+        """Return what has to be taken away before this can be deleted; empty if nothing has."""
+        return ""
+
     def remark(self, resource: Resource) -> str:
         """Return a warning for the deletion of this resource."""
         return ""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, ClassVar
 
 from botocore import xform_name
 
+from workflow.config import OWNER_TAG
 from workflow.deployment.adapters.adapter import (
     Adapter,
     pick,
@@ -24,6 +25,7 @@ from workflow.errors import DeployError
 
 POLL_SECONDS = 2.0
 _LONGEST_SECONDS = 900
+_IN_CREATION = frozenset({"CREATE PENDING", "CREATE IN_PROGRESS", "CREATE STOPPING"})
 _ANEW = (
     "To start over with other columns, give [aws] dataset_group another name: data are imported"
     " and models trained there, while the old group still serves"
@@ -82,6 +84,15 @@ class _PersonalizeAdapter(Adapter):
         response = unless_absent(self._call, "ResourceNotFoundException", **request)
         return response[self.member] if response else None
 
+    def _wait_until_gone(self, arn: str, remaining: Callable[[], Sequence[Any]]) -> None:
+        """Wait until none of the summaries that remain has this ARN."""
+        waited = 0.0
+        while any(arn in summary.values() for summary in remaining()):
+            if waited >= _LONGEST_SECONDS:
+                raise DeployError(f"{arn} is still there: look at it in the console")
+            self.deployment.sleep(POLL_SECONDS)
+            waited += POLL_SECONDS
+
     def _wait(self, resource: Resource, expected: str | None) -> None:
         """Wait until it has this status, or is gone where there is none to wait for."""
         waited = 0.0
@@ -113,22 +124,65 @@ class DatasetGroup(_PersonalizeAdapter):
     )
     loses = "what was trained"
 
+    def obstacle(self, resource: Resource) -> str:
+        """Return what the group holds of others, and what of ours is in use.
+
+        https://docs.aws.amazon.com/personalize/latest/dg/API_DeleteDatasetGroup.html
+        """
+        found = [text for text in self._obstacles(resource) if text]
+        if not found:
+            return ""
+        return (
+            f"{'; '.join(found)}: Personalize deletes no dataset group that holds them. Delete them"
+            " first if nobody needs them, or keep the group"
+        )
+
     def remark(self, resource: Resource) -> str:
         """Return the names of the solutions that are deleted with it."""
-        names = [solution["name"] for solution in self._solutions(resource)]
+        names = [solution["name"] for solution in self._own_solutions(resource)]
         return f"with every version of solution {', '.join(names)}" if names else ""
 
     def delete(self, resource: Resource) -> None:
         """Delete the solutions that the runs created, and the group."""
-        for solution in self._solutions(resource):
-            self.client.delete_solution(solutionArn=solution["solutionArn"])
-        while self._solutions(resource):
-            self.deployment.sleep(POLL_SECONDS)
+        for solution in self._own_solutions(resource):
+            arn = solution["solutionArn"]
+            self.client.delete_solution(solutionArn=arn)
+            self._wait_until_gone(arn, lambda: self._own_solutions(resource))
         super().delete(resource)
 
-    def _solutions(self, resource: Resource) -> list[Any]:
-        pages = self.client.get_paginator("list_solutions").paginate(datasetGroupArn=resource.name)
-        return [solution for page in pages for solution in page["solutions"]]
+    def _obstacles(self, resource: Resource) -> Iterator[str]:
+        group = {"datasetGroupArn": resource.name}
+        own = [solution["solutionArn"] for solution in self._own_solutions(resource)]
+        yield _named("solution", self._list("solutions", own, **group), "of others")
+        yield _named("dataset", self._list("datasets", self.deployment.model, **group), "of others")
+        yield _named("event tracker", self._list("event_trackers", **group))
+        yield _named("recommender", self._list("recommenders", **group))
+        for arn in own:
+            yield _named("campaign", self._list("campaigns", solutionArn=arn))
+            versions = self._list("solution_versions", solutionArn=arn)
+            unfinished = [version for version in versions if version["status"] in _IN_CREATION]
+            yield _named("solution version", unfinished, "in creation")
+
+    def _own_solutions(self, resource: Resource) -> list[Any]:
+        """Return the group's solutions that runs of this configuration have created."""
+        solutions = self._list("solutions", datasetGroupArn=resource.name)
+        return [solution for solution in solutions if self._is_own(solution)]
+
+    def _is_own(self, solution: Mapping[str, Any]) -> bool:
+        if solution["name"] == self.config.solution_name:
+            return True
+        # Under an earlier [solution] name.
+        tags = self.client.list_tags_for_resource(resourceArn=solution["solutionArn"])["tags"]
+        owned = {"tagKey": OWNER_TAG, "tagValue": self.config.name}
+        return owned in tags
+
+    def _list(self, what: str, passed_over: Container[str] = (), **request: Any) -> list[Any]:
+        """Return what a List operation lists, without some by their ARNs."""
+        pages = self.client.get_paginator(f"list_{what}").paginate(**request)
+        member = "".join(part.title() for part in what.split("_"))
+        member = member[0].lower() + member[1:]
+        listed = [each for page in pages for each in page[member]]
+        return [each for each in listed if _arn(each) not in passed_over]
 
 
 class Schema(_PersonalizeAdapter):
@@ -191,6 +245,16 @@ class Filter(_PersonalizeAdapter):
     member = "filter"
     properties = frozenset({"DatasetGroupArn", "FilterExpression", "Name", "Tags"})
     replaced_by = frozenset({"DatasetGroupArn", "FilterExpression", "Name"})
+
+
+def _arn(summary: Mapping[str, Any]) -> str:
+    return str(next(value for name, value in summary.items() if name.endswith("Arn")))
+
+
+def _named(what: str, summaries: Sequence[Mapping[str, Any]], whose: str = "") -> str:
+    """Return resources in words, for example `solution a, b of others`; empty if there are none."""
+    names = [summary.get("name") or _arn(summary).partition("/")[2] for summary in summaries]
+    return f"{what} {', '.join(names)} {whose}".rstrip() if names else ""
 
 
 def _incompatibilities(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:

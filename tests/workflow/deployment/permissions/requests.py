@@ -178,8 +178,11 @@ TABLE: dict[str, tuple[str, ...]] = {
     "personalize.DescribeSolutionVersion": ("{solutionVersionArn}",),
     "personalize.GetSolutionMetrics": ("{solutionVersionArn}",),
     "personalize.ListBatchInferenceJobs": (ANY,),
+    "personalize.ListCampaigns": (ANY,),
     "personalize.ListDatasetImportJobs": (ANY,),
     "personalize.ListDatasets": (ANY,),
+    "personalize.ListEventTrackers": (ANY,),
+    "personalize.ListRecommenders": (ANY,),
     "personalize.ListSolutionVersions": (ANY,),
     "personalize.ListSolutions": (ANY,),
     "personalize.ListTagsForResource": ("{resourceArn}",),
@@ -261,6 +264,8 @@ def _context(call: Call) -> tuple[tuple[str, str], ...]:
             context["s3:prefix"] = call.parameters["Prefix"]
     if call.service == "iam" and "PermissionsBoundary" in call.parameters:
         context["iam:PermissionsBoundary"] = call.parameters["PermissionsBoundary"]
+    if call.operation == "DeleteSolution":
+        context["aws:ResourceTag/retraining:name"] = "life"  # the runs have tagged it
     return tuple(sorted(context.items()))
 
 

@@ -345,6 +345,13 @@ def s3_without_upload_parts() -> Any:
 
 
 def destroy(scenario: Scenario) -> None:
+    scenario.client("personalize").create_solution(
+        name="life-last-year",
+        datasetGroupArn=scenario.config.dataset_group_arn,
+        recipeArn="arn:aws:personalize:::recipe/aws-popularity-count",
+        performAutoTraining=False,
+        tags=scenario.config.personalize_tags,
+    )
     with scenario.as_principal("deployer"):
         planned = destroy_plan(scenario.config, scenario.client, empty_bucket=True)
         apply(planned, scenario.client, now=NOW, sleep=lambda _: time.sleep(0.01))
