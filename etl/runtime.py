@@ -22,6 +22,7 @@ from pyspark.sql.types import NumericType
 from etl.database import Database, TableName, driver_settings
 from etl.datasets import JobSpec
 from etl.errors import EtlError, TableError, listing, suggestion
+from etl.glue_connection import jdbc_url
 from etl.session import SQL_SETTINGS, error_from_java, is_missing_table, local_spark
 
 # One unquoted header, fields quoted as RFC 4180 has it, null empty, blanks kept.
@@ -310,8 +311,7 @@ class GlueRuntime:
     def read_table(self, name: str, partition_column: str = "") -> DataFrame:
         """Read a DynamicFrame; see `Runtime.read_table`."""
         options = {
-            # `url` has no database name in it; `fullUrl` is missing from older connections.
-            "url": self._jdbc.get("fullUrl") or self._jdbc["url"],
+            "url": jdbc_url(self._spec.engine, self._jdbc),
             "user": self._jdbc["user"],
             "password": self._jdbc["password"],
             "dbtable": TableName.parse(name).quote_if_needed(self._spec.engine),

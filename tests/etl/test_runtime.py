@@ -60,6 +60,7 @@ def glue_calls(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> list[Any
         "user": "reader",
         "password": "secret",
         "vendor": "postgresql",
+        "enforceSSL": "true",
     }
 
     def recorded(name: str, answer: Any = None) -> Any:
@@ -139,7 +140,7 @@ def test_glue_reads_a_table_through_its_connection(
             {
                 "connection_type": "postgresql",
                 "connection_options": {
-                    "url": "jdbc:postgresql://db.example:5432/labbase",
+                    "url": "jdbc:postgresql://db.example:5432/labbase?sslmode=require",
                     "user": "reader",
                     "password": "secret",
                     **options,
