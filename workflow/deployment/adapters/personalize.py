@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from functools import partial
 from typing import Any, ClassVar
 
 from botocore import xform_name
@@ -147,7 +148,9 @@ class DatasetGroup(_PersonalizeAdapter):
         for solution in self._own_solutions(resource):
             arn = solution["solutionArn"]
             self.client.delete_solution(solutionArn=arn)
-            self._wait_until_gone(arn, lambda: self._own_solutions(resource))
+            self._wait_until_gone(
+                arn, partial(self._list, "solutions", datasetGroupArn=resource.name)
+            )
         super().delete(resource)
 
     def _obstacles(self, resource: Resource) -> Iterator[str]:
@@ -172,9 +175,10 @@ class DatasetGroup(_PersonalizeAdapter):
         if solution["name"] == self.config.solution_name:
             return True
         # Under an earlier [solution] name.
-        tags = self.client.list_tags_for_resource(resourceArn=solution["solutionArn"])["tags"]
+        call = partial(self.client.list_tags_for_resource, resourceArn=solution["solutionArn"])
+        response = unless_absent(call, "ResourceNotFoundException")  # deleted meanwhile
         owned = {"tagKey": OWNER_TAG, "tagValue": self.config.name}
-        return owned in tags
+        return bool(response) and owned in response["tags"]
 
     def _list(self, what: str, passed_over: Container[str] = (), **request: Any) -> list[Any]:
         """Return what a List operation lists, without some by their ARNs."""
