@@ -58,6 +58,13 @@ class Config(Settings):
     import_concurrency: int = Field(3, ge=1, le=5, description="data sets imported at a time")
     timeout_hours: int = Field(24, ge=1, le=8_760, description="the longest that a run may take")
     alarm_hours: int = Field(12, ge=1, le=8_760, description="a run this long raises an alarm")
+    stale_hours: int | None = Field(
+        None,
+        ge=1,
+        le=168,
+        examples=[36],
+        description="so long without a run that succeeded raises an alarm; none if left out",
+    )
     tags: dict[str, str] = Field(
         default_factory=dict,
         examples=[{"team": "search"}],
@@ -107,7 +114,13 @@ class Config(Settings):
     @property
     def bucket(self) -> str:
         """Name of the bucket that every run writes to."""
-        return self.aws.bucket or f"{self.name}-retraining-{self.aws.account}-{self.aws.region}"
+        name = self.aws.bucket.rpartition(":")[2]
+        return name or f"{self.name}-retraining-{self.aws.account}-{self.aws.region}"
+
+    @property
+    def is_own_bucket(self) -> bool:
+        """Whether the bucket is created and kept in order; else it is somebody else's."""
+        return not self.aws.bucket.startswith("arn:")
 
     def role_arn(self, role: RoleName) -> str:
         """Return the ARN of one of `ROLES`; a configured name or ARN goes first."""
@@ -137,6 +150,11 @@ class Config(Settings):
     def dead_letters(self) -> str:
         """Name of the schedule's dead-letter queue, of runs that it could not start."""
         return f"{self.state_machine}-dead-letters"
+
+    @property
+    def unfinished_rule(self) -> str:
+        """Name of the rule on runs that timed out or were aborted."""
+        return f"{self.state_machine}-unfinished"
 
     @property
     def glue_job(self) -> str:

@@ -472,8 +472,9 @@ class AwsSettings(Settings):
     )
     bucket: str = Field(
         "",
-        pattern=r"^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$",
-        description="bucket of the runs; NAME-retraining-ACCOUNT-REGION if left out",
+        pattern=r"^((arn:aws(-cn)?:s3:::)?[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$",
+        description="bucket of the runs: a name is created, an ARN names a bucket that is there and"
+        " is left alone; NAME-retraining-ACCOUNT-REGION if left out",
     )
     roles: dict[RoleName, str] = Field(
         {}, description="a name is created so; an ARN names a role that is there and is left alone"
@@ -492,12 +493,19 @@ class AwsSettings(Settings):
         "",
         description="SNS topic for failed runs: a name is created, an ARN is left alone",
     )
+    emails: list[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]] = Field(
+        [],
+        examples=[["recommendations@example.com"]],
+        description="addresses that are subscribed to the topic; each confirms by the mail that it"
+        " gets, and one that is taken out here stays subscribed",
+    )
     kms_key: str = Field(
         "",
         pattern=r"^(arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/.+)?$",
         examples=["arn:aws:kms:eu-central-1:123456789012:key/1f2e3d4c-5b6a-4798-8897-a6b5c4d3e2f1"],
         description="encrypts bucket, functions, logs, queue, topic, data sets and definition;"
-        " its key policy lets CloudWatch, CloudWatch Logs, Personalize and Scheduler use it",
+        " its key policy lets CloudWatch, CloudWatch Logs, EventBridge, Personalize and Scheduler"
+        " use it",
     )
     permission_boundary: str = Field(
         "",
@@ -519,6 +527,13 @@ class AwsSettings(Settings):
         90, ge=1, description="files of a run; the published CSV is one of them"
     )
     tracing: bool = Field(True, description="X-Ray for the state machine and the functions")
+
+    @model_validator(mode="after")
+    def _own_topic_for_emails(self) -> Self:
+        if not (self.emails and self.topic.startswith("arn:")):
+            return self
+        rule = "a topic that is named by its ARN is left alone, so that nobody is subscribed to it"
+        return _unless_broken(self, [(("emails",), rule, "subscribe there, and leave emails out")])
 
     @model_validator(mode="after")
     def _both_or_neither(self) -> Self:

@@ -1,18 +1,29 @@
-"""CloudWatch's alarms: on runs that did not succeed, and on runs that took too long.
+"""CloudWatch's alarms: on runs that did not succeed, took too long, or did not come at all.
 
-Each function returns an alarm's properties in CloudFormation's words; both notify the topic for
+Each function returns an alarm's properties in CloudFormation's words; all notify the topic for
 failed runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from workflow.config import Config
 
 _PERIOD_SECONDS = 300
+_HOUR_SECONDS = 3_600
 _MILLISECONDS_PER_HOUR = 3_600_000
+
+
+def alarms(config: Config) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the logical id and the properties of each alarm."""
+    yield "FailedAlarm", failed_alarm(config)
+    yield "OverlongAlarm", overlong_alarm(config)
+    if config.stale_hours:
+        yield "StaleAlarm", stale_alarm(config, config.stale_hours)
+    if config.schedule:
+        yield "DeadLettersAlarm", dead_letters_alarm(config)
 
 
 def failed_alarm(config: Config) -> dict[str, Any]:
@@ -60,6 +71,47 @@ def overlong_alarm(config: Config) -> dict[str, Any]:
             "Statistic": "Maximum",
             "Period": _PERIOD_SECONDS,
             **_metric(config, "ExecutionTime"),
+        },
+    )
+
+
+def stale_alarm(config: Config, hours: int) -> dict[str, Any]:
+    """Return the alarm on so many hours without a run that succeeded; at most a week of them.
+
+    An hour in which none ends has no data, and counts as one without success.
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html
+    """
+    return _alarm(
+        config,
+        "stale",
+        {
+            "AlarmDescription": f"No run of {config.state_machine} succeeded for {hours} hours.",
+            "Threshold": 1,
+            "Statistic": "Sum",
+            "Period": _HOUR_SECONDS,
+            **_metric(config, "ExecutionsSucceeded"),
+        },
+    ) | {
+        "ComparisonOperator": "LessThanThreshold",
+        "EvaluationPeriods": hours,
+        "TreatMissingData": "breaching",
+    }
+
+
+def dead_letters_alarm(config: Config) -> dict[str, Any]:
+    """Return the alarm on a dead-letter queue that is not empty: a run could not be started."""
+    dimension = {"Name": "QueueName", "Value": config.dead_letters}
+    return _alarm(
+        config,
+        "dead-letters",
+        {
+            "AlarmDescription": f"The schedule could not start a run of {config.state_machine}.",
+            "Threshold": 1,
+            "Statistic": "Maximum",
+            "Period": _PERIOD_SECONDS,
+            "Namespace": "AWS/SQS",
+            "MetricName": "ApproximateNumberOfMessagesVisible",
+            "Dimensions": [dimension],
         },
     )
 

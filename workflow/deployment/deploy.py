@@ -370,11 +370,14 @@ def _carry_out(deployment: Deployment, change: Change, progress: Progress) -> No
 
 
 def _lock(plan: Plan, clients: Clients, now: datetime, *, take_over: bool) -> DeploymentLock | None:
-    """Return the lock, None where the bucket that it would lie in is deleted, or is not ours."""
+    """Return the lock, None where the bucket that it would lie in is deleted, or is not ours.
+
+    A bucket that the configuration names by its ARN is somebody else's, and meant for us.
+    """
     bucket = next((c for c in plan.changes if c.resource.type == _BUCKET), None)
-    if bucket is None or bucket.action in {"delete", "skip"}:
+    if plan.config.is_own_bucket and (bucket is None or bucket.action in {"delete", "skip"}):
         return None
-    name, owner = bucket.resource.name, plan.identity
+    name, owner = plan.config.bucket, plan.identity
     return DeploymentLock(clients("s3"), name, owner=owner, now=now, take_over=take_over)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_NAMES = ("PolicyName", "Sid", "Id", "Key", "Name")
+_NAMES = ("PolicyName", "Sid", "Id", "Key", "Name", "Endpoint")
 _JSON_TEXT = frozenset({"DefinitionString", "Schema", "Input"})
 _POLICY = frozenset({"PolicyDocument", "AssumeRolePolicyDocument"})
 _UNORDERED = frozenset(

@@ -20,6 +20,7 @@ from string import Formatter
 from typing import Any, Literal, get_args
 
 from workflow.config import Config
+from workflow.deployment.alarms import alarms
 from workflow.deployment.artefacts import PREFIX
 from workflow.deployment.lock import LOCK_KEY
 from workflow.errors import WorkflowError
@@ -154,6 +155,28 @@ def bucket_policy(config: Config) -> Policy:
     return _policy([tls_only, *personalize])
 
 
+def topic_policy(config: Config) -> Policy:
+    """Return the topic's policy: EventBridge's rule and CloudWatch's alarms may publish to it."""
+    rule, alarm = f"rule/{config.unfinished_rule}", f"alarm:{config.state_machine}-*"
+    publishers = (
+        ("RulePublishes", "events", config.arn("events", rule)),
+        ("AlarmsPublish", "cloudwatch", config.arn("cloudwatch", alarm)),
+    )
+    return _policy(
+        [
+            {
+                "Sid": sid,
+                "Effect": "Allow",
+                "Principal": {"Service": f"{service}.amazonaws.com"},
+                "Action": ["sns:Publish"],
+                "Resource": [config.topic_arn],
+                "Condition": _from(config, source),
+            }
+            for sid, service, source in publishers
+        ]
+    )
+
+
 @cache
 def _permissions() -> Mapping[str, Any]:
     file = files("workflow.deployment") / "permissions.toml"
@@ -166,6 +189,9 @@ def _values(config: Config) -> Mapping[str, Sequence[str]]:
     made = [role for role in ROLES if not aws.roles.get(role, "").startswith("arn:")]
     function_logs = [config.function_log(name) for name in FUNCTIONS]
     optional = {
+        "emails": ", ".join(aws.emails),
+        "existing_bucket": "" if config.is_own_bucket else config.bucket,
+        "own_bucket": config.bucket if config.is_own_bucket else "",
         "kms_key": aws.kms_key,
         "own_topic": "" if aws.topic.startswith("arn:") else config.topic_arn,
         "permission_boundary": aws.permission_boundary,
@@ -176,6 +202,7 @@ def _values(config: Config) -> Mapping[str, Sequence[str]]:
     }
     return {
         "account": [aws.account],
+        "alarm": [properties["AlarmName"] for _, properties in alarms(config)],
         "artifacts": [PREFIX],
         "bucket": [config.bucket],
         "connection": [config.source.connection],
@@ -199,6 +226,7 @@ def _values(config: Config) -> Mapping[str, Sequence[str]]:
         "state_machine_arn": [config.state_machine_arn],
         "subnets": aws.subnets,
         "topic_arn": [config.topic_arn],
+        "unfinished_rule": [config.unfinished_rule],
         **{f"{role}_role": [config.role_arn(role)] for role in ROLES},
         **{name: [value] if value else [] for name, value in optional.items()},
     }

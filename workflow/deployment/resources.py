@@ -4,7 +4,8 @@ Both deployment methods use it: `deploy` brings AWS in line with it through boto
 it as a CloudFormation template. Names and ARNs follow from the configuration, so that every value
 is concrete. Nothing here calls AWS.
 
-A role or topic that the configuration names by an ARN is somebody else's and not in the model.
+A role, topic or bucket that the configuration names by an ARN is somebody else's, and not in the
+model.
 """
 
 from __future__ import annotations
@@ -15,9 +16,14 @@ from typing import Any
 
 from workflow.config import OWNER_TAG, Config
 from workflow.definition.render import render
-from workflow.deployment.alarms import failed_alarm, overlong_alarm
+from workflow.deployment.alarms import alarms
 from workflow.deployment.artefacts import Artefact, Artefacts
-from workflow.deployment.permissions import bucket_policy, permission_policy, trust_policy
+from workflow.deployment.permissions import (
+    bucket_policy,
+    permission_policy,
+    topic_policy,
+    trust_policy,
+)
 from workflow.settings import FUNCTIONS, ROLES, FunctionName, RoleName
 
 S3_OBJECT = "Custom::S3Object"
@@ -60,6 +66,7 @@ def resources(config: Config, artefacts: Artefacts) -> tuple[Resource, ...]:
         *_topic(config),
         *_state_machine(config),
         *_alarms(config),
+        _unfinished_rule(config),
         *_schedule(config),
     )
     ids = {resource.id for resource in model}
@@ -81,6 +88,8 @@ def function_id(function: FunctionName) -> str:
 
 
 def _bucket(config: Config) -> Iterator[Resource]:
+    if not config.is_own_bucket:
+        return
     encryption = (
         {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": config.aws.kms_key}
         if config.aws.kms_key
@@ -334,8 +343,19 @@ def _topic(config: Config) -> Iterator[Resource]:
         {
             "TopicName": config.topic_arn.rpartition(":")[2],
             "KmsMasterKeyId": config.aws.kms_key or None,
+            "Subscription": [
+                {"Protocol": "email", "Endpoint": address} for address in config.aws.emails
+            ]
+            or None,
             "Tags": _tags(config),
         },
+    )
+    yield Resource(
+        "FailureTopicPolicy",
+        "AWS::SNS::TopicPolicy",
+        config.topic_arn,
+        {"Topics": [config.topic_arn], "PolicyDocument": topic_policy(config)},
+        needs=("FailureTopic",),
     )
 
 
@@ -376,15 +396,48 @@ def _state_machine(config: Config) -> Iterator[Resource]:
 
 
 def _alarms(config: Config) -> Iterator[Resource]:
-    alarms = {"FailedAlarm": failed_alarm(config), "OverlongAlarm": overlong_alarm(config)}
-    for identity, properties in alarms.items():
+    for identity, properties in alarms(config):
         yield Resource(
             identity,
             "AWS::CloudWatch::Alarm",
             properties["AlarmName"],
             {**properties, "Tags": _tags(config)},
-            needs=("FailureTopic", "StateMachine"),
+            needs=("FailureTopic",),
         )
+
+
+def _unfinished_rule(config: Config) -> Resource:
+    """Return the rule that reports what the state machine cannot report by itself."""
+    run = {"run": "$.detail.name", "status": "$.detail.status", "cause": "$.detail.cause"}
+    template = f'"Run <run> of {config.state_machine} is <status>. Cause: <cause>"'
+    return Resource(
+        "UnfinishedRule",
+        "AWS::Events::Rule",
+        config.unfinished_rule,
+        {
+            "Name": config.unfinished_rule,
+            "Description": f"Runs of {config.state_machine} that timed out or were aborted.",
+            "State": "ENABLED",
+            # https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
+            "EventPattern": {
+                "source": ["aws.states"],
+                "detail-type": ["Step Functions Execution Status Change"],
+                "detail": {
+                    "status": ["TIMED_OUT", "ABORTED"],
+                    "stateMachineArn": [config.state_machine_arn],
+                },
+            },
+            "Targets": [
+                {
+                    "Id": "topic",
+                    "Arn": config.topic_arn,
+                    "InputTransformer": {"InputPathsMap": run, "InputTemplate": template},
+                }
+            ],
+            "Tags": _tags(config),
+        },
+        needs=("FailureTopic", "FailureTopicPolicy", "StateMachine"),
+    )
 
 
 def _schedule(config: Config) -> Iterator[Resource]:

@@ -265,6 +265,25 @@ DRIFTS = {
         ),
         ["Period: 60 → 300", "Threshold: 1.0 → 43200000"],
     ),
+    "FailureTopicPolicy": (
+        lambda c: c("sns").set_topic_attributes(
+            TopicArn=f"arn:aws:sns:{REGION}:{ACCOUNT}:whole-retraining-failures",
+            AttributeName="Policy",
+            AttributeValue=json.dumps({"Version": "2012-10-17", "Statement": []}),
+        ),
+        ["PolicyDocument.Statement: [] → "],
+    ),
+    "UnfinishedRule": (
+        lambda c: (
+            c("events").disable_rule(Name="whole-retraining-unfinished"),
+            c("events").remove_targets(Rule="whole-retraining-unfinished", Ids=["topic"]),
+            c("events").put_targets(
+                Rule="whole-retraining-unfinished",
+                Targets=[{"Id": "other", "Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:other"}],
+            ),
+        ),
+        ["State: DISABLED → ENABLED", "Targets.topic: – → ", "Targets.other: {"],
+    ),
     "Schedule": (
         lambda c: c("scheduler").update_schedule(
             Name="whole-retraining",
@@ -319,6 +338,58 @@ def test_a_change_by_hand_is_named_and_undone(
     assert all(line in lines for line in expected), lines
     assert apply_plan(planned, aws) == ([resource] if expected else [])
     assert plan(deployed_config, aws.clients).pending == ()
+
+
+def test_an_address_is_subscribed_once_and_others_stay(aws: Aws) -> None:
+    config = config_named("mailed", ("[source]", 'emails = ["ann@example.com"]\n\n[source]'))
+    sns, topic = aws.clients("sns"), resources_named(config, "FailureTopic")
+    apply_plan(plan_resources(config, aws.clients, topic), aws)
+    sns.subscribe(TopicArn=config.topic_arn, Protocol="email", Endpoint="eve@example.com")
+
+    assert plan_resources(config, aws.clients, topic).pending == ()
+    more = config_named(
+        "mailed", ("[source]", 'emails = ["ann@example.com", "bob@example.com"]\n\n[source]')
+    )
+    planned = plan_resources(more, aws.clients, resources_named(more, "FailureTopic"))
+    assert changed(planned) == {
+        "FailureTopic": [
+            'Subscription.bob@example.com: – → {"Protocol": "email", "Endpoint": "bob@example.com"}'
+        ]
+    }
+    apply_plan(planned, aws)
+
+    subscribed = sns.list_subscriptions_by_topic(TopicArn=config.topic_arn)["Subscriptions"]
+    assert sorted(each["Endpoint"] for each in subscribed) == [
+        "ann@example.com",
+        "bob@example.com",
+        "eve@example.com",
+    ]
+
+
+def test_a_bucket_of_others_holds_the_code_and_is_left_alone(aws: Aws) -> None:
+    """Nothing of it is changed or deleted but our own code; deployments lock each other in it."""
+    s3 = aws.clients("s3")
+    s3.create_bucket(Bucket="our-lake", CreateBucketConfiguration={"LocationConstraint": REGION})
+    s3.put_object(Bucket="our-lake", Key="lake/sales.parquet", Body=b"x")
+    config = config_named("laked", ("[source]", 'bucket = "arn:aws:s3:::our-lake"\n\n[source]'))
+    selected = resources_named(
+        config, "FunctionsArchive", "EtlLibrary", "EtlScript", "EtlSpec", "StatesRole"
+    )
+    planned = plan_resources(config, aws.clients, selected, _artefact_bodies(config))
+    aws.calls.clear()
+
+    with (
+        DeploymentLock(s3, "our-lake", owner="arn:ann", now=NOW),
+        pytest.raises(LockedError, match="arn:ann has been deploying"),
+    ):
+        apply_plan(planned, aws)
+    assert apply_plan(planned, aws) == [resource.id for resource in selected]
+
+    assert not any("Bucket" in call for call in aws.changing)
+    gone = apply_plan(destroy_plan(config, aws.clients, empty_bucket=True), aws)
+    assert sorted(gone) == sorted(resource.id for resource in selected)
+    keys = [each["Key"] for each in s3.list_objects_v2(Bucket="our-lake")["Contents"]]
+    assert keys == ["lake/sales.parquet"]
 
 
 def test_another_configuration_is_an_update_with_its_differences(aws: Aws) -> None:
@@ -726,7 +797,7 @@ def test_destroy_skips_resources_of_others(aws: Aws) -> None:
 
     planned = destroy_plan(config, aws.clients)
 
-    assert actions(planned) == {"FailureTopic": "skip"}
+    assert actions(planned) == {"FailureTopicPolicy": "skip", "FailureTopic": "skip"}
     assert apply_plan(planned, aws) == []
 
 

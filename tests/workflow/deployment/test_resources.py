@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from moto.events.models import EventPattern
 
 from workflow import Config, ConfigError, parse_config
 from workflow.definition.asl import function_name, states
@@ -99,10 +100,14 @@ def test_the_model_holds_everything_that_the_workflow_needs(example):
         "InteractionsDataset",
         "BatchFilter",
         "FailureTopic",
+        "FailureTopicPolicy",
         "StateMachineLogGroup",
         "StateMachine",
         "FailedAlarm",
         "OverlongAlarm",
+        "StaleAlarm",
+        "DeadLettersAlarm",
+        "UnfinishedRule",
         "ScheduleDeadLetters",
         "Schedule",
     ]
@@ -356,7 +361,7 @@ def test_a_resource_configured_by_arn_is_not_in_the_model():
 def test_without_a_schedule_nothing_of_it_is_made():
     by_id = model(configured(example=EXAMPLE.partition("[schedule]")[0]))
 
-    assert {"Schedule", "ScheduleDeadLetters", "SchedulerRole"}.isdisjoint(by_id)
+    assert {"Schedule", "DeadLettersAlarm", "SchedulerRole"}.isdisjoint(by_id)
 
 
 def test_the_schedule_keeps_its_time_zone_and_its_dead_letters(example):
@@ -399,11 +404,100 @@ def test_failed_timed_out_and_aborted_runs_raise_an_alarm(example):
     assert properties["AlarmActions"] == [example["FailureTopic"].name]
 
 
+def test_hours_without_success_raise_an_alarm_also_where_nothing_runs(example):
+    alarm = example["StaleAlarm"].properties
+
+    assert (alarm["MetricName"], alarm["Statistic"]) == ("ExecutionsSucceeded", "Sum")
+    assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("LessThanThreshold", 1)
+    assert (alarm["Period"], alarm["EvaluationPeriods"]) == (3_600, 36)
+    assert alarm["TreatMissingData"] == "breaching"
+    without = configured(example=EXAMPLE.replace("stale_hours = 36", ""))
+    assert "StaleAlarm" not in model(without)
+
+
+def test_a_start_that_failed_raises_an_alarm(example):
+    alarm = example["DeadLettersAlarm"].properties
+
+    assert (alarm["Namespace"], alarm["MetricName"]) == (
+        "AWS/SQS",
+        "ApproximateNumberOfMessagesVisible",
+    )
+    assert alarm["Dimensions"] == [
+        {"Name": "QueueName", "Value": example["ScheduleDeadLetters"].name}
+    ]
+
+
+def test_a_run_that_timed_out_or_was_aborted_is_reported(example):
+    """The event is that of Step Functions' guide, page "Automating delivery of events"."""
+    rule, policy = example["UnfinishedRule"], example["FailureTopicPolicy"]
+    pattern = EventPattern.load(json.dumps(rule.properties["EventPattern"]))
+    event = {
+        "version": "0",
+        "id": "315c1398-40ff-a850-213b-158f73e60175",
+        "detail-type": "Step Functions Execution Status Change",
+        "source": "aws.states",
+        "account": "123456789012",
+        "time": "2019-02-26T19:42:21Z",
+        "region": "ap-northeast-1",
+        "resources": [f"arn:aws:states:{HERE}:execution:labbase-retraining:nightly"],
+        "detail": {
+            "executionArn": f"arn:aws:states:{HERE}:execution:labbase-retraining:nightly",
+            "stateMachineArn": f"arn:aws:states:{HERE}:stateMachine:labbase-retraining",
+            "name": "nightly",
+            "status": "TIMED_OUT",
+            "startDate": 1551225146847,
+            "stopDate": 1551225151881,
+            "input": "{}",
+            "output": None,
+        },
+    }
+
+    def matches(**detail: str) -> bool:
+        return bool(pattern.matches_event({**event, "detail": {**event["detail"], **detail}}))
+
+    assert matches()
+    assert matches(status="ABORTED")
+    assert not matches(status="FAILED"), "Report Failure does that"
+    assert not matches(stateMachineArn=f"arn:aws:states:{HERE}:stateMachine:other")
+    (target,) = rule.properties["Targets"]
+    assert target["Arn"] == example["FailureTopic"].name
+    statement = policy.properties["PolicyDocument"]["Statement"][0]
+    assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+    assert statement["Condition"]["ArnLike"] == {
+        "aws:SourceArn": f"arn:aws:events:{HERE}:rule/{rule.name}"
+    }
+
+
+def test_addresses_are_subscribed_to_the_topic_that_is_ours():
+    by_id = model(configured('emails = ["ann@example.com", "bob@example.com"]'))
+
+    assert by_id["FailureTopic"].properties["Subscription"] == [
+        {"Protocol": "email", "Endpoint": "ann@example.com"},
+        {"Protocol": "email", "Endpoint": "bob@example.com"},
+    ]
+    theirs = 'topic = "arn:aws:sns:ap-northeast-1:123456789012:pager"'
+    with pytest.raises(ConfigError, match="nobody is subscribed to it"):
+        configured(f'emails = ["ann@example.com"]\n{theirs}')
+
+
+def test_a_bucket_of_others_is_used_and_not_in_the_model():
+    by_id = model(configured('bucket = "arn:aws:s3:::our-lake"'))
+
+    assert {"RunBucket", "RunBucketPolicy"}.isdisjoint(by_id)
+    assert by_id["EtlSpec"].name.startswith("our-lake/artifacts/")
+    assert by_id["EtlSpec"].needs == ()
+
+
 def test_every_resource_that_takes_tags_has_the_deployments_name():
     by_id = model(parse_config(f"{EXAMPLE}\n[tags]\nteam = 'matching'\n"))
     untagged = {r.type for r in by_id.values() if "Tags" not in r.properties}
 
-    assert untagged == {"AWS::S3::BucketPolicy", "Custom::S3Object", "AWS::Scheduler::Schedule"}
+    assert untagged == {
+        "AWS::S3::BucketPolicy",
+        "AWS::SNS::TopicPolicy",
+        "AWS::Scheduler::Schedule",
+        "Custom::S3Object",
+    }
     assert by_id["RunBucket"].properties["Tags"] == [
         {"Key": "retraining:name", "Value": "labbase"},
         {"Key": "team", "Value": "matching"},

@@ -28,6 +28,7 @@ permission_boundary = "arn:aws:iam::210987654321:policy/developers"
 subnets = ["subnet-0a1b2c3d"]
 security_groups = ["sg-0a1b2c3d"]
 topic = "arn:aws:sns:eu-central-1:210987654321:pager"
+bucket = "arn:aws:s3:::our-lake"
 [source]
 engine = "mysql"
 connection = "shop-db"

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from workflow.deployment.adapters.adapter import Adapter, Deployment, TakenError
 from workflow.deployment.adapters.cloudwatch import Alarm, LogGroup
 from workflow.deployment.adapters.compute import Function, GlueJob
+from workflow.deployment.adapters.events import Rule
 from workflow.deployment.adapters.iam import Role
-from workflow.deployment.adapters.messaging import Queue, Topic
+from workflow.deployment.adapters.messaging import Queue, Topic, TopicPolicy
 from workflow.deployment.adapters.personalize import Dataset, DatasetGroup, Filter, Schema
 from workflow.deployment.adapters.s3 import Bucket, BucketPolicy, Upload
 from workflow.deployment.adapters.scheduler import Schedule
@@ -18,6 +19,7 @@ __all__ = ["ADAPTERS", "Adapter", "Bucket", "Deployment", "TakenError"]
 
 ADAPTERS: Mapping[str, type[Adapter]] = {
     "AWS::CloudWatch::Alarm": Alarm,
+    "AWS::Events::Rule": Rule,
     "AWS::Glue::Job": GlueJob,
     "AWS::IAM::Role": Role,
     "AWS::Lambda::Function": Function,
@@ -29,6 +31,7 @@ ADAPTERS: Mapping[str, type[Adapter]] = {
     "AWS::S3::Bucket": Bucket,
     "AWS::S3::BucketPolicy": BucketPolicy,
     "AWS::SNS::Topic": Topic,
+    "AWS::SNS::TopicPolicy": TopicPolicy,
     "AWS::SQS::Queue": Queue,
     "AWS::Scheduler::Schedule": Schedule,
     "AWS::StepFunctions::StateMachine": StateMachine,

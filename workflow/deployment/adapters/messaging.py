@@ -1,11 +1,13 @@
-"""SNS and SQS: the topic of failures, and the schedule's dead-letter queue."""
+"""SNS and SQS: the topic of failures with its policy, and the schedule's dead-letter queue."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, ClassVar
 
+from workflow.config import OWNER_TAG
 from workflow.deployment.adapters.adapter import (
     Adapter,
     Properties,
@@ -22,7 +24,7 @@ class Topic(Adapter):
     """AWS::SNS::Topic."""
 
     service = "sns"
-    properties = frozenset({"DisplayName", "KmsMasterKeyId", "Tags", "TopicName"})
+    properties = frozenset({"DisplayName", "KmsMasterKeyId", "Subscription", "Tags", "TopicName"})
     loses = "its subscriptions"
     _attributes = frozenset({"DisplayName", "KmsMasterKeyId"})
 
@@ -33,6 +35,7 @@ class Topic(Adapter):
             return None
         return {
             **pick(response["Attributes"], self._attributes),
+            "Subscription": self._subscribed(resource),
             "TopicName": arn.rpartition(":")[2],
             "Tags": self.client.list_tags_for_resource(ResourceArn=arn)["Tags"],
         }
@@ -43,9 +46,12 @@ class Topic(Adapter):
         self.client.create_topic(
             Name=properties["TopicName"], Attributes=attributes, Tags=tag_list(resource)
         )
+        self._subscribe(resource)
 
     def change(self, resource: Resource, changed: AbstractSet[str]) -> None:
-        for name in sorted(changed):
+        if "Subscription" in changed:
+            self._subscribe(resource)
+        for name in sorted(changed - {"Subscription"}):
             value = resource.properties.get(name, "")
             self.client.set_topic_attributes(
                 TopicArn=resource.name, AttributeName=name, AttributeValue=value
@@ -56,6 +62,57 @@ class Topic(Adapter):
 
     def delete(self, resource: Resource) -> None:
         self.client.delete_topic(TopicArn=resource.name)
+
+    def _subscribed(self, resource: Resource) -> list[Any]:
+        """Return those of the model's subscriptions that exist; others are somebody else's."""
+        wanted = resource.properties.get("Subscription")
+        if not wanted:
+            return []
+        pages = self.client.get_paginator("list_subscriptions_by_topic").paginate(
+            TopicArn=resource.name
+        )
+        listed = [each for page in pages for each in page["Subscriptions"]]
+        present = [pick(each, {"Protocol", "Endpoint"}) for each in listed]
+        return [each for each in wanted if each in present]
+
+    def _subscribe(self, resource: Resource) -> None:
+        """Subscribe whoever is not yet; each gets a mail, and nothing else before it confirms."""
+        subscribed = self._subscribed(resource)
+        for subscription in resource.properties.get("Subscription", ()):
+            if subscription not in subscribed:
+                self.client.subscribe(TopicArn=resource.name, **subscription)
+
+
+class TopicPolicy(Adapter):
+    """AWS::SNS::TopicPolicy, which every topic has: a new one is AWS's; it goes with its topic."""
+
+    service = "sns"
+    properties = frozenset({"PolicyDocument", "Topics"})
+
+    def read(self, resource: Resource) -> Mapping[str, Any] | None:
+        arn = resource.name
+        response = unless_absent(self.client.get_topic_attributes, "NotFound", TopicArn=arn)
+        if response is None:
+            return None
+        return {"Topics": [arn], "PolicyDocument": json.loads(response["Attributes"]["Policy"])}
+
+    def owner(self, resource: Resource, current: Mapping[str, Any]) -> str | None:
+        """Return the owner of the topic."""
+        tags = self.client.list_tags_for_resource(ResourceArn=resource.name)["Tags"]
+        return tags_of({"Tags": tags}).get(OWNER_TAG)
+
+    def create(self, resource: Resource) -> None:
+        self.client.set_topic_attributes(
+            TopicArn=resource.name,
+            AttributeName="Policy",
+            AttributeValue=json.dumps(resource.properties["PolicyDocument"]),
+        )
+
+    def change(self, resource: Resource, changed: AbstractSet[str]) -> None:
+        self.create(resource)
+
+    def delete(self, resource: Resource) -> None:
+        """Do nothing: the topic is deleted next."""
 
 
 class Queue(Adapter):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from functools import partial
 from typing import Any, ClassVar
 
 from botocore import xform_name
@@ -149,7 +148,7 @@ class DatasetGroup(_PersonalizeAdapter):
             arn = solution["solutionArn"]
             self.client.delete_solution(solutionArn=arn)
             self._wait_until_gone(
-                arn, partial(self._list, "solutions", datasetGroupArn=resource.name)
+                arn, lambda: self._list("solutions", datasetGroupArn=resource.name)
             )
         super().delete(resource)
 
@@ -174,9 +173,12 @@ class DatasetGroup(_PersonalizeAdapter):
     def _is_own(self, solution: Mapping[str, Any]) -> bool:
         if solution["name"] == self.config.solution_name:
             return True
-        # Under an earlier [solution] name.
-        call = partial(self.client.list_tags_for_resource, resourceArn=solution["solutionArn"])
-        response = unless_absent(call, "ResourceNotFoundException")  # deleted meanwhile
+        # Under an earlier [solution] name, or gone since it was listed.
+        response = unless_absent(
+            self.client.list_tags_for_resource,
+            "ResourceNotFoundException",
+            resourceArn=solution["solutionArn"],
+        )
         owned = {"tagKey": OWNER_TAG, "tagValue": self.config.name}
         return bool(response) and owned in response["tags"]
 

@@ -35,6 +35,7 @@ JOB = _arn("glue", "job/{Name}")
 JOB_RUN = _arn("glue", "job/{JobName}")
 QUEUE = _arn("sqs", "{QueueName}")
 ALARM = _arn("cloudwatch", "alarm:{AlarmName}")
+RULE, TARGETS = _arn("events", "rule/{Name}"), _arn("events", "rule/{Rule}")
 SCHEDULE = _arn("scheduler", "schedule/{GroupName}/{Name}")
 LOGS = _arn("logs", "log-group:{logGroupName}:log-stream:")
 STREAM = _arn("logs", "log-group:{logGroupName}:log-stream:{logStreamName}")
@@ -126,9 +127,11 @@ TABLE: dict[str, tuple[str, ...]] = {
     "sns.CreateTopic": (_arn("sns", "{Name}"),),
     "sns.DeleteTopic": ("{TopicArn}",),
     "sns.GetTopicAttributes": ("{TopicArn}",),
+    "sns.ListSubscriptionsByTopic": ("{TopicArn}",),
     "sns.ListTagsForResource": ("{ResourceArn}",),
     "sns.Publish": ("{TopicArn}",),
     "sns.SetTopicAttributes": ("{TopicArn}",),
+    "sns.Subscribe": ("{TopicArn}",),
     "sns.TagResource": ("{ResourceArn}",),
     "sqs.CreateQueue": (QUEUE,),
     "sqs.DeleteQueue": (QUEUE,),
@@ -142,6 +145,14 @@ TABLE: dict[str, tuple[str, ...]] = {
     "monitoring.ListTagsForResource": ("{ResourceARN}",),
     "monitoring.PutMetricAlarm": (ALARM,),
     "monitoring.TagResource": ("{ResourceARN}",),
+    "events.DeleteRule": (RULE,),
+    "events.DescribeRule": (RULE,),
+    "events.ListTagsForResource": ("{ResourceARN}",),
+    "events.ListTargetsByRule": (TARGETS,),
+    "events.PutRule": (RULE,),
+    "events.PutTargets": (TARGETS,),
+    "events.RemoveTargets": (TARGETS,),
+    "events.TagResource": ("{ResourceARN}",),
     "scheduler.CreateSchedule": (SCHEDULE,),
     "scheduler.DeleteSchedule": (SCHEDULE,),
     "scheduler.GetSchedule": (SCHEDULE,),

@@ -113,7 +113,7 @@ def drift(scenario: Scenario) -> None:
     sqs.set_queue_attributes(QueueUrl=queue, Attributes={"MessageRetentionPeriod": "60"})
     sqs.untag_queue(QueueUrl=queue, TagKeys=["team"])
     cloudwatch = scenario.client("cloudwatch")
-    for event in ("failed", "overlong"):
+    for event in ("failed", "overlong", "stale", "dead-letters"):
         alarm = f"{config.state_machine}-{event}"
         cloudwatch.untag_resource(
             ResourceARN=config.arn("cloudwatch", f"alarm:{alarm}"), TagKeys=["team"]
@@ -127,6 +127,13 @@ def drift(scenario: Scenario) -> None:
             EvaluationPeriods=1,
             ComparisonOperator="GreaterThanThreshold",
         )
+    rules, rule = scenario.client("events"), config.unfinished_rule
+    rules.disable_rule(Name=rule)
+    rules.put_targets(Rule=rule, Targets=[{"Id": "more", "Arn": config.arn("sqs", "more")}])
+    rules.untag_resource(ResourceARN=config.arn("events", f"rule/{rule}"), TagKeys=["team"])
+    scenario.client("sns").set_topic_attributes(
+        TopicArn=topic, AttributeName="Policy", AttributeValue=json.dumps({"Statement": []})
+    )
     scheduler = scenario.client("scheduler")
     schedule = scheduler.get_schedule(Name=config.state_machine)
     scheduler.update_schedule(

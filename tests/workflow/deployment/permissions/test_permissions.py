@@ -42,9 +42,9 @@ PRINCIPALS = (*(role for role in ROLES if role != "scheduler"), *PEOPLE)
 def configured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("life") / "retraining.toml"
     file.write_text(
-        EXAMPLE.replace(NAME, 'name = "life"').replace(
-            "[schedule]", '[tags]\nteam = "search"\n\n[schedule]'
-        ),
+        EXAMPLE.replace(NAME, 'name = "life"')
+        .replace("[schedule]", '[tags]\nteam = "search"\n\n[schedule]')
+        .replace("[source]", 'emails = ["ann@example.com"]\n\n[source]'),
         encoding="utf-8",
     )
     return file
