@@ -64,6 +64,7 @@ _REPAIRS: tuple[Callable[[Patch], None], ...] = (
     timestamps.wait_timestamps,
     states.map_concurrency,
     states.map_items,
+    states.query_languages,
     states.role_paths,
     failures.reserved_errors,
     failures.wildcard_errors,

@@ -137,8 +137,11 @@ def unknown_parameters(patch: Patch) -> None:
     @patch.around(state_task_service.StateTaskService)
     def _validate_service_integration_is_supported(original: Any, self: Any) -> None:
         original(self)
+        members = _members(self)
+        if not members:  # an endpoint of API Gateway
+            return
         template = getattr(self.parargs, "template_eval_component", None)
-        known = self._get_supported_parameters() | _members(self)
+        known = self._get_supported_parameters() | members
         bindings = (
             *getattr(template, "payload_bindings", ()),
             *getattr(template, "bindings", ()),

@@ -74,7 +74,8 @@ def diagnostics_of(definition: str, *, is_express: bool = False) -> list[Diagnos
         return [Diagnostic("DUPLICATE_STATE_NAME", str(error))]
     if not isinstance(machine, dict):
         return [Diagnostic(_FAILED, "Definition must be a valid JSON object")]
-    found = list(_of_machine(machine, "", _language_of(machine, "JSONPath")))
+    language = _language_of(machine, "JSONPath")
+    found = list(_of_machine(machine, "", language, whole=language))
     found += _duplicates(machine)
     if is_express:
         found += _of_express(machine)
@@ -96,7 +97,10 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return fields
 
 
-def _of_machine(machine: Mapping[str, Any], at: str, language: str) -> Iterator[Diagnostic]:
+def _of_machine(
+    machine: Mapping[str, Any], at: str, language: str, *, whole: str
+) -> Iterator[Diagnostic]:
+    """Find what is wrong in a machine; `whole` is the language of the outermost one."""
     missing = [name for name in ("States", "StartAt") if name not in machine]
     if missing:
         message = f"These fields are required: [{', '.join(missing)}]"
@@ -119,7 +123,7 @@ def _of_machine(machine: Mapping[str, Any], at: str, language: str) -> Iterator[
         for target, field, place in _transitions(state, here):
             reached.append(target)
             yield from _target(target, field, states, place)
-        yield from _of_state(state, here, language)
+        yield from _of_state(state, here, language, whole=whole)
     for name in states:
         if name not in reached:
             message = f'State "{name}" is not reachable.'
@@ -148,13 +152,13 @@ def _target(name: Any, field: str, states: Mapping[str, Any], at: str) -> Iterat
         yield Diagnostic("MISSING_TRANSITION_TARGET", message, f"{at}/{field}")
 
 
-def _of_state(state: Mapping[str, Any], at: str, outer: str) -> Iterator[Diagnostic]:
+def _of_state(state: Mapping[str, Any], at: str, outer: str, *, whole: str) -> Iterator[Diagnostic]:
     kind, language = state.get("Type"), _language_of(state, outer)
     if kind not in _TYPES:
         message = f"The field 'Type' must be one of {', '.join(_TYPES)}, not {kind!r}"
         yield Diagnostic(_FAILED, message, f"{at}/Type")
         return
-    if (outer, language) == ("JSONata", "JSONPath"):
+    if (whole, language) == ("JSONata", "JSONPath"):
         message = (
             "'QueryLanguage' can not be 'JSONPath' if set to 'JSONata' for whole state machine"
         )
@@ -174,7 +178,8 @@ def _of_state(state: Mapping[str, Any], at: str, outer: str) -> Iterator[Diagnos
         yield _diagnostic(one, at)
     for place, machine in _nested(state):
         # A nested machine has its state's language, not the one of the whole machine.
-        yield from _of_machine(machine, f"{at}/{place}", _language_of(machine, language))
+        inner = _language_of(machine, language)
+        yield from _of_machine(machine, f"{at}/{place}", inner, whole=whole)
 
 
 def _of_end(state: Mapping[str, Any], at: str) -> Iterator[Diagnostic]:

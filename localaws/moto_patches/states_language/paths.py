@@ -47,7 +47,8 @@ def parsed_path(path: str) -> JSONPath:
         PathError: If it is none.
     """
     try:
-        expression = parse(_NAME_OR_BRACKET.sub(_quoted, path))
+        # AWS takes `$.[0]` too, with a dot that the parser refuses.
+        expression = parse(_NAME_OR_BRACKET.sub(_quoted, path.replace(".[", "[")))
     except Exception as error:
         raise PathError(f"{path!r} is not a JSONPath: {error}") from None
     return expression

@@ -1,5 +1,6 @@
 """Repairs to Map states, and to the role of whatever a state starts."""
 
+from functools import cached_property
 from typing import Any
 
 from antlr4 import CommonTokenStream, InputStream
@@ -16,6 +17,10 @@ from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name
 )
 from moto.stepfunctions.parser.asl.component.common.payload.payloadvalue.payloadbinding import (
     payload_binding,
+)
+from moto.stepfunctions.parser.asl.component.common.query_language import (
+    QueryLanguage,
+    QueryLanguageMode,
 )
 from moto.stepfunctions.parser.asl.component.state.exec.state_map import state_map
 from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration import (
@@ -61,6 +66,29 @@ def map_items(patch: Patch) -> None:
             path = self.items_path.string_sampler.literal_value
             cause = f"Reference path '{path}' must point to array."
             raise failure(env, StatesErrorNameType.StatesRuntime, cause) from error
+
+
+def query_languages(patch: Patch) -> None:
+    """Read each definition in its own query language: moto keeps it in one list for the process.
+
+    After a JSONata definition that it refuses in the middle, every other one is read as JSONata.
+    It also refuses JSONPath in a JSONata Map of a machine that uses JSONPath.
+    """
+    name = "_query_language_per_scope"
+    scopes = cached_property[list[Any]](lambda _: [])
+    scopes.__set_name__(Preprocessor, name)
+    patch.replace(Preprocessor, name, scopes)
+
+    @patch.around(Preprocessor)
+    def _open_query_language_scope(original: Any, self: Any, parse_tree: Any) -> None:
+        opened = self._query_language_per_scope
+        try:
+            original(self, parse_tree)
+        except ValueError:
+            # A state in a JSONata Map may use JSONPath again, unless the whole machine is JSONata.
+            if opened[0].query_language_mode == QueryLanguageMode.JSONata:
+                raise
+            opened.append(QueryLanguage(QueryLanguageMode.JSONPath))
 
 
 def role_paths(patch: Patch) -> None:

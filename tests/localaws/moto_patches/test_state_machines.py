@@ -134,6 +134,36 @@ def test_a_faulty_definition_is_refused_with_its_place(
     )
 
 
+def test_a_refused_definition_leaves_no_trace_in_the_next_one(aws: Aws) -> None:
+    """Moto reads it in the query language of the one before."""
+    lost = {**TASK, "Resource": "arn:aws:states:::aws-sdk:snss:publish", "Arguments": {}}
+    refused = {**only(lost), "QueryLanguage": "JSONata"}
+    next_one = only({**PASS, "Parameters": {"a.$": "$.b"}})
+
+    def output_after_a_refusal() -> Any:
+        with pytest.raises(ClientError):
+            aws.start(refused)
+        return aws.output(next_one, {"b": 1})
+
+    assert output_after_a_refusal() == {"a": 1}
+    with aws.endpoint.repairs.without("query_languages"), pytest.raises(ClientError):
+        output_after_a_refusal()
+
+
+def test_a_jsonata_map_may_hold_states_that_use_jsonpath(aws: Aws) -> None:
+    """Recorded on AWS."""
+    state = {**PASS, "QueryLanguage": "JSONPath", "Parameters": {"item.$": "$"}, "End": True}
+    definition = only(
+        {
+            "Type": "Map",
+            "QueryLanguage": "JSONata",
+            "Items": "{% $states.input %}",
+            "ItemProcessor": machine(Item=state),
+        }
+    )
+    assert aws.output(definition, [1]) == [{"item": 1}]
+
+
 def test_an_update_is_checked_too(aws: Aws) -> None:
     arn = create(aws, "updated", only(PASS))["stateMachineArn"]
     faulty = json.dumps(machine(A={**PASS, "Next": "Lost"}))
