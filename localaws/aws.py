@@ -40,6 +40,7 @@ _EXPORTED = (
     "AWS_SECRET_ACCESS_KEY",
     "AWS_DEFAULT_REGION",
     "AWS_REGION",
+    "AWS_DISABLE_HOST_PREFIX_INJECTION",
 )
 _COUNTED = (
     ("bucket", "s3", "list_buckets", "Buckets"),

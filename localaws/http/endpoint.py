@@ -144,6 +144,8 @@ class Endpoint:
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
+            # boto3 would look for `sync-127.0.0.1`, StartSyncExecution's own host.
+            "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
             # botocore would send even loopback requests to a proxy.
             "NO_PROXY": "127.0.0.1,localhost",
             "no_proxy": "127.0.0.1,localhost",

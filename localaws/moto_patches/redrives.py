@@ -67,8 +67,9 @@ class Progress:
         if not self.is_resumed:
             self.parts = {}
         self.is_resumed = False
-        self.state, self.input = state, env.states.get_input()
-        self.variables = copy.deepcopy(env.variable_store._inner_scope)
+        # Nothing changes these values: a state gets copies.
+        self.state, self.input = state, env.states._states_data["input"]
+        self.variables = dict(env.variable_store._inner_scope)
 
     def resume(self) -> None:
         """Let it go on where it is, and what is not done in it."""

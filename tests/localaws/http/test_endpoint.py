@@ -190,6 +190,13 @@ def test_clients_are_shared_between_threads(endpoint: Endpoint) -> None:
     [
         ("stepfunctions", "get_activity_task", {"activityArn": "arn:x"}, "GetActivityTask"),
         (
+            "stepfunctions",
+            "start_sync_execution",
+            {"stateMachineArn": "arn:x"},
+            "StartSyncExecution",
+        ),
+        ("stepfunctions", "test_state", {"definition": "{}"}, "TestState"),
+        (
             "sns",
             "get_data_protection_policy",
             {"ResourceArn": "arn:x"},
