@@ -102,3 +102,22 @@ def test_a_failed_item_of_a_map_stops_what_the_others_wait_for(aws: Aws) -> None
     failed = aws.run(mapped(task, MaxConcurrency=2), {"items": [machine, lost]})
     assert failed["status"] == "FAILED"
     until(lambda: set(runs_of(aws, machine)) <= {"ABORTED"})
+
+
+def test_a_child_answers_its_parent_by_a_task_token(aws: Aws) -> None:
+    answer = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::aws-sdk:sfn:sendTaskSuccess",
+        "Parameters": {"TaskToken.$": "$.token", "Output": {"from": "花"}},
+    }
+    machine = child(aws, "answering", only(answer))
+    task = start(machine, ".waitForTaskToken", Input={"token.$": "$$.Task.Token"})
+    assert aws.output(only(task)) == {"from": "花"}
+
+
+def test_a_name_that_was_used_is_an_error_of_the_task(aws: Aws) -> None:
+    machine = child(aws, "named-child", only({"Type": "Pass"}))
+    task = {**start(machine, ".sync", Name="same"), "Next": "Again"}
+    again = {**start(machine, ".sync", Name="same"), "End": True}
+    failed = aws.run({"StartAt": "First", "States": {"First": task, "Again": again}})
+    assert failed["error"] == "StepFunctions.ExecutionAlreadyExistsException"
