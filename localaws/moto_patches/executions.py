@@ -211,9 +211,8 @@ def history_pages(patch: Patch) -> None:
 
     def get_execution_history(self: Any) -> Any:
         execution = _execution_of(self)
-        environment = execution.exec_worker.env
         # Events are only ever appended, so that a page of them can be taken without the lock.
-        events = environment.event_manager._history_event_list if environment else []
+        events = _events(execution)
         known = len(events)
         size = self._get_param("maxResults") or HISTORY_PAGE
         token = self._get_param("nextToken")
@@ -238,6 +237,19 @@ def history_pages(patch: Patch) -> None:
         return ActionResult(response)
 
     patch.replace(StepFunctionResponse, "get_execution_history", get_execution_history)
+
+
+def _events(execution: Any) -> list[dict[str, Any]]:
+    """Return an execution's events; right after the start, wait for the first one a moment."""
+    deadline = time.monotonic() + 1
+    while True:
+        environment = execution.exec_worker.env
+        events: list[dict[str, Any]] = (
+            environment.event_manager._history_event_list if environment else []
+        )
+        if events or execution.status != ExecutionStatus.RUNNING or time.monotonic() > deadline:
+            return events
+        time.sleep(0.001)
 
 
 def reported_end(patch: Patch) -> None:
