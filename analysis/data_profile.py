@@ -26,12 +26,12 @@ ADVISED_EVENTS = 50_000
 ADVISED_USERS = 1_000
 MOST_TYPES_AND_COLUMNS = 10
 _V2 = {"aws-user-personalization-v2", "aws-personalized-ranking-v2"}
-_RESERVED = {
+# https://docs.aws.amazon.com/personalize/latest/dg/interactions-dataset-requirements.html: the
+# columns EVENT_TYPE and EVENT_VALUE count, the other reserved ones do not.
+_NOT_COUNTED = {
     "USER_ID",
     "ITEM_ID",
     "TIMESTAMP",
-    "EVENT_TYPE",
-    "EVENT_VALUE",
     "IMPRESSION",
     "RECOMMENDATION_ID",
     "EVENT_ATTRIBUTION_SOURCE",
@@ -207,6 +207,20 @@ def rejected_rows(manifest: Mapping[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["data set", "reason", "rows", "share"])
 
 
+def truncated_values(manifest: Mapping[str, Any]) -> pd.DataFrame:
+    """Return how many texts the Spark job cut to the length that Personalize takes.
+
+    Returns:
+        `data set`, `column`, `values` and `share` (of the rows of the data set).
+    """
+    rows = [
+        (dataset_type, column, values, values / max(written["rows"], 1))
+        for dataset_type, written in manifest["datasets"].items()
+        for column, values in written.get("truncated", {}).items()
+    ]
+    return pd.DataFrame(rows, columns=["data set", "column", "values", "share"])
+
+
 def minimums(
     interactions: pd.DataFrame,
     items: pd.DataFrame | None = None,
@@ -237,7 +251,7 @@ def minimums(
     most_items = 5_000_000 if is_v2 else 750_000
     most_events = 3_000_000_000 if is_v2 else 500_000_000
     event_types = interactions["EVENT_TYPE"].nunique() if "EVENT_TYPE" in interactions else 0
-    columns = event_types + len(set(interactions.columns) - _RESERVED)
+    columns = event_types + len(set(interactions.columns) - _NOT_COUNTED)
     n_times, is_single = interactions["TIMESTAMP"].nunique(), len(interactions) == 1
     no_import, no_training = "the import fails", "training fails"
     ignored, weak = "the rest is ignored", "weaker recommendations"
@@ -247,7 +261,7 @@ def minimums(
         _at_least("events trained on", len(used), LEAST_EVENTS, no_training),
         _at_least("users with two events or more", twice, LEAST_USERS, no_training),
         _at_least("the same, per cent of users", per_cent, LEAST_PER_CENT, no_training),
-        _at_most("event types and further columns", columns, MOST_TYPES_AND_COLUMNS, no_import),
+        _at_most("event types and columns", columns, MOST_TYPES_AND_COLUMNS, no_import),
         _at_most("events that a model considers", len(used), most_events, ignored),
         _at_most("items that a model considers", len(catalogue), most_items, ignored),
         _at_least("events, advised", len(used), ADVISED_EVENTS, weak, READINESS),

@@ -203,7 +203,8 @@ class Run:
             raise self._missing(
                 prefix, "its manifest names them, so they were deleted since; start a new run"
             )
-        return _csv((self.files.read(path) for path in paths), types)
+        # The Spark job writes CSV as Personalize reads it.
+        return _csv((self.files.read(path) for path in paths), types, escape="\\")
 
     def _read_first(self, paths: Sequence[str], advice: str) -> bytes:
         for path in paths:
@@ -345,13 +346,25 @@ def _published_run(s3: Any, bucket: str) -> str:
     return str(json.loads(body).get("run", ""))
 
 
-def _csv(contents: Iterable[bytes], types: Mapping[str, str]) -> pd.DataFrame:
-    """Return CSV files as one frame; an empty field is missing, `NA` is an id like any other."""
+def _csv(
+    contents: Iterable[bytes], types: Mapping[str, str], *, escape: str | None = None
+) -> pd.DataFrame:
+    """Return CSV files as one frame; an empty field is missing, `NA` is an id like any other.
+
+    A quote inside a value is doubled, or stands after the character `escape`.
+    """
     dtypes: dict[Any, Any] = {name: _PANDAS_TYPES[avro_type] for name, avro_type in types.items()}
     dtypes.update(dict.fromkeys(("USER_ID", "ITEM_ID"), "str"))
     return pd.concat(
         [
-            pd.read_csv(io.BytesIO(content), dtype=dtypes, keep_default_na=False, na_values=[""])
+            pd.read_csv(
+                io.BytesIO(content),
+                dtype=dtypes,
+                keep_default_na=False,
+                na_values=[""],
+                doublequote=escape is None,
+                escapechar=escape,
+            )
             for content in contents
         ],
         ignore_index=True,

@@ -19,7 +19,14 @@ import pandas as pd
 from markupsafe import Markup
 
 from analysis import plots
-from analysis.data_profile import counts, events_over_time, minimums, popularity, rejected_rows
+from analysis.data_profile import (
+    counts,
+    events_over_time,
+    minimums,
+    popularity,
+    rejected_rows,
+    truncated_values,
+)
 from analysis.frames import RunFilesError
 from analysis.metrics import metric_names
 from analysis.recommendations import beside_history, change_summary, example_users, item_labels
@@ -129,6 +136,7 @@ def _data(record: RunRecord) -> dict[str, Any]:
         )
         rejected = rejected_rows(run.manifest)
         rejected = rejected[rejected["reason"] != ""].set_index("data set")
+        truncated = truncated_values(run.manifest).set_index("data set")
         drawn = [
             plots.popularity_curve(popularity(run.interactions, run.items)),
             plots.events_over_time(events_over_time(run.interactions)),
@@ -140,6 +148,7 @@ def _data(record: RunRecord) -> dict[str, Any]:
         "checks": Table(checks.drop(columns="source")),
         "plots": drawn,
         "rejected": None if rejected.empty else Table(rejected, ["share"]),
+        "truncated": None if truncated.empty else Table(truncated, ["share"]),
     }
 
 

@@ -42,8 +42,12 @@ RESERVED_COLUMNS: Mapping[str, Mapping[str, ColumnType]] = {
 METADATA_LIMIT: Mapping[str, int] = {"USERS": 25, "ITEMS": 100, "INTERACTIONS": 5}
 NEEDS_METADATA = frozenset({"USERS", "ITEMS"})
 MAX_ID_LENGTH = 256
-MAX_CATEGORY_LENGTH = 1_000
+MAX_STRING_LENGTH = 1_000
 MAX_TEXT_LENGTH = 20_000
+# Personalize cuts longer texts itself: at this limit if they are Chinese or Japanese.
+MAX_EAST_ASIAN_LENGTH = 7_000
+# https://docs.aws.amazon.com/personalize/latest/dg/interactions-dataset-requirements.html
+MAX_EVENT_TYPES_AND_COLUMNS = 10
 
 _FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -130,22 +134,39 @@ class Column:
 
     @property
     def max_length(self) -> int | None:
-        """Most characters that Personalize accepts in a value, None for no limit."""
+        """Most characters that Personalize takes of a value, None for what is no text."""
+        if self.type != "string":
+            return None
         if self.is_id:
             return MAX_ID_LENGTH
-        if self.textual:
-            return MAX_TEXT_LENGTH
-        if self.categorical or self.name == "IMPRESSION":
-            return MAX_CATEGORY_LENGTH
-        return None
+        return MAX_TEXT_LENGTH if self.textual else MAX_STRING_LENGTH
+
+    @property
+    def is_truncated(self) -> bool:
+        """Whether a longer value is cut: a text, and a string that nothing is learned from.
+
+        A longer id, category or reserved value is another one when it is cut: its row is rejected.
+        """
+        is_exact = self.is_id or self.categorical or self.name in RESERVED_COLUMNS["INTERACTIONS"]
+        return self.max_length is not None and not is_exact
+
+    @property
+    def is_categorical(self) -> bool:
+        """Whether Personalize learns from it as categories; from a boolean as True and False."""
+        return self.categorical or self.type == "boolean"
 
     def avro_field(self) -> dict[str, Any]:
-        """Return the column as a field of the Avro schema."""
+        """Return the column as a field of the Avro schema.
+
+        A boolean is a string there: Personalize neither trains on Avro's boolean nor filters by it.
+        https://docs.aws.amazon.com/personalize/latest/dg/preparing-training-data.html
+        """
+        avro_type = "string" if self.type == "boolean" else self.type
         avro: dict[str, Any] = {
             "name": self.name,
-            "type": self.type if self.required else ["null", self.type],
+            "type": avro_type if self.required else ["null", avro_type],
         }
-        if self.categorical:
+        if self.is_categorical:
             avro["categorical"] = True
         if self.textual:
             avro["textual"] = True
@@ -184,6 +205,15 @@ class DataSet:
         """Return the Personalize schema as canonical JSON text."""
         return json.dumps(self.avro_schema(), ensure_ascii=False, separators=(",", ":"))
 
+    @property
+    def counted_columns(self) -> tuple[str, ...]:
+        """Columns of INTERACTIONS that Personalize counts together with the types of events."""
+        if self.type != "INTERACTIONS":
+            return ()
+        fixed = {*REQUIRED_COLUMNS[self.type], *RESERVED_COLUMNS[self.type]}
+        counted = {"EVENT_TYPE", "EVENT_VALUE"}
+        return tuple(name for name in self.header if name in counted or name not in fixed)
+
     def problems(self) -> Iterator[Problem]:
         """Yield a problem for each rule of Personalize that the data set breaks."""
         required = REQUIRED_COLUMNS[self.type]
@@ -198,11 +228,15 @@ class DataSet:
         for column in self.columns:
             yield from _column_problems(column, reserved, required)
         metadata = [column for column in self.columns if column.name not in reserved]
-        if self.type in NEEDS_METADATA and len(self.header) <= len(required):
+        described = [column for column in self.columns if column.name not in required]
+        learned = [c for c in described if c.is_categorical or c.type != "string"]
+        if self.type in NEEDS_METADATA and not learned:
             yield Problem(
                 "",
-                f"{self.type} needs at least one column besides {', '.join(required)}",
-                "add a column that describes them, or leave the data set out",
+                f"{self.type} needs at least one categorical or numerical column besides"
+                f" {', '.join(required)}; texts and plain strings are none",
+                "add categorical = true to a column of few values, add a number, or leave the"
+                " data set out",
             )
         if len(metadata) > METADATA_LIMIT[self.type]:
             yield Problem(
@@ -211,8 +245,21 @@ class DataSet:
                 f" here are {len(metadata)}",
                 "leave the least telling ones out",
             )
+        if len(self.counted_columns) >= MAX_EVENT_TYPES_AND_COLUMNS:
+            yield Problem(
+                "",
+                f"{', '.join(self.counted_columns)}: Personalize takes at most"
+                f" {MAX_EVENT_TYPES_AND_COLUMNS} of such columns and event types together",
+                "leave the least telling ones out",
+            )
         textual = [column.name for column in self.columns if column.textual]
-        if len(textual) > 1:
+        if textual and self.type != "ITEMS":
+            yield Problem(
+                textual[0],
+                f"{self.type} has no textual columns, only ITEMS has one",
+                "write categorical = true for few values, or leave the flag out",
+            )
+        elif len(textual) > 1:
             yield Problem(
                 textual[1],
                 f"a data set takes one textual column, here are {', '.join(textual)}",
@@ -247,7 +294,9 @@ def _column_problems(
             f"{name} is a reserved column: neither categorical nor textual",
             "leave the flag out",
         )
-    elif (column.categorical or column.textual) and column.type != "string":
+    elif (column.categorical and column.type not in ("string", "boolean")) or (
+        column.textual and column.type != "string"
+    ):
         yield Problem(
             name,
             f"categorical and textual columns are strings, not {column.type}",
@@ -300,7 +349,7 @@ class JobSpec:
         exclusions: Pairs never to be recommended (`USER_ID`, `ITEM_ID`), None for none.
         partitions: Parallel connections for a relation with a partition column.
         fetch_size: Rows of one JDBC round trip.
-        output_files: CSV files per data set.
+        output_files: Most CSV files of a data set, None for as many as Spark has partitions.
         max_rejected_share: Share of a data set's rows (0..1) that may break a rule before the
             job fails.
     """
@@ -312,7 +361,7 @@ class JobSpec:
     exclusions: Lookup | None = None
     partitions: int = 4
     fetch_size: int = 10_000
-    output_files: int = 1
+    output_files: int | None = None
     max_rejected_share: float = 0.01
 
     def to_json(self) -> str:

@@ -28,8 +28,8 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
 
-from etl.datasets import Column, JobSpec, Relation
-from etl.errors import EtlError, TableError
+from etl.datasets import MAX_EVENT_TYPES_AND_COLUMNS, Column, JobSpec, Relation
+from etl.errors import EtlError, TableError, listing
 from etl.projection import join_tables, project_columns
 from etl.runtime import Runtime, open_runtime, parse_arguments
 from etl.validation import (
@@ -70,6 +70,7 @@ class Source:
         relation: The source of its rows.
         columns: Its columns.
         column_keys: The key path of each column in the configuration.
+        counted_columns: The columns that Personalize counts together with the types of events.
     """
 
     title: str
@@ -78,6 +79,7 @@ class Source:
     relation: Relation
     columns: tuple[Column, ...]
     column_keys: tuple[str, ...]
+    counted_columns: tuple[str, ...] = ()
 
 
 def sources_from_spec(spec: JobSpec) -> dict[str, Source]:
@@ -95,6 +97,7 @@ def sources_from_spec(spec: JobSpec) -> dict[str, Source]:
             relation=data_set.relation,
             columns=data_set.columns,
             column_keys=tuple(f"{key}.columns.{name}" for name in data_set.header),
+            counted_columns=data_set.counted_columns,
         )
     lists = {
         "batchInput": ("batch input", "batch_inference", spec.batch_input),
@@ -179,6 +182,8 @@ def _manifest(
                 "path": sources[name].prefix,
                 "rows": counts.rows,
                 "rejected": dict(counts.rejected),
+                "truncated": dict(counts.truncated),
+                "eventTypes": dict(counts.event_types),
                 "contentHash": counts.content_hash,
                 "newestTimestamp": counts.newest_timestamp,
             }
@@ -306,12 +311,28 @@ def write_data_set(
             f" or leave them out by {source.key}.filter"
             + "".join(f"; {ADVICE[reason]}" for reason in counts.rejected if reason in ADVICE)
         )
+    _check_event_types(source, counts)
     accepted = accepted_rows(frame, source.columns)
     left_out = f", left out {rejected:,}: {reasons}" if rejected else ""
+    cut = ", ".join(f"{column} {values:,}" for column, values in counts.truncated.items())
+    left_out += f", truncated {cut}" if cut else ""
     _log_schema(accepted, f"write {source.prefix}, {counts.rows:,} rows{left_out}", log=log)
-    runtime.write_csv(accepted, source.prefix, files=spec.output_files)
+    texts = [column.name for column in source.columns if column.textual]
+    runtime.write_csv(accepted, source.prefix, texts=texts, files=spec.output_files)
     frame.unpersist()
     return counts
+
+
+def _check_event_types(source: Source, counts: Summary) -> None:
+    if counts.n_event_types + len(source.counted_columns) <= MAX_EVENT_TYPES_AND_COLUMNS:
+        return
+    raise EtlError(
+        f"{source.title}: {counts.n_event_types:,} event types"
+        f" ({listing(list(counts.event_types))}) and {len(source.counted_columns)} columns"
+        f" ({listing(source.counted_columns)}); Personalize takes at most"
+        f" {MAX_EVENT_TYPES_AND_COLUMNS} of both together; leave columns out, or rare types by"
+        f" {source.key}.filter, or give several types one name in {source.key}.columns.EVENT_TYPE"
+    )
 
 
 def _shorten(text: str, *, at_most: int = 400) -> str:
@@ -343,7 +364,7 @@ def write_batch_input(
             f" or look at {source.key}.filter"
         )
     _log_schema(ids, f"write {source.prefix}, {rows:,} rows", log=log)
-    runtime.write_json_lines(ids, f"{source.prefix}users.json")
+    runtime.write_json_lines(ids, source.prefix)
     ids.unpersist()
     return {"path": source.prefix, "rows": rows}
 

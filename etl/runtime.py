@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,24 +19,13 @@ from pyspark import SparkContext
 from pyspark.sql import DataFrame, DataFrameReader, SparkSession
 from pyspark.sql.types import NumericType
 
+from etl.csv_lines import WRITER_OPTIONS, csv_lines
 from etl.database import Database, TableName, driver_settings
 from etl.datasets import JobSpec
 from etl.errors import EtlError, TableError, listing, suggestion
 from etl.glue_connection import jdbc_url
 from etl.session import SQL_SETTINGS, error_from_java, is_missing_table, local_spark
 
-# One unquoted header, fields quoted as RFC 4180 has it, null empty, blanks kept.
-CSV_OPTIONS: Mapping[str, Any] = {
-    "header": True,
-    "quote": '"',
-    "escape": '"',
-    "nullValue": "",
-    "emptyValue": "",
-    "ignoreLeadingWhiteSpace": False,
-    "ignoreTrailingWhiteSpace": False,
-    "encoding": "UTF-8",
-    "lineSep": "\n",
-}
 # Personalize imports every object below a data set's prefix: an empty `_SUCCESS` is none of it.
 _NO_MARKER = ("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false")
 
@@ -154,11 +143,25 @@ class Runtime(Protocol):
             EtlError: If the database cannot be reached.
         """
 
-    def write_csv(self, frame: DataFrame, path: str, *, files: int = 1) -> None:
-        """Write a frame as CSV files with a header below `path`, a prefix such as `users/`."""
+    def write_csv(
+        self,
+        frame: DataFrame,
+        path: str,
+        *,
+        texts: Collection[str] = (),
+        files: int | None = None,
+    ) -> None:
+        """Write a frame as CSV files with a header below `path`, a prefix such as `users/`.
+
+        Args:
+            frame: What to write.
+            path: The prefix.
+            texts: The columns that hold natural language; they are always quoted.
+            files: Most files; None for one from each of the frame's partitions.
+        """
 
     def write_json_lines(self, frame: DataFrame, path: str) -> None:
-        """Write a frame as JSON lines to the file `path`, or below its folder (Glue)."""
+        """Write a frame as JSON lines below `path`, a file from each of its partitions."""
 
     def error_from_java(self, error: Py4JJavaError) -> EtlError:
         """Return the error with Java's message in one line, and the database if it failed."""
@@ -263,27 +266,30 @@ class LocalRuntime:
             row["t"] if row["s"] in default_schemas else f"{row['s']}.{row['t']}" for row in rows
         )
 
-    def write_csv(self, frame: DataFrame, path: str, *, files: int = 1) -> None:
+    def write_csv(
+        self,
+        frame: DataFrame,
+        path: str,
+        *,
+        texts: Collection[str] = (),
+        files: int | None = None,
+    ) -> None:
         """Write to this machine's disk, then upload as `part-00000.csv` and so on."""
+        lines = _in_files(csv_lines(frame, texts), files)
         with tempfile.TemporaryDirectory(dir=self._directory) as parent:
-            out = Path(parent, "csv")
-            frame.coalesce(files).write.option(*_NO_MARKER).csv(str(out), **CSV_OPTIONS)
-            for number, part in enumerate(sorted(out.glob("part-*"))):
-                self._upload(part, f"{path}part-{number:05d}.csv")
+            lines.write.option(*_NO_MARKER).csv(f"{parent}/csv", **WRITER_OPTIONS)
+            self._upload(Path(parent, "csv"), path, "csv")
 
     def write_json_lines(self, frame: DataFrame, path: str) -> None:
-        """Write to this machine's disk, then upload as the one file `path`."""
+        """Write to this machine's disk, then upload as `part-00000.json` and so on."""
         with tempfile.TemporaryDirectory(dir=self._directory) as parent:
-            out = Path(parent, "json")
-            frame.coalesce(1).write.option(*_NO_MARKER).json(str(out))
-            whole = Path(parent, "whole")
-            with whole.open("wb") as lines:
-                for part in sorted(out.glob("part-*")):
-                    lines.write(part.read_bytes())
-            self._upload(whole, path)
+            frame.write.option(*_NO_MARKER).json(f"{parent}/json")
+            self._upload(Path(parent, "json"), path, "json")
 
-    def _upload(self, file: Path, path: str) -> None:
-        self.folder.s3.upload_file(str(file), self.folder.bucket, self.folder.key(path))
+    def _upload(self, directory: Path, path: str, suffix: str) -> None:
+        for number, part in enumerate(sorted(directory.glob("part-*"))):
+            key = self.folder.key(f"{path}part-{number:05d}.{suffix}")
+            self.folder.s3.upload_file(str(part), self.folder.bucket, key)
 
     def commit(self, manifest: str) -> None:
         """Write the manifest."""
@@ -337,23 +343,31 @@ class GlueRuntime:
         database = f"{self._spec.engine} database of the Glue connection '{self._connection}'"
         return error_from_java(error, database, self._jdbc["user"])
 
-    def write_csv(self, frame: DataFrame, path: str, *, files: int = 1) -> None:
+    def write_csv(
+        self,
+        frame: DataFrame,
+        path: str,
+        *,
+        texts: Collection[str] = (),
+        files: int | None = None,
+    ) -> None:
         """Write by Spark's writer.
 
         Glue's CSV writer quotes every field, the header too, or none at all; Personalize needs an
         unquoted header and quoted texts.
         """
-        target = self.folder.uri(path)
-        frame.coalesce(files).write.mode("append").option(*_NO_MARKER).csv(target, **CSV_OPTIONS)
+        lines = _in_files(csv_lines(frame, texts), files)
+        writer = lines.write.mode("append").option(*_NO_MARKER)
+        writer.csv(self.folder.uri(path), **WRITER_OPTIONS)
 
     def write_json_lines(self, frame: DataFrame, path: str) -> None:
-        """Write by Glue's writer, which chooses the file names, below the folder of `path`."""
+        """Write by Glue's writer, which chooses the file names."""
         from awsglue.dynamicframe import DynamicFrame  # noqa: PLC0415  exists on Glue alone
 
         self._glue.write_dynamic_frame.from_options(
-            frame=DynamicFrame.fromDF(frame.coalesce(1), self._glue, path),
+            frame=DynamicFrame.fromDF(frame, self._glue, path),
             connection_type="s3",
-            connection_options={"path": self.folder.uri(f"{path.rpartition('/')[0]}/")},
+            connection_options={"path": self.folder.uri(path)},
             format="json",
         )
 
@@ -361,6 +375,10 @@ class GlueRuntime:
         """Write the manifest, then commit the Glue job."""
         self.folder.put_text("manifest.json", manifest)
         self._job.commit()
+
+
+def _in_files(frame: DataFrame, files: int | None) -> DataFrame:
+    return frame if files is None else frame.coalesce(files)
 
 
 @contextmanager

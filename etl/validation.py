@@ -17,15 +17,22 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
 from pyspark.sql import types as T  # noqa: N812
 
-from etl.datasets import Column
+from etl.datasets import MAX_EAST_ASIAN_LENGTH, Column
 from etl.projection import quote_name
 
 # Names that no Personalize column can have: those hold letters, digits and _ alone.
 REASON = "rejected because"
 SOURCE = "source row"
+TRUNCATED = "truncated columns"
 
 # 10^11 seconds is the year 5138, 10^11 milliseconds is March 1973.
 EPOCH_SECONDS_BELOW = 100_000_000_000
+
+# Each record stands on one line: line breaks, and control characters but the tab.
+_LINE_BREAKS = r"\R|[\x00-\x08\x0E-\x1F\x7F]"
+_EAST_ASIAN = r"[^\p{IsHan}\p{IsHiragana}\p{IsKatakana}]"
+
+_EVENT_TYPES = 100
 
 _ISO_TIMESTAMP = (
     r"^\s*\d{4}-\d{2}-\d{2}"
@@ -42,12 +49,18 @@ class Summary:
         rejected: Reason → rows left out for it; a row counts under its first reason.
         content_hash: 32 hexadecimal digits, the same for the same rows in any order.
         newest_timestamp: UTC epoch seconds, None where the data set has no timestamp or row.
+        truncated: Column → values that were cut to what Personalize takes.
+        event_types: Event type → its rows, the most frequent first, at most a hundred.
+        n_event_types: How many event types there are.
     """
 
     rows: int
     content_hash: str
     newest_timestamp: int | None = None
     rejected: Mapping[str, int] = field(default_factory=dict)
+    truncated: Mapping[str, int] = field(default_factory=dict)
+    event_types: Mapping[str, int] = field(default_factory=dict)
+    n_event_types: int = 0
 
     @property
     def rejected_rows(self) -> int:
@@ -60,7 +73,8 @@ def validate_rows(frame: DataFrame, columns: Sequence[Column]) -> DataFrame:
 
     Empty strings become null. Timestamps (timestamp, date, ISO text; a number is already epoch
     seconds) become UTC epoch seconds. Ids and other strings are written as people write them:
-    `123` for a bigint and a decimal, `true` for a boolean.
+    `123` for a bigint and a decimal; a boolean as `True` or `False`, the strings by which
+    Personalize trains and filters. Line breaks in a string become a space, long texts are cut.
 
     Args:
         frame: What `project_columns` returned: one column per data set column.
@@ -68,8 +82,10 @@ def validate_rows(frame: DataFrame, columns: Sequence[Column]) -> DataFrame:
 
     Returns:
         The data set's columns, then `REASON` (struct of reason and column; null for an accepted
-        row) and `SOURCE` (a rejected row's values before the cast, as JSON; else null). Of several
-        reasons, the first column's first one stands, in this order: null, unreadable, too long.
+        row), `SOURCE` (a rejected row's values before the cast, as JSON; else null) and
+        `TRUNCATED` (the names of columns whose values were cut, null for none). Of several
+        reasons, the first column's first one stands, in this order: null, unreadable, line break,
+        too long.
     """
     typed = [_TypedColumn.of(column, frame.schema[column.name].dataType) for column in columns]
     reasons = [
@@ -80,10 +96,13 @@ def validate_rows(frame: DataFrame, columns: Sequence[Column]) -> DataFrame:
     ]
     source = F.to_json(F.struct(*_values(columns)), {"ignoreNullFields": "false"})
     reason = F.coalesce(*reasons, F.lit(None).cast("struct<reason:string,column:string>"))
+    cut = [F.when(each.is_too_long, F.lit(each.column.name)) for each in typed if each.is_cut]
+    truncated = F.array_compact(F.array(*cut)) if cut else F.lit(None).cast("array<string>")
     return frame.select(
-        *(each.value.alias(each.column.name) for each in typed),
+        *(each.written.alias(each.column.name) for each in typed),
         reason.alias(REASON),
         F.when(reason.isNotNull(), source).alias(SOURCE),
+        F.when(F.size(truncated) > 0, truncated).alias(TRUNCATED),
     )
 
 
@@ -108,10 +127,40 @@ class _TypedColumn:
         if column.is_timestamp:
             value = _epoch_seconds(raw, column.name, source)
         elif column.type == "string":
-            value = _string(raw, source)
+            value = _string(raw, column, source)
         else:
             value = _number_or_boolean(raw, column, source)
         return cls(column, F.when(present, value), present)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether a longer value than Personalize takes is cut."""
+        return self.column.is_truncated
+
+    @property
+    def is_too_long(self) -> Expression:
+        """Whether the value has more characters than Personalize takes."""
+        return F.length(self.value) > self._limit
+
+    @property
+    def written(self) -> Expression:
+        """The value as it is written."""
+        if not self.is_cut:
+            return self.value
+        cut = self.value.substr(F.lit(1), self._limit)
+        return F.when(self.is_too_long, cut).otherwise(self.value)
+
+    @property
+    def _limit(self) -> Expression:
+        limit = F.lit(self.column.max_length)
+        if not self.column.textual:
+            return limit
+        # The guide does not say how Personalize tells a language: here, what most letters are.
+        letters = F.length(F.regexp_replace(self.value, _EAST_ASIAN, ""))
+        is_east_asian = (F.length(self.value) > MAX_EAST_ASIAN_LENGTH) & (
+            letters * 2 >= F.length(self.value)
+        )
+        return F.when(is_east_asian, F.lit(MAX_EAST_ASIAN_LENGTH)).otherwise(limit)
 
     def rules(self) -> Iterator[tuple[Expression, str]]:
         """Yield conditions under which the row is rejected, each with its reason."""
@@ -123,12 +172,11 @@ class _TypedColumn:
             yield unreadable, "unreadable timestamp"
         elif column.type != "string":
             yield unreadable, f"value cannot be read as {column.type}"
-        if column.max_length is not None:
+        if column.is_id:
+            yield self.value.rlike(_LINE_BREAKS), "line break in an id"
+        if column.max_length is not None and not self.is_cut:
             noun = "id" if column.is_id else "value"
-            yield (
-                F.length(self.value) > column.max_length,
-                f"{noun} over {column.max_length} characters",
-            )
+            yield self.is_too_long, f"{noun} over {column.max_length} characters"
 
 
 def _epoch_seconds(raw: Expression, name: str, source: T.DataType) -> Expression:
@@ -142,7 +190,11 @@ def _epoch_seconds(raw: Expression, name: str, source: T.DataType) -> Expression
     return F.when(F.abs(seconds) < EPOCH_SECONDS_BELOW, seconds)
 
 
-def _string(raw: Expression, source: T.DataType) -> Expression:
+def _string(raw: Expression, column: Column, source: T.DataType) -> Expression:
+    if isinstance(source, T.BooleanType):
+        return _truth(raw)
+    if isinstance(source, T.StringType) and not column.is_id:
+        return F.regexp_replace(raw, _LINE_BREAKS, " ")
     if not isinstance(source, T.DecimalType) or source.scale == 0:
         return raw.cast("string")
     # PostgreSQL's plain `numeric` arrives with 18 decimals: 123 must not become 123.000…
@@ -156,12 +208,18 @@ def _number_or_boolean(raw: Expression, column: Column, source: T.DataType) -> E
     if isinstance(source, T.DateType):
         return raw.cast("timestamp").cast(column.type)
     cast = F.expr(f"try_cast({quote_name(column.name)} AS {_SPARK_TYPES[column.type]})")
+    if column.type == "boolean":
+        return _truth(cast)
     if column.type in ("int", "long") and isinstance(source, T.FractionalType):
         return F.when(raw == F.floor(raw), cast)
     if column.type in ("float", "double"):
         infinity = F.lit(float("inf"))
         return F.when(~F.isnan(cast) & (F.abs(cast) != infinity), cast)
     return cast
+
+
+def _truth(boolean: Expression) -> Expression:
+    return F.when(boolean, F.lit("True")).when(~boolean, F.lit("False"))
 
 
 _SPARK_TYPES = {
@@ -193,22 +251,37 @@ def rejected_examples(frame: DataFrame, *, at_most: int = 100) -> list[dict[str,
 
 def summary(frame: DataFrame, columns: Sequence[Column]) -> Summary:
     """Run a Spark job: count, hash and date what `validate_rows` returned."""
+    names = [column.name for column in columns]
     values = _values(columns)
     # xxhash64 skips nulls, so (null, 'a') and ('a', null) need the flags to differ.
     row_hash = F.xxhash64(*values, *(value.isNull() for value in values))
     timestamp = next((F.col(c.name) for c in columns if c.is_timestamp), F.lit(None))
+    event_type = F.col("EVENT_TYPE") if "EVENT_TYPE" in names else F.lit(None).cast("string")
+    cut = [column.name for column in columns if column.is_truncated]
+    by_type = frame.groupBy(
+        F.col(REASON)["reason"].alias("reason"), event_type.alias("event type")
+    ).agg(
+        F.count(F.lit(1)).alias("rows"),
+        F.sum(row_hash.cast("decimal(20,0)")).alias("hash"),
+        F.max(timestamp).alias("newest"),
+        *(F.count_if(F.array_contains(TRUNCATED, name)).alias(f"cut {name}") for name in cut),
+    )
+    types = F.array_agg(F.struct("rows", "event type"))
     groups = (
-        frame.groupBy(F.col(REASON)["reason"].alias("reason"))
+        by_type.groupBy("reason")
         .agg(
-            F.count(F.lit(1)).alias("rows"),
-            F.sum(row_hash.cast("decimal(20,0)")).alias("hash"),
-            F.max(timestamp).alias("newest"),
+            F.sum("rows").alias("rows"),
+            F.sum("hash").alias("hash"),
+            F.max("newest").alias("newest"),
+            F.count("event type").alias("types"),
+            F.slice(F.sort_array(types, asc=False), 1, _EVENT_TYPES).alias("event types"),
+            *(F.sum(f"cut {name}").alias(f"cut {name}") for name in cut),
         )
         .collect()
     )
     accepted = next((group for group in groups if group["reason"] is None), None)
     rows = accepted["rows"] if accepted else 0
-    content = [[column.name for column in columns], rows, str(accepted["hash"] if accepted else 0)]
+    content = [names, rows, str(accepted["hash"] if accepted else 0)]
     return Summary(
         rows=rows,
         content_hash=hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32],
@@ -218,6 +291,15 @@ def summary(frame: DataFrame, columns: Sequence[Column]) -> Summary:
             for group in sorted(groups, key=lambda group: str(group["reason"]))
             if group["reason"] is not None
         },
+        truncated={
+            name: accepted[f"cut {name}"] for name in cut if accepted and accepted[f"cut {name}"]
+        },
+        event_types={
+            each["event type"]: each["rows"]
+            for each in (accepted["event types"] if accepted else ())
+            if each["event type"] is not None
+        },
+        n_event_types=accepted["types"] if accepted else 0,
     )
 
 

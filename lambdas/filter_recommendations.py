@@ -226,9 +226,9 @@ class RunFiles:
                 yield from _lines(body.iter_chunks(_CHUNK_BYTES))
 
     def rows(self, path: str) -> Iterator[list[str]]:
-        """Yield the rows of the CSV files below a path, without their headers."""
+        """Yield the rows of the Spark job's CSV files below a path, without their headers."""
         for key in self.keys(path):
-            rows = csv.reader(self.lines([key]))
+            rows = csv.reader(self.lines([key]), strict=True, doublequote=False, escapechar="\\")
             next(rows, None)
             yield from rows
 

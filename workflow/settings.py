@@ -147,7 +147,7 @@ class ColumnSettings(Settings):
         False, description="Personalize learns from it as categories, several joined by |"
     )
     textual: bool = Field(
-        False, description="Personalize reads it as natural language; one column of a data set"
+        False, description="Personalize reads it as natural language; one column of the items"
     )
 
     def column(self, name: str, reserved: Mapping[str, ColumnType]) -> Column:
@@ -398,7 +398,12 @@ class EtlSettings(Settings):
     timeout_minutes: int = Field(120, ge=1, le=2_880, description="the job is ended after these")
     partitions: int = Field(4, ge=1, le=256, description="parallel reads of one table")
     fetch_size: int = Field(10_000, ge=1, description="rows per JDBC round trip")
-    output_files: int = Field(1, ge=1, le=1_000, description="CSV files per data set")
+    output_files: int | None = Field(
+        None,
+        ge=1,
+        le=1_000,
+        description="most CSV files of a data set; as many as Spark has partitions if left out",
+    )
     max_rejected_share: float = Field(
         0.01, ge=0, le=1, description="share of rows that may break a rule before the job fails"
     )

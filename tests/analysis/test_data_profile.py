@@ -129,6 +129,27 @@ def test_rejected_rows_have_their_share_of_all_rows() -> None:
     ]
 
 
+def test_truncated_texts_are_listed_with_their_share() -> None:
+    manifest = {
+        "datasets": {
+            "ITEMS": {"rows": 200, "truncated": {"DESCRIPTION": 3}},
+            "INTERACTIONS": {"rows": 96, "truncated": {}},
+        }
+    }
+    assert data_profile.truncated_values(manifest).to_dict("records") == [
+        {"data set": "ITEMS", "column": "DESCRIPTION", "values": 3, "share": 0.015}
+    ]
+    assert data_profile.truncated_values({"datasets": {"ITEMS": {"rows": 1}}}).empty
+
+
+def test_the_column_of_types_counts_with_them() -> None:
+    """https://docs.aws.amazon.com/personalize/latest/dg/interactions-dataset-requirements.html."""
+    events = EVENTS[["USER_ID", "ITEM_ID", "TIMESTAMP"]].assign(
+        EVENT_TYPE="view", EVENT_VALUE=1.0, IMPRESSION="a|b", DEVICE="phone"
+    )
+    assert data_profile.minimums(events).loc["event types and columns", "found"] == 4
+
+
 def test_too_few_events_and_users_fail_the_training() -> None:
     table = data_profile.minimums(EVENTS)
 

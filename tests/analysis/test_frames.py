@@ -39,7 +39,10 @@ REJECTED = {"reason": "null id", "column": "USER_ID", "row": {"USER_ID": None, "
 FILES = {
     "manifest.json": json.dumps(MANIFEST),
     "items/part-00000.csv": (
-        'ITEM_ID,INDUSTRY,SALARY,DESCRIPTION\n007,"IT, ""soft""",300,"one\ntwo"\nNA,,,\n'
+        r"""ITEM_ID,INDUSTRY,SALARY,DESCRIPTION
+007,"IT, \"soft\"",300,"one\\two"
+NA,,,
+"""
     ),
     "interactions/part-00000.csv": "USER_ID,ITEM_ID,TIMESTAMP,EVENT_TYPE\n1,007,100,view\n",
     "interactions/part-00001.csv": (
@@ -100,7 +103,7 @@ def test_the_list_of_runs_shows_which_files_each_has(s3) -> None:
 
 def test_ids_stay_text_and_columns_have_the_configured_types(run: Run) -> None:
     assert run.items["ITEM_ID"].to_list() == ["007", "NA"]
-    assert run.items["DESCRIPTION"][0] == "one\ntwo"
+    assert run.items["DESCRIPTION"][0] == "one\\two"
     assert run.items["INDUSTRY"][0] == 'IT, "soft"'
     assert run.items["SALARY"].dtype == "Int64"
     assert run.items.loc[1, ["INDUSTRY", "SALARY"]].isna().all()

@@ -104,8 +104,62 @@ def test_every_broken_rule_is_reported() -> None:
         (Column("GENRE", "x", categorical=True), 1_000),
         (Column("IMPRESSION", "x"), 1_000),
         (Column("TEXT", "x", textual=True), 20_000),
-        (Column("NOTE", "x"), None),
+        (Column("NOTE", "x"), 1_000),
+        (Column("GRADE", "x", "int"), None),
+        (Column("OPEN", "x", "boolean"), None),
     ],
 )
 def test_columns_know_how_long_a_value_may_be(column: Column, limit: int | None) -> None:
     assert column.max_length == limit
+
+
+def test_a_boolean_is_a_string_of_categories_to_personalize() -> None:
+    """It neither trains on Avro's boolean nor filters by it, says the developer guide."""
+    assert Column("OPEN", "x", "boolean").avro_field() == {
+        "name": "OPEN",
+        "type": ["null", "string"],
+        "categorical": True,
+    }
+    flagged = Column("OPEN", "x", "boolean", categorical=True)
+    assert list(replace(EVENTS, columns=(*EVENTS.columns, flagged)).problems()) == []
+
+
+def test_a_text_or_a_plain_string_is_not_enough_for_items() -> None:
+    items = DataSet(
+        "ITEMS",
+        Relation("items"),
+        (
+            Column("ITEM_ID", "id", required=True),
+            Column("TITLE", "title"),
+            Column("TEXT", "text", textual=True),
+        ),
+    )
+    (problem,) = items.problems()
+    assert problem.rule == (
+        "ITEMS needs at least one categorical or numerical column besides ITEM_ID; texts and"
+        " plain strings are none"
+    )
+    for column in (
+        Column("PRICE", "x", "float"),
+        Column("CREATION_TIMESTAMP", "x", "long"),
+        Column("GENRE", "x", categorical=True),
+        Column("OPEN", "x", "boolean"),
+    ):
+        assert list(replace(items, columns=(*items.columns, column)).problems()) == []
+
+
+def test_columns_of_events_leave_room_for_a_type() -> None:
+    more = [Column(f"M{number}", "x", "int") for number in range(9)]
+    broken = replace(EVENTS, columns=(*EVENTS.columns, Column("EVENT_TYPE", "x"), *more))
+    rules = [problem.rule for problem in broken.problems()]
+    assert rules[0] == "INTERACTIONS takes at most 5 metadata columns, here are 10"
+    assert rules[1].endswith(
+        "M7, M8: Personalize takes at most 10 of such columns and event types together"
+    )
+
+
+def test_only_items_have_a_text() -> None:
+    text = Column("NOTE", "x", textual=True)
+    (problem,) = replace(EVENTS, columns=(*EVENTS.columns, text)).problems()
+    assert problem.column == "NOTE"
+    assert problem.rule == "INTERACTIONS has no textual columns, only ITEMS has one"

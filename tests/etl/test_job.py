@@ -1,9 +1,9 @@
 """The job on a real PostgreSQL and S3 over HTTP: its files, its errors and its log."""
 
 import csv
-import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -113,8 +113,18 @@ class Run:
         return str(body, "utf-8")
 
     def csv(self, path: str) -> list[list[str]]:
-        """Return the rows as Python's own CSV reader parses them."""
-        return list(csv.reader(io.StringIO(self.text(path), newline=""), strict=True))
+        """Return the rows as Python's own CSV reader parses them, one record on one line."""
+        lines = self.text(path).split("\n")
+        assert lines.pop() == ""
+        return [
+            next(csv.reader([line], doublequote=False, escapechar="\\", strict=True))
+            for line in lines
+        ]
+
+    def rows(self, prefix: str) -> list[list[str]]:
+        """Return the sorted rows of all CSV files below a prefix, without their headers."""
+        files = [path for path in self.objects() if path.startswith(prefix)]
+        return sorted(row for path in files for row in self.csv(path)[1:])
 
 
 @pytest.fixture
@@ -187,23 +197,21 @@ def test_a_run_writes_data_sets_lists_rejected_rows_and_at_last_the_manifest(run
     execute_sql(run.url, SHOP)
     run.folder.put_text("users/part-00009.csv", "left by an earlier attempt")
     manifest = run(SPEC)
-    assert run.objects() == [
-        "batch-input/users.json",
-        "filter/eligible-items/part-00000.csv",
-        "filter/exclusions/part-00000.csv",
-        "interactions/part-00000.csv",
+    assert [
+        path for path in run.objects() if not path.startswith(("batch", "filter", "inter"))
+    ] == [
         "manifest.json",
         "rejected/interactions.json",
         "users/part-00000.csv",
     ]
     assert run.text("users/part-00000.csv") == "USER_ID,NAME,GRADE\n1,あ,3\n2,い,\n3,,1\n"
-    assert sorted(run.csv("interactions/part-00000.csv")) == [
+    assert run.rows("interactions/") == [
         ["1", "10", "1704067200"],
         ["1", "20", "1704153600"],
         ["2", "20", "1704326400"],
-        ["USER_ID", "ITEM_ID", "TIMESTAMP"],
     ]
-    assert run.text("batch-input/users.json") == '{"userId":"1"}\n{"userId":"2"}\n'
+    batch = [path for path in run.objects() if path.startswith("batch-input/")]
+    assert "".join(map(run.text, batch)) == '{"userId":"1"}\n{"userId":"2"}\n'
     assert run.text("filter/eligible-items/part-00000.csv") == "ITEM_ID\n10\n"
     assert run.text("filter/exclusions/part-00000.csv") == "USER_ID,ITEM_ID\n1,20\n"
     hashes = [manifest["datasets"][name].pop("contentHash") for name in ("USERS", "INTERACTIONS")]
@@ -213,11 +221,20 @@ def test_a_run_writes_data_sets_lists_rejected_rows_and_at_last_the_manifest(run
         "run": run.folder.run,
         "createdAt": "2024-06-01T12:00:00Z",
         "datasets": {
-            "USERS": {"path": "users/", "rows": 3, "rejected": {}, "newestTimestamp": None},
+            "USERS": {
+                "path": "users/",
+                "rows": 3,
+                "rejected": {},
+                "truncated": {},
+                "eventTypes": {},
+                "newestTimestamp": None,
+            },
             "INTERACTIONS": {
                 "path": "interactions/",
                 "rows": 3,
                 "rejected": {"missing required value": 1, "null id": 1},
+                "truncated": {},
+                "eventTypes": {},
                 "newestTimestamp": 1704326400,
             },
         },
@@ -256,14 +273,88 @@ def test_a_run_writes_data_sets_lists_rejected_rows_and_at_last_the_manifest(run
     assert not [path for path in run.objects() if path.startswith("filter/")]
 
 
-def test_texts_with_quotes_commas_and_line_ends_survive_the_csv(run: Run) -> None:
+def test_awkward_texts_are_written_as_the_developer_guide_says(run: Run, tmp_path: Path) -> None:
+    """One record on one line; Python's reader and Spark's find the same texts in it."""
     execute_sql(run.url, "CREATE TABLE students (id int, name text, grade text, active boolean)")
     rows = [(number, text, text, True) for number, text in enumerate(AWKWARD_TEXTS)]
     execute_sql(run.url, "INSERT INTO students VALUES (%s, %s, %s, %s)", *rows)
     run(replace(without_users(SPEC), eligible_items=None, exclusions=None))
     header, *lines = run.csv("users/part-00000.csv")
     assert header == ["USER_ID", "NAME", "GRADE"]
-    assert lines == [[str(number), text, text] for number, text in enumerate(AWKWARD_TEXTS)]
+    texts = [re.sub("\r\n|\r|\n", " ", text) for text in AWKWARD_TEXTS]
+    assert lines == [[str(number), text, text] for number, text in enumerate(texts)]
+    copy = tmp_path / "copy.csv"
+    copy.write_text(run.text("users/part-00000.csv"), encoding="utf-8")
+    read = run.spark.read.csv(str(copy), header=True, quote='"', escape="\\")
+    assert [list(row) for row in read.collect()] == lines
+
+
+def test_texts_are_always_quoted_and_other_values_where_they_must_be(run: Run) -> None:
+    """The developer guide's own example, and its rules for quotes, backslashes and line breaks."""
+    execute_sql(run.url, SHOP)
+    execute_sql(
+        run.url,
+        r"""
+        UPDATE postings SET title = 'This is a romantic comedy.' WHERE id = 10;
+        UPDATE postings SET title = E'A "new" C:\\path\nsecond line' WHERE id = 20;
+        INSERT INTO postings VALUES (30, NULL, true);
+        """,
+    )
+    items = DataSet(
+        "ITEMS",
+        Relation("postings"),
+        (
+            Column("ITEM_ID", "id", required=True),
+            Column("GENRES", "'Comedy|Romance'", categorical=True),
+            Column("OPEN", "open", "boolean"),
+            Column("OPEN_NUMBER", "open", "int"),
+            Column("DESCRIPTION", "title", textual=True),
+            Column("PATH", r"concat(postings.id, '\\x')"),
+        ),
+    )
+    run(replace(SPEC, datasets=(items, *SPEC.datasets[1:])))
+    assert run.text("items/part-00000.csv").splitlines() == [
+        "ITEM_ID,GENRES,OPEN,OPEN_NUMBER,DESCRIPTION,PATH",
+        r'10,Comedy|Romance,True,1,"This is a romantic comedy.","10\\x"',
+        r'20,Comedy|Romance,False,0,"A \"new\" C:\\path second line","20\\x"',
+        r'30,Comedy|Romance,True,1,,"30\\x"',
+    ]
+
+
+def test_each_partition_becomes_a_file(run: Run) -> None:
+    """One file of a hundred million rows would be one task's work."""
+    execute_sql(run.url, SHOP)
+    execute_sql(
+        run.url, "INSERT INTO events SELECT g, 1, 10, 'v', now() FROM generate_series(6, 99) g"
+    )
+    manifest = run(replace(SPEC, partitions=3))
+    files = [path for path in run.objects() if path.startswith("interactions/")]
+    assert files == [f"interactions/part-{number:05d}.csv" for number in range(3)]
+    rows = [row for path in files for row in run.csv(path)]
+    assert rows.count(["USER_ID", "ITEM_ID", "TIMESTAMP"]) == 3
+    assert len(rows) == 3 + manifest["datasets"]["INTERACTIONS"]["rows"]
+
+
+@pytest.mark.parametrize(("type_count", "fits"), [(9, True), (10, False), (12, False)])
+def test_more_event_types_than_personalize_takes_are_refused(
+    run: Run, type_count: int, fits: bool
+) -> None:
+    """Types and columns together are at most ten, the column EVENT_TYPE among them."""
+    execute_sql(run.url, SHOP)
+    execute_sql(
+        run.url,
+        "DELETE FROM events; INSERT INTO events SELECT g, 1, 10, 'k' || g, now()"
+        f" FROM generate_series(1, {type_count}) g",
+    )
+    columns = (*EVENTS.columns, Column("EVENT_TYPE", "kind", required=True))
+    spec = replace(SPEC, datasets=(USERS, replace(EVENTS, columns=columns)))
+    if fits:
+        types = run(spec)["datasets"]["INTERACTIONS"]["eventTypes"]
+        assert types == {f"k{number}": 1 for number in range(1, type_count + 1)}
+    else:
+        message = run.refused(spec)
+        assert f"data set INTERACTIONS: {type_count} event types (k" in message
+        assert "and 1 columns (EVENT_TYPE); Personalize takes at most 10" in message
 
 
 def test_a_schema_that_differs_from_the_sample_in_everything(run: Run) -> None:
@@ -329,11 +420,11 @@ def test_a_schema_that_differs_from_the_sample_in_everything(run: Run) -> None:
         )
     )
     first, second = (f"00000000-0000-0000-0000-00000000000{n}" for n in (1, 2))
-    assert sorted(run.csv("users/part-00000.csv")[1:]) == [
+    assert run.rows("users/") == [
         [first, "gold", "", "951782400", "1234.5", "1"],
         [second, "tin", "gold", "", "0.0", ""],
     ]
-    assert [line[:3] for line in sorted(run.csv("interactions/part-00000.csv")[1:])] == [
+    assert [line[:3] for line in run.rows("interactions/")] == [
         [first, "500", "1710037800"],
         [second, "600", "1710037801"],
     ]

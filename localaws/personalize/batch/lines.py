@@ -53,6 +53,8 @@ class Lines(ABC):
     """
 
     members: ClassVar[tuple[str, ...]]
+    takes_context: ClassVar[bool] = False
+    """Whether lines may have the user's `context`; it is accepted and not used."""
     example: ClassVar[str]
     """A line, as the message of a fault shows it."""
 
@@ -125,14 +127,30 @@ class Lines(ABC):
         for name in ids:
             if len(value[name]) > _LONGEST_ID:
                 return f"{name} must have 1 to {_LONGEST_ID} characters"
-        further = sorted(set(value) - {*self.members, "filterValues"})
+        known = {*self.members, "filterValues"}
+        if self.takes_context:
+            known.add("context")
+            if fault := _context_fault(value.get("context", {})):
+                return fault
+        further = sorted(set(value) - known)
         return f"{', '.join(further)}: not supported by the local Personalize" if further else ""
+
+
+def _context_fault(context: Any) -> str:
+    """Return what is wrong with a line's context, or nothing.
+
+    https://docs.aws.amazon.com/personalize/latest/dg/contextual-metadata.html
+    """
+    if isinstance(context, dict) and all(isinstance(value, str) for value in context.values()):
+        return ""
+    return 'context must be of the form {"DEVICE": "phone"}, each value a string'
 
 
 class UserLines(Lines):
     """Users in, recommended items out."""
 
     members = ("userId",)
+    takes_context = True
     example = '{"userId": "42"}'
 
     def _results(self, lines: Sequence[Line]) -> Iterator[Mapping[str, Any]]:
@@ -154,6 +172,7 @@ class RankingLines(Lines):
     """A user and a list of items in, the list in the user's order out."""
 
     members = ("userId", "itemList")
+    takes_context = True
     example = '{"userId": "42", "itemList": ["a", "b"]}'
 
     def _fault(self, value: Mapping[str, Any]) -> str:

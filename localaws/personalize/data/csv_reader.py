@@ -1,20 +1,24 @@
 """CSV files → the rows of a dataset, checked by its schema.
 
-Rules: https://docs.aws.amazon.com/personalize/latest/dg/data-prep-formatting.html
+Rules: https://docs.aws.amazon.com/personalize/latest/dg/preparing-training-data.html and
+https://docs.aws.amazon.com/personalize/latest/dg/items-datasets.html#text-data: each record stands
+on one line, and a backslash escapes quotes and backslashes. What AWS does to a file that breaks
+these two rules is not documented; here it is refused.
 Every fault of a value is named with its file, line and column; reading goes on, so that one
 import shows all of them.
 
-Lines without quotes that have as many values as the header are split at commas, a block at once;
-everything else goes through the csv module, row by row.
+Lines without quotes and backslashes that have as many values as the header are split at commas, a
+block at once; everything else goes through the csv module, row by row.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain, islice
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from operator import itemgetter
 from typing import Any, BinaryIO, NamedTuple
 
@@ -30,8 +34,14 @@ _BYTES_PER_BLOCK = 1 << 20
 _ROWS_PER_BLOCK = 20_000
 _FAULTS_SHOWN = 20
 _SHOWN_PER_COLUMN = 3
-_PLAIN = bytes(set(range(256)) - set(b',\n\r"'))
+_PLAIN = bytes(set(range(256)) - set(b',\n\r"\\'))
 """The bytes that neither separate values or lines nor need the csv module."""
+_QUOTED_START = r'"[^"\\]*(?:\\["\\][^"\\]*)*'
+_UNQUOTED = r'[^",\\]*(?:\\["\\][^",\\]*)*'
+_FIELD = f'(?:{_QUOTED_START}"|{_UNQUOTED})'
+_RECORD = re.compile(f"{_FIELD}(?:,{_FIELD})*")
+_FIELDS = re.compile(f"(?:{_FIELD},)*")
+_FIELD_START = re.compile(f"{_QUOTED_START}|{_UNQUOTED}")
 
 
 class _Header(NamedTuple):
@@ -50,6 +60,8 @@ class TableReader:
 
     def __init__(self, schema: Schema) -> None:
         self._fields = schema.fields
+        self._names = {field.name.upper(): field.name for field in schema.fields}
+        self._names |= {field.name: field.name for field in schema.fields}
         self._id_fields = schema.dataset.ids
         self._values: dict[str, list[NDArray[Any]]] = {field.name: [] for field in schema.fields}
         # The first few faults of each column are shown, all of them counted; "" is whole lines.
@@ -72,21 +84,20 @@ class TableReader:
             if name.endswith(".gz") or start.startswith(b"\x1f\x8b"):
                 raise JobFailedError(f"{name}: gzip is not supported; unpack the file")
             header = self._header(name, _decode(name, 1, content.readline()))
-            blocks = iter(lambda: content.read(_BYTES_PER_BLOCK) + content.readline(), b"")
             line = 2
-            for block in blocks:
+            for block in iter(lambda: content.read(_BYTES_PER_BLOCK) + content.readline(), b""):
                 if columns := _split(block, header):
                     lines = range(line, line + len(columns[0]))
                     self._add(name, lines, columns)
                     line = lines.stop
                     tick()
                     continue
-                # After a quote, the end of a line may stand inside a value.
-                rows = _rows(name, line, chain([block], blocks if b'"' in block else ()))
+                records = block.splitlines()
+                rows = _rows(name, line, records)
                 while some := list(islice(rows, _ROWS_PER_BLOCK)):
                     self._add_rows(name, header, some)
                     tick()
-                line += len(block.splitlines())
+                line += len(records)
 
     def table(self) -> Table:
         """Return all rows read.
@@ -110,7 +121,7 @@ class TableReader:
             raise JobFailedError(f"{name}: begins with a byte order mark; save it as UTF-8 without")
         if '"' in line:
             raise JobFailedError(f"{name}, line 1: column names must not be quoted")
-        header = line.rstrip("\r\n").split(",")
+        header = [self._field_name(column) for column in line.rstrip("\r\n").split(",")]
         if twice := sorted({column for column in header if header.count(column) > 1}):
             raise JobFailedError(f"{name}, line 1: {', '.join(twice)} stands there twice")
         missing = [field.name for field in self._fields if field.name not in header]
@@ -119,6 +130,10 @@ class TableReader:
                 f"Input CSV is missing the following columns:[{', '.join(missing)}]."
             )
         return _Header(len(header), [header.index(field.name) for field in self._fields])
+
+    def _field_name(self, column: str) -> str:
+        """Return the field that a column fills; their names may differ in case."""
+        return self._names.get(column) or self._names.get(column.upper(), column)
 
     def _add_rows(self, name: str, header: _Header, rows: Sequence[tuple[int, list[str]]]) -> None:
         """Add the rows that are as wide as the header, each beginning on its line."""
@@ -157,7 +172,7 @@ class TableReader:
 
 
 def _split(block: bytes, header: _Header) -> list[list[str]] | None:
-    """Return the texts of each field; None unless all lines are unquoted and have all values."""
+    """Return the texts of each field; None unless all lines are plain and have all values."""
     if not block.endswith(b"\n"):
         block += b"\n"
     block = block.replace(b"\r\n", b"\n")
@@ -171,25 +186,43 @@ def _split(block: bytes, header: _Header) -> list[list[str]] | None:
     return [texts[position : -1 : header.width] for position in header.positions]
 
 
-def _rows(name: str, line: int, blocks: Iterable[bytes]) -> Iterator[tuple[int, list[str]]]:
-    """Yield rows by the csv module, each with the line of the file on which it begins.
+def _rows(name: str, line: int, records: Sequence[bytes]) -> Iterator[tuple[int, list[str]]]:
+    """Yield rows by the csv module, each with its line of the file.
 
-    Blank lines are left out. `blocks` are whole lines, the first of which is number `line`.
+    Blank lines are left out. The first record is that of this line.
+
+    Raises:
+        JobFailedError: If a record is not written as the developer guide says.
     """
-    lines = chain.from_iterable(block.splitlines(keepends=True) for block in blocks)
-    texts = (_decode(name, number, text) for number, text in enumerate(lines, start=line))
-    reader = csv.reader(texts, strict=True)
-    while True:
-        start = line + reader.line_num
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            last = line + reader.line_num - 1
-            raise JobFailedError(f"{name}, line {last}: {error}") from error
-        if row:
-            yield start, row
+    texts = []
+    for number, record in enumerate(records, start=line):
+        text = _decode(name, number, record)
+        if not _RECORD.fullmatch(text):
+            raise JobFailedError(f"{name}, line {number}: {_record_fault(text)}")
+        texts.append(text)
+    reader = csv.reader(texts, doublequote=False, escapechar="\\", strict=True)
+    try:
+        for number, row in enumerate(reader, start=line):
+            if row:
+                yield number, row
+    except csv.Error as error:
+        raise JobFailedError(f"{name}, line {line + reader.line_num - 1}: {error}") from error
+
+
+def _record_fault(text: str) -> str:
+    """Return what is wrong with a line that is no record."""
+    fields = _FIELDS.match(text)
+    rest = text[fields.end() :] if fields else text
+    start = _FIELD_START.match(rest)
+    found = rest[start.end() :] if start else rest
+    if found.startswith("\\"):
+        return 'a backslash stands alone; write \\\\ for it, and \\" for a quote'
+    if found:
+        return 'a quote stands inside a value; put the value in double quotes and write \\" for it'
+    return (
+        "a quoted value does not end on its line; each record stands on one line, so replace line"
+        " breaks by spaces"
+    )
 
 
 def _decode(name: str, line: int, text: bytes) -> str:

@@ -1,13 +1,15 @@
 """Avro schemas of datasets, and every fault of one with its line, column, field and fix.
 
 Rules: https://docs.aws.amazon.com/personalize/latest/dg/how-it-works-dataset-schema.html
+AWS takes more than the guide shows: published schemas that it accepted have another version or
+none, and names in other case.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -18,18 +20,25 @@ from localaws.personalize.data.json_positions import Positions
 
 _NAMESPACE = "com.amazonaws.personalize.schema"
 _TYPES = ("float", "double", "int", "long", "string", "boolean")
-_FIELD_KEYS = ("name", "type", "categorical", "textual", "doc", "default")
+MOST_EVENT_TYPES_AND_FIELDS = 10
+"""https://docs.aws.amazon.com/personalize/latest/dg/limits.html"""
+_FLAGS = ("categorical", "textual", "itemName")
+_FIELD_KEYS = ("name", "type", *_FLAGS, "doc", "default")
 
 
 @dataclass(frozen=True)
 class Field:
-    """One column of a dataset."""
+    """One column of a dataset.
+
+    A field with a fixed meaning has the guide's name, in whatever case the schema writes it.
+    """
 
     name: str
     type: str
     nullable: bool = False
     categorical: bool = False
     textual: bool = False
+    item_name: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,21 +83,20 @@ def parse_schema(text: str, domain: str | None = None) -> Schema:
     if not isinstance(document, dict):
         raise SchemaError([f"{positions.of()}: a schema is a JSON object of type record"])
     types = {dataset_type.name: dataset_type for dataset_type in DOMAINS[domain].values()}
-    dataset = types.get(str(document.get("name")))
+    given = str(document.get("name")).lower()
+    dataset = next((each for name, each in types.items() if name.lower() == given), None)
     faults = [
         f"{positions.of(*path)}: {path[-1]!r} stands there twice" for path in positions.repeated
     ]
-    expected = {
-        "type": ("record",),
-        "name": tuple(types),
-        "namespace": (_NAMESPACE,),
-        "version": ("1.0",),
-    }
+    expected = {"type": ("record",), "name": tuple(types), "namespace": (_NAMESPACE,)}
     for key, legal in expected.items():
-        if document.get(key) not in legal:
+        if document.get(key) not in legal and not (key == "name" and dataset):
             problem = f"is {document[key]!r}" if key in document else "is missing"
             fix = f"write {' or '.join(map(repr, legal))}"
             faults.append(f"{positions.of(key)}: {key} {problem}; {fix}")
+    version = document.get("version", "1.0")
+    if isinstance(version, bool) or not isinstance(version, str | int | float):
+        faults.append(f"{positions.of('version')}: version is {version!r}; write '1.0'")
     entries = document.get("fields")
     if not isinstance(entries, list) or not entries:
         fault = f"{positions.of('fields')}: fields must be a list with at least one field"
@@ -109,6 +117,31 @@ def parse_schema(text: str, domain: str | None = None) -> Schema:
     if faults or dataset is None:
         raise SchemaError(faults)
     return Schema(dataset, tuple(fields.values()))
+
+
+def data_faults(schema: Schema, event_types: Collection[str]) -> Iterator[str]:
+    """Yield why a dataset of this schema, with events of these types, cannot be trained on.
+
+    The guide names these requirements of the data; when AWS checks them is not documented.
+    https://docs.aws.amazon.com/personalize/latest/dg/items-datasets.html#item-data-requirements
+    https://docs.aws.amazon.com/personalize/latest/dg/interactions-dataset-requirements.html
+    """
+    dataset = schema.dataset
+    if dataset.type in {"USERS", "ITEMS"} and not any(
+        field.categorical or field.type not in {"string", "boolean"} for field in schema.fields
+    ):
+        yield (
+            f"{dataset.name} needs at least one categorical or numerical field besides"
+            f" {dataset.key}; texts, plain strings and booleans are none"
+        )
+    if dataset.type == "INTERACTIONS":
+        fixed = {*dataset.required, *dataset.reserved} - {"EVENT_TYPE", "EVENT_VALUE"}
+        fields = [field.name for field in schema.fields if field.name not in fixed]
+        if len(event_types) + len(fields) > MOST_EVENT_TYPES_AND_FIELDS:
+            yield (
+                f"{len(event_types)} event types and {len(fields)} fields ({', '.join(fields)});"
+                f" Interactions has at most {MOST_EVENT_TYPES_AND_FIELDS} of both together"
+            )
 
 
 def replacement_faults(before: Schema, after: Schema) -> Iterator[str]:
@@ -138,12 +171,14 @@ def _field(entry: Any, dataset: DatasetType | None) -> tuple[Field | None, list[
         if key not in _FIELD_KEYS:
             hint = suggestion(key, _FIELD_KEYS, f"known are {', '.join(_FIELD_KEYS)}", show=repr)
             faults.append(f"unknown attribute {key!r}; {hint}")
-    for flag in ("categorical", "textual"):
+    for flag in _FLAGS:
         if not isinstance(entry.get(flag, False), bool):
             faults.append(f"{flag} must be true or false, not {entry[flag]!r}")
     name = entry.get("name")
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
         return None, [*faults, "name must be letters, digits and _, not starting with a digit"]
+    fixed = {**dataset.required, **dataset.reserved} if dataset else {}
+    name = name.upper() if name.upper() in fixed else name
     declared = entry.get("type")
     union = declared if isinstance(declared, list) else [declared]
     types = [type_ for type_ in union if type_ != "null"]
@@ -157,6 +192,7 @@ def _field(entry: Any, dataset: DatasetType | None) -> tuple[Field | None, list[
         nullable="null" in union,
         categorical=entry.get("categorical") is True,
         textual=entry.get("textual") is True,
+        item_name=entry.get("itemName") is True,
     )
     return field, [*faults, *_field_faults(field, dataset)]
 
@@ -170,6 +206,8 @@ def _field_faults(field: Field, dataset: DatasetType | None) -> Iterator[str]:
         return
     if field.textual and dataset.type != "ITEMS":
         yield f"{dataset.name} cannot have a textual field; only Items can"
+    if field.item_name and (dataset.type != "ITEMS" or field.type != "string"):
+        yield "itemName marks the name of an item: a string of Items"
     required = dataset.required.get(field.name)
     if required and (field.type != required or field.nullable):
         yield f'must be of type {required} without null; write "type": "{required}"'
@@ -210,7 +248,8 @@ def _record_faults(
     if len(metadata) > most:
         fault = f"{len(metadata)} metadata fields; {dataset.name} has at most {most}"
         yield (metadata[most],), fault
-    textual = [index for index, field in fields.items() if field.textual]
-    if len(textual) > 1:
-        listed = ", ".join(fields[index].name for index in textual)
-        yield (textual[1],), f"{listed} are textual; only one field can be"
+    for flag, word in (("textual", "textual"), ("item_name", "itemName")):
+        flagged = [index for index, field in fields.items() if getattr(field, flag)]
+        if len(flagged) > 1:
+            listed = ", ".join(fields[index].name for index in flagged)
+            yield (flagged[1],), f"{listed} are {word}; only one field can be"

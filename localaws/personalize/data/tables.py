@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,9 @@ from localaws.personalize.data.schemas import Schema
 from localaws.personalize.data.values import values_of
 
 _ROWS_PER_BLOCK = 20_000
+_LINE_BREAK = re.compile(r"\r\n|\r|\n")
+_SPECIAL = re.compile(r'[",\\]')
+_ESCAPED = re.compile(r'["\\]')
 
 
 @dataclass(frozen=True)
@@ -67,14 +69,12 @@ class Table:
         return self.take(np.fromiter(first.values(), np.int64, len(first)))
 
     def csv(self, fields: Sequence[str]) -> Iterator[bytes]:
-        """Yield the rows as CSV with a header line, in blocks; null is empty."""
+        """Yield the rows as CSV that can be imported again, in blocks; null is empty."""
         columns = [self.column(name) for name in fields]
         yield (",".join(fields) + "\n").encode()
         for start in range(0, self.n_rows, _ROWS_PER_BLOCK):
             block = [map(_csv_text, values[start : start + _ROWS_PER_BLOCK]) for values in columns]
-            text = io.StringIO()
-            csv.writer(text, lineterminator="\n").writerows(zip(*block, strict=True))
-            yield text.getvalue().encode()
+            yield "".join(f"{','.join(row)}\n" for row in zip(*block, strict=True)).encode()
 
 
 def table_of(schema: Schema, rows: Sequence[Mapping[str, str]]) -> Table:
@@ -106,4 +106,8 @@ def _csv_text(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, float | np.floating):
         return np.format_float_positional(value, trim="0")
-    return str(value)
+    text = _LINE_BREAK.sub(" ", str(value))
+    if not _SPECIAL.search(text):
+        return text
+    escaped = _ESCAPED.sub(r"\\\g<0>", text)
+    return f'"{escaped}"'

@@ -1,6 +1,7 @@
 """Texts of a column → checked values, by the field's type and the rules of datasets.
 
-Rules: https://docs.aws.amazon.com/personalize/latest/dg/data-prep-formatting.html
+Rules: https://docs.aws.amazon.com/personalize/latest/dg/preparing-training-data.html and
+https://docs.aws.amazon.com/personalize/latest/dg/limits.html
 """
 
 from __future__ import annotations
@@ -17,7 +18,11 @@ from localaws.personalize.data.schemas import Field
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _RANGES = {"int": 2**31, "long": 2**63}
-_MOST_CHARACTERS = {"id": 256, "categorical": 1_000, "textual": 20_000}
+_LONGEST_ID, _LONGEST_STRING = 256, 1_000
+_LONGEST_TEXT, _LONGEST_EAST_ASIAN_TEXT = 20_000, 7_000
+_EAST_ASIAN = re.compile(
+    "[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f]"
+)
 _TIMES = {"TIMESTAMP", "CREATION_TIMESTAMP"}
 # Seconds stay below this for 3,000 years; milliseconds of any day since 1973 do not.
 _MILLISECONDS_FROM = 100_000_000_000
@@ -70,9 +75,10 @@ def _strings(
     field: Field, texts: Sequence[str], is_id: bool
 ) -> tuple[NDArray[Any], list[tuple[int, str]]]:
     faults: list[tuple[int, str]] = []
-    most = _MOST_CHARACTERS["id" if is_id else "textual" if field.textual else "categorical"]
-    limited = is_id or field.textual or field.categorical or field.name == "IMPRESSION"
-    if limited and max(map(len, texts), default=0) > most:
+    most = _LONGEST_ID if is_id else _LONGEST_STRING
+    if field.textual:
+        texts = _cut(texts)
+    elif max(map(len, texts), default=0) > most:
         faults += [
             (row, f"{len(text)} characters; at most {most:,} are allowed")
             for row, text in enumerate(texts)
@@ -85,6 +91,22 @@ def _strings(
             faults += [(int(row), _NULL_FAULT) for row in np.flatnonzero(empty)]
         values[empty] = None
     return values, faults
+
+
+def _cut(texts: Sequence[str]) -> Sequence[str]:
+    """Return natural language cut to what Personalize keeps of it.
+
+    How Personalize tells the language is not documented: here, what half of the characters are.
+    https://docs.aws.amazon.com/personalize/latest/dg/items-datasets.html#text-data
+    """
+    if max(map(len, texts), default=0) <= _LONGEST_EAST_ASIAN_TEXT:
+        return texts
+    return [
+        text[:_LONGEST_EAST_ASIAN_TEXT]
+        if len(text) > _LONGEST_EAST_ASIAN_TEXT and 2 * len(_EAST_ASIAN.findall(text)) >= len(text)
+        else text[:_LONGEST_TEXT]
+        for text in texts
+    ]
 
 
 def _parse(

@@ -17,7 +17,13 @@ from localaws.personalize.backend import (
     check_location,
 )
 from localaws.personalize.data.dataset_types import DATASET_TYPES
-from localaws.personalize.data.schemas import Schema, SchemaError, parse_schema, replacement_faults
+from localaws.personalize.data.schemas import (
+    Schema,
+    SchemaError,
+    data_faults,
+    parse_schema,
+    replacement_faults,
+)
 from localaws.personalize.data.tables import Table
 from localaws.personalize.data.transfer import read_rows, read_user_ids, write_rows
 from localaws.personalize.errors import JobFailedError, invalid
@@ -154,6 +160,12 @@ class Datasets(Operations):
                 raise JobFailedError(
                     f"Dataset has fewer than {least} interactions: {table.n_rows} in {url}."
                 )
+            events = [table.column("EVENT_TYPE")]
+            if mode == "INCREMENTAL" and (before := store.bulk(dataset.arn)) is not None:
+                events.append(before.column("EVENT_TYPE"))
+            types = {type_ for column in events for type_ in column.tolist()} - {None}
+            if faults := list(data_faults(schema, types)):
+                raise JobFailedError("; ".join(faults))
             replace(dataset.arn, table, schema.dataset.key)
             for report_metrics in reports:
                 report_metrics(table)

@@ -91,11 +91,10 @@ class TrainingData:
             values = table.column(schema_field.name)
             if schema_field.textual:
                 columns["texts"][schema_field.name] = values
-            elif schema_field.categorical or schema_field.type == "boolean":
-                columns["categories"][schema_field.name] = [
-                    None if value is None else str(value) for value in values
-                ]
-            elif schema_field.type != "string":
+            elif schema_field.categorical:
+                columns["categories"][schema_field.name] = values
+            elif schema_field.type not in {"string", "boolean"}:
+                # Booleans are no training data; the guide wants strings or numbers for them.
                 columns["numbers"][schema_field.name] = values
         times = "CREATION_TIMESTAMP"
         created = table.column(times).tolist() if times in names else None

@@ -27,7 +27,21 @@ many = settings(
 )
 
 PIECES = ("u1,", "i1,", "view,", "1700000000", "-1", "+1", "1_0", "1.5", " ", "é", "１", "\x00")
-ENDS = ("\n", "\n\n", "\r\n", "\r", ",", '"', '""', "'", "\ufeff", "\u2028", "x" * 1001)
+ENDS = (
+    "\n",
+    "\n\n",
+    "\r\n",
+    "\r",
+    ",",
+    '"',
+    '""',
+    "\\",
+    '\\"',
+    "'",
+    "\ufeff",
+    "\u2028",
+    "x" * 1001,
+)
 numbers = count()
 csv_texts = st.lists(
     st.sampled_from(("u1,i1,view,1700000000\n", *PIECES, *ENDS)) | st.text(max_size=3)
@@ -55,12 +69,12 @@ def test_lines_split_at_once_read_as_the_csv_module_reads_them(text: str) -> Non
 
 
 def test_lines_are_counted_across_blocks_and_quotes() -> None:
-    """A file of several blocks, with values of two lines and faults far apart."""
+    """A file of several blocks, with quoted values, blank lines and faults far apart."""
     row = "user,item,view,1700000000\n"
-    text = f'{HEADER}{row * 50_000}u,i,v,x\n{row * 50_000}"u\n",i,v,1\n\n{row * 50_000}u,i,v,y\n'
+    text = f'{HEADER}{row * 50_000}u,i,v,x\n{row * 50_000}"u,",i,v,1\n\n{row * 50_000}u,i,v,y\n'
     assert read(text) == (
         "a.csv, line 50002, column TIMESTAMP: 'x' is no time in epoch seconds; "
-        "a.csv, line 150006, column TIMESTAMP: 'y' is no time in epoch seconds"
+        "a.csv, line 150005, column TIMESTAMP: 'y' is no time in epoch seconds"
     )
 
 

@@ -79,3 +79,20 @@ def test_a_prefix_takes_in_all_that_begins_so(account: Account, trained: dict[st
 
     assert written("slash/") == ["_CHECK", "a.json.out", "b.json.out"]
     assert written("prefix/") == ["_CHECK", "in/a.json.out", "in/b.json.out", "in_test/c.json.out"]
+
+
+def test_a_line_may_have_the_context_of_its_user(account: Account, trained: dict[str, str]) -> None:
+    """https://docs.aws.amazon.com/personalize/latest/dg/contextual-metadata.html."""
+    lines = [
+        '{"userId":"u1","context":{"DEVICE":"phone"}}',
+        '{"userId":"u1"}',
+        '{"userId":"u1","context":"phone"}',
+        '{"userId":"u1","contexts":{}}',
+    ]
+    source = account.put("context.json", "\n".join(lines))
+    account.infer("context", trained["version"], source, "s3://data/context-out/")
+    first, second, third, fourth = account.answers("context-out/context.json.out")
+    assert first["input"] == json.loads(lines[0])
+    assert first["output"] == second["output"]
+    assert third["error"].startswith('context must be of the form {"DEVICE": "phone"}')
+    assert fourth["error"] == "contexts: not supported by the local Personalize"

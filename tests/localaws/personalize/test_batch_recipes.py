@@ -242,16 +242,19 @@ def test_similar_items_have_a_theme_and_are_ranked_by_it(account: Account) -> No
     seen = account.dataset("stories", "Interactions", account.schema("stories-events", clicks))
     account.load("stories-events", seen, account.put("stories/events.csv", events()))
     schema = avro(
-        "Items", ("ITEM_ID", "string"), ("TITLE", "string"), ("DESCRIPTION", ["null", "string"])
+        "Items",
+        ("ITEM_ID", "string"),
+        ("TITLE", "string"),
+        ("DESCRIPTION", ["null", "string"]),
+        ("PAGES", ["null", "int"]),
     ).replace('"DESCRIPTION"', '"DESCRIPTION", "textual": true')
     items = account.dataset("stories", "Items", account.schema("stories", schema))
     rows = "".join(
-        f"i{n},{THEMES[n % 2][2]} {n},{THEMES[n % 2][1] if n != 10 else 'Nothing happens.'}\n"
+        f"i{n},{THEMES[n % 2][2]} {n},{THEMES[n % 2][1] if n != 10 else 'Nothing happens.'},\n"
         for n in range(40)
     )
-    account.load(
-        "stories", items, account.put("stories/items.csv", "ITEM_ID,TITLE,DESCRIPTION\n" + rows)
-    )
+    header = "ITEM_ID,TITLE,DESCRIPTION,PAGES\n"
+    account.load("stories", items, account.put("stories/items.csv", header + rows))
     version = account.train(account.solution("stories", group, "aws-similar-items"))
     arn = version["solutionVersionArn"]
     lines = "".join(json.dumps({"itemId": item}) + "\n" for item in ("i2", "i3"))

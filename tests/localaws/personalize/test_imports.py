@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from .account import HEADER, INTERACTIONS, Account, avro, events, refusal
+from .account import HEADER, INTERACTIONS, ROLE, Account, avro, events, refusal
 
 
 @pytest.mark.parametrize(
@@ -20,12 +20,12 @@ from .account import HEADER, INTERACTIONS, Account, avro, events, refusal
         ("b.csv", '"USER_ID",ITEM_ID\n', "b.csv, line 1: column names must not be quoted"),
         (
             "c.csv",
-            HEADER + 'u,"i\n\n1",v,1\nu,i,v,1700000000000\n,i,v\n\nu,,v,x\n',
-            "c.csv, line 5, column TIMESTAMP: '1700000000000' is too large for epoch seconds; "
+            HEADER + 'u,"i 1",v,1\nu,i,v,1700000000000\n,i,v\n\nu,,v,x\n',
+            "c.csv, line 3, column TIMESTAMP: '1700000000000' is too large for epoch seconds; "
             "it looks like milliseconds, divide by 1,000; "
-            "c.csv, line 6: 3 values, the header has 4; "
-            "c.csv, line 8, column ITEM_ID: is empty, but never null in the schema; "
-            "c.csv, line 8, column TIMESTAMP: 'x' is no time in epoch seconds",
+            "c.csv, line 4: 3 values, the header has 4; "
+            "c.csv, line 6, column ITEM_ID: is empty, but never null in the schema; "
+            "c.csv, line 6, column TIMESTAMP: 'x' is no time in epoch seconds",
         ),
         (
             "d.csv",
@@ -43,7 +43,46 @@ from .account import HEADER, INTERACTIONS, Account, avro, events, refusal
             "f.csv, line 2: not UTF-8 (byte 0xe9 invalid continuation byte); save it as UTF-8",
         ),
         ("g.csv", b"\x1f\x8b\x08", "g.csv: gzip is not supported; unpack the file"),
-        ("h.csv", HEADER + 'u,"i', "h.csv, line 2: unexpected end of data"),
+        (
+            "h.csv",
+            HEADER + 'u,"i',
+            "h.csv, line 2: a quoted value does not end on its line; each record stands on one"
+            " line, so replace line breaks by spaces",
+        ),
+        (
+            "i.csv",
+            HEADER + 'u,i,v,1\nu,i,"a\nb",1\n',
+            "i.csv, line 3: a quoted value does not end on its line; each record stands on one"
+            " line, so replace line breaks by spaces",
+        ),
+        (
+            "j.csv",
+            HEADER + 'u,i,"a ""b"" c",1\n',
+            "j.csv, line 2: a quote stands inside a value; put the value in double quotes and"
+            r" write \" for it",
+        ),
+        (
+            "k.csv",
+            HEADER + 'u,i,5" disk,1\n',
+            "k.csv, line 2: a quote stands inside a value; put the value in double quotes and"
+            r" write \" for it",
+        ),
+        (
+            "l.csv",
+            HEADER + 'u,i,"C:\\dir",1\n',
+            r"l.csv, line 2: a backslash stands alone; write \\ for it, and \" for a quote",
+        ),
+        (
+            "m.csv",
+            HEADER + "u,i," + "v" * 1_001 + ",1\n",
+            "m.csv, line 2, column EVENT_TYPE: 1001 characters; at most 1,000 are allowed",
+        ),
+        (
+            "n.csv",
+            HEADER + "".join(f"u{n},i,type-{n % 10},{n}\n" for n in range(1_200)),
+            "10 event types and 1 fields (EVENT_TYPE); Interactions has at most 10 of both"
+            " together",
+        ),
     ],
 )
 def test_an_import_has_a_failure_reason(
@@ -65,7 +104,9 @@ def test_a_failed_import_leaves_the_data_as_they_were(
 def test_null_incremental_rows_and_several_files(account: Account) -> None:
     """Items of two files, one replaced and one added later; a new item can be recommended."""
     group = account.group("posts")
-    nullable = avro("Items", ("ITEM_ID", "string"), ("FIELD", ["null", "string"]))
+    nullable = avro("Items", ("ITEM_ID", "string"), ("FIELD", ["null", "string"])).replace(
+        '"FIELD"', '"FIELD", "categorical": true'
+    )
     items = account.dataset("posts", "Items", account.schema("posts", nullable))
     more = account.put("more/1.csv", "ITEM_ID,FIELD\ni0,physics\nnew,\n")
     call = account.personalize.create_dataset_import_job
@@ -125,18 +166,18 @@ def test_every_type_of_value_is_read_and_checked(account: Account) -> None:
 
 def test_a_dataset_takes_a_schema_that_has_more(account: Account) -> None:
     group = account.group("growing")
-    fields = (("ITEM_ID", "string"), ("COLOUR", "string"))
+    fields = (("ITEM_ID", "string"), ("COLOUR", "string"), ("STOCK", "int"))
     more = (*fields, ("SIZE", ["null", "int"]))
     narrow = account.schema("narrow", avro("Items", *fields))
     items = account.dataset("growing", "ITEMS", narrow)
-    first = account.put("growing/1.csv", "ITEM_ID,COLOUR\na,red\n")
+    first = account.put("growing/1.csv", "ITEM_ID,COLOUR,STOCK\na,red,1\n")
     assert account.load("growing-1", items, first)["status"] == "ACTIVE"
 
     wide = account.schema("wide", avro("Items", *more))
     account.personalize.update_dataset(datasetArn=items, schemaArn=wide)
 
     described = account.personalize.describe_dataset(datasetArn=items)["dataset"]
-    second = account.put("growing/2.csv", "ITEM_ID,COLOUR,SIZE\nb,blue,7\n")
+    second = account.put("growing/2.csv", "ITEM_ID,COLOUR,STOCK,SIZE\nb,blue,2,7\n")
     added = account.load("growing-2", items, second, importMode="INCREMENTAL")
     lacking = refusal(account.personalize.update_dataset, datasetArn=items, schemaArn=narrow)
     strict = account.schema("strict", avro("Items", *more, ("WEIGHT", "int")))
@@ -153,4 +194,61 @@ def test_a_dataset_takes_a_schema_that_has_more(account: Account) -> None:
     )
     assert never_null[1].endswith(
         "field WEIGHT is new and never null; make its type a union with null"
+    )
+
+
+def test_texts_are_read_as_the_developer_guide_writes_them(account: Account) -> None:
+    """Its example of items; texts with escaped quotes and backslashes; texts that are cut.
+
+    https://docs.aws.amazon.com/personalize/latest/dg/items-datasets.html
+    """
+    text = """{"type": "record", "name": "Items", "namespace": "com.amazonaws.personalize.schema",
+      "fields": [
+        {"name": "ITEM_ID", "type": "string"},
+        {"name": "GENRES", "type": ["null", "string"], "categorical": true},
+        {"name": "CREATION_TIMESTAMP", "type": "long"},
+        {"name": "DESCRIPTION", "type": ["null", "string"], "textual": true}
+      ], "version": "1.0"}"""
+    account.group("texts")
+    dataset = account.dataset("texts", "Items", account.schema("texts", text))
+    comedy = "This is a romantic comedy, released in 1999. Audience is young women."
+    rows = [
+        f'3,Comedy|Romance,1560515629,"{comedy}"',
+        r'4,,1,"A \"new\" C:\\path"',
+        f'5,,1,"{"x" * 20_001}"',
+        f"6,,1,{'求人' * 3_501}",
+        f"7,,1,{'あ' * 7_000}{'x' * 7_001}",
+    ]
+    lines = ["ITEM_ID,GENRES,CREATION_TIMESTAMP,DESCRIPTION", *rows, ""]
+    job = account.load("texts", dataset, account.put("texts.csv", "\n".join(lines)))
+    assert job["status"] == "ACTIVE", job.get("failureReason")
+    arn = account.personalize.create_dataset_export_job(
+        jobName="texts",
+        datasetArn=dataset,
+        ingestionMode="BULK",
+        roleArn=ROLE,
+        jobOutput={"s3DataDestination": {"path": "s3://data/texts-out/"}},
+    )["datasetExportJobArn"]
+    assert account.settled("DatasetExportJob", arn)["status"] == "ACTIVE"
+    assert account.get("texts-out/texts.csv").splitlines() == [
+        lines[0],
+        rows[0],
+        rows[1],
+        f"5,,1,{'x' * 20_000}",
+        f"6,,1,{'求人' * 3_500}",
+        rows[4],
+    ]
+
+
+@pytest.mark.parametrize("flag", ["", '"textual": true, '])
+def test_items_need_a_category_or_a_number(account: Account, flag: str) -> None:
+    name = f"plain-{len(flag)}"
+    schema = avro("Items", ("ITEM_ID", "string"), ("TITLE", "string"), ("SOLD", "boolean"))
+    schema = schema.replace('"name": "TITLE"', f'{flag}"name": "TITLE"')
+    account.group(name)
+    dataset = account.dataset(name, "Items", account.schema(name, schema))
+    job = account.load(name, dataset, account.put(f"{name}.csv", "ITEM_ID,TITLE,SOLD\na,b,true\n"))
+    assert job["failureReason"] == (
+        "Items needs at least one categorical or numerical field besides ITEM_ID; texts, plain"
+        " strings and booleans are none"
     )

@@ -1,8 +1,13 @@
 """Schemas: every fault has its line and column."""
 
+import json
+from itertools import count
+
 import pytest
 
-from .account import Account, avro, refusal
+from .account import HEADER, INTERACTIONS, Account, avro, events, refusal
+
+NUMBERS = count()
 
 
 def test_a_schema_is_refused_with_the_position_of_every_fault(account: Account) -> None:
@@ -19,8 +24,7 @@ def test_a_schema_is_refused_with_the_position_of_every_fault(account: Account) 
     code, message = refusal(account.personalize.create_schema, name="faulty", schema=text)
     assert code == "InvalidInputException"
     assert message.splitlines() == [
-        "invalid schema: line 1, column 1: version is missing; write '1.0'",
-        "line 4, column 5, field 'USER_ID': must be of type string without null; "
+        "invalid schema: line 4, column 5, field 'USER_ID': must be of type string without null; "
         'write "type": "string"',
         "line 5, column 5, field 'TIMESTAMP': unknown attribute 'categorial'; "
         "did you mean 'categorical'?",
@@ -36,8 +40,56 @@ def test_a_schema_is_refused_with_the_position_of_every_fault(account: Account) 
 
 
 @pytest.mark.parametrize(
+    "change",
+    [
+        {"version": 1},
+        {"version": "1.1"},
+        {"version": None},
+        {"name": "interactions"},
+        {"name": "INTERACTIONS"},
+    ],
+)
+def test_published_schemas_that_aws_accepted_are_accepted(
+    account: Account, change: dict[str, object]
+) -> None:
+    text = avro("Interactions", *INTERACTIONS, ("TIMESTAMP", "long"))
+    schema = {
+        key: value for key, value in {**json.loads(text), **change}.items() if value is not None
+    }
+    name = f"published-{next(NUMBERS)}"
+    account.group(name)
+    dataset = account.dataset(name, "Interactions", account.schema(name, json.dumps(schema)))
+    location = account.put(f"{name}.csv", events())
+    assert account.load(name, dataset, location)["status"] == "ACTIVE"
+
+
+def test_field_names_may_be_in_lower_case(account: Account) -> None:
+    """As in published walk-throughs that imported and trained with them."""
+    fields = (*INTERACTIONS, ("TIMESTAMP", "long"))
+    lower = avro("Interactions", *((name.lower(), type_) for name, type_ in fields))
+    group = account.group("lower")
+    dataset = account.dataset("lower", "Interactions", account.schema("lower", lower))
+    text = events()
+    for name in (HEADER, HEADER.lower()):
+        location = account.put("lower.csv", name + text.removeprefix(HEADER))
+        assert account.load(f"lower-{name[0]}", dataset, location)["status"] == "ACTIVE"
+    version = account.train(account.solution("lower", group, "aws-popularity-count"))
+    assert version["status"] == "ACTIVE"
+
+
+@pytest.mark.parametrize(
     ("text", "fault"),
     [
+        (
+            avro("Items", ("ITEM_ID", "string"), ("A", "int")).replace(
+                '"A"', '"A", "itemName": true'
+            ),
+            "itemName marks the name of an item: a string of Items",
+        ),
+        (
+            avro("Items", ("ITEM_ID", "string"), ("A", "int")).replace('"1.0"', "[]"),
+            "line 1, column 97: version is []; write '1.0'",
+        ),
         (
             avro("Things", ("A", "int")),
             "line 1, column 28: name is 'Things'; write 'Interactions' or 'Users' or 'Items' or"

@@ -66,7 +66,8 @@ def test_an_export_separates_bulk_and_single_records_and_can_be_imported_again(
     account: Account,
 ) -> None:
     shop = Shop(account, "exported")
-    rows = 'ITEM_ID,GENRE,PRICE\na,"war|love, ""true""",1.5\nb,,\na,"war|love, ""true""",1.5\n'
+    line = r'a,"war|love, \"true\"",1.5'
+    rows = f"ITEM_ID,GENRE,PRICE\n{line}\nb,,\n{line}\n"
     assert shop.load("items", shop.items, rows)["status"] == "ACTIVE"
     put = account.events.put_items
     put(datasetArn=shop.items, items=[{"itemId": "b", "properties": '{"genre": "new"}'}])
@@ -77,9 +78,9 @@ def test_an_export_separates_bulk_and_single_records_and_can_be_imported_again(
     everything = shop.exported("all", shop.items, "ALL")
 
     header = "ITEM_ID,GENRE,PRICE"
-    assert bulk == [header, 'a,"war|love, ""true""",1.5', "b,,"]
+    assert bulk == [header, line, "b,,"]
     assert single == [header, "b,new,", "c,,7.0"]
-    assert everything == [header, 'a,"war|love, ""true""",1.5', "b,new,", "c,,7.0"]
+    assert everything == [header, line, "b,new,", "c,,7.0"]
 
     again = shop.load("again", shop.items, "\n".join(everything) + "\n")
     assert again["status"] == "ACTIVE"

@@ -1,0 +1,57 @@
+"""A data set's rows → CSV as the developer guide of Personalize describes it.
+
+An unquoted header, one record on one line, texts in double quotes, quotes and backslashes escaped
+by a backslash, null empty.
+https://docs.aws.amazon.com/personalize/latest/dg/preparing-training-data.html
+https://docs.aws.amazon.com/personalize/latest/dg/items-datasets.html#text-data
+
+Spark's own quoting is not the guide's: it leaves a backslash alone where no quote stands beside it.
+So a row becomes one text column whose name is the header line, and Spark writes that as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from pyspark.sql import Column as Expression
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
+from pyspark.sql import types as T  # noqa: N812
+
+# Neither character occurs: `validate_rows` leaves no control character but the tab in a text.
+WRITER_OPTIONS: Mapping[str, Any] = {
+    "header": True,
+    "sep": "\x01",
+    "quote": "\x02",
+    "escapeQuotes": False,
+    "ignoreLeadingWhiteSpace": False,
+    "ignoreTrailingWhiteSpace": False,
+    "encoding": "UTF-8",
+    "lineSep": "\n",
+}
+
+# What is not plain: separators, quotes and backslashes, blanks that a reader may take away.
+_QUOTED = r'[",\\]|^\s|\s$'
+
+
+def csv_lines(frame: DataFrame, texts: Collection[str] = ()) -> DataFrame:
+    """Return a frame of one text column: its name is the header, its values are the records.
+
+    Args:
+        frame: Columns whose texts hold no line breaks.
+        texts: The columns that are always quoted.
+    """
+    fields = [
+        F.coalesce(_field(F.col(f"`{field.name}`"), field, field.name in texts), F.lit(""))
+        for field in frame.schema
+    ]
+    return frame.select(F.concat_ws(",", *fields).alias(",".join(frame.columns)))
+
+
+def _field(value: Expression, field: T.StructField, is_text: bool) -> Expression:
+    if not isinstance(field.dataType, T.StringType):
+        return value.cast("string")
+    escaped = F.regexp_replace(value, r'(["\\])', r"\\$1")
+    quoted = F.concat(F.lit('"'), escaped, F.lit('"'))
+    return quoted if is_text else F.when(value.rlike(_QUOTED), quoted).otherwise(value)
