@@ -226,6 +226,12 @@ class DataSet:
                     f'add {name} = "…" with the expression that gives it',
                 )
         for column in self.columns:
+            if column.textual and self.type != "ITEMS":
+                yield Problem(
+                    column.name,
+                    f"{self.type} has no textual columns, only ITEMS has one",
+                    "write categorical = true for few values, or leave the flag out",
+                )
             yield from _column_problems(column, reserved, required)
         metadata = [column for column in self.columns if column.name not in reserved]
         described = [column for column in self.columns if column.name not in required]
@@ -253,13 +259,7 @@ class DataSet:
                 "leave the least telling ones out",
             )
         textual = [column.name for column in self.columns if column.textual]
-        if textual and self.type != "ITEMS":
-            yield Problem(
-                textual[0],
-                f"{self.type} has no textual columns, only ITEMS has one",
-                "write categorical = true for few values, or leave the flag out",
-            )
-        elif len(textual) > 1:
+        if len(textual) > 1:
             yield Problem(
                 textual[1],
                 f"a data set takes one textual column, here are {', '.join(textual)}",

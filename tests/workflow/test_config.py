@@ -183,6 +183,7 @@ def test_a_database_url_in_the_file_is_refused_with_the_option_to_use():
         ('EVENT_VALUE = { source = "v", type = "string" }', "fixes the type of EVENT_VALUE"),
         ('SIZE = "a"\nsize = "b"', "Personalize takes size and SIZE for the same name"),
         ('NOTE = { source = "n", textual = true, type = "int" }', "are strings, not int"),
+        ('NOTE = { source = "n", textual = true }', "has no textual columns, only ITEMS has one"),
         ('A="a"\nB="b"\nC="c"\nD="d"\nE="e"\nF="f"', "takes at most 5 metadata columns"),
     ],
 )
