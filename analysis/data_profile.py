@@ -221,6 +221,17 @@ def truncated_values(manifest: Mapping[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["data set", "column", "values", "share"])
 
 
+def agreement(manifest: Mapping[str, Any]) -> pd.DataFrame:
+    """Return how far data sets, lists and filters speak of the same ids and types of events.
+
+    Returns:
+        Index `check`; `found`, `of`, `share`, `least` (below it the Spark job fails) and `warning`
+        (empty if the share is high enough).
+    """
+    columns = ["check", "found", "of", "share", "least", "warning"]
+    return pd.DataFrame(manifest.get("agreement", []), columns=columns).set_index("check")
+
+
 def minimums(
     interactions: pd.DataFrame,
     items: pd.DataFrame | None = None,

@@ -20,6 +20,7 @@ from markupsafe import Markup
 
 from analysis import plots
 from analysis.data_profile import (
+    agreement,
     counts,
     events_over_time,
     minimums,
@@ -136,6 +137,7 @@ def _data(record: RunRecord) -> dict[str, Any]:
         )
         rejected = rejected_rows(run.manifest)
         rejected = rejected[rejected["reason"] != ""].set_index("data set")
+        agreed = agreement(run.manifest)
         truncated = truncated_values(run.manifest).set_index("data set")
         drawn = [
             plots.popularity_curve(popularity(run.interactions, run.items)),
@@ -146,6 +148,7 @@ def _data(record: RunRecord) -> dict[str, Any]:
     return {
         "counts": Table(sizes, ["sparsity", "repeat rate"]),
         "checks": Table(checks.drop(columns="source")),
+        "agreement": None if agreed.empty else Table(agreed, ["share", "least"]),
         "plots": drawn,
         "rejected": None if rejected.empty else Table(rejected, ["share"]),
         "truncated": None if truncated.empty else Table(truncated, ["share"]),

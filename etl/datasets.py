@@ -338,13 +338,46 @@ class Lookup:
 
 
 @dataclass(frozen=True)
+class Agreement:
+    """Least shares (0..1) of what must be found in the data sets; below one, the job fails.
+
+    The configuration has the usual ones; 0 fails nothing.
+
+    Attributes:
+        batch_input: Users, or items, to recommend for that have interactions.
+        interaction_users: Interactions whose user is in USERS.
+        interaction_items: Interactions whose item is in ITEMS.
+        eligible_items: Eligible items that are in ITEMS.
+        exclusions: Pairs whose user, and whose item, is known.
+        event_types: Event types named in the configuration that occur.
+        different_lists: Recommended lists that are not like that of the user before.
+        warn_below: Share below which a warning is written.
+    """
+
+    batch_input: float = 0.0
+    interaction_users: float = 0.0
+    interaction_items: float = 0.0
+    eligible_items: float = 0.0
+    exclusions: float = 0.0
+    event_types: float = 0.0
+    different_lists: float = 0.0
+    warn_below: float = 0.9
+
+    def least(self, key: str) -> float:
+        """Return the bound of this name."""
+        bound: float = getattr(self, key)
+        return bound
+
+
+@dataclass(frozen=True)
 class JobSpec:
     """The part of the configuration that the job reads.
 
     Attributes:
         engine: The database's engine, which decides the JDBC driver.
         datasets: The data sets that Personalize imports.
-        batch_input: The users to recommend for; one column, `USER_ID`.
+        batch_input: The users to recommend for, or the items to which related ones are found; one
+            column, `USER_ID` or `ITEM_ID`.
         eligible_items: The items that may be recommended (`ITEM_ID`), None for all.
         exclusions: Pairs never to be recommended (`USER_ID`, `ITEM_ID`), None for none.
         partitions: Parallel connections for a relation with a partition column.
@@ -352,6 +385,8 @@ class JobSpec:
         output_files: Most CSV files of a data set, None for as many as Spark has partitions.
         max_rejected_share: Share of a data set's rows (0..1) that may break a rule before the
             job fails.
+        agreement: Least shares of what must be found in the data sets.
+        event_types: Key path in the configuration → event types that it names.
     """
 
     engine: Engine
@@ -363,6 +398,8 @@ class JobSpec:
     fetch_size: int = 10_000
     output_files: int | None = None
     max_rejected_share: float = 0.01
+    agreement: Agreement = Agreement()
+    event_types: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Return the specification as JSON text; the same specification gives the same bytes."""
@@ -391,9 +428,11 @@ class JobSpec:
                     "batch_input": _lookup(raw["batch_input"]),
                     "eligible_items": _lookup(raw["eligible_items"]),
                     "exclusions": _lookup(raw["exclusions"]),
+                    "agreement": Agreement(**raw["agreement"]),
+                    "event_types": {key: tuple(names) for key, names in raw["event_types"].items()},
                 }
             )
-        except (KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"not a job specification: {error}") from error
 
 

@@ -4,7 +4,8 @@
 
 Stages, in this order: delete the files of an earlier attempt of the same run, the manifest first;
 read the tables; resolve every expression, before any row is read; write each data set and each
-list; write the manifest. Without a manifest nothing below the run's prefix may be used.
+list; count what they have in common; write the manifest. Without a manifest nothing below the run's
+prefix may be used.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +29,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
 
+from etl.agreement import judge, shares
 from etl.datasets import MAX_EVENT_TYPES_AND_COLUMNS, Column, JobSpec, Relation
 from etl.errors import EtlError, TableError, listing
 from etl.projection import join_tables, project_columns
@@ -56,7 +58,7 @@ ADVICE = {
     " write x div 1000 for milliseconds, to_timestamp(x, 'dd.MM.yyyy HH:mm') for other texts"
 }
 # https://docs.aws.amazon.com/personalize/latest/dg/batch-data-upload.html
-BATCH_FIELDS = {"USER_ID": "userId"}
+BATCH_FIELDS = {"USER_ID": "userId", "ITEM_ID": "itemId"}
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class Source:
         columns: Its columns.
         column_keys: The key path of each column in the configuration.
         counted_columns: The columns that Personalize counts together with the types of events.
+        is_list: Whether it is a list of ids.
     """
 
     title: str
@@ -80,6 +83,7 @@ class Source:
     columns: tuple[Column, ...]
     column_keys: tuple[str, ...]
     counted_columns: tuple[str, ...] = ()
+    is_list: bool = False
 
 
 def sources_from_spec(spec: JobSpec) -> dict[str, Source]:
@@ -113,6 +117,7 @@ def sources_from_spec(spec: JobSpec) -> dict[str, Source]:
                 relation=lookup.relation,
                 columns=tuple(Column(*column, required=True) for column in lookup.columns.items()),
                 column_keys=tuple(f"{key}.{name.lower()}" for name in lookup.columns),
+                is_list=True,
             )
     return sources
 
@@ -142,6 +147,42 @@ def run(
         runtime.folder.delete(path)
     log(next(progress))
     frames = resolve_frames(sources, read_tables(runtime, sources, log=log))
+    with _cached(runtime, sources, frames) as cached:
+        manifest = _write(runtime, spec, sources, cached, now=now, log=log, progress=progress)
+    runtime.commit(json.dumps(manifest, ensure_ascii=False, indent=2) + "\n")
+    log(next(progress))
+    return manifest
+
+
+@contextmanager
+def _cached(
+    runtime: Runtime, sources: Mapping[str, Source], frames: Mapping[str, DataFrame]
+) -> Iterator[dict[str, DataFrame]]:
+    """Keep data sets, and lists without duplicates, until all are written and compared."""
+    cached: dict[str, DataFrame] = {}
+    try:
+        for name, source in sources.items():
+            with _with_source_title(source, runtime):
+                frame = frames[name]
+                rows = distinct_rows(frame, source.columns) if source.is_list else frame
+                cached[name] = rows.persist()
+        yield cached
+    finally:
+        for rows in cached.values():
+            rows.unpersist()
+
+
+def _write(
+    runtime: Runtime,
+    spec: JobSpec,
+    sources: Mapping[str, Source],
+    frames: Mapping[str, DataFrame],
+    *,
+    now: Callable[[], datetime],
+    log: Callable[[str], None],
+    progress: Iterator[str],
+) -> dict[str, Any]:
+    """Write all data sets, then all lists, compare them, and return the manifest."""
     data_sets: dict[str, Summary] = {}
     problems: list[str] = []
     for data_set in spec.datasets:
@@ -160,10 +201,47 @@ def run(
         write = write_batch_input if name == "batchInput" else write_list
         with _with_source_title(sources[name], runtime):
             lists[name] = write(runtime, sources[name], frames[name], log=log)
+    rows = {
+        name: frame if sources[name].is_list else accepted_rows(frame, sources[name].columns)
+        for name, frame in frames.items()
+    }
+    event_types = data_sets["INTERACTIONS"].event_types if "INTERACTIONS" in data_sets else ()
+    agreement = check_agreement(spec, rows, event_types, log=log)
     manifest = _manifest(runtime.folder.run, now(), sources, data_sets, lists)
-    runtime.commit(json.dumps(manifest, ensure_ascii=False, indent=2) + "\n")
-    log(next(progress))
+    manifest["agreement"] = agreement
+    manifest["leastDifferentLists"] = spec.agreement.different_lists
     return manifest
+
+
+def check_agreement(
+    spec: JobSpec,
+    rows: Mapping[str, DataFrame],
+    event_types: Collection[str],
+    *,
+    log: Callable[[str], None],
+) -> list[dict[str, Any]]:
+    """Count what data sets and lists have in common, and log it.
+
+    Returns:
+        The manifest's entries: `check`, `found`, `of`, `share`, `least` and `warning`.
+
+    Raises:
+        EtlError: If a share is below its bound.
+    """
+    entries = []
+    for share, warning in judge(shares(spec, rows, event_types), spec.agreement):
+        log(f"WARNING: {warning}" if warning else f"── {share}")
+        entries.append(
+            {
+                "check": share.check,
+                "found": share.found,
+                "of": share.of,
+                "share": round(share.value, 4),
+                "least": spec.agreement.least(share.key),
+                "warning": warning,
+            }
+        )
+    return entries
 
 
 def _manifest(
@@ -285,7 +363,6 @@ def write_data_set(
     Raises:
         EtlError: If there are no rows, or too many break a rule; the examples are written before.
     """
-    frame = frame.persist()
     counts = summary(frame, source.columns)
     examples = rejected_examples(frame) if counts.rejected else []
     if examples:
@@ -319,7 +396,6 @@ def write_data_set(
     _log_schema(accepted, f"write {source.prefix}, {counts.rows:,} rows{left_out}", log=log)
     texts = [column.name for column in source.columns if column.textual]
     runtime.write_csv(accepted, source.prefix, texts=texts, files=spec.output_files)
-    frame.unpersist()
     return counts
 
 
@@ -346,7 +422,7 @@ def _rejected_path(source: Source) -> str:
 def write_batch_input(
     runtime: Runtime, source: Source, frame: DataFrame, *, log: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Write the users to recommend for as JSON lines, `{"userId":"1"}`.
+    """Write the users, or items, to recommend for as JSON lines, `{"userId":"1"}`.
 
     Returns:
         The manifest's entry: `path` and `rows`.
@@ -354,10 +430,10 @@ def write_batch_input(
     Raises:
         EtlError: If there are no users.
     """
-    ids = distinct_rows(frame, source.columns).select(
+    ids = frame.select(
         *(F.col(column.name).alias(BATCH_FIELDS[column.name]) for column in source.columns)
     )
-    rows = ids.persist().count()
+    rows = ids.count()
     if not rows:
         raise EtlError(
             f"{source.title}: nobody to recommend for; fill table '{source.relation.table}',"
@@ -365,7 +441,6 @@ def write_batch_input(
         )
     _log_schema(ids, f"write {source.prefix}, {rows:,} rows", log=log)
     runtime.write_json_lines(ids, source.prefix)
-    ids.unpersist()
     return {"path": source.prefix, "rows": rows}
 
 
@@ -377,11 +452,9 @@ def write_list(
     Returns:
         The manifest's entry: `path` and `rows`.
     """
-    ids = distinct_rows(frame, source.columns)
-    rows = ids.persist().count()
-    _log_schema(ids, f"write {source.prefix}, {rows:,} rows", log=log)
-    runtime.write_csv(ids, source.prefix)
-    ids.unpersist()
+    rows = frame.count()
+    _log_schema(frame, f"write {source.prefix}, {rows:,} rows", log=log)
+    runtime.write_csv(frame, source.prefix)
     return {"path": source.prefix, "rows": rows}
 
 

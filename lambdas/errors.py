@@ -46,6 +46,10 @@ class ConnectionFailed(Exception):  # noqa: N818
     """AWS gave no answer, or not all of it, in every attempt: retried as AWS's own faults are."""
 
 
+class ListsAlike(Exception):  # noqa: N818
+    """Too many users have the same list; the published list stays as it was."""
+
+
 def named_errors(handler: Handler) -> Handler:
     """Return the handler; AWS's errors leave it as exceptions with the error code as class name.
 

@@ -25,12 +25,13 @@ from typing import IO, Any
 from boto3.s3.transfer import TransferConfig
 
 from lambdas.clients import client
-from lambdas.errors import NoRecommendations, ResourceNotFoundException, named_errors
+from lambdas.errors import ListsAlike, NoRecommendations, ResourceNotFoundException, named_errors
 from lambdas.list_datasets import read_manifest
 
 HEADER = ("USER_ID", "ITEM_ID", "RANK", "SCORE")
 LATEST = "recommendations/latest.json"
 
+_FEW = 25  # fewer users may have the same list by chance
 _CHUNK_BYTES = 1 << 20
 _ROWS_PER_CHUNK = 5_000
 # One thread: the rows are read while they are uploaded, and SQLite's connection is of one thread.
@@ -39,9 +40,13 @@ _TRANSFER = TransferConfig(use_threads=False)
 
 @dataclass
 class Counts:
-    """Counts of users, recommendations, error lines and dropped items, as in `latest.json`."""
+    """Counts of users, recommendations, error lines and dropped items, as in `latest.json`.
+
+    `differentLists` counts lists of Personalize that are not like the one before.
+    """
 
     users: int = 0
+    differentLists: int = 0  # noqa: N815  as latest.json spells it
     recommendations: int = 0
     errorLines: int = 0  # noqa: N815  as latest.json spells it
     dropped: dict[str, int] = field(default_factory=lambda: {"ineligible": 0, "excluded": 0})
@@ -75,6 +80,7 @@ def recommendation_rows(
         counts: Counts, increased with each line.
         on_error: Called with each line that holds no recommendations, and the reason.
     """
+    before: Sequence[str] | None = None
     for line in map(str.strip, lines):
         if not line:
             continue
@@ -84,6 +90,8 @@ def recommendation_rows(
             counts.errorLines += 1
             on_error(line, str(error))
             continue
+        counts.differentLists += before is not None and items != before
+        before = items
         excluded = rules.excluded(user)
         rank = 0
         first_scores: dict[str, float | None] = {}
@@ -266,6 +274,7 @@ def filter_recommendations(
     Raises:
         ResourceNotFoundException: If there is no batch output.
         NoRecommendations: If nothing is left; then `errors.jsonl` is written, but no CSV.
+        ListsAlike: If fewer lists differ than the manifest demands; likewise.
     """
     outputs = [key for key in files.keys("batch-output/") if key.endswith(".out")]
     if not outputs:
@@ -289,7 +298,9 @@ def filter_recommendations(
             keep=keep,
         )
         rows = recommendation_rows(files.lines(outputs), rules, counts, _error_writer(errors))
-        content = io.BufferedReader(_ChunkReader(_raise_if_empty(csv_chunks(rows), counts)))
+        least = float(manifest.get("leastDifferentLists") or 0)
+        chunks = _raise_if_useless(csv_chunks(rows), counts, least)
+        content = io.BufferedReader(_ChunkReader(chunks))
         try:
             csv_uri = files.upload("recommendations/recommendations.csv", content)
         finally:
@@ -298,8 +309,16 @@ def filter_recommendations(
     return {"csv": csv_uri, "errors": errors_uri, **asdict(counts)}
 
 
-def _raise_if_empty(chunks: Iterator[bytes], counts: Counts) -> Iterator[bytes]:
-    """Yield the chunks; raise `NoRecommendations` at their end if they held no recommendation."""
+def _raise_if_useless(
+    chunks: Iterator[bytes], counts: Counts, least_different: float
+) -> Iterator[bytes]:
+    """Yield the chunks; raise at their end if they held no recommendation, or one for all.
+
+    Args:
+        chunks: The CSV.
+        counts: Those of the whole CSV, at its end.
+        least_different: Least share of lists that must not be like the one before.
+    """
     yield from chunks
     if not counts.recommendations:
         raise NoRecommendations(
@@ -307,6 +326,13 @@ def _raise_if_empty(chunks: Iterator[bytes], counts: Counts) -> Iterator[bytes]:
             f" {counts.dropped['ineligible']} items not eligible, {counts.dropped['excluded']}"
             " excluded; the published list stays as it was. Look at the filter rules and at the"
             " run's recommendations/errors.jsonl"
+        )
+    if counts.users >= _FEW and counts.differentLists < least_different * counts.users:
+        raise ListsAlike(
+            f"{counts.users - counts.differentLists:,} of {counts.users:,} users have the same"
+            " list, so the model knows nothing of them; the published list stays as it was. Is"
+            " batch_inference.user_id the id of the interactions, written alike? Where one list for"
+            " all is right, write agreement.different_lists = 0"
         )
 
 
@@ -327,6 +353,7 @@ def publish(s3: Any, personalize: Any, event: dict[str, Any], *, now: datetime) 
         ManifestNotFound: If the run has no manifest.
         ResourceNotFoundException: If the run has no batch output.
         NoRecommendations: If nothing is left to recommend.
+        ListsAlike: If nearly all users have the same list.
     """
     bucket, run = event["bucket"], event["run"]
     job = personalize.describe_batch_inference_job(

@@ -13,9 +13,11 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from etl.datasets import DATASET_TYPES, DataSet, JobSpec
+from etl.datasets import DATASET_TYPES, Agreement, DataSet, JobSpec
+from workflow.event_types import named_event_types
 from workflow.mistakes import ConfigError, Mistake, mistakes_of
 from workflow.settings import (
+    AgreementSettings,
     AwsSettings,
     BatchInferenceSettings,
     BrokenRulesError,
@@ -52,6 +54,9 @@ class Config(Settings):
     solution: SolutionSettings = Field(SolutionSettings(), description="the solution to train")
     polling: PollingSettings = Field(PollingSettings(), description="pauses between polls")
     etl: EtlSettings = Field(EtlSettings(), description="the Spark job")
+    agreement: AgreementSettings = Field(
+        AgreementSettings(), description="how much data sets, lists and filters must agree"
+    )
     schedule: ScheduleSettings | None = Field(
         None, description="start times of the workflow; none if left out"
     )
@@ -245,6 +250,9 @@ class Config(Settings):
     def job_spec(self) -> JobSpec:
         """Return the specification of the Spark job."""
         eligible, excluded = self.filter.eligible_items, self.filter.exclusions
+        agreement = self.agreement.model_dump()
+        if self.solution.recipe == "aws-popularity-count":
+            agreement["different_lists"] = 0.0
         return JobSpec(
             engine=self.source.engine,
             datasets=self.data_sets,
@@ -255,6 +263,8 @@ class Config(Settings):
             fetch_size=self.etl.fetch_size,
             output_files=self.etl.output_files,
             max_rejected_share=self.etl.max_rejected_share,
+            agreement=Agreement(**agreement),
+            event_types=dict(named_event_types(self)),
         )
 
 

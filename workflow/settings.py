@@ -409,6 +409,29 @@ class EtlSettings(Settings):
     )
 
 
+def _least(description: str, default: float = 0.1) -> Any:
+    return Field(default, ge=0, le=1, description=description)
+
+
+class AgreementSettings(Settings):
+    """Least shares of what must be found in the data sets; below one, the run fails."""
+
+    batch_input: float = _least(
+        "of users to recommend for that have interactions; of items that are known"
+    )
+    interaction_users: float = _least("of interactions whose user is in the users")
+    interaction_items: float = _least("of interactions whose item is in the items")
+    eligible_items: float = _least("of eligible items that are in the items")
+    exclusions: float = _least("of exclusions whose user, and whose item, is known")
+    event_types: float = _least("of event types named in one place here that occur")
+    different_lists: float = _least(
+        "of recommended lists that are not like the list before; of no weight for"
+        " aws-popularity-count, which gives all users the same",
+        0.01,
+    )
+    warn_below: float = _least("share below which a warning is logged and reported", 0.9)
+
+
 class SourceSettings(Settings):
     """The database."""
 

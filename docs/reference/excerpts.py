@@ -39,6 +39,11 @@ FAILURES: tuple[tuple[str, str], ...] = (
         "data set INTERACTIONS: 4,000 of 4,000 rows (100.0%) break a rule, more than"
         " max_rejected_share = 1.0%",
     ),
+    (
+        "States.TaskFailed",
+        "users of the batch input that have interactions: 0 of 3,000 (0.0%), less than"
+        " agreement.batch_input = 10.0%",
+    ),
     ("States.TaskFailed", "table 'orders' does not exist in the database"),
     ("States.TaskFailed", "data set USERS: no rows; fill table 'students', …"),
     ("SolutionVersionFailed", "The dataset has fewer than 1,000 interactions"),

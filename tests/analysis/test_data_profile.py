@@ -142,6 +142,13 @@ def test_truncated_texts_are_listed_with_their_share() -> None:
     assert data_profile.truncated_values({"datasets": {"ITEMS": {"rows": 1}}}).empty
 
 
+def test_agreement_is_the_manifests() -> None:
+    entry = {"check": "a", "found": 1, "of": 4, "share": 0.25, "least": 0.1, "warning": "low"}
+    found = data_profile.agreement({"agreement": [entry]})
+    assert found.reset_index().to_dict("records") == [entry]
+    assert data_profile.agreement({}).empty
+
+
 def test_the_column_of_types_counts_with_them() -> None:
     """https://docs.aws.amazon.com/personalize/latest/dg/interactions-dataset-requirements.html."""
     events = EVENTS[["USER_ID", "ITEM_ID", "TIMESTAMP"]].assign(

@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 
 import etl.job
 from etl.database import Database
-from etl.datasets import Column, DataSet, JobSpec, Join, Lookup, Relation
+from etl.datasets import Agreement, Column, DataSet, JobSpec, Join, Lookup, Relation
 from etl.errors import EtlError
 from etl.runtime import LocalRuntime, RunFolder
 from localaws.http.endpoint import Endpoint
@@ -193,6 +193,19 @@ def without_users(spec: JobSpec, **columns: str) -> JobSpec:
     return replace(spec, datasets=(replace(USERS, columns=changed),))
 
 
+def entry(check: str, found: int, of: int, warning: str = "") -> dict[str, Any]:
+    """Return the manifest's entry of a share, without a bound."""
+    share = round(found / of, 4)
+    return {
+        "check": check,
+        "found": found,
+        "of": of,
+        "share": share,
+        "least": 0.0,
+        "warning": f"{check}: {found:,} of {of:,} ({share:.1%}); {warning}" if warning else "",
+    }
+
+
 def test_a_run_writes_data_sets_lists_rejected_rows_and_at_last_the_manifest(run: Run) -> None:
     execute_sql(run.url, SHOP)
     run.folder.put_text("users/part-00009.csv", "left by an earlier attempt")
@@ -243,6 +256,14 @@ def test_a_run_writes_data_sets_lists_rejected_rows_and_at_last_the_manifest(run
             "eligibleItems": {"path": "filter/eligible-items/", "rows": 1},
             "exclusions": {"path": "filter/exclusions/", "rows": 1},
         },
+        "agreement": [
+            entry("users of the batch input that have interactions", 2, 2),
+            entry("interactions whose user is in USERS", 3, 3),
+            entry("eligible items that have interactions", 1, 1),
+            entry("exclusions whose user is known", 1, 1),
+            entry("exclusions whose item is known", 1, 1),
+        ],
+        "leastDifferentLists": 0.0,
     }
     rejected = [json.loads(line) for line in run.text("rejected/interactions.json").splitlines()]
     assert sorted(rejected, key=lambda line: str(line["reason"])) == [
@@ -444,6 +465,40 @@ def test_partitioned_reads_lose_and_double_nothing(run: Run) -> None:
     assert files == ["interactions/part-00000.csv", "interactions/part-00001.csv"]
     users = [line[0] for path in files for line in run.csv(path)[1:]]
     assert sorted(users, key=int) == ["1", "1", "2", *(str(g) for g in range(6, 1001))]
+
+
+def test_data_sets_that_do_not_agree_end_the_job_or_are_warned_of(run: Run) -> None:
+    """Ids that one table pads match nothing; a filter that names a type that never is."""
+    execute(run.url, SHOP)
+    execute(run.url, "CREATE TABLE members (code char(4)); INSERT INTO members VALUES ('1'), ('2')")
+    columns = (*EVENTS.columns, Column("EVENT_TYPE", "kind", required=True))
+    spec = replace(
+        SPEC,
+        datasets=(USERS, replace(EVENTS, columns=columns)),
+        agreement=Agreement(batch_input=0.1, event_types=0.1, warn_below=0.9),
+        event_types={"solution.event_type": ("aply",)},
+    )
+    padded = Lookup("batch-input/", Relation("members"), {"USER_ID": "rpad(members.code, 4, ' ')"})
+    message = run.refused(replace(spec, batch_input=padded))
+    assert message == (
+        "2 problems: (1) users of the batch input that have interactions: 0 of 2 (0.0%), less than"
+        " agreement.batch_input = 10.0%; look at batch_inference.user_id: is the id written as in"
+        " datasets.interactions.columns.USER_ID?; lower agreement.batch_input if it is right so"
+        " (2) event types of solution.event_type that occur: 0 of 1 (0.0%), less than"
+        " agreement.event_types = 10.0%; no interaction is of the type aply; there are apply, view;"
+        " lower agreement.event_types if it is right so"
+    )
+    mended = replace(
+        spec,
+        agreement=replace(spec.agreement, event_types=0.0),
+        event_types={"solution.event_type": ("aply", "view")},
+    )
+    manifest = run(mended)
+    warning = "no interaction is of the type aply; there are apply, view"
+    assert manifest["agreement"][-1] == entry(
+        "event types of solution.event_type that occur", 1, 2, warning
+    )
+    assert f"WARNING: {manifest['agreement'][-1]['warning']}" in run.log
 
 
 def test_tables_that_do_not_exist_are_reported_with_their_nearest_names(run: Run) -> None:

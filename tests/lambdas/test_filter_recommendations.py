@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.stub import Stubber
 
-from lambdas.errors import NoRecommendations, ResourceNotFoundException
+from lambdas.errors import ListsAlike, NoRecommendations, ResourceNotFoundException
 from lambdas.filter_recommendations import RunFiles, filter_recommendations, publish
 from tests.lambdas.sample_run import ARN, MANIFEST, RUN, SOLUTION, get, keys, put
 
@@ -58,6 +58,7 @@ def test_the_csv_holds_what_may_be_recommended_with_ranks_without_gaps(
         "csv": "s3://bucket/runs/2024-06-01/recommendations/recommendations.csv",
         "errors": "s3://bucket/runs/2024-06-01/recommendations/errors.jsonl",
         "users": 2,
+        "differentLists": 1,
         "recommendations": 4,
         "errorLines": 0,
         "dropped": {"ineligible": 1, "excluded": 2},
@@ -212,6 +213,7 @@ def test_a_finished_run_is_published(s3: Any, personalize: Any, calls: Stubber) 
         "csv": "s3://bucket/runs/2024-06-01/recommendations/recommendations.csv",
         "errors": "s3://bucket/runs/2024-06-01/recommendations/errors.jsonl",
         "users": 1,
+        "differentLists": 0,
         "recommendations": 1,
         "errorLines": 0,
         "dropped": {"ineligible": 0, "excluded": 0},
@@ -238,6 +240,25 @@ def test_the_published_list_stays_when_nothing_is_left(
     assert get(s3, f"runs/{RUN}/recommendations/errors.jsonl") == (
         '{"reason": "no JSON: Expecting value: line 1 column 1 (char 0)", "line": "broken"}\n'
     )
+
+
+@pytest.mark.parametrize(("least", "is_published"), [(0.01, False), (0.0, True), (None, True)])
+def test_one_list_for_all_users_is_not_published(
+    s3: Any, tmp_path: Path, least: float | None, is_published: bool
+) -> None:
+    """It happens where the users of the batch input are none that the model knows."""
+    lists = [["x", "y"], *[["a", "b"]] * 299]
+    lines = (output_line(str(user), items) for user, items in enumerate(lists))
+    put(s3, "batch-output/part-00000.json.out", "".join(lines))
+    manifest = {} if least is None else {"leastDifferentLists": least}
+    if is_published:
+        assert run_filter(s3, tmp_path, manifest=manifest)["differentLists"] == 1
+        return
+    with pytest.raises(ListsAlike, match=r"^299 of 300 users have the same list"):
+        run_filter(s3, tmp_path, manifest=manifest)
+    assert keys(s3, f"runs/{RUN}/recommendations/") == [
+        "runs/2024-06-01/recommendations/errors.jsonl"
+    ]
 
 
 def test_the_published_list_stays_when_a_file_cannot_be_written(

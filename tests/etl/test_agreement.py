@@ -1,0 +1,92 @@
+"""Agreement of data sets and lists: what is found, what is warned of, what ends the job."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from etl.agreement import judge, shares
+from etl.datasets import Agreement, Column, DataSet, JobSpec, Lookup, Relation
+from etl.errors import EtlError
+
+SPEC = JobSpec(
+    engine="postgresql",
+    datasets=(DataSet("INTERACTIONS", Relation("events"), (Column("USER_ID", "u"),)),),
+    batch_input=Lookup("batch-input/", Relation("users"), {"USER_ID": "id"}),
+    event_types={"batch_inference.personalize_filter": ("buy", "aply")},
+)
+
+
+def users(spark: SparkSession, ids: Sequence[str]) -> DataFrame:
+    return spark.createDataFrame([(each,) for each in ids], "USER_ID string")
+
+
+def items(spark: SparkSession, ids: Sequence[str]) -> DataFrame:
+    return spark.createDataFrame([(each,) for each in ids], "ITEM_ID string")
+
+
+def pairs(spark: SparkSession, *rows: tuple[str, str]) -> DataFrame:
+    return spark.createDataFrame(list(rows), "USER_ID string, ITEM_ID string")
+
+
+def frames(spark: SparkSession) -> dict[str, DataFrame]:
+    return {
+        "USERS": users(spark, ["1", "2", "3"]),
+        "ITEMS": items(spark, ["a", "b", "c"]),
+        "INTERACTIONS": pairs(spark, ("1", "a"), ("1", "b"), ("1", "z"), ("9", "a"), ("2", "z")),
+        "batchInput": users(spark, ["1", "2", "3", "9", "10"]),
+        "eligibleItems": items(spark, ["a", "b", "z", "y"]),
+        "exclusions": pairs(spark, ("1", "a"), ("3", "z"), ("77", "a"), ("77", "b "), ("77", "a ")),
+    }
+
+
+def test_every_share_is_counted_in_one_pass(spark: SparkSession) -> None:
+    found = shares(SPEC, frames(spark), ["view", "buy"])
+    assert [(share.check, share.found, share.of) for share in found] == [
+        ("users of the batch input that have interactions", 3, 5),
+        ("interactions whose user is in USERS", 4, 5),
+        ("interactions whose item is in ITEMS", 3, 5),
+        ("eligible items that are in ITEMS", 2, 4),
+        ("exclusions whose user is known", 2, 5),
+        ("exclusions whose item is known", 3, 5),
+        ("event types of batch_inference.personalize_filter that occur", 1, 2),
+    ]
+
+
+def test_items_may_be_known_by_their_description_alone(spark: SparkSession) -> None:
+    spec = replace(SPEC, batch_input=Lookup("batch-input/", Relation("i"), {"ITEM_ID": "id"}))
+    given = {**frames(spark), "batchInput": items(spark, ["a", "c", "z", "new"])}
+    first = shares(spec, given, ["buy", "aply"])[0]
+    assert (first.check, first.found, first.of) == (
+        "items of the batch input that have interactions or are in ITEMS",
+        3,
+        4,
+    )
+
+
+def test_a_low_share_warns_and_one_below_its_bound_ends_the_job(spark: SparkSession) -> None:
+    found = shares(SPEC, frames(spark), ["view", "buy"])
+    warnings = [warning for _, warning in judge(found, Agreement(warn_below=0.6)) if warning]
+    assert warnings == [
+        "eligible items that are in ITEMS: 2 of 4 (50.0%); look at filter.eligible_items: is its"
+        " item_id written as in the data sets, and does its filter let items through?",
+        "exclusions whose user is known: 2 of 5 (40.0%); look at filter.exclusions.user_id: is it"
+        " written as in the data sets?",
+        "event types of batch_inference.personalize_filter that occur: 1 of 2 (50.0%); no"
+        " interaction is of the type aply; there are buy, view",
+    ]
+    with pytest.raises(EtlError) as caught:
+        list(judge(found, Agreement(batch_input=0.61, event_types=0.5)))
+    assert caught.value.problems == (
+        "users of the batch input that have interactions: 3 of 5 (60.0%), less than"
+        " agreement.batch_input = 61.0%; look at batch_inference.user_id: is the id written as in"
+        " datasets.interactions.columns.USER_ID?; lower agreement.batch_input if it is right so",
+    )
+
+
+def test_ids_that_are_padded_in_one_table_match_nothing(spark: SparkSession) -> None:
+    """As `CHAR(n)` gives them: every user would have got the same list, and the run was green."""
+    given = {**frames(spark), "batchInput": users(spark, ["1   ", "2   ", "9   "])}
+    with pytest.raises(EtlError, match=r"0 of 3 \(0\.0%\), less than agreement\.batch_input"):
+        list(judge(shares(SPEC, given, ["buy", "aply"]), Agreement(batch_input=0.1)))

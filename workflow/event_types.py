@@ -1,0 +1,53 @@
+"""Event types that a configuration names: data without them would leave a filter without effect."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from workflow.config import Config
+
+_IN_EXPRESSION = re.compile(
+    r"""Interactions\.EVENT_TYPE\s*(?:=|(?:NOT\s+)?IN\s*\()\s*((?:"[^"]*"\s*,?\s*)+)""",
+    re.IGNORECASE,
+)
+_ANY = "*"
+
+
+def named_event_types(config: Config) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield key path → event types that its value names, where it names any.
+
+    A filter of Spark SQL names them where it compares the column that becomes EVENT_TYPE with
+    texts, by `=` or `IN`. An exclusion may name events that `datasets.interactions.filter` leaves
+    out.
+    """
+    batch, interactions = config.batch_inference, config.datasets.interactions
+    if config.solution.event_type:
+        yield "solution.event_type", (config.solution.event_type,)
+    matches = _IN_EXPRESSION.findall(batch.personalize_filter)
+    names = [name for match in matches for name in re.findall('"([^"]*)"', match) if name != _ANY]
+    if names:
+        yield "batch_inference.personalize_filter", tuple(dict.fromkeys(names))
+    column = interactions.columns.get("EVENT_TYPE")
+    if column is None or not re.fullmatch(r"[\w.`]+", column.source):
+        return
+    filters = {"datasets.interactions.filter": interactions.filter}
+    excluded = config.filter.exclusions
+    name = column.source.rpartition(".")[2].strip("`")
+    if excluded and excluded.table == interactions.table and name not in interactions.filter:
+        filters["filter.exclusions.filter"] = excluded.filter
+    for key, condition in filters.items():
+        if compared := _compared_texts(name, condition):
+            yield key, compared
+
+
+def _compared_texts(column: str, condition: str) -> tuple[str, ...]:
+    compared = re.compile(
+        rf"(?<!\w)`?{re.escape(column)}`?\s*(?:==?|IN\s*\()\s*((?:'[^']*'\s*,?\s*)+)", re.IGNORECASE
+    )
+    texts = [
+        text for match in compared.findall(condition) for text in re.findall("'([^']*)'", match)
+    ]
+    return tuple(dict.fromkeys(texts))
