@@ -145,13 +145,19 @@ class Run:
 
     @cached_property
     def recommendations(self) -> pd.DataFrame:
-        """The published lists: USER_ID, ITEM_ID (text), RANK (1..N per user), SCORE."""
+        """The published lists: USER_ID, ITEM_ID (text), RANK (1..N per user), SCORE.
+
+        Of related items, USER_ID is the item to which ITEM_ID is related.
+        """
         content = self._read_first(
             _RECOMMENDATIONS,
             "this run has not published any lists: 'retrain watch' shows how far it is,"
             " 'retrain explain' why it failed",
         )
-        frame = _csv([content], {"RANK": "long", "SCORE": "double"})
+        types = {"RANK": "long", "SCORE": "double", "RELATED_ITEM_ID": "string"}
+        frame = _csv([content], types)
+        if "RELATED_ITEM_ID" in frame:
+            frame = frame.rename(columns={"ITEM_ID": "USER_ID", "RELATED_ITEM_ID": "ITEM_ID"})
         return frame.astype({"RANK": "int64"})[_LIST_COLUMNS]
 
     @cached_property

@@ -110,7 +110,8 @@ def _headline(record: RunRecord) -> Iterator[tuple[str, str]]:
         lists = record.run.recommendations
     except RunFilesError:
         return
-    yield "users with a list", f"{lists['USER_ID'].nunique():,}"
+    by_item = record.config.batch_inference.item_id
+    yield f"{'items' if by_item else 'users'} with a list", f"{lists['USER_ID'].nunique():,}"
     yield "recommendations", f"{len(lists):,}"
     yield "items recommended", f"{lists['ITEM_ID'].nunique():,}"
     scores = {name: each["NDCG@10"] for name, each in record.metrics.items() if "NDCG@10" in each}

@@ -113,6 +113,7 @@ class Column:
         required: True rejects rows without a value; False makes the type a union with null.
         categorical: True if the values are categories, several of them joined by `|`.
         textual: True if the values are natural-language text.
+        item_name: True if it is the name of the item.
     """
 
     name: str
@@ -121,6 +122,7 @@ class Column:
     required: bool = False
     categorical: bool = False
     textual: bool = False
+    item_name: bool = False
 
     @property
     def is_id(self) -> bool:
@@ -170,6 +172,8 @@ class Column:
             avro["categorical"] = True
         if self.textual:
             avro["textual"] = True
+        if self.item_name:
+            avro["itemName"] = True
         return avro
 
 
@@ -264,6 +268,20 @@ class DataSet:
                 textual[1],
                 f"a data set takes one textual column, here are {', '.join(textual)}",
                 "keep textual = true on one of them",
+            )
+        names = [column for column in self.columns if column.item_name]
+        for column in names:
+            if self.type != "ITEMS" or column.type != "string" or column.is_id:
+                yield Problem(
+                    column.name,
+                    "item_name marks the name of an item: a string of ITEMS that is no id",
+                    "leave the flag out",
+                )
+        if len(names) > 1:
+            yield Problem(
+                names[1].name,
+                f"an item has one name, here are {', '.join(column.name for column in names)}",
+                "keep item_name = true on one of them",
             )
         yield from _name_clashes(self.header)
 

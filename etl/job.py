@@ -425,7 +425,7 @@ def write_batch_input(
     """Write the users, or items, to recommend for as JSON lines, `{"userId":"1"}`.
 
     Returns:
-        The manifest's entry: `path` and `rows`.
+        The manifest's entry: `path`, `rows` and `id`, the name of the column.
 
     Raises:
         EtlError: If there are no users.
@@ -441,7 +441,7 @@ def write_batch_input(
         )
     _log_schema(ids, f"write {source.prefix}, {rows:,} rows", log=log)
     runtime.write_json_lines(ids, source.prefix)
-    return {"path": source.prefix, "rows": rows}
+    return {"path": source.prefix, "rows": rows, "id": source.columns[0].name}
 
 
 def write_list(

@@ -27,6 +27,9 @@ def ensure_solution(personalize: Any, event: dict[str, Any]) -> str:
     given = {name: value for name, value in optional.items() if value}
     if event["performHPO"] is not None:
         given["performHPO"] = event["performHPO"]
+    if str(event["recipeArn"]).endswith("/aws-semantic-similarity"):
+        # AWS's default is True for this recipe: it would train, and charge, between the runs.
+        given["performIncrementalUpdate"] = False
     try:
         return str(
             personalize.create_solution(

@@ -29,6 +29,7 @@ from lambdas.errors import ListsAlike, NoRecommendations, ResourceNotFoundExcept
 from lambdas.list_datasets import read_manifest
 
 HEADER = ("USER_ID", "ITEM_ID", "RANK", "SCORE")
+RELATED_HEADER = ("ITEM_ID", "RELATED_ITEM_ID", "RANK", "SCORE")
 LATEST = "recommendations/latest.json"
 
 _FEW = 25  # fewer users may have the same list by chance
@@ -72,6 +73,8 @@ def recommendation_rows(
 ) -> Iterator[tuple[str, str, int, str]]:
     """Yield (user, item, rank, score) of each recommendation, in the order of the lines.
 
+    Of related items, the item to which they are found stands in the user's place.
+
     Ranks run 1..N without gaps; the score is empty if Personalize gave none.
 
     Args:
@@ -110,7 +113,7 @@ def recommendation_rows(
 
 
 def _recommendations(line: str) -> tuple[str, Sequence[str], Sequence[float | None]]:
-    """Return user, items and scores of a line.
+    """Return user (or item to which others are related), items and scores of a line.
 
     Raises:
         ValueError: If it holds no recommendations, with the reason.
@@ -127,9 +130,10 @@ def _recommendations(line: str) -> tuple[str, Sequence[str], Sequence[float | No
         member if isinstance(member, Mapping) else {}
         for member in (record.get("input"), record.get("output"))
     )
-    user, items = request.get("userId"), output.get("recommendedItems")
+    user = request.get("userId") or request.get("itemId")
+    items = output.get("recommendedItems")
     if not user or items is None:
-        raise ValueError("neither error nor recommendedItems" if user else "no userId")
+        raise ValueError("neither error nor recommendedItems" if user else "no userId, no itemId")
     if not _is_list_of(str, items):
         raise ValueError("recommendedItems is no list of ids")
     scores = output.get("scores") or [None] * len(items)
@@ -144,11 +148,13 @@ def _is_list_of(item_type: type | UnionType, value: object) -> bool:
     return isinstance(value, list) and all(isinstance(item, item_type) for item in value)
 
 
-def csv_chunks(rows: Iterable[tuple[str, str, int, str]]) -> Iterator[bytes]:
+def csv_chunks(
+    rows: Iterable[tuple[str, str, int, str]], header: Sequence[str] = HEADER
+) -> Iterator[bytes]:
     """Yield a CSV with its header (RFC 4180 quoting, UTF-8, LF) in chunks of some thousand rows."""
     buffer = _LineFeeds()
     writer = csv.writer(buffer)
-    writer.writerow(HEADER)
+    writer.writerow(header)
     for number, row in enumerate(rows, start=1):
         writer.writerow(row)
         if number % _ROWS_PER_CHUNK == 0:
@@ -299,7 +305,9 @@ def filter_recommendations(
         )
         rows = recommendation_rows(files.lines(outputs), rules, counts, _error_writer(errors))
         least = float(manifest.get("leastDifferentLists") or 0)
-        chunks = _raise_if_useless(csv_chunks(rows), counts, least)
+        is_related = (manifest.get("batchInput") or {}).get("id") == "ITEM_ID"
+        table = csv_chunks(rows, RELATED_HEADER if is_related else HEADER)
+        chunks = _raise_if_useless(table, counts, least)
         content = io.BufferedReader(_ChunkReader(chunks))
         try:
             csv_uri = files.upload("recommendations/recommendations.csv", content)

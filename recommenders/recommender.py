@@ -113,7 +113,7 @@ class Recommender(ABC):
     def _set_data(self, interactions: Interactions) -> None:
         self.item_ids, self.user_ids = interactions.item_ids, interactions.user_ids
         self._histories = interactions.histories
-        self._newest = int(interactions.timestamps.max())
+        self._newest = int(interactions.timestamps.max(initial=0))
         self._created = interactions.created()
 
     def _not_supported(self, action: str) -> NotSupportedError:
@@ -264,6 +264,7 @@ class Recommender(ABC):
         n: int,
         *,
         eligible: Eligible | None = None,
+        boosts: NDArray[np.float32] | None = None,
         block_size: int = 256,
     ) -> Iterator[Related]:
         """Yield the `n` items most related to each item, in blocks, never the item itself.
@@ -274,6 +275,8 @@ class Recommender(ABC):
             items: Item ids, known or not.
             n: Related items per item, at least 1; fewer if the catalogue has no more.
             eligible: Items that each of `items` may get, None for all.
+            boosts: How much each item is preferred besides its similarity, in standard deviations
+                of a row's similarities; None for not at all.
             block_size: Items scored at once.
 
         Raises:

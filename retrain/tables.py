@@ -168,12 +168,13 @@ def show_metrics(console: Console, metrics: Mapping[str, Any]) -> None:
 def show_recommendations(console: Console, path: Path) -> None:
     """Print the first items of the first users of a recommendations CSV."""
     ranks = (Column(str(rank), justify="right") for rank in range(1, _ITEMS + 1))
-    table = _titled_table("Top items of some users", "user", *ranks)
     with path.open(encoding="utf-8", newline="") as file:
-        lists = itertools.groupby(csv.DictReader(file), key=itemgetter("USER_ID"))
-        for user, items in itertools.islice(lists, _USERS):
+        rows = csv.reader(file)
+        noun = "item" if next(rows)[1] == "RELATED_ITEM_ID" else "user"
+        table = _titled_table(f"Top items of some {noun}s", noun, *ranks)
+        for of, items in itertools.islice(itertools.groupby(rows, key=itemgetter(0)), _USERS):
             table.add_row(
-                escape(user), *(escape(item["ITEM_ID"]) for item in itertools.islice(items, _ITEMS))
+                escape(of), *(escape(item[1]) for item in itertools.islice(items, _ITEMS))
             )
     console.print(table)
 

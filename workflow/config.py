@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,20 +18,25 @@ from etl.datasets import DATASET_TYPES, Agreement, DataSet, JobSpec
 from workflow.event_types import named_event_types
 from workflow.mistakes import ConfigError, Mistake, mistakes_of
 from workflow.settings import (
+    RELATED_RECIPES,
+    SEMANTIC,
     AgreementSettings,
     AwsSettings,
     BatchInferenceSettings,
     BrokenRulesError,
+    ColumnSettings,
     DataSetsSettings,
     EtlSettings,
     FilterSettings,
     FunctionName,
     PollingSettings,
     RoleName,
+    Rule,
     ScheduleSettings,
     Settings,
     SolutionSettings,
     SourceSettings,
+    unless_broken,
 )
 
 OWNER_TAG = "retraining:name"
@@ -83,6 +89,10 @@ class Config(Settings):
             return self
         rule = f"timeout_hours = {hours} ends the run before the Spark job reaches its own limit"
         raise BrokenRulesError([(("etl", "timeout_minutes"), rule, "lower it, or raise the other")])
+
+    @model_validator(mode="after")
+    def _recipe_fits(self) -> Self:
+        return unless_broken(self, list(recipe_faults(self)))
 
     @property
     def partition(self) -> str:
@@ -266,6 +276,49 @@ class Config(Settings):
             agreement=Agreement(**agreement),
             event_types=dict(named_event_types(self)),
         )
+
+
+def recipe_faults(config: Config) -> Iterator[Rule]:
+    """Yield what the recipe does not take: ids of the batch input, exclusions, columns of items.
+
+    https://docs.aws.amazon.com/personalize/latest/dg/batch-data-upload.html
+    https://docs.aws.amazon.com/personalize/latest/dg/native-recipe-semantic-similarity.html
+    """
+    recipe, by_item = config.solution.recipe, bool(config.batch_inference.item_id)
+    is_related = recipe in RELATED_RECIPES and not config.solution.auto_ml
+    if is_related and not by_item:
+        yield (
+            ("batch_inference", "user_id"),
+            f"{recipe} finds items that are related to an item, not to a user",
+            "write item_id in its place, and name the table of items",
+        )
+    elif by_item and not is_related:
+        yield (
+            ("batch_inference", "item_id"),
+            f"{recipe} recommends to users",
+            f"write user_id in its place, or a recipe of {', '.join(sorted(RELATED_RECIPES))}",
+        )
+    if by_item and config.filter.exclusions:
+        yield (
+            ("filter", "exclusions"),
+            "exclusions are pairs of user and item, and related items have no user",
+            "leave them out",
+        )
+    if recipe == SEMANTIC:
+        columns = config.datasets.items.columns.values() if config.datasets.items else ()
+        missing = [flag for flag in ("item_name", "textual") if not any_flag(columns, flag)]
+        if missing:
+            yield (
+                ("solution", "recipe"),
+                f"{SEMANTIC} needs columns of the items with"
+                f" {' and with '.join(f'{flag} = true' for flag in missing)}",
+                "mark the column of the item's name and that of its description",
+            )
+
+
+def any_flag(columns: Iterable[ColumnSettings], flag: str) -> bool:
+    """Return whether a column has a flag."""
+    return any(getattr(column, flag) for column in columns)
 
 
 def load_config(path: str | Path) -> Config:

@@ -54,6 +54,8 @@ ROLES: tuple[RoleName, ...] = get_args(RoleName)
 
 # Reserved columns that Personalize declares without null.
 _NEVER_NULL = {"TIMESTAMP", "CREATION_TIMESTAMP", "EVENT_TYPE", "USER_ID", "ITEM_ID"}
+RELATED_RECIPES = frozenset({"aws-similar-items", "aws-sims", "aws-semantic-similarity"})
+SEMANTIC = "aws-semantic-similarity"
 Rule = tuple[tuple[str, ...], str, str]  # key path below the model, rule, fix
 
 
@@ -74,7 +76,8 @@ class Settings(BaseModel):
 _Checked = TypeVar("_Checked", bound=Settings)
 
 
-def _unless_broken(model: _Checked, broken: Sequence[Rule]) -> _Checked:
+def unless_broken(model: _Checked, broken: Sequence[Rule]) -> _Checked:
+    """Return the model; raise `BrokenRulesError` if rules are broken."""
     if broken:
         raise BrokenRulesError(broken)
     return model
@@ -150,6 +153,12 @@ class ColumnSettings(Settings):
         False, description="Personalize reads it as natural language; one column of the items"
     )
 
+    item_name: bool = Field(
+        False,
+        description="it is the item's name, which aws-semantic-similarity needs; one column of the"
+        " items",
+    )
+
     def column(self, name: str, reserved: Mapping[str, ColumnType]) -> Column:
         """Return the column `name`, with Personalize's type where it reserves the name."""
         return Column(
@@ -159,6 +168,7 @@ class ColumnSettings(Settings):
             required=name in _NEVER_NULL if self.required is None else self.required,
             categorical=self.categorical,
             textual=self.textual,
+            item_name=self.item_name,
         )
 
 
@@ -188,7 +198,7 @@ class DataSetSettings(RelationSettings):
 
     @model_validator(mode="after")
     def _personalize_accepts(self) -> Self:
-        return _unless_broken(self, list(broken_rules(self.data_set())))
+        return unless_broken(self, list(broken_rules(self.data_set())))
 
 
 def broken_rules(data_set: DataSet) -> Iterator[Rule]:
@@ -228,12 +238,18 @@ class DataSetsSettings(Settings):
 
 
 class BatchInferenceSettings(RelationSettings):
-    """Whom to recommend for, and how much to ask Personalize for."""
+    """Whom, or to which items, to recommend, and how much to ask Personalize for."""
 
     user_id: str = Field(
-        min_length=1,
         examples=["students.id"],
-        description="Spark SQL expression for the user's id, as in the interactions",
+        description="Spark SQL expression for the user's id, as in the interactions; left out with"
+        " item_id",
+    )
+    item_id: str = Field(
+        "",
+        examples=["job_postings.id"],
+        description="the same for an item's id, in place of user_id: recipes of related items"
+        " recommend items to each",
     )
     num_results: int = Field(
         100, ge=1, le=500, description="requested per user; the filter keeps fewer"
@@ -252,8 +268,23 @@ class BatchInferenceSettings(RelationSettings):
     )
 
     def lookup(self) -> Lookup:
-        """Return the users as the Spark job knows them."""
-        return Lookup("batch-input/", self.relation(), {"USER_ID": self.user_id})
+        """Return the users, or items, as the Spark job knows them."""
+        column = {"ITEM_ID": self.item_id} if self.item_id else {"USER_ID": self.user_id}
+        return Lookup("batch-input/", self.relation(), column)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _user_or_item(cls, raw: Any) -> Any:
+        """Return the table with an empty user_id where item_id stands in its place."""
+        return {"user_id": "", **raw} if isinstance(raw, dict) and "item_id" in raw else raw
+
+    @model_validator(mode="after")
+    def _one_id(self) -> Self:
+        if bool(self.user_id) != bool(self.item_id):
+            return self
+        rule = "both user_id and item_id are there" if self.user_id else "user_id is empty"
+        fix = "write user_id, or item_id for a recipe of related items, as the table's key"
+        return unless_broken(self, [(("user_id",), rule, fix)])
 
     @property
     def exploration(self) -> dict[str, str]:
@@ -369,7 +400,7 @@ class SolutionSettings(Settings):
                     "leave them out, or write auto_ml = false and name the recipe",
                 )
             )
-        return _unless_broken(self, broken)
+        return unless_broken(self, broken)
 
 
 class PollingSettings(Settings):
@@ -385,7 +416,7 @@ class PollingSettings(Settings):
         if self.min_seconds <= self.max_seconds:
             return self
         rule = f"min_seconds {self.min_seconds} is above max_seconds {self.max_seconds}"
-        return _unless_broken(self, [(("min_seconds",), rule, "exchange the two")])
+        return unless_broken(self, [(("min_seconds",), rule, "exchange the two")])
 
 
 class EtlSettings(Settings):
@@ -561,7 +592,7 @@ class AwsSettings(Settings):
         if not (self.emails and self.topic.startswith("arn:")):
             return self
         rule = "a topic that is named by its ARN is left alone, so that nobody is subscribed to it"
-        return _unless_broken(self, [(("emails",), rule, "subscribe there, and leave emails out")])
+        return unless_broken(self, [(("emails",), rule, "subscribe there, and leave emails out")])
 
     @model_validator(mode="after")
     def _both_or_neither(self) -> Self:
@@ -571,4 +602,4 @@ class AwsSettings(Settings):
             ("subnets", "security_groups") if self.subnets else ("security_groups", "subnets")
         )
         rule = f"functions in a VPC need subnets and security_groups; there are only {present}"
-        return _unless_broken(self, [((missing,), rule, f"add {missing}, or leave out both")])
+        return unless_broken(self, [((missing,), rule, f"add {missing}, or leave out both")])

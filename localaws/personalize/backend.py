@@ -142,7 +142,7 @@ def check_ranking_influence(member: str, config: Mapping[str, Any], recipe: Reci
     if config.get("rankingInfluence") and not recipe.scores_items:
         raise invalid(
             f"{member}.rankingInfluence: {recipe.name} is of type {recipe.type}; it needs"
-            " USER_PERSONALIZATION or PERSONALIZED_RANKING"
+            " USER_PERSONALIZATION or PERSONALIZED_RANKING, or aws-semantic-similarity"
         )
 
 

@@ -173,7 +173,8 @@ class Interactions:
             weights: Weight of each event, at least 0; they are divided by their mean.
 
         Raises:
-            ValueError: If there is no event, the columns differ in length, or all weights are 0.
+            ValueError: If there is neither event nor catalogue, the columns differ in length, or
+                all weights are 0.
         """
         lengths = (len(user_ids), len(item_ids), len(timestamps))
         if len(set(lengths)) > 1:
@@ -181,7 +182,7 @@ class Interactions:
                 "interactions: {} user ids, {} item ids and {} timestamps; "
                 "give one of each per event".format(*lengths)
             )
-        if not lengths[0]:
+        if not lengths[0] and not len(catalogue):
             raise ValueError("interactions: no events; a recommender needs at least one")
         users, user_positions = np.unique(np.asarray(user_ids, dtype=np.str_), return_inverse=True)
         used, item_positions = np.unique(np.asarray(item_ids, dtype=np.str_), return_inverse=True)
@@ -242,7 +243,7 @@ class Interactions:
         Without one in the metadata, it is the time of its first event; without an event, that of
         the newest of all.
         """
-        first = np.full(self.n_items, self.timestamps.max())
+        first = np.full(self.n_items, self.timestamps.max(initial=0))
         np.minimum.at(first, self.items, self.timestamps)
         if self.item_metadata is None:
             return first

@@ -3,7 +3,8 @@
 With `c` common users and `p` users of each item, the similarity of item `j` to item `i` is
 `c / (p_i^(1 - d) p_j^d)`. A discount `d` of 0.5 is the cosine; 0 prefers popular items, 1 gives the
 share of j's users who have i. Metadata are compared by the cosine of their
-inverse-document-frequency weights, and count the more the fewer users an item has.
+inverse-document-frequency weights, and count the more the fewer users an item has; they alone count
+where common users do not.
 """
 
 from __future__ import annotations
@@ -31,13 +32,14 @@ _ITEMS_PER_BLOCK = 1_000
 
 
 class Cosine(Recommender):
-    """A model that relates items by common users, for the recipes sims and similar-items.
+    """A model that relates items by common users or metadata: sims, similar-items, semantics.
 
     Args:
         neighbours: Related items stored for each item.
         popularity_discount: `d`, in [0, 1].
         min_common_users: Least number of common users of related items.
         metadata: True if items are compared by their metadata, too.
+        common_users: False if items are compared by their metadata alone.
 
     Raises:
         ValueError: If a parameter is out of its range.
@@ -52,6 +54,7 @@ class Cosine(Recommender):
         popularity_discount: float = 0.5,
         min_common_users: int = 1,
         metadata: bool = False,
+        common_users: bool = True,
     ) -> None:
         if neighbours < 1 or min_common_users < 0:
             raise ValueError(
@@ -66,6 +69,7 @@ class Cosine(Recommender):
         self.popularity_discount = popularity_discount
         self.min_common_users = min_common_users
         self.metadata = metadata
+        self.common_users = common_users
 
     def _train(self, interactions: Interactions, progress: Progress) -> None:
         self._share = interactions.shares()
@@ -100,6 +104,7 @@ class Cosine(Recommender):
         n: int,
         *,
         eligible: Eligible | None = None,
+        boosts: NDArray[np.float32] | None = None,
         block_size: int = 256,
     ) -> Iterator[Related]:
         """Yield the `n` items most related to each item; see `Recommender.similar`."""
@@ -107,6 +112,11 @@ class Cosine(Recommender):
         for start in range(0, len(items), block_size):
             sources = self.positions(items[start : start + block_size])
             scores = self._similarities(sources)
+            if boosts is not None:
+                # In units of what the related items of a row differ by.
+                spread = np.std(scores, axis=1, keepdims=True, where=scores > 0.0)
+                boosted = scores + np.nan_to_num(spread) * (boosts - boosts.min())
+                scores = np.where(scores > 0.0, boosted, scores)
             # Unrelated items come last, the most popular first: their scores are below 0.
             unrelated = -1.0 / (1.0 + self._share * 2.0**20)
             scores = np.where(scores > 0.0, scores, unrelated).astype(np.float32)
@@ -126,7 +136,8 @@ class Cosine(Recommender):
         by_users: Scores = self._similarity[rows].toarray()
         if self._features.nnz:
             by_metadata = (self._features[rows] @ self._features.T).toarray()
-            trust = self._users[rows] / (self._users[rows] + METADATA_USERS)
+            users = self._users[rows] if self.common_users else np.zeros(len(rows))
+            trust = users / (users + METADATA_USERS)
             by_users = trust[:, None] * by_users + (1.0 - trust)[:, None] * by_metadata
         by_users[~known] = 0.0
         return by_users.astype(np.float32)

@@ -188,3 +188,10 @@ def test_the_files_of_a_local_run_have_lists_but_no_data_sets(tmp_path: Path) ->
 def test_a_missing_directory_is_reported_with_the_command_that_makes_it(tmp_path: Path) -> None:
     with pytest.raises(RunFilesError, match="retrain local run --output"):
         read_directory(tmp_path / "nowhere")
+
+
+def test_related_items_are_lists_of_an_item(tmp_path: Path) -> None:
+    text = "ITEM_ID,RELATED_ITEM_ID,RANK,SCORE\n007,NA,1,\n"
+    (tmp_path / "recommendations.csv").write_text(text)
+    (row,) = read_directory(tmp_path).recommendations.to_dict("records")
+    assert (row["USER_ID"], row["ITEM_ID"], row["RANK"]) == ("007", "NA", 1)

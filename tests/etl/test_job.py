@@ -251,7 +251,7 @@ def test_a_run_writes_data_sets_lists_rejected_rows_and_at_last_the_manifest(run
                 "newestTimestamp": 1704326400,
             },
         },
-        "batchInput": {"path": "batch-input/", "rows": 2},
+        "batchInput": {"path": "batch-input/", "rows": 2, "id": "USER_ID"},
         "filter": {
             "eligibleItems": {"path": "filter/eligible-items/", "rows": 1},
             "exclusions": {"path": "filter/exclusions/", "rows": 1},
@@ -450,7 +450,7 @@ def test_a_schema_that_differs_from_the_sample_in_everything(run: Run) -> None:
         [second, "600", "1710037801"],
     ]
     assert manifest["datasets"]["INTERACTIONS"]["newestTimestamp"] == 1710037801
-    assert manifest["batchInput"] == {"path": "batch-input/", "rows": 2}
+    assert manifest["batchInput"] == {"path": "batch-input/", "rows": 2, "id": "USER_ID"}
 
 
 def test_partitioned_reads_lose_and_double_nothing(run: Run) -> None:
@@ -469,8 +469,10 @@ def test_partitioned_reads_lose_and_double_nothing(run: Run) -> None:
 
 def test_data_sets_that_do_not_agree_end_the_job_or_are_warned_of(run: Run) -> None:
     """Ids that one table pads match nothing; a filter that names a type that never is."""
-    execute(run.url, SHOP)
-    execute(run.url, "CREATE TABLE members (code char(4)); INSERT INTO members VALUES ('1'), ('2')")
+    execute_sql(run.url, SHOP)
+    execute_sql(
+        run.url, "CREATE TABLE members (code char(4)); INSERT INTO members VALUES ('1'), ('2')"
+    )
     columns = (*EVENTS.columns, Column("EVENT_TYPE", "kind", required=True))
     spec = replace(
         SPEC,
@@ -499,6 +501,17 @@ def test_data_sets_that_do_not_agree_end_the_job_or_are_warned_of(run: Run) -> N
         "event types of solution.event_type that occur", 1, 2, warning
     )
     assert f"WARNING: {manifest['agreement'][-1]['warning']}" in run.log
+
+
+def test_items_may_be_the_batch_input(run: Run) -> None:
+    execute_sql(run.url, SHOP)
+    lookup = Lookup("batch-input/", Relation("postings"), {"ITEM_ID": "id"})
+    manifest = run(replace(SPEC, batch_input=lookup, exclusions=None))
+    batch = [path for path in run.objects() if path.startswith("batch-input/")]
+    assert "".join(map(run.text, batch)) == '{"itemId":"10"}\n{"itemId":"20"}\n'
+    assert manifest["batchInput"] == {"path": "batch-input/", "rows": 2, "id": "ITEM_ID"}
+    check = "items of the batch input that have interactions or are in ITEMS"
+    assert manifest["agreement"][0] == entry(check, 2, 2)
 
 
 def test_tables_that_do_not_exist_are_reported_with_their_nearest_names(run: Run) -> None:

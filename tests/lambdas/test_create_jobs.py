@@ -134,6 +134,31 @@ def test_the_solution_is_made_on_first_use_and_never_trains_by_itself(
     assert ensure_solution(personalize, TRAINING) == SOLUTION
 
 
+def test_a_semantic_solution_does_not_update_itself_between_runs(
+    personalize: Any, calls: Stubber
+) -> None:
+    """AWS's default is to train, and to charge, whenever items change."""
+    recipe = "arn:aws:personalize:::recipe/aws-semantic-similarity"
+    calls.add_response("list_solutions", {"solutions": []}, {"datasetGroupArn": GROUP})
+    calls.add_response(
+        "create_solution",
+        {"solutionArn": SOLUTION},
+        {
+            "name": "labbase",
+            "datasetGroupArn": GROUP,
+            "recipeArn": recipe,
+            "performHPO": False,
+            "performAutoML": False,
+            "performAutoTraining": False,
+            "performIncrementalUpdate": False,
+            "tags": TAGS,
+        },
+    )
+    training = TRAINING | {"recipeArn": recipe, "solutionConfig": {}}
+
+    assert ensure_solution(personalize, training) == SOLUTION
+
+
 def test_automl_is_requested_without_a_recipe(personalize: Any, calls: Stubber) -> None:
     calls.add_response("list_solutions", {"solutions": []}, {"datasetGroupArn": GROUP})
     calls.add_response(

@@ -242,6 +242,22 @@ def test_the_published_list_stays_when_nothing_is_left(
     )
 
 
+def test_related_items_are_published_by_item(s3: Any, tmp_path: Path) -> None:
+    """The developer guide's output of a recipe of related items, which has no scores."""
+    put(
+        s3,
+        "batch-output/part-00000.json.out",
+        '{"input": {"itemId": "105"}, "output": {"recommendedItems": ["106", "107", "49"]}}\n'
+        '{"input": {"itemId": "106"}, "output": {"recommendedItems": ["105", "107", "49"]}}\n',
+    )
+    manifest = {"batchInput": {"path": "batch-input/", "rows": 2, "id": "ITEM_ID"}}
+
+    assert run_filter(s3, tmp_path, keep=2, manifest=manifest)["recommendations"] == 4
+    assert csv_of(s3) == (
+        "ITEM_ID,RELATED_ITEM_ID,RANK,SCORE\n105,106,1,\n105,107,2,\n106,105,1,\n106,107,2,\n"
+    )
+
+
 @pytest.mark.parametrize(("least", "is_published"), [(0.01, False), (0.0, True), (None, True)])
 def test_one_list_for_all_users_is_not_published(
     s3: Any, tmp_path: Path, least: float | None, is_published: bool

@@ -300,3 +300,79 @@ def test_a_missing_file_names_those_that_are_there(tmp_path):
 
     with pytest.raises(ConfigError, match=r"name one that exists: shop\.toml"):
         load_config(tmp_path / "retraining.toml")
+
+
+SEMANTIC = (
+    MINIMAL.replace('user_id = "customers.id"', 'item_id = "goods.sku"').replace(
+        "[batch_inference]",
+        """[datasets.items]
+table = "goods"
+[datasets.items.columns]
+ITEM_ID = "goods.sku"
+TITLE = { source = "goods.name", item_name = true }
+ABOUT = { source = "goods.about", textual = true }
+CREATION_TIMESTAMP = "goods.made"
+[batch_inference]""",
+    )
+    + '[solution]\nrecipe = "aws-semantic-similarity"\n'
+)
+
+
+def test_related_items_are_found_for_items():
+    config = parse_config(SEMANTIC)
+
+    assert config.job_spec().batch_input.columns == {"ITEM_ID": "goods.sku"}
+    items = json.loads(next(d for d in config.data_sets if d.type == "ITEMS").avro_json())
+    assert {"name": "TITLE", "type": ["null", "string"], "itemName": True} in items["fields"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "rule"),
+    [
+        (
+            'item_id = "goods.sku"',
+            'user_id = "customers.id"',
+            "batch_inference.user_id",
+            "aws-semantic-similarity finds items that are related to an item, not to a user",
+        ),
+        (
+            "aws-semantic-similarity",
+            "aws-user-personalization-v2",
+            "batch_inference.item_id",
+            "aws-user-personalization-v2 recommends to users",
+        ),
+        ('item_id = "goods.sku"', "", "batch_inference.user_id", "this key is required"),
+        (
+            'item_id = "goods.sku"',
+            'user_id = ""',
+            "batch_inference.user_id",
+            "user_id is empty",
+        ),
+        (
+            'item_id = "goods.sku"',
+            'item_id = "a"\nuser_id = "b"',
+            "batch_inference.user_id",
+            "both user_id and item_id are there",
+        ),
+        (
+            ", item_name = true",
+            "",
+            "solution.recipe",
+            "aws-semantic-similarity needs columns of the items with item_name = true",
+        ),
+        (
+            "[solution]",
+            '[filter.exclusions]\ntable = "t"\nuser_id = "u"\nitem_id = "i"\n[solution]',
+            "filter.exclusions",
+            "exclusions are pairs of user and item, and related items have no user",
+        ),
+        (
+            'ABOUT = { source = "goods.about", textual',
+            'ABOUT = { source = "goods.about", item_name = true, textual',
+            "datasets.items.columns.ABOUT",
+            "an item has one name, here are TITLE, ABOUT",
+        ),
+    ],
+)
+def test_recipe_and_batch_input_must_fit(old, new, key, rule):
+    assert mistakes(SEMANTIC.replace(old, new))[key][0] == rule

@@ -209,7 +209,9 @@ class RelatedLines(Lines):
     def _results(self, lines: Sequence[Line]) -> Iterator[Mapping[str, Any]]:
         items = [line.value["itemId"] for line in lines]
         eligible = self._eligible(lines, [""] * len(lines), items)
-        blocks = self.recommender.similar(items, self.n_results, eligible=eligible)
+        blocks = self.recommender.similar(
+            items, self.n_results, eligible=eligible, boosts=self.boosts
+        )
         for block in blocks if items else ():
             for related, count in zip(block.items, block.counts, strict=True):
                 yield {"recommendedItems": related[:count].tolist()}

@@ -160,7 +160,12 @@ class Runtime(Operations):
         block: Recommendations | Related
         model, config = deployment.model, deployment.config
         if deployment.recipe.type == "RELATED_ITEMS":
-            (block,) = model.similar([request["itemId"]], n, eligible=_constant(mask))
+            (block,) = model.similar(
+                [request["itemId"]],
+                n,
+                eligible=_constant(mask),
+                boosts=ranking_influence(config, model),
+            )
         else:
             user = request.get("userId", "")
             known = deployment.known(user)

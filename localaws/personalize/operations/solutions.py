@@ -188,6 +188,13 @@ class Solutions(Operations):
                 raise self._missing(group_arn, type_)
         if faults := list(data_faults(solution, schemas)):
             raise invalid("; ".join(faults))
+        if any(recipe.is_semantic for recipe in recipes):
+            fields = schemas["ITEMS"].fields
+            if not any(one.textual for one in fields) or not any(one.item_name for one in fields):
+                raise invalid(
+                    "aws-semantic-similarity needs two fields of Items: the item's name, with"
+                    ' "itemName": true, and its description, with "textual": true'
+                )
         if "optimizationObjective" in config and "ITEMS" not in tables:
             raise self._missing(group_arn, "ITEMS")
         return TrainingData(tables, schemas, config.get("trainingDataConfig", {}))
@@ -251,16 +258,16 @@ class Solutions(Operations):
 
 def _check_solution(solution: Mapping[str, Any]) -> None:
     """Refuse a solution whose recipe, schedule or configuration is at fault."""
-    if solution.get("performIncrementalUpdate"):
+    _days(solution.get("solutionConfig", {}))
+    try:
+        recipes = solution_recipes(solution)
+    except ValueError as error:
+        raise invalid(str(error)) from error
+    if solution.get("performIncrementalUpdate") and not all(one.is_semantic for one in recipes):
         raise invalid(
             "performIncrementalUpdate is supported only for solutions that use the"
             " semantic-similarity recipe; leave it out"
         )
-    _days(solution.get("solutionConfig", {}))
-    try:
-        solution_recipes(solution)
-    except ValueError as error:
-        raise invalid(str(error)) from error
 
 
 def _days(config: Mapping[str, Any]) -> int | None:

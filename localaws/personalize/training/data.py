@@ -37,7 +37,7 @@ class TrainingData:
     """The rows of a dataset group as they are at one moment.
 
     Attributes:
-        tables: Rows by dataset type, `INTERACTIONS` among them; a dataset without rows is left out.
+        tables: Rows by dataset type; a dataset without rows is left out.
         schemas: The schema of each table.
         config: `trainingDataConfig`, which columns are trained on.
     """
@@ -46,11 +46,20 @@ class TrainingData:
     schemas: Mapping[str, Schema] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
 
-    def interactions(self, events: Table, weights: NDArray[np.float64] | None) -> Interactions:
+    @property
+    def events(self) -> Table:
+        """The interactions; no row for a dataset group that has none."""
+        columns = ("USER_ID", "ITEM_ID", "TIMESTAMP")
+        empty = Table({name: np.empty(0, object) for name in columns})
+        return self.tables.get("INTERACTIONS", empty)
+
+    def interactions(
+        self, events: Table, weights: NDArray[np.float64] | None, *, least_users: int = LEAST_USERS
+    ) -> Interactions:
         """Return events with the metadata of items, users and actions.
 
         Raises:
-            JobFailedError: If too few users have two events, or no event has a weight.
+            JobFailedError: If fewer users have two events, or no event has a weight.
         """
         if weights is not None and not weights.any():
             raise JobFailedError("No interaction has an event type whose weight is above 0.")
@@ -65,9 +74,9 @@ class TrainingData:
             actions=self._actions(),
             weights=weights,
         )
-        if np.count_nonzero(np.bincount(interactions.users) >= 2) < LEAST_USERS:
+        if active_users(interactions) < least_users:
             raise JobFailedError(
-                f"Create failed. Dataset has fewer than {LEAST_USERS} users with at least 2 "
+                f"Create failed. Dataset has fewer than {least_users} users with at least 2 "
                 "interactions each."
             )
         return interactions
@@ -89,7 +98,7 @@ class TrainingData:
             if schema_field.name in {key, "CREATION_TIMESTAMP"} or schema_field.name not in names:
                 continue
             values = table.column(schema_field.name)
-            if schema_field.textual:
+            if schema_field.textual or schema_field.item_name:
                 columns["texts"][schema_field.name] = values
             elif schema_field.categorical:
                 columns["categories"][schema_field.name] = values
@@ -132,6 +141,11 @@ class TrainingData:
                 digest.update(f"\x1d{type_}\x1e{name}\x1e".encode())
                 digest.update(orjson.dumps(values.tolist()))
         return digest.hexdigest()
+
+
+def active_users(interactions: Interactions) -> int:
+    """Return how many users have at least two events."""
+    return int(np.count_nonzero(np.bincount(interactions.users) >= 2))
 
 
 class EventSelection:

@@ -134,6 +134,8 @@ class Recipe:
     @property
     def description(self) -> str:
         """The use of the recipe, in one sentence."""
+        if self.is_semantic:
+            return "Items whose names, texts and attributes are like those of a given item."
         if self.domain:
             return f"A use case of a domain dataset group: {' '.join(self.name.split('-')[2:])}."
         return _DESCRIPTIONS[self.type]
@@ -165,8 +167,13 @@ class Recipe:
 
     @property
     def scores_items(self) -> bool:
-        """Whether an item has a score for a user, to which other preferences can be added."""
-        return self.type in {"USER_PERSONALIZATION", "PERSONALIZED_RANKING"}
+        """Whether an item has a score to which other preferences can be added."""
+        return self.type in {"USER_PERSONALIZATION", "PERSONALIZED_RANKING"} or self.is_semantic
+
+    @property
+    def is_semantic(self) -> bool:
+        """Whether it compares items by what is written of them; it needs no interactions."""
+        return "INTERACTIONS" not in self.datasets
 
     def parse(self, texts: Mapping[str, str]) -> dict[str, Value]:
         """Return the values of those parameters that it has, of algorithm and features."""

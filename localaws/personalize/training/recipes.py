@@ -69,6 +69,10 @@ def _similar_items(parameters: Parameters, _most_factors: int, _seed: int) -> Re
     return Cosine(neighbours=int(parameters.get("item_id_hidden_dim", 100)), metadata=True)
 
 
+def _semantic(_parameters: Parameters, _most_factors: int, _seed: int) -> Recommender:
+    return Cosine(metadata=True, common_users=False)
+
+
 def _trending(parameters: Parameters, _most_factors: int, _seed: int) -> Recommender:
     frequency = str(parameters.get("trend_discovery_frequency", "2 hours"))
     return Trending(interval=FREQUENCIES[frequency])
@@ -131,6 +135,7 @@ _RECIPES = (
     Recipe("aws-personalized-ranking-v2", _RANKING, _hybrid, _RECENCY, needs=_USER, weighs=True),
     Recipe("aws-personalized-ranking", _RANKING, _hybrid, _HRNN, _HISTORY, needs=_USER),
     Recipe("aws-similar-items", _RELATED, _similar_items, _SIMILAR, needs=_ITEM),
+    Recipe("aws-semantic-similarity", _RELATED, _semantic, datasets=("ITEMS",), needs=_ITEM),
     Recipe("aws-sims", _RELATED, _sims, _SIMS, _COUNTS, needs=_ITEM, transformation="sims"),
     Recipe(
         "aws-next-best-action",

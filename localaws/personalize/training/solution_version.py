@@ -21,7 +21,13 @@ from numpy.typing import NDArray
 
 from localaws.personalize.errors import JobFailedError
 from localaws.personalize.resources.jobs import Report
-from localaws.personalize.training.data import EventSelection, TrainingData, learned_events
+from localaws.personalize.training.data import (
+    LEAST_USERS,
+    EventSelection,
+    TrainingData,
+    active_users,
+    learned_events,
+)
 from localaws.personalize.training.metrics import offline_metrics
 from localaws.personalize.training.recipe import Recipe, text_of
 from localaws.personalize.training.search import OBJECTIVE, Search
@@ -89,9 +95,12 @@ class Training:
             notes = json.loads((self.previous / _NOTES).read_text("utf-8"))
             if notes["fingerprint"] == fingerprint:
                 raise JobFailedError(NOTHING_NEW)
-        all_events = self.data.tables["INTERACTIONS"]
-        events = selection.select(all_events)
-        interactions = self.data.interactions(events, selection.weights(events))
+        all_events = self.data.events
+        if recipe.is_semantic:
+            interactions = self.data.interactions(all_events, None, least_users=0)
+        else:
+            events = selection.select(all_events)
+            interactions = self.data.interactions(events, selection.weights(events))
         report(_READ)
         if self.previous is not None:
             model = load_recommender(self.previous).update(interactions, progress=report)
@@ -119,7 +128,13 @@ class Training:
         parameters = {**self._config("algorithmHyperParameters"), **(tuned or {})}
         half = (done + 1.0) / 2.0
         progress = sub_progress(report, done, half)
-        metrics = self._metrics(recipe, parameters, interactions, self.seed, progress)
+        # A recipe that needs no interactions cannot be measured without them.
+        is_measured = active_users(interactions) >= LEAST_USERS
+        metrics = (
+            self._metrics(recipe, parameters, interactions, self.seed, progress)
+            if is_measured
+            else {}
+        )
         model = self._maker(recipe, parameters, interactions)().fit(
             interactions,
             learn_from=learned_events(interactions, recipe, self._features),

@@ -260,5 +260,5 @@ def test_influence_is_refused_out_of_range_and_where_there_are_no_scores(
     sims = shop.version("influence-sims", "aws-sims")["solutionVersionArn"]
     assert fault(sims, FRESHNESS=0.5) == (
         "campaignConfig.rankingInfluence: aws-sims is of type RELATED_ITEMS; it needs "
-        "USER_PERSONALIZATION or PERSONALIZED_RANKING"
+        "USER_PERSONALIZATION or PERSONALIZED_RANKING, or aws-semantic-similarity"
     )

@@ -121,7 +121,7 @@ def test_the_table_has_every_recipe() -> None:
         "POPULAR_ITEMS": ["popularity-count"],
         "TRENDING_NOW": ["trending-now"],
         "PERSONALIZED_RANKING": ["personalized-ranking-v2", "personalized-ranking"],
-        "RELATED_ITEMS": ["similar-items", "sims"],
+        "RELATED_ITEMS": ["similar-items", "semantic-similarity", "sims"],
         "PERSONALIZED_ACTIONS": ["next-best-action"],
         "USER_SEGMENTATION": ["item-affinity", "item-attribute-affinity"],
     }
@@ -154,8 +154,10 @@ def test_the_table_has_the_features_of_each_recipe() -> None:
         "aws-personalized-ranking-v2",
         "aws-personalized-ranking",
         "aws-similar-items",
+        "aws-semantic-similarity",
         "aws-sims",
     }
+    assert those("is_semantic") == {"aws-semantic-similarity"}
     assert those("explores") == {
         "aws-user-personalization-v2",
         "aws-user-personalization",
@@ -223,7 +225,9 @@ def test_every_recipe_trains_measures_and_saves(name: str, tmp_path: Path) -> No
     assert all(value >= 0.0 for value in outcome.metrics.values())
     assert outcome.tuned is None
     model = load_recommender(tmp_path / "model")
-    if recipe.type == "RELATED_ITEMS":
+    if recipe.is_semantic:
+        assert not recipe.parameters, "AWS exposes none"
+    elif recipe.type == "RELATED_ITEMS":
         # Items outside of the percentiles are related to popular ones.
         items = [f"i{number}" for number in range(42)]
         (block,) = model.similar(items, 5)
