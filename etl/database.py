@@ -57,6 +57,20 @@ DRIVERS: Mapping[Engine, Driver] = {
         port=3306,
     ),
 }
+# https://dev.mysql.com/doc/connector-j/en/connector-j-reference-configuration-properties.html
+_PARAMETERS: Mapping[Engine, Mapping[str, str]] = {
+    "postgresql": {},
+    "mysql": {
+        # Without a cursor Connector/J ignores the fetch size and holds the whole table.
+        "useCursorFetch": "true",
+        # `tinyint(1)` and YEAR are numbers, not a boolean and a date.
+        "tinyInt1isBit": "false",
+        "yearIsDateType": "false",
+        # The session is in UTC, whatever the server's zone: TIMESTAMP is sent in the session's.
+        "connectionTimeZone": "%2B00:00",
+        "forceConnectionTimeZoneToSession": "true",
+    },
+}
 _SCHEMES: Mapping[str, Engine] = {
     "postgresql": "postgresql",
     "postgres": "postgresql",
@@ -136,18 +150,27 @@ class Database:
     def options(self) -> dict[str, str]:
         """Return Spark's JDBC options; user and password are options of their own."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        parameters = [self.parameters] if self.parameters else []
-        if self.engine == "mysql":
-            # Without a cursor Connector/J ignores the fetch size and holds the whole table.
-            parameters.append("useCursorFetch=true")
-        return {
-            "url": f"jdbc:{self.engine}://{host}:{self.port}/{self.name}"
-            + ("?" if parameters else "")
-            + "&".join(parameters),
-            "user": self.user,
-            "password": self.password,
-            "driver": DRIVERS[self.engine].java_class,
-        }
+        url = f"jdbc:{self.engine}://{host}:{self.port}/{self.name}"
+        if self.parameters:
+            url += f"?{self.parameters}"
+        return jdbc_options(self.engine, url, user=self.user, password=self.password)
+
+
+def jdbc_options(engine: Engine, url: str, *, user: str, password: str) -> dict[str, str]:
+    """Return Spark's JDBC options for a JDBC URL, which gets the driver's parameters that it lacks.
+
+    Args:
+        engine: The database's engine.
+        url: `jdbc:ENGINE://HOST:PORT/NAME?KEY=VALUE&…`.
+        user: The database user.
+        password: The user's password.
+    """
+    known = {parameter.partition("=")[0] for parameter in urlsplit(url[5:]).query.split("&")}
+    lacking = [f"{key}={value}" for key, value in _PARAMETERS[engine].items() if key not in known]
+    if lacking:
+        url += ("&" if "?" in url else "?") + "&".join(lacking)
+    driver = DRIVERS[engine].java_class
+    return {"url": url, "user": user, "password": password, "driver": driver}
 
 
 def driver_settings(engine: Engine, jar: Path | None = None) -> dict[str, str]:
@@ -214,11 +237,6 @@ class TableName:
         """Return the name quoted for SQL, so that its case is kept."""
         quote: Literal['"', "`"] = "`" if engine == "mysql" else '"'
         return ".".join(f"{quote}{part.replace(quote, quote * 2)}{quote}" for part in self.parts)
-
-    def quote_if_needed(self, engine: Engine) -> str:
-        """Return the name as it is if it is plain (`schema.table`), else quoted."""
-        plain = all(re.fullmatch(r"[a-z_][a-z0-9_]*", part) for part in self.parts)
-        return ".".join(self.parts) if plain else self.quote(engine)
 
 
 assert set(get_args(Engine)) == set(DRIVERS)  # noqa: S101  every engine has its driver

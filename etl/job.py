@@ -13,10 +13,8 @@ import json
 import os
 import re
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,18 +26,11 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
 
-from etl.datasets import Column, JobSpec, Relation
-from etl.errors import EtlError, TableError
-from etl.projection import join_tables, project_columns
+from etl.datasets import JobSpec
+from etl.errors import EtlError
 from etl.runtime import Runtime, open_runtime, parse_arguments
-from etl.validation import (
-    Summary,
-    accepted_rows,
-    distinct_rows,
-    rejected_examples,
-    summary,
-    validate_rows,
-)
+from etl.sources import Source, read_tables, resolve_frames, sources_from_spec
+from etl.validation import Summary, accepted_rows, distinct_rows, rejected_examples, summary
 
 CLEARED = (
     "manifest.json",
@@ -57,61 +48,6 @@ ADVICE = {
 }
 # https://docs.aws.amazon.com/personalize/latest/dg/batch-data-upload.html
 BATCH_FIELDS = {"USER_ID": "userId"}
-
-
-@dataclass(frozen=True)
-class Source:
-    """The description of a data set or a list that the job writes.
-
-    Attributes:
-        title: Its name in messages, for example `data set USERS`.
-        key: Its key path in the configuration, for example `datasets.users`.
-        prefix: The prefix of its files below the run's prefix, for example `users/`.
-        relation: The source of its rows.
-        columns: Its columns.
-        column_keys: The key path of each column in the configuration.
-    """
-
-    title: str
-    key: str
-    prefix: str
-    relation: Relation
-    columns: tuple[Column, ...]
-    column_keys: tuple[str, ...]
-
-
-def sources_from_spec(spec: JobSpec) -> dict[str, Source]:
-    """Return the data sets and lists that the job writes, by their names in the manifest.
-
-    The data sets come first, in their order, then the lists, whose columns are ids.
-    """
-    sources: dict[str, Source] = {}
-    for data_set in spec.datasets:
-        key = f"datasets.{data_set.type.lower()}"
-        sources[data_set.type] = Source(
-            title=f"data set {data_set.type}",
-            key=key,
-            prefix=data_set.prefix,
-            relation=data_set.relation,
-            columns=data_set.columns,
-            column_keys=tuple(f"{key}.columns.{name}" for name in data_set.header),
-        )
-    lists = {
-        "batchInput": ("batch input", "batch_inference", spec.batch_input),
-        "eligibleItems": ("eligible items", "filter.eligible_items", spec.eligible_items),
-        "exclusions": ("exclusions", "filter.exclusions", spec.exclusions),
-    }
-    for name, (title, key, lookup) in lists.items():
-        if lookup is not None:
-            sources[name] = Source(
-                title=title,
-                key=key,
-                prefix=lookup.prefix,
-                relation=lookup.relation,
-                columns=tuple(Column(*column, required=True) for column in lookup.columns.items()),
-                column_keys=tuple(f"{key}.{name.lower()}" for name in lookup.columns),
-            )
-    return sources
 
 
 def run(
@@ -138,7 +74,10 @@ def run(
     for path in CLEARED:
         runtime.folder.delete(path)
     log(next(progress))
-    frames = resolve_frames(sources, read_tables(runtime, sources, log=log))
+    tables = read_tables(runtime.tables, sources)
+    for name, table in tables.items():
+        _log_schema(table.values, f"read {name}", log=log)
+    frames = resolve_frames(sources, tables)
     data_sets: dict[str, Summary] = {}
     problems: list[str] = []
     for data_set in spec.datasets:
@@ -195,7 +134,7 @@ def _with_source_title(source: Source, runtime: Runtime) -> Iterator[None]:
     try:
         yield
     except Py4JJavaError as error:
-        raise EtlError(f"{source.title}: {runtime.error_from_java(error)}") from None
+        raise EtlError(f"{source.title}: {runtime.tables.error_from_java(error)}") from None
     except PySparkException as error:
         raise EtlError(
             f"{source.title}: Spark: {_spark_message(error)};"
@@ -208,68 +147,6 @@ def _spark_message(error: PySparkException) -> str:
     text = " ".join(str(error).split())
     text = re.sub(r"^\[[A-Z_.]+\] (You may get a different result due to .+? 3\.0: )?", "", text)
     return _shorten(text.partition(" 1) ")[0].rstrip(" ;."))
-
-
-def read_tables(
-    runtime: Runtime, sources: Mapping[str, Source], *, log: Callable[[str], None]
-) -> dict[str, DataFrame]:
-    """Read each table once; persist those that several sources use.
-
-    Returns:
-        Table name → all its columns.
-
-    Raises:
-        EtlError: If tables do not exist, naming all of them, or the database cannot be reached.
-    """
-    uses: Counter[str] = Counter()
-    partition_columns: dict[str, str] = {}
-    first_use: dict[str, Source] = {}
-    for source in sources.values():
-        relation = source.relation
-        if relation.partition_column:
-            partition_columns.setdefault(relation.table, relation.partition_column)
-        for table in (relation.table, *(join.table for join in relation.joins)):
-            uses[table] += 1
-            first_use.setdefault(table, source)
-    frames: dict[str, DataFrame] = {}
-    problems: list[str] = []
-    for table, count in uses.items():
-        try:
-            frame = runtime.read_table(table, partition_columns.get(table, ""))
-        except TableError as error:
-            problems.append(f"{first_use[table].title}: {error}")
-            continue
-        _log_schema(frame, f"read {table}", log=log)
-        frames[table] = frame.persist() if count > 1 else frame
-    if problems:
-        raise EtlError(*problems)
-    return frames
-
-
-def resolve_frames(
-    sources: Mapping[str, Source], tables: Mapping[str, DataFrame]
-) -> dict[str, DataFrame]:
-    """Join, project and validate the rows of every source, without reading one.
-
-    Returns:
-        Source name → what `etl.validation.validate_rows` returns.
-
-    Raises:
-        EtlError: If columns or expressions do not fit the tables, naming all of them.
-    """
-    frames: dict[str, DataFrame] = {}
-    problems: list[str] = []
-    for name, source in sources.items():
-        try:
-            joined = join_tables(source.relation, tables, key=source.key)
-            values = project_columns(joined, source.columns, keys=source.column_keys)
-        except EtlError as error:
-            problems.extend(error.problems)
-            continue
-        frames[name] = validate_rows(values, source.columns)
-    if problems:
-        raise EtlError(*problems)
-    return frames
 
 
 def write_data_set(

@@ -1,15 +1,11 @@
 """The job on a real PostgreSQL and S3 over HTTP: its files, its errors and its log."""
 
-import csv
-import io
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +17,9 @@ import etl.job
 from etl.database import Database
 from etl.datasets import Column, DataSet, JobSpec, Join, Lookup, Relation
 from etl.errors import EtlError
-from etl.runtime import LocalRuntime, RunFolder
+from etl.runtime import LocalRuntime
 from localaws.http.endpoint import Endpoint
-from retrain.local.postgres import Postgres
-
-BUCKET = "retraining-test"
-NAMES = count(1)
+from tests.etl.runs import BUCKET, Run
 
 NASTY = [
     "plain",
@@ -50,71 +43,6 @@ NASTY = [
     "'",
     "null",
 ]
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[Endpoint]:
-    with Endpoint(account="123456789012", region="ap-northeast-1") as running:
-        running.client("s3").create_bucket(
-            Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "ap-northeast-1"}
-        )
-        yield running
-
-
-@pytest.fixture
-def database(postgres: Postgres) -> Iterator[str]:
-    """Yield the URL of an empty database."""
-    name = f"job{next(NAMES)}"
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    yield postgres.url.rpartition("/")[0] + f"/{name}"
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-class Run:
-    """One run of the job in this process, and what it left in the bucket."""
-
-    def __init__(self, endpoint: Endpoint, spark: SparkSession, url: str, directory: Path) -> None:
-        self.s3 = endpoint.client("s3")
-        self.spark, self.url, self.directory = spark, url, directory
-        self.folder = RunFolder(self.s3, BUCKET, f"run-{next(NAMES)}")
-        self.log: list[str] = []
-
-    def __call__(self, spec: JobSpec) -> dict[str, Any]:
-        """Run the job; return the manifest."""
-        runtime = LocalRuntime(
-            spark=self.spark,
-            folder=self.folder,
-            database=Database.from_url(self.url),
-            spec=spec,
-            directory=self.directory,
-        )
-        clock = datetime(2024, 6, 1, 12, 0, 0, 5, tzinfo=UTC)
-        return etl.job.run(runtime, spec, now=lambda: clock, log=self.log.append)
-
-    def refused(self, spec: JobSpec) -> str:
-        """Run the job, which fails without a manifest; return the message."""
-        with pytest.raises(EtlError) as caught:
-            self(spec)
-        assert "manifest.json" not in self.objects()
-        return str(caught.value)
-
-    def objects(self) -> list[str]:
-        """Return the paths below the run's prefix."""
-        listing = self.s3.list_objects_v2(Bucket=BUCKET, Prefix=self.folder.key(""))
-        return [
-            item["Key"].removeprefix(self.folder.key("")) for item in listing.get("Contents", [])
-        ]
-
-    def text(self, path: str) -> str:
-        """Return an object's text, line ends untouched."""
-        body = self.s3.get_object(Bucket=BUCKET, Key=self.folder.key(path))["Body"].read()
-        return str(body, "utf-8")
-
-    def csv(self, path: str) -> list[list[str]]:
-        """Return the rows as Python's own CSV reader parses them."""
-        return list(csv.reader(io.StringIO(self.text(path), newline=""), strict=True))
 
 
 @pytest.fixture
@@ -479,7 +407,7 @@ def test_a_database_that_cannot_be_reached_is_named_without_its_password(
         spark=run.spark, folder=run.folder, database=database, spec=SPEC, directory=run.directory
     )
     with pytest.raises(EtlError) as caught:
-        runtime.read_table("students")
+        runtime.tables.columns("students")
     message = str(caught.value)
     assert message.startswith(
         f"postgresql database '{database.name}' at 127.0.0.1:{database.port}:"
