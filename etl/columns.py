@@ -19,8 +19,8 @@ from etl.datasets import Engine
 MAX_DIGITS, MAX_SCALE = 38, 18
 
 _POSTGRESQL_AS_IT_IS = re.compile(
-    r"smallint|integer|bigint|real|double precision|oid|boolean|bytea|text|uuid|character varying"
-    r"|time with(out)? time zone"
+    r"smallint|integer|bigint|real|double precision|oid|boolean|bytea|text|uuid|inet"
+    r"|character varying|time with(out)? time zone"
 )
 _POSTGRESQL_DATE = re.compile(r"date|timestamp with(out)? time zone")
 _MYSQL_DATE = re.compile(r"date|datetime|timestamp")
@@ -87,13 +87,25 @@ class _Reading:
 
 
 def read_query(
-    engine: Engine, table: TableName, columns: Sequence[DatabaseColumn], partition_column: str = ""
+    engine: Engine,
+    table: TableName,
+    columns: Sequence[DatabaseColumn],
+    *,
+    partition_column: str = "",
+    zero_dates_are_null: bool = False,
 ) -> str:
     """Return the query that reads columns, for Spark's `dbtable`.
 
     Its columns are `c0`, `c1`, … in the given order, null where Spark cannot hold the value; for
     each column where that can be, `t0` and so on with the text of such a value, else null; and
     `part`, the partition column as it is. Spark quotes no quotes in names, so it gets none.
+
+    Args:
+        engine: The database's engine.
+        table: The table.
+        columns: Those that are read.
+        partition_column: The partition column, empty for none.
+        zero_dates_are_null: Whether MySQL's `0000-00-00` stands for null, and is not unreadable.
     """
     selected = []
     for number, column in enumerate(columns):
@@ -102,6 +114,8 @@ def read_query(
         selected.append(f"{reading.value} AS c{number}")
         if reading.readable:
             text = f"CAST({name} AS {'char' if engine == 'mysql' else 'text'})"
+            if zero_dates_are_null and engine == "mysql":
+                text = f"CASE WHEN {text} LIKE '0000-00-00%' THEN NULL ELSE {text} END"
             # No IS NULL: MySQL holds it true of a zero date.
             selected.append(f"CASE WHEN {reading.readable} THEN NULL ELSE {text} END AS t{number}")
     if partition_column:

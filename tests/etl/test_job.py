@@ -360,6 +360,20 @@ def test_too_many_rejected_rows_fail_the_job_and_can_be_inspected(run: Run) -> N
     assert run.objects() == ["rejected/interactions.json", "users/part-00000.csv"]
 
 
+def test_a_share_barely_over_its_limit_is_told_with_the_digits_that_show_it(run: Run) -> None:
+    execute(run.url, SHOP)
+    execute(run.url, "DELETE FROM events")
+    execute(
+        run.url,
+        "INSERT INTO events SELECT n, CASE WHEN n > 11 THEN 1 END, 10, 'view', now()"
+        " FROM generate_series(1, 1099) AS n",
+    )
+    assert (
+        "data set INTERACTIONS: 11 of 1,099 rows (1.001%) break a rule, more than"
+        " max_rejected_share = 1.000%: null id (USER_ID) 11;"
+    ) in run.refused(replace(SPEC, max_rejected_share=0.01))
+
+
 def with_timestamp(source: str) -> JobSpec:
     """Return the specification with interactions alone, dated by another expression."""
     columns = tuple(

@@ -113,8 +113,11 @@ def test_numbers_stay_numbers_and_bit_1_is_a_boolean(run: Run, mariadb: MariaDbD
         [big, "5", "true", "true", "6", "1999", "200", "12.5", "5", "1999"],
         ["2", "1", "false", "false", "0", "0", "0", "0.0", "1", "0"],
     ]
-    refused = run.refused(users_spec("mysql", Relation("users", filter="NOT gone"), ID, *columns))
-    assert refused.endswith("; MySQL's boolean is a tinyint, which is a number: write x <> 0")
+    for condition in ("NOT gone", "gone", "flag AND gone"):
+        spec = users_spec("mysql", Relation("users", filter=condition), ID, *columns)
+        assert "; MySQL's boolean is a tinyint, which is a number: write x <> 0" in run.refused(
+            spec
+        )
 
 
 ODD_DATES = ["0000-00-00", "2024-00-10", "2024-01-00", "2024-02-31"]
@@ -244,3 +247,62 @@ def test_rejected_rows_are_json_with_the_values_of_their_other_columns(
         "column": "D",
         "row": {"USER_ID": 1, "D": "0000-00-00", "N": 1.5},
     }
+
+
+def test_zero_dates_are_null_if_the_url_says_so_and_else_the_error_says_how(
+    run: Run, mariadb: MariaDbDatabase
+) -> None:
+    mariadb.execute(
+        "SET sql_mode = ''",
+        "CREATE TABLE users (id int, d date NOT NULL)",
+        "INSERT INTO users VALUES (1, '0000-00-00'), (2, '2024-01-01'), (3, '2024-00-01')",
+    )
+    spec = users_spec("mysql", Relation("users"), ID, Column("D", "d"), max_rejected_share=0.4)
+    assert run.refused(spec).endswith(
+        "; MySQL's zero dates become null if zeroDateTimeBehavior=CONVERT_TO_NULL is in the"
+        " database's URL, on AWS in that of the Glue connection"
+    )
+    run.url += "?zeroDateTimeBehavior=CONVERT_TO_NULL"
+    run(spec)
+    assert run.rows("users/") == [["1", ""], ["2", "2024-01-01"]]
+
+
+TYPES = {
+    "smallint unsigned": ("65535", "65535"),
+    "mediumint": ("-8388608", "-8388608"),
+    "bigint": ("-9223372036854775808", "-9223372036854775808"),
+    "bit(8)": ("b'110'", "6"),
+    "year": ("1901", "1901"),
+    "decimal(38,0)": ("9" * 38, "9" * 38),
+    "decimal(40,2)": ("1.25", "1.25"),
+    "char(9)": ("'a '", "a"),
+    "varchar(9)": ("'a '", "a "),
+    "mediumtext": ("'日本'", "日本"),
+    "char(9) CHARACTER SET latin1": ("'é'", "é"),
+    "enum('x', 'a b')": ("'a b'", "a b"),
+    "set('x', 'y')": ("'y,x'", "x,y"),
+    "json": ("'{\"a\": 1}'", '{"a": 1}'),
+    "uuid": ("'00000000-0000-0000-0000-000000000001'", "00000000-0000-0000-0000-000000000001"),
+    "inet6": ("'::1'", "::1"),
+    "date": ("'2024-02-29'", "2024-02-29"),
+    "datetime(3)": ("'2024-02-29 01:02:03.25'", "2024-02-29 01:02:03.25"),
+    "timestamp(3)": ("'2024-02-29 09:02:03.25'", "2024-02-29 00:02:03.25"),
+    "time": ("'23:59:59'", "1970-01-01 23:59:59"),
+}
+
+
+def test_each_type_arrives_as_documented(run: Run, mariadb: MariaDbDatabase) -> None:
+    names = {f"c{number}": each for number, each in enumerate(TYPES)}
+    mariadb.execute(
+        f"CREATE TABLE users (id int, {', '.join(f'{n} {t}' for n, t in names.items())})",
+        f"INSERT INTO users VALUES (1, {', '.join(value for value, _ in TYPES.values())})",
+    )
+    columns = (Column(name.upper(), name) for name in names)
+    run(users_spec("mysql", Relation("users"), ID, *columns))
+    assert dict(zip(TYPES, run.rows("users/")[0][1:], strict=True)) == {
+        database_type: text for database_type, (_, text) in TYPES.items()
+    }
+    mariadb.execute("ALTER TABLE users ADD b blob, ADD g point")
+    for name in ("b", "g"):
+        refused = run.refused(users_spec("mysql", Relation("users"), ID, Column("B", name)))
+        assert "Personalize has no binary values; use hex(…)" in refused

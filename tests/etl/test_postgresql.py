@@ -167,3 +167,83 @@ def test_times_before_1970_and_without_end_are_rejected_rows(run: Run) -> None:
         (7, "-infinity"),
         (8, "9999-12-31T00:00:00.000Z"),
     ]
+
+
+TYPES = {
+    "smallint": ("-5", "-5"),
+    "bigint": ("9223372036854775807", "9223372036854775807"),
+    "oid": ("5", "5"),
+    "numeric(38,0)": ("9" * 38, "9" * 38),
+    "numeric(3,-2)": ("12345", "12300"),
+    "numeric(3,5)": ("0.00123", "0.00123"),
+    "numeric(39,2)": ("1.25", "1.25"),
+    "char(9)": ("a ", "a"),
+    "varchar(9)": ("a ", "a "),
+    "name": ("n", "n"),
+    '"char"': ("x", "x"),
+    "uuid": ("00000000-0000-0000-0000-000000000001", "00000000-0000-0000-0000-000000000001"),
+    "date": ("2024-02-29", "2024-02-29"),
+    "timestamp(3)": ("2024-02-29 01:02:03.25", "2024-02-29 01:02:03.25"),
+    "timestamptz": ("2024-02-29 09:02:03.25+09", "2024-02-29 00:02:03.25"),
+    "time": ("23:59:59", "1970-01-01 23:59:59"),
+    "mood": ("so so", "so so"),
+    "padded": ("ab", "ab"),
+    "json": ('{"a": 1}', '{"a": 1}'),
+    "money": ("1234.5", "$1,234.50"),
+    "bit(4)": ("0110", "0110"),
+    "bit varying": ("011", "011"),
+    "interval": ("1 day 02:00", "1 day 02:00:00"),
+    "inet": ("10.0.0.1", "10.0.0.1"),
+    "int4range": ("[1,3)", "[1,3)"),
+    "point": ("(1,2)", "(1,2)"),
+    "xml": ("<a/>", "<a/>"),
+    "pair": ("(1,z)", "(1,z)"),
+}
+
+
+def test_each_type_arrives_as_documented(run: Run) -> None:
+    names = {f"c{number}": each for number, each in enumerate(TYPES)}
+    execute(
+        run.url,
+        "CREATE TYPE mood AS ENUM ('so so')",
+        "CREATE DOMAIN padded AS char(9)",
+        "CREATE TYPE pair AS (x int, y text)",
+        f"CREATE TABLE users (id int, {', '.join(f'{n} {t}' for n, t in names.items())})",
+        f"INSERT INTO users VALUES (1, {', '.join(repr(value) for value, _ in TYPES.values())})",
+    )
+    columns = (Column(name.upper(), name) for name in names)
+    run(users_spec("postgresql", Relation("users"), ID, *columns))
+    assert dict(zip(TYPES, run.rows("users/")[0][1:], strict=True)) == {
+        database_type: text for database_type, (_, text) in TYPES.items()
+    }
+    execute(run.url, "ALTER TABLE users ADD b bytea")
+    refused = run.refused(users_spec("postgresql", Relation("users"), ID, Column("B", "b")))
+    assert "Personalize has no binary values; use hex(…)" in refused
+
+
+def test_arrays_arrive_as_arrays_of_what_their_elements_are(run: Run) -> None:
+    arrays = {
+        "char(4)[]": ("{a,NULL,bb}", "a|bb"),
+        "mood[]": ("{so,la}", "so|la"),
+        "numeric(5,2)[]": ("{1.5,2}", "1.50|2.00"),
+        "int[]": ("{3,1}", "3|1"),
+        "timestamptz[]": ("{2024-01-01 09:00+09}", "2024-01-01 00:00:00"),
+        "uuid[]": (
+            "{00000000-0000-0000-0000-000000000001}",
+            "00000000-0000-0000-0000-000000000001",
+        ),
+        "boolean[]": ("{t,f}", "true|false"),
+        "varchar(3)[]": ("{}", ""),
+    }
+    names = {f"c{number}": each for number, each in enumerate(arrays)}
+    execute(
+        run.url,
+        "CREATE TYPE mood AS ENUM ('so', 'la')",
+        f"CREATE TABLE users (id int, {', '.join(f'{n} {t}' for n, t in names.items())})",
+        f"INSERT INTO users VALUES (1, {', '.join(repr(value) for value, _ in arrays.values())})",
+    )
+    columns = (Column(name.upper(), f"array_join({name}, '|')") for name in names)
+    run(users_spec("postgresql", Relation("users"), ID, *columns))
+    assert dict(zip(arrays, run.rows("users/")[0][1:], strict=True)) == {
+        database_type: text for database_type, (_, text) in arrays.items()
+    }

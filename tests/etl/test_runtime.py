@@ -145,6 +145,15 @@ def test_glue_reads_as_this_machine_does_by_the_address_of_its_connection(
     assert glue_calls == []
 
 
+def test_a_connection_that_enforces_ssl_refuses_a_server_without_it(
+    glue_calls: list[Any], jdbc: dict[str, str], tmp_path: Path
+) -> None:
+    jdbc["enforceSSL"] = "true"
+    tables = on_glue(glue_calls, tmp_path).tables
+    with pytest.raises(EtlError, match=r"Glue connection 'rds': The server does not support SSL"):
+        tables.columns("students")
+
+
 def test_glue_writes_csv_that_personalize_reads_and_nothing_beside_it(
     glue_calls: list[Any], spark: SparkSession, tmp_path: Path
 ) -> None:
