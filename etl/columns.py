@@ -2,7 +2,7 @@
 
 Pure Python. Spark reads a database by the driver's types, and some of their values end the whole
 read: `numeric 'NaN'`, `date 'infinity'`, MySQL's zero dates, arrays of arrays. Here the database is
-asked instead whether it can be read: if not, the value is null and its text stands beside it.
+asked instead whether it can be read: if not, its text stands beside the nearest value or null.
 Blanks that pad `char(n)` are no part of a value, so they are cut off.
 """
 
@@ -71,18 +71,21 @@ class _Reading:
         source: The column, or an SQL expression of it.
         cast: The database's type as which it is read; empty for its own.
         readable: The SQL condition under which Spark can hold the value; empty if it always can.
+        otherwise: The SQL of the nearest value that Spark can hold, which keeps the order; null
+            of null.
     """
 
     source: str
     cast: str = ""
     readable: str = ""
+    otherwise: str = "NULL"
 
     @property
     def value(self) -> str:
         """The SQL of the value; the cast stands outside, as PostgreSQL's CASE forgets digits."""
-        value = (
-            f"CASE WHEN {self.readable} THEN {self.source} END" if self.readable else self.source
-        )
+        value = self.source
+        if self.readable:
+            value = f"CASE WHEN {self.readable} THEN {value} ELSE {self.otherwise} END"
         return f"CAST({value} AS {self.cast})" if self.cast else value
 
 
@@ -96,8 +99,8 @@ def read_query(
 ) -> str:
     """Return the query that reads columns, for Spark's `dbtable`.
 
-    Its columns are `c0`, `c1`, … in the given order, null where Spark cannot hold the value; for
-    each column where that can be, `t0` and so on with the text of such a value, else null; and
+    Its columns are `c0`, `c1`, … in the given order, the nearest value or null where Spark cannot
+    hold one; for each column where that can be, `t0` and so on with its text, else null; and
     `part`, the partition column as it is. Spark quotes no quotes in names, so it gets none.
 
     Args:
@@ -137,7 +140,12 @@ def _postgresql(database_type: str, name: str) -> _Reading:
     if base == "numeric":
         return _decimal(database_type, name, cast="numeric", always=False)
     if _POSTGRESQL_DATE.fullmatch(base):
-        return _Reading(name, readable=f"{name} >= '0001-01-01' AND {name} < '10000-01-01'")
+        return _Reading(
+            name,
+            readable=f"{name} >= '0001-01-01' AND {name} < '10000-01-01'",
+            otherwise=f"CAST(CASE WHEN {name} > '1970-01-01' THEN '9999-12-31'"
+            f" WHEN {name} < '1970-01-01' THEN '0001-01-01' END AS {base})",
+        )
     if _POSTGRESQL_AS_IT_IS.fullmatch(base) or database_type == "bit(1)":
         return _Reading(name)
     return _Reading(name, cast="text")
@@ -152,7 +160,12 @@ def _mysql(database_type: str, name: str) -> _Reading:
         days = f"DAYOFMONTH({name}) BETWEEN 1 AND DAYOFMONTH(LAST_DAY({name}))"
         return _Reading(name, readable=f"{name} >= '0001-01-01' AND {days}")
     if base == "time":  # a duration, which may be negative or longer than a day
-        return _Reading(name, readable=f"{name} >= '00:00:00' AND {name} < '24:00:00'")
+        return _Reading(
+            name,
+            readable=f"{name} >= TIME'00:00:00' AND {name} < TIME'24:00:00'",
+            otherwise=f"CASE WHEN {name} < TIME'00:00:00' THEN TIME'00:00:00'"
+            f" WHEN {name} > TIME'00:00:00' THEN TIME'23:59:59' END",
+        )
     if base == "char":  # sql_mode = PAD_CHAR_TO_FULL_LENGTH
         return _Reading(f"TRIM(TRAILING ' ' FROM {name})")
     return _Reading(name, cast="char" if _MYSQL_AS_TEXT.fullmatch(base) else "")
@@ -169,14 +182,16 @@ def _decimal(database_type: str, name: str, *, cast: str, always: bool) -> _Read
     """
     limits = re.search(r"\((\d+),(-?\d+)\)", database_type)
     precision, scale = map(int, limits.groups()) if limits else (MAX_DIGITS + 1, MAX_SCALE)
-    if 0 <= scale <= precision <= MAX_DIGITS:
-        limit = "1" + "0" * (precision - scale)
-        if always:
-            return _Reading(name)
-        return _Reading(name, cast=database_type, readable=f"abs({name}) < {limit}")
-    scale = min(max(scale, 0), MAX_SCALE)
+    own = 0 <= scale <= precision <= MAX_DIGITS
+    if own and always:
+        return _Reading(name)
+    if not own:
+        precision, scale = MAX_DIGITS, min(max(scale, 0), MAX_SCALE)
+    largest = f"{'9' * (precision - scale) or '0'}.{'9' * scale}"
     return _Reading(
         name,
-        cast=f"{cast}({MAX_DIGITS},{scale})",
-        readable=f"abs(round({name}, {scale})) < 1{'0' * (MAX_DIGITS - scale)}",
+        cast=database_type if own else f"{cast}({precision},{scale})",
+        # PostgreSQL's NaN is greater than every number.
+        readable=f"round({name}, {scale}) BETWEEN -{largest} AND {largest}",
+        otherwise=f"CASE WHEN {name} > 0 THEN {largest} WHEN {name} < 0 THEN -{largest} END",
     )

@@ -19,7 +19,15 @@ from pyspark.sql import types as T  # noqa: N812
 
 from etl.datasets import Column, Join, Relation
 from etl.errors import EtlError, listing, suggestion
-from etl.references import TableUse, column_references, is_named, tables_of, unquoted, unreadable
+from etl.references import (
+    UNREADABLE_IN_FILTER,
+    TableUse,
+    column_references,
+    is_named,
+    tables_of,
+    unquoted,
+    unreadable,
+)
 
 # A name that no Personalize column can have: those hold letters, digits and _ alone.
 _PLAIN_COLUMN = "plain column"
@@ -57,10 +65,12 @@ class JoinedTables:
     Attributes:
         frame: The columns of all tables that are read, to be named as `alias.column`.
         tables: Alias → its table, in the order of the joins.
+        filter: The condition by which they are filtered; empty for none.
     """
 
     frame: DataFrame
     tables: Mapping[str, Table]
+    filter: str = ""
 
     @property
     def columns(self) -> Mapping[str, tuple[str, ...]]:
@@ -74,16 +84,23 @@ class JoinedTables:
             f"{alias}.{column}" for alias, columns in self.columns.items() for column in columns
         )
 
-    def unreadable_text(self, expression: str) -> Expression:
-        """Return the text of a value that Spark cannot hold and that an expression names."""
+    def unreadable_values(self, expression: str) -> list[tuple[Expression, Expression]]:
+        """Return the columns that an expression names and that can hold what Spark cannot.
+
+        Returns:
+            The value, which then is the nearest one or null, and the text, which else is null.
+        """
         references = column_references(expression)
-        texts = [
-            F.col(f"{quote_name(alias)}.{quote_name(unreadable(column))}")
+        return [
+            (_qualified(alias, column), _qualified(alias, unreadable(column)))
             for alias, table in self.tables.items()
             for column in table.columns
             if unreadable(column) in table.frame.columns and is_named(references, alias, column)
         ]
-        return F.coalesce(*texts, F.lit(None).cast("string"))
+
+
+def _qualified(alias: str, column: str) -> Expression:
+    return F.col(f"{quote_name(alias)}.{quote_name(column)}")
 
 
 def join_tables(relation: Relation, tables: Mapping[str, Table], *, key: str) -> JoinedTables:
@@ -118,7 +135,11 @@ def join_tables(relation: Relation, tables: Mapping[str, Table], *, key: str) ->
     if not relation.filter:
         return joined
     try:
-        return JoinedTables(joined.frame.filter(relation.filter), joined.tables)
+        joined.frame.filter(relation.filter)  # for the message, which names this condition alone
+        condition = F.expr(relation.filter)
+        for value, text in joined.unreadable_values(relation.filter):
+            condition = condition | (value.isNull() & text.isNotNull())  # kept, to be rejected
+        return JoinedTables(joined.frame.filter(condition), joined.tables, relation.filter)
     except AnalysisException as error:
         raise EtlError(
             f'{key}.filter = "{relation.filter}":'
@@ -170,7 +191,11 @@ def _column(name: str, tables: JoinedTables, *, key: str) -> tuple[Expression, T
             f"{key}: there is no column '{name}'{suggestion(name, tables.names)}"
             f" Columns: {listing(tables.names)}"
         )
-    expression = F.col(".".join(map(quote_name, matches[0])))
+    alias, column = matches[0]
+    expression = _qualified(alias, column)
+    if unreadable(column) in tables.tables[alias].frame.columns:
+        # The nearest value is another: it has no partner.
+        expression = F.when(_qualified(alias, unreadable(column)).isNull(), expression)
     return expression, tables.frame.select(expression).schema[0].dataType
 
 
@@ -191,7 +216,8 @@ def project_columns(
 
     Returns:
         One column per data set column, in that order, with the types that the database gave; then
-        `unreadable(column)` for each, the text of a value that Spark cannot hold.
+        `unreadable(column)` for each and `UNREADABLE_IN_FILTER`, texts of values that Spark cannot
+        hold.
 
     Raises:
         EtlError: If Spark SQL cannot resolve an expression or Personalize cannot take its type;
@@ -219,15 +245,25 @@ def project_columns(
                 if problem
             )
         )
-    texts = [tables.unreadable_text(c.source).alias(unreadable(c.name)) for c in columns]
-    return _select_per_row(tables, *values, *texts)
+    no_text = F.lit(None).cast("string")
+    texts = [
+        F.coalesce(*(text for _, text in tables.unreadable_values(column.source)), no_text)
+        for column in columns
+    ]
+    in_filter = tables.unreadable_values(tables.filter) if tables.filter else []
+    beyond_compare = (F.when(value.isNull(), text) for value, text in in_filter)
+    return _select_per_row(
+        tables,
+        *values,
+        *(text.alias(unreadable(c.name)) for c, text in zip(columns, texts, strict=True)),
+        F.coalesce(*beyond_compare, no_text).alias(UNREADABLE_IN_FILTER),
+    )
 
 
 def _select_per_row(tables: JoinedTables, *values: Expression) -> DataFrame:
     """Select values; beside a plain column Spark refuses aggregates, which would give one row."""
     alias, table = next(iter(tables.tables.items()))
-    first = table.frame.columns[0]
-    plain = F.col(f"{quote_name(alias)}.{quote_name(first)}").alias(_PLAIN_COLUMN)
+    plain = _qualified(alias, table.frame.columns[0]).alias(_PLAIN_COLUMN)
     return tables.frame.select(*values, plain).drop(_PLAIN_COLUMN)
 
 

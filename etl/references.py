@@ -14,6 +14,9 @@ from pyspark.sql import functions as F  # noqa: N812  the name that every Spark 
 from etl.database import TableName
 from etl.datasets import Join, Relation
 
+# The column with the text of a value that the filter names and cannot compare.
+UNREADABLE_IN_FILTER = "unreadable in the filter"
+
 
 @dataclass(frozen=True)
 class TableUse:
@@ -63,7 +66,7 @@ def named_columns(
 
 
 def unreadable(column: str) -> str:
-    """Return the name of the column that holds the texts of values which `column` cannot hold."""
+    """Return the name of the column with the texts of values that Spark cannot hold in `column`."""
     return f"{column} (unreadable)"
 
 

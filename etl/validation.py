@@ -19,7 +19,7 @@ from pyspark.sql import types as T  # noqa: N812
 
 from etl.datasets import Column
 from etl.projection import quote_name
-from etl.references import unreadable
+from etl.references import UNREADABLE_IN_FILTER, unreadable
 
 # Names that no Personalize column can have: those hold letters, digits and _ alone.
 REASON = "rejected because"
@@ -66,7 +66,8 @@ def validate_rows(frame: DataFrame, columns: Sequence[Column]) -> DataFrame:
 
     Args:
         frame: What `project_columns` returned: one column per data set column, and beside it, if
-            its source can hold what Spark cannot, `unreadable(column)` with the text of that.
+            its source can hold what Spark cannot, `unreadable(column)` with the text of that;
+            `UNREADABLE_IN_FILTER` likewise for the filter.
         columns: The data set's columns.
 
     Returns:
@@ -81,10 +82,18 @@ def validate_rows(frame: DataFrame, columns: Sequence[Column]) -> DataFrame:
             (each.column.name, *rule) for each in typed for rule in each.rules()
         )
     ]
-    texts = F.struct(*(each.unreadable.alias(each.column.name) for each in typed))
+    in_filter = F.lit(None).cast("string")
+    if UNREADABLE_IN_FILTER in frame.columns:
+        in_filter = F.col(quote_name(UNREADABLE_IN_FILTER))
+    texts = F.struct(
+        *(each.unreadable.alias(each.column.name) for each in typed), in_filter.alias("filter")
+    )
     values = F.struct(*_values(columns), texts.alias(_TEXTS))
     source = F.to_json(values, {"ignoreNullFields": "false"})
-    reason = F.coalesce(*reasons, F.lit(None).cast("struct<reason:string,column:string>"))
+    what = F.struct(
+        F.lit("value cannot be compared").alias("reason"), F.lit("filter").alias("column")
+    )
+    reason = F.coalesce(F.when(in_filter.isNotNull(), what), *reasons)
     return frame.select(
         *(each.value.alias(each.column.name) for each in typed),
         reason.alias(REASON),

@@ -152,11 +152,11 @@ def test_dates_that_are_none_and_long_times_are_rejected_rows_with_their_texts(
 def test_more_digits_than_spark_has_are_a_rejected_row(run: Run, mariadb: MariaDbDatabase) -> None:
     mariadb.execute(
         "CREATE TABLE users (id decimal(65,0), price decimal(65,30))",
-        f"INSERT INTO users VALUES (1, 0.5), ({'9' * 39}, 1), ({'9' * 38}, {'9' * 25})",
+        f"INSERT INTO users VALUES (1, 0.5), ({'9' * 39}, 1), ({'9' * 38}, {'9' * 25}), (2, NULL)",
     )
     price = Column("PRICE", "price", "double")
     run(users_spec("mysql", Relation("users"), ID, price))
-    assert run.rows("users/") == [["1", "0.5"]]
+    assert run.rows("users/") == [["1", "0.5"], ["2", ""]]
     assert run.rejected("users") == [
         ("value cannot be read as double", "PRICE", f"{'9' * 25}.{'0' * 30}"),
         ("value cannot be read as string", "USER_ID", "9" * 39),
@@ -306,3 +306,23 @@ def test_each_type_arrives_as_documented(run: Run, mariadb: MariaDbDatabase) -> 
     for name in ("b", "g"):
         refused = run.refused(users_spec("mysql", Relation("users"), ID, Column("B", name)))
         assert "Personalize has no binary values; use hex(…)" in refused
+
+
+def test_a_zero_date_in_a_filter_rejects_the_row_and_a_long_time_is_compared(
+    run: Run, mariadb: MariaDbDatabase
+) -> None:
+    mariadb.execute(
+        "SET sql_mode = ''",
+        "CREATE TABLE users (id int, d date NOT NULL, t time)",
+        "INSERT INTO users VALUES (1, '0000-00-00', '800:00:00'), (2, '2024-01-01', '-1:00:00'),"
+        " (3, '2023-01-01', '10:00:00'), (4, '2023-01-01', NULL)",
+    )
+    one = Column("ONE", "1")
+    for condition in ("d >= '2024-01-01'", "d IS NULL OR d > '2023-06-01'"):
+        run(users_spec("mysql", Relation("users", filter=condition), ID, one))
+        assert run.rows("users/") == [["2", "1"]]
+        assert run.rejected("users") == [("value cannot be compared", "filter", "0000-00-00")]
+    run(users_spec("mysql", Relation("users", filter="hour(t) > 9"), ID, one))
+    assert run.rows("users/") == [["1", "1"], ["3", "1"]]
+    run(users_spec("mysql", Relation("users", filter="t IS NULL"), ID, one))
+    assert run.rows("users/") == [["4", "1"]]

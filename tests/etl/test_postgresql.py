@@ -247,3 +247,44 @@ def test_arrays_arrive_as_arrays_of_what_their_elements_are(run: Run) -> None:
     assert dict(zip(arrays, run.rows("users/")[0][1:], strict=True)) == {
         database_type: text for database_type, (_, text) in arrays.items()
     }
+
+
+def test_a_filter_compares_infinity_and_nan_as_the_database_does(run: Run) -> None:
+    execute(
+        run.url,
+        "CREATE TABLE users (id int, until date, price numeric, at timestamptz, grid int[])",
+        """INSERT INTO users VALUES (1, 'infinity', 'NaN', '-infinity', '{1}'),
+            (2, '-infinity', 5, '2024-01-01', '{2}'), (3, '2024-01-01', '-Infinity', NULL, NULL),
+            (4, NULL, 1e30, '2024-01-01', '{{1},{2}}')""",
+    )
+    kept = {
+        "until > date '2024-06-01'": ["1"],
+        "until < date '2024-01-01'": ["2"],
+        "until IS NULL": ["4"],
+        "price > 10": ["1", "4"],
+        "price < 0": ["3"],
+        "at < timestamp '2000-01-01'": ["1"],
+    }
+    for condition, ids in kept.items():
+        manifest = run(
+            users_spec("postgresql", Relation("users", filter=condition), ID, Column("ONE", "1"))
+        )
+        assert [row[0] for row in run.rows("users/")] == ids, condition
+        assert manifest["datasets"]["USERS"]["rejected"] == {}
+    spec = users_spec("postgresql", Relation("users", filter="grid[0] = 2"), ID, Column("ONE", "1"))
+    run(spec)
+    assert [row[0] for row in run.rows("users/")] == ["2"]
+    assert run.rejected("users") == [("value cannot be compared", "filter", "{{1},{2}}")]
+
+
+def test_keys_with_too_many_digits_join_nothing(run: Run) -> None:
+    execute(
+        run.url,
+        "CREATE TABLE users (id int, key numeric)",
+        f"INSERT INTO users VALUES (1, 7), (2, 1{'0' * 30}), (3, 'NaN')",
+        "CREATE TABLE plans (key numeric, plan text)",
+        f"INSERT INTO plans VALUES (7, 'a'), (2{'0' * 30}, 'b'), ('NaN', 'c')",
+    )
+    joined = Relation("users", joins=(Join("plans", "left", {"users.key": "key"}),))
+    run(users_spec("postgresql", joined, ID, Column("PLAN", "plan")))
+    assert run.rows("users/") == [["1", "a"], ["2", ""], ["3", ""]]
