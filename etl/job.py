@@ -14,10 +14,8 @@ import json
 import os
 import re
 import sys
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,18 +28,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
 
 from etl.agreement import judge, shares
-from etl.datasets import MAX_EVENT_TYPES_AND_COLUMNS, Column, JobSpec, Relation
-from etl.errors import EtlError, TableError, listing
-from etl.projection import join_tables, project_columns
+from etl.datasets import MAX_EVENT_TYPES_AND_COLUMNS, JobSpec
+from etl.errors import EtlError, listing
 from etl.runtime import Runtime, open_runtime, parse_arguments
-from etl.validation import (
-    Summary,
-    accepted_rows,
-    distinct_rows,
-    rejected_examples,
-    summary,
-    validate_rows,
-)
+from etl.sources import Source, read_tables, resolve_frames, sources_from_spec
+from etl.validation import Summary, accepted_rows, distinct_rows, rejected_examples, summary
 
 CLEARED = (
     "manifest.json",
@@ -53,73 +44,15 @@ CLEARED = (
     "rejected/",
 )
 # What to do about rejected rows, where the reason does not say it.
+ZERO_DATE = "0000-00-00"
 ADVICE = {
+    ZERO_DATE: "MySQL's zero dates become null if zeroDateTimeBehavior=CONVERT_TO_NULL is in the"
+    " database's URL, on AWS in that of the Glue connection",
     "unreadable timestamp": "a timestamp is a date, a timestamp, ISO 8601 text or epoch seconds;"
-    " write x div 1000 for milliseconds, to_timestamp(x, 'dd.MM.yyyy HH:mm') for other texts"
+    " write x div 1000 for milliseconds, to_timestamp(x, 'dd.MM.yyyy HH:mm') for other texts",
 }
 # https://docs.aws.amazon.com/personalize/latest/dg/batch-data-upload.html
 BATCH_FIELDS = {"USER_ID": "userId", "ITEM_ID": "itemId"}
-
-
-@dataclass(frozen=True)
-class Source:
-    """The description of a data set or a list that the job writes.
-
-    Attributes:
-        title: Its name in messages, for example `data set USERS`.
-        key: Its key path in the configuration, for example `datasets.users`.
-        prefix: The prefix of its files below the run's prefix, for example `users/`.
-        relation: The source of its rows.
-        columns: Its columns.
-        column_keys: The key path of each column in the configuration.
-        counted_columns: The columns that Personalize counts together with the types of events.
-        is_list: Whether it is a list of ids.
-    """
-
-    title: str
-    key: str
-    prefix: str
-    relation: Relation
-    columns: tuple[Column, ...]
-    column_keys: tuple[str, ...]
-    counted_columns: tuple[str, ...] = ()
-    is_list: bool = False
-
-
-def sources_from_spec(spec: JobSpec) -> dict[str, Source]:
-    """Return the data sets and lists that the job writes, by their names in the manifest.
-
-    The data sets come first, in their order, then the lists, whose columns are ids.
-    """
-    sources: dict[str, Source] = {}
-    for data_set in spec.datasets:
-        key = f"datasets.{data_set.type.lower()}"
-        sources[data_set.type] = Source(
-            title=f"data set {data_set.type}",
-            key=key,
-            prefix=data_set.prefix,
-            relation=data_set.relation,
-            columns=data_set.columns,
-            column_keys=tuple(f"{key}.columns.{name}" for name in data_set.header),
-            counted_columns=data_set.counted_columns,
-        )
-    lists = {
-        "batchInput": ("batch input", "batch_inference", spec.batch_input),
-        "eligibleItems": ("eligible items", "filter.eligible_items", spec.eligible_items),
-        "exclusions": ("exclusions", "filter.exclusions", spec.exclusions),
-    }
-    for name, (title, key, lookup) in lists.items():
-        if lookup is not None:
-            sources[name] = Source(
-                title=title,
-                key=key,
-                prefix=lookup.prefix,
-                relation=lookup.relation,
-                columns=tuple(Column(*column, required=True) for column in lookup.columns.items()),
-                column_keys=tuple(f"{key}.{name.lower()}" for name in lookup.columns),
-                is_list=True,
-            )
-    return sources
 
 
 def run(
@@ -146,7 +79,10 @@ def run(
     for path in CLEARED:
         runtime.folder.delete(path)
     log(next(progress))
-    frames = resolve_frames(sources, read_tables(runtime, sources, log=log))
+    tables = read_tables(runtime.tables, sources)
+    for name, table in tables.items():
+        _log_schema(table.values, f"read {name}", log=log)
+    frames = resolve_frames(sources, tables)
     with _cached(runtime, sources, frames) as cached:
         manifest = _write(runtime, spec, sources, cached, now=now, log=log, progress=progress)
     runtime.commit(json.dumps(manifest, ensure_ascii=False, indent=2) + "\n")
@@ -278,7 +214,7 @@ def _with_source_title(source: Source, runtime: Runtime) -> Iterator[None]:
     try:
         yield
     except Py4JJavaError as error:
-        raise EtlError(f"{source.title}: {runtime.error_from_java(error)}") from None
+        raise EtlError(f"{source.title}: {runtime.tables.error_from_java(error)}") from None
     except PySparkException as error:
         raise EtlError(
             f"{source.title}: Spark: {_spark_message(error)};"
@@ -291,68 +227,6 @@ def _spark_message(error: PySparkException) -> str:
     text = " ".join(str(error).split())
     text = re.sub(r"^\[[A-Z_.]+\] (You may get a different result due to .+? 3\.0: )?", "", text)
     return _shorten(text.partition(" 1) ")[0].rstrip(" ;."))
-
-
-def read_tables(
-    runtime: Runtime, sources: Mapping[str, Source], *, log: Callable[[str], None]
-) -> dict[str, DataFrame]:
-    """Read each table once; persist those that several sources use.
-
-    Returns:
-        Table name → all its columns.
-
-    Raises:
-        EtlError: If tables do not exist, naming all of them, or the database cannot be reached.
-    """
-    uses: Counter[str] = Counter()
-    partition_columns: dict[str, str] = {}
-    first_use: dict[str, Source] = {}
-    for source in sources.values():
-        relation = source.relation
-        if relation.partition_column:
-            partition_columns.setdefault(relation.table, relation.partition_column)
-        for table in (relation.table, *(join.table for join in relation.joins)):
-            uses[table] += 1
-            first_use.setdefault(table, source)
-    frames: dict[str, DataFrame] = {}
-    problems: list[str] = []
-    for table, count in uses.items():
-        try:
-            frame = runtime.read_table(table, partition_columns.get(table, ""))
-        except TableError as error:
-            problems.append(f"{first_use[table].title}: {error}")
-            continue
-        _log_schema(frame, f"read {table}", log=log)
-        frames[table] = frame.persist() if count > 1 else frame
-    if problems:
-        raise EtlError(*problems)
-    return frames
-
-
-def resolve_frames(
-    sources: Mapping[str, Source], tables: Mapping[str, DataFrame]
-) -> dict[str, DataFrame]:
-    """Join, project and validate the rows of every source, without reading one.
-
-    Returns:
-        Source name → what `etl.validation.validate_rows` returns.
-
-    Raises:
-        EtlError: If columns or expressions do not fit the tables, naming all of them.
-    """
-    frames: dict[str, DataFrame] = {}
-    problems: list[str] = []
-    for name, source in sources.items():
-        try:
-            joined = join_tables(source.relation, tables, key=source.key)
-            values = project_columns(joined, source.columns, keys=source.column_keys)
-        except EtlError as error:
-            problems.extend(error.problems)
-            continue
-        frames[name] = validate_rows(values, source.columns)
-    if problems:
-        raise EtlError(*problems)
-    return frames
 
 
 def write_data_set(
@@ -380,13 +254,14 @@ def write_data_set(
         for columns in [{str(row["column"]) for row in examples if row["reason"] == reason}]
     )
     if rejected > spec.max_rejected_share * total:
+        share, most = _percentages(rejected / total, spec.max_rejected_share)
         raise EtlError(
-            f"{source.title}: {rejected:,} of {total:,} rows ({rejected / total:.1%}) break a rule,"
-            f" more than max_rejected_share = {spec.max_rejected_share:.1%}: {reasons};"
+            f"{source.title}: {rejected:,} of {total:,} rows ({share}) break a rule,"
+            f" more than max_rejected_share = {most}: {reasons};"
             f" for example {_shorten(json.dumps(examples[0], ensure_ascii=False))}; see"
             f" {runtime.folder.uri(_rejected_path(source))}, then mend the rows or the expression,"
             f" or leave them out by {source.key}.filter"
-            + "".join(f"; {ADVICE[reason]}" for reason in counts.rejected if reason in ADVICE)
+            + "".join(f"; {ADVICE[each]}" for each in _advised(counts.rejected, examples))
         )
     _check_event_types(source, counts)
     accepted = accepted_rows(frame, source.columns)
@@ -409,6 +284,19 @@ def _check_event_types(source: Source, counts: Summary) -> None:
         f" {MAX_EVENT_TYPES_AND_COLUMNS} of both together; leave columns out, or rare types by"
         f" {source.key}.filter, or give several types one name in {source.key}.columns.EVENT_TYPE"
     )
+
+
+def _percentages(share: float, most: float) -> tuple[str, str]:
+    """Return two different shares with as many digits as tell them apart."""
+    texts = ((f"{share:.{digits}%}", f"{most:.{digits}%}") for digits in range(1, 12))
+    return next((pair for pair in texts if pair[0] != pair[1]), (str(share), str(most)))
+
+
+def _advised(reasons: Iterable[str], examples: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    yield from (reason for reason in reasons if reason in ADVICE)
+    texts = [str(example["row"].get(example["column"])) for example in examples]
+    if any(text.startswith(ZERO_DATE) for text in texts):
+        yield ZERO_DATE
 
 
 def _shorten(text: str, *, at_most: int = 400) -> str:

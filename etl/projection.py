@@ -17,12 +17,45 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
 from pyspark.sql import types as T  # noqa: N812
 
-from etl.database import TableName
 from etl.datasets import Column, Join, Relation
 from etl.errors import EtlError, listing, suggestion
+from etl.references import (
+    UNREADABLE_IN_FILTER,
+    TableUse,
+    column_references,
+    is_named,
+    tables_of,
+    unquoted,
+    unreadable,
+)
 
 # A name that no Personalize column can have: those hold letters, digits and _ alone.
 _PLAIN_COLUMN = "plain column"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of which the named columns are read.
+
+    Attributes:
+        frame: The columns that are read, and `unreadable(column)` of those that can hold a value
+            which Spark cannot.
+        columns: All its columns, in their order.
+    """
+
+    frame: DataFrame
+    columns: tuple[str, ...]
+
+    @property
+    def values(self) -> DataFrame:
+        """The columns that are read, alone."""
+        return self.frame.select(*(quote_name(c) for c in self.frame.columns if c in self.columns))
+
+    def renamed(self, rename: Mapping[str, str]) -> Table:
+        """Return the table with columns renamed, old name → new one."""
+        names = {**rename, **{unreadable(old): unreadable(new) for old, new in rename.items()}}
+        frame = self.frame.toDF(*(names.get(column, column) for column in self.frame.columns))
+        return Table(frame, tuple(rename.get(column, column) for column in self.columns))
 
 
 @dataclass(frozen=True)
@@ -30,12 +63,19 @@ class JoinedTables:
     """Joined tables and their columns.
 
     Attributes:
-        frame: All columns of all tables, to be named as `alias.column`.
-        columns: Alias → its table's column names, in the order of the joins.
+        frame: The columns of all tables that are read, to be named as `alias.column`.
+        tables: Alias → its table, in the order of the joins.
+        filter: The condition by which they are filtered; empty for none.
     """
 
     frame: DataFrame
-    columns: Mapping[str, tuple[str, ...]]
+    tables: Mapping[str, Table]
+    filter: str = ""
+
+    @property
+    def columns(self) -> Mapping[str, tuple[str, ...]]:
+        """Alias → its table's column names, those that are not read too."""
+        return {alias: table.columns for alias, table in self.tables.items()}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -44,39 +84,62 @@ class JoinedTables:
             f"{alias}.{column}" for alias, columns in self.columns.items() for column in columns
         )
 
+    def unreadable_values(self, expression: str) -> list[tuple[Expression, Expression]]:
+        """Return the columns that an expression names and that can hold what Spark cannot.
 
-def join_tables(relation: Relation, tables: Mapping[str, DataFrame], *, key: str) -> JoinedTables:
+        Returns:
+            The value, which then is the nearest one or null, and the text, which else is null.
+        """
+        references = column_references(expression)
+        return [
+            (_qualified(alias, column), _qualified(alias, unreadable(column)))
+            for alias, table in self.tables.items()
+            for column in table.columns
+            if unreadable(column) in table.frame.columns and is_named(references, alias, column)
+        ]
+
+
+def _qualified(alias: str, column: str) -> Expression:
+    return F.col(f"{quote_name(alias)}.{quote_name(column)}")
+
+
+def join_tables(relation: Relation, tables: Mapping[str, Table], *, key: str) -> JoinedTables:
     """Join a relation's tables by equality and filter them.
 
     Args:
         relation: What to join.
-        tables: Table name as the relation writes it → all its columns.
+        tables: Table name as the relation writes it → the table.
         key: The relation's key path in the configuration, for messages.
 
     Returns:
-        Every column of every table, to be named as `alias.column`.
+        Every column that is read of every table, to be named as `alias.column`.
 
     Raises:
         EtlError: If a renamed, joined or filtered column does not exist or an alias is used twice.
     """
-    first = Join(relation.table, "inner", {}, relation.alias, relation.rename)
-    joined = JoinedTables(*_table_with_alias(first, tables, key=key))
-    for number, join in enumerate(relation.joins):
+    first, *further = tables_of(relation)
+    joined = _renamed(first, tables, key=key)
+    for number, (join, use) in enumerate(zip(relation.joins, further, strict=True)):
         join_key = f"{key}.joins[{number}]"
-        frame, columns = _table_with_alias(join, tables, key=join_key)
-        if set(columns) & set(joined.columns):
+        right = _renamed(use, tables, key=join_key)
+        if use.alias in joined.tables:
             raise EtlError(
-                f"{join_key}: alias '{next(iter(columns))}' stands for two tables;"
+                f"{join_key}: alias '{use.alias}' stands for two tables;"
                 ' give one of them another alias = "…"'
             )
-        condition = _equality(join, joined, JoinedTables(frame, columns), key=join_key)
+        condition = _equality(join, joined, right, key=join_key)
         joined = JoinedTables(
-            joined.frame.join(frame, on=condition, how=join.how), {**joined.columns, **columns}
+            joined.frame.join(right.frame, on=condition, how=join.how),
+            {**joined.tables, **right.tables},
         )
     if not relation.filter:
         return joined
     try:
-        return JoinedTables(joined.frame.filter(relation.filter), joined.columns)
+        joined.frame.filter(relation.filter)  # for the message, which names this condition alone
+        condition = F.expr(relation.filter)
+        for value, text in joined.unreadable_values(relation.filter):
+            condition = condition | (value.isNull() & text.isNotNull())  # kept, to be rejected
+        return JoinedTables(joined.frame.filter(condition), joined.tables, relation.filter)
     except AnalysisException as error:
         raise EtlError(
             f'{key}.filter = "{relation.filter}":'
@@ -84,19 +147,16 @@ def join_tables(relation: Relation, tables: Mapping[str, DataFrame], *, key: str
         ) from None
 
 
-def _table_with_alias(
-    join: Join, tables: Mapping[str, DataFrame], *, key: str
-) -> tuple[DataFrame, dict[str, tuple[str, ...]]]:
-    frame = tables[join.table]
-    for old, new in join.rename.items():
-        if old not in frame.columns:
+def _renamed(use: TableUse, tables: Mapping[str, Table], *, key: str) -> JoinedTables:
+    table = tables[use.table]
+    for old in use.rename:
+        if old not in table.columns:
             raise EtlError(
-                f"{key}.rename: table '{join.table}' has no column '{old}'"
-                f"{suggestion(old, frame.columns)} Columns: {listing(frame.columns)}"
+                f"{key}.rename: table '{use.table}' has no column '{old}'"
+                f"{suggestion(old, table.columns)} Columns: {listing(table.columns)}"
             )
-        frame = frame.withColumnRenamed(old, new)
-    alias = join.alias or TableName.parse(join.table).alias
-    return frame.alias(alias), {alias: tuple(frame.columns)}
+    table = table.renamed(use.rename)
+    return JoinedTables(table.frame.alias(use.alias), {use.alias: table})
 
 
 def _equality(
@@ -117,12 +177,11 @@ def _equality(
 
 def _column(name: str, tables: JoinedTables, *, key: str) -> tuple[Expression, T.DataType]:
     """Find `column` or `alias.column`; return it qualified by its alias, and its type."""
-    unquoted = name.replace("`", "").replace('"', "").lower()
     matches = [
         (alias, column)
         for alias, columns in tables.columns.items()
         for column in columns
-        if unquoted in (column.lower(), f"{alias}.{column}".lower())
+        if unquoted(name) in (column.lower(), f"{alias}.{column}".lower())
     ]
     if len(matches) > 1:
         choice = listing([f"{alias}.{column}" for alias, column in matches])
@@ -132,7 +191,11 @@ def _column(name: str, tables: JoinedTables, *, key: str) -> tuple[Expression, T
             f"{key}: there is no column '{name}'{suggestion(name, tables.names)}"
             f" Columns: {listing(tables.names)}"
         )
-    expression = F.col(".".join(map(quote_name, matches[0])))
+    alias, column = matches[0]
+    expression = _qualified(alias, column)
+    if unreadable(column) in tables.tables[alias].frame.columns:
+        # The nearest value is another: it has no partner.
+        expression = F.when(_qualified(alias, unreadable(column)).isNull(), expression)
     return expression, tables.frame.select(expression).schema[0].dataType
 
 
@@ -152,14 +215,17 @@ def project_columns(
         keys: Each column's key path in the configuration, for messages.
 
     Returns:
-        One column per data set column, in that order, with the types that the database gave.
+        One column per data set column, in that order, with the types that the database gave; then
+        `unreadable(column)` for each and `UNREADABLE_IN_FILTER`, texts of values that Spark cannot
+        hold.
 
     Raises:
         EtlError: If Spark SQL cannot resolve an expression or Personalize cannot take its type;
             names all of them at once.
     """
     try:
-        frame = _select_per_row(tables, *(F.expr(c.source).alias(c.name) for c in columns))
+        values = [F.expr(column.source).alias(column.name) for column in columns]
+        frame = _select_per_row(tables, *values)
     except AnalysisException as error:
         problems = [_expression_problem(column, tables) for column in columns]
         if not any(problems):
@@ -179,13 +245,25 @@ def project_columns(
                 if problem
             )
         )
-    return frame
+    no_text = F.lit(None).cast("string")
+    texts = [
+        F.coalesce(*(text for _, text in tables.unreadable_values(column.source)), no_text)
+        for column in columns
+    ]
+    in_filter = tables.unreadable_values(tables.filter) if tables.filter else []
+    beyond_compare = (F.when(value.isNull(), text) for value, text in in_filter)
+    return _select_per_row(
+        tables,
+        *values,
+        *(text.alias(unreadable(c.name)) for c, text in zip(columns, texts, strict=True)),
+        F.coalesce(*beyond_compare, no_text).alias(UNREADABLE_IN_FILTER),
+    )
 
 
 def _select_per_row(tables: JoinedTables, *values: Expression) -> DataFrame:
     """Select values; beside a plain column Spark refuses aggregates, which would give one row."""
-    alias, names = next(iter(tables.columns.items()))
-    plain = F.col(f"{quote_name(alias)}.{quote_name(names[0])}").alias(_PLAIN_COLUMN)
+    alias, table = next(iter(tables.tables.items()))
+    plain = _qualified(alias, table.frame.columns[0]).alias(_PLAIN_COLUMN)
     return tables.frame.select(*values, plain).drop(_PLAIN_COLUMN)
 
 
@@ -218,7 +296,12 @@ def _sql_problem(error: AnalysisException, sql: str, names: Sequence[str]) -> st
         return f"Spark SQL has no function '{routine}'; {_SPARK_SQL}"
     text = str(error).strip().splitlines()[0]
     text = re.sub(r"^\[[A-Z_.]+\] |; line \d+ pos \d+.*$|\(line \d+, pos \d+\)", "", text)
-    return f"{text.rstrip(' ;.')}{_syntax_advice(sql) if 'SYNTAX' in error_class else ''}"
+    text = text.rstrip(" ;.")
+    if error_class.startswith("DATATYPE_MISMATCH") and {"TINYINT", "BOOLEAN"} <= set(
+        re.findall(r"\w+", text.upper())
+    ):
+        return f"{text}; MySQL's boolean is a tinyint, which is a number: write x <> 0"
+    return f"{text}{_syntax_advice(sql) if 'SYNTAX' in error_class else ''}"
 
 
 def _syntax_advice(sql: str) -> str:
@@ -251,5 +334,6 @@ def _type_problem(column: Column, source: T.DataType) -> str | None:
         return "a boolean is no timestamp; use a timestamp, a date or epoch seconds"
     is_datetime = isinstance(source, T.TimestampType | T.TimestampNTZType | T.DateType)
     if is_datetime and column.type not in ("string", "long", "double"):
-        return f'a {name} does not fit into {column.type}; use type = "long" for epoch seconds'
+        advice = 'use type = "long" for epoch seconds, or year(x)'
+        return f"a {name} does not fit into {column.type}; {advice}"
     return None

@@ -16,15 +16,14 @@ from typing import Any, Literal, Protocol
 
 from py4j.protocol import Py4JJavaError
 from pyspark import SparkContext
-from pyspark.sql import DataFrame, DataFrameReader, SparkSession
-from pyspark.sql.types import NumericType
+from pyspark.sql import DataFrame, SparkSession
 
 from etl.csv_lines import WRITER_OPTIONS, csv_lines
-from etl.database import Database, TableName, driver_settings
+from etl.database import Database, driver_settings, jdbc_options
 from etl.datasets import JobSpec
-from etl.errors import EtlError, TableError, listing, suggestion
-from etl.glue_connection import jdbc_url
-from etl.session import SQL_SETTINGS, error_from_java, is_missing_table, local_spark
+from etl.errors import EtlError
+from etl.session import SQL_SETTINGS, local_spark
+from etl.tables import Tables
 
 # Personalize imports every object below a data set's prefix: an empty `_SUCCESS` is none of it.
 _NO_MARKER = ("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false")
@@ -130,18 +129,9 @@ class Runtime(Protocol):
     def folder(self) -> RunFolder:
         """The run's prefix in the bucket."""
 
-    def read_table(self, name: str, partition_column: str = "") -> DataFrame:
-        """Return all rows and columns of a table; Spark reads them when the frame is used.
-
-        Args:
-            name: `table` or `schema.table`.
-            partition_column: Numeric column by which several connections share the table; empty
-                for one connection.
-
-        Raises:
-            TableError: If the database has no such table or column.
-            EtlError: If the database cannot be reached.
-        """
+    @property
+    def tables(self) -> Tables:
+        """The database's tables."""
 
     def write_csv(
         self,
@@ -162,9 +152,6 @@ class Runtime(Protocol):
 
     def write_json_lines(self, frame: DataFrame, path: str) -> None:
         """Write a frame as JSON lines below `path`, a file from each of its partitions."""
-
-    def error_from_java(self, error: Py4JJavaError) -> EtlError:
-        """Return the error with Java's message in one line, and the database if it failed."""
 
     def commit(self, manifest: str) -> None:
         """Write the manifest, which marks the run's files as complete."""
@@ -196,75 +183,14 @@ class LocalRuntime:
         """
         database.require(spec.engine)
         self.folder = folder
-        self._spark, self._database = spark, database
-        self._spec, self._directory = spec, directory
-
-    def read_table(self, name: str, partition_column: str = "") -> DataFrame:
-        """Read over JDBC; see `Runtime.read_table`."""
-        try:
-            return self._read(name, partition_column)
-        except Py4JJavaError as error:
-            if is_missing_table(error):
-                known = self._table_names()
-                tables = f" Tables: {listing(known)}" if known else " it has no tables"
-                raise TableError(
-                    f"table '{name}' does not exist in the database"
-                    f"{suggestion(name, known)}{tables}"
-                ) from None
-            raise self.error_from_java(error) from None
-
-    def error_from_java(self, error: Py4JJavaError) -> EtlError:
-        """Return the error as `session.error_from_java` does."""
-        return error_from_java(error, self._database.description, self._database.user)
-
-    def _read(self, name: str, partition_column: str) -> DataFrame:
-        quoted = TableName.parse(name).quote(self._spec.engine)
-        frame = self._reader().option("dbtable", quoted).load()
-        if not partition_column:
-            return frame
-        known = {column.lower(): column for column in frame.columns}
-        column = known.get(partition_column.lower())
-        if column is None:
-            raise TableError(
-                f"table '{name}' has no column '{partition_column}' (partition_column)"
-                f"{suggestion(partition_column, known.values())} Columns: {listing(frame.columns)}"
-            )
-        data_type = frame.schema[column].dataType
-        if not isinstance(data_type, NumericType):
-            raise TableError(
-                f"partition_column '{column}' of table '{name}' is a {data_type.simpleString()};"
-                " name a numeric column or leave it out"
-            )
-        quoted_column = TableName((column,)).quote(self._spec.engine)
-        query = f"SELECT min({quoted_column}) AS low, max({quoted_column}) AS high FROM {quoted}"
-        bounds = self._reader().option("query", query).load().collect()[0]
-        if bounds["low"] is None or bounds["low"] == bounds["high"]:
-            return frame
-        return (
-            self._reader()
-            .option("dbtable", quoted)
-            .option("partitionColumn", column)
-            .option("lowerBound", int(bounds["low"]))
-            .option("upperBound", int(bounds["high"]) + 1)
-            .option("numPartitions", self._spec.partitions)
-            .load()
+        self.tables = Tables(
+            spark,
+            engine=spec.engine,
+            options={**database.options(), "fetchsize": str(spec.fetch_size)},
+            database=database.description,
+            partitions=spec.partitions,
         )
-
-    def _reader(self) -> DataFrameReader:
-        options = {**self._database.options(), "fetchsize": str(self._spec.fetch_size)}
-        return self._spark.read.format("jdbc").options(**options)
-
-    def _table_names(self) -> list[str]:
-        query = (
-            "SELECT table_schema AS s, table_name AS t FROM information_schema.tables"
-            " WHERE table_schema NOT IN ('pg_catalog', 'information_schema', 'mysql', 'sys',"
-            " 'performance_schema')"
-        )
-        default_schemas = ("public", self._database.name)
-        rows = self._reader().option("query", query).load().collect()
-        return sorted(
-            row["t"] if row["s"] in default_schemas else f"{row['s']}.{row['t']}" for row in rows
-        )
+        self._directory = directory
 
     def write_csv(
         self,
@@ -305,43 +231,30 @@ class GlueRuntime:
         from awsglue.job import Job  # noqa: PLC0415
 
         self.folder = folder
-        self._spec = spec
         self._glue = GlueContext(SparkContext.getOrCreate())
         for name, value in SQL_SETTINGS.items():
             self._glue.spark_session.conf.set(name, value)
         self._job = Job(self._glue)
         self._job.init(arguments.job_name, {"JOB_NAME": arguments.job_name})
-        self._connection = arguments.connection
-        self._jdbc: Mapping[str, str] = self._glue.extract_jdbc_conf(arguments.connection)
-
-    def read_table(self, name: str, partition_column: str = "") -> DataFrame:
-        """Read a DynamicFrame; see `Runtime.read_table`."""
-        options = {
-            "url": jdbc_url(self._spec.engine, self._jdbc),
-            "user": self._jdbc["user"],
-            "password": self._jdbc["password"],
-            "dbtable": TableName.parse(name).quote_if_needed(self._spec.engine),
-        }
-        if partition_column:
-            options["hashfield"] = partition_column
-            options["hashpartitions"] = str(self._spec.partitions)
-        try:
-            frame: DataFrame = self._glue.create_dynamic_frame_from_options(
-                connection_type=self._spec.engine, connection_options=options
-            ).toDF()
-            return frame
-        except Py4JJavaError as error:
-            if is_missing_table(error):
-                raise TableError(
-                    f"table '{name}' does not exist in the database of the Glue connection"
-                    f" '{self._connection}'; correct its name, with its schema if it has one"
-                ) from None
-            raise self.error_from_java(error) from None
-
-    def error_from_java(self, error: Py4JJavaError) -> EtlError:
-        """Return the error as `session.error_from_java` does."""
-        database = f"{self._spec.engine} database of the Glue connection '{self._connection}'"
-        return error_from_java(error, database, self._jdbc["user"])
+        jdbc: Mapping[str, str] = self._glue.extract_jdbc_conf(arguments.connection)
+        # Spark's own reader, with the driver that Glue has: a DynamicFrame's types are others.
+        self.tables = Tables(
+            self._glue.spark_session,
+            engine=spec.engine,
+            options={
+                # `url` has no database name in it; `fullUrl` is missing from older connections.
+                **jdbc_options(
+                    spec.engine,
+                    jdbc.get("fullUrl") or jdbc["url"],
+                    user=jdbc["user"],
+                    password=jdbc["password"],
+                    encrypted=str(jdbc.get("enforceSSL")).lower() == "true",
+                ),
+                "fetchsize": str(spec.fetch_size),
+            },
+            database=f"{spec.engine} database of the Glue connection '{arguments.connection}'",
+            partitions=spec.partitions,
+        )
 
     def write_csv(
         self,
@@ -403,7 +316,7 @@ def open_runtime(
         try:
             yield glue
         except Py4JJavaError as error:
-            raise glue.error_from_java(error) from None
+            raise glue.tables.error_from_java(error) from None
         return
     if "DATABASE_URL" not in environment:
         raise EtlError(
@@ -421,6 +334,6 @@ def open_runtime(
         try:
             yield local
         except Py4JJavaError as error:
-            raise local.error_from_java(error) from None
+            raise local.tables.error_from_java(error) from None
         finally:
             spark.stop()

@@ -19,11 +19,13 @@ from pyspark.sql import types as T  # noqa: N812
 
 from etl.datasets import MAX_EAST_ASIAN_LENGTH, Column
 from etl.projection import quote_name
+from etl.references import UNREADABLE_IN_FILTER, unreadable
 
 # Names that no Personalize column can have: those hold letters, digits and _ alone.
 REASON = "rejected because"
 SOURCE = "source row"
 TRUNCATED = "truncated columns"
+_TEXTS = "texts of unreadable values"
 
 # 10^11 seconds is the year 5138, 10^11 milliseconds is March 1973.
 EPOCH_SECONDS_BELOW = 100_000_000_000
@@ -77,7 +79,9 @@ def validate_rows(frame: DataFrame, columns: Sequence[Column]) -> DataFrame:
     Personalize trains and filters. Line breaks in a string become a space, long texts are cut.
 
     Args:
-        frame: What `project_columns` returned: one column per data set column.
+        frame: What `project_columns` returned: one column per data set column, and beside it, if
+            its source can hold what Spark cannot, `unreadable(column)` with the text of that;
+            `UNREADABLE_IN_FILTER` likewise for the filter.
         columns: The data set's columns.
 
     Returns:
@@ -87,15 +91,25 @@ def validate_rows(frame: DataFrame, columns: Sequence[Column]) -> DataFrame:
         reasons, the first column's first one stands, in this order: null, unreadable, line break,
         too long.
     """
-    typed = [_TypedColumn.of(column, frame.schema[column.name].dataType) for column in columns]
+    typed = [_TypedColumn.of(column, frame) for column in columns]
     reasons = [
         F.when(condition, F.struct(F.lit(reason).alias("reason"), F.lit(name).alias("column")))
         for name, condition, reason in (
             (each.column.name, *rule) for each in typed for rule in each.rules()
         )
     ]
-    source = F.to_json(F.struct(*_values(columns)), {"ignoreNullFields": "false"})
-    reason = F.coalesce(*reasons, F.lit(None).cast("struct<reason:string,column:string>"))
+    in_filter = F.lit(None).cast("string")
+    if UNREADABLE_IN_FILTER in frame.columns:
+        in_filter = F.col(quote_name(UNREADABLE_IN_FILTER))
+    texts = F.struct(
+        *(each.unreadable.alias(each.column.name) for each in typed), in_filter.alias("filter")
+    )
+    values = F.struct(*_values(columns), texts.alias(_TEXTS))
+    source = F.to_json(values, {"ignoreNullFields": "false"})
+    what = F.struct(
+        F.lit("value cannot be compared").alias("reason"), F.lit("filter").alias("column")
+    )
+    reason = F.coalesce(F.when(in_filter.isNotNull(), what), *reasons)
     cut = [F.when(each.is_too_long, F.lit(each.column.name)) for each in typed if each.is_cut]
     truncated = F.array_compact(F.array(*cut)) if cut else F.lit(None).cast("array<string>")
     return frame.select(
@@ -112,15 +126,23 @@ def _values(columns: Sequence[Column]) -> list[Expression]:
 
 @dataclass(frozen=True)
 class _TypedColumn:
-    """A column's value in Personalize's type, and whether the source held a value."""
+    """A column's value in Personalize's type, and whether the source held a value.
+
+    Attributes:
+        unreadable: The text of a value that Spark cannot hold, null for all others.
+    """
 
     column: Column
     value: Expression
     present: Expression
+    unreadable: Expression
 
     @classmethod
-    def of(cls, column: Column, source: T.DataType) -> _TypedColumn:
-        raw = F.col(quote_name(column.name))
+    def of(cls, column: Column, frame: DataFrame) -> _TypedColumn:
+        raw, source = F.col(quote_name(column.name)), frame.schema[column.name].dataType
+        text = F.lit(None).cast("string")
+        if unreadable(column.name) in frame.columns:
+            text = F.col(quote_name(unreadable(column.name)))
         present = raw.isNotNull()
         if isinstance(source, T.StringType):
             present = present & (raw != "")
@@ -130,7 +152,8 @@ class _TypedColumn:
             value = _string(raw, column, source)
         else:
             value = _number_or_boolean(raw, column, source)
-        return cls(column, F.when(present, value), present)
+        value = F.when(present & text.isNull(), value)
+        return cls(column, value, present | text.isNotNull(), text)
 
     @property
     def is_cut(self) -> bool:
@@ -167,11 +190,10 @@ class _TypedColumn:
         column = self.column
         if column.required:
             yield ~self.present, "null id" if column.is_id else "missing required value"
-        unreadable = self.present & self.value.isNull()
+        reason = f"value cannot be read as {column.type}"
         if column.is_timestamp:
-            yield unreadable, "unreadable timestamp"
-        elif column.type != "string":
-            yield unreadable, f"value cannot be read as {column.type}"
+            reason = "unreadable timestamp"
+        yield self.present & self.value.isNull(), reason
         if column.is_id:
             yield self.value.rlike(_LINE_BREAKS), "line break in an id"
         if column.max_length is not None and not self.is_cut:
@@ -180,14 +202,17 @@ class _TypedColumn:
 
 
 def _epoch_seconds(raw: Expression, name: str, source: T.DataType) -> Expression:
-    """Return UTC epoch seconds; null for text or numbers that are none, such as milliseconds."""
+    """Return UTC epoch seconds; null for what is none: before 1970, milliseconds, other texts.
+
+    The local Personalize has the same bounds: localaws/personalize/data/values.py.
+    """
     if isinstance(source, T.NumericType):
         seconds = F.expr(f"try_cast({quote_name(name)} AS bigint)")
     elif isinstance(source, T.StringType):
         seconds = F.when(raw.rlike(_ISO_TIMESTAMP), raw.cast("timestamp").cast("long"))
     else:
         seconds = raw.cast("timestamp").cast("long")
-    return F.when(F.abs(seconds) < EPOCH_SECONDS_BELOW, seconds)
+    return F.when((seconds >= 0) & (seconds < EPOCH_SECONDS_BELOW), seconds)
 
 
 def _string(raw: Expression, column: Column, source: T.DataType) -> Expression:
@@ -244,9 +269,15 @@ def rejected_examples(frame: DataFrame, *, at_most: int = 100) -> list[dict[str,
     """
     rejected = frame.filter(F.col(REASON).isNotNull()).select(f"`{REASON}`.*", SOURCE)
     return [
-        {"reason": reason, "column": column, "row": json.loads(row)}
+        {"reason": reason, "column": column, "row": _source_row(row)}
         for reason, column, row in rejected.limit(at_most).collect()
     ]
+
+
+def _source_row(text: str) -> dict[str, Any]:
+    row: dict[str, Any] = json.loads(text)
+    unreadable_texts = row.pop(_TEXTS)
+    return row | {name: text for name, text in unreadable_texts.items() if text is not None}
 
 
 def summary(frame: DataFrame, columns: Sequence[Column]) -> Summary:

@@ -329,7 +329,7 @@ def load_config(path: str | Path) -> Config:
     """
     source = Path(path)
     try:
-        text = source.read_text(encoding="utf-8")
+        text = source.read_text(encoding="utf-8-sig")  # Windows editors put a BOM before it
     except FileNotFoundError:
         files = sorted(file.name for file in source.parent.glob("*.toml"))
         fix = f"name one that exists: {', '.join(files)}" if files else "copy the project's example"

@@ -437,9 +437,16 @@ def _kill_left_behind(process: int, run_id: str) -> None:
 
 
 def _error_in(log: str) -> str:
-    """Return the line with the error: the last `ERROR …`, the last exception, or the last line."""
+    """Return the line with the error, the most telling one.
+
+    The last `ERROR: …`, which a script ends with; else the last `ERROR …`, which Spark's log has
+    too; else the last exception; else the last line.
+    """
     lines = [line.rstrip() for line in log.splitlines() if line.strip()]
-    errors = [line.removeprefix("ERROR ") for line in lines if line.startswith("ERROR ")]
+    last_words = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    errors = last_words or [
+        line.removeprefix("ERROR ") for line in lines if line.startswith("ERROR ")
+    ]
     exceptions = [line for line in lines if _EXCEPTION.match(line)]
     error = (errors or exceptions or lines or [""])[-1]
     return error + (_NO_GLUE_LIBRARY if error.endswith("No module named 'awsglue'") else "")

@@ -11,7 +11,7 @@ import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -121,10 +121,17 @@ def _execute(config: Config, aws: LocalAws, output: Path, view: RunView) -> Outc
     visits = Visits(events)
     failure, durations = failure_of(visits), stage_durations(visits)
 
+    def with_paths(text: str) -> str:
+        """Name what is kept of this run by its path: the bucket is gone when the run has ended."""
+        return text.replace(f"s3://{config.bucket}/runs/{execution.name}/rejected/", kept)
+
+    kept = f"{output / 'rejected'}/"
+    failure = failure and replace(failure, cause=with_paths(failure.cause))
+
     previous = _previous_results(output)
     files = [
         write_whole(output / "history.json", json_text({"events": events})),
-        write_whole(output / "etl.log", _etl_log(config, aws)),
+        write_whole(output / "etl.log", with_paths(_etl_log(config, aws))),
         *_write_rejected(config, aws, execution.name, output / "rejected"),
     ]
     metrics: dict[str, Any] = {}
@@ -147,7 +154,7 @@ def _execute(config: Config, aws: LocalAws, output: Path, view: RunView) -> Outc
     view.stage("Writing the report")
     now = datetime.now(UTC)
     record = gather(config, aws.client, execution.name, next_wait=next_wait, now=now, **previous)
-    files.insert(0, write_whole(output / "report.html", report(record)))
+    files.insert(0, write_whole(output / "report.html", with_paths(report(record))))
     return Outcome(failure, durations, tuple(files), metrics)
 
 

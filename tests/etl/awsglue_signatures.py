@@ -14,15 +14,6 @@ REST = "**"
 
 SIGNATURES: dict[str, dict[str, Any]] = {
     "GlueContext": {"sparkContext": None, REST: None},
-    "GlueContext.create_dynamic_frame_from_options": {
-        "connection_type": REQUIRED,
-        "connection_options": {},
-        "format": None,
-        "format_options": {},
-        "transformation_ctx": "",
-        "push_down_predicate": "",
-        REST: None,
-    },
     "GlueContext.extract_jdbc_conf": {"connection_name": REQUIRED, "catalog_id": None},
     "DynamicFrameWriter.from_options": {
         "frame": REQUIRED,
@@ -33,7 +24,6 @@ SIGNATURES: dict[str, dict[str, Any]] = {
         "transformation_ctx": "",
     },
     "DynamicFrame.fromDF": {"dataframe": REQUIRED, "glue_ctx": REQUIRED, "name": ""},
-    "DynamicFrame.toDF": {"options": None},
     "Job": {"glue_context_or_spark_session": REQUIRED},
     "Job.init": {"job_name": REQUIRED, "args": {}},
     "Job.commit": {},

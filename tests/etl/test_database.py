@@ -23,7 +23,8 @@ def test_a_url_becomes_options_with_the_password_decoded_and_outside_the_jdbc_ur
 def test_mysql_streams_rows_and_ipv6_keeps_its_brackets() -> None:
     database = Database.from_url("mysql://root@[::1]:3307/shop")
     assert database.options() == {
-        "url": "jdbc:mysql://[::1]:3307/shop?useCursorFetch=true",
+        "url": "jdbc:mysql://[::1]:3307/shop?useCursorFetch=true&tinyInt1isBit=false"
+        "&yearIsDateType=false&connectionTimeZone=%2B00:00&forceConnectionTimeZoneToSession=true",
         "user": "root",
         "password": "",
         "driver": "com.mysql.cj.jdbc.Driver",

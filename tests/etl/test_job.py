@@ -1,15 +1,12 @@
 """The job on a real PostgreSQL and S3 over HTTP: its files, its errors and its log."""
 
-import csv
 import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +18,9 @@ import etl.job
 from etl.database import Database
 from etl.datasets import Agreement, Column, DataSet, JobSpec, Join, Lookup, Relation
 from etl.errors import EtlError
-from etl.runtime import LocalRuntime, RunFolder
+from etl.runtime import LocalRuntime
 from localaws.http.endpoint import Endpoint
-from retrain.local.postgres import Postgres
-
-BUCKET = "retraining-test"
-NAMES = count(1)
+from tests.etl.runs import BUCKET, Run
 
 AWKWARD_TEXTS = [
     "plain",
@@ -50,81 +44,6 @@ AWKWARD_TEXTS = [
     "'",
     "null",
 ]
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[Endpoint]:
-    with Endpoint(account="123456789012", region="ap-northeast-1") as running:
-        running.client("s3").create_bucket(
-            Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "ap-northeast-1"}
-        )
-        yield running
-
-
-@pytest.fixture
-def database(postgres: Postgres) -> Iterator[str]:
-    """Yield the URL of an empty database."""
-    name = f"job{next(NAMES)}"
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    yield postgres.url.rpartition("/")[0] + f"/{name}"
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-class Run:
-    """A run of the job in this process, and its objects in the bucket."""
-
-    def __init__(self, endpoint: Endpoint, spark: SparkSession, url: str, directory: Path) -> None:
-        self.s3 = endpoint.client("s3")
-        self.spark, self.url, self.directory = spark, url, directory
-        self.folder = RunFolder(self.s3, BUCKET, f"run-{next(NAMES)}")
-        self.log: list[str] = []
-
-    def __call__(self, spec: JobSpec) -> dict[str, Any]:
-        """Run the job; return the manifest."""
-        runtime = LocalRuntime(
-            spark=self.spark,
-            folder=self.folder,
-            database=Database.from_url(self.url),
-            spec=spec,
-            directory=self.directory,
-        )
-        clock = datetime(2024, 6, 1, 12, 0, 0, 5, tzinfo=UTC)
-        return etl.job.run(runtime, spec, now=lambda: clock, log=self.log.append)
-
-    def refused(self, spec: JobSpec) -> str:
-        """Run the job, which fails without a manifest; return the message."""
-        with pytest.raises(EtlError) as caught:
-            self(spec)
-        assert "manifest.json" not in self.objects()
-        return str(caught.value)
-
-    def objects(self) -> list[str]:
-        """Return the paths below the run's prefix."""
-        listing = self.s3.list_objects_v2(Bucket=BUCKET, Prefix=self.folder.key(""))
-        return [
-            item["Key"].removeprefix(self.folder.key("")) for item in listing.get("Contents", [])
-        ]
-
-    def text(self, path: str) -> str:
-        """Return an object's text, line ends untouched."""
-        body = self.s3.get_object(Bucket=BUCKET, Key=self.folder.key(path))["Body"].read()
-        return str(body, "utf-8")
-
-    def csv(self, path: str) -> list[list[str]]:
-        """Return the rows as Python's own CSV reader parses them, one record on one line."""
-        lines = self.text(path).split("\n")
-        assert lines.pop() == ""
-        return [
-            next(csv.reader([line], doublequote=False, escapechar="\\", strict=True))
-            for line in lines
-        ]
-
-    def rows(self, prefix: str) -> list[list[str]]:
-        """Return the sorted rows of all CSV files below a prefix, without their headers."""
-        files = [path for path in self.objects() if path.startswith(prefix)]
-        return sorted(row for path in files for row in self.csv(path)[1:])
 
 
 @pytest.fixture
@@ -591,6 +510,20 @@ def test_too_many_rejected_rows_fail_the_job_and_can_be_inspected(run: Run) -> N
     assert run.objects() == ["rejected/interactions.json", "users/part-00000.csv"]
 
 
+def test_a_share_barely_over_its_limit_is_told_with_the_digits_that_show_it(run: Run) -> None:
+    execute_sql(run.url, SHOP)
+    execute_sql(run.url, "DELETE FROM events")
+    execute_sql(
+        run.url,
+        "INSERT INTO events SELECT n, CASE WHEN n > 11 THEN 1 END, 10, 'view', now()"
+        " FROM generate_series(1, 1099) AS n",
+    )
+    assert (
+        "data set INTERACTIONS: 11 of 1,099 rows (1.001%) break a rule, more than"
+        " max_rejected_share = 1.000%: null id (USER_ID) 11;"
+    ) in run.refused(replace(SPEC, max_rejected_share=0.01))
+
+
 def with_timestamp(source: str) -> JobSpec:
     """Return the specification with interactions alone, dated by another expression."""
     columns = tuple(
@@ -638,7 +571,7 @@ def test_a_database_that_cannot_be_reached_is_named_without_its_password(
         spark=run.spark, folder=run.folder, database=database, spec=SPEC, directory=run.directory
     )
     with pytest.raises(EtlError) as caught:
-        runtime.read_table("students")
+        runtime.tables.columns("students")
     message = str(caught.value)
     assert message.startswith(
         f"postgresql database '{database.name}' at 127.0.0.1:{database.port}:"

@@ -7,13 +7,13 @@ from pyspark.sql import DataFrame, SparkSession
 
 from etl.datasets import Column, Join, Relation
 from etl.errors import EtlError
-from etl.projection import join_tables, project_columns
+from etl.projection import Table, join_tables, project_columns
 
 
 @pytest.fixture(scope="module")
-def tables(spark: SparkSession) -> dict[str, DataFrame]:
+def tables(spark: SparkSession) -> dict[str, Table]:
     """Return three people and two teams; one person has no team, one a team that does not exist."""
-    return {
+    frames = {
         "people": spark.createDataFrame(
             [(1, "a", 10, 2), (2, "b", None, 1), (3, "c", 99, None)],
             "id int, name string, team_id int, boss_id int",
@@ -23,20 +23,22 @@ def tables(spark: SparkSession) -> dict[str, DataFrame]:
             [("1", "x"), ("zwei", "y")], "person string, t string"
         ),
     }
+    return {name: Table(frame, tuple(frame.columns)) for name, frame in frames.items()}
 
 
 def rows(frame: DataFrame) -> list[tuple[Any, ...]]:
     return sorted((tuple(row) for row in frame.collect()), key=repr)
 
 
-def select(tables: dict[str, DataFrame], relation: Relation, *sources: str) -> DataFrame:
+def select(tables: dict[str, Table], relation: Relation, *sources: str) -> DataFrame:
     columns = [Column(f"C{n}", source) for n, source in enumerate(sources)]
     keys = [f"datasets.users.columns.{column.name}" for column in columns]
-    return project_columns(join_tables(relation, tables, key="datasets.users"), columns, keys=keys)
+    joined = join_tables(relation, tables, key="datasets.users")
+    return project_columns(joined, columns, keys=keys).select(*(c.name for c in columns))
 
 
 def test_inner_join_drops_rows_without_a_partner_and_left_join_keeps_them(
-    tables: dict[str, DataFrame],
+    tables: dict[str, Table],
 ) -> None:
     def joined(how: Any) -> DataFrame:
         relation = Relation("people", joins=(Join("teams", how, {"team_id": "id"}),))
@@ -46,7 +48,7 @@ def test_inner_join_drops_rows_without_a_partner_and_left_join_keeps_them(
     assert rows(joined("left")) == [(1, "red"), (2, None), (3, None)]
 
 
-def test_a_table_joined_to_itself_goes_by_two_aliases(tables: dict[str, DataFrame]) -> None:
+def test_a_table_joined_to_itself_goes_by_two_aliases(tables: dict[str, Table]) -> None:
     relation = Relation(
         "people", alias="p", joins=(Join("people", "left", {"p.boss_id": "id"}, alias="boss"),)
     )
@@ -57,7 +59,7 @@ def test_a_table_joined_to_itself_goes_by_two_aliases(tables: dict[str, DataFram
     ]
 
 
-def test_rename_filter_and_the_last_part_of_a_name_as_alias(tables: dict[str, DataFrame]) -> None:
+def test_rename_filter_and_the_last_part_of_a_name_as_alias(tables: dict[str, Table]) -> None:
     relation = Relation(
         "people",
         rename={"name": "label"},
@@ -68,7 +70,7 @@ def test_rename_filter_and_the_last_part_of_a_name_as_alias(tables: dict[str, Da
 
 
 def test_an_unqualified_join_column_means_the_tables_before_not_the_joined_one(
-    tables: dict[str, DataFrame],
+    tables: dict[str, Table],
 ) -> None:
     relation = Relation("teams", joins=(Join("people", "inner", {"id": "team_id"}),))
     assert rows(select(tables, relation, "people.name")) == [("a",)]
@@ -100,7 +102,7 @@ def test_an_unqualified_join_column_means_the_tables_before_not_the_joined_one(
     ],
 )
 def test_a_relation_that_does_not_fit_is_reported_with_its_key_path_and_the_fix(
-    tables: dict[str, DataFrame], relation: Relation, message: str
+    tables: dict[str, Table], relation: Relation, message: str
 ) -> None:
     with pytest.raises(EtlError) as caught:
         join_tables(relation, tables, key="datasets.users")
@@ -133,7 +135,7 @@ def test_a_relation_that_does_not_fit_is_reported_with_its_key_path_and_the_fix(
     ],
 )
 def test_sql_that_spark_writes_otherwise_than_databases_is_reported(
-    tables: dict[str, DataFrame], source: str, fault: str
+    tables: dict[str, Table], source: str, fault: str
 ) -> None:
     with pytest.raises(EtlError) as caught:
         select(tables, Relation("people"), source)
@@ -141,7 +143,7 @@ def test_sql_that_spark_writes_otherwise_than_databases_is_reported(
 
 
 def test_every_expression_that_does_not_fit_is_reported_at_once(
-    tables: dict[str, DataFrame],
+    tables: dict[str, Table],
 ) -> None:
     relation = Relation("people", joins=(Join("teams", "left", {"team_id": "id"}),))
     with pytest.raises(EtlError) as caught:
@@ -160,6 +162,6 @@ def test_every_expression_that_does_not_fit_is_reported_at_once(
 
 
 def test_an_id_of_floating_point_is_refused_before_any_row_is_read(spark: SparkSession) -> None:
-    frame = join_tables(Relation("t"), {"t": spark.sql("SELECT 1D AS id")}, key="k")
+    frame = join_tables(Relation("t"), {"t": Table(spark.sql("SELECT 1D AS id"), ("id",))}, key="k")
     with pytest.raises(EtlError, match=r"an id of type double has no certain text \(1 or 1.0\?\)"):
         project_columns(frame, [Column("USER_ID", "id", required=True)], keys=["k.columns.USER_ID"])

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from etl.datasets import JobSpec, Lookup, Relation
-from etl.errors import EtlError
+from etl.errors import EtlError, TableError
 from etl.runtime import Arguments, GlueRuntime, RunFolder, open_runtime, parse_arguments
 from tests.etl.awsglue_signatures import REQUIRED, SIGNATURES, with_signature
 
@@ -50,18 +52,25 @@ class RecordedS3:
 
 
 @pytest.fixture
-def glue_calls(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+def jdbc(database: str) -> dict[str, str]:
+    """Return what Glue says of its connection, which leads to a real PostgreSQL."""
+    url = urlsplit(database)
+    return {
+        "url": f"jdbc:postgresql://127.0.0.1:{url.port}",
+        "fullUrl": f"jdbc:postgresql://127.0.0.1:{url.port}{url.path}",
+        "user": str(url.username),
+        "password": str(url.password),
+        "vendor": "postgresql",
+        "enforceSSL": "false",
+    }
+
+
+@pytest.fixture
+def glue_calls(
+    spark: SparkSession, jdbc: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> list[Any]:
     """Install a fake `awsglue`, and return its calls in their order."""
     calls: list[Any] = []
-
-    jdbc = {
-        "url": "jdbc:postgresql://db.example:5432",
-        "fullUrl": "jdbc:postgresql://db.example:5432/labbase",
-        "user": "reader",
-        "password": "secret",
-        "vendor": "postgresql",
-        "enforceSSL": "true",
-    }
 
     def recorded(name: str, answer: Any = None) -> Any:
         def record(**arguments: Any) -> Any:
@@ -77,13 +86,9 @@ def glue_calls(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> list[Any
         calls.append(("getResolvedOptions", options))
         return {name: args[args.index(f"--{name}") + 1] for name in options}
 
-    read = SimpleNamespace(toDF=with_signature("DynamicFrame.toDF", lambda: spark.range(2)))
     context = SimpleNamespace(
         spark_session=spark,
         extract_jdbc_conf=recorded("GlueContext.extract_jdbc_conf", jdbc),
-        create_dynamic_frame_from_options=recorded(
-            "GlueContext.create_dynamic_frame_from_options", read
-        ),
         write_dynamic_frame=SimpleNamespace(
             from_options=recorded("DynamicFrameWriter.from_options")
         ),
@@ -116,38 +121,39 @@ def on_glue(calls: list[Any], directory: Path) -> GlueRuntime:
     return runtime
 
 
-@pytest.mark.parametrize(
-    ("table", "partition_column", "options"),
-    [
-        ("students", "", {"dbtable": "students"}),
-        ("crm.students", "", {"dbtable": "crm.students"}),
-        ("crm.Students", "", {"dbtable": '"crm"."Students"'}),
-        ("events", "id", {"dbtable": "events", "hashfield": "id", "hashpartitions": "6"}),
-    ],
-)
-def test_glue_reads_a_table_through_its_connection(
-    glue_calls: list[Any],
-    tmp_path: Path,
-    table: str,
-    partition_column: str,
-    options: dict[str, str],
+def test_glue_reads_as_this_machine_does_by_the_address_of_its_connection(
+    glue_calls: list[Any], database: str, tmp_path: Path
 ) -> None:
-    frame = on_glue(glue_calls, tmp_path).read_table(table, partition_column)
-    assert frame.count() == 2
-    assert glue_calls == [
-        (
-            "GlueContext.create_dynamic_frame_from_options",
-            {
-                "connection_type": "postgresql",
-                "connection_options": {
-                    "url": "jdbc:postgresql://db.example:5432/labbase?sslmode=require",
-                    "user": "reader",
-                    "password": "secret",
-                    **options,
-                },
-            },
+    with psycopg.connect(database) as connection:
+        connection.execute('CREATE TABLE "Events" (id numeric, kind char(9), odd int[][], t date)')
+        connection.execute(
+            """INSERT INTO "Events" SELECT n, 'view', '{{1},{2}}', 'infinity'
+            FROM generate_series(1, 100) AS n"""
         )
-    ]
+    tables = on_glue(glue_calls, tmp_path).tables
+    columns = tables.columns("Events")
+    assert [column.type for column in columns] == ["numeric", "character(9)", "integer[]", "date"]
+    named = {"id", "kind", "t"}
+    frame = tables.read("Events", columns, named=named, partition_column="ID")
+    assert frame.rdd.getNumPartitions() == 6
+    assert (
+        frame.where("kind = 'view' AND t = '9999-12-31' AND `t (unreadable)` = 'infinity'").count()
+        == 100
+    )
+    with pytest.raises(
+        TableError, match=r"table 'event' does not exist .* did you mean 'Events'\?"
+    ):
+        tables.columns("event")
+    assert glue_calls == []
+
+
+def test_a_connection_that_enforces_ssl_refuses_a_server_without_it(
+    glue_calls: list[Any], jdbc: dict[str, str], tmp_path: Path
+) -> None:
+    jdbc["enforceSSL"] = "true"
+    tables = on_glue(glue_calls, tmp_path).tables
+    with pytest.raises(EtlError, match=r"Glue connection 'rds': The server does not support SSL"):
+        tables.columns("students")
 
 
 def test_glue_writes_csv_that_personalize_reads_and_nothing_beside_it(

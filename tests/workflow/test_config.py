@@ -289,6 +289,12 @@ def test_automl_leaves_the_recipe_to_personalize():
     assert config.recipe_arn is None
 
 
+def test_a_file_that_begins_with_a_byte_order_mark_is_read(tmp_path):
+    path = tmp_path / "retraining.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + EXAMPLE.read_bytes())
+    assert load_config(path) == load_config(EXAMPLE)
+
+
 def test_broken_toml_names_its_line():
     reported = mistakes('name = "shop"\nregion = = 1\n')
 

@@ -58,7 +58,7 @@ def load_prices(path: Path | None = None) -> PriceTable:
     if path is None:
         return table
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise PriceError(f"{path}: {error}; copy the form of workflow/runs/prices.toml") from None
     return _table(raw, table.prices, str(path))

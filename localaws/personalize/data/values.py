@@ -52,7 +52,7 @@ def values_of(
         if digits is not None:
             return digits, []
         return _parse(field, texts, _integer_parser(field), np.int64)
-    return _parse(field, texts, _float, np.float64)
+    return _parse(field, texts, _float_parser(field), np.float64)
 
 
 def _digits(field: Field, texts: Sequence[str]) -> NDArray[np.int64] | None:
@@ -125,8 +125,15 @@ def _parse(
     return np.array(values, dtype=dtype), faults
 
 
-def _float(text: str) -> float | None:
-    return float(text) if _NUMBER.fullmatch(text) else None
+def _float_parser(field: Field) -> Callable[[str], float | None]:
+    """Return the parser of a number that its type holds; Avro's float has 32 bits."""
+    limit = float(np.finfo(np.float32 if field.type == "float" else np.float64).max)
+
+    def parse(text: str) -> float | None:
+        value = float(text) if _NUMBER.fullmatch(text) else None
+        return value if value is not None and abs(value) <= limit else None
+
+    return parse
 
 
 def _integer_parser(field: Field) -> Callable[[str], int | None]:

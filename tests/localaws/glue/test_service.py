@@ -122,6 +122,11 @@ print(os.getcwd(), [p for p in sys.path if p in ("", os.getcwd(), os.path.dirnam
             "table users is empty",
         ),
         (
+            "import sys\nprint('ERROR: users: no rows')\nprint('ERROR Executor: task failed')\n"
+            "print('java.lang.ArithmeticException: overflow')\nsys.exit('ERROR: users: 3 rows')",
+            "users: 3 rows",
+        ),
+        (
             "import os\nos._exit(3)",
             "the job's process ended without an error message (exit code 3)",
         ),

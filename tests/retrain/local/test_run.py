@@ -292,6 +292,34 @@ def test_a_handler_that_raises(sample_url: str, tmp_path: Path) -> None:
     assert failure.cause.endswith("cannot be filtered")
 
 
+def test_rejected_rows_are_named_by_the_path_where_they_are_kept(
+    sample_url: str, tmp_path: Path
+) -> None:
+    text = EXAMPLE.replace(
+        'USER_ID = "events.student_id"', 'USER_ID = "nullif(events.student_id, 1)"'
+    )
+
+    outcome = run_locally(
+        parse_config(text.replace("max_rejected_share = 0.01", "max_rejected_share = 0")),
+        output=tmp_path,
+        database_url=sample_url,
+        sample=SampleSize(),
+        view=RecordingView(),
+    )
+
+    path = tmp_path / "rejected" / "interactions.json"
+    assert path.is_file()
+    assert outcome.failure is not None
+    assert outcome.failure.cause.startswith("data set INTERACTIONS: ")
+    for told in (
+        outcome.failure.cause,
+        (tmp_path / "etl.log").read_text(encoding="utf-8"),
+        (tmp_path / "report.html").read_text(encoding="utf-8"),
+    ):
+        assert f"see {path}, then" in told
+        assert "/rejected/interactions.json" not in told.replace(str(path), "")
+
+
 def test_a_failed_run_keeps_the_recommendations_of_the_run_before(tmp_path: Path) -> None:
     output = tmp_path / "output"
     output.mkdir()

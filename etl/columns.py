@@ -1,0 +1,197 @@
+"""A table's columns as the database describes them → the SQL that reads what Spark can hold.
+
+Pure Python. Spark reads a database by the driver's types, and some of their values end the whole
+read: `numeric 'NaN'`, `date 'infinity'`, MySQL's zero dates, arrays of arrays. Here the database is
+asked instead whether it can be read: if not, its text stands beside the nearest value or null.
+Blanks that pad `char(n)` are no part of a value, so they are cut off.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from etl.database import TableName
+from etl.datasets import Engine
+
+# Spark's widest decimal, and the digits that it leaves after the point of an unlimited `numeric`.
+MAX_DIGITS, MAX_SCALE = 38, 18
+
+_POSTGRESQL_AS_IT_IS = re.compile(
+    r"smallint|integer|bigint|real|double precision|oid|boolean|bytea|text|uuid|inet"
+    r"|character varying|time with(out)? time zone"
+)
+_POSTGRESQL_DATE = re.compile(r"date|timestamp with(out)? time zone")
+_MYSQL_DATE = re.compile(r"date|datetime|timestamp")
+_MYSQL_AS_TEXT = re.compile(r"enum|set|uuid|inet[46]")
+
+
+@dataclass(frozen=True)
+class DatabaseColumn:
+    """A column's name, and its type as the database writes it, for example `numeric(5,2)[]`."""
+
+    name: str
+    type: str
+
+
+def columns_query(engine: Engine, table: TableName) -> str:
+    """Return the query of a table's columns: `name`, `type`, `position`; none if it has no table.
+
+    On MySQL `table_name` and `folded` too: case counts in a name if `folded` is 0.
+    """
+    if engine == "postgresql":
+        # A domain is read as the type below it.
+        return f"""
+            SELECT a.attname AS name, a.attnum AS position,
+                   CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod)
+                        ELSE format_type(a.atttypid, a.atttypmod) END AS type
+            FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+            WHERE a.attrelid = to_regclass({_text(table.quote(engine), engine)})
+                  AND a.attnum > 0 AND NOT a.attisdropped"""
+    schema = _text(table.parts[-2], engine) if len(table.parts) > 1 else "DATABASE()"
+    return f"""
+        SELECT column_name AS name, ordinal_position AS position, column_type AS type,
+               table_name AS table_name, @@lower_case_table_names AS folded
+        FROM information_schema.columns
+        WHERE table_schema = {schema} AND table_name = {_text(table.parts[-1], engine)}"""
+
+
+def _text(text: str, engine: Engine) -> str:
+    """Return a text as a literal; MySQL's have escapes."""
+    escaped = text.replace("\\", "\\\\") if engine == "mysql" else text
+    return "'" + escaped.replace("'", "''") + "'"
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """How a column is read.
+
+    Attributes:
+        source: The column, or an SQL expression of it.
+        cast: The database's type as which it is read; empty for its own.
+        readable: The SQL condition under which Spark can hold the value; empty if it always can.
+        otherwise: The SQL of the nearest value that Spark can hold, which keeps the order; null
+            of null.
+    """
+
+    source: str
+    cast: str = ""
+    readable: str = ""
+    otherwise: str = "NULL"
+
+    @property
+    def value(self) -> str:
+        """The SQL of the value; the cast stands outside, as PostgreSQL's CASE forgets digits."""
+        value = self.source
+        if self.readable:
+            value = f"CASE WHEN {self.readable} THEN {value} ELSE {self.otherwise} END"
+        return f"CAST({value} AS {self.cast})" if self.cast else value
+
+
+def read_query(
+    engine: Engine,
+    table: TableName,
+    columns: Sequence[DatabaseColumn],
+    *,
+    partition_column: str = "",
+    zero_dates_are_null: bool = False,
+) -> str:
+    """Return the query that reads columns, for Spark's `dbtable`.
+
+    Its columns are `c0`, `c1`, … in the given order, the nearest value or null where Spark cannot
+    hold one; for each column where that can be, `t0` and so on with its text, else null; and
+    `part`, the partition column as it is. Spark quotes no quotes in names, so it gets none.
+
+    Args:
+        engine: The database's engine.
+        table: The table.
+        columns: Those that are read.
+        partition_column: The partition column, empty for none.
+        zero_dates_are_null: Whether MySQL's `0000-00-00` stands for null, and is not unreadable.
+    """
+    selected = []
+    for number, column in enumerate(columns):
+        name = TableName((column.name,)).quote(engine)
+        reading = (_postgresql if engine == "postgresql" else _mysql)(column.type, name)
+        selected.append(f"{reading.value} AS c{number}")
+        if reading.readable:
+            text = f"CAST({name} AS {'char' if engine == 'mysql' else 'text'})"
+            if zero_dates_are_null and engine == "mysql":
+                text = f"CASE WHEN {text} LIKE '0000-00-00%' THEN NULL ELSE {text} END"
+            # No IS NULL: MySQL holds it true of a zero date.
+            selected.append(f"CASE WHEN {reading.readable} THEN NULL ELSE {text} END AS t{number}")
+    if partition_column:
+        selected.append(f"{TableName((partition_column,)).quote(engine)} AS part")
+    return f"(SELECT {', '.join(selected)} FROM {table.quote(engine)}) AS named"
+
+
+def _postgresql(database_type: str, name: str) -> _Reading:
+    if database_type.endswith("[]"):
+        element = _postgresql(database_type.removesuffix("[]"), "element")
+        readable = f"coalesce(array_ndims({name}), 1) = 1"
+        if element.readable:
+            readable += (
+                f" AND NOT EXISTS (SELECT 1 FROM unnest({name}) AS element"
+                f" WHERE NOT ({element.readable}))"
+            )
+        return _Reading(name, element.cast and f"{element.cast}[]", readable)
+    base = re.sub(r"\([\d,-]+\)", "", database_type)
+    if base == "numeric":
+        return _decimal(database_type, name, cast="numeric", always=False)
+    if _POSTGRESQL_DATE.fullmatch(base):
+        return _Reading(
+            name,
+            readable=f"{name} >= '0001-01-01' AND {name} < '10000-01-01'",
+            otherwise=f"CAST(CASE WHEN {name} > '1970-01-01' THEN '9999-12-31'"
+            f" WHEN {name} < '1970-01-01' THEN '0001-01-01' END AS {base})",
+        )
+    if _POSTGRESQL_AS_IT_IS.fullmatch(base) or database_type == "bit(1)":
+        return _Reading(name)
+    return _Reading(name, cast="text")
+
+
+def _mysql(database_type: str, name: str) -> _Reading:
+    base = re.split(r"\W", database_type, maxsplit=1)[0].lower()
+    if base == "decimal":
+        return _decimal(database_type, name, cast="decimal", always=True)
+    if _MYSQL_DATE.fullmatch(base):
+        # Zero dates, zero months and days, and with ALLOW_INVALID_DATES 31 February.
+        days = f"DAYOFMONTH({name}) BETWEEN 1 AND DAYOFMONTH(LAST_DAY({name}))"
+        return _Reading(name, readable=f"{name} >= '0001-01-01' AND {days}")
+    if base == "time":  # a duration, which may be negative or longer than a day
+        return _Reading(
+            name,
+            readable=f"{name} >= TIME'00:00:00' AND {name} < TIME'24:00:00'",
+            otherwise=f"CASE WHEN {name} < TIME'00:00:00' THEN TIME'00:00:00'"
+            f" WHEN {name} > TIME'00:00:00' THEN TIME'23:59:59' END",
+        )
+    if base == "char":  # sql_mode = PAD_CHAR_TO_FULL_LENGTH
+        return _Reading(f"TRIM(TRAILING ' ' FROM {name})")
+    return _Reading(name, cast="char" if _MYSQL_AS_TEXT.fullmatch(base) else "")
+
+
+def _decimal(database_type: str, name: str, *, cast: str, always: bool) -> _Reading:
+    """Return how a decimal is read: with its own digits if Spark has as many.
+
+    Args:
+        database_type: For example `numeric`, `numeric(5,2)`.
+        name: The column.
+        cast: The database's name of the type.
+        always: Whether each value has the digits that its type says, and none is `NaN`.
+    """
+    limits = re.search(r"\((\d+),(-?\d+)\)", database_type)
+    precision, scale = map(int, limits.groups()) if limits else (MAX_DIGITS + 1, MAX_SCALE)
+    own = 0 <= scale <= precision <= MAX_DIGITS
+    if own and always:
+        return _Reading(name)
+    if not own:
+        precision, scale = MAX_DIGITS, min(max(scale, 0), MAX_SCALE)
+    largest = f"{'9' * (precision - scale) or '0'}.{'9' * scale}"
+    return _Reading(
+        name,
+        cast=database_type if own else f"{cast}({precision},{scale})",
+        # PostgreSQL's NaN is greater than every number.
+        readable=f"round({name}, {scale}) BETWEEN -{largest} AND {largest}",
+        otherwise=f"CASE WHEN {name} > 0 THEN {largest} WHEN {name} < 0 THEN -{largest} END",
+    )

@@ -1,0 +1,158 @@
+"""The sources of the job's files: what the specification describes → rows that are checked.
+
+Tables are read lazily and expressions are resolved: nothing here reads a row.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame
+
+from etl.columns import DatabaseColumn
+from etl.datasets import Column, JobSpec, Relation
+from etl.errors import EtlError, TableError
+from etl.projection import Table, join_tables, project_columns
+from etl.references import named_columns, tables_of
+from etl.tables import Tables
+from etl.validation import validate_rows
+
+
+@dataclass(frozen=True)
+class Source:
+    """The description of a data set or a list that the job writes.
+
+    Attributes:
+        title: Its name in messages, for example `data set USERS`.
+        key: Its key path in the configuration, for example `datasets.users`.
+        prefix: The prefix of its files below the run's prefix, for example `users/`.
+        relation: The source of its rows.
+        columns: Its columns.
+        column_keys: The key path of each column in the configuration.
+        counted_columns: The columns that Personalize counts together with the types of events.
+        is_list: Whether it is a list of ids.
+    """
+
+    title: str
+    key: str
+    prefix: str
+    relation: Relation
+    columns: tuple[Column, ...]
+    column_keys: tuple[str, ...]
+    counted_columns: tuple[str, ...] = ()
+    is_list: bool = False
+
+
+def sources_from_spec(spec: JobSpec) -> dict[str, Source]:
+    """Return the data sets and lists that the job writes, by their names in the manifest.
+
+    The data sets come first, in their order, then the lists, whose columns are ids.
+    """
+    sources: dict[str, Source] = {}
+    for data_set in spec.datasets:
+        key = f"datasets.{data_set.type.lower()}"
+        sources[data_set.type] = Source(
+            title=f"data set {data_set.type}",
+            key=key,
+            prefix=data_set.prefix,
+            relation=data_set.relation,
+            columns=data_set.columns,
+            column_keys=tuple(f"{key}.columns.{name}" for name in data_set.header),
+            counted_columns=data_set.counted_columns,
+        )
+    lists = {
+        "batchInput": ("batch input", "batch_inference", spec.batch_input),
+        "eligibleItems": ("eligible items", "filter.eligible_items", spec.eligible_items),
+        "exclusions": ("exclusions", "filter.exclusions", spec.exclusions),
+    }
+    for name, (title, key, lookup) in lists.items():
+        if lookup is not None:
+            sources[name] = Source(
+                title=title,
+                key=key,
+                prefix=lookup.prefix,
+                relation=lookup.relation,
+                columns=tuple(Column(*column, required=True) for column in lookup.columns.items()),
+                column_keys=tuple(f"{key}.{name.lower()}" for name in lookup.columns),
+                is_list=True,
+            )
+    return sources
+
+
+def read_tables(tables: Tables, sources: Mapping[str, Source]) -> dict[str, Table]:
+    """Read each table once, of its columns the named ones; persist those that several sources use.
+
+    Raises:
+        EtlError: If tables do not exist, naming all of them, or the database cannot be reached.
+    """
+    uses = Counter(use.table for source in sources.values() for use in tables_of(source.relation))
+    problems: list[str] = []
+    columns: dict[str, tuple[DatabaseColumn, ...]] = {}
+    for name in uses:
+        try:
+            columns[name] = tables.columns(name)
+        except TableError as error:
+            problems.append(f"{_first_use(name, sources).title}: {error}")
+    if problems:
+        raise EtlError(*problems)
+    known = {name: tuple(column.name for column in columns[name]) for name in columns}
+    named: dict[str, set[str]] = {name: set() for name in uses}
+    partition_columns: dict[str, str] = {}
+    for source in sources.values():
+        relation, expressions = source.relation, [column.source for column in source.columns]
+        for name, names in named_columns(relation, expressions, known).items():
+            named[name] |= names
+        if relation.partition_column:
+            partition_columns.setdefault(relation.table, relation.partition_column)
+    read: dict[str, Table] = {}
+    for name, count in uses.items():
+        try:
+            frame = tables.read(
+                name,
+                columns[name],
+                named=named[name],
+                partition_column=partition_columns.get(name, ""),
+            )
+        except TableError as error:
+            problems.append(f"{_first_use(name, sources).title}: {error}")
+            continue
+        read[name] = Table(frame.persist() if count > 1 else frame, known[name])
+    if problems:
+        raise EtlError(*problems)
+    return read
+
+
+def _first_use(table: str, sources: Mapping[str, Source]) -> Source:
+    return next(
+        source
+        for source in sources.values()
+        if any(use.table == table for use in tables_of(source.relation))
+    )
+
+
+def resolve_frames(
+    sources: Mapping[str, Source], tables: Mapping[str, Table]
+) -> dict[str, DataFrame]:
+    """Join, project and validate the rows of every source, without reading one.
+
+    Returns:
+        Source name → what `etl.validation.validate_rows` returns.
+
+    Raises:
+        EtlError: If columns or expressions do not fit the tables, naming all of them.
+    """
+    frames: dict[str, DataFrame] = {}
+    problems: list[str] = []
+    for name, source in sources.items():
+        try:
+            joined = join_tables(source.relation, tables, key=source.key)
+            values = project_columns(joined, source.columns, keys=source.column_keys)
+        except EtlError as error:
+            problems.extend(error.problems)
+            continue
+        frames[name] = validate_rows(values, source.columns)
+    if problems:
+        raise EtlError(*problems)
+    return frames

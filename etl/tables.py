@@ -1,0 +1,206 @@
+"""Tables read over JDBC by Spark, on this machine and on AWS Glue alike.
+
+Of a table only the named columns are read. A value that Spark cannot hold arrives as null, and its
+text in a column beside it, whose name `references.unreadable`
+returns.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+
+from py4j.protocol import Py4JJavaError
+from pyspark.sql import Column as Expression
+from pyspark.sql import DataFrame, DataFrameReader, Row, SparkSession
+from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
+from pyspark.sql.types import NumericType, StringType
+
+from etl.columns import DatabaseColumn, columns_query, read_query
+from etl.database import TableName
+from etl.datasets import Engine
+from etl.errors import EtlError, TableError, listing, suggestion
+from etl.references import unreadable
+from etl.session import error_from_java, is_missing_table
+
+# The driver's own parameter; the driver never sees a zero date.
+_ZERO_DATES_ARE_NULL = "zerodatetimebehavior=convert_to_null"
+
+
+class Tables:
+    """A database's tables.
+
+    Args:
+        spark: The session.
+        engine: The database's engine.
+        options: Spark's JDBC options: `url`, `user`, `password`, `driver`, `fetchsize`.
+        database: The database in words, for messages.
+        partitions: Connections that share a table which is read in parallel.
+    """
+
+    def __init__(
+        self,
+        spark: SparkSession,
+        *,
+        engine: Engine,
+        options: Mapping[str, str],
+        database: str,
+        partitions: int,
+    ) -> None:
+        self._spark, self._engine, self._options = spark, engine, options
+        self._database, self._partitions = database, partitions
+
+    def error_from_java(self, error: Py4JJavaError) -> EtlError:
+        """Return the error as `session.error_from_java` does."""
+        return error_from_java(error, self._database, self._options["user"])
+
+    def columns(self, name: str) -> tuple[DatabaseColumn, ...]:
+        """Return a table's columns in their order.
+
+        Args:
+            name: `table` or `schema.table`.
+
+        Raises:
+            TableError: If the database has no such table.
+            EtlError: If the database cannot be reached, or the user may not read the table.
+        """
+        table = TableName.parse(name)
+        try:
+            rows = self._query(columns_query(self._engine, table))
+            if self._engine == "mysql" and rows and not rows[0]["folded"]:
+                rows = [row for row in rows if row["table_name"] == table.parts[-1]]
+            if not rows:  # the database says why: it does not exist, or is not to be seen
+                self._reader().option("dbtable", table.quote(self._engine)).load()
+        except Py4JJavaError as error:
+            if is_missing_table(error):
+                known = self._table_names()
+                tables = f" Tables: {listing(known)}" if known else " it has no tables"
+                raise TableError(
+                    f"table '{name}' does not exist in the database"
+                    f"{suggestion(name, known)}{tables}"
+                ) from None
+            raise self.error_from_java(error) from None
+        rows.sort(key=lambda row: int(row["position"]))
+        return tuple(DatabaseColumn(row["name"], row["type"]) for row in rows)
+
+    def read(
+        self,
+        name: str,
+        columns: Collection[DatabaseColumn],
+        *,
+        named: Collection[str],
+        partition_column: str = "",
+    ) -> DataFrame:
+        """Return all rows of a table's named columns; Spark reads them when the frame is used.
+
+        Args:
+            name: `table` or `schema.table`.
+            columns: The table's columns.
+            named: The names of those that are read.
+            partition_column: Numeric column by which several connections share the table; empty
+                for one connection.
+
+        Returns:
+            The named columns in the table's order, then `unreadable(column)` of those that can
+            hold what Spark cannot: its text, null in all other rows.
+
+        Raises:
+            TableError: If there is no such partition column.
+            EtlError: If the database cannot be reached.
+        """
+        try:
+            return self._read(name, columns, named, partition_column)
+        except Py4JJavaError as error:
+            raise self.error_from_java(error) from None
+
+    def _read(
+        self,
+        name: str,
+        columns: Collection[DatabaseColumn],
+        named: Collection[str],
+        partition_column: str,
+    ) -> DataFrame:
+        partitioned_by = _partition_column(name, columns, partition_column)
+        read = [column for column in columns if column.name in {*named, partitioned_by}]
+        read = read or list(columns)[:1]  # a constant for each row needs the rows
+        table = TableName.parse(name)
+        query = read_query(
+            self._engine,
+            table,
+            read,
+            partition_column=partitioned_by,
+            zero_dates_are_null=_ZERO_DATES_ARE_NULL in self._options["url"].lower(),
+        )
+        reader = self._reader().option("dbtable", query)
+        frame = reader.load()
+        if partitioned_by:
+            number = [column.name for column in read].index(partitioned_by)
+            data_type = frame.schema[f"c{number}"].dataType
+            if not isinstance(data_type, NumericType):
+                raise TableError(
+                    f"partition_column '{partitioned_by}' of table '{name}' is a"
+                    f" {data_type.simpleString()}; name a numeric column or leave it out"
+                )
+            bounds = self._query(
+                f"SELECT min(c{number}) AS low, max(c{number}) AS high FROM {query}"
+            )
+            low, high = bounds[0]
+            # Without a bound that is a number, or with one value alone, there is nothing to share.
+            if low is not None and math.isfinite(low) and math.isfinite(high) and low < high:
+                frame = (
+                    reader.option("partitionColumn", "part")
+                    .option("lowerBound", math.floor(low))
+                    .option("upperBound", math.floor(high) + 1)
+                    .option("numPartitions", self._partitions)
+                    .load()
+                )
+        return _with_names(frame, [column.name for column in read])
+
+    def _reader(self) -> DataFrameReader:
+        return self._spark.read.format("jdbc").options(**self._options)
+
+    def _query(self, query: str) -> list[Row]:
+        return self._reader().option("query", query).load().collect()
+
+    def _table_names(self) -> list[str]:
+        current = "current_schema()" if self._engine == "postgresql" else "DATABASE()"
+        rows = self._query(
+            f"SELECT table_schema AS s, table_name AS t, {current} AS c"
+            " FROM information_schema.tables WHERE table_schema NOT IN"
+            " ('pg_catalog', 'information_schema', 'mysql', 'sys', 'performance_schema')"
+        )
+        return sorted(
+            row["t"] if row["s"] == row["c"] else f"{row['s']}.{row['t']}" for row in rows
+        )
+
+
+def _partition_column(
+    table: str, columns: Collection[DatabaseColumn], partition_column: str
+) -> str:
+    known = {column.name.lower(): column.name for column in columns}
+    if partition_column and partition_column.lower() not in known:
+        raise TableError(
+            f"table '{table}' has no column '{partition_column}' (partition_column)"
+            f"{suggestion(partition_column, known.values())}"
+            f" Columns: {listing(list(known.values()))}"
+        )
+    return known.get(partition_column.lower(), "")
+
+
+def _with_names(frame: DataFrame, names: Collection[str]) -> DataFrame:
+    values, texts = [], []
+    for number, name in enumerate(names):
+        values.append(_value(frame, f"c{number}").alias(name))
+        if f"t{number}" in frame.columns:
+            texts.append(F.col(f"t{number}").alias(unreadable(name)))
+    return frame.select(*values, *texts)
+
+
+def _value(frame: DataFrame, column: str) -> Expression:
+    """Return a column, a text as an expression: a filter on it is then Spark's work.
+
+    Spark gives filters on columns to the database, which compares by its collation: to MySQL 'A'
+    is 'a'. What a filter means must not depend on who evaluates it.
+    """
+    value = F.col(column)
+    return F.concat(value) if isinstance(frame.schema[column].dataType, StringType) else value

@@ -1,0 +1,290 @@
+"""The job on a real PostgreSQL: each type arrives as what the database means."""
+
+import json
+from pathlib import Path
+
+import psycopg
+import pytest
+from pyspark.sql import SparkSession
+
+from etl.datasets import Column, DataSet, JobSpec, Join, Lookup, Relation
+from localaws.http.endpoint import Endpoint
+from tests.etl.runs import Run, users_spec
+
+ID = Column("USER_ID", "id", required=True)
+
+
+@pytest.fixture
+def run(endpoint: Endpoint, spark: SparkSession, database: str, tmp_path: Path) -> Run:
+    return Run(endpoint, spark, database, tmp_path)
+
+
+def execute(url: str, *statements: str) -> None:
+    with psycopg.connect(url) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def test_char_is_not_padded_as_an_id_a_category_a_filter_or_a_join_key(run: Run) -> None:
+    execute(
+        run.url,
+        "CREATE DOMAIN code AS char(6)",
+        "CREATE TABLE users (id char(8), plan code, tags char(4)[], open bpchar)",
+        "INSERT INTO users VALUES ('u1', 'free', '{a,bb}', 'x '), ('u2', 'pro', '{}', NULL)",
+        "CREATE TABLE events (u text, item char(6), kind char(9), at timestamptz)",
+        "INSERT INTO events VALUES ('u1', 'i1', 'view', '2024-01-01 09:00+09'),"
+        " ('u2', 'i1', 'buy', '2024-01-01 09:00+09')",
+    )
+    columns = Column("PLAN", "plan"), Column("TAGS", "array_join(tags, '|')"), Column("O", "open")
+    users = DataSet("USERS", Relation("users"), (ID, *columns))
+    events = DataSet(
+        "INTERACTIONS",
+        Relation(
+            "events",
+            joins=(Join("users", "inner", {"u": "id"}),),
+            filter="kind = 'view' AND plan IN ('free')",
+        ),
+        (
+            Column("USER_ID", "users.id", required=True),
+            Column("ITEM_ID", "item", required=True),
+            Column("TIMESTAMP", "at", "long", required=True),
+            Column("EVENT_TYPE", "kind"),
+        ),
+    )
+    batch = Lookup("batch-input/", Relation("users"), {"USER_ID": "id"})
+    run(JobSpec("postgresql", (users, events), batch))
+    assert run.rows("users/") == [["u1", "free", "a|bb", "x"], ["u2", "pro", "", ""]]
+    assert run.rows("interactions/") == [["u1", "i1", "1704067200", "view"]]
+
+
+def test_columns_that_nobody_names_may_have_any_type_and_any_value(run: Run) -> None:
+    execute(
+        run.url,
+        "CREATE TYPE pair AS (x int, y text)",
+        """CREATE TABLE users (
+            id int, day date, n numeric, grid int[][], prices money[], "a""b" int, pairs pair[],
+            hole refcursor, "date" date, tiny numeric(3,-2), "ID 2" int)""",
+        """INSERT INTO users VALUES (1, 'infinity', 'NaN', '{{1,2},{3,4}}', '{$1}', 5,
+            '{"(1,z)"}', 'r', '-infinity', 1200, 3)""",
+    )
+    spec = users_spec(
+        "postgresql", Relation("users"), ID, Column("ONE", "date(string('2024-01-01'))")
+    )
+    run(spec)
+    assert run.rows("users/") == [["1", "2024-01-01"]]
+    run(users_spec("postgresql", Relation("users"), ID, Column("P", "array_join(prices, ' ')")))
+    assert run.rows("users/") == [["1", "$1.00"]]
+    odd = Relation("users", rename={'a"b': "renamed"})
+    columns = Column("ODD", "renamed", "int"), Column("TINY", "tiny", "int")
+    run(users_spec("postgresql", odd, ID, *columns, Column("B", "`ID 2`", "int")))
+    assert run.rows("users/") == [["1", "5", "1200", "3"]]
+    refused = run.refused(users_spec("postgresql", Relation("users"), ID, Column("N", "nn")))
+    assert (
+        "there is no column 'nn'; did you mean 'users.n'? Columns: users.id, users.day" in refused
+    )
+
+
+@pytest.mark.parametrize(
+    ("column_type", "column", "accepted", "rejected"),
+    [
+        ("numeric", Column("X", "x", "double"), {"1.5": "1.5"}, ["NaN", "Infinity", "1" * 25]),
+        ("numeric(5,2)", Column("X", "x", "float"), {"-1.25": "-1.25"}, ["NaN"]),
+        (
+            "numeric(45,3)",
+            Column("X", "x"),
+            {"1.500": "1.5", "9" * 35: "9" * 35},
+            [f"{'9' * 40}.000"],
+        ),
+        ("numeric", Column("X", "x"), {"12.00": "12", "9" * 20: "9" * 20}, ["9" * 21, "-Infinity"]),
+        ("numeric", Column("X", "x + 1", "int"), {"1": "2"}, ["NaN"]),
+        ("numeric", Column("X", "coalesce(x, 0)", "int"), {"1": "1"}, ["NaN"]),
+        ("numeric", Column("X", "x", "boolean"), {"1": "True"}, ["NaN"]),
+        ("float8", Column("X", "x", "double"), {"2.5": "2.5"}, ["NaN", "Infinity"]),
+        ("float4", Column("X", "x", "long"), {"2": "2"}, ["NaN", "Infinity", "1e20", "1.5"]),
+        ("date", Column("X", "x", "long"), {"1969-12-31": "-86400"}, ["infinity", "0044-03-15 BC"]),
+        ("date", Column("X", "x"), {"0500-01-01": "0500-01-01"}, ["-infinity", "20000-01-01"]),
+        ("numeric[]", Column("X", "x[0]", "int"), {"{1,NULL}": "1"}, ["{1,NaN}", "{{1},{2}}"]),
+        ("date[]", Column("X", "string(x[0])"), {"{2024-01-01}": "2024-01-01"}, ["{infinity}"]),
+        ("int[]", Column("X", "size(x)", "int"), {"{7,8}": "2", "{}": "0"}, ["{{1,2},{3,4}}"]),
+    ],
+)
+def test_a_value_that_cannot_be_read_is_a_rejected_row_with_its_text(
+    run: Run, column_type: str, column: Column, accepted: dict[str, str], rejected: list[str]
+) -> None:
+    execute(
+        run.url, f"CREATE TABLE users (id int, x {column_type})", "INSERT INTO users VALUES (0)"
+    )
+    texts = [*accepted, *rejected]
+    execute(
+        run.url,
+        *(f"INSERT INTO users VALUES ({n}, '{text}')" for n, text in enumerate(texts, 1)),
+    )
+    run(users_spec("postgresql", Relation("users"), ID, column))
+    null = [["0", "0" if "coalesce" in column.source else "-1" if "size" in column.source else ""]]
+    expected = [[str(n), value] for n, value in enumerate(accepted.values(), 1)]
+    assert run.rows("users/") == null + expected
+    reason = f"value cannot be read as {column.type}"
+    assert {row[:2] for row in run.rejected("users")} == {(reason, "X")}
+    if "float" not in column_type:
+        assert sorted(row[2] for row in run.rejected("users")) == sorted(rejected)
+
+
+def test_times_before_1970_and_without_end_are_rejected_rows(run: Run) -> None:
+    execute(
+        run.url,
+        "CREATE TABLE events (u int, i int, at timestamptz, day date, t timestamp(3))",
+        """INSERT INTO events VALUES
+            (1, 1, '1970-01-01Z', '1970-01-01', '1970-01-01 00:00:00.999'),
+            (2, 1, '1969-12-31 23:59:59.5Z', '1970-01-01', '1970-01-01'),
+            (3, 1, 'infinity', '1970-01-01', '1970-01-01'),
+            (4, 1, '-infinity', '1970-01-01', '1970-01-01'),
+            (5, 1, '1970-01-01Z', 'infinity', '1970-01-01'),
+            (6, 1, '1970-01-01Z', '1969-12-31', '1970-01-01'),
+            (7, 1, '1970-01-01Z', '1970-01-01', '-infinity'),
+            (8, 1, '9999-12-31Z', '1970-01-01', '1970-01-01')""",
+    )
+    rejected = []
+    for source in ("at", "day", "t"):
+        columns = (
+            Column("USER_ID", "u", required=True),
+            Column("ITEM_ID", "i", required=True),
+            Column("TIMESTAMP", source, "long", required=True),
+        )
+        batch = Lookup("batch-input/", Relation("events"), {"USER_ID": "u"})
+        events = DataSet("INTERACTIONS", Relation("events"), columns)
+        manifest = run(JobSpec("postgresql", (events,), batch, max_rejected_share=1))
+        assert list(manifest["datasets"]["INTERACTIONS"]["rejected"]) == ["unreadable timestamp"]
+        assert {row[2] for row in run.rows("interactions/")} == {"0"}
+        lines = run.text("rejected/interactions.json").splitlines()
+        rows = [json.loads(line)["row"] for line in lines]
+        rejected += [(row["USER_ID"], row["TIMESTAMP"]) for row in rows]
+    assert sorted(rejected) == [
+        (2, "1969-12-31T23:59:59.500Z"),
+        (3, "infinity"),
+        (4, "-infinity"),
+        (5, "infinity"),
+        (6, "1969-12-31"),
+        (7, "-infinity"),
+        (8, "9999-12-31T00:00:00.000Z"),
+    ]
+
+
+TYPES = {
+    "smallint": ("-5", "-5"),
+    "bigint": ("9223372036854775807", "9223372036854775807"),
+    "oid": ("5", "5"),
+    "numeric(38,0)": ("9" * 38, "9" * 38),
+    "numeric(3,-2)": ("12345", "12300"),
+    "numeric(3,5)": ("0.00123", "0.00123"),
+    "numeric(39,2)": ("1.25", "1.25"),
+    "char(9)": ("a ", "a"),
+    "varchar(9)": ("a ", "a "),
+    "name": ("n", "n"),
+    '"char"': ("x", "x"),
+    "uuid": ("00000000-0000-0000-0000-000000000001", "00000000-0000-0000-0000-000000000001"),
+    "date": ("2024-02-29", "2024-02-29"),
+    "timestamp(3)": ("2024-02-29 01:02:03.25", "2024-02-29 01:02:03.25"),
+    "timestamptz": ("2024-02-29 09:02:03.25+09", "2024-02-29 00:02:03.25"),
+    "time": ("23:59:59", "1970-01-01 23:59:59"),
+    "mood": ("so so", "so so"),
+    "padded": ("ab", "ab"),
+    "json": ('{"a": 1}', '{"a": 1}'),
+    "money": ("1234.5", "$1,234.50"),
+    "bit(4)": ("0110", "0110"),
+    "bit varying": ("011", "011"),
+    "interval": ("1 day 02:00", "1 day 02:00:00"),
+    "inet": ("10.0.0.1", "10.0.0.1"),
+    "int4range": ("[1,3)", "[1,3)"),
+    "point": ("(1,2)", "(1,2)"),
+    "xml": ("<a/>", "<a/>"),
+    "pair": ("(1,z)", "(1,z)"),
+}
+
+
+def test_each_type_arrives_as_documented(run: Run) -> None:
+    names = {f"c{number}": each for number, each in enumerate(TYPES)}
+    execute(
+        run.url,
+        "CREATE TYPE mood AS ENUM ('so so')",
+        "CREATE DOMAIN padded AS char(9)",
+        "CREATE TYPE pair AS (x int, y text)",
+        f"CREATE TABLE users (id int, {', '.join(f'{n} {t}' for n, t in names.items())})",
+        f"INSERT INTO users VALUES (1, {', '.join(repr(value) for value, _ in TYPES.values())})",
+    )
+    columns = (Column(name.upper(), name) for name in names)
+    run(users_spec("postgresql", Relation("users"), ID, *columns))
+    assert dict(zip(TYPES, run.rows("users/")[0][1:], strict=True)) == {
+        database_type: text for database_type, (_, text) in TYPES.items()
+    }
+    execute(run.url, "ALTER TABLE users ADD b bytea")
+    refused = run.refused(users_spec("postgresql", Relation("users"), ID, Column("B", "b")))
+    assert "Personalize has no binary values; use hex(…)" in refused
+
+
+def test_arrays_arrive_as_arrays_of_what_their_elements_are(run: Run) -> None:
+    arrays = {
+        "char(4)[]": ("{a,NULL,bb}", "a|bb"),
+        "mood[]": ("{so,la}", "so|la"),
+        "numeric(5,2)[]": ("{1.5,2}", "1.50|2.00"),
+        "int[]": ("{3,1}", "3|1"),
+        "timestamptz[]": ("{2024-01-01 09:00+09}", "2024-01-01 00:00:00"),
+        "uuid[]": (
+            "{00000000-0000-0000-0000-000000000001}",
+            "00000000-0000-0000-0000-000000000001",
+        ),
+        "boolean[]": ("{t,f}", "true|false"),
+        "varchar(3)[]": ("{}", ""),
+    }
+    names = {f"c{number}": each for number, each in enumerate(arrays)}
+    execute(
+        run.url,
+        "CREATE TYPE mood AS ENUM ('so', 'la')",
+        f"CREATE TABLE users (id int, {', '.join(f'{n} {t}' for n, t in names.items())})",
+        f"INSERT INTO users VALUES (1, {', '.join(repr(value) for value, _ in arrays.values())})",
+    )
+    columns = (Column(name.upper(), f"array_join({name}, '|')") for name in names)
+    run(users_spec("postgresql", Relation("users"), ID, *columns))
+    assert dict(zip(arrays, run.rows("users/")[0][1:], strict=True)) == {
+        database_type: text for database_type, (_, text) in arrays.items()
+    }
+
+
+def test_a_filter_compares_infinity_and_nan_as_the_database_does(run: Run) -> None:
+    execute(
+        run.url,
+        "CREATE TABLE users (id int, until date, price numeric, at timestamptz, grid int[])",
+        """INSERT INTO users VALUES (1, 'infinity', 'NaN', '-infinity', '{1}'),
+            (2, '-infinity', 5, '2024-01-01', '{2}'), (3, '2024-01-01', '-Infinity', NULL, NULL),
+            (4, NULL, 1e30, '2024-01-01', '{{1},{2}}')""",
+    )
+    kept = {
+        "until > date '2024-06-01'": ["1"],
+        "until < date '2024-01-01'": ["2"],
+        "until IS NULL": ["4"],
+        "price > 10": ["1", "4"],
+        "price < 0": ["3"],
+        "at < timestamp '2000-01-01'": ["1"],
+    }
+    for condition, ids in kept.items():
+        manifest = run(
+            users_spec("postgresql", Relation("users", filter=condition), ID, Column("ONE", "1"))
+        )
+        assert [row[0] for row in run.rows("users/")] == ids, condition
+        assert manifest["datasets"]["USERS"]["rejected"] == {}
+    spec = users_spec("postgresql", Relation("users", filter="grid[0] = 2"), ID, Column("ONE", "1"))
+    run(spec)
+    assert [row[0] for row in run.rows("users/")] == ["2"]
+    assert run.rejected("users") == [("value cannot be compared", "filter", "{{1},{2}}")]
+
+
+def test_keys_with_too_many_digits_join_nothing(run: Run) -> None:
+    execute(
+        run.url,
+        "CREATE TABLE users (id int, key numeric)",
+        f"INSERT INTO users VALUES (1, 7), (2, 1{'0' * 30}), (3, 'NaN')",
+        "CREATE TABLE plans (key numeric, plan text)",
+        f"INSERT INTO plans VALUES (7, 'a'), (2{'0' * 30}, 'b'), ('NaN', 'c')",
+    )
+    joined = Relation("users", joins=(Join("plans", "left", {"users.key": "key"}),))
+    run(users_spec("postgresql", joined, ID, Column("PLAN", "plan")))
+    assert run.rows("users/") == [["1", "a"], ["2", ""], ["3", ""]]
