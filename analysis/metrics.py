@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.frames import Run
-from recommenders.evaluation.items import COVERAGE, CUTOFFS, DEPTH, METRICS
+from recommenders.evaluation.names import COVERAGE, CUTOFFS, DEPTH, METRICS
 
 BASELINE_RECIPES = frozenset({"aws-popularity-count", "aws-trending-now"})
 

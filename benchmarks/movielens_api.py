@@ -36,7 +36,8 @@ from recommenders_quality import EXPECTED, FIGURES, movielens, split
 from localaws.http.endpoint import Endpoint
 from localaws.personalize import Quotas
 from recommenders import Histories, Interactions
-from recommenders.evaluation.items import DEPTH, hold_out, ranking_metrics
+from recommenders.evaluation.items import hold_out, ranking_metrics
+from recommenders.evaluation.names import DEPTH
 
 RECIPES = {
     "popularity": ("aws-popularity-count", {}),

@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommenders import Cosine, Histories, Hybrid, Interactions, Popularity, Recommender
-from recommenders.evaluation.items import DEPTH, hold_out, ranking_metrics
+from recommenders.evaluation.items import hold_out, ranking_metrics
+from recommenders.evaluation.names import DEPTH
 from recommenders.top_k import best_eligible
 
 MODELS: dict[str, Callable[[], Recommender]] = {

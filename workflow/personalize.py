@@ -14,25 +14,24 @@ REGIONS = (
 )  # fmt: skip
 """The regions that have it. https://docs.aws.amazon.com/general/latest/gr/personalize.html"""
 
-_FOR_USERS = ""
-_FOR_ITEMS = "its batch inference takes items, and the workflow's input is users"
-_RANKS = "its batch inference ranks given items, and the workflow's input is users alone"
+_USABLE = ""
+_RANKS = "its batch inference ranks given items, and the workflow's input is ids alone"
 _SEGMENTS = "it finds users for items, by batch segment jobs alone"
 _NO_BATCH = "it has no batch inference"
 _USE_CASE = "it is a use case of domain dataset groups, and is no recipe of a solution"
 _RETIRED = "AWS has retired it"
 
 RECIPES: Mapping[str, str] = {
-    "aws-user-personalization-v2": _FOR_USERS,
-    "aws-user-personalization": _FOR_USERS,
-    "aws-popularity-count": _FOR_USERS,
+    "aws-user-personalization-v2": _USABLE,
+    "aws-user-personalization": _USABLE,
+    "aws-popularity-count": _USABLE,
     "aws-trending-now": _NO_BATCH,
     "aws-next-best-action": _NO_BATCH,
     "aws-personalized-ranking-v2": _RANKS,
     "aws-personalized-ranking": _RANKS,
-    "aws-similar-items": _FOR_ITEMS,
-    "aws-sims": _FOR_ITEMS,
-    "aws-semantic-similarity": _FOR_ITEMS,
+    "aws-similar-items": _USABLE,
+    "aws-sims": _USABLE,
+    "aws-semantic-similarity": _USABLE,
     "aws-item-affinity": _SEGMENTS,
     "aws-item-attribute-affinity": _SEGMENTS,
     "aws-ecomm-customers-who-viewed-x-also-viewed": _USE_CASE,

@@ -343,7 +343,7 @@ class FilterSettings(Settings):
 
 
 def usable_recipe(value: str) -> str:
-    """Return the name of a recipe whose batch inference takes users, as it is."""
+    """Return the name of a recipe with batch inference for users or items, as it is."""
     why_not = RECIPES.get(value)
     usable = f"write one of {', '.join(USABLE_RECIPES)}"
     if why_not:
@@ -368,7 +368,7 @@ class SolutionSettings(Settings):
     recipe: Annotated[str, AfterValidator(usable_recipe)] = Field(
         "aws-user-personalization",
         examples=["aws-user-personalization-v2"],
-        description="recipe of Personalize whose batch inference takes users:"
+        description="recipe of Personalize, of related items with batch_inference.item_id:"
         f" {', '.join(USABLE_RECIPES)}",
     )
     auto_ml: bool = Field(False, description="let Personalize choose the recipe")

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from recommenders.data.action_history import ActionHistory
 from recommenders.data.ids import positions
 from recommenders.data.interactions import Interactions
-from recommenders.evaluation.items import DEPTH, NDCG, ranking_metrics
+from recommenders.evaluation.items import ranking_metrics
+from recommenders.evaluation.names import DEPTH, NDCG
 from recommenders.models.actions import Actions
 from recommenders.progress import Progress, no_progress, sub_progress
 

@@ -14,17 +14,9 @@ from numpy.typing import NDArray
 
 from recommenders.data.ids import Positions
 from recommenders.data.interactions import Histories, Interactions
+from recommenders.evaluation.names import CUTOFFS, DEPTH, MRR, NDCG, PRECISION
 from recommenders.progress import Progress, no_progress, sub_progress
 from recommenders.recommender import Recommender
-
-CUTOFFS = (5, 10, 25)
-DEPTH = max(CUTOFFS)
-COVERAGE = "coverage"
-MRR = f"mean_reciprocal_rank_at_{DEPTH}"
-NDCG = tuple(f"normalized_discounted_cumulative_gain_at_{k}" for k in CUTOFFS)
-PRECISION = tuple(f"precision_at_{k}" for k in CUTOFFS)
-METRICS = (COVERAGE, MRR, *NDCG, *PRECISION)
-"""The metrics that every recipe of items has, by Amazon Personalize's names."""
 
 REWARDED_DEPTH = 500
 """Length of the lists from which `average_rewards_at_k` takes the most rewarding entries."""

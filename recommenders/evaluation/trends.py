@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from recommenders.data.interactions import Histories, Interactions
-from recommenders.evaluation.items import DEPTH
+from recommenders.evaluation.names import DEPTH
 from recommenders.models.trending import Trending, increase
 
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import scipy.sparse as sp
-from implicit.cpu.als import AlternatingLeastSquares
 from numpy.typing import NDArray
 from scipy.linalg import solve
 from threadpoolctl import threadpool_limits
@@ -21,6 +20,9 @@ from recommenders.data.interactions import Histories, Interactions
 from recommenders.data.metadata import Encoding, Metadata
 from recommenders.progress import Progress
 from recommenders.results import Scores
+
+if TYPE_CHECKING:
+    from implicit.cpu.als import AlternatingLeastSquares
 
 RECENCY, FLOOR = 0.9, 0.02
 RIDGE = 1.0
@@ -42,6 +44,9 @@ class AlsParameters:
 
     def solver(self) -> AlternatingLeastSquares:
         """Return implicit's model with these parameters, not fitted."""
+        # What only reads metrics' names need not load it, nor show its warnings.
+        from implicit.cpu.als import AlternatingLeastSquares  # noqa: PLC0415
+
         # implicit runs its own threads; BLAS threads beside them would compete for the cores.
         with threadpool_limits(1, "blas"):
             return AlternatingLeastSquares(

@@ -198,8 +198,6 @@ def test_personalize_limits_are_found_before_anything_runs(columns, rule):
     [
         ("aws-trending-now", "it has no batch inference"),
         ("aws-next-best-action", "it has no batch inference"),
-        ("aws-sims", "its batch inference takes items"),
-        ("aws-similar-items", "its batch inference takes items"),
         ("aws-personalized-ranking-v2", "its batch inference ranks given items"),
         ("aws-item-affinity", "it finds users for items"),
         ("aws-vod-top-picks", "it is a use case of domain dataset groups"),
@@ -213,7 +211,8 @@ def test_a_recipe_that_could_not_recommend_for_the_users_is_refused(recipe, rule
 
     assert rule in found["solution.recipe"][0]
     assert found["solution.recipe"][1] == (
-        "write one of aws-user-personalization-v2, aws-user-personalization, aws-popularity-count"
+        "write one of aws-user-personalization-v2, aws-user-personalization, aws-popularity-count,"
+        " aws-similar-items, aws-sims, aws-semantic-similarity"
     )
 
 

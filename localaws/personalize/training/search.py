@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from localaws.personalize.training.recipe import HyperParameter, text_of
-from recommenders.evaluation.items import NDCG
+from recommenders.evaluation.names import NDCG
 
 OBJECTIVE = NDCG[-1]
 """The metric by which trials are compared if the solution names none."""

@@ -16,7 +16,7 @@ from localaws.personalize.training.data import selected_columns
 from localaws.personalize.training.recipe import Recipe, parameter_faults
 from localaws.personalize.training.recipes import RECIPES, find_recipe
 from localaws.personalize.training.search import MOST_TRIALS, OBJECTIVE, TRIALS, Range, Search
-from recommenders.evaluation.items import METRICS
+from recommenders.evaluation.names import METRICS
 
 AUTOML_RECIPES = ("aws-user-personalization", "aws-popularity-count")
 """The recipes among which AutoML chooses if the solution names none."""

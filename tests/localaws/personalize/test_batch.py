@@ -91,7 +91,7 @@ def test_a_line_may_have_the_context_of_its_user(account: Account, trained: dict
     ]
     source = account.put("context.json", "\n".join(lines))
     account.infer("context", trained["version"], source, "s3://data/context-out/")
-    first, second, third, fourth = account.answers("context-out/context.json.out")
+    first, second, third, fourth = account.read_lines("context-out/context.json.out")
     assert first["input"] == json.loads(lines[0])
     assert first["output"] == second["output"]
     assert third["error"].startswith('context must be of the form {"DEVICE": "phone"}')

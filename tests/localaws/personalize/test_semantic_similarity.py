@@ -53,7 +53,7 @@ def related(account: Account, name: str, version: str, **config: Any) -> dict[st
     target = f"s3://data/{name}-out/"
     job = account.infer(name, version, source, target, numResults=19, **config)
     assert job["status"] == "ACTIVE", job["failureReason"]
-    answers = account.answers(f"{name}-out/in.json.out")
+    answers = account.read_lines(f"{name}-out/in.json.out")
     return {one["input"]["itemId"]: one["output"]["recommendedItems"] for one in answers}
 
 
