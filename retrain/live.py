@@ -6,7 +6,6 @@ in CI, one plain line for each event.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,9 +20,9 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from workflow.runs.history import Step
+from workflow.runs.lines import QUIET, Lines
 from workflow.runs.visits import SIGNS, Branch, Status, Visit
 
-_QUIET = frozenset({"Wait", "Choice", "Succeed", "Pass"})
 _STYLES: Mapping[Status, str] = {
     "failed": "red",
     "timed out": "red",
@@ -80,38 +79,17 @@ class LineView(RunView):
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
-        self._visits: Counter[tuple[Branch | None, str]] = Counter()
-        self._rounds: Counter[Branch | None] = Counter()
+        self._lines = Lines()
 
     def step(self, step: Step) -> None:
         """Print a state that was entered or left."""
-        branch, state = step.visit.branch, step.state
-        if step.type == "entered":
-            self._visits[branch, state] += 1
-            if self._visits[branch, state] == 1:
-                self._print_rounds(step)
-                self._print(step, "[cyan]→[/]")
-            elif step.visit.state_type == "Task":
-                self._rounds[branch] += 1
-        elif self._visits[branch, state] == 1:
-            status = step.visit.status
-            quiet = status == "succeeded" and step.visit.state_type in _QUIET
-            style = "dim" if quiet else _STYLES[status]
-            took = f"  [{style}]{step.seconds or 0:.1f} s[/]"
-            self._print(step, f"[{style}]{SIGNS[status]}[/]", after=took)
-
-    def _print_rounds(self, step: Step) -> None:
-        """Print the number of polls of the loop that `step` leaves."""
-        rounds = self._rounds.pop(step.visit.branch, 0)
-        if rounds:
-            times = "once" if rounds == 1 else f"{rounds} times"
-            self._print(step, "[dim]⟳[/]", f"polled again {times}")
-
-    def _print(self, step: Step, sign: str, text: str = "", *, after: str = "") -> None:
-        indent = "  " if step.visit.branch is None else "    "
-        label = f" ({step.label})" if step.label else ""
-        text = f"{text or step.state}{label}"
-        self._console.print(f"[dim]{step.at:%H:%M:%S}[/]{indent}{sign} {escape(text)}{after}")
+        for line in self._lines.of(step):
+            style = "cyan" if line.sign == "→" else "dim" if line.quiet else _STYLES[line.status]
+            took = f"  [{style}]{line.took}[/]" if line.took else ""
+            self._console.print(
+                f"[dim]{step.at:%H:%M:%S}[/]{line.indent}[{style}]{line.sign}[/]"
+                f" {escape(line.text)}{took}"
+            )
 
 
 @dataclass
@@ -211,7 +189,7 @@ class TableView(RunView):
         table = Table(*columns, box=None, padding=(0, 1), show_header=False)
         for state, row in self._rows.items():
             status = row.status()
-            quiet = status == "succeeded" and row.state_type in _QUIET
+            quiet = status == "succeeded" and row.state_type in QUIET
             style = "dim" if quiet else _STYLES[status]
             sign = self._spinner if status == "running" else Text(SIGNS[status], style=style)
             title = Text(f"{'  ' if row.inside else ''}{state}", style="dim" if quiet else "")

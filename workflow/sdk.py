@@ -1,28 +1,35 @@
 """The AWS Step Functions Data Science SDK, put right: the only module that imports it.
 
-What it adds to the SDK (2.3.0, in effect frozen since 2022):
+    from workflow.sdk import LambdaStep, TrainingStep
+
+Every step of the SDK (2.3.0, in effect frozen since 2022) is here, under its name. What is added:
 
 - the fields of the Amazon States Language that it lacks (`ResultSelector`, `ErrorPath`,
   `CausePath`, `MaxDelaySeconds`, `JitterStrategy`), as subclasses of its own steps;
-- the partition of service ARNs from the caller instead of from boto3's current region, so that
-  the same configuration renders the same bytes everywhere;
-- an import of a second instead of five to nine: SageMaker, which only its SageMaker steps need,
-  is left out unless the program has imported it already;
+- `partition`, an argument of each service step: the SDK asks boto3 for the current region, so that
+  the same configuration rendered other bytes, or none, under another AWS configuration;
+- an import of a second instead of five to nine: SageMaker is loaded when one of its steps is first
+  named, here or in `stepfunctions.steps`;
 - a root logger left as it was.
 """
 
 from __future__ import annotations
 
+import importlib
 import importlib.abc
 import importlib.machinery
+import inspect
 import logging
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from enum import Enum
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any
+
+_SAGEMAKER_MODULES = ("stepfunctions.steps.sagemaker", "stepfunctions.template")
 
 
 class _SageMakerStandIn(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -45,65 +52,93 @@ class _SageMakerStandIn(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 @contextmanager
-def _quick_quiet_import() -> Iterator[None]:
+def _quiet_import() -> Iterator[None]:
+    """Keep the root logger's level, which the SDK and SageMaker set, and hide their warnings."""
     root = logging.getLogger()
     level = root.level
-    stand_in = None if "sagemaker" in sys.modules else _SageMakerStandIn()
-    if stand_in:
-        sys.meta_path.insert(0, stand_in)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         root.setLevel(level)
-        if stand_in:
-            sys.meta_path.remove(stand_in)
-            for name in [name for name in sys.modules if name.split(".")[0] == "sagemaker"]:
+
+
+@contextmanager
+def _without_sagemaker() -> Iterator[None]:
+    """Import the SDK with stand-ins for SageMaker, and forget what was made of them."""
+    stand_in = _SageMakerStandIn()
+    sys.meta_path.insert(0, stand_in)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(stand_in)
+        for name in list(sys.modules):
+            if name.startswith(("sagemaker", *_SAGEMAKER_MODULES)):
                 del sys.modules[name]
 
 
-with _quick_quiet_import():
+def _import_sdk() -> None:
+    if "sagemaker" in sys.modules or "stepfunctions" in sys.modules:
+        importlib.import_module("stepfunctions")
+        return
+    with _without_sagemaker():
+        sdk = importlib.import_module("stepfunctions")
+    steps = sdk.steps
+    names = {
+        name
+        for name, value in vars(steps).items()
+        if getattr(value, "__module__", "") == "stepfunctions.steps.sagemaker"
+    }
+
+    def sagemaker_step(name: str) -> Any:
+        """Load the steps that need SageMaker when one of them is first named."""
+        if name not in names:
+            raise AttributeError(f"module 'stepfunctions.steps' has no attribute {name!r}")
+        with _quiet_import():
+            module = importlib.import_module("stepfunctions.steps.sagemaker")
+        for each in names:
+            setattr(steps, each, getattr(module, each))
+        return getattr(module, name)
+
+    def template(name: str) -> Any:
+        """Load the pipelines of SageMaker when they are first named."""
+        if name != "template":
+            raise AttributeError(f"module 'stepfunctions' has no attribute {name!r}")
+        with _quiet_import():
+            return importlib.import_module("stepfunctions.template")
+
+    for module, loaded, load in (
+        (steps, (*names, "sagemaker"), sagemaker_step),
+        (sdk, ("template",), template),
+    ):
+        for name in loaded:
+            delattr(module, name)
+        vars(module)["__getattr__"] = load
+    vars(steps)["__dir__"] = lambda: sorted(vars(steps).keys() | names)
+
+
+with _quiet_import():
+    _import_sdk()
+    from stepfunctions import steps as _sdk
+    from stepfunctions.inputs import ExecutionInput, StepInput
     from stepfunctions.steps import (
         Catch,
         Chain,
         Choice,
         ChoiceRule,
         Graph,
-        Map,
         Pass,
         Succeed,
-        Task,
         Wait,
+        integration_resources,
     )
-    from stepfunctions.steps import Fail as _Fail
-    from stepfunctions.steps import GlueStartJobRunStep as _GlueStartJobRunStep
-    from stepfunctions.steps import LambdaStep as _LambdaStep
-    from stepfunctions.steps import Retry as _Retry
-    from stepfunctions.steps import SnsPublishStep as _SnsPublishStep
-    from stepfunctions.steps.states import State
+    from stepfunctions.steps.states import FrozenGraph, State
     from stepfunctions.workflow import Execution, Workflow
+    from stepfunctions.workflow.stepfunctions import ExecutionsList, ExecutionStatus
 
-__all__ = [
-    "Catch",
-    "Chain",
-    "Choice",
-    "ChoiceRule",
-    "Execution",
-    "Fail",
-    "GlueStartJobRunStep",
-    "Graph",
-    "LambdaStep",
-    "Map",
-    "Pass",
-    "Retry",
-    "SnsPublishStep",
-    "State",
-    "Succeed",
-    "Task",
-    "Wait",
-    "Workflow",
-]
+_partition = ContextVar("partition", default="aws")
+integration_resources.get_aws_partition = _partition.get
 
 
 class _Field(Enum):
@@ -114,7 +149,7 @@ class _Field(Enum):
     JitterStrategy = "jitter_strategy"
 
 
-class Retry(_Retry):  # type: ignore[misc]
+class Retry(_sdk.Retry):  # type: ignore[misc]
     """A retrier; takes `max_delay_seconds` and `jitter_strategy` (`FULL` or `NONE`) too."""
 
     def allowed_fields(self) -> list[Enum]:
@@ -122,7 +157,7 @@ class Retry(_Retry):  # type: ignore[misc]
         return [*super().allowed_fields(), _Field.MaxDelaySeconds, _Field.JitterStrategy]
 
 
-class Fail(_Fail):  # type: ignore[misc]
+class Fail(_sdk.Fail):  # type: ignore[misc]
     """A Fail state; takes `error_path` and `cause_path` too."""
 
     def allowed_fields(self) -> list[Enum]:
@@ -130,37 +165,91 @@ class Fail(_Fail):  # type: ignore[misc]
         return [*super().allowed_fields(), _Field.ErrorPath, _Field.CausePath]
 
 
-class _ServiceStep(Task):  # type: ignore[misc]
-    """A service step whose partition is an argument, and which takes `result_selector` too.
-
-    The SDK's own constructors are passed over: they ask boto3 for the current session's region
-    and so fail, or render another ARN, under another AWS configuration.
-    """
-
-    integration: ClassVar[str]
-
-    def __init__(self, state_id: str, *, partition: str = "aws", **kwargs: Any) -> None:
-        resource = f"arn:{partition}:states:::{self.integration}"
-        Task.__init__(self, state_id, resource=resource, **kwargs)
+class _WithResult:
+    """A state that takes `result_selector` too."""
 
     def allowed_fields(self) -> list[Enum]:
         """Return the fields that this state takes."""
-        return [*super().allowed_fields(), _Field.ResultSelector]
+        fields: list[Enum] = super().allowed_fields()  # type: ignore[misc]
+        return [*fields, _Field.ResultSelector]
 
 
-class LambdaStep(_ServiceStep, _LambdaStep):  # type: ignore[misc]
+class Task(_WithResult, _sdk.Task):  # type: ignore[misc]
+    """A Task of any resource; takes `result_selector` too."""
+
+
+class Map(_WithResult, _sdk.Map):  # type: ignore[misc]
+    """A Map state; takes `result_selector` too."""
+
+
+class Parallel(_WithResult, _sdk.Parallel):  # type: ignore[misc]
+    """A Parallel state; takes `result_selector` too."""
+
+
+class _ServiceStep(Task):
+    """A service step; takes `partition` (`aws`, `aws-cn`, …) and `result_selector` too."""
+
+    def __init__(
+        self, state_id: str, *arguments: Any, partition: str = "aws", **fields: Any
+    ) -> None:
+        token = _partition.set(partition)
+        try:
+            super().__init__(state_id, *arguments, **fields)
+        finally:
+            _partition.reset(token)
+
+
+class LambdaStep(_ServiceStep, _sdk.LambdaStep):  # type: ignore[misc]
     """Invokes a Lambda function."""
 
-    integration = "lambda:invoke"
 
-
-class GlueStartJobRunStep(_ServiceStep, _GlueStartJobRunStep):  # type: ignore[misc]
+class GlueStartJobRunStep(_ServiceStep, _sdk.GlueStartJobRunStep):  # type: ignore[misc]
     """Runs a Glue job and waits for its end."""
 
-    integration = "glue:startJobRun.sync"
 
-
-class SnsPublishStep(_ServiceStep, _SnsPublishStep):  # type: ignore[misc]
+class SnsPublishStep(_ServiceStep, _sdk.SnsPublishStep):  # type: ignore[misc]
     """Publishes a message to a topic."""
 
-    integration = "sns:publish"
+
+__all__ = [
+    "Catch",
+    "Chain",
+    "Choice",
+    "ChoiceRule",
+    "Execution",
+    "ExecutionInput",
+    "ExecutionStatus",
+    "ExecutionsList",
+    "Fail",
+    "FrozenGraph",
+    "GlueStartJobRunStep",
+    "Graph",
+    "LambdaStep",
+    "Map",
+    "Parallel",
+    "Pass",
+    "Retry",
+    "SnsPublishStep",
+    "State",
+    "StepInput",
+    "Succeed",
+    "Task",
+    "Wait",
+    "Workflow",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Return a further step of the SDK, with the arguments that all service steps take here."""
+    step = getattr(_sdk, name, None)
+    if not (inspect.isclass(step) and issubclass(step, _sdk.Task)):
+        raise AttributeError(f"module 'workflow.sdk' has no attribute {name!r}")
+    members = {"__doc__": step.__doc__, "__module__": __name__}
+    globals()[name] = type(name, (_ServiceStep, step), members)
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    """Return the names of all steps too, without loading those that need SageMaker."""
+    steps = {name for name in dir(_sdk) if name.endswith("Step")}
+    return sorted({*globals(), *steps})

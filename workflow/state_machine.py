@@ -4,17 +4,19 @@
     workflow = build_workflow(config)
     workflow.create()
     execution = workflow.execute()
-    execution.follow()          # in a notebook: redrawn until it ends
+    execution.follow()          # redrawn in a notebook, lines elsewhere, until it ends
 
-Building makes no client; the first call that needs one makes it. `create`, `update` and `execute`
-are the only calls that change anything on AWS.
+Building makes no client; the first call that needs one makes it. `create`, `update`, `execute`,
+`delete` and an execution's `stop` are the only calls that change anything on AWS. What the SDK
+draws by scripts from the network is drawn here without any.
 """
 
 from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -29,16 +31,118 @@ from workflow.deployment.adapters import Deployment
 from workflow.deployment.adapters.adapter import to_pascal_case
 from workflow.deployment.adapters.step_functions import StateMachine
 from workflow.deployment.resources import Resource
-from workflow.picture.display import execution_page, follow_live, workflow_page
-from workflow.runs.history import HistoryReader, history
-from workflow.runs.progress import Progress
-from workflow.sdk import Chain, Execution, Graph, State, Workflow
+from workflow.picture.display import (
+    Page,
+    execution_page,
+    follow_live,
+    in_notebook,
+    workflow_page,
+)
+from workflow.runs.history import HistoryReader, follow, history
+from workflow.runs.lines import Lines
+from workflow.runs.progress import Progress, progress_of
+from workflow.runs.visits import RUNNING, HistoryEvent, Visits
+from workflow.sdk import Chain, Execution, ExecutionsList, FrozenGraph, Graph, State, Workflow
 
 
-class RetrainingWorkflow(Workflow):  # type: ignore[misc]
-    """The SDK's Workflow, where `create` creates or updates and no argument is lost."""
+class DrawnWorkflow(Workflow):  # type: ignore[misc]
+    """The SDK's Workflow with views drawn here, also of a state machine made elsewhere."""
 
     state_machine_arn: str | None
+
+    @classmethod
+    def attach(cls, state_machine_arn: str, client: Any = None) -> DrawnWorkflow:
+        """Return a state machine that exists as a workflow, as it is deployed.
+
+        Args:
+            state_machine_arn: The state machine's ARN.
+            client: A boto3 `stepfunctions` client; made for the ARN's region if left out.
+        """
+        if client is None:
+            region = state_machine_arn.split(":")[3]
+            client = boto3.client("stepfunctions", region_name=region)
+        deployed = client.describe_state_machine(stateMachineArn=state_machine_arn)
+        return DrawnWorkflow(
+            name=deployed["name"],
+            definition=FrozenGraph.from_json(deployed["definition"]),
+            role=deployed["roleArn"],
+            state_machine_arn=deployed["stateMachineArn"],
+            client=client,
+        )
+
+    def execute(self, name: str | None = None, inputs: Any = None) -> DrawnExecution:
+        """Start one execution; in a notebook it shows itself.
+
+        Args:
+            name: The execution's, and so part of the run's S3 prefix; made from the time if left
+                out.
+            inputs: JSON value for the first state.
+        """
+        name = name or run_name(datetime.now(UTC))
+        response = self.client.start_execution(
+            stateMachineArn=self._arn,
+            name=name,
+            input=json.dumps({} if inputs is None else inputs, ensure_ascii=False),
+        )
+        return self._execution({**response, "name": name, "status": RUNNING})
+
+    def list_executions(
+        self, max_items: int = 100, status_filter: Any = None, html: bool = False
+    ) -> Any:
+        """Return the latest executions, the newest first; none of a workflow that does not exist.
+
+        Args:
+            max_items: Number of executions, at most.
+            status_filter: Only those with this `ExecutionStatus`.
+            html: Return a table for a notebook instead of a list.
+        """
+        request = {"statusFilter": status_filter.value} if status_filter else {}
+        pages = self.client.get_paginator("list_executions").paginate(
+            stateMachineArn=self._arn,
+            PaginationConfig={"MaxItems": max_items},
+            **request,
+        )
+        executions = ExecutionsList()
+        with suppress(self.client.exceptions.StateMachineDoesNotExist):
+            executions += [self._execution(each) for page in pages for each in page["executions"]]
+        if not html:
+            return executions
+        from IPython.display import HTML  # noqa: PLC0415 - scripts do without
+
+        return HTML(executions.to_html())  # type: ignore[no-untyped-call]
+
+    def render_graph(self, portrait: bool = True) -> Page:
+        """Return the workflow's picture, which a notebook shows; always from top to bottom.
+
+        Raises:
+            ValueError: If `portrait` is false.
+        """
+        _check_portrait(portrait)
+        return workflow_page(self.definition.to_dict(), title=self.name)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """Show the workflow in a notebook."""
+        return self.render_graph()._repr_mimebundle_(include, exclude)
+
+    @property
+    def _arn(self) -> str:
+        return self.state_machine_arn or ""
+
+    def _execution(self, described: Mapping[str, Any]) -> DrawnExecution:
+        return DrawnExecution(
+            workflow=self,
+            execution_arn=described["executionArn"],
+            start_date=described["startDate"],
+            stop_date=described.get("stopDate"),
+            status=described["status"],
+            client=self.client,
+            name=described["name"],
+        )
+
+
+class RetrainingWorkflow(DrawnWorkflow):
+    """The workflow of a configuration; `create` creates or updates, and no argument is lost."""
+
     _client: Any = None
 
     def __init__(
@@ -118,8 +222,8 @@ class RetrainingWorkflow(Workflow):  # type: ignore[misc]
             self.role = role
         return self.create()
 
-    def execute(self, name: str | None = None, inputs: Any = None) -> RetrainingExecution:
-        """Start one execution; in a notebook it shows itself.
+    def execute(self, name: str | None = None, inputs: Any = None) -> DrawnExecution:
+        """Start one execution, after creating the state machine or bringing it up to date.
 
         Args:
             name: The execution's, and so part of the run's S3 prefix; made from the time if left
@@ -128,25 +232,12 @@ class RetrainingWorkflow(Workflow):  # type: ignore[misc]
         """
         if self.state_machine_arn is None:
             self.create()
-        name = name or run_name(datetime.now(UTC))
-        response = self.client.start_execution(
-            stateMachineArn=self.state_machine_arn,
-            name=name,
-            input=json.dumps({} if inputs is None else inputs, ensure_ascii=False),
-        )
-        return RetrainingExecution(
-            workflow=self,
-            execution_arn=response["executionArn"],
-            start_date=response["startDate"],
-            status=None,
-            client=self.client,
-            name=name,
-        )
+        return super().execute(name, inputs)
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        """Show the workflow in a notebook."""
-        page = workflow_page(json.loads(self.to_asl()), title=self.name)
-        return page._repr_mimebundle_(include, exclude)
+    @property
+    def _arn(self) -> str:
+        arn: str = self.state_machine_arn or self.config.state_machine_arn
+        return arn
 
     def _resource(self) -> Resource:
         """Return the state machine as a resource of the model."""
@@ -164,13 +255,13 @@ class RetrainingWorkflow(Workflow):  # type: ignore[misc]
         )
 
 
-class RetrainingExecution(Execution):  # type: ignore[misc]
-    """An execution of the retraining; in a notebook it shows itself, and `follow` redraws it."""
+class DrawnExecution(Execution):  # type: ignore[misc]
+    """The SDK's Execution; in a notebook it shows itself, and `follow` redraws it."""
 
     def follow(self, *, poll_seconds: float = 2.0) -> Progress:
-        """Show the execution in the notebook and redraw it until it ends.
+        """Show the execution until it ends: redrawn in a notebook, elsewhere a line for each state.
 
-        Interrupting the kernel ends the watching, not the execution.
+        An interruption ends the watching, not the execution.
 
         Args:
             poll_seconds: Pause between two polls.
@@ -178,20 +269,47 @@ class RetrainingExecution(Execution):  # type: ignore[misc]
         Returns:
             How far it had come at the last poll.
         """
-        events = HistoryReader(self.client, self.execution_arn).read_all
-        return follow_live(events, self._definition, title=self.name, poll_seconds=poll_seconds)
+        reader = HistoryReader(self.client, self.execution_arn)
+        if in_notebook():
+            definition = self.workflow.definition.to_dict()
+            return follow_live(
+                reader.read_all, definition, title=self._title, poll_seconds=poll_seconds
+            )
+        lines = Lines()
+        with suppress(KeyboardInterrupt):
+            for step in follow(reader, poll_seconds=poll_seconds):
+                for line in lines.of(step):
+                    print(line, flush=True)  # noqa: T201
+        visits, now = Visits(reader.read_all()), datetime.now(UTC)
+        print(self._page(visits, now).text)  # noqa: T201
+        return progress_of(visits, now=now)
+
+    def render_progress(self, portrait: bool = True, max_events: int = 25_000) -> Page:
+        """Return the picture of the execution so far, which a notebook shows.
+
+        Args:
+            portrait: Must be true: the picture goes from top to bottom.
+            max_events: Number of events of the history that are read, at most.
+
+        Raises:
+            ValueError: If `portrait` is false.
+        """
+        _check_portrait(portrait)
+        events = history(self.client, self.execution_arn)[:max_events]
+        return self._page(events, datetime.now(UTC))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """Show in a notebook the status of each state so far."""
-        now = datetime.now(UTC)
-        events = history(self.client, self.execution_arn)
-        page = execution_page(self._definition, events, title=self.name, now=now)
-        return page._repr_mimebundle_(include, exclude)
+        return self.render_progress()._repr_mimebundle_(include, exclude)
+
+    def _page(self, events: Iterable[HistoryEvent] | Visits, now: datetime) -> Page:
+        definition = self.workflow.definition.to_dict()
+        return execution_page(definition, events, title=self._title, now=now)
 
     @property
-    def _definition(self) -> dict[str, Any]:
-        definition: dict[str, Any] = json.loads(self.workflow.to_asl())
-        return definition
+    def _title(self) -> str:
+        title: str = self.name or self.execution_arn.rpartition(":")[2]
+        return title
 
 
 def build_workflow(
@@ -206,6 +324,11 @@ def build_workflow(
             `loggingConfiguration`; what is left out stays as it is.
     """
     return RetrainingWorkflow(config, client=client, options=options)
+
+
+def _check_portrait(portrait: bool) -> None:
+    if not portrait:
+        raise ValueError("portrait=False: the picture goes from top to bottom; leave it out")
 
 
 def run_name(now: datetime) -> str:

@@ -6,13 +6,24 @@ from pathlib import Path
 
 import boto3
 import pytest
+import yaml
 from botocore.stub import Stubber
 
 from workflow import build_workflow, load_config
 from workflow.config import Config
 from workflow.errors import DeployError
-from workflow.sdk import GlueStartJobRunStep, Graph, LambdaStep, Pass
-from workflow.state_machine import run_name
+from workflow.sdk import (
+    Chain,
+    Choice,
+    ChoiceRule,
+    ExecutionStatus,
+    Fail,
+    GlueStartJobRunStep,
+    Graph,
+    LambdaStep,
+    Pass,
+)
+from workflow.state_machine import DrawnWorkflow, run_name
 
 ARN = "arn:aws:states:ap-northeast-1:123456789012:stateMachine:labbase-retraining"
 ROLE = "arn:aws:iam::123456789012:role/labbase-retraining-states"
@@ -251,3 +262,80 @@ def test_an_execution_shows_in_a_notebook_how_far_it_is(config, client, stubber)
 
     assert shown["text/plain"].startswith("tonight: RUNNING after ")
     assert "running 1" in shown["text/html"]
+
+
+@pytest.fixture
+def ran(config, local_aws):
+    """Execute a workflow of three states once to its end, and once to a failure."""
+    workflow = build_workflow(config)
+    steps = Chain([Pass("First"), Choice("Odd?")])
+    steps.steps[-1].add_choice(ChoiceRule.IsPresent("$.odd", value=True), Fail("Too Odd"))
+    steps.steps[-1].default_choice(Pass("Even"))
+    drawn = DrawnWorkflow("beside", steps, ROLE, client=workflow.client)
+    drawn.create()
+    succeeded, failed = drawn.execute("good"), drawn.execute("bad", {"odd": 1})
+    for execution in (succeeded, failed):
+        execution.get_output(wait=True)
+    return drawn, succeeded, failed
+
+
+def test_executions_are_listed_and_draw_themselves(ran):
+    workflow, *_ = ran
+
+    listed = workflow.list_executions()
+    failed = workflow.list_executions(status_filter=ExecutionStatus.Failed)
+
+    assert {execution.name for execution in listed} == {"good", "bad"}
+    assert [execution.name for execution in failed] == ["bad"]
+    assert failed[0].render_progress().text.startswith("bad: FAILED after ")
+    assert "good" in workflow.list_executions(html=True).data
+    assert len(workflow.list_executions(max_items=1)) == 1
+
+
+def test_a_workflow_that_does_not_exist_has_no_executions(config, local_aws):
+    assert build_workflow(config).list_executions() == []
+
+
+def test_a_state_machine_is_attached_to_and_executed(ran):
+    workflow, *_ = ran
+
+    attached = DrawnWorkflow.attach(workflow.state_machine_arn)
+
+    assert attached.render_graph().text == "beside: 4 states"
+    assert {each.name for each in attached.list_executions()} == {"good", "bad"}
+    assert attached.execute("again").get_output(wait=True) == {}
+    [listed] = DrawnWorkflow.list_workflows(client=workflow.client)
+    assert listed["stateMachineArn"] == attached.state_machine_arn
+
+
+def test_the_sdk_s_template_holds_the_definition(config):
+    workflow = build_workflow(config)
+
+    template = yaml.safe_load(workflow.get_cloudformation_template("Retrains"))
+
+    properties = template["Resources"]["StateMachineComponent"]["Properties"]
+    assert json.loads(properties["DefinitionString"]) == json.loads(workflow.to_asl())
+    assert (properties["StateMachineName"], properties["RoleArn"]) == (workflow.name, ROLE)
+
+
+def test_the_graph_is_drawn_here_and_not_by_a_script_from_the_network(config):
+    page = build_workflow(config).render_graph(portrait=True)
+
+    assert page.svg.startswith("<svg ") and "<script" not in page.html
+    with pytest.raises(ValueError, match="the picture goes from top to bottom"):
+        build_workflow(config).render_graph(portrait=False)
+
+
+def test_outside_a_notebook_following_prints_lines(ran, capsys):
+    _, succeeded, failed = ran
+
+    progress = succeeded.follow(poll_seconds=0.01)
+    lines = capsys.readouterr().out.splitlines()
+    failed.follow(poll_seconds=0.01)
+    last = capsys.readouterr().out.splitlines()[-1]
+
+    assert progress.status == "SUCCEEDED"
+    signs = [line.split(" ", 1)[1].strip().split("  ")[0] for line in lines[:-1]]
+    assert signs == ["→ First", "✓ First", "→ Odd?", "✓ Odd?", "→ Even", "✓ Even"]
+    assert lines[-1].startswith("good: SUCCEEDED after ")
+    assert last.startswith("bad: FAILED after ")

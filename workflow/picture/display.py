@@ -8,6 +8,7 @@ Only `follow_live` needs a notebook; it alone imports IPython.
 from __future__ import annotations
 
 import hashlib
+import sys
 import time
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -179,6 +180,13 @@ def follow_live(
             sleep(poll_seconds)
         except KeyboardInterrupt:
             return progress
+
+
+def in_notebook() -> bool:
+    """Return whether this process is a notebook's kernel."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return getattr(shell, "kernel", None) is not None
 
 
 def _notebook_output() -> Handle:

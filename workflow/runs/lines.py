@@ -1,0 +1,80 @@
+"""A run as lines of text: each state as it is entered and left, of a poll loop one round."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from workflow.runs.history import Step
+from workflow.runs.visits import SIGNS, Branch, Status
+
+QUIET = frozenset({"Wait", "Choice", "Succeed", "Pass"})
+"""Types of states that do no work."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line about a state that was entered or left.
+
+    Attributes:
+        step: The state, entered or left.
+        sign: `→` entered, `⟳` polled again, or that of the status in which it was left.
+        text: The state's name, with the data set of the Map's item; or how often it was polled.
+        quiet: Whether the state does no work, and did not fail.
+    """
+
+    step: Step
+    sign: str
+    text: str
+    quiet: bool
+
+    @property
+    def status(self) -> Status:
+        """The status of the visit now."""
+        return self.step.visit.status
+
+    @property
+    def indent(self) -> str:
+        """Spaces that set a state inside a Map or Parallel off."""
+        return "  " if self.step.visit.branch is None else "    "
+
+    @property
+    def took(self) -> str:
+        """The duration of a visit that has ended; empty otherwise."""
+        return f"{self.step.seconds or 0:.1f} s" if self.sign not in "→⟳" else ""
+
+    def __str__(self) -> str:
+        """Return the line as plain text, with the time of day, UTC."""
+        line = f"{self.step.at:%H:%M:%S}{self.indent}{self.sign} {self.text}  {self.took}"
+        return line.rstrip()
+
+
+class Lines:
+    """Makes lines of steps; of a poll loop it shows the first round, and counts the others."""
+
+    def __init__(self) -> None:
+        self._visits: Counter[tuple[Branch | None, str]] = Counter()
+        self._rounds: Counter[Branch | None] = Counter()
+
+    def of(self, step: Step) -> Iterator[Line]:
+        """Yield the lines about the next step, if there is something to show."""
+        branch, visits = step.visit.branch, (step.visit.branch, step.state)
+        quiet = step.visit.state_type in QUIET
+        if step.type == "entered":
+            self._visits[visits] += 1
+            if self._visits[visits] == 1:
+                if rounds := self._rounds.pop(branch, 0):
+                    times = "once" if rounds == 1 else f"{rounds} times"
+                    yield Line(step, "⟳", _with_label(f"polled again {times}", step), quiet=True)
+                yield Line(step, "→", _with_label(step.state, step), quiet)
+            elif step.visit.state_type == "Task":
+                self._rounds[branch] += 1
+        elif self._visits[visits] == 1:
+            status = step.visit.status
+            quiet = quiet and status == "succeeded"
+            yield Line(step, SIGNS[status], _with_label(step.state, step), quiet)
+
+
+def _with_label(text: str, step: Step) -> str:
+    return f"{text} ({step.label})" if step.label else text
