@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from etl.datasets import DATASET_TYPES, Agreement, DataSet, JobSpec
 from workflow.event_types import named_event_types
@@ -36,6 +36,7 @@ from workflow.settings import (
     Settings,
     SolutionSettings,
     SourceSettings,
+    WorkflowSettings,
     unless_broken,
 )
 
@@ -58,6 +59,7 @@ class Config(Settings):
     batch_inference: BatchInferenceSettings = Field(description="the users to recommend for")
     filter: FilterSettings = Field(FilterSettings(), description="items to leave out of the lists")
     solution: SolutionSettings = Field(SolutionSettings(), description="the solution to train")
+    workflow: WorkflowSettings = Field(WorkflowSettings(), description="the workflow's own file")
     polling: PollingSettings = Field(PollingSettings(), description="pauses between polls")
     etl: EtlSettings = Field(EtlSettings(), description="the Spark job")
     agreement: AgreementSettings = Field(
@@ -93,6 +95,14 @@ class Config(Settings):
     @model_validator(mode="after")
     def _recipe_fits(self) -> Self:
         return unless_broken(self, list(recipe_faults(self)))
+
+    _directory: Path = PrivateAttr(Path())
+
+    @property
+    def definition_file(self) -> Path | None:
+        """The Python file that composes the workflow; None for the packaged one."""
+        name = self.workflow.definition
+        return self._directory / name if name else None
 
     @property
     def partition(self) -> str:
@@ -340,15 +350,16 @@ def load_config(path: str | Path) -> Config:
         raise ConfigError(
             str(path), [Mistake("file", str(path), str(error), "save it as a UTF-8 text file")]
         ) from None
-    return parse_config(text, source=str(path))
+    return parse_config(text, source=str(path), directory=source.parent)
 
 
-def parse_config(text: str, *, source: str = "configuration") -> Config:
+def parse_config(text: str, *, source: str = "configuration", directory: Path = Path()) -> Config:
     """Read a configuration from TOML text.
 
     Args:
         text: The TOML text.
         source: How errors name it, for example the file's path.
+        directory: To which the files that it names are relative.
 
     Raises:
         ConfigError: If the text is no TOML, or breaks rules; it lists all of them.
@@ -359,6 +370,8 @@ def parse_config(text: str, *, source: str = "configuration") -> Config:
         fix = "mend the syntax there; strings stand in double quotes"
         raise ConfigError(source, [Mistake("TOML", "", str(error), fix)]) from None
     try:
-        return Config.model_validate(raw)
+        config = Config.model_validate(raw)
     except ValidationError as error:
         raise ConfigError(source, mistakes_of(error, raw, Config)) from None
+    config._directory = directory
+    return config

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class WorkflowError(Exception):
     """The base of this package's errors; the command makes a message and an exit code of it."""
@@ -9,3 +11,13 @@ class WorkflowError(Exception):
 
 class DeployError(WorkflowError, RuntimeError):
     """A resource on AWS that cannot be read or changed; says which, why and what to do."""
+
+
+class StructureError(WorkflowError, ValueError):
+    """A graph that would be refused, or would not run as meant; `faults` holds every reason."""
+
+    def __init__(self, faults: Iterable[str]) -> None:
+        self.faults = tuple(faults)
+        super().__init__(
+            "the workflow graph is faulty:\n" + "\n".join(f"  {fault}" for fault in self.faults)
+        )

@@ -58,13 +58,17 @@ def render(
     from workflow.picture import picture  # noqa: PLC0415
 
     loaded = load_config(config)
-    definition = retraining_graph(loaded).to_dict()
+    graph = retraining_graph(loaded)
+    definition = graph.to_dict()
+    source = loaded.workflow.definition or "workflow/definition/graph.py"
     files = {
         output / "retraining.asl.json": render_definition(definition),
-        output / "retraining.md": mermaid_page(loaded.state_machine, definition),
+        output / "retraining.md": mermaid_page(loaded.state_machine, definition, source=source),
         output / "retraining.svg": picture(definition, title=loaded.state_machine) + "\n",
     }
     stale = [path for path, text in files.items() if write_or_compare(path, text, check=check)]
+    for line in getattr(graph, "added", ()):
+        out.print(f"added to {escape(line)}", style="dim")
     if stale:
         err.print("run 'retrain render' and commit what it writes")
         raise typer.Exit(1)

@@ -75,8 +75,8 @@ def test_building_and_rendering_needs_no_client(config, monkeypatch):
 
 
 def test_the_definition_is_built_of_the_sdk_s_own_steps(config):
-    etl = build_workflow(config).definition.branch.steps[0]
-    listing = build_workflow(config).definition.branch.steps[1]
+    etl = build_workflow(config).definition.branch
+    listing = etl.next_step.entry
 
     assert isinstance(etl, GlueStartJobRunStep)
     assert isinstance(listing, LambdaStep)

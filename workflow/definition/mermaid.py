@@ -36,11 +36,17 @@ def mermaid(definition: Definition) -> str:
     return "\n".join(lines) + "\n"
 
 
-def mermaid_page(title: str, definition: Definition) -> str:
-    """Return the Markdown page with the picture that is kept beside the rendered ASL."""
+def mermaid_page(title: str, definition: Definition, *, source: str) -> str:
+    """Return the Markdown page with the picture that is kept beside the rendered ASL.
+
+    Args:
+        title: The page's heading.
+        definition: Amazon States Language, as JSON gives it.
+        source: The Python file that composes it.
+    """
     return (
         f"# {title}\n\n"
-        "Rendered from `workflow/definition/graph.py`; change it there and run `make golden`.\n\n"
+        f"Rendered from `{source}`; change it there and run `retrain render`.\n\n"
         f"```mermaid\n{mermaid(definition)}```\n"
     )
 

@@ -8,14 +8,15 @@ path, so that `Report Failure` finds the reason there, whatever leads to it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 from workflow.config import Config
+from workflow.definition.stage import JOB, Part, Stage, catch_all
 from workflow.personalize import FAILED_STATUSES
 from workflow.sdk import Choice, ChoiceRule, LambdaStep, Retry, State, Wait
 from workflow.settings import FunctionName
 
-JOB = "$.job"
 MINUTE = 60
 
 # AWS's own advice for lambda:invoke; the handlers' name for an answer that did not come; and the
@@ -120,16 +121,10 @@ def lambda_task(
     )
 
 
-class PollLoop(NamedTuple):
-    """The tasks of a poll loop; it begins with `create`."""
-
-    create: LambdaStep
-    get_status: LambdaStep
-
-
 def poll_loop(
     config: Config,
     *,
+    title: str,
     create: str,
     wait: str,
     get_status: str,
@@ -137,14 +132,16 @@ def poll_loop(
     function: FunctionName,
     payload: Mapping[str, Any],
     error: str,
-    on_active: State,
-    on_failed: State,
     poll_first: bool = False,
-) -> PollLoop:
-    """Return the loop that creates a job and waits until it is ACTIVE, or failed for good.
+) -> Stage:
+    """Return the stage that creates a job and waits until it is ACTIVE, or failed for good.
+
+    It is led on when the job is ACTIVE. Each of `FAILED_STATUSES` leads to its failure state, which
+    finds `Error` and `Cause` at `$.job`.
 
     Args:
         config: Names the functions and says how often to poll.
+        title: The stage's.
         create: Name of the task that creates the job.
         wait: Name of the Wait state.
         get_status: Name of the task that polls the job.
@@ -152,8 +149,6 @@ def poll_loop(
         function: Creates the job; returns `{arn, status, waitSeconds, failureReason}`.
         payload: What it gets, beside the first wait.
         error: The error's name if the job fails.
-        on_active: The state after ACTIVE.
-        on_failed: The state after each of `FAILED_STATUSES`; finds `Error` and `Cause` at `$.job`.
         poll_first: Poll before the first wait; else wait before the first poll.
     """
     least, most = config.polling.min_seconds, config.polling.max_seconds
@@ -179,12 +174,24 @@ def poll_loop(
         **result,
     )
     choice = Choice(choose)
-    status = f"{JOB}.status"
-    choice.add_choice(ChoiceRule.StringEquals(variable=status, value="ACTIVE"), on_active)
-    for failed in FAILED_STATUSES:
-        choice.add_choice(ChoiceRule.StringEquals(variable=status, value=failed), on_failed)
     choice.default_choice(waiting)
     creating.next(polling if poll_first else waiting)
     waiting.next(polling)
     polling.next(choice)
-    return PollLoop(creating, polling)
+
+    def lead(status: str, part: Part) -> None:
+        choice.add_choice(ChoiceRule.StringEquals(variable=f"{JOB}.status", value=status), part)
+
+    def lead_failures(failure: State) -> None:
+        for status in FAILED_STATUSES:
+            lead(status, failure)
+        for task in (creating, polling):
+            task.add_catch(catch_all(failure))
+
+    return Stage(
+        title,
+        creating,
+        lead_on=partial(lead, "ACTIVE"),
+        lead_failures=lead_failures,
+        must_go_on=True,
+    )

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from workflow.config import Config
 from workflow.definition.asl import Definition, Scope, State, ends, scopes, transitions
 from workflow.definition.graph import retraining_graph
-from workflow.errors import WorkflowError
+from workflow.errors import StructureError
 
 # The order in which people read a state; the language itself has none.
 _KEY_ORDER = (
@@ -28,16 +28,6 @@ _KEY_ORDER = (
 _RANK = {key: rank for rank, key in enumerate(_KEY_ORDER)}
 # Names of states and of data are the author's: their order is kept.
 _KEPT_AS_WRITTEN = frozenset({"States", "Parameters", "Payload", "Arguments", "ResultSelector"})
-
-
-class StructureError(WorkflowError, ValueError):
-    """A graph that would be refused, or would not run as meant; `faults` holds every reason."""
-
-    def __init__(self, faults: Iterable[str]) -> None:
-        self.faults = tuple(faults)
-        super().__init__(
-            "the workflow graph is faulty:\n" + "\n".join(f"  {f}" for f in self.faults)
-        )
 
 
 def render(config: Config) -> str:
@@ -107,9 +97,19 @@ def _type_faults(scope: Scope, name: str, state: State) -> Iterator[str]:
         case "Parallel" if not scope.inside(name):
             yield f"'{name}' has no Branches"
         case "Task":
-            for guard in ("TimeoutSeconds", "Retry", "Catch"):
+            for guard in ("TimeoutSeconds", "Retry"):
                 if not state.get(guard):
                     yield f"'{name}' has no {guard}"
+            if not _is_caught(scope, state):
+                yield f"'{name}' has no Catch, and nothing around it has one"
+
+
+def _is_caught(scope: Scope, state: State) -> bool:
+    """Return whether a state, or a Map or Parallel around it, has a Catch."""
+    around = scope.parent.states[scope.container] if scope.parent else None
+    return bool(state.get("Catch")) or bool(
+        scope.parent and around and _is_caught(scope.parent, around)
+    )
 
 
 def _scope_faults(scope: Scope) -> Iterator[str]:

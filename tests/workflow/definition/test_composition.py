@@ -1,0 +1,232 @@
+"""Stages, states and chains of the SDK become one graph: linked, guarded, failures led out."""
+
+from pathlib import Path
+
+import pytest
+from stepfunctions.steps import Pass as PlainPass
+
+from workflow import Stages, load_config
+from workflow.definition.asl import scopes
+from workflow.definition.graph import build
+from workflow.definition.render import render_definition
+from workflow.errors import StructureError
+from workflow.sdk import (
+    Catch,
+    Chain,
+    Choice,
+    ChoiceRule,
+    Fail,
+    LambdaStep,
+    Map,
+    Parallel,
+    Pass,
+    Retry,
+    Succeed,
+    Task,
+    Wait,
+)
+
+ROOT = Path(__file__).parents[3]
+GOLDEN = (ROOT / "asl" / "retraining.asl.json").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def stages():
+    return Stages(load_config(ROOT / "retraining.toml"))
+
+
+def states(graph):
+    definition = graph.to_dict()
+    render_definition(definition)  # the structural check
+    return {name: state for scope in scopes(definition) for name, state in scope.states.items()}
+
+
+def targets(state):
+    return {rule["Next"] for rule in state.get("Choices", ())} | {
+        state[key] for key in ("Next", "Default") if key in state
+    }
+
+
+def test_the_packaged_workflow_is_a_composition_and_renders_to_the_golden(stages):
+    assert render_definition(build(stages.config).to_dict()) == GOLDEN
+    assert build(stages.config).added == ()
+
+
+def test_a_part_is_led_on_to_the_next_one(stages):
+    graph = stages.compose(
+        Wait("Wait for the Backup", seconds=60),
+        stages.etl(),
+        Chain([Pass("One"), Pass("Two")]),
+        stages.training(),
+        PlainPass("After"),
+    )
+
+    made = states(graph)
+
+    assert graph.to_dict()["StartAt"] == "Wait for the Backup"
+    assert made["Wait for the Backup"]["Next"] == "ETL"
+    assert (made["ETL"]["Next"], made["One"]["Next"]) == ("One", "Two")
+    assert made["Two"]["Next"] == "Create Solution Version"
+    assert "After" in targets(made["Solution Version Active?"])
+    assert made["After"]["End"]
+
+
+def test_a_stage_whose_last_state_is_a_choice_ends_in_a_state_of_its_own(stages):
+    made = states(stages.compose(stages.etl(), stages.training()))
+
+    assert made["Training Complete"] == {"Type": "Succeed"}
+
+
+def test_stages_stand_in_a_chain_of_the_sdk(stages):
+    made = states(stages.compose(Chain([stages.etl(), Pass("One"), stages.imports()])))
+
+    assert (made["ETL"]["Next"], made["One"]["Next"]) == ("One", "List Datasets")
+
+
+def test_a_choice_leads_to_a_later_stage_and_otherwise_to_the_next_part(stages):
+    training, unchanged = stages.training(), Choice("Unchanged?")
+    unchanged.add_choice(ChoiceRule.BooleanEquals(variable="$.same", value=True), training)
+
+    made = states(stages.compose(stages.etl(), unchanged, stages.imports(), training))
+
+    assert targets(made["Unchanged?"]) == {"Create Solution Version", "List Datasets"}
+    assert made["Reimport All Datasets"]["Next"] == "Create Solution Version"
+
+
+def test_branches_of_a_choice_meet_at_the_next_part_unless_they_end(stages):
+    size = Choice("Size?")
+    size.add_choice(ChoiceRule.NumericEquals(variable="$.rows", value=0), Succeed("Nothing to Do"))
+    size.add_choice(ChoiceRule.NumericLessThan(variable="$.rows", value=9), Pass("Few Rows"))
+    size.default_choice(Chain([Pass("Many Rows"), Pass("Really Many")]).steps[0])
+
+    made = states(stages.compose(stages.etl(), size, stages.training()))
+
+    assert made["Few Rows"]["Next"] == "Create Solution Version"
+    assert made["Really Many"]["Next"] == "Create Solution Version"
+    assert made["Nothing to Do"] == {"Type": "Succeed"}
+
+
+def test_a_stage_in_a_branch_of_a_parallel_fails_and_ends_there(stages):
+    both = Parallel("Both", result_path="$.both")
+    both.add_branch(stages.training())
+    both.add_branch(LambdaStep("Count", parameters={"FunctionName": "count"}))
+
+    graph = stages.compose(stages.etl(), both)
+    made = states(graph)
+
+    branch = made["Both"]["Branches"][0]["States"]
+    assert targets(branch["Solution Version Active?"]) >= {"Training Complete", "Training Failed"}
+    assert branch["Training Failed"]["CausePath"] == "$.job.Cause"
+    assert made["Both"]["Catch"][0]["Next"] == "Report Failure"
+    assert graph.added == (
+        "'Both': Catch",
+        "'Count': Retry, TimeoutSeconds 960",
+    )
+
+
+@pytest.mark.parametrize(
+    ("resource", "seconds", "retried"),
+    [
+        ("arn:aws:states:::lambda:invoke", 960, "Lambda.TooManyRequestsException"),
+        ("arn:aws:lambda:eu-west-1:1:function:f", 960, "Lambda.TooManyRequestsException"),
+        ("arn:aws:states:::aws-sdk:s3:listBuckets", 300, "S3.SdkClientException"),
+        ("arn:aws:states:::dynamodb:putItem", 300, "DynamoDB.SdkClientException"),
+        ("arn:aws:states:::sns:publish", 300, "SNS.SdkClientException"),
+        ("arn:aws:states:::glue:startJobRun.sync", 86_400, "Glue.SdkClientException"),
+        ("arn:aws:states:::sagemaker:createModel", 300, "SageMaker.ThrottlingException"),
+        ("arn:aws:states:::sqs:sendMessage.waitForTaskToken", 86_400, "SQS.SdkClientException"),
+    ],
+)  # fmt: skip
+def test_a_task_without_guards_gets_them(stages, resource, seconds, retried):
+    graph = stages.compose(stages.etl(), Task("Own", resource=resource))
+
+    own = states(graph)["Own"]
+
+    assert own["TimeoutSeconds"] == seconds
+    assert retried in {error for retry in own["Retry"] for error in retry["ErrorEquals"]}
+    assert own["Catch"] == [
+        {"ErrorEquals": ["States.ALL"], "ResultPath": "$.job", "Next": "Report Failure"}
+    ]
+    assert graph.added == (f"'Own': Retry, TimeoutSeconds {seconds}, Catch",)
+
+
+def test_guards_of_the_user_s_own_stay(stages):
+    again = Retry(error_equals=["States.TaskFailed"], max_attempts=1)
+    sorry = Catch(error_equals=["NotReadyError"], next_step=Pass("Sorry"), result_path="$.why")
+    own = LambdaStep("Own", timeout_seconds=5, retry=again, catch=sorry)
+
+    graph = stages.compose(stages.etl(), own, stages.training())
+    made = states(graph)
+
+    assert (made["Own"]["TimeoutSeconds"], len(made["Own"]["Retry"])) == (5, 1)
+    assert [catch["Next"] for catch in made["Own"]["Catch"]] == ["Sorry", "Report Failure"]
+    assert made["Sorry"]["Next"] == "Create Solution Version"
+    assert graph.added == ("'Own': Catch",)
+
+
+def test_a_task_inside_a_map_is_caught_by_the_map(stages):
+    each = Map("Each", items_path="$.datasets", iterator=LambdaStep("Check One"))
+
+    made = states(stages.compose(stages.etl(), each))
+
+    assert "Catch" not in made["Each"]["Iterator"]["States"]["Check One"]
+    assert made["Each"]["Catch"][0]["Next"] == "Report Failure"
+
+
+def test_an_activity_keeps_its_want_of_a_retry_for_the_structural_check(stages):
+    activity = Task("Ask", resource="arn:aws:states:eu-west-1:123456789012:activity:ask")
+
+    with pytest.raises(StructureError, match="'Ask' has no TimeoutSeconds"):
+        states(stages.compose(stages.etl(), activity))
+
+
+def circle():
+    first, second = Pass("First"), Pass("Second")
+    first.next(second)
+    second.next(first)
+    return first
+
+
+def without_default():
+    odd = Choice("Odd?")
+    odd.add_choice(ChoiceRule.IsPresent("$.odd", value=True), Succeed("Good"))
+    return odd
+
+
+def twice(part):
+    return [part, Pass("Between"), part]
+
+
+@pytest.mark.parametrize(
+    ("parts", "fault"),
+    [
+        (lambda s: [], "no parts: name at least one stage"),
+        (lambda s: [s.etl(), 3], "part 2 is 3; a part is a stage, or a State or Chain of the SDK"),
+        (lambda s: [s.etl(), Chain([])], "part 2 is an empty Chain"),
+        (lambda s: twice(s.etl()), "'ETL' is used 2 times: a part has one place in the order"),
+        (lambda s: [s.etl(), Pass("ETL")], "two states are named 'ETL': names must be unique"),
+        (
+            lambda s: [s.training(), s.training()],
+            "two states are named 'Create Solution Version' (3 more names too)",
+        ),
+        (
+            lambda s: [s.imports(), Map("Each", iterator=Pass("Import Dataset"))],
+            "two states are named 'Import Dataset'",
+        ),
+        (lambda s: [s.etl(), Pass("Report Failure")], "two states are named 'Report Failure'"),
+        (
+            lambda s: [s.etl(), Fail("Stop"), s.training()],
+            "'Stop' does not lead to 'Create Solution Version': all its states end",
+        ),
+        (
+            lambda s: [circle(), s.etl()],
+            "'First' does not lead to 'ETL': all its states end, or lead elsewhere",
+        ),
+        (lambda s: [s.etl(), without_default()], "'Odd?' has no default, and no part follows"),
+    ],
+)
+def test_parts_that_make_no_workflow_are_a_mistake(stages, parts, fault):
+    with pytest.raises(StructureError) as raised:
+        stages.compose(*parts(stages))
+
+    assert any(fault in each for each in raised.value.faults), raised.value

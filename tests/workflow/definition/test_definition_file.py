@@ -1,0 +1,82 @@
+"""A team's own file composes the workflow, and each fault in it is told with its line."""
+
+from pathlib import Path
+
+import pytest
+
+from workflow import Config, build_workflow, load_config
+from workflow.definition.definition_file import DefinitionFileError
+from workflow.definition.graph import retraining_graph
+from workflow.errors import StructureError
+
+EXAMPLE = Path(__file__).parents[3] / "retraining.toml"
+WITH_A_PAUSE = """
+from pauses import PAUSE
+from workflow import Stages
+from workflow.sdk import Wait
+
+
+def build(config):
+    stages = Stages(config)
+    return stages.compose(Wait("Wait for the Backup", seconds=PAUSE), stages.etl())
+"""
+
+
+def project(directory: Path, source: str | None) -> Config:
+    """Write a configuration that names `retraining.py`, and the file."""
+    text = EXAMPLE.read_text(encoding="utf-8")
+    table = '[workflow]\ndefinition = "retraining.py"\n\n[polling]'
+    (directory / "retraining.toml").write_text(text.replace("[polling]", table), encoding="utf-8")
+    if source is not None:
+        (directory / "retraining.py").write_text(source, encoding="utf-8")
+    return load_config(directory / "retraining.toml")
+
+
+def test_the_file_composes_the_workflow_and_imports_what_stands_beside_it(tmp_path):
+    config = project(tmp_path, WITH_A_PAUSE)
+    for seconds in (60, 90):  # edited between two calls, as in a notebook
+        (tmp_path / "pauses.py").write_text(f"PAUSE = {seconds}  # s\n" * seconds, "utf-8")
+
+        definition = build_workflow(config).definition.to_dict()
+
+        assert definition["StartAt"] == "Wait for the Backup"
+        assert definition["States"]["Wait for the Backup"]["Seconds"] == seconds
+
+
+def test_a_module_beside_it_takes_no_package_s_place(tmp_path):
+    (tmp_path / "workflow.py").write_text("raise RuntimeError('mine')", "utf-8")
+    config = project(tmp_path, WITH_A_PAUSE.replace("from pauses import PAUSE", "PAUSE = 1"))
+
+    assert retraining_graph(config).to_dict()["StartAt"] == "Wait for the Backup"
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (None, "retraining.py: there is no such file; write it"),
+        ("x = 1", "retraining.py: has no function build(config); add `def build(config)"),
+        ("build = 1", "retraining.py: has no function build(config)"),
+        ("def build(config): pass", "build(config) returned None, which is no graph; end it"),
+        ("x = 1\ny = 1 / 0", "retraining.py, line 2: ZeroDivisionError: division by zero"),
+        ("def build(config):\n\n  config.nope", "retraining.py, line 3: AttributeError: "),
+        ("def build(config): raise ValueError", "retraining.py, line 1: ValueError"),
+        ("x = 1\nimport no_such_package", "line 2: No module named 'no_such_package'; run 'pip"),
+        ("x = 1\ndef build(:", "retraining.py, line 2: invalid syntax"),
+        ("def build(): pass", "retraining.py: TypeError: build() takes 0 positional arguments"),
+    ],
+)
+def test_a_fault_of_the_file_is_told_with_its_line(tmp_path, source, message):
+    config = project(tmp_path, source)
+
+    with pytest.raises(DefinitionFileError) as raised:
+        retraining_graph(config)
+
+    assert message in str(raised.value)
+    assert str(raised.value).startswith(str(tmp_path))
+
+
+def test_parts_that_make_no_workflow_are_told_as_the_structural_check_does(tmp_path):
+    source = "from workflow import Stages\ndef build(config): return Stages(config).compose()"
+
+    with pytest.raises(StructureError, match="no parts: name at least one stage"):
+        retraining_graph(project(tmp_path, source))

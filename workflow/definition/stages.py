@@ -1,0 +1,235 @@
+"""The stages of the retraining, of which workflows are composed.
+
+    stages = Stages(config)
+    stages.compose(stages.etl(), stages.imports(), LambdaStep("Ask the Editors", …), …)
+
+Each method returns one `Stage`; `compose` links them with any State or Chain of the SDK, and leads
+every failure to `Report Failure`.
+"""
+
+from __future__ import annotations
+
+from workflow.config import Config
+from workflow.definition.composition import ComposedGraph, compose
+from workflow.definition.polling import (
+    GLUE_ERRORS,
+    MINUTE,
+    SNS_ERRORS,
+    lambda_task,
+    poll_loop,
+    retry_service_errors,
+    retry_when_busy,
+)
+from workflow.definition.stage import JOB, Part, Stage, fail, stage_of
+from workflow.sdk import Catch, GlueStartJobRunStep, Map, SnsPublishStep, State, Succeed
+
+RUN = "$$.Execution.Name"
+GLUE_START_MINUTES = 15
+
+
+class Stages:
+    """The stages of one configuration; building them needs no client, region or credentials."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def etl(self) -> Stage:
+        """Return the Spark job that writes the run's data sets and manifest."""
+        return stage_of("ETL", run_etl(self.config))
+
+    def imports(self) -> Stage:
+        """Return the stage that imports every data set of the run, and waits for them."""
+        return stage_of("Imports", list_datasets(self.config), reimport_all_datasets(self.config))
+
+    def training(self) -> Stage:
+        """Return the stage that trains a new solution version; its job is at `$.job` then."""
+        return solution_version_loop(self.config)
+
+    def batch_inference(self) -> Stage:
+        """Return the stage that computes recommendations; `$.job` is the solution version."""
+        return batch_inference_loop(self.config)
+
+    def publish(self) -> Stage:
+        """Return the stage that filters, ranks and publishes; `$.job` is the batch job."""
+        return stage_of("Publish", filter_recommended_item(self.config))
+
+    def compose(self, *parts: Part) -> ComposedGraph:
+        """Return the whole workflow: the parts in their order, and what every failure leads to.
+
+        Args:
+            parts: Stages, and States and Chains of the SDK. Each is led on to the next one; a Task
+                that has none gets a Retry, a Catch and a time limit.
+
+        Raises:
+            StructureError: If the parts do not make one workflow.
+        """
+        return compose(
+            self.config,
+            parts,
+            failure=report_failure(self.config),
+            comment=f"Retrains {self.config.name}: database to recommendations",
+        )
+
+
+def run_etl(config: Config) -> GlueStartJobRunStep:
+    """Return the Spark job that writes the run's data sets and manifest."""
+    return GlueStartJobRunStep(
+        "ETL",
+        partition=config.partition,
+        parameters={
+            "JobName": config.glue_job,
+            "Arguments": {
+                "--run.$": RUN,
+                "--bucket": config.bucket,
+                "--spec": f"s3://{config.bucket}/{config.spec_key}",
+            },
+        },
+        result_selector={"JobRunId.$": "$.Id"},
+        result_path="$.etl",
+        # Above Glue's own limit, which leaves the time out in which the job starts.
+        timeout_seconds=(config.etl.timeout_minutes + GLUE_START_MINUTES) * MINUTE,
+        retry=[retry_service_errors(GLUE_ERRORS[1:]), retry_when_busy(GLUE_ERRORS[:1])],
+    )
+
+
+def list_datasets(config: Config) -> State:
+    """Return the task that turns the run's manifest into `$.datasets`."""
+    return lambda_task(
+        config,
+        "List Datasets",
+        function="list-datasets",
+        payload={
+            "bucket": config.bucket,
+            "run.$": RUN,
+            "datasetGroupArn": config.dataset_group_arn,
+            "importMode": "FULL",
+        },
+        output_path="$.Payload",
+    )
+
+
+def reimport_all_datasets(config: Config) -> Map:
+    """Return the Map that imports each data set and waits for it."""
+    loop = poll_loop(
+        config,
+        title="Import",
+        create="Import Dataset",
+        wait="Wait X Seconds for Import Job",
+        get_status="Get Job Status",
+        choose="Job Complete?",
+        function="create-import-job",
+        payload={
+            "run.$": RUN,
+            "datasetType.$": "$.datasetType",
+            "datasetArn.$": "$.datasetArn",
+            "s3Path.$": "$.s3Path",
+            "importMode.$": "$.importMode",
+            "roleArn": config.role_arn("personalize"),
+            "tags": config.personalize_tags,
+        },
+        error="DatasetImportFailed",
+    )
+    loop.next(Succeed("Import Successful"))
+    loop.fail_to(fail("Import Failed"))
+    return Map(
+        "Reimport All Datasets",
+        items_path="$.datasets",
+        max_concurrency=config.import_concurrency,
+        iterator=loop,
+        result_path="$.datasetImport",
+    )
+
+
+def solution_version_loop(config: Config) -> Stage:
+    """Return the loop that trains a new solution version."""
+    return poll_loop(
+        config,
+        title="Training",
+        create="Create Solution Version",
+        wait="Wait X Seconds for Solution Version",
+        get_status="Get Solution Version Status",
+        choose="Solution Version Active?",
+        function="create-solution-version",
+        payload={
+            "run.$": RUN,
+            "solutionName": config.solution_name,
+            "datasetGroupArn": config.dataset_group_arn,
+            "recipeArn": config.recipe_arn,
+            "solutionConfig": config.solution_config,
+            "eventType": config.solution.event_type or None,
+            # With AutoML Personalize always searches them, and "you should not set it to false".
+            "performHPO": None if config.solution.auto_ml else config.solution.hpo,
+            "performAutoML": config.solution.auto_ml,
+            "trainingMode": "FULL",
+            "tags": config.personalize_tags,
+        },
+        error="SolutionVersionFailed",
+    )
+
+
+def batch_inference_loop(config: Config) -> Stage:
+    """Return the loop that has recommendations computed; `$.job` is the solution version."""
+    run_prefix = f"s3://{config.bucket}/runs/{{}}"
+    return poll_loop(
+        config,
+        title="Batch Inference",
+        create="Trigger Batch Inference",
+        wait="Wait X Seconds for Batch Inference",
+        get_status="Get Batch Inference Status",
+        choose="Batch Completed?",
+        function="create-batch-inference-job",
+        payload={
+            "run.$": RUN,
+            "solutionVersionArn.$": f"{JOB}.arn",
+            "inputPath.$": f"States.Format('{run_prefix}/batch-input/', {RUN})",
+            "outputPath.$": f"States.Format('{run_prefix}/batch-output/', {RUN})",
+            "roleArn": config.role_arn("personalize"),
+            "numResults": config.batch_inference.num_results,
+            "filterArn": config.personalize_filter_arn,
+            "itemExploration": config.batch_inference.exploration or None,
+            "kmsKeyArn": config.aws.kms_key or None,
+            "tags": config.personalize_tags,
+        },
+        error="BatchInferenceFailed",
+        poll_first=True,
+    )
+
+
+def filter_recommended_item(config: Config) -> State:
+    """Return the task that filters, ranks and publishes; `$.job` is the batch inference job."""
+    return lambda_task(
+        config,
+        "Filter Recommended Item",
+        function="filter-recommendations",
+        payload={
+            "bucket": config.bucket,
+            "run.$": RUN,
+            "batchInferenceJobArn.$": f"{JOB}.arn",
+            "keep": config.filter.keep,
+        },
+        output_path="$.Payload",
+    )
+
+
+def report_failure(config: Config) -> SnsPublishStep:
+    """Return the task that notifies people, followed by the state that fails the execution."""
+    failed = fail("Retraining Failed")
+    message = (
+        "States.Format('Run {} of {} failed with {}. Cause: {}',"
+        f" {RUN}, $$.StateMachine.Name, {JOB}.Error, {JOB}.Cause)"
+    )
+    report = SnsPublishStep(
+        "Report Failure",
+        partition=config.partition,
+        parameters={
+            "TopicArn": config.topic_arn,
+            "Subject": f"{config.name}: retraining failed",
+            "Message.$": message,
+        },
+        result_path=None,  # the error stays where it is, for the state that fails with it
+        timeout_seconds=60,
+        retry=[retry_service_errors(SNS_ERRORS)],
+        catch=[Catch(error_equals=["States.ALL"], result_path="$.notification", next_step=failed)],
+    )
+    report.next(failed)
+    return report
