@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -169,18 +168,18 @@ def test_the_reference_follows_a_configuration_that_is_not_the_samples(tmp_path:
 
 def test_the_notebooks_change_of_the_workflow_is_possible_after_the_tutorials(tmp_path: Path):
     """Both add a state at the start, and names of states are unique."""
-    (edit,) = blocks(ROOT / "docs" / "tutorial.md", "diff")
-    for package in ("workflow", "etl"):
-        shutil.copytree(ROOT / package, tmp_path / package)
-    graph = tmp_path / "workflow" / "definition" / "graph.py"
-    graph.write_text(edited(graph.read_text(encoding="utf-8"), edit), encoding="utf-8")
+    composition, *_ = blocks(ROOT / "docs" / "tutorial.md", "python")
+    table, *_ = blocks(ROOT / "docs" / "tutorial.md", "toml")
+    example = (ROOT / "retraining.toml").read_text(encoding="utf-8")
+    (tmp_path / "retraining.toml").write_text(f"{example}\n{table}", encoding="utf-8")
+    (tmp_path / "retraining.py").write_text(composition, encoding="utf-8")
     notebook = nbformat.read(ROOT / "notebooks" / "2-build-and-run-the-workflow.ipynb", 4)
     setting, *cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
     before_aws = [cell for cell in cells if "connect" not in cell][:3]
 
     result = subprocess.run(
-        [sys.executable, "-c", "\n".join([f'CONFIG = "{ROOT}/retraining.toml"', *before_aws])],
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        [sys.executable, "-c", "\n".join(['CONFIG = "retraining.toml"', *before_aws])],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -190,18 +189,6 @@ def test_the_notebooks_change_of_the_workflow_is_possible_after_the_tutorials(tm
     assert setting.startswith("CONFIG")
     assert result.returncode == 0, result.stderr
     assert '-  "StartAt": "Wait for the Backup",' in result.stdout
-
-
-def edited(text: str, diff: str) -> str:
-    """Return the module of the workflow's graph with the tutorial's diff and import."""
-    for hunk in diff.split("@@\n"):
-        lines = hunk.splitlines(keepends=True)
-        before, after = (
-            "".join(line[1:] for line in lines if line[0] in marks) for marks in (" -", " +")
-        )
-        assert before in text, f"the tutorial's edit no longer fits: {before}"
-        text = text.replace(before, after)
-    return text.replace("    Succeed,\n)", "    Succeed,\n    Wait,\n)")
 
 
 # Links and commands
