@@ -373,5 +373,6 @@ def parse_config(text: str, *, source: str = "configuration", directory: Path = 
         config = Config.model_validate(raw)
     except ValidationError as error:
         raise ConfigError(source, mistakes_of(error, raw, Config)) from None
-    config._directory = directory
+    if config.workflow.definition:  # of others the directory says nothing
+        config._directory = directory
     return config
