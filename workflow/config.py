@@ -17,9 +17,8 @@ from pydantic import Field, PrivateAttr, ValidationError, model_validator
 from etl.datasets import DATASET_TYPES, Agreement, DataSet, JobSpec
 from workflow.event_types import named_event_types
 from workflow.mistakes import ConfigError, Mistake, mistakes_of
+from workflow.personalize import RELATED_RECIPES, SEMANTIC
 from workflow.settings import (
-    RELATED_RECIPES,
-    SEMANTIC,
     AgreementSettings,
     AwsSettings,
     BatchInferenceSettings,

@@ -14,6 +14,10 @@ REGIONS = (
 )  # fmt: skip
 """The regions that have it. https://docs.aws.amazon.com/general/latest/gr/personalize.html"""
 
+SEMANTIC = "aws-semantic-similarity"
+RELATED_RECIPES = frozenset({"aws-similar-items", "aws-sims", SEMANTIC})
+"""The recipes whose batch inference takes items, and finds others that are related to them."""
+
 _USABLE = ""
 _RANKS = "its batch inference ranks given items, and the workflow's input is ids alone"
 _SEGMENTS = "it finds users for items, by batch segment jobs alone"
@@ -31,7 +35,7 @@ RECIPES: Mapping[str, str] = {
     "aws-personalized-ranking": _RANKS,
     "aws-similar-items": _USABLE,
     "aws-sims": _USABLE,
-    "aws-semantic-similarity": _USABLE,
+    SEMANTIC: _USABLE,
     "aws-item-affinity": _SEGMENTS,
     "aws-item-attribute-affinity": _SEGMENTS,
     "aws-ecomm-customers-who-viewed-x-also-viewed": _USE_CASE,

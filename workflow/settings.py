@@ -54,8 +54,6 @@ ROLES: tuple[RoleName, ...] = get_args(RoleName)
 
 # Reserved columns that Personalize declares without null.
 _NEVER_NULL = {"TIMESTAMP", "CREATION_TIMESTAMP", "EVENT_TYPE", "USER_ID", "ITEM_ID"}
-RELATED_RECIPES = frozenset({"aws-similar-items", "aws-sims", "aws-semantic-similarity"})
-SEMANTIC = "aws-semantic-similarity"
 Rule = tuple[tuple[str, ...], str, str]  # key path below the model, rule, fix
 
 

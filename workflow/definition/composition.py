@@ -26,7 +26,7 @@ from workflow.definition.polling import (
 )
 from workflow.definition.stage import ENDS, Part, Reach, catch_all, entry_of, fail, reach
 from workflow.errors import StructureError
-from workflow.sdk import Chain, Graph, State, Succeed
+from workflow.sdk import Chain, Graph, State
 
 _CAN_FAIL = frozenset({"Task", "Map", "Parallel"})
 _RESOURCE = re.compile(
@@ -111,8 +111,8 @@ def _lead_on(scope: Reach, following: Part | None) -> Iterator[str]:
     for stage in open_stages:
         if following is not None:
             stage.next(following)
-        elif stage.must_go_on:
-            stage.next(Succeed(f"{stage.title} Complete"))
+        else:
+            stage.finish()
     for state in open_states:
         if following is not None:
             state.next(following)
@@ -124,8 +124,7 @@ def _guard(config: Config, scope: Reach, failure: State | None) -> Iterator[str]
     """Lead failures out, and add what a Task lacks; yield a line for each state that got some."""
     for stage in scope.stages:
         stage.fail_to(failure or fail(f"{stage.title} Failed"))
-        if failure is None and stage.is_open and stage.must_go_on:
-            stage.next(Succeed(f"{stage.title} Complete"))
+        stage.finish()
     for state in scope.states:
         additions: list[str] = []
         if state.state_type == "Task":

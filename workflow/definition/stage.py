@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any, TypeAlias
 
 from workflow.errors import StructureError
-from workflow.sdk import Catch, Chain, Fail, State
+from workflow.sdk import Catch, Chain, Fail, State, Succeed
 
 JOB = "$.job"
 """The job that a poll loop waits for: `{arn, status, waitSeconds, Error, Cause}`. A Catch writes
@@ -65,6 +65,11 @@ class Stage(Chain):  # type: ignore[misc]
         if not self._failures_are_led:
             self._failures_are_led = True
             self._lead_failures(state)
+
+    def finish(self) -> None:
+        """Lead an open stage whose last state cannot be the end to an end of its own."""
+        if self.is_open and self.must_go_on:
+            self.next(Succeed(f"{self.title} Complete"))
 
     def next(self, part: Part) -> Part:
         """Lead the stage on to another part, which is returned.
