@@ -36,6 +36,7 @@ _NOT_COUNTED = {
     "RECOMMENDATION_ID",
     "EVENT_ATTRIBUTION_SOURCE",
 }
+_LISTS = {"eligibleItems": "eligible items", "exclusions": "exclusions"}
 _BUCKETS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
 
 
@@ -196,14 +197,21 @@ def rejected_rows(manifest: Mapping[str, Any]) -> pd.DataFrame:
 
     Returns:
         `data set`, `reason`, `rows` and `share` (of all rows of the data set); one line with an
-        empty reason for a data set without rejected rows.
+        empty reason for a data set without rejected rows. Lists only if rows are rejected.
     """
+    filter_lists = manifest.get("filter", {})
+    lists = {"batch input": manifest.get("batchInput")} | {
+        title: filter_lists.get(name) for name, title in _LISTS.items()
+    }
+    with_rejected = {
+        title: entry for title, entry in lists.items() if entry and entry.get("rejected")
+    }
     rows = []
-    for dataset_type, written in manifest["datasets"].items():
+    for name, written in {**manifest["datasets"], **with_rejected}.items():
         rejected = written.get("rejected") or {"": 0}
         total = written["rows"] + sum(rejected.values())
         for reason, number in rejected.items():
-            rows.append((dataset_type, reason, number, number / max(total, 1)))
+            rows.append((name, reason, number, number / max(total, 1)))
     return pd.DataFrame(rows, columns=["data set", "reason", "rows", "share"])
 
 

@@ -35,7 +35,7 @@ class Share:
         key: The bound's key below `agreement`.
         found: How many are found.
         of: How many there are.
-        advice: What to look at if too few are found.
+        advice: What to check if too few are found.
     """
 
     check: str
@@ -90,7 +90,7 @@ def _batch_shares(
         "batch_input",
         counts[name]["batch known" if is_item else "batch active"],
         counts[name]["batch"],
-        f"look at batch_inference.{name.lower()}: is the id written as in"
+        f"check batch_inference.{name.lower()}: is the id written as in"
         f" datasets.interactions.columns.{name}?",
     )
 
@@ -103,7 +103,7 @@ def _interaction_shares(frames: Mapping[str, DataFrame], counts: _Counts) -> Ite
                 f"interaction_{noun}",
                 counts[name]["described events"],
                 counts[name]["events"],
-                f"look at datasets.{noun}.filter, and at {name} of both data sets: are the ids"
+                f"check datasets.{noun}.filter, and at {name} of both data sets: are the ids"
                 " written alike?",
             )
 
@@ -116,7 +116,7 @@ def _filter_shares(frames: Mapping[str, DataFrame], counts: _Counts) -> Iterator
             "eligible_items",
             counts["ITEM_ID"]["eligible described" if is_described else "eligible active"],
             counts["ITEM_ID"]["eligible"],
-            "look at filter.eligible_items: is its item_id written as in the data sets, and does"
+            "check filter.eligible_items: is its item_id written as in the data sets, and does"
             " its filter let items through?",
         )
     for name, (noun, _) in _SIDES.items():
@@ -127,7 +127,7 @@ def _filter_shares(frames: Mapping[str, DataFrame], counts: _Counts) -> Iterator
                 "exclusions",
                 counts[name]["known pairs"],
                 counts[name]["pairs"],
-                f"look at filter.exclusions.{name.lower()}: is it written as in the data sets?",
+                f"check filter.exclusions.{name.lower()}: is it written as in the data sets?",
             )
 
 

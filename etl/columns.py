@@ -20,11 +20,12 @@ MAX_DIGITS, MAX_SCALE = 38, 18
 
 _POSTGRESQL_AS_IT_IS = re.compile(
     r"smallint|integer|bigint|real|double precision|oid|boolean|bytea|text|uuid|inet"
-    r"|character varying|time with(out)? time zone"
+    r"|character varying"
 )
 _POSTGRESQL_DATE = re.compile(r"date|timestamp with(out)? time zone")
 _MYSQL_DATE = re.compile(r"date|datetime|timestamp")
-_MYSQL_AS_TEXT = re.compile(r"enum|set|uuid|inet[46]")
+# A time of day would arrive as a time on 1 January 1970; MySQL's may be below zero, or 800 hours.
+_MYSQL_AS_TEXT = re.compile(r"enum|set|uuid|inet[46]|time")
 
 
 @dataclass(frozen=True)
@@ -159,13 +160,6 @@ def _mysql(database_type: str, name: str) -> _Reading:
         # Zero dates, zero months and days, and with ALLOW_INVALID_DATES 31 February.
         days = f"DAYOFMONTH({name}) BETWEEN 1 AND DAYOFMONTH(LAST_DAY({name}))"
         return _Reading(name, readable=f"{name} >= '0001-01-01' AND {days}")
-    if base == "time":  # a duration, which may be negative or longer than a day
-        return _Reading(
-            name,
-            readable=f"{name} >= TIME'00:00:00' AND {name} < TIME'24:00:00'",
-            otherwise=f"CASE WHEN {name} < TIME'00:00:00' THEN TIME'00:00:00'"
-            f" WHEN {name} > TIME'00:00:00' THEN TIME'23:59:59' END",
-        )
     if base == "char":  # sql_mode = PAD_CHAR_TO_FULL_LENGTH
         return _Reading(f"TRIM(TRAILING ' ' FROM {name})")
     return _Reading(name, cast="char" if _MYSQL_AS_TEXT.fullmatch(base) else "")

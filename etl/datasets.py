@@ -346,7 +346,7 @@ class Lookup:
 
     Attributes:
         prefix: Prefix of its files below the run's prefix, for example `filter/eligible-items/`.
-        relation: Its source of rows; duplicates and rows with a null are left out.
+        relation: Its source of rows; duplicates, and rows with a null, are left out and no fault.
         columns: Column name → Spark SQL expression.
     """
 

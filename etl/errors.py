@@ -46,3 +46,8 @@ def listing(names: Sequence[str], *, at_most: int = 30) -> str:
     """Return names joined by commas, and a count of those beyond `at_most`."""
     more = f" … and {len(names) - at_most} more" if len(names) > at_most else ""
     return ", ".join(names[:at_most]) + more
+
+
+def shortened(text: str, *, at_most: int = 400) -> str:
+    """Return a text, or its beginning and `…` if it is longer."""
+    return text if len(text) <= at_most else f"{text[:at_most]}…"

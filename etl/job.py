@@ -14,7 +14,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -25,14 +25,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
 
 from etl.agreement import judge, shares
-from etl.datasets import MAX_EVENT_TYPES_AND_COLUMNS, JobSpec
-from etl.errors import EtlError, listing
+from etl.datasets import JobSpec
+from etl.errors import EtlError, shortened
+from etl.output import log_schema, write_batch_input, write_data_set, write_list
 from etl.runtime import Runtime, open_runtime, parse_arguments
 from etl.sources import Source, read_tables, resolve_frames, sources_from_spec
-from etl.validation import Summary, accepted_rows, distinct_rows, rejected_examples, summary
+from etl.validation import Summary, accepted_rows, distinct_rows
 
 CLEARED = (
     "manifest.json",
@@ -43,16 +43,6 @@ CLEARED = (
     "filter/",
     "rejected/",
 )
-# What to do about rejected rows, where the reason does not say it.
-ZERO_DATE = "0000-00-00"
-ADVICE = {
-    ZERO_DATE: "MySQL's zero dates become null if zeroDateTimeBehavior=CONVERT_TO_NULL is in the"
-    " database's URL, on AWS in that of the Glue connection",
-    "unreadable timestamp": "a timestamp is a date, a timestamp, ISO 8601 text or epoch seconds;"
-    " write x div 1000 for milliseconds, to_timestamp(x, 'dd.MM.yyyy HH:mm') for other texts",
-}
-# https://docs.aws.amazon.com/personalize/latest/dg/batch-data-upload.html
-BATCH_FIELDS = {"USER_ID": "userId", "ITEM_ID": "itemId"}
 
 
 def run(
@@ -81,7 +71,7 @@ def run(
     log(next(progress))
     tables = read_tables(runtime.tables, sources)
     for name, table in tables.items():
-        _log_schema(table.values, f"read {name}", log=log)
+        log_schema(table.values, f"read {name}", log=log)
     frames = resolve_frames(sources, tables)
     with _cached(runtime, sources, frames) as cached:
         manifest = _write(runtime, spec, sources, cached, now=now, log=log, progress=progress)
@@ -136,11 +126,8 @@ def _write(
         log(next(progress))
         write = write_batch_input if name == "batchInput" else write_list
         with _with_source_title(sources[name], runtime):
-            lists[name] = write(runtime, sources[name], frames[name], log=log)
-    rows = {
-        name: frame if sources[name].is_list else accepted_rows(frame, sources[name].columns)
-        for name, frame in frames.items()
-    }
+            lists[name] = write(runtime, spec, sources[name], frames[name], log=log)
+    rows = {name: accepted_rows(frame, sources[name].columns) for name, frame in frames.items()}
     event_types = data_sets["INTERACTIONS"].event_types if "INTERACTIONS" in data_sets else ()
     agreement = check_agreement(spec, rows, event_types, log=log)
     manifest = _manifest(runtime.folder.run, now(), sources, data_sets, lists)
@@ -217,8 +204,7 @@ def _with_source_title(source: Source, runtime: Runtime) -> Iterator[None]:
         raise EtlError(f"{source.title}: {runtime.tables.error_from_java(error)}") from None
     except PySparkException as error:
         raise EtlError(
-            f"{source.title}: Spark: {_spark_message(error)};"
-            f" look at the expressions of {source.key}"
+            f"{source.title}: Spark: {_spark_message(error)}; check the expressions of {source.key}"
         ) from None
 
 
@@ -226,129 +212,7 @@ def _spark_message(error: PySparkException) -> str:
     """Return Spark's message without its error class, its preamble and its numbered advice."""
     text = " ".join(str(error).split())
     text = re.sub(r"^\[[A-Z_.]+\] (You may get a different result due to .+? 3\.0: )?", "", text)
-    return _shorten(text.partition(" 1) ")[0].rstrip(" ;."))
-
-
-def write_data_set(
-    runtime: Runtime, spec: JobSpec, source: Source, frame: DataFrame, *, log: Callable[[str], None]
-) -> Summary:
-    """Write a data set's CSV files, and examples of the rejected rows below `rejected/`.
-
-    Raises:
-        EtlError: If there are no rows, or too many break a rule; the examples are written before.
-    """
-    counts = summary(frame, source.columns)
-    examples = rejected_examples(frame) if counts.rejected else []
-    if examples:
-        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in examples)
-        runtime.folder.put_text(_rejected_path(source), lines)
-    total, rejected = counts.rows + counts.rejected_rows, counts.rejected_rows
-    if not total:
-        raise EtlError(
-            f"{source.title}: no rows; fill table '{source.relation.table}', or look at"
-            f" {source.key}.filter and the inner joins"
-        )
-    reasons = ", ".join(
-        f"{reason} ({', '.join(sorted(columns))}) {rows:,}" if columns else f"{reason} {rows:,}"
-        for reason, rows in counts.rejected.items()
-        for columns in [{str(row["column"]) for row in examples if row["reason"] == reason}]
-    )
-    if rejected > spec.max_rejected_share * total:
-        share, most = _percentages(rejected / total, spec.max_rejected_share)
-        raise EtlError(
-            f"{source.title}: {rejected:,} of {total:,} rows ({share}) break a rule,"
-            f" more than max_rejected_share = {most}: {reasons};"
-            f" for example {_shorten(json.dumps(examples[0], ensure_ascii=False))}; see"
-            f" {runtime.folder.uri(_rejected_path(source))}, then mend the rows or the expression,"
-            f" or leave them out by {source.key}.filter"
-            + "".join(f"; {ADVICE[each]}" for each in _advised(counts.rejected, examples))
-        )
-    _check_event_types(source, counts)
-    accepted = accepted_rows(frame, source.columns)
-    left_out = f", left out {rejected:,}: {reasons}" if rejected else ""
-    cut = ", ".join(f"{column} {values:,}" for column, values in counts.truncated.items())
-    left_out += f", truncated {cut}" if cut else ""
-    _log_schema(accepted, f"write {source.prefix}, {counts.rows:,} rows{left_out}", log=log)
-    texts = [column.name for column in source.columns if column.textual]
-    runtime.write_csv(accepted, source.prefix, texts=texts, files=spec.output_files)
-    return counts
-
-
-def _check_event_types(source: Source, counts: Summary) -> None:
-    if counts.n_event_types + len(source.counted_columns) <= MAX_EVENT_TYPES_AND_COLUMNS:
-        return
-    raise EtlError(
-        f"{source.title}: {counts.n_event_types:,} event types"
-        f" ({listing(list(counts.event_types))}) and {len(source.counted_columns)} columns"
-        f" ({listing(source.counted_columns)}); Personalize takes at most"
-        f" {MAX_EVENT_TYPES_AND_COLUMNS} of both together; leave columns out, or rare types by"
-        f" {source.key}.filter, or give several types one name in {source.key}.columns.EVENT_TYPE"
-    )
-
-
-def _percentages(share: float, most: float) -> tuple[str, str]:
-    """Return two different shares with as many digits as tell them apart."""
-    texts = ((f"{share:.{digits}%}", f"{most:.{digits}%}") for digits in range(1, 12))
-    return next((pair for pair in texts if pair[0] != pair[1]), (str(share), str(most)))
-
-
-def _advised(reasons: Iterable[str], examples: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    yield from (reason for reason in reasons if reason in ADVICE)
-    texts = [str(example["row"].get(example["column"])) for example in examples]
-    if any(text.startswith(ZERO_DATE) for text in texts):
-        yield ZERO_DATE
-
-
-def _shorten(text: str, *, at_most: int = 400) -> str:
-    return text if len(text) <= at_most else f"{text[:at_most]}…"
-
-
-def _rejected_path(source: Source) -> str:
-    return f"rejected/{source.prefix.rstrip('/')}.json"
-
-
-def write_batch_input(
-    runtime: Runtime, source: Source, frame: DataFrame, *, log: Callable[[str], None]
-) -> dict[str, Any]:
-    """Write the users, or items, to recommend for as JSON lines, `{"userId":"1"}`.
-
-    Returns:
-        The manifest's entry: `path`, `rows` and `id`, the name of the column.
-
-    Raises:
-        EtlError: If there are no users.
-    """
-    ids = frame.select(
-        *(F.col(column.name).alias(BATCH_FIELDS[column.name]) for column in source.columns)
-    )
-    rows = ids.count()
-    if not rows:
-        raise EtlError(
-            f"{source.title}: nobody to recommend for; fill table '{source.relation.table}',"
-            f" or look at {source.key}.filter"
-        )
-    _log_schema(ids, f"write {source.prefix}, {rows:,} rows", log=log)
-    runtime.write_json_lines(ids, source.prefix)
-    return {"path": source.prefix, "rows": rows, "id": source.columns[0].name}
-
-
-def write_list(
-    runtime: Runtime, source: Source, frame: DataFrame, *, log: Callable[[str], None]
-) -> dict[str, Any]:
-    """Write a list of ids as CSV.
-
-    Returns:
-        The manifest's entry: `path` and `rows`.
-    """
-    rows = frame.count()
-    _log_schema(frame, f"write {source.prefix}, {rows:,} rows", log=log)
-    runtime.write_csv(frame, source.prefix)
-    return {"path": source.prefix, "rows": rows}
-
-
-def _log_schema(frame: DataFrame, heading: str, *, log: Callable[[str], None]) -> None:
-    log(f"── {heading}")
-    frame.printSchema()
+    return shortened(text.partition(" 1) ")[0].rstrip(" ;."))
 
 
 def read_spec(s3: Any, uri: str) -> JobSpec:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from pyspark.errors import AnalysisException
@@ -20,7 +22,7 @@ from pyspark.sql import types as T  # noqa: N812
 from etl.datasets import Column, Join, Relation
 from etl.errors import EtlError, listing, suggestion
 from etl.references import (
-    UNREADABLE_IN_FILTER,
+    UNCOMPARABLE,
     TableUse,
     column_references,
     is_named,
@@ -66,11 +68,14 @@ class JoinedTables:
         frame: The columns of all tables that are read, to be named as `alias.column`.
         tables: Alias → its table, in the order of the joins.
         filter: The condition by which they are filtered; empty for none.
+        unreadable_keys: The texts of what Spark cannot hold in the columns by which rows find their
+            partners; null in all other rows. A row with one is kept, to be rejected.
     """
 
     frame: DataFrame
     tables: Mapping[str, Table]
     filter: str = ""
+    unreadable_keys: tuple[Expression, ...] = ()
 
     @property
     def columns(self) -> Mapping[str, tuple[str, ...]]:
@@ -127,11 +132,7 @@ def join_tables(relation: Relation, tables: Mapping[str, Table], *, key: str) ->
                 f"{join_key}: alias '{use.alias}' stands for two tables;"
                 ' give one of them another alias = "…"'
             )
-        condition = _equality(join, joined, right, key=join_key)
-        joined = JoinedTables(
-            joined.frame.join(right.frame, on=condition, how=join.how),
-            {**joined.tables, **right.tables},
-        )
+        joined = _joined(join, joined, right, key=join_key)
     if not relation.filter:
         return joined
     try:
@@ -139,7 +140,9 @@ def join_tables(relation: Relation, tables: Mapping[str, Table], *, key: str) ->
         condition = F.expr(relation.filter)
         for value, text in joined.unreadable_values(relation.filter):
             condition = condition | (value.isNull() & text.isNotNull())  # kept, to be rejected
-        return JoinedTables(joined.frame.filter(condition), joined.tables, relation.filter)
+        for text in joined.unreadable_keys:
+            condition = condition | text.isNotNull()
+        return replace(joined, frame=joined.frame.filter(condition), filter=relation.filter)
     except AnalysisException as error:
         raise EtlError(
             f'{key}.filter = "{relation.filter}":'
@@ -159,24 +162,42 @@ def _renamed(use: TableUse, tables: Mapping[str, Table], *, key: str) -> JoinedT
     return JoinedTables(table.frame.alias(use.alias), {use.alias: table})
 
 
-def _equality(
+def _joined(
     join: Join, left_tables: JoinedTables, right_table: JoinedTables, *, key: str
-) -> Expression:
+) -> JoinedTables:
+    """Join a table; rows whose key cannot be read are kept in an inner join too."""
     if not join.on:
         raise EtlError(f"{key}.on is empty; write the columns that must be equal")
-    condition = F.lit(True)
+    condition, partner = F.lit(True), F.lit(True)
+    unreadable_keys = list(left_tables.unreadable_keys)
     for left_name, right_name in join.on.items():
-        left, left_type = _column(left_name, left_tables, key=f"{key}.on")
-        right, right_type = _column(right_name, right_table, key=f"{key}.on")
+        left, left_type, text = _key_column(left_name, left_tables, key=f"{key}.on")
+        right, right_type, _ = _key_column(right_name, right_table, key=f"{key}.on")
+        unreadable_keys += [text] if text is not None else []
+        partner = partner & right.isNotNull()
         if isinstance(left_type, T.StringType) != isinstance(right_type, T.StringType):
             # Spark would cast the text to a number and silently lose what is not one.
             left, right = left.cast("string"), right.cast("string")
         condition = condition & (left == right)
-    return condition
+    keeps_all = join.how == "inner" and unreadable_keys
+    frame = left_tables.frame.join(
+        right_table.frame, on=condition, how="left" if keeps_all else join.how
+    )
+    if keeps_all:
+        frame = frame.filter(reduce(or_, (text.isNotNull() for text in unreadable_keys), partner))
+    tables = {**left_tables.tables, **right_table.tables}
+    return JoinedTables(frame, tables, unreadable_keys=tuple(unreadable_keys))
 
 
-def _column(name: str, tables: JoinedTables, *, key: str) -> tuple[Expression, T.DataType]:
-    """Find `column` or `alias.column`; return it qualified by its alias, and its type."""
+def _key_column(
+    name: str, tables: JoinedTables, *, key: str
+) -> tuple[Expression, T.DataType, Expression | None]:
+    """Find `column` or `alias.column`.
+
+    Returns:
+        The column, null where it cannot be read; its type; and the text of what cannot be read,
+        None if it always can.
+    """
     matches = [
         (alias, column)
         for alias, columns in tables.columns.items()
@@ -192,11 +213,12 @@ def _column(name: str, tables: JoinedTables, *, key: str) -> tuple[Expression, T
             f" Columns: {listing(tables.names)}"
         )
     alias, column = matches[0]
-    expression = _qualified(alias, column)
+    expression, text = _qualified(alias, column), None
     if unreadable(column) in tables.tables[alias].frame.columns:
         # The nearest value is another: it has no partner.
-        expression = F.when(_qualified(alias, unreadable(column)).isNull(), expression)
-    return expression, tables.frame.select(expression).schema[0].dataType
+        text = _qualified(alias, unreadable(column))
+        expression = F.when(text.isNull(), expression)
+    return expression, tables.frame.select(expression).schema[0].dataType, text
 
 
 def quote_name(name: str) -> str:
@@ -216,8 +238,8 @@ def project_columns(
 
     Returns:
         One column per data set column, in that order, with the types that the database gave; then
-        `unreadable(column)` for each and `UNREADABLE_IN_FILTER`, texts of values that Spark cannot
-        hold.
+        `unreadable(column)` for each and the columns `UNCOMPARABLE`, texts of values that Spark
+        cannot hold.
 
     Raises:
         EtlError: If Spark SQL cannot resolve an expression or Personalize cannot take its type;
@@ -251,12 +273,15 @@ def project_columns(
         for column in columns
     ]
     in_filter = tables.unreadable_values(tables.filter) if tables.filter else []
-    beyond_compare = (F.when(value.isNull(), text) for value, text in in_filter)
+    uncomparable = {
+        "filter": [F.when(value.isNull(), text) for value, text in in_filter],
+        "joins": tables.unreadable_keys,
+    }
     return _select_per_row(
         tables,
         *values,
         *(text.alias(unreadable(c.name)) for c, text in zip(columns, texts, strict=True)),
-        F.coalesce(*beyond_compare, no_text).alias(UNREADABLE_IN_FILTER),
+        *(F.coalesce(*uncomparable[by], no_text).alias(name) for by, name in UNCOMPARABLE.items()),
     )
 
 

@@ -14,8 +14,11 @@ from pyspark.sql import functions as F  # noqa: N812  the name that every Spark 
 from etl.database import TableName
 from etl.datasets import Join, Relation
 
-# The column with the text of a value that the filter names and cannot compare.
-UNREADABLE_IN_FILTER = "unreadable in the filter"
+# What compares values → the column with the text of a value that it names and cannot compare.
+UNCOMPARABLE: Mapping[str, str] = {
+    "filter": "unreadable in the filter",
+    "joins": "unreadable in the joins",
+}
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,13 @@ from pyspark.sql import types as T  # noqa: N812
 
 from etl.datasets import MAX_EAST_ASIAN_LENGTH, Column
 from etl.projection import quote_name
-from etl.references import UNREADABLE_IN_FILTER, unreadable
+from etl.references import UNCOMPARABLE, unreadable
 
 # Names that no Personalize column can have: those hold letters, digits and _ alone.
 REASON = "rejected because"
 SOURCE = "source row"
 TRUNCATED = "truncated columns"
+NULL_ID = "null id"
 _TEXTS = "texts of unreadable values"
 
 # 10^11 seconds is the year 5138, 10^11 milliseconds is March 1973.
@@ -49,7 +50,8 @@ class Summary:
     Attributes:
         rows: Rows that Personalize gets.
         rejected: Reason → rows left out for it; a row counts under its first reason.
-        content_hash: 32 hexadecimal digits, the same for the same rows in any order.
+        content_hash: 32 hexadecimal digits, the same for the same rows in any order; empty for a
+            list.
         newest_timestamp: UTC epoch seconds, None where the data set has no timestamp or row.
         truncated: Column → values that were cut to what Personalize takes.
         event_types: Event type → its rows, the most frequent first, at most a hundred.
@@ -57,7 +59,7 @@ class Summary:
     """
 
     rows: int
-    content_hash: str
+    content_hash: str = ""
     newest_timestamp: int | None = None
     rejected: Mapping[str, int] = field(default_factory=dict)
     truncated: Mapping[str, int] = field(default_factory=dict)
@@ -81,7 +83,7 @@ def validate_rows(frame: DataFrame, columns: Sequence[Column]) -> DataFrame:
     Args:
         frame: What `project_columns` returned: one column per data set column, and beside it, if
             its source can hold what Spark cannot, `unreadable(column)` with the text of that;
-            `UNREADABLE_IN_FILTER` likewise for the filter.
+            the columns `UNCOMPARABLE` likewise for the filter and the joins.
         columns: The data set's columns.
 
     Returns:
@@ -93,23 +95,25 @@ def validate_rows(frame: DataFrame, columns: Sequence[Column]) -> DataFrame:
     """
     typed = [_TypedColumn.of(column, frame) for column in columns]
     reasons = [
-        F.when(condition, F.struct(F.lit(reason).alias("reason"), F.lit(name).alias("column")))
+        F.when(condition, _reason(reason, name))
         for name, condition, reason in (
             (each.column.name, *rule) for each in typed for rule in each.rules()
         )
     ]
-    in_filter = F.lit(None).cast("string")
-    if UNREADABLE_IN_FILTER in frame.columns:
-        in_filter = F.col(quote_name(UNREADABLE_IN_FILTER))
+    uncomparable = {
+        by: F.col(quote_name(name)) for by, name in UNCOMPARABLE.items() if name in frame.columns
+    }
     texts = F.struct(
-        *(each.unreadable.alias(each.column.name) for each in typed), in_filter.alias("filter")
+        *(each.unreadable.alias(each.column.name) for each in typed),
+        *(text.alias(by) for by, text in uncomparable.items()),
     )
     values = F.struct(*_values(columns), texts.alias(_TEXTS))
     source = F.to_json(values, {"ignoreNullFields": "false"})
-    what = F.struct(
-        F.lit("value cannot be compared").alias("reason"), F.lit("filter").alias("column")
-    )
-    reason = F.coalesce(F.when(in_filter.isNotNull(), what), *reasons)
+    first = [
+        F.when(text.isNotNull(), _reason("value cannot be compared", by))
+        for by, text in uncomparable.items()
+    ]
+    reason = F.coalesce(*first, *reasons)
     cut = [F.when(each.is_too_long, F.lit(each.column.name)) for each in typed if each.is_cut]
     truncated = F.array_compact(F.array(*cut)) if cut else F.lit(None).cast("array<string>")
     return frame.select(
@@ -118,6 +122,10 @@ def validate_rows(frame: DataFrame, columns: Sequence[Column]) -> DataFrame:
         F.when(reason.isNotNull(), source).alias(SOURCE),
         F.when(F.size(truncated) > 0, truncated).alias(TRUNCATED),
     )
+
+
+def _reason(reason: str, column: str) -> Expression:
+    return F.struct(F.lit(reason).alias("reason"), F.lit(column).alias("column"))
 
 
 def _values(columns: Sequence[Column]) -> list[Expression]:
@@ -189,7 +197,7 @@ class _TypedColumn:
         """Yield conditions under which the row is rejected, each with its reason."""
         column = self.column
         if column.required:
-            yield ~self.present, "null id" if column.is_id else "missing required value"
+            yield ~self.present, NULL_ID if column.is_id else "missing required value"
         reason = f"value cannot be read as {column.type}"
         if column.is_timestamp:
             reason = "unreadable timestamp"
@@ -335,6 +343,19 @@ def summary(frame: DataFrame, columns: Sequence[Column]) -> Summary:
 
 
 def distinct_rows(frame: DataFrame, columns: Sequence[Column]) -> DataFrame:
-    """Return the accepted rows of what `validate_rows` returned, each once, sorted by its ids."""
+    """Return each row of what `validate_rows` returned once, sorted by its ids.
+
+    Returns:
+        The columns, `REASON` and `SOURCE`.
+    """
     names = [column.name for column in columns]
-    return accepted_rows(frame, columns).distinct().orderBy(*names)
+    return frame.select(*_values(columns), REASON, SOURCE).distinct().orderBy(*names)
+
+
+def list_summary(frame: DataFrame) -> Summary:
+    """Run a Spark job: count the rows and the rejected rows of what `distinct_rows` returned."""
+    groups = frame.groupBy(F.col(REASON)["reason"].alias("reason")).agg(
+        F.count(F.lit(1)).alias("rows")
+    )
+    counts = {group["reason"]: group["rows"] for group in groups.collect()}
+    return Summary(rows=counts.pop(None, 0), rejected=dict(sorted(counts.items())))

@@ -67,7 +67,7 @@ def read_manifest(s3: Any, bucket: str, run: str) -> dict[str, Any]:
     except s3.exceptions.NoSuchKey:
         raise ManifestNotFound(
             f"s3://{bucket}/{key} is not there: the Spark job did not finish run '{run}';"
-            " look at its log and start a new execution"
+            " check its log and start a new execution"
         ) from None
     try:
         manifest: dict[str, Any] = json.loads(body)

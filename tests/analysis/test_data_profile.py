@@ -117,7 +117,9 @@ def test_rejected_rows_have_their_share_of_all_rows() -> None:
         "datasets": {
             "USERS": {"rows": 10, "rejected": {}},
             "INTERACTIONS": {"rows": 96, "rejected": {"null id": 3, "too long": 1}},
-        }
+        },
+        "batchInput": {"rows": 7, "rejected": {}},
+        "filter": {"eligibleItems": {"rows": 9, "rejected": {"null id": 1}}, "exclusions": None},
     }
 
     table = data_profile.rejected_rows(manifest)
@@ -126,6 +128,7 @@ def test_rejected_rows_have_their_share_of_all_rows() -> None:
         {"data set": "USERS", "reason": "", "rows": 0, "share": 0.0},
         {"data set": "INTERACTIONS", "reason": "null id", "rows": 3, "share": 0.03},
         {"data set": "INTERACTIONS", "reason": "too long", "rows": 1, "share": 0.01},
+        {"data set": "eligible items", "reason": "null id", "rows": 1, "share": 0.1},
     ]
 
 

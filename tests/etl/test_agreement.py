@@ -69,9 +69,9 @@ def test_a_low_share_warns_and_one_below_its_bound_ends_the_job(spark: SparkSess
     found = shares(SPEC, frames(spark), ["view", "buy"])
     warnings = [warning for _, warning in judge(found, Agreement(warn_below=0.6)) if warning]
     assert warnings == [
-        "eligible items that are in ITEMS: 2 of 4 (50.0%); look at filter.eligible_items: is its"
+        "eligible items that are in ITEMS: 2 of 4 (50.0%); check filter.eligible_items: is its"
         " item_id written as in the data sets, and does its filter let items through?",
-        "exclusions whose user is known: 2 of 5 (40.0%); look at filter.exclusions.user_id: is it"
+        "exclusions whose user is known: 2 of 5 (40.0%); check filter.exclusions.user_id: is it"
         " written as in the data sets?",
         "event types of batch_inference.personalize_filter that occur: 1 of 2 (50.0%); no"
         " interaction is of the type aply; there are buy, view",
@@ -80,7 +80,7 @@ def test_a_low_share_warns_and_one_below_its_bound_ends_the_job(spark: SparkSess
         list(judge(found, Agreement(batch_input=0.61, event_types=0.5)))
     assert caught.value.problems == (
         "users of the batch input that have interactions: 3 of 5 (60.0%), less than"
-        " agreement.batch_input = 61.0%; look at batch_inference.user_id: is the id written as in"
+        " agreement.batch_input = 61.0%; check batch_inference.user_id: is the id written as in"
         " datasets.interactions.columns.USER_ID?; lower agreement.batch_input if it is right so",
     )
 

@@ -170,10 +170,15 @@ def test_a_run_writes_data_sets_lists_rejected_rows_and_at_last_the_manifest(run
                 "newestTimestamp": 1704326400,
             },
         },
-        "batchInput": {"path": "batch-input/", "rows": 2, "id": "USER_ID"},
+        "batchInput": {
+            "path": "batch-input/",
+            "rows": 2,
+            "rejected": {},
+            "id": "USER_ID",
+        },
         "filter": {
-            "eligibleItems": {"path": "filter/eligible-items/", "rows": 1},
-            "exclusions": {"path": "filter/exclusions/", "rows": 1},
+            "eligibleItems": {"path": "filter/eligible-items/", "rows": 1, "rejected": {}},
+            "exclusions": {"path": "filter/exclusions/", "rows": 1, "rejected": {}},
         },
         "agreement": [
             entry("users of the batch input that have interactions", 2, 2),
@@ -369,7 +374,12 @@ def test_a_schema_that_differs_from_the_sample_in_everything(run: Run) -> None:
         [second, "600", "1710037801"],
     ]
     assert manifest["datasets"]["INTERACTIONS"]["newestTimestamp"] == 1710037801
-    assert manifest["batchInput"] == {"path": "batch-input/", "rows": 2, "id": "USER_ID"}
+    assert manifest["batchInput"] == {
+        "path": "batch-input/",
+        "rows": 2,
+        "rejected": {},
+        "id": "USER_ID",
+    }
 
 
 def test_partitioned_reads_lose_and_double_nothing(run: Run) -> None:
@@ -403,7 +413,7 @@ def test_data_sets_that_do_not_agree_end_the_job_or_are_warned_of(run: Run) -> N
     message = run.refused(replace(spec, batch_input=padded))
     assert message == (
         "2 problems: (1) users of the batch input that have interactions: 0 of 2 (0.0%), less than"
-        " agreement.batch_input = 10.0%; look at batch_inference.user_id: is the id written as in"
+        " agreement.batch_input = 10.0%; check batch_inference.user_id: is the id written as in"
         " datasets.interactions.columns.USER_ID?; lower agreement.batch_input if it is right so"
         " (2) event types of solution.event_type that occur: 0 of 1 (0.0%), less than"
         " agreement.event_types = 10.0%; no interaction is of the type aply; there are apply, view;"
@@ -428,7 +438,12 @@ def test_items_may_be_the_batch_input(run: Run) -> None:
     manifest = run(replace(SPEC, batch_input=lookup, exclusions=None))
     batch = [path for path in run.objects() if path.startswith("batch-input/")]
     assert "".join(map(run.text, batch)) == '{"itemId":"10"}\n{"itemId":"20"}\n'
-    assert manifest["batchInput"] == {"path": "batch-input/", "rows": 2, "id": "ITEM_ID"}
+    assert manifest["batchInput"] == {
+        "path": "batch-input/",
+        "rows": 2,
+        "rejected": {},
+        "id": "ITEM_ID",
+    }
     check = "items of the batch input that have interactions or are in ITEMS"
     assert manifest["agreement"][0] == entry(check, 2, 2)
 
@@ -467,7 +482,7 @@ def test_tables_that_do_not_exist_are_reported_with_their_nearest_names(run: Run
             lambda spec: replace(
                 spec, datasets=(replace(EVENTS, relation=Relation("events", filter="id < 0")),)
             ),
-            "data set INTERACTIONS: no rows; fill table 'events', or look at"
+            "data set INTERACTIONS: no rows; fill table 'events', or check"
             " datasets.interactions.filter and the inner joins",
         ),
         (
@@ -539,7 +554,8 @@ def test_timestamps_in_milliseconds_or_odd_texts_fail_with_what_to_write(run: Ru
     assert "unreadable timestamp (TIMESTAMP) 3" in milliseconds
     assert milliseconds.endswith(
         "a timestamp is a date, a timestamp, ISO 8601 text or epoch seconds; write x div 1000 for"
-        " milliseconds, to_timestamp(x, 'dd.MM.yyyy HH:mm') for other texts"
+        " milliseconds, to_timestamp(x, 'dd.MM.yyyy HH:mm') for other texts,"
+        " cast(x as bigint) for epoch seconds in a text"
     )
     pattern = run.refused(with_timestamp("to_timestamp(string(events.at), 'yyyy-MM-dd')"))
     assert "missing required value (TIMESTAMP)" in pattern, "not an error of Spark's"
@@ -551,7 +567,7 @@ def test_an_expression_that_fails_on_a_row_is_reported_with_its_data_set(run: Ru
     assert raising.startswith("data set INTERACTIONS: Spark: bad row ")
     assert run.refused(with_timestamp("to_timestamp('1.1.2024', 'd.M.YYYY')")) == (
         "data set INTERACTIONS: Spark: Fail to recognize 'd.M.YYYY' pattern in the"
-        " DateTimeFormatter; look at the expressions of datasets.interactions"
+        " DateTimeFormatter; check the expressions of datasets.interactions"
     )
 
 

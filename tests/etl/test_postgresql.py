@@ -1,6 +1,7 @@
 """The job on a real PostgreSQL: each type arrives as what the database means."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -185,7 +186,7 @@ TYPES = {
     "date": ("2024-02-29", "2024-02-29"),
     "timestamp(3)": ("2024-02-29 01:02:03.25", "2024-02-29 01:02:03.25"),
     "timestamptz": ("2024-02-29 09:02:03.25+09", "2024-02-29 00:02:03.25"),
-    "time": ("23:59:59", "1970-01-01 23:59:59"),
+    "time": ("23:59:59", "23:59:59"),
     "mood": ("so so", "so so"),
     "padded": ("ab", "ab"),
     "json": ('{"a": 1}', '{"a": 1}'),
@@ -277,14 +278,82 @@ def test_a_filter_compares_infinity_and_nan_as_the_database_does(run: Run) -> No
     assert run.rejected("users") == [("value cannot be compared", "filter", "{{1},{2}}")]
 
 
-def test_keys_with_too_many_digits_join_nothing(run: Run) -> None:
+def test_a_row_whose_join_key_cannot_be_read_is_rejected_and_not_lost(run: Run) -> None:
+    digits = "9" * 40
     execute(
         run.url,
-        "CREATE TABLE users (id int, key numeric)",
-        f"INSERT INTO users VALUES (1, 7), (2, 1{'0' * 30}), (3, 'NaN')",
-        "CREATE TABLE plans (key numeric, plan text)",
-        f"INSERT INTO plans VALUES (7, 'a'), (2{'0' * 30}, 'b'), ('NaN', 'c')",
+        "CREATE TABLE users (id int, account numeric, plan text)",
+        f"INSERT INTO users VALUES (1, 7, 'free'), (2, {digits}, 'free'), (3, 'NaN', 'pro'),"
+        " (4, 8, 'free'), (5, NULL, 'free')",
+        "CREATE TABLE accounts (number numeric, owner int)",
+        f"INSERT INTO accounts VALUES (7.0, 70), ({digits}, 71)",
+        "CREATE TABLE owners (id int, city text)",
+        "INSERT INTO owners VALUES (70, 'Kyoto')",
     )
-    joined = Relation("users", joins=(Join("plans", "left", {"users.key": "key"}),))
-    run(users_spec("postgresql", joined, ID, Column("PLAN", "plan")))
-    assert run.rows("users/") == [["1", "a"], ["2", ""], ["3", ""]]
+    accounts, city = Join("accounts", "inner", {"account": "number"}), Column("CITY", "city")
+    for first, found in (("inner", [["1", "Kyoto"]]), ("left", [["1", "Kyoto"]])):
+        joins = (replace(accounts, how=first), Join("owners", "inner", {"owner": "owners.id"}))
+        id_column = Column("USER_ID", "users.id", required=True)
+        for condition in ("", "city = 'Kyoto'"):
+            relation = Relation("users", joins=joins, filter=condition)
+            manifest = run(users_spec("postgresql", relation, id_column, city))
+            assert run.rows("users/") == found
+            assert run.rejected("users") == [
+                ("value cannot be compared", "joins", digits),
+                ("value cannot be compared", "joins", "NaN"),
+            ]
+            assert manifest["batchInput"]["rejected"] == {"value cannot be compared": 2}
+
+
+def test_rows_of_lists_that_cannot_be_read_are_counted_and_too_many_fail(run: Run) -> None:
+    execute(
+        run.url,
+        "CREATE TABLE users (id numeric, n int)",
+        "INSERT INTO users SELECT n, n FROM generate_series(1, 8) AS n",
+        f"INSERT INTO users VALUES ('NaN', 9), ({'9' * 40}, 10), (1, 11), (NULL, 12), (NULL, 13)",
+    )
+    one = Column("ONE", "1", "int")
+    users = Relation("users", filter="n < 9")
+    spec = users_spec("postgresql", users, Column("USER_ID", "id", required=True), one)
+    everybody = replace(spec, batch_input=replace(spec.batch_input, relation=Relation("users")))
+    manifest = run(everybody)
+    assert manifest["batchInput"] == {
+        "path": "batch-input/",
+        "rows": 8,
+        "rejected": {"null id": 1, "value cannot be read as string": 2},
+        "id": "USER_ID",
+    }
+    reason = "value cannot be read as string"
+    assert run.rejected("batch-input") == [
+        ("null id", "USER_ID", None),
+        (reason, "USER_ID", "9" * 40),
+        (reason, "USER_ID", "NaN"),
+    ]
+    assert "\n".join(run.log).count("left out 3: null id (USER_ID) 1, value cannot be read") == 1
+    message = run.refused(replace(everybody, max_rejected_share=0.1))
+    assert (
+        "batch input: 2 of 10 rows (20.0%) break a rule, more than max_rejected_share = 10.0%:"
+        " value cannot be read as string (USER_ID) 2; for example" in message
+    )
+    exclusions = Lookup("filter/exclusions/", Relation("users"), {"USER_ID": "id", "ITEM_ID": "n"})
+    message = run.refused(replace(spec, exclusions=exclusions, max_rejected_share=0.1))
+    assert message.startswith("exclusions: 2 of 11 rows (18.2%) break a rule")
+
+
+def test_days_written_as_numbers_are_warned_of_and_times_are_no_timestamps(run: Run) -> None:
+    execute(
+        run.url,
+        "CREATE TABLE users (id int, day int, at time, seconds text)",
+        "INSERT INTO users VALUES (1, 20251231, '10:00', '1714500000')",
+    )
+    days = Column("CREATION_TIMESTAMP", "day", "long")
+    run(users_spec("postgresql", Relation("users"), ID, days))
+    (warning,) = [line for line in run.log if line.startswith("WARNING: data set USERS")]
+    assert "the newest timestamp is 20251231, that is 1970-08-23; a number is taken as" in warning
+    for source in ("at", "seconds"):
+        column = replace(days, source=source)
+        message = run.refused(
+            users_spec("postgresql", Relation("users"), ID, column, max_rejected_share=0)
+        )
+        assert "unreadable timestamp (CREATION_TIMESTAMP) 1" in message
+        assert "cast(x as bigint) for epoch seconds in a text" in message

@@ -11,8 +11,10 @@ from pyspark.sql import DataFrame, SparkSession
 
 from etl.datasets import Column
 from etl.validation import (
+    Summary,
     accepted_rows,
     distinct_rows,
+    list_summary,
     rejected_examples,
     summary,
     validate_rows,
@@ -219,10 +221,9 @@ def test_content_hash_distinguishes_nulls_of_two_columns(
 
 def test_lists_hold_each_id_once_in_order_without_nulls(spark: SparkSession) -> None:
     frame = spark.createDataFrame([(3,), (None,), (1,), (3,)], "USER_ID int")
-    assert [row[0] for row in distinct_rows(validate_rows(frame, [ID]), [ID]).collect()] == [
-        "1",
-        "3",
-    ]
+    rows = distinct_rows(validate_rows(frame, [ID]), [ID])
+    assert [row[0] for row in accepted_rows(rows, [ID]).collect()] == ["1", "3"]
+    assert list_summary(rows) == Summary(rows=2, rejected={"null id": 1})
 
 
 def test_python_values_of_every_type_pass(spark: SparkSession) -> None:
