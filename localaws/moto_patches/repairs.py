@@ -23,6 +23,7 @@ from localaws.moto_patches import (
     redrives,
     s3_and_logs,
     state_machines,
+    status_events,
     tasks,
 )
 from localaws.moto_patches.executions import stop_execution
@@ -84,6 +85,7 @@ _REPAIRS: tuple[Callable[[Patch], None], ...] = (
     s3_and_logs.conditional_writes,
     s3_and_logs.log_keys,
     event_rules.rule_targets,
+    status_events.status_events,
 )
 
 

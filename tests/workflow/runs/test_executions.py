@@ -28,6 +28,8 @@ from tests.histories import (
     task_failed,
 )
 from workflow.config import load_config
+from workflow.deployment.artefacts import build_artefacts
+from workflow.deployment.resources import resources
 from workflow.runs.advice import advice
 from workflow.runs.diagnosis import LogExcerpt, explain
 from workflow.runs.executions import (
@@ -244,6 +246,32 @@ def personalize(aws):
     service = Personalize()
     aws.mount("personalize", service)
     return service
+
+
+def test_the_topic_is_told_of_a_run_that_is_stopped(aws, client, retrain, personalize):
+    config = load_config(CONFIG)
+    rule = next(
+        one.properties
+        for one in resources(config, build_artefacts(config))
+        if one.type == "AWS::Events::Rule"
+    )
+    events, sns, sqs = aws.client("events"), aws.client("sns"), aws.client("sqs")
+    assert sns.create_topic(Name=config.topic_arn.split(":")[-1])["TopicArn"] == config.topic_arn
+    queue = sqs.create_queue(QueueName="mail")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
+    sns.subscribe(TopicArn=config.topic_arn, Protocol="sqs", Endpoint=arn["QueueArn"])
+    events.put_rule(Name=rule["Name"], EventPattern=json.dumps(rule["EventPattern"]))
+    events.put_targets(Rule=rule["Name"], Targets=rule["Targets"])
+
+    run_to_end(client, "told-1", "fail")  # reports itself
+    run = start_run(client, MACHINE, name="told-2", inputs={"do": "wait"})
+    assert retrain("stop", "--cause", "wrong table").exit_code == 0
+
+    (message,) = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=10)["Messages"]
+    assert ended(client, run).status == "ABORTED"
+    assert json.loads(message["Body"])["Message"] == (
+        '"Run told-2 of labbase-retraining is ABORTED. Cause: wrong table"'
+    )
 
 
 @pytest.mark.parametrize(
