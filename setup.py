@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 BASE = [
     "stepfunctions==2.3.0",
@@ -43,6 +44,8 @@ LOCAL = [
 ]
 DEV = [
     "pytest>=8",
+    "setuptools>=77",  # with wheel: builds the wheel that a test installs
+    "wheel>=0.45",
     "pytest-xdist>=3.6",  # a process for each of two cores: much of a test's time is Java's start
     "hypothesis>=6.100",
     "ruff==0.17.6",
@@ -63,6 +66,19 @@ DEV = [
 ]
 NOTEBOOKS = ["jupyterlab>=4", "nbclient>=0.10", "nbformat>=5"]
 
+
+class BuildWithOwnPackagesFirst(build_py):
+    """Put a `.pth` file beside the packages: see retrain/own_packages.py."""
+
+    def run(self) -> None:
+        """Copy what a wheel holds; an editable installation stays without."""
+        super().run()
+        if not self.editable_mode:
+            self.copy_file(
+                "retrain/own_packages.pth", f"{self.build_lib}/personalize_retraining.pth"
+            )
+
+
 setup(
     name="personalize-retraining",
     version="0.1.0",
@@ -71,6 +87,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11,<3.13",
+    cmdclass={"build_py": BuildWithOwnPackagesFirst},
     package_data={
         "analysis": ["pages/*"],
         "workflow.deployment": ["permissions.toml"],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import sysconfig
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,6 +15,7 @@ from botocore.exceptions import ClientError
 _IN_URL = re.compile(r"(\w+://[^\s:/@]+:)[^\s@]+(?=@)")
 _IN_PARAMETER = re.compile(r"(?i)(\bpassword=)[^&;,\s]+")
 _ARCHIVES = {".zip", ".whl"}
+_INSTALLED = {"site-packages", "dist-packages"}
 
 
 class ProgramError(ValueError):
@@ -53,7 +53,7 @@ def fetch_program(
                 f"job {job['Name']!r}: its --extra-py-files {library!r} is no .py, .zip or .whl"
             )
         path.append(str(file if file.suffix in _ARCHIVES else file.parent))
-    path += [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+    path += [entry for entry in sys.path if Path(entry).name in _INSTALLED]
     # -P: the script's directory does not come before everything else. -S: what is installed can
     # be imported, but no .pth file is read, which would bring in the checkout of an editable
     # installation.

@@ -176,7 +176,7 @@ def _serve(
         ServeError: If it does not start.
     """
     command = [
-        *(sys.executable, "-m", "retrain", "local", "serve", "--until-eof"),
+        *(sys.executable, "-P", "-m", "retrain", "local", "serve", "--until-eof"),
         *("--port", "0", "--time-scale", "0"),
         *("--account", config.aws.account, "--region", config.aws.region),
     ]

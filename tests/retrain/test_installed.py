@@ -1,0 +1,145 @@
+"""The wheel, installed into an environment of its own and used from an empty folder."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+NAMES = ("analysis", "etl", "lambdas", "localaws", "recommenders", "retrain", "workflow")
+TEST = '''
+"""A project's own test."""
+
+import json
+
+from workflow import build_workflow, load_config
+
+
+def test_the_workflow_is_taken_by_step_functions(local_aws):
+    config = load_config("retraining.toml")
+    definition = json.loads(build_workflow(config).definition.to_json())
+    states = local_aws.client("stepfunctions")
+    answer = states.validate_state_machine_definition(definition=json.dumps(definition))
+    assert answer["result"] == "OK"
+'''
+
+
+class Installed:
+    """An environment with the wheel, and a project's folder."""
+
+    def __init__(self, environment: Path, project: Path) -> None:
+        self.environment, self.project = environment, project
+
+    def run(self, *command: str, expected: int = 0) -> str:
+        """Run a program of the environment in the project's folder, and return what it prints."""
+        variables = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("AWS_", "PYTHON", "PYTEST_", "DATABASE_"))
+        }
+        done = subprocess.run(
+            [self.environment / "bin" / command[0], *command[1:]],
+            cwd=self.project,
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == expected, done.stdout
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel from a copy of the sources: building leaves files beside them."""
+    sources = tmp_path_factory.mktemp("sources")
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, sources)
+    for name in NAMES:
+        shutil.copytree(ROOT / name, sources / name, ignore=shutil.ignore_patterns("__pycache__"))
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "wheel"]
+    options = ["--no-index", "--no-deps", "--no-build-isolation", "--wheel-dir", sources / "dist"]
+    subprocess.run([*pip, *options, sources], check=True)
+    (built,) = (sources / "dist").iterdir()
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
+    """Install the wheel, beside links to what this environment has of other projects."""
+    environment, project = tmp_path_factory.mktemp("environment"), tmp_path_factory.mktemp("shop")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+    scheme = {"base": str(environment), "platbase": str(environment)}
+    packages = Path(sysconfig.get_path("purelib", vars=scheme))
+    for entry in Path(sysconfig.get_path("purelib")).iterdir():
+        if not entry.name.startswith(("__editable__", "personalize_retraining")):
+            (packages / entry.name).symlink_to(entry)
+    python = environment / "bin" / "python"
+    pip = [sys.executable, "-m", "pip", "--python", python, "--quiet"]
+    subprocess.run(
+        [*pip, "--disable-pip-version-check", "install", "--no-index", "--no-deps", wheel],
+        check=True,
+    )
+    pytest_program = "import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
+    (environment / "bin" / "pytest").write_text(f"#!{python}\n{pytest_program}\n")
+    (environment / "bin" / "pytest").chmod(0o755)
+    shutil.copy(ROOT / "retraining.toml", project)
+    (project / "tests").mkdir()
+    (project / "tests" / "test_workflow.py").write_text(TEST)
+    for name in NAMES:  # a project's own modules, of the names of ours
+        (project / f"{name}.py").write_text(f"raise RuntimeError('another {name}')\n")
+    yield Installed(environment, project)
+    # Links into this environment: nothing may follow them to delete.
+    for entry in packages.iterdir():
+        if entry.is_symlink():
+            entry.unlink()
+
+
+def test_the_wheel_holds_what_is_no_python_too(wheel: Path) -> None:
+    held = set(zipfile.ZipFile(wheel).namelist())
+    missing = {
+        str(path.relative_to(ROOT))
+        for name in NAMES
+        for path in (ROOT / name).rglob("*")
+        if path.is_file() and path.suffix not in {".py", ".pyc", ".pth"}
+    } - held
+    assert missing == set()
+    assert "personalize_retraining.pth" in held
+
+
+def test_the_command_works_beside_modules_of_the_same_names(installed: Installed) -> None:
+    assert "retraining.toml: sound" in installed.run("retrain", "check")
+    assert "asl/retraining.asl.json: written" in installed.run("retrain", "render")
+    golden = (ROOT / "asl" / "retraining.asl.json").read_bytes()
+    assert (installed.project / "asl" / "retraining.asl.json").read_bytes() == golden
+    assert "up to date" in installed.run("python", "-m", "retrain", "render", "--check")
+
+
+def test_python_takes_the_library_in_a_notebook_s_folder_too(installed: Installed) -> None:
+    program = "import workflow; print(workflow.load_config('retraining.toml').name)"
+    assert installed.run("python", "-c", program) == "labbase\n"
+    program = "from recommenders import Popularity; import etl.job, analysis.frames, lambdas.jobs"
+    assert installed.run("python", "-c", program) == ""
+
+
+@pytest.mark.parametrize("command", [("pytest",), ("python", "-m", "pytest")])
+def test_a_project_s_own_tests_have_the_local_aws(
+    installed: Installed, command: tuple[str, ...]
+) -> None:
+    assert "1 passed" in installed.run(*command, "-p", "no:cacheprovider", "tests")
+
+
+def test_the_whole_retraining_runs_on_the_sample(installed: Installed) -> None:
+    size = ("--students", "60", "--postings", "40", "--events", "4000")
+    printed = installed.run("retrain", "local", "run", "--output", "out", *size)
+    assert "output" not in printed.split("Written")[0]
+    recommendations = (installed.project / "out" / "recommendations.csv").read_text()
+    assert recommendations.startswith("USER_ID,ITEM_ID,RANK,SCORE\n")
