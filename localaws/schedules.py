@@ -115,6 +115,17 @@ class Schedule:
         return latest
 
 
+def check_expression(expression: str, zone: str = "UTC") -> None:
+    """Refuse the expression or the zone of a schedule that cannot be read.
+
+    Raises:
+        ValueError: If it is no such expression, or there is no such zone; KeyError and OSError are
+            raised for a zone too.
+    """
+    now = datetime.now(UTC)
+    Schedule("", expression, {}, zone=zone).due(now - timedelta(seconds=1), now, now)
+
+
 class Schedules:
     """Starts what is due.
 

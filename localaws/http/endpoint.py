@@ -31,6 +31,7 @@ from moto.moto_server.werkzeug_app import (
 )
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 from moto.utilities.utils import get_partition
+from werkzeug.exceptions import HTTPException
 from werkzeug.serving import ThreadedWSGIServer
 
 from localaws.errors import LocalAwsError
@@ -45,6 +46,7 @@ Wrapped = TypeVar("Wrapped", bound=WSGIApplication)
 OWN_SERVICES = frozenset({"personalize", "glue", "lambda"})
 """Services that moto knows but does not run: it answers with canned states or needs docker."""
 
+_log = logging.getLogger(__name__)
 _one_at_a_time = threading.Lock()
 _silent = logging.NullHandler()
 
@@ -312,8 +314,8 @@ class Endpoint:
 def _backend_app(service: str) -> WSGIApplication:
     """Return moto's application for a service, which refuses by name what it does not serve.
 
-    moto answers those operations by a page with the status 500, which boto3 takes for an outage
-    and repeats.
+    moto answers those operations, and requests at which it fails, by a page with the status 500,
+    which boto3 takes for an outage and repeats.
     """
     try:
         application = create_backend_app(service)
@@ -322,18 +324,32 @@ def _backend_app(service: str) -> WSGIApplication:
 
     @application.errorhandler(NotImplementedError)  # type: ignore[untyped-decorator]
     def refuse(error: NotImplementedError) -> Response:
-        body = flask.request.get_data()  # moto has read it from the connection
-        environ = {
-            **flask.request.environ,
-            "wsgi.input": io.BytesIO(body),
-            "CONTENT_LENGTH": str(len(body)),
-        }
-        name = call_of(environ).operation or flask.request.values.get("Action")
+        environ, name = _request_again()
         message = f"the local AWS does not serve {name}" if name else str(error)
         return error_to(environ, "UnknownOperationException", message)
 
+    @application.errorhandler(Exception)  # type: ignore[untyped-decorator]
+    def fail(error: Exception) -> Response | Exception:
+        if isinstance(error, HTTPException):
+            return error
+        environ, name = _request_again()
+        _log.warning("%s failed", name, exc_info=error)
+        message = f"the local AWS fails at this {name}: {type(error).__name__}: {error}"
+        return error_to(environ, "InternalFailure", message)
+
     served: WSGIApplication = application
     return served
+
+
+def _request_again() -> tuple[WSGIEnvironment, str]:
+    """Return the request that moto has read from the connection, and its operation."""
+    body = flask.request.get_data()
+    environ = {
+        **flask.request.environ,
+        "wsgi.input": io.BytesIO(body),
+        "CONTENT_LENGTH": str(len(body)),
+    }
+    return environ, call_of(environ).operation or flask.request.values.get("Action", "")
 
 
 def _unserved(message: str) -> WSGIApplication:

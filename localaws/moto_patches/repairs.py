@@ -22,6 +22,7 @@ from localaws.moto_patches import (
     nested_workflows,
     redrives,
     s3_and_logs,
+    schedule_expressions,
     state_machines,
     status_events,
     tasks,
@@ -85,6 +86,7 @@ _REPAIRS: tuple[Callable[[Patch], None], ...] = (
     s3_and_logs.conditional_writes,
     s3_and_logs.log_keys,
     event_rules.rule_targets,
+    schedule_expressions.schedule_expressions,
     status_events.status_events,
 )
 

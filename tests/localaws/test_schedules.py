@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from localaws.functions.service import Functions
 from localaws.http.endpoint import Endpoint
@@ -363,9 +364,33 @@ def test_a_rate_goes_on_counting_over_a_restart(endpoint: Endpoint, fired: Fired
     assert fired.tick_at("2026-01-02T00:00:01") == [f"schedule daily started {QUEUE}daily"]
 
 
-@pytest.mark.parametrize(
-    ("expression", "zone"), [("cron(0 4 31 * * *)", "UTC"), ("cron(0 4 * * ? *)", "America")]
-)
+UNREADABLE = [("cron(0 4 31 * * *)", "UTC"), ("x", "UTC"), ("cron(0 4 * * ? *)", "America")]
+
+
+@pytest.mark.parametrize(("expression", "zone"), UNREADABLE)
+def test_an_expression_that_cannot_be_read_is_refused(
+    endpoint: Endpoint, expression: str, zone: str
+) -> None:
+    flexible = {"Mode": "OFF"}
+    target = {"RoleArn": ROLE, "Arn": queue(endpoint, "good")}
+    with pytest.raises(ClientError) as refused:
+        endpoint.client("scheduler").create_schedule(
+            Name="broken",
+            ScheduleExpression=expression,
+            ScheduleExpressionTimezone=zone,
+            Target=target,
+            FlexibleTimeWindow=flexible,
+        )
+    assert refused.value.response["Error"] == {
+        "Code": "ValidationException",
+        "Message": f"Invalid Schedule Expression {expression}.",
+    }
+    if zone == "UTC":
+        with pytest.raises(ClientError, match="Parameter ScheduleExpression is not valid"):
+            endpoint.client("events").put_rule(Name="broken", ScheduleExpression=expression)
+
+
+@pytest.mark.parametrize(("expression", "zone"), UNREADABLE)
 def test_a_schedule_that_cannot_be_read_keeps_no_other_from_starting(
     endpoint: Endpoint, fired: Fired, expression: str, zone: str
 ) -> None:
@@ -378,13 +403,14 @@ def test_a_schedule_that_cannot_be_read_keeps_no_other_from_starting(
         ("a-broken", expression, zone),
         ("good", "rate(1 minute)", "UTC"),
     ):
-        scheduler.create_schedule(
-            Name=name,
-            ScheduleExpression=text,
-            ScheduleExpressionTimezone=time_zone,
-            Target=good,
-            FlexibleTimeWindow=flexible,
-        )
+        with endpoint.repairs.without("schedule_expressions"):
+            scheduler.create_schedule(
+                Name=name,
+                ScheduleExpression=text,
+                ScheduleExpressionTimezone=time_zone,
+                Target=good,
+                FlexibleTimeWindow=flexible,
+            )
 
     (unreadable,) = fired.tick_at("2026-01-01T00:00:00")
 

@@ -216,3 +216,18 @@ def test_an_operation_that_is_not_served_is_refused_by_name(
     assert response["Error"]["Code"] == "UnknownOperationException"
     assert response["Error"]["Message"] == f"the local AWS does not serve {name}"
     assert response["ResponseMetadata"]["HTTPStatusCode"] == 400
+
+
+def test_a_request_at_which_a_service_fails_is_refused_once_and_says_why(
+    endpoint: Endpoint,
+) -> None:
+    """Moto cannot read this policy; boto3 would send the request five times."""
+    with pytest.raises(ClientError) as failed:
+        endpoint.client("sqs").create_queue(QueueName="a", Attributes={"RedrivePolicy": "x"})
+
+    response = failed.value.response
+    assert response["Error"]["Code"] == "InternalFailure"
+    assert (
+        "the local AWS fails at this CreateQueue: JSONDecodeError" in response["Error"]["Message"]
+    )
+    assert response["ResponseMetadata"]["HTTPStatusCode"] == 400
