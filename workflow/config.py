@@ -16,7 +16,10 @@ from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from etl.datasets import DATASET_TYPES, Agreement, DataSet, JobSpec
 from workflow.event_types import named_event_types
+from workflow.filter_expression import filter_problems
+from workflow.hyperparameters import HYPERPARAMETERS
 from workflow.mistakes import ConfigError, Mistake, mistakes_of
+from workflow.names import tag_problems
 from workflow.personalize import RELATED_RECIPES, SEMANTIC
 from workflow.settings import (
     AgreementSettings,
@@ -80,7 +83,9 @@ class Config(Settings):
     tags: dict[str, str] = Field(
         default_factory=dict,
         examples=[{"team": "search"}],
-        description="of every deployed resource",
+        description="of every deployed resource that takes tags, and of what the runs create in"
+        " Personalize; its dataset group, data sets and filter have the configuration's name alone,"
+        " as CloudFormation would replace them for a changed tag",
     )
 
     @model_validator(mode="after")
@@ -92,8 +97,24 @@ class Config(Settings):
         raise BrokenRulesError([(("etl", "timeout_minutes"), rule, "lower it, or raise the other")])
 
     @model_validator(mode="after")
+    def _tags_that_aws_takes(self) -> Self:
+        broken = tag_problems(self.tags, OWNER_TAG)
+        return unless_broken(
+            self, [(("tags", *filter(None, [key])), *problem) for key, problem in broken]
+        )
+
+    @model_validator(mode="after")
     def _recipe_fits(self) -> Self:
         return unless_broken(self, list(recipe_faults(self)))
+
+    @model_validator(mode="after")
+    def _filter_fits(self) -> Self:
+        known = {data_set.type: data_set for data_set in self.data_sets}
+        expression, path = self.batch_inference.personalize_filter, "personalize_filter"
+        problems = filter_problems(expression, known) if expression else ()
+        return unless_broken(
+            self, [(("batch_inference", path), rule, fix) for rule, fix in problems]
+        )
 
     _directory: Path = PrivateAttr(Path())
 
@@ -242,11 +263,12 @@ class Config(Settings):
         """`solutionConfig` as CreateSolution takes it."""
         solution = self.solution
         config: dict[str, Any] = {}
-        if solution.hyperparameters:
-            config["algorithmHyperParameters"] = {
-                name: str(value).lower() if isinstance(value, bool) else str(value)
-                for name, value in solution.hyperparameters.items()
-            }
+        known = HYPERPARAMETERS[solution.recipe]
+        for name, value in solution.hyperparameters.items():
+            is_feature = known[name].is_feature
+            part = "featureTransformationParameters" if is_feature else "algorithmHyperParameters"
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            config.setdefault(part, {})[name] = text
         if solution.event_value_threshold is not None:
             config["eventValueThreshold"] = str(solution.event_value_threshold)
         return config
@@ -313,6 +335,14 @@ def recipe_faults(config: Config) -> Iterator[Rule]:
             "exclusions are pairs of user and item, and related items have no user",
             "leave them out",
         )
+    for key, column in (("event_type", "EVENT_TYPE"), ("event_value_threshold", "EVENT_VALUE")):
+        chosen = getattr(config.solution, key)
+        if chosen not in ("", None) and column not in config.datasets.interactions.columns:
+            yield (
+                ("solution", key),
+                f"the interactions have no column {column} to choose by",
+                f'add {column} = "…" to datasets.interactions.columns, or leave this out',
+            )
     if recipe == SEMANTIC:
         columns = config.datasets.items.columns.values() if config.datasets.items else ()
         missing = [flag for flag in ("item_name", "textual") if not any_flag(columns, flag)]

@@ -93,12 +93,15 @@ def _cron(expression: str, inside: str) -> AwsCroniter:
     if weekday == "L":
         fields[4] = "SAT"
     try:
-        return AwsCroniter(" ".join(fields))
+        cron = AwsCroniter(" ".join(fields))
     except AwsCroniterExpressionError as error:
         raise ScheduleError(expression, str(error).removesuffix("."), _CRON_FIX) from None
     except ValueError:
         rule = "a range or a step in it cannot be read"
         raise ScheduleError(expression, rule, _CRON_FIX) from None
+    if cron.get_next(datetime(1970, 1, 1, tzinfo=UTC))[0] is None:
+        raise ScheduleError(expression, "no calendar has such a day", _CRON_FIX)
+    return cron
 
 
 def _listed_years(step: re.Match[str]) -> str:

@@ -6,6 +6,7 @@ reference are made of their field descriptions and examples.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, get_args
 
@@ -29,6 +30,16 @@ from etl.datasets import (
     Join,
     Lookup,
     Relation,
+)
+from workflow.hyperparameters import TUNABLE, hyperparameter_problems
+from workflow.names import (
+    Broken,
+    bucket_problem,
+    function_problem,
+    job_problem,
+    key_problem,
+    role_problem,
+    topic_problem,
 )
 from workflow.personalize import RECIPES, REGIONS, USABLE_RECIPES
 from workflow.schedule import ScheduleError, read_expression, time_zones
@@ -381,7 +392,7 @@ class SolutionSettings(Settings):
 
     @model_validator(mode="after")
     def _one_chooser(self) -> Self:
-        broken = []
+        broken: list[Rule] = []
         if self.auto_ml and "recipe" in self.model_fields_set:
             broken.append(
                 (
@@ -390,6 +401,15 @@ class SolutionSettings(Settings):
                     "leave the recipe out, or write auto_ml = false",
                 )
             )
+        if not self.auto_ml:
+            broken += [
+                (("hyperparameters", name), rule, fix)
+                for name, rule, fix in hyperparameter_problems(self.recipe, self.hyperparameters)
+            ]
+            if self.hpo and self.recipe not in TUNABLE:
+                rule = f"{self.recipe} has no hyperparameters to search"
+                fix = f"leave it out, or write a recipe of {', '.join(sorted(TUNABLE))}"
+                broken.append((("hpo",), rule, fix))
         if self.auto_ml and self.hyperparameters:
             broken.append(
                 (
@@ -490,7 +510,7 @@ def schedule_expression(value: str) -> str:
 
 def time_zone(value: str) -> str:
     """Return a time zone of IANA's database, as it is."""
-    if value not in time_zones():
+    if value not in time_zones() or value in {"Factory", "localtime"}:
         places = sorted(zone for zone in time_zones() if "/" in zone)
         fix = suggestion(value, places, otherwise="write one such as Asia/Tokyo or UTC")
         raise BrokenRulesError([((), "IANA's database has no such time zone", fix)])
@@ -540,7 +560,6 @@ class AwsSettings(Settings):
     )
     bucket: str = Field(
         "",
-        pattern=r"^((arn:aws(-cn)?:s3:::)?[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$",
         description="bucket of the runs: a name is created, an ARN names a bucket that is there and"
         " is left alone; NAME-retraining-ACCOUNT-REGION if left out",
     )
@@ -595,6 +614,29 @@ class AwsSettings(Settings):
         90, ge=1, description="files of a run; the published CSV is one of them"
     )
     tracing: bool = Field(True, description="X-Ray for the state machine and the functions")
+
+    @model_validator(mode="after")
+    def _names_that_aws_takes(self) -> Self:
+        return unless_broken(self, list(self._name_problems()))
+
+    def _name_problems(self) -> Iterator[Rule]:
+        bucket = re.sub(r"^arn:aws(-cn)?:s3:::", "", self.bucket)
+        checked: list[tuple[tuple[str, ...], str, Broken | None]] = [
+            (("bucket",), self.bucket, bucket_problem(bucket)),
+            (("topic",), self.topic, topic_problem(self.topic, self.region)),
+            (("glue_job",), self.glue_job, job_problem(self.glue_job)),
+            (("kms_key",), self.kms_key, key_problem(self.kms_key, self.region)),
+            *((("roles", role), name, role_problem(name)) for role, name in self.roles.items()),
+        ]
+        names = list(self.functions.values())
+        for function, name in self.functions.items():
+            problem = function_problem(name)
+            if problem is None and names.count(name) > 1:
+                problem = "two functions have this name", "give each its own"
+            checked.append((("functions", function), name, problem))
+        for path, value, problem in checked:
+            if problem and (value or len(path) > 1):
+                yield path, *problem
 
     @model_validator(mode="after")
     def _own_topic_for_emails(self) -> Self:

@@ -8,7 +8,7 @@ import pytest
 
 from etl.datasets import JobSpec
 from localaws.personalize.training import recipes as local_recipes
-from workflow import ConfigError, load_config, parse_config, personalize
+from workflow import ConfigError, hyperparameters, load_config, parse_config, personalize
 
 EXAMPLE = Path(__file__).parents[2] / "retraining.toml"
 
@@ -63,7 +63,7 @@ def test_every_derived_name_can_be_overridden():
             glue_job = "our-etl"
             dataset_group = "our-group"
             topic = "arn:aws:sns:eu-central-1:210987654321:our-topic"
-            roles = { glue = "our-glue-role", states = "arn:aws:iam::1:role/states" }
+            roles = { glue = "our-glue-role", states = "arn:aws:iam::111122223333:role/states" }
             functions = { get-status = "our-status" }
             [source]""",
         )
@@ -74,7 +74,7 @@ def test_every_derived_name_can_be_overridden():
     assert config.dataset_group == "our-group"
     assert config.topic_arn == "arn:aws:sns:eu-central-1:210987654321:our-topic"
     assert config.role_arn("glue") == "arn:aws:iam::210987654321:role/our-glue-role"
-    assert config.role_arn("states") == "arn:aws:iam::1:role/states"
+    assert config.role_arn("states") == "arn:aws:iam::111122223333:role/states"
     assert config.function("get-status") == "our-status"
 
 
@@ -381,3 +381,154 @@ def test_related_items_are_found_for_items():
 )
 def test_recipe_and_batch_input_must_fit(old, new, key, rule):
     assert mistakes(SEMANTIC.replace(old, new))[key][0] == rule
+
+
+def settings(table: str, text: str) -> str:
+    """Return the minimal configuration with more in a table, which may be new."""
+    if f"[{table}]" in MINIMAL:
+        return MINIMAL.replace(f"[{table}]", f"[{table}]\n{text}")
+    return f"{MINIMAL}\n[{table}]\n{text}"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "values", "broken"),
+    [
+        ("aws-user-personalization", "hidden_dimension = 9999", "a whole number from 32 to 256"),
+        ("aws-user-personalization", 'hidden_dimension = "x"', "a whole number from 32 to 256"),
+        ("aws-user-personalization", "hidden_dimension = 64.5", "a whole number from 32 to 256"),
+        ("aws-user-personalization", "recency_mask = 1", "it is true or false"),
+        ("aws-user-personalization", "hiden_dimension = 64", "has no such hyperparameter"),
+        ("aws-user-personalization-v2", "hidden_dimension = 64", "has no such hyperparameter"),
+        ("aws-popularity-count", "foo = 1", "has no such hyperparameter"),
+    ],
+)
+def test_hyperparameters_that_the_recipe_does_not_take_are_mistakes(recipe, values, broken):
+    text = settings("solution", f'recipe = "{recipe}"\nhyperparameters = {{ {values} }}')
+    ((key, (rule, fix)),) = mistakes(text).items()
+    assert key == f"solution.hyperparameters.{values.split()[0]}"
+    assert broken in rule
+    assert (fix == "did you mean hidden_dimension?") == ("hiden" in values)
+
+
+def test_the_hyperparameters_are_those_that_the_local_personalize_takes():
+    for recipe, known in hyperparameters.HYPERPARAMETERS.items():
+        local = local_recipes.RECIPES[recipe]
+        algorithm = {parameter.name: parameter for parameter in local.parameters}
+        features = {parameter.name for parameter in local.features}
+        assert {name for name, each in known.items() if not each.is_feature} == set(algorithm)
+        assert {name for name, each in known.items() if each.is_feature} == features
+        for name, parameter in algorithm.items():
+            assert known[name].problem(parameter.default) == "", name
+        tunable = any(parameter.tunable for parameter in local.parameters)
+        assert (recipe in hyperparameters.TUNABLE) == tunable
+
+
+def test_percentiles_transform_features_and_belong_to_no_algorithm():
+    values = "{ bptt = 20, min_user_history_length_percentile = 0.1, recency_mask = false }"
+    config = parse_config(settings("solution", f"hyperparameters = {values}"))
+    assert config.solution_config == {
+        "algorithmHyperParameters": {"bptt": "20", "recency_mask": "false"},
+        "featureTransformationParameters": {"min_user_history_length_percentile": "0.1"},
+    }
+
+
+@pytest.mark.parametrize("recipe", ["aws-user-personalization-v2", "aws-popularity-count"])
+def test_a_search_without_hyperparameters_is_a_mistake(recipe):
+    text = settings("solution", f'recipe = "{recipe}"\nhpo = true')
+    assert "has no hyperparameters to search" in mistakes(text)["solution.hpo"][0]
+
+
+@pytest.mark.parametrize(
+    ("line", "key", "rule"),
+    [
+        ('bucket = "a..b"', "aws.bucket", "S3 takes no such name"),
+        ('bucket = "192.168.5.4"', "aws.bucket", "no IP address"),
+        ('bucket = "xn--abc"', "aws.bucket", "begin with xn--"),
+        ('bucket = "arn:aws:s3:::abc-s3alias"', "aws.bucket", "end with -s3alias"),
+        ('topic = "a b"', "aws.topic", "SNS takes no such name"),
+        ('topic = "x.fifo"', "aws.topic", "FIFO"),
+        ('topic = "arn:aws:sns:us-east-1:210987654321:x"', "aws.topic", "it is in us-east-1"),
+        (
+            'kms_key = "arn:aws:kms:eu-west-1:210987654321:key/1"',
+            "aws.kms_key",
+            "it is in eu-west-1, and everything else in eu-central-1",
+        ),
+        ('roles = { glue = "a b" }', "aws.roles.glue", "IAM takes no such name"),
+        ('roles = { glue = "arn:aws:iam::1:user/x" }', "aws.roles.glue", "no ARN of a role"),
+        ('functions = { get-status = "a b" }', "aws.functions.get-status", "Lambda takes no such"),
+        (
+            'functions = { get-status = "x", list-datasets = "x" }',
+            "aws.functions.list-datasets",
+            "two functions have this name",
+        ),
+        ('glue_job = "a/b"', "aws.glue_job", "Glue takes no such name"),
+    ],
+)
+def test_names_that_aws_refuses_are_mistakes(line, key, rule):
+    assert rule in mistakes(settings("aws", line))[key][0]
+
+
+@pytest.mark.parametrize(
+    ("tags", "key", "rule"),
+    [
+        ('"aws:x" = "1"', "tags.aws:x", "keys that begin with aws:"),
+        (f'team = "{"x" * 257}"', "tags.team", "a value at most 256, here 257"),
+        (f'{"k" * 129} = "x"', f"tags.{'k' * 129}", "here 129"),
+        ('team = "x;y|z"', "tags.team", "no such characters"),
+        ('"retraining:name" = "y"', "tags.retraining:name", "writes this tag itself"),
+        ("\n".join(f't{n} = "x"' for n in range(60)), "tags", "here are 60"),
+    ],
+)
+def test_tags_that_aws_refuses_are_mistakes(tags, key, rule):
+    assert rule in mistakes(settings("tags", tags))[key][0]
+
+
+@pytest.mark.parametrize(
+    ("expression", "rule", "fix"),
+    [
+        ("foo", "begins with INCLUDE ItemID WHERE", "write, for example, EXCLUDE ItemID WHERE"),
+        ("INCLUDE UserID WHERE Users.AGE > 3", "begins with INCLUDE ItemID WHERE", ""),
+        ("INCLUDE ItemID WHERE Items.NOPE = 1", "ITEMS, which is not imported", "[datasets.items]"),
+        ("INCLUDE ItemID WHERE Intractions.A = 1", "called Intractions", "did you mean Interact"),
+        (
+            "EXCLUDE ItemID WHERE Interactions.TIMESTAP > 1",
+            "INTERACTIONS has no column TIMESTAP",
+            "did you mean TIMESTAMP?",
+        ),
+        ('EXCLUDE ItemID WHERE Interactions.USER_ID IN ("a)', "no second double quote", "close"),
+        (
+            "EXCLUDE ItemID WHERE Interactions.USER_ID IN ($WHO)",
+            "the workflow has no value for $WHO",
+            "write the value itself",
+        ),
+    ],
+)
+def test_filters_that_personalize_refuses_are_mistakes(expression, rule, fix):
+    text = settings("batch_inference", f"personalize_filter = '{expression}'")
+    broken = mistakes(text)["batch_inference.personalize_filter"]
+    assert (rule in broken[0], fix in broken[1]) == (True, True), broken
+
+
+def test_columns_in_the_texts_of_a_filter_are_none():
+    expression = 'EXCLUDE ItemID WHERE interactions.item_id IN ("Items.NOPE", "$5")'
+    config = parse_config(settings("batch_inference", f"personalize_filter = '{expression}'"))
+    assert config.batch_inference.personalize_filter == expression
+
+
+@pytest.mark.parametrize("expression", ["cron(0 4 31 2 ? *)", "cron(0 4 31 4,6 ? *)"])
+def test_a_day_that_no_calendar_has_is_a_mistake(expression):
+    text = settings("schedule", f'expression = "{expression}"')
+    assert mistakes(text)["schedule.expression"][0] == "no calendar has such a day"
+
+
+@pytest.mark.parametrize(
+    ("line", "key", "column"),
+    [
+        ('event_type = "view"', "solution.event_type", "EVENT_TYPE"),
+        ("event_value_threshold = 0.0", "solution.event_value_threshold", "EVENT_VALUE"),
+    ],
+)
+def test_training_on_some_events_needs_the_column_that_tells_them(line, key, column):
+    rule, fix = mistakes(settings("solution", line))[key]
+    assert rule == f"the interactions have no column {column} to choose by"
+    assert fix.startswith(f'add {column} = "…" to datasets.interactions.columns')

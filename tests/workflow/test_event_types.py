@@ -31,7 +31,8 @@ def test_the_sample_names_one_type_in_two_places() -> None:
 
 
 def test_expressions_and_the_solution_name_types() -> None:
-    text = MINIMAL + f"personalize_filter = '''{EXPRESSION}'''\n[solution]\nevent_type = 'like'\n"
+    text = MINIMAL.replace("ITEM_ID = ", 'EVENT_TYPE = "concat(kind, 1)"\nITEM_ID = ')
+    text += f"personalize_filter = '''{EXPRESSION}'''\n[solution]\nevent_type = 'like'\n"
     assert parse_config(text).job_spec().event_types == {
         "solution.event_type": ("like",),
         "batch_inference.personalize_filter": ("buy", "return", "view"),
