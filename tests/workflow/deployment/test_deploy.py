@@ -819,7 +819,8 @@ def test_destroy_deletes_its_own_solutions_and_names_what_else_blocks_it(aws: Aw
     assert blocked.resource.id == "DatasetGroup"
     assert blocked.note == (
         "solution experiment of others; event tracker clicks: Personalize deletes no dataset group"
-        " that holds them. Delete them first if nobody needs them, or keep the group"
+        " that holds them. Delete them first if nobody needs them; until then nothing here is"
+        " deleted"
     )
     with pytest.raises(DeployError, match="nothing was touched"):
         apply_plan(planned, aws)

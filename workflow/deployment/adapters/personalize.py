@@ -134,7 +134,7 @@ class DatasetGroup(_PersonalizeAdapter):
             return ""
         return (
             f"{'; '.join(found)}: Personalize deletes no dataset group that holds them. Delete them"
-            " first if nobody needs them, or keep the group"
+            " first if nobody needs them; until then nothing here is deleted"
         )
 
     def remark(self, resource: Resource) -> str:
