@@ -23,6 +23,8 @@ _POSTGRESQL_AS_IT_IS = re.compile(
     r"|character varying"
 )
 _POSTGRESQL_DATE = re.compile(r"date|timestamp with(out)? time zone")
+# The driver gives such arrays as others than Spark expects, or numbers with zeros at their end.
+_POSTGRESQL_TEXT_ARRAY = re.compile(r"(numeric(\(\d+,-?\d+\))?|bit\(1\))\[\]")
 _MYSQL_DATE = re.compile(r"date|datetime|timestamp")
 # A time of day would arrive as a time on 1 January 1970; MySQL's may be below zero, or 800 hours.
 _MYSQL_AS_TEXT = re.compile(r"enum|set|uuid|inet[46]|time")
@@ -42,14 +44,18 @@ def columns_query(engine: Engine, table: TableName) -> str:
     On MySQL `table_name` and `folded` too: case counts in a name if `folded` is 0.
     """
     if engine == "postgresql":
-        # A domain is read as the type below it.
+        # A domain is read as the type below it, which may be a domain too.
         return f"""
-            SELECT a.attname AS name, a.attnum AS position,
-                   CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod)
-                        ELSE format_type(a.atttypid, a.atttypmod) END AS type
-            FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
-            WHERE a.attrelid = to_regclass({_text(table.quote(engine), engine)})
-                  AND a.attnum > 0 AND NOT a.attisdropped"""
+            WITH RECURSIVE named(name, position, type, modifier) AS (
+                SELECT attname, attnum, atttypid, atttypmod FROM pg_catalog.pg_attribute
+                WHERE attrelid = to_regclass({_text(table.quote(engine), engine)})
+                      AND attnum > 0 AND NOT attisdropped
+                UNION ALL
+                SELECT name, position, typbasetype, greatest(modifier, typtypmod)
+                FROM named JOIN pg_catalog.pg_type t ON t.oid = named.type
+                WHERE typtype = 'd')
+            SELECT name, position, format_type(type, modifier) AS type
+            FROM named JOIN pg_catalog.pg_type t ON t.oid = named.type WHERE typtype <> 'd'"""
     schema = _text(table.parts[-2], engine) if len(table.parts) > 1 else "DATABASE()"
     return f"""
         SELECT column_name AS name, ordinal_position AS position, column_type AS type,
@@ -136,7 +142,9 @@ def _postgresql(database_type: str, name: str) -> _Reading:
                 f" AND NOT EXISTS (SELECT 1 FROM unnest({name}) AS element"
                 f" WHERE NOT ({element.readable}))"
             )
-        return _Reading(name, element.cast and f"{element.cast}[]", readable)
+        is_text = _POSTGRESQL_TEXT_ARRAY.fullmatch(database_type)
+        cast = "text[]" if is_text else element.cast and f"{element.cast}[]"
+        return _Reading(name, cast, readable)
     base = re.sub(r"\([\d,-]+\)", "", database_type)
     if base == "numeric":
         return _decimal(database_type, name, cast="numeric", always=False)

@@ -19,11 +19,12 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
 from pyspark.sql import types as T  # noqa: N812
 
-# Neither character occurs: `validate_rows` leaves no control character but the tab in a text.
+# None of the three characters occurs: of control characters `validate_rows` leaves the tab alone.
 WRITER_OPTIONS: Mapping[str, Any] = {
     "header": True,
     "sep": "\x01",
     "quote": "\x02",
+    "comment": "\x03",  # else a line that begins with # is quoted
     "escapeQuotes": False,
     "ignoreLeadingWhiteSpace": False,
     "ignoreTrailingWhiteSpace": False,

@@ -226,7 +226,7 @@ class TableName:
             double.replace('""', '"') or tick.replace("``", "`") or plain
             for double, tick, plain in matches
         )
-        if not all(parts) or not parts:
+        if not all(parts) or not 1 <= len(parts) <= 2:
             raise TableError(f"'{text}' is no table's name; write table or schema.table")
         return cls(parts)
 

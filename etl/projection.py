@@ -21,6 +21,7 @@ from pyspark.sql import types as T  # noqa: N812
 
 from etl.datasets import Column, Join, Relation
 from etl.errors import EtlError, listing, suggestion
+from etl.plans import makes_rows, unreadable_literals
 from etl.references import (
     UNCOMPARABLE,
     TableUse,
@@ -33,6 +34,11 @@ from etl.references import (
 
 # A name that no Personalize column can have: those hold letters, digits and _ alone.
 _PLAIN_COLUMN = "plain column"
+# What gives another result for null than null.
+_ASKS_FOR_NULL = re.compile(
+    r"\b(IS|CASE)\b|<=>|\b(?!(?:AND|OR|NOT|IN)\b)\w+\s*\(",  # of functions nobody knows
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -103,6 +109,16 @@ class JoinedTables:
             if unreadable(column) in table.frame.columns and is_named(references, alias, column)
         ]
 
+    def uncomparable(self, condition: Expression, expression: str) -> list[Expression]:
+        """Return the texts of values for which nobody knows whether a condition holds.
+
+        They have no nearest value, and so are null. By the logic of SQL null AND false is false:
+        then the row is out, whatever the value is. It is not sure where nulls are asked for.
+        """
+        unknown = F.lit(True) if _ASKS_FOR_NULL.search(expression) else condition.isNull()
+        values = self.unreadable_values(expression)
+        return [F.when(value.isNull() & unknown, text) for value, text in values]
+
 
 def _qualified(alias: str, column: str) -> Expression:
     return F.col(f"{quote_name(alias)}.{quote_name(column)}")
@@ -136,13 +152,17 @@ def join_tables(relation: Relation, tables: Mapping[str, Table], *, key: str) ->
     if not relation.filter:
         return joined
     try:
-        joined.frame.filter(relation.filter)  # for the message, which names this condition alone
-        condition = F.expr(relation.filter)
-        for value, text in joined.unreadable_values(relation.filter):
-            condition = condition | (value.isNull() & text.isNotNull())  # kept, to be rejected
-        for text in joined.unreadable_keys:
-            condition = condition | text.isNotNull()
-        return replace(joined, frame=joined.frame.filter(condition), filter=relation.filter)
+        # By itself, for the messages.
+        odd = unreadable_literals(joined.frame.filter(relation.filter))
+        if odd:
+            raise EtlError(
+                f'{key}.filter = "{relation.filter}": {"; ".join(odd)}: the condition holds for no'
+                " row; write it otherwise"
+            )
+        kept = condition = F.expr(relation.filter)
+        for text in (*joined.uncomparable(condition, relation.filter), *joined.unreadable_keys):
+            kept = kept | text.isNotNull()  # to be rejected
+        return replace(joined, frame=joined.frame.filter(kept), filter=relation.filter)
     except AnalysisException as error:
         raise EtlError(
             f'{key}.filter = "{relation.filter}":'
@@ -177,7 +197,7 @@ def _joined(
         partner = partner & right.isNotNull()
         if isinstance(left_type, T.StringType) != isinstance(right_type, T.StringType):
             # Spark would cast the text to a number and silently lose what is not one.
-            left, right = left.cast("string"), right.cast("string")
+            left, right = as_text(left, left_type), as_text(right, right_type)
         condition = condition & (left == right)
     keeps_all = join.how == "inner" and unreadable_keys
     frame = left_tables.frame.join(
@@ -198,11 +218,10 @@ def _key_column(
         The column, null where it cannot be read; its type; and the text of what cannot be read,
         None if it always can.
     """
-    matches = [
-        (alias, column)
-        for alias, columns in tables.columns.items()
-        for column in columns
-        if unquoted(name) in (column.lower(), f"{alias}.{column}".lower())
+    pairs = [(alias, column) for alias, columns in tables.columns.items() for column in columns]
+    exact = [pair for pair in pairs if name in (pair[1], ".".join(pair))]
+    matches = exact or [
+        pair for pair in pairs if unquoted(name) in (pair[1].lower(), ".".join(pair).lower())
     ]
     if len(matches) > 1:
         choice = listing([f"{alias}.{column}" for alias, column in matches])
@@ -219,6 +238,13 @@ def _key_column(
         text = _qualified(alias, unreadable(column))
         expression = F.when(text.isNull(), expression)
     return expression, tables.frame.select(expression).schema[0].dataType, text
+
+
+def as_text(value: Expression, source: T.DataType) -> Expression:
+    """Return a value as people write it: 12 for a decimal 12.00, and never 1E-10."""
+    if not isinstance(source, T.DecimalType) or source.scale == 0:
+        return value.cast("string")
+    return F.call_function("format_number", value, F.lit(f"0.{'#' * source.scale}"))
 
 
 def quote_name(name: str) -> str:
@@ -255,7 +281,7 @@ def project_columns(
             raise EtlError(f"{keys[0]} and what follows: {problem}") from None
     else:
         types = [field.dataType for field in frame.schema]
-        if len(types) != len(columns):
+        if len(types) != len(columns) or makes_rows(frame):
             problems = [_expression_problem(column, tables) for column in columns]
         else:
             problems = [_type_problem(*pair) for pair in zip(columns, types, strict=True)]
@@ -272,9 +298,10 @@ def project_columns(
         F.coalesce(*(text for _, text in tables.unreadable_values(column.source)), no_text)
         for column in columns
     ]
-    in_filter = tables.unreadable_values(tables.filter) if tables.filter else []
     uncomparable = {
-        "filter": [F.when(value.isNull(), text) for value, text in in_filter],
+        "filter": tables.uncomparable(F.expr(tables.filter), tables.filter)
+        if tables.filter
+        else [],
         "joins": tables.unreadable_keys,
     }
     return _select_per_row(
@@ -294,12 +321,14 @@ def _select_per_row(tables: JoinedTables, *values: Expression) -> DataFrame:
 
 def _expression_problem(column: Column, tables: JoinedTables) -> str | None:
     try:
-        schema = _select_per_row(tables, F.expr(column.source)).schema
+        frame = _select_per_row(tables, F.expr(column.source))
     except AnalysisException as error:
         return _sql_problem(error, column.source, tables.names)
-    if len(schema) != 1:
-        return f"gives {len(schema)} columns; name one of them"
-    return _type_problem(column, schema[0].dataType)
+    if len(frame.schema) != 1:
+        return f"gives {len(frame.schema)} columns; name one of them"
+    if makes_rows(frame):
+        return "makes several rows of one; make a view in the database, and name it as the table"
+    return _type_problem(column, frame.schema[0].dataType)
 
 
 def _sql_problem(error: AnalysisException, sql: str, names: Sequence[str]) -> str:
@@ -326,6 +355,8 @@ def _sql_problem(error: AnalysisException, sql: str, names: Sequence[str]) -> st
         re.findall(r"\w+", text.upper())
     ):
         return f"{text}; MySQL's boolean is a tinyint, which is a number: write x <> 0"
+    if error_class.startswith("DATATYPE_MISMATCH") and re.search(r"\bdiv\b", sql, re.IGNORECASE):
+        return f"{text}; for a text write cast(x as bigint) div 1000"
     return f"{text}{_syntax_advice(sql) if 'SYNTAX' in error_class else ''}"
 
 

@@ -203,7 +203,7 @@ class LocalRuntime:
         """Write to this machine's disk, then upload as `part-00000.csv` and so on."""
         lines = _in_files(csv_lines(frame, texts), files)
         with tempfile.TemporaryDirectory(dir=self._directory) as parent:
-            lines.write.option(*_NO_MARKER).csv(f"{parent}/csv", **WRITER_OPTIONS)
+            lines.write.option(*_NO_MARKER).options(**WRITER_OPTIONS).csv(f"{parent}/csv")
             self._upload(Path(parent, "csv"), path, "csv")
 
     def write_json_lines(self, frame: DataFrame, path: str) -> None:
@@ -270,8 +270,8 @@ class GlueRuntime:
         unquoted header and quoted texts.
         """
         lines = _in_files(csv_lines(frame, texts), files)
-        writer = lines.write.mode("append").option(*_NO_MARKER)
-        writer.csv(self.folder.uri(path), **WRITER_OPTIONS)
+        writer = lines.write.mode("append").option(*_NO_MARKER).options(**WRITER_OPTIONS)
+        writer.csv(self.folder.uri(path))
 
     def write_json_lines(self, frame: DataFrame, path: str) -> None:
         """Write by Glue's writer, which chooses the file names."""

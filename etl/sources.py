@@ -6,7 +6,7 @@ Tables are read lazily and expressions are resolved: nothing here reads a row.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
@@ -109,6 +109,7 @@ def read_tables(tables: Tables, sources: Mapping[str, Source]) -> dict[str, Tabl
     read: dict[str, Table] = {}
     for name, count in uses.items():
         try:
+            _check_case(name, named[name])
             frame = tables.read(
                 name,
                 columns[name],
@@ -122,6 +123,18 @@ def read_tables(tables: Tables, sources: Mapping[str, Source]) -> dict[str, Tabl
     if problems:
         raise EtlError(*problems)
     return read
+
+
+def _check_case(table: str, columns: Collection[str]) -> None:
+    """Refuse columns whose names differ by case alone, which Spark takes for one name."""
+    by_name: dict[str, str] = {}
+    for column in sorted(columns):
+        other = by_name.setdefault(column.lower(), column)
+        if other != column:
+            raise TableError(
+                f"table '{table}' has the columns '{other}' and '{column}', which Spark takes for"
+                " the same name; make a view that renames one of them, and name it as the table"
+            )
 
 
 def _first_use(table: str, sources: Mapping[str, Source]) -> Source:

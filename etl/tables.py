@@ -23,6 +23,8 @@ from etl.errors import EtlError, TableError, listing, suggestion
 from etl.references import unreadable
 from etl.session import error_from_java, is_missing_table
 
+# The greatest bound that Spark takes; what is beyond is in the last part.
+_LONGEST = 2**63 - 1
 # The driver's own parameter; the driver never sees a zero date.
 _ZERO_DATES_ARE_NULL = "zerodatetimebehavior=convert_to_null"
 
@@ -149,8 +151,8 @@ class Tables:
             if low is not None and math.isfinite(low) and math.isfinite(high) and low < high:
                 frame = (
                     reader.option("partitionColumn", "part")
-                    .option("lowerBound", math.floor(low))
-                    .option("upperBound", math.floor(high) + 1)
+                    .option("lowerBound", max(math.floor(low), -_LONGEST))
+                    .option("upperBound", min(math.floor(high) + 1, _LONGEST))
                     .option("numPartitions", self._partitions)
                     .load()
                 )

@@ -18,7 +18,7 @@ from pyspark.sql import functions as F  # noqa: N812  the name that every Spark 
 from pyspark.sql import types as T  # noqa: N812
 
 from etl.datasets import MAX_EAST_ASIAN_LENGTH, Column
-from etl.projection import quote_name
+from etl.projection import as_text, quote_name
 from etl.references import UNCOMPARABLE, unreadable
 
 # Names that no Personalize column can have: those hold letters, digits and _ alone.
@@ -33,7 +33,13 @@ EPOCH_SECONDS_BELOW = 100_000_000_000
 
 # Each record stands on one line: line breaks, and control characters but the tab.
 _LINE_BREAKS = r"\R|[\x00-\x08\x0E-\x1F\x7F]"
-_EAST_ASIAN = r"[^\p{IsHan}\p{IsHiragana}\p{IsKatakana}]"
+# The local Personalize counts the same characters: localaws/personalize/data/values.py.
+_EAST_ASIAN = (
+    "[^\u3005\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\uff66-\uff9f\U00020000-\U0003134f]"
+)
+# Java reads 5f and 1.5D as numbers too.
+_NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 
 _EVENT_TYPES = 100
 
@@ -228,12 +234,7 @@ def _string(raw: Expression, column: Column, source: T.DataType) -> Expression:
         return _truth(raw)
     if isinstance(source, T.StringType) and not column.is_id:
         return F.regexp_replace(raw, _LINE_BREAKS, " ")
-    if not isinstance(source, T.DecimalType) or source.scale == 0:
-        return raw.cast("string")
-    # PostgreSQL's plain `numeric` arrives with 18 decimals: 123 must not become 123.000…
-    whole = raw.cast(T.DecimalType(38, 0))
-    trimmed = F.regexp_replace(raw.cast("string"), r"0+$", "")
-    return F.when(whole == raw, whole.cast("string")).otherwise(trimmed)
+    return as_text(raw, source)
 
 
 def _number_or_boolean(raw: Expression, column: Column, source: T.DataType) -> Expression:
@@ -246,6 +247,8 @@ def _number_or_boolean(raw: Expression, column: Column, source: T.DataType) -> E
     if column.type in ("int", "long") and isinstance(source, T.FractionalType):
         return F.when(raw == F.floor(raw), cast)
     if column.type in ("float", "double"):
+        if isinstance(source, T.StringType):
+            cast = F.when(raw.rlike(_NUMBER), cast)
         infinity = F.lit(float("inf"))
         return F.when(~F.isnan(cast) & (F.abs(cast) != infinity), cast)
     return cast

@@ -14,6 +14,7 @@ from localaws.personalize.data.values import values_of
 
 INTEGERS = ["0", "-1", "1.5", "1e3", "NaN", "x", "1" * 25, "-" + "1" * 25]
 FLOATS = ["0", "-1.5", "1e3", "-2E-3", "NaN", "Infinity", "-Infinity", "1" * 25, "1e400", "x", "."]
+JAVA_FLOATS = ["5f", "1.5D", "0x1p3", "1d"]
 TIMES = ["0", "-1", "1704067200", "99999999999", "100000000000", "-100000000000", "1" * 25]
 
 
@@ -43,9 +44,17 @@ def field_of(column: Column) -> Field:
             "string",
             [*INTEGERS, str(2**63 - 1), str(2**63), str(-(2**63))],
         ),
-        (Column("X", "x", "float"), "string", [*FLOATS, "3.4028234e38", "3.5e38", "-1e39"]),
+        (
+            Column("X", "x", "float"),
+            "string",
+            [*FLOATS, *JAVA_FLOATS, "3.4028234e38", "3.5e38", "-1e39"],
+        ),
         (Column("X", "x", "float"), "double", [*FLOATS[:-2], "3.4028234e38", "3.5e38", "-1e39"]),
-        (Column("X", "x", "double"), "string", [*FLOATS, "1e39", "1.7976931348623157e308"]),
+        (
+            Column("X", "x", "double"),
+            "string",
+            [*FLOATS, *JAVA_FLOATS, "1e39", "1.7976931348623157e308"],
+        ),
         (Column("X", "x", "double"), "double", [*FLOATS[:-2], "1e39"]),
         (Column("TIMESTAMP", "x", "long", required=True), "decimal(38,0)", ["", *TIMES]),
         (Column("CREATION_TIMESTAMP", "x", "long"), "decimal(38,0)", ["", *TIMES]),

@@ -34,20 +34,23 @@ def named_event_types(config: Config) -> Iterator[tuple[str, tuple[str, ...]]]:
     if column is None or not re.fullmatch(r"[\w.`]+", column.source):
         return
     filters = {"datasets.interactions.filter": interactions.filter}
+    table, _, name = column.source.replace("`", "").rpartition(".")
     excluded = config.filter.exclusions
-    name = column.source.rpartition(".")[2].strip("`")
     if excluded and excluded.table == interactions.table and name not in interactions.filter:
         filters["filter.exclusions.filter"] = excluded.filter
     for key, condition in filters.items():
-        if compared := _compared_texts(name, condition):
+        if compared := _compared_texts(table, name, condition):
             yield key, compared
 
 
-def _compared_texts(column: str, condition: str) -> tuple[str, ...]:
-    compared = re.compile(
-        rf"(?<!\w)`?{re.escape(column)}`?\s*(?:==?|IN\s*\()\s*((?:'[^']*'\s*,?\s*)+)", re.IGNORECASE
-    )
+def _compared_texts(table: str, column: str, condition: str) -> tuple[str, ...]:
+    """Return the texts of which one must be the column's, none where a NOT turns them round."""
+    name = rf"(?<![\w.`])(?:`?{re.escape(table)}`?\.)?`?{re.escape(column)}`?"
+    if re.search(rf"\bNOT\s*(?:\(|{name}\s*(?:=|IN\b))", condition, re.IGNORECASE):
+        return ()
+    quoted = r"""(?:'[^']*'|"[^"]*")"""
+    compared = re.compile(rf"{name}\s*(?:==?|IN\s*\()\s*((?:{quoted}\s*,?\s*)+)", re.IGNORECASE)
     texts = [
-        text for match in compared.findall(condition) for text in re.findall("'([^']*)'", match)
+        text[1:-1] for match in compared.findall(condition) for text in re.findall(quoted, match)
     ]
     return tuple(dict.fromkeys(texts))

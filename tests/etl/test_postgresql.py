@@ -357,3 +357,139 @@ def test_days_written_as_numbers_are_warned_of_and_times_are_no_timestamps(run: 
         )
         assert "unreadable timestamp (CREATION_TIMESTAMP) 1" in message
         assert "cast(x as bigint) for epoch seconds in a text" in message
+
+
+def test_ids_that_begin_with_a_number_sign_are_ids_like_any_other(run: Run) -> None:
+    execute(
+        run.url,
+        "CREATE TABLE users (id text, n int)",
+        """INSERT INTO users VALUES ('#1', 1), ('##', 2), ('"#"', 3)""",
+    )
+    spec = users_spec("postgresql", Relation("users"), ID, Column("N", "n", "int"))
+    exclusions = Lookup("filter/exclusions/", Relation("users"), {"USER_ID": "id", "ITEM_ID": "id"})
+    run(replace(spec, exclusions=exclusions))
+    assert run.rows("users/") == [['"#"', "3"], ["##", "2"], ["#1", "1"]]
+    assert run.text("users/part-00000.csv").splitlines()[1:] == ["#1,1", "##,2", '"\\"#\\"",3']
+    assert run.rows("filter/exclusions/") == [['"#"', '"#"'], ["##", "##"], ["#1", "#1"]]
+
+
+def test_decimals_are_written_and_joined_as_people_write_them(run: Run) -> None:
+    execute(
+        run.url,
+        "CREATE TABLE users (id numeric, small numeric(30,10), code numeric(12,2))",
+        "INSERT INTO users VALUES (0.0000000001, 0.000000001, 7), (-0.0000002, 0, 8.50),"
+        " (99999999999999999999.123456789012345678, 1, 9)",
+        "CREATE TABLE plans (code text, plan text)",
+        "INSERT INTO plans VALUES ('7', 'a'), ('8.5', 'b'), ('9.00', 'c')",
+    )
+    relation = Relation("users", joins=(Join("plans", "left", {"users.code": "plans.code"}),))
+    columns = Column("SMALL", "small"), Column("PLAN", "plan")
+    run(users_spec("postgresql", relation, ID, *columns))
+    assert run.rows("users/") == [
+        ["-0.0000002", "0", "b"],
+        ["0.0000000001", "0.000000001", "a"],
+        ["99999999999999999999.123456789012345678", "1", ""],
+    ]
+
+
+def test_domains_of_domains_and_arrays_of_decimals_and_bits(run: Run) -> None:
+    execute(
+        run.url,
+        "CREATE DOMAIN inner_code AS numeric(20,4)",
+        "CREATE DOMAIN code AS inner_code CHECK (VALUE > 0)",
+        "CREATE DOMAIN moment AS timestamptz",
+        "CREATE DOMAIN moments AS moment",
+        "CREATE TABLE users (id code, at moments, prices numeric[], few numeric(5,1)[],"
+        " bits bit(1)[], times time[])",
+        "INSERT INTO users VALUES (1, '2024-01-01 09:00+09', '{1.50,2}', '{1.5,2}', '{1,0}',"
+        " '{09:00,10:30}')",
+    )
+    columns = (
+        Column("AT", "at", "long"),
+        *(Column(name.upper(), f"array_join({name}, '|')") for name in ("prices", "few", "bits")),
+        Column("TIMES", "array_join(times, '|')"),
+    )
+    run(users_spec("postgresql", Relation("users"), ID, *columns))
+    assert run.rows("users/") == [
+        ["1", "1704067200", "1.50|2", "1.5|2.0", "1|0", "09:00:00|10:30:00"]
+    ]
+
+
+def test_rows_that_another_condition_leaves_out_are_not_rejected(run: Run) -> None:
+    execute(
+        run.url,
+        "CREATE TABLE users (id int, kind text, grid int[])",
+        "INSERT INTO users VALUES (1, 'old', '{{1}}'), (2, 'new', '{2}'), (3, 'new', '{{3}}'),"
+        " (4, 'new', NULL)",
+    )
+    one = Column("ONE", "1")
+    for condition, ids, rejected in (
+        ("kind = 'new' AND grid[0] = 2", ["2"], ["{{3}}"]),
+        ("kind IN ('new') AND grid[0] = 2", ["2"], ["{{3}}"]),
+        ("kind = 'old' OR grid[0] = 2", ["1", "2"], ["{{3}}"]),
+        ("kind = 'new' AND grid IS NOT NULL", ["2"], ["{{1}}", "{{3}}"]),
+    ):
+        manifest = run(users_spec("postgresql", Relation("users", filter=condition), ID, one))
+        assert [row[0] for row in run.rows("users/")] == ids, condition
+        texts = [value for *_, value in run.rejected("users")]
+        assert texts == rejected, condition
+        assert manifest["batchInput"]["rejected"] == {"value cannot be compared": len(rejected)}
+
+
+def test_a_text_that_is_no_value_of_the_compared_type_is_refused(run: Run) -> None:
+    execute(
+        run.url,
+        "CREATE TABLE users (id int, at timestamptz)",
+        "INSERT INTO users VALUES (1, now())",
+    )
+    for condition, problem in (
+        ("at > 'yesterday'", "'yesterday' is no timestamp"),
+        ("at > '2024-13-45' OR id = 1", "'2024-13-45' is no timestamp"),
+        ("id = 'x1'", "'x1' is no int"),
+    ):
+        spec = users_spec("postgresql", Relation("users", filter=condition), ID, Column("A", "1"))
+        message = (
+            f'datasets.users.filter = "{condition}": {problem}: the condition holds for no row'
+        )
+        assert message in run.refused(spec)
+    run(users_spec("postgresql", Relation("users", filter="id = '1'"), ID, Column("A", "1")))
+    assert run.rows("users/") == [["1", "1"]]
+
+
+def test_what_spark_cannot_tell_apart_or_makes_several_rows_of_is_refused(run: Run) -> None:
+    execute(
+        run.url,
+        'CREATE TABLE users ("Id" int, id int, "we""ird" int)',
+        "INSERT INTO users VALUES (1, 2, 3)",
+        "CREATE TABLE plans (number int, plan text)",
+        "INSERT INTO plans VALUES (3, 'a')",
+    )
+    assert run.refused(users_spec("postgresql", Relation("users"), ID)).endswith(
+        "table 'users' has the columns 'Id' and 'id', which Spark takes for the same name; make a"
+        " view that renames one of them, and name it as the table"
+    )
+    odd = Column("USER_ID", '`we"ird`', required=True)
+    spec = users_spec("postgresql", Relation("users"), odd, Column("A", "explode(array(1, 2))"))
+    assert "makes several rows of one; make a view in the database" in run.refused(spec)
+    joined = Relation("users", joins=(Join("plans", "inner", {'we"ird': "number"}),))
+    run(users_spec("postgresql", joined, odd, Column("PLAN", "plan")))
+    assert run.rows("users/") == [["3", "a"]]
+    spec = users_spec("postgresql", Relation("other.public.users"), ID)
+    assert "'other.public.users' is no table's name; write table or schema.table" in run.refused(
+        spec
+    )
+
+
+def test_a_partition_column_may_hold_the_greatest_number(run: Run) -> None:
+    execute(
+        run.url,
+        "CREATE TABLE users (id bigint)",
+        "INSERT INTO users VALUES (1), (9223372036854775807), (-9223372036854775808)",
+    )
+    relation = Relation("users", partition_column="id")
+    run(users_spec("postgresql", relation, ID, Column("ONE", "1")))
+    assert [row[0] for row in run.rows("users/")] == [
+        "-9223372036854775808",
+        "1",
+        "9223372036854775807",
+    ]

@@ -47,6 +47,11 @@ def test_expressions_and_the_solution_name_types() -> None:
         ("clicks.`kind` == 'a'", ("a",)),
         ("kind <> 'a' OR kind != 'b' OR kind NOT IN ('c')", ()),
         ("mankind = 'a'", ()),
+        ("items.kind = 'a'", ()),
+        ('clicks.kind = "a"', ("a",)),
+        ("NOT (clicks.kind = 'a')", ()),
+        ("NOT kind IN ('a')", ()),
+        ("x IS NOT NULL AND kind = 'a'", ("a",)),
         ("kind = 'a' or kind='b'", ("a", "b")),
     ],
 )

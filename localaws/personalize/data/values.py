@@ -21,7 +21,8 @@ _RANGES = {"int": 2**31, "long": 2**63}
 _LONGEST_ID, _LONGEST_STRING = 256, 1_000
 _LONGEST_TEXT, _LONGEST_EAST_ASIAN_TEXT = 20_000, 7_000
 _EAST_ASIAN = re.compile(
-    "[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f]"
+    "[\u3005\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\uff66-\uff9f\U00020000-\U0003134f]"
 )
 _TIMES = {"TIMESTAMP", "CREATION_TIMESTAMP"}
 # Seconds stay below this for 3,000 years; milliseconds of any day since 1973 do not.

@@ -1,0 +1,59 @@
+"""What Spark's analysed plan says of expressions, before a row is read.
+
+pyspark has no interface to a plan's expressions; these are Spark's own, by py4j.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pyspark.sql import DataFrame
+
+
+def makes_rows(frame: DataFrame) -> bool:
+    """Return whether an expression makes several rows of one, as `explode` does."""
+    return any(plan.nodeName() == "Generate" for plan in _plans(_analysed(frame)))
+
+
+def unreadable_literals(filtered: DataFrame) -> list[str]:
+    """Return the texts in a filter's condition that are not of the type that is compared.
+
+    Spark makes null of them, and of the comparison: `at > 'yesterday'` holds for no row.
+
+    Returns:
+        For example `'yesterday' is no timestamp`.
+    """
+    problems: dict[str, None] = {}
+    for expression in _list(_analysed(filtered).expressions()):
+        for node in _nodes(expression):
+            if node.getClass().getSimpleName() != "Cast":
+                continue
+            literal = node.child()
+            if literal.getClass().getSimpleName() != "Literal" or literal.value() is None:
+                continue
+            if literal.dataType().simpleString() == "string" and node.eval(None) is None:
+                target = node.dataType().simpleString()
+                problems.setdefault(f"'{literal.value().toString()}' is no {target}")
+    return list(problems)
+
+
+def _analysed(frame: DataFrame) -> Any:
+    return frame._jdf.queryExecution().analyzed()
+
+
+def _plans(plan: Any) -> Iterator[Any]:
+    yield plan
+    for child in _list(plan.children()):
+        yield from _plans(child)
+
+
+def _nodes(expression: Any) -> Iterator[Any]:
+    yield expression
+    for child in _list(expression.children()):
+        yield from _nodes(child)
+
+
+def _list(sequence: Any) -> list[Any]:
+    """Return a Scala sequence as a list."""
+    return [sequence.apply(number) for number in range(sequence.size())]
