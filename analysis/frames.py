@@ -210,7 +210,13 @@ class Run:
                 prefix, "its manifest names them, so they were deleted since; start a new run"
             )
         # The Spark job writes CSV as Personalize reads it.
-        return _csv((self.files.read(path) for path in paths), types, escape="\\")
+        try:
+            return _csv((self.files.read(path) for path in paths), types, escape="\\")
+        except ValueError as error:  # pandas' errors of parsing are ValueErrors
+            location = self.files.location(prefix)
+            raise RunFilesError(
+                f"run '{self.name}': {location} does not fit the schema: {error}; start a new run"
+            ) from None
 
     def _read_first(self, paths: Sequence[str], advice: str) -> bytes:
         for path in paths:

@@ -185,6 +185,18 @@ def test_the_files_of_a_local_run_have_lists_but_no_data_sets(tmp_path: Path) ->
         run.interactions  # noqa: B018
 
 
+def test_a_file_that_does_not_fit_the_schema_is_named(s3) -> None:
+    key, columns = "runs/20240604-ddd/interactions/part-00000.csv", "USER_ID,ITEM_ID,TIMESTAMP"
+    s3.put_object(
+        Bucket=CONFIG.bucket, Key="runs/20240604-ddd/manifest.json", Body=json.dumps(MANIFEST)
+    )
+    s3.put_object(Bucket=CONFIG.bucket, Key=key, Body=f"{columns}\n1,7,soon\n".encode())
+    with pytest.raises(RunFilesError, match=r"ddd/interactions/ does not fit the schema: .*soon"):
+        _ = open_run(CONFIG, s3, "20240604-ddd").interactions
+    for path in ("manifest.json", "interactions/part-00000.csv"):
+        s3.delete_object(Bucket=CONFIG.bucket, Key=f"runs/20240604-ddd/{path}")
+
+
 def test_a_missing_directory_is_reported_with_the_command_that_makes_it(tmp_path: Path) -> None:
     with pytest.raises(RunFilesError, match="retrain local run --output"):
         read_directory(tmp_path / "nowhere")

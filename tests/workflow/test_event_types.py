@@ -14,7 +14,7 @@ def named(
     *, kind: str = "clicks.kind", where: str = "", excluded: str = "", of: str = "sales.clicks"
 ) -> dict[str, tuple[str, ...]]:
     text = MINIMAL.replace("ITEM_ID = ", f'EVENT_TYPE = "{kind}"\nITEM_ID = ').replace(
-        'table = "sales.clicks"', f'table = "sales.clicks"\nfilter = "{where}"'
+        'table = "sales.clicks"', f"table = 'sales.clicks'\nfilter = '''{where}'''"
     )
     exclusions = (
         f'[filter.exclusions]\ntable = "{of}"\nfilter = "{excluded}"\n'
