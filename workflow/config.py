@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,12 +16,14 @@ from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from etl.datasets import DATASET_TYPES, Agreement, DataSet, JobSpec
 from workflow.event_types import named_event_types
+from workflow.extensions import FunctionSettings, WorkflowSettings, function_name_faults
 from workflow.filter_expression import filter_problems
 from workflow.hyperparameters import HYPERPARAMETERS
 from workflow.mistakes import ConfigError, Mistake, mistakes_of
 from workflow.names import tag_problems
 from workflow.personalize import RELATED_RECIPES, SEMANTIC
 from workflow.settings import (
+    FUNCTIONS,
     AgreementSettings,
     AwsSettings,
     BatchInferenceSettings,
@@ -30,7 +32,6 @@ from workflow.settings import (
     DataSetsSettings,
     EtlSettings,
     FilterSettings,
-    FunctionName,
     PollingSettings,
     RoleName,
     Rule,
@@ -38,7 +39,6 @@ from workflow.settings import (
     Settings,
     SolutionSettings,
     SourceSettings,
-    WorkflowSettings,
     unless_broken,
 )
 
@@ -62,6 +62,9 @@ class Config(Settings):
     filter: FilterSettings = Field(FilterSettings(), description="items to leave out of the lists")
     solution: SolutionSettings = Field(SolutionSettings(), description="the solution to train")
     workflow: WorkflowSettings = Field(WorkflowSettings(), description="the workflow's own file")
+    functions: dict[str, FunctionSettings] = Field(
+        {}, description="your own Lambda functions, by the names that steps call them by"
+    )
     polling: PollingSettings = Field(PollingSettings(), description="pauses between polls")
     etl: EtlSettings = Field(EtlSettings(), description="the Spark job")
     agreement: AgreementSettings = Field(
@@ -116,13 +119,29 @@ class Config(Settings):
             self, [(("batch_inference", path), rule, fix) for rule, fix in problems]
         )
 
+    @model_validator(mode="after")
+    def _functions_have_names_of_their_own(self) -> Self:
+        names = {name: self.function(name) for name in self.functions}
+        taken: dict[str, str] = {name: self.function(name) for name in FUNCTIONS}
+        return unless_broken(self, list(function_name_faults(names, taken)))
+
     _directory: Path = PrivateAttr(Path())
+    _source: str = PrivateAttr("configuration")
+
+    @property
+    def source_name(self) -> str:
+        """How errors name the file, if it names others."""
+        return self._source
 
     @property
     def definition_file(self) -> Path | None:
         """The Python file that composes the workflow; None for the packaged one."""
         name = self.workflow.definition
         return self._directory / name if name else None
+
+    def source_file(self, function: str) -> Path:
+        """Return the Python file of one of the `functions`."""
+        return self._directory / self.functions[function].source
 
     @property
     def partition(self) -> str:
@@ -172,15 +191,29 @@ class Config(Settings):
         name = self.aws.roles.get(role, f"{self.name}-retraining-{role}")
         return name if name.startswith("arn:") else self.arn("iam", f"role/{name}", regional=False)
 
-    def function(self, function: FunctionName) -> str:
-        """Return the deployed name of one of `FUNCTIONS`."""
-        return self.aws.functions.get(function, f"{self.name}-{function}")
+    @property
+    def function_names(self) -> tuple[str, ...]:
+        """The functions that are deployed: the packaged ones, and those of `functions`."""
+        return (*FUNCTIONS, *self.functions)
 
-    def function_seconds(self, function: FunctionName) -> int:
-        """Return the time limit of one of `FUNCTIONS`: a minute, of the filter Lambda's longest."""
+    def function(self, function: str) -> str:
+        """Return the deployed name of one of `function_names`."""
+        names: Mapping[Any, str] = self.aws.functions
+        return names.get(function, f"{self.name}-{function}")
+
+    def function_seconds(self, function: str) -> int:
+        """Return a function's time limit: of a packaged one a minute, of the filter the longest."""
+        if function in self.functions:
+            return self.functions[function].timeout
         return 900 if function == "filter-recommendations" else 60
 
-    def function_log(self, function: FunctionName) -> str:
+    def function_megabytes(self, function: str) -> int:
+        """Return a function's memory; that of the filter holds excluded pairs."""
+        if function in self.functions:
+            return self.functions[function].memory
+        return 1_024 if function == "filter-recommendations" else 256
+
+    def function_log(self, function: str) -> str:
         """Return the name of a function's log group."""
         return f"/aws/lambda/{self.function(function)}"
 
@@ -402,6 +435,6 @@ def parse_config(text: str, *, source: str = "configuration", directory: Path = 
         config = Config.model_validate(raw)
     except ValidationError as error:
         raise ConfigError(source, mistakes_of(error, raw, Config)) from None
-    if config.workflow.definition:  # of others the directory says nothing
-        config._directory = directory
+    if config.workflow.definition or config.functions:  # of others the directory says nothing
+        config._directory, config._source = directory, source
     return config

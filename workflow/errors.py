@@ -14,10 +14,14 @@ class DeployError(WorkflowError, RuntimeError):
 
 
 class StructureError(WorkflowError, ValueError):
-    """A graph that would be refused, or would not run as meant; `faults` holds every reason."""
+    """A graph that would be refused, or would not run as meant.
 
-    def __init__(self, faults: Iterable[str]) -> None:
+    Attributes:
+        faults: Every reason.
+    """
+
+    def __init__(self, faults: Iterable[str], *, location: str = "") -> None:
         self.faults = tuple(faults)
-        super().__init__(
-            "the workflow graph is faulty:\n" + "\n".join(f"  {fault}" for fault in self.faults)
-        )
+        lines = "\n".join(f"  {fault}" for fault in self.faults)
+        where = f"{location}: " if location else ""
+        super().__init__(f"{where}the workflow graph is faulty:\n{lines}")

@@ -124,6 +124,8 @@ def _rule(details: Mapping[str, Any]) -> str:
 
 
 def _fix(details: Mapping[str, Any], path: tuple[str, ...], root: type[Settings]) -> str:
+    while path[-1].isdecimal():  # an item of a list is described by the list
+        path = path[:-1]
     model, key = _model(path[:-1], root), path[-1]
     field = model.model_fields.get(key) if model else None
     if details["type"] == "extra_forbidden":

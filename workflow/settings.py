@@ -530,17 +530,6 @@ class ScheduleSettings(Settings):
     enabled: bool = Field(True, description="false keeps the schedule and starts nothing")
 
 
-class WorkflowSettings(Settings):
-    """Which Python file composes the workflow."""
-
-    definition: str = Field(
-        "",
-        examples=["retraining.py"],
-        description="file with a function build(config), beside this one; the packaged workflow if"
-        " left out",
-    )
-
-
 def region_of_personalize(value: str) -> str:
     """Return a region that has Personalize, as it is."""
     if value not in REGIONS:

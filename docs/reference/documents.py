@@ -12,7 +12,6 @@ from docs.reference.configuration import configuration_page
 from retrain.main import app
 from workflow.config import Config, load_config
 from workflow.definition.graph import retraining_graph
-from workflow.settings import FUNCTIONS
 
 _MARKED = ("README.md", "README.ja.md", "docs/asl.md", "docs/operations.md", "docs/emulator.md")
 _MARKER = re.compile(
@@ -36,7 +35,7 @@ def documents(root: Path) -> dict[Path, str]:
     """
     example = (root / "retraining.toml").read_text(encoding="utf-8")
     config = load_config(root / "retraining.toml")
-    functions = {config.function(name): name for name in FUNCTIONS}
+    functions = {config.function(name): name for name in config.function_names}
     generators: Mapping[str, Callable[[], str]] = {
         "commands": lambda: f"```text\n{command_list(app)}```\n",
         "states": lambda: excerpts.states(retraining_graph(config).to_dict(), functions),

@@ -33,14 +33,18 @@ def check(config: ConfigFile = DEFAULT_CONFIG) -> None:
     from lambdas.get_status import next_wait  # noqa: PLC0415  boto3 costs time
     from workflow.definition.limits import overfull_history  # noqa: PLC0415
     from workflow.definition.render import render as rendered  # noqa: PLC0415  the SDK costs half a second
+    from workflow.deployment.function_sources import read_sources  # noqa: PLC0415
 
     loaded = load_config(config)
     if mistakes := overfull_history(loaded, next_wait=next_wait):
         raise ConfigError(str(config), mistakes)
+    sources = read_sources(loaded)
     rendered(loaded)
     out.print(f"{config}: sound")
     for data_set in loaded.data_sets:
         out.print(f"  {data_set.type:<13}{', '.join(data_set.header)}")
+    for name, source in sources.items():
+        out.print(f"  {name:<13}{', '.join(source.files)}")
 
 
 def render(

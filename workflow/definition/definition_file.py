@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from workflow.errors import WorkflowError
+from workflow.errors import StructureError, WorkflowError
 from workflow.sdk import Graph
 
 if TYPE_CHECKING:
@@ -86,6 +86,8 @@ def _importable(directory: Path) -> Iterator[None]:
 def _failures_of(path: Path) -> Iterator[None]:
     try:
         yield
+    except StructureError as error:
+        raise StructureError(error.faults, location=_location(path, error)) from None
     except WorkflowError:
         raise
     except SyntaxError as error:

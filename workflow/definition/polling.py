@@ -15,7 +15,6 @@ from workflow.config import Config
 from workflow.definition.stage import JOB, Part, Stage, catch_all
 from workflow.personalize import FAILED_STATUSES
 from workflow.sdk import Choice, ChoiceRule, LambdaStep, Retry, State, Wait
-from workflow.settings import FunctionName
 
 MINUTE = 60
 
@@ -95,7 +94,7 @@ def lambda_task(
     config: Config,
     name: str,
     *,
-    function: FunctionName,
+    function: str,
     payload: Mapping[str, Any],
     **fields: Any,
 ) -> LambdaStep:
@@ -129,7 +128,7 @@ def poll_loop(
     wait: str,
     get_status: str,
     choose: str,
-    function: FunctionName,
+    function: str,
     payload: Mapping[str, Any],
     error: str,
     poll_first: bool = False,

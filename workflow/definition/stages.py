@@ -9,6 +9,9 @@ every failure to `Report Failure`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from workflow.config import Config
 from workflow.definition.composition import ComposedGraph, compose
 from workflow.definition.polling import (
@@ -21,7 +24,9 @@ from workflow.definition.polling import (
     retry_when_busy,
 )
 from workflow.definition.stage import JOB, Part, Stage, fail, stage_of
-from workflow.sdk import Catch, GlueStartJobRunStep, Map, SnsPublishStep, State, Succeed
+from workflow.errors import StructureError
+from workflow.sdk import Catch, GlueStartJobRunStep, LambdaStep, Map, SnsPublishStep, State, Succeed
+from workflow.spelling import suggestion
 
 RUN = "$$.Execution.Name"
 GLUE_START_MINUTES = 15
@@ -52,6 +57,44 @@ class Stages:
     def publish(self) -> Stage:
         """Return the stage that filters, ranks and publishes; `$.job` is the batch job."""
         return stage_of("Publish", filter_recommended_item(self.config))
+
+    def function(
+        self,
+        name: str,
+        function: str,
+        *,
+        payload: Mapping[str, Any] | None = None,
+        **fields: Any,
+    ) -> LambdaStep:
+        """Return a state that calls one of your functions, with Retry and a time limit above its.
+
+        Args:
+            name: The state's name.
+            function: The function's name, as in `[functions.NAME]`; a packaged one's too.
+            payload: What the handler gets; keys that end in `.$` are paths. The run's name and
+                the bucket if left out.
+            fields: Further fields of the state, in the SDK's spelling. Without `result_path` and
+                `output_path` what the handler returns is left out of the data.
+
+        Raises:
+            StructureError: If there is no such function.
+        """
+        known = self.config.function_names
+        if function not in known:
+            fix = suggestion(
+                function, known, otherwise=f"add [functions.{function}] with its source", quote="'"
+            )
+            raise StructureError([f"'{name}': there is no function '{function}'; {fix}"])
+        if not fields.keys() & {"result_path", "output_path"}:
+            fields["result_path"] = None
+        default = {"bucket": self.config.bucket, "run.$": RUN}
+        return lambda_task(
+            self.config,
+            name,
+            function=function,
+            payload=default if payload is None else payload,
+            **fields,
+        )
 
     def compose(self, *parts: Part) -> ComposedGraph:
         """Return the whole workflow: the parts in their order, and what every failure leads to.

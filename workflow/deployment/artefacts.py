@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
 from workflow.config import Config
+from workflow.deployment.function_sources import archive_files
 
 PREFIX = "artifacts/"
 """The prefix of all of their keys in the bucket."""
@@ -44,19 +45,26 @@ class Artefacts:
     """All artefacts.
 
     Attributes:
-        functions: Archive of the package `lambdas`, which all functions share.
+        functions: Archive of the package `lambdas`, which all functions of it share.
         etl_library: Archive of the package `etl`, for `--extra-py-files`.
         etl_script: The Spark job's script.
         etl_spec: The Spark job's specification, at the key that the definition names.
+        own_functions: Archive of each of a team's functions, by the function's name.
     """
 
     functions: Artefact
     etl_library: Artefact
     etl_script: Artefact
     etl_spec: Artefact
+    own_functions: Mapping[str, Artefact] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Artefact]:
         yield from (self.functions, self.etl_library, self.etl_script, self.etl_spec)
+        yield from self.own_functions.values()
+
+    def code_of(self, function: str) -> Artefact:
+        """Return the archive that holds a function."""
+        return self.own_functions.get(function, self.functions)
 
     @property
     def bodies(self) -> dict[str, bytes]:
@@ -75,14 +83,23 @@ class Artefacts:
 
 
 def build_artefacts(config: Config) -> Artefacts:
-    """Return the artefacts of `config`; reads the installed packages and calls nothing."""
+    """Return the artefacts of `config`; reads the installed packages and calls nothing of AWS.
+
+    Raises:
+        ConfigError: If a source of a team's function cannot be used, or pip cannot provide what it
+            requires.
+    """
     etl = _package("etl")
     spec = config.job_spec().to_json().encode()
     return Artefacts(
-        functions=_named_by_content("functions", ".zip", _archive(_package("lambdas"))),
-        etl_library=_named_by_content("etl", ".zip", _archive(etl)),
+        functions=_named_by_content("functions", ".zip", _archive(_modules(_package("lambdas")))),
+        etl_library=_named_by_content("etl", ".zip", _archive(_modules(etl))),
         etl_script=_named_by_content("etl-job", ".py", (etl / "job.py").read_bytes()),
         etl_spec=Artefact(config.spec_key, spec, hashlib.sha256(spec).hexdigest()),
+        own_functions={
+            name: _named_by_content(f"function-{name}", ".zip", _archive(content))
+            for name, content in archive_files(config).items()
+        },
     )
 
 
@@ -101,14 +118,21 @@ def _package(name: str) -> Path:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
-def _archive(package: Path) -> bytes:
-    """Return a ZIP file of a package's modules: uncompressed, with fixed dates and modes."""
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
-        for file in sorted(package.rglob("*.py")):
-            name = file.relative_to(package.parent).as_posix()
+def _modules(package: Path) -> dict[str, bytes]:
+    """Return the modules of a package by their paths."""
+    return {
+        file.relative_to(package.parent).as_posix(): file.read_bytes()
+        for file in package.rglob("*.py")
+    }
+
+
+def _archive(content: Mapping[str, bytes]) -> bytes:
+    """Return a ZIP file of files by their paths: uncompressed, with fixed dates and modes."""
+    body = io.BytesIO()
+    with zipfile.ZipFile(body, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in sorted(content.items()):
             entry = zipfile.ZipInfo(name, date_time=_DATE)
             entry.create_system = _UNIX
             entry.external_attr = _MODE
-            archive.writestr(entry, file.read_bytes())
-    return content.getvalue()
+            archive.writestr(entry, data)
+    return body.getvalue()

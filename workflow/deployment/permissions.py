@@ -24,7 +24,7 @@ from workflow.deployment.alarms import alarms
 from workflow.deployment.artefacts import PREFIX
 from workflow.deployment.lock import LOCK_KEY
 from workflow.errors import WorkflowError
-from workflow.settings import FUNCTIONS, ROLES, RoleName
+from workflow.settings import ROLES, RoleName
 from workflow.spelling import suggestion
 
 Policy = dict[str, Any]
@@ -187,7 +187,7 @@ def _values(config: Config) -> Mapping[str, Sequence[str]]:
     """Return the values of each name in braces of `permissions.toml`: none, one or several."""
     aws = config.aws
     made = [role for role in ROLES if not aws.roles.get(role, "").startswith("arn:")]
-    function_logs = [config.function_log(name) for name in FUNCTIONS]
+    function_logs = [config.function_log(name) for name in config.function_names]
     optional = {
         "emails": ", ".join(aws.emails),
         "existing_bucket": "" if config.is_own_bucket else config.bucket,
@@ -210,7 +210,7 @@ def _values(config: Config) -> Mapping[str, Sequence[str]]:
         "dataset_group_arn": [config.dataset_group_arn],
         "dataset_type": [data_set.type.lower() for data_set in config.data_sets],
         "dead_letters": [config.dead_letters],
-        "function": [config.function(name) for name in FUNCTIONS],
+        "function": [config.function(name) for name in config.function_names],
         "function_log": function_logs,
         "glue_job_arn": [config.glue_job_arn],
         "lock": [LOCK_KEY],

@@ -24,7 +24,8 @@ from workflow.deployment.permissions import (
     topic_policy,
     trust_policy,
 )
-from workflow.settings import FUNCTIONS, ROLES, FunctionName, RoleName
+from workflow.extensions import function_id
+from workflow.settings import ROLES, RoleName
 
 S3_OBJECT = "Custom::S3Object"
 """The type of an uploaded artefact, for which CloudFormation has none."""
@@ -80,11 +81,6 @@ def resources(config: Config, artefacts: Artefacts) -> tuple[Resource, ...]:
         )
         for resource in model
     )
-
-
-def function_id(function: FunctionName) -> str:
-    """Return the logical id of a function without its suffix, for example `GetStatus`."""
-    return function.title().replace("-", "")
 
 
 def _bucket(config: Config) -> Iterator[Resource]:
@@ -153,6 +149,7 @@ def _uploads(config: Config, artefacts: Artefacts) -> Iterator[Resource]:
         "EtlLibrary": artefacts.etl_library,
         "EtlScript": artefacts.etl_script,
         "EtlSpec": artefacts.etl_spec,
+        **{_code_id(name): own for name, own in artefacts.own_functions.items()},
     }
     for identity, artefact in uploads.items():
         yield Resource(
@@ -193,9 +190,10 @@ def role_id(role: RoleName) -> str:
 
 
 def _functions(config: Config, artefacts: Artefacts) -> Iterator[Resource]:
-    for function in FUNCTIONS:
+    for function in config.function_names:
         name, identity, aws = config.function(function), function_id(function), config.aws
         is_filter = function == "filter-recommendations"  # excluded pairs in an SQLite file
+        own = config.functions.get(function)
         yield _log_group(config, f"{identity}LogGroup", config.function_log(function))
         yield Resource(
             f"{identity}Function",
@@ -204,14 +202,17 @@ def _functions(config: Config, artefacts: Artefacts) -> Iterator[Resource]:
             {
                 "FunctionName": name,
                 "Description": f"{config.state_machine}: {function}",
-                "Code": {"S3Bucket": config.bucket, "S3Key": artefacts.functions.key},
-                "Handler": f"lambdas.{function.replace('-', '_')}.handler",
+                "Code": {"S3Bucket": config.bucket, "S3Key": artefacts.code_of(function).key},
+                "Handler": f"{config.source_file(function).stem}.handler"
+                if own
+                else f"lambdas.{function.replace('-', '_')}.handler",
                 "Runtime": "python3.13",
                 "Architectures": ["arm64"],
                 "Role": config.role_arn("functions"),
-                "MemorySize": 1_024 if is_filter else 256,
+                "MemorySize": config.function_megabytes(function),
                 "Timeout": config.function_seconds(function),
                 "EphemeralStorage": {"Size": 2_048 if is_filter else 512},
+                "Environment": {"Variables": own.environment} if own and own.environment else None,
                 "LoggingConfig": {
                     "LogFormat": "JSON",
                     "ApplicationLogLevel": "INFO",
@@ -225,8 +226,17 @@ def _functions(config: Config, artefacts: Artefacts) -> Iterator[Resource]:
                 else None,
                 "KmsKeyArn": aws.kms_key or None,
             },
-            needs=("FunctionsArchive", "FunctionsRole", f"{identity}LogGroup"),
+            needs=(
+                _code_id(function) if own else "FunctionsArchive",
+                "FunctionsRole",
+                f"{identity}LogGroup",
+            ),
         )
+
+
+def _code_id(function: str) -> str:
+    """Return the logical id of the archive of a team's function."""
+    return f"{function_id(function)}Code"
 
 
 def _log_group(config: Config, identity: str, name: str) -> Resource:
@@ -388,7 +398,7 @@ def _state_machine(config: Config) -> Iterator[Resource]:
         needs=(
             "StatesRole",
             "StateMachineLogGroup",
-            *(f"{function_id(function)}Function" for function in FUNCTIONS),
+            *(f"{function_id(function)}Function" for function in config.function_names),
             "EtlJob",
             "FailureTopic",
         ),

@@ -25,6 +25,7 @@ DPU_OF_A_WORKER = {"G.1X": 1, "G.2X": 2, "G.4X": 4, "G.8X": 8}
 NOT_COUNTED = (
     "the database, data transfer and NAT, requests to S3, CloudWatch, X-Ray, KMS, and free tiers"
 )
+_MEGABYTES_IN_A_GIGABYTE = 1_024
 _MOST_STEPS = 25_000  # events of one execution, at which Step Functions ends it
 
 
@@ -268,9 +269,17 @@ def estimate(
     filtering = config.function("filter-recommendations")
     calls = sum(visits[name] for name, function in functions.items() if function)
     filtered = sum(visits[name] for name, function in functions.items() if function == filtering)
+    own = {config.function(name): settings.memory for name, settings in config.functions.items()}
+    own_calls = {name: own[function] for name, function in functions.items() if function in own}
     gigabyte_seconds = (
         filtered * assumed["filter_minutes"] * 60 * assumed["filter_gigabytes"]
-        + (calls - filtered) * assumed["call_seconds"] * assumed["function_gigabytes"]
+        + (calls - filtered - sum(visits[name] for name in own_calls))
+        * assumed["call_seconds"]
+        * assumed["function_gigabytes"]
+        + sum(
+            visits[name] * assumed["call_seconds"] * megabytes / _MEGABYTES_IN_A_GIGABYTE
+            for name, megabytes in own_calls.items()
+        )
     )
     workers = config.etl.workers * DPU_OF_A_WORKER[config.etl.worker_type]
     months_kept = config.aws.run_retention_days / DAYS_IN_A_MONTH
@@ -299,6 +308,7 @@ def estimate(
 def _task_seconds(config: Config, assumed: Mapping[str, float]) -> dict[str, float]:
     return {
         config.glue_job: assumed["etl_minutes"] * 60,
+        **{config.function(name): assumed["call_seconds"] for name in config.functions},
         config.function("list-datasets"): assumed["call_seconds"],
         config.function("create-import-job"): assumed["import_minutes"] * 60,
         config.function("create-solution-version"): assumed["training_minutes"] * 60,

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from stepfunctions.steps import Pass as PlainPass
 
+from tests.projects import ASK, project
 from workflow import Stages, load_config
 from workflow.definition.asl import scopes
 from workflow.definition.graph import build
@@ -230,3 +231,51 @@ def test_parts_that_make_no_workflow_are_a_mistake(stages, parts, fault):
         stages.compose(*parts(stages))
 
     assert any(fault in each for each in raised.value.faults), raised.value
+
+
+def test_a_function_of_ones_own_is_a_guarded_task_within_its_time_limit(tmp_path):
+    table = ASK + "timeout = 300\n"
+    stages = Stages(project(tmp_path, table))
+
+    graph = stages.compose(
+        stages.etl(),
+        stages.function("Ask the Editors", "ask-editors"),
+        stages.function(
+            "Ask Again",
+            "ask-editors",
+            payload={"rows.$": "$.rows"},
+            result_selector={"approved.$": "$.Payload.approved"},
+            result_path="$.editors",
+        ),
+    )
+
+    asked, again = (states(graph)[name] for name in ("Ask the Editors", "Ask Again"))
+    assert asked["Parameters"] == {
+        "FunctionName": "labbase-ask-editors",
+        "Payload": {
+            "bucket": "labbase-retraining-123456789012-ap-northeast-1",
+            "run.$": "$$.Execution.Name",
+        },
+    }
+    assert (asked["TimeoutSeconds"], asked["ResultPath"]) == (360, None)
+    assert len(asked["Retry"]) == 2
+    assert asked["Catch"][0]["Next"] == "Report Failure"
+    assert again["Parameters"]["Payload"] == {"rows.$": "$.rows"}
+    assert again["ResultPath"] == "$.editors"
+
+
+@pytest.mark.parametrize(
+    ("function", "fix"),
+    [
+        ("ask-editor", "did you mean 'ask-editors'?"),
+        ("get-state", "did you mean 'get-status'?"),
+        ("weigh", "add [functions.weigh] with its source"),
+    ],
+)
+def test_a_function_that_does_not_exist_is_told(tmp_path, function, fix):
+    stages = Stages(project(tmp_path))
+
+    with pytest.raises(StructureError) as raised:
+        stages.function("Ask the Editors", function)
+
+    assert raised.value.faults == (f"'Ask the Editors': there is no function '{function}'; {fix}",)

@@ -80,3 +80,22 @@ def test_parts_that_make_no_workflow_are_told_as_the_structural_check_does(tmp_p
 
     with pytest.raises(StructureError, match="no parts: name at least one stage"):
         retraining_graph(project(tmp_path, source))
+
+
+def test_a_fault_of_the_graph_is_told_with_the_line_that_makes_it(tmp_path):
+    source = """from workflow import Stages
+def build(config):
+    stages = Stages(config)
+    return stages.compose(
+        stages.etl(),
+        stages.function("Check the Lists", "list-dataset"),
+    )
+"""
+
+    with pytest.raises(StructureError) as raised:
+        retraining_graph(project(tmp_path, source))
+
+    assert str(raised.value) == (
+        f"{tmp_path / 'retraining.py'}, line 6: the workflow graph is faulty:\n"
+        "  'Check the Lists': there is no function 'list-dataset'; did you mean 'list-datasets'?"
+    )

@@ -10,9 +10,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.tags import sys_tags
 
 from etl.datasets import JobSpec
-from workflow import load_config
+from tests.projects import ASK, HANDLER, project
+from tests.wheels import wheel
+from workflow import ConfigError, load_config
 from workflow.deployment.artefacts import Artefacts, build_artefacts
 from workflow.deployment.resources import resources
 
@@ -109,3 +112,105 @@ def test_artefacts_are_written_to_their_keys(artefacts, tmp_path):
         artefact.key for artefact in artefacts
     ]
     assert [file.read_bytes() for file in files] == [artefact.body for artefact in artefacts]
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a folder of wheels that pip takes for its only index."""
+    directory = tmp_path / "index"
+    directory.mkdir()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(directory))
+    return directory
+
+
+def requiring(requirement: str) -> str:
+    return f'{ASK}requirements = ["{requirement}"]\n'
+
+
+def test_an_own_function_is_archived_with_its_requirements_and_what_these_require(tmp_path, index):
+    wheel(index, "greetings", {"greetings/__init__.py": "import words"}, requires="words==1.0")
+    wheel(index, "words", {"words.py": "HELLO = 'hello'"})
+    asking = {"functions/ask_editors.py": f"import greetings\nimport desks\n{HANDLER}"}
+    config = project(
+        tmp_path, requiring("greetings==1.0"), {**asking, "functions/desks.py": "NAME = 'tokyo'"}
+    )
+
+    artefact = build_artefacts(config).own_functions["ask-editors"]
+
+    archive = unpacked(artefact.body)
+    assert archive.namelist() == [
+        "ask_editors.py",
+        "desks.py",
+        "greetings-1.0.dist-info/METADATA",
+        "greetings-1.0.dist-info/WHEEL",
+        "greetings/__init__.py",
+        "words-1.0.dist-info/METADATA",
+        "words-1.0.dist-info/WHEEL",
+        "words.py",
+    ]
+    assert artefact.key == f"artifacts/function-ask-editors-{artefact.sha256[:12]}.zip"
+    assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+    assert artefact in [*build_artefacts(config)]
+
+
+def test_an_own_function_has_the_same_bytes_wherever_it_is_built(tmp_path):
+    digests = set()
+    for name in ("one", "two"):
+        directory = tmp_path / name
+        directory.mkdir()
+        config = project(directory)
+        (directory / "functions" / "__pycache__").mkdir()
+        (directory / "functions" / "ask_editors.py").chmod(0o600 if name == "one" else 0o644)
+        digests.add(build_artefacts(config).own_functions["ask-editors"].sha256)
+
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize(
+    ("requirement", "rule", "fix"),
+    [
+        ("absent==1.0", "pip finds no wheel of it", "correct name and version"),
+        ("words==2.0", "pip finds no wheel of it: Could not find a version", "correct name and"),
+        (
+            "compiled==1.0",
+            "it is not of pure Python: its wheels are each for",
+            "take another packag",
+        ),
+    ],
+)
+def test_a_requirement_that_pip_cannot_provide_is_told(tmp_path, index, requirement, rule, fix):
+    wheel(index, "words", {"words.py": ""})
+    tag = next(iter(map(str, sys_tags())))
+    wheel(index, "compiled", {"compiled.py": ""}, tag=tag)
+    config = project(tmp_path, requiring(requirement))
+
+    with pytest.raises(ConfigError) as raised:
+        build_artefacts(config)
+
+    (mistake,) = raised.value.mistakes
+    assert (mistake.key, mistake.value) == ("functions.ask-editors.requirements", requirement)
+    assert mistake.rule.startswith(rule)
+    assert mistake.fix.startswith(fix)
+
+
+def test_an_import_that_no_requirement_has_is_told(tmp_path, index):
+    wheel(index, "letters", {"letters.py": ""})
+    source = f"import letters\nimport numbers_of\n{HANDLER}"
+    config = project(tmp_path, requiring("letters==1.0"), {"functions/ask_editors.py": source})
+
+    with pytest.raises(ConfigError, match="line 2: imports 'numbers_of', which Lambda's Python"):
+        build_artefacts(config)
+
+
+def test_a_module_with_the_path_of_a_requirement_is_told(tmp_path, index):
+    wheel(index, "syllables", {"syllables.py": ""})
+    source = f"import syllables\n{HANDLER}"
+    config = project(
+        tmp_path,
+        requiring("syllables==1.0"),
+        {"functions/ask_editors.py": source, "functions/syllables.py": ""},
+    )
+
+    with pytest.raises(ConfigError, match=r"syllables\.py is a file of a requirement, too"):
+        build_artefacts(config)

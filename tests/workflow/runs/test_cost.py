@@ -15,6 +15,7 @@ from localaws.functions.service import Functions
 from localaws.http.endpoint import Endpoint
 from retrain.main import app
 from tests import histories
+from tests.projects import ASK, project
 from workflow.config import load_config, parse_config
 from workflow.runs.cost import (
     ASSUMPTIONS,
@@ -251,6 +252,19 @@ def test_functions_in_branches_are_billed_for_each_form_of_invocation(config):
     quantities = {line.what: line.quantity for line in result.lines}
     assert quantities["Lambda, calls"] == 3
     assert quantities["Lambda, time"] == 2 * 2 * 60 * 1 + 1 * 0.25
+
+
+def test_a_function_of_ones_own_is_billed_by_its_memory(tmp_path):
+    config = project(tmp_path, ASK + "memory = 2_048\n")
+    definition = parallel(invoking(config.function("ask-editors")), invoking("other"))
+    assumed = assume(ASSUMPTIONS, {"call_seconds": 10}, origin="given")
+
+    result = estimate(config, definition, load_prices(), assumed, year=2024, next_wait=next_wait)
+
+    quantities = {line.what: line.quantity for line in result.lines}
+    assert quantities["Lambda, calls"] == 2
+    assert quantities["Lambda, time"] == 10 * 2 + 10 * 0.25
+    assert result.run_hours == pytest.approx(10 / 3_600)
 
 
 @pytest.mark.parametrize(
