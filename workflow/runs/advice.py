@@ -12,7 +12,9 @@ from importlib.resources import files
 TABLE = tomllib.loads((files("workflow.runs") / "advice.toml").read_text(encoding="utf-8"))
 
 
-def advice(error: str, cause: str, *, bucket: str, run: str, connection: str) -> str:
+def advice(
+    error: str, cause: str, *, bucket: str, run: str, connection: str, source: str = ""
+) -> str:
     """Return the advice on a failure.
 
     Args:
@@ -21,6 +23,7 @@ def advice(error: str, cause: str, *, bucket: str, run: str, connection: str) ->
         bucket: The runs' bucket.
         run: The execution's name.
         connection: The Glue connection's name.
+        source: The file of a team's own function that failed; empty if none did.
     """
     message = f"{error}: {cause}"
     text: str = next(
@@ -29,6 +32,6 @@ def advice(error: str, cause: str, *, bucket: str, run: str, connection: str) ->
             for row in TABLE["advice"]
             if any(re.search(pattern, message) for pattern in row["patterns"])
         ),
-        TABLE["otherwise"],
+        TABLE["own_function" if source else "otherwise"],
     )
-    return text.format(bucket=bucket, run=run, connection=connection)
+    return text.format(bucket=bucket, run=run, connection=connection, source=source)

@@ -7,7 +7,7 @@ that does not exist, or may not be read, is noted in the explanation, which goes
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,7 +23,7 @@ from workflow.runs.visits import Visit, Visits, details, json_object
 _JOB_ERRORS = frozenset({"DatasetImportFailed", "SolutionVersionFailed", "BatchInferenceFailed"})
 _OPERATION = re.compile(r"^([A-Z][A-Za-z]+): ")
 _AROUND = timedelta(minutes=2)  # logs arrive late, and clocks differ
-_PLATFORM = re.compile(r"^(START|END|REPORT|INIT_START) |^\{.*\"type\": ?\"platform\\.")
+_PLATFORM = re.compile(r"(START|END|REPORT|INIT_START) |\{.*\"type\": ?\"platform\.")
 
 
 @dataclass(frozen=True)
@@ -114,9 +114,16 @@ def explain(states: Any, logs: Any, run: Run, config: Config, *, lines: int = 20
             bucket=config.bucket,
             run=run.name,
             connection=config.source.connection,
+            source=_own_source(config, call),
         ),
         left_running=tuple(jobs_left_running(events)),
     )
+
+
+def _own_source(config: Config, call: _Call | None) -> str:
+    """Return the source of a team's own function that was called; empty if it was none of them."""
+    sources = {config.function(name): own.source for name, own in config.functions.items()}
+    return sources.get(call.target, "") if call and call.service == "lambda" else ""
 
 
 def _speaker(failed: Failure, call: _Call | None) -> tuple[str, tuple[str, ...]]:
@@ -199,10 +206,27 @@ def _lines_of_call(logs: Any, group: str, call: _Call) -> list[str]:
         startTime=int((call.begun - _AROUND).timestamp() * 1_000),
         endTime=int((call.ended + _AROUND).timestamp() * 1_000),
     )
-    logged = [event["message"] for page in pages for event in page["events"]]
-    of_request = [line for line in logged if call.request_id and call.request_id in line]
-    own = [line for line in of_request or logged if not _PLATFORM.match(line)]
-    return [_readable(line) for line in own or logged]
+    logged = [event for page in pages for event in page["events"]]
+    of_call = _of_request(logged, call.request_id) if call.request_id else []
+    messages = [event["message"] for event in of_call or logged]
+    own = [message for message in messages if not _PLATFORM.match(message)]
+    return [_readable(message) for message in own or messages]
+
+
+def _of_request(logged: Sequence[Mapping[str, Any]], request_id: str) -> list[Mapping[str, Any]]:
+    """Return what was logged during a request: in its stream from its first line to its last.
+
+    A stream is that of one environment, which serves one request at a time; what a function prints
+    does not name the request.
+    """
+    streams: dict[str, list[Mapping[str, Any]]] = {}
+    for event in logged:
+        streams.setdefault(event.get("logStreamName", ""), []).append(event)
+    found: list[Mapping[str, Any]] = []
+    for events in streams.values():
+        named = [n for n, event in enumerate(events) if request_id in event["message"]]
+        found += events[named[0] : named[-1] + 1] if named else []
+    return found
 
 
 def _readable(line: str) -> str:

@@ -27,6 +27,7 @@ from tests.histories import (
     scheduled,
     task_failed,
 )
+from tests.projects import project
 from workflow.config import load_config
 from workflow.deployment.artefacts import build_artefacts
 from workflow.deployment.resources import resources
@@ -452,7 +453,7 @@ def minutes(*recorded):
 def explained():
     """Explain a history; `logs` are the responses of CloudWatch Logs, in order."""
 
-    def call(recorded, logs=()):
+    def call(recorded, logs=(), *, config=None):
         settings = {
             "region_name": REGION,
             "aws_access_key_id": "none",
@@ -476,7 +477,7 @@ def explained():
                     log.add_client_error(operation, answer, expected_params=expected)
                 else:
                     log.add_response(operation, answer, expected)
-            explanation = explain(states, cloudwatch, run, load_config(CONFIG), lines=2)
+            explanation = explain(states, cloudwatch, run, config or load_config(CONFIG), lines=2)
             log.assert_no_pending_responses()
         return explanation
 
@@ -682,3 +683,52 @@ def test_the_advice_names_the_run_and_the_connection():
 
     assert "s3://b/runs/r/rejected/" in rejected
     assert "'shop-db'" in refused
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [
+            "START RequestId: id-2 Version: $LATEST",
+            "asking tokyo",
+            "[ERROR] ValueError: on holiday",
+            "END RequestId: id-2",
+            "REPORT RequestId: id-2\tDuration: 3.00 ms",
+        ],
+        [
+            '{"time": "t", "type": "platform.start", "record": {"requestId": "id-2"}}',
+            "asking tokyo",
+            '{"level": "ERROR", "message": "on holiday", "requestId": "id-2"}',
+            '{"time": "t", "type": "platform.report", "record": {"requestId": "id-2"}}',
+        ],
+    ],
+    ids=["text", "json"],
+)
+def test_what_a_function_of_ones_own_prints_is_part_of_the_explanation(explained, tmp_path, lines):
+    """Lines that it prints do not name the request; another environment's stream has others."""
+    cause = json.dumps({"errorMessage": "on holiday", "errorType": "E", "requestId": "id-2"})
+    recorded = minutes(
+        entered("Ask the Editors"),
+        scheduled("lambda", FunctionName="labbase-ask-editors"),
+        task_failed("E", cause),
+        execution_failed("E", cause),
+    )
+    answer = {
+        "events": [
+            {"message": "before", "logStreamName": "one"},
+            *({"message": line, "logStreamName": "one"} for line in lines),
+            {"message": "after", "logStreamName": "one"},
+            {"message": "of another call", "logStreamName": "two"},
+        ]
+    }
+    expected = {"logGroupName": "/aws/lambda/labbase-ask-editors", "startTime": ANY, "endTime": ANY}
+
+    explanation = explained(
+        recorded, [("filter_log_events", answer, expected)], config=project(tmp_path)
+    )
+
+    assert explanation.speaker == "the function 'labbase-ask-editors'"
+    assert explanation.logs[0].lines[0] == "asking tokyo"
+    assert "on holiday" in explanation.logs[0].lines[1]
+    assert len(explanation.logs[0].lines) == 2
+    assert explanation.advice.startswith("Mend functions/ask_editors.py, then 'retrain deploy'")
