@@ -21,6 +21,7 @@ Rule = Mapping[str, Any]
 TransitionType = Literal["start", "choice", "default", "next", "catch", "end"]
 
 OTHERWISE = "otherwise"
+CALLBACK = "waitForTaskToken"
 BESIDE_THE_TEST = ("Comment", "Assign", "Output")
 """Fields of a Choice rule that are neither its test nor its target."""
 
@@ -28,6 +29,9 @@ _NOT_A_TEST = frozenset({"Variable", "Next", *BESIDE_THE_TEST})
 _COMPARISON = re.compile(
     r"(?:String|Numeric|Boolean|Timestamp)"
     r"(Equals|LessThanEquals|LessThan|GreaterThanEquals|GreaterThan|Matches)(Path)?"
+)
+_RESOURCE = re.compile(
+    r"arn:[\w-]+:states:::(?P<sdk>aws-sdk:)?(?P<service>[\w-]+):(?P<api>[^.]+)\.?(?P<pattern>.*)"
 )
 _LAST_NAME = re.compile(r"\['(?P<quoted>[^']+)'\]$|(?:^|\.)(?P<name>[^.\[\]]+(?:\[[^\]']*\])*)$")
 _COMPARED = {
@@ -67,6 +71,36 @@ class Transition:
     label: str = ""
     detail: str = ""
     rule: Rule = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True)
+class Integration:
+    """What a Task calls.
+
+    Attributes:
+        service: The service by its name in ARNs of Step Functions, for example `sagemaker`;
+            `activity` for an activity.
+        api: The operation, for example `createTrainingJob`; `invoke` for a function.
+        pattern: `sync`, `sync:2` or `waitForTaskToken`; empty for a mere call.
+        is_sdk: Whether it is an integration of AWS's SDK, `aws-sdk:SERVICE:API`.
+        arn: The function or activity that the Task's `Resource` names; empty for a service.
+    """
+
+    service: str
+    api: str
+    pattern: str = ""
+    is_sdk: bool = False
+    arn: str = ""
+
+    @property
+    def waits(self) -> bool:
+        """Whether the Task waits for more than the response of a call."""
+        return bool(self.pattern)
+
+    @property
+    def name(self) -> str:
+        """Its name in definitions, for example `aws-sdk:s3:getObject`."""
+        return f"{'aws-sdk:' if self.is_sdk else ''}{self.service}:{self.api}"
 
 
 @dataclass(frozen=True)
@@ -167,18 +201,35 @@ def arguments(state: State) -> Mapping[str, Any]:
     return request if isinstance(request, Mapping) else {}
 
 
+def integration(state: State) -> Integration | None:
+    """Return what a Task calls; None if its `Resource` is nothing that Step Functions calls."""
+    resource = str(state.get("Resource", ""))
+    if match := _RESOURCE.fullmatch(resource):
+        return Integration(match["service"], match["api"], match["pattern"], bool(match["sdk"]))
+    if re.match(r"arn:[\w-]+:lambda:.*:function:", resource):
+        return Integration("lambda", "invoke", arn=resource)
+    if re.match(r"arn:[\w-]+:states:.*:activity:", resource):
+        return Integration("activity", "", arn=resource)
+    return None
+
+
 def function_name(state: State) -> str:
     """Return the Lambda function that a Task invokes, without the ARN before its name.
 
     Where the execution chooses the function, that is the path or the expression; empty if the
     state invokes none.
     """
-    resource, request = str(state.get("Resource", "")), arguments(state)
-    if re.search(r":::(aws-sdk:)?lambda:invoke", resource):
-        resource = expression(request.get("FunctionName", request.get("FunctionName.$", "")))
-    elif ":function:" not in resource:
+    called = integration(state)
+    if called is None or (called.service, called.api) != ("lambda", "invoke"):
         return ""
-    return re.sub(r"^arn:.*:function:", "", resource)
+    request = arguments(state)
+    name = called.arn or request.get("FunctionName", request.get("FunctionName.$", ""))
+    return re.sub(r"^arn:.*:function:", "", expression(name))
+
+
+def is_chosen(value: Any) -> bool:
+    """Return whether a value is an expression of JSONata, which the execution evaluates."""
+    return isinstance(value, str) and value.startswith("{%")
 
 
 def repetition(state: State) -> str:

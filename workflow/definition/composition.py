@@ -9,12 +9,12 @@ leads to `Report Failure`. A Task that has none gets a Retry, a Catch and a time
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from workflow.config import Config
+from workflow.definition.asl import integration
 from workflow.definition.polling import (
     BUSY_ERRORS,
     GLUE_ERRORS,
@@ -29,10 +29,6 @@ from workflow.errors import StructureError
 from workflow.sdk import Chain, Graph, State
 
 _CAN_FAIL = frozenset({"Task", "Map", "Parallel"})
-_RESOURCE = re.compile(
-    r"arn:[\w-]+:states:::(?:aws-sdk:)?(?P<service>[\w-]+):[^.]+(?P<waits>\..+)?"
-    r"|arn:[\w-]+:(?P<function>lambda):.+"
-)
 # How services begin the names of errors, where it is not their name with a capital letter.
 _PREFIXES = {
     "dynamodb": "DynamoDB",
@@ -141,10 +137,10 @@ def _guard(config: Config, scope: Reach, failure: State | None) -> Iterator[str]
 
 
 def _limits(config: Config, task: State) -> Iterator[str]:
-    resource = _RESOURCE.fullmatch(task.resource or "")
-    if resource is None:
-        return  # an activity, for example, of which nothing is known
-    service, waits = resource["service"] or resource["function"], bool(resource["waits"])
+    called = integration({"Resource": task.resource or ""})
+    if called is None or called.service == "activity":
+        return  # nothing is known of what an activity needs
+    service, waits = called.service, called.waits
     if not task.retries:
         task.add_retry(_retries(service))
         yield "Retry"

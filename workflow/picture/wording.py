@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from workflow.definition.asl import (
+    CALLBACK,
     State,
     expression,
     function_name,
+    integration,
     parallelism,
     repetition,
     subject,
@@ -24,7 +26,6 @@ _SERVICE_NAMES = {
     "sagemaker": "SageMaker",
     "states": "Step Functions",
 }
-_CALLBACK = ".waitForTaskToken"
 
 
 def doing(state: State) -> str:
@@ -46,19 +47,18 @@ def doing(state: State) -> str:
 
 
 def _task(state: State) -> str:
-    resource = str(state.get("Resource", ""))
-    waits = ", wait for token" if resource.endswith(_CALLBACK) else ""
+    called = integration(state)
+    waits = ", wait for token" if called and called.pattern == CALLBACK else ""
     if function := function_name(state):
         return f"Lambda {function}{waits}"
-    _, _, integration = resource.partition(":::")
-    if not integration:
-        name = resource.rpartition(":")[2]
-        return f"Activity {name}" if ":activity:" in resource else f"Task {name}".strip()
-    service, _, action = integration.removeprefix("aws-sdk:").partition(":")
-    for pattern in (".sync:2", ".sync", _CALLBACK):
-        action = action.removesuffix(pattern)
+    name = str(state.get("Resource", "")).rpartition(":")[2]
+    if called is None:
+        return f"Task {name}".strip()
+    if called.service == "activity":
+        return f"Activity {name}"
+    service = called.service
     named = _SERVICE_NAMES.get(service, service.upper() if len(service) < 5 else service.title())
-    return f"{named} {action}{waits}"
+    return f"{named} {called.api}{waits}"
 
 
 def _waited_for(state: State) -> str:
