@@ -18,6 +18,7 @@ from retrain.commands.options import (
     clients,
     err,
     out,
+    show_notes,
     write_or_compare,
 )
 from workflow.config import Config, load_config
@@ -33,18 +34,20 @@ def check(config: ConfigFile = DEFAULT_CONFIG) -> None:
     from lambdas.get_status import next_wait  # noqa: PLC0415  boto3 costs time
     from workflow.definition.limits import overfull_history  # noqa: PLC0415
     from workflow.definition.render import render as rendered  # noqa: PLC0415  the SDK costs half a second
+    from workflow.deployment.derived_permissions import check_derived  # noqa: PLC0415
     from workflow.deployment.function_sources import read_sources  # noqa: PLC0415
 
     loaded = load_config(config)
     if mistakes := overfull_history(loaded, next_wait=next_wait):
         raise ConfigError(str(config), mistakes)
     sources = read_sources(loaded)
-    rendered(loaded)
+    derived = check_derived(loaded, json.loads(rendered(loaded)))
     out.print(f"{config}: sound")
     for data_set in loaded.data_sets:
         out.print(f"  {data_set.type:<13}{', '.join(data_set.header)}")
     for name, source in sources.items():
         out.print(f"  {name:<13}{', '.join(source.files)}")
+    show_notes(derived)
 
 
 def render(
@@ -97,9 +100,11 @@ def template(
     Example: retrain template --check
     """
     from workflow.deployment.artefacts import build_artefacts  # noqa: PLC0415
+    from workflow.deployment.derived_permissions import derive  # noqa: PLC0415
     from workflow.deployment.template import rendered_template  # noqa: PLC0415
 
     loaded = load_config(config)
+    show_notes(derive(loaded))
     if write_or_compare(output, rendered_template(loaded), check=check):
         err.print("run 'retrain template' and commit what it writes")
         raise typer.Exit(1)

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from retrain.commands.options import DEFAULT_CONFIG, AsJson, ConfigFile, clients, out, print_json
+from retrain.commands.options import (
+    DEFAULT_CONFIG,
+    AsJson,
+    ConfigFile,
+    clients,
+    out,
+    print_json,
+    show_notes,
+)
 from workflow.config import load_config
 
 if TYPE_CHECKING:
@@ -38,9 +46,11 @@ def plan(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     Example: retrain plan --config retraining.toml
     """
     from workflow.deployment.deploy import plan as compare  # noqa: PLC0415  boto3 costs time
+    from workflow.deployment.derived_permissions import derive  # noqa: PLC0415
 
     loaded = load_config(config)
     changes = compare(loaded, clients(loaded))
+    show_notes(derive(loaded))
     if as_json:
         print_json([_as_json(change) for change in changes.changes])
     else:
@@ -57,9 +67,11 @@ def deploy(
     Example: retrain deploy --yes
     """
     from workflow.deployment.deploy import plan as compare  # noqa: PLC0415
+    from workflow.deployment.derived_permissions import derive  # noqa: PLC0415
 
     loaded = load_config(config)
     account = clients(loaded)
+    show_notes(derive(loaded))
     _carry_out(compare(loaded, account), account, "Deploy?", yes=yes, take_over=take_over)
 
 
@@ -98,9 +110,12 @@ def permissions(
 ) -> None:
     """Show the permissions of each role and of the people who deploy or run; calls nothing.
 
+    Exits 1 if the state machine's role needs some that do not follow from the definition.
+
     Example: retrain permissions deployer > deployer.json
     """
     from retrain.tables import show_grants  # noqa: PLC0415
+    from workflow.deployment.derived_permissions import check_derived  # noqa: PLC0415
     from workflow.deployment.permissions import grants, permission_policy, principal  # noqa: PLC0415
 
     loaded = load_config(config)
@@ -110,6 +125,8 @@ def permissions(
         print_json([asdict(grant) for grant in grants(loaded)])
     else:
         show_grants(out, grants(loaded))
+    if who in {"", "states"}:
+        show_notes(check_derived(loaded))
 
 
 def _as_json(change: Change) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from workflow.config import Config
 
 if TYPE_CHECKING:
     from workflow.deployment.account import Clients
+    from workflow.deployment.derived_permissions import Derived
 
 ConfigFile = Annotated[
     Path, typer.Option("--config", "-c", help="The configuration.", show_default=True)
@@ -74,3 +75,9 @@ def write_or_compare(path: Path, text: str, *, check: bool) -> bool:
 def print_json(value: Any) -> None:
     """Print a value as JSON; times are ISO 8601 in UTC."""
     typer.echo(json_text(value), nl=False)
+
+
+def show_notes(derived: Derived) -> None:
+    """Print what a person should know of the permissions of the state machine's role."""
+    for note in derived.notes:
+        err.print(f"note: {escape(note)}", style="yellow")

@@ -26,6 +26,7 @@ from workflow.config import OWNER_TAG, Config
 from workflow.deployment.account import Clients, check_identity, explain_error
 from workflow.deployment.adapters import ADAPTERS, Adapter, Bucket, Deployment, TakenError
 from workflow.deployment.artefacts import Artefacts, build_artefacts
+from workflow.deployment.derived_permissions import check_derived
 from workflow.deployment.differences import Difference, changed_properties
 from workflow.deployment.lock import DeploymentLock
 from workflow.deployment.resources import Resource, resources
@@ -134,7 +135,10 @@ def plan(config: Config, clients: Clients, *, artefacts: Artefacts | None = None
     Raises:
         DeployError: If AWS cannot be read, with the action and the ARN where a permission is
             missing.
+        ConfigError: If a source of a team's function cannot be packaged.
+        UnderivedPermissionsError: If the state machine's role would lack a permission.
     """
+    check_derived(config)
     built = artefacts or build_artefacts(config)
     return plan_resources(config, clients, resources(config, built), built.bodies)
 

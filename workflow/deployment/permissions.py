@@ -1,9 +1,11 @@
 """Permissions of the workflow's roles and of the people who deploy and run it; the bucket's policy.
 
 `permissions.toml` beside this module holds the statements of each role and person; each is allowed
-the actions that it calls, on the ARNs that it calls them on. A person is a `deployer` (plan,
-deploy, destroy), an `operator` (start, watch, executions, stop, explain, cost, diff) or an
-`analyst` (report, the notebooks about data and recommendations), or several of these; their
+the actions that it calls, on the ARNs that it calls them on. Besides, the state machine's role is
+allowed what its definition calls (`derived_permissions`), and that of the functions what the
+configuration lists for a team's own. A person is a `deployer` (plan, deploy, destroy), an
+`operator` (start, watch, executions, stop, explain, cost, diff) or an `analyst` (report, the
+notebooks about data and recommendations), or several of these; their
 policies are printed to be attached, the project makes none of them. Functions return IAM documents
 of plain JSON values, in a fixed order.
 """
@@ -20,15 +22,17 @@ from string import Formatter
 from typing import Any, Literal, get_args
 
 from workflow.config import Config
+from workflow.definition.asl import Definition
 from workflow.deployment.alarms import alarms
 from workflow.deployment.artefacts import PREFIX
+from workflow.deployment.derived_permissions import Statement, configured_statements, derive
 from workflow.deployment.lock import LOCK_KEY
 from workflow.errors import WorkflowError
+from workflow.extensions import function_id
 from workflow.settings import ROLES, RoleName
 from workflow.spelling import suggestion
 
 Policy = dict[str, Any]
-Statement = dict[str, Any]
 Person = Literal["deployer", "operator", "analyst"]
 PEOPLE: tuple[Person, ...] = get_args(Person)
 
@@ -94,16 +98,30 @@ def grants(config: Config) -> Iterator[Grant]:
             )
 
 
-def permission_policy(config: Config, who: RoleName | Person) -> Policy:
-    """Return the policy of a role or a person, ready for IAM."""
+def permission_policy(
+    config: Config, who: RoleName | Person, definition: Definition | None = None
+) -> Policy:
+    """Return the policy of a role or a person, ready for IAM.
+
+    Args:
+        config: The configuration.
+        who: The role or person.
+        definition: The state machine's; made from the configuration if left out.
+    """
     values = _values(config)
+    derived: list[Statement] = []
+    if who == "states":
+        derived = derive(config, definition).statements
+    elif who == "functions":
+        for name, function in config.functions.items():
+            derived += configured_statements(f"Own{function_id(name)}", function.permissions)
     statements = [
         _statement(sid, entry, values)
         for sid, entries in _permissions()[who].items()
         for entry in (entries if isinstance(entries, list) else [entries])
         if _applies(entry, values)
     ]
-    return _policy([statement for statement in statements if statement["Resource"]])
+    return _policy([*derived, *(each for each in statements if each["Resource"])])
 
 
 def trust_policy(config: Config, role: RoleName) -> Policy:

@@ -15,7 +15,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from workflow.config import OWNER_TAG, Config
-from workflow.definition.render import render
+from workflow.definition.asl import Definition
+from workflow.definition.graph import retraining_graph
+from workflow.definition.render import render_definition
 from workflow.deployment.alarms import alarms
 from workflow.deployment.artefacts import Artefact, Artefacts
 from workflow.deployment.permissions import (
@@ -57,15 +59,16 @@ class Resource:
 
 def resources(config: Config, artefacts: Artefacts) -> tuple[Resource, ...]:
     """Return every resource, each after those that it needs."""
+    definition = retraining_graph(config).to_dict()
     model = (
         *_bucket(config),
         *_uploads(config, artefacts),
-        *_roles(config),
+        *_roles(config, definition),
         *_functions(config, artefacts),
         _etl_job(config, artefacts),
         *_personalize(config),
         *_topic(config),
-        *_state_machine(config),
+        *_state_machine(config, definition),
         *_alarms(config),
         _unfinished_rule(config),
         *_schedule(config),
@@ -161,14 +164,14 @@ def _uploads(config: Config, artefacts: Artefacts) -> Iterator[Resource]:
         )
 
 
-def _roles(config: Config) -> Iterator[Resource]:
+def _roles(config: Config, definition: Definition) -> Iterator[Resource]:
     for role in ROLES:
         if config.aws.roles.get(role, "").startswith("arn:"):
             continue
         if role == "scheduler" and not config.schedule:
             continue
         name = config.role_arn(role).rpartition("/")[2]
-        policy = permission_policy(config, role)
+        policy = permission_policy(config, role, definition)
         yield Resource(
             role_id(role),
             "AWS::IAM::Role",
@@ -369,7 +372,7 @@ def _topic(config: Config) -> Iterator[Resource]:
     )
 
 
-def _state_machine(config: Config) -> Iterator[Resource]:
+def _state_machine(config: Config, definition: Definition) -> Iterator[Resource]:
     log_group = config.arn("logs", f"log-group:{config.state_machine_log}:*")
     yield _log_group(config, "StateMachineLogGroup", config.state_machine_log)
     encryption = {
@@ -384,7 +387,7 @@ def _state_machine(config: Config) -> Iterator[Resource]:
         {
             "StateMachineName": config.state_machine,
             "StateMachineType": "STANDARD",
-            "DefinitionString": render(config),
+            "DefinitionString": render_definition(definition),
             "RoleArn": config.role_arn("states"),
             "LoggingConfiguration": {
                 "Level": "ERROR",

@@ -14,6 +14,7 @@ from typing import Any
 
 from workflow.config import Config
 from workflow.deployment.artefacts import PREFIX, build_artefacts
+from workflow.deployment.derived_permissions import check_derived
 from workflow.deployment.resources import S3_OBJECT, Resource, resources
 
 Template = dict[str, Any]
@@ -31,7 +32,13 @@ _FILE = "retraining.template.json"
 
 
 def rendered_template(config: Config) -> str:
-    """Return the template of `config` as JSON text, ending in a line break."""
+    """Return the template of `config` as JSON text, ending in a line break.
+
+    Raises:
+        ConfigError: If a source of a team's function cannot be packaged.
+        UnderivedPermissionsError: If the state machine's role would lack a permission.
+    """
+    check_derived(config)
     return template_text(template(config, resources(config, build_artefacts(config))))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from moto.events.models import EventPattern
 
+from tests.projects import ASK, project
 from workflow import Config, ConfigError, parse_config
 from workflow.definition.asl import function_name, states
 from workflow.definition.graph import retraining_graph
@@ -216,15 +217,15 @@ def test_the_bucket_is_private_encrypted_versioned_and_clears_up(example):
 def test_states_call_the_six_functions_the_job_and_the_topic_alone(example):
     allowed = statements(configured(), "states")
 
-    assert allowed["CallFunctions"]["Resource"] == [
+    assert allowed["CallFunctions"]["Resource"] == sorted(
         f"arn:aws:lambda:{HERE}:function:{resource.name}"
         for resource in example.values()
         if resource.type == "AWS::Lambda::Function"
-    ]
-    assert allowed["RunSparkJob"]["Resource"] == [
+    )
+    assert allowed["RunGlueJobs"]["Resource"] == [
         f"arn:aws:glue:{HERE}:job/{example['EtlJob'].name}"
     ]
-    assert allowed["TellOfFailure"]["Resource"] == [example["FailureTopic"].name]
+    assert allowed["PublishToTopics"]["Resource"] == [example["FailureTopic"].name]
 
 
 def test_functions_may_pass_personalize_its_own_role_and_no_other():
@@ -572,3 +573,50 @@ def test_each_action_is_allowed_on_arns_that_iam_knows_it_for(role):
         every = [form for known in forms.values() for form in known]
         for arn in statement["Resource"]:
             assert any(form.fullmatch(arn) for form in every), f"{sid}: nothing acts on {arn}"
+
+
+def test_a_function_of_ones_own_is_deployed_as_ours_are(tmp_path):
+    table = (
+        ASK
+        + """memory = 512
+timeout = 300
+environment = { DESK = "tokyo" }
+permissions = [{ actions = ["s3:GetObject"], resources = ["arn:aws:s3:::our-lists/*"] }]
+"""
+    )
+    config = project(tmp_path, table)
+    artefacts = build_artefacts(config)
+
+    function = model(config)["AskEditorsFunction"]
+
+    ours = model(config)["GetStatusFunction"]
+    assert function.needs == ("AskEditorsCode", "FunctionsRole", "AskEditorsLogGroup")
+    assert {
+        name: value
+        for name, value in function.properties.items()
+        if ours.properties.get(name) != value
+    } == {
+        "FunctionName": "labbase-ask-editors",
+        "Description": "labbase-retraining: ask-editors",
+        "Code": {
+            "S3Bucket": config.bucket,
+            "S3Key": artefacts.own_functions["ask-editors"].key,
+        },
+        "Handler": "ask_editors.handler",
+        "MemorySize": 512,
+        "Timeout": 300,
+        "Environment": {"Variables": {"DESK": "tokyo"}},
+        "LoggingConfig": {
+            **ours.properties["LoggingConfig"],
+            "LogGroup": "/aws/lambda/labbase-ask-editors",
+        },
+    }
+    assert "AskEditorsFunction" in model(config)["StateMachine"].needs
+    assert statements(config, "functions")["OwnAskEditors"] == {
+        "Sid": "OwnAskEditors",
+        "Effect": "Allow",
+        "Action": ["s3:GetObject"],
+        "Resource": ["arn:aws:s3:::our-lists/*"],
+    }
+    for who, sid in (("deployer", "Functions"), ("operator", "ReadFunctionLogs")):
+        assert "labbase-ask-editors" in str(statements(config, who)[sid]["Resource"])
