@@ -73,7 +73,10 @@ def deploy_again(scenario: Scenario) -> None:
 def deploy_another_column(scenario: Scenario) -> None:
     """Deploy a further column, which may be null: the dataset takes the new schema."""
     text = scenario.file.read_text(encoding="utf-8")
-    wider = parse_config(text.replace("GRADE = {", 'CLUB = "students.prefecture"\nGRADE = {'))
+    wider = parse_config(
+        text.replace("GRADE = {", 'CLUB = "students.prefecture"\nGRADE = {'),
+        directory=scenario.file.parent,
+    )
     with scenario.as_principal("deployer"):
         planned = plan(wider, scenario.client)
         assert not planned.blocked, [change.note for change in planned.blocked]
@@ -178,9 +181,8 @@ def _drift_compute(scenario: Scenario) -> None:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as opened:
         opened.writestr("lambdas/get_status.py", "")
-    for name in ("get-status", "list-datasets", "create-import-job", "create-solution-version",
-                 "create-batch-inference-job", "filter-recommendations"):  # fmt: skip
-        function = config.function(name)  # type: ignore[arg-type]
+    for name in config.function_names:
+        function = config.function(name)
         functions.update_function_code(FunctionName=function, ZipFile=archive.getvalue())
         functions.update_function_configuration(FunctionName=function, MemorySize=4_096)
         functions.untag_resource(
@@ -318,7 +320,7 @@ def explain_failure_of(scenario: Scenario, function: str, name: str) -> None:
         target = entry["Key"].replace("runs/good/", f"runs/{name}/")
         if "batch-output" not in target:
             s3.copy_object(Bucket=bucket, Key=target, CopySource=f"{bucket}/{entry['Key']}")
-    scenario.aws.functions.register(scenario.config.function(function), raising)  # type: ignore[arg-type]
+    scenario.aws.functions.register(scenario.config.function(function), raising)
     run_to_end(scenario, name)
     with scenario.as_principal("operator"):
         output = scenario.command("explain", name).output

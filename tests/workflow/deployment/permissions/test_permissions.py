@@ -1,4 +1,7 @@
-"""No principal is denied a call that it makes, and no policy allows an action that none makes."""
+"""No principal is denied a call that it makes, and no policy allows an action that none makes.
+
+The workflow is composed of the packaged stages, a function of one's own and tasks of the SDK.
+"""
 
 import json
 from collections.abc import Iterator
@@ -15,7 +18,8 @@ from retrain.local.deployment import deploy
 from retrain.local.postgres import Postgres
 from retrain.local.sample import load_sample
 from retrain.local.sample_size import SampleSize
-from workflow import Config, parse_config
+from tests.projects import write
+from workflow import Config, load_config
 from workflow.deployment.permissions import PEOPLE, SERVICE, bucket_policy, permission_policy
 from workflow.settings import ROLES
 
@@ -26,10 +30,50 @@ from .scenario import Scenario
 
 EXAMPLE = (Path(__file__).parents[4] / "retraining.toml").read_text(encoding="utf-8")
 NAME = 'name = "labbase"'
+BUCKET = "life-retraining-123456789012-ap-northeast-1"
+TABLES = f"""
+[workflow]
+definition = "retraining.py"
+
+[functions.ask-editors]
+source = "functions/ask_editors.py"
+permissions = [{{ actions = ["s3:GetObject"], resources = ["arn:aws:s3:::{BUCKET}/editors/*"] }}]
+"""
+RETRAINING = """
+from workflow import Stages
+from workflow.sdk import Task
+
+
+def build(config):
+    def call(name, operation, request):
+        resource = f"arn:aws:states:::aws-sdk:personalize:{operation}"
+        return Task(name, resource=resource, parameters=request, result_path=None)
+
+    stages = Stages(config)
+    group = {"DatasetGroupArn": config.dataset_group_arn}
+    return stages.compose(
+        stages.etl(),
+        stages.imports(),
+        stages.training(),
+        stages.function("Ask the Editors", "ask-editors"),
+        call("Look at the Group", "describeDatasetGroup", group),
+        call("Look at the Solutions", "listSolutions", {}),
+        stages.batch_inference(),
+        stages.publish(),
+    )
+"""
+ASK_EDITORS = """
+import boto3
+
+
+def handler(event, context):
+    boto3.client("s3").get_object(Bucket=event["bucket"], Key="editors/list.json")
+"""
 # A function that is broken stays so: the next one is called before it.
 DEEPEST_FIRST = (
     "filter-recommendations",
     "create-batch-inference-job",
+    "ask-editors",
     "create-solution-version",
     "get-status",
     "create-import-job",
@@ -41,18 +85,19 @@ PRINCIPALS = (*(role for role in ROLES if role != "scheduler"), *PEOPLE)
 @pytest.fixture(scope="module")
 def configured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("life") / "retraining.toml"
-    file.write_text(
+    text = (
         EXAMPLE.replace(NAME, 'name = "life"')
         .replace("[schedule]", '[tags]\nteam = "search"\n\n[schedule]')
-        .replace("[source]", 'emails = ["ann@example.com"]\n\n[source]'),
-        encoding="utf-8",
+        .replace("[source]", 'emails = ["ann@example.com"]\n\n[source]')
     )
+    files = {"retraining.py": RETRAINING, "functions/ask_editors.py": ASK_EDITORS}
+    write(file.parent, {file.name: text + TABLES, **files})
     return file
 
 
 @pytest.fixture(scope="module")
 def config(configured: Path) -> Config:
-    return parse_config(configured.read_text(encoding="utf-8"))
+    return load_config(configured)
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +127,7 @@ def _calls_of_scenario(scenario: Scenario, file: Path) -> dict[str, list[Call]]:
         deploy(scenario.config, scenario.client)
     steps.drift(scenario)
     steps.deploy_again(scenario)
+    scenario.client("s3").put_object(Bucket=BUCKET, Key="editors/list.json", Body=b"[]")
     with scenario.as_principal("visitor"):
         events = steps.run_to_end(scenario, "good")
         steps.invoke_the_handlers_again(scenario, events)
@@ -191,8 +237,14 @@ def _unused(statement: dict[str, Any], requests: list[Request]) -> Iterator[str]
         (
             "states",
             "lambda:InvokeFunction",
-            "arn:aws:lambda:ap-northeast-1:123456789012:function:x",
+            "arn:aws:lambda:ap-northeast-1:123456789012:function:life-ask",
         ),
+        (
+            "states",
+            "personalize:DescribeDatasetGroup",
+            "arn:aws:personalize:ap-northeast-1:123456789012:dataset-group/other",
+        ),
+        ("functions", "s3:GetObject", "arn:aws:s3:::{bucket}/salaries/list.json"),
         ("operator", "s3:GetObject", "arn:aws:s3:::{bucket}/runs/x/users/part-00000.csv"),
     ],
 )
