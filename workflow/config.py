@@ -61,7 +61,9 @@ class Config(Settings):
     batch_inference: BatchInferenceSettings = Field(description="the users to recommend for")
     filter: FilterSettings = Field(FilterSettings(), description="items to leave out of the lists")
     solution: SolutionSettings = Field(SolutionSettings(), description="the solution to train")
-    workflow: WorkflowSettings = Field(WorkflowSettings(), description="the workflow's own file")
+    workflow: WorkflowSettings = Field(
+        WorkflowSettings(), description="the workflow's own file and permissions"
+    )
     functions: dict[str, FunctionSettings] = Field(
         {}, description="your own Lambda functions, by the names that steps call them by"
     )

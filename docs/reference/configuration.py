@@ -21,6 +21,12 @@ _TYPES = {
 _TITLES = {
     "JoinSettings": "A join",
     "ColumnSettings": "A column",
+    "PermissionSettings": "A permission",
+}
+# What stands for such a table as a bare text.
+_AS_TEXT = {
+    "A column": "its source alone",
+    "A permission": "an action, on all resources",
 }
 _INTRODUCTION = """\
 # Configuration
@@ -101,10 +107,13 @@ def _sections(schema: Schema) -> list[Section]:
             if inner is None:
                 continue
             below = f"{path}.{name}".removeprefix(".")
+            title = _TITLES.get(inner["title"], "")
+            if repeated == "*" and not title:  # each table has a name and a heading of its own
+                below, repeated = f"{below}.NAME", ""
             # A table of tables, or a list of them, as TOML writes it.
             path_of = {"": below, "*": f"[{below}]", "[]": f"{below} = [{{ … }}]"}
             description = "" if repeated else inner.get("description", "")
-            visit(inner, path_of[repeated], description, _TITLES.get(inner["title"], below))
+            visit(inner, path_of[repeated], description, title or below)
 
     visit(schema, "", "", "Top level")
     for section in sections.values():
@@ -148,8 +157,8 @@ def _row(
         else:
             links = [_link(name, member, titles, inner, schema) for member in inner["properties"]]
             type_text = f"table: {', '.join(links)}"
-        if _TITLES.get(inner["title"]) == "A column":
-            type_text += ", or text: its source alone"
+        if short := _AS_TEXT.get(_TITLES.get(inner["title"], "")):
+            type_text += f", or text: {short}"
     else:
         type_text = _type(key)
     description = key.get("description", "")

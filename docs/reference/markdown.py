@@ -36,11 +36,16 @@ def prose(text: str) -> str:
 def toml(value: Any) -> str:
     """Return a value as TOML in one line."""
     if isinstance(value, Mapping):
-        pairs = ", ".join(f"{name} = {toml(inner)}" for name, inner in value.items())
+        pairs = ", ".join(f"{_key(name)} = {toml(inner)}" for name, inner in value.items())
         return f"{{ {pairs} }}" if pairs else "{}"
     if isinstance(value, str) and '"' in value and "'" not in value:
         return f"'{value}'"
     return json.dumps(value, ensure_ascii=False)
+
+
+def _key(name: str) -> str:
+    """Return a key of TOML, in quotes where it has to be."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name)
 
 
 def anchor(heading: str) -> str:

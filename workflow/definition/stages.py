@@ -3,7 +3,7 @@
     stages = Stages(config)
     stages.compose(stages.etl(), stages.imports(), LambdaStep("Ask the Editors", …), …)
 
-Each method returns one `Stage`; `compose` links them with any State or Chain of the SDK, and leads
+Each method returns one `Stage`, `function` a state that calls a function of one's own; `compose` links them with any State or Chain of the SDK, and leads
 every failure to `Report Failure`.
 """
 
