@@ -32,6 +32,7 @@ def check(config: ConfigFile = DEFAULT_CONFIG) -> None:
     Example: retrain check --config retraining.toml
     """
     from lambdas.get_status import next_wait  # noqa: PLC0415  boto3 costs time
+    from workflow.definition.asl import function_name, states  # noqa: PLC0415
     from workflow.definition.limits import overfull_history  # noqa: PLC0415
     from workflow.definition.render import render as rendered  # noqa: PLC0415  the SDK costs half a second
     from workflow.deployment.derived_permissions import check_derived  # noqa: PLC0415
@@ -41,13 +42,17 @@ def check(config: ConfigFile = DEFAULT_CONFIG) -> None:
     if mistakes := overfull_history(loaded, next_wait=next_wait):
         raise ConfigError(str(config), mistakes)
     sources = read_sources(loaded)
-    derived = check_derived(loaded, json.loads(rendered(loaded)))
+    definition = json.loads(rendered(loaded))
+    derived = check_derived(loaded, definition)
     out.print(f"{config}: sound")
     for data_set in loaded.data_sets:
         out.print(f"  {data_set.type:<13}{', '.join(data_set.header)}")
     for name, source in sources.items():
         out.print(f"  {name:<13}{', '.join(source.files)}")
-    show_notes(derived)
+    called = {function_name(state) for _, _, state in states(definition)}
+    uncalled = [name for name in sources if loaded.function(name) not in called]
+    unused = (f"no state calls the function '{name}', which is deployed" for name in uncalled)
+    show_notes([*derived.notes, *unused])
 
 
 def render(
@@ -104,7 +109,7 @@ def template(
     from workflow.deployment.template import rendered_template  # noqa: PLC0415
 
     loaded = load_config(config)
-    show_notes(derive(loaded))
+    show_notes(derive(loaded).notes)
     if write_or_compare(output, rendered_template(loaded), check=check):
         err.print("run 'retrain template' and commit what it writes")
         raise typer.Exit(1)

@@ -50,7 +50,7 @@ def plan(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
 
     loaded = load_config(config)
     changes = compare(loaded, clients(loaded))
-    show_notes(derive(loaded))
+    show_notes(derive(loaded).notes)
     if as_json:
         print_json([_as_json(change) for change in changes.changes])
     else:
@@ -71,7 +71,7 @@ def deploy(
 
     loaded = load_config(config)
     account = clients(loaded)
-    show_notes(derive(loaded))
+    show_notes(derive(loaded).notes)
     _carry_out(compare(loaded, account), account, "Deploy?", yes=yes, take_over=take_over)
 
 
@@ -126,7 +126,7 @@ def permissions(
     else:
         show_grants(out, grants(loaded))
     if who in {"", "states"}:
-        show_notes(check_derived(loaded))
+        show_notes(check_derived(loaded).notes)
 
 
 def _as_json(change: Change) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +15,6 @@ from workflow.config import Config
 
 if TYPE_CHECKING:
     from workflow.deployment.account import Clients
-    from workflow.deployment.derived_permissions import Derived
 
 ConfigFile = Annotated[
     Path, typer.Option("--config", "-c", help="The configuration.", show_default=True)
@@ -77,7 +77,7 @@ def print_json(value: Any) -> None:
     typer.echo(json_text(value), nl=False)
 
 
-def show_notes(derived: Derived) -> None:
-    """Print what a person should know of the permissions of the state machine's role."""
-    for note in derived.notes:
+def show_notes(notes: Iterable[str]) -> None:
+    """Print what a person should know, beside what a program reads."""
+    for note in notes:
         err.print(f"note: {escape(note)}", style="yellow")

@@ -12,6 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.projects import project
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -44,6 +46,30 @@ def test_mistakes_are_one_message_without_a_traceback(tmp_path):
     assert result.stdout == ""
     assert result.stderr.startswith('retraining.toml: 5 mistakes\n  name = "Shop"\n')
     assert "Traceback" not in result.stderr
+
+
+def test_a_function_is_listed_with_its_files_and_noted_if_no_state_calls_it(tmp_path):
+    project(tmp_path)
+
+    result = retrain("check", cwd=tmp_path)
+
+    assert result.returncode == 0
+    assert result.stdout.endswith("  ask-editors  ask_editors.py\n")
+    assert result.stderr == "note: no state calls the function 'ask-editors', which is deployed\n"
+
+
+def test_a_fault_of_a_function_is_one_message_with_its_line(tmp_path):
+    project(tmp_path, files={"functions/ask_editors.py": "x = 1\ndef handler(:\n"})
+
+    result = retrain("check", cwd=tmp_path)
+
+    assert result.returncode == 1
+    assert result.stderr == (
+        "retraining.toml: 1 mistake\n"
+        "  functions.ask-editors.source\n"
+        "    functions/ask_editors.py, line 2: invalid syntax\n"
+        "    fix: mend the syntax there\n"
+    )
 
 
 def test_render_writes_and_then_finds_its_files_current(tmp_path):

@@ -3,8 +3,8 @@
     stages = Stages(config)
     stages.compose(stages.etl(), stages.imports(), LambdaStep("Ask the Editors", …), …)
 
-Each method returns one `Stage`, `function` a state that calls a function of one's own; `compose` links them with any State or Chain of the SDK, and leads
-every failure to `Report Failure`.
+Each method returns one `Stage`, `function` a state that calls a function of yours; `compose` links
+them with any State or Chain of the SDK, and leads every failure to `Report Failure`.
 """
 
 from __future__ import annotations

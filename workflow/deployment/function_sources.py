@@ -180,13 +180,13 @@ def _add_module(source: FunctionSource, file: Path, path: str) -> ast.Module | N
         source.mistake(f"{file}{line}: {text}", "mend the syntax there")
         return None
     root = source.file.parent
-    for node in _imports(tree.body):
+    for node, is_certain in _imports(tree.body):
         line = f"{file}, line {node.lineno}"
         if isinstance(node, ast.ImportFrom) and node.level and "/" not in path:
             source.mistake(f"{line}: Lambda has no package around the file", "import without dots")
             continue
         for module in _modules(node):
-            if module not in _IN_LAMBDA and not _add_beside(source, root, module):
+            if module not in _IN_LAMBDA and not _add_beside(source, root, module) and is_certain:
                 source.others.append(Import(module, line))
     return tree
 
@@ -197,7 +197,8 @@ def _add_beside(source: FunctionSource, root: Path, module: str) -> bool:
     if package.is_dir() and any(package.rglob("*.py")):
         for inner in sorted(package.rglob("*")):
             path = inner.relative_to(root).as_posix()
-            if inner.is_file() and "__pycache__" not in inner.parts and path not in source.files:
+            is_hidden = any(part.startswith((".", "__pycache__")) for part in path.split("/"))
+            if inner.is_file() and not is_hidden and path not in source.files:
                 if inner.suffix == ".py":
                     _add_module(source, inner, path)
                 else:
@@ -218,22 +219,29 @@ def _modules(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
         yield node.module.partition(".")[0]
 
 
-def _imports(body: Sequence[ast.AST]) -> Iterator[ast.Import | ast.ImportFrom]:
-    """Yield the imports that must succeed: not those whose failure is caught, or only for types."""
+def _imports(
+    body: Sequence[ast.AST], *, is_certain: bool = True
+) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
+    """Yield the imports, and whether each must succeed.
+
+    It need not under a condition, and where its failure is caught.
+    """
     for node in body:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
-            yield node
-        elif isinstance(node, ast.Try) and any(map(_catches_imports, node.handlers)):
-            yield from _imports([*node.orelse, *node.finalbody])
-        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
-            yield from _imports(node.orelse)
+            yield node, is_certain
+        elif isinstance(node, ast.Try) and any(_names_an_import_error(h) for h in node.handlers):
+            yield from _imports([*node.body, *node.handlers], is_certain=False)
+            yield from _imports([*node.orelse, *node.finalbody], is_certain=is_certain)
         else:
-            yield from _imports(list(ast.iter_child_nodes(node)))
+            suppressed = isinstance(node, ast.With) and any(map(_names_an_import_error, node.items))
+            certain = is_certain and not suppressed and not isinstance(node, ast.If)
+            yield from _imports(list(ast.iter_child_nodes(node)), is_certain=certain)
 
 
-def _catches_imports(handler: ast.ExceptHandler) -> bool:
-    caught = ast.dump(handler.type) if handler.type else "Exception"
-    return any(name in caught for name in ("ImportError", "ModuleNotFoundError", "Exception"))
+def _names_an_import_error(node: ast.ExceptHandler | ast.withitem) -> bool:
+    named = node.type if isinstance(node, ast.ExceptHandler) else node.context_expr
+    text = ast.dump(named) if named else "Exception"
+    return any(name in text for name in ("ImportError", "ModuleNotFoundError", "Exception"))
 
 
 def _handler_fault(path: Path, tree: ast.Module) -> tuple[str, str] | None:

@@ -10,6 +10,7 @@ model.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,6 +27,7 @@ from workflow.deployment.permissions import (
     topic_policy,
     trust_policy,
 )
+from workflow.errors import DeployError
 from workflow.extensions import function_id
 from workflow.settings import ROLES, RoleName
 
@@ -34,6 +36,7 @@ S3_OBJECT = "Custom::S3Object"
 
 MINUTE = 60
 HOUR = 3_600
+_MOST_CHARACTERS = 10_240
 
 
 @dataclass(frozen=True)
@@ -172,6 +175,7 @@ def _roles(config: Config, definition: Definition) -> Iterator[Resource]:
             continue
         name = config.role_arn(role).rpartition("/")[2]
         policy = permission_policy(config, role, definition)
+        _check_size(name, policy)
         yield Resource(
             role_id(role),
             "AWS::IAM::Role",
@@ -184,6 +188,20 @@ def _roles(config: Config, definition: Definition) -> Iterator[Resource]:
                 "PermissionsBoundary": config.aws.permission_boundary or None,
                 "Tags": _tags(config),
             },
+        )
+
+
+def _check_size(role: str, policy: Mapping[str, Any]) -> None:
+    """Refuse a policy that IAM would.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+    """
+    size = len(json.dumps(policy, separators=(",", ":")))
+    if size > _MOST_CHARACTERS:
+        raise DeployError(
+            f"role {role}: its policy has {size:,} characters; IAM takes {_MOST_CHARACTERS:,}. Name"
+            " resources by a pattern in the permissions of the configuration, or give a role of"
+            " your own in [aws.roles]"
         )
 
 

@@ -31,11 +31,13 @@ def test_the_source_is_packaged_with_what_it_imports_from_beside_it(tmp_path):
         files={
             ASK_FILE: f"import json, boto3, desks\nfrom lists.read import x\n{HANDLER}",
             "functions/desks.py": "import rooms\n",
-            "functions/rooms.py": "import desks\n",
+            "functions/rooms.py": "import desks\ntry: import rarely\nexcept ImportError: ...\n",
             "functions/lists/__init__.py": "",
             "functions/lists/read.py": "from . import names\nx = 1\n",
             "functions/lists/names.py": "",
             "functions/lists/names.json": "[]",
+            "functions/lists/.DS_Store": "",
+            "functions/rarely.py": "",
             "functions/of_another.py": "import pandas\n",
             "functions/json.py": "raise RuntimeError\n",
         },
@@ -50,6 +52,7 @@ def test_the_source_is_packaged_with_what_it_imports_from_beside_it(tmp_path):
         "lists/names.json",
         "lists/names.py",
         "lists/read.py",
+        "rarely.py",
         "rooms.py",
     ]
 
@@ -65,6 +68,9 @@ def test_the_source_is_packaged_with_what_it_imports_from_beside_it(tmp_path):
         "class App:\n    def __call__(self, event, context): ...\nhandler: App = App()\n",
         f"try:\n    import pandas\nexcept ImportError:\n    pandas = None\n{HANDLER}",
         f"from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import pandas\n{HANDLER}",
+        f"import sys\nif sys.version_info < (3, 11):\n    import tomli\n{HANDLER}",
+        "from contextlib import suppress\nwith suppress(ImportError):\n    import pandas\n"
+        + HANDLER,
     ],
 )
 def test_a_handler_may_be_defined_in_any_way_that_lambda_takes(tmp_path, source):

@@ -18,6 +18,7 @@ from workflow.definition.graph import retraining_graph
 from workflow.deployment.artefacts import build_artefacts
 from workflow.deployment.permissions import permission_policy
 from workflow.deployment.resources import Resource, resources
+from workflow.errors import DeployError
 
 EXAMPLE = (Path(__file__).parents[3] / "retraining.toml").read_text(encoding="utf-8")
 KEY = "arn:aws:kms:ap-northeast-1:123456789012:key/1f2e3d4c-5b6a-4798-8897-a6b5c4d3e2f1"
@@ -620,3 +621,13 @@ permissions = [{ actions = ["s3:GetObject"], resources = ["arn:aws:s3:::our-list
     }
     for who, sid in (("deployer", "Functions"), ("operator", "ReadFunctionLogs")):
         assert "labbase-ask-editors" in str(statements(config, who)[sid]["Resource"])
+
+
+def test_a_policy_that_is_too_long_for_iam_is_refused(tmp_path):
+    arns = [f"arn:aws:s3:::our-lists/{number}/*" for number in range(400)]
+    config = project(
+        tmp_path, f'{ASK}permissions = [{{ actions = ["s3:GetObject"], resources = {arns} }}]\n'
+    )
+
+    with pytest.raises(DeployError, match=r"role labbase-retraining-functions: its policy has 1"):
+        model(config)
