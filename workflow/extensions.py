@@ -110,7 +110,8 @@ class FunctionSettings(Settings):
     requirements: list[Annotated[str, AfterValidator(exact_requirement)]] = Field(
         [],
         examples=[["humanize==4.9.0"]],
-        description="packages of pure Python that pip puts beside the source; boto3 is there",
+        description="packages of pure Python that pip puts beside the source, and what they"
+        " require; boto3 is there",
     )
     permissions: Permissions = Field(
         [], description="of the role that all functions of the workflow share"

@@ -31,15 +31,19 @@ class Derived:
         statements: The derived ones, and those of `[workflow] permissions`.
         gaps: What cannot be derived, and the configuration does not allow.
         wide: What is allowed on all resources, since the definition names none.
+        is_own: Whether the role is made of it; else it is somebody else's.
     """
 
     statements: list[Statement]
     gaps: tuple[Gap, ...]
     wide: tuple[Wide, ...]
+    is_own: bool = True
 
     @property
     def notes(self) -> list[str]:
         """What a person should know of it, a line each."""
+        if not self.is_own:
+            return [f"{each}; the role in aws.roles has to allow it" for each in self.gaps]
         return [
             f"{each}, and so every resource (*) is allowed; workflow.permissions can name some"
             for each in self.wide
@@ -82,7 +86,8 @@ def derive(config: Config, definition: Definition | None = None) -> Derived:
             (gaps if isinstance(each, Gap) else wide).append(each)  # type: ignore[arg-type]
     needs += [calling(each.action, ("*",)) for each in wide]
     statements = [*_merged(needs), *configured_statements("Configured", configured)]
-    return Derived(statements, tuple(dict.fromkeys(gaps)), tuple(dict.fromkeys(wide)))
+    is_own = not config.aws.roles.get("states", "").startswith("arn:")
+    return Derived(statements, tuple(dict.fromkeys(gaps)), tuple(dict.fromkeys(wide)), is_own)
 
 
 def check_derived(config: Config, definition: Definition | None = None) -> Derived:
@@ -92,7 +97,7 @@ def check_derived(config: Config, definition: Definition | None = None) -> Deriv
         UnderivedPermissionsError: If something is.
     """
     derived = derive(config, definition)
-    if derived.gaps and not config.aws.roles.get("states", "").startswith("arn:"):
+    if derived.gaps and derived.is_own:
         raise UnderivedPermissionsError(derived.gaps)
     return derived
 

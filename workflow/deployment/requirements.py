@@ -1,7 +1,8 @@
 """The requirements of a team's functions, fetched by pip: packages of pure Python, as files.
 
-An archive has to be the same wherever it is built, and to run on Lambda's processor: so a wheel
-that holds compiled code is refused by name, and what pip writes about this machine is left out.
+An archive has to be the same whenever and wherever it is built, and to run on Lambda's processor.
+So what the requirements require has to be named too, a wheel that holds compiled code is refused,
+and what pip writes about this machine is left out.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ import tempfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 PYTHON = "3.13"
 """The version of Lambda's runtime."""
@@ -41,19 +45,21 @@ class RequirementsError(Exception):
 
 @cache
 def vendored_files(requirements: tuple[str, ...]) -> Mapping[str, bytes]:
-    """Return the files of requirements, and of what these require, by their paths.
+    """Return the files of requirements by their paths.
 
     Args:
-        requirements: As pip takes them.
+        requirements: As pip takes them, each of an exact version.
 
     Raises:
-        RequirementsError: If pip finds no wheel of pure Python for one of them.
+        RequirementsError: If pip finds no wheel of pure Python for one of them, or they require one
+            that is not among them.
     """
     with tempfile.TemporaryDirectory(prefix="requirements-") as directory:
         target = Path(directory)
         result = _pip("install", *_PURE, "--no-compile", "--target", directory, *requirements)
         if result.returncode:
             raise _failure(result.stderr)
+        _check_complete(target, requirements)
         return {
             file.relative_to(target).as_posix(): file.read_bytes()
             for file in sorted(target.rglob("*"))
@@ -65,6 +71,26 @@ def _pip(command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*_PIP, command, *_QUIETLY, *arguments], capture_output=True, text=True, check=False
     )
+
+
+def _check_complete(target: Path, requirements: tuple[str, ...]) -> None:
+    """Refuse what pip put there besides, in the version that is the newest today.
+
+    Raises:
+        RequirementsError: If it did.
+    """
+    named = {canonicalize_name(Requirement(each).name) for each in requirements}
+    installed = sorted(info.name.removesuffix(".dist-info") for info in target.glob("*.dist-info"))
+    versions = (name.rpartition("-") for name in installed)
+    missing = [
+        f"{canonicalize_name(name)}=={version}"
+        for name, _, version in versions
+        if canonicalize_name(name) not in named
+    ]
+    if missing:
+        lines = ", ".join(f'"{each}"' for each in missing)
+        rule = "they require others, of which pip would take another version later"
+        raise RequirementsError("", rule, f"name these too: {lines}")
 
 
 def _is_of_this_machine(path: Path) -> bool:

@@ -124,16 +124,18 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return directory
 
 
-def requiring(requirement: str) -> str:
-    return f'{ASK}requirements = ["{requirement}"]\n'
+def requiring(*requirements: str) -> str:
+    return f"{ASK}requirements = {list(requirements)}\n"
 
 
-def test_an_own_function_is_archived_with_its_requirements_and_what_these_require(tmp_path, index):
+def test_an_own_function_is_archived_with_its_requirements(tmp_path, index):
     wheel(index, "greetings", {"greetings/__init__.py": "import words"}, requires="words==1.0")
     wheel(index, "words", {"words.py": "HELLO = 'hello'"})
     asking = {"functions/ask_editors.py": f"import greetings\nimport desks\n{HANDLER}"}
     config = project(
-        tmp_path, requiring("greetings==1.0"), {**asking, "functions/desks.py": "NAME = 'tokyo'"}
+        tmp_path,
+        requiring("greetings==1.0", "words==1.0"),
+        {**asking, "functions/desks.py": "NAME = 'tokyo'"},
     )
 
     artefact = build_artefacts(config).own_functions["ask-editors"]
@@ -214,3 +216,17 @@ def test_a_module_with_the_path_of_a_requirement_is_told(tmp_path, index):
 
     with pytest.raises(ConfigError, match=r"syllables\.py is a file of a requirement, too"):
         build_artefacts(config)
+
+
+def test_a_requirement_of_a_requirement_that_is_not_named_is_told_with_its_version(tmp_path, index):
+    """Its newest version would be another one later, and so would the archive."""
+    wheel(index, "sentences", {"sentences.py": ""}, requires="Full_Stops")
+    wheel(index, "Full_Stops", {"full_stops.py": ""})
+    config = project(tmp_path, requiring("sentences==1.0"))
+
+    with pytest.raises(ConfigError) as raised:
+        build_artefacts(config)
+
+    (mistake,) = raised.value.mistakes
+    assert mistake.rule.startswith("they require others")
+    assert mistake.fix == 'name these too: "full-stops==1.0"'

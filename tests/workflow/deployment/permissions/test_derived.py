@@ -358,6 +358,10 @@ def test_jobs_of_one_kind_with_different_permissions_have_statements_of_their_ow
             "events:PutEvents: the execution chooses Entries ($.entries)",
         ),
         (
+            task("glue:startJobRun", {"JobName": "x"}, Credentials={"RoleArn.$": "$.role"}),
+            "sts:AssumeRole: the execution chooses RoleArn ($.role)",
+        ),
+        (
             task("ecs:runTask", {"TaskDefinition": "rank"}),
             "iam:PassRole: the roles that its task definition names are not in the ASL",
         ),
@@ -420,7 +424,10 @@ def test_the_configuration_allows_what_cannot_be_derived(tmp_path, permissions):
 def test_a_role_of_somebody_else_is_left_to_them(tmp_path):
     config = project(tmp_path, '\n[aws.roles]\nstates = "arn:aws:iam::123456789012:role/ours"\n')
 
-    assert check_derived(config, machine(task("http:invoke"))).gaps
+    assert check_derived(config, machine(task("http:invoke"))).notes == [
+        "'Step 1': http:*: it is not known here what http:invoke needs; the role in aws.roles has"
+        " to allow it"
+    ]
 
 
 def test_an_action_without_an_arn_is_allowed_on_all_and_said_until_some_are_named(tmp_path):
