@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from typer.testing import CliRunner
 
 from retrain.main import app
 from tests.projects import EXAMPLE, write
+from tests.wheels import wheel
+from workflow.runs.history import history
 
 SERVE = [
     *(sys.executable, "-c", "from retrain.main import main; main()", "local", "serve"),
@@ -25,6 +28,7 @@ definition = "retraining.py"
 [functions.ask-editors]
 source = "functions/ask_editors.py"
 environment = { DESK = "tokyo" }
+requirements = ["greetings==1.0"]
 """
 RETRAINING = """
 from workflow import Stages
@@ -46,14 +50,15 @@ def build(config):
 ASK_EDITORS = """
 import os
 
-from desks import greeting
+import greetings
+from desks import question
 
 
 def handler(event, context):
     print("asking", os.environ["DESK"])
-    return {"answer": greeting(event["run"])}
+    return {"answer": f"{greetings.HELLO}, {question(event['run'])}"}
 """
-DESKS = "def greeting(name):\n    return f'hello {name}'\n"
+DESKS = "def question(run):\n    return f'how is {run}?'\n"
 FUNCTION = "arn:aws:lambda:ap-northeast-1:123456789012:function:labbase-ask-editors"
 
 
@@ -66,6 +71,9 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         "functions/desks.py": DESKS,
     }
     write(tmp_path, {"retraining.toml": EXAMPLE + TABLES, **files})
+    wheel(tmp_path, "greetings", {"greetings.py": "HELLO = 'hello'\n"})
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     process = subprocess.Popen(
         SERVE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -105,6 +113,15 @@ def functions_of_states(retrain: Callable[..., str]) -> list[str]:
     return resources
 
 
+def output_of(run: str, state: str) -> Any:
+    """Return the output of a state in a run."""
+    arn = f"arn:aws:states:ap-northeast-1:123456789012:execution:labbase-retraining:{run}"
+    events = history(boto3.client("stepfunctions"), arn)
+    exits = (event.get("stateExitedEventDetails", {}) for event in events)
+    (output,) = [each["output"] for each in exits if each.get("name") == state]
+    return json.loads(output)
+
+
 def test_a_workflow_with_a_function_of_ones_own_is_rendered_deployed_run_and_explained(
     retrain: Callable[..., str], tmp_path: Path
 ) -> None:
@@ -118,6 +135,9 @@ def test_a_workflow_with_a_function_of_ones_own_is_rendered_deployed_run_and_exp
 
     assert "✓ Ask the Editors" in started
     assert started.endswith("nightly: SUCCEEDED\n")
+    asked = output_of("nightly", "Ask the Editors")
+    assert asked["editors"] == {"answer": "hello, how is nightly?"}
+    assert "arn" in asked["job"]
     assert FUNCTION in functions_of_states(retrain)
     assert len(functions_of_states(retrain)) == 7
     assert "nothing to do" in retrain("plan")
@@ -132,7 +152,7 @@ def test_a_workflow_with_a_function_of_ones_own_is_rendered_deployed_run_and_exp
         tmp_path,
         {
             "retraining.py": f"from workflow import Stages\n\n\n{only}",
-            "functions/desks.py": "def greeting(name):\n    raise ValueError('on holiday')\n",
+            "functions/desks.py": "def question(run):\n    raise ValueError('on holiday')\n",
         },
     )
     retrain("render")

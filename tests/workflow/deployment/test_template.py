@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from cfnlint import ManualArgs, lint
 
+from tests.projects import ASK, project
 from workflow import Config, load_config, parse_config
 from workflow.deployment.artefacts import build_artefacts
 from workflow.deployment.resources import resources
@@ -157,6 +158,26 @@ def test_the_template_has_a_line_for_each_value_and_a_description():
 @pytest.mark.parametrize("config", [CONFIG, GUARDED], ids=["example", "guarded"])
 def test_cloudformation_takes_every_property(config):
     assert complaints(rendered_template(config), config) == []
+
+
+def test_a_function_of_ones_own_is_in_the_template_as_ours_are(tmp_path):
+    table = """memory = 512
+environment = { DESK = "tokyo" }
+permissions = [{ actions = ["s3:GetObject"], resources = ["arn:aws:s3:::our-lists/*"] }]
+"""
+    config = project(tmp_path, ASK + table)
+    text = rendered_template(config)
+    archive = build_artefacts(config).own_functions["ask-editors"]
+
+    function = json.loads(text)["Resources"]["AskEditorsFunction"]
+
+    assert complaints(text, config) == []
+    assert function["Properties"]["Code"] == {
+        "S3Bucket": {"Ref": "ArtifactBucket"},
+        "S3Key": archive.key,
+    }
+    assert function["DependsOn"] == ["FunctionsRole", "AskEditorsLogGroup"]
+    assert tmp_path / archive.key in build_artefacts(config).write(tmp_path)
 
 
 def test_a_property_that_cloudformation_does_not_know_would_be_found():
