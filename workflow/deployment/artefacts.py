@@ -82,8 +82,12 @@ class Artefacts:
         return files
 
 
-def build_artefacts(config: Config) -> Artefacts:
+def build_artefacts(config: Config, *, own_functions: bool = True) -> Artefacts:
     """Return the artefacts of `config`; reads the installed packages and calls nothing of AWS.
+
+    Args:
+        config: The configuration.
+        own_functions: Whether to read and archive the sources of a team's functions.
 
     Raises:
         ConfigError: If a source of a team's function cannot be used, or pip cannot provide what it
@@ -98,7 +102,7 @@ def build_artefacts(config: Config) -> Artefacts:
         etl_spec=Artefact(config.spec_key, spec, hashlib.sha256(spec).hexdigest()),
         own_functions={
             name: _named_by_content(f"function-{name}", ".zip", _archive(content))
-            for name, content in archive_files(config).items()
+            for name, content in (archive_files(config) if own_functions else {}).items()
         },
     )
 

@@ -31,6 +31,7 @@ from workflow.deployment.differences import Difference, changed_properties
 from workflow.deployment.lock import DeploymentLock
 from workflow.deployment.resources import Resource, resources
 from workflow.errors import DeployError
+from workflow.mistakes import ConfigError
 
 Action = Literal["create", "update", "replace", "unchanged", "blocked", "delete", "keep", "skip"]
 
@@ -177,7 +178,10 @@ def destroy_plan(config: Config, clients: Clients, *, empty_bucket: bool = False
         DeployError: If AWS cannot be read.
     """
     identity = check_identity(config, clients)
-    built = build_artefacts(config)
+    try:
+        built = build_artefacts(config)
+    except ConfigError:  # a source that is gone, for example; the function goes by its name
+        built = build_artefacts(config, own_functions=False)
     model = resources(config, built)
     deployment = _deployment(config, clients, model, built.bodies)
     deletions = [

@@ -23,7 +23,8 @@ from localaws.glue.service import Glue
 from localaws.http.endpoint import Endpoint
 from localaws.personalize import Personalize
 from retrain.main import app
-from workflow import Config, parse_config
+from tests.projects import ASK, project
+from workflow import Config, load_config, parse_config
 from workflow.deployment.account import clients_of
 from workflow.deployment.adapters import Deployment
 from workflow.deployment.adapters.personalize import Dataset
@@ -789,6 +790,43 @@ def test_destroy_deletes_everything_but_a_bucket_with_objects(aws: Aws) -> None:
     apply_plan(destroy_plan(config, aws.clients, empty_bucket=True), aws)
 
     assert set(actions(plan(config, aws.clients)).values()) == {"create"}
+
+
+def test_a_function_of_ones_own_is_updated_and_destroyed_even_without_its_source(
+    aws: Aws, tmp_path: Path
+) -> None:
+    ids = ("RunBucket", "RunBucketPolicy", "AskEditorsCode", "FunctionsRole", "AskEditorsLogGroup")
+
+    def plan_of(environment: str) -> Plan:
+        project(tmp_path, f"{ASK}environment = {environment}\n")
+        file = tmp_path / "retraining.toml"
+        file.write_text(file.read_text("utf-8").replace('"labbase"', '"asking"', 1), "utf-8")
+        config = load_config(file)
+        model = resources_named(config, *ids, "AskEditorsFunction")
+        return plan_resources(config, aws.clients, model, build_artefacts(config).bodies)
+
+    apply(plan_of('{ DESK = "tokyo" }'), aws.clients, now=NOW)
+    changed = plan_of('{ DESK = "osaka" }')
+    apply(changed, aws.clients, now=NOW)
+    emptied = plan_of("{}")
+    apply(emptied, aws.clients, now=NOW)
+    (tmp_path / "functions" / "ask_editors.py").unlink()
+
+    destroyed = destroy_plan(changed.config, aws.clients, empty_bucket=True)
+
+    assert [str(each) for change in changed.changes for each in change.differences] == [
+        "Environment.Variables.DESK: tokyo → osaka"
+    ]
+    assert [change.resource.id for change in emptied.pending] == ["AskEditorsFunction"]
+    assert not plan_resources(
+        emptied.config,
+        aws.clients,
+        [change.resource for change in emptied.changes],
+        emptied.bodies,
+    ).pending
+    assert {"AskEditorsFunction", "AskEditorsLogGroup"} <= {
+        change.resource.id for change in destroyed.changes if change.action == "delete"
+    }
 
 
 def test_destroy_skips_resources_of_others(aws: Aws) -> None:
