@@ -9,7 +9,7 @@ Blanks that pad `char(n)` are no part of a value, so they are cut off.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from etl.database import TableName
@@ -103,6 +103,8 @@ def read_query(
     *,
     partition_column: str = "",
     zero_dates_are_null: bool = False,
+    where: str = "",
+    at_most: int | None = None,
 ) -> str:
     """Return the query that reads columns, for Spark's `dbtable`.
 
@@ -116,6 +118,8 @@ def read_query(
         columns: Those that are read.
         partition_column: The partition column, empty for none.
         zero_dates_are_null: Whether MySQL's `0000-00-00` stands for null, and is not unreadable.
+        where: An SQL condition on the table, as `among` returns it; empty for all rows.
+        at_most: Most rows; None for all.
     """
     selected = []
     for number, column in enumerate(columns):
@@ -130,7 +134,28 @@ def read_query(
             selected.append(f"CASE WHEN {reading.readable} THEN NULL ELSE {text} END AS t{number}")
     if partition_column:
         selected.append(f"{TableName((partition_column,)).quote(engine)} AS part")
-    return f"(SELECT {', '.join(selected)} FROM {table.quote(engine)}) AS named"
+    rows = table.quote(engine)
+    rows += f" WHERE {where}" if where else ""
+    rows += "" if at_most is None else f" LIMIT {at_most}"
+    return f"(SELECT {', '.join(selected)} FROM {rows}) AS named"
+
+
+def among(
+    engine: Engine, column: DatabaseColumn, values: Collection[object], *, as_text: bool
+) -> str:
+    """Return the SQL condition under which a column has one of the values.
+
+    Args:
+        engine: The database's engine.
+        column: The column.
+        values: Texts and numbers.
+        as_text: Whether the column is compared by its text; else its index serves.
+    """
+    name = TableName((column.name,)).quote(engine)
+    if as_text:
+        name = f"CAST({name} AS {'char' if engine == 'mysql' else 'text'})"
+    texts = sorted({_text(str(value), engine) for value in values})
+    return f"{name} IN ({', '.join(texts)})" if texts else "1 = 0"
 
 
 def _postgresql(database_type: str, name: str) -> _Reading:

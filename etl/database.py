@@ -75,6 +75,7 @@ _SCHEMES: Mapping[str, Engine] = {
     "postgresql": "postgresql",
     "postgres": "postgresql",
     "mysql": "mysql",
+    "mariadb": "mysql",
 }
 
 

@@ -32,6 +32,7 @@ from etl.errors import EtlError, shortened
 from etl.output import log_schema, write_batch_input, write_data_set, write_list
 from etl.runtime import Runtime, open_runtime, parse_arguments
 from etl.sources import Source, read_tables, resolve_frames, sources_from_spec
+from etl.tables import Tables
 from etl.validation import Summary, accepted_rows, distinct_rows
 
 CLEARED = (
@@ -88,7 +89,7 @@ def _cached(
     cached: dict[str, DataFrame] = {}
     try:
         for name, source in sources.items():
-            with _with_source_title(source, runtime):
+            with with_source_title(source, runtime.tables):
                 frame = frames[name]
                 rows = distinct_rows(frame, source.columns) if source.is_list else frame
                 cached[name] = rows.persist()
@@ -115,7 +116,7 @@ def _write(
         log(next(progress))
         source, frame = sources[data_set.type], frames[data_set.type]
         try:
-            with _with_source_title(source, runtime):
+            with with_source_title(source, runtime.tables):
                 data_sets[data_set.type] = write_data_set(runtime, spec, source, frame, log=log)
         except EtlError as error:
             problems.extend(error.problems)
@@ -125,7 +126,7 @@ def _write(
     for name in [name for name in sources if name not in data_sets]:
         log(next(progress))
         write = write_batch_input if name == "batchInput" else write_list
-        with _with_source_title(sources[name], runtime):
+        with with_source_title(sources[name], runtime.tables):
             lists[name] = write(runtime, spec, sources[name], frames[name], log=log)
     rows = {name: accepted_rows(frame, sources[name].columns) for name, frame in frames.items()}
     event_types = data_sets["INTERACTIONS"].event_types if "INTERACTIONS" in data_sets else ()
@@ -196,12 +197,12 @@ def _manifest(
 
 
 @contextmanager
-def _with_source_title(source: Source, runtime: Runtime) -> Iterator[None]:
+def with_source_title(source: Source, tables: Tables) -> Iterator[None]:
     """Raise Spark's errors with the source's title: an expression may fail on a single row."""
     try:
         yield
     except Py4JJavaError as error:
-        raise EtlError(f"{source.title}: {runtime.tables.error_from_java(error)}") from None
+        raise EtlError(f"{source.title}: {tables.error_from_java(error)}") from None
     except PySparkException as error:
         raise EtlError(
             f"{source.title}: Spark: {_spark_message(error)}; check the expressions of {source.key}"

@@ -191,8 +191,8 @@ def _joined(
     condition, partner = F.lit(True), F.lit(True)
     unreadable_keys = list(left_tables.unreadable_keys)
     for left_name, right_name in join.on.items():
-        left, left_type, text = _key_column(left_name, left_tables, key=f"{key}.on")
-        right, right_type, _ = _key_column(right_name, right_table, key=f"{key}.on")
+        left, left_type, text = find_column(left_name, left_tables, key=f"{key}.on")
+        right, right_type, _ = find_column(right_name, right_table, key=f"{key}.on")
         unreadable_keys += [text] if text is not None else []
         partner = partner & right.isNotNull()
         if isinstance(left_type, T.StringType) != isinstance(right_type, T.StringType):
@@ -209,7 +209,7 @@ def _joined(
     return JoinedTables(frame, tables, unreadable_keys=tuple(unreadable_keys))
 
 
-def _key_column(
+def find_column(
     name: str, tables: JoinedTables, *, key: str
 ) -> tuple[Expression, T.DataType, Expression | None]:
     """Find `column` or `alias.column`.

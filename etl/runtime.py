@@ -323,11 +323,7 @@ def open_runtime(
             "DATABASE_URL is not set; set it to postgresql://user:password@host:port/name"
         )
     database = Database.from_url(environment["DATABASE_URL"])
-    jar = environment.get("JDBC_DRIVER")
-    drivers = driver_settings(database.engine, Path(jar) if jar else None)
-    with tempfile.TemporaryDirectory(prefix="etl-", ignore_cleanup_errors=True) as temporary:
-        directory = Path(temporary)
-        spark = local_spark(directory, drivers=drivers)
+    with open_spark(database, environment) as (spark, directory):
         local = LocalRuntime(
             spark=spark, folder=folder, database=database, spec=spec, directory=directory
         )
@@ -335,5 +331,30 @@ def open_runtime(
             yield local
         except Py4JJavaError as error:
             raise local.tables.error_from_java(error) from None
+
+
+@contextmanager
+def open_spark(
+    database: Database, environment: Mapping[str, str]
+) -> Iterator[tuple[SparkSession, Path]]:
+    """Start Spark on this machine for the length of a `with` block.
+
+    Args:
+        database: The database whose driver is put on the class path.
+        environment: Optionally `JDBC_DRIVER`, the path of another driver's jar.
+
+    Returns:
+        The session, and an empty directory for files of the job.
+
+    Raises:
+        EtlError: If there is no Java or no driver.
+    """
+    jar = environment.get("JDBC_DRIVER")
+    drivers = driver_settings(database.engine, Path(jar) if jar else None)
+    with tempfile.TemporaryDirectory(prefix="etl-", ignore_cleanup_errors=True) as temporary:
+        directory = Path(temporary)
+        spark = local_spark(directory, drivers=drivers)
+        try:
+            yield spark, directory
         finally:
             spark.stop()

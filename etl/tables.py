@@ -51,6 +51,17 @@ class Tables:
     ) -> None:
         self._spark, self._engine, self._options = spark, engine, options
         self._database, self._partitions = database, partitions
+        self._columns: dict[str, tuple[DatabaseColumn, ...]] = {}
+
+    @property
+    def engine(self) -> Engine:
+        """The database's engine."""
+        return self._engine
+
+    @property
+    def database(self) -> str:
+        """The database in words."""
+        return self._database
 
     def error_from_java(self, error: Py4JJavaError) -> EtlError:
         """Return the error as `session.error_from_java` does."""
@@ -66,6 +77,8 @@ class Tables:
             TableError: If the database has no such table.
             EtlError: If the database cannot be reached, or the user may not read the table.
         """
+        if name in self._columns:
+            return self._columns[name]
         table = TableName.parse(name)
         try:
             rows = self._query(columns_query(self._engine, table))
@@ -83,7 +96,8 @@ class Tables:
                 ) from None
             raise self.error_from_java(error) from None
         rows.sort(key=lambda row: int(row["position"]))
-        return tuple(DatabaseColumn(row["name"], row["type"]) for row in rows)
+        self._columns[name] = tuple(DatabaseColumn(row["name"], row["type"]) for row in rows)
+        return self._columns[name]
 
     def read(
         self,
@@ -92,8 +106,10 @@ class Tables:
         *,
         named: Collection[str],
         partition_column: str = "",
+        where: str = "",
+        at_most: int | None = None,
     ) -> DataFrame:
-        """Return all rows of a table's named columns; Spark reads them when the frame is used.
+        """Return rows of a table's named columns; Spark reads them when the frame is used.
 
         Args:
             name: `table` or `schema.table`.
@@ -101,6 +117,8 @@ class Tables:
             named: The names of those that are read.
             partition_column: Numeric column by which several connections share the table; empty
                 for one connection.
+            where: The SQL condition on the rows, as `columns.among` returns it; empty for all.
+            at_most: Most rows, by the database's LIMIT; None for all.
 
         Returns:
             The named columns in the table's order, then `unreadable(column)` of those that can
@@ -111,7 +129,7 @@ class Tables:
             EtlError: If the database cannot be reached.
         """
         try:
-            return self._read(name, columns, named, partition_column)
+            return self._read(name, columns, named, partition_column, where, at_most)
         except Py4JJavaError as error:
             raise self.error_from_java(error) from None
 
@@ -121,6 +139,8 @@ class Tables:
         columns: Collection[DatabaseColumn],
         named: Collection[str],
         partition_column: str,
+        where: str,
+        at_most: int | None,
     ) -> DataFrame:
         partitioned_by = _partition_column(name, columns, partition_column)
         read = [column for column in columns if column.name in {*named, partitioned_by}]
@@ -132,6 +152,8 @@ class Tables:
             read,
             partition_column=partitioned_by,
             zero_dates_are_null=_ZERO_DATES_ARE_NULL in self._options["url"].lower(),
+            where=where,
+            at_most=at_most,
         )
         reader = self._reader().option("dbtable", query)
         frame = reader.load()
@@ -143,6 +165,8 @@ class Tables:
                     f"partition_column '{partitioned_by}' of table '{name}' is a"
                     f" {data_type.simpleString()}; name a numeric column or leave it out"
                 )
+            if self._partitions == 1:
+                return _with_names(frame, [column.name for column in read])
             bounds = self._query(
                 f"SELECT min(c{number}) AS low, max(c{number}) AS high FROM {query}"
             )

@@ -15,7 +15,7 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from localaws.errors import LocalAwsError
-from retrain.commands import definition, deployment, local, runs
+from retrain.commands import definition, deployment, local, project, runs
 from retrain.commands.options import err
 from workflow.errors import WorkflowError
 
@@ -76,6 +76,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Begin": (project.preview,),
     "Write and review": (definition.check, definition.render, definition.template, definition.diff),
     "Deploy": (deployment.plan, deployment.deploy, deployment.destroy, deployment.permissions),
     "Run": (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,10 +27,22 @@ from workflow.mistakes import ConfigError
 from workflow.runs.executions import RunningError
 
 
-def check(config: ConfigFile = DEFAULT_CONFIG) -> None:
+def check(
+    config: ConfigFile = DEFAULT_CONFIG,
+    database_url: Annotated[
+        str | None,
+        typer.Option(
+            help="Check tables, columns and expressions too: postgresql://user:password@host/name.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
     """Check the configuration, the workflow's structure and AWS's limits; calls nothing.
 
-    Example: retrain check --config retraining.toml
+    With a database URL, Spark resolves every table, column and expression against the database.
+    All that is wrong is reported at once, and no row is read.
+
+    Example: retrain check --database-url postgresql://me:secret@127.0.0.1:5432/shop
     """
     from lambdas.get_status import next_wait  # noqa: PLC0415  boto3 costs time
     from workflow.definition.asl import function_name, states  # noqa: PLC0415
@@ -44,7 +57,15 @@ def check(config: ConfigFile = DEFAULT_CONFIG) -> None:
     sources = read_sources(loaded)
     definition = json.loads(rendered(loaded))
     derived = check_derived(loaded, definition)
-    out.print(f"{config}: sound")
+    if database_url is not None:
+        from retrain.project.preview import check_against_database  # noqa: PLC0415
+
+        database = check_against_database(
+            loaded.job_spec(), database_url, source=str(config), environment=os.environ
+        )
+        out.print(f"{config}: sound, and fits the {escape(database)}")
+    else:
+        out.print(f"{config}: sound")
     for data_set in loaded.data_sets:
         out.print(f"  {data_set.type:<13}{', '.join(data_set.header)}")
     for name, source in sources.items():
