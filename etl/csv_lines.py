@@ -11,7 +11,7 @@ So a row becomes one text column whose name is the header line, and Spark writes
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from pyspark.sql import Column as Expression
@@ -43,11 +43,21 @@ def csv_lines(frame: DataFrame, texts: Collection[str] = ()) -> DataFrame:
         frame: Columns whose texts hold no line breaks.
         texts: The columns that are always quoted.
     """
-    fields = [
+    return frame.select(csv_line(frame.schema.fields, texts).alias(",".join(frame.columns)))
+
+
+def csv_line(fields: Iterable[T.StructField], texts: Collection[str] = ()) -> Expression:
+    """Return the record of some columns, one text.
+
+    Args:
+        fields: The columns, whose texts hold no line breaks.
+        texts: Those that are always quoted.
+    """
+    values = (
         F.coalesce(_field(F.col(f"`{field.name}`"), field, field.name in texts), F.lit(""))
-        for field in frame.schema
-    ]
-    return frame.select(F.concat_ws(",", *fields).alias(",".join(frame.columns)))
+        for field in fields
+    )
+    return F.concat_ws(",", *values)
 
 
 def _field(value: Expression, field: T.StructField, is_text: bool) -> Expression:

@@ -15,12 +15,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from py4j.protocol import Py4JJavaError
+from pyspark.sql import Column as Expression
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
 from pyspark.sql.types import IntegralType, StringType
 
 from etl.columns import DatabaseColumn, among
-from etl.csv_lines import csv_lines
+from etl.csv_lines import csv_line
 from etl.database import Database
 from etl.datasets import Column, JobSpec, Join, Relation
 from etl.errors import EtlError, TableError
@@ -38,7 +39,7 @@ from etl.references import TableUse, named_columns, tables_of, unquoted
 from etl.runtime import open_spark
 from etl.sources import Source, read_tables, sources_from_spec
 from etl.tables import Tables
-from etl.validation import accepted_rows, distinct_rows, rejected_examples, validate_rows
+from etl.validation import REASON, SOURCE, rejected_example, validate_rows
 
 _INTEGER = re.compile(r"((small|big|tiny|medium)?int|integer)\b.*", re.IGNORECASE)
 _TEXT = re.compile(r"(text|character varying|varchar|char)\b.*", re.IGNORECASE)
@@ -231,43 +232,50 @@ def previews(
 
 
 def _preview(tables: Tables, source: Source, at_most: int, lines: int) -> Preview:
+    """Return a preview by one job over the sample: all else is counted here."""
     first, joined = _sample(tables, source, at_most)
     projected = project_columns(joined, source.columns, keys=source.column_keys)
-    frame = validate_rows(projected, source.columns).persist()
+    frame = validate_rows(projected, source.columns)
+    names = [column.name for column in source.columns]
+    texts = [F.col(quote_name(name)).cast("string") for name in names]
+    line, header = _line(source, frame)
     try:
-        rejected = rejected_examples(frame, at_most=frame.count())
-        kept = accepted_rows(frame, source.columns)
-        rows = distinct_rows(frame, source.columns) if source.is_list else kept
-        texts = [F.col(quote_name(column.name)).cast("string") for column in source.columns]
-        written = [tuple(row) for row in rows.select(*texts).collect()]
-        return Preview(
-            source=source,
-            read=first.count(),
-            selected=frame.count(),
-            columns=tuple(
-                ColumnPreview(
-                    column,
-                    projected.schema[column.name].dataType.simpleString(),
-                    tuple(row[number] for row in written),
-                )
-                for number, column in enumerate(source.columns)
-            ),
-            lines=_lines(source, rows.limit(lines)),
-            rejected=tuple(rejected),
-        )
+        rows = frame.select(*texts, line, F.col(REASON), F.col(SOURCE)).collect()
+        read = first.count()
     finally:
-        frame.unpersist()
         first.unpersist()
+    accepted = [row[: len(names) + 1] for row in rows if row[REASON] is None]
+    if source.is_list:  # each row once, in its order
+        accepted = sorted(set(accepted))
+    return Preview(
+        source=source,
+        read=read,
+        selected=len(rows),
+        columns=tuple(
+            ColumnPreview(
+                column,
+                projected.schema[column.name].dataType.simpleString(),
+                tuple(row[number] for row in accepted),
+            )
+            for number, column in enumerate(source.columns)
+        ),
+        lines=(*header, *(row[-1] for row in accepted[:lines])),
+        rejected=tuple(
+            rejected_example(row[REASON]["reason"], row[REASON]["column"], row[SOURCE])
+            for row in rows
+            if row[REASON] is not None
+        ),
+    )
 
 
-def _lines(source: Source, rows: DataFrame) -> tuple[str, ...]:
-    """Return rows as they stand in the source's file: CSV, or JSON lines of the batch input."""
+def _line(source: Source, frame: DataFrame) -> tuple[Expression, tuple[str, ...]]:
+    """Return a row as it stands in the source's file, and the lines that stand before."""
+    names = [column.name for column in source.columns]
     if source.key == "batch_inference":
-        ids = rows.select(*(F.col(c).alias(BATCH_FIELDS[c]) for c in rows.columns))
-        return tuple(ids.toJSON().collect())
+        ids = F.struct(*(F.col(name).alias(BATCH_FIELDS[name]) for name in names))
+        return F.to_json(ids), ()
     texts = [column.name for column in source.columns if column.textual]
-    csv = csv_lines(rows, texts)
-    return (csv.columns[0], *(line for (line,) in csv.collect()))
+    return csv_line([frame.schema[name] for name in names], texts), (",".join(names),)
 
 
 def _sample(tables: Tables, source: Source, at_most: int) -> tuple[DataFrame, JoinedTables]:

@@ -279,16 +279,15 @@ def rejected_examples(frame: DataFrame, *, at_most: int = 100) -> list[dict[str,
         Dictionaries of `reason`, `column` and `row` (column name → value before the cast).
     """
     rejected = frame.filter(F.col(REASON).isNotNull()).select(f"`{REASON}`.*", SOURCE)
-    return [
-        {"reason": reason, "column": column, "row": _source_row(row)}
-        for reason, column, row in rejected.limit(at_most).collect()
-    ]
+    return [rejected_example(*row) for row in rejected.limit(at_most).collect()]
 
 
-def _source_row(text: str) -> dict[str, Any]:
-    row: dict[str, Any] = json.loads(text)
+def rejected_example(reason: str, column: str, source: str) -> dict[str, Any]:
+    """Return a rejected row as it is kept: `reason`, `column` and `row`, of `SOURCE`'s JSON."""
+    row: dict[str, Any] = json.loads(source)
     unreadable_texts = row.pop(_TEXTS)
-    return row | {name: text for name, text in unreadable_texts.items() if text is not None}
+    row |= {name: text for name, text in unreadable_texts.items() if text is not None}
+    return {"reason": reason, "column": column, "row": row}
 
 
 def summary(frame: DataFrame, columns: Sequence[Column]) -> Summary:

@@ -34,6 +34,7 @@ def local_aws(
     time_scale: float = 0.0,
     directory: Path | None = None,
     quotas: Quotas | None = None,
+    database_url: str | None = None,
 ) -> Iterator[LocalAws]:
     """Answer boto3 in this process.
 
@@ -45,6 +46,7 @@ def local_aws(
         time_scale: Factor on Wait states and Retry intervals; 0 does not wait.
         directory: For code, logs and models; a temporary one if left out.
         quotas: Personalize's, where they are not AWS's own: `Quotas(campaigns=20)`.
+        database_url: The database of Glue jobs, as `LocalAws` takes it.
 
     Raises:
         EndpointError: If an endpoint runs in this process already.
@@ -63,6 +65,7 @@ def local_aws(
                 port=None,
                 time_scale=time_scale,
                 quotas=quotas,
+                database_url=database_url,
             )
         )
         if default is None:

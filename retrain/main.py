@@ -76,7 +76,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Begin": (project.preview,),
+    "Begin": (project.init, project.preview),
     "Write and review": (definition.check, definition.render, definition.template, definition.diff),
     "Deploy": (deployment.plan, deployment.deploy, deployment.destroy, deployment.permissions),
     "Run": (

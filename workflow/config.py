@@ -406,7 +406,8 @@ def load_config(path: str | Path) -> Config:
         text = source.read_text(encoding="utf-8-sig")  # Windows editors put a BOM before it
     except FileNotFoundError:
         files = sorted(file.name for file in source.parent.glob("*.toml"))
-        fix = f"name one that exists: {', '.join(files)}" if files else "copy the project's example"
+        others = f"name one that exists: {', '.join(files)}" if files else ""
+        fix = others or "'retrain init' proposes one from a database"
         raise ConfigError(
             str(path), [Mistake("file", str(path), "there is no such file", fix)]
         ) from None

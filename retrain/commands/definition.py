@@ -22,6 +22,7 @@ from retrain.commands.options import (
     show_notes,
     write_or_compare,
 )
+from retrain.rendering import rendered_files
 from workflow.config import Config, load_config
 from workflow.mistakes import ConfigError
 from workflow.runs.executions import RunningError
@@ -86,20 +87,14 @@ def render(
     Example: retrain render --check
     """
     from workflow.definition.graph import retraining_graph  # noqa: PLC0415
-    from workflow.definition.mermaid import mermaid_page  # noqa: PLC0415
-    from workflow.definition.render import render_definition  # noqa: PLC0415
-    from workflow.picture import picture  # noqa: PLC0415
 
     loaded = load_config(config)
     graph = retraining_graph(loaded)
-    definition = graph.to_dict()
-    source = loaded.workflow.definition or "workflow/definition/graph.py"
-    files = {
-        output / "retraining.asl.json": render_definition(definition),
-        output / "retraining.md": mermaid_page(loaded.state_machine, definition, source=source),
-        output / "retraining.svg": picture(definition, title=loaded.state_machine) + "\n",
-    }
-    stale = [path for path, text in files.items() if write_or_compare(path, text, check=check)]
+    stale = [
+        name
+        for name, text in rendered_files(loaded, graph.to_dict()).items()
+        if write_or_compare(output / name, text, check=check)
+    ]
     for line in getattr(graph, "added", ()):
         out.print(f"added to {escape(line)}", style="dim")
     if stale:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from retrain.commands.options import DEFAULT_CONFIG, ConfigFile, out
 from workflow.config import load_config
+from workflow.personalize import REGIONS
+
+if TYPE_CHECKING:
+    from retrain.project.parts import Question
+
+_ACCOUNT, _REGION = "123456789012", "us-east-1"
 
 DatabaseUrl = Annotated[
     str,
@@ -18,6 +27,80 @@ DatabaseUrl = Annotated[
         show_default=False,
     ),
 ]
+
+
+def init(
+    database_url: DatabaseUrl,
+    directory: Annotated[Path, typer.Argument(help="The project's directory.")] = Path(),
+    yes: Annotated[bool, typer.Option("--yes", help="Take the best guesses, ask nothing.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
+) -> None:
+    """Propose a project from a database: retraining.toml, asl/, a test, the review on GitHub.
+
+    It looks at tables, keys, types and the values of some rows: which table is the events, who are
+    users and items, which columns are categories, numbers or texts, which are personal and left
+    out, which rows count. The database is only read. What was guessed stands in retraining.toml.
+
+    Example: retrain init --database-url postgresql://me:secret@127.0.0.1:5432/shop recommendations
+    """
+    from retrain.project.files import project_files, refuse_to_overwrite, write_project  # noqa: PLC0415
+    from retrain.project.proposal import propose  # noqa: PLC0415
+    from retrain.project.reading import read_schema  # noqa: PLC0415
+    from retrain.project.toml_text import toml_text  # noqa: PLC0415
+
+    set_region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or _REGION
+    region = set_region if set_region in REGIONS else _REGION
+    if not force:
+        refuse_to_overwrite(directory)
+    schema = read_schema(database_url)
+    rows = sum(table.rows for table in schema.tables)
+    out.print(f"{escape(schema.database)}: {len(schema.tables)} tables, {rows:,} rows")
+    proposal = propose(schema, _guess if yes else _ask)
+    texts = project_files(toml_text(proposal, account=_ACCOUNT, region=region))
+    written, kept = write_project(directory, texts)
+    out.print("Guessed, as retraining.toml says too:", style="bold")
+    for guess in proposal.guesses:
+        out.print(f"  {escape(guess)}")
+    out.print("Written:", style="bold")
+    for path in written:
+        out.print(f"  {path}")
+    for path in kept:
+        out.print(f"  {path}: exists, and is left as it is; it should have /output/", style="dim")
+    out.print("Next:", style="bold")
+    place = "" if directory == Path() else f"cd {directory}; "
+    out.print(f"  {escape(place)}retrain preview --database-url …    some rows of each data set")
+    out.print("  retrain local run --database-url …  the whole retraining on this machine")
+    out.print("  In place of --database-url, DATABASE_URL may hold the URL: no file does.")
+
+
+def _guess(question: Question) -> str:
+    return question.guess
+
+
+def _ask(question: Question) -> str:
+    """Ask on the terminal, where the guess is the default.
+
+    Raises:
+        ProjectError: If there is no terminal.
+    """
+    from retrain.project.errors import ProjectError  # noqa: PLC0415
+
+    if not sys.stdin.isatty():
+        raise ProjectError(
+            f"not sure: {question.text} Standard input is no terminal; write --yes to take the best"
+            " guesses"
+        )
+    answers = list(question.choices)
+    if answers == ["yes", "no"]:
+        said = typer.confirm(f"{question.text} ({question.choices['yes']})", default=True)
+        return answers[0 if said else 1]
+    out.print(escape(question.text))
+    for number, (answer, meaning) in enumerate(question.choices.items(), 1):
+        out.print(f"  {number}  [bold]{escape(answer)}[/]  {escape(meaning)}")
+    number = 0
+    while not 1 <= number <= len(answers):
+        number = typer.prompt("Number", default=1, type=int)
+    return answers[number - 1]
 
 
 def preview(
