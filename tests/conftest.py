@@ -1,11 +1,13 @@
-"""Fixtures of all tests: one PostgreSQL and one Spark for the whole test run."""
+"""Fixtures of all tests: one PostgreSQL, MariaDB and Spark for the whole test run."""
 
 import json
 import shutil
 import tempfile
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
+import psycopg
 import pytest
 from pyspark.sql import SparkSession
 
@@ -15,7 +17,10 @@ from retrain.local.postgres import Postgres
 from retrain.local.run import run_locally
 from retrain.local.sample_size import SampleSize
 from tests.local_runs import EXAMPLE, RecordingView, WholeRun
+from tests.mariadb import MariaDb, MariaDbDatabase
 from workflow import parse_config
+
+NAMES = count(1)
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +37,33 @@ def postgres(scratch: Path) -> Iterator[Postgres]:
     """Run a PostgreSQL with an empty database."""
     with Postgres(scratch / "postgres") as server:
         yield server
+
+
+@pytest.fixture
+def database(postgres: Postgres) -> Iterator[str]:
+    """Yield the URL of an empty database."""
+    name = f"database{next(NAMES)}"
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    yield postgres.url.rpartition("/")[0] + f"/{name}"
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def mariadb_server(scratch: Path) -> Iterator[MariaDb]:
+    """Run a MariaDB in the zone +09:00."""
+    directory = scratch / "mariadb"
+    directory.mkdir()
+    with MariaDb(directory) as server:
+        yield server
+
+
+@pytest.fixture
+def mariadb(mariadb_server: MariaDb) -> Iterator[MariaDbDatabase]:
+    """Yield an empty database of the MariaDB."""
+    with mariadb_server.database() as database:
+        yield database
 
 
 @pytest.fixture(scope="session")

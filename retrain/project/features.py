@@ -14,9 +14,11 @@ from retrain.project.schema import ColumnFacts, Kind, TableFacts
 from retrain.project.words import (
     LABELS,
     NAMES_OF_PERSONS,
+    STAFF,
     TECHNICAL,
     TEXTS,
     TITLES,
+    base_of_reference,
     has,
     words,
 )
@@ -96,13 +98,23 @@ def features(
         else:
             is_unique = column.name in table.unique
             found = _feature(expression, column, rows=rows, is_unique=is_unique)
+            if isinstance(found, str) and _is_title(column, table):
+                found = Feature(column.name, expression, is_title=True, length=column.mean_length)
             yield LeftOut(f"{alias}.{column.name}", found) if isinstance(found, str) else found
+
+
+def _is_title(column: ColumnFacts, table: TableFacts) -> bool:
+    """Return whether a text is named like its table: `track` of `tracks`."""
+    is_long = column.kind == "text" and len(column.counts) > FEW
+    return is_long and words(column.name) == words(table.own_name)[-1:]
 
 
 def personal(column: ColumnFacts, *, is_person: bool) -> str | None:
     """Return what of a person a column holds, by its name or its values; None for nothing."""
     what = personal_by_name(column.name)
-    if what and (is_person or what in _PERSONAL_OF_THINGS) and column.kind != "boolean":
+    if column.kind in ("date", "time", "boolean"):
+        return what if is_person and what == "a birth date" and column.kind != "boolean" else None
+    if what and (is_person or what in _PERSONAL_OF_THINGS):
         return what
     if is_person and words(column.name)[-1:] == ["name"]:
         return "a name"
@@ -125,6 +137,9 @@ def _feature(expression: str, column: ColumnFacts, *, rows: int, is_unique: bool
         return why_not
     if column.kind == "boolean":
         return Feature(column.name, expression, "boolean")
+    if base_of_reference(column.name) and column.kind == "integer":
+        is_few = is_category(column, rows)
+        return Feature(column.name, expression, categorical=True) if is_few else "an id"
     if column.kind in ("integer", "decimal", "float"):
         return Feature(column.name, expression, number_type(column))
     if column.kind == "array":
@@ -142,8 +157,9 @@ def _why_not(column: ColumnFacts, *, is_unique: bool) -> str | None:
         return "the same in all rows that were looked at"
     if column.kind in ("date", "time"):
         return "a time"
-    is_flag = column.kind == "boolean"
-    return "technical" if is_unique or (has(column.name, TECHNICAL) and not is_flag) else None
+    of_staff = has(column.name, STAFF)
+    is_named_so = of_staff or (has(column.name, TECHNICAL) and column.kind != "boolean")
+    return "technical" if is_unique or is_named_so else None
 
 
 def number_type(column: ColumnFacts) -> ColumnType:

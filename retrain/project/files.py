@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -72,6 +73,8 @@ def write_project(directory: Path, texts: Mapping[str, str]) -> tuple[list[Path]
     """
     kept = [directory / _KEPT] if (directory / _KEPT).exists() else []
     before: dict[Path, bytes | None] = {}
+    paths = [directory / name for name in texts]
+    new = {folder for path in paths for folder in path.parents if not folder.exists()}
     try:
         for name, text in texts.items():
             path = directory / name
@@ -84,6 +87,9 @@ def write_project(directory: Path, texts: Mapping[str, str]) -> tuple[list[Path]
                 write_whole(path, content)
             else:
                 path.unlink(missing_ok=True)
+        for folder in sorted(new, reverse=True):
+            with suppress(OSError):  # not made, or not empty
+                folder.rmdir()
         raise ProjectError(
             f"{error.filename or directory}: {error.strerror}; nothing is written: name a"
             " directory that can be written to"

@@ -22,7 +22,9 @@ _SOME_VALUES = 12
 # Words of a table's name → what its rows are, where no column says it.
 _TYPES = {
     "purchase": "order purchase sale transaction checkout bought invoice receipt 注文 購入",
-    "watch": "play watch playback stream listen session",
+    "watch": "watch stream session",
+    "play": "play playback",
+    "listen": "listen",
     "rate": "rating review score",
     "like": "like favourite favorite bookmark wishlist save swipe",
     "cart": "cart basket",
@@ -144,9 +146,9 @@ def _guesses(events: Events, rules: list[str], nulls: list[str], type_guess: str
 
 
 def _containers(schema: Schema, events: Events) -> list[tuple[TableFacts, str, str]]:
-    """Return the tables that hold user or time, each with the columns that are equal."""
+    """Return the tables that hold user, item or time, each with the columns that are equal."""
     found = {}
-    for place in (events.user, events.time):
+    for place in (events.user, events.item, events.time):
         if place.via is not None:
             found[place.table.name] = (place.table, place.via.column, place.via.key)
     return list(found.values())

@@ -191,7 +191,7 @@ def _batch_input(
         return Part(Lookup("batch-input/", relation, columns), (guess,))
     relation = replace(proposed.relation, partition_column="")
     why = "few users have events" if users else "there is no table of users"
-    guess = f"{why}: recommendations are made for those that have"
+    guess = f"{why}: recommendations are made for the users of events"
     return Part(Lookup("batch-input/", relation, {"USER_ID": proposed.user}), (guess,))
 
 

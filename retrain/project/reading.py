@@ -108,12 +108,15 @@ class _Catalogue(ABC):
             )
             values = ", ".join(self.text_of(column) for column in facts.columns)
             query = f"SELECT {values} FROM {table.sql}"
-            if count > SAMPLE_ROWS and facts.single_key:  # the oldest rows and the newest
-                key, half = self.name(facts.single_key), SAMPLE_ROWS // 2
-                ends = (f"{query} ORDER BY {key} {order} LIMIT {half}" for order in ("", "DESC"))
-                sample = [row for end in ends for row in self.rows(end)]
+            half = SAMPLE_ROWS // 2
+            if count <= SAMPLE_ROWS:
+                queries = [query]
+            elif facts.single_key:  # the oldest rows and the newest
+                ordered = f"{query} ORDER BY {self.name(facts.single_key)}"
+                queries = [f"{ordered} LIMIT {half}", f"{ordered} DESC LIMIT {half}"]
             else:
-                sample = self.rows(f"{query} LIMIT {SAMPLE_ROWS}")
+                queries = [f"{query} LIMIT {half}", f"{query} LIMIT {half} OFFSET {count - half}"]
+            sample = [row for each in queries for row in self.rows(each)]
         except self.error:
             return None
         columns = tuple(

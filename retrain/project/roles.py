@@ -1,8 +1,9 @@
 """Which table is the events, and who are the users and the items.
 
 Events are rows with two references, to a user and to an item, and a time. User and time may stand
-in the row's own container: an order of which the row is a line. Everything that could be events is
-ranked; the words of names, the number of rows and what the tables hold decide.
+in the row's own container: an order of which the row is a line; and so may the item: a copy that
+was lent, of a book. Everything that could be events is ranked; the words of names, the number of
+rows and what the tables hold decide.
 """
 
 from __future__ import annotations
@@ -85,11 +86,12 @@ def _readings(schema: Schema, table: TableFacts) -> Iterator[Events]:
         (Place(parent, parent.by_name[r.column], via), r)
         for via in table.references
         if (parent := schema.by_name.get(via.target)) and parent.name != table.name
+        if not has(words(parent.own_name)[-1], ITEMS | USERS)
         for r in _references(parent)
     ]
     times = [Place(table, column) for column in times_of(table)]
     for user, user_reference in (*own, *inherited):
-        for item, item_reference in own:
+        for item, item_reference in (*own, *([] if user.via else inherited)):
             if user.column is item.column and user.table is item.table:
                 continue
             users = _target(schema, user_reference)
@@ -99,17 +101,18 @@ def _readings(schema: Schema, table: TableFacts) -> Iterator[Events]:
             container = user.via.target if user.via else ""
             if items and items[0].name == container:
                 continue  # the owner of an item is not somebody who did something with it
+            if item.via and users and users[0].name == item.via.target:
+                continue  # what belongs to a user is not what the user did something with
             time = next(iter(times), None) or _time_of_container(schema, table, user)
             if time is None:
                 continue
-            score = (
+            roles = (
                 _role(user_reference, users, is_user=True)
                 + _role(item_reference, items, is_user=False)
-                + _fitness(schema, table)
-                - (1.0 if user.via else 0.0)
-                - (3.0 if container and has(words(container)[-1], ITEMS | USERS) else 0.0)
+                - (1.0 if user.via or item.via else 0.0)
             )
-            if score > 0:
+            score = roles + _fitness(schema, table)
+            if roles > 0 and score > 0:
                 yield Events(table, user, item, time, users, items, score)
 
 

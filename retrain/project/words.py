@@ -35,7 +35,7 @@ EVENTS = _words(
 EVENT_TYPES = _words("kind type action verb event interaction activity behavior behaviour signal")
 EVENT_VALUES = (
     _words("rating stars score"),
-    _words("progress watched listened dwell percent completion"),
+    _words("progress watched listened played dwell percent completion"),
     _words("quantity qty units count value"),
 )
 CONTEXTS = _words(
@@ -76,12 +76,15 @@ BAD_STATES = _words(
     "cancelled canceled cancel refunded returned failed void voided rejected deleted removed fraud"
     " spam test declined abandoned expired error"
 )
-GOOD_FLAGS = _words("active enabled published visible available public live listed open")
+GOOD_FLAGS = _words(
+    "active enabled published visible available public live listed open 販売中 公開 有効"
+)
 BAD_FLAGS = _words(
     "deleted removed archived disabled banned blocked hidden suspended bot test spam fraud inactive"
     " deactivated discontinued cancelled canceled private draft unlisted closed anonymized"
-    " anonymised internal"
+    " anonymised internal withdrawn retired sold expired 削除 非公開 無効"
 )
+STAFF = _words("staff superuser admin administrator moderator")
 ENDED = _words(
     "deleted removed archived disabled banned blocked suspended deactivated discontinued closed"
     " unpublished anonymized anonymised retired withdrawn cancelled canceled unlisted"

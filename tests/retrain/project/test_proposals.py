@@ -1,0 +1,326 @@
+"""Proposals on real databases: the sample, and two that look nothing like it."""
+
+import re
+
+import psycopg
+import pytest
+from pyspark.sql import SparkSession
+
+from etl.database import Database
+from etl.datasets import DataSet, JobSpec
+from etl.preview import Preview, previews, problems
+from etl.tables import Tables
+from retrain.local.sample import load_sample
+from retrain.local.sample_size import SampleSize
+from retrain.project.errors import ProjectError
+from retrain.project.parts import Question
+from retrain.project.preview import remarks
+from retrain.project.proposal import propose
+from retrain.project.reading import read_schema
+from retrain.project.toml_text import toml_text
+from tests.local_runs import EXAMPLE
+from tests.mariadb import MariaDbDatabase
+from tests.retrain.project.databases import SHOP, VIDEO
+from workflow import parse_config
+
+
+def proposed(url: str, **answers: str) -> str:
+    """Return the text that is proposed; a question whose text has a word is answered by it."""
+
+    def ask(question: Question) -> str:
+        given = [answer for word, answer in answers.items() if word in question.text]
+        return given[0] if given else question.guess
+
+    return toml_text(propose(read_schema(url), ask), account="123456789012", region="us-east-1")
+
+
+def spec_of(text: str) -> JobSpec:
+    return parse_config(text).job_spec()
+
+
+def columns(data_set: DataSet) -> dict[str, tuple[str, str]]:
+    """Return name → source and what Personalize makes of it."""
+    return {
+        column.name: (
+            column.source,
+            "textual" if column.textual else "categorical" if column.categorical else column.type,
+        )
+        for column in data_set.columns
+    }
+
+
+def looked_at(spec: JobSpec, url: str, spark: SparkSession) -> list[Preview]:
+    """Check a specification against its database; return what it gives."""
+    tables = Tables(
+        spark,
+        engine=spec.engine,
+        options={**Database.from_url(url).options(), "fetchsize": "1000"},
+        database="the database",
+        partitions=1,
+    )
+    assert problems(tables, spec) == []
+    return list(previews(tables, spec))
+
+
+@pytest.fixture
+def video(database: str) -> str:
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(VIDEO)
+    return database
+
+
+@pytest.fixture
+def shop(mariadb: MariaDbDatabase) -> str:
+    mariadb.execute(*SHOP)
+    return mariadb.url
+
+
+def test_the_sample_gets_its_own_configuration_but_for_names(database: str):
+    load_sample(database, SampleSize(students=500, postings=400, events=5_000))
+
+    text = proposed(database)
+
+    found, right = spec_of(text), spec_of(EXAMPLE)
+    for mine, theirs in zip(found.datasets, right.datasets, strict=True):
+        assert mine.relation == theirs.relation
+        kinds = set(columns(mine).values())
+        assert kinds >= set(columns(theirs).values())
+        # The companies' prefecture is what the example leaves out.
+        assert len(kinds) <= len(theirs.columns) + 1
+    assert found.batch_input == right.batch_input
+    assert found.eligible_items == right.eligible_items
+    assert found.exclusions == right.exclusions
+    assert found.event_types == right.event_types
+    mine, theirs = parse_config(text), parse_config(EXAMPLE)
+    assert mine.batch_inference == theirs.batch_inference
+    assert mine.solution.recipe == theirs.solution.recipe
+    assert "#   students.name        personal: a name\n" in text
+
+
+def test_a_video_service_with_uuids_jsonb_enums_and_soft_deletes(video: str, spark: SparkSession):
+    text = proposed(video)
+    spec = spec_of(text)
+    users, items, interactions = spec.datasets
+
+    assert users.relation.table == "accounts"
+    assert users.relation.filter == "accounts.deleted_at IS NULL"
+    assert columns(users) == {
+        "USER_ID": ("accounts.id", "string"),
+        "COUNTRY": ("accounts.country", "categorical"),
+        "PLAN": ("accounts.plan", "categorical"),
+        "THEME": ("get_json_object(accounts.preferences, '$.theme')", "categorical"),
+        "MARKETING_OPT_IN": ("accounts.marketing_opt_in", "boolean"),
+    }
+    assert columns(items) == {
+        "ITEM_ID": ("videos.id", "string"),
+        "TAGS": ("array_join(videos.tags, '|')", "categorical"),
+        "YEAR": ("get_json_object(videos.metadata, '$.year')", "int"),
+        "GENRE": ("get_json_object(videos.metadata, '$.genre')", "categorical"),
+        "DURATION_SECONDS": ("videos.duration_seconds", "int"),
+        "IS_KIDS": ("videos.is_kids", "boolean"),
+        "CHANNEL": ("channels.name", "categorical"),
+        "LANGUAGE": ("channels.language", "categorical"),
+        "SYNOPSIS": ("concat_ws(' ', videos.title, videos.synopsis)", "textual"),
+        "CREATION_TIMESTAMP": ("coalesce(videos.published_at, videos.created_at)", "long"),
+    }
+    assert interactions.relation.filter == "playback_events.account_id IS NOT NULL"
+    assert columns(interactions) == {
+        "USER_ID": ("playback_events.account_id", "string"),
+        "ITEM_ID": ("playback_events.video_id", "string"),
+        "TIMESTAMP": ("playback_events.occurred_at", "long"),
+        "EVENT_TYPE": ("playback_events.action", "string"),
+        "EVENT_VALUE": ("playback_events.watched_seconds", "float"),
+        "DEVICE_TYPE": ("get_json_object(playback_events.device, '$.type')", "categorical"),
+    }
+    assert spec.eligible_items is not None
+    assert spec.exclusions is not None
+    eligible = "videos.visibility = 'public' AND videos.deleted_at IS NULL"
+    assert spec.eligible_items.relation.filter == eligible
+    assert spec.exclusions.relation.filter == "playback_events.action = 'complete'"
+    assert spec.batch_input.relation == users.relation
+    settings = re.sub("#.*", "", text)
+    for personal in ("email", "password", "display_name", "birth", "phone", "last_ip"):
+        assert personal not in settings
+    shown = looked_at(spec, video, spark)
+    assert [remark for preview in shown for remark in remarks(preview, 0.01)] == []
+    assert [preview.rejected for preview in shown[:3]] == [(), (), ()]
+
+
+def test_a_mariadb_shop_without_declared_foreign_keys(shop: str, spark: SparkSession):
+    text = proposed(shop)
+    spec = spec_of(text)
+    users, items, interactions = spec.datasets
+
+    assert users.relation.filter == "tbl_customer.is_deleted = 0"
+    assert columns(users) == {
+        "USER_ID": ("tbl_customer.customer_id", "string"),
+        "GENDER": ("tbl_customer.gender", "categorical"),
+        "CITY": ("tbl_customer.city", "categorical"),
+        "NEWSLETTER": ("tbl_customer.newsletter", "boolean"),
+        "CUSTOMER_GROUP": ("tbl_customer.customer_group", "categorical"),
+    }
+    assert [(join.table, join.how, dict(join.on)) for join in items.relation.joins] == [
+        ("tbl_category", "left", {"category_id": "category_id"})
+    ]
+    assert columns(items) == {
+        "ITEM_ID": ("tbl_product.product_id", "string"),
+        "BRAND": ("tbl_product.brand", "categorical"),
+        "PRICE": ("tbl_product.price", "float"),
+        "WEIGHT_G": ("tbl_product.weight_g", "int"),
+        "COLOURS": ("regexp_replace(tbl_product.colours, ' *, *', '|')", "categorical"),
+        "CATEGORY": ("tbl_category.name", "categorical"),
+        "DESCRIPTION": ("concat_ws(' ', tbl_product.name, tbl_product.description)", "textual"),
+        "CREATION_TIMESTAMP": ("tbl_product.date_added", "long"),
+    }
+    assert interactions.relation.table == "tbl_order_item"
+    assert interactions.relation.filter == (
+        "tbl_order.customer_id IS NOT NULL"
+        " AND tbl_order.order_status NOT IN ('cancelled', 'refunded')"
+    )
+    assert columns(interactions)["EVENT_TYPE"] == ("'purchase'", "string")
+    assert columns(interactions)["TIMESTAMP"] == ("tbl_order.date_ordered", "long")
+    assert spec.eligible_items is not None
+    assert spec.eligible_items.relation.filter == "tbl_product.active <> 0"
+    assert "customer_id and product_id: no foreign key is declared" in text
+    shown = looked_at(spec, shop, spark)
+    assert [remark for preview in shown for remark in remarks(preview, 0.01)] == []
+    colours = next(c for c in shown[1].columns if c.column.name == "COLOURS")
+    assert set(colours.values) == {"red|blue", "green", "blue|white"}
+
+
+LIBRARY = """
+CREATE TABLE auth_user (id serial PRIMARY KEY, username text UNIQUE, email text, is_staff boolean
+    NOT NULL, is_active boolean NOT NULL, last_login timestamptz);
+CREATE TABLE member_profile (id serial PRIMARY KEY,
+    user_id int NOT NULL UNIQUE REFERENCES auth_user, age_group text);
+CREATE TABLE genre (id serial PRIMARY KEY, name text);
+CREATE TABLE book (id serial PRIMARY KEY, title text, language text, first_published date,
+    added_on date NOT NULL, withdrawn boolean NOT NULL);
+CREATE TABLE book_genre (book_id int REFERENCES book, genre_id int REFERENCES genre);
+CREATE TABLE copy (id serial PRIMARY KEY, book_id int NOT NULL REFERENCES book, shelf text);
+CREATE TABLE loan (id serial PRIMARY KEY, copy_id int NOT NULL REFERENCES copy,
+    borrower_id int REFERENCES auth_user, borrowed_on date NOT NULL, returned_on date);
+INSERT INTO auth_user SELECT n, 'u' || n, n || '@x.org', n < 3, n % 10 <> 0,
+    now() - n * '1 h'::interval FROM generate_series(1, 300) n;
+INSERT INTO member_profile SELECT n, n, (ARRAY['child', 'adult'])[1 + n % 2]
+    FROM generate_series(1, 300) n;
+INSERT INTO genre VALUES (1, 'crime'), (2, 'poetry');
+INSERT INTO book SELECT n, 'Book ' || n, (ARRAY['de', 'fr'])[1 + n % 2], date '1920-01-01' + n,
+    date '2020-01-01' + n, n % 9 = 0 FROM generate_series(1, 100) n;
+INSERT INTO book_genre SELECT n, 1 + n % 2 FROM generate_series(1, 100) n;
+INSERT INTO copy SELECT n, 1 + n % 100, 'S' || n % 9 FROM generate_series(1, 200) n;
+INSERT INTO loan SELECT n, 1 + n * 7 % 200, 1 + n % 300, date '2023-01-01' + n / 20, NULL
+    FROM generate_series(1, 3000) n;
+"""
+CLICKS = """
+CREATE TABLE clicks (user_id text, item_id text, event text, ts bigint);
+INSERT INTO clicks SELECT 'u' || n % 300, 'i' || n % 77, (ARRAY['view', 'buy'])[1 + (n % 9) / 8],
+    1700000000000 + n * 1000 FROM generate_series(1, 3000) n;
+"""
+
+
+def test_the_item_of_a_copy_and_the_profile_of_a_user(database: str, spark: SparkSession):
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(LIBRARY)
+
+    text = proposed(database)
+
+    users, items, interactions = spec_of(text).datasets
+    assert columns(users) == {
+        "USER_ID": ("auth_user.id", "string"),
+        "AGE_GROUP": ("member_profile.age_group", "categorical"),
+    }
+    # A book of 1920 is older than Personalize's time.
+    assert columns(items)["CREATION_TIMESTAMP"] == ("book.added_on", "long")
+    assert [(join.table, dict(join.on)) for join in interactions.relation.joins] == [
+        ("copy", {"copy_id": "id"})
+    ]
+    assert columns(interactions)["ITEM_ID"] == ("copy.book_id", "string")
+    assert "book_genre: holds several rows of one item" in text
+    looked_at(spec_of(text), database, spark)
+
+
+def test_one_table_of_clicks_alone(database: str, spark: SparkSession):
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(CLICKS)
+
+    spec = spec_of(proposed(database))
+
+    (interactions,) = spec.datasets
+    assert columns(interactions) == {
+        "USER_ID": ("clicks.user_id", "string"),
+        "ITEM_ID": ("clicks.item_id", "string"),
+        "TIMESTAMP": ("clicks.ts div 1000", "long"),
+        "EVENT_TYPE": ("clicks.event", "string"),
+    }
+    assert spec.batch_input.relation.table == "clicks"
+    looked_at(spec, database, spark)
+
+
+def test_answers_make_another_proposal(video: str):
+    text = proposed(video, events="comments", visibility="no", deleted_at="no")
+
+    spec = spec_of(text)
+    assert columns(spec.datasets[-1])["ITEM_ID"] == ("comments.video_id", "string")
+    assert spec.batch_input.relation.filter == ""
+    assert spec.eligible_items is None
+
+
+def test_a_user_who_may_only_read_sees_the_foreign_keys_and_what_may_be_read(video: str):
+    """information_schema hides constraints from such a user."""
+    reader = video.replace("://postgres:", "://reader:").replace(
+        Database.from_url(video).password, "only-reads"
+    )
+    with psycopg.connect(video, autocommit=True) as connection:
+        connection.execute("CREATE ROLE reader LOGIN PASSWORD 'only-reads'")
+        connection.execute("GRANT USAGE ON SCHEMA catalog TO reader")
+        connection.execute("GRANT SELECT ON accounts, catalog.videos, playback_events TO reader")
+        try:
+            schema = read_schema(reader)
+        finally:
+            connection.execute("DROP OWNED BY reader")
+            connection.execute("DROP ROLE reader")
+
+    assert sorted(schema.by_name) == ["accounts", "catalog.videos", "playback_events"]
+    references = schema.by_name["playback_events"].references
+    assert {(each.target, each.declared) for each in references} == {
+        ("accounts", True),
+        ("catalog.videos", True),
+    }
+
+
+@pytest.mark.parametrize(
+    ("sql", "message"),
+    [
+        ("SELECT 1", "has no tables that the user 'postgres' may read"),
+        (
+            "CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (1)",
+            "no table looks like events: rows that refer to a user and to an item",
+        ),
+        (
+            "CREATE TABLE users (id int PRIMARY KEY); CREATE TABLE items (id int PRIMARY KEY);"
+            "CREATE TABLE views (user_id int REFERENCES users, item_id int REFERENCES items,"
+            " at timestamptz)",
+            "views: looks like events, and has no rows",
+        ),
+    ],
+)
+def test_a_database_of_which_nothing_can_be_proposed(database: str, sql: str, message: str):
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(sql)
+
+    with pytest.raises(ProjectError, match=message):
+        proposed(database)
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("postgresql://a:b@127.0.0.1:1/shop", "postgresql database 'shop' at 127.0.0.1:1: "),
+        ("mysql://a:b@127.0.0.1:1/shop", "mysql database 'shop' at 127.0.0.1:1: "),
+        ("oracle://a:b@127.0.0.1/shop", "'oracle' is not supported"),
+    ],
+)
+def test_an_unreachable_database(url: str, message: str):
+    with pytest.raises(ProjectError, match=re.escape(message)):
+        read_schema(url)
