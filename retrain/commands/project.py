@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ import typer
 from rich.markup import escape
 
 from retrain.commands.options import DEFAULT_CONFIG, ConfigFile, out
+from retrain.preview_tables import WIDTH
 from workflow.config import load_config
 from workflow.personalize import REGIONS
 
@@ -60,7 +62,8 @@ def init(
     written, kept = write_project(directory, texts)
     out.print("Guessed, as retraining.toml says too:", style="bold")
     for guess in proposal.guesses:
-        out.print(f"  {escape(guess)}")
+        lines = textwrap.wrap(guess, WIDTH - 4, break_on_hyphens=False, break_long_words=False)
+        out.print(escape("  " + "\n    ".join(lines)))
     out.print("Written:", style="bold")
     for path in written:
         out.print(f"  {path}")

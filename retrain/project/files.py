@@ -86,7 +86,8 @@ def write_project(directory: Path, texts: Mapping[str, str]) -> tuple[list[Path]
             if content is not None:
                 write_whole(path, content)
             else:
-                path.unlink(missing_ok=True)
+                with suppress(OSError):  # not there, or what stands above it is no directory
+                    path.unlink()
         for folder in sorted(new, reverse=True):
             with suppress(OSError):  # not made, or not empty
                 folder.rmdir()
