@@ -60,7 +60,9 @@ _TOUR = """Keep Amazon Personalize recommendations fresh: database → data sets
 
 See it run on this machine:  [bold]retrain local run[/]
 
-Describe your tables in retraining.toml, then:  [bold]retrain check[/], [bold]retrain render[/]
+Let it describe your own tables:  [bold]retrain init[/], then [bold]retrain preview[/]
+
+Change retraining.toml, then:  [bold]retrain check[/], [bold]retrain render[/]
 
 Bring it to AWS:  [bold]retrain plan[/], [bold]retrain deploy[/], [bold]retrain start --wait[/]
 

@@ -37,7 +37,7 @@ def init(
     yes: Annotated[bool, typer.Option("--yes", help="Take the best guesses, ask nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
 ) -> None:
-    """Propose a project from a database: retraining.toml, asl/, a test, the review on GitHub.
+    """Propose a project from a database: configuration, ASL, a test, the review on GitHub.
 
     It looks at tables, keys, types and the values of some rows: which table is the events, who are
     users and items, which columns are categories, numbers or texts, which are personal and left
@@ -112,7 +112,7 @@ def preview(
     rows: Annotated[int, typer.Option(min=0, help="Rows that are shown of each.")] = 3,
     sample: Annotated[int, typer.Option(min=1, help="Rows that are read of each table.")] = 1_000,
 ) -> None:
-    """Show some rows of each data set as they will be written, and which are rejected, and why.
+    """Show some rows of each data set as they will be written, and why others are rejected.
 
     The job's own code reads the first rows of each table, by LIMIT, and of joined tables their
     partners: shares and counts are of these rows. Nothing is written.

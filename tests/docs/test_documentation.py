@@ -226,7 +226,9 @@ def commands_in(path: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=name_of)
-def test_commands_exist_with_their_options(path: Path):
+def test_commands_exist_with_their_options(path: Path, monkeypatch: pytest.MonkeyPatch):
+    """In an environment that names a database, as the pages say where a command needs one."""
+    monkeypatch.setenv("DATABASE_URL", "postgresql://me:secret@127.0.0.1/shop")
     root: Any = typer.main.get_command(app)
     for line in commands_in(path):
         command, words = root, shlex.split(line.partition(" > ")[0], comments=True)
