@@ -17,7 +17,6 @@ from retrain.project.words import CONTEXTS, EVENT_VALUES, FINAL_EVENTS, NO_TIMES
 
 _FEW_NULLS = 0.005  # rows with more nulls are filtered out: the job fails at one row in a hundred
 _MAX_CONTEXTS = 2
-_SOME_VALUES = 12
 
 # Words of a table's name → what its rows are, where no column says it.
 _TYPES = {

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Literal
 
-from etl.datasets import Lookup, Relation
+from etl.datasets import Join, Lookup, Relation
 from retrain.project import sql
 from retrain.project.conditions import Condition, conditions
 from retrain.project.errors import ProjectError
@@ -22,7 +22,7 @@ from retrain.project.roles import Events, possible_events
 from retrain.project.schema import Schema, TableFacts
 
 _NEAR = 0.5  # of the best score: a table that is so near is asked for
-_FEW_EVENTS = 0.2  # events of a user: so few, and hardly any user has one
+_ACTIVE = 0.2  # of the users: if fewer have events, recommendations are made for these alone
 _YES, _NO = "yes", "no"
 
 
@@ -49,7 +49,7 @@ def propose(schema: Schema, ask: Ask, *, name: str = "") -> Proposal:
         users=users and _users(schema, events, users, user_rules),
         items=items and _items(schema, events, items, item_rules),
         interactions=replace(proposed.part, guesses=(*proposed.part.guesses, *others)),
-        batch_input=_batch_input(events, proposed, users, user_rules),
+        batch_input=_batch_input(schema, events, proposed, users, user_rules),
         eligible_items=_eligible_items(items, item_rules) if items and item_rules else None,
         exclusions=exclusions,
         excluded_types=types,
@@ -176,13 +176,14 @@ def _bridges(schema: Schema, events: Events, items: TableFacts) -> Iterator[str]
 
 
 def _batch_input(
+    schema: Schema,
     events: Events,
     proposed: ProposedEvents,
     users: tuple[TableFacts, str] | None,
     rules: tuple[Condition, ...],
 ) -> Part:
     """Return the users to recommend for: those of the users' table, or those with events."""
-    if users and events.table.rows >= _FEW_EVENTS * users[0].rows:
+    if users and schema.active_users.get(events.table.name, 1.0) >= _ACTIVE:
         table, key = users
         relation = Relation(table.name, filter=" AND ".join(rule.sql for rule in rules))
         columns = {"USER_ID": id_source(table.own_name, table.by_name[key])}
@@ -190,6 +191,14 @@ def _batch_input(
         guess += " that counts" if rules else ""
         return Part(Lookup("batch-input/", relation, columns), (guess,))
     relation = replace(proposed.relation, partition_column="")
+    if users and rules:
+        table, key = users
+        left = f"{events.user.table.own_name}.{events.user.column.name}"
+        alias = "" if table.own_name != events.table.own_name else "users"
+        joined = Join(table.name, "inner", {left: key}, alias)
+        filters = filter(None, (relation.filter, *(rule.sql for rule in rules)))
+        joins = (*relation.joins, joined)
+        relation = replace(relation, joins=joins, filter=" AND ".join(filters))
     why = "few users have events" if users else "there is no table of users"
     guess = f"{why}: recommendations are made for the users of events"
     return Part(Lookup("batch-input/", relation, {"USER_ID": proposed.user}), (guess,))

@@ -9,7 +9,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -146,11 +146,13 @@ class Schema:
         engine: Its engine.
         database: Its name.
         tables: Its tables, without those of the system and those that the user may not read.
+        active_users: Table that could be the events → share of its users that have any, 0..1.
     """
 
     engine: Engine
     database: str
     tables: tuple[TableFacts, ...]
+    active_users: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def by_name(self) -> Mapping[str, TableFacts]:

@@ -12,7 +12,6 @@ from retrain.project.parts import Part, Proposal
 
 _WIDTH = 100
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-_ALWAYS_REQUIRED = ("USER_ID", "ITEM_ID", "TIMESTAMP", "CREATION_TIMESTAMP", "EVENT_TYPE")
 _TYPED = ("TIMESTAMP", "CREATION_TIMESTAMP", "EVENT_VALUE")
 
 

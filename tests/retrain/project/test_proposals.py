@@ -257,6 +257,32 @@ def test_one_table_of_clicks_alone(database: str, spark: SparkSession):
     looked_at(spec, database, spark)
 
 
+def test_of_many_users_with_few_active_ones_these_get_recommendations(
+    database: str, spark: SparkSession
+):
+    """A batch input of users without events would fail the run: agreement.batch_input."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(
+            "CREATE TABLE users (id int PRIMARY KEY, plan text, active boolean NOT NULL);"
+            "CREATE TABLE items (id int PRIMARY KEY, kind text);"
+            "CREATE TABLE views (user_id int REFERENCES users, item_id int REFERENCES items,"
+            " at timestamptz NOT NULL);"
+            "INSERT INTO users SELECT n, (ARRAY['a', 'b'])[1 + n % 2], n % 9 <> 0"
+            " FROM generate_series(1, 3000) n;"
+            "INSERT INTO items SELECT n, (ARRAY['a', 'b'])[1 + n % 2]"
+            " FROM generate_series(1, 90) n;"
+            "INSERT INTO views SELECT 30 + n % 60, 1 + n % 90, now()"
+            " FROM generate_series(1, 9000) n"
+        )
+
+    spec = spec_of(proposed(database))
+
+    assert spec.batch_input.relation.table == "views"
+    assert spec.batch_input.relation.filter == "users.active"
+    batch = looked_at(spec, database, spark)[3]
+    assert (batch.source.title, batch.accepted) == ("batch input", 54)
+
+
 def test_answers_make_another_proposal(video: str):
     text = proposed(video, events="comments", visibility="no", deleted_at="no")
 
