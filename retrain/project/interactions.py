@@ -172,8 +172,8 @@ def _event_type(
     """Return how many types there are, the column EVENT_TYPE, and what was guessed."""
     if not kinds:
         own = words(table.own_name)
-        known = {word: kind for kind, group in _TYPES.items() for word in group.split()}
-        kind = next((known[word] for word in own if word in known), own[-1])
+        known = (kind for kind, group in _TYPES.items() if has(table.own_name, group.split()))
+        kind = next(known, own[-1])
         source = sql.literal(kind)
         guess = f"no column says what an event is: all of them are '{kind}'"
         return 1, Column("EVENT_TYPE", source, required=True), guess

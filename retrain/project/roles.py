@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from retrain.project.schema import ColumnFacts, Reference, Schema, TableFacts
 from retrain.project.words import (
+    CONTEXTS,
     EVENT_TYPES,
     EVENTS,
     ITEMS,
@@ -214,7 +215,9 @@ def event_type_columns(table: TableFacts) -> list[ColumnFacts]:
         few = 1 < len(column.counts) <= 30 and column.mean_length <= 40
         if column.kind not in ("text", "enum") or not (few or column.kind == "enum"):
             continue
-        if has(words(column.name)[-1], EVENT_TYPES) or words(column.name)[0] in ("event", "action"):
+        own = words(column.name)
+        is_named_so = has(own[-1], EVENT_TYPES) or own[0] in ("event", "action")
+        if is_named_so and not has(column.name, CONTEXTS):
             found.append((column.kind != "enum", len(column.counts), column))
     return [column for *_, column in sorted(found, key=lambda each: each[:2])]
 

@@ -32,7 +32,9 @@ EVENTS = _words(
     " application usage behavior behaviour tracking sale checkout score swipe save wishlist bought"
     " 注文 履歴 購入 閲覧 イベント"
 )
-EVENT_TYPES = _words("kind type action verb event interaction activity behavior behaviour signal")
+EVENT_TYPES = _words(
+    "kind type action verb event interaction activity behavior behaviour signal 種別 種類"
+)
 EVENT_VALUES = (
     _words("rating stars score"),
     _words("progress watched listened played dwell percent completion"),
@@ -57,7 +59,7 @@ NO_TIMES = _words(
     " cancelled canceled returned birth born synced processed scheduled due archived"
 )
 CREATED = (
-    _words("published released launched premiered aired"),
+    _words("published released launched premiered aired opens opened"),
     _words("created added listed posted available registered inserted"),
     _words("登録日時 公開日"),
 )
@@ -87,12 +89,12 @@ BAD_FLAGS = _words(
 STAFF = _words("staff superuser admin administrator moderator")
 ENDED = _words(
     "deleted removed archived disabled banned blocked suspended deactivated discontinued closed"
-    " unpublished anonymized anonymised retired withdrawn cancelled canceled unlisted"
+    " unpublished anonymized anonymised retired withdrawn cancelled canceled unlisted 退会 削除"
 )
 TECHNICAL = _words(
     "url uri link href image img picture thumbnail icon path file filename slug uuid guid checksum"
     " etag version revision position ordinal sort rank barcode ean isbn upc gtin sku asin hash"
-    " stock inventory external legacy import etl sync digest lft rgt html css trailer poster cover"
+    " stock inventory external legacy import etl sync digest lft rgt trailer poster cover"
 )
 PERSONAL: tuple[tuple[str, frozenset[str]], ...] = (
     ("an e-mail address", _words("email mail mailbox メール メールアドレス")),
@@ -149,9 +151,14 @@ def _singular(word: str) -> str:
 
 
 def has(name: str, among: Collection[str]) -> bool:
-    """Return whether a name has one of these words, as it is or in the singular."""
+    """Return whether a name has one of these words, as it is or in the singular.
+
+    Japanese has no blanks: there a word is any part of the name.
+    """
     parts = [part.lower() for part in _PARTS.findall(name)]
-    return any(part in among for part in [*parts, *words(name), "".join(parts)])
+    if any(part in among for part in [*parts, *words(name), "".join(parts)]):
+        return True
+    return not name.isascii() and any(not word.isascii() and word in name for word in among)
 
 
 def base_of_reference(column: str) -> str:

@@ -257,6 +257,45 @@ def test_one_table_of_clicks_alone(database: str, spark: SparkSession):
     looked_at(spec, database, spark)
 
 
+NEWS = """
+CREATE TABLE "会員" ("会員番号" int PRIMARY KEY, "氏名" text, "連絡先" text, "都道府県" text,
+    "退会日時" timestamptz);
+CREATE TABLE "記事" ("記事番号" int PRIMARY KEY, "題名" text, "本文" text, "分類" text,
+    "公開日時" timestamptz NOT NULL, "公開" boolean NOT NULL);
+CREATE TABLE "閲覧履歴" ("会員番号" int, "記事番号" int, "閲覧日時" timestamptz NOT NULL,
+    "種別" text, "device_type" text);
+INSERT INTO "会員" SELECT n, '山田', 'a' || n || '@b.jp', (ARRAY['東京', '大阪'])[1 + n % 2], NULL
+    FROM generate_series(1, 200) n;
+INSERT INTO "記事" SELECT n, '記事 ' || n, repeat('本文です。', 30) || n,
+    (ARRAY['政治', '経済'])[1 + n % 2], now() - n * '1 day'::interval, n % 9 <> 0
+    FROM generate_series(1, 120) n;
+INSERT INTO "閲覧履歴" SELECT 1 + n % 200, 1 + n * 7 % 120, now() - n * '1 min'::interval,
+    (ARRAY['表示', '保存'])[1 + n % 2], (ARRAY['tv', 'web'])[1 + n % 2]
+    FROM generate_series(1, 3000) n;
+"""
+
+
+def test_japanese_names_and_no_foreign_keys(database: str, spark: SparkSession):
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(NEWS)
+
+    text = proposed(database)
+
+    spec = spec_of(text)
+    users, items, interactions = spec.datasets
+    assert users.relation.filter == "`会員`.`退会日時` IS NULL"
+    assert set(columns(users).values()) == {
+        ("`会員`.`会員番号`", "string"),
+        ("`会員`.`都道府県`", "categorical"),
+    }
+    assert "personal: a name" in text
+    assert "personal: an e-mail address" in text  # by its values: the name says nothing of it
+    assert columns(items)["CREATION_TIMESTAMP"] == ("`記事`.`公開日時`", "long")
+    assert columns(interactions)["EVENT_TYPE"] == ("`閲覧履歴`.`種別`", "string")
+    assert columns(interactions)["DEVICE_TYPE"] == ("`閲覧履歴`.device_type", "categorical")
+    looked_at(spec, database, spark)
+
+
 def test_of_many_users_with_few_active_ones_these_get_recommendations(
     database: str, spark: SparkSession
 ):
