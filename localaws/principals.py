@@ -9,6 +9,9 @@ from __future__ import annotations
 CALLER = "local"
 """The key's id of whoever deploys, starts and reads: not a role of the workflow."""
 
+EVENTS = "events.amazonaws.com"
+"""The key's id of EventBridge, which starts a target without a role by the target's own policy."""
+
 
 def access_key(role_arn: str) -> str:
     """Return the access key's id with which a role signs, by its ARN; `CALLER` for no role."""

@@ -18,6 +18,7 @@ from jsonpath_ng.exceptions import JSONPathError
 from jsonpath_ng.parser import parse as parse_path
 
 from localaws.http.service_names import service_of_sdk_name
+from localaws.principals import EVENTS
 
 Client = Callable[[str, str], Any]
 """A service, and the ARN of the role that signs → boto3's client."""
@@ -60,14 +61,14 @@ def deliver(
 ) -> list[str]:
     """Start a target of a rule or a schedule with its input; return the errors, a line each."""
     try:
-        _start(client, target, payload, role)
+        _start(client, target, payload, role or EVENTS)
     except (ClientError, BotoCoreError, ValueError) as error:
         errors = [f"could not start {target['Arn']}: {error}"]
         queue = target.get("DeadLetterConfig", {}).get("Arn")
         try:
             if queue:
                 attributes = _dead_letter_attributes(target, source_arn, error)
-                _send_message(client, queue, payload, "", MessageAttributes=attributes)
+                _send_message(client, queue, payload, EVENTS, MessageAttributes=attributes)
         except (ClientError, BotoCoreError) as queue_error:
             errors.append(f"could not use its dead-letter queue {queue}: {queue_error}")
         return errors

@@ -261,6 +261,13 @@ def test_other_calls_are_denied(config: Config, principal: str, action: str, res
     assert decision.result == "ImplicitlyDenied"
 
 
+def test_a_rule_without_a_role_starts_its_target_as_eventbridge(calls: dict[str, Any]) -> None:
+    """The topic's policy lets it; nobody's role is asked."""
+    by_events = {f"{call.service}.{call.operation}" for call in calls["events.amazonaws.com"]}
+
+    assert by_events == {"sns.Publish"}
+
+
 def test_plain_http_is_denied_to_everybody(config: Config) -> None:
     request = Request(
         "s3:GetObject",
