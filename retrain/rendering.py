@@ -8,12 +8,15 @@ from typing import Any
 from workflow.config import Config
 
 
-def rendered_files(config: Config, definition: Mapping[str, Any]) -> dict[str, str]:
+def rendered_files(
+    config: Config, definition: Mapping[str, Any], *, unfold: bool = False
+) -> dict[str, str]:
     """Return name → text of each file: the definition, its Mermaid page and its picture.
 
     Args:
         config: The configuration.
         definition: The definition that its graph gives.
+        unfold: Whether the pictures show each state of a poll loop.
     """
     from workflow.definition.mermaid import mermaid_page  # noqa: PLC0415  the SDK costs time
     from workflow.definition.render import render_definition  # noqa: PLC0415
@@ -22,6 +25,8 @@ def rendered_files(config: Config, definition: Mapping[str, Any]) -> dict[str, s
     source = config.workflow.definition or "workflow/definition/graph.py"
     return {
         "retraining.asl.json": render_definition(definition),
-        "retraining.md": mermaid_page(config.state_machine, definition, source=source),
-        "retraining.svg": picture(definition, title=config.state_machine) + "\n",
+        "retraining.md": mermaid_page(
+            config.state_machine, definition, source=source, unfold=unfold
+        ),
+        "retraining.svg": picture(definition, title=config.state_machine, unfold=unfold) + "\n",
     }

@@ -111,14 +111,18 @@ class DrawnWorkflow(Workflow):  # type: ignore[misc]
 
         return HTML(executions.to_html())  # type: ignore[no-untyped-call]
 
-    def render_graph(self, portrait: bool = True) -> Page:
+    def render_graph(self, portrait: bool = True, *, unfold: bool = False) -> Page:
         """Return the workflow's picture, which a notebook shows; always from top to bottom.
+
+        Args:
+            portrait: Must be true: the picture goes from top to bottom.
+            unfold: Draw the states of poll loops one by one, not each loop as one box.
 
         Raises:
             ValueError: If `portrait` is false.
         """
         _check_portrait(portrait)
-        return workflow_page(self.definition.to_dict(), title=self.name)
+        return workflow_page(self.definition.to_dict(), title=self.name, unfold=unfold)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """Show the workflow in a notebook."""
@@ -284,27 +288,32 @@ class DrawnExecution(Execution):  # type: ignore[misc]
         print(self._page(visits, now).text)  # noqa: T201
         return progress_of(visits, now=now)
 
-    def render_progress(self, portrait: bool = True, max_events: int = 25_000) -> Page:
+    def render_progress(
+        self, portrait: bool = True, max_events: int = 25_000, *, unfold: bool = False
+    ) -> Page:
         """Return the picture of the execution so far, which a notebook shows.
 
         Args:
             portrait: Must be true: the picture goes from top to bottom.
             max_events: Number of events of the history that are read, at most.
+            unfold: Draw the states of poll loops one by one, not each loop as one box.
 
         Raises:
             ValueError: If `portrait` is false.
         """
         _check_portrait(portrait)
         events = history(self.client, self.execution_arn)[:max_events]
-        return self._page(events, datetime.now(UTC))
+        return self._page(events, datetime.now(UTC), unfold=unfold)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """Show in a notebook the status of each state so far."""
         return self.render_progress()._repr_mimebundle_(include, exclude)
 
-    def _page(self, events: Iterable[HistoryEvent] | Visits, now: datetime) -> Page:
+    def _page(
+        self, events: Iterable[HistoryEvent] | Visits, now: datetime, *, unfold: bool = False
+    ) -> Page:
         definition = self.workflow.definition.to_dict()
-        return execution_page(definition, events, title=self._title, now=now)
+        return execution_page(definition, events, title=self._title, now=now, unfold=unfold)
 
     @property
     def _title(self) -> str:

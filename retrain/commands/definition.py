@@ -80,6 +80,10 @@ def check(
 def render(
     config: ConfigFile = DEFAULT_CONFIG,
     output: Annotated[Path, typer.Option(help="Directory of the rendered files.")] = RENDERED,
+    unfold: Annotated[
+        bool,
+        typer.Option("--unfold", help="Draw the states of poll loops, not each loop as one box."),
+    ] = False,
     check: Check = False,
 ) -> None:
     """Render the workflow to Amazon States Language, with its picture, for review; calls nothing.
@@ -92,7 +96,7 @@ def render(
     graph = retraining_graph(loaded)
     stale = [
         name
-        for name, text in rendered_files(loaded, graph.to_dict()).items()
+        for name, text in rendered_files(loaded, graph.to_dict(), unfold=unfold).items()
         if write_or_compare(output / name, text, check=check)
     ]
     for line in getattr(graph, "added", ()):

@@ -20,6 +20,9 @@ State = Mapping[str, Any]
 Rule = Mapping[str, Any]
 TransitionType = Literal["start", "choice", "default", "next", "catch", "end"]
 
+Address = tuple[str | int, ...]
+"""The names of the Maps and Parallels around a state, each with the branch, and its own name."""
+
 OTHERWISE = "otherwise"
 CALLBACK = "waitForTaskToken"
 BESIDE_THE_TEST = ("Comment", "Assign", "Output")
@@ -135,6 +138,13 @@ class Scope:
     def depth(self) -> int:
         """The number of states around it."""
         return self.parent.depth + 1 if self.parent else 0
+
+    @property
+    def address(self) -> Address:
+        """The names of the Maps and Parallels around it, each with the branch."""
+        if not self.parent:
+            return ()
+        return (*self.parent.address, self.container, self.branch)
 
     def __str__(self) -> str:
         """Return its name in messages: `the machine`, `'Each'`, `branch 2 of 'Both'`."""

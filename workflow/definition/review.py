@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from workflow.definition.asl import (
     BESIDE_THE_TEST,
+    Address,
     Definition,
     Scope,
     State,
@@ -124,10 +125,6 @@ class Review:
         return ", ".join(texts) or "no difference"
 
 
-Address = tuple[str | int, ...]
-"""The names of the Maps and Parallels around a state, each with the branch, and its own name."""
-
-
 @dataclass(frozen=True)
 class _Located:
     """A state in its scope."""
@@ -138,7 +135,7 @@ class _Located:
 
     @property
     def address(self) -> Address:
-        return (*_address(self.scope), self.name)
+        return (*self.scope.address, self.name)
 
     @property
     def state_type(self) -> str:
@@ -253,17 +250,11 @@ def _details(change: StateChange) -> Iterator[str]:
         yield f"transitions in another order: {'; '.join(map(str, change.reordered))}"
 
 
-def _address(scope: Scope) -> Address:
-    if scope.parent is None:
-        return ()
-    return (*_address(scope.parent), scope.container, scope.branch)
-
-
 def _scope_name(scope: Scope, names: Mapping[Address, str]) -> str:
     """Return the name of a scope, by the present name of its Map or Parallel."""
     if scope.parent is None:
         return ""
-    container = names.get((*_address(scope.parent), scope.container), scope.container)
+    container = names.get((*scope.parent.address, scope.container), scope.container)
     return f"branch {scope.branch} of {container}" if scope.branch else container
 
 
@@ -271,7 +262,7 @@ def _settings(scope: Scope, names: Mapping[Address, str]) -> dict[str, Any]:
     """Return a scope without its states, its first state by the present name."""
     settings = {key: value for key, value in scope.definition.items() if key != "States"}
     if "StartAt" in settings:
-        settings["StartAt"] = names.get((*_address(scope), scope.start), scope.start)
+        settings["StartAt"] = names.get((*scope.address, scope.start), scope.start)
     return settings
 
 
@@ -367,7 +358,7 @@ def _transitions(located: _Located, names: Mapping[Address, str]) -> Iterator[St
         yield StateTransition("next", "the end")
     for transition in transitions(located.name, located.state):
         if transition.type != "end":
-            address = (*_address(located.scope), transition.target)
+            address = (*located.scope.address, transition.target)
             yield StateTransition(_when(transition), names.get(address, transition.target))
 
 

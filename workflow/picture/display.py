@@ -76,20 +76,21 @@ class Page:
         }
 
 
-def workflow_page(definition: Definition, *, title: str = "Workflow") -> Page:
+def workflow_page(definition: Definition, *, title: str = "Workflow", unfold: bool = False) -> Page:
     """Return a definition as a notebook shows it.
 
     Args:
         definition: Amazon States Language, as JSON gives it.
         title: The picture's.
+        unfold: Draw the states of poll loops one by one, not each loop as one box.
 
     Raises:
         PictureError: If the definition cannot be drawn.
     """
-    svg = picture(definition, title=title)
+    svg = picture(definition, title=title, unfold=unfold)
     legend = '<div class="legend">Dashed lines are taken on an error.</div>'
     text = f"{title}: {len(list(states(definition)))} states"
-    return Page(_page(svg, after=legend), svg, _markdown(definition), text)
+    return Page(_page(svg, after=legend), svg, _markdown(definition, unfold=unfold), text)
 
 
 def execution_page(
@@ -98,6 +99,7 @@ def execution_page(
     *,
     title: str = "Execution",
     now: datetime | None = None,
+    unfold: bool = False,
 ) -> Page:
     """Return an execution as a notebook shows it: the status of each state, and why it failed.
 
@@ -106,13 +108,14 @@ def execution_page(
         events: The execution's history, oldest first, or the visits made of it.
         title: The execution's, for example its name.
         now: UTC, for the durations of what still runs; left out, those are not shown.
+        unfold: Draw the states of poll loops one by one, not each loop as one box.
 
     Raises:
         PictureError: If the definition cannot be drawn.
     """
     visits = Visits.of(events)
     progress = progress_of(visits, now=now)
-    svg = picture(definition, progress, title=title)
+    svg = picture(definition, progress, title=title, unfold=unfold)
     ending = _ENDINGS[progress.status]
     took = "" if progress.seconds is None else duration(progress.seconds)
     head = (
@@ -126,7 +129,7 @@ def execution_page(
         head += f'<div class="failure"><p>{escape(reason)}</p></div>'
         text += f", {reason}"
     html = _page(svg, before=head, after=_legend(progress) + _table(definition, progress))
-    return Page(html, svg, _markdown(definition), text)
+    return Page(html, svg, _markdown(definition, unfold=unfold), text)
 
 
 def follow_live(
@@ -254,5 +257,5 @@ def _row(name: str, depth: int, record: StateRecord | None) -> str:
     return f"<tr>{state}<td>{SIGNS[record.status]} {record.status}</td>{cells}</tr>"
 
 
-def _markdown(definition: Definition) -> str:
-    return f"```mermaid\n{mermaid(definition)}```\n"
+def _markdown(definition: Definition, *, unfold: bool) -> str:
+    return f"```mermaid\n{mermaid(definition, unfold=unfold)}```\n"

@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from xml.sax.saxutils import escape, quoteattr
 
 from workflow.definition.asl import Definition, Transition
-from workflow.durations import duration
+from workflow.definition.folding import DrawnTransition
+from workflow.picture.captions import description, note, record_of, tooltip, transition_title
 from workflow.picture.labels import Line, Point
 from workflow.picture.layout import (
     ICON,
@@ -31,7 +32,6 @@ from workflow.picture.layout import (
 )
 from workflow.picture.lettering import BOLD, NAME_LINE, NOTE_LINE, NOTE_SIZE, cut
 from workflow.picture.style import picture_style
-from workflow.picture.wording import doing
 from workflow.runs.progress import Passage, Progress, StateRecord
 
 _AROUND = 18.0
@@ -41,12 +41,14 @@ _TILES = {
     "Choice": "M12 0L24 12L12 24L0 12Z",
     "Wait": "M24 12A12 12 0 1 1 0 12A12 12 0 1 1 24 12Z",
     "Succeed": "M24 12A12 12 0 1 1 0 12A12 12 0 1 1 24 12Z",
+    "Loop": "M24 12A12 12 0 1 1 0 12A12 12 0 1 1 24 12Z",
     "Fail": "M7 0H17L24 7V17L17 24H7L0 17V7Z",
 }
 _SQUARE = "M6 0H18A6 6 0 0 1 24 6V18A6 6 0 0 1 18 24H6A6 6 0 0 1 0 18V6A6 6 0 0 1 6 0Z"
 _GLYPHS = {
     "Choice": "M12 6.5V11.5M12 11.5L8.5 16M12 11.5L15.5 16",
     "Wait": "M12 6V12L16 14.5",
+    "Loop": "M18 11A6 6 0 0 0 7 8.5M6.6 5V8.7H10.3M6 13A6 6 0 0 0 17 15.5M17.4 19V15.3H13.7",
     "Map": "M17.2 9.2A6 6 0 1 0 18 12.6M17.8 5.6V9.4H14",
     "Parallel": "M8.5 6V17M5.8 14.4L8.5 17.2L11.2 14.4M15.5 6V17M12.8 14.4L15.5 17.2L18.2 14.4",
     "Pass": "M6 12H17.5M13 7.5L17.5 12L13 16.5",
@@ -65,7 +67,6 @@ _BADGES = {
 _AT = {"start": -1.0, "middle": 0.0, "end": 1.0}
 # The characters that XML 1.0 may not hold. https://www.w3.org/TR/xml/#charsets
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_INSTANT = frozenset({"Choice", "Pass", "Succeed", "Fail"})
 
 
 def picture(
@@ -73,6 +74,7 @@ def picture(
     progress: Progress | None = None,
     *,
     title: str = "Workflow",
+    unfold: bool = False,
     picture_id: str = "",
 ) -> str:
     """Return a definition as an SVG; with an execution's progress, the status of each state.
@@ -81,14 +83,15 @@ def picture(
         definition: Amazon States Language, as JSON gives it.
         progress: From `progress_of`; the layout does not depend on it.
         title: The picture's, also for those who do not see it.
+        unfold: Draw the states of poll loops one by one, not each loop as one box.
         picture_id: The root's id, unique in its page; made from the contents if left out.
 
     Raises:
         PictureError: If what a definition must have is missing, or a state leads nowhere.
     """
-    area = layout(definition)
+    area = layout(definition, unfold=unfold)
     width, height = area.width + 2 * _AROUND, area.height + 2 * _AROUND
-    described = _description(area, progress)
+    described = description(area, progress)
     inside = "\n".join(
         (
             f'<rect class="canvas" width="{_n(width)}" height="{_n(height)}" rx="10"/>',
@@ -110,25 +113,6 @@ def picture(
     )
 
 
-def measure(record: StateRecord, state_type: str) -> str:
-    """Return a state's record in few words: `1.2 s · 3× · 3 of 3`.
-
-    A status that is neither usual nor passing comes first: `caught · 1.2 s`.
-
-    Args:
-        record: The state's record.
-        state_type: Its `Type`.
-    """
-    words: list[str] = [] if record.status in {"succeeded", "running"} else [record.status]
-    if record.seconds is not None and (state_type not in _INSTANT or record.seconds >= 0.05):
-        words.append(duration(record.seconds))
-    if record.attempts > 1:
-        words.append(f"{record.attempts}×")
-    if record.items is not None:
-        words.append(f"{record.done} of {record.items}")
-    return " · ".join(words)
-
-
 def _area(area: Area, progress: Progress | None, *, depth: int) -> Iterator[str]:
     for line in sorted(area.lines, key=lambda line: _taken(line.transition, progress)):
         yield from _line(line, progress)
@@ -145,18 +129,16 @@ def _area(area: Area, progress: Progress | None, *, depth: int) -> Iterator[str]
 
 
 def _box(box: Box, progress: Progress | None, *, depth: int) -> Iterator[str]:
-    record = progress.states.get(box.name) if progress else None
+    record = record_of(box.node, progress)
     classes = ["state", "group" if box.areas else "leaf"]
-    note = doing(box.state)
     if progress:
         classes.append("reached" if record else "unreached")
-        note = (record and measure(record, box.type)) or note
     status = f' data-status="{record.status}"' if record else ""
     yield (
         f'<g class="{" ".join(classes)}" data-state={_attribute(box.name)}'
         f" data-type={_attribute(box.type)}{status}>"
     )
-    yield f"<title>{_text(_tooltip(box, progress, record))}</title>"
+    yield f"<title>{_text(tooltip(box.node, progress))}</title>"
     yield from _outline(box)
     yield from _icon(box)
     x = box.x + PADDING + ICON + ICON_GAP + (SLANT / 2 if box.type == "Choice" else 0.0)
@@ -165,7 +147,9 @@ def _box(box: Box, progress: Progress | None, *, depth: int) -> Iterator[str]:
         yield f'<text class="name" x="{_n(x)}" y="{_n(y)}">{_text(line)}</text>'
         y += NAME_LINE
     y += NOTE_LINE - NAME_LINE + 1.0
-    shown = cut(note, room_beside_icon(box), NOTE_SIZE * (BOLD if record else 1.0))
+    shown = cut(
+        note(box.node, record), room_beside_icon(box), NOTE_SIZE * (BOLD if record else 1.0)
+    )
     yield f'<text class="note" x="{_n(x)}" y="{_n(y)}">{_text(shown)}</text>'
     if record:
         yield from _badge(box, record)
@@ -181,7 +165,11 @@ def _box(box: Box, progress: Progress | None, *, depth: int) -> Iterator[str]:
 
 
 def _outline(box: Box) -> Iterator[str]:
-    """Yield the shapes of a box: pointed sides for a Choice, a pill for a Wait, cards for a Map."""
+    """Yield the shapes of a box.
+
+    A Choice has pointed sides, a Wait is a pill, a poll loop has a double border, a Map has cards
+    behind it.
+    """
     if box.type == "Choice":
         left, right, middle = box.x, box.x + box.width, box.y + box.height / 2
         top, bottom = box.y, box.y + box.height
@@ -203,6 +191,8 @@ def _outline(box: Box) -> Iterator[str]:
     width, height = box.width - behind, box.height - behind
     for offset in (behind, behind / 2, 0.0) if behind else (0.0,):
         yield _rectangle(box.x + offset, box.y + offset, width, height, radius)
+    if box.type == "Loop":
+        yield _rectangle(box.x + 3.0, box.y + 3.0, width - 6.0, height - 6.0, radius - 3.0)
     if box.type == "Parallel":
         for x in (box.x + 4.0, box.x + width - 4.0):
             yield f'<path class="box" d="M{_n(x)} {_n(box.y)}V{_n(box.y + height)}"/>'
@@ -258,7 +248,7 @@ def _line(line: Line, progress: Progress | None) -> Iterator[str]:
         f' data-type="{transition.type}"'
     )
     classes = _classes("transition", transition, progress)
-    yield f'<g class="{classes}"{data}>{_transition_title(transition)}'
+    yield f'<g class="{classes}"{data}><title>{_text(transition_title(transition))}</title>'
     yield f'<path class="line" d="{course}"/>'
     yield f'<path class="head" d="{_arrow_head(line.points[-2], tip)}"/>'
     yield "</g>"
@@ -270,7 +260,7 @@ def _label(line: Line, progress: Progress | None) -> Iterator[str]:
         return
     transition = line.transition
     classes = _classes("transition-label", transition, progress)
-    yield f'<g class="{classes}">{_transition_title(transition)}'
+    yield f'<g class="{classes}"><title>{_text(transition_title(transition))}</title>'
     yield (
         f'<rect class="ground" x="{_n(label.x - label.width / 2)}"'
         f' y="{_n(label.y - label.height / 2)}" width="{_n(label.width)}"'
@@ -285,7 +275,7 @@ def _label(line: Line, progress: Progress | None) -> Iterator[str]:
     yield "</g>"
 
 
-def _classes(name: str, transition: Transition, progress: Progress | None) -> str:
+def _classes(name: str, transition: DrawnTransition, progress: Progress | None) -> str:
     """Return the CSS classes of a transition's line or label."""
     classes = [name, *(["catch"] if transition.type == "catch" else [])]
     if progress:
@@ -293,25 +283,18 @@ def _classes(name: str, transition: Transition, progress: Progress | None) -> st
     return " ".join(classes)
 
 
-def _transition_title(transition: Transition) -> str:
-    prefix = {"catch": "on ", "choice": "when "}.get(transition.type, "")
-    reason = f": {prefix}{transition.detail}" if transition.detail else ""
-    ends = f"{transition.source or 'Start'} → {transition.target or 'End'}"
-    return f"<title>{_text(f'{ends}{reason}')}</title>"
+def _taken(drawn: DrawnTransition, progress: Progress | None) -> bool:
+    return progress is not None and any(_is_taken(each, progress) for each in drawn.of)
 
 
-def _taken(transition: Transition, progress: Progress | None) -> bool:
-    if progress is None:
-        return False
+def _is_taken(transition: Transition, progress: Progress) -> bool:
     if transition.type == "start":
         return transition.target in progress.states
     if transition.type == "end":
         record = progress.states.get(transition.source)
         return record is not None and record.status == "succeeded"
-    return (
-        Passage(transition.source, transition.target, transition.type == "catch")
-        in progress.passages
-    )
+    passage = Passage(transition.source, transition.target, transition.type == "catch")
+    return passage in progress.passages
 
 
 def _shorten(points: Sequence[Point]) -> list[Point]:
@@ -350,36 +333,6 @@ def _arrow_head(before: Point, tip: Point) -> str:
         (back[0] - across_x, back[1] - across_y),
     )
     return "M" + "L".join(f"{_n(x)} {_n(y)}" for x, y in corners) + "Z"
-
-
-def _description(area: Area, progress: Progress | None) -> str:
-    boxes = list(area.all_boxes())
-    first = next(line.transition.target for line in area.lines if line.transition.type == "start")
-    text = f"{len(boxes)} states, the first is {first}."
-    if not progress:
-        return text
-    by_status = [record.status for record in progress.states.values()]
-    counts = ", ".join(f"{by_status.count(status)} {status}" for status in dict.fromkeys(by_status))
-    return f"{text} The execution is {progress.status}: {counts or 'no state reached yet'}."
-
-
-def _tooltip(box: Box, progress: Progress | None, record: StateRecord | None) -> str:
-    lines = [box.name, f"{box.type}: {doing(box.state)}"]
-    if comment := box.state.get("Comment"):
-        lines.append(str(comment))
-    lines += [
-        f"retried on {' or '.join(retry.get('ErrorEquals', ()))}"
-        for retry in box.state.get("Retry", ())
-    ]
-    if progress:
-        lines.append("not reached" if record is None else _history(record))
-    return "\n".join(lines)
-
-
-def _history(record: StateRecord) -> str:
-    visits = "once" if record.visits == 1 else f"{record.visits} times"
-    took = f", {duration(record.seconds)}" if record.seconds is not None else ""
-    return f"{record.status}; entered {visits}, tried {record.attempts}×{took}"
 
 
 def _n(value: float) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 from typing import Literal
 
-from workflow.definition.asl import Transition
+from workflow.definition.folding import DrawnTransition
 from workflow.picture.lettering import NOTE_LINE, NOTE_SIZE, text_width, wrap_text
 
 Point = tuple[float, float]
@@ -59,7 +59,7 @@ class Label:
 class Line:
     """A transition as it is drawn: from its source to its target, bends between."""
 
-    transition: Transition
+    transition: DrawnTransition
     points: tuple[Point, ...]
     label: Label | None = None
 

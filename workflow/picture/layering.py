@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from workflow.definition.asl import Scope, Transition
+from workflow.definition.asl import Scope
+from workflow.definition.folding import DrawnTransition
 from workflow.picture.labels import (
     Label,
     Line,
@@ -54,6 +55,8 @@ _JOINT, _FIRST = 2.0, "\0first"
 _NO_MARGIN = dict.fromkeys(("along_neg", "along_pos", "cross_neg", "cross_pos"), 0.0)
 _ABOVE_AND_BELOW_LABEL = 12.0
 
+_Rows = list[list[DrawnTransition]]
+
 
 @dataclass(frozen=True)
 class Layering:
@@ -72,7 +75,7 @@ class Layering:
 
 def lay_out_scope(
     scope: Scope,
-    transitions: Sequence[Transition],
+    transitions: Sequence[DrawnTransition],
     sizes: Mapping[str, Size],
     beside: Mapping[str, float],
 ) -> Layering:
@@ -104,7 +107,7 @@ def move_line(line: Line, dx: float, dy: float) -> Line:
     )
 
 
-def _weights(scope: Scope, transitions: Sequence[Transition]) -> dict[Transition, float]:
+def _weights(scope: Scope, transitions: Sequence[DrawnTransition]) -> dict[DrawnTransition, float]:
     """Return each transition's weight: lines of greater weight are shorter and straighter."""
     main = set(pairwise(["", *main_path(scope, transitions), ""]))
     weights = {}
@@ -114,9 +117,9 @@ def _weights(scope: Scope, transitions: Sequence[Transition]) -> dict[Transition
     return weights
 
 
-def _lanes(scope: Scope, transitions: Sequence[Transition]) -> list[list[list[Transition]]]:
+def _lanes(scope: Scope, transitions: Sequence[DrawnTransition]) -> list[_Rows]:
     """Return the lanes that Catches with the same target share: transitions row by row."""
-    by_target: defaultdict[str, list[Transition]] = defaultdict(list)
+    by_target: defaultdict[str, list[DrawnTransition]] = defaultdict(list)
     for transition in transitions:
         if transition.type == "catch":
             by_target[transition.target].append(transition)
@@ -124,7 +127,7 @@ def _lanes(scope: Scope, transitions: Sequence[Transition]) -> list[list[list[Tr
     lanes = []
     for target, caught in by_target.items():
         after = reached_from(target, transitions)
-        rows: defaultdict[int, list[Transition]] = defaultdict(list)
+        rows: defaultdict[int, list[DrawnTransition]] = defaultdict(list)
         for transition in caught:
             if transition.source not in after:
                 rows[depth[transition.source]].append(transition)
@@ -140,8 +143,8 @@ class _Drawing:
         self,
         sizes: Mapping[str, Size],
         beside: Mapping[str, float],
-        weights: Mapping[Transition, float],
-        lanes: Sequence[Sequence[Sequence[Transition]]],
+        weights: Mapping[DrawnTransition, float],
+        lanes: Sequence[_Rows],
         options: Mapping[str, Any],
     ) -> None:
         import graphlay  # noqa: PLC0415 - who draws nothing does not load it
@@ -151,8 +154,8 @@ class _Drawing:
         for name, (width, height) in sizes.items():
             margin = {**_NO_MARGIN, "cross_pos": beside.get(name, 0.0)}
             self._graph.node(name, width=width, height=height, margin=margin)
-        self._edges: dict[Transition, list[int]] = {transition: [] for transition in weights}
-        joints: dict[Transition, str] = {}
+        self._edges: dict[DrawnTransition, list[int]] = {transition: [] for transition in weights}
+        joints: dict[DrawnTransition, str] = {}
         for number, rows in enumerate(lanes):
             joints |= self._lane(f"\0lane {number}", rows)
         for transition, weight in weights.items():
@@ -185,7 +188,9 @@ class _Drawing:
             (right - left, bottom - top),
         )
 
-    def _lane(self, name: str, rows: Sequence[Sequence[Transition]]) -> dict[Transition, str]:
+    def _lane(
+        self, name: str, rows: Sequence[Sequence[DrawnTransition]]
+    ) -> dict[DrawnTransition, str]:
         """Add a joint for each row, one below the other, on the lane to the target."""
         joints = [name + (f" {row}" if row else _FIRST) for row in range(len(rows))]
         for joint in joints:
@@ -206,7 +211,7 @@ class _Drawing:
             fields["label_size"] = {"width": width, "height": height + _ABOVE_AND_BELOW_LABEL}
         return int(self._graph.edge(source, target, weight=weight, **fields))
 
-    def _line(self, transition: Transition, edges: Sequence[int]) -> Line:
+    def _line(self, transition: DrawnTransition, edges: Sequence[int]) -> Line:
         points = [point for number in edges for point in self._points(number)]
         label = None
         if transition.label:

@@ -12,11 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from workflow.definition.asl import Definition, Scope, State, Transition
+from workflow.definition.asl import Definition, Scope, State
+from workflow.definition.folding import DrawnTransition, Node, drawn
 from workflow.picture.labels import Label, Line, Point, Size, wrap_label
 from workflow.picture.layering import END, START, lay_out_scope, move_line
 from workflow.picture.lettering import NAME_LINE, NAME_SIZE, NOTE_LINE, wrap_text
-from workflow.picture.transitions import drawn_transitions
+from workflow.picture.transitions import check_drawable
 
 PADDING = 10.0
 ICON = 24.0
@@ -46,18 +47,16 @@ class Mark:
 
 @dataclass(frozen=True)
 class Box:
-    """A state; x and y are its upper left corner.
+    """A state, or a poll loop; x and y are its upper left corner.
 
     Attributes:
-        name: As the definition has it.
-        state: The state itself.
+        node: What it stands for.
         name_lines: The name, wrapped.
         areas: The scopes inside a Map or Parallel; empty for any other state.
         header: Height of the room for the name, above the areas.
     """
 
-    name: str
-    state: State
+    node: Node
     name_lines: tuple[str, ...]
     x: float
     y: float
@@ -67,9 +66,19 @@ class Box:
     header: float = 0.0
 
     @property
+    def name(self) -> str:
+        """The node's name."""
+        return self.node.name
+
+    @property
+    def state(self) -> State:
+        """The state; of a poll loop its Choice."""
+        return self.node.state
+
+    @property
     def type(self) -> str:
-        """Its `Type`."""
-        return str(self.state["Type"])
+        """The state's `Type`, or `Loop`."""
+        return "Loop" if self.node.is_loop else str(self.state["Type"])
 
 
 @dataclass(frozen=True)
@@ -92,13 +101,17 @@ class Area:
                 yield from area.all_boxes()
 
 
-def layout(definition: Definition) -> Area:
+def layout(definition: Definition, *, unfold: bool = False) -> Area:
     """Return a machine laid out, its upper left corner at 0, 0.
+
+    Args:
+        definition: Amazon States Language, as JSON gives it.
+        unfold: Draw the states of poll loops one by one.
 
     Raises:
         PictureError: If what a definition must have is missing, or a state leads nowhere.
     """
-    return _area(Scope(definition), words=("Start", "End"))
+    return _area(Scope(definition), words=("Start", "End"), unfold=unfold)
 
 
 def room_beside_icon(box: Box) -> float:
@@ -110,15 +123,22 @@ def _text_room(width: float, state_type: str) -> float:
     return width - 2 * PADDING - ICON - ICON_GAP - (SLANT if state_type == "Choice" else 0.0)
 
 
-def _area(scope: Scope, *, words: tuple[str, str]) -> Area:
-    drawn = drawn_transitions(scope)
-    boxes = {name: _box(name, state, scope.inside(name)) for name, state in scope.states.items()}
+def _area(scope: Scope, *, words: tuple[str, str], unfold: bool) -> Area:
+    check_drawable(scope)
+    drawing = drawn(scope, unfold=unfold)
+    boxes = {
+        name: _box(
+            node,
+            [_area(inner, words=("", ""), unfold=unfold) for inner in scope.inside(name)],
+        )
+        for name, node in drawing.nodes.items()
+    }
     sizes: dict[str, Size] = {START: _OUTER_MARK if words[0] else _INNER_MARK}
     sizes |= {name: (box.width, box.height) for name, box in boxes.items()}
-    if any(transition.type == "end" for transition in drawn):
+    if any(transition.type == "end" for transition in drawing.transitions):
         sizes[END] = sizes[START]
-    onward, loops = [], defaultdict[str, list[Transition]](list)
-    for transition in drawn:
+    onward, loops = [], defaultdict[str, list[DrawnTransition]](list)
+    for transition in drawing.transitions:
         if transition.source == transition.target:
             loops[transition.source].append(transition)
         else:
@@ -141,13 +161,13 @@ def _area(scope: Scope, *, words: tuple[str, str]) -> Area:
     return Area(0.0, 0.0, *layering.size, tuple(placed.values()), tuple(lines), tuple(marks))
 
 
-def _loops_width(loops: Sequence[Transition]) -> float:
+def _loops_width(loops: Sequence[DrawnTransition]) -> float:
     """Return the width of the transitions from a state to itself, beside its box."""
     labels = (wrap_label(loop.label, most_lines=1) for loop in loops if loop.label)
     return _LOOP + max((width for _, (width, _) in labels), default=0.0)
 
 
-def _loop_lines(loops: Sequence[Transition], box: Box, outline: _Outline) -> Iterator[Line]:
+def _loop_lines(loops: Sequence[DrawnTransition], box: Box, outline: _Outline) -> Iterator[Line]:
     """Yield the lines from a state to itself, one below the other, to the right of its box."""
     right, share = box.x + box.width, box.height / len(loops)
     for number, transition in enumerate(loops):
@@ -160,19 +180,20 @@ def _loop_lines(loops: Sequence[Transition], box: Box, outline: _Outline) -> Ite
         yield _to_outlines(Line(transition, tuple(points), label), {box.name: outline})
 
 
-def _box(name: str, state: State, scopes: Sequence[Scope]) -> Box:
-    if scopes:
-        return _container(name, state, [_area(scope, words=("", "")) for scope in scopes])
-    lines = wrap_text(name, _text_room(_LEAF_WIDTH, state["Type"]), NAME_SIZE)
-    return Box(name, state, lines, 0.0, 0.0, _LEAF_WIDTH, _header_height(lines))
+def _box(node: Node, areas: Sequence[Area]) -> Box:
+    if areas:
+        return _container(node, areas)
+    box = Box(node, (), 0.0, 0.0, _LEAF_WIDTH, 0.0)
+    lines = wrap_text(node.name, room_beside_icon(box), NAME_SIZE)
+    return replace(box, name_lines=lines, height=_header_height(lines))
 
 
-def _container(name: str, state: State, areas: Sequence[Area]) -> Box:
+def _container(node: Node, areas: Sequence[Area]) -> Box:
     """Return the box of a Map or Parallel: its areas side by side, each with a margin around."""
     deepest = max(area.height for area in areas)
     across = sum(area.width + 2 * _MARGIN for area in areas) + (len(areas) - 1) * _MARGIN
     width = max(across + 2 * _MARGIN, _LEAF_WIDTH)
-    lines = wrap_text(name, _text_room(width, state["Type"]), NAME_SIZE)
+    lines = wrap_text(node.name, _text_room(width, node.state["Type"]), NAME_SIZE)
     header = _header_height(lines)
     x, placed = (width - across) / 2, []
     for area in areas:
@@ -181,8 +202,8 @@ def _container(name: str, state: State, areas: Sequence[Area]) -> Box:
         placed.append(replace(inside, x=x, y=header, width=lane[0], height=lane[1]))
         x += lane[0] + _MARGIN
     height = header + deepest + 3 * _MARGIN
-    stack = STACK if state["Type"] == "Map" else 0.0
-    return Box(name, state, lines, 0.0, 0.0, width + stack, height + stack, tuple(placed), header)
+    stack = STACK if node.state["Type"] == "Map" else 0.0
+    return Box(node, lines, 0.0, 0.0, width + stack, height + stack, tuple(placed), header)
 
 
 def _header_height(name_lines: Sequence[str]) -> float:

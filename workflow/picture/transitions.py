@@ -1,14 +1,10 @@
-"""The transitions of a scope as they are drawn, and the order of its states that follows from them.
-
-Pure. A definition that cannot be drawn is refused here.
-"""
+"""The order of a scope's nodes that follows from its transitions, and whether it can be drawn."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
 
-from workflow.definition.asl import Scope, Transition, TransitionType, ends
+from workflow.definition.asl import Scope, Transition, ends
 from workflow.errors import WorkflowError
 
 
@@ -16,8 +12,8 @@ class PictureError(WorkflowError, ValueError):
     """A definition that cannot be drawn; says which state and why."""
 
 
-def drawn_transitions(scope: Scope) -> tuple[Transition, ...]:
-    """Return the transitions of a scope; those of one type between the same two states are one.
+def check_drawable(scope: Scope) -> None:
+    """Refuse a scope that cannot be drawn.
 
     Raises:
         PictureError: If what a definition must have is missing, or a state leads to one that is not
@@ -29,7 +25,6 @@ def drawn_transitions(scope: Scope) -> tuple[Transition, ...]:
     for name, state in scope.states.items():
         if "Type" not in state:
             raise PictureError(f"'{name}' has no Type, so nobody knows how to draw it")
-    merged: dict[tuple[str, str, TransitionType], list[Transition]] = {}
     for transition in scope.transitions():
         if transition.target not in scope.states and transition.type != "end":
             source = (
@@ -39,40 +34,35 @@ def drawn_transitions(scope: Scope) -> tuple[Transition, ...]:
             raise PictureError(
                 f"{source} '{transition.target}', which is no state of {scope}: it has {known}"
             )
-        key = transition.source, transition.target, transition.type
-        merged.setdefault(key, []).append(transition)
-    return tuple(
-        replace(
-            same[0],
-            label=_join(transition.label for transition in same),
-            detail=_join(transition.detail for transition in same),
-            rule={},
-        )
-        for same in merged.values()
-    )
 
 
-def main_path(scope: Scope, transitions: Iterable[Transition]) -> tuple[str, ...]:
-    """Return the states of the longest path from the start to a success, without loops."""
+def main_path(scope: Scope, transitions: Sequence[Transition]) -> tuple[str, ...]:
+    """Return the nodes of the longest path from the start to a success, without loops."""
+    start = first(transitions)
     without_errors = [transition for transition in transitions if transition.type != "catch"]
-    forward = _forward(scope.start, without_errors)
+    forward = _forward(start, without_errors)
     best: dict[str, tuple[bool, int, str]] = {}
     for name in reversed(forward):
         state = scope.states[name]
         succeeds = ends(state) and state["Type"] != "Fail"
         onward = [(best[to][0], best[to][1] + 1, to) for to in forward[name]]
         best[name] = max(onward, key=lambda path: path[:2], default=(succeeds, 0, ""))
-    path, name = [], scope.start
+    path, name = [], start
     while name:
         path.append(name)
         name = best[name][2]
     return tuple(path)
 
 
-def depths(scope: Scope, transitions: Iterable[Transition]) -> dict[str, int]:
-    """Return the greatest number of transitions from the start to each state, without loops."""
+def first(transitions: Iterable[Transition]) -> str:
+    """Return the node to which the start leads."""
+    return next(transition.target for transition in transitions if transition.type == "start")
+
+
+def depths(scope: Scope, transitions: Sequence[Transition]) -> dict[str, int]:
+    """Return the greatest number of transitions from the start to each node, without loops."""
     depth = dict.fromkeys(scope.states, 0)
-    for name, targets in _forward(scope.start, transitions).items():
+    for name, targets in _forward(first(transitions), transitions).items():
         for target in targets:
             depth[target] = max(depth[target], depth[name] + 1)
     return depth
@@ -87,10 +77,6 @@ def reached_from(name: str, transitions: Iterable[Transition]) -> set[str]:
         reached |= new
         waiting.extend(new)
     return reached
-
-
-def _join(texts: Iterable[str]) -> str:
-    return " or ".join(dict.fromkeys(filter(None, texts)))
 
 
 def _by_source(transitions: Iterable[Transition]) -> dict[str, list[str]]:

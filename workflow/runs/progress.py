@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
@@ -21,6 +21,17 @@ _WORST_FIRST: tuple[Status, ...] = (
     "caught",
     "succeeded",
 )
+
+
+ItemPath = tuple[tuple[int, int], ...]
+"""The Maps around a visit, each with the index of the item; empty outside a Map."""
+
+
+class ItemRecord(NamedTuple):
+    """The visits of one item of a Map to a state: the last one's status, and their duration."""
+
+    status: Status
+    seconds: float | None
 
 
 @dataclass(frozen=True)
@@ -37,6 +48,7 @@ class StateRecord:
         done: Number of items that have passed the Map, or, of a state inside one, that state;
             None outside a Map.
         items: Number of items of the Map; None outside a Map.
+        by_item: The visits of each item of a Map; one entry outside a Map.
     """
 
     status: Status
@@ -46,6 +58,7 @@ class StateRecord:
     running: int = 0
     done: int | None = None
     items: int | None = None
+    by_item: Mapping[ItemPath, ItemRecord] = field(default_factory=dict, compare=False)
 
 
 class Passage(NamedTuple):
@@ -77,6 +90,36 @@ class Progress:
         """Whether the execution has ended."""
         return self.status != RUNNING
 
+    def together(self, names: Iterable[str], *, counted: str) -> StateRecord | None:
+        """Return the record of several states as one, as of a poll loop; None if none was reached.
+
+        Args:
+            names: Of the states, which stand in the same scope.
+            counted: The one whose visits and attempts count.
+        """
+        records = [self.states[name] for name in names if name in self.states]
+        if not records:
+            return None
+        merged: defaultdict[ItemPath, list[ItemRecord]] = defaultdict(list)
+        for record in records:
+            of_items = record.by_item or {(): ItemRecord(record.status, record.seconds)}
+            for path, item in of_items.items():
+                merged[path].append(item)
+        by_item = {path: _merged(group) for path, group in merged.items()}
+        items = max((record.items for record in records if record.items is not None), default=None)
+        done = sum(item.status != "running" for item in by_item.values())
+        counted_record = self.states.get(counted)
+        return StateRecord(
+            status=_worst(item.status for item in by_item.values()),
+            visits=counted_record.visits if counted_record else 0,
+            attempts=counted_record.attempts if counted_record else 0,
+            seconds=_longest(item.seconds for item in by_item.values()),
+            running=sum(record.running for record in records),
+            done=None if items is None else done,
+            items=items,
+            by_item=by_item,
+        )
+
 
 def progress_of(
     events: Iterable[HistoryEvent] | Visits, *, now: datetime | None = None
@@ -105,26 +148,42 @@ def progress_of(
 
 
 def _record(visits: Sequence[Visit], until: datetime | None) -> StateRecord:
-    by_item: defaultdict[tuple[tuple[int, int], ...], list[Visit]] = defaultdict(list)
+    groups: defaultdict[ItemPath, list[Visit]] = defaultdict(list)
     for visit in visits:
-        by_item[_item_path(visit)].append(visit)
-    last = {group[-1].status for group in by_item.values()}
-    durations = (_together(group, until) for group in by_item.values())
-    done, items = _counts(visits, by_item.values())
+        groups[_item_path(visit)].append(visit)
+    by_item = {
+        path: ItemRecord(group[-1].status, _sum(visit.seconds(until) for visit in group))
+        for path, group in groups.items()
+    }
+    done, items = _counts(visits, groups.values())
     return StateRecord(
-        status=next(status for status in _WORST_FIRST if status in last),
+        status=_worst(item.status for item in by_item.values()),
         visits=len(visits),
         attempts=sum(max(1, visit.tries) for visit in visits),
-        seconds=max((seconds for seconds in durations if seconds is not None), default=None),
+        seconds=_longest(item.seconds for item in by_item.values()),
         running=sum(visit.status == "running" for visit in visits),
         done=done,
         items=items,
+        by_item=by_item,
     )
 
 
-def _together(group: Iterable[Visit], until: datetime | None) -> float | None:
-    seconds = [each for each in (visit.seconds(until) for visit in group) if each is not None]
-    return sum(seconds) if seconds else None
+def _merged(items: Sequence[ItemRecord]) -> ItemRecord:
+    return ItemRecord(_worst(item.status for item in items), _sum(item.seconds for item in items))
+
+
+def _worst(found: Iterable[Status]) -> Status:
+    there = set(found)
+    return next(status for status in _WORST_FIRST if status in there)
+
+
+def _sum(durations: Iterable[float | None]) -> float | None:
+    known = [seconds for seconds in durations if seconds is not None]
+    return sum(known) if known else None
+
+
+def _longest(durations: Iterable[float | None]) -> float | None:
+    return max((seconds for seconds in durations if seconds is not None), default=None)
 
 
 def _counts(
@@ -144,7 +203,7 @@ def _through(visit: Visit) -> bool:
     return visit.ended is not None or visit.state_type == "Fail"
 
 
-def _item_path(visit: Visit) -> tuple[tuple[int, int], ...]:
+def _item_path(visit: Visit) -> ItemPath:
     """Return which items of which Maps are around a visit; the same in every try of the Map."""
     maps = (branch for branch in visit.around if branch.container.state_type == "Map")
     return tuple((id(branch.container), branch.index) for branch in maps)

@@ -1,7 +1,28 @@
 """The Mermaid picture of a definition: states in boxes, transitions, conditions in words."""
 
-from tests.workflow.definitions import nested
+import json
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from tests.workflow.definitions import definitions, nested
+from workflow.definition.asl import states
 from workflow.definition.mermaid import mermaid
+
+RETRAINING = Path(__file__).parents[3] / "asl" / "retraining.asl.json"
+
+
+@pytest.fixture
+def retraining():
+    return json.loads(RETRAINING.read_text(encoding="utf-8"))
+
+
+def nodes(chart):
+    """Return the ids of a chart's nodes and boxes, by their text."""
+    found = re.findall(r'^ *(?:subgraph )?(\w+)[\[({]+"(.*?)"[\])}]+$', chart, re.MULTILINE)
+    return {text.partition(" — ")[0]: node for node, text in found}
 
 
 def test_branches_of_a_parallel_are_boxes_inside_its_box():
@@ -9,32 +30,32 @@ def test_branches_of_a_parallel_are_boxes_inside_its_box():
         """\
 flowchart TD
     start_of_run(("Start"))
-    subgraph each_region_1["Each Region — for each of $.regions"]
-        subgraph both_2["Both — 2 branches at the same time"]
-            subgraph branch_1_3["branch 1"]
-                count_4["Count"]
-                enough_5{"Enough?"}
-                counted_6(("Counted"))
-                miscounted_7[["Miscounted"]]
-                count_4 --> enough_5
-                count_4 -.-> miscounted_7
-                enough_5 -->|"rows ≥ 25 and not source is test"| counted_6
-                enough_5 -->|"otherwise"| miscounted_7
+    subgraph each_region["Each Region — for each of $.regions"]
+        subgraph both["Both — 2 branches at the same time"]
+            subgraph both_branch_1["branch 1"]
+                count["Count"]
+                enough{"Enough?"}
+                counted(("Counted"))
+                miscounted[["Miscounted"]]
+                count --> enough
+                count -.-> miscounted
+                enough -->|"rows ≥ 25 and not source is test"| counted
+                enough -->|"otherwise"| miscounted
             end
-            subgraph branch_2_8["branch 2"]
-                subgraph each_file_9["Each File — for each of $.files"]
-                    read_10["Read"]
-                    unread_11["Unread"]
-                    read_10 -.-> unread_11
+            subgraph both_branch_2["branch 2"]
+                subgraph each_file["Each File — for each of $.files"]
+                    read["Read"]
+                    unread["Unread"]
+                    read -.-> unread
                 end
             end
         end
-        left_out_12["Left Out"]
-        both_2 -.-> left_out_12
+        left_out["Left Out"]
+        both -.-> left_out
     end
-    done_13(("Done"))
-    each_region_1 --> done_13
-    start_of_run --> each_region_1
+    done(("Done"))
+    each_region --> done
+    start_of_run --> each_region
 """
     )
 
@@ -47,8 +68,8 @@ def test_states_of_one_name_in_two_branches_are_two_nodes():
     }
 
     assert [line.strip() for line in mermaid(definition).splitlines() if '["A"]' in line] == [
-        'a_3["A"]',
-        'a_5["A"]',
+        'a["A"]',
+        'a_882eabd0["A"]',
     ]
 
 
@@ -65,7 +86,79 @@ def test_signs_that_mermaid_reads_itself_are_escaped():
     }
 
     assert mermaid(definition).splitlines()[2:5] == [
-        '    is_b_c_1_1{"Is #lt;b#gt; #amp; #quot;c#quot; #35;1?"}',
-        '    end_2(("End"))',
-        '    is_b_c_1_1 -->|"#lt; 3"| end_2',
+        '    is_b_c_1{"Is #lt;b#gt; #amp; #quot;c#quot; #35;1?"}',
+        '    end_46453646(("End"))',
+        '    is_b_c_1 -->|"#lt; 3"| end_46453646',
     ]
+
+
+def test_one_more_state_changes_its_own_lines_and_no_other(retraining):
+    before = mermaid(retraining).splitlines()
+    machine = retraining["States"]
+    machine["ETL"]["Next"] = "Ask the Editors"
+    editors = {"Type": "Pass", "Next": "List Datasets"}
+    retraining["States"] = {"Ask the Editors": editors, **machine}
+
+    after = mermaid(retraining).splitlines()
+
+    assert [line for line in before if line not in after] == ["    etl --> list_datasets"]
+    assert [line for line in after if line not in before] == [
+        '    ask_the_editors["Ask the Editors"]',
+        "    ask_the_editors --> list_datasets",
+        "    etl --> ask_the_editors",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "node"),
+    [
+        ("Solution Version Active?", "solution_version_active"),
+        ("Évaluer", "evaluer"),
+        ("推薦", "state_a79d6ebe"),
+        ("推薦 ETL", "etl_5623eaeb"),
+        ("?!", "state_f6f369f4"),
+        ("End", "end_46453646"),
+        ("Start of Run", "start_of_run_84a0b92a"),
+    ],
+)
+def test_an_id_is_the_name_in_ascii_and_a_digest_where_that_is_not_enough(name, node):
+    definition = {"StartAt": name, "States": {name: {"Type": "Succeed"}}}
+
+    assert nodes(mermaid(definition))[name] == node
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(definitions(12))
+def test_ids_are_unique_and_nothing_that_mermaid_reads_itself(definition):
+    drawn = mermaid(definition, unfold=True)
+    ids = re.findall(r'^ *(?:subgraph )?(\w+)[\[({]+"', drawn, re.MULTILINE)
+    inner = [len(scope.inside(name)) for scope, name, state in states(definition)
+             if state["Type"] == "Parallel"]  # fmt: skip
+
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch(r"[a-z0-9_]+", node) for node in ids)
+    ends = drawn.count("end_of_run((")
+    assert len(ids) == len(list(states(definition))) + sum(inner) + 1 + ends
+
+
+def test_a_poll_loop_is_one_hexagon(retraining):
+    folded, unfolded = mermaid(retraining), mermaid(retraining, unfold=True)
+
+    assert (
+        '    batch_completed{{"Batch Completed? — poll loop of 3 states"}}' in folded.splitlines()
+    )
+    assert "    batch_completed -.-> report_failure" in folded.splitlines()
+    assert "get_batch_inference_status" not in folded
+    assert "get_batch_inference_status --> batch_completed" in unfolded
+
+
+def test_marked_states_are_coloured(retraining):
+    marks = {
+        ("ETL",): "changed",
+        ("Reimport All Datasets", 0, "Import Failed"): "added",
+        ("Get Batch Inference Status",): "removed",
+    }
+
+    lines = [line for line in mermaid(retraining, marks=marks).splitlines() if " class " in line]
+
+    assert lines == ["    class etl,batch_completed changed", "    class import_failed added"]

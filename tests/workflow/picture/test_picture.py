@@ -7,18 +7,30 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from tests.histories import (
+    BEGIN,
+    entered,
+    event,
+    events,
+    exited,
+    iteration,
+    map_started,
+    task_failed,
+)
 from tests.workflow.definitions import definitions
 from workflow.definition.asl import scopes, states
+from workflow.definition.folding import drawn
+from workflow.definition.wording import doing
 from workflow.picture import PictureError, measure, picture
 from workflow.picture.lettering import NAME_SIZE, text_width, wrap_text
-from workflow.picture.wording import doing
-from workflow.runs.progress import Passage, Progress, StateRecord
+from workflow.runs.progress import Passage, Progress, StateRecord, progress_of
 
 ROOT = Path(__file__).parents[3]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -137,6 +149,10 @@ def arrow_tip(transition):
     return tuple(map(float, re.match(r"M(\S+) (\S+?)L", head.get("d")).groups()))
 
 
+def note_of(group):
+    return next(child.text for child in group if child.get("class") == "note")
+
+
 def overlap(first, second, margin=0.0):
     return (
         first[0] < second[2] + margin
@@ -151,22 +167,23 @@ def segments(points):
         yield min(x, to_x), min(y, to_y), max(x, to_x), max(y, to_y)
 
 
-def assert_sound(definition, root):
-    """Every state once, no two boxes on each other, every transition drawn, legible labels."""
+def assert_sound(definition, root, *, unfold=False):
+    """Every node once, no two boxes on each other, every transition drawn, legible labels."""
     groups = states_of(root)
-    assert set(groups) == {name for _, name, _ in states(definition)}
+    drawings = [drawn(scope, unfold=unfold) for scope in scopes(definition)]
+    assert set(groups) == {name for drawing in drawings for name in drawing.nodes}
     boxes = {name: box_of(group) for name, group in groups.items()}
-    drawn = []
+    lines = []
     for names, transitions in areas(root):
         for first, second in itertools.combinations(names, 2):
             assert not overlap(boxes[first], boxes[second]), (first, second)
-        drawn += map(ends_and_type, transitions)
+        lines += map(ends_and_type, transitions)
     expected = {
         (transition.source, transition.target, transition.type)
-        for scope in scopes(definition)
-        for transition in scope.transitions()
+        for drawing in drawings
+        for transition in drawing.transitions
     }
-    assert Counter(drawn) == Counter(expected)
+    assert Counter(lines) == Counter(expected)
     for group in groups.values():
         outer = box_of(group)
         for inner in group.iter(f"{SVG}g"):
@@ -177,10 +194,15 @@ def assert_sound(definition, root):
 
 
 @pytest.mark.parametrize("name", ["small", "retraining"])
-def test_every_state_and_transition_is_there_once_and_nothing_overlaps(name, retraining):
+@pytest.mark.parametrize("unfold", [False, True])
+def test_every_state_and_transition_is_there_once_and_nothing_overlaps(name, unfold, retraining):
     definition = {"small": SMALL, "retraining": retraining}[name]
 
-    assert_sound(definition, parsed(picture(definition)))
+    root = parsed(picture(definition, unfold=unfold))
+
+    assert_sound(definition, root, unfold=unfold)
+    if unfold:
+        assert set(states_of(root)) == {name for _, name, _ in states(definition)}
 
 
 def test_transitions_lead_from_border_to_border_and_over_no_box(retraining):
@@ -608,3 +630,122 @@ def test_a_transition_to_the_same_state_is_drawn_beside_it():
 @given(definitions())
 def test_any_definition_of_up_to_thirty_states_is_drawn_soundly(definition):
     assert_sound(definition, parsed(picture(definition)))
+
+
+def test_a_poll_loop_is_one_box_that_names_its_states(retraining):
+    """The picture of the retraining, on which the README opens, fits a screen that way."""
+    folded, unfolded = (parsed(picture(retraining, unfold=unfold)) for unfold in (False, True))
+    group = states_of(folded)["Solution Version Active?"]
+
+    assert len(states_of(folded)) == 14
+    assert float(folded.get("height")) < 0.8 * float(unfolded.get("height"))
+    assert group.get("data-type") == "Loop"
+    assert note_of(group) == "Poll loop of 3 states"
+    assert group.find(f"{SVG}title").text.splitlines()[:4] == [
+        "Solution Version Active?",
+        "Poll loop of 3 states",
+        "Wait X Seconds for Solution Version – Wait: Wait $.job.waitSeconds",
+        "Get Solution Version Status – Task: Lambda labbase-get-status",
+    ]
+    assert folded.find(f"{SVG}desc").text == (
+        "20 states, 9 of them in 3 poll loops, the first is ETL."
+    )
+
+
+def polls(*passes):
+    """Return the events of visits to states of `LOOP`."""
+    types = {"Wait": "Wait", "Get": "Task", "Ready?": "Choice"}
+    for name in passes:
+        yield entered(name, types[name])
+        yield exited(name, types[name])
+
+
+LOOP = {
+    "StartAt": "Wait",
+    "States": {
+        "Wait": {"Type": "Wait", "Seconds": 1, "Next": "Get"},
+        "Get": task(Next="Ready?", Catch=caught("Failed")),
+        "Ready?": {
+            "Type": "Choice",
+            "Choices": [{"Variable": "$.s", "StringEquals": "ACTIVE", "Next": "Done"}],
+            "Default": "Wait",
+        },
+        "Done": {"Type": "Succeed"},
+        "Failed": {"Type": "Fail"},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("history", "shown", "taken"),
+    [
+        ([], (None, "Poll loop of 3 states"), []),
+        ([entered("Wait", "Wait")], ("running", "Poll loop of 3 states"), ["start"]),
+        (
+            [*polls("Wait", "Get", "Ready?"), entered("Wait", "Wait")],
+            ("running", "3 s · 1 poll"),
+            ["start"],
+        ),
+        (
+            [*polls(*["Wait", "Get", "Ready?"] * 2), entered("Done", "Succeed")],
+            ("succeeded", "6 s · 2 polls"),
+            ["start", "choice"],
+        ),
+        (
+            [
+                *polls("Wait"),
+                entered("Get"),
+                event("TaskScheduled"),
+                task_failed("Lost", "no such job"),
+                exited("Get"),
+                entered("Failed", "Fail"),
+            ],
+            ("caught", "caught · 4 s · 1 poll"),
+            ["start", "catch"],
+        ),
+    ],
+)
+def test_a_folded_loop_shows_its_status_its_whole_time_and_its_polls(history, shown, taken):
+    root = parsed(picture(LOOP, progress_of(events(*history))))
+    group = states_of(root)["Ready?"]
+    lines = [
+        ends_and_type(line)[2]
+        for line in root.iter(f"{SVG}g")
+        if {"transition", "taken"} <= set(line.get("class", "").split())
+    ]
+
+    assert (group.get("data-status"), note_of(group)) == shown
+    assert sorted(lines) == sorted(taken)
+
+
+def test_the_loops_of_a_map_take_as_long_as_the_slowest_item():
+    """One item waits long, the other has slow polls: the longest of each are not of one item."""
+    machine = {
+        "StartAt": "Each",
+        "States": {"Each": {"Type": "Map", "ItemProcessor": LOOP, "End": True}},
+    }
+    history = events(
+        entered("Each", "Map"),  # 1
+        map_started(2),  # 2
+        iteration("Started", 0, "Each", previousEventId=2),  # 3
+        iteration("Started", 1, "Each", previousEventId=2),  # 4
+        entered("Wait", "Wait", previousEventId=3),  # 5
+        entered("Wait", "Wait", previousEventId=4),  # 6
+        exited("Wait", "Wait", previousEventId=5),  # 7: the first item waits 10 seconds
+        entered("Get", previousEventId=7),  # 8
+        exited("Get", previousEventId=8),  # 9
+        entered("Ready?", "Choice", previousEventId=9),  # 10
+        exited("Wait", "Wait", previousEventId=6),  # 11: the second one waits 1, and polls for 8
+        entered("Get", previousEventId=11),  # 12
+        exited("Get", previousEventId=12),  # 13
+        entered("Ready?", "Choice", previousEventId=13),  # 14
+        exited("Ready?", "Choice", previousEventId=14),  # 15
+    )
+    times = [0, 0, 0, 0, 0, 0, 10, 10, 11, 11, 1, 1, 9, 9, 9]
+    for each, second in zip(history, times, strict=True):
+        each["timestamp"] = BEGIN + timedelta(seconds=second)
+
+    progress = progress_of(history, now=BEGIN + timedelta(seconds=11))
+    group = states_of(parsed(picture(machine, progress)))["Ready?"]
+
+    assert (group.get("data-status"), note_of(group)) == ("running", "11 s · 2 polls · 1 of 2")
