@@ -37,7 +37,6 @@ check: $(DEV) $(ASL_VALIDATOR)  ## lint, types, import directions, rendered file
 golden: $(DEV)  ## write everything that is rendered anew: asl/, the references in docs/
 	$(BIN)/retrain render
 	$(BIN)/retrain template
-	cp asl/retraining.svg docs/pictures/workflow.svg
 	$(BIN)/python -m docs.reference
 	$(BIN)/python -m retrain.local.notebook
 

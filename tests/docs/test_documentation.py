@@ -378,3 +378,33 @@ def test_the_site_builds_strictly_and_fetches_nothing_from_elsewhere(tmp_path: P
     assert {path.name for path in pages} >= {f"{page.stem}.html" for page in PAGES}
     assert [url for url in fetched.urls if re.match(r"(https?:)?//", url)] == []
     assert not list(site.rglob("*.py"))
+    picture = ROOT / "asl" / "retraining.svg"
+    assert (site / "asl" / "retraining.svg").read_bytes() == picture.read_bytes()
+    for page in ("index.html", "asl.html"):
+        assert 'src="asl/retraining.svg"' in (site / page).read_text(encoding="utf-8")
+
+
+def test_rendered_files_are_marked_and_stored_once():
+    """But not those that are reviewed: the definition and its page."""
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    attributes = subprocess.run(
+        ["git", "check-attr", "--stdin", "linguist-generated"],
+        input="\n".join(listed),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+
+    assert [line.partition(":")[0] for line in attributes if line.endswith(": true")] == [
+        "asl/retraining.svg",
+        "asl/retraining.template.json",
+        "docs/commands.md",
+        "docs/configuration.md",
+    ]
+    assert [name for name in listed if name.endswith(".svg")] == [
+        "asl/retraining.svg",
+        "docs/assets/favicon.svg",
+    ]
