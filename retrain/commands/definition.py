@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -14,6 +16,7 @@ from retrain.commands.options import (
     DEFAULT_CONFIG,
     DEFINITION,
     RENDERED,
+    TEMPLATE,
     Check,
     ConfigFile,
     clients,
@@ -26,6 +29,10 @@ from retrain.rendering import rendered_files
 from workflow.config import Config, load_config
 from workflow.mistakes import ConfigError
 from workflow.runs.executions import RunningError
+
+if TYPE_CHECKING:
+    from workflow.definition.identity import Identity
+    from workflow.definition.review_text import Section
 
 
 def check(
@@ -108,9 +115,7 @@ def render(
 
 def template(
     config: ConfigFile = DEFAULT_CONFIG,
-    output: Annotated[Path, typer.Option(help="The rendered template.")] = (
-        RENDERED / "retraining.template.json"
-    ),
+    output: Annotated[Path, typer.Option(help="The rendered template.")] = TEMPLATE,
     check: Check = False,
     artifacts: Annotated[
         Path | None,
@@ -144,7 +149,9 @@ def diff(
     base: Annotated[
         Path | None,
         typer.Option(
-            help="Compare with this file, not with the deployment; empty if there was none.",
+            help="Compare with this file, not with the deployment; empty if there was none. Or"
+            " with the directory of an earlier version of this project, its data sets, permissions"
+            " and cost too.",
             show_default=False,
         ),
     ] = None,
@@ -158,23 +165,103 @@ def diff(
 
     Example: retrain diff --markdown
     """
-    from workflow.definition import review  # noqa: PLC0415
+    from workflow.definition.identity import Identity  # noqa: PLC0415
+    from workflow.definition.review import review  # noqa: PLC0415
+    from workflow.definition.review_text import as_markdown, as_text  # noqa: PLC0415
 
-    after = _read_definition(asl)
+    after, sections = _read_definition(asl), []
     if base is None:
-        before, name = _deployed_definition(load_config(config)), "deployed"
+        loaded = load_config(config)
+        _check_same(str(asl), Identity.of(after), str(config), Identity.of_config(loaded))
+        before, name = _deployed_definition(loaded), "deployed"
+    elif base.is_dir():
+        earlier = _below(base, asl)
+        before, name = _read_definition(earlier) if earlier.exists() else {}, str(base)
+        _check_same(str(asl), Identity.of(after), str(earlier), Identity.of(before))
+        sections = list(_sections(_below(base, config), config, earlier, asl))
     else:
         before, name = _read_definition(base), str(base)
-    differences = review.review(before, after)
+        _check_same(str(asl), Identity.of(after), str(base), Identity.of(before))
+    differences = review(before, after)
     if markdown:
-        typer.echo(review.as_markdown(differences, before=before, after=after), nl=False)
+        comment = as_markdown(differences, before=before, after=after, sections=sections)
+        typer.echo(comment, nl=False)
     else:
         if not before:
-            missing = "nothing is deployed yet" if base is None else f"{base} is empty"
+            missing = "nothing is deployed yet" if base is None else f"{base} has none"
             out.print(f"{escape(missing)}: every state is new")
-        out.print(escape(review.as_text(differences, before=name, after=str(asl))), end="")
-    if differences:
+        text = as_text(differences, before=name, after=str(asl), sections=sections)
+        out.print(escape(text), end="")
+    if differences or sections:
         raise typer.Exit(1)
+
+
+def _check_same(name: str, own: Identity, other_name: str, other: Identity) -> None:
+    """Refuse to compare the definitions of two deployments.
+
+    Raises:
+        RunningError: If they are.
+    """
+    if differences := own.differences(other):
+        raise RunningError(
+            f"{name} is another deployment's than {other_name}: it has {'; '.join(differences)};"
+            " compare definitions of one deployment, by --asl, --base and --config, or run"
+            " 'retrain render'"
+        )
+
+
+def _below(base: Path, path: Path) -> Path:
+    """Return the earlier version of a file of this project."""
+    if path.is_absolute():
+        if not path.is_relative_to(Path.cwd()):
+            raise RunningError(
+                f"{path} is not below this directory, so that it has no earlier version in {base};"
+                " name a file of this project, or a file as --base"
+            )
+        path = path.relative_to(Path.cwd())
+    return base / path
+
+
+def _sections(
+    earlier_config: Path, config: Path, earlier_asl: Path, asl: Path
+) -> Iterator[Section]:
+    """Yield what two versions of the project differ in beside the workflow."""
+    from lambdas.get_status import next_wait  # noqa: PLC0415  boto3 costs time
+    from workflow.definition.review_text import Section  # noqa: PLC0415
+    from workflow.deployment import comparison  # noqa: PLC0415
+    from workflow.runs import cost  # noqa: PLC0415
+    from workflow.runs.prices import load_prices  # noqa: PLC0415
+
+    if not earlier_config.exists():
+        return
+    try:
+        before, after = load_config(earlier_config), load_config(config)
+    except ConfigError as error:
+        lines = (f"cannot be compared: {str(error).splitlines()[0]}; run 'retrain check'",)
+        yield Section("Data sets, permissions and cost", lines)
+        return
+    templates = [path.parent / TEMPLATE.name for path in (earlier_asl, asl)]
+    read = [_read_json(path, "template") for path in templates if path.exists()]
+
+    def bill(loaded: Config, definition: Path) -> cost.Estimate:
+        return cost.estimate(
+            loaded,
+            _read_definition(definition),
+            load_prices(),
+            year=datetime.now(UTC).year,
+            next_wait=next_wait,
+        )
+
+    found = [("Data sets", list(comparison.data_changes(before, after)))]
+    if len(read) == 2:
+        found.append(("Permissions", list(comparison.permission_changes(*read))))
+    if earlier_asl.exists():
+        try:
+            costs = list(comparison.cost_changes(bill(before, earlier_asl), bill(after, asl)))
+        except cost.CostError as error:
+            costs = [f"cannot be compared: {error}"]
+        found.append(("Cost, as `retrain cost` estimates it", costs))
+    yield from (Section(title, tuple(lines)) for title, lines in found if lines)
 
 
 def _deployed_definition(config: Config) -> dict[str, Any]:
@@ -190,11 +277,21 @@ def _deployed_definition(config: Config) -> dict[str, Any]:
 def _read_definition(path: Path) -> dict[str, Any]:
     from workflow.definition.asl import shape_faults  # noqa: PLC0415
 
-    try:
-        text = path.read_text(encoding="utf-8")
-        definition: dict[str, Any] = json.loads(text) if text.strip() else {}
-    except ValueError as error:
-        raise RunningError(f"{path}: no JSON: {error}; run 'retrain render'") from None
+    definition = _read_json(path, "render")
     if definition and (faults := list(shape_faults(definition))):
         raise RunningError(f"{path}: {'; '.join(faults)}; run 'retrain render'")
     return definition
+
+
+def _read_json(path: Path, command: str) -> dict[str, Any]:
+    """Read a rendered file; empty if the file is.
+
+    Raises:
+        RunningError: If it is no JSON; names the command that renders it.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        value: dict[str, Any] = json.loads(text) if text.strip() else {}
+    except ValueError as error:
+        raise RunningError(f"{path}: no JSON: {error}; run 'retrain {command}'") from None
+    return value

@@ -25,6 +25,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs."
 DEFAULT_CONFIG = Path("retraining.toml")
 RENDERED = Path("asl")
 DEFINITION = RENDERED / "retraining.asl.json"
+TEMPLATE = RENDERED / "retraining.template.json"
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)

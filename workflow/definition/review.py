@@ -7,10 +7,9 @@ state in the file do not count; what a state does and its transitions do.
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from workflow.definition.asl import (
@@ -25,21 +24,17 @@ from workflow.definition.asl import (
     states,
     transitions,
 )
-from workflow.definition.mermaid import mermaid
+from workflow.definition.wording import doing, limits, request
 
 Status = Literal["added", "removed", "renamed", "changed"]
 
 ABSENT = object()
 """Stands for a field that did not exist before, or does not exist after."""
 
-COMMENT_MARK = "<!-- retraining-workflow-review -->"
-"""First line of the pull-request comment, by which the next one finds and replaces it."""
-
-_LONGEST_COMMENT = 60_000  # GitHub refuses 65,536 characters
-_LONGEST_VALUE = 120
+_LONGEST_VALUE, _LONGEST_REQUEST = 120, 240
 _TRANSITION_FIELDS = frozenset({"Next", "End", "Default", "Choices", "Catch"})
 _INNER = ("Iterator", "ItemProcessor", "Branches")
-_SIGNS: Mapping[Status, str] = {"added": "+", "removed": "-", "renamed": "~", "changed": "~"}
+SIGNS: Mapping[Status, str] = {"added": "+", "removed": "-", "renamed": "~", "changed": "~"}
 
 
 @dataclass(frozen=True)
@@ -80,11 +75,14 @@ class StateChange:
         state: Its name, after a renaming the new one.
         state_type: `Task`, `Choice`, ….
         scope: The Map or the branch that it belongs to; empty for the machine itself.
+        does: What it does, in a line or two; empty for a state that was there and still is.
         fields: What differs in what it does; empty for a state that was added or removed.
         removed: The transitions that it had and has no more.
         added: The transitions that it has and had not.
         reordered: The transitions in their new order, where only the order of some changed.
         former_name: Before a renaming.
+        address: Where it is; empty for a state that was removed.
+        former_address: Where it was; empty for a state that was added.
     """
 
     status: Status
@@ -96,6 +94,9 @@ class StateChange:
     added: tuple[StateTransition, ...] = ()
     reordered: tuple[StateTransition, ...] = ()
     former_name: str = ""
+    address: Address = field(default=(), compare=False)
+    former_address: Address = field(default=(), compare=False)
+    does: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class Review:
     def headline(self) -> str:
         """Return one line: `1 state added, 2 changed, the machine's settings changed`."""
         counts = Counter(change.status for change in self.states)
-        texts = [f"{counts[status]} {status}" for status in _SIGNS if counts[status]]
+        texts = [f"{counts[status]} {status}" for status in SIGNS if counts[status]]
         if texts:
             count, _, status = texts[0].partition(" ")
             texts[0] = f"{count} state{'' if count == '1' else 's'} {status}"
@@ -159,95 +160,33 @@ def review(before: Definition, after: Definition) -> Review:
         if now.address in earlier and earlier[now.address].name != now.name
     }
     changes = [
-        StateChange("removed", was.name, was.state_type, _scope_name(was.scope, {}))
+        StateChange(
+            "removed",
+            was.name,
+            was.state_type,
+            _scope_name(was.scope, {}),
+            former_address=was.address,
+            does=tuple(_does(was.state)),
+        )
         for was in old
         if was.address not in kept
     ]
     for now in new:
         if now.address not in earlier:
-            scope, added = _scope_name(now.scope, {}), tuple(_transitions(now, {}))
-            changes.append(StateChange("added", now.name, now.state_type, scope, added=added))
+            added = StateChange(
+                "added",
+                now.name,
+                now.state_type,
+                _scope_name(now.scope, {}),
+                added=tuple(_transitions(now, {})),
+                address=now.address,
+                does=tuple(_does(now.state)),
+            )
+            changes.append(added)
         elif change := _state_change(earlier[now.address], now, names):
             changes.append(change)
-    machine = _field_changes(_settings(Scope(before), names), _settings(Scope(after), {}))
+    machine = field_changes(_settings(Scope(before), names), _settings(Scope(after), {}))
     return Review(tuple(machine), tuple(changes))
-
-
-def as_text(review: Review, *, before: str, after: str) -> str:
-    """Return a review as lines for a terminal.
-
-    Args:
-        review: From `review`.
-        before: A name for the earlier definition, for example `deployed`.
-        after: A name for the later one.
-    """
-    lines = [f"{before} → {after}: {review.headline()}"]
-    lines += [f"~ the machine: {change}" for change in review.machine]
-    for change in review.states:
-        lines.append(f"{_SIGNS[change.status]} {_title(change)}")
-        lines += [f"    {line}" for line in _details(change)]
-    return "\n".join(lines) + "\n"
-
-
-def as_markdown(
-    review: Review, *, before: Definition, after: Definition, title: str = "Workflow"
-) -> str:
-    """Return a review as a pull-request comment with the picture of both definitions.
-
-    Args:
-        review: Of the two definitions.
-        before: The earlier definition; empty if there was none.
-        after: The later one.
-        title: The comment's.
-    """
-    lines = [COMMENT_MARK, f"### {title}: {review.headline()}", ""]
-    lines += [f"- **the machine**: {_code(str(change))}" for change in review.machine]
-    for change in review.states:
-        lines.append(f"- {change.status} **{_plain(_title(change))}**")
-        lines += [f"  - {_code(line)}" for line in _details(change)]
-    if not review:
-        return "\n".join([*lines, "The workflow is the same, state by state.", ""])
-    body = "\n".join(lines)
-    if len(body) > _LONGEST_COMMENT:
-        kept = body[:_LONGEST_COMMENT].rpartition("\n")[0]
-        return f"{kept}\n- … and more: too much for a comment; run `retrain diff` to see it all\n"
-    pictures = _picture("Before", before) + _picture("After", after)
-    if len(body) + len(pictures) > _LONGEST_COMMENT:
-        pictures = "\n\nThe pictures are too large for a comment; see `asl/retraining.md`."
-    return f"{body}{pictures}\n"
-
-
-def _picture(title: str, definition: Definition) -> str:
-    if not definition:
-        return f"\n\n{title}: there was no workflow."
-    return (
-        f"\n\n<details><summary>{title}</summary>\n\n```mermaid\n{mermaid(definition)}```\n\n"
-        "</details>"
-    )
-
-
-def _title(change: StateChange) -> str:
-    inside = f", in {change.scope}" if change.scope else ""
-    former = f", formerly {change.former_name}" if change.former_name else ""
-    return f"{change.state} ({change.state_type}{inside}{former})"
-
-
-def _details(change: StateChange) -> Iterator[str]:
-    yield from map(str, change.fields)
-    targets = {transition.when: transition.target for transition in change.added}
-    moved = {transition.when for transition in change.removed if transition.when in targets}
-    for transition in change.removed:
-        if transition.when in moved:
-            target = targets[transition.when]
-            yield f"transition {transition.when}: {transition.target} → {target}"
-        else:
-            yield f"transition removed: {transition}"
-    word = "transition" if change.status == "added" else "transition added"
-    for transition in change.added:
-        if transition.when not in moved:
-            yield f"{word}: {transition}"
-    if change.reordered:
-        yield f"transitions in another order: {'; '.join(map(str, change.reordered))}"
 
 
 def _scope_name(scope: Scope, names: Mapping[Address, str]) -> str:
@@ -325,7 +264,7 @@ def _fingerprint(located: _Located) -> str:
 
 
 def _state_change(was: _Located, now: _Located, names: Mapping[Address, str]) -> StateChange | None:
-    fields = list(_field_changes(_doing(was, names), _doing(now, {})))
+    fields = list(field_changes(_doing(was, names), _doing(now, {})))
     old_scope, new_scope = _scope_name(was.scope, names), _scope_name(now.scope, {})
     if old_scope != new_scope:
         change = FieldChange("scope", old_scope or "the machine", new_scope or "the machine")
@@ -349,7 +288,18 @@ def _state_change(was: _Located, now: _Located, names: Mapping[Address, str]) ->
         added=added,
         reordered=() if same_order else tuple(after),
         former_name=former_name,
+        address=now.address,
+        former_address=was.address,
     )
+
+
+def _does(state: State) -> Iterator[str]:
+    """Yield what a state does, and what it passes on, a line for each."""
+    does = doing(state) if doing(state) != state.get("Type") else ""
+    if does or limits(state):
+        yield ", ".join(filter(None, (does, limits(state))))
+    if passed := request(state):
+        yield f"with {_shorten(passed, _LONGEST_REQUEST)}"
 
 
 def _transitions(located: _Located, names: Mapping[Address, str]) -> Iterator[StateTransition]:
@@ -374,21 +324,21 @@ def _when(transition: Transition) -> str:
             return "next"
 
 
-def _field_changes(was: Any, now: Any, path: str = "") -> Iterator[FieldChange]:
-    """Yield the differences, as deep as both are of the same shape."""
+def field_changes(was: Any, now: Any, path: str = "") -> Iterator[FieldChange]:
+    """Yield the differences of two JSON values, as deep as both are of the same shape."""
     if isinstance(was, Mapping) and isinstance(now, Mapping):
         for key in {**was, **now}:
             below = f"{path}.{key}" if path else str(key)
-            yield from _field_changes(was.get(key, ABSENT), now.get(key, ABSENT), below)
+            yield from field_changes(was.get(key, ABSENT), now.get(key, ABSENT), below)
     elif (was_named := _by_errors(was)) and (now_named := _by_errors(now)):
         for errors in {**was_named, **now_named}:
             inner = was_named.get(errors, ABSENT), now_named.get(errors, ABSENT)
-            yield from _field_changes(*inner, f"{path}[{errors}]")
+            yield from field_changes(*inner, f"{path}[{errors}]")
         if set(was_named) == set(now_named) and list(was_named) != list(now_named):
             yield FieldChange(f"{path} order", list(was_named), list(now_named))
     elif isinstance(was, list) and isinstance(now, list) and len(was) == len(now):
         for index, values in enumerate(zip(was, now, strict=True)):
-            yield from _field_changes(*values, f"{path}[{index}]")
+            yield from field_changes(*values, f"{path}[{index}]")
     elif not _same(was, now):
         yield FieldChange(path, was, now)
 
@@ -414,21 +364,8 @@ def _same(was: Any, now: Any) -> bool:
     return was == now and isinstance(was, bool) == isinstance(now, bool)
 
 
-def _shorten(value: Any) -> str:
+def _shorten(value: Any, longest: int = _LONGEST_VALUE) -> str:
     if value is ABSENT:
         return "(none)"
     text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
-
-
-def _code(text: str) -> str:
-    """Return text as Markdown code, whatever backticks it has."""
-    longest = max(map(len, re.findall(r"`+", text)), default=0)
-    fence = "`" * (longest + 1)
-    space = " " if text.startswith("`") or text.endswith("`") else ""
-    return f"{fence}{space}{text}{space}{fence}"
-
-
-def _plain(text: str) -> str:
-    """Return text that Markdown shows as it is."""
-    return re.sub(r"([\\`*_{}\[\]<>#|@])", r"\\\1", text)
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

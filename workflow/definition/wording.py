@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from workflow.definition.asl import (
     CALLBACK,
     State,
+    arguments,
     expression,
     function_name,
     integration,
@@ -44,6 +47,21 @@ def doing(state: State) -> str:
     if state_type == "Fail" and isinstance(state.get("Error"), str):
         return f"Fail: {expression(state['Error'])}"
     return state_type
+
+
+def limits(state: State) -> str:
+    """Return the time limit of a state in words: `2 min at most`; empty without one."""
+    seconds = state.get("TimeoutSeconds")
+    return f"{duration(seconds)} at most" if isinstance(seconds, int | float) else ""
+
+
+def request(state: State) -> Any:
+    """Return what a state passes on: a function's payload, a service's request, a Pass's result."""
+    passed = arguments(state)
+    if function_name(state):
+        return passed.get("Payload", {})
+    keys = ("Result", "ItemSelector", "Parameters", "Arguments", "Output", "Cause")
+    return passed or next((state[key] for key in keys if key in state), {})
 
 
 def _task(state: State) -> str:

@@ -13,15 +13,13 @@ from retrain.main import app
 from tests.workflow.definitions import nested
 from workflow.definition.review import (
     ABSENT,
-    COMMENT_MARK,
     FieldChange,
     Review,
     StateChange,
     StateTransition,
-    as_markdown,
-    as_text,
     review,
 )
+from workflow.definition.review_text import COMMENT_MARK, Section, as_markdown, as_text
 
 ROOT = Path(__file__).parents[3]
 COMMITTED = ROOT / "asl" / "retraining.asl.json"
@@ -169,7 +167,7 @@ def test_a_state_that_moved_out_of_a_map_changed_its_scope(before, after):
     result = review(before, after)
 
     assert result.states == (
-        StateChange("removed", "M", "Map"),
+        StateChange("removed", "M", "Map", does=("for each item",)),
         StateChange("changed", "In", "Pass", fields=(FieldChange("scope", "M", "the machine"),)),
     )
 
@@ -290,6 +288,88 @@ def test_the_comment_holds_the_changes_and_both_pictures(before, after):
     assert lines.count("</details>") == 2
 
 
+def test_an_added_and_a_removed_state_say_what_they_do(before, after):
+    states = after["States"]
+    del states["Filter Recommended Item"]
+    states["Wait for the Backup"] = {"Type": "Wait", "Seconds": 600, "Next": "ETL"}
+    states["Ask the Editors"] = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::lambda:invoke",
+        "Parameters": {"FunctionName": "shop-ask-editors", "Payload": {"batch": 100}},
+        "TimeoutSeconds": 120,
+        "End": True,
+    }
+    states["Train"] = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::sagemaker:createTrainingJob.sync",
+        "Parameters": {"TrainingJobName": "x" * 300},
+        "End": True,
+    }
+    states["Use Defaults"] = {"Type": "Pass", "Result": {"keep": 25}, "End": True}
+
+    lines = as_text(review(before, after), before="a", after="b").splitlines()
+
+    assert lines[1:3] == [
+        "- Filter Recommended Item (Task)",
+        "    Lambda labbase-filter-recommendations, 16 min at most",
+    ]
+    assert lines[3].startswith('    with {"bucket": "labbase-retraining-123456789012-ap')
+    assert lines[lines.index("+ Wait for the Backup (Wait)") :] == [
+        "+ Wait for the Backup (Wait)",
+        "    Wait 10 min",
+        "    transition: next → ETL",
+        "+ Ask the Editors (Task)",
+        "    Lambda shop-ask-editors, 2 min at most",
+        '    with {"batch": 100}',
+        "    transition: next → the end",
+        "+ Train (Task)",
+        "    SageMaker createTrainingJob",
+        f'    with {{"TrainingJobName": "{"x" * 218}…',
+        "    transition: next → the end",
+        "+ Use Defaults (Pass)",
+        '    with {"keep": 25}',
+        "    transition: next → the end",
+    ]
+
+
+def test_the_comments_pictures_colour_what_changed(before, after):
+    states = after["States"]
+    states["Check Twice"] = {"Type": "Pass", "Next": "List Datasets"}
+    states["ETL"]["Next"] = "Check Twice"
+    states["Get Batch Inference Status"]["TimeoutSeconds"] = 60
+    del after["States"]["Reimport All Datasets"]["Iterator"]["States"]["Import Failed"]
+
+    old, new = as_markdown(review(before, after), before=before, after=after).split(
+        "<details open>"
+    )
+
+    def coloured(text):
+        return re.findall(r"^    class (.*)$", text, re.MULTILINE)
+
+    assert coloured(old) == ["etl,batch_completed changed", "import_failed removed"]
+    assert coloured(new) == ["etl,batch_completed changed", "check_twice added"]
+    assert "    classDef added fill:" in new
+
+
+def test_what_else_differs_stands_below_the_workflow(before):
+    sections = [Section("Data sets", ("+ ITEMS.PRICE: float, from items.`price`",))]
+
+    text = as_text(Review(), before="a", after="b", sections=sections)
+    comment = as_markdown(Review(), before=before, after=before, sections=sections)
+
+    assert text == (
+        "a → b: no difference\nData sets:\n    + ITEMS.PRICE: float, from items.`price`\n"
+    )
+    assert comment.splitlines()[2:] == [
+        "",
+        "The workflow is the same, state by state.",
+        "",
+        "#### Data sets",
+        "",
+        "- `` + ITEMS.PRICE: float, from items.`price` ``",
+    ]
+
+
 def test_the_comment_of_a_first_workflow_has_one_picture(before):
     text = as_markdown(review({}, before), before={}, after=before)
 
@@ -327,6 +407,114 @@ def test_diff_ends_with_0_if_nothing_differs_and_1_if_something_does(retrain, tm
     assert same.exit_code == 0
     assert other.exit_code == 1
     assert "~ the machine: TimeoutSeconds: 3600 → 86400\n" in other.stdout
+
+
+def project(directory, change=lambda text: text):
+    """Write a project whose files are rendered; return its directory."""
+    directory.mkdir()
+    text = change((ROOT / "retraining.toml").read_text(encoding="utf-8"))
+    (directory / "retraining.toml").write_text(text, encoding="utf-8")
+    runner = CliRunner()
+    for command in ("render", "template"):
+        asl = directory / "asl"
+        output = asl if command == "render" else asl / "retraining.template.json"
+        config = directory / "retraining.toml"
+        result = runner.invoke(app, [command, "--config", str(config), "--output", str(output)])
+        assert result.exit_code == 0, result.output
+    return directory
+
+
+def test_diff_with_an_earlier_version_shows_data_sets_permissions_and_cost(
+    retrain, tmp_path, monkeypatch
+):
+    earlier = project(tmp_path / "earlier")
+
+    def change(text):
+        return (
+            text.replace('source = "job_postings.salary", type = "int"', 'source = "pay"')
+            .replace('PREFECTURE = { source = "students.prefecture", categorical = true }\n', "")
+            .replace("GRADE = {", 'AGE = { source = "students.age", type = "int" }\nGRADE = {')
+            .replace("filter = \"students.status = 'active'\"", 'filter = "true"')
+            .replace("[aws]\n", '[aws]\nfunctions = { get-status = "ask" }\n')
+            .replace("[etl]\n", "[etl]\nworkers = 9\n")
+        )
+
+    now = project(tmp_path / "now", change)
+    monkeypatch.chdir(now)
+
+    same = retrain("diff", "--base", now)
+    other = retrain("diff", "--base", earlier)
+    comment = retrain("diff", "--base", earlier, "--markdown")
+
+    assert (same.exit_code, other.exit_code, comment.exit_code) == (0, 1, 1)
+    lines = other.stdout.splitlines()
+    cost = lines.index("Cost, as `retrain cost` estimates it:")
+    found = lines[lines.index("Data sets:") : cost]
+    assert [line for line in found if " functions: " not in line] == [
+        "Data sets:",
+        "    - USERS.PREFECTURE: string categorical, from students.prefecture",
+        "    ~ ITEMS.SALARY: int → string, from job_postings.salary → from pay",
+        "    + USERS.AGE: int, from students.age",
+        '    ~ USERS.filter: "students.status = \'active\'" → "true"',
+        '    ~ batch_input.relation.filter: "students.status = \'active\'" → "true"',
+        "Permissions:",
+        "    - states: lambda:InvokeFunction on"
+        " arn:aws:lambda:ap-northeast-1:123456789012:function:labbase-get-status",
+        "    + states: lambda:InvokeFunction on"
+        " arn:aws:lambda:ap-northeast-1:123456789012:function:ask",
+    ]
+    assert [line.partition(":")[0] for line in lines[cost + 1 :]] == [
+        "    ~ a run",
+        "    ~ a month",
+        "    ~ Glue",
+    ]
+    assert "#### Permissions\n\n- `- states: lambda:InvokeFunction on arn:" in comment.stdout
+
+
+def test_diff_with_a_version_before_the_first_workflow(retrain, tmp_path, monkeypatch):
+    (tmp_path / "earlier").mkdir()
+    monkeypatch.chdir(project(tmp_path / "now"))
+
+    result = retrain("diff", "--base", tmp_path / "earlier")
+
+    assert result.exit_code == 1
+    assert "has none: every state is new" in result.stdout
+    assert "Data sets" not in result.stdout
+
+
+def test_diff_with_a_version_whose_configuration_is_broken_says_so(retrain, tmp_path, monkeypatch):
+    earlier = project(tmp_path / "earlier")
+    (earlier / "retraining.toml").write_text('name = "Shop"\n')
+    monkeypatch.chdir(project(tmp_path / "now"))
+
+    result = retrain("diff", "--base", earlier)
+
+    assert result.exit_code == 1
+    assert "cannot be compared: " in result.stdout
+    assert "retraining.toml: 5 mistakes; run 'retrain check'" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "difference"),
+    [
+        ('name = "labbase"', 'name = "shop"', "name labbase, not shop"),
+        ('"123456789012"', '"210987654321"', "account 123456789012, not 210987654321"),
+        ('"ap-northeast-1"', '"eu-west-1"', "region ap-northeast-1, not eu-west-1"),
+    ],
+)
+def test_diff_refuses_the_definition_of_another_deployment(retrain, tmp_path, old, new, difference):
+    """The deployed one is not even asked for; nor are two files compared that way."""
+    other = project(tmp_path / "other", lambda text: text.replace(old, new, 1))
+    file = other / "asl" / "retraining.asl.json"
+
+    by_config = retrain("diff", "--asl", COMMITTED, "--config", other / "retraining.toml")
+    by_file = retrain("diff", "--asl", COMMITTED, "--base", file)
+
+    for result, name in ((by_config, other / "retraining.toml"), (by_file, file)):
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.startswith(
+            f"{COMMITTED} is another deployment's than {name}: it has {difference}; compare"
+        )
 
 
 def test_diff_with_an_empty_base_lists_every_state_as_new(retrain, tmp_path):
