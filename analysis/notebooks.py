@@ -1,7 +1,6 @@
 """Execute whole notebooks, and save them with their outputs.
 
-What is saved holds each output once, in the form that every viewer knows, and nothing of the
-machine on which it was made.
+What is saved holds nothing of the machine on which it was made.
 """
 
 from __future__ import annotations
@@ -17,9 +16,6 @@ from nbclient.exceptions import CellExecutionError
 _PROJECT = Path(__file__).resolve().parents[1]
 DIRECTORY = _PROJECT / "notebooks"
 CONFIG = _PROJECT / "retraining.toml"
-
-# Forms of an output that a viewer of its HTML does not need.
-_REPEATED = ("image/svg+xml", "text/markdown")
 
 
 class NotebookError(Exception):
@@ -52,10 +48,6 @@ def execute(path: Path, *, environment: Mapping[str, str]) -> nbformat.NotebookN
             f"{path.name}: code cell {client.code_cells_executed} failed: {error.ename}:"
             f" {error.evalue}; open the notebook and run its cells up to that one"
         ) from None
-    for output in (output for cell in notebook["cells"] for output in cell.get("outputs", ())):
-        if "text/html" in output.get("data", {}):
-            for form in _REPEATED:
-                output["data"].pop(form, None)
     notebook["metadata"] = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},

@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from workflow.picture.display import NO_MATHS
+
 _NUMBERS = (int, float, np.integer, np.floating)
 
 
@@ -65,7 +67,8 @@ class Table:
         )
         caption = f"<p><b>{html.escape(self.caption)}</b></p>\n" if self.caption else ""
         return (
-            f"{caption}<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+            f'<div class="{NO_MATHS}">\n{caption}<table>\n<thead><tr>{head}</tr></thead>\n'
+            f"<tbody>\n{body}\n</tbody>\n</table>\n</div>"
         )
 
     __html__ = _repr_html_  # for templates

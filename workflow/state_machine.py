@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Protocol
 
 import boto3
 
@@ -31,6 +31,7 @@ from workflow.deployment.adapters import Deployment
 from workflow.deployment.adapters.adapter import to_pascal_case
 from workflow.deployment.adapters.step_functions import StateMachine
 from workflow.deployment.resources import Resource
+from workflow.errors import DeployError
 from workflow.picture.display import (
     Page,
     execution_page,
@@ -43,6 +44,13 @@ from workflow.runs.lines import Lines
 from workflow.runs.progress import Progress, progress_of
 from workflow.runs.visits import RUNNING, HistoryEvent, Visits
 from workflow.sdk import Chain, Execution, ExecutionsList, FrozenGraph, Graph, State, Workflow
+
+
+class Clients(Protocol):
+    """What makes boto3 clients, as a boto3 Session does."""
+
+    def client(self, service_name: str, /) -> Any:
+        """Return a client."""
 
 
 class DrawnWorkflow(Workflow):  # type: ignore[misc]
@@ -150,7 +158,12 @@ class RetrainingWorkflow(DrawnWorkflow):
     _client: Any = None
 
     def __init__(
-        self, config: Config, *, client: Any = None, options: Mapping[str, Any] | None = None
+        self,
+        config: Config,
+        *,
+        definition: Graph | None = None,
+        client: Any = None,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         self.config = config
         self.options = dict(options or {})
@@ -158,7 +171,7 @@ class RetrainingWorkflow(DrawnWorkflow):
         placeholder = SimpleNamespace(_client_config=SimpleNamespace(user_agent=""))
         super().__init__(
             name=config.state_machine,
-            definition=retraining_graph(config),
+            definition=retraining_graph(config) if definition is None else definition,
             role=config.role_arn("states"),
             tags=[{"key": key, "value": value} for key, value in sorted(config.owned_tags.items())],
             timeout_seconds=config.timeout_hours * 3_600,
@@ -322,17 +335,35 @@ class DrawnExecution(Execution):  # type: ignore[misc]
 
 
 def build_workflow(
-    config: Config, *, client: Any = None, options: Mapping[str, Any] | None = None
+    config: Config,
+    *,
+    definition: Graph | None = None,
+    aws: Clients | None = None,
+    client: Any = None,
+    options: Mapping[str, Any] | None = None,
 ) -> RetrainingWorkflow:
     """Return the retraining workflow of `config`; calls nothing.
 
     Args:
         config: From `load_config`.
-        client: A boto3 `stepfunctions` client; made on first use if left out.
+        definition: What `Stages(config).compose(…)` returns, for example; the configured workflow
+            if left out.
+        aws: A boto3 Session, or what else makes clients; the default Session if left out.
+        client: A boto3 `stepfunctions` client, if there is one; made on first use if left out.
         options: What else CreateStateMachine and UpdateStateMachine take, for example
             `loggingConfiguration`; what is left out stays as it is.
+
+    Raises:
+        DeployError: If `aws` is that of another region than the configuration's.
     """
-    return RetrainingWorkflow(config, client=client, options=options)
+    if aws is not None:
+        client = aws.client("stepfunctions")
+        if client.meta.region_name != config.aws.region:
+            raise DeployError(
+                f"aws makes clients for {client.meta.region_name}, and the configuration names"
+                f" {config.aws.region}; give a session of that region"
+            )
+    return RetrainingWorkflow(config, definition=definition, client=client, options=options)
 
 
 def _check_portrait(portrait: bool) -> None:

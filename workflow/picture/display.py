@@ -1,15 +1,17 @@
 """A workflow, or an execution of it, as notebooks show it: the picture, a legend, a table.
 
-Static HTML without scripts and without network: it stays what it was in a saved notebook, and in
-what nbconvert makes of one. Where HTML or SVG is taken out, the table or the Mermaid text is left.
-Only `follow_live` needs a notebook; it alone imports IPython.
+Viewers change what a notebook holds. JupyterLab takes inline SVG and style sheets out of a notebook
+that it does not trust, as every cloned one, and typesets what stands between two dollar signs;
+others take all styles. So the picture is an image in the page, the page has inline styles alone and
+reads well without them, and nothing is for MathJax. There is no script and no network. Only
+`follow_live` needs a notebook; it alone imports IPython.
 """
 
 from __future__ import annotations
 
-import hashlib
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,11 +19,10 @@ from html import escape
 from typing import Any, Protocol
 
 from workflow.definition.asl import Definition, states
-from workflow.definition.mermaid import mermaid
 from workflow.durations import duration
 from workflow.errors import WorkflowError
 from workflow.picture import picture
-from workflow.picture.style import page_style
+from workflow.picture.style import on_light
 from workflow.runs.history import failure_of
 from workflow.runs.progress import Progress, StateRecord, progress_of
 from workflow.runs.visits import SIGNS, HistoryEvent, Status, Visits
@@ -35,6 +36,12 @@ _ENDINGS: Mapping[str, Status] = {
 }
 _SMALLEST = 0.6
 """The factor to which a picture shrinks before it scrolls: its letters stay readable."""
+
+NO_MATHS = "mathjax_ignore tex2jax_ignore"
+"""The classes of elements in which MathJax (3 and later; 2, nbconvert's) sees no formulas."""
+
+_TEXT = "text-align:left"
+_FIGURE = "text-align:right;white-space:nowrap"
 
 
 class DisplayError(WorkflowError, RuntimeError):
@@ -53,22 +60,23 @@ class Handle(Protocol):
 
 @dataclass(frozen=True)
 class Page:
-    """The same contents in each MIME type that a notebook may show."""
+    """What a notebook shows.
+
+    Attributes:
+        html: The whole page, for every viewer.
+        svg: The picture alone, as a file would hold it.
+        text: A line, for terminals.
+    """
 
     html: str
     svg: str
-    markdown: str
     text: str
 
     def _repr_mimebundle_(
         self, include: Container[str] | None = None, exclude: Container[str] | None = None
     ) -> dict[str, str]:
-        forms = {
-            "text/html": self.html,
-            "image/svg+xml": self.svg,
-            "text/markdown": self.markdown,
-            "text/plain": self.text,
-        }
+        # Two forms: a notebook keeps all, and viewers that show no HTML show no SVG either.
+        forms = {"text/html": self.html, "text/plain": self.text}
         return {
             form: value
             for form, value in forms.items()
@@ -88,9 +96,8 @@ def workflow_page(definition: Definition, *, title: str = "Workflow", unfold: bo
         PictureError: If the definition cannot be drawn.
     """
     svg = picture(definition, title=title, unfold=unfold)
-    legend = '<div class="legend">Dashed lines are taken on an error.</div>'
     text = f"{title}: {len(list(states(definition)))} states"
-    return Page(_page(svg, after=legend), svg, _markdown(definition, unfold=unfold), text)
+    return Page(_page(_image(svg, text), "<p>Dashed lines are taken on an error.</p>"), svg, text)
 
 
 def execution_page(
@@ -116,20 +123,19 @@ def execution_page(
     visits = Visits.of(events)
     progress = progress_of(visits, now=now)
     svg = picture(definition, progress, title=title, unfold=unfold)
-    ending = _ENDINGS[progress.status]
-    took = "" if progress.seconds is None else duration(progress.seconds)
-    head = (
-        f'<div class="head">{escape(title)} {_chip(ending, progress.status)}'
-        f'<span class="plain">{took}</span></div>'
-    )
-    text = f"{title}: {progress.status}{f' after {took}' if took else ''}"
+    took = "" if progress.seconds is None else f" after {duration(progress.seconds)}"
+    text = f"{title}: {progress.status}{took}"
+    parts = [f"<p><strong>{escape(title)}</strong> {_badge(progress.status)}{took}</p>"]
     if failure := failure_of(visits):
         state = f" in state '{failure.state}'" if failure.state else ""
         reason = f"{failure.error}{state}: {failure.cause}".removesuffix(": ")
-        head += f'<div class="failure"><p>{escape(reason)}</p></div>'
         text += f", {reason}"
-    html = _page(svg, before=head, after=_legend(progress) + _table(definition, progress))
-    return Page(html, svg, _markdown(definition, unfold=unfold), text)
+        parts.append(
+            '<pre style="white-space:pre-wrap;padding:8px 12px;'
+            f'border-left:3px solid {on_light("failed")}">{escape(reason)}</pre>'
+        )
+    parts += [_image(svg, text), _legend(progress), _table(definition, progress)]
+    return Page(_page(*parts), svg, text)
 
 
 def follow_live(
@@ -204,32 +210,38 @@ def _notebook_output() -> Handle:
     return handle
 
 
-def _page(svg: str, *, before: str = "", after: str = "") -> str:
-    """Return a picture with the HTML before and after it as one element with its own style."""
-    digest = hashlib.sha256("\0".join((before, svg, after)).encode()).hexdigest()[:10]
-    root = f"#page-{digest}"
+def _page(*parts: str) -> str:
+    return "\n".join((f'<div class="{NO_MATHS}">', *parts, "</div>"))
+
+
+def _image(svg: str, text: str) -> str:
+    """Return a picture as an image that shrinks to the page's width, and then scrolls."""
     width = float(svg.partition(' width="')[2].partition('"')[0])
-    size = f"{root} .scroll>svg{{width:clamp({width * _SMALLEST:.0f}px,100%,{width:.0f}px)}}"
+    source = f"data:image/svg+xml;base64,{b64encode(svg.encode()).decode()}"
+    size = f"width:100%;min-width:{width * _SMALLEST:.0f}px;max-width:{width:.0f}px"
     return (
-        f'<div id="{root[1:]}"><style>\n{page_style(root)}\n{size}\n</style>'
-        f'{before}<div class="scroll">{svg}</div>{after}</div>'
+        f'<div style="overflow-x:auto"><img src="{source}" alt="{escape(text)}"'
+        f' style="{size}"></div>'
     )
 
 
-def _chip(status: Status, words: str) -> str:
-    colour = "failed" if status == "timed out" else status
-    style = f"color:var(--{colour});border-color:var(--{colour});background:var(--{colour}-card)"
-    return f'<span class="chip" style="{style}"><i>{SIGNS[status]}</i>{escape(words)}</span>'
+def _badge(ending: str) -> str:
+    status = _ENDINGS[ending]
+    colour = on_light("failed" if status == "timed out" else status)
+    style = f"color:{on_light('on-accent')};background-color:{colour};border-radius:10px"
+    return (
+        f'<span style="{style};padding:1px 9px;white-space:nowrap">{SIGNS[status]} {ending}</span>'
+    )
 
 
 def _legend(progress: Progress) -> str:
     counts = [record.status for record in progress.states.values()]
-    chips = "".join(
-        _chip(status, f"{status} {counts.count(status)}") for status in SIGNS if status in counts
+    found = ", ".join(
+        f"{SIGNS[status]} {counts.count(status)} {status}" for status in SIGNS if status in counts
     )
     return (
-        f'<div class="legend">{chips}States and lines in pale were not reached, dashed lines are'
-        " taken on an error; “×” counts visits and retries.</div>"
+        f"<p>{found or 'No state was reached'}. States and lines in pale were not reached, dashed"
+        " lines are taken on an error; “×” counts visits and retries.</p>"
     )
 
 
@@ -237,25 +249,22 @@ def _table(definition: Definition, progress: Progress) -> str:
     rows = [
         _row(name, scope.depth, progress.states.get(name)) for scope, name, _ in states(definition)
     ]
+    heads = [("State", _TEXT), ("Status", _TEXT)]
+    heads += [(name, _FIGURE) for name in ("Visits", "Attempts", "Items", "Time")]
+    head = "".join(f'<th style="{style}">{name}</th>' for name, style in heads)
     return (
-        f"<details><summary>{len(progress.states)} of {len(rows)} states"
-        ' reached</summary><div class="scroll"><table><thead><tr><th>State</th><th>Status</th>'
-        '<th class="figure">Visits</th><th class="figure">Attempts</th>'
-        '<th class="figure">Items</th><th class="figure">Time</th></tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div></details>"
+        f"<details><summary>{len(progress.states)} of {len(rows)} states reached</summary>\n"
+        f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n{''.join(rows)}</tbody></table></details>"
     )
 
 
 def _row(name: str, depth: int, record: StateRecord | None) -> str:
-    state = f'<td style="padding-left:{depth * 16}px">{escape(name)}</td>'
+    state = f'<td style="{_TEXT};padding-left:{8 + depth * 16}px">{escape(name)}</td>'
     if record is None:
-        return f"<tr>{state}<td>not reached</td>{'<td></td>' * 4}</tr>"
+        return f'<tr>{state}<td style="{_TEXT}">not reached</td>{"<td></td>" * 4}</tr>\n'
     items = "" if record.items is None else f"{record.done} of {record.items}"
     took = "" if record.seconds is None else duration(record.seconds)
     figures = (str(record.visits), str(record.attempts), items, took)
-    cells = "".join(f'<td class="figure">{figure}</td>' for figure in figures)
-    return f"<tr>{state}<td>{SIGNS[record.status]} {record.status}</td>{cells}</tr>"
-
-
-def _markdown(definition: Definition, *, unfold: bool) -> str:
-    return f"```mermaid\n{mermaid(definition, unfold=unfold)}```\n"
+    cells = "".join(f'<td style="{_FIGURE}">{figure}</td>' for figure in figures)
+    status = f"{SIGNS[record.status]} {record.status}"
+    return f'<tr>{state}<td style="{_TEXT};white-space:nowrap">{status}</td>{cells}</tr>\n'

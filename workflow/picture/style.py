@@ -1,8 +1,8 @@
-"""The colours and fonts of a picture and of its page, on light and dark backgrounds.
+"""The colours and fonts of a picture, on light and dark backgrounds.
 
-`picture.css` and `page.css` beside this module hold the rules, with `&` for the root: every rule
-names the root's own id, because a style sheet inside a page is the whole page's. Colours are custom
-properties, so that a page can set its own.
+`picture.css` beside this module holds the rules, with `&` for the root: every rule names the root's
+own id, because a style sheet inside a page is the whole page's. Colours are custom properties, so
+that a page can set its own.
 """
 
 from __future__ import annotations
@@ -53,6 +53,8 @@ _ON_LIGHT_PAGES = (
     "body.vscode-high-contrast-light",
 )
 
+_RULES = (files("workflow.picture") / "picture.css").read_text(encoding="utf-8").strip()
+
 
 def picture_style(root: str) -> str:
     """Return the style sheet of the picture with the selector `root`.
@@ -63,19 +65,14 @@ def picture_style(root: str) -> str:
     rules = re.sub(
         r"([a-z-]+):var\(--([a-z-]+)\)",
         lambda match: f"{match[1]}:{_COLOURS[match[2]][0]};{match[0]}",
-        _rules("picture.css", root),
+        _RULES.replace("&", root),
     )
     return f"{_themes(root)}\n{rules}"
 
 
-def page_style(root: str) -> str:
-    """Return the style sheet of a page, a picture with what stands around it."""
-    return f"{_themes(root)}\n{_rules('page.css', root)}"
-
-
-def _rules(file: str, root: str) -> str:
-    text = (files("workflow.picture") / file).read_text(encoding="utf-8")
-    return text.strip().replace("&", root)
+def on_light(name: str) -> str:
+    """Return a colour as it is on light pages, for example `#cf222e` for `failed`."""
+    return _COLOURS[name][0]
 
 
 def _themes(selector: str) -> str:
