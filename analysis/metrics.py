@@ -1,11 +1,14 @@
-"""Quality of recommendations: Personalize's metrics, and metrics on later events.
+"""Quality of recommendations: Personalize's metrics, a split in time, and later events.
 
-Two measurements, each with its limits:
+Three measurements, each with its limits:
 
 - *Solution versions* (`version_metrics`): the eight numbers of GetSolutionMetrics. Personalize
   holds out the newest tenth of the events of a tenth of the users, once, before any filter of
   ours, and publishes means alone. `bounded` puts the widest interval around such a mean that is
   possible: it needs no more than the number of test users.
+- *A split in time* (`on_time_split`): a model that is trained here on the events until then,
+  against what the same users did afterwards. It needs one run alone, and says how much personal
+  lists can gain in these data. The model is not Personalize's, and no filter is applied.
 - *Later events* (`on_later_events`): the lists that an earlier run published, against the events
   that a later run knows and the earlier one could not. It measures what was really published,
   after all filters, user by user, so that its intervals come from a bootstrap over users. It is
@@ -26,6 +29,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.frames import Run
+from recommenders import Hybrid, Interactions, Recommender
 from recommenders.evaluation.names import COVERAGE, CUTOFFS, DEPTH, METRICS
 
 BASELINE_RECIPES = frozenset({"aws-popularity-count", "aws-trending-now"})
@@ -34,6 +38,7 @@ TEST_SHARE = 0.1
 """Share of the users whom Personalize's hold-out tests."""
 
 _Z95 = 1.959964
+_FACTORS = 64
 # With more users the mean is normal enough, and resampling takes long.
 _MOST_RESAMPLED = 20_000
 _SHORT = {"mean_reciprocal_rank": "MRR", "normalized_discounted_cumulative_gain": "NDCG"}
@@ -278,11 +283,80 @@ def on_later_events(
         eligible=previous.eligible_items,
         exclusions=previous.exclusions,
     )
-    published, baseline = scores(previous.recommendations, later), scores(popular, later)
+    return _compared("published", previous.recommendations, popular, later, random=random)
+
+
+def split_time(interactions: pd.DataFrame, *, share: float = 0.2) -> int:
+    """Return a time after which the newest events came, UTC epoch seconds.
+
+    Args:
+        interactions: The events.
+        share: Share of the events that are newer, 0..1; fewer if many have the same time.
+    """
+    return int(interactions["TIMESTAMP"].quantile(1 - share, interpolation="lower"))
+
+
+def on_time_split(
+    interactions: pd.DataFrame,
+    split: int,
+    *,
+    model: Recommender | None = None,
+    random: np.random.Generator,
+) -> pd.DataFrame:
+    """Return the metrics of a model trained on the events until a time, on those after it.
+
+    Beside them those of the items that were most popular until then, and the difference between
+    both, user by user. Users without events on either side do not count; of many, 20,000 are drawn.
+
+    Args:
+        interactions: The events.
+        split: The time, for example from `split_time`.
+        model: To be trained; left out, one of the kind that the local Personalize trains for the
+            recipes of user personalization.
+        random: Draws users and resamples.
+
+    Returns:
+        `metric`, `list` (`trained model`, `most popular`, `difference`), `value`, `low`, `high`,
+        `users`; as `on_later_events`.
+    """
+    is_known = interactions["TIMESTAMP"] <= split
+    known, later = interactions[is_known], interactions[~is_known]
+    users = sorted(set(known["USER_ID"]) & set(later["USER_ID"]))
+    if len(users) > _MOST_RESAMPLED:
+        users = sorted(random.choice(users, _MOST_RESAMPLED, replace=False).tolist())
+    data = Interactions.from_events(
+        known["USER_ID"].tolist(), known["ITEM_ID"].tolist(), known["TIMESTAMP"].to_numpy()
+    )
+    if model is None:
+        model = Hybrid(factors=min(_FACTORS, data.n_users, data.n_items))
+    lists = pd.DataFrame(
+        [
+            (user, item, rank)
+            for block in model.fit(data).recommend(users, DEPTH)
+            for user, items, count in zip(block.users, block.items, block.counts, strict=True)
+            for rank, item in enumerate(items[:count].tolist(), start=1)
+        ],
+        columns=["USER_ID", "ITEM_ID", "RANK"],
+    )
+    nothing = pd.DataFrame({"USER_ID": [], "ITEM_ID": []}, dtype=str)
+    popular = popular_lists(known, users, keep=DEPTH, eligible=None, exclusions=nothing)
+    return _compared("trained model", lists, popular, later, random=random)
+
+
+def _compared(
+    name: str,
+    lists: pd.DataFrame,
+    popular: pd.DataFrame,
+    later: pd.DataFrame,
+    *,
+    random: np.random.Generator,
+) -> pd.DataFrame:
+    """Return the metrics of some lists, of the most popular items, and the difference."""
+    judged, baseline = scores(lists, later), scores(popular, later)
     tables = {
-        "published": intervals(published, random=random),
+        name: intervals(judged, random=random),
         "most popular": intervals(baseline, random=random),
-        "difference": gain(published, baseline, random=random),
+        "difference": gain(judged, baseline, random=random),
     }
     table = pd.concat([rows.assign(list=name) for name, rows in tables.items()], ignore_index=True)
     return table[["metric", "list", "value", "low", "high", "users"]]

@@ -76,6 +76,16 @@ class Connection:
 _started: list[subprocess.Popen[str]] = []
 
 
+def find_config(name: str = "retraining.toml") -> Path:
+    """Return the configuration of this name in the working directory, or the nearest above it.
+
+    If there is none, the path is returned as it is, and `load_config` says what is missing.
+    """
+    directories = [Path.cwd(), *Path.cwd().parents]
+    paths = (directory / name for directory in directories)
+    return next((path for path in paths if path.is_file()), Path(name))
+
+
 def connect(
     config: Config,
     *,

@@ -12,6 +12,7 @@ import pytest
 from botocore import xform_name
 
 from analysis import metrics
+from recommenders import Popularity
 from recommenders.evaluation.items import ranking_metrics
 
 LISTS = pd.DataFrame(
@@ -166,6 +167,58 @@ def test_a_run_compared_with_itself_has_no_later_events() -> None:
     only = run(known, LISTS, 10)
 
     assert metrics.on_later_events(only, only, keep=25, random=seed())["users"].max() == 0
+
+
+def cycles(users: int, *, turns: int) -> pd.DataFrame:
+    """Return events of users who take the items of their own half of ten in turn, a second apart.
+
+    Who they are and what they take is foreign to the sample database.
+    """
+    rows = [
+        (f"user {user}", f"sku-{user % 2}{(user + turn) % 5}", turn * users + user)
+        for turn in range(turns)
+        for user in range(users)
+    ]
+    return pd.DataFrame(rows, columns=["USER_ID", "ITEM_ID", "TIMESTAMP"])
+
+
+def test_a_split_in_time_leaves_the_newest_share_of_the_events() -> None:
+    interactions = cycles(60, turns=10)
+
+    split = metrics.split_time(interactions, share=0.1)
+
+    assert (interactions["TIMESTAMP"] > split).sum() == 60
+    assert metrics.split_time(interactions.assign(TIMESTAMP=7)) == 7
+
+
+def test_a_trained_model_is_judged_on_what_came_after_the_split() -> None:
+    """Each user's next item is known from the user's own half, popularity knows no halves."""
+    interactions = cycles(60, turns=10)
+
+    table = metrics.on_time_split(
+        interactions, metrics.split_time(interactions, share=0.1), random=seed()
+    ).set_index(["list", "metric"])
+
+    assert table.loc[("trained model", "precision@5"), "value"] == pytest.approx(1 / 5)
+    assert table.loc[("most popular", "precision@5"), "value"] == pytest.approx(1 / 10)
+    assert table.loc[("difference", "precision@5"), "low"] > 0
+    assert table.loc[("difference", "precision@5"), "users"] == 60
+
+
+def test_a_model_of_ones_own_is_judged_by_a_split_too() -> None:
+    interactions = cycles(60, turns=10)
+
+    table = metrics.on_time_split(interactions, 539, model=Popularity(), random=seed()).set_index(
+        ["list", "metric"]
+    )
+
+    assert table.loc["difference", "value"].abs().max() == 0
+
+
+def test_events_of_one_moment_have_no_later_ones() -> None:
+    table = metrics.on_time_split(cycles(60, turns=2).assign(TIMESTAMP=7), 7, random=seed())
+
+    assert table["users"].max() == 0
 
 
 def client(operations: Any) -> Any:

@@ -7,7 +7,7 @@ import nbformat
 import pytest
 
 from analysis.notebooks import NotebookError, execute
-from retrain.local.notebook import main
+from retrain.local.notebook import find_config, main
 
 OTHER = """
 name = "shop"
@@ -34,6 +34,21 @@ def notebook(directory: Path, *cells: str) -> Path:
     written = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     nbformat.write(written, path)
     return path
+
+
+def test_the_configuration_is_found_beside_a_notebook_and_above_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "shop.toml").write_text(OTHER, encoding="utf-8")
+    monkeypatch.chdir(tmp_path / "notebooks")
+
+    above = find_config("shop.toml")
+    (tmp_path / "notebooks" / "shop.toml").write_text(OTHER, encoding="utf-8")
+
+    assert above == tmp_path / "shop.toml"
+    assert find_config("shop.toml") == tmp_path / "notebooks" / "shop.toml"
+    assert find_config("none.toml") == Path("none.toml")
 
 
 def test_a_cell_that_fails_is_named_with_its_error(tmp_path: Path) -> None:
