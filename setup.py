@@ -59,6 +59,7 @@ DEV = [
     "cfn-lint>=1.58",
     "nbclient>=0.10",  # executes the notebooks in the tests
     "nbformat>=5",
+    "jupyterlab>=4.2,<5",  # shows saved notebooks in the tests' browser
     "pandas-stubs",
     "types-psutil",
     "types-pymysql",
@@ -67,7 +68,7 @@ DEV = [
     "mkdocs>=1.6,<2",
     "mkdocs-material>=9.6,<10",  # the documentation; fetches nothing
 ]
-NOTEBOOKS = ["jupyterlab>=4", "nbclient>=0.10", "nbformat>=5"]
+NOTEBOOKS = ["jupyterlab>=4.2,<5", "nbclient>=0.10", "nbformat>=5"]
 
 
 class BuildWithOwnPackagesFirst(build_py):

@@ -7,11 +7,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 
 BROWSER = Path(sys.prefix) / "browser"
-SCRIPT = Path(__file__).parent / "pages" / "visit.mjs"
+PAGES = Path(__file__).parent / "pages"
 DESKTOP, PHONE = 1280, 390
 # Without a font texts have no height. matplotlib carries DejaVu; a machine may have others.
 FONTS = f"""<?xml version="1.0"?>
@@ -49,21 +50,8 @@ class Visit:
 
 def visits(file: Path, widths: Sequence[int] = (DESKTOP, PHONE)) -> dict[tuple[int, str], Visit]:
     """Open a page at each width, in light and in dark."""
-    assert (BROWSER / "node_modules").is_dir(), "the browser is not installed: run make setup"
     settings = [(width, scheme) for width in widths for scheme in ("light", "dark")]
-    unpacked = BROWSER / "unpacked"
-    unpacked.mkdir(exist_ok=True)
-    fonts = unpacked / "fonts.conf"
-    fonts.write_text(FONTS)
-    result = subprocess.run(
-        [str(Path(sys.prefix) / "bin" / "node"), str(SCRIPT), str(BROWSER)],
-        input=json.dumps([{"file": str(file), "width": w, "scheme": s} for w, s in settings]),
-        env={**os.environ, "TMPDIR": str(unpacked), "FONTCONFIG_FILE": str(fonts)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
+    pages = run("visit.mjs", [{"file": str(file), "width": w, "scheme": s} for w, s in settings])
     return {
         key: Visit(
             console=tuple(page["console"]),
@@ -71,5 +59,24 @@ def visits(file: Path, widths: Sequence[int] = (DESKTOP, PHONE)) -> dict[tuple[i
             width=page["width"],
             faults=tuple(page["faults"]),
         )
-        for key, page in zip(settings, json.loads(result.stdout), strict=True)
+        for key, page in zip(settings, pages, strict=True)
     }
+
+
+def run(script: str, request: Any) -> Any:
+    """Run a script of `tests/pages` that drives the browser; JSON in and out."""
+    assert (BROWSER / "node_modules").is_dir(), "the browser is not installed: run make setup"
+    unpacked = BROWSER / "unpacked"
+    unpacked.mkdir(exist_ok=True)
+    fonts = unpacked / "fonts.conf"
+    fonts.write_text(FONTS)
+    result = subprocess.run(
+        [str(Path(sys.prefix) / "bin" / "node"), str(PAGES / script), str(BROWSER)],
+        input=json.dumps(request),
+        env={**os.environ, "TMPDIR": str(unpacked), "FONTCONFIG_FILE": str(fonts)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)

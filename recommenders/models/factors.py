@@ -6,6 +6,7 @@ regression is fitted on items with events; those with many events weigh more.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -45,7 +46,10 @@ class AlsParameters:
     def solver(self) -> AlternatingLeastSquares:
         """Return implicit's model with these parameters, not fitted."""
         # What only reads metrics' names need not load it, nor show its warnings.
-        from implicit.cpu.als import AlternatingLeastSquares  # noqa: PLC0415
+        with warnings.catch_warnings():
+            # In a notebook without ipywidgets, its progress bars warn; none is shown.
+            warnings.filterwarnings("ignore", message="IProgress not found")
+            from implicit.cpu.als import AlternatingLeastSquares  # noqa: PLC0415
 
         # implicit runs its own threads; BLAS threads beside them would compete for the cores.
         with threadpool_limits(1, "blas"):

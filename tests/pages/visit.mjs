@@ -1,19 +1,10 @@
 // Opens pages in headless Chromium; prints their console, requests, width and accessibility faults.
 // Standard input: a JSON list of {file, width, scheme}. Argument: the directory of node_modules.
 import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { launch, require } from './chromium.mjs'
 
-const require = createRequire(join(process.argv[2], 'index.js'))
-const { chromium } = require('playwright-core')
-
-// The package carries a browser with the libraries that it needs, which it unpacks on Lambda.
-process.env.AWS_EXECUTION_ENV = 'AWS_Lambda_nodejs22.x'
-const { default: carried } = require('@sparticuz/chromium')
-// In a single process, closing a page would end the browser.
-const args = carried.args.filter((arg) => !['--single-process', '--no-zygote'].includes(arg))
-const browser = await chromium.launch({ executablePath: await carried.executablePath(), args })
+const browser = await launch()
 const visits = []
 for (const { file, width, scheme } of JSON.parse(readFileSync(0, 'utf8'))) {
   const page = await browser.newPage({ viewport: { width, height: 900 }, colorScheme: scheme })
