@@ -36,7 +36,7 @@ from analysis.tables import Table
 from workflow.durations import duration
 from workflow.picture import picture
 from workflow.runs.advice import advice
-from workflow.runs.cost import NOT_COUNTED, Estimate, rows
+from workflow.runs.cost import NOT_COUNTED, Estimate, columns, rows
 
 PACKAGES = (
     "personalize-retraining",
@@ -195,8 +195,8 @@ def _changes(record: RunRecord) -> Table | None:
 def _cost_table(cost: Estimate | None) -> Table | None:
     if cost is None:
         return None
-    columns = ["what", "a run uses", "price, US dollars", "a run", "a month"]
-    return Table(pd.DataFrame(rows(cost), columns=columns).set_index("what"))
+    frame = pd.DataFrame(rows(cost), columns=list(columns(cost)))
+    return Table(frame.set_index("what"))
 
 
 def _versions() -> Iterator[tuple[str, str]]:

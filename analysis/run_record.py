@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -17,7 +18,7 @@ import pandas as pd
 from analysis.frames import Run, list_runs, run_on_s3
 from analysis.metrics import metric_names, version_metrics
 from workflow.config import Config
-from workflow.runs.cost import ASSUMPTIONS, Estimate, NextWait, assume, estimate
+from workflow.runs.cost import ASSUMPTIONS, CostError, Estimate, NextWait, assume, estimate
 from workflow.runs.executions import find_run, jobs_of
 from workflow.runs.history import Failure, failure_of, history
 from workflow.runs.prices import load_prices
@@ -41,7 +42,8 @@ class RunRecord:
         metrics: `this version`, and where they are known `the version before` and `popularity`,
             → metrics by their short names, for example `NDCG@10`.
         before: The recommendations of the run before; None if there was none.
-        cost: What a run like this costs on AWS; None if the run did not succeed.
+        cost: What a run like this costs on AWS; None if the run did not succeed, or the number of
+            its transitions cannot be foreseen.
         now: When the report is made, UTC.
     """
 
@@ -77,6 +79,7 @@ def gather(
     *,
     before: Mapping[str, float] | None = None,
     lists_before: pd.DataFrame | None = None,
+    timed: bool = True,
     next_wait: NextWait,
     now: datetime,
 ) -> RunRecord:
@@ -85,10 +88,11 @@ def gather(
     Args:
         config: Of the workflow.
         client: Makes a boto3 client of a service.
-        execution: Name or ARN; the latest if left out.
+        execution: Name or ARN; the latest if left out, or `latest`.
         before: Metrics of the run before by their short names, where Personalize does not have
             them.
         lists_before: Recommendations of the run before, where S3 does not have them.
+        timed: Whether the run's durations are AWS's; the cost of others is of assumed ones.
         next_wait: That of the function `get-status`.
         now: UTC.
 
@@ -105,16 +109,17 @@ def gather(
         metrics = {THIS_VERSION: metrics.get(THIS_VERSION, {}), BEFORE: before, **metrics}
     cost = None
     if run.status == "SUCCEEDED":
-        usage = usage_of(client, config, run.name)
-        cost = estimate(
-            config,
-            definition,
-            load_prices(),
-            assume(ASSUMPTIONS, usage.assumptions, origin=f"run {usage.run}"),
-            year=now.year,
-            next_wait=next_wait,
-            transitions=usage.transitions,
-        )
+        usage = usage_of(client, config, run.name, timed=timed)
+        with suppress(CostError):  # an own Choice, without transitions of AWS
+            cost = estimate(
+                config,
+                definition,
+                load_prices(config.aws.region),
+                assume(ASSUMPTIONS, usage.assumptions, origin=f"run {usage.run}"),
+                year=now.year,
+                next_wait=next_wait,
+                made=usage.made,
+            )
     return RunRecord(
         config=config,
         run=run_on_s3(config, s3, run.name),

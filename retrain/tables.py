@@ -17,7 +17,7 @@ from rich.table import Column, Table
 
 from workflow.deployment.permissions import Grant
 from workflow.durations import duration
-from workflow.runs.cost import NOT_COUNTED, Estimate, rows
+from workflow.runs.cost import NOT_COUNTED, Estimate, columns, price_notes, rows, star_note
 from workflow.runs.diagnosis import Explanation
 from workflow.runs.executions import Run
 from workflow.runs.history import Failure
@@ -79,32 +79,32 @@ def show_explanation(console: Console, explanation: Explanation) -> None:
 
 
 def show_cost(console: Console, estimate: Estimate) -> None:
-    """Print the cost of a run and a month, line by line, with the assumptions."""
-    prices = estimate.table
-    console.print(f"[bold]US dollars[/], prices of {prices.date}, {prices.region}")
+    """Print the cost of a run and a month, line by line, with prices and assumptions."""
+    console.print(f"[bold]US dollars[/], {estimate.region}")
+    _, *others = columns(estimate)
     table = Table(
         Column("", no_wrap=True),
-        *(
-            Column(title, justify="right", no_wrap=True)
-            for title in ("a run uses", "price", "a run", "a month")
-        ),
+        *(Column(title, justify="right", no_wrap=True) for title in others),
         box=None,
         padding=(0, 2, 0, 0),
     )
     *lines, total = rows(estimate)
-    for title, quantity, usd, a_run, a_month in lines:
-        table.add_row(title, quantity, usd if usd.endswith("*") else f"{usd}  ", a_run, a_month)
+    for title, quantity, usd, *amounts in lines:
+        table.add_row(title, quantity, usd if usd.endswith("*") else f"{usd}  ", *amounts)
     table.add_row(f"[bold]{total[0]}[/]", *total[1:])
     console.print(table)
-    console.print(
-        f"{estimate.runs_a_month:,.4g} runs a month by the schedule;"
-        f" a run takes about {duration(estimate.run_hours * 3_600)}"
+    schedule = (
+        f"{estimate.runs_a_month:,.4g} runs a month by the schedule"
+        if estimate.runs_a_month
+        else "There is no schedule"
     )
-    if unverified := [line.price for line in estimate.lines if not line.price.verified]:
-        console.print("* not verified; check them, and give your own by --prices:")
-        for price in unverified:
-            console.print(f"    {price.name}  {escape(price.source)}")
-    console.print("Assumptions; --assume NAME=VALUE sets one, --execution takes a run's:")
+    console.print(f"{schedule}; a run takes about {duration(estimate.run_hours * 3_600)}")
+    console.print("Prices:")
+    for name, note, source in price_notes(estimate):
+        console.print(f"    {name:<27}{escape(note):<31}{escape(source)}")
+    if note := star_note(estimate):
+        console.print(escape(note))
+    console.print("Assumptions; --assume NAME=VALUE sets one, 'retrain cost latest' takes a run's:")
     for assumption in estimate.assumptions:
         console.print(
             f"    {assumption.name:<19}{assumption.value:>10,.4g} {assumption.unit:<8}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
@@ -26,6 +27,8 @@ DEFAULT_CONFIG = Path("retraining.toml")
 RENDERED = Path("asl")
 DEFINITION = RENDERED / "retraining.asl.json"
 TEMPLATE = RENDERED / "retraining.template.json"
+
+_AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".api.amazonwebservices.com.cn")
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -49,6 +52,12 @@ def clients(config: Config) -> Clients:
         raise DeployError(explain_error(error, "sts", config.aws.region)) from error
     check_identity(config, account_clients)
     return account_clients
+
+
+def is_aws(account: Clients) -> bool:
+    """Return whether an account's endpoint is AWS's own, so that it bills what a run took."""
+    host = urlsplit(account("stepfunctions").meta.endpoint_url).hostname or ""
+    return host.endswith(_AWS_DOMAINS)
 
 
 def write_or_compare(path: Path, text: str, *, check: bool) -> bool:

@@ -18,6 +18,7 @@ from retrain.commands.options import (
     ConfigFile,
     clients,
     err,
+    is_aws,
     out,
     print_json,
 )
@@ -28,6 +29,7 @@ from workflow.config import load_config
 from workflow.runs import cost as costs
 from workflow.runs import diagnosis
 from workflow.runs.executions import (
+    LATEST,
     Run,
     RunningError,
     describe_run,
@@ -45,9 +47,7 @@ from workflow.runs.prices import load_prices
 from workflow.runs.usage import usage_of
 from workflow.runs.visits import RUNNING
 
-Execution = Annotated[
-    str, typer.Argument(help="Name or ARN; the latest if left out.", show_default=False)
-]
+Execution = Annotated[str, typer.Argument(help="Name or ARN of a run, or latest.")]
 PollSeconds = Annotated[float, typer.Option(min=0.0, help="Seconds between two polls.")]
 
 
@@ -85,7 +85,7 @@ def start(
 
 
 def watch(
-    execution: Execution = "",
+    execution: Execution = LATEST,
     config: ConfigFile = DEFAULT_CONFIG,
     poll_seconds: PollSeconds = 5.0,
     as_json: AsJson = False,
@@ -154,7 +154,7 @@ def stop(
 
 
 def explain(
-    execution: Execution = "",
+    execution: Execution = LATEST,
     config: ConfigFile = DEFAULT_CONFIG,
     lines: Annotated[int, typer.Option(min=1, max=1_000, help="Of each log, at most.")] = 20,
     as_json: AsJson = False,
@@ -184,7 +184,7 @@ def explain(
 
 
 def report(
-    execution: Execution = "",
+    execution: Execution = LATEST,
     config: ConfigFile = DEFAULT_CONFIG,
     output: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
 ) -> None:
@@ -197,16 +197,21 @@ def report(
     from lambdas.get_status import next_wait  # noqa: PLC0415
 
     loaded = load_config(config)
-    now = datetime.now(UTC)
-    record = gather(loaded, clients(loaded), execution, next_wait=next_wait, now=now)
+    account, now = clients(loaded), datetime.now(UTC)
+    record = gather(loaded, account, execution, timed=is_aws(account), next_wait=next_wait, now=now)
     out.print(f"{write_whole(output, page(record))}: written")
 
 
 def cost(
-    config: ConfigFile = DEFAULT_CONFIG,
     execution: Annotated[
-        str, typer.Option(help="Take transitions, durations and sizes of this run.")
+        str,
+        typer.Argument(
+            help="Take the figures of this run: name or ARN, or latest; none, and no call to AWS,"
+            " if left out.",
+            show_default=False,
+        ),
     ] = "",
+    config: ConfigFile = DEFAULT_CONFIG,
     prices: Annotated[
         Path | None,
         typer.Option(
@@ -223,18 +228,21 @@ def cost(
 ) -> None:
     """Estimate the cost of a run and of a month, with every assumption shown.
 
-    Example: retrain cost --assume training_hours=4 --assume users=200000
+    Of a run on a local AWS only the sizes are taken: its seconds say nothing of AWS.
+
+    Example: retrain cost latest --assume training_hours=4
     """
     from lambdas.get_status import next_wait  # noqa: PLC0415
     from workflow.definition.graph import retraining_graph  # noqa: PLC0415  the SDK costs half a second
 
     loaded = load_config(config)
-    table = load_prices(prices)
+    table = load_prices(loaded.aws.region, prices)
     own_values = costs.assumption_values(assumed or ())
-    assumptions, transitions = costs.ASSUMPTIONS, None
+    assumptions, made = costs.ASSUMPTIONS, None
     if execution:
-        usage = usage_of(clients(loaded), loaded, execution)
-        transitions = usage.transitions
+        account = clients(loaded)
+        usage = usage_of(account, loaded, execution, timed=is_aws(account))
+        made = usage.made
         assumptions = costs.assume(assumptions, usage.assumptions, origin=f"run {usage.run}")
     estimate = costs.estimate(
         loaded,
@@ -243,7 +251,7 @@ def cost(
         costs.assume(assumptions, own_values, origin="given"),
         year=datetime.now(UTC).year,
         next_wait=next_wait,
-        transitions=transitions,
+        made=made,
     )
     if as_json:
         print_json(costs.as_json(estimate))

@@ -153,7 +153,9 @@ def _execute(config: Config, aws: LocalAws, output: Path, view: RunView) -> Outc
         ]
     view.stage("Writing the report")
     now = datetime.now(UTC)
-    record = gather(config, aws.client, execution.name, next_wait=next_wait, now=now, **previous)
+    record = gather(
+        config, aws.client, execution.name, timed=False, next_wait=next_wait, now=now, **previous
+    )
     files.insert(0, write_whole(output / "report.html", with_paths(report(record))))
     return Outcome(failure, durations, tuple(files), metrics)
 

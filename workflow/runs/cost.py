@@ -17,7 +17,7 @@ from workflow.config import Config
 from workflow.definition import asl
 from workflow.definition.asl import Definition, Scope, State
 from workflow.errors import WorkflowError
-from workflow.runs.prices import Price, PriceTable
+from workflow.runs.prices import BASE_REGION, Price
 from workflow.schedule import DAYS_IN_A_MONTH, runs_a_month
 from workflow.spelling import suggestion
 
@@ -108,7 +108,7 @@ class Estimate:
         runs_a_month: From the schedule; 0 without one.
         run_hours: Duration of a run.
         assumptions: The assumptions with their origins.
-        table: The prices.
+        region: The region that it is for.
         transitions: Number of transitions into each state.
     """
 
@@ -116,7 +116,7 @@ class Estimate:
     runs_a_month: float
     run_hours: float
     assumptions: tuple[Assumption, ...]
-    table: PriceTable
+    region: str
     transitions: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -225,7 +225,7 @@ def _next(name: str, state: State, status: str) -> str:
         if transition.type == "choice" and "StringEquals" not in rule:
             raise CostError(
                 f"'{name}' chooses by something else than a job's status, which cannot be foreseen;"
-                " take the figures of a run by --execution"
+                " take the figures of a run: 'retrain cost NAME'"
             )
         if transition.type in {"default", "next"} or rule.get("StringEquals") == status:
             return transition.target
@@ -235,36 +235,32 @@ def _next(name: str, state: State, status: str) -> str:
 def estimate(
     config: Config,
     definition: Definition,
-    table: PriceTable,
+    prices: Mapping[str, Price],
     assumptions: Sequence[Assumption] = ASSUMPTIONS,
     *,
     year: int,
     next_wait: NextWait,
-    transitions: Mapping[str, int] | None = None,
+    made: Walk | None = None,
 ) -> Estimate:
     """Return the cost of a run and of a month.
 
     Args:
         config: Workers, schedule, retention, polling.
         definition: The workflow's, in Amazon States Language.
-        table: From `workflow.runs.prices.load_prices`.
+        prices: From `workflow.runs.prices.load_prices`.
         assumptions: From `ASSUMPTIONS`.
         year: The year in whose calendar the schedule's runs are counted.
         next_wait: The wait of the function `get-status`.
-        transitions: Number of transitions into each state in a run; computed if left out.
+        made: Transitions and duration of a run that was made; computed if left out.
 
     Raises:
         CostError: If the number of transitions cannot be computed.
         ScheduleError: If the schedule cannot be read.
     """
     assumed = {assumption.name: assumption.value for assumption in assumptions}
-    walked = walk(
-        definition,
-        _task_seconds(config, assumed),
-        items=len(config.data_sets),
-        next_wait=next_wait,
-    )
-    visits = walked.visits if transitions is None else Counter(transitions)
+    seconds, items = _task_seconds(config, assumed), len(config.data_sets)
+    run = made or walk(definition, seconds, items=items, next_wait=next_wait)
+    visits = run.visits
     functions = {name: asl.function_name(state) for _, name, state in asl.states(definition)}
     filtering = config.function("filter-recommendations")
     calls = sum(visits[name] for name, function in functions.items() if function)
@@ -294,13 +290,13 @@ def estimate(
         ("S3", assumed["stored_gigabytes"] * months_kept, "s3_gb_month"),
     )
     return Estimate(
-        lines=tuple(Line(what, number, table.prices[price]) for what, number, price in quantities),
+        lines=tuple(Line(what, number, prices[price]) for what, number, price in quantities),
         runs_a_month=runs_a_month(config.schedule.expression, year=year)
         if config.schedule and config.schedule.enabled
         else 0.0,
-        run_hours=walked.seconds / 3_600,
+        run_hours=run.seconds / 3_600,
         assumptions=tuple(assumptions),
-        table=table,
+        region=config.aws.region,
         transitions=dict(visits),
     )
 
@@ -339,14 +335,20 @@ def assumption_values(texts: Iterable[str]) -> dict[str, float]:
     return values
 
 
-def rows(estimate: Estimate) -> list[tuple[str, str, str, str, str]]:
+def columns(estimate: Estimate) -> tuple[str, ...]:
+    """Return the titles of the columns of `rows`."""
+    titles = ("what", "a run uses", "price", "a run")
+    return (*titles, "a month") if estimate.runs_a_month else titles
+
+
+def rows(estimate: Estimate) -> list[tuple[str, ...]]:
     """Return an estimate's lines as texts, and their sum.
 
     Returns:
         Of each line the service, the quantity, its price with a star if that is not verified, and
-        US dollars for a run and for a month.
+        US dollars for a run, and for a month where there is a schedule.
     """
-    lines = [
+    lines: list[tuple[str, ...]] = [
         (
             line.what,
             f"{_quantity(line.quantity)} {line.price.per}",
@@ -356,8 +358,36 @@ def rows(estimate: Estimate) -> list[tuple[str, str, str, str, str]]:
         )
         for line in estimate.lines
     ]
-    total = f"{estimate.usd_a_run:,.4f}", f"{estimate.usd_a_month:,.2f}"
-    return [*lines, ("sum", "", "", *total)]
+    total = "sum", "", "", f"{estimate.usd_a_run:,.4f}", f"{estimate.usd_a_month:,.2f}"
+    return [row[: len(columns(estimate))] for row in (*lines, total)]
+
+
+def price_notes(estimate: Estimate) -> list[tuple[str, str, str]]:
+    """Return where the prices are from: of each its name, a note, and its source.
+
+    Returns:
+        For example `glue_dpu_hour`, `us-east-1, 2026-11-24 *`, and the page; a star if it is not
+        verified.
+    """
+    return [
+        (
+            line.price.name,
+            f"{line.price.region or 'any region'}, {line.price.date}"
+            + ("" if line.price.verified else " *"),
+            line.price.source,
+        )
+        for line in estimate.lines
+    ]
+
+
+def star_note(estimate: Estimate) -> str:
+    """Return what the star of a price means; empty if none has one."""
+    unverified = [line.price for line in estimate.lines if not line.price.verified]
+    if not unverified:
+        return ""
+    foreign = any(price.region == BASE_REGION != estimate.region for price in unverified)
+    stands_in = f", or {BASE_REGION}'s, where {estimate.region}'s own is unknown" if foreign else ""
+    return f"* not verified{stands_in}: check it, and give your own by --prices"
 
 
 def _quantity(quantity: float) -> str:
@@ -368,8 +398,8 @@ def as_json(estimate: Estimate) -> dict[str, Any]:
     """Return an estimate as JSON values."""
     return {
         "usdARun": estimate.usd_a_run,
-        "usdAMonth": estimate.usd_a_month,
-        "runsAMonth": estimate.runs_a_month,
+        "usdAMonth": estimate.usd_a_month if estimate.runs_a_month else None,
+        "runsAMonth": estimate.runs_a_month or None,
         "runHours": estimate.run_hours,
         "lines": [
             {
@@ -382,6 +412,6 @@ def as_json(estimate: Estimate) -> dict[str, Any]:
         ],
         "transitions": dict(estimate.transitions),
         "assumptions": [asdict(assumption) for assumption in estimate.assumptions],
-        "prices": {"date": estimate.table.date, "region": estimate.table.region},
+        "region": estimate.region,
         "notCounted": NOT_COUNTED,
     }

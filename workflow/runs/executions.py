@@ -20,6 +20,9 @@ from workflow.runs.history import Failure, failure_of, history
 from workflow.runs.visits import RUNNING, HistoryEvent, json_object
 from workflow.spelling import suggestion
 
+LATEST = "latest"
+"""In place of an execution's name or ARN: the one that was started last."""
+
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 _SOLUTION_VERSION = re.compile(r":solution/[^/]+/")
 _SEARCHED = 1_000  # newest executions that are searched for a misspelt name
@@ -126,18 +129,18 @@ def latest_runs(client: Any, machine_arn: str, *, limit: int, status: str = "") 
 
 
 def find_run(client: Any, machine_arn: str, name_or_arn: str = "", *, status: str = "") -> Run:
-    """Return the execution of this name or ARN; the latest if it is left out.
+    """Return the execution of this name or ARN; the latest if it is left out, or `latest`.
 
     Args:
         client: A boto3 `stepfunctions` client.
         machine_arn: The state machine's ARN.
-        name_or_arn: The execution's name or ARN.
+        name_or_arn: The execution's name or ARN, or `latest`.
         status: The status that the latest must have.
 
     Raises:
         RunningError: If there is none; the text proposes a name near to a misspelt one.
     """
-    if not name_or_arn:
+    if name_or_arn in {"", LATEST}:
         latest = latest_runs(client, machine_arn, limit=1, status=status)
         if not latest:
             raise RunningError(

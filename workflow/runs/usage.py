@@ -16,6 +16,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from workflow.config import Config
+from workflow.runs.cost import Walk
 from workflow.runs.executions import RunningError, find_run, jobs_of
 from workflow.runs.history import history
 from workflow.runs.progress import progress_of
@@ -36,22 +37,27 @@ class Usage:
 
     Attributes:
         run: The execution's name.
-        transitions: How often each state was entered or tried again, by name.
+        made: How often each state was entered or tried again, and how long it took; None if that
+            says nothing of AWS.
         assumptions: Values by the names of `cost.ASSUMPTIONS`.
     """
 
     run: str
-    transitions: Mapping[str, int]
+    made: Walk | None
     assumptions: Mapping[str, float]
 
 
-def usage_of(client: Callable[[str], Any], config: Config, execution: str) -> Usage:
+def usage_of(
+    client: Callable[[str], Any], config: Config, execution: str, *, timed: bool = True
+) -> Usage:
     """Return the usage of an execution.
 
     Args:
         client: Makes a boto3 client of a service.
         config: The workflow's.
-        execution: Its name or ARN.
+        execution: Its name or ARN, or `latest`.
+        timed: Whether its durations are AWS's. Those of a run elsewhere, the hours that its
+            training took, and how often it polled, say nothing of AWS and are left out.
 
     Raises:
         RunningError: If there is no such execution, or it did not succeed.
@@ -64,12 +70,16 @@ def usage_of(client: Callable[[str], Any], config: Config, execution: str) -> Us
             " 'retrain executions' shows those that SUCCEEDED"
         )
     events = history(states, run.arn)
-    measured = {
-        **durations_of(events, config),
-        **sizes_of(client, config, run.name),
-        **training_hours_of(client, events),
-    }
-    return Usage(run.name, transitions_of(events), measured)
+    sizes = sizes_of(client, config, run.name)
+    if not timed:
+        return Usage(run.name, None, sizes)
+    hours = training_hours_of(client, events)
+    seconds = progress_of(events).seconds or 0.0
+    return Usage(
+        run.name,
+        Walk(transitions_of(events), seconds),
+        {**durations_of(events, config), **sizes, **hours},
+    )
 
 
 def transitions_of(events: Iterable[HistoryEvent]) -> Counter[str]:

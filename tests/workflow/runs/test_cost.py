@@ -4,7 +4,8 @@ import copy
 import json
 import threading
 import time
-from datetime import UTC, datetime, timedelta
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,23 +18,30 @@ from retrain.main import app
 from tests import histories
 from tests.projects import ASK, project
 from workflow.config import load_config, parse_config
+from workflow.personalize import REGIONS
 from workflow.runs.cost import (
     ASSUMPTIONS,
     CostError,
+    Walk,
+    as_json,
     assume,
     assumption_values,
+    columns,
     estimate,
+    price_notes,
     rows,
+    star_note,
     walk,
 )
 from workflow.runs.history import history
-from workflow.runs.prices import PriceError, load_prices
-from workflow.runs.usage import durations_of, sizes_of, training_hours_of, transitions_of
+from workflow.runs.prices import Price, PriceError, load_prices
+from workflow.runs.usage import durations_of, sizes_of, training_hours_of, transitions_of, usage_of
 
 ROOT = Path(__file__).parents[3]
 CONFIG = ROOT / "retraining.toml"
 ACCOUNT, REGION = "123456789012", "ap-northeast-1"
 MINUTE = 60
+PRICES = load_prices("us-east-1")
 
 
 @pytest.fixture(scope="module")
@@ -247,7 +255,7 @@ def test_functions_in_branches_are_billed_for_each_form_of_invocation(config):
         {"Type": "Pass"},
     )
 
-    result = estimate(config, definition, load_prices(), year=2024, next_wait=next_wait)
+    result = estimate(config, definition, PRICES, year=2024, next_wait=next_wait)
 
     quantities = {line.what: line.quantity for line in result.lines}
     assert quantities["Lambda, calls"] == 3
@@ -312,16 +320,16 @@ def test_each_line_is_quantity_times_price(config, definition):
         "filter_minutes": 10,
         "call_seconds": 2,
     }
-    transitions = {"ETL": 1, "List Datasets": 1, "Get Job Status": 60, "Filter Recommended Item": 1}
+    visits = {"ETL": 1, "List Datasets": 1, "Get Job Status": 60, "Filter Recommended Item": 1}
 
     result = estimate(
         config,
         definition,
-        load_prices(),
+        PRICES,
         assume(ASSUMPTIONS, values, origin="given"),
         year=2024,
         next_wait=next_wait,
-        transitions=transitions,
+        made=Walk(Counter(visits), 7_200),
     )
 
     assert {line.what: round(line.usd, 6) for line in result.lines} == {
@@ -342,9 +350,7 @@ def test_each_line_is_quantity_times_price(config, definition):
 def test_rows_hold_quantities_and_prices_as_a_person_reads_them(config, definition):
     assumptions = assume(ASSUMPTIONS, {"users": 200_000, "gigabytes": 0.125}, origin="given")
 
-    result = rows(
-        estimate(config, definition, load_prices(), assumptions, year=2024, next_wait=next_wait)
-    )
+    result = rows(estimate(config, definition, PRICES, assumptions, year=2024, next_wait=next_wait))
 
     assert [row for row in result if row[0] in {"Personalize, imports", "Personalize, batch"}] == [
         ("Personalize, imports", "0.125 GB", "0.05", "0.0063", "0.19"),
@@ -356,23 +362,66 @@ def test_rows_hold_quantities_and_prices_as_a_person_reads_them(config, definiti
 def test_without_a_schedule_there_is_no_month(definition):
     text = CONFIG.read_text(encoding="utf-8").partition("[schedule]")[0]
 
-    result = estimate(parse_config(text), definition, load_prices(), year=2024, next_wait=next_wait)
+    result = estimate(parse_config(text), definition, PRICES, year=2024, next_wait=next_wait)
 
-    assert result.runs_a_month == 0
-    assert result.usd_a_month == 0
+    assert columns(result) == ("what", "a run uses", "price", "a run")
+    assert {len(row) for row in rows(result)} == {4}
+    assert as_json(result)["usdAMonth"] is None
+
+
+def test_a_workflow_with_an_own_choice_costs_what_its_run_took(config, definition):
+    rule = {"Variable": "$.x", "NumericLessThan": 3, "Next": "ETL"}
+    definition["States"]["Batch Completed?"]["Choices"].insert(0, rule)
+    made = Walk(Counter({"ETL": 1}), 3_600)
+
+    result = estimate(config, definition, PRICES, year=2024, next_wait=next_wait, made=made)
+
+    assert result.run_hours == 1
+    assert result.transitions == {"ETL": 1}
+
+
+def test_a_region_has_its_own_prices_or_unverified_ones_of_another():
+    tokyo = load_prices("ap-northeast-1")
+
+    assert (tokyo["s3_gb_month"].usd, tokyo["s3_gb_month"].region) == (0.025, "ap-northeast-1")
+    assert tokyo["glue_dpu_hour"] == Price(
+        "glue_dpu_hour",
+        0.44,
+        per="DPU-hour",
+        source="https://aws.amazon.com/glue/pricing/",
+        date="2026-11-24",
+        region="us-east-1",
+        verified=False,
+    )
+    assert PRICES["glue_dpu_hour"].verified
+
+
+def test_a_star_is_explained(config, definition):
+    result = estimate(config, definition, load_prices(REGION), year=2024, next_wait=next_wait)
+
+    assert star_note(result) == (
+        "* not verified, or us-east-1's, where ap-northeast-1's own is unknown: check it, and give"
+        " your own by --prices"
+    )
+    assert ("glue_dpu_hour", "us-east-1, 2026-11-24 *") in {
+        note[:2] for note in price_notes(result)
+    }
 
 
 def test_prices_of_a_file_go_first_and_the_others_stay(tmp_path):
     mine = tmp_path / "mine.toml"
-    mine.write_text('date = "2030-01-01"\nregion = "eu-west-1"\n[prices]\nglue_dpu_hour = 0.5\n')
+    mine.write_text(
+        'date = "2030-01-01"\n[prices]\nglue_dpu_hour = 0.5\n'
+        "[prices.s3_gb_month]\neu-west-1 = 0.1\nus-east-1 = { usd = 0.2 }\n"
+    )
 
-    table = load_prices(mine)
+    prices = load_prices("eu-west-1", mine)
 
-    assert (table.date, table.region) == ("2030-01-01", "eu-west-1")
-    assert table.prices["glue_dpu_hour"].usd == 0.5
-    assert table.prices["glue_dpu_hour"].verified
-    assert table.prices["glue_dpu_hour"].per == "DPU-hour"
-    assert table.prices["state_transition"].usd == 0.000025
+    glue = prices["glue_dpu_hour"]
+    assert (glue.usd, glue.per, glue.date, glue.verified) == (0.5, "DPU-hour", "2030-01-01", True)
+    assert (prices["s3_gb_month"].usd, prices["s3_gb_month"].verified) == (0.1, True)
+    assert prices["state_transition"].usd == 0.000025
+    assert not load_prices("eu-central-1", mine)["s3_gb_month"].verified
 
 
 @pytest.mark.parametrize(
@@ -381,6 +430,8 @@ def test_prices_of_a_file_go_first_and_the_others_stay(tmp_path):
         ("[prices]\nglue = 1\n", "prices.glue: there is no such price; known: state_transition"),
         ('[prices]\nglue_dpu_hour = "1"\n', "write US dollars"),
         ("[prices]\nglue_dpu_hour = -1\n", "write US dollars"),
+        ("[prices.glue_dpu_hour]\neu-west-1 = true\n", "eu-west-1.usd = True: write US dollars"),
+        ("[prices.glue_dpu_hour]\neu-wst-1 = { usd = 1 }\n", "did you mean eu-west-1"),
         ("date = 1\n", "there is no table \\[prices\\]"),
         ("[", "mine.toml"),
     ],
@@ -389,18 +440,15 @@ def test_a_faulty_price_table_is_refused(tmp_path, text, complaint):
     (tmp_path / "mine.toml").write_text(text)
 
     with pytest.raises(PriceError, match=complaint):
-        load_prices(tmp_path / "mine.toml")
+        load_prices("eu-west-1", tmp_path / "mine.toml")
 
 
-def test_every_price_of_the_table_has_its_source():
-    table = load_prices()
+@pytest.mark.parametrize("region", REGIONS)
+def test_every_price_of_the_table_has_its_source_and_date(region):
+    prices = load_prices(region).values()
 
-    assert [p.name for p in table.prices.values() if not p.source.startswith("https://")] == []
-    assert [p.name for p in table.prices.values() if not p.verified] == [
-        "personalize_training_hour",
-        "personalize_batch_user",
-        "s3_gb_month",
-    ]
+    assert [price.name for price in prices if not price.source.startswith("https://")] == []
+    assert [price.name for price in prices if not date.fromisoformat(price.date)] == []
 
 
 @pytest.mark.parametrize(
@@ -469,24 +517,36 @@ def test_gigabytes_and_users_are_read_from_a_runs_files(config, executed):
     assert sizes_of(endpoint.client, config, "forgotten") == {}
 
 
-def test_cost_of_an_execution_takes_its_figures(executed):
+def test_usage_of_an_execution_on_aws_is_what_it_took(config, executed):
     _, events, endpoint, _ = executed
     # Of the training hours only Personalize knows, which does not run here.
     endpoint.mount("personalize", _no_such_version)
 
+    usage = usage_of(endpoint.client, config, "night")
+
+    assert usage.made.visits == transitions_of(events)
+    assert usage.made.seconds > 0
+    assert "training_minutes" in usage.assumptions
+    assert training_hours_of(endpoint.client, events) == {}
+
+
+@pytest.mark.parametrize("named", ["night", "latest"])
+def test_seconds_of_a_local_run_are_not_priced_as_aws_s(executed, named):
+    """On the sizes of its files the cost depends wherever they were made."""
+    _, events, endpoint, _ = executed
+    endpoint.mount("personalize", _no_such_version)
+
     done = CliRunner().invoke(
-        app,
-        ["cost", "--config", str(CONFIG), "--execution", "night", "--json", "--assume", "users=7"],
+        app, ["cost", named, "--config", str(CONFIG), "--json", "--assume", "gigabytes=7"]
     )
 
     assert done.exit_code == 0, done.output
     printed = json.loads(done.stdout)
-    assert printed["transitions"] == dict(transitions_of(events))
+    assert printed["transitions"] != dict(transitions_of(events))
     origins = {entry["name"]: entry["origin"] for entry in printed["assumptions"]}
-    assert origins["training_minutes"] == "run night"
-    assert origins["users"] == "given"
-    assert origins["training_hours"] == "assumed"
-    assert training_hours_of(endpoint.client, events) == {}
+    assert origins["training_minutes"] == origins["training_hours"] == "assumed"
+    assert origins["users"] == "run night"
+    assert origins["gigabytes"] == "given"
 
 
 def _no_such_version(environ, start_response):
@@ -500,10 +560,11 @@ def test_the_command_shows_sums_assumptions_and_what_is_not_verified():
 
     assert done.exit_code == 0, done.output
     lines = [line.strip() for line in done.stdout.splitlines()]
-    assert lines[0].startswith("US dollars, prices of 2026-")
+    assert lines[0].startswith("US dollars, ap-northeast-1")
     assert any(line.split()[:3] == ["Step", "Functions", "554"] for line in lines)
     assert any(line.startswith("sum") for line in lines)
-    assert "personalize_batch_user  https://aws.amazon.com/personalize/pricing/" in lines
+    source = "https://aws.amazon.com/personalize/pricing/"
+    assert f"personalize_batch_user     us-east-1, 2026-11-24 *        {source}" in lines
     assert "users                   1,000 users    in the batch inference job (given)" in lines
 
 

@@ -141,7 +141,7 @@ def test_runs_are_listed_newest_first_and_found_by_name_arn_or_none(client):
 
     assert [run.name for run in latest_runs(client, MACHINE, limit=2)] == ["listed-2", "listed-1"]
     assert [run.status for run in (second, first)] == ["FAILED", "SUCCEEDED"]
-    assert find_run(client, MACHINE) == second
+    assert find_run(client, MACHINE) == find_run(client, MACHINE, "latest") == second
     assert find_run(client, MACHINE, "listed-1") == first
     assert find_run(client, MACHINE, first.arn) == first
     assert failure(client, first) is None
@@ -369,7 +369,7 @@ def test_explain_of_a_success_reports_no_failure(client, retrain):
 def test_the_cost_of_a_failed_run_is_refused(client, retrain):
     run_to_end(client, "too-short", "fail")
 
-    result = retrain("cost", "--execution", "too-short")
+    result = retrain("cost", "too-short")
 
     assert result.exit_code == 1
     assert (

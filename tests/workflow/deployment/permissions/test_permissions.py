@@ -150,7 +150,7 @@ def _calls_of_scenario(scenario: Scenario, file: Path) -> dict[str, list[Call]]:
             ["executions"],
             ["explain", "failed"],
             ["explain", "stopped"],
-            ["cost", "--execution", "good"],
+            ["cost", "good"],
             ["diff"],
         ):
             scenario.command(*arguments)
