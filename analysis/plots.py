@@ -9,9 +9,10 @@ from __future__ import annotations
 import base64
 import html
 import io
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,20 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, get_font_names
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 # Greys and colours of medium lightness: their contrast to white and to black is about the same.
 INK = "#7a7a7a"
 GRID = "#8f8f8f40"
 COLOURS = ("#2f7ed8", "#d9731a", "#2f9e5b", "#a35bc4", "#c94f6d", "#8a8a8a")
+
+# The usual ones of Linux, macOS and Windows that have Japanese, Chinese and Korean letters.
+_FONTS = (
+    "DejaVu Sans", "Noto Sans CJK JP", "Noto Sans JP", "IPAexGothic", "IPAGothic", "TakaoGothic",
+    "Hiragino Sans", "PingFang SC", "Apple SD Gothic Neo", "Yu Gothic", "Meiryo", "MS Gothic",
+    "Microsoft YaHei", "Malgun Gothic", "WenQuanYi Zen Hei",
+)  # fmt: skip
 
 _WIDTH, _HEIGHT = 7.2, 2.9  # inches, of 96 pixels where it is shown
 _DPI = 168  # more than is shown: sharp on every screen
@@ -47,10 +56,13 @@ class Plot:
         """The picture, with a transparent background."""
         buffer = io.BytesIO()
         FigureCanvasAgg(self.figure)
-        # No date and no version: the same data give the same bytes.
-        self.figure.savefig(
-            buffer, format="png", dpi=_DPI, transparent=True, metadata={"Software": None}
-        )
+        with warnings.catch_warnings():
+            # Where no font of the machine has a letter, a box stands in its place.
+            warnings.filterwarnings("ignore", r"Glyph \d+ .* missing")
+            # No date and no version: the same data give the same bytes.
+            self.figure.savefig(
+                buffer, format="png", dpi=_DPI, transparent=True, metadata={"Software": None}
+            )
         return buffer.getvalue()
 
     def _repr_mimebundle_(
@@ -223,7 +235,7 @@ def _legend(axes: Axes) -> None:
     axes.legend(
         frameon=False,
         labelcolor=INK,
-        fontsize=9,
+        prop=FontProperties(family=_families(), size=9),
         loc="lower left",
         bbox_to_anchor=(0, 1),
         borderaxespad=0.2,
@@ -231,6 +243,13 @@ def _legend(axes: Axes) -> None:
         handlelength=1.2,
         columnspacing=1.4,
     )
+
+
+@cache
+def _families() -> list[str]:
+    """Return the fonts of this machine in which names are looked for, letter by letter."""
+    installed = set(get_font_names())
+    return [name for name in _FONTS if name in installed]
 
 
 def _at_most(table: pd.DataFrame, columns: int) -> pd.DataFrame:

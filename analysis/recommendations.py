@@ -8,8 +8,8 @@ map an ITEM_ID to a text. `top` and `depths` are numbers of each list's first it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -17,41 +17,77 @@ import pandas as pd
 from analysis.data_profile import gini, popularity, times
 from workflow.config import Config
 
-_LABEL_LENGTH = 48
+_LABEL_LENGTH = 60
+_CATEGORIES = 2  # of an item without a title
+_TITLES = ("TITLE", "NAME", "ITEM_TITLE", "ITEM_NAME", "PRODUCT_TITLE", "PRODUCT_NAME", "HEADLINE")
 
 
-def item_labels(items: pd.DataFrame, config: Config) -> dict[str, str]:
-    """Return a short text for each item, so that a person knows what it is.
+def title_column(config: Config) -> str | None:
+    """Return the column of the items that holds their titles; None if there seems to be none.
 
-    The first line of the textual column, followed by the categories; the id of an item that has
-    neither.
-
-    Args:
-        items: The data set ITEMS.
-        config: Says which columns are textual and which categorical.
+    The configured one; else the `item_name` column; else a string that is called TITLE, NAME or
+    the like. Never the textual one, which is a description.
     """
+    if config.report.title:
+        return config.report.title
     columns = [
         column
         for data_set in config.data_sets
         if data_set.type == "ITEMS"
         for column in data_set.columns
-        if column.name in items
+        if column.type == "string" and not (column.textual or column.is_id)
     ]
-    textual = [column.name for column in columns if column.textual]
-    categorical = [column.name for column in columns if column.categorical]
-    chosen = ["ITEM_ID", *textual, *categorical][:4]
-    labels = {}
-    for item, *values in items[chosen].itertuples(index=False, name=None):
-        label = ""
-        for value in values:
-            lines = value.strip().splitlines() if isinstance(value, str) else []
-            text = lines[0].strip() if lines else ""
-            if text and text not in label:
-                label = f"{label} · {text}" if label else text
-        if len(label) > _LABEL_LENGTH:
-            label = f"{label[: _LABEL_LENGTH - 1]}…"
-        labels[str(item)] = label or str(item)
-    return labels
+    marked = [column.name for column in columns if column.item_name]
+    named = {column.name.upper(): column.name for column in columns}
+    usual = [named[name] for name in _TITLES if name in named]
+    # A name that is a category, as BRAND_NAME, is shared by many items.
+    ending = [
+        column.name
+        for column in columns
+        if column.name.upper().endswith(_TITLES) and not column.categorical
+    ]
+    return next(iter([*marked, *usual, *ending]), None)
+
+
+def item_labels(items: pd.DataFrame, config: Config) -> dict[str, str]:
+    """Return a short text for each item, so that a person knows what it is.
+
+    Its title, with the id where several items have the same one; without a title the id, followed
+    by the categories.
+
+    Args:
+        items: The data set ITEMS.
+        config: Says which column is the title, and which are categorical.
+    """
+    ids = items["ITEM_ID"].astype(str)
+    title = title_column(config)
+    if title in items:
+        titles = [_first_line(value) for value in items[title]]
+        counts = Counter(titles)
+        return {
+            item: (text if counts[text] == 1 else f"{text} ({item})") if text else item
+            for item, text in zip(ids, titles, strict=True)
+        }
+    categorical = [
+        column.name
+        for data_set in config.data_sets
+        if data_set.type == "ITEMS"
+        for column in data_set.columns
+        if column.categorical and column.name in items
+    ][:_CATEGORIES]
+    return {
+        str(item): _shortened(" · ".join(filter(None, [str(item), *map(_first_line, values)])))
+        for item, *values in items[["ITEM_ID", *categorical]].itertuples(index=False, name=None)
+    }
+
+
+def _first_line(value: object) -> str:
+    lines = value.strip().splitlines() if isinstance(value, str) else []
+    return _shortened(lines[0].strip()) if lines else ""
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LABEL_LENGTH else f"{text[: _LABEL_LENGTH - 1]}…"
 
 
 def coverage(
@@ -159,30 +195,114 @@ def beside_history(
     Raises:
         KeyError: If the user has neither.
     """
-    events = interactions[interactions["USER_ID"] == user]
-    mine = recommendations[recommendations["USER_ID"] == user].sort_values("RANK")
-    if events.empty and mine.empty:
+    known = {*interactions["USER_ID"], *recommendations["USER_ID"]}
+    if user not in known:
         raise KeyError(f"user '{user}' has no events and no list; is it an id of USER_ID?")
-    newest = events.sort_values("TIMESTAMP", ascending=False, kind="stable").head(length)
-    top = mine.head(length)
-    rows = range(max(len(newest), len(top)))
+    mine = top_of_list(user, recommendations, interactions, labels, length=length)
+    events = newest_events(user, interactions, labels, length=length)
+    table = mine.join(events.rename(columns={"item": "history"}), how="outer")
+    return table.astype(object).fillna("")
 
-    def column(values: Iterable[object]) -> pd.Series[Any]:
-        return pd.Series(list(values), dtype=object).reindex(rows).fillna("")
 
-    met = set(events["ITEM_ID"])
-    event_types = newest["EVENT_TYPE"] if "EVENT_TYPE" in newest else [""] * len(newest)
-    table = pd.DataFrame(
+def top_of_list(
+    user: str,
+    recommendations: pd.DataFrame,
+    interactions: pd.DataFrame,
+    labels: Mapping[str, str],
+    *,
+    length: int = 8,
+) -> pd.DataFrame:
+    """Return the first items of a user's list.
+
+    Returns:
+        Index `rank` (from 1); `recommended` (item), `met before` (`yes`, or empty: whether the user
+        had events with it).
+    """
+    mine = recommendations[recommendations["USER_ID"] == user].sort_values("RANK").head(length)
+    met = set(interactions.loc[interactions["USER_ID"] == user, "ITEM_ID"])
+    return _ranked(
         {
-            "recommended": column(labels.get(item, item) for item in top["ITEM_ID"]),
-            "met before": column("yes" if item in met else "" for item in top["ITEM_ID"]),
-            "when": column(times(newest["TIMESTAMP"]).dt.strftime("%Y-%m-%d %H:%M")),
-            "event": column(event_types),
-            "history": column(labels.get(item, item) for item in newest["ITEM_ID"]),
+            "recommended": [labels.get(item, item) for item in mine["ITEM_ID"]],
+            "met before": ["yes" if item in met else "" for item in mine["ITEM_ID"]],
         }
     )
-    table.index = pd.RangeIndex(1, len(table) + 1, name="rank")
-    return table
+
+
+def newest_events(
+    user: str, interactions: pd.DataFrame, labels: Mapping[str, str], *, length: int = 8
+) -> pd.DataFrame:
+    """Return a user's newest events, the newest first.
+
+    Returns:
+        Index `rank` (from 1); `when` (UTC, text), `event` (its type; empty without the column) and
+        `item`.
+    """
+    events = interactions[interactions["USER_ID"] == user]
+    newest = events.sort_values("TIMESTAMP", ascending=False, kind="stable").head(length)
+    event_types = newest["EVENT_TYPE"] if "EVENT_TYPE" in newest else [""] * len(newest)
+    return _ranked(
+        {
+            "when": list(times(newest["TIMESTAMP"]).dt.strftime("%Y-%m-%d %H:%M")),
+            "event": list(event_types),
+            "item": [labels.get(item, item) for item in newest["ITEM_ID"]],
+        }
+    )
+
+
+def _ranked(columns: Mapping[str, Sequence[object]]) -> pd.DataFrame:
+    table = pd.DataFrame(columns, dtype=object)
+    return table.set_index(pd.RangeIndex(1, len(table) + 1, name="rank"))
+
+
+def most_recommended(
+    recommendations: pd.DataFrame,
+    interactions: pd.DataFrame,
+    labels: Mapping[str, str],
+    *,
+    length: int = 8,
+) -> pd.DataFrame:
+    """Return the items that are in most lists.
+
+    Returns:
+        Index `ITEM_ID`; `item`, `lists` (number), `of all lists` (share) and `events`; the most
+        often recommended first, equal ones in the order of their ids.
+    """
+    lists = recommendations["ITEM_ID"].value_counts().sort_index()
+    lists = lists.sort_values(ascending=False, kind="stable").head(length)
+    events = interactions["ITEM_ID"].value_counts()
+    return pd.DataFrame(
+        {
+            "item": [labels.get(str(item), str(item)) for item in lists.index],
+            "lists": lists,
+            "of all lists": lists / max(recommendations["USER_ID"].nunique(), 1),
+            "events": events.reindex(lists.index, fill_value=0),
+        }
+    ).rename_axis("ITEM_ID")
+
+
+def never_recommended(
+    recommendations: pd.DataFrame,
+    interactions: pd.DataFrame,
+    catalogue: Iterable[str],
+    labels: Mapping[str, str],
+) -> pd.DataFrame:
+    """Return the items of a catalogue that are in no list.
+
+    Args:
+        recommendations: The lists.
+        interactions: The events.
+        catalogue: Ids of the items that could have been recommended.
+        labels: Item → text.
+
+    Returns:
+        Index `ITEM_ID`; `item` and `events`; those with most events first.
+    """
+    missing = sorted(set(catalogue) - set(recommendations["ITEM_ID"]))
+    events = interactions["ITEM_ID"].value_counts().reindex(missing, fill_value=0)
+    table = pd.DataFrame(
+        {"item": [labels.get(item, item) for item in missing], "events": events}, index=missing
+    ).rename_axis("ITEM_ID")
+    return table.sort_values("events", ascending=False, kind="stable")
 
 
 def similar_items(

@@ -1,18 +1,21 @@
-"""The report of a run: one self-contained HTML page.
+"""The report of a run: one self-contained HTML page, for the product's owner first.
 
-The graph with durations, the data and the rejected rows, metrics beside those of the baseline and
-of the run before, lists of some users, the cost, the configuration and the versions. No script, and
-nothing is fetched: it can be mailed and kept.
+Its name, date and verdict; lists by the items' titles, and the catalogue's view; warnings; then the
+data, the metrics beside those of the baseline and of the run before, the cost, the configuration,
+and at its end the graph. No script, and nothing is fetched: it can be mailed and kept.
 """
 
 from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import jinja2
 import pandas as pd
@@ -30,13 +33,23 @@ from analysis.data_profile import (
 )
 from analysis.frames import RunFilesError
 from analysis.metrics import metric_names
-from analysis.recommendations import beside_history, change_summary, example_users, item_labels
-from analysis.run_record import THIS_VERSION, RunRecord
+from analysis.recommendations import (
+    change_summary,
+    example_users,
+    item_labels,
+    most_recommended,
+    never_recommended,
+    newest_events,
+    top_of_list,
+)
+from analysis.run_record import POPULARITY, THIS_VERSION, RunRecord
 from analysis.tables import Table
+from analysis.verdict import catalogue_of, findings, verdict
+from workflow.config import Config
 from workflow.durations import duration
 from workflow.picture import picture
 from workflow.runs.advice import advice
-from workflow.runs.cost import NOT_COUNTED, Estimate, columns, rows
+from workflow.runs.cost import NOT_COUNTED, columns, price_notes, rows, star_note
 
 PACKAGES = (
     "personalize-retraining",
@@ -51,7 +64,23 @@ PACKAGES = (
 """The packages whose versions a report names, where they are installed."""
 
 _LIST_LENGTH = 6
+_CATALOGUE_LENGTH = 8
 _FIRST_METRICS = ("NDCG@10", "MRR@25", "precision@10", "coverage")
+
+
+@dataclass(frozen=True)
+class ListOf:
+    """A user's list, or that of related items, beside what the user did last.
+
+    Attributes:
+        title: Whose it is.
+        top: Its first items.
+        events: The user's newest events; None of related items, or if there are none.
+    """
+
+    title: str
+    top: Table
+    events: Table | None
 
 
 def report(record: RunRecord) -> str:
@@ -63,11 +92,15 @@ def report(record: RunRecord) -> str:
         lstrip_blocks=True,
     )
     page = environment.get_template("report.html.jinja")
+    found, begun = findings(record), _local(record.visits.began or record.now, record.config)
     return page.render(
         config=record.config,
         run=record.run.name,
+        date=f"{begun.day} {begun:%B %Y}",
+        verdict=verdict(record, found),
+        findings=found,
         status=record.progress.status,
-        begun=record.visits.began or record.now,
+        begun=f"{begun:%Y-%m-%d %H:%M} {begun.tzname()}",
         took=duration(record.progress.seconds or 0.0),
         failure=record.failure,
         advice=_advice(record),
@@ -78,9 +111,9 @@ def report(record: RunRecord) -> str:
         data=_data(record),
         metrics=_metrics_table(record.metrics),
         lists=_lists(record),
+        catalogue=_catalogue(record),
         changes=_changes(record),
-        cost=record.cost,
-        cost_table=_cost_table(record.cost),
+        cost=_cost(record),
         not_counted=NOT_COUNTED,
         settings=json.dumps(
             record.config.model_dump(mode="json", exclude_defaults=True),
@@ -88,8 +121,13 @@ def report(record: RunRecord) -> str:
             indent=2,
         ),
         versions=list(_versions()),
-        made=record.now,
+        made=f"{_local(record.now, record.config):%Y-%m-%d %H:%M %Z}",
     )
+
+
+def _local(time: datetime, config: Config) -> datetime:
+    """Return a time in the schedule's zone: a run at night is of the day that people expect."""
+    return time.astimezone(ZoneInfo(config.schedule.timezone) if config.schedule else UTC)
 
 
 def _advice(record: RunRecord) -> str:
@@ -112,16 +150,16 @@ def _headline(record: RunRecord) -> Iterator[tuple[str, str]]:
         return
     by_item = record.config.batch_inference.item_id
     yield f"{'items' if by_item else 'users'} with a list", f"{lists['USER_ID'].nunique():,}"
-    yield "recommendations", f"{len(lists):,}"
     yield "items recommended", f"{lists['ITEM_ID'].nunique():,}"
     scores = {name: each["NDCG@10"] for name, each in record.metrics.items() if "NDCG@10" in each}
     score = scores.pop(THIS_VERSION, None)
     if score is None:
         return
-    yield "NDCG@10", f"{score:.3f}"
+    yield "quality (NDCG@10)", f"{score:.3f}"
     for name, other in scores.items():
         if other:
-            yield f"times that of {name}", f"{score / other:.2f}"
+            what = "the most popular items" if name == POPULARITY else name
+            yield f"times as good as {what}", f"{score / other:.2f}"
 
 
 def _data(record: RunRecord) -> dict[str, Any]:
@@ -149,7 +187,7 @@ def _data(record: RunRecord) -> dict[str, Any]:
     return {
         "counts": Table(sizes, ["sparsity", "repeat rate"]),
         "checks": Table(checks.drop(columns="source")),
-        "agreement": None if agreed.empty else Table(agreed, ["share", "least"]),
+        "agreement": None if agreed.empty else Table(_without_empty(agreed), ["share", "least"]),
         "plots": drawn,
         "rejected": None if rejected.empty else Table(rejected, ["share"]),
         "truncated": None if truncated.empty else Table(truncated, ["share"]),
@@ -169,17 +207,61 @@ def _metrics_table(metrics: Mapping[str, Mapping[str, float]]) -> Table | None:
     return Table(frame)
 
 
-def _lists(record: RunRecord) -> list[tuple[str, Table]]:
-    """Return some users, each with a list beside the history."""
+def _lists(record: RunRecord) -> list[ListOf]:
+    """Return some users, or items, each with the list beside the newest events."""
     try:
         lists, events = record.run.recommendations, record.run.interactions
         labels = item_labels(record.run.items, record.config)
     except RunFilesError:
         return []
-    return [
-        (user, Table(beside_history(user, lists, events, labels, length=_LIST_LENGTH)))
-        for user in example_users(lists, events)
-    ]
+    if record.config.batch_inference.item_id:
+        # Related items: whose list it is, is an item.
+        events = events.assign(USER_ID=events["ITEM_ID"])
+        tops = {
+            item: top_of_list(item, lists, events, labels, length=_LIST_LENGTH)[["recommended"]]
+            for item in example_users(lists, events)
+        }
+        return [
+            ListOf(f"Related to {labels.get(item, item)}", Table(top), None)
+            for item, top in tops.items()
+        ]
+    shown = []
+    for user in example_users(lists, events):
+        top = _without_empty(top_of_list(user, lists, events, labels, length=_LIST_LENGTH))
+        newest = _without_empty(newest_events(user, events, labels, length=_LIST_LENGTH))
+        newest = newest.assign(when=newest["when"].str[: len("2024-06-01")]).set_index("when")
+        number = int((events["USER_ID"] == user).sum())
+        noun = "event" if number == 1 else "events"
+        title = f"User {user}, {f'{number:,} {noun}' if number else 'without any event'}"
+        shown.append(ListOf(title, Table(top), Table(newest) if number else None))
+    return shown
+
+
+def _without_empty(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table without the columns that say nothing."""
+    return table.loc[:, (table != "").any() | table.empty]
+
+
+def _catalogue(record: RunRecord) -> dict[str, Any]:
+    """Return how the lists use the catalogue; empty if there are no lists."""
+    run = record.run
+    try:
+        lists, events = run.recommendations, run.interactions
+        labels, everything = item_labels(run.items, record.config), catalogue_of(run)
+        eligible = run.eligible_items
+    except RunFilesError:
+        return {}
+    possible = everything if eligible is None else eligible
+    most = most_recommended(lists, events, labels, length=_CATALOGUE_LENGTH)
+    never = never_recommended(lists, events, possible, labels)
+    return {
+        "items": len(everything),
+        "eligible": None if eligible is None else len(eligible),
+        "shown": lists["ITEM_ID"].nunique(),
+        "most": Table(most.set_index("item")[["lists", "of all lists"]], ["of all lists"]),
+        "never": len(never),
+        "never_first": Table(never.head(_CATALOGUE_LENGTH).set_index("item")),
+    }
 
 
 def _changes(record: RunRecord) -> Table | None:
@@ -192,11 +274,29 @@ def _changes(record: RunRecord) -> Table | None:
     return Table(changes, ["overlap", "unchanged"])
 
 
-def _cost_table(cost: Estimate | None) -> Table | None:
+def _cost(record: RunRecord) -> dict[str, Any]:
+    """Return the tables of what a run costs; empty if it is unknown."""
+    cost = record.cost
     if cost is None:
-        return None
-    frame = pd.DataFrame(rows(cost), columns=list(columns(cost)))
-    return Table(frame.set_index("what"))
+        return {}
+    assumed = [
+        (each.name, f"{each.value:,.4g} {each.unit}", each.meaning, each.origin)
+        for each in cost.assumptions
+    ]
+    return {
+        "lines": _texts(rows(cost), columns(cost)),
+        "prices": _texts(price_notes(cost), ("price", "of", "source")),
+        "assumptions": _texts(assumed, ("assumption", "value", "meaning", "origin")),
+        "star": star_note(cost),
+        "month": f"{cost.runs_a_month:.4g} runs a month by the schedule."
+        if cost.runs_a_month
+        else "",
+        "region": cost.region,
+    }
+
+
+def _texts(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> Table:
+    return Table(pd.DataFrame(rows, columns=list(columns)).set_index(columns[0]))
 
 
 def _versions() -> Iterator[tuple[str, str]]:

@@ -28,6 +28,7 @@ from workflow.runs.visits import HistoryEvent, Visits
 
 THIS_VERSION = "this version"
 BEFORE = "the version before"
+POPULARITY = "popularity"
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ def _metrics(
     chosen = {
         THIS_VERSION: this,
         BEFORE: versions[(versions["solution"] == solution) & (versions["trained"] < time)],
-        "popularity": versions[versions["baseline"]].head(1).drop(this.index, errors="ignore"),
+        POPULARITY: versions[versions["baseline"]].head(1).drop(this.index, errors="ignore"),
     }
     return {
         name: rows[metric_names()].iloc[0].dropna().to_dict()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,6 +20,8 @@ import pandas as pd
 
 from workflow.picture.display import NO_MATHS
 
+_NARROW = 3  # columns that fit on a telephone
+_NUMBER = ' class="number"'
 _NUMBERS = (int, float, np.integer, np.floating)
 
 
@@ -52,26 +54,60 @@ class Table:
         )
 
     def _repr_html_(self) -> str:
-        texts = self.texts()
-        columns = [(str(name), texts[name], _is_text(self.frame[name])) for name in texts]
-        if texts.index.name is not None or not isinstance(texts.index, pd.RangeIndex):
-            index = pd.Series([readable(label) for label in texts.index], index=texts.index)
-            columns.insert(0, (str(texts.index.name or ""), index, True))
-        head = "".join(_cell("th", name, left=left) for name, _, left in columns)
+        # Inline: notebooks align every cell to the right, and keep no style sheet of ours.
+        columns = self._columns()
+        head = "".join(_cell("th", name, _style(left=left)) for name, _, left in columns)
         body = "\n".join(
-            f"<tr>{''.join(cells)}</tr>"
-            for cells in zip(
-                *([_cell("td", text, left=left) for text in cells] for _, cells, left in columns),
-                strict=True,
+            "<tr>"
+            + "".join(
+                _cell("td", text, _style(left=left))
+                for text, (_, _, left) in zip(row, columns, strict=True)
             )
+            + "</tr>"
+            for row in zip(*(cells for _, cells, _ in columns), strict=True)
         )
         caption = f"<p><b>{html.escape(self.caption)}</b></p>\n" if self.caption else ""
-        return (
-            f'<div class="{NO_MATHS}">\n{caption}<table>\n<thead><tr>{head}</tr></thead>\n'
-            f"<tbody>\n{body}\n</tbody>\n</table>\n</div>"
-        )
+        return f'<div class="{NO_MATHS}">\n{caption}{_table("", head, body)}\n</div>'
 
-    __html__ = _repr_html_  # for templates
+    def __html__(self) -> str:
+        """Return it for a page: classes for its style sheet, and each cell with its column's name.
+
+        A wide one has the class `wide`, so that a narrow screen can show a row as a block.
+        """
+        columns = self._columns()
+        head = "".join(
+            _cell("th", name, f'scope="col"{"" if left else _NUMBER}') for name, _, left in columns
+        )
+        body = "\n".join(
+            "<tr>"
+            + "".join(
+                _cell(
+                    "th" if self._has_index() and number == 0 else "td",
+                    text,
+                    ('scope="row" ' if self._has_index() and number == 0 else "")
+                    + f'data-label="{html.escape(name)}"{"" if left else _NUMBER}',
+                )
+                for number, (text, (name, _, left)) in enumerate(zip(row, columns, strict=True))
+            )
+            + "</tr>"
+            for row in zip(*(cells for _, cells, _ in columns), strict=True)
+        )
+        return _table(' class="wide"' if len(columns) > _NARROW else "", head, body)
+
+    def _has_index(self) -> bool:
+        index = self.frame.index
+        return index.name is not None or not isinstance(index, pd.RangeIndex)
+
+    def _columns(self) -> list[tuple[str, Sequence[str], bool]]:
+        """Return of each column the name, the texts, and whether it is aligned to the left."""
+        texts = self.texts()
+        columns: list[tuple[str, Sequence[str], bool]] = [
+            (str(name), list(texts[name]), _is_text(self.frame[name])) for name in texts
+        ]
+        if self._has_index():
+            labels = [readable(label) for label in texts.index]
+            columns.insert(0, (str(texts.index.name or ""), labels, True))
+        return columns
 
     def __repr__(self) -> str:
         text = self.texts().to_string()
@@ -110,10 +146,18 @@ def _is_text(column: pd.Series[Any]) -> bool:
     )
 
 
-def _cell(tag: str, text: str, *, left: bool) -> str:
-    # Inline: notebooks align every cell to the right, and keep no style sheet of ours.
-    alignment = "left" if left else "right"
-    return f'<{tag} style="text-align:{alignment}">{html.escape(text)}</{tag}>'
+def _cell(tag: str, text: str, attributes: str) -> str:
+    return f"<{tag} {attributes}>{html.escape(text)}</{tag}>"
+
+
+def _style(*, left: bool) -> str:
+    return f'style="text-align:{"left" if left else "right"}"'
+
+
+def _table(attributes: str, head: str, body: str) -> str:
+    return (
+        f"<table{attributes}>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+    )
 
 
 def wide(table: pd.DataFrame) -> pd.DataFrame:

@@ -33,6 +33,7 @@ from workflow.settings import (
     EtlSettings,
     FilterSettings,
     PollingSettings,
+    ReportSettings,
     RoleName,
     Rule,
     ScheduleSettings,
@@ -41,6 +42,7 @@ from workflow.settings import (
     SourceSettings,
     unless_broken,
 )
+from workflow.spelling import suggestion
 
 OWNER_TAG = "retraining:name"
 """The tag by which a deployment knows its own resources; its value is the configuration's name."""
@@ -72,6 +74,7 @@ class Config(Settings):
     agreement: AgreementSettings = Field(
         AgreementSettings(), description="how much data sets, lists and filters must agree"
     )
+    report: ReportSettings = Field(ReportSettings(), description="the report of a run")
     schedule: ScheduleSettings | None = Field(
         None, description="start times of the workflow; none if left out"
     )
@@ -126,6 +129,20 @@ class Config(Settings):
         names = {name: self.function(name) for name in self.functions}
         taken: dict[str, str] = {name: self.function(name) for name in FUNCTIONS}
         return unless_broken(self, list(function_name_faults(names, taken)))
+
+    @model_validator(mode="after")
+    def _title_is_a_column(self) -> Self:
+        title, items = self.report.title, self.datasets.items
+        if not title or (items and title in items.columns):
+            return self
+        known = list(items.columns) if items else []
+        rule = "the data set ITEMS has no such column" if items else "there is no data set ITEMS"
+        fix = suggestion(
+            title,
+            known,
+            otherwise=f"write one of {', '.join(known)}" if known else "leave it out",
+        )
+        return unless_broken(self, [(("report", "title"), rule, fix)])
 
     _directory: Path = PrivateAttr(Path())
     _source: str = PrivateAttr("configuration")

@@ -530,6 +530,17 @@ class ScheduleSettings(Settings):
     enabled: bool = Field(True, description="false keeps the schedule and starts nothing")
 
 
+class ReportSettings(Settings):
+    """How people read a run's report."""
+
+    title: str = Field(
+        "",
+        examples=["TITLE"],
+        description="column of the items that holds an item's title, by which reports and local"
+        " runs name it; if left out, the item_name column, or one that is called TITLE or NAME",
+    )
+
+
 def region_of_personalize(value: str) -> str:
     """Return a region that has Personalize, as it is."""
     if value not in REGIONS:

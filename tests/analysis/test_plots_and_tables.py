@@ -57,6 +57,13 @@ def test_the_same_data_give_the_same_picture() -> None:
     assert PLOTS["popularity"]().png == PLOTS["popularity"]().png
 
 
+@pytest.mark.filterwarnings("error")
+def test_names_in_any_letters_are_drawn_without_a_word_on_the_terminal() -> None:
+    events = EVENTS.assign(EVENT_TYPE="閲覧")
+
+    assert plots.events_over_time(data_profile.events_over_time(events)).png
+
+
 def contrast(colour: str, background: float) -> float:
     """WCAG 2.2's contrast of a colour to a background of that relative luminance."""
     parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]

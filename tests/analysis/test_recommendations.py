@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from analysis import recommendations
-from workflow import parse_config
+from workflow import Config, parse_config
 
 EVENTS = pd.DataFrame(
     {
@@ -42,20 +42,86 @@ def of(**users: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["USER_ID", "ITEM_ID", "RANK"]).assign(SCORE=0.5)
 
 
-def test_a_label_is_the_first_line_and_the_categories_that_it_does_not_say() -> None:
-    items = pd.DataFrame(
-        {
-            "ITEM_ID": ["1", "2", "3", "4"],
-            "KIND": ["data", None, None, "chemistry"],
-            "TEXT": ["  data scientist\nremote", "chemist, senior", None, "technician"],
-        }
+GOODS = pd.DataFrame(
+    {
+        "ITEM_ID": ["1", "2", "3", "4"],
+        "KIND": ["data", None, None, "chemistry"],
+        "TEXT": ["A long text about it", "B", None, "C"],
+        "NAME": ["  analyst\nremote", "chemist", None, "chemist"],
+        "MAKER_NAME": ["m", "m", "m", "m"],
+        "CALLED": ["研究職", "営業", "開発", "人事"],
+    }
+)
+
+
+BRAND = 'BRAND_NAME = { source = "x.b", categorical = true }'
+
+
+def with_columns(*columns: str, report: str = "") -> Config:
+    return parse_config(CONFIG.replace("TEXT =", "\n".join([*columns, "TEXT ="])) + report)
+
+
+def test_an_item_is_known_by_its_title_and_by_its_id_where_two_have_the_same() -> None:
+    config = with_columns('NAME = "goods.name"', 'MAKER_NAME = "goods.maker"')
+
+    assert recommendations.item_labels(GOODS, config) == {
+        "1": "analyst",
+        "2": "chemist (2)",
+        "3": "3",
+        "4": "chemist (4)",
+    }
+
+
+def test_without_a_title_an_item_is_its_id_and_categories_never_the_description() -> None:
+    assert recommendations.item_labels(GOODS, parse_config(CONFIG)) == {
+        "1": "1 · data",
+        "2": "2",
+        "3": "3",
+        "4": "4 · chemistry",
+    }
+
+
+@pytest.mark.parametrize(
+    ("columns", "report", "expected"),
+    [
+        (['CALLED = "goods.called"'], '[report]\ntitle = "CALLED"\n', "CALLED"),
+        (['NAME = "goods.name"'], '[report]\ntitle = "TEXT"\n', "TEXT"),
+        (['CALLED = { source = "x.y", item_name = true }', 'TITLE = "goods.t"'], "", "CALLED"),
+        (['NAME = "goods.name"', 'TITLE = "goods.t"'], "", "TITLE"),
+        ([BRAND, 'SONG_TITLE = "x.s"'], "", "SONG_TITLE"),
+        ([BRAND], "", None),
+        (['NAME = { source = "x.n", type = "int" }'], "", None),
+    ],
+)  # fmt: skip
+def test_the_title_is_the_configured_column_or_the_best_guess(columns, report, expected) -> None:
+    assert recommendations.title_column(with_columns(*columns, report=report)) == expected
+
+
+def test_without_items_there_are_no_titles() -> None:
+    config = parse_config(
+        CONFIG.partition("[datasets.items]")[0]
+        + "[batch_inference]"
+        + CONFIG.partition("[batch_inference]")[2]
     )
 
-    assert recommendations.item_labels(items, parse_config(CONFIG)) == {
-        "1": "data scientist",
-        "2": "chemist, senior",
-        "3": "3",
-        "4": "technician · chemistry",
+    assert recommendations.title_column(config) is None
+    assert recommendations.item_labels(pd.DataFrame({"ITEM_ID": []}, dtype=str), config) == {}
+
+
+def test_the_catalogue_s_view_says_what_is_recommended_most_and_never() -> None:
+    lists = of(a=["1", "2"], b=["1", "3"])
+    events = pd.DataFrame({"ITEM_ID": ["5", "5", "1"], "USER_ID": ["a", "b", "a"]})
+
+    most = recommendations.most_recommended(lists, events, {"1": "one"}, length=2)
+    never = recommendations.never_recommended(lists, events, ["1", "4", "5"], {"5": "five"})
+
+    assert most.to_dict("index") == {
+        "1": {"item": "one", "lists": 2, "of all lists": 1.0, "events": 1},
+        "2": {"item": "2", "lists": 1, "of all lists": 0.5, "events": 0},
+    }
+    assert never.to_dict("index") == {
+        "5": {"item": "five", "events": 2},
+        "4": {"item": "4", "events": 0},
     }
 
 

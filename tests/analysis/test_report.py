@@ -1,11 +1,15 @@
-"""The report of a run: whole, readable, and nothing fetched."""
+"""The report of a run: whole, readable by a product's owner, and nothing fetched."""
 
+import html
 import re
+from pathlib import Path
 
 import pytest
 
+from analysis.report import report
+from tests.analysis.run_records import FAILED, Given
 from tests.browsing import DESKTOP, PHONE, visits
-from tests.local_runs import WholeRun
+from tests.local_runs import EXAMPLE, WholeRun
 
 
 @pytest.fixture(scope="module")
@@ -13,30 +17,53 @@ def page(whole_run: WholeRun) -> str:
     return (whole_run.output / "report.html").read_text(encoding="utf-8")
 
 
-def headings(page: str) -> list[str]:
-    return re.findall(r"<h2[^>]*>(.*?)</h2>", page)
+def headings(page: str, level: int = 2) -> list[str]:
+    return re.findall(rf"<h{level}[^>]*>(.*?)</h{level}>", page)
 
 
-def test_a_run_leaves_a_report_with_every_part(page: str) -> None:
+def texts(page: str) -> str:
+    """Return the words of a page, without its style, its picture and its tags."""
+    body = re.sub(r"(?s)<(style|svg)\b.*?</\1>", "", page)
+    return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", body)))
+
+
+def table(page: str, first: str) -> list[str]:
+    """Return the cells of the table whose head begins with this column."""
+    tables = (
+        re.findall(r"<t[hd] [^>]*>(.*?)</t[hd]>", each)
+        for each in re.findall(r"(?s)<table.*?</table>", page)
+    )
+    return next(cells for cells in tables if cells[0] == first)
+
+
+def test_a_run_leaves_a_report_with_every_part_and_the_graph_at_its_end(page: str) -> None:
     assert headings(page) == [
-        "In short",
-        "Workflow",
+        "Recommendations",
+        "Catalogue",
+        "Warnings",
         "Data",
         "Metrics",
-        "Recommendations",
         "What it costs on AWS",
         "Configuration and versions",
+        "Workflow",
     ]
     assert page.count("<img ") == page.count(' alt="') == 2
+    assert "<details" in page[page.index('id="graph"') : page.index("<svg")]
     assert "Reimport All Datasets" in page
     assert "null id" in page, "the rows that were left out"
 
 
-def test_the_report_compares_with_popularity_and_with_the_former_run(page: str) -> None:
-    table = page[page.index("Table of metrics") :]
-    head = re.findall(r"<th [^>]*>(.*?)</th>", table[: table.index("</thead>")])
+def test_the_report_begins_with_name_date_and_verdict(page: str) -> None:
+    """The date is that of the schedule's time zone, in which people expect the run."""
+    assert re.fullmatch(r"labbase, \d{1,2} [A-Z][a-z]+ \d{4}", headings(page, 1)[0])
+    assert re.search(r'<p class="verdict (good|look)">(Good|To look at): ', page)
+    assert " JST, took " in page
 
-    assert head == [
+
+def test_the_report_compares_with_popularity_and_with_the_former_run(page: str) -> None:
+    cells = table(page, "metric")
+
+    assert cells[:6] == [
         "metric",
         "this version",
         "the version before",
@@ -44,19 +71,115 @@ def test_the_report_compares_with_popularity_and_with_the_former_run(page: str) 
         "× the version before",
         "× popularity",
     ]
-    assert ">0.1250<" in table
-    assert "Since the run before" in page
+    assert "0.1250" in cells
+    assert "Changed since the run before" in page
+
+
+def test_lists_name_items_by_their_titles(page: str) -> None:
+    """The sample's titles are Japanese job titles; its descriptions begin otherwise."""
+    recommended = table(page, "rank")[3:]
+
+    assert [cell for cell in recommended if "勤務地" in cell or "学部" in cell] == []
+    assert any(re.search("[぀-ヿ一-鿿]", cell) for cell in recommended)
+
+
+def test_local_seconds_are_not_priced(page: str) -> None:
+    cost = texts(page[page.index('id="cost"') :])
+
+    assert "etl_minutes 10 minutes the Spark job assumed" in cost
+    assert "training_hours 1 hours" in cost
+    assert re.search(r"users \d+ users in the batch inference job run \d{8}T", cost)
+    assert "* not verified, or us-east-1's" in cost
 
 
 def test_the_report_loads_nothing_and_is_accessible(whole_run: WholeRun) -> None:
     """In Chromium, at desktop and phone width, light and dark; axe knows contrast and headings."""
-    for (width, scheme), visit in visits(whole_run.output / "report.html").items():
+    check(whole_run.output / "report.html")
+
+
+def check(file: Path) -> None:
+    """Open a page at each width, in light and in dark; nothing may be wrong."""
+    for (width, scheme), visit in visits(file).items():
         where = f"{width} pixels, {scheme}"
         assert visit.console == (), where
         assert visit.requests == (), where
         assert visit.width <= width, where
         assert visit.faults == (), where
     assert (DESKTOP, PHONE) == (1280, 390)
+
+
+RELATED = (
+    EXAMPLE.replace('user_id = "students.id"\nnum', 'item_id = "job_postings.id"\nnum')
+    .replace('"aws-user-personalization"', '"aws-sims"')
+    .partition("[filter.exclusions]")[0]
+)
+LONG = "x" * 120
+
+
+def related() -> Given:
+    return Given(config=RELATED)
+
+
+def without_items() -> Given:
+    config = EXAMPLE.replace('[report]\ntitle = "TITLE"', "[report]")
+    head, _, rest = config.partition("[datasets.items]")
+    given = Given(
+        config=head + "[datasets.interactions]" + rest.partition("[datasets.interactions]")[2]
+    )
+    del given.files["items/a.csv"], given.manifest["datasets"]["ITEMS"]
+    return given
+
+
+def long_ids() -> Given:
+    given = Given()
+    given.files = {
+        path: re.sub(r"(?m)^(\d+),", rf"\1{LONG},", text) for path, text in given.files.items()
+    }
+    return given
+
+
+def failed() -> Given:
+    return Given(events=FAILED, files={}, manifest={}, metrics={})
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (related, "Related to 職種"),
+        (without_items, "Items: 19. In at least one list: 18."),
+        (long_ids, LONG),
+        (failed, "Failed in 'ETL': what was published before stays as it is."),
+    ],
+)
+def test_reports_of_other_runs_are_readable_too(tmp_path, given, expected) -> None:
+    """Related items, no items at all, ids without a place to break, a run that failed."""
+    file = tmp_path / "report.html"
+    file.write_text(report(given().record()), encoding="utf-8")
+
+    assert expected in texts(file.read_text(encoding="utf-8"))
+    check(file)
+
+
+def test_related_items_have_no_user_s_history() -> None:
+    """An item's number may be a user's number too."""
+    page = texts(report(related().record()))
+
+    assert "User " not in page[: page.index("Catalogue")].partition("rank")[2]
+    assert "events" not in " ".join(headings(report(related().record()), 3)[:3])
+
+
+def test_a_failed_run_says_what_to_do_and_has_no_empty_parts() -> None:
+    page = report(failed().record())
+
+    assert headings(page) == [
+        "Why it failed",
+        "Warnings",
+        "Data",
+        "Configuration and versions",
+        "Workflow",
+    ]
+    assert "What to do:" in page
+    assert "The data cannot be judged: the Spark job did not finish." in page
 
 
 def test_a_page_that_cannot_be_read_would_be_found(tmp_path) -> None:

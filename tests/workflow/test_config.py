@@ -532,3 +532,20 @@ def test_training_on_some_events_needs_the_column_that_tells_them(line, key, col
     rule, fix = mistakes(settings("solution", line))[key]
     assert rule == f"the interactions have no column {column} to choose by"
     assert fix.startswith(f'add {column} = "…" to datasets.interactions.columns')
+
+
+@pytest.mark.parametrize(
+    ("change", "rule", "fix"),
+    [
+        ("TITEL", "the data set ITEMS has no such column", "did you mean TITLE?"),
+        ("X", "the data set ITEMS has no such column", "write one of ITEM_ID, TITLE, ABOUT"),
+    ],
+)
+def test_the_report_s_title_is_a_column_of_the_items(change, rule, fix):
+    text = f'{SEMANTIC}\n[report]\ntitle = "{change}"\n'
+
+    found = mistakes(text)["report.title"]
+
+    assert found[0] == rule
+    assert fix in found[1]
+    assert parse_config(text.replace(change, "TITLE")).report.title == "TITLE"

@@ -1,0 +1,226 @@
+"""The verdict on a run: what is good, and what a person should look at.
+
+    found = findings(record)
+    verdict(record, found).sentence     # "Good: 279 users have a list, …"
+
+Pure: it is derived from the facts of a `RunRecord`, and each rule names its bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from analysis.data_profile import READINESS, agreement, minimums, rejected_rows, truncated_values
+from analysis.frames import Run, RunFilesError
+from analysis.run_record import BEFORE, POPULARITY, THIS_VERSION, RunRecord
+from workflow.runs.visits import RUNNING
+
+QUALITY = "NDCG@10"
+WORSE_THAN_BEFORE = 0.9
+"""Share of the quality of the version before, below which it has fallen."""
+HARDLY = 0.005
+"""Share of the quality that makes no difference to speak of."""
+FEW_ITEMS = 0.1
+"""Share of the items that could be in a list, below which the lists show few of them."""
+MANY_WITHOUT_LIST = 0.01
+"""Share of the users to recommend for, above which too many have no list."""
+OLD_DAYS = 7
+"""Days between the newest event and the run, after which the events are old."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that a person should know of a run.
+
+    Attributes:
+        short: A clause for the verdict, for example `12 of 291 users have no list`.
+        text: The whole of it, in sentences.
+        level: `warning` is to be looked at; `note` is not.
+    """
+
+    short: str
+    text: str
+    level: Literal["warning", "note"] = "warning"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The verdict on a run.
+
+    Attributes:
+        word: `good`, `look`, `failed` or `running`.
+        sentence: It, in one sentence.
+    """
+
+    word: Literal["good", "look", "failed", "running"]
+    sentence: str
+
+
+def verdict(record: RunRecord, found: Sequence[Finding]) -> Verdict:
+    """Return the verdict on a run.
+
+    Args:
+        record: Of the run.
+        found: From `findings`.
+    """
+    status, failure = record.progress.status, record.failure
+    if status == RUNNING:
+        return Verdict("running", "Still running: what follows is not all.")
+    if failure is not None:
+        ended = {"ABORTED": "Stopped", "TIMED_OUT": "Timed out"}.get(status, "Failed")
+        where = f" in '{failure.state}'" if failure.state else ""
+        stay = "" if _has_lists(record.run) else ": what was published before stays as it is"
+        return Verdict("failed", f"{ended}{where}{stay}.")
+    warnings = [finding.short for finding in found if finding.level == "warning"]
+    if warnings:
+        return Verdict("look", f"To look at: {'; '.join(warnings)}.")
+    return Verdict("good", f"Good: {_praise(record)}.")
+
+
+def findings(record: RunRecord) -> list[Finding]:
+    """Return what a person should know of a run, the warnings first."""
+    found = [*_quality(record), *_lists(record), *_data(record)]
+    return sorted(found, key=lambda finding: finding.level, reverse=True)
+
+
+def _praise(record: RunRecord) -> str:
+    this, popular, before = (_score(record, name) for name in (THIS_VERSION, POPULARITY, BEFORE))
+    compared = []
+    if this and popular:
+        compared.append(f"{this / popular:.1f} times as good as the most popular items")
+    if this and before:
+        change = this / before - 1
+        by = f"{abs(change):.0%} {'better than' if change > 0 else 'worse than'}"
+        by = "as good as" if abs(change) < HARDLY else by.replace("%", " %")
+        compared.append(f"{by} those of the run before")
+    if not _has_lists(record.run):
+        return "the run succeeded"
+    noun = "items" if record.config.batch_inference.item_id else "users"
+    listed = record.run.recommendations["USER_ID"].nunique()
+    that_are = f" that are {' and '.join(compared)}" if compared else ""
+    return f"{listed:,} {noun} have lists{that_are}"
+
+
+def _score(record: RunRecord, name: str) -> float | None:
+    return record.metrics.get(name, {}).get(QUALITY)
+
+
+def _quality(record: RunRecord) -> Iterator[Finding]:
+    this, popular, before = (_score(record, name) for name in (THIS_VERSION, POPULARITY, BEFORE))
+    if this is None:
+        return
+    if popular and this <= popular:
+        yield Finding(
+            "the lists are no better than the most popular items",
+            f"The lists are no better than recommending everybody the most popular items: {QUALITY}"
+            f" is {this:.3f}, that of the most popular items {popular:.3f}.",
+        )
+    if before and this < before * WORSE_THAN_BEFORE:
+        fall = f"{1 - this / before:.0%}".replace("%", " %")
+        yield Finding(
+            f"the quality fell by {fall}",
+            f"The quality fell by {fall} since the run before: {QUALITY} was {before:.3f} and is"
+            f" {this:.3f}. Fewer or other events may be the reason; see the data.",
+        )
+
+
+def _lists(record: RunRecord) -> Iterator[Finding]:
+    run = record.run
+    try:
+        lists, manifest, eligible = run.recommendations, run.manifest, run.eligible_items
+        catalogue = catalogue_of(run) if eligible is None else eligible
+    except RunFilesError:
+        return
+    noun = "items" if record.config.batch_inference.item_id else "users"
+    asked = manifest.get("batchInput", {}).get("rows", 0)
+    without = asked - lists["USER_ID"].nunique()
+    if without > 0:
+        yield Finding(
+            f"{without:,} of {asked:,} {noun} have no list",
+            f"{without:,} of the {asked:,} {noun} to recommend for have no list: Personalize"
+            " returned nothing for them, or the filters took everything away.",
+            "warning" if without / asked > MANY_WITHOUT_LIST else "note",
+        )
+    shown, possible = lists["ITEM_ID"].nunique(), min(len(catalogue), len(lists))
+    if possible and shown / possible < FEW_ITEMS:
+        yield Finding(
+            f"only {shown:,} of {len(catalogue):,} items are in a list",
+            f"Only {shown:,} of the {len(catalogue):,} items that may be recommended are in any"
+            " list; the others are shown to nobody.",
+        )
+
+
+def _data(record: RunRecord) -> Iterator[Finding]:
+    run, config = record.run, record.config
+    try:
+        manifest, interactions, items = run.manifest, run.interactions, run.items
+    except RunFilesError:
+        return
+    for check, row in agreement(manifest).iterrows():
+        if row["warning"]:
+            share = f"{row['share']:.0%}".replace("%", " %")
+            yield Finding(f"only {share} of {check}", f"{row['warning']}.")
+    yield from _rejected(record)
+    solution = config.solution
+    checks = minimums(
+        interactions,
+        items,
+        recipe=solution.recipe,
+        event_type=solution.event_type,
+        event_value=solution.event_value_threshold,
+    )
+    for check, row in checks[~checks["met"]].iterrows():
+        short = f"{str(check).removesuffix(', advised')}: {row['found']:,g}"
+        is_advice = row["source"] == READINESS
+        asks = "advises" if is_advice else "wants"
+        text = f"{short}; Personalize {asks} {row['wanted']}, otherwise: {row['otherwise']}."
+        yield Finding(
+            f"{short}, not {row['wanted']}",
+            text[0].upper() + text[1:],
+            "note" if is_advice else "warning",
+        )
+    for column in truncated_values(manifest).to_dict("records"):
+        text = f"{column['values']:,} texts of {column['data set']}.{column['column']} were cut"
+        yield Finding(text, f"{text} to the length that Personalize takes.", "note")
+    newest = datetime.fromtimestamp(run.newest_event, UTC)
+    days = ((record.visits.began or record.now) - newest).days
+    if days > OLD_DAYS:
+        text = f"the newest event is {days:,} days old"
+        yield Finding(
+            text,
+            f"The newest event is of {newest:%Y-%m-%d}, {days:,} days before the run: of"
+            " what people did since, the model knows nothing.",
+            "note",
+        )
+
+
+def _rejected(record: RunRecord) -> Iterator[Finding]:
+    """Yield the rows left out; a warning from half of the share at which the job fails."""
+    most = record.config.etl.max_rejected_share
+    rejected = rejected_rows(record.run.manifest)
+    for data_set, rows in rejected[rejected["rows"] > 0].groupby("data set", sort=False):
+        share, number = float(rows["share"].sum()), int(rows["rows"].sum())
+        reasons = ", ".join(f"{row['reason']}: {row['rows']:,}" for row in rows.to_dict("records"))
+        short = f"{number:,} rows of {data_set} were left out"
+        at_most = f"; above {most:.1%} the run fails".replace("%", " %")
+        yield Finding(
+            short,
+            f"{short}, {share:.2%} of them ({reasons}){at_most}.".replace("%", " %", 1),
+            "warning" if most and share >= most / 2 else "note",
+        )
+
+
+def catalogue_of(run: Run) -> frozenset[str]:
+    """Return the ids of all items: of the data set ITEMS, or without one those with events."""
+    items = run.items if len(run.items) else run.interactions
+    return frozenset(items["ITEM_ID"])
+
+
+def _has_lists(run: Run) -> bool:
+    try:
+        return len(run.recommendations) > 0
+    except RunFilesError:
+        return False

@@ -1,0 +1,134 @@
+"""The verdict on a run: good, or what to look at, from the facts alone."""
+
+import pytest
+
+from analysis.verdict import findings, verdict
+from tests.analysis.run_records import EXAMPLE, FAILED, LISTS, Given
+from tests.histories import BEGIN, entered, event, events
+
+
+def sentence(given: Given) -> str:
+    record = given.record()
+    return verdict(record, findings(record)).sentence
+
+
+def warnings(given: Given) -> list[str]:
+    return [each.text for each in findings(given.record()) if each.level == "warning"]
+
+
+def test_a_run_without_fault_is_good_and_is_compared() -> None:
+    assert sentence(Given()) == (
+        "Good: 40 users have lists that are 5.0 times as good as the most popular items and as good"
+        " as those of the run before."
+    )
+
+
+def test_the_first_run_is_compared_with_nothing() -> None:
+    given = Given(metrics={"this version": {"NDCG@10": 0.5}})
+
+    assert sentence(given) == "Good: 40 users have lists."
+
+
+def test_lists_that_are_no_better_than_popularity_are_to_be_looked_at() -> None:
+    given = Given()
+    given.metrics["this version"]["NDCG@10"] = 0.09
+    given.metrics["the version before"]["NDCG@10"] = 0.09
+
+    assert sentence(given) == "To look at: the lists are no better than the most popular items."
+
+
+def test_a_fall_of_the_quality_is_to_be_looked_at() -> None:
+    given = Given()
+    given.metrics["this version"]["NDCG@10"] = 0.44
+
+    assert sentence(given) == "To look at: the quality fell by 12 %."
+
+
+def test_users_without_a_list_are_counted() -> None:
+    given = Given()
+    given.manifest["batchInput"]["rows"] = 44
+
+    assert sentence(given) == "To look at: 4 of 44 users have no list."
+
+
+def test_lists_of_the_same_few_items_are_to_be_looked_at() -> None:
+    given = Given()
+    given.files["recommendations.csv"] = "\n".join(
+        [LISTS[0], *(f"{user},1,1,0.5" for user in range(1, 41))]
+    )
+
+    assert warnings(given) == [
+        "Only 1 of the 20 items that may be recommended are in any list; the others are shown to"
+        " nobody."
+    ]
+
+
+def test_warnings_of_the_spark_job_are_repeated() -> None:
+    given = Given()
+    warning = "40.0% of interactions whose user is in USERS (4 of 10); compare the ids"
+    given.manifest["agreement"] = [
+        {
+            "check": "interactions whose user is in USERS",
+            "found": 4,
+            "of": 10,
+            "share": 0.4,
+            "least": 0.1,
+            "warning": warning,
+        }
+    ]
+
+    assert sentence(given) == "To look at: only 40 % of interactions whose user is in USERS."
+    assert warnings(given) == [f"{warning}."]
+
+
+@pytest.mark.parametrize(("rows", "level"), [(2, "note"), (9, "warning")])
+def test_rejected_rows_are_a_warning_near_the_share_at_which_the_run_fails(rows, level) -> None:
+    given = Given()
+    given.manifest["datasets"]["INTERACTIONS"]["rejected"] = {"null id": rows - 1, "bad time": 1}
+
+    found = {each.short: each for each in findings(given.record())}
+
+    rejected = found[f"{rows} rows of INTERACTIONS were left out"]
+    assert rejected.level == level
+    assert f"null id: {rows - 1}, bad time: 1" in rejected.text
+
+
+def test_what_personalize_advises_and_old_events_are_good_to_know() -> None:
+    given = Given()
+    given.manifest["datasets"]["INTERACTIONS"]["newestTimestamp"] = int(BEGIN.timestamp()) - 864_000
+
+    notes = [each.text for each in findings(given.record()) if each.level == "note"]
+
+    assert notes == [
+        "Events: 1,200; Personalize advises at least 50,000, otherwise: weaker recommendations.",
+        "Users with two events: 40; Personalize advises at least 1,000, otherwise: weaker"
+        " recommendations.",
+        "The newest event is of 2024-05-22, 10 days before the run: of what people did since, the"
+        " model knows nothing.",
+    ]
+
+
+def test_a_failed_run_says_where_and_that_the_lists_stay() -> None:
+    given = Given(events=FAILED, files={}, manifest={}, metrics={})
+
+    assert sentence(given) == "Failed in 'ETL': what was published before stays as it is."
+
+
+def test_a_stopped_run_is_no_failure_and_a_running_one_is_not_judged() -> None:
+    begun = [entered("ETL")]
+    stopped = events(*begun, event("ExecutionAborted", previousEventId=0))
+
+    assert sentence(Given(events=stopped, files={}, manifest={}, metrics={})).startswith(
+        "Stopped in 'ETL'"
+    )
+    assert sentence(Given(events=events(*begun), files={}, manifest={}, metrics={})) == (
+        "Still running: what follows is not all."
+    )
+
+
+def test_related_items_are_of_items() -> None:
+    config = EXAMPLE.replace('user_id = "students.id"\nnum', 'item_id = "job_postings.id"\nnum')
+    config = config.replace('"aws-user-personalization"', '"aws-sims"')
+    config = config.partition("[filter.exclusions]")[0] + "[report]\ntitle = 'TITLE'\n"
+
+    assert sentence(Given(config=config)).startswith("Good: 40 items have lists")
