@@ -19,8 +19,9 @@ from rich.spinner import Spinner
 from rich.table import Column, Table
 from rich.text import Text
 
+from workflow.definition.asl import Definition
 from workflow.runs.history import Step
-from workflow.runs.lines import QUIET, Lines
+from workflow.runs.lines import QUIET, Endings, Lines
 from workflow.runs.visits import SIGNS, Branch, Status, Visit
 
 _STYLES: Mapping[Status, str] = {
@@ -68,18 +69,27 @@ class RunView:
     def work(self, work: Iterable[Work]) -> None:
         """Show the long work that is going on now."""
 
+    def end(self, failed: Visit | None) -> None:
+        """Show in which visit the failure of the run began; None if it succeeded."""
 
-def run_view(console: Console) -> RunView:
-    """Return the view that fits a console: a live table on a terminal, lines elsewhere."""
-    return TableView(console) if console.is_terminal else LineView(console)
+
+def run_view(console: Console, definition: Definition | None = None) -> RunView:
+    """Return the view that fits a console: a live table on a terminal, lines elsewhere.
+
+    Args:
+        console: Where to print.
+        definition: Of the state machine; it says which states lead to a failure.
+    """
+    endings = Endings.of(definition) if definition else Endings()
+    return TableView(console, endings) if console.is_terminal else LineView(console, endings)
 
 
 class LineView(RunView):
     """Prints a run's states as they are entered and left; of a poll loop only the first round."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, endings: Endings | None = None) -> None:
         super().__init__(console)
-        self._lines = Lines()
+        self._lines = Lines(endings)
 
     def step(self, step: Step) -> None:
         """Print a state that was entered or left."""
@@ -90,6 +100,14 @@ class LineView(RunView):
                 f"[dim]{step.at:%H:%M:%S}[/]{line.indent}[{style}]{line.sign}[/]"
                 f" {escape(line.text)}{took}"
             )
+
+    def end(self, failed: Visit | None) -> None:
+        """Print the visit in which the failure began, unless its line says so already."""
+        if failed is None or self._lines.endings.status(failed) not in {"succeeded", "caught"}:
+            return
+        label = f" ({failed.label})" if failed.item and failed.label else ""
+        at = failed.ended or failed.begun
+        self._console.print(f"[dim]{at:%H:%M:%S}[/]  [red]✗[/] {escape(failed.state + label)}")
 
 
 @dataclass
@@ -112,9 +130,9 @@ class _Row:
     seconds: dict[Branch | None, float] = field(default_factory=dict)
     items: set[str] = field(default_factory=set)
 
-    def status(self) -> Status:
+    def status(self, endings: Endings) -> Status:
         """Return the status that counts of all items or branches; a running one before all."""
-        statuses = {visit.status for visit in self.latest.values()}
+        statuses = {endings.status(visit) for visit in self.latest.values()}
         order = ("running", *_STYLES)
         return min(statuses, key=order.index)
 
@@ -131,13 +149,20 @@ class TableView(RunView):
 
     Args:
         console: A terminal.
+        endings: Which states lead to a failure.
         now: The clock, for how long a state has been going on.
     """
 
     def __init__(
-        self, console: Console, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        console: Console,
+        endings: Endings | None = None,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         super().__init__(console)
+        self._endings = endings or Endings()
+        self._failed = ""
         self._now = now
         self._rows: dict[str, _Row] = {}
         self._spinner = Spinner("dots", style="cyan")
@@ -179,6 +204,10 @@ class TableView(RunView):
                 self._tasks[label] = self._bars.add_task(escape(label), total=1.0)
             self._bars.update(self._tasks[label], completed=fraction)
 
+    def end(self, failed: Visit | None) -> None:
+        """Mark the state in which the failure began."""
+        self._failed = failed.state if failed and failed.status == "succeeded" else ""
+
     def __rich__(self) -> RenderableType:
         columns = (
             Column(width=1),
@@ -188,7 +217,7 @@ class TableView(RunView):
         )
         table = Table(*columns, box=None, padding=(0, 1), show_header=False)
         for state, row in self._rows.items():
-            status = row.status()
+            status = "failed" if state == self._failed else row.status(self._endings)
             quiet = status == "succeeded" and row.state_type in QUIET
             style = "dim" if quiet else _STYLES[status]
             sign = self._spinner if status == "running" else Text(SIGNS[status], style=style)

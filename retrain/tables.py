@@ -23,7 +23,8 @@ from workflow.runs.executions import Run
 from workflow.runs.history import Failure
 
 _STYLES = {"SUCCEEDED": "green", "RUNNING": "cyan"}
-_USERS, _ITEMS = 5, 5  # of the recommendations that are shown
+_SENTENCE = 20  # letters of a cause that a log does not hold by chance
+_USERS, _ITEMS = 3, 5  # of the recommendations that are shown
 
 
 def show_runs(
@@ -65,13 +66,20 @@ def show_explanation(console: Console, explanation: Explanation) -> None:
         console.print(f"  state    {escape(failure.state)}{escape(item)}")
     console.print(f"  error    {escape(failure.error)}")
     console.print(f"  says     {escape(explanation.speaker)}:")
-    for line in failure.cause.splitlines() or ["(no cause was given)"]:
+    sentences = _sentences(failure.cause)
+    for line in sentences or ["(no cause was given)"]:
         console.print(f"             {escape(line)}")
+    said = [words for line in sentences if len(words := " ".join(line.split())) >= _SENTENCE]
     for log in explanation.logs:
+        logged = [line for entry in log.lines for line in entry.splitlines()]
+        # The log of a job ends with the cause, which is said already.
+        new = [line for line in logged if not any(each in " ".join(line.split()) for each in said)]
+        if logged and not new:
+            continue
         stream = f", stream {log.stream}" if log.stream else ""
         note = f": {log.note}" if log.note else ""
         console.print(f"  log      {escape(log.group + stream + note)}")
-        for line in (line for entry in log.lines for line in entry.splitlines()):
+        for line in new:
             console.print(f"             [dim]{escape(line)}[/]")
     for arn in explanation.left_running:
         console.print(f"  goes on  {escape(arn)}")
@@ -165,17 +173,28 @@ def show_metrics(console: Console, metrics: Mapping[str, Any]) -> None:
     console.print(table)
 
 
-def show_recommendations(console: Console, path: Path) -> None:
-    """Print the first items of the first users of a recommendations CSV."""
-    ranks = (Column(str(rank), justify="right") for rank in range(1, _ITEMS + 1))
+def show_recommendations(console: Console, path: Path, titles: Mapping[str, str]) -> None:
+    """Print the first items of the first users of a recommendations CSV.
+
+    Args:
+        console: Where to print.
+        path: The CSV.
+        titles: Item → its title.
+    """
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.reader(file)
         noun = "item" if next(rows)[1] == "RELATED_ITEM_ID" else "user"
-        table = _titled_table(f"Top items of some {noun}s", noun, *ranks)
+        numbers = (Column(title, justify="right", no_wrap=True) for title in ("rank", "item"))
+        table = _titled_table(
+            f"Top items of some {noun}s", Column(f"for {noun}"), *numbers, Column("title")
+        )
         for of, items in itertools.islice(itertools.groupby(rows, key=itemgetter(0)), _USERS):
-            table.add_row(
-                escape(of), *(escape(item[1]) for item in itertools.islice(items, _ITEMS))
-            )
+            name = titles.get(of, of) if noun == "item" else of
+            for rank, (_, item, *_rest) in enumerate(itertools.islice(items, _ITEMS), start=1):
+                title = titles.get(item, "").removesuffix(f" ({item})")
+                table.add_row(escape(name), str(rank), escape(item), escape(title))
+                name = ""
+            table.add_section()
     console.print(table)
 
 
@@ -183,8 +202,13 @@ def show_failure(console: Console, failure: Failure) -> None:
     """Print why a run failed, in the words of whoever raised the error."""
     state = f" in state '{failure.state}'" if failure.state else ""
     console.print(f"[bold red]The run failed{escape(state)}: {escape(failure.error)}[/]")
-    for line in re.sub(r" (?=\(\d+\) )", "\n", failure.cause).splitlines():
+    for line in _sentences(failure.cause):
         console.print(f"  {escape(line)}")
+
+
+def _sentences(cause: str) -> list[str]:
+    """Return a cause as lines; each of several problems begins one."""
+    return re.sub(r" (?=\(\d+\) )", "\n", cause).splitlines()
 
 
 def _titled_table(title: str, *columns: Column | str) -> Table:

@@ -40,7 +40,7 @@ from workflow.picture.display import (
     workflow_page,
 )
 from workflow.runs.history import HistoryReader, follow, history
-from workflow.runs.lines import Lines
+from workflow.runs.lines import Endings, Lines
 from workflow.runs.progress import Progress, progress_of
 from workflow.runs.visits import RUNNING, HistoryEvent, Visits
 from workflow.sdk import Chain, Execution, ExecutionsList, FrozenGraph, Graph, State, Workflow
@@ -292,7 +292,7 @@ class DrawnExecution(Execution):  # type: ignore[misc]
             return follow_live(
                 reader.read_all, definition, title=self._title, poll_seconds=poll_seconds
             )
-        lines = Lines()
+        lines = Lines(Endings.of(self.workflow.definition.to_dict()))
         with suppress(KeyboardInterrupt):
             for step in follow(reader, poll_seconds=poll_seconds):
                 for line in lines.of(step):

@@ -15,6 +15,7 @@ from retrain.commands.options import (
     AsJson,
     ConfigFile,
     clients,
+    command,
     out,
     print_json,
     show_notes,
@@ -38,7 +39,11 @@ _COLOURS = {
 }
 
 
-def plan(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+def plan(
+    config: ConfigFile = DEFAULT_CONFIG,
+    show_all: Annotated[bool, typer.Option("--all", help="Name what does not change too.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Compare AWS with the configuration and show the plan of a deployment; changes nothing.
 
     Exits 1 if some of it cannot be done.
@@ -54,7 +59,7 @@ def plan(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     if as_json:
         print_json([_as_json(change) for change in changes.changes])
     else:
-        _show(changes)
+        _show(changes, unchanged=show_all)
     if changes.blocked:
         raise typer.Exit(1)
 
@@ -73,6 +78,7 @@ def deploy(
     account = clients(loaded)
     show_notes(derive(loaded).notes)
     _carry_out(compare(loaded, account), account, "Deploy?", yes=yes, take_over=take_over)
+    out.print(f"{escape(command('start --wait', config))} begins a run")
 
 
 def destroy(
@@ -141,10 +147,10 @@ def _as_json(change: Change) -> dict[str, Any]:
     }
 
 
-def _show(plan: Plan) -> None:
+def _show(plan: Plan, *, unchanged: bool = False) -> None:
     from workflow.deployment.deploy import describe  # noqa: PLC0415
 
-    for line in describe(plan):
+    for line in describe(plan, unchanged=unchanged):
         action, _, rest = line.partition(" ")
         colour = _COLOURS.get(action, "")
         text = f"[{colour}]{action}[/] {escape(rest)}" if colour else escape(line)

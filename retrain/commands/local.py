@@ -129,9 +129,10 @@ def run(
     Example: retrain local run --database-url postgresql://me:secret@127.0.0.1:5432/shop
     """
     from retrain.local.run import run_locally  # noqa: PLC0415
+    from workflow.definition.graph import retraining_graph  # noqa: PLC0415
 
     loaded = load_config(config)
-    with run_view(out) as view:
+    with run_view(out, retraining_graph(loaded).to_dict()) as view:
         outcome = run_locally(
             loaded,
             output=output,
@@ -144,7 +145,7 @@ def run(
     if outcome.failure:
         tables.show_failure(out, outcome.failure)
     else:
-        tables.show_recommendations(out, output / "recommendations.csv")
+        tables.show_recommendations(out, output / "recommendations.csv", outcome.titles)
         tables.show_metrics(out, outcome.metrics)
     out.print("Written:", style="bold")
     for path in outcome.files:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -52,6 +53,17 @@ def clients(config: Config) -> Clients:
         raise DeployError(explain_error(error, "sts", config.aws.region)) from error
     check_identity(config, account_clients)
     return account_clients
+
+
+def command(text: str, config: Path) -> str:
+    """Return a command to type next, in quotes, with the configuration where it is not the usual.
+
+    Args:
+        text: For example `start --wait`.
+        config: The file that was named.
+    """
+    named = "" if config == DEFAULT_CONFIG else f" --config {shlex.quote(str(config))}"
+    return f"'retrain {text}{named}'"
 
 
 def is_aws(account: Clients) -> bool:

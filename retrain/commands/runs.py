@@ -17,6 +17,7 @@ from retrain.commands.options import (
     AsJson,
     ConfigFile,
     clients,
+    command,
     err,
     is_aws,
     out,
@@ -42,10 +43,10 @@ from workflow.runs.executions import (
     stop_training,
     wait_for_end,
 )
-from workflow.runs.history import Failure, HistoryReader, follow, history
+from workflow.runs.history import Failure, HistoryReader, failed_visit, follow, history
 from workflow.runs.prices import load_prices
 from workflow.runs.usage import usage_of
-from workflow.runs.visits import RUNNING
+from workflow.runs.visits import RUNNING, Visits
 
 Execution = Annotated[str, typer.Argument(help="Name or ARN of a run, or latest.")]
 PollSeconds = Annotated[float, typer.Option(min=0.0, help="Seconds between two polls.")]
@@ -77,11 +78,11 @@ def start(
     if wait:
         if not as_json:
             out.print(f"started {escape(run.name)}")
-        _watch(client, run, poll_seconds=poll_seconds, as_json=as_json)
+        _watch(client, run, config, poll_seconds=poll_seconds, as_json=as_json)
     elif as_json:
         print_json(_as_json(run))
     else:
-        out.print(f"started {escape(run.name)}\n'retrain watch' shows it")
+        out.print(escape(f"started {run.name}\n{command('watch', config)} shows it"))
 
 
 def watch(
@@ -97,7 +98,7 @@ def watch(
     loaded = load_config(config)
     client = clients(loaded)("stepfunctions")
     run = find_run(client, loaded.state_machine_arn, execution)
-    _watch(client, run, poll_seconds=poll_seconds, as_json=as_json)
+    _watch(client, run, config, poll_seconds=poll_seconds, as_json=as_json)
 
 
 def executions(
@@ -259,17 +260,21 @@ def cost(
         show_cost(out, estimate)
 
 
-def _watch(client: Any, run: Run, *, poll_seconds: float, as_json: bool) -> None:
+def _watch(client: Any, run: Run, config: Path, *, poll_seconds: float, as_json: bool) -> None:
     """Show a run until it ends; exit with 1 if it fails."""
     try:
         if as_json:
             wait_for_end(client, run, poll_seconds=poll_seconds, sleep=time.sleep)
         else:
-            with run_view(out) as view:
-                for step in follow(HistoryReader(client, run.arn), poll_seconds=poll_seconds):
+            machine, reader = run.machine_arn, HistoryReader(client, run.arn)
+            described = client.describe_state_machine(stateMachineArn=machine)
+            with run_view(out, json.loads(described["definition"])) as view:
+                for step in follow(reader, poll_seconds=poll_seconds):
                     view.step(step)
+                view.end(failed_visit(Visits(reader.read_all())))
     except (KeyboardInterrupt, SystemExit):
-        err.print(f"{escape(run.name)} goes on; 'retrain watch {escape(run.name)}' shows it again")
+        again = command(f"watch {run.name}", config)
+        err.print(escape(f"{run.name} goes on; {again} shows it again"))
         raise
     ended = describe_run(client, run.arn)
     why = failure(client, ended)
@@ -277,7 +282,7 @@ def _watch(client: Any, run: Run, *, poll_seconds: float, as_json: bool) -> None
         print_json(_as_json(ended, why))
     elif why:
         show_failure(out, why)
-        out.print(f"'retrain explain {escape(run.name)}' says more")
+        out.print(escape(f"{command(f'explain {run.name}', config)} says more"))
     else:
         out.print(f"{escape(ended.name)}: {ended.status}")
     if why:

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from analysis.frames import read_directory
 from analysis.metrics import short_name
+from analysis.recommendations import item_labels
 from analysis.report import report
 from analysis.run_record import gather
 from etl.datasets import DATASET_TYPES
@@ -31,7 +32,7 @@ from retrain.local.deployment import deploy, train_baseline
 from retrain.local.postgres import scratch_directory
 from retrain.local.sample_size import SampleSize
 from workflow.config import Config
-from workflow.runs.history import Failure, HistoryReader, failure_of, follow
+from workflow.runs.history import Failure, HistoryReader, failed_visit, failure_of, follow
 from workflow.runs.visits import Visits
 
 # Stage → the states between whose entry and exit it lies.
@@ -57,12 +58,14 @@ class Outcome:
         durations: Seconds by stage.
         files: What was written into the output directory.
         metrics: Of the trained version and of the baseline; empty if the run failed.
+        titles: Item → its title, or what else names it; empty if the run failed.
     """
 
     failure: Failure | None
     durations: dict[str, float]
     files: tuple[Path, ...]
     metrics: dict[str, Any]
+    titles: dict[str, str] = field(default_factory=dict)
 
 
 def run_locally(
@@ -79,7 +82,8 @@ def run_locally(
     Args:
         config: What to deploy and run.
         output: Directory for the results; made if it does not exist. Each file is replaced whole. A
-            run that fails replaces only `report.html`, `history.json`, `etl.log` and `rejected/`.
+            run that fails replaces only `report.html`, `history.json`, `etl.log`, `rejected/` and,
+            if its Spark job finished, `datasets/`.
         database_url: The database to read; None starts a PostgreSQL with the sample.
         sample: Size of the sample, where there is no `database_url`.
         view: Shows the run.
@@ -120,6 +124,7 @@ def _execute(config: Config, aws: LocalAws, output: Path, view: RunView) -> Outc
     events = history.read_all()
     visits = Visits(events)
     failure, durations = failure_of(visits), stage_durations(visits)
+    view.end(failed_visit(visits))
 
     def with_paths(text: str) -> str:
         """Name what is kept of this run by its path: the bucket is gone when the run has ended."""
@@ -133,6 +138,7 @@ def _execute(config: Config, aws: LocalAws, output: Path, view: RunView) -> Outc
         write_whole(output / "history.json", json_text({"events": events})),
         write_whole(output / "etl.log", with_paths(_etl_log(config, aws))),
         *_write_rejected(config, aws, execution.name, output / "rejected"),
+        *_write_data_sets(config, aws, execution.name, output / "datasets"),
     ]
     metrics: dict[str, Any] = {}
     if failure is None:
@@ -157,7 +163,8 @@ def _execute(config: Config, aws: LocalAws, output: Path, view: RunView) -> Outc
         config, aws.client, execution.name, timed=False, next_wait=next_wait, now=now, **previous
     )
     files.insert(0, write_whole(output / "report.html", with_paths(report(record))))
-    return Outcome(failure, durations, tuple(files), metrics)
+    titles = {} if failure else item_labels(record.run.items, config)
+    return Outcome(failure, durations, tuple(files), metrics, titles)
 
 
 def _previous_results(output: Path) -> dict[str, Any]:
@@ -207,6 +214,28 @@ def _write_rejected(config: Config, aws: LocalAws, run: str, directory: Path) ->
     listed = aws.client("s3").list_objects_v2(Bucket=config.bucket, Prefix=f"runs/{run}/rejected/")
     for key in (item["Key"] for item in listed.get("Contents", [])):
         yield write_whole(directory / Path(key).name, _chunks(aws, config.bucket, key))
+
+
+def _write_data_sets(config: Config, aws: LocalAws, run: str, directory: Path) -> Iterator[Path]:
+    """Write the CSVs that Personalize gets, each data set as one file; none if there are none."""
+    s3 = aws.client("s3")
+    for data_set in config.data_sets:
+        pages = s3.get_paginator("list_objects_v2").paginate(
+            Bucket=config.bucket, Prefix=f"runs/{run}/{data_set.prefix}"
+        )
+        keys = sorted(item["Key"] for page in pages for item in page.get("Contents", ()))
+        if keys:
+            parts = (_chunks(aws, config.bucket, key) for key in keys)
+            yield write_whole(directory / f"{data_set.type.lower()}.csv", _one_header(parts))
+
+
+def _one_header(parts: Iterable[Iterable[bytes]]) -> Iterator[bytes]:
+    """Yield CSV files as one: the header, which has no line break inside, of the first alone."""
+    for number, part in enumerate(parts):
+        chunks = iter(part)
+        first = next(chunks, b"")
+        yield first.partition(b"\n")[2] if number else first
+        yield from chunks
 
 
 def _version_metrics(aws: LocalAws, arn: str) -> dict[str, Any]:

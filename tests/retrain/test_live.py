@@ -4,11 +4,23 @@ import io
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from retrain.live import LineView, TableView, Work, run_view
-from tests.histories import BEGIN, Event, entered, event, events, exited, iteration, map_started
-from workflow.runs.history import Step, steps_of
+from tests.histories import (
+    BEGIN,
+    Event,
+    entered,
+    event,
+    events,
+    execution_failed,
+    exited,
+    iteration,
+    map_started,
+)
+from workflow.runs.history import Step, failed_visit, steps_of
+from workflow.runs.visits import Visits
 
 
 def at(second: float) -> datetime:
@@ -154,6 +166,87 @@ def test_a_state_whose_error_was_caught_is_no_success() -> None:
 
     assert drawn(table)[0] == " !  ETL             3.0 s"
     assert "04:00:03  ! ETL  3.0 s" in lines[1].getvalue()
+
+
+REPORTING: dict[str, Any] = {
+    "StartAt": "ETL",
+    "States": {
+        "ETL": {
+            "Type": "Task",
+            "Next": "Poll",
+            "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Report Failure"}],
+        },
+        "Poll": {
+            "Type": "Task",
+            "Next": "Done?",
+            "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Fallback"}],
+        },
+        "Done?": {
+            "Type": "Choice",
+            "Choices": [{"Variable": "$.s", "StringEquals": "FAILED", "Next": "Report Failure"}],
+            "Default": "Fallback",
+        },
+        "Fallback": {"Type": "Pass", "End": True},
+        "Report Failure": {"Type": "Task", "Next": "Retraining Failed"},
+        "Retraining Failed": {"Type": "Fail"},
+    },
+}
+REPORTED = [
+    *task("Report Failure", 4, 5),
+    entered("Retraining Failed", "Fail", timestamp=at(5)),
+]
+
+
+def shown_signs(history: list[Event], *, terminal: bool) -> list[str]:
+    """Return sign and name of each state, in both forms of the view."""
+    shown, file = console(terminal=terminal)
+    view = run_view(shown, REPORTING)
+    visits = Visits()
+    for each in steps_of(events(*history), visits):
+        view.step(each)
+    view.end(failed_visit(visits))
+    if isinstance(view, TableView):
+        return [" ".join(line.split()[:2]) for line in drawn(view)]
+    lines = (line[10:].split() for line in file.getvalue().splitlines() if "→" not in line)
+    return [" ".join(words[:2]) for words in lines]
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_the_state_that_failed_has_the_cross_and_its_report_no_tick(terminal: bool) -> None:
+    failed = event("TaskFailed", taskFailedEventDetails={"error": "E", "cause": "no column"})
+    begun, ended = task("ETL", 0, 3)
+
+    signs = shown_signs(
+        [begun, failed, ended, *REPORTED, execution_failed("E", "no column")], terminal=terminal
+    )
+
+    assert signs[:2] == ["✗ ETL", "! Report"]
+
+
+@pytest.mark.parametrize(
+    ("terminal", "expected"),
+    [
+        (False, ["✓ Poll", "✓ Done?", "! Report", "✗ Poll"]),
+        (True, ["✗ Poll", "✓ Done?", "! Report", "✗ Retraining"]),
+    ],
+)
+def test_a_job_that_failed_is_shown_at_the_state_that_polled_it(terminal, expected) -> None:
+    history = [
+        *task("Poll", 0, 1),
+        *task("Done?", 1, 2, "Choice"),
+        *REPORTED,
+        execution_failed("JobFailed", "bad data"),
+    ]
+
+    assert shown_signs(history, terminal=terminal) == expected
+
+
+def test_an_error_that_the_workflow_recovers_from_is_no_failure() -> None:
+    failed = event("TaskFailed", taskFailedEventDetails={"error": "E", "cause": "c"})
+    begun, ended = task("Poll", 0, 3)
+    history = [begun, failed, ended, *task("Fallback", 3, 4, "Pass"), event("ExecutionSucceeded")]
+
+    assert shown_signs(history, terminal=True) == ["! Poll", "✓ Fallback"]
 
 
 def test_an_aborted_state_does_not_count_up() -> None:

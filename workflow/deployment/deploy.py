@@ -257,17 +257,26 @@ def apply(
     return Outcome(tuple(done))
 
 
-def describe(plan: Plan) -> Iterator[str]:
-    """Yield the plan as lines of text, one for each resource and each difference."""
-    for change in plan.changes:
+def describe(plan: Plan, *, unchanged: bool = False) -> Iterator[str]:
+    """Yield the plan as lines of text, one for each resource and each difference, and the numbers.
+
+    Args:
+        plan: From `plan` or `destroy_plan`.
+        unchanged: Whether to name the resources that do not change too.
+    """
+    shown = [change for change in plan.changes if unchanged or change.action != "unchanged"]
+    width = max((len(change.resource.id) for change in shown), default=0)
+    for change in shown:
         mark = "  DESTRUCTIVE" if change.destructive else ""
         note = f"  ({change.note})" if change.note else ""
-        yield f"{change.action:<10}{change.resource.id}  {change.resource.name}{mark}{note}"
+        named = f"{change.resource.id:<{width}}  {change.resource.name}"
+        yield f"{change.action:<10}{named}{mark}{note}"
         yield from (f"            {difference}" for difference in change.differences)
-    counts = Counter(change.action for change in plan.pending)
+    counts = Counter(change.action for change in plan.changes)
     order: tuple[Action, ...] = ("create", "update", "replace", "delete", "blocked")
     summary = ", ".join(f"{counts[action]} to {action}" for action in order if counts[action])
-    yield summary.replace("to blocked", "blocked") or "nothing to do"
+    same = f", {counts['unchanged']} unchanged" if counts["unchanged"] else ""
+    yield (summary.replace("to blocked", "blocked") or "nothing to do") + same
 
 
 # Reading and comparing

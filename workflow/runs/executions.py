@@ -50,6 +50,11 @@ class Run:
     begun: datetime
     ended: datetime | None
 
+    @property
+    def machine_arn(self) -> str:
+        """ARN of its state machine."""
+        return self.arn.rpartition(":")[0].replace(":execution:", ":stateMachine:")
+
     def seconds(self, now: datetime) -> float:
         """Return its duration, or that until `now` while it runs."""
         return ((self.ended or now) - self.begun).total_seconds()

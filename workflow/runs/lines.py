@@ -6,11 +6,59 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from workflow.definition.asl import Definition, states, transitions
 from workflow.runs.history import Step
-from workflow.runs.visits import SIGNS, Branch, Status
+from workflow.runs.visits import SIGNS, Branch, Status, Visit
 
 QUIET = frozenset({"Wait", "Choice", "Succeed", "Pass"})
 """Types of states that do no work."""
+
+
+@dataclass(frozen=True)
+class Endings:
+    """Which states lead to a failure: the one that failed is told from those that report it.
+
+    Attributes:
+        doomed: States after which no execution succeeds, for example one that reports a failure.
+        fatal: States whose every Catch leads to such a state.
+    """
+
+    doomed: frozenset[str] = frozenset()
+    fatal: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, definition: Definition) -> Endings:
+        """Return those of a definition."""
+        ways = {name: list(transitions(name, state)) for _, name, state in states(definition)}
+        succeeding = {
+            name
+            for _, name, state in states(definition)
+            if state["Type"] == "Succeed" or any(way.type == "end" for way in ways[name])
+        } - {name for _, name, state in states(definition) if state["Type"] == "Fail"}
+        while more := {
+            name
+            for name in ways.keys() - succeeding
+            if any(way.target in succeeding for way in ways[name])
+        }:
+            succeeding |= more
+        doomed = frozenset(ways.keys() - succeeding)
+        caught = {
+            name: {way.target for way in each if way.type == "catch"} for name, each in ways.items()
+        }
+        fatal = (name for name, targets in caught.items() if targets and targets <= doomed)
+        return cls(doomed, frozenset(fatal))
+
+    def status(self, visit: Visit) -> Status:
+        """Return the status of a visit as people take it.
+
+        An error that is caught only to end the execution is a failure; a state that does its work
+        on the way there is no success.
+        """
+        if visit.status == "caught" and visit.state in self.fatal:
+            return "failed"
+        if visit.status == "succeeded" and visit.state in self.doomed:
+            return "caught"
+        return visit.status
 
 
 @dataclass(frozen=True)
@@ -22,17 +70,14 @@ class Line:
         sign: `→` entered, `⟳` polled again, or that of the status in which it was left.
         text: The state's name, with the data set of the Map's item; or how often it was polled.
         quiet: Whether the state does no work, and did not fail.
+        status: Of the visit, as people take it.
     """
 
     step: Step
     sign: str
     text: str
     quiet: bool
-
-    @property
-    def status(self) -> Status:
-        """The status of the visit now."""
-        return self.step.visit.status
+    status: Status
 
     @property
     def indent(self) -> str:
@@ -51,29 +96,34 @@ class Line:
 
 
 class Lines:
-    """Makes lines of steps; of a poll loop it shows the first round, and counts the others."""
+    """Makes lines of steps; of a poll loop it shows the first round, and counts the others.
 
-    def __init__(self) -> None:
+    Args:
+        endings: Which states lead to a failure.
+    """
+
+    def __init__(self, endings: Endings | None = None) -> None:
+        self.endings = endings or Endings()
         self._visits: Counter[tuple[Branch | None, str]] = Counter()
         self._rounds: Counter[Branch | None] = Counter()
 
     def of(self, step: Step) -> Iterator[Line]:
         """Yield the lines about the next step, if there is something to show."""
         branch, visits = step.visit.branch, (step.visit.branch, step.state)
-        quiet = step.visit.state_type in QUIET
+        quiet, status = step.visit.state_type in QUIET, self.endings.status(step.visit)
         if step.type == "entered":
             self._visits[visits] += 1
             if self._visits[visits] == 1:
                 if rounds := self._rounds.pop(branch, 0):
                     times = "once" if rounds == 1 else f"{rounds} times"
-                    yield Line(step, "⟳", _with_label(f"polled again {times}", step), quiet=True)
-                yield Line(step, "→", _with_label(step.state, step), quiet)
+                    text = _with_label(f"polled again {times}", step)
+                    yield Line(step, "⟳", text, quiet=True, status=status)
+                yield Line(step, "→", _with_label(step.state, step), quiet, status)
             elif step.visit.state_type == "Task":
                 self._rounds[branch] += 1
         elif self._visits[visits] == 1:
-            status = step.visit.status
             quiet = quiet and status == "succeeded"
-            yield Line(step, SIGNS[status], _with_label(step.state, step), quiet)
+            yield Line(step, SIGNS[status], _with_label(step.state, step), quiet, status)
 
 
 def _with_label(text: str, step: Step) -> str:

@@ -932,7 +932,17 @@ def test_plan_deploy_and_destroy(aws: Aws, deployed_config: Config, tmp_path: Pa
     assert shown.exit_code == 0
     assert "RetentionInDays: 1 → 30" in shown.output
     assert "✓  1/1 update StateMachineLogGroup" in deployed.output
-    assert (again.exit_code, again.output.splitlines()[-1]) == (0, "nothing to do")
+    total = len(plan(deployed_config, aws.clients).changes)
+    assert shown.output.splitlines()[-1] == f"1 to update, {total - 1} unchanged"
+    assert "unchanged " not in shown.output
+    next_command = f"'retrain start --wait --config {file}' begins a run"
+    assert deployed.output.splitlines()[-1] == next_command
+    assert (again.exit_code, again.output.splitlines()) == (
+        0,
+        [f"nothing to do, {total} unchanged", next_command],
+    )
+    everything = run(app, ["plan", "--all", "--config", str(file)]).output
+    assert everything.count("unchanged ") == total
     assert "DESTRUCTIVE" in spared.output
     assert plan(deployed_config, aws.clients).pending == ()
 
