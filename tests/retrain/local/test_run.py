@@ -95,6 +95,11 @@ def test_a_run_with_a_sample_leaves_recommendations_metrics_and_history(
     assert json.loads((output / "history.json").read_text())["events"][-1]["type"] == (
         "ExecutionSucceeded"
     )
+    with (output / "datasets" / "interactions.csv").open(encoding="utf-8", newline="") as file:
+        header, *events = csv.reader(file)
+    assert header == ["USER_ID", "ITEM_ID", "TIMESTAMP", "EVENT_TYPE"]
+    assert header not in events, "the parts of the Spark job have a header each"
+    assert outcome.titles[rows[0]["ITEM_ID"]]
     assert "root" in (output / "etl.log").read_text(), "the schemas are in the job's log"
 
 

@@ -333,6 +333,7 @@ def test_explain_prints_state_source_log_and_advice(aws, client, retrain):
         (at - 3_600_000, "an hour before"),
         (at, "START RequestId: 1 Version: $LATEST"),
         (at, '{"level": "ERROR", "message": "no manifest below runs/explained/"}'),
+        (at, "ManifestNotFound: s3://bucket/runs/x/manifest.json  is not there"),  # said already
         (at, "plain words\n"),
     ]
     logs.put_log_events(
