@@ -277,7 +277,7 @@ class Endpoint:
         for execution in running:
             repairs.stop_execution(execution, cause="the local endpoint was stopped")
         deadline = time.monotonic() + 5
-        while any(e.status == "RUNNING" for e in running) and time.monotonic() < deadline:
+        while not all(map(repairs.has_finished, running)) and time.monotonic() < deadline:
             time.sleep(0.02)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

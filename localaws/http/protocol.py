@@ -31,6 +31,7 @@ Operation = Callable[[dict[str, Any]], Mapping[str, Any] | None]
 """Serves one operation: the validated request in, the response's members out."""
 
 _log = logging.getLogger(__name__)
+_SECRET = object()
 _PROTOCOL_ERRORS = {"InternalFailure", "SerializationException", "UnknownOperationException"}
 _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
@@ -136,17 +137,9 @@ class Service(ABC):
         Raises:
             ServiceError: The service's invalid-input error that lists every invalid member.
         """
-        shape = operation.input_shape
-        if shape is None:
-            return {}
-        errors: list[str] = []
-        decoded: dict[str, Any] = _decode(members, shape, "", errors)
-        if errors:
-            heading = "error" if len(errors) == 1 else "errors"
-            raise ServiceError(
-                self._invalid_input,
-                f"{len(errors)} validation {heading} detected: {'; '.join(errors)}",
-            )
+        decoded, message = validated_request(operation, members)
+        if message:
+            raise ServiceError(self._invalid_input, message)
         return decoded
 
     @property
@@ -175,6 +168,23 @@ def operations_of(service: str, *providers: object) -> dict[str, Operation]:
             if method := getattr(provider, xform_name(name), None):
                 operations[name] = method
     return operations
+
+
+def validated_request(
+    operation: OperationModel, members: dict[str, Any]
+) -> tuple[dict[str, Any], str]:
+    """Return a request's members, decoded, and AWS's message of each that violates the model.
+
+    The message is empty if none does.
+    """
+    shape = operation.input_shape
+    if shape is None:
+        return {}, ""
+    errors: list[str] = []
+    decoded: dict[str, Any] = _decode(members, shape, "", errors)
+    heading = "error" if len(errors) == 1 else "errors"
+    message = f"{len(errors)} validation {heading} detected: {'; '.join(errors)}" if errors else ""
+    return decoded, message
 
 
 class JsonService(Service):
@@ -227,7 +237,8 @@ def _decode(value: Any, shape: Shape, path: str, errors: list[str]) -> Any:
         constraint = f"Member must be of type {shape.type_name}"
         errors.append(_error(value, path or "request", constraint))
         return value
-    errors += [_error(value, path, constraint) for constraint in _violations(value, shape)]
+    shown = _SECRET if shape.metadata.get("sensitive") else value
+    errors += [_error(shown, path, constraint) for constraint in _violations(value, shape)]
     if isinstance(shape, StructureShape):
         return _decode_structure(value, shape, path, errors)
     if isinstance(shape, ListShape):
@@ -302,8 +313,8 @@ def _violations(value: Any, shape: Shape) -> Iterator[str]:
 
 
 def _error(value: Any, path: str, constraint: str) -> str:
-    shown = "null" if value is None else f"'{str(value)[:200]}'"
-    return f"Value {shown} at '{path}' failed to satisfy constraint: {constraint}"
+    shown = "" if value is _SECRET else " null" if value is None else f" '{str(value)[:200]}'"
+    return f"Value{shown} at '{path}' failed to satisfy constraint: {constraint}"
 
 
 @cache

@@ -9,7 +9,7 @@ from typing import Any
 
 from moto.core.exceptions import AWSError
 from moto.core.responses import ActionResult
-from moto.stepfunctions.exceptions import InvalidToken, ResourceNotFound, ValidationException
+from moto.stepfunctions.exceptions import InvalidToken, ResourceNotFound
 from moto.stepfunctions.parser import models, utils
 from moto.stepfunctions.parser.api import ExecutionStatus, HistoryEventType
 from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import (
@@ -24,16 +24,14 @@ from moto.stepfunctions.responses import StepFunctionResponse
 
 from localaws.moto_patches.patch import Patch
 from localaws.moto_patches.redrives import redrive_status, redrives
+from localaws.moto_patches.request_checks import check_size
 from localaws.moto_patches.state_machines import executed_revision, page_response
-
-LARGEST_INPUT = 256 * 1024
-"""Bytes. https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
+from localaws.moto_patches.states_language.texts import json_value
+from localaws.moto_patches.stops import stop_execution
 
 HISTORY_PAGE = 100
 """Events in a page of GetExecutionHistory, unless the request has maxResults.
 https://docs.aws.amazon.com/step-functions/latest/apireference/API_GetExecutionHistory.html"""
-
-LARGEST_HISTORY_PAGE = 1_000
 
 _LAST_EVENTS = frozenset(
     {"ExecutionSucceeded", "ExecutionFailed", "ExecutionAborted", "ExecutionTimedOut"}
@@ -119,13 +117,9 @@ def started_executions(patch: Patch) -> None:
 
 
 def _check_input(text: str) -> None:
-    if len(text.encode()) > LARGEST_INPUT:
-        raise ValidationException(
-            "1 validation error detected: Value at 'input' failed to satisfy constraint: Member"
-            f" must have length less than or equal to {LARGEST_INPUT}"
-        )
+    check_size("input", text)
     try:
-        json.loads(text)
+        json_value(text)
     except ValueError as error:
         message = f"Invalid State Machine Execution Input: '{error}'"
         raise models.InvalidExecutionInput(message) from None
@@ -216,11 +210,6 @@ def history_pages(patch: Patch) -> None:
         known = len(events)
         size = self._get_param("maxResults") or HISTORY_PAGE
         token = self._get_param("nextToken")
-        if size > LARGEST_HISTORY_PAGE:
-            raise ValidationException(
-                f"1 validation error detected: Value '{size}' at 'maxResults' failed to satisfy"
-                f" constraint: Member must have value less than or equal to {LARGEST_HISTORY_PAGE}"
-            )
         if token and not token.isdecimal():
             raise InvalidToken()
         if self._get_param("reverseOrder"):
@@ -295,18 +284,3 @@ def reported_end(patch: Patch) -> None:
 
 def _execution_of(request: Any) -> Any:
     return request.stepfunction_backend.describe_execution(request._get_param("executionArn"))
-
-
-def stop_execution(execution: Any, *, error: str | None = None, cause: str | None = None) -> None:
-    """Abort one of moto's executions, also one that was started a moment ago.
-
-    It is ABORTED as soon as the task that it is in returns.
-    """
-    worker = execution.exec_worker
-    # Before its first state moto has no environment to stop, and ignores a stop.
-    while execution.status == ExecutionStatus.RUNNING and not (
-        worker.env and worker.env.program_state() is not None
-    ):
-        time.sleep(0.001)
-    if execution.status == ExecutionStatus.RUNNING:
-        execution.stop(datetime.now(UTC), error, cause)

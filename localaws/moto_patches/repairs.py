@@ -21,13 +21,15 @@ from localaws.moto_patches import (
     executions,
     nested_workflows,
     redrives,
+    request_checks,
     s3_and_logs,
     schedule_expressions,
     state_machines,
     status_events,
+    stops,
+    task_tokens,
     tasks,
 )
-from localaws.moto_patches.executions import stop_execution
 from localaws.moto_patches.patch import Patch
 from localaws.moto_patches.states_language import (
     choices,
@@ -39,8 +41,16 @@ from localaws.moto_patches.states_language import (
     texts,
     timestamps,
 )
+from localaws.moto_patches.stops import has_finished, stop_execution
 
-__all__ = ["MOTO_VERSION", "InterpreterError", "Repairs", "install", "stop_execution"]
+__all__ = [
+    "MOTO_VERSION",
+    "InterpreterError",
+    "Repairs",
+    "has_finished",
+    "install",
+    "stop_execution",
+]
 
 MOTO_VERSION = "5.2.5"
 _REPAIRS: tuple[Callable[[Patch], None], ...] = (
@@ -80,6 +90,8 @@ _REPAIRS: tuple[Callable[[Patch], None], ...] = (
     executions.finished_threads,
     executions.first_end,
     executions.request_errors,
+    request_checks.request_constraints,
+    task_tokens.task_answers,
     executions.history_pages,
     executions.reported_end,
     s3_and_logs.bucket_policy_conditions,
@@ -88,6 +100,7 @@ _REPAIRS: tuple[Callable[[Patch], None], ...] = (
     event_rules.rule_targets,
     schedule_expressions.schedule_expressions,
     status_events.status_events,
+    stops.immediate_ends,
 )
 
 

@@ -27,11 +27,9 @@ from localaws.http.paging import page
 from localaws.moto_patches.patch import Patch
 from localaws.moto_patches.states_language.diagnostics import diagnostics_of
 
-LONGEST_DEFINITION = 1 << 20
-"""Characters. https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
 MOST_DIAGNOSTICS = 100
 
-_PAGE, _LARGEST_PAGE = 100, 1_000
+_PAGE = 100
 _ALIAS_NAME = re.compile(r"(?=.*[a-zA-Z_\-.])[a-zA-Z0-9_\-.]+")
 _LONGEST_NAME = 80
 _REVISED = ("definition", "roleArn", "loggingConfiguration", "tracingConfiguration")
@@ -58,11 +56,6 @@ def definitions(patch: Patch) -> None:
     """
 
     def validate(definition: str) -> None:
-        if len(definition) > LONGEST_DEFINITION:
-            raise ValidationException(
-                "1 validation error detected: Value at 'definition' failed to satisfy constraint:"
-                f" Member must have length less than or equal to {LONGEST_DEFINITION}"
-            )
         errors = [one.text for one in diagnostics_of(definition) if one.severity == "ERROR"]
         if errors:
             found = ", ".join(errors)
@@ -330,11 +323,6 @@ def executed_revision(backend: Any, arn: str) -> tuple[Any, Any, Any]:
 def page_response(request: Any, member: str, entries: list[Any], scope: str) -> Any:
     """Return one page of a list as the response."""
     size = request._get_param("maxResults") or _PAGE
-    if size > _LARGEST_PAGE:
-        raise ValidationException(
-            f"1 validation error detected: Value '{size}' at 'maxResults' failed to satisfy"
-            f" constraint: Member must have value less than or equal to {_LARGEST_PAGE}"
-        )
     try:
         shown, token = page(
             entries,

@@ -17,7 +17,7 @@ from moto.stepfunctions.parser.asl.component.intrinsic.function.statesfunction.g
     string_format,
 )
 
-from localaws.moto_patches.states_language.texts import json_text
+from localaws.moto_patches.states_language.texts import json_text, json_value
 
 _LONGEST_TEXT = 10_000  # characters that Base64Encode, Base64Decode and Hash take
 _LONGEST_RANGE = 1_000
@@ -62,7 +62,7 @@ def _format(template: str, *values: Any) -> str:
 def _string_to_json(text: str | None) -> Any:
     if text is None or not _expect(text, str).strip():
         return None
-    return json.loads(text)
+    return json_value(text)
 
 
 def _array_partition(array: list[Any], size: float) -> list[list[Any]]:

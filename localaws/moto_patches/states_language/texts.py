@@ -3,12 +3,16 @@
 import json
 from typing import Any
 
+import orjson
 from moto.stepfunctions.parser.asl.antlr.runtime.ASLLexer import ASLLexer
 from moto.stepfunctions.parser.asl.antlt4utils.antlr4utils import is_terminal
 from moto.stepfunctions.parser.asl.eval.variable_store import VariableStore
 from moto.stepfunctions.parser.asl.parse import preprocessor
 
 from localaws.moto_patches.patch import Patch
+
+DEEPEST = 200
+"""Levels of arrays and objects in JSON texts: the interpreter copies values by recursion."""
 
 
 def definition_texts(patch: Patch) -> None:
@@ -25,6 +29,31 @@ def definition_texts(patch: Patch) -> None:
 
     patch.replace(preprocessor.Preprocessor, "_inner_string_of", staticmethod(text_of))
     patch.replace(preprocessor, "from_string_literal", text_of)
+
+
+def json_value(text: str | bytes) -> Any:
+    r"""Return the value of a JSON text.
+
+    Raises:
+        ValueError: If it is none, or has what Python alone takes for JSON: NaN, Infinity, numbers
+            that no double holds, half of a surrogate pair (`"\ud800"`), which no response can
+            have, and more levels than `DEEPEST`.
+    """
+    if _is_deeper(orjson.loads(text), DEEPEST):
+        raise ValueError(f"the local AWS takes {DEEPEST} levels of arrays and objects, not more")
+    return json.loads(text)  # which keeps integers of any length
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    members = [value]
+    for _ in range(levels + 1):
+        members = [
+            member
+            for one in members
+            if isinstance(one, dict | list)
+            for member in (one.values() if isinstance(one, dict) else one)
+        ]
+    return bool(members)
 
 
 def json_text(value: Any) -> str:
