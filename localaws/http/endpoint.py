@@ -311,12 +311,14 @@ class Endpoint:
         return self._moto(environ, start_response)
 
 
-def _backend_app(service: str) -> WSGIApplication:
+def _backend_app(service: str | None) -> WSGIApplication:
     """Return moto's application for a service, which refuses by name what it does not serve.
 
     moto answers those operations, and requests at which it fails, by a page with the status 500,
     which boto3 takes for an outage and repeats.
     """
+    if service is None:  # moto has nothing of that name
+        return _unknown_service
     try:
         application = create_backend_app(service)
     except ImportError as error:
@@ -350,6 +352,11 @@ def _request_again() -> tuple[WSGIEnvironment, str]:
         "CONTENT_LENGTH": str(len(body)),
     }
     return environ, call_of(environ).operation or flask.request.values.get("Action", "")
+
+
+def _unknown_service(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    message = f"the local AWS does not serve {signature_of(environ).service}"
+    return error_to(environ, "UnknownOperationException", message)(environ, start_response)
 
 
 def _unserved(message: str) -> WSGIApplication:

@@ -8,16 +8,27 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from botocore import xform_name
-from botocore.exceptions import UnknownServiceError
+from botocore.exceptions import ClientError, UnknownServiceError
 from botocore.model import ListShape, MapShape, OperationModel, Shape, StructureShape
 from botocore.response import StreamingBody
+from moto.stepfunctions.parser.api import HistoryEventType, TaskFailedEventDetails
+from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import (
+    CustomErrorName,
+)
+from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
     state_task_service_aws_sdk,
+    state_task_service_unsupported,
 )
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_callback import (  # noqa: E501
+    StateTaskServiceCallback,
+)
+from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 
 from localaws.errors import suggestion
 from localaws.http.service_names import sdk_error_prefix, service_model, service_of_sdk_name
 from localaws.moto_patches.patch import Patch
+from localaws.moto_patches.states_language.task_resources import task_resource
 from localaws.moto_patches.states_language.texts import json_text
 
 
@@ -53,6 +64,62 @@ def sdk_tasks(patch: Patch) -> None:
     patch.replace(task, "_validate_service_integration_is_supported", validate)
     patch.replace(task, "_eval_service_task", eval_service_task)
     patch.replace(task, "_normalise_service_error_name", staticmethod(error_name))
+
+
+def passed_on_tasks(patch: Patch) -> None:
+    """Pass on a call that has no integration of its own as an `aws-sdk` task does.
+
+    moto passes on PascalCase where the API has other names, and its errors are States.Runtime.
+    """
+    module: Any = state_task_service_unsupported
+    task = module.StateTaskServiceUnsupported
+
+    def eval_service_task(
+        self: Any,
+        env: Any,
+        resource_runtime_part: Any,
+        normalised_parameters: Any,
+        state_credentials: Any,
+    ) -> None:
+        resource = task_resource(self.resource.resource_arn)
+        operation = resource.operation() if resource else None
+        if operation is None:
+            raise ValueError(f"{self.resource.resource_arn}: the local AWS does not serve it")
+        client = module.boto_client_for(
+            service=operation.service_model.service_name,
+            region=resource_runtime_part.region,
+            state_credentials=state_credentials,
+        )
+        request = _request(normalised_parameters, operation.input_shape, "Parameters")
+        response = getattr(client, xform_name(operation.name))(**request)
+        response.pop("ResponseMetadata", None)
+        env.stack.append(_result(response, operation.output_shape))
+
+    def from_error(self: Any, env: Any, ex: Exception) -> Any:
+        if not isinstance(ex, ClientError):
+            return StateTaskServiceCallback._from_error(self, env, ex)
+        code = ex.response["Error"]["Code"].removesuffix("Exception")
+        name = f"{sdk_error_prefix(self.resource.service_name)}.{code}Exception"
+        metadata = ex.response["ResponseMetadata"]
+        cause = (
+            f"{ex.response['Error']['Message']} (Service: {self.resource.service_name}; Status"
+            f" Code: {metadata['HTTPStatusCode']}; Request ID: {metadata['RequestId']})"
+        )
+        details = TaskFailedEventDetails(
+            error=name,
+            cause=cause,
+            resource=self._get_sfn_resource(),
+            resourceType=self._get_sfn_resource_type(),
+        )
+        return FailureEvent(
+            env=env,
+            error_name=CustomErrorName(name),
+            event_type=HistoryEventType.TaskFailed,
+            event_details=EventDetails(taskFailedEventDetails=details),
+        )
+
+    patch.replace(task, "_eval_service_task", eval_service_task)
+    patch.add_own(task, "_from_error", from_error)
 
 
 def _operation(task: Any) -> OperationModel:

@@ -33,6 +33,7 @@ HISTORY_PAGE = 100
 """Events in a page of GetExecutionHistory, unless the request has maxResults.
 https://docs.aws.amazon.com/step-functions/latest/apireference/API_GetExecutionHistory.html"""
 
+_DATA = frozenset({"input", "inputDetails", "output", "outputDetails"})
 _LAST_EVENTS = frozenset(
     {"ExecutionSucceeded", "ExecutionFailed", "ExecutionAborted", "ExecutionTimedOut"}
 )
@@ -65,7 +66,7 @@ def started_executions(patch: Patch) -> None:
         revision.arn, revision.executions = machine.arn, []
         execution = execution_module.Execution(
             name=name,
-            sm_type=revision.sm_type,
+            sm_type=revision.type,
             role_arn=revision.roleArn,
             exec_arn=f"{machine.arn.replace(':stateMachine:', ':execution:')}:{name}",
             account_id=self.account_id,
@@ -88,12 +89,13 @@ def started_executions(patch: Patch) -> None:
         if arn is None:
             raise ResourceNotFound(self._get_param("mapRunArn"))
         machine, version, _ = executed_revision(self.stepfunction_backend, arn)
-        status = self._get_param("statusFilter")
+        status, redriven = self._get_param("statusFilter"), self._get_param("redriveFilter")
         shown = [
             one
             for one in machine.executions
             if (version is None or arn in _qualified_arns(one).values())
             and status in {None, one.status}
+            and redriven in {None, "REDRIVEN" if redrives(one)["redriveCount"] else "NOT_REDRIVEN"}
         ]
         shown.sort(key=lambda one: one.start_date, reverse=True)
         entries = [(-int(one.start_date.timestamp() * 1e6), _summary(one)) for one in shown]
@@ -220,12 +222,24 @@ def history_pages(patch: Patch) -> None:
             start = int(token or 0)
             following = min(start + size, known)
             page = events[start:following]
+        if self._get_param("includeExecutionData") is False:
+            page = [without_data(event) for event in page]
         response: dict[str, Any] = {"events": page}
         if 0 < following < known:
             response["nextToken"] = str(following)
         return ActionResult(response)
 
     patch.replace(StepFunctionResponse, "get_execution_history", get_execution_history)
+
+
+def without_data(event: dict[str, Any]) -> dict[str, Any]:
+    """Return an event without the inputs and outputs of states and tasks."""
+    return {
+        name: {inner: one for inner, one in value.items() if inner not in _DATA}
+        if isinstance(value, dict)
+        else value
+        for name, value in event.items()
+    }
 
 
 def _events(execution: Any) -> list[dict[str, Any]]:

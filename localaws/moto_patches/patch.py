@@ -17,7 +17,7 @@ class Patch:
 
     def __init__(self, time_scale: float = 1.0) -> None:
         self.time_scale = time_scale
-        self._changed: list[tuple[Any, str, Any, Any]] = []
+        self._changed: list[tuple[Any, str, Any]] = []
 
     def around(self, owner: Any, name: str = "") -> Callable[[Callable[..., Any]], None]:
         """Decorate a function that replaces the method of `owner` that has its name, or `name`.
@@ -64,19 +64,24 @@ class Patch:
             raise KeyError(name)
         self._set(owner, name, _ABSENT, value)
 
+    def add_own(self, owner: Any, name: str, value: Any) -> None:
+        """Set a method that `owner` inherits, for `owner` alone.
+
+        Raises:
+            KeyError: If it has one of its own: moto has changed.
+        """
+        if name in vars(owner):
+            raise KeyError(name)
+        self._set(owner, name, _ABSENT, value)
+
     def _set(self, owner: Any, name: str, before: Any, value: Any) -> None:
-        self._changed.append((owner, name, before, value))
+        self._changed.append((owner, name, before))
         setattr(owner, name, value)
 
     def undo(self) -> None:
         """Put back what was there."""
-        for owner, name, before, _ in reversed(self._changed):
+        for owner, name, before in reversed(self._changed):
             if before is _ABSENT:
                 delattr(owner, name)
             else:
                 setattr(owner, name, before)
-
-    def redo(self) -> None:
-        """Change again after `undo`."""
-        for owner, name, _, value in self._changed:
-            setattr(owner, name, value)

@@ -36,6 +36,7 @@ from localaws.moto_patches.states_language import (
     failures,
     intrinsic_calls,
     jsonata,
+    limits,
     paths,
     states,
     texts,
@@ -60,9 +61,9 @@ _REPAIRS: tuple[Callable[[Patch], None], ...] = (
     tasks.json_clients,
     tasks.unmodelled_errors,
     tasks.context_times,
-    tasks.integration_patterns,
-    tasks.unknown_parameters,
+    tasks.invocation_types,
     aws_sdk_tasks.sdk_tasks,
+    aws_sdk_tasks.passed_on_tasks,
     nested_workflows.nested_workflows,
     texts.definition_texts,
     texts.json_texts,
@@ -78,6 +79,8 @@ _REPAIRS: tuple[Callable[[Patch], None], ...] = (
     states.map_items,
     states.query_languages,
     states.role_paths,
+    limits.execution_limits,
+    limits.numbers_by_path,
     failures.reserved_errors,
     failures.wildcard_errors,
     failures.heartbeat_timeouts,
@@ -109,29 +112,42 @@ class InterpreterError(LocalAwsError):
 
 
 class Repairs:
-    """The installed repairs, by the names of their functions."""
+    """The installed repairs, by the names of their functions.
 
-    def __init__(self, patches: dict[str, Patch]) -> None:
-        self._patches = patches
+    Args:
+        time_scale: Factor on the seconds of Wait states and of Retry intervals.
+    """
+
+    def __init__(self, time_scale: float) -> None:
+        self._time_scale = time_scale
+        self._left_out: set[str] = set()
+        self._patches: list[Patch] = []
 
     @contextmanager
     def without(self, name: str) -> Iterator[None]:
         """Leave one repair out for the time of a block: no execution may be running meanwhile."""
-        self._patches[name].undo()
+        self.undo()
+        self._left_out.add(name)
+        self.redo()
         try:
             yield
         finally:
-            self._patches[name].redo()
+            self.undo()
+            self._left_out.remove(name)
+            self.redo()
 
     def undo(self) -> None:
         """Leave moto as it was before `install`."""
-        for patch in self._patches.values():
-            patch.undo()
+        while self._patches:
+            self._patches.pop().undo()
 
     def redo(self) -> None:
         """Install them again after `undo`."""
-        for patch in self._patches.values():
-            patch.redo()
+        for repair in _REPAIRS:
+            if repair.__name__ not in self._left_out:
+                patch = Patch(self._time_scale)
+                self._patches.append(patch)
+                repair(patch)
 
 
 def install(time_scale: float) -> Repairs:
@@ -152,7 +168,6 @@ def install(time_scale: float) -> Repairs:
         )
     if time_scale < 0:
         raise ValueError(f"time_scale must be 0 or more, got {time_scale}")
-    patches = {repair.__name__: Patch(time_scale) for repair in _REPAIRS}
-    for repair in _REPAIRS:
-        repair(patches[repair.__name__])
-    return Repairs(patches)
+    installed = Repairs(time_scale)
+    installed.redo()
+    return installed

@@ -54,14 +54,33 @@ def definitions(patch: Patch) -> None:
     A `Next` that is nowhere, or a path that is none, ends an execution there, hours later.
     ValidateStateMachineDefinition, which moto does not have, says the same.
     """
+    backend = models.StepFunctionsParserBackend
 
-    def validate(definition: str) -> None:
-        errors = [one.text for one in diagnostics_of(definition) if one.severity == "ERROR"]
+    def validate(definition: str, machine_type: str | None) -> None:
+        found = diagnostics_of(definition, is_express=machine_type == "EXPRESS")
+        errors = [one.text for one in found if one.severity == "ERROR"]
         if errors:
-            found = ", ".join(errors)
-            raise models.InvalidDefinition(message=f"Invalid State Machine Definition: '{found}'")
+            shown = ", ".join(errors)
+            raise models.InvalidDefinition(message=f"Invalid State Machine Definition: '{shown}'")
 
-    patch.replace(models.StepFunctionsParserBackend, "_validate_definition", staticmethod(validate))
+    @patch.around(backend)
+    def create_state_machine(
+        original: Any, self: Any, name: str, definition: str, **request: Any
+    ) -> Any:
+        validate(definition, request["sm_type"])
+        return original(self, name=name, definition=definition, **request)
+
+    @patch.around(backend)
+    def update_state_machine(
+        original: Any, self: Any, arn: str, definition: str | None = None, **changes: Any
+    ) -> Any:
+        if definition is not None:
+            machine = next((one for one in self.state_machines if one.arn == arn), None)
+            validate(definition, machine and machine.type)
+        return original(self, arn, definition, **changes)
+
+    # moto's own check knows neither the type of the machine nor the places of errors.
+    patch.replace(backend, "_validate_definition", staticmethod(lambda definition: None))
 
     def validate_state_machine_definition(self: Any) -> Any:
         found = diagnostics_of(

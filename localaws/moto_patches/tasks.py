@@ -2,6 +2,7 @@
 
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -21,22 +22,16 @@ from moto.stepfunctions.parser.asl.component.common.retry.jitter_strategy_decl i
 from moto.stepfunctions.parser.asl.component.state import state
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
     resource,
-    state_task_service,
     state_task_service_callback,
     state_task_service_glue,
     state_task_service_lambda,
     state_task_service_sns,
-)
-from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
-    state_task_service_unsupported as unsupported,
 )
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import (
     WaitFunction,
 )
 from moto.stepfunctions.parser.backend import execution as execution_module
 
-from localaws.errors import suggestion
-from localaws.http.service_names import service_model
 from localaws.moto_patches.patch import Patch
 from localaws.moto_patches.states_language.states import INLINE_MAP_CONCURRENCY
 from localaws.principals import access_key
@@ -109,62 +104,14 @@ def glue_sync(patch: Patch) -> None:
         return resolver
 
 
-def integration_patterns(patch: Patch) -> None:
-    """Refuse a pattern that a service does not have, `sqs:sendMessage.sync`, with the definition.
+def invocation_types(patch: Patch) -> None:
+    """Pass on the InvocationType of `lambda:invoke`: moto drops it, and waits for each handler.
 
-    moto refuses it when the task runs, and fails there too of services whose jobs it does not know.
+    https://docs.aws.amazon.com/step-functions/latest/dg/connect-lambda.html
     """
-
-    @patch.around(state_task_service.StateTaskService)
-    def from_state_props(original: Any, self: Any, state_props: Any) -> None:
-        original(self, state_props)
-        pattern, arn = self.resource.condition, self.resource.resource_arn
-        is_unserved = isinstance(self, unsupported.StateTaskServiceUnsupported)
-        if pattern and (
-            is_unserved or pattern not in getattr(self, "_supported_integration_patterns", ())
-        ):
-            suffix = f".{pattern}"
-            service = arn.split(":", 5)[-1].removesuffix(suffix)
-            raise ValueError(f"{arn}: the local AWS does not serve {service} with {suffix}")
-
-
-def unknown_parameters(patch: Patch) -> None:
-    """Refuse a task with a parameter that its API does not have, as AWS does with the definition.
-
-    moto leaves it out in silence.
-    """
-
-    @patch.around(state_task_service.StateTaskService)
-    def _validate_service_integration_is_supported(original: Any, self: Any) -> None:
-        original(self)
-        members = _members(self)
-        if not members:  # an endpoint of API Gateway
-            return
-        template = getattr(self.parargs, "template_eval_component", None)
-        known = self._get_supported_parameters() | members
-        bindings = (
-            *getattr(template, "payload_bindings", ()),
-            *getattr(template, "bindings", ()),
-        )
-        for binding in bindings:
-            name = getattr(binding, "field", None) or binding.identifier
-            if name not in known:
-                hint = suggestion(name, known)
-                raise ValueError(
-                    f"{self.resource.resource_arn}: The field '{name}' is not supported by Step"
-                    f" Functions{hint and '; '}{hint}"
-                )
-
-
-def _members(task: Any) -> set[str]:
-    """Return the parameters of a task's API in PascalCase; none if it is no API of AWS."""
-    model = service_model(task._get_boto_service_name())
-    action = task.resource.api_action
-    operation = f"{action[:1].upper()}{action[1:]}"
-    if operation not in model.operation_names:
-        return set()
-    shape = model.operation_model(operation).input_shape
-    return {name[:1].upper() + name[1:] for name in shape.members} if shape else set()
+    supported = state_task_service_lambda._SUPPORTED_API_PARAM_BINDINGS
+    with_type = {"invoke": supported["invoke"] | {"InvocationType"}}
+    patch.replace(state_task_service_lambda, "_SUPPORTED_API_PARAM_BINDINGS", with_type)
 
 
 def _pause(env: Any, seconds: float) -> None:
@@ -206,7 +153,7 @@ def _json_client(region: str, service: str, port: str, key_id: str) -> Any:
     session = botocore.session.Session()
     parsers = session.get_component("response_parser_factory")
     parsers.set_parser_defaults(timestamp_parser=milliseconds if service == "glue" else iso)
-    return session.create_client(
+    client = session.create_client(
         service,
         region_name=region,
         endpoint_url=f"http://127.0.0.1:{port}",
@@ -221,6 +168,17 @@ def _json_client(region: str, service: str, port: str, key_id: str) -> Any:
             read_timeout=3600,
         ),
     )
+    # What moto's interpreter reads of each error, and its services leave out of some.
+    client.meta.events.register("after-call", _complete_error)
+    return client
+
+
+def _complete_error(http_response: Any, parsed: dict[str, Any], **_: Any) -> None:
+    parsed.setdefault("ResponseMetadata", {}).setdefault("RequestId", str(uuid.uuid4()))
+    if http_response.status_code >= 300:
+        error = parsed.setdefault("Error", {})
+        error["Code"] = error.get("Code") or "InternalFailure"
+        error["Message"] = error.get("Message") or ""
 
 
 def unmodelled_errors(patch: Patch) -> None:

@@ -51,6 +51,8 @@ class Documents:
     def put(self, collection: str, key: str, document: Mapping[str, Any]) -> None:
         """Keep a document in place of the one with this key."""
         text = json.dumps(document, default=_encode, ensure_ascii=False)
+        if not _is_unicode(text):
+            text = json.dumps(document, default=_encode)
         with self._lock:
             self._file.execute(_PUT, (collection, key, text))
 
@@ -79,6 +81,15 @@ class Documents:
         """Close the file."""
         with self._lock:
             self._file.close()
+
+
+def _is_unicode(text: str) -> bool:
+    """Return whether a text has no half of a surrogate pair, which JSON can escape alone."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _encode(value: Any) -> dict[str, str]:

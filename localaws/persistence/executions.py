@@ -20,6 +20,7 @@ from localaws.http.calls import signature_of
 from localaws.http.errors import ServiceError, error_response
 from localaws.http.paging import page
 from localaws.http.wsgi import Response, environ_of, json_response, perform, request_body
+from localaws.moto_patches.executions import without_data
 from localaws.persistence.documents import Documents
 
 INTERRUPTED = "the local server ended while the execution ran, and was started again"
@@ -148,8 +149,13 @@ class ExecutionArchive:
         for arn, description in self._descriptions(machine):
             if arn not in self._live:
                 executions.append({m: description[m] for m in _SUMMARY if m in description})
-        status = request.get("statusFilter")
-        shown = [execution for execution in executions if status in {None, execution["status"]}]
+        status, redriven = request.get("statusFilter"), request.get("redriveFilter")
+        shown = [
+            execution
+            for execution in executions
+            if status in {None, execution["status"]}
+            and redriven in {None, "REDRIVEN" if execution.get("redriveCount") else "NOT_REDRIVEN"}
+        ]
         shown.sort(key=lambda execution: float(execution["startDate"]), reverse=True)
         return _page_response(request, "executions", shown, machine)
 
@@ -243,6 +249,8 @@ def _respond_from(document: Mapping[str, Any], operation: str, request: dict[str
             return error_response(error, protocol="json", service="stepfunctions")
         case "GetExecutionHistory":
             events = document["events"]
+            if request.get("includeExecutionData") is False:
+                events = [without_data(event) for event in events]
             if request.get("reverseOrder"):
                 events = events[::-1]
             return _page_response(request, "events", events, request["executionArn"])

@@ -18,22 +18,16 @@ from moto.stepfunctions.parser.asl.parse.asl_parser import (
 
 from localaws.errors import suggestion
 from localaws.moto_patches.states_language.expressions import Finding, findings
+from localaws.moto_patches.states_language.fields import of_machine_fields, of_state_fields
+from localaws.moto_patches.states_language.task_resources import task_findings
+from localaws.moto_patches.states_language.texts import json_value
 
 LONGEST_STATE_NAME = 80
 """Characters. https://docs.aws.amazon.com/step-functions/latest/dg/statemachine-structure.html"""
 
 _FAILED = "SCHEMA_VALIDATION_FAILED"
-_TYPES = ("Task", "Pass", "Choice", "Wait", "Succeed", "Fail", "Parallel", "Map")
+_TYPES = ("Task", "Wait", "Pass", "Succeed", "Fail", "Choice", "Parallel", "Map")
 _ENDS = frozenset({"Succeed", "Fail"})
-_REQUIRED = {
-    "Task": (("Resource",),),
-    "Choice": (("Choices",),),
-    "Wait": (
-        ("Seconds", "SecondsPath", "Timestamp", "TimestampPath"),
-    ),
-    "Parallel": (("Branches",),),
-    "Map": (("ItemProcessor", "Iterator"),),
-}  # fmt: skip
 _DISTRIBUTED = ("ItemReader", "ItemBatcher", "ResultWriter", "Label")
 _SYNTAX_ERROR = re.compile(r"line (\d+):(\d+), at (.*?), (?:mismatched|extraneous|no viable)", re.S)
 
@@ -64,14 +58,17 @@ class Diagnostic:
 def diagnostics_of(definition: str, *, is_express: bool = False) -> list[Diagnostic]:
     """Return everything that is wrong in a definition, errors before warnings."""
     try:
+        json_value(definition)
         machine = json.loads(definition, object_pairs_hook=_object)
+    except _DuplicateError as error:
+        return [Diagnostic("DUPLICATE_STATE_NAME", str(error))]
     except json.JSONDecodeError as error:
         if not definition.strip():
             return [Diagnostic(_FAILED, "Definition must be a valid JSON object")]
         place = f"[line: {error.lineno}, column: {error.colno}]"
         return [Diagnostic("INVALID_JSON_DESCRIPTION", error.msg, place)]
-    except _DuplicateError as error:
-        return [Diagnostic("DUPLICATE_STATE_NAME", str(error))]
+    except ValueError as error:
+        return [Diagnostic("INVALID_JSON_DESCRIPTION", str(error))]
     if not isinstance(machine, dict):
         return [Diagnostic(_FAILED, "Definition must be a valid JSON object")]
     language = _language_of(machine, "JSONPath")
@@ -106,6 +103,9 @@ def _of_machine(
         message = f"These fields are required: [{', '.join(missing)}]"
         yield Diagnostic(_FAILED, message, at or "/")
         return
+    where = at.rpartition("/")[2]
+    for one in of_machine_fields(machine, where):
+        yield _diagnostic(one, at)
     states, start = machine["States"], machine["StartAt"]
     if not isinstance(states, dict) or not states:
         yield Diagnostic(_FAILED, "States must be an object with one state or more", f"{at}/States")
@@ -114,8 +114,8 @@ def _of_machine(
     reached = [start]
     for name, state in states.items():
         here = f"{at}/States/{name}"
-        if len(name) > LONGEST_STATE_NAME:
-            message = f"The state name has {len(name)} characters, more than {LONGEST_STATE_NAME}"
+        if not 1 <= len(name) <= LONGEST_STATE_NAME:
+            message = f"The state name has {len(name)} characters, not 1 to {LONGEST_STATE_NAME}"
             yield Diagnostic("INVALID_STATE_NAME", message, here)
         if not isinstance(state, dict):
             yield Diagnostic(_FAILED, "A state must be an object", here)
@@ -155,7 +155,7 @@ def _target(name: Any, field: str, states: Mapping[str, Any], at: str) -> Iterat
 def _of_state(state: Mapping[str, Any], at: str, outer: str, *, whole: str) -> Iterator[Diagnostic]:
     kind, language = state.get("Type"), _language_of(state, outer)
     if kind not in _TYPES:
-        message = f"The field 'Type' must be one of {', '.join(_TYPES)}, not {kind!r}"
+        message = f"The field 'Type' should have one of these values: [{', '.join(_TYPES)}]"
         yield Diagnostic(_FAILED, message, f"{at}/Type")
         return
     if (whole, language) == ("JSONata", "JSONPath"):
@@ -163,18 +163,10 @@ def _of_state(state: Mapping[str, Any], at: str, outer: str, *, whole: str) -> I
             "'QueryLanguage' can not be 'JSONPath' if set to 'JSONata' for whole state machine"
         )
         yield Diagnostic(_FAILED, message, at)
-    for fields in _REQUIRED.get(kind, ()):
-        if not any(field in state for field in fields):
-            message = f"These fields are required: [{' or '.join(fields)}]"
-            yield Diagnostic(_FAILED, message, at)
     yield from _of_end(state, at)
-    yield from _of_choices(state, at)
-    yield from _of_wildcards(state, at)
     yield from _of_map(state, at)
-    if re.fullmatch(r"arn:[^:]+:states:[^:]*:[^:]*:activity:.+", str(state.get("Resource"))):
-        message = "The local AWS does not serve activities: use a function, or a task token, here"
-        yield Diagnostic("INVALID_RESOURCE", message, f"{at}/Resource")
-    for one in findings(state, language):
+    of_task = task_findings(state, language) if kind == "Task" else ()
+    for one in (*of_state_fields(state, language), *of_task, *findings(state, language)):
         yield _diagnostic(one, at)
     for place, machine in _nested(state):
         # A nested machine has its state's language, not the one of the whole machine.
@@ -191,29 +183,6 @@ def _of_end(state: Mapping[str, Any], at: str) -> Iterator[Diagnostic]:
     elif len(given) != 1:
         message = "A state needs either 'Next' or 'End': true" + (", not both" if given else "")
         yield Diagnostic(_FAILED, message, at)
-
-
-def _of_choices(state: Mapping[str, Any], at: str) -> Iterator[Diagnostic]:
-    if state["Type"] != "Choice" or "Choices" not in state:
-        return
-    rules = state["Choices"]
-    if not isinstance(rules, list) or not rules:
-        yield Diagnostic(_FAILED, "Choices must have one rule or more", f"{at}/Choices")
-    for number, rule in enumerate(_objects(rules)):
-        if "Next" not in rule:
-            message = "These fields are required: [Next]"
-            yield Diagnostic(_FAILED, message, f"{at}/Choices[{number}]")
-
-
-def _of_wildcards(state: Mapping[str, Any], at: str) -> Iterator[Diagnostic]:
-    """Find States.ALL where it hides what follows it."""
-    for field in ("Retry", "Catch"):
-        policies = list(_objects(state.get(field)))
-        for number, policy in enumerate(policies):
-            names = policy.get("ErrorEquals") or ()
-            if "States.ALL" in names and (len(names) > 1 or number < len(policies) - 1):
-                message = "States.ALL must appear alone, and in the last element"
-                yield Diagnostic(_FAILED, message, f"{at}/{field}[{number}]/ErrorEquals")
 
 
 def _of_map(state: Mapping[str, Any], at: str) -> Iterator[Diagnostic]:
@@ -285,7 +254,7 @@ def _of_parser(definition: str) -> Iterator[Diagnostic]:
 
 
 def _diagnostic(finding: Finding, at: str) -> Diagnostic:
-    location = f"{at}/{finding.place}"
+    location = f"{at}/{finding.place}".rstrip("/")
     if finding.warning:
         return Diagnostic(finding.warning, finding.message, location, "WARNING")
     return Diagnostic(_FAILED, finding.message, location)

@@ -27,8 +27,9 @@ from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 
 from localaws.moto_patches.patch import Patch
 
+_RUNTIME = StatesErrorName(typ=StatesErrorNameType.StatesRuntime)
 _TERMINAL = [
-    StatesErrorName(typ=StatesErrorNameType.StatesRuntime),
+    _RUNTIME,
     StatesErrorName(typ=StatesErrorNameType.StatesStatesDataLimitExceeded),
 ]
 _TASK_FAILED = StatesErrorName(typ=StatesErrorNameType.StatesTaskFailed)
@@ -70,7 +71,8 @@ def wildcard_errors(patch: Patch) -> None:
     """Match States.ALL and States.TaskFailed as AWS does.
 
     moto lets States.ALL catch States.Runtime and States.DataLimitExceeded, which end the execution
-    on AWS, and States.TaskFailed no reserved error, where AWS lets it catch all but States.Timeout:
+    on AWS (States.Runtime also where a Catch names it), and States.TaskFailed no reserved error,
+    where AWS lets it catch all but States.Timeout:
     https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
     """
 
@@ -78,6 +80,8 @@ def wildcard_errors(patch: Patch) -> None:
     def _eval_body(original: Any, self: Any, env: Any) -> None:
         error = env.stack[-1]
         original(self, env)
+        if error == _RUNTIME:
+            env.stack[-1] = False
         if error in self.error_names:
             return
         if error in _TERMINAL:

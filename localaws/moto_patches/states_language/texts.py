@@ -1,6 +1,7 @@
 """Repairs to the texts of a definition, and to the JSON texts that states and services get."""
 
 import json
+import re
 from typing import Any
 
 import orjson
@@ -8,6 +9,7 @@ from moto.stepfunctions.parser.asl.antlr.runtime.ASLLexer import ASLLexer
 from moto.stepfunctions.parser.asl.antlt4utils.antlr4utils import is_terminal
 from moto.stepfunctions.parser.asl.eval.variable_store import VariableStore
 from moto.stepfunctions.parser.asl.parse import preprocessor
+from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 
 from localaws.moto_patches.patch import Patch
 
@@ -26,6 +28,12 @@ def definition_texts(patch: Patch) -> None:
             return None
         text = parser_rule_context.getText()
         return json.loads(text) if text.startswith('"') else text
+
+    @patch.around(AmazonStateLanguageParser, "parse")
+    def parse(original: Any, definition: str) -> Any:
+        # The lexer knows ASCII by a table, and takes a minute for a long text in Japanese.
+        escaped = re.sub(r"[^\x00-\x7f]", lambda found: json.dumps(found[0])[1:-1], definition)
+        return original(escaped)
 
     patch.replace(preprocessor.Preprocessor, "_inner_string_of", staticmethod(text_of))
     patch.replace(preprocessor, "from_string_literal", text_of)

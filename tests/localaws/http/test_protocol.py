@@ -84,7 +84,7 @@ def test_every_fault_of_a_request_is_in_one_message() -> None:
         "null at 'jobInput.s3DataSource.path' Member must not be null",
         "'FAST' at 'batchInferenceJobMode' Member must satisfy enum value set: "
         "[BATCH_INFERENCE, THEME_GENERATION]",
-        "'' at 'tags.1.member.tagKey' Member must have length greater than or equal to 1",
+        "at 'tags.1.member.tagKey' Member must have length greater than or equal to 1",
         "'True' at 'tags.1.member.tagValue' Member must be of type string",
         "'{}' at 'jobOtput' Member is unknown",
     ]

@@ -483,16 +483,14 @@ def test_an_aws_sdk_task_of_no_api_is_refused_by_name(aws: Aws) -> None:
     with pytest.raises(ClientError) as refused:
         aws.start(sdk("sns:listTopic"))
     assert refused.value.response["Error"]["Message"] == (
-        "Invalid State Machine Definition: 'arn:aws:states:::aws-sdk:sns:listTopic: sns has no API"
-        " action listTopic; did you mean listTopics?'"
+        "Invalid State Machine Definition: 'SCHEMA_VALIDATION_FAILED:"
+        " arn:aws:states:::aws-sdk:sns:listTopic: sns has no API action listTopic; did you mean"
+        " listTopics? at /States/Only/Resource'"
     )
     with pytest.raises(ClientError, match="there is no service snss"):
         aws.start(sdk("snss:listTopics"))
-    failed = aws.run(sdk("sns:createTopic", name="t"))
-    assert failed["status"] == "FAILED"
-    assert "The field 'name' is not supported by Step Functions at Parameters; write Name" in str(
-        failed
-    )
+    with pytest.raises(ClientError, match="by Step Functions; write Name"):
+        aws.start(sdk("sns:createTopic", name="t"))
 
 
 def test_an_invalid_definition_is_the_callers_error(aws: Aws) -> None:

@@ -112,7 +112,10 @@ FAULTS: list[tuple[Definition, str]] = [
         only({**TASK, "Retry": [{"ErrorEquals": ["States.ALL"]}, {"ErrorEquals": ["A"]}]}),
         "States.ALL must appear alone, and in the last element",
     ),
-    (only({**PASS, "Resultpath": "$"}), '"Resultpath" is not supported there'),
+    (
+        only({**PASS, "Resultpath": "$"}),
+        "The field 'Resultpath' is not supported in a Pass state; did you mean ResultPath?",
+    ),
 ]
 
 
@@ -146,7 +149,12 @@ def test_a_refused_definition_leaves_no_trace_in_the_next_one(aws: Aws) -> None:
         return aws.output(next_one, {"b": 1})
 
     assert output_after_a_refusal() == {"a": 1}
-    with aws.endpoint.repairs.without("query_languages"), pytest.raises(ClientError):
+    repairs = aws.endpoint.repairs
+    with (
+        repairs.without("query_languages"),
+        repairs.without("definitions"),
+        pytest.raises(ClientError),
+    ):
         output_after_a_refusal()
 
 
@@ -230,10 +238,10 @@ def test_a_task_that_cannot_run_here_is_refused_by_name(
 def test_without_its_repair_a_misspelt_parameter_is_left_out(aws: Aws) -> None:
     aws.functions.register("any", lambda event, _: event)
     task = {**TASK, "Parameters": {"FunctionName": "any", "Payloads": {}}}
-    with aws.endpoint.repairs.without("unknown_parameters"):
+    with aws.endpoint.repairs.without("definitions"):
         assert aws.output(only(task))["StatusCode"] == 200
     token = {**TASK, "Resource": "arn:aws:states:::sqs:sendMessage.sync", "Parameters": {}}
-    with aws.endpoint.repairs.without("integration_patterns"):
+    with aws.endpoint.repairs.without("definitions"):
         assert aws.run(only(token))["error"] == "States.Runtime"
 
 
@@ -294,7 +302,13 @@ def test_a_definition_is_validated_without_a_machine(aws: Aws) -> None:
     limited = validate(definition=two, maxResults=1)
     assert (len(limited["diagnostics"]), limited["truncated"]) == (1, True)
     token = json.dumps(
-        only({**TASK, "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken"})
+        only(
+            {
+                **TASK,
+                "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
+                "Parameters": {"QueueUrl": "q", "MessageBody": {"token.$": "$$.Task.Token"}},
+            }
+        )
     )
     assert validate(definition=token)["result"] == "OK"
     express = validate(definition=token, type="EXPRESS")["diagnostics"]
