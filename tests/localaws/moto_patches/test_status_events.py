@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from .aws import Aws, only, until
+from .aws import ROLE, Aws, only, until
 
 FAIL = {"Type": "Fail", "Error": "Odd", "Cause": "it is"}
 PATTERN = {
@@ -112,6 +112,15 @@ def test_a_rule_sees_failures_stops_time_outs_and_redrives(aws: Aws, bus: Bus) -
     assert (aborted["detail"]["status"], aborted["detail"]["cause"]) == ("ABORTED", "wrong data")
     aws.run(only({**slow, "TimeoutSeconds": 90}) | {"TimeoutSeconds": 1})
     assert [event["detail"]["status"] for event in bus.receive(2)] == ["RUNNING", "TIMED_OUT"]
+
+
+def test_an_express_machine_sends_no_events(aws: Aws, bus: Bus) -> None:
+    machine = aws.states.create_state_machine(
+        name="silent", roleArn=ROLE, definition=json.dumps(only({"Type": "Pass"})), type="EXPRESS"
+    )["stateMachineArn"]
+    aws.ended(aws.states.start_execution(stateMachineArn=machine)["executionArn"])
+    loud = aws.run(only({"Type": "Pass"}))["executionArn"]
+    assert {event["detail"]["executionArn"] for event in bus.receive(2)} == {loud}
 
 
 def test_moto_sends_no_events_by_itself(aws: Aws, bus: Bus) -> None:
