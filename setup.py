@@ -24,7 +24,7 @@ LOCAL = [
     "moto==5.2.5",  # its interpreter is repaired: localaws/moto_patches/repairs.py
     "antlr4-python3-runtime==4.13.2",  # what moto's interpreter needs, without its docker extra
     "jsonpath-ng>=1.6,<2",
-    "jsonata-python>=0.7,<1",  # evaluates the JSONata of state machines, which moto does not
+    "jlens==0.25.0",  # evaluates JSONata; pinned: a beta, whose values the tests compare
     "werkzeug>=3,<4",
     "flask>=3,<4",
     "flask-cors>=4",

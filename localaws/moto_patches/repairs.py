@@ -33,14 +33,15 @@ from localaws.moto_patches import (
 from localaws.moto_patches.patch import Patch
 from localaws.moto_patches.states_language import (
     choices,
+    evaluations,
     failures,
     intrinsic_calls,
-    jsonata,
     limits,
     paths,
     states,
     texts,
     timestamps,
+    variables,
 )
 from localaws.moto_patches.stops import has_finished, stop_execution
 
@@ -70,7 +71,12 @@ _REPAIRS: tuple[Callable[[Patch], None], ...] = (
     paths.json_paths,
     paths.result_paths,
     paths.variables,
-    jsonata.jsonata,
+    variables.variables_on_entry,
+    evaluations.jsonata,
+    evaluations.evaluation_events,
+    evaluations.task_outputs,
+    evaluations.arguments,
+    evaluations.item_selectors,
     intrinsic_calls.intrinsic_functions,
     choices.comparisons,
     choices.choice_rules,

@@ -7,178 +7,113 @@ import hashlib
 import json
 import math
 import random
-import sys
 import uuid
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
-from moto.stepfunctions.parser.api import EvaluationFailedEventDetails, HistoryEventType
-from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import (
-    FailureEvent,
-    FailureEventException,
-)
-from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import (
-    StatesErrorName,
-)
-from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import (
-    StatesErrorNameType,
-)
-from moto.stepfunctions.parser.asl.component.common.string.string_expression import StringJSONata
-from moto.stepfunctions.parser.asl.component.state.choice.comparison.comparison import (
-    ConditionStringJSONata,
-)
-from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
+from jlens import Expression, JlensError
 
-from localaws.moto_patches.patch import Patch
-
-
-def _imported() -> tuple[Any, Any, Any]:
-    """Return JSONata, its exception and its null.
-
-    The package lifts the process's recursion limit, which would hide endless recursions.
-    """
-    limit = sys.getrecursionlimit()
-    from jsonata import Jsonata  # noqa: PLC0415
-    from jsonata.jexception import JException  # noqa: PLC0415
-    from jsonata.utils import Utils  # noqa: PLC0415
-
-    sys.setrecursionlimit(limit)
-    return Jsonata, JException, Utils.NULL_VALUE
-
-
-_Jsonata, _JException, _NULL = _imported()
+_SECONDS = 60.0
+"""The longest evaluation: an expression may call itself without end."""
 
 
 class ExpressionError(ValueError):
     """A JSONata expression that cannot be parsed or evaluated."""
 
 
-def parsed_expression(text: str) -> Any:
+@lru_cache(maxsize=1024)
+def parsed_expression(text: str) -> Expression:
     """Return a JSONata expression, parsed.
 
     Raises:
         ExpressionError: If it is none.
     """
     try:
-        expression = _Jsonata.jsonata(text)
-    except (_JException, ValueError, TypeError) as error:
-        raise ExpressionError(str(error)) from error
-    expression.set_output_convert_nulls(False)
-    for name, function in _FUNCTIONS.items():
-        expression.register_lambda(name, function)
+        expression = Expression(text)
+    except JlensError as error:
+        raise ExpressionError(f"{error.code}: {error}") from error
+    for name, (signature, function) in _FUNCTIONS.items():
+        expression.register_function(name, function, signature)
     return expression
 
 
-def _evaluated(text: str, bindings: Mapping[str, Any]) -> Any:
+def evaluated(text: str, variables: Mapping[str, Any]) -> Any:
     """Return what an expression gives, as JSON.
+
+    Args:
+        text: The expression, e.g. `$states.input.a & 'x'`.
+        variables: Their values by their names, e.g. `states`.
 
     Raises:
         ExpressionError: If it gives nothing, or no JSON, or fails.
     """
-    expression = parsed_expression(text)
+    result = _result(text, variables)
+    if result is not None:
+        return json.loads(result)
+    # A function is no JSON, and so is reported as nothing.
+    if _result(f"$type(({text}\n))", variables) == '"function"':
+        raise ExpressionError("returned an unsupported result type.")
+    raise ExpressionError("returned nothing (undefined).")
+
+
+def _result(text: str, variables: Mapping[str, Any]) -> str | None:
+    """Return what an expression gives as JSON's text, or None if that is nothing."""
     try:
-        result = expression.evaluate(None, {name: _nulls(one) for name, one in bindings.items()})
-    except (_JException, ValueError, TypeError, ArithmeticError, RecursionError) as error:
+        return parsed_expression(text).evaluate_json(None, dict(variables), timeout=_SECONDS)
+    except JlensError as error:
+        raise ExpressionError(f"threw an error during evaluation. {error.code}: {error}") from error
+    except ExpressionError:
+        raise
+    except Exception as error:  # whatever one of our functions raises of its arguments
         raise ExpressionError(f"threw an error during evaluation. {error}") from error
-    if result is None:
-        raise ExpressionError("returned nothing (undefined).")
-    try:
-        return json.loads(json.dumps(result, default=_json_null, allow_nan=False))
-    except (TypeError, ValueError) as error:
-        raise ExpressionError("returned an unsupported result type.") from error
 
 
-def _json_null(value: Any) -> None:
-    if value is not _NULL:
-        raise TypeError
+def _hash(text: str | None, algorithm: str | None = None) -> str:
+    if text is None:
+        raise ValueError("$hash needs a text")
+    known = {"MD5", "SHA-1", "SHA-256", "SHA-384", "SHA-512"}
+    if (algorithm or "SHA-256") not in known:
+        raise ValueError(f"$hash knows {', '.join(sorted(known))}, not {algorithm!r}")
+    name = (algorithm or "SHA-256").replace("-", "").lower()
+    return hashlib.new(name, text.encode()).hexdigest()
 
 
-def _nulls(value: Any) -> Any:
-    """Return JSON with JSONata's null, whose nothing is Python's None."""
-    if isinstance(value, dict):
-        return {name: _nulls(member) for name, member in value.items()}
-    if isinstance(value, list):
-        return [_nulls(member) for member in value]
-    return _NULL if value is None else value
-
-
-def jsonata(patch: Patch) -> None:
-    """Evaluate JSONata: moto parses it alone, and leaves out what LocalStack has in Java.
-
-    That Java library has a port to Python by the same author, which is used here. Variables are
-    bound, where moto writes them into the expression: a quote or a backslash in a text ends that.
-    What fails is States.QueryEvaluationError, which a Catch sees, and not States.Runtime.
-    """
-
-    def eval_body(self: Any, env: Any) -> None:
-        store = env.variable_store
-        bindings = {**store._outer_scope, **store._inner_scope, "states": env.states._states_data}
-        try:
-            env.stack.append(_evaluated(self.expression, bindings))
-        except ExpressionError as error:
-            cause = f"The JSONata expression '{self.expression}' {error}"
-            raise _query_evaluation_error(env, cause) from error
-
-    patch.replace(StringJSONata, "_eval_body", eval_body)
-
-    def eval_condition(self: Any, env: Any) -> None:
-        self.string_jsonata.eval(env=env)
-        if not isinstance(env.stack[-1], bool):
-            cause = (
-                f"The JSONata expression '{self.string_jsonata.expression}' specified for the field"
-                " 'Condition' returned an unexpected result type. Expected 'boolean', but was"
-                f" '{_type_name(env.stack[-1])}'."
-            )
-            raise _query_evaluation_error(env, cause)
-
-    patch.replace(ConditionStringJSONata, "_eval_body", eval_condition)
-
-
-def _type_name(value: Any) -> str:
-    names = {str: "string", list: "array", dict: "object", type(None): "null"}
-    return names.get(type(value), "number")
-
-
-def _query_evaluation_error(env: Any, cause: str) -> FailureEventException:
-    error = StatesErrorName(typ=StatesErrorNameType.StatesQueryEvaluationError)
-    details = EvaluationFailedEventDetails(error=error.error_name, cause=cause)
-    return FailureEventException(
-        FailureEvent(
-            env=env,
-            error_name=error,
-            event_type=HistoryEventType.EvaluationFailed,
-            event_details=EventDetails(evaluationFailedEventDetails=details),
-        )
-    )
-
-
-def _hash(text: str, algorithm: str = "SHA-256") -> str:
-    return hashlib.new(algorithm.replace("-", "").lower(), text.encode()).hexdigest()
-
-
-def _partition(values: list[Any], size: float) -> list[list[Any]]:
-    step = int(size)
+def _partition(values: list[Any] | None, size: float | None) -> list[list[Any]]:
+    step = int(size or 0)
+    if values is None or step < 1:
+        raise ValueError("$partition needs an array, and a size of 1 or more")
     return [values[start : start + step] for start in range(0, len(values), step)]
 
 
-def _range(first: float, last: float, step: float) -> list[float]:
-    if not step:
-        raise ValueError("the step of $range must not be 0")
+def _range(first: float | None, last: float | None, step: float | None) -> list[float]:
+    if first is None or last is None or not step:
+        raise ValueError("$range needs a first and a last number, and a step other than 0")
     values = [first + number * step for number in range(math.floor((last - first) / step) + 1)]
     return [int(value) if value == int(value) else value for value in values]
+
+
+def _parse(text: str | None) -> Any:
+    if text is None:
+        raise ValueError("$parse needs a text")
+    return json.loads(text, parse_constant=_refuse_constant)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def _eval(*_: Any) -> Any:
     raise ValueError("Step Functions does not support $eval: use $parse for JSON")
 
 
-_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
-    "eval": _eval,
-    "hash": _hash,
-    "parse": lambda text: _nulls(json.loads(text)),
-    "partition": _partition,
-    "random": lambda seed=None: random.Random(seed).random(),
-    "range": _range,
-    "uuid": lambda: str(uuid.uuid4()),
+_FUNCTIONS: Mapping[str, tuple[str | None, Callable[..., Any]]] = {
+    "eval": (None, _eval),
+    "hash": ("<ss?:s>", _hash),
+    "parse": ("<s:x>", _parse),
+    "partition": ("<an:a>", _partition),
+    "random": ("<n?:n>", lambda seed=None: random.Random(seed).random()),
+    "range": ("<nnn:a>", _range),
+    "uuid": ("<:s>", lambda: str(uuid.uuid4())),
 }
-"""Step Functions' own functions, besides JSONata's."""
+"""Step Functions' own functions, besides JSONata's, with their signatures."""

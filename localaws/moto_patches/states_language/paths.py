@@ -19,11 +19,11 @@ from moto.stepfunctions.parser.asl.component.common.path import result_path
 from moto.stepfunctions.parser.asl.component.common.string.string_expression import (
     StringVariableSample,
 )
-from moto.stepfunctions.parser.asl.eval.variable_store import NoSuchVariable
 from moto.stepfunctions.parser.asl.utils.json_path import NoSuchJsonPathError
 
 from localaws.moto_patches.patch import Patch
 from localaws.moto_patches.states_language.failures import failure
+from localaws.moto_patches.states_language.variables import variables_of
 
 _VARIABLE = re.compile(r"\$(\w+)(.*)", re.DOTALL)
 _NAME_OR_BRACKET = re.compile(
@@ -162,9 +162,9 @@ def variable_at(env: Any, expression: str) -> Any:
     try:
         if match is None:
             raise PathError(f"{expression!r} is no variable")
-        value = env.variable_store.get(match[1])
+        value = variables_of(env)[match[1]]
         return copy.deepcopy(value_at(f"${match[2]}", value) if match[2] else value)
-    except (NoSuchVariable, NoSuchJsonPathError, PathError) as error:
+    except (KeyError, NoSuchJsonPathError, PathError) as error:
         cause = f"The variable or path '{expression}' could not be found"
         raise failure(env, StatesErrorNameType.StatesRuntime, cause) from error
 
