@@ -7,11 +7,8 @@ wildcard, a slice, a filter, `..`) is a list, however much it finds.
 
 import copy
 import re
-from functools import lru_cache
 from typing import Any
 
-from jsonpath_ng.ext.parser import parse
-from jsonpath_ng.jsonpath import Child, Descendants, Fields, Index, JSONPath, Root
 from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import (
     StatesErrorNameType,
 )
@@ -23,49 +20,26 @@ from moto.stepfunctions.parser.asl.utils.json_path import NoSuchJsonPathError
 
 from localaws.moto_patches.patch import Patch
 from localaws.moto_patches.states_language.failures import failure
+from localaws.moto_patches.states_language.jayway import Path, parsed
 from localaws.moto_patches.states_language.variables import variables_of
 
 _VARIABLE = re.compile(r"\$(\w+)(.*)", re.DOTALL)
-_NAME_OR_BRACKET = re.compile(
-    r"""\.(?P<name>[^\s.\[\]()*'"@?,]+)   # .name
-    | \['(?P<text>(?:\\.|[^'\\])*)'\]    # ['a name']
-    | \[(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^\]'"])*\]  # ['a.b'], [?(@.c == 'd')]
-    """,
-    re.VERBOSE,
-)
 
 
 class PathError(ValueError):
     """A path that cannot be parsed."""
 
 
-@lru_cache(maxsize=1024)
-def parsed_path(path: str) -> JSONPath:
+def parsed_path(path: str) -> Path:
     """Return a JSONPath that begins with `$`, parsed.
 
     Raises:
         PathError: If it is none.
     """
     try:
-        # AWS takes `$.[0]` too, with a dot that the parser refuses.
-        expression = parse(_NAME_OR_BRACKET.sub(_quoted, path.replace(".[", "[")))
-    except Exception as error:
+        return parsed(path)
+    except ValueError as error:
         raise PathError(f"{path!r} is not a JSONPath: {error}") from None
-    return expression
-
-
-def _quoted(match: re.Match[str]) -> str:
-    """Put a name of other letters than the parser's between quotes: `.名前` is `['名前']`.
-
-    Between quotes, AWS takes a backslash for itself, unless an apostrophe follows.
-    """
-    if match["text"] is not None:
-        written = re.sub(r"\\(?!')", r"\\\\", match["text"])
-        return f"['{written}']"
-    name = match["name"]
-    if name is None or re.fullmatch(r"[A-Za-z0-9_-]+", name):
-        return match[0]
-    return f"['{name}']"
 
 
 def value_at(path: str, data: Any) -> Any:
@@ -75,32 +49,10 @@ def value_at(path: str, data: Any) -> Any:
         NoSuchJsonPathError: If it finds nothing and is no list.
         PathError: If it is no JSONPath.
     """
-    expression = parsed_path(path)
-    beginning = _definite_beginning(expression)
-    if not beginning.find(data):
-        raise NoSuchJsonPathError(json_path=path, data=data)
-    matches = [match.value for match in expression.find(data)]
-    return matches[0] if beginning is expression else matches
-
-
-def _definite_beginning(expression: JSONPath) -> JSONPath:
-    """Return as much of a path, from its beginning, as can have one value alone."""
-    if _is_definite(expression):
-        return expression
-    if isinstance(expression, Child | Descendants):
-        return _definite_beginning(expression.left)
-    return Root()
-
-
-def _is_definite(expression: JSONPath) -> bool:
-    match expression:
-        case Child():
-            return _is_definite(expression.left) and _is_definite(expression.right)
-        case Fields():
-            return len(expression.fields) == 1 and expression.fields[0] != "*"
-        case Index():
-            return len(expression.indices) == 1
-    return isinstance(expression, Root)
+    try:
+        return parsed_path(path).find(data)
+    except LookupError:
+        raise NoSuchJsonPathError(json_path=path, data=data) from None
 
 
 def is_reference(path: str) -> bool:
@@ -109,7 +61,7 @@ def is_reference(path: str) -> bool:
     Raises:
         PathError: If it is none.
     """
-    return _is_definite(parsed_path(path))
+    return parsed_path(path).is_reference
 
 
 def json_paths(patch: Patch) -> None:
@@ -122,22 +74,18 @@ def json_paths(patch: Patch) -> None:
 
 
 def result_paths(patch: Patch) -> None:
-    """Fail a state whose result has no place in its input: moto loses the result in silence.
+    """Fail a state whose result has no place in its input by States.ResultPathMatchFailure.
 
-    That of `$.a` where the input is a text is States.ResultPathMatchFailure.
+    That of `$.a` where the input is a text is one; moto has no such error.
     """
 
     @patch.around(result_path.ResultPath)
     def _eval_body(original: Any, self: Any, env: Any) -> None:
-        path, result = self.result_path_src, env.stack[-1]
         try:
             original(self, env)
-            is_there = path in {None, "$"} or value_at(path, env.stack[-1]) == result
-        except (NoSuchJsonPathError, TypeError, IndexError):
-            is_there = False
-        if not is_there:
-            cause = f"Unable to apply ResultPath '{path}' to the input of the state"
-            raise failure(env, StatesErrorNameType.StatesResultPathMatchFailure, cause)
+        except (TypeError, IndexError) as error:
+            cause = f"Unable to apply ResultPath '{self.result_path_src}' to the input of the state"
+            raise failure(env, StatesErrorNameType.StatesResultPathMatchFailure, cause) from error
 
 
 def variables(patch: Patch) -> None:

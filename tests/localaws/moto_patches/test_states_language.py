@@ -109,6 +109,78 @@ def test_without_its_repair_a_filter_without_a_match_fails(aws: Aws) -> None:
         assert aws.output(shown(**{"v.$": "$.rows[*].x.y"}), ROWS) == {"v": 1}
 
 
+SHOP = {
+    "l": [{"x": 1, "名": "値"}, {"x": "1"}, {"x": True}, {"y": [1]}],
+    "one": {"x": 1},
+    "deep": {"p": {"x": 1}},
+    "where": {"wherenot": 3},
+    "wanted": 1,
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        # A filter tests an object itself, and the items of an array.
+        ("$.one[?(@.x == 1)]", [{"x": 1}]),
+        ("$.deep[?(@.x == 1)]", []),
+        # A number and a text are equal if they are written alike.
+        ("$.l[?(@.x == 1)].x", [1, "1"]),
+        ("$.l[?(@.x == '1')].x", [1, "1"]),
+        ("$.l[?(@.x === 1)].x", [1]),
+        # What is not there is different from everything.
+        ("$.l[?(@.x != 1)]", [{"x": True}, {"y": [1]}]),
+        ("$.l[?(@.x < 2)].x", [1]),
+        ("$.l[?(@.名 == '値')].名", ["値"]),
+        ("$.l[?(@.y)]", [{"y": [1]}]),
+        ("$.l[?(!@.x)]", [{"y": [1]}]),
+        ("$.l[?(@.x in [1, true])].x", [1, "1", True]),
+        ("$.l[?(@.名 =~ /値?/)].x", [1]),
+        ("$.l[?(@.x == $.wanted && @.名)].x", [1]),
+        ("$..[?(@.y)]", [{"y": [1]}]),
+        ("$.where.wherenot", 3),
+        ("$['where']", {"wherenot": 3}),
+        ("$['one','wanted']", {"one": {"x": 1}, "wanted": 1}),
+        ("$.l[-1].y[0]", 1),
+        ("$.l[0,2].x", [1, True]),
+    ],
+)
+def test_a_filter_finds_what_jayway_s_library_finds(aws: Aws, path: str, expected: Any) -> None:
+    """Jayway's code and tests are the source: PredicatePathToken, ValueNodes, InlineFilterTest."""
+    assert aws.output(shown(**{"v.$": path}), SHOP) == {"v": expected}
+
+
+def test_without_its_repair_a_filter_meets_the_members_of_an_object(aws: Aws) -> None:
+    definition = shown(**{"v.$": "$.deep[?(@.x == 1)]"})
+    with aws.endpoint.repairs.without("json_paths"):
+        assert aws.run(definition, SHOP).get("output") != '{"v":[]}'
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "$.a + $.b",
+        "$.a.b.c - 1",
+        "$.l where x",
+        "$.a[\\x]",
+        "$.a[?@.x==1]",
+        "$.a.length()",
+        "$.a[0:4:2]",
+        "$.a.",
+    ],
+)
+def test_a_path_that_only_other_libraries_know_is_refused(aws: Aws, path: str) -> None:
+    with pytest.raises(ClientError, match=r"must be a valid JSONPath"):
+        aws.run(shown(**{"v.$": path}))
+
+
+def test_a_result_path_may_have_any_name(aws: Aws) -> None:
+    placed = only({"Type": "Pass", "Result": 1, "ResultPath": "$.where.値"})
+    assert aws.output(placed, {"a": 2}) == {"a": 2, "where": {"値": 1}}
+    with pytest.raises(ClientError, match="reference path"):
+        aws.run(only({"Type": "Pass", "Result": 1, "ResultPath": "$['a','b']"}))
+
+
 QUOTED = "a \"quoted\" \\ 'text' \n {% %} 花"
 
 
@@ -265,7 +337,6 @@ def test_a_wait_ends_at_a_time_with_an_offset_and_a_fraction(aws: Aws) -> None:
 
 
 def test_a_result_without_a_place_in_the_input_can_be_caught(aws: Aws) -> None:
-    """Moto hands the input on, as if there had been no result."""
     lost = only({"Type": "Pass", "Result": 1, "ResultPath": "$.a.b"})
     assert aws.run(lost, "text")["error"] == "States.ResultPathMatchFailure"
     assert aws.run(lost, {"a": 1})["error"] == "States.ResultPathMatchFailure"
@@ -277,7 +348,7 @@ def test_a_result_without_a_place_in_the_input_can_be_caught(aws: Aws) -> None:
     caught = aws.output({"StartAt": "Task", "States": states}, "text")
     assert caught["Error"] == "States.ResultPathMatchFailure"
     with aws.endpoint.repairs.without("result_paths"):
-        assert aws.output(lost, "text") == "text"
+        assert aws.run(lost, "text")["error"] == "States.Runtime"
 
 
 def test_a_map_over_no_array_ends_the_execution(aws: Aws) -> None:
