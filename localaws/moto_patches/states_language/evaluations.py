@@ -268,12 +268,15 @@ def item_selectors(patch: Patch) -> None:
             env.stack[-1] = env.stack[-1][_WHOLE]
 
 
-def _with_objects(machine: dict[str, Any]) -> dict[str, Any]:
+def _with_objects(machine: dict[str, Any], outer: str = "JSONPath") -> dict[str, Any]:
     """Write the expressions that are ItemSelectors as objects of one field."""
+    of_machine = machine.get("QueryLanguage", outer)
     for state in machine["States"].values():
-        if state["Type"] == "Map" and isinstance(state.get("ItemSelector"), str):
+        language = state.get("QueryLanguage", of_machine)
+        selector = state.get("ItemSelector") if state["Type"] == "Map" else None
+        if language == "JSONata" and isinstance(selector, str) and selector.startswith("{%"):
             state["ItemSelector"] = {_WHOLE: state["ItemSelector"]}
         nested = [state.get("ItemProcessor"), state.get("Iterator"), *state.get("Branches", ())]
         for one in filter(None, nested):
-            _with_objects(one)
+            _with_objects(one, language)
     return machine

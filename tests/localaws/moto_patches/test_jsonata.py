@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from .aws import Aws, Definition, invoke, only
 
@@ -283,6 +284,12 @@ def test_an_item_selector_may_be_one_expression(aws: Aws) -> None:
     assert aws.output(selected, {"n": 5}) == [5, 10]
     chosen = in_jsonata({**MAP, "ItemSelector": {"v": f"{{% {value} %}}"}})
     assert aws.output(chosen) == [{"v": 1}, {"v": 2}]
+    by_path = only({**MAP, "ItemSelector": "{% 1 %}", "ItemsPath": "$.a"})
+    del by_path["States"]["Only"]["Items"]
+    with pytest.raises(ClientError, match="InvalidDefinition"):
+        aws.run(by_path)
+    with aws.endpoint.repairs.without("item_selectors"), pytest.raises(ClientError):
+        aws.run(selected, {"n": 5})
 
 
 def test_the_task_of_a_jsonpath_machine_may_use_jsonata(aws: Aws) -> None:
