@@ -247,7 +247,7 @@ def _sections(
         return cost.estimate(
             loaded,
             _read_definition(definition),
-            load_prices(),
+            load_prices(loaded.aws.region),
             year=datetime.now(UTC).year,
             next_wait=next_wait,
         )
