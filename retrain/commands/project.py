@@ -45,9 +45,9 @@ def init(
 
     Example: retrain init --database-url postgresql://me:secret@127.0.0.1:5432/shop recommendations
     """
+    from retrain.project.database.reading import read_schema  # noqa: PLC0415
     from retrain.project.files import project_files, refuse_to_overwrite, write_project  # noqa: PLC0415
     from retrain.project.proposal import propose  # noqa: PLC0415
-    from retrain.project.reading import read_schema  # noqa: PLC0415
     from retrain.project.toml_text import toml_text  # noqa: PLC0415
 
     set_region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or _REGION
@@ -55,8 +55,7 @@ def init(
     if not force:
         refuse_to_overwrite(directory)
     schema = read_schema(database_url)
-    rows = sum(table.rows for table in schema.tables)
-    out.print(f"{escape(schema.database)}: {len(schema.tables)} tables, {rows:,} rows")
+    out.print(f"{escape(schema.database)}: looked at {len(schema.tables)} tables")
     proposal = propose(schema, _guess if yes else _ask)
     texts = project_files(toml_text(proposal, account=_ACCOUNT, region=region))
     written, kept = write_project(directory, texts)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from retrain.project import sql
-from retrain.project.schema import ColumnFacts, TableFacts
+from retrain.project.database.schema import ColumnFacts, TableFacts
 from retrain.project.words import (
     BAD_FLAGS,
     BAD_STATES,

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 from etl.datasets import ColumnType
 from retrain.project import sql
+from retrain.project.database.schema import ColumnFacts, Kind, TableFacts
 from retrain.project.roles import personal_by_name
-from retrain.project.schema import ColumnFacts, Kind, TableFacts
 from retrain.project.words import (
     LABELS,
     NAMES_OF_PERSONS,

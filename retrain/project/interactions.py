@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from etl.datasets import MAX_EVENT_TYPES_AND_COLUMNS, Column, DataSet, Join, Relation
 from retrain.project import sql
 from retrain.project.conditions import conditions
+from retrain.project.database.schema import ColumnFacts, Schema, TableFacts
 from retrain.project.features import Feature, features
 from retrain.project.metadata import id_source, seconds
 from retrain.project.parts import Part
 from retrain.project.roles import Events, Place, event_type_columns, time_unit
-from retrain.project.schema import ColumnFacts, Schema, TableFacts
 from retrain.project.words import CONTEXTS, EVENT_VALUES, FINAL_EVENTS, NO_TIMES, has, words
 
 _FEW_NULLS = 0.005  # rows with more nulls are filtered out: the job fails at one row in a hundred

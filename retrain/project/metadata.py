@@ -17,10 +17,10 @@ from etl.datasets import (
     Relation,
 )
 from retrain.project import sql
+from retrain.project.database.schema import ColumnFacts, Reference, Schema, TableFacts
 from retrain.project.features import Feature, LeftOut, features
 from retrain.project.parts import Part
 from retrain.project.roles import event_type_columns, time_unit, times_of
-from retrain.project.schema import ColumnFacts, Reference, Schema, TableFacts
 from retrain.project.words import CREATED, LABELS, USERS, base_of_reference, has, words
 
 _MAX_JOINS = 4

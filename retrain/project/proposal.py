@@ -14,12 +14,12 @@ from typing import Literal
 from etl.datasets import Join, Lookup, Relation
 from retrain.project import sql
 from retrain.project.conditions import Condition, conditions
+from retrain.project.database.schema import Schema, TableFacts
 from retrain.project.errors import ProjectError
 from retrain.project.interactions import ProposedEvents, proposed_events
 from retrain.project.metadata import described, id_source
 from retrain.project.parts import Ask, Part, Proposal, Question
 from retrain.project.roles import Events, possible_events
-from retrain.project.schema import Schema, TableFacts
 
 _NEAR = 0.5  # of the best score: a table that is so near is asked for
 _ACTIVE = 0.2  # of the users: if fewer have events, recommendations are made for these alone

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from retrain.project.schema import ColumnFacts, Reference, Schema, TableFacts
+from retrain.project.database.schema import ColumnFacts, Reference, Schema, TableFacts
 from retrain.project.words import (
     CONTEXTS,
     EVENT_TYPES,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from retrain.project.schema import ColumnFacts
+from retrain.project.database.schema import ColumnFacts
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Words that Spark SQL reads as something else at the place of a name.

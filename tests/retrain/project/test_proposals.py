@@ -12,11 +12,11 @@ from etl.preview import Preview, previews, problems
 from etl.tables import Tables
 from retrain.local.sample import load_sample
 from retrain.local.sample_size import SampleSize
+from retrain.project.database.reading import read_schema
 from retrain.project.errors import ProjectError
 from retrain.project.parts import Question
 from retrain.project.preview import remarks
 from retrain.project.proposal import propose
-from retrain.project.reading import read_schema
 from retrain.project.toml_text import toml_text
 from tests.local_runs import EXAMPLE
 from tests.mariadb import MariaDbDatabase

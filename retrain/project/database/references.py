@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from retrain.project.schema import ColumnFacts, Reference, Schema, TableFacts
+from retrain.project.database.schema import ColumnFacts, Reference, Schema, TableFacts
 from retrain.project.words import ITEMS, USERS, base_of_reference, words
 
 _KINDS = ("integer", "text", "uuid")

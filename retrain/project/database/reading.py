@@ -11,13 +11,13 @@ from dataclasses import replace
 
 from etl.database import Database
 from etl.errors import EtlError
-from retrain.project.catalogue import Catalogue
+from retrain.project.database.catalogue import Catalogue
+from retrain.project.database.mysql import open_mysql
+from retrain.project.database.postgresql import open_postgresql
+from retrain.project.database.references import candidates, with_references
+from retrain.project.database.schema import Schema
 from retrain.project.errors import ProjectError
-from retrain.project.mysql import open_mysql
-from retrain.project.postgresql import open_postgresql
-from retrain.project.references import candidates, with_references
 from retrain.project.roles import possible_events
-from retrain.project.schema import Schema
 
 MAX_TABLES = 300
 _LIKELY_EVENTS = 3

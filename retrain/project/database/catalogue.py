@@ -11,9 +11,9 @@ from etl.columns import DatabaseColumn, among
 from etl.database import Database, TableName
 from etl.datasets import Engine
 from etl.errors import EtlError
+from retrain.project.database.references import Candidate
+from retrain.project.database.schema import ColumnFacts, TableFacts
 from retrain.project.errors import ProjectError
-from retrain.project.references import Candidate
-from retrain.project.schema import ColumnFacts, TableFacts
 
 SAMPLE_ROWS = 1_000
 COUNTED_ROWS = 200_000  # beyond, the database's estimate serves

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from etl.database import Database
-from retrain.project.catalogue import (
+from retrain.project.database.catalogue import (
     CONNECT_SECONDS,
     STATEMENT_SECONDS,
     VALUE_LENGTH,
@@ -18,7 +18,7 @@ from retrain.project.catalogue import (
     configured_name,
     unreachable,
 )
-from retrain.project.schema import ColumnFacts, Kind, Reference, TableFacts
+from retrain.project.database.schema import ColumnFacts, Kind, Reference, TableFacts
 
 _TABLES = """
     SELECT table_name, table_rows FROM information_schema.tables

@@ -1,0 +1,1 @@
+"""A database, read and described: tables, columns, keys, references, some values."""
