@@ -16,7 +16,7 @@ from workflow.config import parse_config
 CONFIG = "retraining.toml"
 _RENDERED = tuple(f"asl/retraining.{suffix}" for suffix in ("asl.json", "md", "svg"))
 _TEST, _REVIEW = "tests/test_retraining.py", ".github/workflows/retraining.yml"
-_KEPT = ".gitignore"  # a repository has its own
+_KEPT = (".gitignore", ".gitattributes")  # a repository has its own
 
 
 def project_files(toml: str) -> dict[str, str]:
@@ -39,7 +39,10 @@ def project_files(toml: str) -> dict[str, str]:
         **{f"asl/{name}": text for name, text in rendered.items()},
         _TEST: (templates / "test_retraining.txt").read_text(encoding="utf-8"),
         _REVIEW: review.replace("@VERSION@", version("personalize-retraining")),
-        _KEPT: (templates / "gitignore.txt").read_text(encoding="utf-8"),
+        **{
+            name: (templates / f"{name.removeprefix('.')}.txt").read_text(encoding="utf-8")
+            for name in _KEPT
+        },
     }
 
 
@@ -71,7 +74,7 @@ def write_project(directory: Path, texts: Mapping[str, str]) -> tuple[list[Path]
     Raises:
         ProjectError: If a file cannot be written.
     """
-    kept = [directory / _KEPT] if (directory / _KEPT).exists() else []
+    kept = [path for name in _KEPT if (path := directory / name).exists()]
     before: dict[Path, bytes | None] = {}
     paths = [directory / name for name in texts]
     new = {folder for path in paths for folder in path.parents if not folder.exists()}

@@ -19,6 +19,7 @@ from tests.retrain.project.databases import SHOP, VIDEO
 ROOT = Path(__file__).parents[3]
 PROGRAM = [sys.executable, "-c", "from retrain.main import main; main()"]
 WRITTEN = [
+    ".gitattributes",
     ".github/workflows/retraining.yml",
     ".gitignore",
     "asl/retraining.asl.json",
