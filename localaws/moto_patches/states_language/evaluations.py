@@ -259,7 +259,7 @@ def item_selectors(patch: Patch) -> None:
     def parse(original: Any, definition: str) -> Any:
         if re.search(r'"ItemSelector"\s*:\s*"', definition):
             definition = json.dumps(_with_objects(json.loads(definition)))
-        return original.__func__(definition)
+        return original(definition)
 
     @patch.around(ItemSelector)
     def _eval_body(original: Any, self: Any, env: Any) -> None:
