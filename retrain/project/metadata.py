@@ -104,6 +104,10 @@ def described(
     if is_person:
         left_out |= {text.source: "free text" for text in texts}
     elif texts:
+        title = next((text for text in texts if text.is_title), None)
+        if title and len(texts) > 1:  # by which the report names items
+            name = _column_name(title, _Joined("", _NO_TABLE, ""), {c.name for c in columns})
+            columns.append(Column(name, title.source))
         columns.append(_textual(texts, {column.name for column in columns}))
     most = METADATA_LIMIT[data_set]
     left_out |= {each.source: f"more than {most} columns" for each in columns[most + 1 :]}

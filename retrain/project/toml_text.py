@@ -69,9 +69,24 @@ def _lines(proposal: Proposal, account: str, region: str) -> Iterator[str]:
         yield from _part("filter.eligible_items", proposal.eligible_items)
     if proposal.exclusions:
         yield from _part("filter.exclusions", proposal.exclusions)
+    if title := _title(proposal):
+        yield from ("", "[report]", f"title = {_value(title)}  # by which people know the items")
     yield from _heading("Running")
     yield from ("", "[schedule]", 'expression = "cron(0 4 * * ? *)"  # every day at four')
     yield 'timezone = "UTC"'
+
+
+def _title(proposal: Proposal) -> str:
+    """Return the column of the items that is their name: the string that is no category."""
+    columns = proposal.items.what.columns if proposal.items else ()
+    names = (
+        column.name
+        for column in columns
+        if isinstance(column, Column)
+        and column.type == "string"
+        and not (column.is_id or column.categorical or column.textual)
+    )
+    return next(names, "")
 
 
 def _heading(text: str) -> Iterator[str]:

@@ -94,6 +94,7 @@ def test_the_sample_gets_its_own_configuration_but_for_names(database: str):
     mine, theirs = parse_config(text), parse_config(EXAMPLE)
     assert mine.batch_inference == theirs.batch_inference
     assert mine.solution.recipe == theirs.solution.recipe
+    assert mine.report == theirs.report
     assert "#   students.name        personal: a name\n" in text
 
 
@@ -120,6 +121,7 @@ def test_a_video_service_with_uuids_jsonb_enums_and_soft_deletes(video: str, spa
         "IS_KIDS": ("videos.is_kids", "boolean"),
         "CHANNEL": ("channels.name", "categorical"),
         "LANGUAGE": ("channels.language", "categorical"),
+        "TITLE": ("videos.title", "string"),
         "SYNOPSIS": ("concat_ws(' ', videos.title, videos.synopsis)", "textual"),
         "CREATION_TIMESTAMP": ("coalesce(videos.published_at, videos.created_at)", "long"),
     }
@@ -169,6 +171,7 @@ def test_a_mariadb_shop_without_declared_foreign_keys(shop: str, spark: SparkSes
         "WEIGHT_G": ("tbl_product.weight_g", "int"),
         "COLOURS": ("regexp_replace(tbl_product.colours, ' *, *', '|')", "categorical"),
         "CATEGORY": ("tbl_category.name", "categorical"),
+        "NAME": ("tbl_product.name", "string"),
         "DESCRIPTION": ("concat_ws(' ', tbl_product.name, tbl_product.description)", "textual"),
         "CREATION_TIMESTAMP": ("tbl_product.date_added", "long"),
     }
