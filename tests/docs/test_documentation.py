@@ -186,7 +186,7 @@ def test_the_notebooks_change_of_the_workflow_is_possible_after_the_tutorials(tm
         check=False,
     )
 
-    assert setting.startswith("CONFIG")
+    assert "\nCONFIG = " in setting
     assert result.returncode == 0, result.stderr
     assert '-  "StartAt": "Wait for the Backup",' in result.stdout
 

@@ -267,7 +267,7 @@ def test_a_function_of_ones_own_is_billed_by_its_memory(tmp_path):
     definition = parallel(invoking(config.function("ask-editors")), invoking("other"))
     assumed = assume(ASSUMPTIONS, {"call_seconds": 10}, origin="given")
 
-    result = estimate(config, definition, load_prices(), assumed, year=2024, next_wait=next_wait)
+    result = estimate(config, definition, PRICES, assumed, year=2024, next_wait=next_wait)
 
     quantities = {line.what: line.quantity for line in result.lines}
     assert quantities["Lambda, calls"] == 2

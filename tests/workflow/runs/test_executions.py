@@ -397,9 +397,10 @@ def undeployed(tmp_path):
 
 
 def test_diff_with_nothing_deployed_lists_every_state_as_new(retrain, undeployed):
-    asl = str(ROOT / "asl" / "retraining.asl.json")
+    rendered = undeployed.parent / "asl"
+    assert retrain("render", "--output", str(rendered), config=undeployed).exit_code == 0
 
-    result = retrain("diff", "--asl", asl, config=undeployed)
+    result = retrain("diff", "--asl", str(rendered / "retraining.asl.json"), config=undeployed)
 
     assert result.exit_code == 1
     assert result.stdout.startswith("nothing is deployed yet: every state is new\n")

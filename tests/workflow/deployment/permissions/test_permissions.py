@@ -21,6 +21,7 @@ from retrain.local.sample_size import SampleSize
 from tests.projects import write
 from workflow import Config, load_config
 from workflow.deployment.permissions import PEOPLE, SERVICE, bucket_policy, permission_policy
+from workflow.runs.usage import usage_of
 from workflow.settings import ROLES
 
 from . import scenario as steps
@@ -154,6 +155,8 @@ def _calls_of_scenario(scenario: Scenario, file: Path) -> dict[str, list[Call]]:
             ["diff"],
         ):
             scenario.command(*arguments)
+        # What `cost` asks of a run on AWS, whose seconds count, beside that.
+        usage_of(scenario.client, config, "good", timed=True)
     with scenario.as_principal("analyst"):
         scenario.command("report", "--output", str(file.parent / "report.html"))
         scenario.command("report", "good", "--output", str(file.parent / "report.html"))
