@@ -142,9 +142,7 @@ def test_a_workflow_with_a_function_of_ones_own_is_rendered_deployed_run_and_exp
     assert FUNCTION in functions_of_states(retrain)
     assert len(functions_of_states(retrain)) == 7
     assert "nothing to do" in retrain("plan")
-    assert json.loads(retrain("cost", "--execution", "nightly", "--json"))["transitions"][
-        "Ask the Editors"
-    ]
+    assert json.loads(retrain("cost", "nightly", "--json"))["transitions"]["Ask the Editors"]
 
     # A workflow of that function alone, which now fails: no other one is allowed any more.
     only = "def build(config):\n    stages = Stages(config)\n    return stages.compose(\n"

@@ -156,7 +156,7 @@ def _calls_of_scenario(scenario: Scenario, file: Path) -> dict[str, list[Call]]:
         ):
             scenario.command(*arguments)
         # What `cost` asks of a run on AWS, whose seconds count, beside that.
-        usage_of(scenario.client, config, "good", timed=True)
+        usage_of(scenario.client, scenario.config, "good", timed=True)
     with scenario.as_principal("analyst"):
         scenario.command("report", "--output", str(file.parent / "report.html"))
         scenario.command("report", "good", "--output", str(file.parent / "report.html"))
