@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame
 
 def makes_rows(frame: DataFrame) -> bool:
     """Return whether an expression makes several rows of one, as `explode` does."""
-    return any(plan.nodeName() == "Generate" for plan in _plans(_analysed(frame)))
+    return any(plan.nodeName() == "Generate" for plan in _tree(_analysed(frame)))
 
 
 def unreadable_literals(filtered: DataFrame) -> list[str]:
@@ -26,7 +26,7 @@ def unreadable_literals(filtered: DataFrame) -> list[str]:
     """
     problems: dict[str, None] = {}
     for expression in _list(_analysed(filtered).expressions()):
-        for node in _nodes(expression):
+        for node in _tree(expression):
             if node.getClass().getSimpleName() != "Cast":
                 continue
             literal = node.child()
@@ -42,16 +42,11 @@ def _analysed(frame: DataFrame) -> Any:
     return frame._jdf.queryExecution().analyzed()
 
 
-def _plans(plan: Any) -> Iterator[Any]:
-    yield plan
-    for child in _list(plan.children()):
-        yield from _plans(child)
-
-
-def _nodes(expression: Any) -> Iterator[Any]:
-    yield expression
-    for child in _list(expression.children()):
-        yield from _nodes(child)
+def _tree(node: Any) -> Iterator[Any]:
+    """Yield a plan, or an expression, and all below it."""
+    yield node
+    for child in _list(node.children()):
+        yield from _tree(child)
 
 
 def _list(sequence: Any) -> list[Any]:

@@ -51,10 +51,7 @@ def sdk_tasks(patch: Patch) -> None:
             region=resource_runtime_part.region,
             state_credentials=state_credentials,
         )
-        request = _request(normalised_parameters, operation.input_shape, "Parameters")
-        response = getattr(client, xform_name(operation.name))(**request)
-        response.pop("ResponseMetadata", None)
-        env.stack.append(_result(response, operation.output_shape))
+        env.stack.append(_response(client, operation, normalised_parameters))
 
     def error_name(service_name: str) -> str:
         return sdk_error_prefix(service_of_sdk_name(service_name))
@@ -90,10 +87,7 @@ def passed_on_tasks(patch: Patch) -> None:
             region=resource_runtime_part.region,
             state_credentials=state_credentials,
         )
-        request = _request(normalised_parameters, operation.input_shape, "Parameters")
-        response = getattr(client, xform_name(operation.name))(**request)
-        response.pop("ResponseMetadata", None)
-        env.stack.append(_result(response, operation.output_shape))
+        env.stack.append(_response(client, operation, normalised_parameters))
 
     def from_error(self: Any, env: Any, ex: Exception) -> Any:
         if not isinstance(ex, ClientError):
@@ -120,6 +114,18 @@ def passed_on_tasks(patch: Patch) -> None:
 
     patch.replace(task, "_eval_service_task", eval_service_task)
     patch.add_own(task, "_from_error", from_error)
+
+
+def _response(client: Any, operation: OperationModel, parameters: Any) -> Any:
+    """Call an operation with a task's parameters; return what the state gets.
+
+    Raises:
+        ValueError: If a parameter is none of the operation's.
+    """
+    request = _request(parameters, operation.input_shape, "Parameters")
+    response = getattr(client, xform_name(operation.name))(**request)
+    response.pop("ResponseMetadata", None)
+    return _result(response, operation.output_shape)
 
 
 def _operation(task: Any) -> OperationModel:

@@ -33,11 +33,20 @@ class CatalogueTable:
 
 
 class Catalogue(ABC):
-    """A connection, and what both engines have in common."""
+    """A connection, and what both engines have in common.
+
+    Args:
+        connection: The driver's.
+        error: The class of the driver's errors.
+    """
 
     engine: Engine
     quote: str
     text_type: str
+
+    def __init__(self, connection: Any, error: type[Exception]) -> None:
+        self._connection = connection
+        self._error = error
 
     @abstractmethod
     def rows(self, query: str) -> list[tuple[Any, ...]]:
@@ -50,11 +59,6 @@ class Catalogue(ABC):
     @abstractmethod
     def text_of(self, column: ColumnFacts) -> str:
         """Return the SQL of a column's value as a text that is not too long."""
-
-    @property
-    @abstractmethod
-    def error(self) -> type[Exception]:
-        """The class of the driver's errors."""
 
     def name(self, name: str) -> str:
         """Return a name quoted for SQL."""
@@ -78,7 +82,7 @@ class Catalogue(ABC):
             else:
                 queries = [f"{query} LIMIT {half}", f"{query} LIMIT {half} OFFSET {count - half}"]
             sample = [row for each in queries for row in self.rows(each)]
-        except self.error:
+        except self._error:
             return None
         columns = tuple(
             _settled(replace(column, values=tuple(row[number] for row in sample)))
@@ -102,7 +106,7 @@ class Catalogue(ABC):
             LEFT JOIN {names[candidate.target]} AS t ON {condition}"""
         try:
             ((values, found),) = self.rows(query)
-        except self.error:
+        except self._error:
             return 0.0
         return found / values if values else None
 
@@ -127,7 +131,7 @@ class Catalogue(ABC):
         query = f"SELECT count(DISTINCT {self.name(column.name)}) FROM {table} WHERE {one_of}"
         try:
             ((used,),) = self.rows(query)
-        except self.error:
+        except self._error:
             return 1.0
         return float(used) / len(values)
 

@@ -53,16 +53,6 @@ class _MySql(Catalogue):
     quote = "`"
     text_type = "char"
 
-    def __init__(self, connection: Any) -> None:
-        import pymysql  # noqa: PLC0415
-
-        self._connection = connection
-        self._error = pymysql.Error
-
-    @property
-    def error(self) -> type[Exception]:
-        return self._error
-
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         with self._connection.cursor() as cursor:
             cursor.execute(query)
@@ -158,6 +148,6 @@ def open_mysql(database: Database) -> Iterator[Catalogue]:
             with connection.cursor() as cursor:
                 cursor.execute("SET time_zone = '+00:00'")
                 cursor.execute("SET SESSION TRANSACTION READ ONLY")
-            yield _MySql(connection)
+            yield _MySql(connection, pymysql.Error)
     except pymysql.Error as error:
         raise unreachable(database, error) from None

@@ -75,16 +75,6 @@ class _PostgreSql(Catalogue):
     quote = '"'
     text_type = "text"
 
-    def __init__(self, connection: Any) -> None:
-        import psycopg  # noqa: PLC0415
-
-        self._connection = connection
-        self._error = psycopg.Error
-
-    @property
-    def error(self) -> type[Exception]:
-        return self._error
-
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         found: list[tuple[Any, ...]] = self._connection.execute(query).fetchall()
         return found
@@ -175,6 +165,6 @@ def open_postgresql(database: Database) -> Iterator[Catalogue]:
             options=options + (f" -c search_path={path}" if path else ""),
             autocommit=True,
         ) as connection:
-            yield _PostgreSql(connection)
+            yield _PostgreSql(connection, psycopg.Error)
     except psycopg.Error as error:
         raise unreachable(database, error) from None
