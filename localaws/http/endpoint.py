@@ -246,9 +246,10 @@ class Endpoint:
             variables |= dict.fromkeys(name for name in os.environ if name.startswith("AWS_"))
             variables |= self.environment
         self._cleanup.enter_context(_environment(variables))
-        self._cleanup.callback(self._server.server_close)
+        serving = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        serving.start()
+        self._cleanup.callback(serving.join)  # its last act is to close the port
         self._cleanup.callback(self._server.shutdown)
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self) -> None:
         """Abort running executions, close the port, forget all of moto's state, undo `start`."""
