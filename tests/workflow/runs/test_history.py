@@ -497,5 +497,5 @@ def test_following_a_run_costs_about_what_reading_it_once_does():
         whole = history(client, arn)
     assert [step.state for step in steps] == [step.state for step in steps_of(whole)]
     assert len(whole) == 2 + 2 + 60 * 6 + 2
-    assert len(polls) > 5
+    assert len(polls) > 1
     assert sum(transferred[:-1]) <= 2 * len(whole) + len(polls)
