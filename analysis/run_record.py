@@ -65,7 +65,7 @@ class RunRecord:
     @cached_property
     def progress(self) -> Progress:
         """The progress of each state."""
-        return progress_of(self.visits, now=self.now)
+        return progress_of(self.visits, self.definition, now=self.now)
 
     @cached_property
     def failure(self) -> Failure | None:

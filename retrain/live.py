@@ -20,8 +20,9 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from workflow.definition.asl import Definition
+from workflow.runs.endings import Endings
 from workflow.runs.history import Step
-from workflow.runs.lines import QUIET, Endings, Lines
+from workflow.runs.lines import QUIET, Lines
 from workflow.runs.visits import SIGNS, Branch, Status, Visit
 
 _STYLES: Mapping[Status, str] = {
@@ -80,7 +81,7 @@ def run_view(console: Console, definition: Definition | None = None) -> RunView:
         console: Where to print.
         definition: Of the state machine; it says which states lead to a failure.
     """
-    endings = Endings.of(definition) if definition else Endings()
+    endings = Endings.of(definition)
     return TableView(console, endings) if console.is_terminal else LineView(console, endings)
 
 
@@ -130,9 +131,9 @@ class _Row:
     seconds: dict[Branch | None, float] = field(default_factory=dict)
     items: set[str] = field(default_factory=set)
 
-    def status(self, endings: Endings) -> Status:
+    def status(self, endings: Endings, failed: Visit | None) -> Status:
         """Return the status that counts of all items or branches; a running one before all."""
-        statuses = {endings.status(visit) for visit in self.latest.values()}
+        statuses = {endings.status(visit, failed) for visit in self.latest.values()}
         order = ("running", *_STYLES)
         return min(statuses, key=order.index)
 
@@ -162,7 +163,7 @@ class TableView(RunView):
     ) -> None:
         super().__init__(console)
         self._endings = endings or Endings()
-        self._failed = ""
+        self._failed: Visit | None = None
         self._now = now
         self._rows: dict[str, _Row] = {}
         self._spinner = Spinner("dots", style="cyan")
@@ -206,7 +207,7 @@ class TableView(RunView):
 
     def end(self, failed: Visit | None) -> None:
         """Mark the state in which the failure began."""
-        self._failed = failed.state if failed and failed.status == "succeeded" else ""
+        self._failed = failed
 
     def __rich__(self) -> RenderableType:
         columns = (
@@ -217,7 +218,7 @@ class TableView(RunView):
         )
         table = Table(*columns, box=None, padding=(0, 1), show_header=False)
         for state, row in self._rows.items():
-            status = "failed" if state == self._failed else row.status(self._endings)
+            status = row.status(self._endings, self._failed)
             quiet = status == "succeeded" and row.state_type in QUIET
             style = "dim" if quiet else _STYLES[status]
             sign = self._spinner if status == "running" else Text(SIGNS[status], style=style)

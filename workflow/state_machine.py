@@ -39,8 +39,9 @@ from workflow.picture.display import (
     in_notebook,
     workflow_page,
 )
+from workflow.runs.endings import Endings
 from workflow.runs.history import HistoryReader, follow, history
-from workflow.runs.lines import Endings, Lines
+from workflow.runs.lines import Lines
 from workflow.runs.progress import Progress, progress_of
 from workflow.runs.visits import RUNNING, HistoryEvent, Visits
 from workflow.sdk import Chain, Execution, ExecutionsList, FrozenGraph, Graph, State, Workflow
@@ -287,19 +288,19 @@ class DrawnExecution(Execution):  # type: ignore[misc]
             How far it had come at the last poll.
         """
         reader = HistoryReader(self.client, self.execution_arn)
+        definition = self.workflow.definition.to_dict()
         if in_notebook():
-            definition = self.workflow.definition.to_dict()
             return follow_live(
                 reader.read_all, definition, title=self._title, poll_seconds=poll_seconds
             )
-        lines = Lines(Endings.of(self.workflow.definition.to_dict()))
+        lines = Lines(Endings.of(definition))
         with suppress(KeyboardInterrupt):
             for step in follow(reader, poll_seconds=poll_seconds):
                 for line in lines.of(step):
                     print(line, flush=True)  # noqa: T201
         visits, now = Visits(reader.read_all()), datetime.now(UTC)
         print(self._page(visits, now).text)  # noqa: T201
-        return progress_of(visits, now=now)
+        return progress_of(visits, definition, now=now)
 
     def render_progress(
         self, portrait: bool = True, max_events: int = 25_000, *, unfold: bool = False

@@ -20,7 +20,8 @@ from tests.histories import (
     map_started,
 )
 from workflow.runs.history import Step, failed_visit, steps_of
-from workflow.runs.visits import Visits
+from workflow.runs.progress import progress_of
+from workflow.runs.visits import SIGNS, Visits
 
 
 def at(second: float) -> datetime:
@@ -239,6 +240,22 @@ def test_a_job_that_failed_is_shown_at_the_state_that_polled_it(terminal, expect
     ]
 
     assert shown_signs(history, terminal=terminal) == expected
+
+
+@pytest.mark.parametrize("fails", ["ETL", "Poll"])
+def test_the_picture_has_the_terminal_s_signs(fails: str) -> None:
+    """`Poll` finds a job that failed; `ETL` fails itself."""
+    begun, ended = task("ETL", 0, 3)
+    failed = event("TaskFailed", taskFailedEventDetails={"error": "E", "cause": "no"})
+    polled = [*task("Poll", 0, 1), *task("Done?", 1, 2, "Choice")]
+    before = polled if fails == "Poll" else [begun, failed, ended]
+    history = [*before, *REPORTED, execution_failed("E", "no")]
+
+    drawn_states = progress_of(events(*history), REPORTING).states
+
+    assert shown_signs(history, terminal=True) == [
+        f"{SIGNS[record.status]} {name.split()[0]}" for name, record in drawn_states.items()
+    ]
 
 
 def test_an_error_that_the_workflow_recovers_from_is_no_failure() -> None:

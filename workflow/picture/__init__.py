@@ -2,8 +2,8 @@
 
     from workflow.picture import picture
 
-    svg = picture(definition)                           # what it does
-    svg = picture(definition, progress_of(events))      # what became of an execution
+    svg = picture(definition)                                     # what it does
+    svg = picture(definition, progress_of(events, definition))    # what became of an execution
 
 What is drawn, `workflow.definition.folding` says. Two stages, each pure: `layout` places boxes and
 lines (`layering` hands one scope to the layout engine), `drawing` makes an SVG of them, with the

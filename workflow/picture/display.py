@@ -121,7 +121,7 @@ def execution_page(
         PictureError: If the definition cannot be drawn.
     """
     visits = Visits.of(events)
-    progress = progress_of(visits, now=now)
+    progress = progress_of(visits, definition, now=now)
     svg = picture(definition, progress, title=title, unfold=unfold)
     took = "" if progress.seconds is None else f" after {duration(progress.seconds)}"
     text = f"{title}: {progress.status}{took}"
@@ -182,7 +182,7 @@ def follow_live(
         elif page != previous:
             handle.update(page)
         previous = page
-        progress = progress_of(visits, now=now)
+        progress = progress_of(visits, definition, now=now)
         if progress.ended:
             return progress
         try:

@@ -6,59 +6,12 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from workflow.definition.asl import Definition, states, transitions
+from workflow.runs.endings import Endings
 from workflow.runs.history import Step
-from workflow.runs.visits import SIGNS, Branch, Status, Visit
+from workflow.runs.visits import SIGNS, Branch, Status
 
 QUIET = frozenset({"Wait", "Choice", "Succeed", "Pass"})
 """Types of states that do no work."""
-
-
-@dataclass(frozen=True)
-class Endings:
-    """Which states lead to a failure: the one that failed is told from those that report it.
-
-    Attributes:
-        doomed: States after which no execution succeeds, for example one that reports a failure.
-        fatal: States whose every Catch leads to such a state.
-    """
-
-    doomed: frozenset[str] = frozenset()
-    fatal: frozenset[str] = frozenset()
-
-    @classmethod
-    def of(cls, definition: Definition) -> Endings:
-        """Return those of a definition."""
-        ways = {name: list(transitions(name, state)) for _, name, state in states(definition)}
-        succeeding = {
-            name
-            for _, name, state in states(definition)
-            if state["Type"] == "Succeed" or any(way.type == "end" for way in ways[name])
-        } - {name for _, name, state in states(definition) if state["Type"] == "Fail"}
-        while more := {
-            name
-            for name in ways.keys() - succeeding
-            if any(way.target in succeeding for way in ways[name])
-        }:
-            succeeding |= more
-        doomed = frozenset(ways.keys() - succeeding)
-        caught = {
-            name: {way.target for way in each if way.type == "catch"} for name, each in ways.items()
-        }
-        fatal = (name for name, targets in caught.items() if targets and targets <= doomed)
-        return cls(doomed, frozenset(fatal))
-
-    def status(self, visit: Visit) -> Status:
-        """Return the status of a visit as people take it.
-
-        An error that is caught only to end the execution is a failure; a state that does its work
-        on the way there is no success.
-        """
-        if visit.status == "caught" and visit.state in self.fatal:
-            return "failed"
-        if visit.status == "succeeded" and visit.state in self.doomed:
-            return "caught"
-        return visit.status
 
 
 @dataclass(frozen=True)

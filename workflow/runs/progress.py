@@ -6,11 +6,15 @@ Pure: events in, frozen data out; a view of `visits`.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple
 
+from workflow.definition.asl import Definition
+from workflow.runs.endings import Endings
+from workflow.runs.history import failed_visit
 from workflow.runs.visits import RUNNING, HistoryEvent, Status, Visit, Visits
 
 _WORST_FIRST: tuple[Status, ...] = (
@@ -122,13 +126,17 @@ class Progress:
 
 
 def progress_of(
-    events: Iterable[HistoryEvent] | Visits, *, now: datetime | None = None
+    events: Iterable[HistoryEvent] | Visits,
+    definition: Definition | None = None,
+    *,
+    now: datetime | None = None,
 ) -> Progress:
     """Return the progress of an execution.
 
     Args:
         events: Its history, oldest first, or the visits made of it; timestamps may be
             ISO 8601 texts, as in `history.json`.
+        definition: Of the state machine; it says which states lead to a failure.
         now: UTC, for the durations of what still runs; left out, those are None.
     """
     visits = Visits.of(events)
@@ -136,23 +144,26 @@ def progress_of(
     seconds = None
     if visits.began and visits.at:
         seconds = ((until or visits.at) - visits.began).total_seconds()
+    status = partial(Endings.of(definition).status, failed=failed_visit(visits))
     by_state: defaultdict[str, list[Visit]] = defaultdict(list)
     for visit in visits.all:
         by_state[visit.state].append(visit)
     return Progress(
         status=visits.status,
-        states={name: _record(group, until) for name, group in by_state.items()},
+        states={name: _record(group, status, until) for name, group in by_state.items()},
         passages={Passage(*key): times for key, times in visits.passages.items()},
         seconds=seconds,
     )
 
 
-def _record(visits: Sequence[Visit], until: datetime | None) -> StateRecord:
+def _record(
+    visits: Sequence[Visit], status: Callable[[Visit], Status], until: datetime | None
+) -> StateRecord:
     groups: defaultdict[ItemPath, list[Visit]] = defaultdict(list)
     for visit in visits:
         groups[_item_path(visit)].append(visit)
     by_item = {
-        path: ItemRecord(group[-1].status, _sum(visit.seconds(until) for visit in group))
+        path: ItemRecord(status(group[-1]), _sum(visit.seconds(until) for visit in group))
         for path, group in groups.items()
     }
     done, items = _counts(visits, groups.values())

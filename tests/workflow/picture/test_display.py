@@ -142,16 +142,16 @@ def test_a_workflow_is_shown_as_picture_and_legend():
 def test_an_execution_is_shown_with_its_reason_and_a_table_of_states():
     html = execution_page(DEFINITION, events(), title="night <1>").html
 
-    assert image(html) == picture(DEFINITION, progress_of(events()), title="night <1>")
+    assert image(html) == picture(DEFINITION, progress_of(events(), DEFINITION), title="night <1>")
     assert "TooFew in state &#x27;Train&#x27;: only &lt;3&gt; &amp; no more</pre>" in html
     assert "<p><strong>night &lt;1&gt;</strong> <span" in html
     assert "✗ FAILED</span> after 15 s</p>" in html
-    assert "<p>✓ 2 succeeded, ! 1 caught, ✗ 1 failed. " in html
+    assert "<p>✓ 2 succeeded, ✗ 2 failed. " in html
     assert Table(html).rows == [
         ["State", "Status", "Visits", "Attempts", "Items", "Time"],
         ["Imports", "✓ succeeded", "1", "1", "1 of 1", "7 s"],
         ["Import <one>", "✓ succeeded", "1", "1", "1 of 1", "1 s"],
-        ["Train", "! caught", "1", "2", "", "5 s"],
+        ["Train", "✗ failed", "1", "2", "", "5 s"],
         ["Failed", "✗ failed", "1", "1", "", "0 ms"],
     ]
 
@@ -239,7 +239,7 @@ def test_an_execution_is_redrawn_in_one_output_until_it_ends():
     assert all(isinstance(page, Page) for _, page in output.shown)
     assert output.shown[-1][1] == execution_page(DEFINITION, events(), title="night")
     assert slept == [3.0, 3.0, 3.0]
-    assert progress == progress_of(events())
+    assert progress == progress_of(events(), DEFINITION)
 
 
 def test_interrupting_ends_the_watching_only():

@@ -98,7 +98,27 @@ def test_without_the_current_time_a_running_state_has_no_duration():
     assert not progress.ended
 
 
-def test_a_caught_error_is_not_a_failure():
+REPORTING = {
+    "StartAt": "Train",
+    "States": {
+        "Train": {
+            "Type": "Task",
+            "Next": "Clean Up",
+            "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Report"}],
+        },
+        "Clean Up": {
+            "Type": "Task",
+            "End": True,
+            "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Left as It Is"}],
+        },
+        "Left as It Is": {"Type": "Pass", "End": True},
+        "Report": {"Type": "Task", "Next": "Failed"},
+        "Failed": {"Type": "Fail"},
+    },
+}
+
+
+def test_an_error_that_is_caught_to_end_the_execution_is_a_failure():
     progress = progress_of(
         events(
             entered("Train"),
@@ -109,12 +129,13 @@ def test_a_caught_error_is_not_a_failure():
             exited("Report"),
             entered("Failed", "Fail"),
             event("ExecutionFailed"),
-        )
+        ),
+        REPORTING,
     )
 
     assert {name: record.status for name, record in progress.states.items()} == {
-        "Train": "caught",
-        "Report": "succeeded",
+        "Train": "failed",
+        "Report": "caught",
         "Failed": "failed",
     }
     assert progress.passages == {
@@ -122,6 +143,26 @@ def test_a_caught_error_is_not_a_failure():
         Passage("Report", "Failed", caught=False): 1,
     }
     assert progress.states["Failed"].seconds == 0.0
+
+
+def test_an_error_that_the_workflow_recovers_from_is_caught():
+    progress = progress_of(
+        events(
+            entered("Clean Up"),
+            event("TaskScheduled"),
+            event("TaskFailed"),
+            exited("Clean Up"),
+            entered("Left as It Is", "Pass"),
+            exited("Left as It Is", "Pass"),
+            event("ExecutionSucceeded"),
+        ),
+        REPORTING,
+    )
+
+    assert {name: record.status for name, record in progress.states.items()} == {
+        "Clean Up": "caught",
+        "Left as It Is": "succeeded",
+    }
 
 
 def test_an_error_that_nothing_catches_fails_its_state_and_those_around_it():
