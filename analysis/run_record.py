@@ -70,7 +70,7 @@ class RunRecord:
     @cached_property
     def failure(self) -> Failure | None:
         """Why the execution failed."""
-        return failure_of(self.visits)
+        return failure_of(self.visits, self.definition)
 
 
 def gather(

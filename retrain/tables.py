@@ -69,6 +69,8 @@ def show_explanation(console: Console, explanation: Explanation) -> None:
     sentences = _sentences(failure.cause)
     for line in sentences or ["(no cause was given)"]:
         console.print(f"             {escape(line)}")
+    if failure.decision:
+        console.print(f"  decided  {escape(failure.decided)}")
     said = [words for line in sentences if len(words := " ".join(line.split())) >= _SENTENCE]
     for log in explanation.logs:
         logged = [line for entry in log.lines for line in entry.splitlines()]
@@ -202,7 +204,7 @@ def show_failure(console: Console, failure: Failure) -> None:
     """Print why a run failed, in the words of whoever raised the error."""
     state = f" in state '{failure.state}'" if failure.state else ""
     console.print(f"[bold red]The run failed{escape(state)}: {escape(failure.error)}[/]")
-    for line in _sentences(failure.cause):
+    for line in [*_sentences(failure.cause), *filter(None, [failure.decided])]:
         console.print(f"  {escape(line)}")
 
 

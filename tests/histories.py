@@ -69,6 +69,7 @@ def execution_failed(error: str, cause: str, **more: Any) -> Event:
 
 
 IMPORTS = "Reimport All Datasets"
+NO_HEADER = "the file has no header"
 
 
 def imports_of_which_one_fails(*after: Event) -> list[Event]:
@@ -79,6 +80,7 @@ def imports_of_which_one_fails(*after: Event) -> list[Event]:
     """
     dataset_types = ("INTERACTIONS", "ITEMS", "USERS")
     items = [{"datasetType": dataset_type} for dataset_type in dataset_types]
+    job = {"Error": "DatasetImportFailed", "Cause": NO_HEADER}
     return events(
         entered(IMPORTS, "Map"),  # 1
         map_started(3),  # 2
@@ -87,7 +89,7 @@ def imports_of_which_one_fails(*after: Event) -> list[Event]:
         entered("Get Job Status", data=items[1], previousEventId=4),  # 7
         scheduled(FunctionName="get-status", after=6),  # 8
         scheduled(FunctionName="get-status", after=7),  # 9
-        exited("Get Job Status", data=items[1], previousEventId=9),  # 10
+        exited("Get Job Status", data={**items[1], "job": job}, previousEventId=9),  # 10
         entered("Job Complete?", "Choice", data=items[1], previousEventId=10),  # 11
         exited("Job Complete?", "Choice", data=items[1], previousEventId=11),  # 12
         entered("Get Job Status", data=items[2], previousEventId=5),  # 13
@@ -99,13 +101,12 @@ def imports_of_which_one_fails(*after: Event) -> list[Event]:
 
 def _reported(n: int) -> list[Event]:
     """Return the rest of an execution after a failed Map; `n` is the id of its MapStateFailed."""
-    cause = "the file has no header"
     return [
         exited(IMPORTS, "Map", previousEventId=n),
         entered("Report Failure", previousEventId=n + 1),
         exited("Report Failure", previousEventId=n + 2),
         entered("Retraining Failed", "Fail", previousEventId=n + 3),
-        execution_failed("DatasetImportFailed", cause, previousEventId=n + 4),
+        execution_failed("DatasetImportFailed", NO_HEADER, previousEventId=n + 4),
     ]
 
 

@@ -262,7 +262,7 @@ def _run(config: Config, runs: int, *, sample_url: str | None, log: Callable[[st
             why = failure(client, wait_for_end(client, run, poll_seconds=0.2, sleep=time.sleep))
             if why is not None:
                 raise ServeError(
-                    f"the run failed in state '{why.state}': {why.error}: {why.cause}."
+                    f"the run failed: {why.reason}."
                     " Does the configuration describe this database? DATABASE_URL names another one"
                 )
             grow()

@@ -117,13 +117,15 @@ def run_locally(
 
 
 def _execute(config: Config, aws: LocalAws, output: Path, view: RunView) -> Outcome:
-    execution = deploy(config, aws.client).execute()
+    workflow = deploy(config, aws.client)
+    execution = workflow.execute()
     history = HistoryReader(aws.client("stepfunctions"), execution.execution_arn)
     for step in follow(history, poll_seconds=0.2, on_poll=lambda: view.work(_work(aws))):
         view.step(step)
     events = history.read_all()
     visits = Visits(events)
-    failure, durations = failure_of(visits), stage_durations(visits)
+    failure = failure_of(visits, workflow.definition.to_dict())
+    durations = stage_durations(visits)
     view.end(failed_visit(visits))
 
     def with_paths(text: str) -> str:

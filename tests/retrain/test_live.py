@@ -198,6 +198,15 @@ REPORTED = [
 ]
 
 
+def polled(error: str, cause: str) -> list[Event]:
+    """Return a task that found that a job had failed."""
+    job = {"status": "CREATE FAILED", "Error": error, "Cause": cause}
+    return [
+        entered("Poll", timestamp=at(0)),
+        exited("Poll", data={"job": job}, timestamp=at(1)),
+    ]
+
+
 def shown_signs(history: list[Event], *, terminal: bool) -> list[str]:
     """Return sign and name of each state, in both forms of the view."""
     shown, file = console(terminal=terminal)
@@ -233,7 +242,7 @@ def test_the_state_that_failed_has_the_cross_and_its_report_no_tick(terminal: bo
 )
 def test_a_job_that_failed_is_shown_at_the_state_that_polled_it(terminal, expected) -> None:
     history = [
-        *task("Poll", 0, 1),
+        *polled("JobFailed", "bad data"),
         *task("Done?", 1, 2, "Choice"),
         *REPORTED,
         execution_failed("JobFailed", "bad data"),
@@ -247,8 +256,8 @@ def test_the_picture_has_the_terminal_s_signs(fails: str) -> None:
     """`Poll` finds a job that failed; `ETL` fails itself."""
     begun, ended = task("ETL", 0, 3)
     failed = event("TaskFailed", taskFailedEventDetails={"error": "E", "cause": "no"})
-    polled = [*task("Poll", 0, 1), *task("Done?", 1, 2, "Choice")]
-    before = polled if fails == "Poll" else [begun, failed, ended]
+    found = [*polled("E", "no"), *task("Done?", 1, 2, "Choice")]
+    before = found if fails == "Poll" else [begun, failed, ended]
     history = [*before, *REPORTED, execution_failed("E", "no")]
 
     drawn_states = progress_of(events(*history), REPORTING).states

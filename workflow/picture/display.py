@@ -126,13 +126,11 @@ def execution_page(
     took = "" if progress.seconds is None else f" after {duration(progress.seconds)}"
     text = f"{title}: {progress.status}{took}"
     parts = [f"<p><strong>{escape(title)}</strong> {_badge(progress.status)}{took}</p>"]
-    if failure := failure_of(visits):
-        state = f" in state '{failure.state}'" if failure.state else ""
-        reason = f"{failure.error}{state}: {failure.cause}".removesuffix(": ")
-        text += f", {reason}"
+    if failure := failure_of(visits, definition):
+        text += f", {failure.reason}"
         parts.append(
             '<pre style="white-space:pre-wrap;padding:8px 12px;'
-            f'border-left:3px solid {on_light("failed")}">{escape(reason)}</pre>'
+            f'border-left:3px solid {on_light("failed")}">{escape(failure.reason)}</pre>'
         )
     parts += [_image(svg, text), _legend(progress), _table(definition, progress)]
     return Page(_page(*parts), svg, text)

@@ -1,7 +1,8 @@
 """Why a run failed: the state, the cause and who reported it, the logs, and what to do next.
 
-Only reads: DescribeExecution, GetExecutionHistory, and the log groups of Lambda and Glue. A log
-that does not exist, or may not be read, is noted in the explanation, which goes on without it.
+Only reads: DescribeExecution, GetExecutionHistory, DescribeStateMachine, and the log groups of
+Lambda and Glue. A log that does not exist, or may not be read, is noted in the explanation, which
+goes on without it.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from botocore.exceptions import ClientError
 
 from workflow.config import Config
 from workflow.runs.advice import advice
-from workflow.runs.executions import Run, RunningError, jobs_left_running
-from workflow.runs.history import Failure, failed_visit, failure_of, history
+from workflow.runs.executions import Run, RunningError, failure_in, jobs_left_running
+from workflow.runs.history import Failure, failed_visit, history
 from workflow.runs.visits import Visit, Visits, details, json_object
 
 _JOB_ERRORS = frozenset({"DatasetImportFailed", "SolutionVersionFailed", "BatchInferenceFailed"})
@@ -94,7 +95,7 @@ def explain(states: Any, logs: Any, run: Run, config: Config, *, lines: int = 20
     """
     events = history(states, run.arn)
     visits = Visits(events)
-    failed, visit = failure_of(visits), failed_visit(visits)
+    failed, visit = failure_in(states, run, visits), failed_visit(visits)
     if failed is None:
         raise RunningError(
             f"execution '{run.name}' is {run.status}: there is no failure to explain;"
@@ -102,6 +103,8 @@ def explain(states: Any, logs: Any, run: Run, config: Config, *, lines: int = 20
         )
     call = _last_call(visit) if visit else None
     speaker, groups = _speaker(failed, call)
+    if visit and visit.state_type == "Choice":
+        speaker = f"the workflow, by its Choice '{visit.state}'"
     return Explanation(
         run=run,
         failure=failed,

@@ -16,8 +16,8 @@ from botocore.exceptions import ClientError
 
 from workflow.errors import WorkflowError
 from workflow.personalize import FAILED_STATUSES
-from workflow.runs.history import Failure, failure_of, history
-from workflow.runs.visits import RUNNING, HistoryEvent, json_object
+from workflow.runs.history import Failure, failed_visit, failure_of, history
+from workflow.runs.visits import RUNNING, HistoryEvent, Visits, json_object
 from workflow.spelling import suggestion
 
 LATEST = "latest"
@@ -191,7 +191,16 @@ def failure(client: Any, run: Run) -> Failure | None:
     """Return why an execution failed; None if it runs or succeeded."""
     if run.status in {RUNNING, "SUCCEEDED"}:
         return None
-    return failure_of(history(client, run.arn))
+    return failure_in(client, run, Visits(history(client, run.arn)))
+
+
+def failure_in(client: Any, run: Run, visits: Visits) -> Failure | None:
+    """Return why the execution of a history failed; the definition is read if a Choice decided."""
+    failed, definition = failed_visit(visits), None
+    if failed and failed.state_type == "Choice":
+        machine = client.describe_state_machine(stateMachineArn=run.machine_arn)
+        definition = json.loads(machine["definition"])
+    return failure_of(visits, definition)
 
 
 def wait_for_end(

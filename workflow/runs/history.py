@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from workflow.definition.asl import Definition
+from workflow.runs.decisions import decision
 from workflow.runs.visits import RUNNING, HistoryEvent, Visit, Visits, details, json_object
 
 _PAGE = 1_000  # events in a page of GetExecutionHistory, at most
@@ -58,11 +60,26 @@ class Failure:
         state: The state in which the failure began; empty if it began in none.
         error: The error's name, for example `States.TaskFailed`.
         cause: The reason in the words of whoever raised it.
+        decision: What a Choice decided, and by which values, if that was the failure; empty
+            otherwise, and where the definition is not known.
     """
 
     state: str
     error: str
     cause: str
+    decision: str = ""
+
+    @property
+    def reason(self) -> str:
+        """What is known, in one line: error, state, cause and decision."""
+        state = f" in state '{self.state}'" if self.state else ""
+        said = "; ".join(filter(None, (self.cause, self.decided)))
+        return f"{self.error}{state}{f': {said}' if said else ''}"
+
+    @property
+    def decided(self) -> str:
+        """The decision as a sentence: `'Good Enough?' led to …`; empty if there is none."""
+        return f"'{self.state}' {self.decision}" if self.decision else ""
 
 
 class HistoryReader:
@@ -170,18 +187,24 @@ def steps_of(events: Iterable[HistoryEvent], visits: Visits | None = None) -> It
             yield Step("entered" if event["type"].endswith("StateEntered") else "exited", visit)
 
 
-def failure_of(events: Iterable[HistoryEvent] | Visits) -> Failure | None:
+def failure_of(
+    events: Iterable[HistoryEvent] | Visits, definition: Definition | None = None
+) -> Failure | None:
     """Return why an execution failed, None if it did not fail.
 
     Args:
         events: Its history, oldest first, or the visits made of it.
+        definition: Of the state machine; it says what a Choice compared.
     """
     visits = Visits.of(events)
     if visits.end is None or visits.status == "SUCCEEDED":
         return None
     error, cause = _reason(visits.end)
     visit = failed_visit(visits)
-    return Failure(visit.state if visit else "", error, readable_cause(cause))
+    decided = ""
+    if visit and visit.state_type == "Choice" and definition is not None:
+        decided = decision(visits, visit, definition)
+    return Failure(visit.state if visit else "", error, readable_cause(cause), decided)
 
 
 def failed_visit(visits: Visits) -> Visit | None:
@@ -232,10 +255,21 @@ def _root(visit: Visit, error: str, cause: str) -> Visit:
         tasks = [step for step in path if step.state_type == "Task"]
         return tasks[1] if len(tasks) > 1 else visit  # the last task reported the failure
     if branching.state_type == "Choice":
-        # It found that a job had failed; the task before it had polled the job.
-        before = _path_back(branching)
-        return next((step for step in before if step.state_type == "Task"), visit)
+        # Either the task before it had polled a job and read why that failed, or it decided itself.
+        before = next((step for step in _path_back(branching) if step.state_type == "Task"), None)
+        return before if before and _told(before, error, cause) else branching
     return branching if branching.culprit is None else _root(branching.culprit, error, cause)
+
+
+def _told(task: Visit, error: str, cause: str) -> bool:
+    """Return whether the output of a task holds the reason of the failure: `{Error, Cause}`."""
+    waiting: list[Any] = [json_object(details(event).get("output")) for event in task.events[-1:]]
+    for value in waiting:
+        if isinstance(value, dict):
+            if cause and (value.get("Error"), value.get("Cause")) == (error, cause):
+                return True
+            waiting += value.values()
+    return False
 
 
 def _path_back(visit: Visit | None) -> Iterator[Visit]:

@@ -52,7 +52,7 @@ ACCOUNT, REGION = "123456789012", "ap-northeast-1"
 MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:labbase-retraining"
 VERSION = f"arn:aws:personalize:{REGION}:{ACCOUNT}:solution/labbase/1a2b3c4d"
 
-# What a run does is chosen by its input: {"do": "succeed" | "fail" | "wait"}.
+# What a run does is chosen by its input: {"do": "succeed" | "fail" | "wait" | "refuse"}.
 DEFINITION = {
     "StartAt": "Which?",
     "States": {
@@ -61,6 +61,7 @@ DEFINITION = {
             "Choices": [
                 {"Variable": "$.do", "StringEquals": "fail", "Next": "List Datasets"},
                 {"Variable": "$.do", "StringEquals": "wait", "Next": "Create Solution Version"},
+                {"Variable": "$.do", "StringEquals": "refuse", "Next": "Refused"},
             ],
             "Default": "Well Done",
         },
@@ -79,6 +80,7 @@ DEFINITION = {
         },
         "A Long Wait": {"Type": "Wait", "Seconds": 3600, "Next": "Well Done"},
         "Failed": {"Type": "Fail", "ErrorPath": "$.job.Error", "CausePath": "$.job.Cause"},
+        "Refused": {"Type": "Fail", "Error": "Refused", "Cause": "not tonight"},
         "Well Done": {"Type": "Succeed"},
     },
 }
@@ -148,6 +150,20 @@ def test_runs_are_listed_newest_first_and_found_by_name_arn_or_none(client):
     assert failure(client, second) == Failure(
         "List Datasets", "ManifestNotFound", "s3://bucket/runs/x/manifest.json is not there"
     )
+
+
+def test_a_choice_that_ended_a_run_is_told_with_what_it_compared(client, retrain):
+    run = run_to_end(client, "refused", "refuse")
+    decided = "'Which?' led to 'Refused', as $.do is \"refuse\"; $.do was \"refuse\""
+
+    explained = retrain("explain", "refused").output
+    watched = " ".join(retrain("watch", "refused", "--poll-seconds", "0.02").output.split())
+
+    assert failure(client, run).decided == decided
+    assert "  state    Which?\n" in explained
+    assert "the workflow, by its Choice 'Which?':\n             not tonight\n" in explained
+    assert f"  decided  {decided}" in explained
+    assert f"The run failed in state 'Which?': Refused not tonight {decided}" in watched
 
 
 def test_an_unknown_execution_gets_a_proposal(client):

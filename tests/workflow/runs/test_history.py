@@ -35,6 +35,7 @@ from workflow.runs.history import (
 from workflow.runs.visits import Visits
 
 ACCOUNT, REGION = "123456789012", "ap-northeast-1"
+TOO_FEW = {"status": "CREATE FAILED", "Error": "SolutionVersionFailed", "Cause": "too few users"}
 
 
 def test_steps_carry_durations_and_the_item_of_a_map():
@@ -89,7 +90,7 @@ def test_a_failure_is_laid_on_the_state_in_which_it_began():
 def test_a_job_that_failed_is_laid_on_the_state_that_polled_it():
     recorded = events(
         entered("Get Solution Version Status"),
-        exited("Get Solution Version Status"),
+        exited("Get Solution Version Status", data={"job": TOO_FEW}),
         entered("Solution Version Active?", "Choice"),
         exited("Solution Version Active?", "Choice"),
         entered("Report Failure"),
@@ -103,10 +104,92 @@ def test_a_job_that_failed_is_laid_on_the_state_that_polled_it():
     )
 
 
+GATE = {
+    "StartAt": "Get Solution Metrics",
+    "States": {
+        "Get Solution Metrics": {"Type": "Task", "Next": "Good Enough?"},
+        "Good Enough?": {
+            "Type": "Choice",
+            "Choices": [
+                {
+                    "And": [
+                        {"Variable": "$.metrics.ndcg", "NumericGreaterThanEquals": 0.5},
+                        {"Variable": "$['all users'][0]", "NumericGreaterThanPath": "$.least"},
+                    ],
+                    "Next": "Good Enough",
+                },
+                {"Variable": "$.status", "StringEquals": "stopped", "Next": "Report Failure"},
+            ],
+            "Default": "Not Good Enough",
+        },
+        "Good Enough": {"Type": "Succeed"},
+        "Not Good Enough": {"Type": "Fail"},
+        "Report Failure": {"Type": "Task", "Next": "Retraining Failed"},
+        "Retraining Failed": {"Type": "Fail"},
+    },
+}
+MEASURED = {
+    "job": {"status": "ACTIVE", "Error": "SolutionVersionFailed", "Cause": ""},
+    "metrics": {"ndcg": 0.12},
+    "all users": [30],
+    "status": "trained",
+}
+
+
+def gated(*after, measured):
+    return events(
+        entered("Get Solution Metrics"),
+        exited("Get Solution Metrics", data=measured),
+        entered("Good Enough?", "Choice", data=measured),
+        exited("Good Enough?", "Choice", data=measured),
+        *after,
+    )
+
+
+def test_a_gate_that_fails_a_run_is_named_with_what_it_compared():
+    recorded = gated(
+        entered("Not Good Enough", "Fail"),
+        execution_failed("NotGoodEnough", "ndcg is too low"),
+        measured=MEASURED,
+    )
+
+    assert failed_visit(Visits(recorded)).state == "Good Enough?"
+    assert failure_of(recorded) == Failure("Good Enough?", "NotGoodEnough", "ndcg is too low")
+    assert failure_of(recorded, GATE).decided == (
+        "'Good Enough?' led to 'Not Good Enough', as no rule held ($.metrics.ndcg ≥ 0.5 and "
+        "$['all users'][0] > $.least; $.status is \"stopped\"); $.metrics.ndcg was 0.12; "
+        "$['all users'][0] was 30; $.least was not in the Choice's input; $.status was \"trained\""
+    )
+
+
+def test_a_gate_that_leads_to_the_report_of_failures_is_named_too():
+    """The job before it is ACTIVE: it is not what failed, though its error's name is at `$.job`."""
+    recorded = gated(
+        entered("Report Failure"),
+        exited("Report Failure"),
+        entered("Retraining Failed", "Fail"),
+        execution_failed("SolutionVersionFailed", ""),
+        measured={**MEASURED, "status": "stopped"},
+    )
+
+    failure = failure_of(recorded, GATE)
+
+    assert failure.state == "Good Enough?"
+    assert failure.decision.startswith("led to 'Report Failure', as $.status is \"stopped\"; ")
+
+
+def test_of_another_definition_than_the_execution_s_nothing_is_told():
+    recorded = gated(
+        entered("Too Bad", "Fail"), execution_failed("TooBad", "no"), measured=MEASURED
+    )
+
+    assert failure_of(recorded, GATE) == Failure("Good Enough?", "TooBad", "no")
+
+
 def test_the_failure_of_the_report_state_is_not_the_cause():
     recorded = events(
         entered("Get Solution Version Status"),
-        exited("Get Solution Version Status"),
+        exited("Get Solution Version Status", data={"job": TOO_FEW}),
         entered("Solution Version Active?", "Choice"),
         exited("Solution Version Active?", "Choice"),
         entered("Report Failure"),
