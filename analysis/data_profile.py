@@ -43,6 +43,8 @@ _BUCKETS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
 def counts(users: pd.DataFrame, items: pd.DataFrame, interactions: pd.DataFrame) -> pd.DataFrame:
     """Return the size, density and age of the data sets.
 
+    Users or items without a row are no data set of the run, whose job fails without rows.
+
     Returns:
         Index `measure`; `value` (int, float share or UTC timestamp) and `meaning`.
     """
@@ -53,8 +55,11 @@ def counts(users: pd.DataFrame, items: pd.DataFrame, interactions: pd.DataFrame)
     per_item = interactions["ITEM_ID"].value_counts()
     begin, end = times(interactions["TIMESTAMP"].agg(["min", "max"])) if active else (None, None)
     rows: list[tuple[str, Any, str]] = [
-        ("users", len(users), "rows of the data set USERS"),
-        ("items", len(items), "rows of the data set ITEMS"),
+        *(
+            (name, len(frame), f"rows of the data set {name.upper()}")
+            for name, frame in (("users", users), ("items", items))
+            if len(frame)
+        ),
         ("events", len(interactions), "rows of the data set INTERACTIONS"),
         ("users with events", active, "they are what a model learns from"),
         ("items with events", touched, "the others can be recommended by their description alone"),

@@ -46,6 +46,13 @@ def test_counts_say_how_much_there_is() -> None:
     assert table["first event"] == pd.Timestamp("2024-05-06", tz="UTC")
 
 
+def test_a_data_set_that_the_run_does_not_have_is_not_counted() -> None:
+    table = data_profile.counts(USERS.head(0), ITEMS, EVENTS)
+
+    assert list(table.index[:2]) == ["items", "events"]
+    assert table["value"]["users with events"] == 3
+
+
 def test_counts_of_nothing_are_zero() -> None:
     table = data_profile.counts(USERS, ITEMS, NOBODY)["value"]
 
