@@ -57,11 +57,31 @@ def _quiet_import() -> Iterator[None]:
     root = logging.getLogger()
     level = root.level
     try:
-        with warnings.catch_warnings():
+        with quiet_sagemaker(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         root.setLevel(level)
+
+
+@contextmanager
+def quiet_sagemaker() -> Iterator[None]:
+    """Hide what SageMaker says of itself; its errors, and the warnings of others, stay.
+
+    It logs which of its defaults it does not apply, and that its version 3 exists, for every
+    program that uses it. Loggers whose level somebody has set keep it.
+    """
+    loggers = [logging.getLogger(name) for name in ("sagemaker", "sagemaker.config")]
+    quieted = [logger for logger in loggers if logger.level == logging.NOTSET]
+    for logger in quieted:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"sagemaker(\.|$)")
+            yield
+    finally:
+        for logger in quieted:
+            logger.setLevel(logging.NOTSET)
 
 
 @contextmanager

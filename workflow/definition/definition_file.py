@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from workflow.errors import StructureError, WorkflowError
-from workflow.sdk import Graph
+from workflow.sdk import Graph, quiet_sagemaker
 
 if TYPE_CHECKING:
     from workflow.config import Config
@@ -44,7 +44,7 @@ def graph_of_file(path: Path, config: Config) -> Graph:
             f"{path}: there is no such file; write it, with `{_EXAMPLE}`, or take"
             " workflow.definition out of the configuration"
         )
-    with _failures_of(path), _importable(path.parent):
+    with _failures_of(path), _importable(path.parent), quiet_sagemaker():
         module = _load(path)
         build = getattr(module, "build", None)
         if not callable(build):

@@ -1,5 +1,7 @@
 """A team's own file composes the workflow, and each fault in it is told with its line."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -99,3 +101,42 @@ def build(config):
         f"{tmp_path / 'retraining.py'}, line 6: the workflow graph is faulty:\n"
         "  'Check the Lists': there is no function 'list-dataset'; did you mean 'list-datasets'?"
     )
+
+
+WITH_AN_ESTIMATOR = """
+import logging
+import boto3
+from sagemaker.estimator import Estimator
+from sagemaker.session import Session
+from workflow import Stages
+from workflow.sdk import TrainingStep
+
+logging.getLogger("mine").warning("a warning of mine")
+print("a line of mine")
+aws = boto3.Session("key", "secret", region_name="ap-northeast-1")
+
+
+def build(config):
+    stages = Stages(config)
+    estimator = Estimator(
+        "1.dkr.ecr.ap-northeast-1.amazonaws.com/own:1", "arn:aws:iam::123456789012:role/training",
+        1, "ml.m5.large", output_path="s3://own", sagemaker_session=Session(aws),
+    )
+    return stages.compose(stages.etl(), TrainingStep("Train", estimator, "own", data="s3://rows"))
+"""
+
+
+def test_sagemaker_says_nothing_of_itself_and_the_file_what_it_likes(tmp_path):
+    project(tmp_path, WITH_AN_ESTIMATOR)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "retrain", "check"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    said, *verdict = done.stdout.splitlines()
+    assert (said, done.stderr) == ("a line of mine", "a warning of mine\n")
+    assert verdict[0] == "retraining.toml: sound"
