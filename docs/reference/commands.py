@@ -28,8 +28,8 @@ _INTRODUCTION = f"""\
 <!-- Written by `python -m docs.reference` from retrain/commands. -->
 
 `{PROGRAM}` is installed into `.venv/bin`; `{PROGRAM} COMMAND --help` shows the same as this page.
-An error is one message on standard error and exit code 1, without a traceback. SIGINT and SIGTERM
-end a command with 128 and their number, and leave nothing running.
+An error is one message on standard error and exit code 1, of `retrain diff` 2, without a traceback.
+SIGINT and SIGTERM end a command with 128 and their number, and leave nothing running.
 
 """
 

@@ -161,7 +161,7 @@ def diff(
 ) -> None:
     """Compare the reviewed definition with the deployed one, state by state.
 
-    Exit code 0: the same; 1: different; 2: they cannot be compared.
+    Exit code 0: the same; 1: different; 2: an error, as a mistake in the configuration is one.
 
     Example: retrain diff --markdown
     """
@@ -234,10 +234,11 @@ def _sections(
 
     if not earlier_config.exists():
         return
+    after = load_config(config)
     try:
-        before, after = load_config(earlier_config), load_config(config)
+        before = load_config(earlier_config)
     except ConfigError as error:
-        lines = (f"cannot be compared: {str(error).splitlines()[0]}; run 'retrain check'",)
+        lines = (f"cannot be compared: {str(error).splitlines()[0]}",)
         yield Section("Data sets, permissions and cost", lines)
         return
     templates = [path.parent / TEMPLATE.name for path in (earlier_asl, asl)]

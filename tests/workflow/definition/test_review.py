@@ -491,7 +491,20 @@ def test_diff_with_a_version_whose_configuration_is_broken_says_so(retrain, tmp_
 
     assert result.exit_code == 1
     assert "cannot be compared: " in result.stdout
-    assert "retraining.toml: 5 mistakes; run 'retrain check'" in result.stdout
+    assert "earlier/retraining.toml: 5 mistakes" in result.stdout
+
+
+@pytest.mark.parametrize("arguments", [(), ("--base", "../earlier")])
+def test_a_mistake_in_the_configuration_is_no_difference(retrain, tmp_path, monkeypatch, arguments):
+    project(tmp_path / "earlier")
+    now = project(tmp_path / "now")
+    (now / "retraining.toml").write_text('name = "Shop"\n')
+    monkeypatch.chdir(now)
+
+    result = retrain("diff", *arguments)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("retraining.toml: 5 mistakes")
 
 
 @pytest.mark.parametrize(
