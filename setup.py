@@ -23,7 +23,7 @@ BASE = [
 LOCAL = [
     "moto==5.2.5",  # its interpreter is repaired: localaws/moto_patches/repairs.py
     "antlr4-python3-runtime==4.13.2",  # what moto's interpreter needs, without its docker extra
-    "jsonpath-ng>=1.6,<2",
+    "jsonpath-ng>=1.6,<2",  # the same: moto's extra for Step Functions names it
     "jlens==0.25.0",  # evaluates JSONata; pinned: a beta, whose values the tests compare
     "werkzeug>=3,<4",
     "flask>=3,<4",

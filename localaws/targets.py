@@ -14,10 +14,9 @@ from typing import Any
 
 from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError, UnknownServiceError
-from jsonpath_ng.exceptions import JSONPathError
-from jsonpath_ng.parser import parse as parse_path
 
 from localaws.http.service_names import service_of_sdk_name
+from localaws.moto_patches.states_language import jayway
 from localaws.principals import EVENTS
 
 Client = Callable[[str, str], Any]
@@ -132,12 +131,13 @@ def _event_input(
 def _value_at(event: Any, path: str) -> Any:
     """Return the value at a path such as `$.detail.items[0]`: a list with `*`; None for nothing."""
     try:
-        values = [match.value for match in parse_path(path).find(event)]
-    except JSONPathError as error:
+        parsed = jayway.parsed(path)
+    except ValueError as error:
         raise ValueError(f"{path!r} is no JSON path: {error}") from None
-    if "*" in path:
-        return values
-    return values[0] if values else None
+    try:
+        return parsed.find(event)
+    except LookupError:
+        return None if parsed.is_definite else []
 
 
 def _fill_template(template: str, values: Mapping[str, Any]) -> str:
