@@ -111,7 +111,7 @@ def gather(
     cost = None
     if run.status == "SUCCEEDED":
         usage = usage_of(client, config, run.name, timed=timed)
-        with suppress(CostError):  # an own Choice, without transitions of AWS
+        with suppress(CostError):  # a workflow without an end that can be computed
             cost = estimate(
                 config,
                 definition,

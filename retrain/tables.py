@@ -109,6 +109,8 @@ def show_cost(console: Console, estimate: Estimate) -> None:
         else "There is no schedule"
     )
     console.print(f"{schedule}; a run takes about {duration(estimate.run_hours * 3_600)}")
+    for way in estimate.ways:
+        console.print(f"Assuming {escape(way)}")
     console.print("Prices:")
     for name, note, source in price_notes(estimate):
         console.print(f"    {name:<27}{escape(note):<31}{escape(source)}")

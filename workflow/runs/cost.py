@@ -17,6 +17,8 @@ from workflow.config import Config
 from workflow.definition import asl
 from workflow.definition.asl import Definition, Scope, State
 from workflow.errors import WorkflowError
+from workflow.personalize import FAILED_STATUSES
+from workflow.runs.endings import Endings
 from workflow.runs.prices import BASE_REGION, Price
 from workflow.schedule import DAYS_IN_A_MONTH, runs_a_month
 from workflow.spelling import suggestion
@@ -26,6 +28,8 @@ NOT_COUNTED = (
     "the database, data transfer and NAT, requests to S3, CloudWatch, X-Ray, KMS, and free tiers"
 )
 _MEGABYTES_IN_A_GIGABYTE = 1_024
+_STATUSES = frozenset({"ACTIVE", *FAILED_STATUSES})
+"""Those of a job of Personalize by which the Choice of a poll loop goes."""
 _MOST_STEPS = 25_000  # events of one execution, at which Step Functions ends it
 
 
@@ -79,10 +83,13 @@ class Walk:
     Attributes:
         visits: Number of visits of each state: the transitions that Step Functions bills.
         seconds: Duration of the run.
+        assumed: What was assumed of Choices that cannot be foreseen, for example
+            `'Good Enough?' goes on to 'Trigger Batch Inference'`.
     """
 
     visits: Counter[str]
     seconds: float
+    assumed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -110,6 +117,7 @@ class Estimate:
         assumptions: The assumptions with their origins.
         region: The region that it is for.
         transitions: Number of transitions into each state.
+        ways: What was assumed of Choices that cannot be foreseen.
     """
 
     lines: tuple[Line, ...]
@@ -118,6 +126,7 @@ class Estimate:
     assumptions: tuple[Assumption, ...]
     region: str
     transitions: Mapping[str, int] = field(default_factory=dict)
+    ways: tuple[str, ...] = ()
 
     @property
     def usd_a_run(self) -> float:
@@ -148,6 +157,9 @@ def walk(
 ) -> Walk:
     """Return the visits and the duration of a run that succeeds without a retry.
 
+    A Choice goes by the status of the job that is polled; of any other the way on that can succeed
+    is assumed, of several the one with the most states after it.
+
     Args:
         definition: In Amazon States Language.
         seconds: Duration of each task by its function's or Glue job's name; of the job that it
@@ -156,9 +168,11 @@ def walk(
         next_wait: The wait of the function `get-status`.
 
     Raises:
-        CostError: If a choice depends on something else than a job's status, or the run has no end.
+        CostError: If the run has no end, or a Choice none that succeeds.
     """
-    return _Walker(seconds, items, next_wait).through(Scope(definition))
+    walker = _Walker(seconds, items, next_wait, Endings.of(definition).doomed)
+    walked = walker.through(Scope(definition))
+    return replace(walked, assumed=tuple(dict.fromkeys(walker.assumed)))
 
 
 @dataclass
@@ -166,6 +180,8 @@ class _Walker:
     seconds: Mapping[str, float]
     items: int
     next_wait: NextWait
+    doomed: frozenset[str]
+    assumed: list[str] = field(default_factory=list)
 
     def through(self, scope: Scope) -> Walk:
         visits: Counter[str] = Counter()
@@ -195,7 +211,7 @@ class _Walker:
                 raise CostError(f"'{name}' fails: no run that goes through it succeeds")
             if state.get("End") or state["Type"] == "Succeed":
                 return Walk(visits, clock)
-            name = _next(name, state, status)
+            name = self._next(name, state, scope, visits, status)
         raise CostError(f"more than {_MOST_STEPS:,} steps: raise polling.min_seconds")
 
     def _inside(self, state: State, inner: Sequence[Scope], visits: Counter[str]) -> float:
@@ -208,6 +224,29 @@ class _Walker:
         rounds = math.ceil(items / (state.get("MaxConcurrency") or items or 1))
         return rounds * max(walk.seconds for walk in walks)
 
+    def _next(
+        self, name: str, state: State, scope: Scope, visits: Counter[str], status: str
+    ) -> str:
+        """Return the state after one that succeeds."""
+        rules = state.get("Choices", ())
+        foreseen = [rule for rule in rules if rule.get("StringEquals") in _STATUSES]
+        if state["Type"] == "Choice" and not foreseen:
+            return self._way_on(name, state, scope, visits)
+        if len(foreseen) < len(rules):
+            self.assumed.append(f"'{name}' goes by the job's status alone")
+        return _by_status(name, state, status)
+
+    def _way_on(self, name: str, state: State, scope: Scope, visits: Counter[str]) -> str:
+        """Return the state to which a Choice that cannot be foreseen is assumed to lead."""
+        targets = dict.fromkeys(way.target for way in asl.transitions(name, state))
+        onward = [target for target in targets if target not in self.doomed]
+        onward = [target for target in onward if not visits[target]] or onward
+        if not onward:
+            raise CostError(f"'{name}' leads to no end that succeeds; 'retrain check' says more")
+        chosen = max(onward, key=lambda target: len(_reached(scope, target)))
+        self.assumed.append(f"'{name}' goes on to '{chosen}'")
+        return chosen
+
     def _duration(self, state: State) -> float:
         called = asl.function_name(state) or asl.arguments(state).get("JobName", "")
         return self.seconds.get(called, 0.0)
@@ -218,16 +257,24 @@ def _payload(state: State) -> Mapping[str, Any]:
     return payload if isinstance(payload, Mapping) else {}
 
 
-def _next(name: str, state: State, status: str) -> str:
+def _reached(scope: Scope, start: str) -> set[str]:
+    """Return the states of a scope that can come after a state without an error, and itself."""
+    reached: set[str] = set()
+    waiting = [start]
+    while waiting:
+        name = waiting.pop()
+        if name in scope.states and name not in reached:
+            reached.add(name)
+            ways = asl.transitions(name, scope.states[name])
+            waiting += [way.target for way in ways if way.type != "catch"]
+    return reached
+
+
+def _by_status(name: str, state: State, status: str) -> str:
     """Return the state after one that succeeds; a Choice goes by the status of the job."""
     for transition in asl.transitions(name, state):
-        rule = transition.rule
-        if transition.type == "choice" and "StringEquals" not in rule:
-            raise CostError(
-                f"'{name}' chooses by something else than a job's status, which cannot be foreseen;"
-                " take the figures of a run: 'retrain cost NAME'"
-            )
-        if transition.type in {"default", "next"} or rule.get("StringEquals") == status:
+        is_taken = transition.rule.get("StringEquals") == status
+        if transition.type in {"default", "next"} or is_taken:
             return transition.target
     raise CostError(f"'{name}' leads nowhere when a job is {status}; 'retrain check' says more")
 
@@ -298,6 +345,7 @@ def estimate(
         assumptions=tuple(assumptions),
         region=config.aws.region,
         transitions=dict(visits),
+        ways=run.assumed,
     )
 
 
@@ -411,6 +459,7 @@ def as_json(estimate: Estimate) -> dict[str, Any]:
             for line in estimate.lines
         ],
         "transitions": dict(estimate.transitions),
+        "ways": list(estimate.ways),
         "assumptions": [asdict(assumption) for assumption in estimate.assumptions],
         "region": estimate.region,
         "notCounted": NOT_COUNTED,

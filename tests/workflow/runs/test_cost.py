@@ -295,11 +295,59 @@ def test_a_state_that_leads_nowhere_is_refused(definition, change, complaint):
         walk(definition, {"labbase-create-solution-version": 90}, items=3, next_wait=next_wait)
 
 
-def test_a_choice_that_cannot_be_foreseen_is_refused(definition):
+def test_a_poll_loop_with_another_rule_goes_by_the_status_and_says_so(definition):
+    plain = walk(definition, {}, items=3, next_wait=next_wait)
     rule = {"Variable": "$.x", "NumericLessThan": 3, "Next": "ETL"}
     definition["States"]["Batch Completed?"]["Choices"].insert(0, rule)
 
-    with pytest.raises(CostError, match="'Batch Completed\\?' chooses by something else"):
+    result = walk(definition, {}, items=3, next_wait=next_wait)
+
+    assert (plain.assumed, result.visits) == ((), plain.visits)
+    assert result.assumed == ("'Batch Completed?' goes by the job's status alone",)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"Variable": "$.ndcg", "NumericGreaterThanEquals": 0.5},
+        {"Variable": "$.verdict", "StringEquals": "good"},
+    ],
+)
+def test_a_choice_that_cannot_be_foreseen_is_assumed_to_go_on(config, definition, rule):
+    """Not to the end that it also has, which succeeds early, nor to the failure."""
+    plain = walk(definition, {}, items=3, next_wait=next_wait)
+    following = "Trigger Batch Inference"
+    states = definition["States"]
+    for choice in states["Solution Version Active?"]["Choices"]:
+        if choice["Next"] == following:
+            choice["Next"] = "Good Enough?"
+    states["Good Enough?"] = {
+        "Type": "Choice",
+        "Choices": [
+            {"Variable": "$.skip", "BooleanEquals": True, "Next": "Nothing to Do"},
+            {**rule, "Next": following},
+        ],
+        "Default": "Report Failure",
+    }
+    states["Nothing to Do"] = {"Type": "Succeed"}
+
+    result = walk(definition, {}, items=3, next_wait=next_wait)
+    estimated = estimate(config, definition, PRICES, year=2024, next_wait=next_wait)
+
+    assert result.visits == plain.visits + Counter({"Good Enough?": 1})
+    assert result.assumed == ("'Good Enough?' goes on to 'Trigger Batch Inference'",)
+    assert as_json(estimated)["ways"] == list(result.assumed)
+
+
+def test_a_choice_that_leads_to_failures_alone_is_refused(definition):
+    definition["States"]["List Datasets"]["Next"] = "Which?"
+    definition["States"]["Which?"] = {
+        "Type": "Choice",
+        "Choices": [{"Variable": "$.x", "IsNull": True, "Next": "Report Failure"}],
+        "Default": "Retraining Failed",
+    }
+
+    with pytest.raises(CostError, match="'Which\\?' leads to no end that succeeds"):
         walk(definition, {}, items=3, next_wait=next_wait)
 
 
