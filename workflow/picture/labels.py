@@ -7,6 +7,7 @@ positions along the line are weighed against the boxes, the other lines and the 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
@@ -20,6 +21,7 @@ Size = tuple[float, float]
 Anchor = Literal["start", "middle", "end"]
 
 _WIDE, _NARROW = 178.0, 118.0
+_BEFORE_OR = re.compile(r" (?=or )")
 _STEP = 6.0
 _HEAD_ROOM = 12.0
 """The length of the arrow head at the end of a line."""
@@ -99,8 +101,17 @@ class Room:
 def wrap_label(
     label: str, *, widest: float = _WIDE, most_lines: int = 3
 ) -> tuple[tuple[str, ...], Size]:
-    """Return a label's lines, and the width and height that it takes."""
-    lines = wrap_text(label, widest, NOTE_SIZE)
+    """Return a label's lines, and the width and height that it takes.
+
+    Alternatives begin lines, `CREATE FAILED`, `or CREATE STOPPED`, where each fits into one.
+    """
+    lines: tuple[str, ...] = ()
+    for alternative in _BEFORE_OR.split(label):
+        longer = f"{lines[-1]} {alternative}" if lines else alternative
+        is_short = text_width(longer, NOTE_SIZE) <= widest
+        lines = (*lines[:-1], longer) if is_short else (*lines, alternative)
+    if any(text_width(line, NOTE_SIZE) > widest for line in lines):
+        lines = wrap_text(label, widest, NOTE_SIZE)
     if len(lines) > most_lines:
         lines = (*lines[: most_lines - 1], f"{lines[most_lines - 1]} …")
     width = max(text_width(line, NOTE_SIZE) for line in lines) + 8.0

@@ -29,6 +29,7 @@ from workflow.definition.asl import scopes, states
 from workflow.definition.folding import drawn
 from workflow.definition.wording import doing
 from workflow.picture import PictureError, measure, picture
+from workflow.picture.labels import wrap_label
 from workflow.picture.lettering import NAME_SIZE, text_width, wrap_text
 from workflow.runs.progress import Passage, Progress, StateRecord, progress_of
 
@@ -749,3 +750,10 @@ def test_the_loops_of_a_map_take_as_long_as_the_slowest_item():
     group = states_of(parsed(picture(machine, progress)))["Ready?"]
 
     assert (group.get("data-status"), note_of(group)) == ("running", "11 s · 2 polls · 1 of 2")
+
+
+def test_alternatives_of_a_label_begin_lines():
+    lines, _ = wrap_label("CREATE FAILED or CREATE STOPPED")
+
+    assert lines == ("CREATE FAILED", "or CREATE STOPPED")
+    assert wrap_label("A or B or C")[0] == ("A or B or C",)
