@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -28,6 +28,7 @@ from workflow.deployment.adapters import ADAPTERS, Adapter, Bucket, Deployment, 
 from workflow.deployment.artefacts import Artefacts, build_artefacts
 from workflow.deployment.derived_permissions import check_derived
 from workflow.deployment.differences import Difference, changed_properties
+from workflow.deployment.former_functions import former_functions
 from workflow.deployment.lock import DeploymentLock
 from workflow.deployment.resources import Resource, resources
 from workflow.errors import DeployError
@@ -65,7 +66,7 @@ class Plan:
 
     Attributes:
         config: The configuration that it deploys.
-        changes: One for each resource of the model.
+        changes: One for each resource of the model, and the deletion of each function that it had.
         bodies: What is uploaded, by S3 key.
         identity: ARN of who planned.
         destroys: Whether it deletes the deployment.
@@ -141,7 +142,9 @@ def plan(config: Config, clients: Clients, *, artefacts: Artefacts | None = None
     """
     check_derived(config)
     built = artefacts or build_artefacts(config)
-    return plan_resources(config, clients, resources(config, built), built.bodies)
+    model = resources(config, built)
+    planned = plan_resources(config, clients, model, built.bodies)
+    return replace(planned, changes=(*planned.changes, *_removals(config, clients, model)))
 
 
 def plan_resources(
@@ -182,7 +185,7 @@ def destroy_plan(config: Config, clients: Clients, *, empty_bucket: bool = False
         built = build_artefacts(config)
     except ConfigError:  # a source that is gone, for example; the function goes by its name
         built = build_artefacts(config, own_functions=False)
-    model = resources(config, built)
+    model = [*resources(config, built), *former_functions(config, clients)]
     deployment = _deployment(config, clients, model, built.bodies)
     deletions = [
         change
@@ -371,6 +374,25 @@ def _deletion(reading: _Reading, *, empty_bucket: bool) -> Change | None:
     return Change(resource, "delete", destructive=bool(adapter.loses), note=note)
 
 
+def _removals(config: Config, clients: Clients, model: Sequence[Resource]) -> Iterator[Change]:
+    """Yield the deletion of each function that was taken out of the configuration.
+
+    The state machine comes before them in a plan, so that no new run calls them. One that the
+    definition still names stays.
+    """
+    definitions = [resource.properties.get("DefinitionString") for resource in model]
+    former = [
+        resource
+        for resource in former_functions(config, clients)
+        if not any(resource.name in str(definition) for definition in definitions)
+    ]
+    for reading in _readings(_deployment(config, clients, former, {}), former):
+        change = _deletion(reading, empty_bucket=False)
+        if change is not None and change.action == "delete":
+            log = f"/aws/lambda/{change.resource.name}"
+            yield replace(change, note=f"not in the configuration any more; its log {log} stays")
+
+
 # Carrying out
 
 
@@ -406,7 +428,7 @@ def _check_still_as_planned(plan: Plan, deployment: Deployment, pending: Sequenc
     """
     readings = _readings(deployment, [change.resource for change in pending])
     for change, reading in zip(pending, readings, strict=True):
-        if plan.destroys:
+        if change.action == "delete":
             resource, adapter, current = reading.resource, reading.adapter, reading.current()
             same = current is not None and not _foreign(resource, adapter, current)
         else:

@@ -829,6 +829,64 @@ def test_a_function_of_ones_own_is_updated_and_destroyed_even_without_its_source
     }
 
 
+def test_a_function_that_was_taken_out_of_the_configuration_is_removed(
+    aws: Aws, tmp_path: Path
+) -> None:
+    """And no other one: neither of another owner, nor of a name that begins alike."""
+
+    def config_with(table: str) -> Config:
+        project(tmp_path, table)
+        file = tmp_path / "retraining.toml"
+        file.write_text(file.read_text("utf-8").replace('"labbase"', '"former"', 1), "utf-8")
+        return load_config(file)
+
+    def functions() -> list[str]:
+        pages = aws.clients("lambda").get_paginator("list_functions").paginate()
+        names = [each["FunctionName"] for page in pages for each in page["Functions"]]
+        return [name for name in names if name.startswith("former-")]
+
+    ids = ("RunBucket", "RunBucketPolicy", "AskEditorsCode", "FunctionsRole", "AskEditorsLogGroup")
+    before = config_with(ASK)
+    model = resources_named(before, *ids, "AskEditorsFunction")
+    bodies = build_artefacts(before).bodies
+    apply(plan_resources(before, aws.clients, model, bodies), aws.clients, now=NOW)
+    (function,) = (each for each in model if each.id == "AskEditorsFunction")
+    for name, owner, described in (
+        ("former-untagged", "", "former-retraining: untagged"),
+        ("former-eu-get-status", "former-eu", "former-eu-retraining: get-status"),
+        ("former-by-hand", "former", "by hand"),
+    ):
+        aws.clients("lambda").create_function(
+            FunctionName=name,
+            Description=described,
+            Role=function.properties["Role"],
+            Runtime="python3.13",
+            Handler="a.handler",
+            Code=dict(function.properties["Code"]),
+            Tags={"retraining:name": owner} if owner else {},
+        )
+    after = config_with("")
+
+    planned = plan(after, aws.clients)
+    removal = replace(planned, changes=tuple(c for c in planned.changes if c.action == "delete"))
+    destroyed = destroy_plan(after, aws.clients)
+    outcome = apply(removal, aws.clients, now=NOW)
+
+    assert list(describe(removal)) == [
+        "delete    AskEditorsFunction  former-ask-editors  (not in the configuration any more;"
+        " its log /aws/lambda/former-ask-editors stays)",
+        "1 to delete",
+    ]
+    assert planned.changes[-1] == removal.changes[0]
+    assert removal.changes[0].resource in [change.resource for change in destroyed.pending]
+    assert outcome.done == removal.changes
+    assert functions() == ["former-by-hand", "former-eu-get-status", "former-untagged"]
+    assert not [c for c in plan(after, aws.clients).changes if c.action == "delete"]
+    assert "former-ask-editors" not in [
+        c.resource.name for c in plan(before, aws.clients).changes if c.action == "delete"
+    ]
+
+
 def test_destroy_skips_resources_of_others(aws: Aws) -> None:
     config = config_named("spared")
     aws.clients("sns").create_topic(Name="spared-retraining-failures")

@@ -89,6 +89,7 @@ TABLE: dict[str, tuple[str, ...]] = {
     "lambda.DeleteFunction": (FUNCTION,),
     "lambda.GetFunction": (FUNCTION,),
     "lambda.Invoke": ("InvokeFunction", FUNCTION),
+    "lambda.ListFunctions": ("*",),
     "lambda.TagResource": ("{Resource}",),
     "lambda.UpdateFunctionCode": (FUNCTION,),
     "lambda.UpdateFunctionConfiguration": (FUNCTION,),
@@ -275,8 +276,9 @@ def _context(call: Call) -> tuple[tuple[str, str], ...]:
             context["s3:prefix"] = call.parameters["Prefix"]
     if call.service == "iam" and "PermissionsBoundary" in call.parameters:
         context["iam:PermissionsBoundary"] = call.parameters["PermissionsBoundary"]
-    if call.operation == "DeleteSolution":
-        context["aws:ResourceTag/retraining:name"] = "life"  # the runs have tagged it
+    former = str(call.parameters.get("FunctionName", "")).endswith("-former")
+    if call.operation == "DeleteSolution" or former:
+        context["aws:ResourceTag/retraining:name"] = "life"  # as the runs and deployments tag it
     return tuple(sorted(context.items()))
 
 

@@ -189,6 +189,15 @@ def _drift_compute(scenario: Scenario) -> None:
             Resource=config.arn("lambda", f"function:{function}"), TagKeys=["team"]
         )
         _drift_log(scenario, f"/aws/lambda/{function}")
+    functions.create_function(
+        FunctionName=f"{config.name}-former",
+        Description=f"{config.state_machine}: former",
+        Runtime="python3.13",
+        Handler="lambdas.get_status.handler",
+        Role=config.role_arn("functions"),
+        Code={"ZipFile": archive.getvalue()},
+        Tags={"retraining:name": config.name},
+    )
     _drift_log(scenario, config.state_machine_log)
     glue = scenario.client("glue")
     glue.update_job(
