@@ -6,9 +6,9 @@
     execution = workflow.execute()
     execution.follow()          # redrawn in a notebook, lines elsewhere, until it ends
 
-Building makes no client; the first call that needs one makes it. `create`, `update`, `execute`,
-`delete` and an execution's `stop` are the only calls that change anything on AWS. What the SDK
-draws by scripts from the network is drawn here without any.
+Building makes no client; the first call that needs one makes it. `create`, `deploy`, `update`,
+`execute`, `delete` and an execution's `stop` are the only calls that change anything on AWS. What
+the SDK draws by scripts from the network is drawn here without any.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from types import SimpleNamespace
 from typing import Any, Protocol
 
@@ -27,9 +28,11 @@ import boto3
 from workflow.config import Config
 from workflow.definition.graph import retraining_graph
 from workflow.definition.render import render_definition
+from workflow.deployment.account import clients_of
 from workflow.deployment.adapters import Deployment
 from workflow.deployment.adapters.adapter import to_pascal_case
 from workflow.deployment.adapters.step_functions import StateMachine
+from workflow.deployment.deploy import apply, describe, plan
 from workflow.deployment.resources import Resource
 from workflow.errors import DeployError
 from workflow.picture.display import (
@@ -165,8 +168,10 @@ class RetrainingWorkflow(DrawnWorkflow):
         definition: Graph | None = None,
         client: Any = None,
         options: Mapping[str, Any] | None = None,
+        aws: Clients | None = None,
     ) -> None:
         self.config = config
+        self._aws = aws
         self.options = dict(options or {})
         # The SDK makes a client at once if it gets none, and marks its user agent.
         placeholder = SimpleNamespace(_client_config=SimpleNamespace(user_agent=""))
@@ -217,6 +222,33 @@ class RetrainingWorkflow(DrawnWorkflow):
                 adapter.update(resource, changes)
         self.state_machine_arn = resource.name
         return resource.name
+
+    def deploy(self) -> str:
+        """Create all that the workflow runs on, or bring it up to date, as `retrain deploy` does.
+
+        That is the state machine, the permissions that its role needs for this definition, the
+        functions, the Spark job, and so on. `create` is enough where nothing new is called.
+
+        Returns:
+            The changes, a line each; printed, it reads as `retrain plan`.
+
+        Raises:
+            ConfigError: If a source of a function cannot be packaged.
+            UnderivedPermissionsError: If the state machine's role would lack a permission.
+            DeployError: If something would be lost, or AWS cannot be read or changed.
+        """
+        aws = self._aws or boto3.Session()
+        is_session = isinstance(aws, boto3.Session)
+        clients = clients_of(aws, self.config.aws.region) if is_session else cache(aws.client)
+        changes = plan(self.config, clients, definition=self.definition.to_dict())
+        lines = "\n".join(describe(changes))
+        if changes.destructive:
+            raise DeployError(
+                f"nothing was touched: something would be lost; 'retrain deploy' asks:\n{lines}"
+            )
+        apply(changes, clients, now=datetime.now(UTC))
+        self.state_machine_arn = self.config.state_machine_arn
+        return lines
 
     def update(
         self, definition: State | Chain | Graph | None = None, role: str | None = None
@@ -364,7 +396,9 @@ def build_workflow(
                 f"aws makes clients for {client.meta.region_name}, and the configuration names"
                 f" {config.aws.region}; give a session of that region"
             )
-    return RetrainingWorkflow(config, definition=definition, client=client, options=options)
+    return RetrainingWorkflow(
+        config, definition=definition, client=client, options=options, aws=aws
+    )
 
 
 def _check_portrait(portrait: bool) -> None:

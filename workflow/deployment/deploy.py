@@ -23,6 +23,7 @@ from typing import Any, Literal
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
 from workflow.config import OWNER_TAG, Config
+from workflow.definition.asl import Definition
 from workflow.deployment.account import Clients, check_identity, explain_error
 from workflow.deployment.adapters import ADAPTERS, Adapter, Bucket, Deployment, TakenError
 from workflow.deployment.artefacts import Artefacts, build_artefacts
@@ -126,13 +127,20 @@ Progress = Callable[[Change, bool], None]
 """Called with each change as it begins (False) and when it is done (True)."""
 
 
-def plan(config: Config, clients: Clients, *, artefacts: Artefacts | None = None) -> Plan:
+def plan(
+    config: Config,
+    clients: Clients,
+    *,
+    artefacts: Artefacts | None = None,
+    definition: Definition | None = None,
+) -> Plan:
     """Compare the model of `config` with what is on AWS; changes nothing.
 
     Args:
         config: The configuration to deploy.
         clients: Of the account, for example from `workflow.deployment.account.clients_of`.
         artefacts: What is uploaded; built from the installed packages if left out.
+        definition: The state machine's; made from the configuration if left out.
 
     Raises:
         DeployError: If AWS cannot be read, with the action and the ARN where a permission is
@@ -140,9 +148,9 @@ def plan(config: Config, clients: Clients, *, artefacts: Artefacts | None = None
         ConfigError: If a source of a team's function cannot be packaged.
         UnderivedPermissionsError: If the state machine's role would lack a permission.
     """
-    check_derived(config)
+    check_derived(config, definition)
     built = artefacts or build_artefacts(config)
-    model = resources(config, built)
+    model = resources(config, built, definition)
     planned = plan_resources(config, clients, model, built.bodies)
     return replace(planned, changes=(*planned.changes, *_removals(config, clients, model)))
 

@@ -60,9 +60,17 @@ class Resource:
     needs: tuple[str, ...] = ()
 
 
-def resources(config: Config, artefacts: Artefacts) -> tuple[Resource, ...]:
-    """Return every resource, each after those that it needs."""
-    definition = retraining_graph(config).to_dict()
+def resources(
+    config: Config, artefacts: Artefacts, definition: Definition | None = None
+) -> tuple[Resource, ...]:
+    """Return every resource, each after those that it needs.
+
+    Args:
+        config: The configuration.
+        artefacts: What is uploaded.
+        definition: The state machine's; made from the configuration if left out.
+    """
+    definition = retraining_graph(config).to_dict() if definition is None else definition
     model = (
         *_bucket(config),
         *_uploads(config, artefacts),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -23,8 +24,8 @@ from localaws.glue.service import Glue
 from localaws.http.endpoint import Endpoint
 from localaws.personalize import Personalize
 from retrain.main import app
-from tests.projects import ASK, project
-from workflow import Config, load_config, parse_config
+from tests.projects import ASK, HANDLER, project, write
+from workflow import Config, Stages, build_workflow, load_config, parse_config
 from workflow.deployment.account import clients_of
 from workflow.deployment.adapters import Deployment
 from workflow.deployment.adapters.personalize import Dataset
@@ -161,6 +162,31 @@ def deployed_config(aws: Aws) -> Config:
 
 
 # A whole deployment
+
+
+def test_a_workflow_object_deploys_what_its_own_definition_calls(aws: Aws, tmp_path: Path) -> None:
+    """The role follows from this definition, and not from the one that is configured."""
+    text = EXAMPLE.replace('name = "labbase"', 'name = "composed"')
+    write(tmp_path, {"retraining.toml": text + ASK, "functions/ask_editors.py": HANDLER})
+    config = load_config(tmp_path / "retraining.toml")
+    apply_plan(plan(config, aws.clients), aws)
+    stages = Stages(config)
+    asked = stages.compose(stages.etl(), stages.function("Ask the Editors", "ask-editors"))
+    session = SimpleNamespace(client=aws.clients)
+    workflow = build_workflow(config, definition=asked, aws=session)
+
+    said = workflow.deploy()
+
+    assert "update    StatesRole" in said
+    assert said.splitlines()[-1].startswith("2 to update, ")
+    policy = aws.clients("iam").get_role_policy(
+        RoleName="composed-retraining-states", PolicyName="states"
+    )
+    assert "composed-ask-editors" in json.dumps(policy["PolicyDocument"])
+    deployed = workflow.client.describe_state_machine(stateMachineArn=config.state_machine_arn)
+    assert "Ask the Editors" in deployed["definition"]
+    assert workflow.deploy().startswith("nothing to do")
+    apply_plan(destroy_plan(config, aws.clients, empty_bucket=True), aws)
 
 
 def test_a_first_plan_creates_everything_and_changes_nothing_yet(aws: Aws) -> None:
