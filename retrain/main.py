@@ -78,7 +78,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Begin": (project.init, project.preview),
+    "Begin": (project.init, project.preview, project.notebooks),
     "Write and review": (definition.check, definition.render, definition.template, definition.diff),
     "Deploy": (deployment.plan, deployment.deploy, deployment.destroy, deployment.permissions),
     "Run": (

@@ -1,10 +1,11 @@
-"""The commands of a new project: `init` proposes it from a database, `preview` shows its rows."""
+"""The commands of a new project: `init`, `preview` of its rows, and its `notebooks`."""
 
 from __future__ import annotations
 
 import os
 import sys
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,7 @@ from workflow.personalize import REGIONS
 if TYPE_CHECKING:
     from retrain.project.parts import Question
 
+_JUPYTER = escape("pip install 'personalize-retraining[local,notebooks]'")
 _ACCOUNT, _REGION = "123456789012", "us-east-1"
 
 DatabaseUrl = Annotated[
@@ -37,7 +39,7 @@ def init(
     yes: Annotated[bool, typer.Option("--yes", help="Take the best guesses, ask nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
 ) -> None:
-    """Propose a project from a database: configuration, ASL, a test, the review on GitHub.
+    """Propose a project from a database: configuration, ASL, notebooks, a test, a review on GitHub.
 
     It looks at tables, keys, types and the values of some rows: which table is the events, who are
     users and items, which columns are categories, numbers or texts, which are personal and left
@@ -63,16 +65,38 @@ def init(
     for guess in proposal.guesses:
         lines = textwrap.wrap(guess, WIDTH - 4, break_on_hyphens=False, break_long_words=False)
         out.print(escape("  " + "\n    ".join(lines)))
-    out.print("Written:", style="bold")
-    for path in written:
-        out.print(f"  {path}")
-    for path in kept:
-        out.print(f"  {path}: exists, and is left as it is; it should have /output/", style="dim")
+    _show_files(written, kept)
     out.print("Next:", style="bold")
     place = "" if directory == Path() else f"cd {directory}; "
     out.print(f"  {escape(place)}retrain preview --database-url …    some rows of each data set")
     out.print("  retrain local run --database-url …  the whole retraining on this machine")
     out.print("  In place of --database-url, DATABASE_URL may hold the URL: no file does.")
+    out.print(f"  The notebooks take it from there too: {_JUPYTER}, then jupyter lab")
+
+
+def notebooks(config: ConfigFile = DEFAULT_CONFIG) -> None:
+    """Write the notebooks into notebooks/: explore the data, build and run, explore the results.
+
+    They stand beside the configuration; those that exist are left as they are. Each reads AWS, or
+    without credentials a local one on the database that DATABASE_URL names.
+
+    Example: retrain notebooks
+    """
+    from retrain.project.files import notebook_files, write_project  # noqa: PLC0415
+
+    load_config(config)
+    _show_files(*write_project(config.parent, notebook_files()))
+    out.print(f"Next: {_JUPYTER}, then jupyter lab", style="bold")
+
+
+def _show_files(written: Sequence[Path], kept: Sequence[Path]) -> None:
+    if written:
+        out.print("Written:", style="bold")
+    for path in written:
+        out.print(f"  {path}")
+    for path in kept:
+        note = "; it should have /output/" if path.name == ".gitignore" else ""
+        out.print(f"  {path}: exists, and is left as it is{note}", style="dim")
 
 
 def _guess(question: Question) -> str:

@@ -20,15 +20,16 @@ class DatabaseError(LocalAwsError):
     """The database is not of the configured engine, or its URL cannot be read."""
 
 
-def check_engine(config: Config, database_url: str | None) -> None:
-    """Raise an error unless the database is of the configured engine.
+def check_database(config: Config, database_url: str | None) -> None:
+    """Raise an error unless the configuration fits the engine, and the sample if that is read.
 
     Args:
-        config: Its `source.engine` is compared.
+        config: Its `source.engine` is compared; of the sample the tables too.
         database_url: URL of the database; None stands for the sample in a PostgreSQL.
 
     Raises:
-        DatabaseError: If it is of another engine, or the URL cannot be read.
+        DatabaseError: If it is of another engine, the URL cannot be read, or the sample is not what
+            the configuration describes.
     """
     engine = config.source.engine
     if database_url is None and engine != "postgresql":
@@ -36,11 +37,27 @@ def check_engine(config: Config, database_url: str | None) -> None:
             f'the configuration says engine = "{engine}", and only a PostgreSQL is started here;'
             " name a database of yours by --database-url or DATABASE_URL"
         )
-    if database_url is not None:
+    if database_url is None:
+        _check_sample_has_tables(config)
+    else:
         try:
             Database.from_url(database_url).require(engine)
         except EtlError as error:
             raise DatabaseError(str(error)) from None
+
+
+def _check_sample_has_tables(config: Config) -> None:
+    from retrain.local.sample import TABLES  # noqa: PLC0415  numpy costs time
+
+    spec = config.job_spec()
+    lists = (spec.batch_input, spec.eligible_items, spec.exclusions)
+    relations = [each.relation for each in (*spec.datasets, *lists) if each is not None]
+    named = {name for r in relations for name in (r.table, *(join.table for join in r.joins))}
+    if not named & TABLES:  # of a misspelt name the job says more
+        raise DatabaseError(
+            f"the configuration reads {', '.join(sorted(named))}, and the sample database has none"
+            " of these tables; name a database of yours by --database-url or DATABASE_URL"
+        )
 
 
 @contextmanager

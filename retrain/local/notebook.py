@@ -36,7 +36,7 @@ import boto3
 from botocore.exceptions import BotoCoreError
 
 from localaws.errors import LocalAwsError
-from retrain.local.database import check_engine, growing_sample
+from retrain.local.database import check_database, growing_sample
 from retrain.local.sample_size import SampleSize
 from workflow.config import Config, load_config
 from workflow.deployment.account import check_identity, clients_of, explain_error
@@ -163,7 +163,7 @@ def local_aws(
     Raises:
         LocalAwsError: If it cannot be started, the workflow cannot be deployed, or a run fails.
     """
-    check_engine(config, database_url)
+    check_database(config, database_url)
     log("Starting the local AWS" + ("" if database_url else " and a PostgreSQL with the sample"))
     with _serve(config, sample, database_url) as (process, environment):
         sample_url = environment.pop("DATABASE_URL", None)

@@ -27,7 +27,7 @@ from localaws.aws import LocalAws
 from localaws.errors import LocalAwsError
 from retrain.files import json_text, write_whole
 from retrain.live import RunView, Work
-from retrain.local.database import check_engine, sample_database
+from retrain.local.database import check_database, sample_database
 from retrain.local.deployment import deploy, train_baseline
 from retrain.local.postgres import scratch_directory
 from retrain.local.sample_size import SampleSize
@@ -95,7 +95,7 @@ def run_locally(
             or PostgreSQL, the sample or the deployment cannot be set up.
     """
     _check_writable(output)
-    check_engine(config, database_url)
+    check_database(config, database_url)
     with ExitStack() as stack:
         directory = stack.enter_context(scratch_directory("retraining-"))
         if database_url is None:

@@ -9,6 +9,7 @@ with commas, quotes and line breaks.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,6 +62,9 @@ CREATE TABLE events (
     created_at timestamptz NOT NULL
 );
 """
+TABLES = frozenset(re.findall(r"CREATE TABLE (\w+)", _SCHEMA))
+"""The tables of the sample."""
+
 _INDEXES = """
 CREATE INDEX ON students (department_id);
 CREATE INDEX ON job_postings (company_id);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import version
@@ -16,7 +17,7 @@ from workflow.config import parse_config
 CONFIG = "retraining.toml"
 _RENDERED = tuple(f"asl/retraining.{suffix}" for suffix in ("asl.json", "md", "svg"))
 _TEST, _REVIEW = "tests/test_retraining.py", ".github/workflows/retraining.yml"
-_KEPT = (".gitignore", ".gitattributes")  # a repository has its own
+_REPOSITORY = (".gitignore", ".gitattributes")
 
 
 def project_files(toml: str) -> dict[str, str]:
@@ -41,13 +42,33 @@ def project_files(toml: str) -> dict[str, str]:
         _REVIEW: review.replace("@VERSION@", version("personalize-retraining")),
         **{
             name: (templates / f"{name.removeprefix('.')}.txt").read_text(encoding="utf-8")
-            for name in _KEPT
+            for name in _REPOSITORY
         },
+        **notebook_files(),
     }
 
 
+def notebook_files() -> dict[str, str]:
+    """Return path → text of each notebook; without outputs, which are those of the example."""
+    directory = files("retrain.project") / "notebooks"
+    notebooks = sorted(directory.iterdir(), key=lambda file: file.name)
+    return {
+        f"notebooks/{file.name}": _without_outputs(file.read_text(encoding="utf-8"))
+        for file in notebooks
+        if file.name.endswith(".ipynb")
+    }
+
+
+def _without_outputs(notebook: str) -> str:
+    document = json.loads(notebook)
+    for cell in document["cells"]:
+        if cell["cell_type"] == "code":
+            cell |= {"outputs": [], "execution_count": None}
+    return json.dumps(document, ensure_ascii=False, indent=1) + "\n"
+
+
 def refuse_to_overwrite(directory: Path) -> None:
-    """Raise an error if one of a project's files exists already; a .gitignore may.
+    """Raise an error if one of a project's files exists already; notebooks and .gitignore may.
 
     Raises:
         ProjectError: If files exist, naming them.
@@ -64,6 +85,8 @@ def refuse_to_overwrite(directory: Path) -> None:
 def write_project(directory: Path, texts: Mapping[str, str]) -> tuple[list[Path], list[Path]]:
     """Write a project's files; if one cannot be written, none is left that was not there.
 
+    Notebooks that exist are kept, and what says what git does: they hold work of the team's.
+
     Args:
         directory: The project's directory; made if it does not exist.
         texts: Path relative to the directory → text.
@@ -74,7 +97,8 @@ def write_project(directory: Path, texts: Mapping[str, str]) -> tuple[list[Path]
     Raises:
         ProjectError: If a file cannot be written.
     """
-    kept = [path for name in _KEPT if (path := directory / name).exists()]
+    own = [name for name in texts if name in _REPOSITORY or name.startswith("notebooks/")]
+    kept = [path for name in own if (path := directory / name).exists()]
     before: dict[Path, bytes | None] = {}
     paths = [directory / name for name in texts]
     new = {folder for path in paths for folder in path.parents if not folder.exists()}

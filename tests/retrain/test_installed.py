@@ -6,10 +6,13 @@ import subprocess
 import sys
 import sysconfig
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import psycopg
 import pytest
+
+from tests.retrain.project.databases import VIDEO
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("analysis", "etl", "lambdas", "localaws", "recommenders", "retrain", "workflow")
@@ -28,13 +31,23 @@ def test_the_workflow_is_taken_by_step_functions(local_aws):
     answer = states.validate_state_machine_definition(definition=json.dumps(definition))
     assert answer["result"] == "OK"
 '''
+EXECUTE = """
+import os, sys
+from pathlib import Path
+from analysis.notebooks import execute
+for cell in execute(Path(sys.argv[1]), environment=os.environ).cells:
+    for output in cell.get("outputs", ()):
+        print(output.get("text", ""), output.get("data", {}).get("text/plain", ""))
+"""
 
 
 class Installed:
     """An environment with the wheel, and a project's folder."""
 
-    def __init__(self, environment: Path, project: Path) -> None:
-        self.environment, self.project = environment, project
+    def __init__(
+        self, environment: Path, project: Path, variables: Mapping[str, str] | None = None
+    ) -> None:
+        self.environment, self.project, self.variables = environment, project, variables or {}
 
     def run(self, *command: str, expected: int = 0) -> str:
         """Run a program of the environment in the project's folder, and return what it prints."""
@@ -46,7 +59,7 @@ class Installed:
         done = subprocess.run(
             [self.environment / "bin" / command[0], *command[1:]],
             cwd=self.project,
-            env=variables,
+            env={**variables, "AWS_EC2_METADATA_DISABLED": "true", **self.variables},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -135,6 +148,37 @@ def test_a_project_s_own_tests_have_the_local_aws(
     installed: Installed, command: tuple[str, ...]
 ) -> None:
     assert "1 passed" in installed.run(*command, "-p", "no:cacheprovider", "tests")
+
+
+def test_a_notebook_of_an_initialised_project_runs_on_its_database(
+    installed: Installed, database: str, tmp_path: Path
+) -> None:
+    """Nothing is cloned; the database is none that the notebooks know."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(VIDEO)
+    project = Installed(installed.environment, tmp_path, {"DATABASE_URL": database})
+    project.run("retrain", "init", "--yes")
+
+    printed = project.run("python", "-c", EXECUTE, "notebooks/1-explore-the-data.ipynb")
+
+    assert "No AWS endpoint and no credentials: starting a local AWS" in printed
+    assert "complete" in printed  # a type of event of this database
+    assert "students" not in printed
+
+
+def test_a_project_without_its_database_is_told_so_before_anything_starts(
+    installed: Installed, database: str, tmp_path: Path
+) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(VIDEO)
+    project = Installed(installed.environment, tmp_path, {"DATABASE_URL": database})
+    project.run("retrain", "init", "--yes")
+    without = Installed(installed.environment, tmp_path)
+
+    printed = without.run("retrain", "local", "run", expected=1)
+
+    assert "the configuration reads accounts, catalog.channels, catalog.videos" in printed
+    assert "name a database of yours by --database-url or DATABASE_URL" in printed
 
 
 def test_the_whole_retraining_runs_on_the_sample(installed: Installed) -> None:

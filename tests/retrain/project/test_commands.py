@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import nbformat
 import psycopg
 import pytest
 import yaml
@@ -25,6 +26,9 @@ WRITTEN = [
     "asl/retraining.asl.json",
     "asl/retraining.md",
     "asl/retraining.svg",
+    "notebooks/1-explore-the-data.ipynb",
+    "notebooks/2-build-and-run-the-workflow.ipynb",
+    "notebooks/3-explore-the-recommendations.ipynb",
     "retraining.toml",
     "tests/test_retraining.py",
 ]
@@ -83,12 +87,19 @@ def test_init_writes_a_project_that_is_sound(tmp_path: Path, video: str):
 def test_init_overwrites_nothing_unless_it_is_told(tmp_path: Path, video: str):
     (tmp_path / "retraining.toml").write_text("mine")
     (tmp_path / ".gitignore").write_text("mine\n")
+    mine = tmp_path / "notebooks" / "1-explore-the-data.ipynb"
+    mine.parent.mkdir()
+    mine.write_text("mine")
 
     refused = retrain("init", "--yes", cwd=tmp_path, url=video)
 
     assert refused.returncode == 1
     assert refused.stderr.startswith(".: has retraining.toml already; ")
-    assert files(tmp_path) == [".gitignore", "retraining.toml"]
+    assert files(tmp_path) == [
+        ".gitignore",
+        "notebooks/1-explore-the-data.ipynb",
+        "retraining.toml",
+    ]
     assert (tmp_path / "retraining.toml").read_text() == "mine"
 
     told = retrain("init", "--yes", "--force", cwd=tmp_path, url=video)
@@ -96,7 +107,35 @@ def test_init_overwrites_nothing_unless_it_is_told(tmp_path: Path, video: str):
     assert told.returncode == 0
     assert files(tmp_path) == WRITTEN
     assert (tmp_path / ".gitignore").read_text() == "mine\n"
+    assert mine.read_text() == "mine"
     assert ".gitignore: exists" in told.stdout
+    assert "notebooks/1-explore-the-data.ipynb: exists, and is left as it is\n" in told.stdout
+
+
+def test_notebooks_are_added_to_a_project_without_outputs(tmp_path: Path):
+    (tmp_path / "retraining.toml").write_bytes((ROOT / "retraining.toml").read_bytes())
+
+    first, second = (retrain("notebooks", cwd=tmp_path) for _ in range(2))
+
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert "Written:\n  notebooks/1-explore-the-data.ipynb\n" in first.stdout
+    assert "Written" not in second.stdout
+    names = [name for name in WRITTEN if name.startswith("notebooks/")]
+    assert files(tmp_path) == [*names, "retraining.toml"]
+    for name in names:
+        notebook = nbformat.read(tmp_path / name, as_version=4)
+        nbformat.validate(notebook)
+        cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        assert [cell.outputs for cell in cells] == [[]] * len(cells)
+        assert {cell.execution_count for cell in cells} == {None}
+
+
+def test_notebooks_need_a_configuration(tmp_path: Path):
+    result = retrain("notebooks", cwd=tmp_path)
+
+    assert result.returncode == 1
+    assert "there is no such file" in result.stderr
+    assert files(tmp_path) == []
 
 
 def test_init_leaves_nothing_half_written(tmp_path: Path, video: str):
