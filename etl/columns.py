@@ -148,14 +148,20 @@ def among(
     Args:
         engine: The database's engine.
         column: The column.
-        values: Texts and numbers.
+        values: Texts, numbers or bytes.
         as_text: Whether the column is compared by its text; else its index serves.
     """
     name = TableName((column.name,)).quote(engine)
     if as_text:
         name = f"CAST({name} AS {'char' if engine == 'mysql' else 'text'})"
-    texts = sorted({_text(str(value), engine) for value in values})
+    texts = sorted({_literal(value, engine) for value in values})
     return f"{name} IN ({', '.join(texts)})" if texts else "1 = 0"
+
+
+def _literal(value: object, engine: Engine) -> str:
+    if isinstance(value, bytes | bytearray):
+        return f"x'{value.hex()}'" if engine == "mysql" else f"'\\x{value.hex()}'::bytea"
+    return _text(str(value), engine)
 
 
 def _postgresql(database_type: str, name: str) -> _Reading:

@@ -18,7 +18,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.sql import Column as Expression
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
-from pyspark.sql.types import IntegralType, StringType
+from pyspark.sql.types import BinaryType, IntegralType, StringType
 
 from etl.columns import DatabaseColumn, among
 from etl.csv_lines import csv_line
@@ -42,6 +42,7 @@ from etl.tables import Tables
 from etl.validation import REASON, SOURCE, rejected_example, validate_rows
 
 _INTEGER = re.compile(r"((small|big|tiny|medium)?int|integer)\b.*", re.IGNORECASE)
+_BINARY = re.compile(r"bytea|(var)?binary\b.*", re.IGNORECASE)
 _TEXT = re.compile(r"(text|character varying|varchar|char)\b.*", re.IGNORECASE)
 
 
@@ -330,7 +331,8 @@ def _partners(
         column = by_name[old_names.get(name, name).lower()]
         integers = isinstance(left_type, IntegralType) and _INTEGER.fullmatch(column.type)
         texts = isinstance(left_type, StringType) and _TEXT.fullmatch(column.type)
-        if isinstance(left_type, IntegralType | StringType):
+        binaries = isinstance(left_type, BinaryType) and _BINARY.fullmatch(column.type)
+        if isinstance(left_type, IntegralType | StringType) or binaries:
             rows = before.frame.select(left.alias("key")).distinct().collect()
             values = [row["key"] for row in rows if row["key"] is not None]
-            yield column, values, not (integers or texts)
+            yield column, values, not (integers or texts or binaries)

@@ -106,7 +106,7 @@ def features(
 def _is_title(column: ColumnFacts, table: TableFacts) -> bool:
     """Return whether a text is named like its table: `track` of `tracks`."""
     is_long = column.kind == "text" and len(column.counts) > FEW
-    return is_long and words(column.name) == words(table.own_name)[-1:]
+    return is_long and words(column.name) == table.name_words[-1:]
 
 
 def personal(column: ColumnFacts, *, is_person: bool) -> str | None:

@@ -10,7 +10,7 @@ from retrain.project import sql
 from retrain.project.conditions import conditions
 from retrain.project.database.schema import ColumnFacts, Schema, TableFacts
 from retrain.project.features import Feature, features
-from retrain.project.metadata import id_source, seconds
+from retrain.project.metadata import id_source, seconds, upper_name
 from retrain.project.parts import Part
 from retrain.project.roles import Events, Place, event_type_columns, time_unit
 from retrain.project.words import CONTEXTS, EVENT_VALUES, FINAL_EVENTS, NO_TIMES, has, words
@@ -128,6 +128,8 @@ def _guesses(events: Events, rules: list[str], nulls: list[str], type_guess: str
         " time",
         type_guess,
     ]
+    if any(place.column.kind == "binary" for place in (events.user, events.item)):
+        guesses.append("binary ids are written by hex(), as HEX() of the database does")
     guesses += [f"events count only where {rule}" for rule in rules]
     guesses += [f"rows are left out unless {rule}" for rule in nulls]
     undeclared = [
@@ -163,7 +165,8 @@ def _time(place: Place) -> str:
 
 def _partition_column(table: TableFacts) -> str:
     key = table.single_key
-    return key if key and table.by_name[key].kind == "integer" else ""
+    is_number = key and table.by_name[key].kind == "integer"
+    return key if is_number and not table.is_view else ""
 
 
 def _event_type(
@@ -171,7 +174,7 @@ def _event_type(
 ) -> tuple[int, Column, str]:
     """Return how many types there are, the column EVENT_TYPE, and what was guessed."""
     if not kinds:
-        own = words(table.own_name)
+        own = table.name_words
         known = (kind for kind, group in _TYPES.items() if has(table.own_name, group.split()))
         kind = next(known, own[-1])
         source = sql.literal(kind)
@@ -221,6 +224,6 @@ def _contexts(tables: list[TableFacts], used: set[str], *, at_most: int) -> list
             if not is_telling or len(found) >= at_most or not isinstance(feature, Feature):
                 continue
             if has(feature.name, CONTEXTS) or has(feature.source.partition(".")[2], CONTEXTS):
-                name = feature.name.upper()
+                name = upper_name(feature.name) or f"CONTEXT_{len(found) + 1}"
                 found.append(Column(name, feature.source, categorical=True))
     return found

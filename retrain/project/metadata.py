@@ -19,9 +19,13 @@ from etl.datasets import (
 from retrain.project import sql
 from retrain.project.database.schema import ColumnFacts, Reference, Schema, TableFacts
 from retrain.project.features import Feature, LeftOut, features
+from retrain.project.latin_names import latin
 from retrain.project.parts import Part
 from retrain.project.roles import event_type_columns, time_unit, times_of
 from retrain.project.words import CREATED, LABELS, USERS, base_of_reference, has, words
+
+UNNAMED = "COLUMN"
+"""The name of a column whose own cannot be written in Latin letters."""
 
 _MAX_JOINS = 4
 _MAX_DEPTH = 2
@@ -86,7 +90,7 @@ def described(
                 joined.table,
                 is_person=is_base or joined.is_about_it
                 if is_person
-                else has(words(joined.table.own_name)[-1], USERS),
+                else has(joined.table.name_words[-1], USERS),
                 rows=base.rows,
                 used=used if is_base else (),
             )
@@ -141,7 +145,7 @@ def _joined(schema: Schema, base: TableFacts, avoid: Collection[str]) -> Iterato
         for table, reference, join in _partners(schema, before, is_base=before is first):
             if table.name in avoid or table.name == base.name or found >= _MAX_JOINS:
                 continue
-            label = base_of_reference(reference.column) or "_".join(words(table.own_name))
+            label = base_of_reference(reference.column) or "_".join(table.name_words)
             alias = table.own_name if table.own_name not in aliases else label
             if alias in aliases:
                 continue
@@ -181,8 +185,8 @@ def _partners(
 
 def _column_name(feature: Feature, joined: _Joined, taken: Collection[str]) -> str:
     """Return a name that Personalize accepts: that of the column, or of what it is the label of."""
-    label = _upper(joined.label)
-    plain = _upper(feature.name) or "COLUMN"
+    label = upper_name(joined.label)
+    plain = upper_name(feature.name) or UNNAMED
     is_label = bool(label) and set(words(feature.name)) <= LABELS
     choices = [label if is_label else plain]
     if label:
@@ -192,8 +196,9 @@ def _column_name(feature: Feature, joined: _Joined, taken: Collection[str]) -> s
     return next(choice for choice in choices if choice and _reduced(choice) not in same)
 
 
-def _upper(name: str) -> str:
-    text = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+def upper_name(name: str) -> str:
+    """Return a name as Personalize takes it: Latin capitals; empty if it cannot be one."""
+    text = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", latin(name))
     text = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_").upper()
     return f"C_{text}" if text[:1].isdigit() else text
 

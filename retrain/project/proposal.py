@@ -7,12 +7,12 @@ guess. Where it is not sure it asks; who answers is the caller's matter.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Literal
 
 from etl.datasets import Join, Lookup, Relation
 from retrain.project import sql
+from retrain.project.bridges import bridge_notes
 from retrain.project.conditions import Condition, conditions
 from retrain.project.database.schema import Schema, TableFacts
 from retrain.project.errors import ProjectError
@@ -151,28 +151,15 @@ def _items(
         used=[rule.column for rule in rules],
         avoid=_avoided(events, table),
     )
-    notes = [
-        f"{bridge}: holds several rows of one item, and a join would multiply it; to use it, name a"
-        f" view with one row an item, its values joined by |"
-        for bridge in _bridges(schema, events, table)
-    ]
-    return part and replace(part, guesses=(f"the items are the rows of {table.name}", *notes))
+    return part and replace(
+        part,
+        guesses=(f"the items are the rows of {table.name}", *bridge_notes(schema, events, table)),
+    )
 
 
 def _avoided(events: Events, table: TableFacts) -> set[str]:
     both = {target[0].name for target in (events.users, events.items) if target}
     return {events.table.name, *(both - {table.name})}
-
-
-def _bridges(schema: Schema, events: Events, items: TableFacts) -> Iterator[str]:
-    """Yield tables that give items further properties, several rows for one item."""
-    of_users = {each.table.name for each in possible_events(schema)}
-    users = events.users[0].name if events.users else ""
-    for table, reference in schema.referring(items.name):
-        targets = {each.target for each in table.references}
-        is_of_users = users in targets or table.name in of_users
-        if reference.column not in table.unique and not is_of_users and len(targets) == 2:
-            yield table.name
 
 
 def _batch_input(

@@ -87,7 +87,7 @@ def _readings(schema: Schema, table: TableFacts) -> Iterator[Events]:
         (Place(parent, parent.by_name[r.column], via), r)
         for via in table.references
         if (parent := schema.by_name.get(via.target)) and parent.name != table.name
-        if not has(words(parent.own_name)[-1], ITEMS | USERS)
+        if not has(parent.name_words[-1], ITEMS | USERS)
         for r in _references(parent)
     ]
     times = [Place(table, column) for column in times_of(table)]
@@ -124,7 +124,7 @@ def _references(table: TableFacts) -> Iterator[Reference]:
         base = base_of_reference(column.name)
         is_free = table.reference(column.name) is None and column.name != table.single_key
         is_telling = has(base, USERS | ITEMS)
-        if base and is_free and is_telling and column.kind in ("integer", "text", "uuid"):
+        if base and is_free and is_telling and column.kind in ("integer", "text", "uuid", "binary"):
             yield Reference(column.name, "", "", declared=False)
 
 
@@ -139,7 +139,7 @@ def _time_of_container(schema: Schema, table: TableFacts, user: Place) -> Place 
         container = schema.by_name.get(reference.target)
         if container is None or container.name == table.name:
             continue
-        if not user.via and not has(words(container.own_name)[-1], EVENTS):
+        if not user.via and not has(container.name_words[-1], EVENTS):
             continue
         for column in times_of(container):
             return Place(container, column, reference)
@@ -159,7 +159,7 @@ def _likeness(reference: Reference, target: tuple[TableFacts, str] | None) -> tu
     if target is None:
         return users * _AS_USER, items * _AS_ITEM
     table = target[0]
-    last = words(table.own_name)[-1]
+    last = table.name_words[-1]
     users += _AS_USER if last in USERS else 0.0
     items += _AS_ITEM if last in ITEMS else 0.0
     personal = {what for column in table.columns for what in [personal_by_name(column.name)]}
@@ -173,12 +173,13 @@ def _likeness(reference: Reference, target: tuple[TableFacts, str] | None) -> tu
 
 def _fitness(schema: Schema, table: TableFacts) -> float:
     """Return how much a table is like events: many rows, a telling name, a type of event."""
-    own = words(table.own_name)
+    own = table.name_words
     score = 1.5 * math.log10(1 + table.rows)
     score += 2.0 if any(word in EVENTS for word in own) else 0.0
     score += 1.0 if event_type_columns(table) else 0.0
     score -= 4.0 if own[-1] in USERS | ITEMS and not any(w in EVENTS for w in own) else 0.0
     score -= 2.0 if any(True for _ in schema.referring(table.name)) else 0.0
+    score -= 1.0 if table.is_view else 0.0
     return score
 
 

@@ -8,10 +8,12 @@ import textwrap
 from collections.abc import Iterator, Mapping
 
 from etl.datasets import Column, DataSet, Join, Lookup, Relation
+from retrain.project.metadata import UNNAMED
 from retrain.project.parts import Part, Proposal
 
 _WIDTH = 100
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_BACKTICKED = re.compile(r"`([^`\n]+)`")
 _TYPED = ("TIMESTAMP", "CREATION_TIMESTAMP", "EVENT_VALUE")
 
 
@@ -139,12 +141,19 @@ def _columns(key: str, data_set: DataSet, left_out: Mapping[str, str]) -> Iterat
     yield ""
     yield f"[{key}.columns]"
     for column in data_set.columns:
-        yield f"{column.name} = {_column(column)}"
+        yield f"{column.name} = {_column(column)}{_origin(column)}"
     if left_out:
         yield "# Left out:"
         width = max(map(len, left_out))
         for name, reason in left_out.items():
             yield f"#   {' '.join(name.split()):<{width}}  {' '.join(reason.split())}"
+
+
+def _origin(column: Column) -> str:
+    """Return a comment with what a nameless column is called in the database."""
+    is_unnamed = column.name.rstrip("_0123456789") == UNNAMED and not column.source.isascii()
+    named = _BACKTICKED.findall(column.source) if is_unnamed else []
+    return f"  # {named[-1]}: give it a name in letters A to Z" if named else ""
 
 
 def _column(column: Column) -> str:

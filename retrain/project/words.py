@@ -6,7 +6,10 @@ import re
 from collections.abc import Collection
 
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+")
-_PLURALS = {"people": "person", "series": "series", "news": "news", "media": "media"}
+_PLURALS = {
+    **{"people": "person", "series": "series", "news": "news", "media": "media"},
+    **{f"{word}s": word for word in ("movie", "cookie", "hoodie", "pie", "selfie", "zombie")},
+}
 
 
 def _words(text: str) -> frozenset[str]:
@@ -42,6 +45,7 @@ EVENT_VALUES = (
 )
 CONTEXTS = _words(
     "device channel platform source medium client os browser context placement surface app"
+    " 端末 デバイス 媒体 経路"
 )
 # Of events: what people who did it do not want to be recommended again.
 FINAL_EVENTS = _words(

@@ -11,13 +11,14 @@ from etl.columns import DatabaseColumn, among
 from etl.database import Database, TableName
 from etl.datasets import Engine
 from etl.errors import EtlError
-from retrain.project.database.references import Candidate
+from retrain.project.database.references import Candidate, likely_keys
 from retrain.project.database.schema import ColumnFacts, TableFacts
 from retrain.project.errors import ProjectError
 
 SAMPLE_ROWS = 1_000
 COUNTED_ROWS = 200_000  # beyond, the database's estimate serves
 VALUE_LENGTH = 2_000
+BINARY_LENGTH = 64  # bytes, twice as many digits: longer than any id
 CONNECT_SECONDS = 10
 STATEMENT_SECONDS = 30
 _COMPARED_VALUES = 300
@@ -54,7 +55,7 @@ class Catalogue(ABC):
 
     @abstractmethod
     def tables(self) -> list[CatalogueTable]:
-        """Return the tables that the user may read, without rows and values."""
+        """Return the tables and views that the user may read, without rows and values."""
 
     @abstractmethod
     def text_of(self, column: ColumnFacts) -> str:
@@ -89,7 +90,23 @@ class Catalogue(ABC):
             for number, column in enumerate(facts.columns)
         )
         rows = max(table.estimate, count) if count > COUNTED_ROWS else count
-        return replace(facts, columns=columns, rows=rows)
+        found = replace(facts, columns=columns, rows=rows)
+        return found if found.key else self._with_key(found, table.sql)
+
+    def _with_key(self, facts: TableFacts, table: str) -> TableFacts:
+        """Return a table or view that declares no key with the column that is like one."""
+        for column in likely_keys(facts):
+            name = self.name(column)
+            query = f"SELECT {name} FROM {table} LIMIT {COUNTED_ROWS}"
+            try:
+                ((rows, distinct),) = self.rows(
+                    f"SELECT count(*), count(DISTINCT {name}) FROM ({query}) AS few"
+                )
+            except self._error:
+                continue
+            if rows == distinct:
+                return replace(facts, key=(column,), unique=facts.unique | {column})
+        return facts
 
     def share_found(self, candidate: Candidate, names: Mapping[str, str]) -> float | None:
         """Return the share of some values of a column that another table has; None of no values."""
@@ -125,7 +142,7 @@ class Catalogue(ABC):
         one_of = among(
             self.engine,
             DatabaseColumn(column.name, column.type),
-            values,
+            [bytes.fromhex(value) for value in values] if key.kind == "binary" else values,
             as_text=not is_same_type,
         )
         query = f"SELECT count(DISTINCT {self.name(column.name)}) FROM {table} WHERE {one_of}"

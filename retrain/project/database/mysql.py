@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 
 from etl.database import Database
 from retrain.project.database.catalogue import (
+    BINARY_LENGTH,
     CONNECT_SECONDS,
     STATEMENT_SECONDS,
     VALUE_LENGTH,
@@ -21,8 +22,8 @@ from retrain.project.database.catalogue import (
 from retrain.project.database.schema import ColumnFacts, Kind, Reference, TableFacts
 
 _TABLES = """
-    SELECT table_name, table_rows FROM information_schema.tables
-    WHERE table_schema = DATABASE() AND table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')
+    SELECT table_name, table_rows, table_type FROM information_schema.tables
+    WHERE table_schema = DATABASE() AND table_type IN ('BASE TABLE', 'SYSTEM VERSIONED', 'VIEW')
     ORDER BY table_name"""
 _COLUMNS = """
     SELECT table_name, column_name, is_nullable, column_type FROM information_schema.columns
@@ -88,17 +89,20 @@ class _MySql(Catalogue):
                         for (of, _), ((column, target, key), *more) in constraints.items()
                         if of == table and not more
                     ),
+                    is_view=kind == "VIEW",
                 ),
                 int(estimate or 0),
             )
-            for table, estimate in self.rows(_TABLES)
+            for table, estimate, kind in self.rows(_TABLES)
             if table in columns
         ]
 
     def text_of(self, column: ColumnFacts) -> str:
         name = self.name(column.name)
-        if column.kind in ("binary", "other"):
+        if column.kind == "other":
             return f"CASE WHEN {name} IS NOT NULL THEN '…' END"
+        if column.kind == "binary":
+            return f"HEX(LEFT({name}, {BINARY_LENGTH}))"
         if column.type.startswith("bit"):
             name = f"({name} + 0)"
         return f"LEFT(CAST({name} AS char), {VALUE_LENGTH})"

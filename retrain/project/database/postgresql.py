@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 
 from etl.database import Database
 from retrain.project.database.catalogue import (
+    BINARY_LENGTH,
     CONNECT_SECONDS,
     STATEMENT_SECONDS,
     VALUE_LENGTH,
@@ -24,12 +25,12 @@ from retrain.project.database.catalogue import (
 from retrain.project.database.schema import ColumnFacts, Kind, Reference, TableFacts
 
 _TABLES = """
-    SELECT c.oid, n.nspname, c.relname, pg_table_is_visible(c.oid),
+    SELECT c.oid, n.nspname, c.relname, pg_table_is_visible(c.oid), c.relkind IN ('v', 'm'),
            greatest(c.reltuples, (SELECT sum(p.reltuples) FROM pg_inherits i
                                   JOIN pg_class p ON p.oid = i.inhrelid
                                   WHERE i.inhparent = c.oid))::bigint
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p', 'f') AND NOT c.relispartition
+    WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND NOT c.relispartition
           AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%'
           AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
     ORDER BY n.nspname, c.relname"""
@@ -85,7 +86,7 @@ class _PostgreSql(Catalogue):
             return []
         names = {
             oid: configured_name((table,) if visible else (schema, table))
-            for oid, schema, table, visible, _ in listed
+            for oid, schema, table, visible, *_ in listed
         }
         among = ", ".join(map(str, names))
         columns: dict[int, list[ColumnFacts]] = {oid: [] for oid in names}
@@ -115,17 +116,20 @@ class _PostgreSql(Catalogue):
                     keys.get(oid, ()),
                     frozenset(unique[oid]),
                     tuple(references[oid]),
+                    is_view=is_view,
                 ),
                 max(0, estimate or 0),
             )
-            for oid, schema, table, _, estimate in listed
+            for oid, schema, table, _, is_view, estimate in listed
             if columns[oid]
         ]
 
     def text_of(self, column: ColumnFacts) -> str:
         name = self.name(column.name)
-        if column.kind in ("binary", "other"):
+        if column.kind == "other":
             return f"CASE WHEN {name} IS NOT NULL THEN '…' END"
+        if column.kind == "binary":
+            return f"upper(encode(substring({name} FROM 1 FOR {BINARY_LENGTH}), 'hex'))"
         if column.kind == "array":
             return f"left(array_to_json({name})::text, {VALUE_LENGTH})"
         return f"left({name}::text, {VALUE_LENGTH})"

@@ -6,12 +6,12 @@ cost half a second each.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from etl.database import Database
 from etl.errors import EtlError
-from retrain.project.database.catalogue import Catalogue
+from retrain.project.database.catalogue import Catalogue, CatalogueTable
 from retrain.project.database.mysql import open_mysql
 from retrain.project.database.postgresql import open_postgresql
 from retrain.project.database.references import candidates, with_references
@@ -38,23 +38,44 @@ def read_schema(url: str) -> Schema:
         raise ProjectError(str(error)) from None
     connect = open_postgresql if database.engine == "postgresql" else open_mysql
     with connect(database) as catalogue:
-        tables = catalogue.tables()
-        if not tables:
+        listed = catalogue.tables()
+        if not listed:
             raise ProjectError(
                 f"{database.description}: has no tables that the user '{database.user}' may read;"
                 " name another database, or give the user SELECT"
             )
+        tables = [table for table in listed if not table.facts.is_view]
         if len(tables) > MAX_TABLES:
             raise ProjectError(
                 f"{database.description}: has {len(tables):,} tables; init looks at"
                 f" {MAX_TABLES} at most: give it a user who may read those that matter"
             )
-        sampled = tuple(filter(None, (catalogue.sampled(table) for table in tables)))
-        schema = Schema(database.engine, database.name, sampled)
-        names = {table.facts.name: table.sql for table in tables}
-        shares = {each: catalogue.share_found(each, names) for each in candidates(schema)}
-        schema = with_references(schema, shares)
+        names = {table.facts.name: table.sql for table in listed}
+        schema = _sampled(catalogue, Schema(database.engine, database.name, ()), tables, names)
+        views = [table for table in listed if table.facts.is_view][: MAX_TABLES - len(tables)]
+        if views and not _is_enough(schema):
+            schema = _sampled(catalogue, schema, views, names)
         return replace(schema, active_users=_active_users(catalogue, schema, names))
+
+
+def _sampled(
+    catalogue: Catalogue,
+    schema: Schema,
+    further: Sequence[CatalogueTable],
+    names: Mapping[str, str],
+) -> Schema:
+    """Return the schema with further tables, and the references that are found then."""
+    found = filter(None, (catalogue.sampled(table) for table in further))
+    schema = replace(schema, tables=(*schema.tables, *found))
+    shares = {each: catalogue.share_found(each, names) for each in candidates(schema)}
+    return with_references(schema, shares)
+
+
+def _is_enough(schema: Schema) -> bool:
+    """Return whether the tables have events, users and items, so that no view is needed."""
+    filled = (events for events in possible_events(schema) if events.table.rows)
+    best = next(filled, None)
+    return best is not None and best.users is not None and best.items is not None
 
 
 def _active_users(

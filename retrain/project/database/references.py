@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from retrain.project.database.schema import ColumnFacts, Reference, Schema, TableFacts
 from retrain.project.words import ITEMS, USERS, base_of_reference, words
 
-_KINDS = ("integer", "text", "uuid")
+_KINDS = ("integer", "text", "uuid", "binary")
 _LEAST_SHARE = 0.8  # of a column that is named like the table
 _LEAST_SHARE_BY_VALUE = 0.95
 _IS_LIKE_AN_ID = re.compile(r"[0-9a-fA-F-]{12,}|[A-Za-z]{0,6}[-_]?\d{2,}[A-Za-z0-9-]*")
@@ -28,7 +28,8 @@ class Candidate:
         column: The column.
         target: The other table.
         key: The other table's column.
-        rank: 0 for the same name, 1 for a part of it, 2 for a synonym, 3 for its values alone.
+        rank: 0 for the same name, 1 for a part of it, 2 for a synonym, 3 for its values alone; a
+            view comes after tables of the same rank.
         is_same_type: Whether both are numbers, or both UUIDs.
     """
 
@@ -36,8 +37,20 @@ class Candidate:
     column: str
     target: str
     key: str
-    rank: int
+    rank: float
     is_same_type: bool
+
+
+def likely_keys(table: TableFacts) -> Iterator[str]:
+    """Yield the columns that are named like the table's key, and differ in every sampled row."""
+    for column in table.columns:
+        base = words(base_of_reference(column.name))
+        is_named_so = words(column.name) in (["id"], ["uuid"]) or (
+            bool(base) and base == table.name_words[-len(base) :]
+        )
+        differs = len(column.counts) == len(column.values) > 0
+        if is_named_so and differs and column.kind in _KINDS:
+            yield column.name
 
 
 def candidates(schema: Schema) -> list[Candidate]:
@@ -76,9 +89,10 @@ def _candidates(schema: Schema, table: TableFacts, column: ColumnFacts) -> Itera
 
 
 def _candidate(
-    table: TableFacts, column: ColumnFacts, target: TableFacts, key: str, rank: int
+    table: TableFacts, column: ColumnFacts, target: TableFacts, key: str, rank: float
 ) -> Candidate:
     is_same = column.kind == target.by_name[key].kind != "text"
+    rank += 0.5 if target.is_view else 0
     return Candidate(table.name, column.name, target.name, key, rank, is_same)
 
 
@@ -89,7 +103,7 @@ def _compatible(column: ColumnFacts, key: ColumnFacts) -> bool:
 
 def _rank(column: str, target: TableFacts, key: str, *, is_own_key: bool) -> int | None:
     """Return how well a column's name fits another table's key, None if it does not."""
-    table = words(target.own_name)
+    table = target.name_words
     is_telling = words(key) not in (["id"], ["uuid"], ["key"], ["code"], ["name"], ["no"])
     if column == key and is_telling:
         # Two tables with the same key: the shorter name is the thing, the longer one about it.
@@ -121,7 +135,7 @@ def with_references(schema: Schema, shares: Mapping[Candidate, float | None]) ->
     """
     best: dict[tuple[str, str], tuple[float, Candidate]] = {}
     for candidate, share in shares.items():
-        least = _LEAST_SHARE_BY_VALUE if candidate.rank == 3 else _LEAST_SHARE
+        least = _LEAST_SHARE_BY_VALUE if candidate.rank >= 3 else _LEAST_SHARE
         if share is None and candidate.rank > 1:
             continue
         if share is not None and share < least:

@@ -14,6 +14,9 @@ from functools import cached_property
 from typing import Any, Literal
 
 from etl.datasets import Engine
+from retrain.project.words import words
+
+_VIEWS = ("v", "vw", "view", "mv")
 
 Kind = Literal[
     "integer", "decimal", "float", "boolean", "text", "enum", "uuid", "date", "time", "json",
@@ -31,7 +34,7 @@ class ColumnFacts:
         type: Its type as the database writes it, for example `numeric(10,2)`.
         kind: What that is.
         nullable: Whether it may be null.
-        values: Its values in the sampled rows as texts, None for null.
+        values: Its values in the sampled rows as texts, None for null; of bytes the hex digits.
         labels: The labels of an enum.
     """
 
@@ -100,15 +103,16 @@ class Reference:
 
 @dataclass(frozen=True)
 class TableFacts:
-    """A table.
+    """A table or a view.
 
     Attributes:
         name: Its name as the configuration writes it, `table` or `schema.table`.
         columns: Its columns, in their order.
-        key: The columns of its primary key.
+        key: The columns of its primary key; where none is declared, the one that is like one.
         unique: The columns that are unique by themselves.
         references: The columns that hold other tables' keys.
         rows: How many rows it has; beyond a limit the database's estimate.
+        is_view: Whether it is a view.
     """
 
     name: str
@@ -117,6 +121,13 @@ class TableFacts:
     unique: frozenset[str] = frozenset()
     references: tuple[Reference, ...] = ()
     rows: int = 0
+    is_view: bool = False
+
+    @cached_property
+    def name_words(self) -> list[str]:
+        """The words of its own name, of a view without those that say so."""
+        own = words(self.own_name)
+        return [word for word in own if not (self.is_view and word in _VIEWS)] or own
 
     @property
     def own_name(self) -> str:

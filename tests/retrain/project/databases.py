@@ -1,4 +1,4 @@
-"""Two databases that look nothing like the sample, with users who have tastes."""
+"""Databases that look nothing like the sample, with users who have tastes."""
 
 # A video service on PostgreSQL: a schema of its own, UUIDs, enums, jsonb, arrays, soft deletes.
 VIDEO = """
@@ -144,4 +144,27 @@ SHOP = (
     """INSERT INTO tbl_cart_item SELECT 1 + seq % 200, 1 + seq % 119, 1, '2024-01-01'
         + INTERVAL seq MINUTE FROM seq_1_to_600""",
     "ANALYZE TABLE tbl_customer, tbl_category, tbl_product, tbl_order, tbl_order_item",
+)
+
+# A library on MariaDB whose keys are UUIDs of 16 bytes, as frameworks store them.
+BINARY_KEYS = (
+    """CREATE TABLE readers (id binary(16) PRIMARY KEY, city varchar(40), joined_at datetime)""",
+    """CREATE TABLE genres (id binary(16) PRIMARY KEY, name varchar(40) NOT NULL)""",
+    """CREATE TABLE books (
+        id binary(16) PRIMARY KEY, genre_id binary(16) NOT NULL, title varchar(120) NOT NULL,
+        cover blob, added_at datetime NOT NULL)""",
+    """CREATE TABLE loans (
+        id binary(16) PRIMARY KEY, reader_id binary(16) NOT NULL, book_id binary(16) NOT NULL,
+        borrowed_at datetime NOT NULL)""",
+    """INSERT INTO readers SELECT UNHEX(MD5(CONCAT('reader', seq))),
+        ELT(1 + seq % 3, 'Kyoto', 'Osaka', 'Kobe'), '2023-01-01' FROM seq_1_to_200""",
+    """INSERT INTO genres SELECT UNHEX(MD5(CONCAT('genre', seq))),
+        ELT(seq, 'crime', 'travel', 'poems') FROM seq_1_to_3""",
+    """INSERT INTO books SELECT UNHEX(MD5(CONCAT('book', seq))),
+        UNHEX(MD5(CONCAT('genre', 1 + seq % 3))), CONCAT('Book number ', seq, ' of the series'),
+        REPEAT('x', 500), '2023-01-01' + INTERVAL seq DAY FROM seq_1_to_120""",
+    """INSERT INTO loans SELECT UNHEX(MD5(CONCAT('loan', seq))),
+        UNHEX(MD5(CONCAT('reader', 1 + seq * 37 % 200))),
+        UNHEX(MD5(CONCAT('book', 1 + (seq * 37 % 200 % 3 + 3 * (seq * 7919 % 40)) % 120))),
+        '2024-01-01' + INTERVAL seq * 30 MINUTE FROM seq_1_to_4000""",
 )

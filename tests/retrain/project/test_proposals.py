@@ -14,13 +14,14 @@ from retrain.local.sample import load_sample
 from retrain.local.sample_size import SampleSize
 from retrain.project.database.reading import read_schema
 from retrain.project.errors import ProjectError
+from retrain.project.metadata import upper_name
 from retrain.project.parts import Question
 from retrain.project.preview import remarks
 from retrain.project.proposal import propose
 from retrain.project.toml_text import toml_text
 from tests.local_runs import EXAMPLE
 from tests.mariadb import MariaDbDatabase
-from tests.retrain.project.databases import SHOP, VIDEO
+from tests.retrain.project.databases import BINARY_KEYS, SHOP, VIDEO
 from workflow import parse_config
 
 
@@ -239,8 +240,70 @@ def test_the_item_of_a_copy_and_the_profile_of_a_user(database: str, spark: Spar
         ("copy", {"copy_id": "id"})
     ]
     assert columns(interactions)["ITEM_ID"] == ("copy.book_id", "string")
-    assert "book_genre: holds several rows of one item" in text
+    assert "book_genre: holds several rows of one item" in comments(text)
     looked_at(spec_of(text), database, spark)
+
+    # What the comment says, done.
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO book_genre SELECT n, 3 - (1 + n % 2) FROM (VALUES (7)) v(n)"
+        )
+        connection.execute(proposed_view(text))
+    spec = spec_of(with_view(text))
+    genres = next(
+        c for c in looked_at(spec, database, spark)[1].columns if c.column.name == "GENRE"
+    )
+    assert set(genres.values) == {"crime", "poetry", "crime|poetry"}
+
+
+def comments(text: str) -> str:
+    return " ".join(line.removeprefix("#").strip() for line in text.splitlines() if line[:1] == "#")
+
+
+def proposed_view(text: str) -> str:
+    """Return the statement that a comment proposes for a table between items and others."""
+    return re.search(r"CREATE VIEW .*?;", comments(text))[0]
+
+
+def with_view(text: str) -> str:
+    """Return a configuration with the join and the column that the comment proposes."""
+    join, name, column = re.search(
+        r"write (\{.*?\} \}) into joins, (\w+) = (\{.*?\}) into columns", comments(text)
+    ).groups()
+    table = re.search(r"\[datasets\.items\]\ntable = .*\n", text)[0]
+    assert "joins" not in text.split(table)[1].split("[datasets.items.columns]", maxsplit=1)[0]
+    text = text.replace(table, f"{table}joins = [{join}]\n")
+    return text.replace(
+        "[datasets.items.columns]\n", f"[datasets.items.columns]\n{name} = {column}\n"
+    )
+
+
+def test_tags_of_a_bridge_on_mariadb(mariadb: MariaDbDatabase, spark: SparkSession):
+    mariadb.execute(
+        "CREATE TABLE users (id int PRIMARY KEY, plan varchar(9))",
+        "CREATE TABLE recipes (id int PRIMARY KEY, kind varchar(9))",
+        "CREATE TABLE tags (id int PRIMARY KEY, `label` varchar(9))",
+        "CREATE TABLE recipe_tags (recipe_id int REFERENCES recipes (id),"
+        " tag_id int REFERENCES tags (id), PRIMARY KEY (recipe_id, tag_id))",
+        "CREATE TABLE views (user_id int REFERENCES users (id), recipe_id int REFERENCES recipes"
+        " (id), viewed_at datetime)",
+        "INSERT INTO users SELECT seq, ELT(1 + seq % 2, 'a', 'b') FROM seq_1_to_100",
+        "INSERT INTO recipes SELECT seq, ELT(1 + seq % 2, 'x', 'y') FROM seq_1_to_60",
+        "INSERT INTO tags VALUES (1, 'hot'), (2, 'sweet')",
+        "INSERT INTO recipe_tags SELECT seq, 1 FROM seq_1_to_40",
+        "INSERT INTO recipe_tags SELECT seq, 2 FROM seq_30_to_50",
+        "INSERT INTO views SELECT 1 + seq % 100, 1 + seq % 60,"
+        " '2024-01-01' + INTERVAL seq MINUTE FROM seq_1_to_2000",
+    )
+    text = proposed(mariadb.url)
+    mariadb.execute(proposed_view(text))
+
+    items = looked_at(spec_of(with_view(text)), mariadb.url, spark)[1]
+
+    assert items.accepted == 60
+    tags = next(c for c in items.columns if c.column.name == "TAGS")
+    assert set(filter(None, tags.values)) == {"hot", "sweet", "hot|sweet"}
+    assert tags.nulls == pytest.approx(10 / 60)
 
 
 def test_one_table_of_clicks_alone(database: str, spark: SparkSession):
@@ -262,15 +325,16 @@ def test_one_table_of_clicks_alone(database: str, spark: SparkSession):
 
 NEWS = """
 CREATE TABLE "会員" ("会員番号" int PRIMARY KEY, "氏名" text, "連絡先" text, "都道府県" text,
-    "退会日時" timestamptz);
-CREATE TABLE "記事" ("記事番号" int PRIMARY KEY, "題名" text, "本文" text, "分類" text,
+    "退会日時" timestamptz, "血液型別" text);
+CREATE TABLE "記事" ("記事番号" int PRIMARY KEY, "題名" text, "本文" text, "分類" text, "Größe" int,
     "公開日時" timestamptz NOT NULL, "公開" boolean NOT NULL);
 CREATE TABLE "閲覧履歴" ("会員番号" int, "記事番号" int, "閲覧日時" timestamptz NOT NULL,
     "種別" text, "device_type" text);
-INSERT INTO "会員" SELECT n, '山田', 'a' || n || '@b.jp', (ARRAY['東京', '大阪'])[1 + n % 2], NULL
+INSERT INTO "会員" SELECT n, '山田', 'a' || n || '@b.jp', (ARRAY['東京', '大阪'])[1 + n % 2], NULL,
+    (ARRAY['A', 'B'])[1 + n % 2]
     FROM generate_series(1, 200) n;
 INSERT INTO "記事" SELECT n, '記事 ' || n, repeat('本文です。', 30) || n,
-    (ARRAY['政治', '経済'])[1 + n % 2], now() - n * '1 day'::interval, n % 9 <> 0
+    (ARRAY['政治', '経済'])[1 + n % 2], n, now() - n * '1 day'::interval, n % 9 <> 0
     FROM generate_series(1, 120) n;
 INSERT INTO "閲覧履歴" SELECT 1 + n % 200, 1 + n * 7 % 120, now() - n * '1 min'::interval,
     (ARRAY['表示', '保存'])[1 + n % 2], (ARRAY['tv', 'web'])[1 + n % 2]
@@ -290,7 +354,12 @@ def test_japanese_names_and_no_foreign_keys(database: str, spark: SparkSession):
     assert set(columns(users).values()) == {
         ("`会員`.`会員番号`", "string"),
         ("`会員`.`都道府県`", "categorical"),
+        ("`会員`.`血液型別`", "categorical"),
     }
+    assert list(columns(users)) == ["USER_ID", "PREFECTURE", "COLUMN"]
+    assert "categorical = true }  # 血液型別: give it a name in letters A to Z\n" in text
+    assert columns(items)["CATEGORY"] == ("`記事`.`分類`", "categorical")
+    assert columns(items)["GROSSE"] == ("`記事`.`Größe`", "int")
     assert "personal: a name" in text
     assert "personal: an e-mail address" in text  # by its values: the name says nothing of it
     assert columns(items)["CREATION_TIMESTAMP"] == ("`記事`.`公開日時`", "long")
@@ -392,3 +461,117 @@ def test_a_database_of_which_nothing_can_be_proposed(database: str, sql: str, me
 def test_an_unreachable_database(url: str, message: str):
     with pytest.raises(ProjectError, match=re.escape(message)):
         read_schema(url)
+
+
+def test_binary_keys_are_hexadecimal_texts_everywhere(
+    mariadb: MariaDbDatabase, spark: SparkSession
+):
+    mariadb.execute(*BINARY_KEYS)
+    ((reader,),) = mariadb.execute("SELECT HEX(id) FROM readers ORDER BY id LIMIT 1")
+
+    text = proposed(mariadb.url)
+
+    spec = spec_of(text)
+    users, items, interactions = spec.datasets
+    assert columns(users)["USER_ID"] == ("hex(readers.id)", "string")
+    assert columns(items)["GENRE"] == ("genres.name", "categorical")
+    assert columns(interactions)["ITEM_ID"] == ("hex(loans.book_id)", "string")
+    assert spec.batch_input.relation.table == "readers"
+    assert spec.batch_input.columns == {"USER_ID": "hex(readers.id)"}
+    assert spec.exclusions.columns["USER_ID"] == "hex(loans.reader_id)"
+    assert "binary ids are written by hex(), as HEX() of the database does" in text
+    previewed = {each.source.title: each for each in looked_at(spec, mariadb.url, spark)}
+    assert any(f"{reader}," in line for line in previewed["data set USERS"].lines)
+    assert previewed["data set ITEMS"].columns[1].distinct == 3
+    assert previewed["batch input"].accepted == 200
+
+
+VIEWS = """
+CREATE SCHEMA kept;
+CREATE TABLE kept.p (k int PRIMARY KEY, t text, s text, c text);
+CREATE TABLE kept.u (k int PRIMARY KEY, p text);
+CREATE TABLE kept.e (payload jsonb, at timestamptz NOT NULL);
+INSERT INTO kept.p SELECT n, 'Product number ' || n, 'active', (ARRAY['a', 'b'])[1 + n % 2]
+    FROM generate_series(1, 80) n;
+INSERT INTO kept.u SELECT n, (ARRAY['free', 'paid'])[1 + n % 2] FROM generate_series(1, 200) n;
+INSERT INTO kept.e SELECT jsonb_build_object('u', 1 + n % 200, 'p', 1 + n * 7 % 80), now()
+    FROM generate_series(1, 3000) n;
+CREATE VIEW v_customers AS SELECT k AS id, p AS plan FROM kept.u;
+CREATE VIEW products_view AS SELECT k AS product_id, t AS title, c AS category FROM kept.p;
+CREATE MATERIALIZED VIEW product_clicks AS
+    SELECT (payload->>'u')::int AS customer_id, (payload->>'p')::int AS product_id, at AS clicked_at
+    FROM kept.e;
+"""
+
+
+def test_events_users_and_items_that_only_views_show(database: str, spark: SparkSession):
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(VIEWS)
+
+    spec = spec_of(proposed(database))
+
+    users, items, interactions = spec.datasets
+    assert (users.relation.table, items.relation.table) == ("v_customers", "products_view")
+    assert interactions.relation.table == "product_clicks"
+    assert columns(items)["ITEM_ID"] == ("products_view.product_id", "string")
+    assert columns(items)["CATEGORY"] == ("products_view.category", "categorical")
+    assert columns(interactions) == {
+        "USER_ID": ("product_clicks.customer_id", "string"),
+        "ITEM_ID": ("product_clicks.product_id", "string"),
+        "TIMESTAMP": ("product_clicks.clicked_at", "long"),
+        "EVENT_TYPE": ("'click'", "string"),
+    }
+    assert all(preview.accepted for preview in looked_at(spec, database, spark))
+
+
+def test_views_as_items_on_mariadb_beside_tables(mariadb: MariaDbDatabase, spark: SparkSession):
+    mariadb.execute(
+        "CREATE TABLE users (id int PRIMARY KEY, plan varchar(9))",
+        "CREATE TABLE raw (k int PRIMARY KEY, doc longtext)",
+        "CREATE VIEW movies AS SELECT k AS id, JSON_VALUE(doc, '$.genre') AS genre FROM raw",
+        "CREATE TABLE ratings (user_id int, movie_id int, stars int, rated_at datetime)",
+        "INSERT INTO users SELECT seq, ELT(1 + seq % 2, 'a', 'b') FROM seq_1_to_100",
+        "INSERT INTO raw SELECT seq, JSON_OBJECT('genre', ELT(1 + seq % 2, 'x', 'y'))"
+        " FROM seq_1_to_60",
+        "INSERT INTO ratings SELECT 1 + seq % 100, 1 + seq % 60, 1 + seq % 5,"
+        " '2024-01-01' + INTERVAL seq MINUTE FROM seq_1_to_2000",
+    )
+
+    spec = spec_of(proposed(mariadb.url))
+
+    _, items, interactions = spec.datasets
+    assert interactions.relation.table == "ratings"
+    assert items.relation.table == "movies"
+    assert columns(items) == {
+        "ITEM_ID": ("movies.id", "string"),
+        "GENRE": ("movies.genre", "categorical"),
+    }
+    assert all(preview.accepted for preview in looked_at(spec, mariadb.url, spark))
+
+
+def test_a_view_of_what_tables_have_changes_nothing(video: str):
+    before = proposed(video)
+    with psycopg.connect(video, autocommit=True) as connection:
+        connection.execute("CREATE VIEW video_views AS SELECT * FROM playback_events")
+        connection.execute("CREATE VIEW users AS SELECT * FROM accounts")
+
+    assert proposed(video) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("商品分類", "PRODUCT_CATEGORY"),
+        ("商品のサイズ", "PRODUCT_SIZE"),
+        ("会社名", "COMPANY_NAME"),
+        ("カテゴリーID", "CATEGORY_ID"),
+        ("ブランコ", "BURANKO"),
+        ("日本語", ""),  # 日 and 本 are no words in it
+        ("prénomUsuel", "PRENOM_USUEL"),
+        ("категория", "KATEGORIYA"),
+        ("가격", "GA_GYEOG"),
+        ("2nd choice", "C_2ND_CHOICE"),
+    ],
+)
+def test_names_in_any_script_become_latin_capitals(name: str, written: str):
+    assert upper_name(name) == written
