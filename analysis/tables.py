@@ -151,7 +151,8 @@ def _cell(tag: str, text: str, attributes: str) -> str:
 
 
 def _style(*, left: bool) -> str:
-    return f'style="text-align:{"left" if left else "right"}"'
+    side = "left" if left else "right"
+    return f'align="{side}" style="text-align:{side}"'  # viewers that take styles leave the former
 
 
 def _table(attributes: str, head: str, body: str) -> str:

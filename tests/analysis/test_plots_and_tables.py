@@ -126,9 +126,9 @@ def test_a_table_shows_shares_as_percentages_and_escapes_texts() -> None:
     shown = Table(frame, percent=["share"], caption="A & B")._repr_html_()
 
     assert "<b>A &amp; B</b>" in shown
-    assert '<th style="text-align:left">key</th>' in shown
-    assert '<td style="text-align:left">&lt;b&gt;</td>' in shown
-    assert '<td style="text-align:right">50.0 %</td>' in shown
+    assert '<th align="left" style="text-align:left">key</th>' in shown
+    assert '<td align="left" style="text-align:left">&lt;b&gt;</td>' in shown
+    assert '<td align="right" style="text-align:right">50.0 %</td>' in shown
     assert "A & B\n" in repr(Table(frame, caption="A & B"))
 
 

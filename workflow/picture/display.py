@@ -3,8 +3,9 @@
 Viewers change what a notebook holds. JupyterLab takes inline SVG and style sheets out of a notebook
 that it does not trust, as every cloned one, and typesets what stands between two dollar signs;
 others take all styles. So the picture is an image in the page, the page has inline styles alone and
-reads well without them, and nothing is for MathJax. There is no script and no network. Only
-`follow_live` needs a notebook; it alone imports IPython.
+reads well without them, and nothing is for MathJax. GitHub takes scripts and inline SVG away, and
+not every viewer shows an SVG that is an image: its alternative text says what is drawn. There is no
+script and no network. Only `follow_live` needs a notebook; it alone imports IPython.
 """
 
 from __future__ import annotations
@@ -97,7 +98,10 @@ def workflow_page(definition: Definition, *, title: str = "Workflow", unfold: bo
     """
     svg = picture(definition, title=title, unfold=unfold)
     text = f"{title}: {len(list(states(definition)))} states"
-    return Page(_page(_image(svg, text), "<p>Dashed lines are taken on an error.</p>"), svg, text)
+    # Where no picture is shown, this is.
+    alternative = f"{text}: {', '.join(definition['States'])}"
+    legend = "<p>Dashed lines are taken on an error.</p>"
+    return Page(_page(_image(svg, alternative), legend), svg, text)
 
 
 def execution_page(

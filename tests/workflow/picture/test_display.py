@@ -135,7 +135,8 @@ def test_a_workflow_is_shown_as_picture_and_legend():
     html = workflow_page(DEFINITION, title="Retraining").html
 
     assert image(html) == picture(DEFINITION, title="Retraining")
-    assert 'alt="Retraining: 4 states"' in html
+    names = ", ".join(DEFINITION["States"])
+    assert f'alt="Retraining: 4 states: {names}"' in html
     assert "Dashed lines are taken on an error." in html
 
 
