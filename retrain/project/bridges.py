@@ -40,7 +40,7 @@ def _view(
     if other is None or not labels:
         return "to use it, name a view with one row an item, its values joined by |"
     value = upper_name(other.own_name) or "CATEGORIES"
-    name = f"{upper_name(items.own_name) or 'ITEMS'}_{value}".lower()
+    name = f"{value}_of_{upper_name(items.own_name) or 'ITEMS'}".lower()
     label, item = (_quoted(column, schema.engine) for column in (labels[0], to_item.column))
     several = (
         f"string_agg(o.{label}, '|' ORDER BY o.{label})"
