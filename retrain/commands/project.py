@@ -71,7 +71,7 @@ def init(
     out.print(f"  {escape(place)}retrain preview --database-url …    some rows of each data set")
     out.print("  retrain local run --database-url …  the whole retraining on this machine")
     out.print("  In place of --database-url, DATABASE_URL may hold the URL: no file does.")
-    out.print(f"  The notebooks take it from there too: {_JUPYTER}, then jupyter lab")
+    out.print(f"  Notebooks too; {_JUPYTER}, then jupyter lab")
 
 
 def notebooks(config: ConfigFile = DEFAULT_CONFIG) -> None:
