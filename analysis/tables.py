@@ -66,6 +66,7 @@ class Table:
             + "</tr>"
             for row in zip(*(cells for _, cells, _ in columns), strict=True)
         )
+        body = body or f'<tr><td colspan="{len(columns)}" align="left">none</td></tr>'
         caption = f"<p><b>{html.escape(self.caption)}</b></p>\n" if self.caption else ""
         return f'<div class="{NO_MATHS}">\n{caption}{_table("", head, body)}\n</div>'
 
@@ -110,7 +111,7 @@ class Table:
         return columns
 
     def __repr__(self) -> str:
-        text = self.texts().to_string()
+        text = "none" if self.frame.empty else self.texts().to_string()
         return f"{self.caption}\n{text}" if self.caption else text
 
 

@@ -132,6 +132,13 @@ def test_a_table_shows_shares_as_percentages_and_escapes_texts() -> None:
     assert "A & B\n" in repr(Table(frame, caption="A & B"))
 
 
+def test_a_table_without_rows_says_so() -> None:
+    table = Table(pd.DataFrame({"item": [], "users": []}), caption="Beside it")
+
+    assert '<td colspan="2" align="left">none</td>' in table._repr_html_()
+    assert repr(table) == "Beside it\nnone"
+
+
 def test_an_index_without_a_name_is_not_shown() -> None:
     assert "<th" in (shown := Table(pd.DataFrame({"a": [1]}))._repr_html_())
     assert shown.count("<th ") == 1
