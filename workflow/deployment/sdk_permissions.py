@@ -93,6 +93,16 @@ def sdk_action(service: str, api: str) -> Action:
     )
 
 
+def tagging_action(prefix: str) -> str:
+    """Return the action that a service asks for beside that which makes a tagged resource.
+
+    Args:
+        prefix: Of the service's actions; the empty text is returned if it has none for tags.
+    """
+    is_known = _REFERENCE.actions.action_exists(prefix, "TagResource")
+    return f"{prefix}:TagResource" if is_known else ""
+
+
 def sdk_resources(action: Action, texts: Sequence[str]) -> tuple[str, ...]:
     """Return the resources of an SDK integration; none if the request names no ARN of them.
 

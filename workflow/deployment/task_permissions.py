@@ -18,12 +18,17 @@ from functools import cache
 from importlib.resources import files
 from itertools import product
 from typing import Any
-from urllib.parse import unquote
 
 from workflow.config import Config
 from workflow.definition import asl
 from workflow.definition.asl import Definition, Integration, State
-from workflow.deployment.sdk_permissions import iam_prefix, sdk_action, sdk_resources
+from workflow.deployment.sdk_permissions import (
+    iam_prefix,
+    sdk_action,
+    sdk_resources,
+    tagging_action,
+)
+from workflow.deployment.task_resources import FILTERS, NotDerivableError, without_qualifier
 
 EVENT_RULE_ACTIONS = ("events:DescribeRule", "events:PutRule", "events:PutTargets")
 PASS_ROLE = "iam:PassRole"  # noqa: S105 - an action
@@ -84,10 +89,6 @@ class Wide:
         return f"'{self.state}': {self.action}: the task names no ARN"
 
 
-class _NotDerivableError(Exception):
-    """A resource that the definition does not name; the text says why."""
-
-
 def task_permissions(definition: Definition, config: Config) -> Iterator[Need | Gap | Wide]:
     """Yield what each task of a definition needs, in the order of the states."""
     for _, name, state in asl.states(definition):
@@ -142,13 +143,11 @@ class _Task:
         entries = list(row.get("call", ()))
         if self.called.pattern.startswith("sync"):
             entries += row.get("sync", [])
-        if "tags" in row and self.request.keys() & {"Tags", "Tags.$"}:
-            entries.append({"sid": f"{entries[0]['sid']}WithTags", "actions": [row["tags"]]})
-        for entry in entries:
+        for entry in filter(self._applies, entries):
             patterns = entry.get("resources", row["call"][0].get("resources"))
             try:
                 resources = tuple(self._resources(patterns))
-            except _NotDerivableError as error:
+            except NotDerivableError as error:
                 yield from (Gap(self.name, action, str(error)) for action in entry["actions"])
             else:
                 yield Need(entry["sid"], tuple(entry["actions"]), resources)
@@ -160,14 +159,30 @@ class _Task:
             rule = self.config.arn("events", f"rule/{row['rule']}")
             yield Need("ServiceHearsOfEnds", EVENT_RULE_ACTIONS, (rule,))
 
+    def _applies(self, entry: Mapping[str, Any]) -> bool:
+        """Return whether the request has what an entry is for, and not what it is not for."""
+        is_for = not entry.get("if") or any(map(self._has, entry["if"]))
+        return is_for and not any(map(self._has, entry.get("unless", ())))
+
+    def _has(self, member: str) -> bool:
+        """Return whether the request has a MEMBER, or a MEMBER:TEXT that holds the text."""
+        name, _, text = member.partition(":")
+        value = self.request.get(_key_of(self.request, name), False)
+        return value is not False and text in str(value)
+
     def _of_sdk(self) -> Iterator[Need | Gap | Wide]:
         action = sdk_action(self.called.service, self.called.api)
         if not action.name:
             yield Gap(self.name, f"{action.prefix or self.called.service}:*", action.reason)
             return
-        texts = tuple(_static_texts(self.request))
+        texts = tuple(map(without_qualifier, _static_texts(self.request)))
         resources = sdk_resources(action, texts)
         yield calling(action.name, resources) if resources else Wide(self.name, action.name)
+        if self._has("Tags") and (tagging := tagging_action(action.prefix)) not in {
+            "",
+            action.name,
+        }:
+            yield Wide(self.name, tagging)
         roles = sorted({text for text in texts if _ROLE.fullmatch(text)} - {*resources})
         for role in roles:
             yield _passing((role,), f"{action.prefix}.amazonaws.com")
@@ -181,7 +196,7 @@ class _Task:
         for path in paths:
             try:
                 values = _values(request, path.split("."))
-            except _NotDerivableError as error:
+            except NotDerivableError as error:
                 yield Gap(self.name, action, str(error))
                 continue
             for value in values:
@@ -197,7 +212,7 @@ class _Task:
             members = " or ".join(
                 f"{match['path']}" for match in map(_PLACEHOLDER.search, patterns) if match
             )
-            raise _NotDerivableError(f"the task names no {members}")
+            raise NotDerivableError(f"the task names no {members}")
         yield from arns
 
     def _expanded(self, pattern: str) -> Iterator[str]:
@@ -207,20 +222,18 @@ class _Task:
         for combination in product(*lists):
             text = pattern
             for match, value in zip(matches, combination, strict=True):
-                if value.startswith("arn:"):
-                    text = value
-                    break
-                text = text.replace(match[0], value, 1)
+                before, _, after = text.partition(match[0])
+                text = f"{value}{after}" if value.startswith("arn:") else f"{before}{value}{after}"
             yield self._arn(text)
 
     def _member(self, match: re.Match[str]) -> Iterator[str]:
         try:
             values = _values(self.request, match["path"].split("."), default=match["default"])
-        except _NotDerivableError:
+        except NotDerivableError:
             if not match["any"]:
                 raise
             values = ["*"]
-        convert = _FILTERS.get(match["filter"])
+        convert = FILTERS.get(match["filter"])
         yield from (
             convert(self.config, self.request, value) if convert else value for value in values
         )
@@ -232,7 +245,7 @@ class _Task:
             return f"arn:{self.config.partition}:{text}"
         service, _, resource = text.partition(":")
         if not resource:
-            raise _NotDerivableError(f"{text} is no ARN")
+            raise NotDerivableError(f"{text} is no ARN")
         return self.config.arn(service, resource)
 
 
@@ -252,24 +265,29 @@ def _values(request: Any, path: Sequence[str], *, default: str | None = None) ->
     """Return the texts at a path of a request; the default, or none, where there is no such member.
 
     Raises:
-        _NotDerivableError: If the execution chooses one of them.
+        NotDerivableError: If the execution chooses one of them.
     """
     if not path:
         if asl.is_chosen(request):
-            raise _NotDerivableError(f"the execution chooses it ({asl.expression(request)})")
+            raise NotDerivableError(f"the execution chooses it ({asl.expression(request)})")
         return [str(request)]
     name, each = path[0].removesuffix("[]"), path[0].endswith("[]")
     if asl.is_chosen(request):
-        raise _NotDerivableError(f"the execution chooses {name} ({asl.expression(request)})")
+        raise NotDerivableError(f"the execution chooses {name} ({asl.expression(request)})")
     if not isinstance(request, Mapping):
         return []
-    if f"{name}.$" in request or asl.is_chosen(request.get(name)):
-        value = request.get(f"{name}.$", request.get(name))
-        raise _NotDerivableError(f"the execution chooses {name} ({asl.expression(value)})")
-    if name not in request:
+    key = _key_of(request, name)
+    if key not in request:
         return [default] if default is not None else []
-    members = request[name] if each else [request[name]]
+    if key.endswith(".$") or asl.is_chosen(request[key]):
+        raise NotDerivableError(f"the execution chooses {name} ({asl.expression(request[key])})")
+    members = request[key] if each else [request[key]]
     return [text for member in members for text in _values(member, path[1:], default=default)]
+
+
+def _key_of(request: Mapping[str, Any], name: str) -> str:
+    """Return the key of a member: acronyms have capitals, or one alone (`ACL`, `Acl`)."""
+    return next((key for key in request if key.removesuffix(".$").lower() == name.lower()), name)
 
 
 def _static_texts(value: Any) -> Iterator[str]:
@@ -292,62 +310,6 @@ def _is_distributed(state: State) -> bool:
 
 def _capitalized(word: str) -> str:
     return word[:1].upper() + word[1:]
-
-
-# What makes the ARN of a resource of a member that names it otherwise.
-
-
-def _function(config: Config, request: Mapping[str, Any], value: str) -> str:
-    """Return a function's ARN for its name, ACCOUNT:function:NAME, or the whole ARN."""
-    account, _, name = value.rpartition(":function:")
-    arn = value if value.startswith("arn:") else config.arn("lambda", f"function:{name}")
-    if account.isdecimal():
-        arn = arn.replace(f":{config.aws.account}:", f":{account}:")
-    if "Qualifier.$" in request or asl.is_chosen(request.get("Qualifier")):
-        return f"{arn}:*"
-    return f"{arn}:{request['Qualifier']}" if "Qualifier" in request else arn
-
-
-def _queue(config: Config, request: Mapping[str, Any], value: str) -> str:
-    """Return a queue's ARN for its URL."""
-    match = re.fullmatch(
-        r"https?://(?:sqs\.(?P<region>[\w-]+)\.)?[^/]+/(?P<account>\d{12})/(?P<name>[^/]+)", value
-    )
-    if match is None:
-        raise _NotDerivableError(f"QueueUrl {value} is no URL of a queue")
-    region = match["region"] or config.aws.region
-    return f"arn:{config.partition}:sqs:{region}:{match['account']}:{match['name']}"
-
-
-def _machine(config: Config, request: Mapping[str, Any], value: str) -> str:
-    """Return a state machine's ARN without the version or alias, on which IAM decides apart."""
-    return ":".join(value.split(":")[:7])
-
-
-def _executions(config: Config, request: Mapping[str, Any], value: str) -> str:
-    """Return the ARNs of a state machine's executions."""
-    return _machine(config, request, value).replace(":stateMachine:", ":execution:") + ":*"
-
-
-def _task(config: Config, request: Mapping[str, Any], value: str) -> str:
-    """Return a task definition's ARN; of a family any revision, as ECS takes the latest."""
-    arn = value if value.startswith("arn:") else config.arn("ecs", f"task-definition/{value}")
-    return arn if re.search(r":\d+$", arn) else f"{arn}:*"
-
-
-def _object(config: Config, request: Mapping[str, Any], value: str) -> str:
-    """Return bucket and key of CopySource, which may be encoded and name a version."""
-    return unquote(value).lstrip("/").partition("?")[0]
-
-
-_FILTERS: Mapping[str | None, Any] = {
-    "object": _object,
-    "function": _function,
-    "queue": _queue,
-    "machine": _machine,
-    "executions": _executions,
-    "task": _task,
-}
 
 
 @cache

@@ -9,6 +9,7 @@ import json
 import re
 import tomllib
 from importlib.resources import files
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -246,8 +247,18 @@ NESTED = f"arn:aws:states:{HERE}:stateMachine:inner"
                 {"Bucket": "b", "Key.$": "$.key", "CopySource": "/a/x%20y"},
             ),
             {
-                "ReadObjects": (["s3:GetObject"], ["arn:aws:s3:::a/x y"]),
-                "WriteObjects": (["s3:PutObject"], ["arn:aws:s3:::b/*"]),
+                "ReadObjects": (["s3:GetObject", "s3:GetObjectTagging"], ["arn:aws:s3:::a/x y"]),
+                "WriteObjects": (["s3:PutObject", "s3:PutObjectTagging"], ["arn:aws:s3:::b/*"]),
+            },
+        ),
+        (
+            task(
+                "aws-sdk:personalize:createDatasetGroup",
+                {"Name": "shop", "Tags": [{"TagKey": "team", "TagValue": "us"}]},
+            ),
+            {
+                "CallPersonalizeCreateDatasetGroup": (["personalize:CreateDatasetGroup"], ["*"]),
+                "CallPersonalizeTagResource": (["personalize:TagResource"], ["*"]),
             },
         ),
         (
@@ -304,6 +315,135 @@ def test_each_task_is_allowed_its_call_alone(state, expected):
     assert statements(state) == expected
 
 
+OBJECT = {"Bucket": "lake", "Key": "a"}
+AT = ["arn:aws:s3:::lake/a"]
+KEY = f"arn:aws:kms:{HERE}:key/1234abcd"
+
+
+@pytest.mark.parametrize(
+    ("api", "more", "expected"),
+    [
+        ("getObject", {"VersionId": "3"}, {"ReadObjects": (["s3:GetObjectVersion"], AT)}),
+        ("headObject", {"VersionId.$": "$.v"}, {"ReadObjects": (["s3:GetObjectVersion"], AT)}),
+        (
+            "getObjectAttributes",
+            {},
+            {"ReadObjects": (["s3:GetObject", "s3:GetObjectAttributes"], AT)},
+        ),
+        (
+            "getObjectTagging",
+            {"VersionId": "3"},
+            {"ReadObjects": (["s3:GetObjectVersionTagging"], AT)},
+        ),
+        (
+            "deleteObject",
+            {"VersionId": "3", "BypassGovernanceRetention": False},
+            {"DeleteObjects": (["s3:DeleteObject", "s3:DeleteObjectVersion"], AT)},
+        ),
+        (
+            "putObject",
+            {"Tagging": "a=b", "Acl": "private"},
+            {"WriteObjects": (["s3:PutObject", "s3:PutObjectAcl", "s3:PutObjectTagging"], AT)},
+        ),
+        (
+            "putObject",
+            {"ServerSideEncryption": "aws:kms", "SsekmsKeyId": "1234abcd"},
+            {
+                "EncryptObjects": (["kms:GenerateDataKey"], [KEY]),
+                "WriteObjects": (["s3:PutObject"], AT),
+            },
+        ),
+        (
+            "putObject",
+            {"SSEKMSKeyId": KEY, "ObjectLockMode": "GOVERNANCE"},
+            {
+                "EncryptObjects": (["kms:GenerateDataKey"], [KEY]),
+                "WriteObjects": (["s3:PutObject", "s3:PutObjectRetention"], AT),
+            },
+        ),
+        (
+            "copyObject",
+            {"CopySource": "b/x?versionId=3", "TaggingDirective": "REPLACE", "Tagging": "a=b"},
+            {
+                "ReadObjects": (["s3:GetObjectVersion"], ["arn:aws:s3:::b/x"]),
+                "WriteObjects": (["s3:PutObject", "s3:PutObjectTagging"], AT),
+            },
+        ),
+        (
+            "getObject",
+            {"Bucket": f"arn:aws:s3:{HERE}:accesspoint/lake"},
+            {
+                "ReadObjects": (
+                    ["s3:GetObject"],
+                    [f"arn:aws:s3:{HERE}:accesspoint/lake/object/a"],
+                )
+            },
+        ),
+    ],
+)  # fmt: skip
+def test_members_of_a_request_for_an_object_ask_for_actions_of_their_own(api, more, expected):
+    """As the S3 API reference says of each operation's permissions.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
+    """
+    assert statements(task(f"aws-sdk:s3:{api}", {**OBJECT, **more})) == expected
+
+
+@pytest.mark.parametrize("api", ["startExecution", "startSyncExecution", "describeStateMachine"])
+def test_a_state_machine_is_allowed_whatever_its_version_or_alias(api):
+    """https://docs.aws.amazon.com/step-functions/latest/dg/auth-version-alias.html."""
+    call = task(f"aws-sdk:sfn:{api}", {"StateMachineArn": f"{NESTED}:PROD"})
+
+    assert [arns for _, arns in statements(call).values()] == [[NESTED]]
+
+
+@pytest.mark.parametrize(
+    ("name", "arn"),
+    [
+        ("rank", RANK),
+        ("function:rank", RANK),
+        ("function:rank:live", f"{RANK}:live"),
+        ("999988887777:rank", "arn:aws:lambda:ap-northeast-1:999988887777:function:rank"),
+        (
+            "us-east-1:999988887777:function:rank",
+            "arn:aws:lambda:us-east-1:999988887777:function:rank",
+        ),
+        ("us-east-1:rank:$LATEST", "arn:aws:lambda:us-east-1:123456789012:function:rank:$LATEST"),
+        (f"{RANK}:live", f"{RANK}:live"),
+    ],
+)
+def test_a_function_is_named_in_each_way_that_invoke_takes(name, arn):
+    """The pattern of FunctionName: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html."""
+    call = task("lambda:invoke", {"FunctionName": name})
+
+    assert statements(call) == {"CallFunctions": (["lambda:InvokeFunction"], [arn])}
+
+
+@pytest.mark.parametrize(
+    ("host", "region"),
+    [
+        ("sqs.eu-west-1.amazonaws.com", "eu-west-1"),
+        ("sqs-fips.us-gov-west-1.amazonaws.com", "us-gov-west-1"),
+        ("sqs.eu-west-1.api.aws", "eu-west-1"),
+        ("eu-west-1.queue.amazonaws.com", "eu-west-1"),
+        ("queue.amazonaws.com", "us-east-1"),
+        ("vpce-1abc-us.sqs.us-east-1.vpce.amazonaws.com", "us-east-1"),
+        ("127.0.0.1:5000", "ap-northeast-1"),
+    ],
+)
+def test_a_queues_region_is_that_of_its_urls_host(host, region):
+    call = task("sqs:sendMessage", {"QueueUrl": f"https://{host}/123456789012/news"})
+
+    assert statements(call)["SendMessages"][1] == [f"arn:aws:sqs:{region}:123456789012:news"]
+
+
+def test_an_index_of_a_table_that_is_named_by_its_arn_is_allowed_too():
+    table = f"arn:aws:dynamodb:{HERE}:table/lists"
+    call = task("aws-sdk:dynamodb:query", {"TableName": table, "IndexName": "by-day"})
+
+    assert statements(call)["QueryTables"][1] == [table, f"{table}/index/by-day"]
+
+
 def test_tasks_inside_others_count_and_one_statement_holds_all_of_a_kind():
     first, second = (task("lambda:invoke", {"FunctionName": name}) for name in ("b", "a"))
     both = {"Type": "Parallel", "Branches": [machine(first), machine(second)], "End": True}
@@ -349,6 +489,17 @@ def test_jobs_of_one_kind_with_different_permissions_have_statements_of_their_ow
         ),
         (task("sns:publish", {"TopicArn": "news"}), "sns:Publish: news is no ARN"),
         (task("sqs:sendMessage", {"QueueUrl": "news"}), "sqs:SendMessage: QueueUrl news is no URL"),
+        (
+            task("lambda:invoke", {"FunctionName": "a/b"}),
+            "lambda:InvokeFunction: FunctionName a/b is no name or ARN of a function",
+        ),
+        (
+            task(
+                "aws-sdk:s3:putObject",
+                {"Bucket": "lake", "Key": "a", "SSEKMSKeyId": "alias/lake"},
+            ),
+            "kms:GenerateDataKey: the key is not in the ASL, only its alias alias/lake",
+        ),
         (
             task("sagemaker:createTrainingJob", {"TrainingJobName": "x", "RoleArn.$": "$.role"}),
             "iam:PassRole: the execution chooses RoleArn ($.role)",
@@ -458,11 +609,16 @@ def test_every_action_and_resource_of_the_table_is_one_of_iams_reference():
     role = "arn:aws:iam::123456789012:role/x"
     topic = f"arn:aws:sns:{HERE}:x"
     arns = {"NodeRole": role, "StateMachineArn": NESTED, "TopicArn": topic, "TargetArn": topic}
-    request = {**arns, "CopySource": "a/b", "QueueUrl": QUEUE, "Tags": []}
-    for name in TABLE:
+    request = {**arns, "CopySource": "a/b", "QueueUrl": QUEUE}
+    for name, is_full in product(TABLE, (False, True)):
         pattern = ".sync" if "sync" in TABLE[name] else ""
         members = re.findall(r"\{([\w.]+)", json.dumps(TABLE[name]))
         given = {**{member: "x1" for member in members if "." not in member}, **request}
+        if is_full:
+            entries = TABLE[name].get("call", ())
+            optional = [member for each in entries for member in each.get("if", ())]
+            given |= {member: "x1" for member in optional if ":" not in member}
+            given["CopySource"] = "a/b?versionId=3"
         for sid, (actions, arns, *_) in statements(task(f"{name}{pattern}", given)).items():
             for action in actions:
                 service, _, operation = action.partition(":")
