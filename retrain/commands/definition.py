@@ -229,6 +229,7 @@ def _sections(
     from lambdas.get_status import next_wait  # noqa: PLC0415  boto3 costs time
     from workflow.definition.review_text import Section  # noqa: PLC0415
     from workflow.deployment import comparison  # noqa: PLC0415
+    from workflow.deployment.permissions import role_policies  # noqa: PLC0415
     from workflow.runs import cost  # noqa: PLC0415
     from workflow.runs.prices import load_prices  # noqa: PLC0415
 
@@ -241,27 +242,33 @@ def _sections(
         lines = (f"cannot be compared: {str(error).splitlines()[0]}",)
         yield Section("Data sets, permissions and cost", lines)
         return
-    templates = [path.parent / TEMPLATE.name for path in (earlier_asl, asl)]
-    read = [_read_json(path, "template") for path in templates if path.exists()]
+    definitions = [_read_definition(path) if path.exists() else {} for path in (earlier_asl, asl)]
+    policies = [
+        role_policies(loaded, definition)
+        for loaded, definition in zip((before, after), definitions, strict=True)
+    ]
 
-    def bill(loaded: Config, definition: Path) -> cost.Estimate:
+    def bill(loaded: Config, definition: dict[str, Any]) -> cost.Estimate:
         return cost.estimate(
             loaded,
-            _read_definition(definition),
+            definition,
             load_prices(loaded.aws.region),
             year=datetime.now(UTC).year,
             next_wait=next_wait,
         )
 
-    found = [("Data sets", list(comparison.data_changes(before, after)))]
-    if len(read) == 2:
-        found.append(("Permissions", list(comparison.permission_changes(*read))))
-    if earlier_asl.exists():
+    if definitions[0]:
         try:
-            costs = list(comparison.cost_changes(bill(before, earlier_asl), bill(after, asl)))
+            costs = list(comparison.cost_changes(*map(bill, (before, after), definitions)))
         except cost.CostError as error:
             costs = [f"cannot be compared: {error}"]
-        found.append(("Cost, as `retrain cost` estimates it", costs))
+    else:
+        costs = [f"cannot be compared: {earlier_asl} has no definition"]
+    found = [
+        ("Data sets", list(comparison.data_changes(before, after))),
+        ("Permissions", list(comparison.permission_changes(*policies))),
+        ("Cost, as `retrain cost` estimates it", costs),
+    ]
     yield from (Section(title, tuple(lines)) for title, lines in found if lines)
 
 
@@ -276,23 +283,18 @@ def _deployed_definition(config: Config) -> dict[str, Any]:
 
 
 def _read_definition(path: Path) -> dict[str, Any]:
+    """Read a rendered definition; empty if the file is.
+
+    Raises:
+        RunningError: If it is no JSON, or has not the shape of a definition.
+    """
     from workflow.definition.asl import shape_faults  # noqa: PLC0415
 
-    definition = _read_json(path, "render")
+    try:
+        text = path.read_text(encoding="utf-8")
+        definition: dict[str, Any] = json.loads(text) if text.strip() else {}
+    except ValueError as error:
+        raise RunningError(f"{path}: no JSON: {error}; run 'retrain render'") from None
     if definition and (faults := list(shape_faults(definition))):
         raise RunningError(f"{path}: {'; '.join(faults)}; run 'retrain render'")
     return definition
-
-
-def _read_json(path: Path, command: str) -> dict[str, Any]:
-    """Read a rendered file; empty if the file is.
-
-    Raises:
-        RunningError: If it is no JSON; names the command that renders it.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-        value: dict[str, Any] = json.loads(text) if text.strip() else {}
-    except ValueError as error:
-        raise RunningError(f"{path}: no JSON: {error}; run 'retrain {command}'") from None
-    return value

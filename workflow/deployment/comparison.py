@@ -1,20 +1,22 @@
 """What two versions of a project differ in beside the workflow: columns, permissions, cost.
 
-Pure: configurations, templates and estimates in, lines for a reviewer out.
+Pure: configurations, policies and estimates in, lines for a reviewer out.
 """
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from etl.datasets import Column
 from workflow.config import Config
 from workflow.definition.review import field_changes
+from workflow.deployment.permissions import Policy
 from workflow.durations import duration
 from workflow.runs.cost import Estimate
+from workflow.settings import RoleName
 
 Permission = tuple[str, str, str, str]
 """A role, an effect, a resource and a condition; what it is about are the actions."""
@@ -49,12 +51,14 @@ def data_changes(before: Config, after: Config) -> Iterator[str]:
         yield f"~ {change}"
 
 
-def permission_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+def permission_changes(
+    before: Mapping[RoleName, Policy], after: Mapping[RoleName, Policy]
+) -> Iterator[str]:
     """Yield what the roles may do more and less: `+ states: glue:StartJobRun on arn:…`.
 
     Args:
-        before: The earlier CloudFormation template.
-        after: The later one.
+        before: The policies of the earlier version's roles.
+        after: Those of the later one's.
     """
     old, new = _permissions(before), _permissions(after)
     for key in {**old, **new}:
@@ -95,22 +99,13 @@ def _without_columns(config: Config) -> dict[str, Any]:
     return {**relations, **spec}
 
 
-def _permissions(template: Mapping[str, Any]) -> defaultdict[Permission, list[str]]:
+def _permissions(policies: Mapping[RoleName, Policy]) -> defaultdict[Permission, list[str]]:
     """Return the actions of each role, by role, effect, resource and condition."""
     found: defaultdict[Permission, list[str]] = defaultdict(list)
-    for name, resource in template.get("Resources", {}).items():
-        if resource.get("Type") != "AWS::IAM::Role":
-            continue
-        role = name.removesuffix("Role").lower()
-        for policy in resource["Properties"].get("Policies", ()):
-            for statement in policy["PolicyDocument"]["Statement"]:
-                condition = statement.get("Condition")
-                under = json.dumps(condition, sort_keys=True) if condition else ""
-                for target in _list(statement.get("Resource", "*")):
-                    text = target if isinstance(target, str) else json.dumps(target)
-                    found[role, statement["Effect"], text, under] += _list(statement["Action"])
+    for role, policy in policies.items():
+        for statement in policy["Statement"]:
+            condition = statement.get("Condition")
+            under = json.dumps(condition, sort_keys=True) if condition else ""
+            for target in statement["Resource"]:
+                found[role, statement["Effect"], target, under] += statement["Action"]
     return found
-
-
-def _list(value: Any) -> Sequence[Any]:
-    return value if isinstance(value, list) else [value]

@@ -98,6 +98,21 @@ def grants(config: Config) -> Iterator[Grant]:
             )
 
 
+def role_policies(config: Config, definition: Definition) -> dict[RoleName, Policy]:
+    """Return the policy of each role that a deployment makes.
+
+    Args:
+        config: The configuration.
+        definition: The state machine's; empty if there is none yet.
+    """
+    return {
+        role: permission_policy(config, role, definition)
+        for role in ROLES
+        if not config.aws.roles.get(role, "").startswith("arn:")
+        and (role != "scheduler" or config.schedule)
+    }
+
+
 def permission_policy(
     config: Config, who: RoleName | Person, definition: Definition | None = None
 ) -> Policy:

@@ -23,13 +23,13 @@ from workflow.deployment.alarms import alarms
 from workflow.deployment.artefacts import Artefact, Artefacts
 from workflow.deployment.permissions import (
     bucket_policy,
-    permission_policy,
+    role_policies,
     topic_policy,
     trust_policy,
 )
 from workflow.errors import DeployError
 from workflow.extensions import function_id
-from workflow.settings import ROLES, RoleName
+from workflow.settings import RoleName
 
 S3_OBJECT = "Custom::S3Object"
 """The type of an uploaded artefact, for which CloudFormation has none."""
@@ -176,13 +176,8 @@ def _uploads(config: Config, artefacts: Artefacts) -> Iterator[Resource]:
 
 
 def _roles(config: Config, definition: Definition) -> Iterator[Resource]:
-    for role in ROLES:
-        if config.aws.roles.get(role, "").startswith("arn:"):
-            continue
-        if role == "scheduler" and not config.schedule:
-            continue
+    for role, policy in role_policies(config, definition).items():
         name = config.role_arn(role).rpartition("/")[2]
-        policy = permission_policy(config, role, definition)
         _check_size(name, policy)
         yield Resource(
             role_id(role),

@@ -410,17 +410,13 @@ def test_diff_ends_with_0_if_nothing_differs_and_1_if_something_does(retrain, tm
 
 
 def project(directory, change=lambda text: text):
-    """Write a project whose files are rendered; return its directory."""
+    """Write a project whose workflow is rendered, without a template; return its directory."""
     directory.mkdir()
     text = change((ROOT / "retraining.toml").read_text(encoding="utf-8"))
     (directory / "retraining.toml").write_text(text, encoding="utf-8")
-    runner = CliRunner()
-    for command in ("render", "template"):
-        asl = directory / "asl"
-        output = asl if command == "render" else asl / "retraining.template.json"
-        config = directory / "retraining.toml"
-        result = runner.invoke(app, [command, "--config", str(config), "--output", str(output)])
-        assert result.exit_code == 0, result.output
+    paths = ["--config", str(directory / "retraining.toml"), "--output", str(directory / "asl")]
+    result = CliRunner().invoke(app, ["render", *paths])
+    assert result.exit_code == 0, result.output
     return directory
 
 
@@ -469,6 +465,30 @@ def test_diff_with_an_earlier_version_shows_data_sets_permissions_and_cost(
         "    ~ Glue",
     ]
     assert "#### Permissions\n\n- `- states: lambda:InvokeFunction on arn:" in comment.stdout
+
+
+def test_diff_shows_the_permissions_of_functions_and_of_a_definition_that_is_new(
+    retrain, tmp_path, monkeypatch
+):
+    earlier = project(tmp_path / "earlier")
+    (earlier / "asl" / "retraining.asl.json").unlink()
+    function = (
+        '\n[functions.ask]\nsource = "ask.py"\n'
+        'permissions = [{ actions = ["s3:GetObject"], resources = ["arn:aws:s3:::lake/*"] }]\n'
+    )
+    now = project(tmp_path / "now", lambda text: text + function)
+    monkeypatch.chdir(now)
+
+    result = retrain("diff", "--base", earlier)
+
+    lines = [line.strip() for line in result.stdout.splitlines()]
+    assert result.exit_code == 1
+    assert "+ functions: s3:GetObject on arn:aws:s3:::lake/*" in lines
+    assert (
+        "+ states: lambda:InvokeFunction on"
+        " arn:aws:lambda:ap-northeast-1:123456789012:function:labbase-get-status"
+    ) in lines
+    assert f"cannot be compared: {earlier}/asl/retraining.asl.json has no definition" in lines
 
 
 def test_diff_with_a_version_before_the_first_workflow(retrain, tmp_path, monkeypatch):
