@@ -8,6 +8,7 @@ frame; nothing is read or changed.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,8 @@ _NOT_COUNTED = {
     "EVENT_ATTRIBUTION_SOURCE",
 }
 _LISTS = {"eligibleItems": "eligible items", "exclusions": "exclusions"}
+# In a list it is no fault: a left join gives it.
+NULL_ID = "null id"
 _BUCKETS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
 
 
@@ -197,6 +200,43 @@ def repeat_rate(interactions: pd.DataFrame) -> float:
     return float(interactions.duplicated(["USER_ID", "ITEM_ID"]).mean())
 
 
+@dataclass(frozen=True)
+class Rejected:
+    """The rows of a data set or list that the Spark job left out.
+
+    Attributes:
+        name: Of the data set or list, for example `exclusions`.
+        faults: Reason → rows that break a rule; too many of them fail the job.
+        nulls: Rows of a list without an id, which are no fault.
+        total: All rows but those.
+    """
+
+    name: str
+    faults: Mapping[str, int]
+    nulls: int
+    total: int
+
+    @property
+    def share(self) -> float:
+        """The share of rows that break a rule, 0..1."""
+        return sum(self.faults.values()) / max(self.total, 1)
+
+
+def rejected(manifest: Mapping[str, Any]) -> list[Rejected]:
+    """Return the rows that the Spark job rejected, of every data set and list."""
+    filter_lists = manifest.get("filter", {})
+    lists = {"batch input": manifest.get("batchInput")} | {
+        title: filter_lists.get(name) for name, title in _LISTS.items()
+    }
+    found = []
+    for name, written in {**manifest["datasets"], **lists}.items():
+        if written:
+            faults = dict(written.get("rejected", {}))
+            nulls = faults.pop(NULL_ID, 0) if name in lists else 0
+            found.append(Rejected(name, faults, nulls, written["rows"] + sum(faults.values())))
+    return found
+
+
 def rejected_rows(manifest: Mapping[str, Any]) -> pd.DataFrame:
     """Return the number of rows that the Spark job rejected, by data set and reason.
 
@@ -204,19 +244,13 @@ def rejected_rows(manifest: Mapping[str, Any]) -> pd.DataFrame:
         `data set`, `reason`, `rows` and `share` (of all rows of the data set); one line with an
         empty reason for a data set without rejected rows. Lists only if rows are rejected.
     """
-    filter_lists = manifest.get("filter", {})
-    lists = {"batch input": manifest.get("batchInput")} | {
-        title: filter_lists.get(name) for name, title in _LISTS.items()
-    }
-    with_rejected = {
-        title: entry for title, entry in lists.items() if entry and entry.get("rejected")
-    }
     rows = []
-    for name, written in {**manifest["datasets"], **with_rejected}.items():
-        rejected = written.get("rejected") or {"": 0}
-        total = written["rows"] + sum(rejected.values())
-        for reason, number in rejected.items():
-            rows.append((name, reason, number, number / max(total, 1)))
+    for each in rejected(manifest):
+        reasons = {**each.faults, **({NULL_ID: each.nulls} if each.nulls else {})}
+        if not reasons and each.name in manifest["datasets"]:
+            reasons = {"": 0}
+        for reason, number in reasons.items():
+            rows.append((each.name, reason, number, number / max(each.total + each.nulls, 1)))
     return pd.DataFrame(rows, columns=["data set", "reason", "rows", "share"])
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from analysis.data_profile import READINESS, agreement, minimums, rejected_rows, truncated_values
+from analysis.data_profile import READINESS, agreement, minimums, rejected, truncated_values
 from analysis.frames import Run, RunFilesError
 from analysis.run_record import BEFORE, POPULARITY, THIS_VERSION, RunRecord
 from workflow.runs.visits import RUNNING
@@ -200,17 +200,21 @@ def _data(record: RunRecord) -> Iterator[Finding]:
 def _rejected(record: RunRecord) -> Iterator[Finding]:
     """Yield the rows left out; a warning from half of the share at which the job fails."""
     most = record.config.etl.max_rejected_share
-    rejected = rejected_rows(record.run.manifest)
-    for data_set, rows in rejected[rejected["rows"] > 0].groupby("data set", sort=False):
-        share, number = float(rows["share"].sum()), int(rows["rows"].sum())
-        reasons = ", ".join(f"{row['reason']}: {row['rows']:,}" for row in rows.to_dict("records"))
-        short = f"{number:,} rows of {data_set} were left out"
-        at_most = f"; above {most:.1%} the run fails".replace("%", " %")
-        yield Finding(
-            short,
-            f"{short}, {share:.2%} of them ({reasons}){at_most}.".replace("%", " %", 1),
-            "warning" if most and share >= most / 2 else "note",
-        )
+    for each in rejected(record.run.manifest):
+        if each.faults:
+            short = f"{sum(each.faults.values()):,} rows of {each.name} were left out"
+            reasons = ", ".join(f"{reason}: {rows:,}" for reason, rows in each.faults.items())
+            share, at_most = f"{each.share:.2%}", f"{most:.1%}"
+            yield Finding(
+                short,
+                f"{short}, {share} of them ({reasons}); above {at_most} the run fails.".replace(
+                    "%", " %"
+                ),
+                "warning" if most and each.share >= most / 2 else "note",
+            )
+        if each.nulls:
+            short = f"{each.nulls:,} rows of {each.name} have no id"
+            yield Finding(short, f"{short}: they were left out, which is no fault.", "note")
 
 
 def catalogue_of(run: Run) -> frozenset[str]:

@@ -18,7 +18,6 @@ from etl.errors import EtlError, listing, shortened
 from etl.runtime import Runtime
 from etl.sources import Source
 from etl.validation import (
-    NULL_ID,
     Summary,
     accepted_rows,
     list_summary,
@@ -78,8 +77,6 @@ def check_rejected(
 ) -> str:
     """Write examples of the rejected rows below `rejected/`, and say what is left out.
 
-    A list may have nulls, as a left join gives them: they are left out and no fault.
-
     Returns:
         `, left out 2: null id (USER_ID) 2`; empty if no row is rejected.
 
@@ -97,7 +94,7 @@ def check_rejected(
         for reason, rows in counts.rejected.items()
         for columns in [sorted({str(row["column"]) for row in examples if row["reason"] == reason})]
     }
-    faults = [reason for reason in reasons if not (source.is_list and reason == NULL_ID)]
+    faults = list(filter(source.is_fault, reasons))
     rejected = sum(counts.rejected[reason] for reason in faults)
     total = counts.rows + rejected
     if rejected > spec.max_rejected_share * total:

@@ -17,7 +17,7 @@ from etl.errors import EtlError, TableError
 from etl.projection import Table, join_tables, project_columns
 from etl.references import named_columns, tables_of
 from etl.tables import Tables
-from etl.validation import validate_rows
+from etl.validation import NULL_ID, validate_rows
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,13 @@ class Source:
     column_keys: tuple[str, ...]
     counted_columns: tuple[str, ...] = ()
     is_list: bool = False
+
+    def is_fault(self, reason: str) -> bool:
+        """Return whether a row that is rejected for a reason counts as a fault.
+
+        A list may have nulls, as a left join gives them: they are left out and no fault.
+        """
+        return not (self.is_list and reason == NULL_ID)
 
 
 def sources_from_spec(spec: JobSpec) -> dict[str, Source]:

@@ -107,7 +107,8 @@ def remarks(preview: Preview, max_rejected_share: float) -> Iterator[str]:
             f" {source.key}.filter and the inner joins"
         )
         return
-    if len(preview.rejected) > max_rejected_share * preview.selected and not source.is_list:
+    faults = sum(source.is_fault(row["reason"]) for row in preview.rejected)
+    if faults > max_rejected_share * (preview.accepted + faults):
         yield (
             f"more rows are rejected than etl.max_rejected_share = {max_rejected_share:.1%} allows:"
             f" if the others are like these, the run fails; filter them out by {source.key}.filter"

@@ -2,7 +2,9 @@
 
 import pytest
 
+from analysis.data_profile import NULL_ID
 from analysis.verdict import findings, verdict
+from etl import validation
 from tests.analysis.run_records import EXAMPLE, FAILED, LISTS, Given
 from tests.histories import BEGIN, entered, event, events
 
@@ -91,6 +93,30 @@ def test_rejected_rows_are_a_warning_near_the_share_at_which_the_run_fails(rows,
     rejected = found[f"{rows} rows of INTERACTIONS were left out"]
     assert rejected.level == level
     assert f"null id: {rows - 1}, bad time: 1" in rejected.text
+
+
+def test_rows_of_a_list_without_an_id_are_no_fault_as_for_the_job() -> None:
+    """The job leaves them out, however many: a left join gives them."""
+    given = Given()
+    given.manifest["batchInput"]["rejected"] = {"null id": 7}
+    given.manifest["filter"] = {
+        "exclusions": {"rows": 3_097, "rejected": {"null id": 146, "too long": 3}}
+    }
+    assert NULL_ID == validation.NULL_ID
+
+    found = {each.short: (each.level, each.text) for each in findings(given.record())}
+
+    assert sentence(given).startswith("Good: ")
+    assert found["7 rows of batch input have no id"] == (
+        "note",
+        "7 rows of batch input have no id: they were left out, which is no fault.",
+    )
+    assert "146 rows of exclusions have no id" in found
+    assert found["3 rows of exclusions were left out"] == (
+        "note",
+        "3 rows of exclusions were left out, 0.10 % of them (too long: 3); above 1.0 % the run"
+        " fails.",
+    )
 
 
 def test_what_personalize_advises_and_old_events_are_good_to_know() -> None:
