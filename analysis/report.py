@@ -48,8 +48,8 @@ from analysis.verdict import catalogue_of, findings, verdict
 from workflow.config import Config
 from workflow.durations import duration
 from workflow.picture import picture
-from workflow.runs.advice import advice
 from workflow.runs.cost import NOT_COUNTED, columns, price_notes, rows, star_note
+from workflow.runs.diagnosis import advice_on
 
 PACKAGES = (
     "personalize-retraining",
@@ -103,7 +103,7 @@ def report(record: RunRecord) -> str:
         begun=f"{begun:%Y-%m-%d %H:%M} {begun.tzname()}",
         took=duration(record.progress.seconds or 0.0),
         failure=record.failure,
-        advice=_advice(record),
+        advice=advice_on(record.visits, record.config, record.run.name),
         headline=list(_headline(record)),
         graph=Markup(  # noqa: S704  every text in it is escaped there
             picture(record.definition, record.progress, title=record.run.name)
@@ -128,18 +128,6 @@ def report(record: RunRecord) -> str:
 def _local(time: datetime, config: Config) -> datetime:
     """Return a time in the schedule's zone: a run at night is of the day that people expect."""
     return time.astimezone(ZoneInfo(config.schedule.timezone) if config.schedule else UTC)
-
-
-def _advice(record: RunRecord) -> str:
-    if record.failure is None:
-        return ""
-    return advice(
-        record.failure.error,
-        record.failure.cause,
-        bucket=record.config.bucket,
-        run=record.run.name,
-        connection=record.config.source.connection,
-    )
 
 
 def _headline(record: RunRecord) -> Iterator[tuple[str, str]]:

@@ -9,6 +9,7 @@ import pytest
 from analysis.report import report
 from tests.analysis.run_records import FAILED, Given
 from tests.browsing import DESKTOP, PHONE, visits
+from tests.histories import entered, events, execution_failed, scheduled, task_failed
 from tests.local_runs import EXAMPLE, WholeRun
 
 
@@ -140,6 +141,25 @@ def long_ids() -> Given:
 
 def failed() -> Given:
     return Given(events=FAILED, files={}, manifest={}, metrics={})
+
+
+def test_a_failed_function_of_ones_own_is_to_be_mended_and_deployed_as_explain_says() -> None:
+    given = Given(
+        config=f'{EXAMPLE}\n[functions.ask-editors]\nsource = "functions/ask_editors.py"\n',
+        events=events(
+            entered("Ask the Editors"),
+            scheduled("lambda", FunctionName="labbase-ask-editors"),
+            task_failed("ValueError", "on holiday"),
+            execution_failed("ValueError", "on holiday"),
+        ),
+        files={},
+        manifest={},
+        metrics={},
+    )
+
+    page = texts(report(given.record()))
+
+    assert "Mend functions/ask_editors.py, then 'retrain deploy' and 'retrain start'." in page
 
 
 @pytest.mark.parametrize(

@@ -111,15 +111,29 @@ def explain(states: Any, logs: Any, run: Run, config: Config, *, lines: int = 20
         item=_item(visit) if visit else "",
         speaker=speaker,
         logs=tuple(_excerpts(logs, call, groups, lines)) if call else (),
-        advice=advice(
-            failed.error,
-            failed.cause,
-            bucket=config.bucket,
-            run=run.name,
-            connection=config.source.connection,
-            source=_own_source(config, call),
-        ),
+        advice=advice_on(visits, config, run.name),
         left_running=tuple(jobs_left_running(events)),
+    )
+
+
+def advice_on(visits: Visits, config: Config, run: str) -> str:
+    """Return what to do next about an execution that failed; empty if it did not.
+
+    Args:
+        visits: Made of its history.
+        config: The workflow's.
+        run: The execution's name.
+    """
+    failed, visit = failure_of(visits), failed_visit(visits)
+    if failed is None:
+        return ""
+    return advice(
+        failed.error,
+        failed.cause,
+        bucket=config.bucket,
+        run=run,
+        connection=config.source.connection,
+        source=_own_source(config, _last_call(visit) if visit else None),
     )
 
 
