@@ -10,4 +10,6 @@
 
 Reads only; nothing here changes anything on AWS. Functions take DataFrames and return DataFrames,
 so that notebooks and reports hold no code of their own.
+
+PYTEST_DONT_REWRITE
 """

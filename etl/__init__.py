@@ -3,4 +3,6 @@
 `etl.datasets` (pure Python) describes the data sets, `etl.runtime` is the interface to AWS Glue or
 to Spark on this machine, `etl.projection` and `etl.validation` map DataFrames to DataFrames,
 `etl.job` is the job.
+
+PYTEST_DONT_REWRITE
 """

@@ -1,1 +1,4 @@
-"""AWS on one machine: local services that speak AWS's own protocols and do the real work."""
+"""AWS on one machine: local services that speak AWS's own protocols and do the real work.
+
+PYTEST_DONT_REWRITE
+"""

@@ -3,6 +3,8 @@
 Data flows so: events and metadata → `Interactions` → `Recommender.fit` → `recommend`, `rank`,
 `similar`, `users_of` (results in blocks) or `evaluate` (hold-out metrics under Amazon Personalize's
 names). Nothing here knows AWS. Ids are strings in the interface and array positions inside.
+
+PYTEST_DONT_REWRITE
 """
 
 from recommenders.boosting import standardized_ranks

@@ -2,4 +2,6 @@
 
 `main` holds the list of commands; `commands` reads arguments, calls the libraries and prints;
 `local` composes the local AWS, a database and a deployment. No other package imports this one.
+
+PYTEST_DONT_REWRITE
 """

@@ -3,6 +3,9 @@
 Python looks there first, in Jupyter and in `python -m pytest`: a project that has a `workflow.py`,
 an `etl.py` or an `analysis` folder would break the library. So the wheel has a `.pth` file, which
 calls `reserve` at each start of Python; see `setup.py`.
+
+pytest rewrites the assertions of plugins' packages, and warns of those that are imported already:
+`PYTEST_DONT_REWRITE` in their docstrings says that there is nothing to rewrite.
 """
 
 import sys

@@ -22,11 +22,10 @@ def rendered_files(
     from workflow.definition.render import render_definition  # noqa: PLC0415
     from workflow.picture import picture  # noqa: PLC0415
 
-    source = config.workflow.definition or "workflow/definition/graph.py"
     return {
         "retraining.asl.json": render_definition(definition),
         "retraining.md": mermaid_page(
-            config.state_machine, definition, source=source, unfold=unfold
+            config.state_machine, definition, source=config.workflow.definition, unfold=unfold
         ),
         "retraining.svg": picture(definition, title=config.state_machine, unfold=unfold) + "\n",
     }

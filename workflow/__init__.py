@@ -6,6 +6,8 @@
     workflow.create()
 
 `workflow.definition.render.render(config)` gives the ASL text that is reviewed.
+
+PYTEST_DONT_REWRITE
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Self
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -58,14 +59,25 @@ def action_or_statement(value: Any) -> Any:
 Permissions = list[Annotated[PermissionSettings, BeforeValidator(action_or_statement)]]
 
 
+def own_file(value: str) -> str:
+    """Return the path of a file of the project, as it is; nothing outside is packaged with it."""
+    if value.startswith(("/", "~")) or ".." in PurePosixPath(value).parts:
+        rule = "it is outside the project, which another machine does not have"
+        raise BrokenRulesError([((), rule, "put the file beside or below the configuration")])
+    return value
+
+
+OwnFile = Annotated[str, AfterValidator(own_file)]
+
+
 class WorkflowSettings(Settings):
     """The Python file that composes the workflow, and what its steps may call besides."""
 
-    definition: str = Field(
+    definition: OwnFile = Field(
         "",
         examples=["retraining.py"],
-        description="file with a function build(config), beside this one; the packaged workflow if"
-        " left out",
+        description="file with a function build(config), beside or below this one; the"
+        " packaged workflow if left out",
     )
     permissions: Permissions = Field(
         [],
@@ -96,7 +108,7 @@ def _is_exact(version: Any) -> bool:
 class FunctionSettings(Settings):
     """A Lambda function of the team's own, deployed beside the packaged ones."""
 
-    source: str = Field(
+    source: OwnFile = Field(
         min_length=1,
         examples=["functions/ask_editors.py"],
         description="Python file with handler(event, context), beside or below this one; modules"

@@ -10,6 +10,7 @@ Every step of the SDK (2.3.0, in effect frozen since 2022) is here, under its na
   the same configuration rendered other bytes, or none, under another AWS configuration;
 - an import of a second instead of five to nine: SageMaker is loaded when one of its steps is first
   named, here or in `stepfunctions.steps`;
+- pictures of a `Workflow` and an `Execution` that load nothing from a network;
 - a root logger left as it was.
 """
 
@@ -154,7 +155,8 @@ with _quiet_import():
         integration_resources,
     )
     from stepfunctions.steps.states import FrozenGraph, State
-    from stepfunctions.workflow import Execution, Workflow
+    from stepfunctions.workflow import Execution as SdkExecution
+    from stepfunctions.workflow import Workflow as SdkWorkflow
     from stepfunctions.workflow.stepfunctions import ExecutionsList, ExecutionStatus
 
 _partition = ContextVar("partition", default="aws")
@@ -231,6 +233,10 @@ class SnsPublishStep(_ServiceStep, _sdk.SnsPublishStep):  # type: ignore[misc]
     """Publishes a message to a topic."""
 
 
+# Made on first use, by `__getattr__`.
+Execution: Any
+Workflow: Any
+
 __all__ = [
     "Catch",
     "Chain",
@@ -249,6 +255,8 @@ __all__ = [
     "Parallel",
     "Pass",
     "Retry",
+    "SdkExecution",
+    "SdkWorkflow",
     "SnsPublishStep",
     "State",
     "StepInput",
@@ -260,7 +268,14 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Return a further step of the SDK, with the arguments that all service steps take here."""
+    """Return a further step of the SDK, with the arguments that all service steps take here.
+
+    `Workflow` and `Execution` are those that draw themselves without a network.
+    """
+    if name in {"Execution", "Workflow"}:
+        from workflow import state_machine  # noqa: PLC0415  it is made of this module
+
+        return getattr(state_machine, f"Drawn{name}")
     step = getattr(_sdk, name, None)
     if not (inspect.isclass(step) and issubclass(step, _sdk.Task)):
         raise AttributeError(f"module 'workflow.sdk' has no attribute {name!r}")

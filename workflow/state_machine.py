@@ -47,7 +47,15 @@ from workflow.runs.history import HistoryReader, follow, history
 from workflow.runs.lines import Lines
 from workflow.runs.progress import Progress, progress_of
 from workflow.runs.visits import RUNNING, HistoryEvent, Visits
-from workflow.sdk import Chain, Execution, ExecutionsList, FrozenGraph, Graph, State, Workflow
+from workflow.sdk import (
+    Chain,
+    ExecutionsList,
+    FrozenGraph,
+    Graph,
+    SdkExecution,
+    SdkWorkflow,
+    State,
+)
 
 
 class Clients(Protocol):
@@ -57,7 +65,7 @@ class Clients(Protocol):
         """Return a client."""
 
 
-class DrawnWorkflow(Workflow):  # type: ignore[misc]
+class DrawnWorkflow(SdkWorkflow):  # type: ignore[misc]
     """The SDK's Workflow with views drawn here, also of a state machine made elsewhere."""
 
     state_machine_arn: str | None
@@ -305,7 +313,7 @@ class RetrainingWorkflow(DrawnWorkflow):
         )
 
 
-class DrawnExecution(Execution):  # type: ignore[misc]
+class DrawnExecution(SdkExecution):  # type: ignore[misc]
     """The SDK's Execution; in a notebook it shows itself, and `follow` redraws it."""
 
     def follow(self, *, poll_seconds: float = 2.0) -> Progress:

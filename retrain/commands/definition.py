@@ -47,6 +47,7 @@ def check(
 ) -> None:
     """Check the configuration, the workflow's structure and AWS's limits; calls nothing.
 
+    Only pip is called, for the requirements of functions of your own.
     With a database URL, Spark resolves every table, column and expression against the database.
     All that is wrong is reported at once, and no row is read.
 
@@ -57,12 +58,13 @@ def check(
     from workflow.definition.limits import overfull_history  # noqa: PLC0415
     from workflow.definition.render import render as rendered  # noqa: PLC0415  the SDK costs half a second
     from workflow.deployment.derived_permissions import check_derived  # noqa: PLC0415
-    from workflow.deployment.function_sources import read_sources  # noqa: PLC0415
+    from workflow.deployment.function_sources import archive_files, read_sources  # noqa: PLC0415
 
     loaded = load_config(config)
     if mistakes := overfull_history(loaded, next_wait=next_wait):
         raise ConfigError(str(config), mistakes)
     sources = read_sources(loaded)
+    archive_files(loaded)
     definition = json.loads(rendered(loaded))
     derived = check_derived(loaded, definition)
     if database_url is not None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import click
 import typer
 from rich.markup import escape
 
@@ -123,9 +124,7 @@ def _ask(question: Question) -> str:
     out.print(escape(question.text))
     for number, (answer, meaning) in enumerate(question.choices.items(), 1):
         out.print(f"  {number}  [bold]{escape(answer)}[/]  {escape(meaning)}")
-    number = 0
-    while not 1 <= number <= len(answers):
-        number = typer.prompt("Number", default=1, type=int)
+    number: int = typer.prompt("Number", default=1, type=click.IntRange(1, len(answers)))
     return answers[number - 1]
 
 

@@ -148,7 +148,9 @@ def test_python_takes_the_library_in_a_notebook_s_folder_too(installed: Installe
 def test_a_project_s_own_tests_have_the_local_aws(
     installed: Installed, command: tuple[str, ...]
 ) -> None:
-    assert "1 passed" in installed.run(*command, "-p", "no:cacheprovider", "tests")
+    printed = installed.run(*command, "-p", "no:cacheprovider", "tests")
+    assert "1 passed" in printed
+    assert "PytestAssertRewriteWarning" not in printed
 
 
 def test_a_notebook_of_an_initialised_project_runs_on_its_database(

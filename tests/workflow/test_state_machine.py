@@ -10,7 +10,7 @@ import pytest
 import yaml
 from botocore.stub import Stubber
 
-from workflow import Stages, build_workflow, load_config
+from workflow import Stages, build_workflow, load_config, sdk
 from workflow.config import Config
 from workflow.errors import DeployError
 from workflow.sdk import (
@@ -321,8 +321,10 @@ def test_a_workflow_that_does_not_exist_has_no_executions(config, local_aws):
 def test_a_state_machine_is_attached_to_and_executed(ran):
     workflow, *_ = ran
 
-    attached = DrawnWorkflow.attach(workflow.state_machine_arn)
+    attached = sdk.Workflow.attach(workflow.state_machine_arn)
 
+    assert str(attached.render_graph()) == "beside: 4 states"
+    assert "<script" not in attached.render_graph().html
     assert attached.render_graph().text == "beside: 4 states"
     assert {each.name for each in attached.list_executions()} == {"good", "bad"}
     assert attached.execute("again").get_output(wait=True) == {}

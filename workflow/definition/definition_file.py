@@ -94,14 +94,42 @@ def _failures_of(path: Path) -> Iterator[None]:
         file = Path(error.filename or path)
         name = path if file.resolve() == path.resolve() else file
         raise DefinitionFileError(f"{name}, line {error.lineno}: {error.msg}") from None
-    except ModuleNotFoundError as error:
-        raise DefinitionFileError(
-            f"{_location(path, error)}: {error.msg}; run 'pip install …' for the package, or put"
-            f" the module beside {path.name}"
-        ) from None
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}".removesuffix(": ")
-        raise DefinitionFileError(f"{_location(path, error)}: {reason}") from error
+        raise DefinitionFileError(f"{_location(path, error)}: {_reason(path, error)}") from error
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """Return why a file failed, and what to do where that is known."""
+    if (module := _module_of(error)) and _is_hidden(path.parent, module):
+        return (
+            f"{error}: the name '{module}' is that of an installed package, and the module beside"
+            f" {path.name} is not taken; rename your module"
+        )
+    if isinstance(error, ModuleNotFoundError):
+        return (
+            f"{error.msg}; run 'pip install …' for the package, or put the module beside"
+            f" {path.name}"
+        )
+    return f"{type(error).__name__}: {error}".removesuffix(": ")
+
+
+def _module_of(error: Exception) -> str:
+    """Return the first name of the module that lacks what was asked for; empty if none."""
+    name = error.name if isinstance(error, ImportError) else ""
+    if isinstance(error, AttributeError) and isinstance(error.obj, ModuleType):
+        name = error.obj.__name__
+    return (name or "").partition(".")[0]
+
+
+def _is_hidden(folder: Path, module: str) -> bool:
+    """Return whether another module has the name of one in a folder."""
+    beside = [folder / f"{module}.py", folder / module]
+    taken = getattr(sys.modules.get(module), "__file__", None)
+    return (
+        taken is not None
+        and any(path.exists() for path in beside)
+        and not Path(taken).resolve().is_relative_to(folder.resolve())
+    )
 
 
 def _location(path: Path, error: Exception) -> str:

@@ -91,14 +91,16 @@ def mermaid_page(title: str, definition: Definition, *, source: str, unfold: boo
     Args:
         title: The page's heading.
         definition: Amazon States Language, as JSON gives it.
-        source: The Python file that composes it.
+        source: The Python file that composes it; empty if it is the packaged workflow.
         unfold: Draw the states of poll loops one by one.
     """
-    return (
-        f"# {title}\n\n"
-        f"Rendered from `{source}`; change it there and run `retrain render`.\n\n"
-        f"```mermaid\n{mermaid(definition, unfold=unfold)}```\n"
+    rendered = (
+        f"Rendered from `{source}`; change it there and run `retrain render`."
+        if source
+        else "Rendered from the packaged workflow. To change it, name a Python file of yours by"
+        " `definition` under `[workflow]`, and run `retrain render`."
     )
+    return f"# {title}\n\n{rendered}\n\n```mermaid\n{mermaid(definition, unfold=unfold)}```\n"
 
 
 class _Chart:

@@ -73,6 +73,10 @@ class Page:
     svg: str
     text: str
 
+    def __repr__(self) -> str:
+        """Return the line: the pages are long."""
+        return self.text
+
     def _repr_mimebundle_(
         self, include: Container[str] | None = None, exclude: Container[str] | None = None
     ) -> dict[str, str]:

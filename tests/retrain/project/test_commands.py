@@ -168,19 +168,21 @@ def test_answers_on_a_terminal(tmp_path: Path, video: str):
         stderr=slave,
     ) as process:
         os.close(slave)
-        said, answers = "", [("Number", "9\n"), ("Number", "2\n"), ("accounts.deleted_at", "n\n")]
+        shown, said = "", ""
+        answers = [("Number", "9\n"), ("Number", "2\n"), ("accounts.deleted_at", "n\n")]
         deadline = time.monotonic() + 120
         while (text := read(master)) is not None and time.monotonic() < deadline:
             said += text
             prompt = answers[0][0] if answers else ""
             if re.search(rf"{re.escape(prompt)}.*\]: $", said, re.DOTALL):
                 os.write(master, (answers.pop(0)[1] if answers else "\n").encode())
-                said = ""
+                shown, said = shown + said, ""
         if time.monotonic() >= deadline:
             process.kill()
     os.close(master)
 
     assert process.returncode == 0
+    assert "Error: 9 is not in the range 1<=x<=" in shown
     text = (tmp_path / "retraining.toml").read_text("utf-8")
     assert 'ITEM_ID = "comments.video_id"' in text
     assert "accounts.deleted_at IS NULL" not in text

@@ -77,6 +77,29 @@ def test_a_fault_of_the_file_is_told_with_its_line(tmp_path, source, message):
     assert str(raised.value).startswith(str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("from analysis import helper", "cannot import name 'helper' from 'analysis'"),
+        ("import analysis; analysis.helper()", "module 'analysis' has no attribute 'helper'"),
+        ("import analysis.helper", "No module named 'analysis.helper'"),
+    ],
+)
+def test_a_module_whose_name_is_taken_is_to_be_renamed(tmp_path, line, error):
+    (tmp_path / "analysis.py").write_text("helper = int", "utf-8")
+    config = project(tmp_path, f"{line}\ndef build(config): ...\n")
+
+    with pytest.raises(DefinitionFileError) as raised:
+        retraining_graph(config)
+
+    text = str(raised.value)
+    assert f"retraining.py, line 1: {error}" in text
+    assert text.endswith(
+        ": the name 'analysis' is that of an installed package, and the module beside retraining.py"
+        " is not taken; rename your module"
+    )
+
+
 def test_parts_that_make_no_workflow_are_told_as_the_structural_check_does(tmp_path):
     source = "from workflow import Stages\ndef build(config): return Stages(config).compose()"
 

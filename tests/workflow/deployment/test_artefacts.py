@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 from packaging.tags import sys_tags
+from typer.testing import CliRunner
 
 from etl.datasets import JobSpec
+from retrain.main import app
 from tests.projects import ASK, HANDLER, project
 from tests.wheels import wheel
 from workflow import ConfigError, load_config
@@ -203,6 +205,9 @@ def test_an_import_that_no_requirement_has_is_told(tmp_path, index):
 
     with pytest.raises(ConfigError, match="line 2: imports 'numbers_of', which Lambda's Python"):
         build_artefacts(config)
+    checked = CliRunner().invoke(app, ["check", "--config", str(tmp_path / "retraining.toml")])
+    assert checked.exit_code == 1
+    assert "imports 'numbers_of', which Lambda's Python does not have" in checked.stderr
 
 
 def test_a_module_with_the_path_of_a_requirement_is_told(tmp_path, index):

@@ -157,6 +157,22 @@ def test_a_path_that_is_no_usable_source_is_told(tmp_path, path, rule, fix):
     assert remedy.startswith(fix)
 
 
+@pytest.mark.parametrize("path", ["../pod/ask.py", "functions/../../ask.py", "/opt/ask.py"])
+@pytest.mark.parametrize("key", ["functions.ask-editors.source", "workflow.definition"])
+def test_a_file_outside_the_project_is_refused(tmp_path, path, key):
+    table, _, name = key.rpartition(".")
+    tables = f'[{table}]\n{name} = "{path}"\n'
+
+    with pytest.raises(ConfigError) as raised:
+        project(tmp_path, tables)
+
+    (mistake,) = raised.value.mistakes
+    assert (mistake.key, mistake.rule) == (
+        key,
+        "it is outside the project, which another machine does not have",
+    )
+
+
 def test_the_mistakes_of_all_functions_are_told_at_once(tmp_path):
     more = '\n[functions.ask-again]\nsource = "functions/again.py"\n'
 
