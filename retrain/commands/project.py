@@ -124,8 +124,8 @@ def _ask(question: Question) -> str:
     out.print(escape(question.text))
     for number, (answer, meaning) in enumerate(question.choices.items(), 1):
         out.print(f"  {number}  [bold]{escape(answer)}[/]  {escape(meaning)}")
-    number: int = typer.prompt("Number", default=1, type=click.IntRange(1, len(answers)))
-    return answers[number - 1]
+    chosen: int = typer.prompt("Number", default=1, type=click.IntRange(1, len(answers)))
+    return answers[chosen - 1]
 
 
 def preview(
