@@ -4,13 +4,16 @@
 
 Each part is led on to the next one, wherever its states have no end of their own. What can fail
 leads to `Report Failure`. A Task that has none gets a Retry, a Catch and a time limit;
-`ComposedGraph.added` says which. Mistakes are one `StructureError`, before anything is called.
+`ComposedGraph.added` says which. Mistakes are one `StructureError`, before anything is called. The
+parts are as they were afterwards, so that a notebook's cell can compose them again.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import copy
 from typing import Any
 
 from workflow.config import Config
@@ -24,9 +27,9 @@ from workflow.definition.polling import (
     retry_service_errors,
     retry_when_busy,
 )
-from workflow.definition.stage import ENDS, Part, Reach, catch_all, entry_of, fail, reach
+from workflow.definition.stage import Part, Reach, catch_all, entry_of, fail, part_fault, reach
 from workflow.errors import StructureError
-from workflow.sdk import Chain, Graph, State
+from workflow.sdk import Catch, Chain, Graph, State
 
 _CAN_FAIL = frozenset({"Task", "Map", "Parallel"})
 # How services begin the names of errors, where it is not their name with a capital letter.
@@ -70,49 +73,150 @@ def compose(
             another one, or has no way to the next one.
     """
     _check_types(parts)
-    entries = {id(entry_of(part)) for part in parts}
-    scopes = [reach(part, entries - {id(entry_of(part))}) for part in parts]
-    following: Part | None
-    faults: list[str] = []
-    for scope, following in zip(scopes, [*parts[1:], None], strict=True):
-        faults += _lead_on(scope, following)
-    if faults:
+    scopes = _scopes(parts)
+    if faults := [*_faults(scopes), *_name_faults([*scopes, reach(failure)])]:
         raise StructureError(faults)
-    added = [line for scope in scopes for line in _guard(config, scope, failure)]
-    _check_names([*scopes, reach(failure)])
-    graph = ComposedGraph(
-        entry_of(parts[0]), comment=comment, timeout_seconds=config.timeout_hours * 3_600
-    )
+    with _unchanged(scopes):
+        _lead_on(scopes)
+        added = [line for scope in scopes for line in _guard(config, scope, failure)]
+        if faults := list(_name_faults([reach(parts[0])])):  # of states that were added, too
+            raise StructureError(faults)
+        graph = ComposedGraph(
+            _copy_of(entry_of(parts[0])),
+            comment=comment,
+            timeout_seconds=config.timeout_hours * 3_600,
+        )
     graph.added = tuple(added)
     return graph
 
 
-def _lead_on(scope: Reach, following: Part | None) -> Iterator[str]:
-    """Lead what has no end on to the next part; yield why it cannot be."""
-    open_stages = [stage for stage in scope.stages if stage.is_open]
-    own = frozenset[int]().union(*(stage.own for stage in scope.stages))
-    open_states = [
-        state
-        for state in scope.states
-        if id(state) not in own
-        and state.next_step is None
-        and state.state_type not in ENDS
-        and not (state.state_type == "Choice" and state.default is not None)
-    ]
-    if following is not None and not (open_stages or open_states):
+def _scopes(parts: Sequence[Part]) -> list[Reach]:
+    entries = {id(entry_of(part)) for part in parts}
+    return [reach(part, entries - {id(entry_of(part))}) for part in parts]
+
+
+@contextmanager
+def _unchanged(scopes: Iterable[Reach]) -> Iterator[None]:
+    """Put every state and stage back as it was: the graph is a copy, and parts are used again."""
+    inside = [scope for outer in scopes for scope in outer.all_scopes()]
+    saved = [
+        (block, {name: copy(value) if isinstance(value, (list, dict)) else value
+                 for name, value in vars(block).items()})
+        for scope in inside
+        for block in (*scope.states, *scope.stages)
+    ]  # fmt: skip
+    try:
+        yield
+    finally:
+        for block, attributes in saved:
+            vars(block).update(attributes)
+
+
+def _copy_of(entry: State) -> State:
+    """Return a copy of a state, and of all that it leads to.
+
+    `copy.deepcopy` cannot: the SDK's `__getattr__` needs attributes that a copy does not have yet.
+    """
+    copies: dict[int, Any] = {}
+    waiting: list[Any] = []
+
+    def copied(value: Any) -> Any:
+        if isinstance(value, list):
+            return [copied(each) for each in value]
+        if isinstance(value, dict):
+            return {name: copied(each) for name, each in value.items()}
+        if not isinstance(value, (State, Chain, Catch)):
+            return value
+        if id(value) not in copies:
+            copies[id(value)] = object.__new__(type(value))
+            waiting.append(value)
+        return copies[id(value)]
+
+    copied(entry)
+    while waiting:
+        block = waiting.pop()
+        vars(copies[id(block)]).update({name: copied(each) for name, each in vars(block).items()})
+    return copies[id(entry)]
+
+
+def _lead_on(scopes: Sequence[Reach]) -> None:
+    """Lead what has no end on to the next part, and the last part to an end."""
+    following: Part | None
+    for scope, following in zip(scopes, [*(each.part for each in scopes[1:]), None], strict=True):
+        for stage in scope.open_stages:
+            if following is not None:
+                stage.next(following)
+            else:
+                stage.finish()
+        for state in scope.open_states:
+            if following is not None:
+                state.next(following)
+
+
+def _faults(scopes: Sequence[Reach]) -> Iterator[str]:
+    """Yield why parts cannot be led on to each other."""
+    faults = [fault for outer in scopes for scope in outer.all_scopes() for fault in scope.faults]
+    yield from dict.fromkeys(faults)
+    if not faults:
+        yield from _inner_faults(scopes)
+        yield from _shared_faults(scopes)
+        yield from _order_faults(scopes)
+
+
+def _inner_faults(scopes: Sequence[Reach]) -> Iterator[str]:
+    """Yield what stands inside a Map or Parallel, and outside it too."""
+    names: dict[int, str] = {}
+    places: dict[int, dict[tuple[int, ...], str]] = {}
+    for scope in (inner for outer in scopes for inner in outer.all_scopes()):
+        address = (*map(id, scope.around), scope.branch)
+        for state in scope.states:
+            names[id(state)] = state.state_id
+            places.setdefault(id(state), {})[address] = str(scope)
+    twice = [state for state, each in places.items() if len(each) > 1]
+    for state in twice[:1]:
+        others = f" ({len(twice) - 1} more states too)" if len(twice) > 1 else ""
         yield (
-            f"'{entry_of(scope.part).state_id}' does not lead to '{entry_of(following).state_id}':"
-            " all its states end, or lead elsewhere; leave the last one without a next state"
+            f"'{names[state]}' is a state of {' and of '.join(places[state].values())}{others}:"
+            " no state leads into a Map or Parallel, or out of it; make a state for each"
         )
-    for stage in open_stages:
-        if following is not None:
-            stage.next(following)
-        else:
-            stage.finish()
-    for state in open_states:
-        if following is not None:
-            state.next(following)
-        elif state.state_type == "Choice":
+
+
+def _shared_faults(scopes: Sequence[Reach]) -> Iterator[str]:
+    """Yield what several parts lead to, so that nobody knows which part comes after it."""
+    parts: dict[int, list[State]] = {}
+    names: dict[int, str] = {}
+    for scope in scopes:
+        for state in scope.open_entries:
+            names[id(state)] = state.state_id
+            parts.setdefault(id(state), []).append(entry_of(scope.part))
+    for state, entries in parts.items():
+        if len(entries) > 1:
+            reached = " and from ".join(f"'{entry.state_id}'" for entry in entries)
+            yield (
+                f"'{names[state]}' is reached from {reached}, which are followed by different"
+                " parts: say by its next(…) what follows it, end it, or make one for each"
+            )
+
+
+def _order_faults(scopes: Sequence[Reach]) -> Iterator[str]:
+    """Yield which part is not led to, and what the last one cannot end with."""
+    reached, waiting = {0}, [0]
+    while waiting:
+        scope = scopes[number := waiting.pop()]
+        onward = {other for other, each in enumerate(scopes) if scope.leads_to(entry_of(each.part))}
+        if scope.open_entries and number + 1 < len(scopes):
+            onward.add(number + 1)
+        waiting += onward - reached
+        reached |= onward
+    for number in range(1, len(scopes)):
+        before, entry = scopes[number - 1], entry_of(scopes[number].part)
+        if number not in reached and not before.open_entries and not before.leads_to(entry):
+            yield (
+                f"'{entry_of(before.part).state_id}' does not lead to '{entry.state_id}':"
+                " all its states end, or lead elsewhere; leave the last one without a next state"
+            )
+    for state in scopes[-1].open_states:
+        if state.state_type == "Choice":
             yield f"'{state.state_id}' has no default, and no part follows that it could lead to"
 
 
@@ -164,13 +268,11 @@ def _retries(service: str) -> list[Any]:
 
 def _check_types(parts: Sequence[Any]) -> None:
     faults = [] if parts else ["no parts: name at least one stage"]
-    for number, part in enumerate(parts, start=1):
-        if not isinstance(part, (State, Chain)):
-            faults.append(
-                f"part {number} is {part!r}; a part is a stage, or a State or Chain of the SDK"
-            )
-        elif isinstance(part, Chain) and not part.steps:
-            faults.append(f"part {number} is an empty Chain")
+    faults += [
+        f"part {number} is {fault}"
+        for number, part in enumerate(parts, start=1)
+        if (fault := part_fault(part))
+    ]
     if not faults:
         entries = {id(entry_of(part)): entry_of(part) for part in parts}
         uses = Counter(id(entry_of(part)) for part in parts)
@@ -183,14 +285,12 @@ def _check_types(parts: Sequence[Any]) -> None:
         raise StructureError(faults)
 
 
-def _check_names(scopes: Iterable[Reach]) -> None:
+def _name_faults(scopes: Iterable[Reach]) -> Iterator[str]:
     states = {id(state): state for scope in scopes for state in scope.all_states()}
     counts = Counter(state.state_id for state in states.values())
     if twice := [name for name, count in counts.items() if count > 1]:
         others = f" ({len(twice) - 1} more names too)" if len(twice) > 1 else ""
-        raise StructureError(
-            [
-                f"two states are named '{twice[0]}'{others}: names must be unique in the whole"
-                " machine; to lead to one stage from two places, keep it in a variable"
-            ]
+        yield (
+            f"two states are named '{twice[0]}'{others}: names must be unique in the whole"
+            " machine; to lead to one stage from two places, keep it in a variable"
         )

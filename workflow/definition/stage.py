@@ -6,7 +6,8 @@ around a few of them that belong together; `reach` reads what a part leads to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Set
+import reprlib
+from collections.abc import Callable, Iterator, Sequence, Set
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -49,7 +50,7 @@ class Stage(Chain):  # type: ignore[misc]
         super().__init__([entry])
         self.title = title
         self.entry = entry
-        self.is_open = True
+        self.following: Part | None = None
         self.must_go_on = must_go_on
         self.own = frozenset(map(id, reach(entry).states))
         self._lead_on = lead_on
@@ -59,6 +60,11 @@ class Stage(Chain):  # type: ignore[misc]
     def __iter__(self) -> Iterator[Stage]:
         """Yield itself: a Chain made of it keeps it whole."""
         yield self
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it does not lead to another part yet."""
+        return self.following is None
 
     def fail_to(self, state: State) -> None:
         """Lead each failure of the stage to a state, unless they are led to another one."""
@@ -75,11 +81,18 @@ class Stage(Chain):  # type: ignore[misc]
         """Lead the stage on to another part, which is returned.
 
         Raises:
-            StructureError: If it leads somewhere already.
+            StructureError: If it leads to another one already.
         """
-        if not self.is_open:
-            raise StructureError([f"stage '{self.title}' leads to another part already"])
-        self.is_open = False
+        if self.following is part:  # a Chain of Chains links their parts a second time
+            return part
+        if self.following is not None:
+            raise StructureError(
+                [
+                    f"stage '{self.title}' leads to '{self.following.state_id}' already: lead that"
+                    " one on, or make a new stage"
+                ]
+            )
+        self.following = part
         self._lead_on(part)
         return part
 
@@ -111,27 +124,75 @@ class Reach:
 
     Attributes:
         part: Where it begins.
+        around: The Maps and Parallels around it, the innermost last.
+        branch: Which branch of a Parallel it is, counted from 1; 0 for any other.
         stages: The stages.
         states: The states, those of stages too.
         inner: The same of what each Map repeats, and of each branch of a Parallel.
+        faults: What leads to something that is no part.
     """
 
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: Part, around: Sequence[State] = (), branch: int = 0) -> None:
         self.part = part
+        self.around = tuple(around)
+        self.branch = branch
         self.stages: list[Stage] = []
         self.states: list[State] = []
         self.inner: list[Reach] = []
+        self.faults: list[str] = []
+
+    def __str__(self) -> str:
+        """Return the scope's name in messages: `the machine`, `'Each'`, `branch 2 of 'Both'`."""
+        if not self.around:
+            return "the machine"
+        branch = f"branch {self.branch} of " if self.branch else ""
+        return f"{branch}'{self.around[-1].state_id}'"
+
+    @property
+    def open_stages(self) -> list[Stage]:
+        """The stages that do not lead on yet."""
+        return [stage for stage in self.stages if stage.is_open]
+
+    @property
+    def open_states(self) -> list[State]:
+        """The states outside stages that neither end nor lead on yet."""
+        own = frozenset[int]().union(*(stage.own for stage in self.stages))
+        return [
+            state
+            for state in self.states
+            if id(state) not in own
+            and state.next_step is None
+            and state.state_type not in ENDS
+            and not (state.state_type == "Choice" and state.default is not None)
+        ]
+
+    @property
+    def open_entries(self) -> list[State]:
+        """The first states of the open stages, and the open states."""
+        return [*(stage.entry for stage in self.open_stages), *self.open_states]
+
+    def leads_to(self, state: State) -> bool:
+        """Return whether one of the states leads to a state."""
+        targets = (target for each in self.states for target in _targets(each))
+        return any(entry_of(target) is state for target in targets)
+
+    def all_scopes(self) -> Iterator[Reach]:
+        """Yield itself, and what is inside it."""
+        yield self
+        for inner in self.inner:
+            yield from inner.all_scopes()
 
     def all_states(self) -> Iterator[State]:
         """Yield the states, those inside others too."""
-        yield from self.states
-        for inner in self.inner:
-            yield from inner.all_states()
+        for scope in self.all_scopes():
+            yield from scope.states
 
 
-def reach(part: Part, others: Set[int] = frozenset()) -> Reach:
+def reach(
+    part: Part, others: Set[int] = frozenset(), *, around: Sequence[State] = (), branch: int = 0
+) -> Reach:
     """Read what a part leads to, as far as the entries of other parts, which are named by `id`."""
-    scope, waiting, seen = Reach(part), [part], set[int]()
+    scope, waiting, seen = Reach(part, around, branch), [part], set[int]()
     while waiting:
         step = waiting.pop(0)
         if isinstance(step, Chain) and not isinstance(step, Stage):
@@ -144,9 +205,49 @@ def reach(part: Part, others: Set[int] = frozenset()) -> Reach:
             scope.stages.append(step)
         seen.add(id(state))
         scope.states.append(state)
-        waiting += _targets(state)
-        scope.inner += [reach(branch) for branch in _branches(state)]
+        if any(state is outer for outer in around):
+            continue  # it is inside itself, which `composition` refuses
+        for target in _targets(state):
+            if fault := part_fault(target):
+                scope.faults.append(f"'{state.state_id}' leads to {fault}")
+            else:
+                waiting.append(target)
+        for number, inner in _branches(state):
+            if inner is None:
+                scope.faults.append(
+                    f"'{state.state_id}' has no iterator: there is nothing to repeat"
+                )
+            elif fault := part_fault(inner):
+                scope.faults.append(f"'{state.state_id}' contains {fault}")
+            else:
+                scope.inner.append(reach(inner, around=[*around, state], branch=number))
     return scope
+
+
+def part_fault(value: Any) -> str:
+    """Return why a value is no part, to be read after `leads to`; empty if it is one."""
+    if isinstance(value, State):
+        return ""
+    if isinstance(value, Chain):
+        return part_fault(value.steps[0]) if value.steps else "an empty Chain"
+    if isinstance(value, str):
+        return f"the text {value!r}: give the State itself, not its name"
+    if isinstance(value, (list, tuple)):
+        return f"a {type(value).__name__}: give its members one by one, or a Chain of them"
+    return f"{described(value)}; a part is a stage, or a State or Chain of the SDK"
+
+
+def described(value: Any) -> str:
+    """Return a value in few words, whatever it holds: `the stage 'ETL'`, `a list`, `3`."""
+    match value:
+        case Stage():
+            return f"the stage '{value.title}'"
+        case State():
+            return f"the state '{value.state_id}'"
+        case Chain() | list() | tuple() | dict():
+            return f"a {type(value).__name__}"
+        case _:
+            return reprlib.repr(value)
 
 
 def _targets(state: State) -> Iterator[Part]:
@@ -156,10 +257,10 @@ def _targets(state: State) -> Iterator[Part]:
     yield from (target for target in targets if target is not None)
 
 
-def _branches(state: State) -> list[Part]:
+def _branches(state: State) -> list[tuple[int, Any]]:
     if state.state_type == "Map":
-        return [state.iterator]
-    return list(state.branches) if state.state_type == "Parallel" else []
+        return [(0, state.iterator)]
+    return list(enumerate(state.branches, start=1)) if state.state_type == "Parallel" else []
 
 
 def entry_of(part: Part) -> State:
