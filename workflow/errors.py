@@ -21,7 +21,8 @@ class StructureError(WorkflowError, ValueError):
     """
 
     def __init__(self, faults: Iterable[str], *, location: str = "") -> None:
-        self.faults = tuple(faults)
+        # A fault may name half of a surrogate pair, which cannot be printed.
+        self.faults = tuple(fault.encode("utf-8", "backslashreplace").decode() for fault in faults)
         lines = "\n".join(f"  {fault}" for fault in self.faults)
         where = f"{location}: " if location else ""
         super().__init__(f"{where}the workflow graph is faulty:\n{lines}")

@@ -28,6 +28,7 @@ from workflow.definition.polling import (
     retry_when_busy,
 )
 from workflow.definition.stage import Part, Reach, catch_all, entry_of, fail, part_fault, reach
+from workflow.definition.structure import structural_faults
 from workflow.errors import StructureError
 from workflow.sdk import Catch, Chain, Graph, State
 
@@ -70,7 +71,7 @@ def compose(
 
     Raises:
         StructureError: If a part is no State or Chain, is used twice, shares a state's name with
-            another one, or has no way to the next one.
+            another one, or has no way to the next one; or the graph breaks a structural rule.
     """
     _check_types(parts)
     scopes = _scopes(parts)
@@ -86,6 +87,8 @@ def compose(
             comment=comment,
             timeout_seconds=config.timeout_hours * 3_600,
         )
+    if faults := list(structural_faults(graph.to_dict())):
+        raise StructureError(faults)
     graph.added = tuple(added)
     return graph
 

@@ -1,20 +1,21 @@
-"""Graph → canonical ASL text, its structural check, and the difference of two definitions.
+"""Graph → canonical ASL text, and the difference of two definitions.
 
 Rendering is a pure function of the configuration: it makes no client and reads no environment, so
-the text under `asl/` is the same bytes on every machine. The structural check knows the rules that
-Step Functions, or this project, demands and that the SDK does not check.
+the text under `asl/` is the same bytes on every machine. What breaks a rule of `structure` is not
+rendered.
 """
 
 from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from workflow.config import Config
-from workflow.definition.asl import Definition, Scope, State, ends, scopes, transitions
+from workflow.definition.asl import Definition
 from workflow.definition.graph import retraining_graph
+from workflow.definition.structure import structural_faults
 from workflow.errors import StructureError
 
 # The order in which people read a state; the language itself has none.
@@ -60,77 +61,6 @@ def difference(committed: str, rendered: str) -> str:
         "rendered",
     )
     return "".join(lines)
-
-
-def structural_faults(definition: Definition) -> Iterator[str]:
-    """Yield every structural rule that a definition breaks, each naming its state."""
-    seen: dict[str, Scope] = {}
-    if "TimeoutSeconds" not in definition:
-        yield "the machine has no TimeoutSeconds: a run that hangs would never end"
-    for scope in scopes(definition):
-        for name, state in scope.states.items():
-            if name in seen:
-                yield f"'{name}' is a state of {seen[name]} and of {scope}: names must be unique"
-            seen.setdefault(name, scope)
-            yield from _state_faults(scope, name, state)
-        yield from _scope_faults(scope)
-
-
-def _state_faults(scope: Scope, name: str, state: State) -> Iterator[str]:
-    if "Type" not in state:
-        yield f"'{name}' has no Type"
-    onward = [transition for transition in transitions(name, state) if transition.type != "end"]
-    for transition in onward:
-        if transition.target not in scope.states:
-            yield f"'{name}' leads to '{transition.target}', which is no state beside it"
-    if not ends(state) and all(transition.type == "catch" for transition in onward):
-        yield f"'{name}' neither ends nor leads anywhere"
-    yield from _type_faults(scope, name, state)
-
-
-def _type_faults(scope: Scope, name: str, state: State) -> Iterator[str]:
-    match state.get("Type"):
-        case "Choice" if "Default" not in state:
-            yield f"'{name}' has no Default: an unforeseen value would end the run"
-        case "Map" if not scope.inside(name):
-            yield f"'{name}' has no ItemProcessor: there is nothing to repeat"
-        case "Parallel" if not scope.inside(name):
-            yield f"'{name}' has no Branches"
-        case "Task":
-            for guard in ("TimeoutSeconds", "Retry"):
-                if not state.get(guard):
-                    yield f"'{name}' has no {guard}"
-            if not _is_caught(scope, state):
-                yield f"'{name}' has no Catch, and nothing around it has one"
-
-
-def _is_caught(scope: Scope, state: State) -> bool:
-    """Return whether a state, or a Map or Parallel around it, has a Catch."""
-    around = scope.parent.states[scope.container] if scope.parent else None
-    return bool(state.get("Catch")) or bool(
-        scope.parent and around and _is_caught(scope.parent, around)
-    )
-
-
-def _scope_faults(scope: Scope) -> Iterator[str]:
-    if not scope.states:
-        yield f"{scope} has no States"
-        return
-    if scope.start not in scope.states:
-        yield f"{scope} starts at '{scope.start}', which is no state of it"
-        return
-    reached: set[str] = set()
-    waiting = [scope.start]
-    while waiting:
-        name = waiting.pop()
-        if name in scope.states and name not in reached:
-            reached.add(name)
-            waiting += [onward.target for onward in transitions(name, scope.states[name])]
-    for name in scope.states:
-        if name not in reached:
-            yield f"'{name}' is never reached"
-    if not any(ends(scope.states[name]) for name in reached):
-        yield f"{scope} has no end that can be reached"
 
 
 def _order_keys(value: Any, key: str = "") -> Any:

@@ -20,8 +20,8 @@ from workflow.definition.render import (
     difference,
     render,
     render_definition,
-    structural_faults,
 )
+from workflow.definition.structure import structural_faults
 from workflow.deployment.artefacts import build_artefacts
 from workflow.deployment.resources import resources
 from workflow.personalize import FAILED_STATUSES
