@@ -7,20 +7,26 @@ Whatever goes wrong in it is a `DefinitionFileError` with the file, the line and
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from workflow.definition.stage import described
 from workflow.errors import StructureError, WorkflowError
 from workflow.sdk import Graph, quiet_sagemaker
 
 if TYPE_CHECKING:
     from workflow.config import Config
 
+_running = ContextVar[frozenset[Path]]("_running", default=frozenset())
+# Folders of installed packages: an environment often lies in the project's folder.
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
 _EXAMPLE = "def build(config): return Stages(config).compose(…)"
 
 
@@ -44,18 +50,47 @@ def graph_of_file(path: Path, config: Config) -> Graph:
             f"{path}: there is no such file; write it, with `{_EXAMPLE}`, or take"
             " workflow.definition out of the configuration"
         )
-    with _failures_of(path), _importable(path.parent), quiet_sagemaker():
+    with _not_by_itself(path), _failures_of(path), _importable(path.parent), quiet_sagemaker():
         module = _load(path)
         build = getattr(module, "build", None)
         if not callable(build):
             raise DefinitionFileError(f"{path}: has no function build(config); add `{_EXAMPLE}`")
         graph = build(config)
+    if inspect.iscoroutine(graph):
+        graph.close()
+        raise DefinitionFileError(f"{path}: build(config) is async; write it without `async`")
     if not isinstance(graph, Graph):
         raise DefinitionFileError(
-            f"{path}: build(config) returned {graph!r}, which is no graph; end it with"
+            f"{path}: build(config) returned {described(graph)}, which is no graph; end it with"
             " `return stages.compose(…)`"
         )
     return graph
+
+
+def syntax_fault(path: Path, error: SyntaxError | ValueError) -> str:
+    """Return where and why a Python file cannot be parsed; a file in UTF-16 fails at no line."""
+    if isinstance(error, SyntaxError) and error.lineno:
+        return f"{path}, line {error.lineno}: {error.msg}"
+    return f"{path}: {error}; save it as a text in UTF-8"
+
+
+@contextmanager
+def _not_by_itself(path: Path) -> Iterator[None]:
+    """Refuse to read a file while its own `build` runs, which would never end.
+
+    Raises:
+        RecursionError: If it runs; whoever runs it says in which line.
+    """
+    if path.resolve() in (running := _running.get()):
+        raise RecursionError(
+            f"build(config) calls what calls build(config), as build_workflow(config) does; write"
+            f" `{_EXAMPLE}`"
+        )
+    token = _running.set(running | {path.resolve()})
+    try:
+        yield
+    finally:
+        _running.reset(token)
 
 
 def _load(path: Path) -> ModuleType:
@@ -68,18 +103,38 @@ def _load(path: Path) -> ModuleType:
 
 @contextmanager
 def _importable(directory: Path) -> Iterator[None]:
-    """Let a file import modules beside it, and forget them afterwards: they may be edited."""
-    folder = str(directory.resolve())
-    before = set(sys.modules)
-    sys.path.append(folder)  # behind all packages, so that no module takes another's place
+    """Let a file import what stands beside it, and forget it afterwards: it may be edited.
+
+    No bytecode is written: Python takes it for current if a file of the same size was saved within
+    the same second.
+    """
+    folder = directory.resolve()
+    before = {name.partition(".")[0] for name in sys.modules}
+    writes_no_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    sys.path.append(str(folder))  # behind all packages, so that no module takes another's place
+    importlib.invalidate_caches()
     try:
         yield
     finally:
-        sys.path.remove(folder)
-        for name in set(sys.modules) - before:
-            file = getattr(sys.modules[name], "__file__", None)
-            if file and Path(file).parent == Path(folder):
+        sys.path.remove(str(folder))
+        sys.dont_write_bytecode = writes_no_bytecode
+        for name, module in list(sys.modules.items()):
+            if name.partition(".")[0] not in before and _is_below(folder, module):
                 del sys.modules[name]
+
+
+def _is_below(folder: Path, module: ModuleType) -> bool:
+    """Return whether a module is one of a folder's, and not of an environment in it."""
+    return any(
+        path.is_relative_to(folder) and not _INSTALLED & {*path.relative_to(folder).parts}
+        for path in _paths(module)
+    )
+
+
+def _paths(module: ModuleType) -> list[Path]:
+    """Return a module's file, or the folders of a package without `__init__.py`."""
+    file = getattr(module, "__file__", None)
+    return [Path(each).resolve() for each in ([file] if file else getattr(module, "__path__", []))]
 
 
 @contextmanager
@@ -93,7 +148,12 @@ def _failures_of(path: Path) -> Iterator[None]:
     except SyntaxError as error:
         file = Path(error.filename or path)
         name = path if file.resolve() == path.resolve() else file
-        raise DefinitionFileError(f"{name}, line {error.lineno}: {error.msg}") from None
+        raise DefinitionFileError(syntax_fault(name, error)) from None
+    except SystemExit as error:
+        raise DefinitionFileError(
+            f"{_location(path, error)}: it ends the program, with {described(error.code)}; take the"
+            " exit out, or raise an error that says why there is no workflow"
+        ) from None
     except Exception as error:
         raise DefinitionFileError(f"{_location(path, error)}: {_reason(path, error)}") from error
 
@@ -132,7 +192,7 @@ def _is_hidden(folder: Path, module: str) -> bool:
     )
 
 
-def _location(path: Path, error: Exception) -> str:
+def _location(path: Path, error: BaseException) -> str:
     """Return the file and the line at which an error passed through it last."""
     frames = traceback.extract_tb(error.__traceback__)
     file = path.resolve()

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from workflow.config import Config
+from workflow.definition.definition_file import syntax_fault
 from workflow.deployment.requirements import RequirementsError, vendored_files
 from workflow.mistakes import ConfigError, Mistake
 from workflow.spelling import suggestion
@@ -175,9 +176,7 @@ def _add_module(source: FunctionSource, file: Path, path: str) -> ast.Module | N
     try:
         tree = ast.parse(content, filename=str(file))
     except (SyntaxError, ValueError) as error:
-        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
-        text = error.msg if isinstance(error, SyntaxError) else str(error)
-        source.mistake(f"{file}{line}: {text}", "mend the syntax there")
+        source.mistake(syntax_fault(file, error), "mend the syntax there")
         return None
     root = source.file.parent
     for node, is_certain in _imports(tree.body):

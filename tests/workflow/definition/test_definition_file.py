@@ -23,9 +23,20 @@ def build(config):
     return stages.compose(Wait("Wait for the Backup", seconds=PAUSE), stages.etl())
 """
 
+NO_SYNTAX = "\ndef build(config):\n    return config config"
+STAGE = """from workflow import Stages
+def build(config): return Stages(config).etl()
+"""
+BY_ITSELF = """from workflow import build_workflow
+
+def build(config):
+    return build_workflow(config)
+"""
+
 
 def project(directory: Path, source: str | None) -> Config:
     """Write a configuration that names `retraining.py`, and the file."""
+    directory.mkdir(exist_ok=True)
     text = EXAMPLE.read_text(encoding="utf-8")
     table = '[workflow]\ndefinition = "retraining.py"\n\n[polling]'
     (directory / "retraining.toml").write_text(text.replace("[polling]", table), encoding="utf-8")
@@ -43,6 +54,54 @@ def test_the_file_composes_the_workflow_and_imports_what_stands_beside_it(tmp_pa
 
         assert definition["StartAt"] == "Wait for the Backup"
         assert definition["States"]["Wait for the Backup"]["Seconds"] == seconds
+
+
+WITH_A_PACKAGE = """
+from steps import extra
+from workflow import Stages
+
+
+def build(config):
+    return Stages(config).compose(extra())
+"""
+
+
+@pytest.mark.parametrize("name", ["steps/__init__.py", "steps.py"])
+def test_what_it_imports_is_read_anew_each_time_and_is_its_own_project_s(tmp_path, name):
+    """Also if it is saved twice within a second, as bytes of the same number."""
+
+    def first_state(directory: Path, state: str) -> str:
+        file = directory / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"from workflow.sdk import Pass\ndef extra(): return Pass('{state}')")
+        config = project(directory, WITH_A_PACKAGE)
+        return build_workflow(config).definition.to_dict()["StartAt"]
+
+    assert first_state(tmp_path / "a", "One") == "One"
+    assert first_state(tmp_path / "a", "Two") == "Two"
+    assert first_state(tmp_path / "b", "Six") == "Six"
+    assert not list(tmp_path.rglob("__pycache__"))
+
+
+def test_a_package_without_init_is_read_anew_too(tmp_path):
+    source = WITH_A_PACKAGE.replace("from steps import", "from steps.more import")
+    for state in ("One", "Two"):
+        (tmp_path / "steps").mkdir(exist_ok=True)
+        (tmp_path / "steps" / "more.py").write_text(
+            f"from workflow.sdk import Pass\ndef extra(): return Pass('{state}')"
+        )
+
+        definition = build_workflow(project(tmp_path, source)).definition.to_dict()
+
+        assert definition["StartAt"] == state
+
+
+def test_packages_that_are_loaded_already_stay(tmp_path):
+    import workflow.sdk as before  # noqa: PLC0415
+
+    retraining_graph(project(tmp_path, WITH_A_PAUSE.replace("from pauses import PAUSE", "PAUSE=1")))
+
+    assert sys.modules["workflow.sdk"] is before
 
 
 def test_a_module_beside_it_takes_no_package_s_place(tmp_path):
@@ -64,6 +123,23 @@ def test_a_module_beside_it_takes_no_package_s_place(tmp_path):
         ("def build(config): raise ValueError", "retraining.py, line 1: ValueError"),
         ("x = 1\nimport no_such_package", "line 2: No module named 'no_such_package'; run 'pip"),
         ("x = 1\ndef build(:", "retraining.py, line 2: invalid syntax"),
+        ("import sys\nsys.exit(0)", "retraining.py, line 2: it ends the program, with 0; take the"),
+        (
+            "def build(config):\n  exit('no')",
+            "line 2: it ends the program, with 'no'; take the exit",
+        ),
+        (
+            "x = 1\0",
+            "retraining.py: source code string cannot contain null bytes; save it as a text",
+        ),
+        (NO_SYNTAX, "retraining.py, line 3: invalid syntax"),
+        ("async def build(config): pass", "build(config) is async; write it without `async`"),
+        (STAGE, "build(config) returned the stage 'ETL', which is no graph; end it with `return"),
+        ("def build(config): return [config]", "returned a list, which is no graph; end it with"),
+        (
+            BY_ITSELF,
+            "line 4: RecursionError: build(config) calls what calls build(config)",
+        ),
         ("def build(): pass", "retraining.py: TypeError: build() takes 0 positional arguments"),
     ],
 )
@@ -98,6 +174,19 @@ def test_a_module_whose_name_is_taken_is_to_be_renamed(tmp_path, line, error):
         ": the name 'analysis' is that of an installed package, and the module beside retraining.py"
         " is not taken; rename your module"
     )
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le"])
+def test_a_file_in_another_encoding_is_told(tmp_path, encoding):
+    config = project(tmp_path, "")
+    text = "x = 'é'\ndef build(config): pass"
+    (tmp_path / "retraining.py").write_bytes(text.encode(encoding))
+
+    with pytest.raises(DefinitionFileError) as raised:
+        retraining_graph(config)
+
+    assert "line None" not in str(raised.value)
+    assert "save it as a text in UTF-8" in str(raised.value)
 
 
 def test_parts_that_make_no_workflow_are_told_as_the_structural_check_does(tmp_path):

@@ -90,6 +90,7 @@ def test_a_handler_may_be_defined_in_any_way_that_lambda_takes(tmp_path, source)
             "rename one of lambda_hand",
         ),
         ("x = 1\ndef handler(:\n", f"{ASK_FILE}, line 2: invalid syntax", "mend the syntax there"),
+        ("x = 1\0", f"{ASK_FILE}: source code string cannot contain null", "mend the syntax there"),
         (
             "\n\ndef handler(event): ...",
             "line 3: handler does not take two arguments",
