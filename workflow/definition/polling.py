@@ -108,15 +108,24 @@ def lambda_task(
         name: The state's name.
         function: The function.
         payload: What the handler gets; keys that end in `.$` are paths.
-        fields: Further fields of the state, in the SDK's spelling.
+        fields: Further fields of the state, in the SDK's spelling; its own limit and retriers take
+            the place of these. With `wait_for_callback` the limit is the run's: whoever answers
+            may need longer than the function.
     """
+    guards: dict[str, Any] = {
+        "retry": [retry_service_errors(SERVICE_ERRORS), retry_when_busy(BUSY_ERRORS)]
+    }
+    if "timeout_seconds_path" not in fields:
+        waits = fields.get("wait_for_callback")
+        seconds = (
+            config.timeout_hours * 3_600 if waits else config.function_seconds(function) + MINUTE
+        )
+        guards["timeout_seconds"] = seconds
     return LambdaStep(
         name,
         partition=config.partition,
         parameters={"FunctionName": config.function(function), "Payload": dict(payload)},
-        timeout_seconds=config.function_seconds(function) + MINUTE,
-        retry=[retry_service_errors(SERVICE_ERRORS), retry_when_busy(BUSY_ERRORS)],
-        **fields,
+        **{**guards, **fields},
     )
 
 

@@ -30,6 +30,7 @@ from workflow.spelling import suggestion
 
 RUN = "$$.Execution.Name"
 GLUE_START_MINUTES = 15
+_MADE_OF_THE_FUNCTION = frozenset({"parameters", "partition", "resource"})
 
 
 class Stages:
@@ -72,13 +73,19 @@ class Stages:
             name: The state's name.
             function: The function's name, as in `[functions.NAME]`; a packaged one's too.
             payload: What the handler gets; keys that end in `.$` are paths. The run's name and
-                the bucket if left out.
-            fields: Further fields of the state, in the SDK's spelling. Without `result_path` and
-                `output_path` what the handler returns is left out of the data.
+                the bucket if left out, and with `wait_for_callback` the token as `token`.
+            fields: Further fields of the state, in the SDK's spelling, its own `retry` and
+                `timeout_seconds` too. With `wait_for_callback=True` it waits for an answer, by
+                default as long as a run may last. Without `result_path` and `output_path` what the
+                handler returns is left out of the data.
 
         Raises:
-            StructureError: If there is no such function.
+            StructureError: If there is no such function, or `fields` has what it is made of.
         """
+        if taken := sorted(fields.keys() & _MADE_OF_THE_FUNCTION):
+            raise StructureError(
+                [f"'{name}': {', '.join(taken)} cannot be given; the function's input is payload=…"]
+            )
         known = self.config.function_names
         if function not in known:
             fix = suggestion(
@@ -88,6 +95,8 @@ class Stages:
         if not fields.keys() & {"result_path", "output_path"}:
             fields["result_path"] = None
         default = {"bucket": self.config.bucket, "run.$": RUN}
+        if fields.get("wait_for_callback"):
+            default["token.$"] = "$$.Task.Token"
         return lambda_task(
             self.config,
             name,

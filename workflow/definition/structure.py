@@ -72,7 +72,7 @@ def _type_faults(scope: Scope, name: str, state: State) -> Iterator[str]:
             yield f"'{name}' has no Branches"
         case "Task":
             for guard in ("TimeoutSeconds", "Retry"):
-                if not state.get(guard):
+                if not (state.get(guard) or state.get(f"{guard}Path")):
                     yield f"'{name}' has no {guard}"
             if not _is_caught(scope, state):
                 yield f"'{name}' has no Catch, and nothing around it has one"

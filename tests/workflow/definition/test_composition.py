@@ -279,3 +279,50 @@ def test_a_function_that_does_not_exist_is_told(tmp_path, function, fix):
         stages.function("Ask the Editors", function)
 
     assert raised.value.faults == (f"'Ask the Editors': there is no function '{function}'; {fix}",)
+
+
+@pytest.mark.parametrize(
+    ("fields", "asl"),
+    [
+        ({}, {"TimeoutSeconds": 120}),
+        ({"timeout_seconds": 3_600}, {"TimeoutSeconds": 3_600}),
+        ({"timeout_seconds_path": "$.limit"}, {"TimeoutSecondsPath": "$.limit"}),
+        ({"wait_for_callback": True}, {"TimeoutSeconds": 86_400}),
+        ({"wait_for_callback": True, "timeout_seconds": 60}, {"TimeoutSeconds": 60}),
+        (
+            {"retry": Retry(error_equals=["Lambda.ServiceException"], max_attempts=1)},
+            {
+                "Retry": [{"ErrorEquals": ["Lambda.ServiceException"], "MaxAttempts": 1}],
+                "TimeoutSeconds": 120,
+            },
+        ),
+        ({"comment": "of ours"}, {"Comment": "of ours", "TimeoutSeconds": 120}),
+        ({"heartbeat_seconds": 30}, {"HeartbeatSeconds": 30, "TimeoutSeconds": 120}),
+    ],
+)
+def test_a_function_s_state_takes_all_fields_of_its_type(tmp_path, fields, asl):
+    """Whoever answers a callback may need longer than the function."""
+    stages = Stages(project(tmp_path))
+    graph = stages.compose(stages.etl(), stages.function("Ask", "ask-editors", **fields))
+
+    ask = states(graph)["Ask"]
+
+    assert {key: ask[key] for key in asl} == asl
+    assert ("TimeoutSeconds" in ask) == ("TimeoutSeconds" in asl)
+
+
+def test_a_function_that_waits_for_a_callback_gets_the_token(tmp_path):
+    stages = Stages(project(tmp_path))
+    ask = stages.function("Ask", "ask-editors", wait_for_callback=True)
+
+    made = states(stages.compose(stages.etl(), ask))["Ask"]
+
+    assert made["Resource"] == "arn:aws:states:::lambda:invoke.waitForTaskToken"
+    assert made["Parameters"]["Payload"]["token.$"] == "$$.Task.Token"
+
+
+def test_a_function_s_state_is_made_of_its_payload(tmp_path):
+    stages = Stages(project(tmp_path))
+
+    with pytest.raises(StructureError, match="'Ask': parameters cannot be given; the function's"):
+        stages.function("Ask", "ask-editors", parameters={"rows": 1})
