@@ -22,6 +22,11 @@ from workflow.mistakes import ConfigError, Mistake
 from workflow.spelling import suggestion
 
 HANDLER = "handler"
+# A class would be called, but what Lambda gets then cannot be written as JSON.
+_NO_FUNCTIONS = (
+    ast.Constant, ast.JoinedStr, ast.List, ast.Tuple, ast.Set, ast.Dict, ast.ListComp, ast.SetComp,
+    ast.DictComp, ast.GeneratorExp, ast.Compare, ast.ClassDef,
+)  # fmt: skip
 UNZIPPED_LIMIT = 262_144_000
 """Bytes. https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 
@@ -245,47 +250,81 @@ def _names_an_import_error(node: ast.ExceptHandler | ast.withitem) -> bool:
 
 def _handler_fault(path: Path, tree: ast.Module) -> tuple[str, str] | None:
     """Return why a module has no usable handler, and the fix."""
-    definitions = {
-        node.name: node
-        for node in tree.body
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
-    }
-    node = definitions.get(HANDLER)
-    if node is None and HANDLER in _bound_names(tree.body):
-        return None
-    if node is None:
-        others = ", ".join(definitions)
+    bound: dict[str, list[ast.AST]] = {}
+    for node in tree.body:
+        again = dict[str, list[ast.AST]]()
+        for name, value in _bindings([node]):
+            again.setdefault(name, []).append(value)
+        for name, values in again.items():
+            is_certain = not isinstance(node, (ast.If, ast.Try))
+            bound[name] = values if is_certain else [*bound.get(name, ()), *values]
+    if HANDLER not in bound:
+        functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+        others = ", ".join(node.name for node in tree.body if isinstance(node, functions))
         fix = f"rename one of {others}" if others else f"add `def {HANDLER}(event, context): …`"
         return f"{path}: it has no function {HANDLER}(event, context)", fix
-    line = f"{path}, line {node.lineno}"
-    if isinstance(node, ast.AsyncFunctionDef):
-        return f"{line}: {HANDLER} is async, and Lambda awaits nothing", "write def without async"
-    arguments = node.args
+    faults = [_value_fault(value) for value in _values(HANDLER, bound)]
+    if not faults or None in faults:
+        return None  # one of its values may be the handler
+    (line, rule, fix), *_ = [fault for fault in faults if fault]
+    return f"{path}, line {line}: {HANDLER} {rule}", fix
+
+
+def _values(name: str, bound: Mapping[str, list[ast.AST]]) -> Iterator[ast.AST]:
+    """Yield what a name can stand for, through other names that it is set to."""
+    names, seen = [name], set[str]()
+    while names:
+        for value in bound[names.pop()]:
+            if not isinstance(value, ast.Name) or value.id not in bound:
+                yield value
+            elif value.id not in seen:
+                seen.add(value.id)
+                names.append(value.id)
+
+
+def _value_fault(value: ast.AST) -> tuple[int, str, str] | None:
+    """Return why Lambda cannot call a value: its line, the rule and the fix."""
+    line, fix = getattr(value, "lineno", 1), f"write `def {HANDLER}(event, context):`"
+    if getattr(value, "decorator_list", ()):
+        return None  # nobody knows what the decorator makes of it
+    if isinstance(value, ast.AsyncFunctionDef):
+        return line, "is async, and Lambda awaits nothing", "write def without async"
+    if isinstance(value, _NO_FUNCTIONS):
+        return line, "is no function", fix
+    if isinstance(value, (ast.FunctionDef, ast.Lambda)) and not _takes_two(value.args):
+        return line, "does not take two arguments, which Lambda gives it", fix
+    return None
+
+
+def _takes_two(arguments: ast.arguments) -> bool:
     positional = [*arguments.posonlyargs, *arguments.args]
     least = len(positional) - len(arguments.defaults)
     most = 2 if arguments.vararg else len(positional)
     keywords = [default for default in arguments.kw_defaults if default is None]
-    if least > 2 or most < 2 or keywords:
-        rule = f"{line}: {HANDLER} does not take two arguments, which Lambda gives it"
-        return rule, f"write `def {HANDLER}(event, context):`"
-    return None
+    return least <= 2 <= most and not keywords
 
 
-def _bound_names(body: Sequence[ast.stmt]) -> Iterator[str]:
-    """Yield the names that a module's statements bind, but for functions of its outer level."""
+def _bindings(body: Sequence[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
+    """Yield the names that a module's statements bind, each with what it is bound to.
+
+    That is the statement where its value cannot be seen, for example an import.
+    """
     for node in body:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
-            yield from (alias.asname or alias.name for alias in node.names)
-        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            yield from (
-                name.id
-                for target in targets
-                for name in ast.walk(target)
-                if isinstance(name, ast.Name)
-            )
-        elif isinstance(node, (ast.ClassDef, ast.FunctionDef)):
-            yield node.name
+            yield from ((alias.asname or alias.name, node) for alias in node.names)
+        elif isinstance(node, ast.Assign):
+            for target in node.targets:
+                if isinstance(target, ast.Name):
+                    yield target.id, node.value
+                else:
+                    names = (name for name in ast.walk(target) if isinstance(name, ast.Name))
+                    yield from ((name.id, node) for name in names)
+        elif isinstance(node, ast.AnnAssign):
+            if isinstance(node.target, ast.Name) and node.value is not None:
+                yield node.target.id, node.value
+        elif isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield node.name, node
         elif isinstance(node, (ast.If, ast.Try, ast.With)):
-            inner = (child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt))
-            yield from _bound_names(list(inner))
+            for child in ast.iter_child_nodes(node):
+                inner = child.body if isinstance(child, ast.ExceptHandler) else [child]
+                yield from _bindings([each for each in inner if isinstance(each, ast.stmt)])
