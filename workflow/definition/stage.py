@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Callable, Iterator, Sequence, Set
+from inspect import isroutine
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -234,6 +235,8 @@ def part_fault(value: Any) -> str:
         return f"the text {value!r}: give the State itself, not its name"
     if isinstance(value, (list, tuple)):
         return f"a {type(value).__name__}: give its members one by one, or a Chain of them"
+    if isroutine(value):
+        return f"{described(value)}, which is not called: write {value.__name__}()"
     return f"{described(value)}; a part is a stage, or a State or Chain of the SDK"
 
 
@@ -246,8 +249,10 @@ def described(value: Any) -> str:
             return f"the state '{value.state_id}'"
         case Chain() | list() | tuple() | dict():
             return f"a {type(value).__name__}"
-        case _:
-            return reprlib.repr(value)
+    if isroutine(value):
+        return f"the function {value.__name__}"
+    text = reprlib.repr(value)
+    return f"a {type(value).__name__}" if text.startswith("<") else text
 
 
 def _targets(state: State) -> Iterator[Part]:

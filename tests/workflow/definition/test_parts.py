@@ -234,6 +234,8 @@ def one_branch(branch):
         (lambda s: [to(Chain([])), s.etl()], "'First' leads to an empty Chain"),
         (lambda s: [choice("Odd?", 3), s.etl()], "'Odd?' leads to 3; a part is a stage, or a"),
         (lambda s: [[s.etl(), s.imports()]], "part 1 is a list: give its members one by one"),
+        (lambda s: [s.etl], "part 1 is the function etl, which is not called: write etl()"),
+        (lambda s: [s], "part 1 is a Stages; a part is a stage, or a State or Chain of the SDK"),
         (lambda s: ["ETL"], "part 1 is the text 'ETL': give the State itself, not its name"),
     ],
 )  # fmt: skip
