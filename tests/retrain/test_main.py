@@ -48,6 +48,16 @@ def test_mistakes_are_one_message_without_a_traceback(tmp_path):
     assert "Traceback" not in result.stderr
 
 
+def test_a_definition_file_that_exits_is_no_sound_one(tmp_path):
+    table = '[workflow]\ndefinition = "retraining.py"\n'
+    project(tmp_path, table, {"retraining.py": "import sys\nsys.exit(0)\n"})
+
+    result = retrain("check", cwd=tmp_path)
+
+    assert result.returncode == 1
+    assert result.stderr.startswith("retraining.py, line 2: it ends the program, with 0; take the")
+
+
 def test_a_function_is_listed_with_its_files_and_noted_if_no_state_calls_it(tmp_path):
     project(tmp_path)
 
