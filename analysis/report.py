@@ -93,17 +93,18 @@ def report(record: RunRecord) -> str:
     )
     page = environment.get_template("report.html.jinja")
     found, begun = findings(record), _local(record.visits.began or record.now, record.config)
+    failure, run = record.failure, record.run.name
     return page.render(
         config=record.config,
-        run=record.run.name,
+        run=run,
         date=f"{begun.day} {begun:%B %Y}",
         verdict=verdict(record, found),
         findings=found,
         status=record.progress.status,
         begun=f"{begun:%Y-%m-%d %H:%M} {begun.tzname()}",
         took=duration(record.progress.seconds or 0.0),
-        failure=record.failure,
-        advice=advice_on(record.visits, record.config, record.run.name),
+        failure=failure,
+        advice=advice_on(failure, record.visits, record.config, run) if failure else "",
         headline=list(_headline(record)),
         graph=Markup(  # noqa: S704  every text in it is escaped there
             picture(record.definition, record.progress, title=record.run.name)

@@ -111,22 +111,21 @@ def explain(states: Any, logs: Any, run: Run, config: Config, *, lines: int = 20
         item=_item(visit) if visit else "",
         speaker=speaker,
         logs=tuple(_excerpts(logs, call, groups, lines)) if call else (),
-        advice=advice_on(visits, config, run.name),
+        advice=advice_on(failed, visits, config, run.name),
         left_running=tuple(jobs_left_running(events)),
     )
 
 
-def advice_on(visits: Visits, config: Config, run: str) -> str:
-    """Return what to do next about an execution that failed; empty if it did not.
+def advice_on(failed: Failure, visits: Visits, config: Config, run: str) -> str:
+    """Return what to do next about an execution that failed.
 
     Args:
+        failed: Why it failed.
         visits: Made of its history.
         config: The workflow's.
         run: The execution's name.
     """
-    failed, visit = failure_of(visits), failed_visit(visits)
-    if failed is None:
-        return ""
+    visit = failed_visit(visits)
     return advice(
         failed.error,
         failed.cause,
