@@ -20,7 +20,7 @@ run: $(LOCAL)  ## the whole retraining once, on this machine: database to output
 	@$(BIN)/retrain local run --config retraining.toml --output output
 
 test: $(DEV) $(IAM_EVALUATOR) $(BROWSER) $(MARIADB)  ## all tests
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: $(DEV) $(ASL_VALIDATOR)  ## lint, types, import directions, rendered files
 	$(BIN)/ruff check .

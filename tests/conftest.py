@@ -21,6 +21,20 @@ from tests.mariadb import MariaDb, MariaDbDatabase
 from workflow import parse_config
 
 NAMES = count(1)
+LONG_FIRST = ("retrain", "workflow/deployment/permissions", "etl", "docs", "analysis")
+"""Folders whose tests take longest: they begin, so that both processes end at about one time."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the files: the process that is free takes the next one (`--no-loadscope-reorder`)."""
+    here = Path(__file__).parent
+
+    def rank(item: pytest.Item) -> int:
+        path = item.path.relative_to(here).as_posix()
+        prefixes = (number for number, name in enumerate(LONG_FIRST) if path.startswith(f"{name}/"))
+        return next(prefixes, len(LONG_FIRST))
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """The wheel, installed into an environment of its own and used from an empty folder."""
 
+import json
 import os
 import re
 import shutil
@@ -8,12 +9,18 @@ import sys
 import sysconfig
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import boto3
 import psycopg
 import pytest
 
+from tests.projects import write
 from tests.retrain.project.databases import VIDEO
+from tests.wheels import wheel as wheel_of
+from workflow.runs.history import history
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("analysis", "etl", "lambdas", "localaws", "recommenders", "retrain", "workflow")
@@ -41,26 +48,81 @@ for cell in execute(Path(sys.argv[1]), environment=os.environ).cells:
         print(output.get("text", ""), output.get("data", {}).get("text/plain", ""))
 """
 
+RETRAINING = """
+from workflow import Stages
+
+
+def build(config):
+    stages = Stages(config)
+    ask = stages.function(
+        "Ask the Editors",
+        "ask-editors",
+        result_selector={"answer.$": "$.Payload.answer"},
+        result_path="$.editors",
+    )
+    return stages.compose(
+        stages.etl(), stages.imports(), stages.training(), ask, stages.batch_inference(),
+        stages.publish(),
+    )
+"""
+ONLY_THE_FUNCTION = """
+from workflow import Stages
+
+
+def build(config):
+    stages = Stages(config)
+    return stages.compose(stages.function("Ask the Editors", "ask-editors"))
+"""
+FUNCTION_TABLES = """
+[workflow]
+definition = "retraining.py"
+
+[functions.ask-editors]
+source = "functions/ask_editors.py"
+environment = { DESK = "tokyo" }
+requirements = ["greetings==1.0"]
+"""
+ASK_EDITORS = """
+import os
+
+import greetings
+from desks import question
+
+
+def handler(event, context):
+    print("asking", os.environ["DESK"])
+    return {"answer": f"{greetings.HELLO}, {question(event['run'])}"}
+"""
+DESKS = "def question(run):\n    return f'how is {run}?'\n"
+BROKEN_DESKS = "def question(run):\n    raise ValueError('on holiday')\n"
+
 
 class Installed:
-    """An environment with the wheel, and a project's folder."""
+    """An environment with the wheel, and a project's folder.
+
+    Args:
+        environment: The environment's folder.
+        project: The project's folder.
+        variables: Of the environment, beside the machine's own.
+    """
 
     def __init__(
         self, environment: Path, project: Path, variables: Mapping[str, str] | None = None
     ) -> None:
-        self.environment, self.project, self.variables = environment, project, variables or {}
-
-    def run(self, *command: str, expected: int = 0) -> str:
-        """Run a program of the environment in the project's folder, and return what it prints."""
-        variables = {
+        self.environment, self.project = environment, project
+        inherited = {
             name: value
             for name, value in os.environ.items()
             if not name.startswith(("AWS_", "PYTHON", "PYTEST_", "DATABASE_"))
         }
+        self.variables = {**inherited, "AWS_EC2_METADATA_DISABLED": "true", **(variables or {})}
+
+    def run(self, *command: str, expected: int = 0) -> str:
+        """Run a program of the environment in the project's folder, and return what it prints."""
         done = subprocess.run(
             [self.environment / "bin" / command[0], *command[1:]],
             cwd=self.project,
-            env={**variables, "AWS_EC2_METADATA_DISABLED": "true", **self.variables},
+            env=self.variables,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -69,6 +131,40 @@ class Installed:
         )
         assert done.returncode == expected, done.stdout
         return done.stdout
+
+    def retrain(self, *arguments: str, expected: int = 0) -> str:
+        """Run our command."""
+        return self.run("retrain", *arguments, expected=expected)
+
+    @contextmanager
+    def served(self) -> Iterator[None]:
+        """Serve AWS in a process of its own; commands of a block reach it."""
+        options = ("--port", "0", "--time-scale", "0", "--until-eof")
+        process = subprocess.Popen(
+            [self.environment / "bin" / "retrain", "local", "serve", *options],
+            cwd=self.project,
+            env=self.variables,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        before, printed = dict(self.variables), []
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                printed.append(line)
+                if line.startswith("export "):
+                    name, _, value = line.removeprefix("export ").strip().partition("=")
+                    self.variables[name] = value
+                if line.startswith("Serving"):
+                    break
+            else:
+                pytest.fail("".join(printed))
+            yield
+        finally:
+            process.communicate(timeout=60)
+            self.variables = before
 
 
 @pytest.fixture(scope="module")
@@ -184,9 +280,81 @@ def test_a_project_without_its_database_is_told_so_before_anything_starts(
     assert "name a database of yours by --database-url or DATABASE_URL" in printed
 
 
-def test_the_whole_retraining_runs_on_the_sample(installed: Installed) -> None:
-    size = ("--students", "60", "--postings", "40", "--events", "4000")
-    printed = installed.run("retrain", "local", "run", "--output", "out", *size)
-    assert "output" not in printed.split("Written")[0]
-    recommendations = (installed.project / "out" / "recommendations.csv").read_text()
+def functions_of_states(project: Installed) -> list[str]:
+    """Return the functions that the state machine's role may call."""
+    policy: dict[str, Any] = json.loads(project.retrain("permissions", "states"))
+    (calls,) = [each for each in policy["Statement"] if each["Sid"] == "CallFunctions"]
+    resources: list[str] = calls["Resource"]
+    return resources
+
+
+def output_of(project: Installed, run: str, state: str) -> Any:
+    """Return the output of a state in a run."""
+    states = boto3.client("stepfunctions", endpoint_url=project.variables["AWS_ENDPOINT_URL"])
+    (machine,) = states.list_state_machines()["stateMachines"]
+    arn = f"{machine['stateMachineArn'].replace(':stateMachine:', ':execution:')}:{run}"
+    exits = (event.get("stateExitedEventDetails", {}) for event in history(states, arn))
+    (output,) = [each["output"] for each in exits if each.get("name") == state]
+    return json.loads(output)
+
+
+def test_the_whole_way_on_a_database_never_seen(
+    installed: Installed, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From an empty folder to a deployed workflow with an own function, which then fails."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(VIDEO)
+    wheel_of(tmp_path, "greetings", {"greetings.py": "HELLO = 'hello'\n"})
+    folder = tmp_path / "project"
+    folder.mkdir()
+    project = Installed(
+        installed.environment,
+        folder,
+        {"DATABASE_URL": database, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path)},
+    )
+    project.retrain("init", "--yes")
+    assert "INTERACTIONS" in project.retrain("preview")
+    project.retrain("local", "run", "--output", "out")
+    recommendations = (folder / "out" / "recommendations.csv").read_text("utf-8")
     assert recommendations.startswith("USER_ID,ITEM_ID,RANK,SCORE\n")
+    assert recommendations.count("\n") > 1_000
+
+    with (folder / "retraining.toml").open("a", encoding="utf-8") as file:
+        file.write(FUNCTION_TABLES)
+    sources = {"functions/ask_editors.py": ASK_EDITORS, "functions/desks.py": DESKS}
+    write(folder, {"retraining.py": RETRAINING, **sources})
+    assert "ask-editors  ask_editors.py, desks.py" in project.retrain("check")
+    assert "asl/retraining.asl.json: written" in project.retrain("render")
+    with project.served():
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+            monkeypatch.setenv(name, project.variables[name])
+        assert re.search(r"create +AskEditorsFunction", project.retrain("plan"))
+        project.retrain("template")
+        project.retrain("deploy", "--yes")
+        poll = ("--wait", "--poll-seconds", "0.2")
+        started = project.retrain("start", "--name", "nightly", *poll)
+        assert "✓ Ask the Editors" in started
+        assert started.endswith("nightly: SUCCEEDED\n")
+        asked = output_of(project, "nightly", "Ask the Editors")
+        assert asked["editors"] == {"answer": "hello, how is nightly?"}
+        assert "arn" in asked["job"]
+        allowed = functions_of_states(project)
+        (function,) = [arn for arn in allowed if arn.endswith("-ask-editors")]
+        assert len(allowed) == 7
+        assert "nothing to do" in project.retrain("plan")
+        cost = json.loads(project.retrain("cost", "nightly", "--json"))
+        assert cost["transitions"]["Ask the Editors"]
+
+        # A workflow of that function alone, which now fails: no other one is allowed any more.
+        write(folder, {"retraining.py": ONLY_THE_FUNCTION, "functions/desks.py": BROKEN_DESKS})
+        project.retrain("render")
+        assert "update    AskEditorsFunction" in project.retrain("plan")
+        project.retrain("deploy", "--yes")
+        project.retrain("start", "--name", "broken", *poll, expected=1)
+        explanation = project.retrain("explain", "broken")
+        assert f"the function '{function.rpartition(':')[2]}'" in explanation
+        assert "asking tokyo" in explanation
+        assert "raise ValueError('on holiday')" in explanation
+        assert "Mend functions/ask_editors.py, then 'retrain deploy'" in explanation
+        assert functions_of_states(project) == [function]
+        project.retrain("destroy", "--yes", "--empty-bucket")
