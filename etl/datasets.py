@@ -7,6 +7,7 @@ the three cannot drift apart.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -422,6 +423,11 @@ class JobSpec:
     def to_json(self) -> str:
         """Return the specification as JSON text; the same specification gives the same bytes."""
         return json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n"
+
+    @property
+    def digest(self) -> str:
+        """Twelve letters of a digest of the content, by which its file and manifests name it."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
 
     @classmethod
     def from_json(cls, text: str) -> JobSpec:

@@ -132,6 +132,7 @@ def _write(
     event_types = data_sets["INTERACTIONS"].event_types if "INTERACTIONS" in data_sets else ()
     agreement = check_agreement(spec, rows, event_types, log=log)
     manifest = _manifest(runtime.folder.run, now(), sources, data_sets, lists)
+    manifest["spec"] = spec.digest
     manifest["agreement"] = agreement
     manifest["leastDifferentLists"] = spec.agreement.different_lists
     return manifest

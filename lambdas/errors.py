@@ -38,6 +38,22 @@ class ManifestNotFound(Exception):  # noqa: N818  as S3 names its own: NoSuchKey
     """The run has no manifest: the Spark job did not finish it."""
 
 
+class AnotherRunInProgress(Exception):  # noqa: N818
+    """Another run is in progress: this one skips, waits or fails, as `[runs] overlap` says."""
+
+
+class ResourceInUseException(Exception):  # noqa: N818  Personalize's name, retried for an hour
+    """An earlier execution of the same run is still in progress."""
+
+
+class ExtractedOtherwise(Exception):  # noqa: N818
+    """The run's data sets were made by another specification than the present one."""
+
+
+class NewerListPublished(Exception):  # noqa: N818
+    """A list of newer data is published already; it stays."""
+
+
 class NoRecommendations(Exception):  # noqa: N818
     """Nothing is left to publish; the published list stays as it was."""
 

@@ -21,6 +21,7 @@ from workflow.filter_expression import filter_problems
 from workflow.hyperparameters import HYPERPARAMETERS
 from workflow.mistakes import ConfigError, Mistake, mistakes_of
 from workflow.names import tag_problems
+from workflow.options.overlap import RunsSettings
 from workflow.personalize import RELATED_RECIPES, SEMANTIC
 from workflow.settings import (
     FUNCTIONS,
@@ -74,6 +75,7 @@ class Config(Settings):
     agreement: AgreementSettings = Field(
         AgreementSettings(), description="how much data sets, lists and filters must agree"
     )
+    runs: RunsSettings = Field(RunsSettings(), description="runs that overlap")
     report: ReportSettings = Field(ReportSettings(), description="the report of a run")
     schedule: ScheduleSettings | None = Field(
         None, description="start times of the workflow; none if left out"
@@ -331,8 +333,7 @@ class Config(Settings):
 
         Executions that run keep the definition, and so the specification, with which they began.
         """
-        digest = hashlib.sha256(self.job_spec().to_json().encode()).hexdigest()
-        return f"artifacts/etl-job-{digest[:12]}.json"
+        return f"artifacts/etl-job-{self.job_spec().digest}.json"
 
     @property
     def data_sets(self) -> tuple[DataSet, ...]:

@@ -46,6 +46,7 @@ from workflow.schedule import ScheduleError, read_expression, time_zones
 from workflow.spelling import nearest, suggestion
 
 FunctionName = Literal[
+    "begin-run",
     "list-datasets",
     "create-import-job",
     "create-solution-version",
@@ -604,7 +605,8 @@ class AwsSettings(Settings):
         [],
         max_length=16,
         examples=[["subnet-0a1b2c3d"]],
-        description="of the functions; they reach S3 and Personalize through endpoints or a NAT",
+        description="of the functions; they reach S3, Personalize and Step Functions through"
+        " endpoints or a NAT",
     )
     security_groups: list[Annotated[str, Field(pattern=r"^sg-[0-9a-f]+$")]] = Field(
         [], max_length=5, examples=[["sg-0a1b2c3d"]], description="of the functions"

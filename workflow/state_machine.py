@@ -14,7 +14,6 @@ the SDK draws by scripts from the network is drawn here without any.
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -42,6 +41,7 @@ from workflow.picture.display import (
     in_notebook,
     workflow_page,
 )
+from workflow.run_names import run_name
 from workflow.runs.endings import Endings
 from workflow.runs.history import HistoryReader, follow, history
 from workflow.runs.lines import Lines
@@ -412,8 +412,3 @@ def build_workflow(
 def _check_portrait(portrait: bool) -> None:
     if not portrait:
         raise ValueError("portrait=False: the picture goes from top to bottom; leave it out")
-
-
-def run_name(now: datetime) -> str:
-    """Return an execution name that sorts by time and is unique: 20240601T040000Z-3fa9c1."""
-    return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"

@@ -27,6 +27,7 @@ from retrain.files import write_whole
 from retrain.live import run_view
 from retrain.tables import show_cost, show_explanation, show_failure, show_runs
 from workflow.config import load_config
+from workflow.run_names import run_name
 from workflow.runs import cost as costs
 from workflow.runs import diagnosis
 from workflow.runs.executions import (
@@ -68,8 +69,6 @@ def start(
 
     Example: retrain start --wait
     """
-    from workflow.state_machine import run_name  # noqa: PLC0415  the SDK costs half a second
-
     loaded = load_config(config)
     first_input = _parse_input(inputs)
     client = clients(loaded)("stepfunctions")

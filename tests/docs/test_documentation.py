@@ -188,7 +188,7 @@ def test_the_notebooks_change_of_the_workflow_is_possible_after_the_tutorials(tm
 
     assert "\nCONFIG = " in setting
     assert result.returncode == 0, result.stderr
-    assert '-  "StartAt": "Wait for the Backup",' in result.stdout
+    assert '-    "Wait for the Backup": {' in result.stdout
 
 
 # Links and commands

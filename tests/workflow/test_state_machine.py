@@ -13,6 +13,7 @@ from botocore.stub import Stubber
 from workflow import Stages, build_workflow, load_config, sdk
 from workflow.config import Config
 from workflow.errors import DeployError
+from workflow.run_names import run_name
 from workflow.sdk import (
     Chain,
     Choice,
@@ -24,7 +25,7 @@ from workflow.sdk import (
     LambdaStep,
     Pass,
 )
-from workflow.state_machine import DrawnWorkflow, run_name
+from workflow.state_machine import DrawnWorkflow
 
 ARN = "arn:aws:states:ap-northeast-1:123456789012:stateMachine:labbase-retraining"
 ROLE = "arn:aws:iam::123456789012:role/labbase-retraining-states"
@@ -72,11 +73,12 @@ def test_building_and_rendering_needs_no_client(config, monkeypatch):
     workflow = build_workflow(config)
 
     assert isinstance(workflow.definition, Graph)
-    assert json.loads(workflow.to_asl())["StartAt"] == "ETL"
+    assert json.loads(workflow.to_asl())["StartAt"] == "Begin Run"
 
 
 def test_the_definition_is_built_of_the_sdk_s_own_steps(config):
-    etl = build_workflow(config).definition.branch
+    begin = build_workflow(config).definition.branch
+    etl = begin.next_step.entry.default
     listing = etl.next_step.entry
 
     assert isinstance(etl, GlueStartJobRunStep)
@@ -230,8 +232,8 @@ def test_run_names_sort_by_time_and_differ():
 def test_a_workflow_shows_itself_in_a_notebook(config):
     shown = build_workflow(config)._repr_mimebundle_()
 
-    assert shown["text/plain"] == "labbase-retraining: 20 states"
-    assert 'alt="labbase-retraining: 20 states"' in shown["text/html"]
+    assert shown["text/plain"] == "labbase-retraining: 23 states"
+    assert 'alt="labbase-retraining: 23 states"' in shown["text/html"]
 
 
 def test_an_execution_shows_in_a_notebook_how_far_it_is(config, client, stubber):
@@ -272,7 +274,7 @@ def test_a_workflow_takes_a_definition_and_whatever_makes_clients(config, local_
 
     arn = workflow.create()
     deployed = workflow.client.describe_state_machine(stateMachineArn=arn)
-    assert json.loads(deployed["definition"])["StartAt"] == "Look"
+    assert json.loads(deployed["definition"])["States"]["Begin Run"]["Next"] == "Look"
     assert deployed["name"] == "labbase-retraining"
 
 

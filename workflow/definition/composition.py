@@ -27,7 +27,16 @@ from workflow.definition.polling import (
     retry_service_errors,
     retry_when_busy,
 )
-from workflow.definition.stage import Part, Reach, catch_all, entry_of, fail, part_fault, reach
+from workflow.definition.stage import (
+    Part,
+    Reach,
+    Stage,
+    catch_all,
+    entry_of,
+    fail,
+    part_fault,
+    reach,
+)
 from workflow.definition.structure import structural_faults
 from workflow.errors import StructureError
 from workflow.sdk import Catch, Chain, Graph, State
@@ -59,13 +68,14 @@ class ComposedGraph(Graph):  # type: ignore[misc]
 
 
 def compose(
-    config: Config, parts: Sequence[Part], *, failure: State, comment: str = ""
+    config: Config, parts: Sequence[Part], *, begin: Stage, failure: State, comment: str = ""
 ) -> ComposedGraph:
     """Return the graph of some parts, in their order.
 
     Args:
         config: Limits the length of a run.
         parts: Stages, and States and Chains of the SDK.
+        begin: The stage that is put first, unless it is among the parts or none is a stage.
         failure: The state to which every failure leads.
         comment: The state machine's.
 
@@ -74,12 +84,17 @@ def compose(
             another one, or has no way to the next one; or the graph breaks a structural rule.
     """
     _check_types(parts)
-    scopes = _scopes(parts)
+    scopes, added = _scopes(parts), list[str]()
+    titles = {stage.title for outer in scopes for scope in outer.all_scopes() for stage in scope.stages}
+    if titles and begin.title not in titles:
+        parts = [begin, *parts]
+        scopes = _scopes(parts)
+        added.append(f"'{begin.entry.state_id}': put first, so that one run goes at a time")
     if faults := [*_faults(scopes), *_name_faults([*scopes, reach(failure)])]:
         raise StructureError(faults)
     with _unchanged(scopes):
         _lead_on(scopes)
-        added = [line for scope in scopes for line in _guard(config, scope, failure)]
+        added += [line for scope in scopes for line in _guard(config, scope, failure)]
         if faults := list(_name_faults([reach(parts[0])])):  # of states that were added, too
             raise StructureError(faults)
         graph = ComposedGraph(

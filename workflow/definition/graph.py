@@ -24,6 +24,7 @@ def build(config: Config) -> Graph:
     """Return the packaged workflow: its stages, in the order in which they run."""
     stages = Stages(config)
     return stages.compose(
+        stages.begin(),
         stages.etl(),
         stages.imports(),
         stages.training(),

@@ -14,6 +14,7 @@ from typing import Any
 
 from workflow.config import Config
 from workflow.definition.composition import ComposedGraph, compose
+from workflow.definition.parts.begin import begin_run, unless_extracted
 from workflow.definition.polling import (
     GLUE_ERRORS,
     MINUTE,
@@ -25,10 +26,10 @@ from workflow.definition.polling import (
 )
 from workflow.definition.stage import JOB, Part, Stage, fail, stage_of
 from workflow.errors import StructureError
+from workflow.run_names import RUN
 from workflow.sdk import Catch, GlueStartJobRunStep, LambdaStep, Map, SnsPublishStep, State, Succeed
 from workflow.spelling import suggestion
 
-RUN = "$$.Execution.Name"
 GLUE_START_MINUTES = 15
 _MADE_OF_THE_FUNCTION = frozenset({"parameters", "partition", "resource"})
 
@@ -39,9 +40,13 @@ class Stages:
     def __init__(self, config: Config) -> None:
         self.config = config
 
+    def begin(self) -> Stage:
+        """Return the stage that takes the lock: one run at a time. `compose` puts it first."""
+        return begin_run(self.config)
+
     def etl(self) -> Stage:
-        """Return the Spark job that writes the run's data sets and manifest."""
-        return stage_of("ETL", run_etl(self.config))
+        """Return the Spark job that writes the run's data sets and manifest, if they are not."""
+        return unless_extracted(run_etl(self.config))
 
     def imports(self) -> Stage:
         """Return the stage that imports every data set of the run, and waits for them."""
@@ -110,7 +115,8 @@ class Stages:
 
         Args:
             parts: Stages, and States and Chains of the SDK. Each is led on to the next one; a Task
-                that has none gets a Retry, a Catch and a time limit.
+                that has none gets a Retry, a Catch and a time limit. `begin()` is put first if it
+                is not among them.
 
         Raises:
             StructureError: If the parts do not make one workflow.
@@ -118,6 +124,7 @@ class Stages:
         return compose(
             self.config,
             parts,
+            begin=self.begin(),
             failure=report_failure(self.config),
             comment=f"Retrains {self.config.name}: database to recommendations",
         )

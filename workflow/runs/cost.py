@@ -18,6 +18,7 @@ from workflow.definition import asl
 from workflow.definition.asl import Definition, Scope, State
 from workflow.errors import WorkflowError
 from workflow.personalize import FAILED_STATUSES
+from workflow.run_names import EXTRACTED
 from workflow.runs.endings import Endings
 from workflow.runs.prices import BASE_REGION, Price
 from workflow.schedule import DAYS_IN_A_MONTH, runs_a_month
@@ -229,6 +230,8 @@ class _Walker:
     ) -> str:
         """Return the state after one that succeeds."""
         rules = state.get("Choices", ())
+        if any(part.get("Variable") == EXTRACTED for rule in rules for part in rule.get("And", ())):
+            return str(state["Default"])  # only a resumed run has data sets when it begins
         foreseen = [rule for rule in rules if rule.get("StringEquals") in _STATUSES]
         if state["Type"] == "Choice" and not foreseen:
             return self._way_on(name, state, scope, visits)
@@ -353,6 +356,7 @@ def _task_seconds(config: Config, assumed: Mapping[str, float]) -> dict[str, flo
     return {
         config.glue_job: assumed["etl_minutes"] * 60,
         **{config.function(name): assumed["call_seconds"] for name in config.functions},
+        config.function("begin-run"): assumed["call_seconds"],
         config.function("list-datasets"): assumed["call_seconds"],
         config.function("create-import-job"): assumed["import_minutes"] * 60,
         config.function("create-solution-version"): assumed["training_minutes"] * 60,

@@ -5,10 +5,13 @@ One judgement for the terminal, the picture and the tables.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from workflow.definition.asl import Definition, states, transitions
 from workflow.runs.visits import Status, Visit
+
+_ANY_ERROR = frozenset({"States.ALL", "States.TaskFailed"})
 
 
 @dataclass(frozen=True)
@@ -17,11 +20,11 @@ class Endings:
 
     Attributes:
         doomed: States after which no execution succeeds, for example one that reports a failure.
-        fatal: States whose every Catch leads to such a state.
+        catchers: Of each state with a Catch, the errors and the state that each leads to.
     """
 
     doomed: frozenset[str] = frozenset()
-    fatal: frozenset[str] = frozenset()
+    catchers: Mapping[str, Sequence[tuple[Sequence[str], str]]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, definition: Definition | None) -> Endings:
@@ -41,11 +44,11 @@ class Endings:
         }:
             succeeding |= more
         doomed = frozenset(ways.keys() - succeeding)
-        caught = {
-            name: {way.target for way in each if way.type == "catch"} for name, each in ways.items()
+        catchers = {
+            name: [(way.rule["ErrorEquals"], way.target) for way in each if way.type == "catch"]
+            for name, each in ways.items()
         }
-        fatal = (name for name, targets in caught.items() if targets and targets <= doomed)
-        return cls(doomed, frozenset(fatal))
+        return cls(doomed, catchers)
 
     def status(self, visit: Visit, failed: Visit | None = None) -> Status:
         """Return the status of a visit as people take it.
@@ -58,8 +61,17 @@ class Endings:
             failed: The visit in which the execution's failure began; None if none is known.
         """
         ended = visit.status in {"succeeded", "caught"}
-        if ended and (visit is failed or (visit.status == "caught" and visit.state in self.fatal)):
+        if ended and (visit is failed or (visit.status == "caught" and self._is_fatal(visit))):
             return "failed"
         if visit.status == "succeeded" and visit.state in self.doomed:
             return "caught"
         return visit.status
+
+    def _is_fatal(self, visit: Visit) -> bool:
+        """Return whether the catcher that took a visit's error ends the execution."""
+        matching = (
+            target
+            for errors, target in self.catchers.get(visit.state, ())
+            if visit.error in errors or set(errors) & _ANY_ERROR
+        )
+        return next(matching, "") in self.doomed

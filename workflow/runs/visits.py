@@ -139,6 +139,12 @@ class Visit:
         return "running"
 
     @property
+    def error(self) -> str:
+        """The name of the error of its last try that failed; empty if there is none."""
+        errors = (details(event).get("error") for event in reversed(self.events))
+        return str(next(filter(None, errors), ""))
+
+    @property
     def around(self) -> Iterator[Branch]:
         """The branches around it, the innermost first."""
         branch = self.branch

@@ -28,6 +28,7 @@ from workflow.sdk import (
 )
 
 ROOT = Path(__file__).parents[3]
+PUT_FIRST = "'Begin Run': put first, so that one run goes at a time"
 GOLDEN = (ROOT / "asl" / "retraining.asl.json").read_text(encoding="utf-8")
 
 
@@ -64,12 +65,56 @@ def test_a_part_is_led_on_to_the_next_one(stages):
 
     made = states(graph)
 
-    assert graph.to_dict()["StartAt"] == "Wait for the Backup"
-    assert made["Wait for the Backup"]["Next"] == "ETL"
+    assert graph.to_dict()["StartAt"] == "Begin Run"
+    assert made["Begin Run"]["Next"] == "Wait for the Backup"
+    assert made["Wait for the Backup"]["Next"] == "Extracted Already?"
+    assert targets(made["Extracted Already?"]) == {"ETL", "One"}
     assert (made["ETL"]["Next"], made["One"]["Next"]) == ("One", "Two")
     assert made["Two"]["Next"] == "Create Solution Version"
     assert "After" in targets(made["Solution Version Active?"])
     assert made["After"]["End"]
+
+
+def test_the_begin_is_put_first_where_it_is_missing(stages):
+    """A file of an earlier version does not name it, and is resumed all the same."""
+    others = (stages.imports, stages.training, stages.batch_inference, stages.publish)
+
+    graph = stages.compose(stages.etl(), *(part() for part in others))
+
+    assert graph.to_dict() == build(stages.config).to_dict()
+    assert graph.added == (PUT_FIRST,)
+
+
+def test_the_begin_stays_where_it_is_put(stages):
+    graph = stages.compose(Pass("Look"), stages.begin(), stages.etl())
+
+    assert graph.to_dict()["StartAt"] == "Look"
+    assert graph.added == ()
+
+
+def test_a_workflow_without_any_stage_has_no_begin(stages):
+    graph = stages.compose(Pass("Look"), Succeed("Seen"))
+
+    assert list(states(graph)) == ["Look", "Seen"]
+
+
+def test_data_sets_that_are_complete_are_not_extracted_again(stages):
+    """The answer of the begin may be gone: a state of one's own between left it out."""
+    choice = states(stages.compose(stages.etl()))["Extracted Already?"]
+
+    assert choice == {
+        "Type": "Choice",
+        "Choices": [
+            {
+                "And": [
+                    {"Variable": "$.begin.extracted", "IsPresent": True},
+                    {"Variable": "$.begin.extracted", "BooleanEquals": True},
+                ],
+                "Next": "ETL Complete",
+            }
+        ],
+        "Default": "ETL",
+    }
 
 
 def test_a_stage_whose_last_state_is_a_choice_ends_in_a_state_of_its_own(stages):
@@ -120,6 +165,7 @@ def test_a_stage_in_a_branch_of_a_parallel_fails_and_ends_there(stages):
     assert branch["Training Failed"]["CausePath"] == "$.job.Cause"
     assert made["Both"]["Catch"][0]["Next"] == "Report Failure"
     assert graph.added == (
+        PUT_FIRST,
         "'Both': Catch",
         "'Count': Retry, TimeoutSeconds 960",
     )
@@ -148,7 +194,7 @@ def test_a_task_without_guards_gets_them(stages, resource, seconds, retried):
     assert own["Catch"] == [
         {"ErrorEquals": ["States.ALL"], "ResultPath": "$.job", "Next": "Report Failure"}
     ]
-    assert graph.added == (f"'Own': Retry, TimeoutSeconds {seconds}, Catch",)
+    assert graph.added == (PUT_FIRST, f"'Own': Retry, TimeoutSeconds {seconds}, Catch")
 
 
 def test_guards_of_the_user_s_own_stay(stages):
@@ -162,7 +208,7 @@ def test_guards_of_the_user_s_own_stay(stages):
     assert (made["Own"]["TimeoutSeconds"], len(made["Own"]["Retry"])) == (5, 1)
     assert [catch["Next"] for catch in made["Own"]["Catch"]] == ["Sorry", "Report Failure"]
     assert made["Sorry"]["Next"] == "Create Solution Version"
-    assert graph.added == ("'Own': Catch",)
+    assert graph.added == (PUT_FIRST, "'Own': Catch")
 
 
 def test_a_task_inside_a_map_is_caught_by_the_map(stages):
@@ -204,7 +250,10 @@ def twice(part):
         (lambda s: [], "no parts: name at least one stage"),
         (lambda s: [s.etl(), 3], "part 2 is 3; a part is a stage, or a State or Chain of the SDK"),
         (lambda s: [s.etl(), Chain([])], "part 2 is an empty Chain"),
-        (lambda s: twice(s.etl()), "'ETL' is used 2 times: a part has one place in the order"),
+        (
+            lambda s: twice(s.etl()),
+            "'Extracted Already?' is used 2 times",
+        ),
         (lambda s: [s.etl(), Pass("ETL")], "two states are named 'ETL': names must be unique"),
         (
             lambda s: [s.training(), s.training()],
@@ -221,7 +270,7 @@ def twice(part):
         ),
         (
             lambda s: [circle(), s.etl()],
-            "'First' does not lead to 'ETL': all its states end, or lead elsewhere",
+            "'First' does not lead to 'Extracted Already?': all its states end, or lead elsewhere",
         ),
         (lambda s: [s.etl(), without_default()], "'Odd?' has no default, and no part follows"),
     ],
@@ -254,7 +303,7 @@ def test_a_function_of_ones_own_is_a_guarded_task_within_its_time_limit(tmp_path
         "FunctionName": "labbase-ask-editors",
         "Payload": {
             "bucket": "labbase-retraining-123456789012-ap-northeast-1",
-            "run.$": "$$.Execution.Name",
+            "run.$": "States.ArrayGetItem(States.StringSplit($$.Execution.Name, '.'), 0)",
         },
     }
     assert (asked["TimeoutSeconds"], asked["ResultPath"]) == (360, None)

@@ -38,6 +38,8 @@ def definition():
 
 def test_the_states_and_their_order_are_the_original_systems(definition):
     assert list(definition["States"]) == [
+        "Begin Run",
+        "Extracted Already?",
         "ETL",
         "List Datasets",
         "Reimport All Datasets",
@@ -52,6 +54,7 @@ def test_the_states_and_their_order_are_the_original_systems(definition):
         "Filter Recommended Item",
         "Report Failure",
         "Retraining Failed",
+        "Skipped for Another Run",
     ]
     assert list(definition["States"]["Reimport All Datasets"]["Iterator"]["States"]) == [
         "Import Dataset",
@@ -123,26 +126,47 @@ def test_the_map_runs_over_the_listed_data_sets_with_bounded_concurrency(definit
 def test_every_task_has_a_time_limit_retries_with_jitter_and_a_catch(definition):
     tasks = {name: state for _, name, state in states(definition) if state["Type"] == "Task"}
 
-    assert len(tasks) == 10
+    assert len(tasks) == 11
     for name, task in tasks.items():
         assert task["TimeoutSeconds"] > 0, name
         assert {retry["JitterStrategy"] for retry in task["Retry"]} == {"FULL"}, name
         assert all(retry["BackoffRate"] > 1 for retry in task["Retry"]), name
-        assert task["Catch"][0]["ErrorEquals"] == ["States.ALL"], name
+        assert task["Catch"][-1]["ErrorEquals"] == ["States.ALL"], name
     assert definition["TimeoutSeconds"] == 86_400
 
 
-def test_every_catch_of_the_machine_leads_to_report_failure(definition):
+def test_every_failure_of_the_machine_leads_to_report_failure(definition):
     caught = {
         catch["Next"]
         for name, state in definition["States"].items()
         for catch in state.get("Catch", ())
-        if name != "Report Failure"
+        if name != "Report Failure" and catch["ErrorEquals"] == ["States.ALL"]
     }
 
     assert caught == {"Report Failure"}
     assert definition["States"]["Report Failure"]["Next"] == "Retraining Failed"
     assert definition["States"]["Retraining Failed"]["CausePath"] == "$.job.Cause"
+
+
+@pytest.mark.parametrize(
+    ("overlap", "waits", "target"),
+    [
+        ("skip", False, "Skipped for Another Run"),
+        ("wait", True, "Report Failure"),
+        ("fail", False, "Report Failure"),
+    ],
+)
+def test_a_run_beside_another_is_skipped_waits_or_fails(overlap, waits, target):
+    text = f'{EXAMPLE.read_text("utf-8")}\n[runs]\noverlap = "{overlap}"\n'
+    states = json.loads(render(parse_config(text)))["States"]
+    begin, name = states["Begin Run"], "AnotherRunInProgress"
+
+    catcher = next(
+        catch for catch in begin["Catch"] if catch["ErrorEquals"] in ([name], ["States.ALL"])
+    )
+    assert catcher["Next"] == target
+    assert any(name in retry["ErrorEquals"] for retry in begin["Retry"]) is waits
+    assert ("Skipped for Another Run" in states) is (overlap == "skip")
 
 
 def test_retried_error_names_are_those_of_aws_models():
@@ -383,4 +407,4 @@ def test_the_diagram_shows_every_state_and_every_transition(definition):
         assert f'"{name}' in picture
     assert "subgraph reimport_all_datasets" in picture
     assert '-->|"CREATE FAILED or CREATE STOPPED"| report_failure' in picture
-    assert picture.count("-.->") == 11  # ten tasks and the Map
+    assert picture.count("-.->") == 13  # eleven tasks and the Map; and the run that is skipped

@@ -150,7 +150,7 @@ def test_rules_of_a_choice_in_another_order_are_reported_as_an_order(before, aft
 def test_a_renamed_state_is_one_renaming_and_the_transitions_to_it_are_no_change(before, after):
     states = after["States"]
     states["Read the Database"] = states.pop("ETL")
-    after["StartAt"] = "Read the Database"
+    states["Extracted Already?"]["Default"] = "Read the Database"
 
     assert review(before, after) == Review(
         states=(StateChange("renamed", "Read the Database", "Task", former_name="ETL"),)
@@ -373,7 +373,7 @@ def test_what_else_differs_stands_below_the_workflow(before):
 def test_the_comment_of_a_first_workflow_has_one_picture(before):
     text = as_markdown(review({}, before), before={}, after=before)
 
-    assert text.splitlines()[1].startswith("### Workflow: 20 states added")
+    assert text.splitlines()[1].startswith("### Workflow: 23 states added")
     assert "Before: there was no workflow." in text
     assert text.count("```mermaid") == 1
 

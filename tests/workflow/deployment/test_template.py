@@ -12,6 +12,7 @@ from workflow import Config, load_config, parse_config
 from workflow.deployment.artefacts import build_artefacts
 from workflow.deployment.resources import resources
 from workflow.deployment.template import rendered_template, template, template_text
+from workflow.run_names import RUN
 
 EXAMPLE = Path(__file__).parents[3] / "retraining.toml"
 CONFIG = load_config(EXAMPLE)
@@ -98,7 +99,7 @@ def test_every_upload_is_in_the_bucket_of_the_parameter():
     assert properties["GetStatusFunction"]["Code"]["S3Bucket"] == "our-code"
     assert properties["EtlJob"]["Command"]["ScriptLocation"].startswith("s3://our-code/artifacts/")
     assert definition["States"]["ETL"]["Parameters"]["Arguments"] == {
-        "--run.$": "$$.Execution.Name",
+        "--run.$": RUN,
         "--bucket": "labbase-retraining-123456789012-ap-northeast-1",
         "--spec": f"s3://our-code/{CONFIG.spec_key}",
     }

@@ -79,6 +79,7 @@ DEEPEST_FIRST = (
     "get-status",
     "create-import-job",
     "list-datasets",
+    "begin-run",
 )
 PRINCIPALS = (*(role for role in ROLES if role != "scheduler"), *PEOPLE)
 

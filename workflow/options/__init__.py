@@ -1,0 +1,1 @@
+"""Tables of retraining.toml that switch a part of the workflow on, or say how it behaves."""
