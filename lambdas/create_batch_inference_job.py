@@ -6,21 +6,21 @@ from typing import Any
 
 from lambdas.clients import client
 from lambdas.errors import named_errors
-from lambdas.jobs import job_name, job_response
+from lambdas.jobs import Job, create_once
 
 
-def create_batch_inference_job(personalize: Any, event: dict[str, Any]) -> str:
-    """Create the job and return its ARN; a second call returns the first one's job.
+def create_batch_inference_job(personalize: Any, event: dict[str, Any]) -> dict[str, Any]:
+    """Create the job and return it; a further call returns the same job, unless it has failed.
 
     Raises:
         ResourceAlreadyExistsException: If a job of this name writes to another path.
     """
-    name = job_name("batch", event["run"])
     exploration = event["itemExploration"]
     config = {"itemExplorationConfig": exploration} if exploration else None
     key = {"kmsKeyArn": event["kmsKeyArn"]} if event["kmsKeyArn"] else {}
     optional = {"filterArn": event["filterArn"], "batchInferenceJobConfig": config}
-    try:
+
+    def create(name: str) -> str:
         arn: str = personalize.create_batch_inference_job(
             jobName=name,
             solutionVersionArn=event["solutionVersionArn"],
@@ -31,20 +31,32 @@ def create_batch_inference_job(personalize: Any, event: dict[str, Any]) -> str:
             tags=event["tags"],
             **{member: value for member, value in optional.items() if value},
         )["batchInferenceJobArn"]
-    except personalize.exceptions.ResourceAlreadyExistsException:
-        pages = personalize.get_paginator("list_batch_inference_jobs").paginate(
-            solutionVersionArn=event["solutionVersionArn"]
-        )
-        jobs = pages.search("batchInferenceJobs")
-        arn = next((job["batchInferenceJobArn"] for job in jobs if job["jobName"] == name), "")
-        if not arn or _output_path(personalize, arn) != event["outputPath"]:
-            raise
-    return arn
+        return arn
+
+    return create_once(
+        "batch",
+        event,
+        create=create,
+        find=lambda name: _find(personalize, event, name),
+        exists=personalize.exceptions.ResourceAlreadyExistsException,
+    )
 
 
-def _output_path(personalize: Any, arn: str) -> str:
-    job = personalize.describe_batch_inference_job(batchInferenceJobArn=arn)["batchInferenceJob"]
-    return str(job["jobOutput"]["s3DataDestination"]["path"])
+def _find(personalize: Any, event: dict[str, Any], name: str) -> Job | None:
+    """Return the run's job of a name; one of another solution version counts as failed."""
+    pages = personalize.get_paginator("list_batch_inference_jobs").paginate()
+    for listed in pages.search("batchInferenceJobs"):
+        if listed["jobName"] == name:
+            arn = listed["batchInferenceJobArn"]
+            job = personalize.describe_batch_inference_job(batchInferenceJobArn=arn)[
+                "batchInferenceJob"
+            ]
+            if job["jobOutput"]["s3DataDestination"]["path"] != event["outputPath"]:
+                return None
+            is_useless = job["solutionVersionArn"] != event["solutionVersionArn"]
+            status = "CREATE FAILED" if is_useless else job["status"]
+            return Job(arn, status, job.get("failureReason"))
+    return None
 
 
 @named_errors
@@ -55,5 +67,4 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     `filterArn` (or null), `itemExploration` (an object or null), `kmsKeyArn` (or null), `tags`,
     `waitSeconds`.
     """
-    arn = create_batch_inference_job(client("personalize"), event)
-    return job_response(arn, "CREATE PENDING", event["waitSeconds"])
+    return create_batch_inference_job(client("personalize"), event)

@@ -6,17 +6,17 @@ from typing import Any
 
 from lambdas.clients import client
 from lambdas.errors import named_errors
-from lambdas.jobs import job_name, job_response
+from lambdas.jobs import Job, create_once
 
 
-def create_import_job(personalize: Any, event: dict[str, Any]) -> str:
-    """Create the job and return its ARN; a second call returns the first one's job.
+def create_import_job(personalize: Any, event: dict[str, Any]) -> dict[str, Any]:
+    """Create the job and return it; a further call returns the same job, unless it has failed.
 
     Raises:
         ResourceAlreadyExistsException: If a job of this name reads from another path.
     """
-    name = job_name(event["datasetType"].lower(), event["run"])
-    try:
+
+    def create(name: str) -> str:
         arn: str = personalize.create_dataset_import_job(
             jobName=name,
             datasetArn=event["datasetArn"],
@@ -25,20 +25,30 @@ def create_import_job(personalize: Any, event: dict[str, Any]) -> str:
             importMode=event["importMode"],
             tags=event["tags"],
         )["datasetImportJobArn"]
-    except personalize.exceptions.ResourceAlreadyExistsException:
-        pages = personalize.get_paginator("list_dataset_import_jobs").paginate(
-            datasetArn=event["datasetArn"]
-        )
-        jobs = pages.search("datasetImportJobs")
-        arn = next((job["datasetImportJobArn"] for job in jobs if job["jobName"] == name), "")
-        if not arn or _data_location(personalize, arn) != event["s3Path"]:
-            raise
-    return arn
+        return arn
+
+    return create_once(
+        event["datasetType"].lower(),
+        event,
+        create=create,
+        find=lambda name: _find(personalize, event, name),
+        exists=personalize.exceptions.ResourceAlreadyExistsException,
+    )
 
 
-def _data_location(personalize: Any, arn: str) -> str:
-    job = personalize.describe_dataset_import_job(datasetImportJobArn=arn)["datasetImportJob"]
-    return str(job["dataSource"]["dataLocation"])
+def _find(personalize: Any, event: dict[str, Any], name: str) -> Job | None:
+    pages = personalize.get_paginator("list_dataset_import_jobs").paginate(
+        datasetArn=event["datasetArn"]
+    )
+    for listed in pages.search("datasetImportJobs"):
+        if listed["jobName"] == name:
+            arn = listed["datasetImportJobArn"]
+            job = personalize.describe_dataset_import_job(datasetImportJobArn=arn)[
+                "datasetImportJob"
+            ]
+            is_own = job["dataSource"]["dataLocation"] == event["s3Path"]
+            return Job(arn, job["status"], job.get("failureReason")) if is_own else None
+    return None
 
 
 @named_errors
@@ -48,5 +58,4 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     Event: `run`, `datasetType`, `datasetArn`, `s3Path`, `importMode`, `roleArn`, `tags`,
     `waitSeconds`.
     """
-    arn = create_import_job(client("personalize"), event)
-    return job_response(arn, "CREATE PENDING", event["waitSeconds"])
+    return create_import_job(client("personalize"), event)

@@ -7,7 +7,7 @@ from typing import Any
 
 from lambdas.clients import client
 from lambdas.errors import InvalidInputException, named_errors
-from lambdas.jobs import job_name, job_response
+from lambdas.jobs import Job, create_once
 
 
 def ensure_solution(personalize: Any, event: dict[str, Any]) -> str:
@@ -61,29 +61,38 @@ def _existing_solution(personalize: Any, event: dict[str, Any]) -> str | None:
     return None
 
 
-def create_solution_version(personalize: Any, solution_arn: str, event: dict[str, Any]) -> str:
-    """Create the version and return its ARN; a second call returns the first one's version."""
-    name = job_name("version", event["run"])
-    try:
-        return str(
-            personalize.create_solution_version(
-                name=name,
-                solutionArn=solution_arn,
-                trainingMode=event["trainingMode"],
-                tags=event["tags"],
-            )["solutionVersionArn"]
-        )
-    except personalize.exceptions.ResourceAlreadyExistsException:
-        pages = personalize.get_paginator("list_solution_versions").paginate(
-            solutionArn=solution_arn
-        )
-        versions = pages.search("solutionVersions")
-        for version in sorted(versions, key=lambda v: v["creationDateTime"], reverse=True):
-            arn = str(version["solutionVersionArn"])
-            response = personalize.describe_solution_version(solutionVersionArn=arn)
-            if response["solutionVersion"].get("name") == name:
-                return arn
-        raise
+def create_solution_version(
+    personalize: Any, solution_arn: str, event: dict[str, Any]
+) -> dict[str, Any]:
+    """Create the version and return it; a further call returns the same, unless it has failed."""
+
+    def create(name: str) -> str:
+        arn: str = personalize.create_solution_version(
+            name=name,
+            solutionArn=solution_arn,
+            trainingMode=event["trainingMode"],
+            tags=event["tags"],
+        )["solutionVersionArn"]
+        return arn
+
+    return create_once(
+        "version",
+        event,
+        create=create,
+        find=lambda name: _find_version(personalize, solution_arn, name),
+        exists=personalize.exceptions.ResourceAlreadyExistsException,
+    )
+
+
+def _find_version(personalize: Any, solution_arn: str, name: str) -> Job | None:
+    pages = personalize.get_paginator("list_solution_versions").paginate(solutionArn=solution_arn)
+    versions = pages.search("solutionVersions")
+    for listed in sorted(versions, key=lambda v: v["creationDateTime"], reverse=True):
+        arn = str(listed["solutionVersionArn"])
+        version = personalize.describe_solution_version(solutionVersionArn=arn)["solutionVersion"]
+        if version.get("name") == name:
+            return Job(arn, version["status"], version.get("failureReason"))
+    return None
 
 
 def _require_same_settings(solution: dict[str, Any], event: dict[str, Any]) -> None:
@@ -124,5 +133,4 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     `tags`, `waitSeconds`.
     """
     personalize = client("personalize")
-    arn = create_solution_version(personalize, ensure_solution(personalize, event), event)
-    return job_response(arn, "CREATE PENDING", event["waitSeconds"])
+    return create_solution_version(personalize, ensure_solution(personalize, event), event)

@@ -29,7 +29,7 @@ _DESCRIBE = {
 
 # The reasons for statuses for which Personalize gives none.
 _REASONS = {
-    "CREATE STOPPED": "its creation was stopped by StopSolutionVersionCreation; start a new run"
+    "CREATE STOPPED": "its creation was stopped by StopSolutionVersionCreation; resume the run"
 }
 
 

@@ -1,25 +1,43 @@
-"""Names of jobs, unique per run, and the response that the job handlers share."""
+"""Names of jobs, unique per run, the response that the job handlers share, and each job once.
+
+A task of a run may be called again: by a Retry, or by an execution that resumes the run. It finds
+the job that it made before, and makes another one only where that has failed.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 LONGEST_NAME = 63  # of a Personalize resource
+OVER = frozenset({"CREATE FAILED", "CREATE STOPPING", "CREATE STOPPED"})
+"""Statuses of a job that will never be ACTIVE."""
+
 _DIGEST_LENGTH = 10
 
 
-def job_name(purpose: str, run: str) -> str:
+class Job(NamedTuple):
+    """A job that exists: its ARN, its status, and why it failed."""
+
+    arn: str
+    status: str
+    failure_reason: str | None
+
+
+def job_name(purpose: str, run: str, attempt: int = 1) -> str:
     """Return a Personalize job name for a run: the same run gives the same name.
 
     Args:
         purpose: The first part of the name, for example `users`.
-        run: The execution's name; any characters, of any length.
+        run: The run's name; any characters, of any length.
+        attempt: The number of the job, where earlier ones failed.
 
     Returns:
         Up to 63 letters, digits and hyphens, such as `users-20240601T040000Z-1f2e3d4c5b`.
     """
+    run = run if attempt == 1 else f"{run}.{attempt}"
     digest = hashlib.sha256(run.encode()).hexdigest()[:_DIGEST_LENGTH]
     readable = re.sub(r"[^A-Za-z0-9]+", "-", f"{purpose}-{run}").strip("-")
     return f"{readable[: LONGEST_NAME - _DIGEST_LENGTH - 1].rstrip('-')}-{digest}"
@@ -35,3 +53,39 @@ def job_response(
         "waitSeconds": wait_seconds,
         "failureReason": failure_reason or "",
     }
+
+
+def create_once(
+    purpose: str,
+    event: dict[str, Any],
+    *,
+    create: Callable[[str], str],
+    find: Callable[[str], Job | None],
+    exists: type[Exception],
+) -> dict[str, Any]:
+    """Return a run's job: the one that it has, or a new one if it has none or all have failed.
+
+    Args:
+        purpose: The first part of its name, for example `users`.
+        event: With the run's name and the first wait: `run`, `waitSeconds`.
+        create: Creates the job of a name, and returns its ARN.
+        find: Returns the run's job of a name; None if it is somebody else's.
+        exists: What `create` raises if there is a job of this name.
+
+    Raises:
+        ResourceAlreadyExistsException: If a job of this name is not the run's.
+    """
+    wait_seconds = event["waitSeconds"]
+    attempt = 0
+    while True:
+        attempt += 1
+        name = job_name(purpose, event["run"], attempt)
+        try:
+            return job_response(create(name), "CREATE PENDING", wait_seconds)
+        except exists:
+            job = find(name)
+            if job is None:
+                raise
+        if job.status not in OVER:
+            wait = 0 if job.status == "ACTIVE" else wait_seconds
+            return job_response(job.arn, job.status, wait, job.failure_reason)

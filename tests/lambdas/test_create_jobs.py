@@ -25,6 +25,7 @@ IMPORT = {
     "importMode": "FULL",
     "roleArn": ROLE,
     "tags": TAGS,
+    "waitSeconds": 15,
 }
 IMPORT_NAME = "users-2024-06-01-3b951b5903"
 IMPORT_CALL = {
@@ -42,13 +43,19 @@ def test_an_import_is_started(personalize: Any, calls: Stubber) -> None:
         "create_dataset_import_job", {"datasetImportJobArn": f"{ARN}job/1"}, IMPORT_CALL
     )
 
-    assert create_import_job(personalize, IMPORT) == f"{ARN}job/1"
+    assert create_import_job(personalize, IMPORT) == job()
 
 
-def expect_import(calls: Stubber, location: str) -> None:
+def job(status: str = "CREATE PENDING", *, number: int = 1, wait: int = 15) -> dict[str, Any]:
+    """Return what a poll loop keeps of a job."""
+    arn = f"{ARN}job/{number}"
+    return {"arn": arn, "status": status, "waitSeconds": wait, "failureReason": ""}
+
+
+def expect_import(calls: Stubber, location: str, status: str = "CREATE IN_PROGRESS") -> None:
     calls.add_response(
         "describe_dataset_import_job",
-        {"datasetImportJob": {"dataSource": {"dataLocation": location}}},
+        {"datasetImportJob": {"dataSource": {"dataLocation": location}, "status": status}},
         {"datasetImportJobArn": f"{ARN}job/1"},
     )
 
@@ -73,7 +80,7 @@ def test_a_repeated_import_finds_its_job_on_a_later_page(personalize: Any, calls
 
     expect_import(calls, "s3://bucket/runs/r/users/")
 
-    assert create_import_job(personalize, IMPORT) == f"{ARN}job/1"
+    assert create_import_job(personalize, IMPORT) == job("CREATE IN_PROGRESS")
 
 
 def test_another_dataset_s_import_of_this_name_is_not_taken(
@@ -89,13 +96,44 @@ def test_another_dataset_s_import_of_this_name_is_not_taken(
 def test_an_import_of_this_name_that_reads_other_data_is_not_taken(
     personalize: Any, calls: Stubber
 ) -> None:
-    job = {"jobName": IMPORT_NAME, "datasetImportJobArn": f"{ARN}job/1"}
+    named = {"jobName": IMPORT_NAME, "datasetImportJobArn": f"{ARN}job/1"}
     calls.add_client_error("create_dataset_import_job", "ResourceAlreadyExistsException")
-    calls.add_response("list_dataset_import_jobs", {"datasetImportJobs": [job]})
+    calls.add_response("list_dataset_import_jobs", {"datasetImportJobs": [named]})
     expect_import(calls, "s3://elsewhere/users/")
 
     with pytest.raises(ClientError, match="ResourceAlreadyExistsException"):
         create_import_job(personalize, IMPORT)
+
+
+@pytest.mark.parametrize(
+    ("status", "wait"), [("ACTIVE", 0), ("CREATE PENDING", 15), ("CREATE IN_PROGRESS", 15)]
+)
+def test_a_job_of_the_run_is_found_with_its_status(
+    personalize: Any, calls: Stubber, status: str, wait: int
+) -> None:
+    named = {"jobName": IMPORT_NAME, "datasetImportJobArn": f"{ARN}job/1"}
+    calls.add_client_error("create_dataset_import_job", "ResourceAlreadyExistsException")
+    calls.add_response("list_dataset_import_jobs", {"datasetImportJobs": [named]})
+    expect_import(calls, "s3://bucket/runs/r/users/", status)
+
+    assert create_import_job(personalize, IMPORT) == job(status, wait=wait)
+
+
+def test_a_job_that_failed_is_followed_by_one_of_the_next_name(
+    personalize: Any, calls: Stubber
+) -> None:
+    second = "users-2024-06-01-2-661a006faa"
+    calls.add_client_error("create_dataset_import_job", "ResourceAlreadyExistsException")
+    named = {"jobName": IMPORT_NAME, "datasetImportJobArn": f"{ARN}job/1"}
+    calls.add_response("list_dataset_import_jobs", {"datasetImportJobs": [named]})
+    expect_import(calls, "s3://bucket/runs/r/users/", "CREATE FAILED")
+    calls.add_response(
+        "create_dataset_import_job",
+        {"datasetImportJobArn": f"{ARN}job/2"},
+        IMPORT_CALL | {"jobName": second},
+    )
+
+    assert create_import_job(personalize, IMPORT) == job(number=2)
 
 
 TRAINING = {
@@ -109,6 +147,7 @@ TRAINING = {
     "performAutoML": False,
     "trainingMode": "FULL",
     "tags": TAGS,
+    "waitSeconds": 15,
 }
 
 
@@ -282,7 +321,8 @@ def test_a_version_is_trained_once_per_run(personalize: Any, calls: Stubber) -> 
     calls.add_response(
         "create_solution_version", {"solutionVersionArn": f"{SOLUTION}/1"}, VERSION_CALL
     )
-    assert create_solution_version(personalize, SOLUTION, TRAINING) == f"{SOLUTION}/1"
+    created = create_solution_version(personalize, SOLUTION, TRAINING)
+    assert created == job() | {"arn": f"{SOLUTION}/1"}
 
     calls.add_client_error(
         "create_solution_version", "ResourceAlreadyExistsException", expected_params=VERSION_CALL
@@ -312,10 +352,11 @@ def test_a_version_is_trained_once_per_run(personalize: Any, calls: Stubber) -> 
     for number, name in ((2, "version-other"), (1, "version-2024-06-01-3b951b5903")):
         calls.add_response(
             "describe_solution_version",
-            {"solutionVersion": {"name": name}},
+            {"solutionVersion": {"name": name, "status": "ACTIVE"}},
             {"solutionVersionArn": f"{SOLUTION}/{number}"},
         )
-    assert create_solution_version(personalize, SOLUTION, TRAINING) == f"{SOLUTION}/1"
+    found = create_solution_version(personalize, SOLUTION, TRAINING)
+    assert found == job("ACTIVE", wait=0) | {"arn": f"{SOLUTION}/1"}
 
 
 def test_a_solution_that_is_not_ready_surfaces_for_the_retry(
@@ -338,6 +379,7 @@ INFERENCE = {
     "itemExploration": None,
     "kmsKeyArn": None,
     "tags": TAGS,
+    "waitSeconds": 15,
 }
 INFERENCE_CALL = {
     "jobName": "batch-2024-06-01-3b951b5903",
@@ -388,10 +430,12 @@ def test_batch_inference_is_started(
     )
 
     event = INFERENCE | options
-    assert create_batch_inference_job(personalize, event) == f"{ARN}job/1"
+    assert create_batch_inference_job(personalize, event) == job()
 
 
-def expect_batch_inference(calls: Stubber, *, output_path: str) -> None:
+def expect_batch_inference(
+    calls: Stubber, *, output_path: str, version: str = f"{SOLUTION}/1"
+) -> None:
     calls.add_client_error("create_batch_inference_job", "ResourceAlreadyExistsException")
     calls.add_response(
         "list_batch_inference_jobs",
@@ -401,11 +445,17 @@ def expect_batch_inference(calls: Stubber, *, output_path: str) -> None:
                 {"jobName": INFERENCE_CALL["jobName"], "batchInferenceJobArn": f"{ARN}job/1"},
             ]
         },
-        {"solutionVersionArn": f"{SOLUTION}/1"},
+        {},
     )
     calls.add_response(
         "describe_batch_inference_job",
-        {"batchInferenceJob": {"jobOutput": {"s3DataDestination": {"path": output_path}}}},
+        {
+            "batchInferenceJob": {
+                "jobOutput": {"s3DataDestination": {"path": output_path}},
+                "solutionVersionArn": version,
+                "status": "ACTIVE",
+            }
+        },
         {"batchInferenceJobArn": f"{ARN}job/1"},
     )
 
@@ -413,7 +463,16 @@ def expect_batch_inference(calls: Stubber, *, output_path: str) -> None:
 def test_repeated_batch_inference_finds_its_job(personalize: Any, calls: Stubber) -> None:
     expect_batch_inference(calls, output_path="s3://bucket/runs/r/batch-output/")
 
-    assert create_batch_inference_job(personalize, INFERENCE) == f"{ARN}job/1"
+    assert create_batch_inference_job(personalize, INFERENCE) == job("ACTIVE", wait=0)
+
+
+def test_batch_inference_of_another_version_is_done_again(personalize: Any, calls: Stubber) -> None:
+    """The solution was given another name between a run's failure and its resumption."""
+    path = "s3://bucket/runs/r/batch-output/"
+    expect_batch_inference(calls, output_path=path, version=f"{SOLUTION}-before/1")
+    calls.add_response("create_batch_inference_job", {"batchInferenceJobArn": f"{ARN}job/2"})
+
+    assert create_batch_inference_job(personalize, INFERENCE) == job(number=2)
 
 
 def test_batch_inference_that_writes_elsewhere_is_not_taken(
@@ -431,15 +490,14 @@ def test_every_handler_that_creates_returns_what_the_poll_loop_keeps(calls: Stub
     response |= {"failureReason": ""}
 
     calls.add_response("create_dataset_import_job", {"datasetImportJobArn": f"{ARN}job/1"})
-    assert lambdas.create_import_job.handler(IMPORT | {"waitSeconds": 15}, None) == response
+    assert lambdas.create_import_job.handler(IMPORT, None) == response
 
     calls.add_response("create_batch_inference_job", {"batchInferenceJobArn": f"{ARN}job/1"})
-    event = INFERENCE | {"waitSeconds": 15}
-    assert lambdas.create_batch_inference_job.handler(event, None) == response
+    assert lambdas.create_batch_inference_job.handler(INFERENCE, None) == response
 
     calls.add_response("list_solutions", {"solutions": []})
     calls.add_response("create_solution", {"solutionArn": SOLUTION})
     calls.add_response(
         "create_solution_version", {"solutionVersionArn": f"{ARN}job/1"}, VERSION_CALL
     )
-    assert lambdas.create_solution_version.handler(TRAINING | {"waitSeconds": 15}, None) == response
+    assert lambdas.create_solution_version.handler(TRAINING, None) == response
