@@ -110,7 +110,7 @@ def gather(
         metrics = {THIS_VERSION: metrics.get(THIS_VERSION, {}), BEFORE: before, **metrics}
     cost = None
     if run.status == "SUCCEEDED":
-        usage = usage_of(client, config, run.name, timed=timed)
+        usage = usage_of(client, config, run.arn, timed=timed)
         with suppress(CostError):  # a workflow without an end that can be computed
             cost = estimate(
                 config,
@@ -123,11 +123,11 @@ def gather(
             )
     return RunRecord(
         config=config,
-        run=run_on_s3(config, s3, run.name),
+        run=run_on_s3(config, s3, run.run),
         definition=definition,
         events=events,
         metrics=metrics,
-        before=_lists_before(config, s3, run.name) if lists_before is None else lists_before,
+        before=_lists_before(config, s3, run.run) if lists_before is None else lists_before,
         cost=cost,
         now=now,
     )

@@ -3,7 +3,7 @@
 Everything is streamed: memory does not grow with the number of users or of excluded pairs. Stages:
 eligible item ids into a set, excluded pairs into an SQLite file, batch output line by line into a
 multipart upload, error lines into a file of their own, and last `recommendations/latest.json`, so
-that a reader sees the old list or the new one.
+that a reader sees the old list or the new one (`publication`).
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from boto3.s3.transfer import TransferConfig
 from lambdas.clients import client
 from lambdas.errors import ListsAlike, NoRecommendations, ResourceNotFoundException, named_errors
 from lambdas.list_datasets import read_manifest
+from lambdas.publication import publish_list
 
 HEADER = ("USER_ID", "ITEM_ID", "RANK", "SCORE")
 RELATED_HEADER = ("ITEM_ID", "RELATED_ITEM_ID", "RANK", "SCORE")
-LATEST = "recommendations/latest.json"
 
 _FEW = 25  # fewer users may have the same list by chance
 _CHUNK_BYTES = 1 << 20
@@ -355,22 +355,24 @@ def _error_writer(file: IO[bytes]) -> Callable[[str, str], None]:
 def publish(s3: Any, personalize: Any, event: dict[str, Any], *, now: datetime) -> dict[str, Any]:
     """Filter a run, then write `recommendations/latest.json` and return its content.
 
-    An error leaves the published list as it was.
+    An error leaves the published list as it was; `extractedAt` is the age of the list's data.
 
     Raises:
         ManifestNotFound: If the run has no manifest.
         ResourceNotFoundException: If the run has no batch output.
         NoRecommendations: If nothing is left to recommend.
         ListsAlike: If nearly all users have the same list.
+        NewerListPublished: If a list of newer data is published.
     """
     bucket, run = event["bucket"], event["run"]
+    manifest = read_manifest(s3, bucket, run)
     job = personalize.describe_batch_inference_job(
         batchInferenceJobArn=event["batchInferenceJobArn"]
     )["batchInferenceJob"]
     with tempfile.TemporaryDirectory() as directory:
         filtered = filter_recommendations(
             RunFiles(s3, bucket, run),
-            read_manifest(s3, bucket, run),
+            manifest,
             keep=event["keep"],
             directory=Path(directory),
         )
@@ -378,14 +380,10 @@ def publish(s3: Any, personalize: Any, event: dict[str, Any], *, now: datetime) 
         "run": run,
         **filtered,
         "solutionVersionArn": job["solutionVersionArn"],
+        "extractedAt": str(manifest.get("createdAt", "")),
         "createdAt": f"{now:%Y-%m-%dT%H:%M:%SZ}",
     }
-    s3.put_object(
-        Bucket=bucket,
-        Key=LATEST,
-        Body=json.dumps(latest, ensure_ascii=False, indent=2).encode(),
-        ContentType="application/json",
-    )
+    publish_list(s3, bucket, latest)
     return latest
 
 

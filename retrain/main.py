@@ -15,7 +15,7 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from localaws.errors import LocalAwsError
-from retrain.commands import definition, deployment, local, project, runs
+from retrain.commands import definition, deployment, local, project, publications, runs
 from retrain.commands.options import err
 from workflow.errors import WorkflowError
 
@@ -66,7 +66,7 @@ Change retraining.toml, then:  [bold]retrain check[/], [bold]retrain render[/]
 
 Bring it to AWS:  [bold]retrain plan[/], [bold]retrain deploy[/], [bold]retrain start --wait[/]
 
-When a run fails:  [bold]retrain explain[/]
+When a run fails:  [bold]retrain explain[/], [bold]retrain resume[/]
 """
 
 app = typer.Typer(
@@ -83,12 +83,15 @@ _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Deploy": (deployment.plan, deployment.deploy, deployment.destroy, deployment.permissions),
     "Run": (
         runs.start,
+        runs.resume,
         runs.watch,
         runs.executions,
         runs.stop,
         runs.explain,
         runs.report,
         runs.cost,
+        publications.published,
+        publications.publish,
     ),
 }
 for _panel, _commands in _COMMANDS.items():

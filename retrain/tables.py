@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from retrain.publications import Publication
 from workflow.deployment.permissions import Grant
 from workflow.durations import duration
 from workflow.runs.cost import NOT_COUNTED, Estimate, columns, price_notes, rows, star_note
@@ -35,12 +36,15 @@ def show_runs(
     Args:
         console: Where to print.
         runs: The newest first.
-        failures: Failure of each run, by the run's ARN.
+        failures: By a run's ARN, why it failed, or published nothing.
         now: UTC, for the duration of what still runs.
     """
     table = Table(
         *(Column(title, no_wrap=True) for title in ("execution", "status", "begun (UTC)")),
-        *(Column("duration", justify="right", no_wrap=True), "failed in"),
+        *(
+            Column("duration", justify="right", no_wrap=True),
+            "failed in, or why nothing was published",
+        ),
         box=None,
         padding=(0, 2, 0, 0),
     )
@@ -54,6 +58,36 @@ def show_runs(
             escape(failure.state or failure.error) if failure else "",
         )
     console.print(table)
+
+
+def show_publications(console: Console, publications: Sequence[Publication]) -> None:
+    """Print lists that were published, one a line; `*` marks the current one."""
+    numbers = (Column(title, justify="right", no_wrap=True) for title in ("users", "lists' items"))
+    table = Table(
+        Column("", no_wrap=True),
+        *(Column(title, no_wrap=True) for title in ("run", "published (UTC)", "data of (UTC)")),
+        *numbers,
+        Column("CSV", overflow="fold"),
+        box=None,
+        padding=(0, 2, 0, 0),
+    )
+    for each in publications:
+        content = each.content
+        table.add_row(
+            "*" if each.is_current else "",
+            escape(each.run),
+            _without_zone(content.get("createdAt", "")),
+            _without_zone(content.get("extractedAt", "")),
+            f"{content.get('users', 0):,}",
+            f"{content.get('recommendations', 0):,}",
+            escape(str(content.get("csv", ""))),
+        )
+    console.print(table)
+    console.print("* is published now; 'retrain publish RUN' goes back to another")
+
+
+def _without_zone(time: str) -> str:
+    return time.removesuffix("Z").replace("T", " ")
 
 
 def show_explanation(console: Console, explanation: Explanation) -> None:

@@ -1,4 +1,4 @@
-"""The commands on runs of the deployed workflow: start, watch, list, stop, explain, cost."""
+"""The commands on runs of the deployed workflow, for example start, resume, explain, cost."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ from workflow.runs.executions import (
     Run,
     RunningError,
     describe_run,
+    early_end,
     failure,
     find_run,
     jobs_left_running,
@@ -46,18 +47,19 @@ from workflow.runs.executions import (
 )
 from workflow.runs.history import Failure, HistoryReader, failed_visit, follow, history
 from workflow.runs.prices import load_prices
+from workflow.runs.resumption import resume_run
 from workflow.runs.usage import usage_of
 from workflow.runs.visits import RUNNING, Visits
 
-Execution = Annotated[str, typer.Argument(help="Name or ARN of a run, or latest.")]
+Execution = Annotated[
+    str, typer.Argument(help="Name of a run or execution, an execution's ARN, or latest.")
+]
 PollSeconds = Annotated[float, typer.Option(min=0.0, help="Seconds between two polls.")]
 
 
 def start(
     config: ConfigFile = DEFAULT_CONFIG,
-    name: Annotated[
-        str, typer.Option(help="Of the execution; made from the time if left out.")
-    ] = "",
+    name: Annotated[str, typer.Option(help="Of the run; made from the time if left out.")] = "",
     inputs: Annotated[
         str, typer.Option("--input", help="JSON for the first state, or @FILE.")
     ] = "{}",
@@ -74,14 +76,27 @@ def start(
     client = clients(loaded)("stepfunctions")
     name = name or run_name(datetime.now(UTC))
     run = start_run(client, loaded.state_machine_arn, name=name, inputs=first_input)
-    if wait:
-        if not as_json:
-            out.print(f"started {escape(run.name)}")
-        _watch(client, run, config, poll_seconds=poll_seconds, as_json=as_json)
-    elif as_json:
-        print_json(_as_json(run))
-    else:
-        out.print(escape(f"started {run.name}\n{command('watch', config)} shows it"))
+    _started(client, run, config, wait=wait, poll_seconds=poll_seconds, as_json=as_json)
+
+
+def resume(
+    run: Annotated[str, typer.Argument(help="Name of the run, or latest.")] = LATEST,
+    config: ConfigFile = DEFAULT_CONFIG,
+    wait: Annotated[bool, typer.Option("--wait", help="Show the run until it ends.")] = False,
+    poll_seconds: PollSeconds = 5.0,
+    as_json: AsJson = False,
+) -> None:
+    """Go on with a run that failed: what it has extracted, imported and trained is kept.
+
+    The workflow is the one that is deployed now. With --wait, exit code 1 if it fails again.
+
+    Example: retrain resume 20240601T040000Z-3fa9c1 --wait
+    """
+    loaded = load_config(config)
+    account = clients(loaded)
+    client = account("stepfunctions")
+    resumed = resume_run(client, account("s3"), loaded, run)
+    _started(client, resumed, config, wait=wait, poll_seconds=poll_seconds, as_json=as_json)
 
 
 def watch(
@@ -105,7 +120,7 @@ def executions(
     limit: Annotated[int, typer.Option(min=1, max=1_000, help="At most so many.")] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """List the latest runs: name, status, begin, duration, and where they failed.
+    """List the latest executions of runs: name, status, begin, duration, and where they failed.
 
     Example: retrain executions --limit 30
     """
@@ -113,10 +128,12 @@ def executions(
     client = clients(loaded)("stepfunctions")
     runs = latest_runs(client, loaded.state_machine_arn, limit=limit)
     failures = {run.arn: failure(client, run) for run in runs}
+    early = {run.arn: early_end(client, run) for run in runs}
     if as_json:
-        print_json([_as_json(run, failures[run.arn]) for run in runs])
+        print_json([_as_json(run, failures[run.arn], early[run.arn]) for run in runs])
     elif runs:
-        show_runs(out, runs, failures, now=datetime.now(UTC))
+        notes = {arn: failed or early[arn] for arn, failed in failures.items()}
+        show_runs(out, runs, notes, now=datetime.now(UTC))
     else:
         out.print("there is no execution yet; 'retrain start' begins one")
 
@@ -259,6 +276,20 @@ def cost(
         show_cost(out, estimate)
 
 
+def _started(
+    client: Any, run: Run, config: Path, *, wait: bool, poll_seconds: float, as_json: bool
+) -> None:
+    """Say that an execution was started; show it until it ends, if that is wished."""
+    if wait:
+        if not as_json:
+            out.print(f"started {escape(run.name)}")
+        _watch(client, run, config, poll_seconds=poll_seconds, as_json=as_json)
+    elif as_json:
+        print_json(_as_json(run))
+    else:
+        out.print(escape(f"started {run.name}\n{command('watch', config)} shows it"))
+
+
 def _watch(client: Any, run: Run, config: Path, *, poll_seconds: float, as_json: bool) -> None:
     """Show a run until it ends; exit with 1 if it fails."""
     try:
@@ -276,14 +307,16 @@ def _watch(client: Any, run: Run, config: Path, *, poll_seconds: float, as_json:
         err.print(escape(f"{run.name} goes on; {again} shows it again"))
         raise
     ended = describe_run(client, run.arn)
-    why = failure(client, ended)
+    why, early = failure(client, ended), early_end(client, ended)
     if as_json:
-        print_json(_as_json(ended, why))
+        print_json(_as_json(ended, why, early))
     elif why:
         show_failure(out, why)
         out.print(escape(f"{command(f'explain {run.name}', config)} says more"))
     else:
         out.print(f"{escape(ended.name)}: {ended.status}")
+        if early:
+            out.print(escape(f"It published nothing: {early.cause}"))
     if why:
         raise typer.Exit(1)
 
@@ -299,12 +332,16 @@ def _parse_input(text: str) -> Any:
         raise RunningError(f"{source}: no JSON: {error}") from None
 
 
-def _as_json(run: Run, failure: Failure | None = None) -> dict[str, Any]:
+def _as_json(
+    run: Run, failure: Failure | None = None, early: Failure | None = None
+) -> dict[str, Any]:
     members = {
         "name": run.name,
+        "run": run.run,
         "executionArn": run.arn,
         "status": run.status,
         "startDate": run.begun,
         "stopDate": run.ended,
     }
-    return {**members, "failure": asdict(failure)} if failure else members
+    reasons = {"failure": failure, "publishedNothing": early}
+    return members | {key: asdict(reason) for key, reason in reasons.items() if reason}

@@ -13,6 +13,7 @@ LONG_AGO = datetime(2024, 6, 1, tzinfo=UTC)
 MANIFEST = {
     "version": 1,
     "run": RUN,
+    "createdAt": "2024-06-01T03:10:00Z",
     "datasets": {
         "INTERACTIONS": {"path": "interactions/", "rows": 150_000},
         "USERS": {"path": "users/", "rows": 5_000},

@@ -218,8 +218,10 @@ def test_a_finished_run_is_published(s3: Any, personalize: Any, calls: Stubber) 
         "errorLines": 0,
         "dropped": {"ineligible": 0, "excluded": 0},
         "solutionVersionArn": f"{SOLUTION}/1",
+        "extractedAt": "2024-06-01T03:10:00Z",
         "createdAt": "2024-06-01T04:00:07Z",
     }
+    assert json.loads(get(s3, f"runs/{RUN}/record/publication.json")) == latest
     assert json.loads(get(s3, "recommendations/latest.json")) == latest
 
 

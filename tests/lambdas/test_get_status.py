@@ -57,7 +57,7 @@ def test_a_training_that_was_stopped_has_a_reason(personalize: Any, calls: Stubb
 
     assert (response["status"], response["failureReason"]) == (
         "CREATE STOPPED",
-        "its creation was stopped by StopSolutionVersionCreation; start a new run",
+        "its creation was stopped by StopSolutionVersionCreation; resume the run",
     )
 
 

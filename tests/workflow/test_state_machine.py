@@ -232,8 +232,8 @@ def test_run_names_sort_by_time_and_differ():
 def test_a_workflow_shows_itself_in_a_notebook(config):
     shown = build_workflow(config)._repr_mimebundle_()
 
-    assert shown["text/plain"] == "labbase-retraining: 23 states"
-    assert 'alt="labbase-retraining: 23 states"' in shown["text/html"]
+    assert shown["text/plain"] == "labbase-retraining: 24 states"
+    assert 'alt="labbase-retraining: 24 states"' in shown["text/html"]
 
 
 def test_an_execution_shows_in_a_notebook_how_far_it_is(config, client, stubber):

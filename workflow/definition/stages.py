@@ -15,6 +15,7 @@ from typing import Any
 from workflow.config import Config
 from workflow.definition.composition import ComposedGraph, compose
 from workflow.definition.parts.begin import begin_run, unless_extracted
+from workflow.definition.parts.publication import published
 from workflow.definition.polling import (
     GLUE_ERRORS,
     MINUTE,
@@ -62,7 +63,7 @@ class Stages:
 
     def publish(self) -> Stage:
         """Return the stage that filters, ranks and publishes; `$.job` is the batch job."""
-        return stage_of("Publish", filter_recommended_item(self.config))
+        return published(filter_recommended_item(self.config))
 
     def function(
         self,

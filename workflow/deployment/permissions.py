@@ -4,8 +4,8 @@
 the actions that it calls, on the ARNs that it calls them on. Besides, the state machine's role is
 allowed what its definition calls (`derived_permissions`), and that of the functions what the
 configuration lists for a team's own. A person is a `deployer` (plan, deploy, destroy), an
-`operator` (start, watch, executions, stop, explain, cost, diff) or an `analyst` (report, the
-notebooks about data and recommendations), or several of these; their
+`operator` (start, resume, watch, executions, stop, explain, cost, diff, published, publish) or an
+`analyst` (report, the notebooks about data and recommendations), or several of these; their
 policies are printed to be attached, the project makes none of them. Functions return IAM documents
 of plain JSON values, in a fixed order.
 """

@@ -21,7 +21,7 @@ def advice(
         error: The error's name, for example `DatasetImportFailed`.
         cause: The reason in the words of whoever raised it.
         bucket: The runs' bucket.
-        run: The execution's name.
+        run: The run's name.
         connection: The Glue connection's name.
         source: The file of a team's own function that failed; empty if none did.
     """

@@ -111,7 +111,7 @@ def explain(states: Any, logs: Any, run: Run, config: Config, *, lines: int = 20
         item=_item(visit) if visit else "",
         speaker=speaker,
         logs=tuple(_excerpts(logs, call, groups, lines)) if call else (),
-        advice=advice_on(failed, visits, config, run.name),
+        advice=advice_on(failed, visits, config, run.run),
         left_running=tuple(jobs_left_running(events)),
     )
 

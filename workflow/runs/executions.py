@@ -1,6 +1,7 @@
 """Executions of the deployed workflow: start, list, find, stop.
 
-`start_run`, `stop_run` and `stop_training` are the only calls that change anything.
+A run that failed may have several, `RUN`, `RUN.2` and so on: `retrain resume` starts the next one.
+`start_execution`, `stop_run` and `stop_training` are the only calls that change anything.
 """
 
 from __future__ import annotations
@@ -16,14 +17,18 @@ from botocore.exceptions import ClientError
 
 from workflow.errors import WorkflowError
 from workflow.personalize import FAILED_STATUSES
-from workflow.runs.history import Failure, failed_visit, failure_of, history
+from workflow.run_names import LONGEST, execution_name, is_run_name, run_of
+from workflow.runs.history import Failure, failed_visit, failure_of, history, readable_cause
 from workflow.runs.visits import RUNNING, HistoryEvent, Visits, json_object
 from workflow.spelling import suggestion
 
 LATEST = "latest"
 """In place of an execution's name or ARN: the one that was started last."""
 
-_NAME = re.compile(r"[A-Za-z0-9_.-]{1,80}")
+ANOTHER_RUN = "AnotherRunInProgress"
+"""The error by which an execution ended that did nothing, as another run was in progress."""
+
+_EARLY_ENDS = frozenset({ANOTHER_RUN, "NewerListPublished"})  # which are no failures
 _SOLUTION_VERSION = re.compile(r":solution/[^/]+/")
 _SEARCHED = 1_000  # newest executions that are searched for a misspelt name
 
@@ -37,7 +42,7 @@ class Run:
     """An execution.
 
     Attributes:
-        name: Its name, and so its S3 prefix `runs/NAME/`.
+        name: Its name.
         arn: Its ARN.
         status: RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED or PENDING_REDRIVE.
         begun: Time of its start.
@@ -49,6 +54,11 @@ class Run:
     status: str
     begun: datetime
     ended: datetime | None
+
+    @property
+    def run(self) -> str:
+        """The name of the run, whose files are below `runs/RUN/`."""
+        return run_of(self.name)
 
     @property
     def machine_arn(self) -> str:
@@ -83,17 +93,27 @@ def start_run(client: Any, machine_arn: str, *, name: str, inputs: Any = None) -
     Args:
         client: A boto3 `stepfunctions` client.
         machine_arn: The state machine's ARN.
-        name: The execution's: 1–80 letters, digits, `-`, `_` and `.`, never used before.
+        name: The run's: 1–76 letters, digits, `-` and `_`, never used before.
         inputs: JSON value for the first state; `{}` if left out.
 
     Raises:
         RunningError: If the name cannot be used, or the workflow is not deployed.
     """
-    if not _NAME.fullmatch(name):
+    if not is_run_name(name):
+        dot = " (a '.' stands in the names of resumed runs: 'retrain resume RUN')"
         raise RunningError(
-            f"execution name '{name}': write 1 to 80 letters, digits, '-', '_' and '.';"
-            " it becomes part of S3 keys"
+            f"run name '{name}': write 1 to {LONGEST} letters, digits, '-' and '_'"
+            f"{dot if '.' in name else ''}; it becomes part of S3 keys"
         )
+    return start_execution(client, machine_arn, name=name, inputs=inputs)
+
+
+def start_execution(client: Any, machine_arn: str, *, name: str, inputs: Any = None) -> Run:
+    """Start an execution, under a name that is a run's, or that of a resumed run.
+
+    Raises:
+        RunningError: If the name is used already, or the workflow is not deployed.
+    """
     try:
         response = client.start_execution(
             stateMachineArn=machine_arn,
@@ -136,6 +156,8 @@ def latest_runs(client: Any, machine_arn: str, *, limit: int, status: str = "") 
 def find_run(client: Any, machine_arn: str, name_or_arn: str = "", *, status: str = "") -> Run:
     """Return the execution of this name or ARN; the latest if it is left out, or `latest`.
 
+    The name of a run stands for its latest execution, an ARN for itself alone.
+
     Args:
         client: A boto3 `stepfunctions` client.
         machine_arn: The state machine's ARN.
@@ -161,10 +183,25 @@ def find_run(client: Any, machine_arn: str, name_or_arn: str = "", *, status: st
             f" {prefix}; name the other workflow's file by --config"
         )
     try:
-        return describe_run(client, prefix + name)
+        found = describe_run(client, prefix + name)
     except (client.exceptions.ExecutionDoesNotExist, client.exceptions.InvalidArn):
         hint = _hint(client, machine_arn, name)
         raise RunningError(f"no execution '{name}'; {hint}") from None
+    if name_or_arn != name or name != found.run:
+        return found
+    return executions_of(client, machine_arn, name)[-1]
+
+
+def executions_of(client: Any, machine_arn: str, run: str) -> list[Run]:
+    """Return the executions of a run, the first one first; none if there is no such run."""
+    prefix = f"{machine_arn.replace(':stateMachine:', ':execution:')}:"
+    executions: list[Run] = []
+    while True:
+        name = execution_name(run, len(executions) + 1)
+        try:
+            executions.append(describe_run(client, prefix + name))
+        except client.exceptions.ExecutionDoesNotExist:
+            return executions
 
 
 def describe_run(client: Any, arn: str) -> Run:
@@ -201,6 +238,22 @@ def failure_in(client: Any, run: Run, visits: Visits) -> Failure | None:
         machine = client.describe_state_machine(stateMachineArn=run.machine_arn)
         definition = json.loads(machine["definition"])
     return failure_of(visits, definition)
+
+
+def early_end(client: Any, run: Run) -> Failure | None:
+    """Return why an execution that succeeded published nothing; None if it did, or failed.
+
+    Args:
+        client: A boto3 `stepfunctions` client.
+        run: The execution.
+    """
+    if run.status != "SUCCEEDED":
+        return None
+    output = client.describe_execution(executionArn=run.arn).get("output")
+    job = json_object(output).get("job")
+    if not isinstance(job, dict) or job.get("Error") not in _EARLY_ENDS:
+        return None
+    return Failure("", job["Error"], readable_cause(str(job.get("Cause", ""))))
 
 
 def wait_for_end(

@@ -70,7 +70,7 @@ def usage_of(
             " 'retrain executions' shows those that SUCCEEDED"
         )
     events = history(states, run.arn)
-    sizes = sizes_of(client, config, run.name)
+    sizes = sizes_of(client, config, run.run)
     if not timed:
         return Usage(run.name, None, sizes)
     hours = training_hours_of(client, events)
@@ -129,7 +129,7 @@ def sizes_of(client: Callable[[str], Any], config: Config, run: str) -> dict[str
     Args:
         client: Makes a boto3 client of a service.
         config: Names the bucket and the data sets.
-        run: The execution's name.
+        run: The run's name.
     """
     s3, prefix = client("s3"), f"runs/{run}/"
     imported = tuple(prefix + data_set.prefix for data_set in config.data_sets)

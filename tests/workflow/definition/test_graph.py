@@ -54,6 +54,7 @@ def test_the_states_and_their_order_are_the_original_systems(definition):
         "Filter Recommended Item",
         "Report Failure",
         "Retraining Failed",
+        "Newer List Stays Published",
         "Skipped for Another Run",
     ]
     assert list(definition["States"]["Reimport All Datasets"]["Iterator"]["States"]) == [
@@ -407,4 +408,4 @@ def test_the_diagram_shows_every_state_and_every_transition(definition):
         assert f'"{name}' in picture
     assert "subgraph reimport_all_datasets" in picture
     assert '-->|"CREATE FAILED or CREATE STOPPED"| report_failure' in picture
-    assert picture.count("-.->") == 13  # eleven tasks and the Map; and the run that is skipped
+    assert picture.count("-.->") == 14  # eleven tasks and the Map; and two ends without a failure

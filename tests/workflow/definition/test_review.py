@@ -373,7 +373,7 @@ def test_what_else_differs_stands_below_the_workflow(before):
 def test_the_comment_of_a_first_workflow_has_one_picture(before):
     text = as_markdown(review({}, before), before={}, after=before)
 
-    assert text.splitlines()[1].startswith("### Workflow: 23 states added")
+    assert text.splitlines()[1].startswith("### Workflow: 24 states added")
     assert "Before: there was no workflow." in text
     assert text.count("```mermaid") == 1
 

@@ -182,7 +182,7 @@ def test_an_execution_that_cannot_start_is_reported(client):
 
     with pytest.raises(RunningError, match="'once' exists already"):
         start_run(client, MACHINE, name="once", inputs={"do": "other"})
-    with pytest.raises(RunningError, match="1 to 80 letters"):
+    with pytest.raises(RunningError, match="1 to 76 letters"):
         start_run(client, MACHINE, name="a b", inputs={})
     with pytest.raises(RunningError, match="'absent' is not deployed in account 123456789012"):
         start_run(client, MACHINE.replace("labbase-retraining", "absent"), name="x")

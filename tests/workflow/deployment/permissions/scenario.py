@@ -297,6 +297,17 @@ def fail_a_run(scenario: Scenario) -> None:
     run_to_end(scenario, "failed")
 
 
+def publish_again(scenario: Scenario, run: str) -> None:
+    """Go back to a run's list, in place of another that is published."""
+    content = json.dumps({"run": "another", "extractedAt": "2100-01-01T00:00:00Z"})
+    scenario.client("s3").put_object(
+        Bucket=scenario.config.bucket, Key="recommendations/latest.json", Body=content.encode()
+    )
+    with scenario.as_principal("operator"):
+        scenario.command("published")
+        assert scenario.command("publish", run).exit_code == 0
+
+
 def break_off_an_upload(scenario: Scenario, job: str) -> None:
     """Refuse the parts of an upload: the function aborts it."""
     s3, config = scenario.client("s3"), scenario.config

@@ -154,10 +154,12 @@ def _calls_of_scenario(scenario: Scenario, file: Path) -> dict[str, list[Call]]:
             ["explain", "stopped"],
             ["cost", "good"],
             ["diff"],
+            ["resume", "failed", "--wait", "--poll-seconds", "0.1"],
         ):
             scenario.command(*arguments)
         # What `cost` asks of a run on AWS, whose seconds count, beside that.
         usage_of(scenario.client, scenario.config, "good", timed=True)
+    steps.publish_again(scenario, "good")
     with scenario.as_principal("analyst"):
         scenario.command("report", "--output", str(file.parent / "report.html"))
         scenario.command("report", "good", "--output", str(file.parent / "report.html"))

@@ -1,0 +1,65 @@
+"""The published list: `recommendations/latest.json`, and the record of each run that published.
+
+A list is as old as its data: the one whose data were extracted later is the newer, whichever run
+ends first. `latest.json` is written on condition that it is what was read, so that of two runs at
+once the newer one stays.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from lambdas.errors import NewerListPublished, ResourceInUseException
+from lambdas.objects import SharedObject
+
+LATEST = "recommendations/latest.json"
+_CONTENDERS = 20  # that can be faster, one after the other, before this one gives up
+
+
+def record_key(run: str) -> str:
+    """Return the key of the record that a run leaves once its list was published."""
+    return f"runs/{run}/record/publication.json"
+
+
+def newest_data(latest: Mapping[str, Any]) -> str:
+    """Return when the newest data were extracted that were ever published; empty if unknown.
+
+    Args:
+        latest: The content of `latest.json`, which may have gone back to an older list.
+    """
+    return max(str(latest.get("extractedAt", "")), str(latest.get("newestExtractedAt", "")))
+
+
+def publish_list(s3: Any, bucket: str, publication: Mapping[str, Any]) -> None:
+    """Write `latest.json`, then the run's record.
+
+    Args:
+        s3: A client.
+        bucket: The runs' bucket.
+        publication: The content of `latest.json`: `run`, `extractedAt`, `csv` and so on.
+
+    Raises:
+        NewerListPublished: If a list of newer data is, or was, published; it stays.
+    """
+    for _ in range(_CONTENDERS):
+        latest = SharedObject.read(s3, bucket, LATEST)
+        newest = newest_data(latest.content)
+        if newest > publication["extractedAt"]:
+            raise NewerListPublished(
+                f"the list of run '{latest.content.get('run')}' is published, and lists of data"
+                f" extracted at {newest} were; those of run '{publication['run']}' are of"
+                f" {publication['extractedAt']}: its list is at {publication['csv']}, and the"
+                " published one stays"
+            )
+        if latest.replace(dict(publication)):
+            break
+    else:
+        raise ResourceInUseException(f"s3://{bucket}/{LATEST} changes all the time")
+    s3.put_object(
+        Bucket=bucket,
+        Key=record_key(publication["run"]),
+        Body=json.dumps(publication, ensure_ascii=False, indent=2).encode(),
+        ContentType="application/json",
+    )

@@ -1,0 +1,118 @@
+"""The lists that runs have published: which there are, and going back to one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from lambdas.objects import SharedObject
+from lambdas.publication import LATEST, newest_data, record_key
+from workflow.runs.executions import RunningError
+from workflow.spelling import suggestion
+
+_READ_AT_A_TIME = 16
+
+
+@dataclass(frozen=True)
+class Publication:
+    """A list that was published.
+
+    Attributes:
+        content: What the run wrote into `latest.json`.
+        is_current: Whether it is the published list now.
+    """
+
+    content: Mapping[str, Any]
+    is_current: bool
+
+    @property
+    def run(self) -> str:
+        """The run whose list it is."""
+        return str(self.content.get("run", ""))
+
+
+def publications(s3: Any, bucket: str) -> list[Publication]:
+    """Return the lists that were published and are still there, the newest data first.
+
+    Args:
+        s3: A boto3 `s3` client.
+        bucket: The runs' bucket.
+    """
+    latest = SharedObject.read(s3, bucket, LATEST).content
+    with ThreadPoolExecutor(_READ_AT_A_TIME) as threads:
+        records = threads.map(lambda run: _record(s3, bucket, run).content, _runs(s3, bucket))
+        published = {record["run"]: record for record in records if record}
+    # A list that an earlier version published has no record.
+    if latest:
+        published.setdefault(latest.get("run", ""), latest)
+    return sorted(
+        (Publication(record, run == latest.get("run")) for run, record in published.items()),
+        key=lambda each: (_data(each), str(each.content.get("createdAt", ""))),
+        reverse=True,
+    )
+
+
+def publish_again(s3: Any, bucket: str, run: str, *, now: datetime) -> Publication:
+    """Go back to the list of a run; a later run publishes over it as usual.
+
+    Args:
+        s3: A boto3 `s3` client.
+        bucket: The runs' bucket.
+        run: The run's name.
+        now: UTC.
+
+    Raises:
+        RunningError: If the run has published nothing, its list is deleted or is published, or
+            another list was published at the same time; nothing has changed then.
+    """
+    latest = SharedObject.read(s3, bucket, LATEST)
+    if latest.content.get("run") == run:
+        raise RunningError(f"the list of run '{run}' is the published one already")
+    record = _record(s3, bucket, run).content
+    if not record:
+        names = [each.run for each in publications(s3, bucket)]
+        hint = suggestion(run, names, otherwise="'retrain published' lists those that did")
+        raise RunningError(f"run '{run}' never finished a list that was published; {hint}")
+    if not _is_there(s3, record["csv"]):
+        raise RunningError(
+            f"{record['csv']} is deleted: files of runs are kept for aws.run_retention_days;"
+            " 'retrain published' lists the others"
+        )
+    content = {
+        **record,
+        "publishedAgainAt": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+        "newestExtractedAt": newest_data(latest.content),
+    }
+    if not latest.replace(content):
+        raise RunningError(
+            "another list was published at this moment, and stays; 'retrain published' shows it"
+        )
+    return Publication(content, is_current=True)
+
+
+def _data(publication: Publication) -> str:
+    return str(publication.content.get("extractedAt", ""))
+
+
+def _record(s3: Any, bucket: str, run: str) -> SharedObject:
+    return SharedObject.read(s3, bucket, record_key(run))
+
+
+def _runs(s3: Any, bucket: str) -> Iterator[str]:
+    pages = s3.get_paginator("list_objects_v2").paginate(
+        Bucket=bucket, Prefix="runs/", Delimiter="/"
+    )
+    for page in pages:
+        for prefix in page.get("CommonPrefixes", ()):
+            yield prefix["Prefix"].removeprefix("runs/").removesuffix("/")
+
+
+def _is_there(s3: Any, uri: str) -> bool:
+    parts = urlsplit(uri)
+    key = parts.path.removeprefix("/")
+    listed = s3.list_objects_v2(Bucket=parts.netloc, Prefix=key, MaxKeys=1)
+    return any(entry["Key"] == key for entry in listed.get("Contents", ()))

@@ -1,0 +1,414 @@
+"""A run that fails anywhere is resumed: the same list, and nothing is imported or trained twice.
+
+Everything is the deployed workflow on the local AWS, but for the Spark job, in whose place a script
+writes the same few rows; a fault is a function that raises, before it did its work or after it.
+"""
+
+import importlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from localaws.aws import LocalAws
+from retrain.local.deployment import deploy
+from retrain.main import app
+from workflow import Config, load_config, parse_config
+from workflow.run_names import execution_name
+from workflow.runs.executions import (
+    Run,
+    RunningError,
+    describe_run,
+    early_end,
+    executions_of,
+    find_run,
+    start_run,
+)
+from workflow.runs.history import HistoryReader, failure_of, follow, history
+from workflow.runs.resumption import resume_run
+
+CONFIG = """
+name = "shop"
+[aws]
+account = "123456789012"
+region = "eu-central-1"
+[source]
+engine = "postgresql"
+connection = "db"
+[datasets.interactions]
+table = "views"
+[datasets.interactions.columns]
+USER_ID = "views.user_id"
+ITEM_ID = "views.item_id"
+TIMESTAMP = "views.at"
+[datasets.users]
+table = "users"
+[datasets.users.columns]
+USER_ID = "users.id"
+AGE = { source = "users.age", type = "int" }
+[batch_inference]
+table = "users"
+user_id = "users.id"
+num_results = 5
+[solution]
+recipe = "aws-popularity-count"
+"""
+# In place of the Spark job: the data of 30 users, which is complete with the manifest.
+SCRIPT = """
+import json, sys
+from datetime import datetime, timezone
+import boto3
+
+named = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+s3, bucket, run = boto3.client("s3"), named["--bucket"], named["--run"]
+
+def put(path, text):
+    s3.put_object(Bucket=bucket, Key=f"runs/{run}/{path}", Body=text.encode())
+
+users = range(30)
+put("users/part-0.csv", "USER_ID,AGE\\n" + "".join(f"{u},{20 + u}\\n" for u in users))
+put("interactions/part-0.csv", "USER_ID,ITEM_ID,TIMESTAMP\\n" + "".join(
+    f"{u},{i},{1700000000 + 60 * n + u}\\n" for u in users for n in range(40)
+    for i in [(u * n) % (3 + n % 7)]
+))
+put("batch-input/part-0.json", "".join(json.dumps({"userId": str(u)}) + "\\n" for u in users))
+if "Contents" in s3.list_objects_v2(Bucket=bucket, Prefix="broken"):
+    raise SystemExit("ERROR: the database is gone")
+put("manifest.json", json.dumps({
+    "version": 1, "run": run, "spec": named["--spec"][-17:-5],
+    "createdAt": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    "datasets": {
+        "USERS": {"path": "users/", "rows": 30},
+        "INTERACTIONS": {"path": "interactions/", "rows": 1200},
+    },
+    "batchInput": {"path": "batch-input/", "rows": 30, "id": "USER_ID"}, "filter": {},
+}))
+"""
+FUNCTIONS = {
+    "begin-run": "begin_run",
+    "list-datasets": "list_datasets",
+    "create-import-job": "create_import_job",
+    "create-solution-version": "create_solution_version",
+    "create-batch-inference-job": "create_batch_inference_job",
+    "get-status": "get_status",
+    "filter-recommendations": "filter_recommendations",
+}
+JOBS = {"Get Job Status": ":dataset-import-job/users"}
+JOBS |= {"Get Solution Version Status": ":solution/", "Get Batch Inference Status": ":batch-"}
+STATES = {
+    "Begin Run": "begin-run",
+    "List Datasets": "list-datasets",
+    "Import Dataset": "create-import-job",
+    "Get Job Status": "get-status",
+    "Create Solution Version": "create-solution-version",
+    "Get Solution Version Status": "get-status",
+    "Trigger Batch Inference": "create-batch-inference-job",
+    "Get Batch Inference Status": "get-status",
+    "Filter Recommended Item": "filter-recommendations",
+}
+
+
+class Shop:
+    """A deployment whose functions can be broken, each by what is called before or after it."""
+
+    def __init__(self, aws: LocalAws, config: Config, file: Path) -> None:
+        self.aws, self.config, self.file = aws, config, file
+        self.states, self.s3 = aws.client("stepfunctions"), aws.client("s3")
+        self.before: dict[str, Callable[[Any], None]] = {}
+        self.after: dict[str, Callable[[Any], None]] = {}
+        deploy(config, aws.client)
+        for name, module in FUNCTIONS.items():
+            handler = importlib.import_module(f"lambdas.{module}").handler
+            aws.functions.register(config.function(name), self._breakable(name, handler))
+        self.put("artifacts/script.py", SCRIPT)
+        glue = aws.client("glue")
+        job = glue.get_job(JobName=config.glue_job)["Job"]
+        job["Command"]["ScriptLocation"] = f"s3://{config.bucket}/artifacts/script.py"
+        update = {key: job[key] for key in ("Role", "Command", "DefaultArguments")}
+        glue.update_job(JobName=config.glue_job, JobUpdate=update)
+        self.undisturbed = self.list_of("undisturbed", self.run("undisturbed"))
+
+    def _breakable(self, name: str, handler: Any) -> Any:
+        def broken(event: Any, context: Any) -> Any:
+            self.before.get(name, lambda _: None)(event)
+            answer = handler(event, context)
+            self.after.get(name, lambda _: None)(event)
+            return answer
+
+        return broken
+
+    def put(self, key: str, text: str) -> None:
+        self.s3.put_object(Bucket=self.config.bucket, Key=key, Body=text.encode())
+
+    def end_of(self, run: Run) -> Run:
+        for _ in follow(HistoryReader(self.states, run.arn), poll_seconds=0.05):
+            pass
+        return describe_run(self.states, run.arn)
+
+    def run(self, name: str) -> Run:
+        return self.end_of(start_run(self.states, self.config.state_machine_arn, name=name))
+
+    def mend(self) -> None:
+        self.before.clear()
+        self.after.clear()
+
+    def resume(self, run: str) -> Run:
+        self.mend()
+        return self.end_of(resume_run(self.states, self.s3, self.config, run))
+
+    def list_of(self, run: str, ended: Run) -> str:
+        assert ended.status == "SUCCEEDED", failure_of(history(self.states, ended.arn))
+        latest = self.latest()
+        assert latest["run"] == run
+        key = f"runs/{run}/recommendations/recommendations.csv"
+        body = self.s3.get_object(Bucket=self.config.bucket, Key=key)["Body"].read()
+        return str(body.decode())
+
+    def latest(self) -> Any:
+        key = "recommendations/latest.json"
+        return json.loads(self.s3.get_object(Bucket=self.config.bucket, Key=key)["Body"].read())
+
+    def put_latest(self, content: Any) -> None:
+        self.put("recommendations/latest.json", json.dumps(content))
+
+    def paid(self, run: str) -> dict[str, int]:
+        """Return how many jobs of a run there are that did not fail."""
+        personalize = self.aws.client("personalize")
+        imports = personalize.list_dataset_import_jobs()["datasetImportJobs"]
+        versions = personalize.list_solution_versions()["solutionVersions"]
+        described = [
+            personalize.describe_solution_version(solutionVersionArn=each["solutionVersionArn"])
+            for each in versions
+        ]
+        batches = personalize.list_batch_inference_jobs()["batchInferenceJobs"]
+        names = [(each["jobName"], each["status"]) for each in (*imports, *batches)]
+        names += [(each["solutionVersion"]["name"],) * 2 for each in described]
+        kinds = ("users", "interactions", "version", "batch")
+        return {
+            kind: sum(
+                name.startswith(f"{kind}-{run}-") and status != "CREATE FAILED"
+                for name, status in names
+            )
+            for kind in kinds
+        }
+
+
+ONCE = {"users": 1, "interactions": 1, "version": 1, "batch": 1}
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    directory = tmp_path_factory.mktemp("shop")
+    file = directory / "retraining.toml"
+    file.write_text(CONFIG, encoding="utf-8")
+    with LocalAws(
+        directory=directory / "aws",
+        is_kept=False,
+        account="123456789012",
+        region="eu-central-1",
+        time_scale=0,
+    ) as aws:
+        yield Shop(aws, load_config(file), file)
+
+
+@pytest.fixture
+def retrain(shop: Shop) -> Callable[..., Any]:
+    return lambda *arguments: CliRunner().invoke(app, [*arguments, "--config", str(shop.file)])
+
+
+def breaks(state: str) -> Callable[[Any], None]:
+    def raise_(event: Any) -> None:
+        if JOBS.get(state, "") in event.get("arn", ""):
+            raise RuntimeError(f"{state} is broken")
+
+    return raise_
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_run_that_fails_at_every_state_in_turn_is_paid_once(shop: Shop, when: str) -> None:
+    """A function raises before it does its work, or when it is done: nobody hears of it then."""
+    run, states = f"failing-{when}", [*STATES]
+    machine = shop.config.state_machine_arn
+    for number, state in enumerate(states, start=1):
+        getattr(shop, when)[STATES[state]] = breaks(state)
+        if number == 1:
+            failed = shop.run(run)
+        else:
+            failed = shop.end_of(resume_run(shop.states, shop.s3, shop.config, run))
+        shop.mend()
+        failure = failure_of(history(shop.states, failed.arn))
+
+        assert (failed.name, failed.run) == (execution_name(run, number), run)
+        assert failure
+        assert (failure.state, failure.cause) == (state, f"{state} is broken")
+
+    resumed = shop.end_of(resume_run(shop.states, shop.s3, shop.config, run))
+
+    assert resumed.name == f"{run}.{len(states) + 1}"
+    assert shop.list_of(run, resumed) == shop.undisturbed
+    assert shop.paid(run) == ONCE
+    assert find_run(shop.states, machine, run) == resumed
+    assert executions_of(shop.states, machine, run)[0].status == "FAILED"
+    glue = shop.aws.client("glue").get_job_runs(JobName=shop.config.glue_job)["JobRuns"]
+    assert sum(each["Arguments"]["--run"] == run for each in glue) == 1
+
+
+def test_a_spark_job_that_failed_halfway_runs_again(shop: Shop) -> None:
+    shop.put("broken", "")
+    failed = shop.run("halfway")
+    shop.s3.delete_object(Bucket=shop.config.bucket, Key="broken")
+    assert failed.status == "FAILED"
+
+    assert shop.list_of("halfway", shop.resume("halfway")) == shop.undisturbed
+    assert shop.paid("halfway") == ONCE
+
+
+def test_an_import_that_failed_is_followed_by_another(shop: Shop) -> None:
+    """Of what had been imported then, nothing is imported again."""
+    key, good = "runs/broken-csv/users/part-0.csv", "runs/undisturbed/users/part-0.csv"
+    shop.before["list-datasets"] = lambda _: shop.put(key, "USER_ID\n1\n")
+    assert shop.run("broken-csv").status == "FAILED"
+    copied = {"Bucket": shop.config.bucket, "Key": good}
+    shop.s3.copy_object(Bucket=shop.config.bucket, Key=key, CopySource=copied)
+
+    assert shop.list_of("broken-csv", shop.resume("broken-csv")) == shop.undisturbed
+    assert shop.paid("broken-csv") == ONCE
+
+
+def test_a_run_that_was_stopped_goes_on(shop: Shop) -> None:
+    def stop(event: Any) -> None:
+        if ":solution/" in event["arn"]:
+            arn = f"{shop.config.state_machine_arn}:stopped".replace("stateMachine", "execution")
+            shop.states.stop_execution(executionArn=arn)
+
+    shop.before["get-status"] = stop
+    assert shop.run("stopped").status == "ABORTED"
+
+    assert shop.list_of("stopped", shop.resume("stopped")) == shop.undisturbed
+    assert shop.paid("stopped") == ONCE
+
+
+def test_of_two_runs_at_once_one_publishes(shop: Shop, retrain: Any) -> None:
+    ended: list[Run] = []
+    shop.before["list-datasets"] = lambda _: ended or ended.append(shop.run("second"))
+    started = retrain("start", "--name", "first", "--wait", "--poll-seconds", "0.05")
+    shop.mend()
+    (second,) = ended
+
+    assert started.stdout.splitlines()[-1] == "first: SUCCEEDED"
+    early = early_end(shop.states, second)
+    assert early
+    assert (second.status, early.error) == ("SUCCEEDED", "AnotherRunInProgress")
+    assert shop.latest()["run"] == "first"
+    assert shop.paid("second") == dict.fromkeys(ONCE, 0)
+    again = retrain("watch", "second").stdout
+    assert "It published nothing: run 'first' is in progress since" in again
+    listed = json.loads(retrain("executions", "--json").stdout)
+    (shown,) = [each["publishedNothing"] for each in listed if each["name"] == "second"]
+    assert shown["error"] == "AnotherRunInProgress"
+    # It did nothing, so that it may as well be done now.
+    assert shop.list_of("second", shop.resume("second")) == shop.undisturbed
+
+
+def test_a_list_of_older_data_is_not_published(shop: Shop, retrain: Any) -> None:
+    newer = {**shop.latest(), "run": "newer", "extractedAt": "2100-01-01T00:00:00Z"}
+    before = shop.latest()
+    shop.before["filter-recommendations"] = lambda _: shop.put_latest(newer)
+    ended = shop.run("older")
+    shop.mend()
+    latest = shop.latest()
+    shop.put_latest(before)
+
+    early = early_end(shop.states, ended)
+    assert early
+    assert (ended.status, early.error) == ("SUCCEEDED", "NewerListPublished")
+    assert "the list of run 'newer' is published" in early.cause
+    assert latest == newer
+    assert "'older' never finished a list" in retrain("publish", "older").stderr
+
+
+def test_what_cannot_be_resumed_is_refused(shop: Shop) -> None:
+    machine = shop.config.state_machine_arn
+
+    def resume(run: str, config: Config = shop.config) -> Run:
+        return resume_run(shop.states, shop.s3, config, run)
+
+    with pytest.raises(RunningError, match="run 'undisturbed' has SUCCEEDED"):
+        resume("undisturbed")
+    with pytest.raises(RunningError, match=r"no execution 'undisturbd'; did you mean"):
+        resume("undisturbd")
+
+    shop.before["create-solution-version"] = breaks("Create Solution Version")
+    shop.run("refused")
+    shop.mend()
+    changed = parse_config(CONFIG.replace("users.age", "users.years"))
+    with pytest.raises(RunningError, match=r"by another specification.*'retrain start' begins"):
+        resume("refused", changed)
+
+    refusals: list[str] = []
+
+    def resume_meanwhile(_: Any) -> None:
+        for run in ("refused", "going-on"):
+            with pytest.raises(RunningError) as raised:
+                resume(run)
+            refusals.append(str(raised.value))
+
+    shop.before["list-datasets"] = resume_meanwhile
+    shop.run("going-on")
+    shop.mend()
+    assert refusals[0].startswith("run 'going-on' is in progress; resume 'refused' when")
+    assert refusals[1].startswith("execution 'going-on' is RUNNING")
+    with pytest.raises(RunningError, match=r"'retrain resume RUN'"):
+        start_run(shop.states, machine, name="a.b")
+
+
+def test_explain_ends_with_the_command_that_resumes(shop: Shop, retrain: Any) -> None:
+    shop.before["create-solution-version"] = breaks("Create Solution Version")
+    shop.run("explained")
+    shop.mend()
+
+    explained = retrain("explain", "explained").stdout
+    resumed = retrain("resume", "explained", "--wait", "--poll-seconds", "0.05")
+
+    assert explained.rstrip().endswith("'retrain resume explained'")
+    assert resumed.exit_code == 0, resumed.output
+    assert resumed.stdout.splitlines()[0] == "started explained.2"
+    assert resumed.stdout.splitlines()[-1] == "explained.2: SUCCEEDED"
+    assert shop.latest()["run"] == "explained"
+    listed = json.loads(retrain("executions", "--limit", "2", "--json").stdout)
+    assert [each["name"] for each in listed] == ["explained.2", "explained"]
+    assert {each["run"] for each in listed} == {"explained"}
+
+
+def test_an_earlier_list_is_published_again_until_the_next_run(shop: Shop, retrain: Any) -> None:
+    shop.run("list-1")
+    time.sleep(1.1)  # the age of data is known in seconds
+    shop.run("list-2")
+
+    back = retrain("publish", "list-1")
+    listed = json.loads(retrain("published", "--json", "--limit", "2").stdout)
+
+    assert back.exit_code == 0, back.output
+    assert [(each["run"], each["current"]) for each in listed] == [
+        ("list-2", False),
+        ("list-1", True),
+    ]
+    table = retrain("published").stdout
+    current, *_ = [line for line in table.splitlines() if line.startswith("*")]
+    assert current.split()[:2] == ["*", "list-1"]
+    assert shop.latest()["run"] == "list-1"
+    assert shop.latest()["newestExtractedAt"] == listed[0]["extractedAt"]
+    assert "is the published one already" in retrain("publish", "list-1").stderr
+    assert "'list-3' never finished a list" in retrain("publish", "list-3").stderr
+
+    csv = {"Bucket": shop.config.bucket, "Key": "runs/list-2/recommendations/recommendations.csv"}
+    shop.s3.delete_object(**csv)
+    assert "recommendations.csv is deleted" in retrain("publish", "list-2").stderr
+    assert shop.latest()["run"] == "list-1"
+    shop.run("list-3")
+    assert shop.latest()["run"] == "list-3"
+    assert "newestExtractedAt" not in shop.latest()
