@@ -93,7 +93,7 @@ def report(record: RunRecord) -> str:
     )
     page = environment.get_template("report.html.jinja")
     found, begun = findings(record), _local(record.visits.began or record.now, record.config)
-    failure, run = record.failure, record.run.run
+    failure, run = record.failure, record.run.name
     return page.render(
         config=record.config,
         run=run,

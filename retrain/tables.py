@@ -43,7 +43,7 @@ def show_runs(
         *(Column(title, no_wrap=True) for title in ("execution", "status", "begun (UTC)")),
         *(
             Column("duration", justify="right", no_wrap=True),
-            "failed in, or why nothing was published",
+            "ended by",
         ),
         box=None,
         padding=(0, 2, 0, 0),
@@ -62,12 +62,13 @@ def show_runs(
 
 def show_publications(console: Console, publications: Sequence[Publication]) -> None:
     """Print lists that were published, one a line; `*` marks the current one."""
-    numbers = (Column(title, justify="right", no_wrap=True) for title in ("users", "lists' items"))
+    titles = ("", "run", "published (UTC)", "data of (UTC)")
+    numbers = (
+        Column(title, justify="right", no_wrap=True) for title in ("users", "recommendations")
+    )
     table = Table(
-        Column("", no_wrap=True),
-        *(Column(title, no_wrap=True) for title in ("run", "published (UTC)", "data of (UTC)")),
+        *(Column(title, no_wrap=True) for title in titles),
         *numbers,
-        Column("CSV", overflow="fold"),
         box=None,
         padding=(0, 2, 0, 0),
     )
@@ -80,10 +81,13 @@ def show_publications(console: Console, publications: Sequence[Publication]) -> 
             _without_zone(content.get("extractedAt", "")),
             f"{content.get('users', 0):,}",
             f"{content.get('recommendations', 0):,}",
-            escape(str(content.get("csv", ""))),
         )
     console.print(table)
-    console.print("* is published now; 'retrain publish RUN' goes back to another")
+    newest = publications[0]
+    csv_uri = str(newest.content.get("csv", "")).replace(f"/runs/{newest.run}/", "/runs/RUN/")
+    console.print(
+        escape(f"* is published now; 'retrain publish RUN' goes back to another\n{csv_uri}")
+    )
 
 
 def _without_zone(time: str) -> str:
