@@ -85,7 +85,9 @@ def compose(
     """
     _check_types(parts)
     scopes, added = _scopes(parts), list[str]()
-    titles = {stage.title for outer in scopes for scope in outer.all_scopes() for stage in scope.stages}
+    titles = {
+        stage.title for outer in scopes for scope in outer.all_scopes() for stage in scope.stages
+    }
     if titles and begin.title not in titles:
         parts = [begin, *parts]
         scopes = _scopes(parts)
