@@ -26,7 +26,7 @@ def title_column(config: Config) -> str | None:
     """Return the column of the items that holds their titles; None if there seems to be none.
 
     The configured one; else the `item_name` column; else a string that is called TITLE, NAME or
-    the like. Never the textual one, which is a description.
+    the like. The textual one only if it is called exactly so: others are descriptions.
     """
     if config.report.title:
         return config.report.title
@@ -35,7 +35,7 @@ def title_column(config: Config) -> str | None:
         for data_set in config.data_sets
         if data_set.type == "ITEMS"
         for column in data_set.columns
-        if column.type == "string" and not (column.textual or column.is_id)
+        if column.type == "string" and not column.is_id
     ]
     marked = [column.name for column in columns if column.item_name]
     named = {column.name.upper(): column.name for column in columns}
@@ -44,7 +44,7 @@ def title_column(config: Config) -> str | None:
     ending = [
         column.name
         for column in columns
-        if column.name.upper().endswith(_TITLES) and not column.categorical
+        if column.name.upper().endswith(_TITLES) and not (column.categorical or column.textual)
     ]
     return next(iter([*marked, *usual, *ending]), None)
 

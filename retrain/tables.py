@@ -226,17 +226,28 @@ def show_recommendations(console: Console, path: Path, titles: Mapping[str, str]
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.reader(file)
         noun = "item" if next(rows)[1] == "RELATED_ITEM_ID" else "user"
-        numbers = (Column(title, justify="right", no_wrap=True) for title in ("rank", "item"))
-        table = _titled_table(
-            f"Top items of some {noun}s", Column(f"for {noun}"), *numbers, Column("title")
-        )
-        for of, items in itertools.islice(itertools.groupby(rows, key=itemgetter(0)), _USERS):
-            name = titles.get(of, of) if noun == "item" else of
-            for rank, (_, item, *_rest) in enumerate(itertools.islice(items, _ITEMS), start=1):
-                title = titles.get(item, "").removesuffix(f" ({item})")
-                table.add_row(escape(name), str(rank), escape(item), escape(title))
-                name = ""
-            table.add_section()
+        shown = [
+            (of, [item for _, item, *_rest in itertools.islice(items, _ITEMS)])
+            for of, items in itertools.islice(itertools.groupby(rows, key=itemgetter(0)), _USERS)
+        ]
+    named = {
+        item: titles.get(item, item).removesuffix(f" ({item})").removeprefix(f"{item} · ")
+        for _, top in shown
+        for item in top
+    }
+    has_titles = any(item != title for item, title in named.items())
+    numbers = (Column(title, justify="right", no_wrap=True) for title in ("rank", "item"))
+    title_column = [Column("title")] if has_titles else []
+    table = _titled_table(
+        f"Top items of some {noun}s", Column(f"for {noun}"), *numbers, *title_column
+    )
+    for of, top in shown:
+        name = titles.get(of, of) if noun == "item" else of
+        for rank, item in enumerate(top, start=1):
+            title = [escape(named[item])] if has_titles else []
+            table.add_row(escape(name), str(rank), escape(item), *title)
+            name = ""
+        table.add_section()
     console.print(table)
 
 

@@ -97,6 +97,13 @@ def test_the_title_is_the_configured_column_or_the_best_guess(columns, report, e
     assert recommendations.title_column(with_columns(*columns, report=report)) == expected
 
 
+@pytest.mark.parametrize(("name", "expected"), [("TITLE", "TITLE"), ("SUBTITLE", None)])
+def test_a_textual_column_is_the_title_if_it_is_called_so(name: str, expected: str | None) -> None:
+    config = parse_config(CONFIG.replace("TEXT = {", f"{name} = {{"))
+
+    assert recommendations.title_column(config) == expected
+
+
 def test_without_items_there_are_no_titles() -> None:
     config = parse_config(
         CONFIG.partition("[datasets.items]")[0]
