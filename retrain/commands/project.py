@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import click
 import typer
 from rich.markup import escape
 
@@ -124,8 +123,11 @@ def _ask(question: Question) -> str:
     out.print(escape(question.text))
     for number, (answer, meaning) in enumerate(question.choices.items(), 1):
         out.print(f"  {number}  [bold]{escape(answer)}[/]  {escape(meaning)}")
-    chosen: int = typer.prompt("Number", default=1, type=click.IntRange(1, len(answers)))
-    return answers[chosen - 1]
+    while True:
+        chosen: int = typer.prompt("Number", default=1, type=int)
+        if 1 <= chosen <= len(answers):
+            return answers[chosen - 1]
+        out.print(f"{chosen} is not one of the numbers; write 1 to {len(answers)}")
 
 
 def preview(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from etl.datasets import MAX_EVENT_TYPES_AND_COLUMNS, JobSpec
 from etl.errors import EtlError
+from retrain.project.database.reading import reach
 from retrain.project.errors import ProjectError
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ def _checked_tables(
     """Yield the tables of a database that a configuration fits."""
     from etl.preview import open_tables, problems  # noqa: PLC0415  Spark costs time
 
+    reach(url, spec.engine)  # Spark takes seconds to start
     try:
         with open_tables(url, spec, environment) as tables:
             if found := problems(tables, spec):

@@ -7,9 +7,11 @@ cost half a second each.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from etl.database import Database
+from etl.datasets import Engine
 from etl.errors import EtlError
 from retrain.project.database.catalogue import Catalogue, CatalogueTable
 from retrain.project.database.mysql import open_mysql
@@ -32,12 +34,8 @@ def read_schema(url: str) -> Schema:
     Raises:
         ProjectError: If the database cannot be reached, or has no tables with columns.
     """
-    try:
-        database = Database.from_url(url)
-    except EtlError as error:
-        raise ProjectError(str(error)) from None
-    connect = open_postgresql if database.engine == "postgresql" else open_mysql
-    with connect(database) as catalogue:
+    database = _database(url)
+    with _connected(database) as catalogue:
         listed = catalogue.tables()
         if not listed:
             raise ProjectError(
@@ -56,6 +54,31 @@ def read_schema(url: str) -> Schema:
         if views and not _is_enough(schema):
             schema = _sampled(catalogue, schema, views, names)
         return replace(schema, active_users=_active_users(catalogue, schema, names))
+
+
+def reach(url: str, engine: Engine) -> None:
+    """Connect to a database of an engine, and do nothing with it.
+
+    Raises:
+        ProjectError: If the URL names no such database, or it cannot be reached.
+    """
+    database = _database(url, engine)
+    with _connected(database):
+        pass
+
+
+def _database(url: str, engine: Engine | None = None) -> Database:
+    try:
+        database = Database.from_url(url)
+        if engine:
+            database.require(engine)
+    except EtlError as error:
+        raise ProjectError(str(error)) from None
+    return database
+
+
+def _connected(database: Database) -> AbstractContextManager[Catalogue]:
+    return (open_postgresql if database.engine == "postgresql" else open_mysql)(database)
 
 
 def _sampled(

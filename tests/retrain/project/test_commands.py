@@ -14,6 +14,7 @@ import psycopg
 import pytest
 import yaml
 
+from etl.database import Database
 from tests.mariadb import MariaDbDatabase
 from tests.retrain.project.databases import SHOP, VIDEO
 
@@ -39,11 +40,13 @@ def environment(url: str = "") -> dict[str, str]:
     return {**given, "DATABASE_URL": url} if url else given
 
 
-def retrain(*arguments: str, cwd: Path, url: str = "") -> subprocess.CompletedProcess[str]:
+def retrain(
+    *arguments: str, cwd: Path, url: str = "", **variables: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*PROGRAM, *arguments],
         cwd=cwd,
-        env=environment(url),
+        env={**environment(url), **variables},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -168,21 +171,21 @@ def test_answers_on_a_terminal(tmp_path: Path, video: str):
         stderr=slave,
     ) as process:
         os.close(slave)
-        shown, said = "", ""
+        said, everything = "", ""
         answers = [("Number", "9\n"), ("Number", "2\n"), ("accounts.deleted_at", "n\n")]
         deadline = time.monotonic() + 120
         while (text := read(master)) is not None and time.monotonic() < deadline:
-            said += text
+            said, everything = said + text, everything + text
             prompt = answers[0][0] if answers else ""
             if re.search(rf"{re.escape(prompt)}.*\]: $", said, re.DOTALL):
                 os.write(master, (answers.pop(0)[1] if answers else "\n").encode())
-                shown, said = shown + said, ""
+                said = ""
         if time.monotonic() >= deadline:
             process.kill()
     os.close(master)
 
     assert process.returncode == 0
-    assert "Error: 9 is not in the range 1<=x<=" in shown
+    assert "9 is not one of the numbers; write 1 to " in everything
     text = (tmp_path / "retraining.toml").read_text("utf-8")
     assert 'ITEM_ID = "comments.video_id"' in text
     assert "accounts.deleted_at IS NULL" not in text
@@ -214,6 +217,21 @@ def test_an_unreachable_database_is_one_message(tmp_path: Path, command: tuple[s
     assert result.stderr.startswith("postgresql database 'shop' at 127.0.0.1:1: ")
     assert len(result.stderr.splitlines()) == 1
     assert "secret" not in result.stderr
+
+
+@pytest.mark.parametrize("command", [("preview",), ("check", "--database-url", "URL")])
+def test_a_wrong_password_is_told_before_spark_is_needed(
+    tmp_path: Path, database: str, command: tuple[str, ...]
+):
+    (tmp_path / "retraining.toml").write_bytes((ROOT / "retraining.toml").read_bytes())
+    url = database.replace(Database.from_url(database).password, "wrong")
+    arguments = (url if each == "URL" else each for each in command)
+
+    result = retrain(*arguments, cwd=tmp_path, url=url, JAVA_HOME=str(tmp_path / "no-java"))
+
+    assert result.returncode == 1
+    assert "password authentication failed" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_a_shop_on_mariadb_from_init_to_preview(tmp_path: Path, mariadb: MariaDbDatabase):
