@@ -15,6 +15,7 @@ from retrain.project.words import (
     GOOD_FLAGS,
     GOOD_STATES,
     STATUSES,
+    ends_with,
     has,
     words,
 )
@@ -68,7 +69,8 @@ def _not_deleted(alias: str, column: ColumnFacts) -> Condition | None:
 
 
 def _flag(alias: str, column: ColumnFacts, *, of_events: bool) -> Condition | None:
-    own_words = [word for word in words(column.name) if word not in _NO_WORDS]
+    named = (word.removesuffix("フラグ") for word in words(column.name))
+    own_words = [word for word in named if word and word not in _NO_WORDS]
     if column.kind != "boolean" or not own_words or not column.values:
         return None
     set_share = sum(column.counts[value] for value in ("1", "true")) / len(column.values)
@@ -80,9 +82,9 @@ def _flag(alias: str, column: ColumnFacts, *, of_events: bool) -> Condition | No
 
 
 def _state(alias: str, column: ColumnFacts, *, of_events: bool) -> Condition | None:
-    if column.kind not in ("text", "enum") or words(column.name)[-1:] == []:
+    if column.kind not in ("text", "enum") or not ends_with(column.name, STATUSES):
         return None
-    if words(column.name)[-1] not in STATUSES or not 1 < len(column.counts) <= _MOST_STATES:
+    if not 1 < len(column.counts) <= _MOST_STATES:
         return None
     expression = sql.column(alias, column.name)
     good = [state for state in _states(column) if _is_one(state, GOOD_STATES)]

@@ -10,16 +10,18 @@ from dataclasses import dataclass, replace
 from etl.datasets import ColumnType
 from retrain.project import sql
 from retrain.project.database.schema import ColumnFacts, Kind, TableFacts
-from retrain.project.roles import personal_by_name
+from retrain.project.personal import personal
 from retrain.project.words import (
+    ITEMS,
     LABELS,
-    NAMES_OF_PERSONS,
     STAFF,
     TECHNICAL,
     TEXTS,
+    TITLE_WORDS,
     TITLES,
     base_of_reference,
     has,
+    title_of,
     words,
 )
 
@@ -29,13 +31,8 @@ _MANY = 1_000
 _LONG = 50  # characters: longer values are texts
 _LARGE = 2**24  # a float of 32 bits holds whole numbers up to this
 
-# What of a thing's table is personal all the same.
-_PERSONAL_OF_THINGS = ("an e-mail address", "a telephone number", "a secret")
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
-_PHONE = re.compile(r"(\+|\(?0)[\d\s()./-]{6,}\d")
-_IP = re.compile(r"(\d{1,3}\.){3}\d{1,3}(/\d+)?|[0-9a-fA-F]*:[0-9a-fA-F:]{4,}")
 _HASH = re.compile(r"[0-9a-f]{32,}|\$\w+\$.{20,}|[A-Za-z0-9+/_-]{40,}={0,2}")
-_URL = re.compile(r"(https?:)?//\S+|/\S+\.\w{2,4}")
+_URL = re.compile(r"(https?:)?//\S+|/\S+\.\w{2,4}|\S+\.(jpe?g|png|gif|webp|svg|mp[34]|pdf)")
 _SEPARATORS = (",", ";")
 _JSON_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -75,7 +72,14 @@ class LeftOut:
 
 
 def features(
-    alias: str, table: TableFacts, *, is_person: bool, rows: int, used: Collection[str]
+    alias: str,
+    table: TableFacts,
+    *,
+    is_person: bool,
+    rows: int,
+    used: Collection[str],
+    is_lookup: bool = False,
+    codes: Collection[str] = (),
 ) -> Iterator[Feature | LeftOut]:
     """Yield each column as a feature, or with the reason why it is none; keys not at all.
 
@@ -85,10 +89,15 @@ def features(
         is_person: Whether a row is a person, so that names are personal.
         rows: Rows of the data set; few values of many rows are categories.
         used: Columns that are used otherwise, as ids, times or filters.
+        is_lookup: Whether many rows of the data set have the same row of the table, so that what is
+            unique there is a category.
+        codes: Keys that are read all the same.
     """
+    titles = _titles(table)
+    unique = _synonyms(table) if is_lookup else table.unique
     for column in table.columns:
         is_key = column.name in table.key or table.reference(column.name) is not None
-        if is_key or column.name in used:
+        if (is_key and column.name not in codes) or column.name in used:
             continue
         expression = sql.column(alias, column.name)
         if what := personal(column, is_person=is_person):
@@ -96,44 +105,54 @@ def features(
         elif column.kind == "json":
             yield from _json_features(expression, alias, column, is_person=is_person, rows=rows)
         else:
-            is_unique = column.name in table.unique
-            found = _feature(expression, column, rows=rows, is_unique=is_unique)
-            if isinstance(found, str) and _is_title(column, table):
-                found = Feature(column.name, expression, is_title=True, length=column.mean_length)
+            is_unique = column.name in unique
+            is_title = column.name in titles
+            found = _feature(expression, column, rows=rows, is_unique=is_unique, is_title=is_title)
             yield LeftOut(f"{alias}.{column.name}", found) if isinstance(found, str) else found
 
 
-def _is_title(column: ColumnFacts, table: TableFacts) -> bool:
-    """Return whether a text is named like its table: `track` of `tracks`."""
-    is_long = column.kind == "text" and len(column.counts) > FEW
-    return is_long and words(column.name) == table.name_words[-1:]
+def _titles(table: TableFacts) -> list[str]:
+    """Return the columns that name a row itself; the name of its author is not one.
+
+    `title` and `original_title`; else `track` of `tracks`, `product_name` of a catalogue.
+    """
+    texts = [
+        column
+        for column in table.columns
+        if column.kind == "text" and column.counts and not has(column.name, STAFF)
+    ]
+    for is_one in (_is_title, _is_named_like, _is_title_of_item):
+        if found := [column.name for column in texts if is_one(column.name, table)]:
+            return sorted(found, key=lambda name: len(words(name)))
+    return []
 
 
-def personal(column: ColumnFacts, *, is_person: bool) -> str | None:
-    """Return what of a person a column holds, by its name or its values; None for nothing."""
-    what = personal_by_name(column.name)
-    if column.kind in ("date", "time", "boolean"):
-        return what if is_person and what == "a birth date" and column.kind != "boolean" else None
-    if what and (is_person or what in _PERSONAL_OF_THINGS):
-        return what
-    if is_person and words(column.name)[-1:] == ["name"]:
-        return "a name"
-    if is_person and column.kind == "text" and set(words(column.name)) <= NAMES_OF_PERSONS:
-        return "a name"
-    if column.kind in ("text", "json"):
-        for pattern, meaning, least in (
-            (_EMAIL, "an e-mail address", 0.3),
-            (_PHONE, "a telephone number", 0.8),
-            (_IP, "an address of a machine", 0.8),
-        ):
-            if column.share_of(pattern) > least:
-                return meaning
-    return None
+def _is_title(name: str, table: TableFacts) -> bool:
+    rest = title_of(name)
+    return rest is not None and set(words(rest)) <= TITLES | TITLE_WORDS | {*table.name_words}
 
 
-def _feature(expression: str, column: ColumnFacts, *, rows: int, is_unique: bool) -> Feature | str:
+def _is_named_like(name: str, table: TableFacts) -> bool:
+    return words(name) == table.name_words[-1:]
+
+
+def _is_title_of_item(name: str, _: TableFacts) -> bool:
+    rest = title_of(name)
+    return bool(rest) and has(words(rest or "")[-1], ITEMS)
+
+
+def _synonyms(table: TableFacts) -> set[str]:
+    """Return the unique columns but the one by which people know a row: another says no more."""
+    texts = [c.name for c in table.columns if c.name in table.unique and c.kind in ("text", "enum")]
+    named = sorted(texts, key=lambda name: (not has(name, TITLES), not has(name, LABELS)))
+    return set(table.unique) - set(named[:1])
+
+
+def _feature(
+    expression: str, column: ColumnFacts, *, rows: int, is_unique: bool, is_title: bool
+) -> Feature | str:
     """Return the feature that a column is, or the reason why it is none."""
-    if why_not := _why_not(column, is_unique=is_unique):
+    if why_not := _why_not(column, rows, is_unique=is_unique, is_title=is_title):
         return why_not
     if column.kind == "boolean":
         return Feature(column.name, expression, "boolean")
@@ -144,10 +163,10 @@ def _feature(expression: str, column: ColumnFacts, *, rows: int, is_unique: bool
         return Feature(column.name, expression, number_type(column))
     if column.kind == "array":
         return _array_feature(expression, column)
-    return _text_feature(expression, column, rows=rows)
+    return _text_feature(expression, column, rows=rows, is_title=is_title)
 
 
-def _why_not(column: ColumnFacts, *, is_unique: bool) -> str | None:
+def _why_not(column: ColumnFacts, rows: int, *, is_unique: bool, is_title: bool) -> str | None:
     """Return why nothing can be learned from a column; None if it can."""
     if column.kind in ("binary", "other", "uuid"):
         return f"{column.type}: nothing to learn from"
@@ -157,9 +176,14 @@ def _why_not(column: ColumnFacts, *, is_unique: bool) -> str | None:
         return "the same in all rows that were looked at"
     if column.kind in ("date", "time"):
         return "a time"
-    of_staff = has(column.name, STAFF)
-    is_named_so = of_staff or (has(column.name, TECHNICAL) and column.kind != "boolean")
-    return "technical" if is_unique or is_named_so else None
+    if has(column.name, STAFF) or (is_unique and not is_title):
+        return "technical"
+    is_telling = (
+        is_title
+        or column.kind in ("boolean", "enum")
+        or (column.kind == "text" and is_category(column, rows))
+    )
+    return "technical" if has(column.name, TECHNICAL) and not is_telling else None
 
 
 def number_type(column: ColumnFacts) -> ColumnType:
@@ -172,7 +196,9 @@ def number_type(column: ColumnFacts) -> ColumnType:
     return "double" if largest >= _LARGE else "float"
 
 
-def _text_feature(expression: str, column: ColumnFacts, *, rows: int) -> Feature | str:
+def _text_feature(
+    expression: str, column: ColumnFacts, *, rows: int, is_title: bool
+) -> Feature | str:
     name = column.name
     if column.share_of(_HASH) > 0.8 or column.share_of(_URL) > 0.8:
         return "technical"
@@ -183,7 +209,6 @@ def _text_feature(expression: str, column: ColumnFacts, *, rows: int) -> Feature
         return Feature(name, expression, categorical=True)
     if several := _separated(expression, column):
         return several
-    is_title = words(name)[-1] in TITLES
     if is_title or has(name, TEXTS) or column.mean_length > _LONG:
         return Feature(name, expression, is_title=is_title, length=column.mean_length or 1.0)
     return "differs in nearly every row"
@@ -202,7 +227,7 @@ def _separated(expression: str, column: ColumnFacts) -> Feature | None:
     """Return the feature of several categories in one text, `red, blue`; None if it is not so."""
     if column.kind == "enum" or column.mean_length > 2 * _LONG or has(column.name, TEXTS):
         return None
-    if words(column.name)[-1] in TITLES:
+    if title_of(column.name) is not None:
         return None
     for separator in _SEPARATORS:
         several = [value for value in column.present if separator in value]
@@ -226,7 +251,7 @@ def _json_features(
     """Yield the scalars at the top of JSON objects as columns of their own."""
     documents = column.documents
     keys = Counter(key for document in documents for key in document)
-    found = 0
+    is_named = False
     for key, count in keys.items():
         values = [document.get(key) for document in documents]
         scalars = [value for value in values if isinstance(value, str | int | float)]
@@ -236,18 +261,20 @@ def _json_features(
             or len(scalars) < 0.9 * count
         ):
             continue
+        is_named = True
         facts = ColumnFacts(key, "JSON", _kind_of(scalars), True, tuple(map(_text, values)))
         what = personal(facts, is_person=is_person)
         source = f"get_json_object({expression}, '$.{key}')"
         feature = what and f"personal: {what}"
-        feature_or_reason = feature or _feature(source, facts, rows=rows, is_unique=key == "id")
+        feature_or_reason = feature or _feature(
+            source, facts, rows=rows, is_unique=key == "id", is_title=set(words(key)) <= TITLES
+        )
         if isinstance(feature_or_reason, Feature):
-            found += 1
             is_label = key.lower() in LABELS | {"type", "kind", "id"}
             yield replace(feature_or_reason, name=f"{column.name}_{key}" if is_label else key)
         else:
             yield LeftOut(f"{alias}.{column.name}.{key}", feature_or_reason)
-    if not found and not keys:
+    if not is_named:
         yield LeftOut(f"{alias}.{column.name}", "JSON without a plain value at its top")
 
 

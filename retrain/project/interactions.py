@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from etl.datasets import MAX_EVENT_TYPES_AND_COLUMNS, Column, DataSet, Join, Relation
 from retrain.project import sql
-from retrain.project.conditions import conditions
+from retrain.project.conditions import Condition, conditions
 from retrain.project.database.schema import ColumnFacts, Schema, TableFacts
-from retrain.project.features import Feature, features
+from retrain.project.features import LeftOut, features
 from retrain.project.metadata import id_source, seconds, upper_name
 from retrain.project.parts import Part
 from retrain.project.roles import Events, Place, event_type_columns, time_unit
@@ -21,16 +22,16 @@ _MAX_CONTEXTS = 2
 # Words of a table's name → what its rows are, where no column says it.
 _TYPES = {
     "purchase": "order purchase sale transaction checkout bought invoice receipt 注文 購入",
-    "watch": "watch stream session",
-    "play": "play playback",
+    "watch": "watch stream session 視聴",
+    "play": "play playback 再生",
     "listen": "listen",
     "rate": "rating review score",
     "like": "like favourite favorite bookmark wishlist save swipe",
     "cart": "cart basket",
     "click": "click",
-    "book": "booking reservation",
-    "borrow": "borrow loan rental",
-    "apply": "application",
+    "book": "booking reservation 予約",
+    "borrow": "borrow loan rental 貸出",
+    "apply": "application 応募",
     "enrol": "enrolment enrollment",
     "view": "view visit impression history read browse 閲覧",
 }
@@ -48,7 +49,7 @@ class ProposedEvents:
         type_column: The expression of the type of an event, a plain column; empty if it is none.
         final_types: Types of events after which an item is not recommended again.
         are_all_final: Whether every event is such a one.
-        filters: Conditions that every row must meet.
+        filters: Conditions that every row with a user and an item must meet.
     """
 
     part: Part
@@ -72,7 +73,8 @@ def proposed_events(schema: Schema, events: Events) -> ProposedEvents:
     containers = _containers(schema, events)
     joins = tuple(Join(container.name, "inner", {via: key}) for container, via, key in containers)
     tables = [table, *(container for container, *_ in containers)]
-    rules = [rule.sql for each in tables for rule in conditions(each.own_name, each, of="events")]
+    found = [(each, rule) for each in tables for rule in _conditions(each)]
+    rules = [rule.sql for _, rule in found]
     kinds = [(each, column) for each in tables for column in event_type_columns(each)][:1]
     value = _value(table)
     n_types, column, type_guess = _event_type(kinds, table, has_value=value is not None)
@@ -86,13 +88,22 @@ def proposed_events(schema: Schema, events: Events) -> ProposedEvents:
         source = sql.column(table.own_name, value.name)
         columns.append(Column("EVENT_VALUE", source, "float"))
     free = MAX_EVENT_TYPES_AND_COLUMNS - n_types - len(columns) + 3
-    used = {each.name for _, each in kinds} | ({value.name} if value else set())
-    columns += _contexts(tables, used, at_most=min(free, _MAX_CONTEXTS))
-    nulls = [
-        f"{sql.column(place.table.own_name, place.column.name)} IS NOT NULL"
-        for place in (events.user, events.item, events.time)
-        if place.column.nulls > _FEW_NULLS
-    ]
+    used = {(of.name, each.name) for of, each in kinds}
+    used |= {(place.table.name, place.column.name) for place in _places(events)}
+    used |= {(table.name, value.name)} if value else set()
+    left_out = {sql.column(of.own_name, rule.column): "says which rows count" for of, rule in found}
+    used |= {(of.name, rule.column) for of, rule in found}
+    contexts, without = _contexts(tables, used, at_most=min(free, _MAX_CONTEXTS))
+    columns += contexts
+    null_ids, null_times = (
+        [
+            f"{sql.column(place.table.own_name, place.column.name)} IS NOT NULL"
+            for place in places
+            if place.column.nulls > _FEW_NULLS
+        ]
+        for places in (_places(events)[:2], [events.time])
+    )
+    nulls = [*null_ids, *null_times]
     relation = Relation(
         table.name,
         joins=joins,
@@ -109,14 +120,22 @@ def proposed_events(schema: Schema, events: Events) -> ProposedEvents:
     is_plain = bool(kinds) and column.source == sql.column(kinds[0][0].own_name, kinds[0][1].name)
     constant = "" if kinds else column.source.strip("'")
     return ProposedEvents(
-        part=Part(proposed, tuple(_guesses(events, rules, nulls, type_guess))),
+        part=Part(proposed, tuple(_guesses(events, rules, nulls, type_guess)), left_out | without),
         user=_id(events.user),
         item=_id(events.item),
         type_column=column.source if is_plain else "",
         final_types=final if is_plain else (),
         are_all_final=constant in _FINAL_TYPES,
-        filters=tuple(rules),
+        filters=(*null_ids, *rules),
     )
+
+
+def _places(events: Events) -> list[Place]:
+    return [events.user, events.item, events.time]
+
+
+def _conditions(table: TableFacts) -> Iterator[Condition]:
+    return conditions(table.own_name, table, of="events")
 
 
 def _guesses(events: Events, rules: list[str], nulls: list[str], type_guess: str) -> list[str]:
@@ -149,7 +168,7 @@ def _guesses(events: Events, rules: list[str], nulls: list[str], type_guess: str
 def _containers(schema: Schema, events: Events) -> list[tuple[TableFacts, str, str]]:
     """Return the tables that hold user, item or time, each with the columns that are equal."""
     found = {}
-    for place in (events.user, events.item, events.time):
+    for place in _places(events):
         if place.via is not None:
             found[place.table.name] = (place.table, place.via.column, place.via.key)
     return list(found.values())
@@ -213,17 +232,29 @@ def _value(table: TableFacts) -> ColumnFacts | None:
     return None
 
 
-def _contexts(tables: list[TableFacts], used: set[str], *, at_most: int) -> list[Column]:
-    """Return what is known of the circumstances of an event, by which Personalize learns too."""
-    found: list[Column] = []
+def _contexts(
+    tables: list[TableFacts], used: Collection[tuple[str, str]], *, at_most: int
+) -> tuple[list[Column], dict[str, str]]:
+    """Return what is known of the circumstances of an event, by which Personalize learns too.
+
+    With it, what else the tables have, and why that is left out.
+    """
+    contexts: list[Column] = []
+    left_out: dict[str, str] = {}
     for table in tables:
-        for feature in features(
-            table.own_name, table, is_person=True, rows=max(table.rows, 1), used=used
+        of_table = {column for name, column in used if name == table.name}
+        for each in features(
+            table.own_name, table, is_person=True, rows=max(table.rows, 1), used=of_table
         ):
-            is_telling = isinstance(feature, Feature) and feature.categorical
-            if not is_telling or len(found) >= at_most or not isinstance(feature, Feature):
-                continue
-            if has(feature.name, CONTEXTS) or has(feature.source.partition(".")[2], CONTEXTS):
-                name = upper_name(feature.name) or f"CONTEXT_{len(found) + 1}"
-                found.append(Column(name, feature.source, categorical=True))
-    return found
+            if isinstance(each, LeftOut):
+                left_out[each.column] = each.reason
+            elif not each.categorical or not (
+                has(each.name, CONTEXTS) or has(each.source.partition(".")[2], CONTEXTS)
+            ):
+                left_out[each.source] = "no context by its name, such as device or channel"
+            elif len(contexts) >= at_most:
+                left_out[each.source] = f"more than {at_most} columns of context"
+            else:
+                name = upper_name(each.name) or f"CONTEXT_{len(contexts) + 1}"
+                contexts.append(Column(name, each.source, categorical=True))
+    return contexts, left_out

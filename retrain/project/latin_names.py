@@ -33,6 +33,24 @@ _JAPANESE = """
 経路=channel チャネル=channel 媒体=medium 端末=device デバイス=device 方法=method 支払=payment
 支払い=payment 配送=delivery 興味=interest 希望=preferred 勤務地=work_location 勤務=work
 雇用=employment 形態=type 番号=number コード=code フラグ=flag 作成=created 更新=updated
+書名=title 品名=product_name 曲名=track_title 件名=subject 題目=title 見出し=headline 著者名=author
+フリガナ=kana ふりがな=kana カナ=kana あらすじ=synopsis 紹介文=introduction 発売=release
+発行=publication 出版=publication 掲載=posting 受入=accession 入荷=arrival 貸出=loan 返却=return
+予約=reservation 延長=extension 延滞=overdue 館=branch 図書館=library 分館=branch 棚=shelf
+書架=shelf 配架=shelf 蔵書=holding 資料=material 巻=volume 版=edition 判型=format 頁=pages
+ページ=pages 対象=target 学校=school 年度=fiscal_year 学級=class 組=class 番組=programme 話=episode
+話数=episodes 声優=voice_actor 監督=director 出演=cast 出演者=cast 俳優=actor 歌手=singer
+製作=production 制作=production 放送=broadcast 配信=streaming 視聴=viewing 字幕=subtitles
+吹替=dubbing 画像=image 店名=store_name 料理=dish 食材=ingredient 味=taste 辛さ=spiciness
+調理=cooking 所要=required 最寄=nearest 最寄り=nearest 駅=station 住居=residence 会場=venue
+場所=place 部屋=room 階=floor 宿泊=stay 旅行=travel 目的=purpose 車種=car_model 燃料=fuel
+性格=character 趣味=hobby 関心=interest 資格=qualification 経験=experience 収入=income 家族=family
+世代=generation 星座=zodiac 入会=joining 退会=leaving 会費=fee ポイント=points 累計=total
+平均=average 最大=maximum 最小=minimum 上限=upper_limit 下限=lower_limit 税率=tax_rate
+税抜=tax_excluded 販売=sale 特価=special_price セール=sale 新品=new 中古=used 可=allowed
+不可=not_allowed 済=done 中=in_progress 有無=exists 可否=allowed 対応=supported 必要=required
+専用=only 限定=limited 新着=new おすすめ=recommended スタジオ=studio チーム=team グループ=group
+シリーズ=series キーワード=keywords テーマ=theme 数=count
 """
 _MEANINGS = dict(entry.split("=") for entry in _JAPANESE.split())
 _CHINESE = r"[\u3400-\u9fff\uf900-\ufaff々]"
@@ -40,7 +58,7 @@ _CHINESE = r"[\u3400-\u9fff\uf900-\ufaff々]"
 _LONG = "|".join(sorted((w for w in _MEANINGS if len(w) > 1), key=lambda word: -len(word)))
 _ALONE = "".join(word for word in _MEANINGS if len(word) == 1)
 _PARTS = re.compile(
-    rf"(?P<known>{_LONG}|[名率色](?!{_CHINESE})|(?<!{_CHINESE})[{_ALONE}](?!{_CHINESE}))"
+    rf"(?P<known>{_LONG}|[名率色館版可済中数](?!{_CHINESE})|(?<!{_CHINESE})[{_ALONE}](?!{_CHINESE}))"
     rf"|(?P<unknown>{_CHINESE})|(?P<other>.)"
 )
 

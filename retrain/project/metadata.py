@@ -22,7 +22,7 @@ from retrain.project.features import Feature, LeftOut, features
 from retrain.project.latin_names import latin
 from retrain.project.parts import Part
 from retrain.project.roles import event_type_columns, time_unit, times_of
-from retrain.project.words import CREATED, LABELS, USERS, base_of_reference, has, words
+from retrain.project.words import CREATED, LABELS, USERS, base_of_reference, has, title_of, words
 
 UNNAMED = "COLUMN"
 """The name of a column whose own cannot be written in Latin letters."""
@@ -78,10 +78,11 @@ def described(
     alias = base.own_name
     columns = [Column(f"{data_set[:-1]}_ID", id_source(alias, base.by_name[key]), required=True)]
     created = None if is_person else creation_time(alias, base)
-    used = {*used, key, *(created.columns if created else ())}
     joins: list[Join] = []
-    left_out: dict[str, str] = {}
+    left_out = {sql.column(alias, column): "says which rows count" for column in used}
+    used = {*used, key, *(created.columns if created else ())}
     texts: list[Feature] = []
+    title_name = ""
     for joined in _joined(schema, base, avoid):
         is_base = joined.table is base
         found = list(
@@ -93,26 +94,37 @@ def described(
                 else has(joined.table.name_words[-1], USERS),
                 rows=base.rows,
                 used=used if is_base else (),
+                is_lookup=not (is_base or joined.is_about_it),
+                codes=_codes(schema, joined.table, avoid),
             )
         )
         left_out |= {each.column: each.reason for each in found if isinstance(each, LeftOut)}
         learned = [each for each in found if isinstance(each, Feature) and not each.is_text]
-        texts += [e for e in found if isinstance(e, Feature) and e.is_text and is_base]
+        of_table = [each for each in found if isinstance(each, Feature) and each.is_text]
+        if is_base:
+            texts = of_table
+        else:
+            left_out |= {each.source: "free text of a joined table" for each in of_table}
         if not learned and not is_base:
             continue
         joins += [join for join in joined.joins if join not in joins]
         for feature in learned:
-            name = _column_name(feature, joined, {column.name for column in columns})
+            name = _column_name(feature, joined.label, {column.name for column in columns})
             flags = Column(name, feature.source, feature.type, categorical=feature.categorical)
             columns.append(flags)
     if is_person:
         left_out |= {text.source: "free text" for text in texts}
     elif texts:
-        title = next((text for text in texts if text.is_title), None)
-        if title and len(texts) > 1:  # by which the report names items
-            name = _column_name(title, _Joined("", _NO_TABLE, ""), {c.name for c in columns})
+        title, body = _title_and_body(texts)
+        if title and body:  # by which the report names items
+            name = _column_name(title, "", {column.name for column in columns})
             columns.append(Column(name, title.source))
-        columns.append(_textual(texts, {column.name for column in columns}))
+        columns.append(_textual(title, body, {column.name for column in columns}))
+        if title:  # alone it is the textual column
+            title_name = columns[-2 if body else -1].name
+        left_out |= {
+            each.source: "a text; one is imported" for each in texts if each not in (title, body)
+        }
     most = METADATA_LIMIT[data_set]
     left_out |= {each.source: f"more than {most} columns" for each in columns[most + 1 :]}
     columns = columns[: most + 1]
@@ -122,13 +134,26 @@ def described(
     proposed = DataSet(data_set, relation, tuple(columns))
     if any(True for _ in proposed.problems()):
         return None
-    return Part(proposed, (), left_out)
+    is_in = any(column.name == title_name for column in columns)
+    return Part(proposed, (), left_out, title_name if is_in else "")
 
 
 def id_source(alias: str, column: ColumnFacts) -> str:
     """Return the expression of an id; a binary one as its digits."""
     expression = sql.column(alias, column.name)
     return f"hex({expression})" if column.kind == "binary" else expression
+
+
+def _codes(schema: Schema, table: TableFacts, avoid: Collection[str]) -> list[str]:
+    """Return the references to a table whose key is the label itself: `crime` of categories."""
+    return [
+        reference.column
+        for reference in table.references
+        if table.by_name[reference.column].kind in ("text", "enum")
+        for target in [schema.by_name.get(reference.target)]
+        if target and target.name not in avoid
+        if not any(title_of(c.name) is not None for c in target.columns if c.name != reference.key)
+    ]
 
 
 # ── Joins ──────────────────────────────────────────────────────────────────────────────────────
@@ -183,9 +208,9 @@ def _partners(
 # ── Columns ────────────────────────────────────────────────────────────────────────────────────
 
 
-def _column_name(feature: Feature, joined: _Joined, taken: Collection[str]) -> str:
+def _column_name(feature: Feature, of: str, taken: Collection[str]) -> str:
     """Return a name that Personalize accepts: that of the column, or of what it is the label of."""
-    label = upper_name(joined.label)
+    label = upper_name(of)
     plain = upper_name(feature.name) or UNNAMED
     is_label = bool(label) and set(words(feature.name)) <= LABELS
     choices = [label if is_label else plain]
@@ -207,20 +232,20 @@ def _reduced(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def _textual(texts: Sequence[Feature], taken: Collection[str]) -> Column:
+def _title_and_body(texts: Sequence[Feature]) -> tuple[Feature | None, Feature | None]:
+    """Return the text that names an item, and the longest other one; None for what is not there."""
+    titles = [text for text in texts if text.is_title]
+    title = min(titles, key=lambda text: len(words(text.name)), default=None)
+    others = [text for text in texts if text is not title]
+    return title, max(others, key=lambda text: text.length, default=None)
+
+
+def _textual(title: Feature | None, body: Feature | None, taken: Collection[str]) -> Column:
     """Return the one textual column: the title and the longest text."""
-    title = next((text for text in texts if text.is_title), None)
-    body = max(
-        (text for text in texts if text is not title), key=lambda text: text.length, default=None
-    )
     chosen = [text for text in (title, body) if text]
     sources = [text.source for text in chosen]
     source = sources[0] if len(sources) == 1 else f"concat_ws(' ', {', '.join(sources)})"
-    name = _column_name(chosen[-1], _Joined("", _NO_TABLE, ""), taken)
-    return Column(name, source, textual=True)
-
-
-_NO_TABLE = TableFacts("", ())
+    return Column(_column_name(chosen[-1], "", taken), source, textual=True)
 
 
 @dataclass(frozen=True)

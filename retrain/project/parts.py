@@ -38,11 +38,13 @@ class Part:
         what: The description, as the job knows it.
         guesses: A sentence for each guess.
         left_out: Column → why it is left out.
+        title: The column of a data set by which people know its rows; empty for none.
     """
 
     what: DataSet | Lookup
     guesses: tuple[str, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
+    title: str = ""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from retrain.project.errors import ProjectError
 from retrain.project.interactions import ProposedEvents, proposed_events
 from retrain.project.metadata import described, id_source
 from retrain.project.parts import Ask, Part, Proposal, Question
+from retrain.project.personal import LANGUAGES
 from retrain.project.roles import Events, possible_events
 
 _NEAR = 0.5  # of the best score: a table that is so near is asked for
@@ -133,6 +134,8 @@ def _users(
     )
     guesses = (
         f"the users are the rows of {table.name}",
+        f"personal columns are known by words of {LANGUAGES}, and by values; look whether one is"
+        " still in",
         *(f"users count only where {r.sql}" for r in rules),
     )
     return part and replace(part, guesses=guesses)

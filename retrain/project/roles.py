@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from retrain.project.database.schema import ColumnFacts, Reference, Schema, TableFacts
+from retrain.project.personal import personal_by_name
 from retrain.project.words import (
     CONTEXTS,
     EVENT_TYPES,
     EVENTS,
     ITEMS,
     NO_TIMES,
-    PERSONAL,
     TEXTS,
     TIMES,
     TITLES,
@@ -221,8 +221,3 @@ def event_type_columns(table: TableFacts) -> list[ColumnFacts]:
         if is_named_so and not has(column.name, CONTEXTS):
             found.append((column.kind != "enum", len(column.counts), column))
     return [column for *_, column in sorted(found, key=lambda each: each[:2])]
-
-
-def personal_by_name(name: str) -> str | None:
-    """Return what of a person a column holds by its name, None if its name says nothing."""
-    return next((what for what, group in PERSONAL if has(name, group)), None)

@@ -32,7 +32,8 @@ def _lines(proposal: Proposal, account: str, region: str) -> Iterator[str]:
     yield from _comment(
         "Proposed by `retrain init` from the database: what it guessed stands beside it as a"
         " comment. Sources and filters are Spark SQL; columns are named alias.column, the alias is"
-        " the table's name. `retrain preview` shows the rows that it gives."
+        " the table's name. `retrain preview` shows the rows that it gives. Keys are not listed"
+        " among what is left out."
     )
     yield ""
     yield f"name = {_value(proposal.name)}"
@@ -71,24 +72,12 @@ def _lines(proposal: Proposal, account: str, region: str) -> Iterator[str]:
         yield from _part("filter.eligible_items", proposal.eligible_items)
     if proposal.exclusions:
         yield from _part("filter.exclusions", proposal.exclusions)
-    if title := _title(proposal):
-        yield from ("", "[report]", f"title = {_value(title)}  # by which people know the items")
+    if proposal.items and proposal.items.title:
+        title = _value(proposal.items.title)
+        yield from ("", "[report]", f"title = {title}  # by which people know the items")
     yield from _heading("Running")
     yield from ("", "[schedule]", 'expression = "cron(0 4 * * ? *)"  # every day at four')
     yield 'timezone = "UTC"'
-
-
-def _title(proposal: Proposal) -> str:
-    """Return the column of the items that is their name: the string that is no category."""
-    columns = proposal.items.what.columns if proposal.items else ()
-    names = (
-        column.name
-        for column in columns
-        if isinstance(column, Column)
-        and column.type == "string"
-        and not (column.is_id or column.categorical or column.textual)
-    )
-    return next(names, "")
 
 
 def _heading(text: str) -> Iterator[str]:

@@ -109,7 +109,10 @@ class Catalogue(ABC):
         return facts
 
     def share_found(self, candidate: Candidate, names: Mapping[str, str]) -> float | None:
-        """Return the share of some values of a column that another table has; None of no values."""
+        """Return the share of some values of a column that another table has.
+
+        None if that cannot be said: there are no values, or the database cannot compare them.
+        """
         column, key = self.name(candidate.column), f"t.{self.name(candidate.key)}"
         condition = f"{key} = wanted.v"
         if not candidate.is_same_type:  # no index serves, and no collation matters
@@ -124,7 +127,7 @@ class Catalogue(ABC):
         try:
             ((values, found),) = self.rows(query)
         except self._error:
-            return 0.0
+            return None
         return found / values if values else None
 
     def share_used(self, key: ColumnFacts, column: ColumnFacts, table: str) -> float:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from retrain.project.database.schema import ColumnFacts, Reference, Schema, TableFacts
-from retrain.project.words import ITEMS, USERS, base_of_reference, words
+from retrain.project.words import ITEMS, TECHNICAL, USERS, base_of_reference, has, words
 
 _KINDS = ("integer", "text", "uuid", "binary")
 _LEAST_SHARE = 0.8  # of a column that is named like the table
@@ -111,8 +111,8 @@ def _rank(column: str, target: TableFacts, key: str, *, is_own_key: bool) -> int
     if key != target.single_key:
         return None
     base = words(base_of_reference(column)) or words(column)
-    if is_own_key and not base_of_reference(column):
-        return None
+    if not base_of_reference(column) and (is_own_key or has(column, TECHNICAL)):
+        return None  # sort_order is no order
     if base == table:
         return 0
     if is_own_key:

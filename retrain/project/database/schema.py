@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from etl.database import TableName
 from etl.datasets import Engine
 from retrain.project.words import words
 
@@ -132,7 +133,7 @@ class TableFacts:
     @property
     def own_name(self) -> str:
         """The name without its schema."""
-        return re.split(r'[."`]+', self.name.strip('"`'))[-1]
+        return TableName.parse(self.name).alias
 
     @cached_property
     def by_name(self) -> Mapping[str, ColumnFacts]:

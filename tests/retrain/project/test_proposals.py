@@ -139,7 +139,9 @@ def test_a_video_service_with_uuids_jsonb_enums_and_soft_deletes(video: str, spa
     assert spec.exclusions is not None
     eligible = "videos.visibility = 'public' AND videos.deleted_at IS NULL"
     assert spec.eligible_items.relation.filter == eligible
-    assert spec.exclusions.relation.filter == "playback_events.action = 'complete'"
+    assert spec.exclusions.relation.filter == (
+        "playback_events.action = 'complete' AND playback_events.account_id IS NOT NULL"
+    )
     assert spec.batch_input.relation == users.relation
     settings = re.sub("#.*", "", text)
     for personal in ("email", "password", "display_name", "birth", "phone", "last_ip"):
