@@ -66,6 +66,10 @@ class ListsAlike(Exception):  # noqa: N818
     """Too many users have the same list; the published list stays as it was."""
 
 
+class QualityGateFailed(Exception):  # noqa: N818
+    """No solution version may make the run's lists; the published list stays as it was."""
+
+
 def named_errors(handler: Handler) -> Handler:
     """Return the handler; AWS's errors leave it as exceptions with the error code as class name.
 

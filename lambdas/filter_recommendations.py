@@ -31,6 +31,7 @@ from lambdas.publication import publish_list
 
 HEADER = ("USER_ID", "ITEM_ID", "RANK", "SCORE")
 RELATED_HEADER = ("ITEM_ID", "RELATED_ITEM_ID", "RANK", "SCORE")
+GATE_RECORD = "record/gate.json"
 
 _FEW = 25  # fewer users may have the same list by chance
 _CHUNK_BYTES = 1 << 20
@@ -382,14 +383,35 @@ def publish(s3: Any, personalize: Any, event: dict[str, Any], *, now: datetime) 
         "solutionVersionArn": job["solutionVersionArn"],
         "extractedAt": str(manifest.get("createdAt", "")),
         "createdAt": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+        **(degradation(s3, bucket, run) if event.get("gate") else {}),
     }
     publish_list(s3, bucket, latest)
     return latest
 
 
+def degradation(s3: Any, bucket: str, run: str) -> dict[str, Any]:
+    """Return `degraded`, what the quality gate found wrong with a run; nothing if it is sound.
+
+    Its `reason`, and the version that was refused, `refusedSolutionVersionArn`; null if the run's
+    own version made the lists all the same.
+    """
+    try:
+        body = s3.get_object(Bucket=bucket, Key=f"runs/{run}/{GATE_RECORD}")["Body"].read()
+    except s3.exceptions.NoSuchKey:  # a workflow that was composed without the stage
+        return {}
+    gate = json.loads(body)
+    if not gate["degraded"]:
+        return {}
+    is_refused = gate["served"]["solutionVersionArn"] != gate["solutionVersionArn"]
+    refused = gate["solutionVersionArn"] if is_refused else None
+    return {"degraded": {"reason": gate["reason"], "refusedSolutionVersionArn": refused}}
+
+
 @named_errors
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Filter and publish a run: `{"bucket", "run", "batchInferenceJobArn", "keep"}`.
+
+    With `"gate": true`, what the quality gate found wrong is published too.
 
     Returns:
         The content of `recommendations/latest.json`.

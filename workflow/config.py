@@ -21,6 +21,8 @@ from workflow.filter_expression import filter_problems
 from workflow.hyperparameters import HYPERPARAMETERS
 from workflow.mistakes import ConfigError, Mistake, mistakes_of
 from workflow.names import tag_problems
+from workflow.options.backtest import BacktestSettings
+from workflow.options.gate import GateSettings
 from workflow.options.overlap import RunsSettings
 from workflow.personalize import RELATED_RECIPES, SEMANTIC
 from workflow.settings import (
@@ -77,6 +79,12 @@ class Config(Settings):
     )
     runs: RunsSettings = Field(RunsSettings(), description="runs that overlap")
     report: ReportSettings = Field(ReportSettings(), description="the report of a run")
+    gate: GateSettings | None = Field(
+        None, description="what a new solution version must reach; nothing if left out"
+    )
+    backtest: BacktestSettings | None = Field(
+        None, description="how good the lists published last were; not measured if left out"
+    )
     schedule: ScheduleSettings | None = Field(
         None, description="start times of the workflow; none if left out"
     )
@@ -131,6 +139,10 @@ class Config(Settings):
         names = {name: self.function(name) for name in self.functions}
         taken: dict[str, str] = {name: self.function(name) for name in FUNCTIONS}
         return unless_broken(self, list(function_name_faults(names, taken)))
+
+    @model_validator(mode="after")
+    def _backtest_fits(self) -> Self:
+        return unless_broken(self, list(backtest_faults(self)))
 
     @model_validator(mode="after")
     def _title_is_a_column(self) -> Self:
@@ -215,7 +227,8 @@ class Config(Settings):
     @property
     def function_names(self) -> tuple[str, ...]:
         """The functions that are deployed: the packaged ones, and those of `functions`."""
-        return (*FUNCTIONS, *self.functions)
+        packaged = (name for name in FUNCTIONS if self.gate or name != "judge-solution-version")
+        return (*packaged, *self.functions)
 
     def function(self, function: str) -> str:
         """Return the deployed name of one of `function_names`."""
@@ -406,6 +419,22 @@ def recipe_faults(config: Config) -> Iterator[Rule]:
                 f" {' and with '.join(f'{flag} = true' for flag in missing)}",
                 "mark the column of the item's name and that of its description",
             )
+
+
+def backtest_faults(config: Config) -> Iterator[Rule]:
+    """Yield what a back-test cannot be made of, and rules of the gate that need one."""
+    if config.backtest is None:
+        if config.gate and config.gate.backtest:
+            rule = "nothing measures the lists published last"
+            yield ("gate", "backtest"), rule, "add the table [backtest], or leave these rules out"
+        return
+    if config.batch_inference.item_id:
+        rule = "it compares lists of users with what they did, and related items have no users"
+        yield ("backtest",), rule, "leave it out"
+    if config.backtest.event_types and "EVENT_TYPE" not in config.datasets.interactions.columns:
+        rule = "the interactions have no column EVENT_TYPE to choose by"
+        fix = 'add EVENT_TYPE = "…" to datasets.interactions.columns, or leave this out'
+        yield ("backtest", "event_types"), rule, fix
 
 
 def any_flag(columns: Iterable[ColumnSettings], flag: str) -> bool:

@@ -26,6 +26,8 @@ def named_event_types(config: Config) -> Iterator[tuple[str, tuple[str, ...]]]:
     batch, interactions = config.batch_inference, config.datasets.interactions
     if config.solution.event_type:
         yield "solution.event_type", (config.solution.event_type,)
+    if config.backtest and config.backtest.event_types:
+        yield "backtest.event_types", tuple(config.backtest.event_types)
     matches = _IN_EXPRESSION.findall(batch.personalize_filter)
     names = [name for match in matches for name in re.findall('"([^"]*)"', match) if name != _ANY]
     if names:

@@ -1,4 +1,4 @@
-"""What the workflow has to know of Amazon Personalize: statuses, regions, recipes."""
+"""What the workflow has to know of Amazon Personalize: statuses, regions, recipes, metrics."""
 
 from __future__ import annotations
 
@@ -58,3 +58,15 @@ https://docs.aws.amazon.com/personalize/latest/dg/batch-data-upload.html
 """
 
 USABLE_RECIPES = tuple(name for name, why_not in RECIPES.items() if not why_not)
+
+CUTOFFS = (5, 10, 25)
+METRICS = (
+    "coverage",
+    "mean_reciprocal_rank_at_25",
+    *(f"normalized_discounted_cumulative_gain_at_{k}" for k in CUTOFFS),
+    *(f"precision_at_{k}" for k in CUTOFFS),
+)
+"""The metrics of GetSolutionMetrics that each usable recipe has.
+
+https://docs.aws.amazon.com/personalize/latest/dg/working-with-training-metrics.html
+"""

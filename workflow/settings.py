@@ -50,6 +50,7 @@ FunctionName = Literal[
     "list-datasets",
     "create-import-job",
     "create-solution-version",
+    "judge-solution-version",
     "create-batch-inference-job",
     "get-status",
     "filter-recommendations",

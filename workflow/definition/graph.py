@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from workflow.config import Config
 from workflow.definition.definition_file import graph_of_file
+from workflow.definition.stage import Stage
 from workflow.definition.stages import Stages
 from workflow.sdk import Graph
+
+_ALWAYS = "whatever the configuration says"
 
 
 def retraining_graph(config: Config) -> Graph:
@@ -21,13 +26,18 @@ def retraining_graph(config: Config) -> Graph:
 
 
 def build(config: Config) -> Graph:
-    """Return the packaged workflow: its stages, in the order in which they run."""
+    """Return the packaged workflow: its stages, in the order in which they run.
+
+    A stage that belongs to a table of the configuration is left out with it.
+    """
     stages = Stages(config)
-    return stages.compose(
-        stages.begin(),
-        stages.etl(),
-        stages.imports(),
-        stages.training(),
-        stages.batch_inference(),
-        stages.publish(),
+    parts: tuple[tuple[object, Callable[[], Stage]], ...] = (
+        (_ALWAYS, stages.begin),
+        (_ALWAYS, stages.etl),
+        (_ALWAYS, stages.imports),
+        (_ALWAYS, stages.training),
+        (config.gate, stages.quality_gate),
+        (_ALWAYS, stages.batch_inference),
+        (_ALWAYS, stages.publish),
     )
+    return stages.compose(*(stage() for table, stage in parts if table is not None))

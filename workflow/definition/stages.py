@@ -16,6 +16,7 @@ from workflow.config import Config
 from workflow.definition.composition import ComposedGraph, compose
 from workflow.definition.parts.begin import begin_run, unless_extracted
 from workflow.definition.parts.publication import published
+from workflow.definition.parts.quality_gate import quality_gate
 from workflow.definition.polling import (
     GLUE_ERRORS,
     MINUTE,
@@ -56,6 +57,14 @@ class Stages:
     def training(self) -> Stage:
         """Return the stage that trains a new solution version; its job is at `$.job` then."""
         return solution_version_loop(self.config)
+
+    def quality_gate(self) -> Stage:
+        """Return the stage that judges the solution version at `$.job`, as `[gate]` says.
+
+        Raises:
+            StructureError: If the configuration has no such table.
+        """
+        return quality_gate(self.config, RUN)
 
     def batch_inference(self) -> Stage:
         """Return the stage that computes recommendations; `$.job` is the solution version."""
@@ -266,6 +275,7 @@ def filter_recommended_item(config: Config) -> State:
             "run.$": RUN,
             "batchInferenceJobArn.$": f"{JOB}.arn",
             "keep": config.filter.keep,
+            **({"gate": True} if config.gate else {}),
         },
         output_path="$.Payload",
     )

@@ -223,8 +223,11 @@ def _values(config: Config) -> Mapping[str, Sequence[str]]:
     function_logs = [config.function_log(name) for name in config.function_names]
     optional = {
         "emails": ", ".join(aws.emails),
+        "backtest": "measured" if config.backtest else "",
         "existing_bucket": "" if config.is_own_bucket else config.bucket,
         "own_bucket": config.bucket if config.is_own_bucket else "",
+        "gate": config.gate.on_failure if config.gate else "",
+        "kept_version": "kept" if config.gate and config.gate.on_failure == "keep" else "",
         "kms_key": aws.kms_key,
         "own_topic": "" if aws.topic.startswith("arn:") else config.topic_arn,
         "permission_boundary": aws.permission_boundary,

@@ -679,6 +679,7 @@ def test_a_job_that_ended_is_not_left_running():
         ("BatchInferenceFailed", "Invalid S3 output path", "Personalize cannot use that S3 path"),
         ("E", "FATAL: password authentication failed for user", "The database refuses the user"),
         ("E", "Connection to 127.0.0.1:9 refused.", "The job does not reach the database"),
+        ("QualityGateFailed", "", "The new solution version is worse than [gate] allows"),
         ("NoRecommendations", "", "The filter took everything away"),
         ("E", "More than 5 resources with PENDING or IN_PROGRESS status.", "More jobs of Person"),
         ("LimitExceededException", "You have too many solutions", "A quota of Personalize is used"),
