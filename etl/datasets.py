@@ -389,6 +389,30 @@ class Agreement:
 
 
 @dataclass(frozen=True)
+class Backtest:
+    """The comparison of the lists published last with what people did since.
+
+    Attributes:
+        event_types: The events that count as success; empty for all.
+    """
+
+    event_types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LearnedEvents:
+    """The interactions that the solution learns from.
+
+    Attributes:
+        event_type: Their type; empty for all.
+        least_value: Their least EVENT_VALUE; None for all.
+    """
+
+    event_type: str = ""
+    least_value: float | None = None
+
+
+@dataclass(frozen=True)
 class JobSpec:
     """The part of the configuration that the job reads.
 
@@ -406,6 +430,9 @@ class JobSpec:
             job fails.
         agreement: Least shares of what must be found in the data sets.
         event_types: Key path in the configuration → event types that it names.
+        backtest: How the lists published last are compared; None if they are not.
+        baseline: The interactions of which the most popular items are measured as Personalize
+            measures a solution version; None if they are not.
     """
 
     engine: Engine
@@ -419,6 +446,13 @@ class JobSpec:
     max_rejected_share: float = 0.01
     agreement: Agreement = Agreement()
     event_types: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    backtest: Backtest | None = None
+    baseline: LearnedEvents | None = None
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the lists published last, or the most popular items, are measured."""
+        return self.backtest is not None or self.baseline is not None
 
     def to_json(self) -> str:
         """Return the specification as JSON text; the same specification gives the same bytes."""
@@ -454,6 +488,9 @@ class JobSpec:
                     "exclusions": _lookup(raw["exclusions"]),
                     "agreement": Agreement(**raw["agreement"]),
                     "event_types": {key: tuple(names) for key, names in raw["event_types"].items()},
+                    "backtest": raw["backtest"]
+                    and Backtest(event_types=tuple(raw["backtest"]["event_types"])),
+                    "baseline": raw["baseline"] and LearnedEvents(**raw["baseline"]),
                 }
             )
         except (AttributeError, KeyError, TypeError) as error:

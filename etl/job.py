@@ -4,7 +4,8 @@
 
 Stages, in this order: delete the files of an earlier attempt of the same run, the manifest first;
 read the tables; resolve every expression, before any row is read; write each data set and each
-list; count what they have in common; write the manifest. Without a manifest nothing below the run's
+list; count what they have in common; compare the lists published last with what people did since,
+if that is asked for; write the manifest. Without a manifest nothing below the run's
 prefix may be used.
 """
 
@@ -27,6 +28,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 
 from etl.agreement import judge, shares
+from etl.backtest import measure
 from etl.datasets import JobSpec
 from etl.errors import EtlError, shortened
 from etl.output import log_schema, write_batch_input, write_data_set, write_list
@@ -65,7 +67,9 @@ def run(
             then no manifest is left.
     """
     sources = sources_from_spec(spec)
-    steps = ["reading the tables", *(source.title for source in sources.values()), "done"]
+    measuring = ["the lists published last"] if spec.is_measured else []
+    titles = (source.title for source in sources.values())
+    steps = ["reading the tables", *titles, *measuring, "done"]
     progress = (f"progress {done}/{len(steps) - 1} {step}" for done, step in enumerate(steps))
     for path in CLEARED:
         runtime.folder.delete(path)
@@ -135,6 +139,9 @@ def _write(
     manifest["spec"] = spec.digest
     manifest["agreement"] = agreement
     manifest["leastDifferentLists"] = spec.agreement.different_lists
+    if spec.is_measured:
+        log(next(progress))
+        manifest |= measure(runtime, spec, rows, log=log)
     return manifest
 
 

@@ -10,9 +10,10 @@ import argparse
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
+from urllib.parse import urlsplit
 
 from py4j.protocol import Py4JJavaError
 from pyspark import SparkContext
@@ -88,6 +89,10 @@ class RunFolder:
     bucket: str
     run: str
 
+    def of(self, run: str) -> RunFolder:
+        """Return the prefix of another run in the same bucket."""
+        return replace(self, run=run)
+
     def key(self, path: str) -> str:
         """Return the object key of a path below the run's prefix."""
         return f"runs/{self.run}/{path}"
@@ -132,6 +137,15 @@ class Runtime(Protocol):
     @property
     def tables(self) -> Tables:
         """The database's tables."""
+
+    def read_csv(self, uri: str, schema: str, *, escape: str) -> DataFrame:
+        """Read a CSV file with a header, or all of them below a prefix that ends with `/`.
+
+        Args:
+            uri: The S3 URI.
+            schema: The columns, as Spark SQL declares them: `USER_ID string, RANK int`.
+            escape: The character before a quote inside a quoted value.
+        """
 
     def write_csv(
         self,
@@ -190,7 +204,19 @@ class LocalRuntime:
             database=database.description,
             partitions=spec.partitions,
         )
-        self._directory = directory
+        self._spark, self._directory = spark, directory
+
+    def read_csv(self, uri: str, schema: str, *, escape: str) -> DataFrame:
+        """Download to this machine's disk, and read there."""
+        parts, s3 = urlsplit(uri), self.folder.s3
+        directory = Path(tempfile.mkdtemp(dir=self._directory))
+        pages = s3.get_paginator("list_objects_v2").paginate(
+            Bucket=parts.netloc, Prefix=parts.path.removeprefix("/")
+        )
+        keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
+        for number, key in enumerate(keys):
+            s3.download_file(parts.netloc, key, str(directory / f"part-{number:05d}.csv"))
+        return _csv(self._spark, str(directory), schema, escape)
 
     def write_csv(
         self,
@@ -256,6 +282,10 @@ class GlueRuntime:
             partitions=spec.partitions,
         )
 
+    def read_csv(self, uri: str, schema: str, *, escape: str) -> DataFrame:
+        """Read by Spark's reader."""
+        return _csv(self._glue.spark_session, uri, schema, escape)
+
     def write_csv(
         self,
         frame: DataFrame,
@@ -288,6 +318,10 @@ class GlueRuntime:
         """Write the manifest, then commit the Glue job."""
         self.folder.put_text("manifest.json", manifest)
         self._job.commit()
+
+
+def _csv(spark: SparkSession, path: str, schema: str, escape: str) -> DataFrame:
+    return spark.read.csv(path, schema=schema, header=True, escape=escape, encoding="UTF-8")
 
 
 def _in_files(frame: DataFrame, files: int | None) -> DataFrame:

@@ -14,7 +14,14 @@ from typing import Any, Self
 
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
-from etl.datasets import DATASET_TYPES, Agreement, DataSet, JobSpec
+from etl.datasets import (
+    DATASET_TYPES,
+    Agreement,
+    Backtest,
+    DataSet,
+    JobSpec,
+    LearnedEvents,
+)
 from workflow.event_types import named_event_types
 from workflow.extensions import FunctionSettings, WorkflowSettings, function_name_faults
 from workflow.filter_expression import filter_problems
@@ -372,6 +379,10 @@ class Config(Settings):
             max_rejected_share=self.etl.max_rejected_share,
             agreement=Agreement(**agreement),
             event_types=dict(named_event_types(self)),
+            backtest=Backtest(tuple(self.backtest.event_types)) if self.backtest else None,
+            baseline=LearnedEvents(self.solution.event_type, self.solution.event_value_threshold)
+            if self.gate and self.gate.needs_popularity
+            else None,
         )
 
 

@@ -31,17 +31,20 @@ class Run:
         self.folder = RunFolder(self.s3, BUCKET, f"run-{next(NAMES)}")
         self.log: list[str] = []
 
-    def __call__(self, spec: JobSpec) -> dict[str, Any]:
-        """Run the job; return the manifest."""
-        runtime = LocalRuntime(
+    def runtime(self, spec: JobSpec) -> LocalRuntime:
+        """Return the job's runtime."""
+        return LocalRuntime(
             spark=self.spark,
             folder=self.folder,
             database=Database.from_url(self.url),
             spec=spec,
             directory=self.directory,
         )
+
+    def __call__(self, spec: JobSpec) -> dict[str, Any]:
+        """Run the job; return the manifest."""
         clock = datetime(2024, 6, 1, 12, 0, 0, 5, tzinfo=UTC)
-        return etl.job.run(runtime, spec, now=lambda: clock, log=self.log.append)
+        return etl.job.run(self.runtime(spec), spec, now=lambda: clock, log=self.log.append)
 
     def refused(self, spec: JobSpec) -> str:
         """Run the job, which fails without a manifest; return the message."""

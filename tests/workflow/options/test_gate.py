@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from etl.datasets import JobSpec, LearnedEvents
 from recommenders.evaluation.names import METRICS as MEASURED
 from workflow import ConfigError, Stages, build_workflow, parse_config
 from workflow.definition.render import StructureError, structural_faults
@@ -177,3 +178,25 @@ def test_without_the_table_there_is_no_gate_and_no_function_and_permission_for_i
     }
     with pytest.raises(StructureError, match=r"add the table \[gate\] to the configuration"):
         Stages(config).quality_gate()
+
+
+def test_the_spark_job_reads_what_was_published_only_for_a_back_test() -> None:
+    config, tested = parse_config(EXAMPLE), parse_config(f"{EXAMPLE}\n[backtest]\n")
+    allowed = {s["Sid"] for s in permission_policy(config, "glue")["Statement"]}
+    more = {s["Sid"] for s in permission_policy(tested, "glue")["Statement"]} - allowed
+
+    assert more == {"ReadPublishedLists"}
+    assert config.job_spec().backtest is None
+    assert tested.job_spec().backtest is not None
+
+
+def test_what_is_popular_is_measured_of_the_events_that_the_solution_learns_from() -> None:
+    beaten = f"\n[gate.metrics.{NDCG}]\nbetter_than_popularity = true\n"
+    chosen = EXAMPLE.replace("[solution]", '[solution]\nevent_type = "view"')
+
+    assert parse_config(EXAMPLE + GATE).job_spec().baseline is None
+    spec = parse_config(chosen + beaten).job_spec()
+    assert spec.baseline == LearnedEvents("view", None)
+    assert JobSpec.from_json(spec.to_json()) == spec
+    with_backtest = parse_config(f'{chosen}\n[backtest]\nevent_types = ["apply"]\n').job_spec()
+    assert JobSpec.from_json(with_backtest.to_json()) == with_backtest
