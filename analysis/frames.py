@@ -28,6 +28,7 @@ LATEST = "latest"
 PREVIOUS = "previous"
 
 _MANIFEST = "manifest.json"
+_GATE = "record/gate.json"
 # A local run leaves its results at the top of its directory, S3 below `recommendations/`.
 _RECOMMENDATIONS = ("recommendations/recommendations.csv", "recommendations.csv")
 _PANDAS_TYPES = {
@@ -186,6 +187,14 @@ class Run:
         if not self.manifest.get("filter", {}).get("exclusions"):
             return pd.DataFrame({"USER_ID": [], "ITEM_ID": []}, dtype=str)
         return self._frame("filter/exclusions/", {})
+
+    @cached_property
+    def gate(self) -> dict[str, Any] | None:
+        """What the quality gate decided and why; None if the run has not passed any."""
+        if _GATE not in self.files.find(_GATE):
+            return None
+        record: dict[str, Any] = json.loads(self.files.read(_GATE))
+        return record
 
     @property
     def newest_event(self) -> int:

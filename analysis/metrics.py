@@ -41,7 +41,11 @@ _Z95 = 1.959964
 _FACTORS = 64
 # With more users the mean is normal enough, and resampling takes long.
 _MOST_RESAMPLED = 20_000
-_SHORT = {"mean_reciprocal_rank": "MRR", "normalized_discounted_cumulative_gain": "NDCG"}
+_SHORT = {
+    "hit_rate": "hit rate",
+    "mean_reciprocal_rank": "MRR",
+    "normalized_discounted_cumulative_gain": "NDCG",
+}
 
 
 def version_metrics(

@@ -36,6 +36,7 @@ _FONTS = (
 )  # fmt: skip
 
 _WIDTH, _HEIGHT = 7.2, 2.9  # inches, of 96 pixels where it is shown
+_MOST_DATES = 8  # that stand side by side
 _DPI = 168  # more than is shown: sharp on every screen
 
 
@@ -172,6 +173,40 @@ def metric_intervals(table: pd.DataFrame, *, metrics: Sequence[str] = ()) -> Plo
         for name in lists
     )  # fmt: skip
     return Plot(figure, f"Metrics with intervals. {values}.")
+
+
+def trend(table: pd.DataFrame, metric: str) -> Plot:
+    """Plot a metric of the table of `backtests.trend`, run after run, with its intervals.
+
+    Args:
+        table: `run`, `date`, `metric`, `list`, `value`, `low`, `high`.
+        metric: For example `NDCG@10`.
+    """
+    shown = table[(table["metric"] == metric) & (table["list"] != "difference")]
+    runs = list(dict.fromkeys(shown["run"]))
+    dates = shown.drop_duplicates("run")["date"]
+    figure, axes = _axes()
+    for name, colour in zip(dict.fromkeys(shown["list"]), (COLOURS[0], COLOURS[5]), strict=False):
+        rows = shown[shown["list"] == name].set_index("run").reindex(runs)
+        low, high = rows["low"].fillna(rows["value"]), rows["high"].fillna(rows["value"])
+        at = np.arange(len(runs))
+        axes.vlines(at, low, high, color=colour, linewidth=2, alpha=0.6)
+        axes.plot(at, rows["value"], "o-", color=colour, markersize=6, label=str(name))
+    step = max(1, -(-len(runs) // _MOST_DATES))
+    labels = [f"{date:%Y-%m-%d}" for date in dates][::step]
+    axes.set_xticks(np.arange(0, len(runs), step), labels, fontsize=8)
+    axes.set(xlabel="lists of", ylabel=metric)
+    axes.set_ylim(bottom=0)
+    axes.margins(x=0.1)
+    _legend(axes)
+    values = "; ".join(
+        f"{run}: " + ", ".join(
+            f"{row['list']} {row['value']:.3f}"
+            for row in shown[shown["run"] == run].to_dict("records")
+        )
+        for run in runs
+    )  # fmt: skip
+    return Plot(figure, f"{metric} of the lists of {len(runs)} runs. {values}.")
 
 
 def popularity_bias(table: pd.DataFrame) -> Plot:

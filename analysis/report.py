@@ -22,6 +22,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from analysis import plots
+from analysis.backtests import backtest_table, gate_rules
 from analysis.data_profile import (
     agreement,
     counts,
@@ -43,7 +44,7 @@ from analysis.recommendations import (
     top_of_list,
 )
 from analysis.run_record import POPULARITY, THIS_VERSION, RunRecord
-from analysis.tables import Table
+from analysis.tables import Table, wide
 from analysis.verdict import catalogue_of, findings, verdict
 from workflow.config import Config
 from workflow.durations import duration
@@ -111,6 +112,8 @@ def report(record: RunRecord) -> str:
         ),
         data=_data(record),
         metrics=_metrics_table(record.metrics),
+        gate=_gate(record),
+        backtest=_backtest(record),
         lists=_lists(record),
         catalogue=_catalogue(record),
         changes=_changes(record),
@@ -194,6 +197,40 @@ def _metrics_table(metrics: Mapping[str, Mapping[str, float]]) -> Table | None:
         ratio = frame[version] / frame[other]
         frame[f"× {other}"] = [f"{value:.2f}" if pd.notna(value) else "–" for value in ratio]
     return Table(frame)
+
+
+def _gate(record: RunRecord) -> dict[str, Any]:
+    """Return what the quality gate decided; empty if there is none."""
+    gate = record.run.gate
+    if gate is None:
+        return {}
+    decisions = {
+        "publish": "The new version made the lists.",
+        "keep": "The new version was refused: the last published one made the lists.",
+        "fail": "The new version was refused, and the run failed.",
+    }
+    return {
+        "decision": decisions[gate["decision"]],
+        "reason": gate["reason"],
+        "rules": Table(gate_rules(gate).set_index("metric")),
+    }
+
+
+def _backtest(record: RunRecord) -> dict[str, Any]:
+    """Return what the lists published last were worth; empty if that was not measured."""
+    try:
+        measured = record.run.manifest.get("backtest") or {}
+    except RunFilesError:
+        return {}
+    if "metrics" not in measured:
+        return measured
+    past = record.backtests
+    has_trend = not past.empty and past["run"].nunique() > 1
+    return {
+        **measured,
+        "table": Table(wide(backtest_table(record.run.manifest))),
+        "trend": plots.trend(past, "hit rate@10") if has_trend else None,
+    }
 
 
 def _lists(record: RunRecord) -> list[ListOf]:

@@ -8,15 +8,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
+from analysis.backtests import trend
 from analysis.frames import Run, list_runs, run_on_s3
-from analysis.metrics import metric_names, version_metrics
+from analysis.metrics import metric_names, short_name, version_metrics
 from workflow.config import Config
 from workflow.runs.cost import ASSUMPTIONS, CostError, Estimate, NextWait, assume, estimate
 from workflow.runs.executions import find_run, jobs_of
@@ -27,6 +28,7 @@ from workflow.runs.usage import SOLUTION_VERSION, usage_of
 from workflow.runs.visits import HistoryEvent, Visits
 
 THIS_VERSION = "this version"
+REFUSED = "the refused version"
 BEFORE = "the version before"
 POPULARITY = "popularity"
 
@@ -40,12 +42,14 @@ class RunRecord:
         run: Its files.
         definition: Of the state machine, Amazon States Language, as JSON gives it.
         events: The execution's history, oldest first.
-        metrics: `this version`, and where they are known `the version before` and `popularity`,
-            → metrics by their short names, for example `NDCG@10`.
+        metrics: `this version`, which made the lists, and where they are known `the version
+            before`, `the refused version` and `popularity`, → metrics by their short names, for
+            example `NDCG@10`.
         before: The recommendations of the run before; None if there was none.
         cost: What a run like this costs on AWS; None if the run did not succeed, or the number of
             its transitions cannot be foreseen.
         now: When the report is made, UTC.
+        backtests: What published lists were worth, run after run: `backtests.trend`.
     """
 
     config: Config
@@ -56,6 +60,7 @@ class RunRecord:
     before: pd.DataFrame | None
     cost: Estimate | None
     now: datetime
+    backtests: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @cached_property
     def visits(self) -> Visits:
@@ -105,9 +110,12 @@ def gather(
     events = history(states, run.arn)
     machine = states.describe_state_machine(stateMachineArn=config.state_machine_arn)
     definition = json.loads(machine["definition"])
+    files = run_on_s3(config, s3, run.run)
     metrics = _metrics(config, client("personalize"), events)
     if before:
         metrics = {THIS_VERSION: metrics.get(THIS_VERSION, {}), BEFORE: before, **metrics}
+    if files.gate:
+        metrics = _judged(metrics, files.gate)
     cost = None
     if run.status == "SUCCEEDED":
         usage = usage_of(client, config, run.arn, timed=timed)
@@ -123,14 +131,36 @@ def gather(
             )
     return RunRecord(
         config=config,
-        run=run_on_s3(config, s3, run.run),
+        run=files,
         definition=definition,
         events=events,
         metrics=metrics,
         before=_lists_before(config, s3, run.run) if lists_before is None else lists_before,
         cost=cost,
         now=now,
+        backtests=trend(config, s3) if config.backtest else pd.DataFrame(),
     )
+
+
+def _judged(
+    metrics: Mapping[str, Mapping[str, float]], gate: Mapping[str, Any]
+) -> dict[str, Mapping[str, float]]:
+    """Return the metrics with the gate's: a refused version's, and the most popular items'."""
+    known = dict(metrics)
+    served = gate["served"]
+    if served and served["solutionVersionArn"] != gate["solutionVersionArn"]:
+        known = {
+            THIS_VERSION: _by_short_name(served["metrics"]),
+            REFUSED: _by_short_name(gate["metrics"]),
+            **{name: each for name, each in known.items() if name == POPULARITY},
+        }
+    if POPULARITY not in known and "metrics" in (gate["popularity"] or {}):
+        known[POPULARITY] = _by_short_name(gate["popularity"]["metrics"])
+    return known
+
+
+def _by_short_name(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {short_name(name): value for name, value in metrics.items()}
 
 
 def _lists_before(config: Config, s3: Any, name: str) -> pd.DataFrame | None:

@@ -19,6 +19,8 @@ from analysis.run_record import BEFORE, POPULARITY, THIS_VERSION, RunRecord
 from workflow.runs.visits import RUNNING
 
 QUALITY = "NDCG@10"
+LIVE = "hit_rate_at_10"
+"""The metric of a back-test by which the lists are compared with the most popular items."""
 WORSE_THAN_BEFORE = 0.9
 """Share of the quality of the version before, below which it has fallen."""
 HARDLY = 0.005
@@ -82,7 +84,7 @@ def verdict(record: RunRecord, found: Sequence[Finding]) -> Verdict:
 
 def findings(record: RunRecord) -> list[Finding]:
     """Return what a person should know of a run, the warnings first."""
-    found = [*_quality(record), *_lists(record), *_data(record)]
+    found = [*_gate(record), *_backtest(record), *_quality(record), *_lists(record), *_data(record)]
     return sorted(found, key=lambda finding: finding.level, reverse=True)
 
 
@@ -124,6 +126,59 @@ def _quality(record: RunRecord) -> Iterator[Finding]:
             f"the quality fell by {fall}",
             f"The quality fell by {fall} since the run before: {QUALITY} was {before:.3f} and is"
             f" {this:.3f}. Fewer or other events may be the reason; see the data.",
+        )
+
+
+def _gate(record: RunRecord) -> Iterator[Finding]:
+    """Yield what the quality gate found, unless the run failed with it."""
+    gate = record.run.gate
+    if gate is None or not gate["served"]:
+        return
+    if gate["decision"] == "keep":
+        published, refused = gate["published"], gate["solutionVersionArn"]
+        yield Finding(
+            "the quality gate refused the new version, so that the last one made the lists",
+            f"The quality gate refused the new version ({_version(refused)}): {gate['reason']}. The"
+            f" lists were made by version {_version(published['arn'])}, which run"
+            f" {published['run']} had published.",
+        )
+    elif gate["degraded"]:
+        yield Finding("the lists published last did badly", f"{_sentence(gate['reason'])}.")
+    for rule in gate["rules"]:
+        if rule["met"] is None:
+            text = f"the quality gate could not judge {rule['rule']}: {rule['text']}"
+            yield Finding(text, f"{_sentence(text)}.", "note")
+
+
+def _version(arn: str) -> str:
+    """Return a solution version as people name it, for example `labbase/1f2e3d4c`."""
+    return arn.partition(":solution/")[2] or arn
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}".replace("%", " %")
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _backtest(record: RunRecord) -> Iterator[Finding]:
+    try:
+        measured = record.run.manifest.get("backtest") or {}
+    except RunFilesError:
+        return
+    if reason := measured.get("reason"):
+        text = f"the lists published last could not be compared with what people did: {reason}"
+        yield Finding(text, f"{_sentence(text)}.", "note")
+    rate = measured.get("metrics", {}).get(LIVE)
+    if rate and rate.get("difference", {}).get("high", 0.0) < 0:
+        yield Finding(
+            "people chose the most popular items more often than those of the lists",
+            f"Of the users who came back since run {measured['run']}, {_percent(rate['value'])}"
+            " chose one of the first ten items of their list, and"
+            f" {_percent(rate['popularity'])} one of the ten most popular items; chance does not"
+            " explain the difference.",
         )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from lambdas.clients import client
 from lambdas.errors import InvalidInputException, QualityGateFailed, named_errors
-from lambdas.filter_recommendations import GATE_RECORD, LATEST
+from lambdas.filter_recommendations import GATE_RECORD
 from lambdas.list_datasets import read_manifest
 
 PUBLISH, KEEP, FAIL = "publish", "keep", "fail"

@@ -27,7 +27,23 @@ METRICS = pd.DataFrame(
         "users": [9, 9, 9, 9],
     }
 )
+TREND = pd.DataFrame(
+    {
+        "run": ["a", "a", "b", "b"],
+        "date": pd.to_datetime(["2024-06-01", "2024-06-01", "2024-06-08", "2024-06-08"], utc=True),
+        "metric": ["NDCG@10"] * 4,
+        "list": ["published", "most popular"] * 2,
+        "value": [0.2, 0.1, 0.25, 0.11],
+        "low": [0.15, np.nan, 0.2, np.nan],
+        "high": [0.25, np.nan, 0.3, np.nan],
+    }
+)
 PLOTS = {
+    "trend": lambda: plots.trend(TREND, "NDCG@10"),
+    "many runs": lambda: plots.trend(
+        pd.concat([TREND.assign(run=TREND["run"] + str(n)) for n in range(8)]), "NDCG@10"
+    ),
+    "no runs": lambda: plots.trend(TREND.iloc[:0], "NDCG@10"),
     "popularity": lambda: plots.popularity_curve(data_profile.popularity(EVENTS)),
     "time": lambda: plots.events_over_time(data_profile.events_over_time(EVENTS)),
     "users": lambda: plots.events_per_user(data_profile.events_per_user(EVENTS)),

@@ -81,7 +81,8 @@ class GateSettings(Settings):
         tables = {"metrics": self.metrics, "backtest": self.backtest}
         for table, rules in tables.items():
             for metric, rule in rules.items():
-                if not any(value not in (None, False) for value in rule.model_dump().values()):
+                # By identity: a greatest drop of 0 equals False, and judges.
+                if all(value is None or value is False for value in rule.model_dump().values()):
                     fix = f"write one of {', '.join(type(rule).model_fields)}"
                     broken.append(((table, metric), "there is nothing to judge by", fix))
         coverage = self.backtest.get("coverage")

@@ -281,7 +281,10 @@ def jobs_of(events: Iterable[HistoryEvent]) -> list[Job]:
     jobs: dict[str, Job] = {}
     for event in events:
         job = json_object(event.get("stateExitedEventDetails", {}).get("output")).get("job")
-        if isinstance(job, dict) and str(arn := job.get("arn", "")).startswith("arn:"):
+        # Without a status it is no job that was polled: a version that the quality gate kept.
+        if not isinstance(job, dict) or not job.get("status"):
+            continue
+        if str(arn := job.get("arn", "")).startswith("arn:"):
             begun = jobs[arn].begun if arn in jobs else event["timestamp"]
             jobs[arn] = Job(arn, str(job.get("status", "")), begun, event["timestamp"])
     return list(jobs.values())

@@ -110,6 +110,13 @@ def test_a_back_test_needs_users_and_the_events_that_it_names() -> None:
     assert config.job_spec().event_types["backtest.event_types"] == ("apply",)
 
 
+def test_no_drop_at_all_is_a_rule() -> None:
+    gate = parse_config(f"{EXAMPLE}[gate.metrics.coverage]\ngreatest_drop = 0\n").gate
+
+    assert gate is not None
+    assert gate.metrics["coverage"].greatest_drop == 0
+
+
 def test_the_metrics_are_those_that_are_measured_for_every_recipe() -> None:
     assert METRICS == MEASURED
 
