@@ -206,7 +206,10 @@ def trend(table: pd.DataFrame, metric: str) -> Plot:
         )
         for run in runs
     )  # fmt: skip
-    return Plot(figure, f"{metric} of the lists of {len(runs)} runs. {values}.")
+    if not runs:
+        return Plot(figure, "No lists have been compared with later events yet.")
+    noun = "run" if len(runs) == 1 else "runs"
+    return Plot(figure, f"{metric} of the lists of {len(runs)} {noun}. {values}.")
 
 
 def popularity_bias(table: pd.DataFrame) -> Plot:

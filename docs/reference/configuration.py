@@ -31,7 +31,7 @@ _AS_TEXT = {
 _INTRODUCTION = """\
 # Configuration
 
-<!-- Written by `python -m docs.reference` from workflow/settings.py and workflow/config.py. -->
+<!-- Written by `python -m docs.reference` from workflow/settings.py, options/ and config.py. -->
 
 One file in [TOML](https://toml.io) describes everything; the example, `retraining.toml`, is
 [at the end of this page](#the-example). `retrain check` reads it, reports every mistake in it at

@@ -308,7 +308,7 @@ def main(argv: Sequence[str]) -> None:
     database_url = os.environ.get("DATABASE_URL")  # the sample otherwise
     log = functools.partial(print, flush=True)
     try:
-        with local_aws(load_config(options.config), runs=2, database_url=database_url, log=log):
+        with local_aws(load_config(options.config), runs=3, database_url=database_url, log=log):
             for path in paths:
                 log(f"Executing {path.name}")
                 executed = execute(path, environment=os.environ)
