@@ -170,6 +170,27 @@ def test_glue_writes_csv_that_personalize_reads_and_nothing_beside_it(
     ]
 
 
+@pytest.mark.parametrize(("escape", "quote"), [('"', '""'), ("\\", '\\"')])
+def test_glue_reads_csv_files_each_with_its_header(
+    glue_calls: list[Any], tmp_path: Path, escape: str, quote: str
+) -> None:
+    """Quotes inside values are doubled in published lists, escaped in the job's own files."""
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    (lists / "a.csv").write_text(f'USER_ID,ITEM_ID,RANK\n1,"a {quote}b{quote}, c",1\n# 1, x,2\n')
+    (lists / "b.csv").write_text("USER_ID,ITEM_ID,RANK\n007,あ,1\n")
+
+    frame = on_glue(glue_calls, tmp_path).read_csv(
+        f"{lists}/", "USER_ID string, ITEM_ID string, RANK int", escape=escape
+    )
+
+    assert sorted(map(tuple, frame.collect())) == [
+        ("# 1", " x", 2),
+        ("007", "あ", 1),
+        ("1", 'a "b", c', 1),
+    ]
+
+
 def test_glue_writes_json_lines_then_the_manifest_then_commits(
     glue_calls: list[Any], spark: SparkSession, tmp_path: Path
 ) -> None:
