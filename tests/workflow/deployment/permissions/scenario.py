@@ -246,6 +246,14 @@ def invoke_the_handlers_again(scenario: Scenario, events: list[dict[str, Any]]) 
             assert "FunctionError" not in response, response["Payload"].read()
 
 
+def publish_before_the_newest_events(scenario: Scenario) -> None:
+    """Date the publication back: the sample's events are of 2024, and the back-test finds some."""
+    s3, bucket, key = scenario.client("s3"), scenario.config.bucket, "recommendations/latest.json"
+    latest = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+    latest["createdAt"] = "2024-05-01T00:00:00Z"
+    s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(latest))
+
+
 def run_spark_job_over_old_files(scenario: Scenario) -> None:
     """Run the job under a name whose first attempt left files and no manifest: it deletes them."""
     glue, config = scenario.client("glue"), scenario.config

@@ -1,6 +1,6 @@
 """No principal is denied a call that it makes, and no policy allows an action that none makes.
 
-The workflow is composed of the packaged stages, a function of one's own and tasks of the SDK.
+The workflow is composed of all packaged stages, a function of one's own and tasks of the SDK.
 """
 
 import json
@@ -39,6 +39,11 @@ definition = "retraining.py"
 [functions.ask-editors]
 source = "functions/ask_editors.py"
 permissions = [{{ actions = ["s3:GetObject"], resources = ["arn:aws:s3:::{BUCKET}/editors/*"] }}]
+
+[backtest]
+
+[gate.metrics.coverage]
+minimum = 0.0
 """
 RETRAINING = """
 from workflow import Stages
@@ -56,6 +61,7 @@ def build(config):
         stages.etl(),
         stages.imports(),
         stages.training(),
+        stages.quality_gate(),
         stages.function("Ask the Editors", "ask-editors"),
         call("Look at the Group", "describeDatasetGroup", group),
         call("Look at the Solutions", "listSolutions", {}),
@@ -75,6 +81,7 @@ DEEPEST_FIRST = (
     "filter-recommendations",
     "create-batch-inference-job",
     "ask-editors",
+    "judge-solution-version",
     "create-solution-version",
     "get-status",
     "create-import-job",
@@ -133,6 +140,7 @@ def _calls_of_scenario(scenario: Scenario, file: Path) -> dict[str, list[Call]]:
     with scenario.as_principal("visitor"):
         events = steps.run_to_end(scenario, "good")
         steps.invoke_the_handlers_again(scenario, events)
+        steps.publish_before_the_newest_events(scenario)
         steps.run_spark_job_over_old_files(scenario)
     with scenario.as_principal("operator"):
         steps.stop_during_the_spark_job(scenario)
