@@ -19,7 +19,8 @@ from analysis.backtests import trend
 from analysis.frames import Run, list_runs, run_on_s3
 from analysis.metrics import metric_names, short_name, version_metrics
 from workflow.config import Config
-from workflow.runs.cost import ASSUMPTIONS, CostError, Estimate, NextWait, assume, estimate
+from workflow.definition.limits import NextWait
+from workflow.runs.cost import ASSUMPTIONS, CostError, Estimate, assume, estimate
 from workflow.runs.executions import find_run, jobs_of
 from workflow.runs.history import Failure, failure_of, history
 from workflow.runs.prices import load_prices

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from lambdas.clients import client
 from lambdas.errors import named_errors
 from lambdas.jobs import Job, create_once
+from lambdas.polling import created_response
+
+_LAST_VERSIONS = 12  # whose jobs are listed: more than count, as some have none that succeeded
 
 
-def create_batch_inference_job(personalize: Any, event: dict[str, Any]) -> dict[str, Any]:
+def create_batch_inference_job(personalize: Any, event: dict[str, Any]) -> Job:
     """Create the job and return it; a further call returns the same job, unless it has failed.
 
     Raises:
@@ -35,7 +41,7 @@ def create_batch_inference_job(personalize: Any, event: dict[str, Any]) -> dict[
 
     return create_once(
         "batch",
-        event,
+        event["run"],
         create=create,
         find=lambda name: _find(personalize, event, name),
         exists=personalize.exceptions.ResourceAlreadyExistsException,
@@ -59,12 +65,30 @@ def _find(personalize: Any, event: dict[str, Any], name: str) -> Job | None:
     return None
 
 
+def batches_alike(personalize: Any, event: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the batch inference jobs of the last versions of the event's solution.
+
+    Each run has a version of its own, and all jobs of the account may be many of other solutions.
+    """
+    solution_arn = event["solutionVersionArn"].rpartition("/")[0]
+    pages = personalize.get_paginator("list_solution_versions").paginate(solutionArn=solution_arn)
+    versions = sorted(
+        pages.search("solutionVersions"), key=lambda each: each["creationDateTime"], reverse=True
+    )
+    list_jobs = personalize.get_paginator("list_batch_inference_jobs")
+    for version in islice(versions, _LAST_VERSIONS):
+        jobs = list_jobs.paginate(solutionVersionArn=version["solutionVersionArn"])
+        yield from jobs.search("batchInferenceJobs")
+
+
 @named_errors
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Return the batch inference job of a run.
 
     Event: `run`, `solutionVersionArn`, `inputPath`, `outputPath`, `roleArn`, `numResults`,
     `filterArn` (or null), `itemExploration` (an object or null), `kmsKeyArn` (or null), `tags`,
-    `waitSeconds`.
+    `waitSeconds`, `maxSeconds`.
     """
-    return create_batch_inference_job(client("personalize"), event)
+    personalize = client("personalize")
+    job = create_batch_inference_job(personalize, event)
+    return created_response(job, batches_alike(personalize, event), event, datetime.now(UTC))

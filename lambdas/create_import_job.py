@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from lambdas.clients import client
 from lambdas.errors import named_errors
 from lambdas.jobs import Job, create_once
+from lambdas.polling import created_response
 
 
-def create_import_job(personalize: Any, event: dict[str, Any]) -> dict[str, Any]:
+def create_import_job(personalize: Any, event: dict[str, Any]) -> Job:
     """Create the job and return it; a further call returns the same job, unless it has failed.
 
     Raises:
@@ -29,7 +32,7 @@ def create_import_job(personalize: Any, event: dict[str, Any]) -> dict[str, Any]
 
     return create_once(
         event["datasetType"].lower(),
-        event,
+        event["run"],
         create=create,
         find=lambda name: _find(personalize, event, name),
         exists=personalize.exceptions.ResourceAlreadyExistsException,
@@ -51,11 +54,23 @@ def _find(personalize: Any, event: dict[str, Any], name: str) -> Job | None:
     return None
 
 
+def imports_alike(personalize: Any, event: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the import jobs of the event's dataset in its mode."""
+    pages = personalize.get_paginator("list_dataset_import_jobs").paginate(
+        datasetArn=event["datasetArn"]
+    )
+    for job in pages.search("datasetImportJobs"):
+        if job.get("importMode", "FULL") == event["importMode"]:
+            yield job
+
+
 @named_errors
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Return the import job of a run and data set.
 
     Event: `run`, `datasetType`, `datasetArn`, `s3Path`, `importMode`, `roleArn`, `tags`,
-    `waitSeconds`.
+    `waitSeconds`, `maxSeconds`.
     """
-    return create_import_job(client("personalize"), event)
+    personalize = client("personalize")
+    job = create_import_job(personalize, event)
+    return created_response(job, imports_alike(personalize, event), event, datetime.now(UTC))

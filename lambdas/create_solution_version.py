@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from lambdas.clients import client
 from lambdas.errors import InvalidInputException, named_errors
 from lambdas.jobs import Job, create_once
+from lambdas.polling import created_response
 
 
 def ensure_solution(personalize: Any, event: dict[str, Any]) -> str:
@@ -63,7 +65,7 @@ def _existing_solution(personalize: Any, event: dict[str, Any]) -> str | None:
 
 def create_solution_version(
     personalize: Any, solution_arn: str, event: dict[str, Any]
-) -> dict[str, Any]:
+) -> Job:
     """Create the version and return it; a further call returns the same, unless it has failed."""
 
     def create(name: str) -> str:
@@ -77,7 +79,7 @@ def create_solution_version(
 
     return create_once(
         "version",
-        event,
+        event["run"],
         create=create,
         find=lambda name: _find_version(personalize, solution_arn, name),
         exists=personalize.exceptions.ResourceAlreadyExistsException,
@@ -124,13 +126,26 @@ def _differences(name: str, present: Any, expected: Any) -> Iterator[str]:
         yield f"{name} is {present}, expected {expected}"
 
 
+def trainings_alike(
+    personalize: Any, solution_arn: str, event: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Yield the solution's versions that were trained in the event's mode."""
+    pages = personalize.get_paginator("list_solution_versions").paginate(solutionArn=solution_arn)
+    for version in pages.search("solutionVersions"):
+        if version.get("trainingMode", "FULL") == event["trainingMode"]:
+            yield version
+
+
 @named_errors
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Return the solution version of a run.
 
     Event: `run`, `solutionName`, `datasetGroupArn`, `recipeArn` (null with AutoML), `eventType`
     (or null), `solutionConfig`, `performHPO` (null with AutoML), `performAutoML`, `trainingMode`,
-    `tags`, `waitSeconds`.
+    `tags`, `waitSeconds`, `maxSeconds`.
     """
     personalize = client("personalize")
-    return create_solution_version(personalize, ensure_solution(personalize, event), event)
+    solution_arn = ensure_solution(personalize, event)
+    job = create_solution_version(personalize, solution_arn, event)
+    alike = trainings_alike(personalize, solution_arn, event)
+    return created_response(job, alike, event, datetime.now(UTC))

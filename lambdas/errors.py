@@ -21,7 +21,7 @@ from botocore.exceptions import (
 _SERVER_ERROR = 500  # the first of the HTTP statuses that are not the caller's fault
 # Time-outs, refused, closed and broken connections; of `HTTPClientError` botocore derives what
 # happens while an answer is read.
-_NO_ANSWER = (ConnectionError, HTTPClientError, IncompleteReadError)
+NO_ANSWER = (ConnectionError, HTTPClientError, IncompleteReadError)
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
@@ -84,7 +84,7 @@ def named_errors(handler: Handler) -> Handler:
         except ClientError as error:
             message = f"{error.operation_name}: {error.response['Error'].get('Message', '')}"
             raise type(_name(error), (Exception,), {})(message) from error
-        except _NO_ANSWER as error:
+        except NO_ANSWER as error:
             raise ConnectionFailed(str(error)) from error
 
     return wrapper

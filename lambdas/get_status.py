@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from lambdas.clients import client
 from lambdas.errors import InvalidInputException, named_errors
 from lambdas.jobs import job_response
-
-# The next wait, as a share of the time already waited: a tenth, so that at most a tenth of a job's
-# duration is lost after its end.
-BACK_OFF = 0.1
+from lambdas.polling import next_wait
 
 # The ARN's resource type → the operation that describes it, and its argument.
 _DESCRIBE = {
@@ -50,13 +48,14 @@ def resource_type_of(arn: str) -> str:
     return resource_type
 
 
-def next_wait(waited: float, least: int, most: int) -> int:
-    """Return the seconds until the next poll; they grow with the seconds already waited."""
-    return int(min(max(waited * BACK_OFF, least), most))
-
-
 def get_status(
-    personalize: Any, arn: str, *, least: int, most: int, now: datetime
+    personalize: Any,
+    arn: str,
+    *,
+    least: int,
+    most: int,
+    expected: Mapping[str, float] | None = None,
+    now: datetime,
 ) -> dict[str, Any]:
     """Return a resource's status and the seconds until the next poll.
 
@@ -65,6 +64,7 @@ def get_status(
         arn: The resource's.
         least: Shortest wait, seconds.
         most: Longest wait, seconds.
+        expected: How long it will take, `{"seconds", "spread"}`; None if nothing is known of it.
         now: The time, UTC.
 
     Raises:
@@ -75,16 +75,21 @@ def get_status(
     waited = (now - resource["creationDateTime"]).total_seconds()
     status = resource["status"]
     reason = resource.get("failureReason") or _REASONS.get(status)
-    return job_response(arn, status, next_wait(waited, least, most), reason)
+    wait = next_wait(waited, least, most, **(expected or {}))
+    return job_response(arn, status, wait, reason, expected=expected)
 
 
 @named_errors
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Return the status of `{"arn", "minSeconds", "maxSeconds"}`; the seconds bound the wait."""
+    """Return the status of the event's `arn`, and the wait between its bounds.
+
+    Event: `arn`, `minSeconds`, `maxSeconds`, `expected` (`{"seconds", "spread"}`, null or none).
+    """
     return get_status(
         client("personalize"),
         event["arn"],
         least=event["minSeconds"],
         most=event["maxSeconds"],
+        expected=event.get("expected"),
         now=datetime.now(UTC),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 LONGEST_NAME = 63  # of a Personalize resource
@@ -23,7 +23,7 @@ class Job(NamedTuple):
 
     arn: str
     status: str
-    failure_reason: str | None
+    failure_reason: str | None = None
 
 
 def job_name(purpose: str, run: str, attempt: int = 1) -> str:
@@ -44,30 +44,44 @@ def job_name(purpose: str, run: str, attempt: int = 1) -> str:
 
 
 def job_response(
-    arn: str, status: str, wait_seconds: int, failure_reason: str | None = None
+    arn: str,
+    status: str,
+    wait_seconds: int,
+    failure_reason: str | None = None,
+    *,
+    expected: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
-    """Return the object that a poll loop keeps; the reason is empty unless the job failed."""
+    """Return the object that a poll loop keeps.
+
+    Args:
+        arn: The job's.
+        status: The job's.
+        wait_seconds: Until the next poll.
+        failure_reason: Of a job that failed; else it is empty.
+        expected: How long it will take, `{"seconds", "spread"}`; None if nothing is known of it.
+    """
     return {
         "arn": arn,
         "status": status,
         "waitSeconds": wait_seconds,
+        "expected": expected,
         "failureReason": failure_reason or "",
     }
 
 
 def create_once(
     purpose: str,
-    event: dict[str, Any],
+    run: str,
     *,
     create: Callable[[str], str],
     find: Callable[[str], Job | None],
     exists: type[Exception],
-) -> dict[str, Any]:
+) -> Job:
     """Return a run's job: the one that it has, or a new one if it has none or all have failed.
 
     Args:
         purpose: The first part of its name, for example `users`.
-        event: With the run's name and the first wait: `run`, `waitSeconds`.
+        run: The run's name.
         create: Creates the job of a name, and returns its ARN.
         find: Returns the run's job of a name; None if it is somebody else's.
         exists: What `create` raises if there is a job of this name.
@@ -75,17 +89,15 @@ def create_once(
     Raises:
         ResourceAlreadyExistsException: If a job of this name is not the run's.
     """
-    wait_seconds = event["waitSeconds"]
     attempt = 0
     while True:
         attempt += 1
-        name = job_name(purpose, event["run"], attempt)
+        name = job_name(purpose, run, attempt)
         try:
-            return job_response(create(name), "CREATE PENDING", wait_seconds)
+            return Job(create(name), "CREATE PENDING")
         except exists:
             job = find(name)
             if job is None:
                 raise
         if job.status not in OVER:
-            wait = 0 if job.status == "ACTIVE" else wait_seconds
-            return job_response(job.arn, job.status, wait, job.failure_reason)
+            return job

@@ -5,7 +5,8 @@
 Every step of the SDK (2.3.0, in effect frozen since 2022) is here, under its name. What is added:
 
 - the fields of the Amazon States Language that it lacks (`ResultSelector`, `ErrorPath`,
-  `CausePath`, `MaxDelaySeconds`, `JitterStrategy`), as subclasses of its own steps;
+  `CausePath`, `MaxDelaySeconds`, `JitterStrategy`; of tasks and waits in JSONata `QueryLanguage`,
+  `Arguments` and `Output`), as subclasses of its own steps;
 - `partition`, an argument of each service step: the SDK asks boto3 for the current region, so that
   the same configuration rendered other bytes, or none, under another AWS configuration;
 - an import of a second instead of five to nine: SageMaker is loaded when one of its steps is first
@@ -144,14 +145,12 @@ with _quiet_import():
     from stepfunctions import steps as _sdk
     from stepfunctions.inputs import ExecutionInput, StepInput
     from stepfunctions.steps import (
-        Catch,
         Chain,
         Choice,
         ChoiceRule,
         Graph,
         Pass,
         Succeed,
-        Wait,
         integration_resources,
     )
     from stepfunctions.steps.states import FrozenGraph, State
@@ -164,6 +163,9 @@ integration_resources.get_aws_partition = _partition.get
 
 
 class _Field(Enum):
+    QueryLanguage = "query_language"
+    Arguments = "arguments"
+    Output = "output"
     ResultSelector = "result_selector"
     ErrorPath = "error_path"
     CausePath = "cause_path"
@@ -177,6 +179,22 @@ class Retry(_sdk.Retry):  # type: ignore[misc]
     def allowed_fields(self) -> list[Enum]:
         """Return the fields that this block takes."""
         return [*super().allowed_fields(), _Field.MaxDelaySeconds, _Field.JitterStrategy]
+
+
+class Catch(_sdk.Catch):  # type: ignore[misc]
+    """A catcher; takes `output` too, in JSONata in place of `result_path`."""
+
+    def allowed_fields(self) -> list[Enum]:
+        """Return the fields that this block takes."""
+        return [*super().allowed_fields(), _Field.Output]
+
+
+class Wait(_sdk.Wait):  # type: ignore[misc]
+    """A Wait state; takes `query_language` too, and then an expression as `seconds`."""
+
+    def allowed_fields(self) -> list[Enum]:
+        """Return the fields that this state takes."""
+        return [*super().allowed_fields(), _Field.QueryLanguage]
 
 
 class Fail(_sdk.Fail):  # type: ignore[misc]
@@ -197,7 +215,14 @@ class _WithResult:
 
 
 class Task(_WithResult, _sdk.Task):  # type: ignore[misc]
-    """A Task of any resource; takes `result_selector` too."""
+    """A Task of any resource; takes `result_selector` too, or JSONata's fields.
+
+    Those are `query_language`, `arguments` and `output`.
+    """
+
+    def allowed_fields(self) -> list[Enum]:
+        """Return the fields that this state takes."""
+        return [*super().allowed_fields(), _Field.QueryLanguage, _Field.Arguments, _Field.Output]
 
 
 class Map(_WithResult, _sdk.Map):  # type: ignore[misc]

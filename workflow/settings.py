@@ -424,12 +424,15 @@ class SolutionSettings(Settings):
 
 
 class PollingSettings(Settings):
-    """Pauses between two polls of a running job: short at first, then longer."""
+    """Bounds of the pauses between two polls of a job; they follow from how long the last took."""
 
-    min_seconds: int = Field(
-        15, ge=1, le=3_600, description="least pause between two polls, and the first one"
+    min_seconds: int = Field(15, ge=1, le=3_600, description="least pause between two polls")
+    max_seconds: int = Field(
+        900,
+        ge=1,
+        le=86_400,
+        description="longest pause between two polls, and so until an early failure is noticed",
     )
-    max_seconds: int = Field(300, ge=1, le=86_400, description="longest pause between two polls")
 
     @model_validator(mode="after")
     def _check_order(self) -> Self:

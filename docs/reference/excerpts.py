@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from docs.reference.markdown import code, prose, table
-from lambdas.get_status import next_wait
+from lambdas.polling import next_wait
 from localaws.http.service_names import service_model
 from localaws.http.wsgi import environ_of, perform
 from localaws.personalize import Personalize
@@ -29,7 +29,6 @@ from workflow.runs.advice import advice
 from workflow.runs.cost import ASSUMPTIONS
 from workflow.settings import PollingSettings
 
-_FIXED_WAIT = 600  # seconds, of the system that this one replaces
 # Error and cause of failed runs, one for each row of workflow/runs/advice.toml.
 FAILURES: tuple[tuple[str, str], ...] = (
     ("ExecutionAborted", "wrong table"),
@@ -133,25 +132,33 @@ def retries() -> str:
 
 def waits() -> str:
     """Return the number of polls of a job, and the time between its end and the last poll."""
-    polling = PollingSettings()
+    bounds = PollingSettings()
     rows = []
     for minutes in (1, 5, 20, 60, 180, 600):
-        polls, late = _polls(minutes * 60, polling.min_seconds, polling.max_seconds)
-        fixed = -(minutes * 60) % _FIXED_WAIT
-        rows.append(
-            (f"{minutes} min", str(polls), *(duration(s) if s else "0 s" for s in (late, fixed)))
-        )
+        length = minutes * 60
+        figures = [f"{minutes} min"]
+        for expected in (length, None):
+            polls, late = _polls(length, bounds.min_seconds, bounds.max_seconds, expected)
+            figures += [str(polls), duration(late) if late else "0 s"]
+        rows.append(tuple(figures))
     return table(
-        ("a job takes", "polls", "its end is seen after", "with a fixed wait of 600 s, after"), rows
+        (
+            "a job takes",
+            "as the last ones: polls",
+            "seen after",
+            "the first one: polls",
+            "seen after",
+        ),
+        rows,
     )
 
 
-def _polls(length: int, least: int, most: int) -> tuple[int, int]:
+def _polls(length: int, least: int, most: int, expected: float | None) -> tuple[int, int]:
     """Return the number of polls of a job, and the seconds between its end and the last one."""
-    clock, pause, polls = 0, least, 0
+    clock, polls = 0, 0
     while clock < length:
-        clock += pause
-        pause, polls = next_wait(clock, least, most), polls + 1
+        clock += next_wait(clock, least, most, expected)
+        polls += 1
     return polls, clock - length
 
 

@@ -53,7 +53,7 @@ def check(
 
     Example: retrain check --database-url postgresql://me:secret@127.0.0.1:5432/shop
     """
-    from lambdas.get_status import next_wait  # noqa: PLC0415  boto3 costs time
+    from lambdas.polling import next_wait  # noqa: PLC0415  botocore costs time
     from workflow.definition.asl import function_name, states  # noqa: PLC0415
     from workflow.definition.limits import overfull_history  # noqa: PLC0415
     from workflow.definition.render import render as rendered  # noqa: PLC0415  the SDK costs half a second
@@ -228,7 +228,7 @@ def _sections(
     earlier_config: Path, config: Path, earlier_asl: Path, asl: Path
 ) -> Iterator[Section]:
     """Yield what two versions of the project differ in beside the workflow."""
-    from lambdas.get_status import next_wait  # noqa: PLC0415  boto3 costs time
+    from lambdas.polling import next_wait  # noqa: PLC0415  botocore costs time
     from workflow.definition.review_text import Section  # noqa: PLC0415
     from workflow.deployment import comparison  # noqa: PLC0415
     from workflow.deployment.permissions import role_policies  # noqa: PLC0415

@@ -211,7 +211,7 @@ def report(
     """
     from analysis.report import report as page  # noqa: PLC0415
     from analysis.run_record import gather  # noqa: PLC0415  pandas costs time
-    from lambdas.get_status import next_wait  # noqa: PLC0415
+    from lambdas.polling import next_wait  # noqa: PLC0415
 
     loaded = load_config(config)
     account, now = clients(loaded), datetime.now(UTC)
@@ -249,7 +249,7 @@ def cost(
 
     Example: retrain cost latest --assume training_hours=4
     """
-    from lambdas.get_status import next_wait  # noqa: PLC0415
+    from lambdas.polling import next_wait  # noqa: PLC0415
     from workflow.definition.graph import retraining_graph  # noqa: PLC0415  the SDK costs half a second
 
     loaded = load_config(config)

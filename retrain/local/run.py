@@ -22,7 +22,7 @@ from analysis.recommendations import item_labels
 from analysis.report import report
 from analysis.run_record import gather
 from etl.datasets import DATASET_TYPES
-from lambdas.get_status import next_wait
+from lambdas.polling import next_wait
 from localaws.aws import LocalAws
 from localaws.errors import LocalAwsError
 from retrain.files import json_text, write_whole

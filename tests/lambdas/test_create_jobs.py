@@ -484,20 +484,116 @@ def test_batch_inference_that_writes_elsewhere_is_not_taken(
         create_batch_inference_job(personalize, INFERENCE)
 
 
+BOUNDS = {"waitSeconds": 15, "maxSeconds": 3_600}
+
+
+def summary(arn: str, day: int, minutes: float, **members: Any) -> dict[str, Any]:
+    """Return a job of a list of Personalize, that began on a day and took so many minutes."""
+    begun = LONG_AGO + timedelta(days=day)
+    return {
+        "status": "ACTIVE",
+        "creationDateTime": begun,
+        "lastUpdatedDateTime": begun + timedelta(minutes=minutes),
+        **members,
+        arn: f"{ARN}job/of-day-{day}",
+    }
+
+
+def is_as_expected(response: dict[str, Any], minutes: float) -> bool:
+    """Return whether a job is expected to take so long, and is polled shortly before that."""
+    return (
+        response["arn"] == f"{ARN}job/1"
+        and response["expected"]["seconds"] == minutes * 60
+        and 0.5 < response["waitSeconds"] / (minutes * 60) < 0.9
+    )
+
+
 @pytest.mark.usefixtures("session")
-def test_every_handler_that_creates_returns_what_the_poll_loop_keeps(calls: Stubber) -> None:
-    response = {"arn": f"{ARN}job/1", "status": "CREATE PENDING", "waitSeconds": 15}
-    response |= {"failureReason": ""}
-
+def test_an_import_is_expected_to_take_as_long_as_the_last_ones_in_its_mode(
+    calls: Stubber,
+) -> None:
+    jobs = [
+        summary("datasetImportJobArn", 1, 12, importMode="FULL"),
+        summary("datasetImportJobArn", 2, 2, importMode="INCREMENTAL"),
+        summary("datasetImportJobArn", 3, 3, importMode="INCREMENTAL"),
+        summary("datasetImportJobArn", 4, 1, importMode="FULL", status="CREATE FAILED"),
+    ]
     calls.add_response("create_dataset_import_job", {"datasetImportJobArn": f"{ARN}job/1"})
-    assert lambdas.create_import_job.handler(IMPORT, None) == response
+    calls.add_response(
+        "list_dataset_import_jobs", {"datasetImportJobs": jobs}, {"datasetArn": ARNS["USERS"]}
+    )
 
-    calls.add_response("create_batch_inference_job", {"batchInferenceJobArn": f"{ARN}job/1"})
-    assert lambdas.create_batch_inference_job.handler(INFERENCE, None) == response
+    assert is_as_expected(lambdas.create_import_job.handler(IMPORT | BOUNDS, None), minutes=12)
 
+
+@pytest.mark.usefixtures("session")
+def test_a_training_is_expected_to_take_as_long_as_the_last_ones_in_its_mode(
+    calls: Stubber,
+) -> None:
+    versions = [
+        summary("solutionVersionArn", 1, 50, trainingMode="FULL"),
+        summary("solutionVersionArn", 2, 9, trainingMode="UPDATE"),
+    ]
     calls.add_response("list_solutions", {"solutions": []})
     calls.add_response("create_solution", {"solutionArn": SOLUTION})
     calls.add_response(
         "create_solution_version", {"solutionVersionArn": f"{ARN}job/1"}, VERSION_CALL
     )
-    assert lambdas.create_solution_version.handler(TRAINING, None) == response
+    calls.add_response(
+        "list_solution_versions", {"solutionVersions": versions}, {"solutionArn": SOLUTION}
+    )
+
+    response = lambdas.create_solution_version.handler(TRAINING | BOUNDS, None)
+
+    assert is_as_expected(response, minutes=50)
+
+
+@pytest.mark.usefixtures("session")
+def test_batch_inference_is_expected_to_take_as_long_as_with_the_versions_before(
+    calls: Stubber,
+) -> None:
+    """Each run has a version of its own, so that the list of its jobs tells nothing."""
+    versions = [
+        {"solutionVersionArn": f"{SOLUTION}/{day}", "creationDateTime": LONG_AGO + timedelta(day)}
+        for day in (1, 2)
+    ]
+    calls.add_response("create_batch_inference_job", {"batchInferenceJobArn": f"{ARN}job/1"})
+    calls.add_response(
+        "list_solution_versions", {"solutionVersions": versions}, {"solutionArn": SOLUTION}
+    )
+    for day, jobs in ((2, []), (1, [summary("batchInferenceJobArn", 1, 28)])):
+        calls.add_response(
+            "list_batch_inference_jobs",
+            {"batchInferenceJobs": jobs},
+            {"solutionVersionArn": f"{SOLUTION}/{day}"},
+        )
+
+    response = lambdas.create_batch_inference_job.handler(INFERENCE | BOUNDS, None)
+
+    assert is_as_expected(response, minutes=28)
+
+
+@pytest.mark.usefixtures("session")
+def test_a_job_whose_like_cannot_be_listed_is_polled_as_the_first_one(calls: Stubber) -> None:
+    """It is created, and paid for: it does not fail for a list that may not be read."""
+    calls.add_response("create_dataset_import_job", {"datasetImportJobArn": f"{ARN}job/1"})
+    calls.add_client_error("list_dataset_import_jobs", "AccessDeniedException")
+
+    assert lambdas.create_import_job.handler(IMPORT | BOUNDS, None) == {
+        "arn": f"{ARN}job/1",
+        "status": "CREATE PENDING",
+        "waitSeconds": 15,
+        "expected": None,
+        "failureReason": "",
+    }
+
+
+@pytest.mark.usefixtures("session")
+def test_a_definition_before_this_one_goes_on_to_work(calls: Stubber) -> None:
+    """An execution that runs while the functions are replaced keeps its definition."""
+    calls.add_response("create_dataset_import_job", {"datasetImportJobArn": f"{ARN}job/1"})
+    calls.add_response("list_dataset_import_jobs", {"datasetImportJobs": []})
+
+    response = lambdas.create_import_job.handler(IMPORT | {"waitSeconds": 15}, None)
+
+    assert response["waitSeconds"] == 15

@@ -8,7 +8,7 @@ from botocore.stub import Stubber
 
 import lambdas.get_status
 from lambdas.errors import InvalidInputException
-from lambdas.get_status import get_status, next_wait
+from lambdas.get_status import get_status
 from tests.lambdas.sample_run import ARN, LONG_AGO, SOLUTION
 
 
@@ -44,6 +44,7 @@ def test_the_status_of_every_resource_type_is_returned(
         "arn": f"{ARN}{resource}",
         "status": "CREATE IN_PROGRESS",
         "waitSeconds": 120,
+        "expected": None,
         "failureReason": "",
     }
 
@@ -81,13 +82,6 @@ def test_a_failure_is_returned_with_its_reason(personalize: Any, calls: Stubber)
 def test_a_resource_without_a_status_is_refused(personalize: Any, arn: str) -> None:
     with pytest.raises(InvalidInputException, match="names nothing that has a status"):
         get_status(personalize, arn, least=15, most=300, now=LONG_AGO)
-
-
-@pytest.mark.parametrize(
-    ("waited", "wait"), [(-5, 15), (0, 15), (150, 15), (600, 60), (3_000, 300), (90_000, 300)]
-)
-def test_the_wait_grows_between_its_bounds(waited: float, wait: int) -> None:
-    assert next_wait(waited, 15, 300) == wait
 
 
 @pytest.mark.usefixtures("session")

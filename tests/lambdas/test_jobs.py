@@ -34,6 +34,7 @@ def test_a_response_has_an_empty_reason_unless_the_job_failed() -> None:
         "arn": "arn:x",
         "status": "ACTIVE",
         "waitSeconds": 15,
+        "expected": None,
         "failureReason": "",
     }
     assert job_response("arn:x", "CREATE FAILED", 15, "why")["failureReason"] == "why"

@@ -252,7 +252,7 @@ def _guard(config: Config, scope: Reach, failure: State | None) -> Iterator[str]
         if failure is not None and state.state_type in _CAN_FAIL:
             caught = {error for catch in state.catches for error in catch.error_equals}
             if "States.ALL" not in caught:
-                state.add_catch(catch_all(failure))
+                state.add_catch(catch_all(failure, state))
                 additions.append("Catch")
         if additions:
             yield f"'{state.state_id}': {', '.join(additions)}"

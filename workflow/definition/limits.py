@@ -13,14 +13,17 @@ from workflow.config import Config
 from workflow.mistakes import Mistake
 
 MOST_EVENTS = 25_000
+EXPECTING_POLLS = 70
+"""Polls around a job's expected end, at most, beside those of a job of which nothing is known."""
 POLL_EVENTS = 9
 """Of one poll: 2 of the Wait, 5 of the Task, 2 of the Choice."""
 OTHER_EVENTS = 250
 """Of all other states, and of retries of theirs."""
 _SECONDS_PER_HOUR = 3_600
 
-NextWait = Callable[[float, int, int], int]
-"""Seconds waited, `polling.min_seconds` and `max_seconds` → seconds until the next poll."""
+NextWait = Callable[[float, int, int, float | None], int]
+"""Seconds waited, `polling.min_seconds` and `max_seconds`, seconds that the job is expected to
+take, if that is known → seconds until the next poll."""
 
 
 def most_events(config: Config, *, next_wait: NextWait) -> int:
@@ -31,16 +34,19 @@ def most_events(config: Config, *, next_wait: NextWait) -> int:
 
     Args:
         config: Says how often to poll, and how long.
-        next_wait: The pause of `lambdas.get_status`.
+        next_wait: That of `lambdas.polling`.
     """
     polling, imports = config.polling, len(config.data_sets)
     at_a_time = min(imports, config.import_concurrency)
     rounds = math.ceil(imports / at_a_time)
     loops = [at_a_time] * (rounds - 1) + [imports - at_a_time * (rounds - 1), 1, 1]
     waited, events = [0.0] * len(loops), float(OTHER_EVENTS)
+    events += sum(loops) * EXPECTING_POLLS * POLL_EVENTS
     left = config.timeout_hours * _SECONDS_PER_HOUR
     while left > 0 and events <= MOST_EVENTS:
-        pauses = [next_wait(each, polling.min_seconds, polling.max_seconds) for each in waited]
+        pauses = [
+            next_wait(each, polling.min_seconds, polling.max_seconds, None) for each in waited
+        ]
         busiest = max(range(len(loops)), key=lambda loop: loops[loop] / pauses[loop])
         waited[busiest] += pauses[busiest]
         left -= pauses[busiest]

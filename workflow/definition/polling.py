@@ -1,8 +1,8 @@
 """The poll loop, built once for every type of Personalize job: create → wait → get status → choose.
 
-Every loop keeps the job that it waits for at `$.job`: `{arn, status, waitSeconds, Error, Cause}`,
-written by the creating task and again by each poll. A Catch writes `{Error, Cause}` to the same
-path, so that `Report Failure` finds the reason there, whatever leads to it.
+Every loop keeps the job that it waits for at `$.job`: `{arn, status, waitSeconds, expected, Error,
+Cause}`, written by the creating task and again by each poll. A Catch writes `{Error, Cause}` to the
+same path, so that `Report Failure` finds the reason there, whatever leads to it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from workflow.config import Config
 from workflow.definition.stage import JOB, Part, Stage, catch_all
 from workflow.personalize import FAILED_STATUSES
 from workflow.sdk import Choice, ChoiceRule, LambdaStep, Retry, State, Wait
+from workflow.settings import FUNCTIONS
 
 MINUTE = 60
 
@@ -154,8 +155,9 @@ def poll_loop(
         wait: Name of the Wait state.
         get_status: Name of the task that polls the job.
         choose: Name of the Choice state.
-        function: Creates the job; returns `{arn, status, waitSeconds, failureReason}`.
-        payload: What it gets, beside the first wait.
+        function: Creates the job; returns `{arn, status, waitSeconds, failureReason}`, and a
+            packaged one `expected`, how long the job will take, or null.
+        payload: What it gets, beside the bounds of the first wait.
         error: The error's name if the job fails.
         poll_first: Poll before the first wait; else wait before the first poll.
     """
@@ -170,17 +172,58 @@ def poll_loop(
         },
         "result_path": JOB,
     }
+    expected = {}
+    if function in FUNCTIONS:
+        result["result_selector"]["expected.$"] = "$.Payload.expected"
+        expected = {"expected.$": f"{JOB}.expected"}
     creating = lambda_task(
-        config, create, function=function, payload={**payload, "waitSeconds": least}, **result
+        config,
+        create,
+        function=function,
+        payload={**payload, "waitSeconds": least, "maxSeconds": most},
+        **result,
     )
     waiting = Wait(wait, seconds_path=f"{JOB}.waitSeconds")
     polling = lambda_task(
         config,
         get_status,
         function="get-status",
-        payload={"arn.$": f"{JOB}.arn", "minSeconds": least, "maxSeconds": most},
+        payload={"arn.$": f"{JOB}.arn", "minSeconds": least, "maxSeconds": most, **expected},
         **result,
     )
+    return loop(
+        title,
+        creating=creating,
+        waiting=waiting,
+        polling=polling,
+        choose=choose,
+        poll_first=poll_first,
+    )
+
+
+def loop(
+    title: str,
+    *,
+    creating: State,
+    waiting: Wait,
+    polling: State,
+    choose: str,
+    before: Sequence[State] = (),
+    besides: Sequence[State] = (),
+    poll_first: bool = False,
+) -> Stage:
+    """Return the stage of a poll loop's states, which are not linked yet.
+
+    Args:
+        title: The stage's.
+        creating: The task that creates the job.
+        waiting: The Wait state.
+        polling: The task that polls the job.
+        choose: Name of the Choice state.
+        before: Tasks before the creating one, linked to it; the stage begins with the first.
+        besides: Further tasks that are linked already, and can fail.
+        poll_first: Poll before the first wait; else wait before the first poll.
+    """
     choice = Choice(choose)
     choice.default_choice(waiting)
     creating.next(polling if poll_first else waiting)
@@ -193,12 +236,12 @@ def poll_loop(
     def lead_failures(failure: State) -> None:
         for status in FAILED_STATUSES:
             lead(status, failure)
-        for task in (creating, polling):
-            task.add_catch(catch_all(failure))
+        for task in (*before, creating, polling, *besides):
+            task.add_catch(catch_all(failure, task))
 
     return Stage(
         title,
-        creating,
+        [*before, creating][0],
         lead_on=partial(lead, "ACTIVE"),
         lead_failures=lead_failures,
         must_go_on=True,

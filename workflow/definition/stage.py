@@ -16,8 +16,8 @@ from workflow.errors import StructureError
 from workflow.sdk import Catch, Chain, Fail, State, Succeed
 
 JOB = "$.job"
-"""The job that a poll loop waits for: `{arn, status, waitSeconds, Error, Cause}`. A Catch writes
-`{Error, Cause}` there too, so that the reason of a failure is found at one path."""
+"""The job that a poll loop waits for: `{arn, status, waitSeconds, expected, Error, Cause}`. A Catch
+writes `{Error, Cause}` there too, so that the reason of a failure is found at one path."""
 
 ENDS = frozenset({"Succeed", "Fail"})
 """Types of states that lead nowhere."""
@@ -105,14 +105,31 @@ def stage_of(title: str, *tasks: State) -> Stage:
 
     def lead_failures(failure: State) -> None:
         for task in tasks:
-            task.add_catch(catch_all(failure))
+            task.add_catch(catch_all(failure, task))
 
     return Stage(title, tasks[0], lead_on=tasks[-1].next, lead_failures=lead_failures)
 
 
-def catch_all(state: State) -> Catch:
-    """Return the catcher that leads every error to a state, with its reason at `JOB`."""
+def catch_all(state: State, task: State | None = None) -> Catch:
+    """Return the catcher that leads every error to a state, with its reason at `JOB`.
+
+    Args:
+        state: The state.
+        task: The one that fails; in JSONata, a catcher has another field for the reason.
+    """
+    if task is not None and task.query_language == "JSONata":
+        reason = f"{{% {kept_job('$states.errorOutput')} %}}"
+        return Catch(error_equals=["States.ALL"], output=reason, next_step=state)
     return Catch(error_equals=["States.ALL"], result_path=JOB, next_step=state)
+
+
+def kept_job(job: str) -> str:
+    """Return the expression of JSONata of a state's input with another job at `JOB`.
+
+    Args:
+        job: The job's expression.
+    """
+    return f"$merge([$states.input, {{'job': {job}}}])"
 
 
 def fail(name: str) -> Fail:

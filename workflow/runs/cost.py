@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from workflow.config import Config
 from workflow.definition import asl
 from workflow.definition.asl import Definition, Scope, State
+from workflow.definition.limits import NextWait
 from workflow.errors import WorkflowError
 from workflow.personalize import FAILED_STATUSES
 from workflow.run_names import EXTRACTED
@@ -32,10 +33,6 @@ _MEGABYTES_IN_A_GIGABYTE = 1_024
 _STATUSES = frozenset({"ACTIVE", *FAILED_STATUSES})
 """Those of a job of Personalize by which the Choice of a poll loop goes."""
 _MOST_STEPS = 25_000  # events of one execution, at which Step Functions ends it
-
-
-NextWait = Callable[[float, int, int], int]
-"""The wait of `Get Job Status`: seconds already waited, least, most → seconds to the next poll."""
 
 
 class CostError(WorkflowError, ValueError):
@@ -200,12 +197,17 @@ class _Walker:
                 fixed = state.get("Seconds")
                 clock += fixed if isinstance(fixed, int | float) else pause
             elif "waitSeconds" in payload:  # starts a job
-                begun, job_seconds, pause = clock, self._duration(state), payload["waitSeconds"]
+                begun, job_seconds, least = clock, self._duration(state), payload["waitSeconds"]
+                expected = job_seconds if _expects(state) else None
+                pause = self.next_wait(0.0, least, payload.get("maxSeconds", least), expected)
                 status = "CREATE PENDING"
             elif "minSeconds" in payload:  # polls it
                 waited = clock - begun
                 status = "ACTIVE" if waited >= job_seconds else "CREATE IN_PROGRESS"
-                pause = self.next_wait(waited, payload["minSeconds"], payload["maxSeconds"])
+                expected = job_seconds if _expects(state) else None
+                pause = self.next_wait(
+                    waited, payload["minSeconds"], payload["maxSeconds"], expected
+                )
             elif state["Type"] == "Task":
                 clock += self._duration(state)
             elif state["Type"] == "Fail":
@@ -258,6 +260,11 @@ class _Walker:
 def _payload(state: State) -> Mapping[str, Any]:
     payload = asl.arguments(state).get("Payload")
     return payload if isinstance(payload, Mapping) else {}
+
+
+def _expects(state: State) -> bool:
+    """Return whether a task says how long its job will take, as it does from the second run on."""
+    return "expected.$" in state.get("ResultSelector", {})
 
 
 def _reached(scope: Scope, start: str) -> set[str]:

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from lambdas.get_status import next_wait
+from lambdas.polling import next_wait
 from retrain.main import app
 from tests.local_runs import WholeRun
 from workflow import parse_config
 from workflow.definition.limits import (
+    EXPECTING_POLLS,
     MOST_EVENTS,
     OTHER_EVENTS,
     POLL_EVENTS,
@@ -66,13 +67,33 @@ def test_the_most_events_are_those_of_the_jobs_that_are_polled_most_often() -> N
     alone = f"{head}[polling]\nmin_seconds = 60\nmax_seconds = 60\n[schedule]{tail}"
     alone = alone.replace('title = "TITLE"', "")  # of the items, which are left out
 
-    assert most_events(parse_config(alone), next_wait=next_wait) == OTHER_EVENTS + 24 * 60 * 9
+    assert most_events(parse_config(alone), next_wait=next_wait) == (
+        OTHER_EVENTS + (24 * 60 + 3 * EXPECTING_POLLS) * 9
+    )
 
 
 def test_imports_at_a_time_are_all_polled() -> None:
     config = parse_config(configured(min_seconds=300, max_seconds=300))
 
-    assert most_events(config, next_wait=next_wait) == OTHER_EVENTS + 24 * 12 * 9 * 3
+    assert most_events(config, next_wait=next_wait) == (
+        OTHER_EVENTS + (24 * 12 * 3 + 5 * EXPECTING_POLLS) * 9
+    )
+
+
+@pytest.mark.parametrize("spread", [0.01, 0.08, 0.2, 0.5])
+def test_a_job_around_its_expected_end_is_polled_no_more_often_than_counted(spread: float) -> None:
+    for hours in (0.01, 0.2, 1, 5, 30):
+        known, unknown = (
+            _polls(48 * 3_600, *expected) for expected in ((hours * 3_600, spread), ())
+        )
+        assert known <= unknown + EXPECTING_POLLS
+
+
+def _polls(seconds: float, *expected: float) -> int:
+    clock, polls = 0, 0
+    while clock < seconds:
+        clock, polls = clock + next_wait(clock, 1, 900, *expected), polls + 1
+    return polls
 
 
 def test_the_default_has_room() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from lambdas.get_status import next_wait
+from lambdas.polling import next_wait
 from localaws.functions.service import Functions
 from localaws.http.endpoint import Endpoint
 from retrain.main import app
@@ -83,9 +83,11 @@ class VirtualPersonalize:
         def handler(event, context):
             name = event.get("datasetType", "labbase")
             arn = f"arn:aws:personalize:r:1:{resource_type}/{name}{suffix}"
+            seconds = self._seconds[resource_type]
+            pause = next_wait(0, event["waitSeconds"], event["maxSeconds"], seconds)
             with self._lock:
-                self._waited[arn] = event["waitSeconds"]
-            return self._answer(arn, "CREATE PENDING", event["waitSeconds"])
+                self._waited[arn] = pause
+            return self._answer(arn, "CREATE PENDING", pause, seconds)
 
         return handler
 
@@ -94,20 +96,27 @@ class VirtualPersonalize:
         with self._lock:
             waited = self._waited[arn]
             # The batch job is polled before the first wait.
-            if "batch" in arn and waited == event["minSeconds"] and arn not in self.polled:
+            if "batch" in arn and arn not in self.polled:
                 self.polled.add(arn)
                 waited = 0
                 self._waited[arn] = 0
-            pause = next_wait(waited, event["minSeconds"], event["maxSeconds"])
+            seconds = event["expected"]["seconds"]
+            pause = next_wait(waited, event["minSeconds"], event["maxSeconds"], seconds)
             self._waited[arn] = waited + pause
-        done = waited >= self._seconds[arn.split(":")[5].split("/")[0]]
-        return self._answer(arn, "ACTIVE" if done else "CREATE IN_PROGRESS", pause)
+        status = "ACTIVE" if waited >= seconds else "CREATE IN_PROGRESS"
+        return self._answer(arn, status, pause, seconds)
 
     polled = frozenset()
 
     @staticmethod
-    def _answer(arn, status, wait):
-        return {"arn": arn, "status": status, "waitSeconds": wait, "failureReason": ""}
+    def _answer(arn, status, wait, seconds):
+        return {
+            "arn": arn,
+            "status": status,
+            "waitSeconds": wait,
+            "expected": {"seconds": seconds},
+            "failureReason": "",
+        }
 
 
 @pytest.fixture(scope="module")
@@ -172,12 +181,11 @@ def test_computed_transitions_are_those_of_a_real_execution(config, executed):
 
 
 def test_transitions_by_hand(definition):
-    """15 s between polls, a job of 40 s: polls after 15, 30 and 45 s.
+    """At least 15 s between polls, a job that takes the 40 s of the last ones: after 27 and 42 s.
 
-    A loop is its creating task and three times wait, poll, choose: 10. The batch job is polled
-    first, at 0 s: four polls and choices, three waits, one creation: 12. Three imports end in a
-    Succeed each: 33. With Begin Run, the Choice, ETL, List Datasets, the Map and the filter: 33 +
-    10 + 12 + 6.
+    A loop is its creating task and twice wait, poll, choose: 7. The batch job is polled first, at
+    0 s: three polls and choices, two waits, one creation: 9. Three imports end in a Succeed each:
+    24. With Begin Run, the Choice, ETL, List Datasets, the Map and the filter: 24 + 7 + 9 + 6.
     """
     seconds = dict.fromkeys(
         (
@@ -190,14 +198,14 @@ def test_transitions_by_hand(definition):
 
     result = walk(definition, seconds, items=3, next_wait=next_wait)
 
-    assert result.visits.total() == 33 + 10 + 12 + 6
-    assert result.seconds == 45 + 45 + 45
+    assert result.visits.total() == 24 + 7 + 9 + 6
+    assert result.seconds == 42 + 42 + 42
 
 
 def test_more_data_sets_than_run_at_a_time_take_another_round(definition):
     seconds = {"labbase-create-import-job": 40}
 
-    assert walk(definition, seconds, items=4, next_wait=next_wait).seconds == 45 * 2 + 15 + 0
+    assert walk(definition, seconds, items=4, next_wait=next_wait).seconds == 42 * 2 + 15 + 0
 
 
 def parallel(*branches):
@@ -611,7 +619,7 @@ def test_the_command_shows_sums_assumptions_and_what_is_not_verified():
     assert done.exit_code == 0, done.output
     lines = [line.strip() for line in done.stdout.splitlines()]
     assert lines[0].startswith("US dollars, ap-northeast-1")
-    assert any(line.split()[:3] == ["Step", "Functions", "556"] for line in lines)
+    assert any(line.split()[:3] == ["Step", "Functions", "152"] for line in lines)
     assert any(line.startswith("sum") for line in lines)
     source = "https://aws.amazon.com/personalize/pricing/"
     assert f"personalize_batch_user     us-east-1, 2026-11-24 *        {source}" in lines
