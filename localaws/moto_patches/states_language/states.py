@@ -9,9 +9,6 @@ from moto.stepfunctions.parser.asl.antlr.runtime.ASLParser import ASLParser
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import (
     FailureEventException,
 )
-from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import (
-    StatesErrorName,
-)
 from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import (
     StatesErrorNameType,
 )
@@ -35,7 +32,7 @@ INLINE_MAP_CONCURRENCY = 40
 """The most items that AWS runs at once of an inline Map, whatever its `MaxConcurrency`.
 https://docs.aws.amazon.com/step-functions/latest/dg/state-map-inline.html"""
 
-_QUERY_EVALUATION_ERROR = StatesErrorName(typ=StatesErrorNameType.StatesQueryEvaluationError)
+_NO_ARRAY = "Map state input must be an array"
 
 
 def map_concurrency(patch: Patch) -> None:
@@ -52,7 +49,7 @@ def map_concurrency(patch: Patch) -> None:
 def map_items(patch: Patch) -> None:
     """Fail a Map whose ItemsPath leads to no array by States.Runtime, which no Catch matches.
 
-    moto reports it as an error of JSONata.
+    moto reports it as an error of JSONata, as an item's own failure may be.
     """
 
     @patch.around(state_map.StateMap)
@@ -60,8 +57,9 @@ def map_items(patch: Patch) -> None:
         try:
             original(self, env)
         except FailureEventException as error:
-            name = error.failure_event.error_name
-            if not self._is_language_query_jsonpath() or name != _QUERY_EVALUATION_ERROR:
+            details = (error.failure_event.event_details or {}).get("evaluationFailedEventDetails")
+            is_no_array = str((details or {}).get("cause", "")).startswith(_NO_ARRAY)
+            if not (is_no_array and self._is_language_query_jsonpath()):
                 raise
             path = self.items_path.string_sampler.literal_value
             cause = f"Reference path '{path}' must point to array."

@@ -363,6 +363,25 @@ def test_a_map_over_no_array_ends_the_execution(aws: Aws) -> None:
         assert aws.run(definition, {"a": 1})["error"] == "States.QueryEvaluationError"
 
 
+def test_a_map_fails_by_what_an_item_fails_by(aws: Aws) -> None:
+    """An expression of JSONata of an item, not the items of the Map."""
+    item = {"Type": "Pass", "QueryLanguage": "JSONata", "Output": "{% $error('no') %}", "End": True}
+    catch = [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.failed", "Next": "Caught"}]
+    each = {
+        "Type": "Map",
+        "ItemsPath": "$.a",
+        "ItemProcessor": {"StartAt": "Item", "States": {"Item": item}},
+        "Catch": catch,
+        "End": True,
+    }
+    states = {"Each": each, "Caught": {"Type": "Succeed"}}
+
+    caught = aws.output({"StartAt": "Each", "States": states}, {"a": [1]})
+
+    assert caught["failed"]["Error"] == "States.QueryEvaluationError"
+    assert caught["failed"]["Cause"].endswith("no")
+
+
 def test_a_fail_state_says_what_a_function_gives(aws: Aws) -> None:
     fail = {
         "Type": "Fail",
