@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import itertools
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -23,8 +23,10 @@ from typing import Any, Literal, get_args
 
 from workflow.config import Config
 from workflow.definition.asl import Definition
+from workflow.definition.graph import retraining_graph
 from workflow.deployment.alarms import alarms
 from workflow.deployment.artefacts import PREFIX
+from workflow.deployment.deployed import deployed_functions
 from workflow.deployment.derived_permissions import Statement, configured_statements, derive
 from workflow.deployment.lock import LOCK_KEY
 from workflow.errors import WorkflowError
@@ -87,8 +89,9 @@ def principal(name: str) -> RoleName | Person:
 def grants(config: Config) -> Iterator[Grant]:
     """Yield every statement of every role that a deployment makes, then of the people."""
     roles = [role for role in ROLES if role != "scheduler" or config.schedule]
+    definition = retraining_graph(config).to_dict()
     for who in (*roles, *PEOPLE):
-        for statement in permission_policy(config, who)["Statement"]:
+        for statement in permission_policy(config, who, definition)["Statement"]:
             yield Grant(
                 who,
                 statement["Sid"],
@@ -123,7 +126,10 @@ def permission_policy(
         who: The role or person.
         definition: The state machine's; made from the configuration if left out.
     """
-    values = _values(config)
+    if definition is None:
+        definition = retraining_graph(config).to_dict()
+    deployed = deployed_functions(config, definition)
+    values = _values(config, deployed)
     derived: list[Statement] = []
     if who == "states":
         derived = derive(config, definition).statements
@@ -131,12 +137,14 @@ def permission_policy(
         for name, function in config.functions.items():
             derived += configured_statements(f"Own{function_id(name)}", function.permissions)
     statements = [
-        _statement(sid, entry, values)
+        _merged(
+            _statement(sid, entry, values)
+            for entry in (entries if isinstance(entries, list) else [entries])
+            if _applies(entry, values, deployed)
+        )
         for sid, entries in _permissions()[who].items()
-        for entry in (entries if isinstance(entries, list) else [entries])
-        if _applies(entry, values)
     ]
-    return _policy([*derived, *(each for each in statements if each["Resource"])])
+    return _policy([*derived, *(each for each in statements if each.get("Resource"))])
 
 
 def trust_policy(config: Config, role: RoleName) -> Policy:
@@ -216,11 +224,11 @@ def _permissions() -> Mapping[str, Any]:
     return tomllib.loads(file.read_text(encoding="utf-8"))
 
 
-def _values(config: Config) -> Mapping[str, Sequence[str]]:
+def _values(config: Config, deployed: Sequence[str]) -> Mapping[str, Sequence[str]]:
     """Return the values of each name in braces of `permissions.toml`: none, one or several."""
     aws = config.aws
     made = [role for role in ROLES if not aws.roles.get(role, "").startswith("arn:")]
-    function_logs = [config.function_log(name) for name in config.function_names]
+    function_logs = [config.function_log(name) for name in deployed]
     optional = {
         "emails": ", ".join(aws.emails),
         "backtest": "measured" if config.backtest else "",
@@ -246,7 +254,7 @@ def _values(config: Config) -> Mapping[str, Sequence[str]]:
         "dataset_group_arn": [config.dataset_group_arn],
         "dataset_type": [data_set.type.lower() for data_set in config.data_sets],
         "dead_letters": [config.dead_letters],
-        "function": [config.function(name) for name in config.function_names],
+        "function": [config.function(name) for name in deployed],
         "function_log": function_logs,
         "glue_job_arn": [config.glue_job_arn],
         "lock": [LOCK_KEY],
@@ -268,9 +276,25 @@ def _values(config: Config) -> Mapping[str, Sequence[str]]:
     }
 
 
-def _applies(entry: Mapping[str, Any], values: Mapping[str, Sequence[str]]) -> bool:
+def _applies(
+    entry: Mapping[str, Any], values: Mapping[str, Sequence[str]], deployed: Sequence[str]
+) -> bool:
     needs, excludes = entry.get("when"), entry.get("unless")
-    return (needs is None or bool(values[needs])) and (excludes is None or not values[excludes])
+    return (
+        (needs is None or bool(values[needs]))
+        and (excludes is None or not values[excludes])
+        and ("of" not in entry or not {*deployed}.isdisjoint(entry["of"]))
+    )
+
+
+def _merged(statements: Iterable[Statement]) -> Statement:
+    """Return the statements of one Sid as one; an empty one if there are none."""
+    merged: Statement = {}
+    for statement in statements:
+        for key in ("Action", "Resource"):
+            statement[key] = list(dict.fromkeys([*merged.get(key, ()), *statement[key]]))
+        merged = statement
+    return merged
 
 
 def _statement(

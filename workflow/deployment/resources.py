@@ -11,7 +11,7 @@ model.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from workflow.definition.graph import retraining_graph
 from workflow.definition.render import render_definition
 from workflow.deployment.alarms import alarms
 from workflow.deployment.artefacts import Artefact, Artefacts
+from workflow.deployment.deployed import deployed_functions
 from workflow.deployment.permissions import (
     bucket_policy,
     role_policies,
@@ -71,15 +72,16 @@ def resources(
         definition: The state machine's; made from the configuration if left out.
     """
     definition = retraining_graph(config).to_dict() if definition is None else definition
+    deployed = deployed_functions(config, definition)
     model = (
         *_bucket(config),
         *_uploads(config, artefacts),
         *_roles(config, definition),
-        *_functions(config, artefacts),
+        *_functions(config, artefacts, deployed),
         _etl_job(config, artefacts),
         *_personalize(config),
         *_topic(config),
-        *_state_machine(config, definition),
+        *_state_machine(config, definition, deployed),
         *_alarms(config),
         _unfinished_rule(config),
         *_schedule(config),
@@ -213,8 +215,8 @@ def role_id(role: RoleName) -> str:
     return f"{role.capitalize()}Role"
 
 
-def _functions(config: Config, artefacts: Artefacts) -> Iterator[Resource]:
-    for function in config.function_names:
+def _functions(config: Config, artefacts: Artefacts, deployed: Sequence[str]) -> Iterator[Resource]:
+    for function in deployed:
         name, identity, aws = config.function(function), function_id(function), config.aws
         is_filter = function == "filter-recommendations"  # excluded pairs in an SQLite file
         own = config.functions.get(function)
@@ -393,7 +395,9 @@ def _topic(config: Config) -> Iterator[Resource]:
     )
 
 
-def _state_machine(config: Config, definition: Definition) -> Iterator[Resource]:
+def _state_machine(
+    config: Config, definition: Definition, deployed: Sequence[str]
+) -> Iterator[Resource]:
     log_group = config.arn("logs", f"log-group:{config.state_machine_log}:*")
     yield _log_group(config, "StateMachineLogGroup", config.state_machine_log)
     encryption = {
@@ -422,7 +426,10 @@ def _state_machine(config: Config, definition: Definition) -> Iterator[Resource]
         needs=(
             "StatesRole",
             "StateMachineLogGroup",
-            *(f"{function_id(function)}Function" for function in config.function_names),
+            *(
+                f"{function_id(function)}Function"
+                for function in deployed_functions(config, definition)
+            ),
             "EtlJob",
             "FailureTopic",
         ),

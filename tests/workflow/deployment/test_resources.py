@@ -16,6 +16,7 @@ from workflow import Config, ConfigError, parse_config
 from workflow.definition.asl import function_name, states
 from workflow.definition.graph import retraining_graph
 from workflow.deployment.artefacts import build_artefacts
+from workflow.deployment.deployed import deployed_functions
 from workflow.deployment.permissions import permission_policy
 from workflow.deployment.resources import Resource, resources
 from workflow.errors import DeployError
@@ -631,3 +632,57 @@ def test_a_policy_that_is_too_long_for_iam_is_refused(tmp_path):
 
     with pytest.raises(DeployError, match=r"role labbase-retraining-functions: its policy has 1"):
         model(config)
+
+
+def functions_of(resources: dict[str, Resource]) -> set[str]:
+    return {each.name for each in resources.values() if each.type == "AWS::Lambda::Function"}
+
+
+def test_a_stage_that_is_left_out_leaves_its_functions_out(tmp_path):
+    """A workflow that ends with the training reads no batch output and publishes nothing."""
+    composed = (
+        "from workflow import Stages\n\n\ndef build(config):\n    stages = Stages(config)\n"
+        "    return stages.compose(stages.etl(), stages.imports(), stages.training())\n"
+    )
+    tables = '\n[workflow]\ndefinition = "retraining.py"\n'
+    config = project(tmp_path, tables, {"retraining.py": composed})
+
+    left_out = functions_of(model(configured())) - functions_of(model(config))
+
+    assert left_out == {"labbase-create-batch-inference-job", "labbase-filter-recommendations"}
+    assert "PublishRecommendations" not in statements(config, "functions")
+    assert statements(config, "functions")["ReadRuns"]["Resource"] == [
+        "arn:aws:s3:::labbase-retraining-123456789012-ap-northeast-1/runs/*/manifest.json"
+    ]
+
+
+def test_a_state_whose_function_the_execution_chooses_may_call_any():
+    chosen = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::lambda:invoke",
+        "Parameters": {"FunctionName.$": "$.function"},
+        "End": True,
+    }
+    definition = {"StartAt": "Any", "States": {"Any": chosen}}
+
+    assert deployed_functions(configured(), definition) == configured().function_names
+    assert (
+        deployed_functions(configured(), {"StartAt": "A", "States": {"A": {"Type": "Pass"}}}) == ()
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["labbase-get-status", "123456789012:function:labbase-get-status:live",
+             "arn:aws:lambda:ap-northeast-1:123456789012:function:labbase-get-status:3"]
+)  # fmt: skip
+def test_a_function_is_known_by_its_arn_and_with_a_version(name):
+    called = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::lambda:invoke",
+        "Parameters": {"FunctionName": name},
+        "End": True,
+    }
+
+    definition = {"StartAt": "One", "States": {"One": called}}
+
+    assert deployed_functions(configured(), definition) == ("get-status",)
