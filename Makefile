@@ -29,13 +29,16 @@ check: $(DEV) $(ASL_VALIDATOR)  ## lint, types, import directions, rendered file
 	$(BIN)/lint-imports
 	$(BIN)/retrain check
 	$(BIN)/retrain render --check
+	$(BIN)/retrain render --check --integration sdk
 	$(BIN)/retrain template --check
 	$(BIN)/cfn-lint asl/retraining.template.json
 	$(BIN)/python -m docs.reference --check
 	$(BIN)/node $(ASL_VALIDATOR) --json-path asl/retraining.asl.json
+	$(BIN)/node $(ASL_VALIDATOR) --json-path asl/retraining.sdk.asl.json
 
 golden: $(DEV)  ## write everything that is rendered anew: asl/, the references in docs/
 	$(BIN)/retrain render
+	$(BIN)/retrain render --integration sdk
 	$(BIN)/retrain template
 	$(BIN)/python -m docs.reference
 	$(BIN)/python -m retrain.local.notebook

@@ -23,7 +23,12 @@ from etl.datasets import (
     LearnedEvents,
 )
 from workflow.event_types import named_event_types
-from workflow.extensions import FunctionSettings, WorkflowSettings, function_name_faults
+from workflow.extensions import (
+    FunctionSettings,
+    IntegrationName,
+    WorkflowSettings,
+    function_name_faults,
+)
 from workflow.filter_expression import filter_problems
 from workflow.hyperparameters import HYPERPARAMETERS
 from workflow.mistakes import ConfigError, Mistake, mistakes_of
@@ -384,6 +389,12 @@ class Config(Settings):
             if self.gate and self.gate.needs_popularity
             else None,
         )
+
+
+def with_integration(config: Config, integration: IntegrationName) -> Config:
+    """Return a configuration with another `workflow.integration`."""
+    workflow = config.workflow.model_copy(update={"integration": integration})
+    return config.model_copy(update={"workflow": workflow})
 
 
 def recipe_faults(config: Config) -> Iterator[Rule]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from packaging.requirements import InvalidRequirement, Requirement
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -56,6 +56,7 @@ def action_or_statement(value: Any) -> Any:
     return {"actions": [value], "resources": ["*"]} if isinstance(value, str) else value
 
 
+IntegrationName = Literal["lambda", "sdk"]
 Permissions = list[Annotated[PermissionSettings, BeforeValidator(action_or_statement)]]
 
 
@@ -78,6 +79,11 @@ class WorkflowSettings(Settings):
         examples=["retraining.py"],
         description="file with a function build(config), beside or below this one; the"
         " packaged workflow if left out",
+    )
+    integration: IntegrationName = Field(
+        "lambda",
+        description="how Personalize's jobs are created and polled: lambda by functions, sdk by"
+        " the state machine itself, which needs no functions for it and polls more often",
     )
     permissions: Permissions = Field(
         [],

@@ -13,6 +13,9 @@ from datetime import datetime
 RUN = "States.ArrayGetItem(States.StringSplit($$.Execution.Name, '.'), 0)"
 """The run's name in a definition, as a path or an intrinsic function takes it."""
 
+RUN_IN_JSONATA = "$split($states.context.Execution.Name, '.')[0]"
+"""The same for a state in JSONata."""
+
 EXTRACTED = "$.begin.extracted"
 """Where a definition has whether the run's data sets are complete, as a resumed run's may be."""
 

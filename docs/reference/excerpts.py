@@ -16,6 +16,7 @@ from localaws.personalize import Personalize
 from localaws.personalize.training.recipes import RECIPES
 from workflow.definition import asl
 from workflow.definition.asl import Definition, Scope, State
+from workflow.definition.direct import PERSONALIZE_BUSY_ERRORS, PERSONALIZE_ERRORS
 from workflow.definition.polling import (
     BUSY_ERRORS,
     GLUE_ERRORS,
@@ -111,6 +112,8 @@ def retries() -> str:
         (GLUE_ERRORS[1:], retry_service_errors),
         (GLUE_ERRORS[:1], retry_when_busy),
         (SNS_ERRORS, retry_service_errors),
+        (PERSONALIZE_ERRORS, retry_service_errors),
+        (PERSONALIZE_BUSY_ERRORS, retry_when_busy),
     ):
         retry = make(errors).to_dict()
         least, most, tries = (

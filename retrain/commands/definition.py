@@ -26,7 +26,8 @@ from retrain.commands.options import (
     write_or_compare,
 )
 from retrain.rendering import rendered_files
-from workflow.config import Config, load_config
+from workflow.config import Config, load_config, with_integration
+from workflow.extensions import IntegrationName
 from workflow.mistakes import ConfigError
 from workflow.runs.executions import RunningError
 
@@ -93,6 +94,14 @@ def render(
         bool,
         typer.Option("--unfold", help="Draw the states of poll loops, not each loop as one box."),
     ] = False,
+    integration: Annotated[
+        IntegrationName | None,
+        typer.Option(
+            help="Render the workflow with this integration, lambda or sdk, beside the configured"
+            " one: as retraining.sdk.asl.json and so on.",
+            show_default=False,
+        ),
+    ] = None,
     check: Check = False,
 ) -> None:
     """Render the workflow to Amazon States Language, with its picture, for review; calls nothing.
@@ -101,12 +110,14 @@ def render(
     """
     from workflow.definition.graph import retraining_graph  # noqa: PLC0415
 
-    loaded = load_config(config)
+    loaded, name = load_config(config), "retraining"
+    if integration not in {None, loaded.workflow.integration}:
+        loaded, name = with_integration(loaded, integration), f"retraining.{integration}"
     graph = retraining_graph(loaded)
     stale = [
-        name
-        for name, text in rendered_files(loaded, graph.to_dict(), unfold=unfold).items()
-        if write_or_compare(output / name, text, check=check)
+        file
+        for file, text in rendered_files(loaded, graph.to_dict(), name=name, unfold=unfold).items()
+        if write_or_compare(output / file, text, check=check)
     ]
     for line in getattr(graph, "added", ()):
         out.print(f"added to {escape(line)}", style="dim")

@@ -20,11 +20,12 @@ from workflow.errors import StructureError
 
 # The order in which people read a state; the language itself has none.
 _KEY_ORDER = (
-    "Comment", "StartAt", "Type", "Resource", "ErrorEquals", "FunctionName", "JobName", "InputPath",
-    "ItemsPath", "MaxConcurrency", "Parameters", "Seconds", "SecondsPath", "Choices", "Variable",
-    "StringEquals", "Iterator", "ResultSelector", "ResultPath", "OutputPath", "Error", "ErrorPath",
-    "Cause", "CausePath", "TimeoutSeconds", "IntervalSeconds", "BackoffRate", "MaxDelaySeconds",
-    "MaxAttempts", "JitterStrategy", "Retry", "Catch", "Default", "Next", "End", "States",
+    "Comment", "StartAt", "Type", "QueryLanguage", "Resource", "ErrorEquals", "FunctionName",
+    "JobName", "InputPath", "ItemsPath", "MaxConcurrency", "Parameters", "Arguments", "Seconds",
+    "SecondsPath", "Choices", "Variable", "StringEquals", "Iterator", "ResultSelector",
+    "ResultPath", "OutputPath", "Output", "Error", "ErrorPath", "Cause", "CausePath",
+    "TimeoutSeconds", "IntervalSeconds", "BackoffRate", "MaxDelaySeconds", "MaxAttempts",
+    "JitterStrategy", "Retry", "Catch", "Default", "Next", "End", "States",
 )  # fmt: skip
 _RANK = {key: rank for rank, key in enumerate(_KEY_ORDER)}
 # Names of states and of data are the author's: their order is kept.

@@ -14,6 +14,7 @@ from typing import Any
 
 from workflow.config import Config
 from workflow.definition.composition import ComposedGraph, compose
+from workflow.definition.direct import batch_loop, import_loop, training_loop
 from workflow.definition.parts.begin import begin_run, unless_extracted
 from workflow.definition.parts.publication import published
 from workflow.definition.parts.quality_gate import quality_gate
@@ -28,7 +29,7 @@ from workflow.definition.polling import (
 )
 from workflow.definition.stage import JOB, Part, Stage, fail, stage_of
 from workflow.errors import StructureError
-from workflow.run_names import RUN
+from workflow.run_names import RUN, RUN_IN_JSONATA
 from workflow.sdk import Catch, GlueStartJobRunStep, LambdaStep, Map, SnsPublishStep, State, Succeed
 from workflow.spelling import suggestion
 
@@ -179,13 +180,32 @@ def list_datasets(config: Config) -> State:
 
 def reimport_all_datasets(config: Config) -> Map:
     """Return the Map that imports each data set and waits for it."""
-    loop = poll_loop(
+    loop = one_import(config)
+    loop.next(Succeed("Import Successful"))
+    loop.fail_to(fail("Import Failed"))
+    return Map(
+        "Reimport All Datasets",
+        items_path="$.datasets",
+        max_concurrency=config.import_concurrency,
+        iterator=loop,
+        result_path="$.datasetImport",
+    )
+
+
+def one_import(config: Config) -> Stage:
+    """Return the loop that imports one data set."""
+    names: dict[str, Any] = {
+        "title": "Import",
+        "create": "Import Dataset",
+        "wait": "Wait X Seconds for Import Job",
+        "get_status": "Get Job Status",
+        "choose": "Job Complete?",
+    }
+    if config.workflow.integration == "sdk":
+        return import_loop(config, names, RUN_IN_JSONATA)
+    return poll_loop(
         config,
-        title="Import",
-        create="Import Dataset",
-        wait="Wait X Seconds for Import Job",
-        get_status="Get Job Status",
-        choose="Job Complete?",
+        **names,
         function="create-import-job",
         payload={
             "run.$": RUN,
@@ -198,26 +218,22 @@ def reimport_all_datasets(config: Config) -> Map:
         },
         error="DatasetImportFailed",
     )
-    loop.next(Succeed("Import Successful"))
-    loop.fail_to(fail("Import Failed"))
-    return Map(
-        "Reimport All Datasets",
-        items_path="$.datasets",
-        max_concurrency=config.import_concurrency,
-        iterator=loop,
-        result_path="$.datasetImport",
-    )
 
 
 def solution_version_loop(config: Config) -> Stage:
     """Return the loop that trains a new solution version."""
+    names: dict[str, Any] = {
+        "title": "Training",
+        "create": "Create Solution Version",
+        "wait": "Wait X Seconds for Solution Version",
+        "get_status": "Get Solution Version Status",
+        "choose": "Solution Version Active?",
+    }
+    if config.workflow.integration == "sdk":
+        return training_loop(config, names, RUN_IN_JSONATA)
     return poll_loop(
         config,
-        title="Training",
-        create="Create Solution Version",
-        wait="Wait X Seconds for Solution Version",
-        get_status="Get Solution Version Status",
-        choose="Solution Version Active?",
+        **names,
         function="create-solution-version",
         payload={
             "run.$": RUN,
@@ -238,14 +254,19 @@ def solution_version_loop(config: Config) -> Stage:
 
 def batch_inference_loop(config: Config) -> Stage:
     """Return the loop that has recommendations computed; `$.job` is the solution version."""
+    names: dict[str, Any] = {
+        "title": "Batch Inference",
+        "create": "Trigger Batch Inference",
+        "wait": "Wait X Seconds for Batch Inference",
+        "get_status": "Get Batch Inference Status",
+        "choose": "Batch Completed?",
+    }
+    if config.workflow.integration == "sdk":
+        return batch_loop(config, names, RUN_IN_JSONATA)
     run_prefix = f"s3://{config.bucket}/runs/{{}}"
     return poll_loop(
         config,
-        title="Batch Inference",
-        create="Trigger Batch Inference",
-        wait="Wait X Seconds for Batch Inference",
-        get_status="Get Batch Inference Status",
-        choose="Batch Completed?",
+        **names,
         function="create-batch-inference-job",
         payload={
             "run.$": RUN,

@@ -74,6 +74,15 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
 )
 
 
+JOBS = {
+    "aws-sdk:personalize:createDatasetImportJob": "import_minutes",
+    "aws-sdk:personalize:createSolutionVersion": "training_minutes",
+    "aws-sdk:personalize:createBatchInferenceJob": "batch_minutes",
+}
+"""Integrations that start a job without a function → the assumption that says how long it takes."""
+_POLLS = frozenset(name.replace(":create", ":describe") for name in JOBS)
+
+
 @dataclass(frozen=True)
 class Walk:
     """A run as it would go.
@@ -151,7 +160,12 @@ def assume(
 
 
 def walk(
-    definition: Definition, seconds: Mapping[str, float], *, items: int, next_wait: NextWait
+    definition: Definition,
+    seconds: Mapping[str, float],
+    *,
+    items: int,
+    next_wait: NextWait,
+    bounds: tuple[int, int] = (1, 900),
 ) -> Walk:
     """Return the visits and the duration of a run that succeeds without a retry.
 
@@ -160,15 +174,16 @@ def walk(
 
     Args:
         definition: In Amazon States Language.
-        seconds: Duration of each task by its function's or Glue job's name; of the job that it
-            starts, if it starts one that is polled later.
+        seconds: Duration of each task by its function's or Glue job's name, or by its integration;
+            of the job that it starts, if it starts one that is polled later.
         items: Number of items of a Map, that is of data sets.
         next_wait: The wait of the function `get-status`.
+        bounds: Of the waits, in seconds, where no function computes them.
 
     Raises:
         CostError: If the run has no end, or a Choice none that succeeds.
     """
-    walker = _Walker(seconds, items, next_wait, Endings.of(definition).doomed)
+    walker = _Walker(seconds, items, next_wait, Endings.of(definition).doomed, bounds)
     walked = walker.through(Scope(definition))
     return replace(walked, assumed=tuple(dict.fromkeys(walker.assumed)))
 
@@ -179,6 +194,7 @@ class _Walker:
     items: int
     next_wait: NextWait
     doomed: frozenset[str]
+    bounds: tuple[int, int]
     assumed: list[str] = field(default_factory=list)
 
     def through(self, scope: Scope) -> Walk:
@@ -208,6 +224,13 @@ class _Walker:
                 pause = self.next_wait(
                     waited, payload["minSeconds"], payload["maxSeconds"], expected
                 )
+            elif (called := asl.integration(state)) and called.name in JOBS:
+                begun, job_seconds = clock, self._duration(state)
+                pause, status = self.bounds[0], "CREATE PENDING"
+            elif called and called.name in _POLLS:
+                waited = clock - begun
+                status = "ACTIVE" if waited >= job_seconds else "CREATE IN_PROGRESS"
+                pause = self.next_wait(waited, *self.bounds, None)
             elif state["Type"] == "Task":
                 clock += self._duration(state)
             elif state["Type"] == "Fail":
@@ -253,8 +276,9 @@ class _Walker:
         return chosen
 
     def _duration(self, state: State) -> float:
-        called = asl.function_name(state) or asl.arguments(state).get("JobName", "")
-        return self.seconds.get(called, 0.0)
+        called = asl.integration(state)
+        name = asl.function_name(state) or asl.arguments(state).get("JobName", "")
+        return self.seconds.get(called.name if called and called.name in JOBS else name, 0.0)
 
 
 def _payload(state: State) -> Mapping[str, Any]:
@@ -316,7 +340,8 @@ def estimate(
     """
     assumed = {assumption.name: assumption.value for assumption in assumptions}
     seconds, items = _task_seconds(config, assumed), len(config.data_sets)
-    run = made or walk(definition, seconds, items=items, next_wait=next_wait)
+    bounds = config.polling.min_seconds, config.polling.max_seconds
+    run = made or walk(definition, seconds, items=items, next_wait=next_wait, bounds=bounds)
     visits = run.visits
     functions = {name: asl.function_name(state) for _, name, state in asl.states(definition)}
     filtering = config.function("filter-recommendations")
@@ -369,6 +394,7 @@ def _task_seconds(config: Config, assumed: Mapping[str, float]) -> dict[str, flo
         config.function("create-solution-version"): assumed["training_minutes"] * 60,
         config.function("create-batch-inference-job"): assumed["batch_minutes"] * 60,
         config.function("filter-recommendations"): assumed["filter_minutes"] * 60,
+        **{integration: assumed[minutes] * 60 for integration, minutes in JOBS.items()},
     }
 
 

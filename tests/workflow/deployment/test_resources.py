@@ -13,6 +13,7 @@ from moto.events.models import EventPattern
 
 from tests.projects import ASK, project
 from workflow import Config, ConfigError, parse_config
+from workflow.config import with_integration
 from workflow.definition.asl import function_name, states
 from workflow.definition.graph import retraining_graph
 from workflow.deployment.artefacts import build_artefacts
@@ -636,6 +637,28 @@ def test_a_policy_that_is_too_long_for_iam_is_refused(tmp_path):
 
 def functions_of(resources: dict[str, Resource]) -> set[str]:
     return {each.name for each in resources.values() if each.type == "AWS::Lambda::Function"}
+
+
+def test_without_functions_for_jobs_the_deployment_has_two_and_their_permissions():
+    direct = with_integration(configured(), "sdk")
+
+    assert functions_of(model(direct)) == {
+        "labbase-list-datasets",
+        "labbase-filter-recommendations",
+    }
+    assert [
+        action
+        for statement in statements(direct, "functions").values()
+        for action in statement["Action"]
+        if action.startswith(("personalize:", "iam:"))
+    ] == ["personalize:ListDatasets", "personalize:DescribeBatchInferenceJob"]
+    assert statements(direct, "functions")["ServiceLogs"]["Resource"] == [
+        f"arn:aws:logs:ap-northeast-1:123456789012:log-group:/aws/lambda/labbase-{name}:*"
+        for name in ("list-datasets", "filter-recommendations")
+    ]
+    assert statements(direct, "states")["ImportDatasetsWithTags"]["Resource"] == [
+        "arn:aws:personalize:ap-northeast-1:123456789012:dataset-import-job/*"
+    ]
 
 
 def test_a_stage_that_is_left_out_leaves_its_functions_out(tmp_path):

@@ -17,10 +17,11 @@ from localaws.http.endpoint import Endpoint
 from retrain.main import app
 from tests import histories
 from tests.projects import ASK, project
-from workflow.config import load_config, parse_config
+from workflow.config import load_config, parse_config, with_integration
 from workflow.personalize import REGIONS
 from workflow.runs.cost import (
     ASSUMPTIONS,
+    JOBS,
     CostError,
     Walk,
     as_json,
@@ -200,6 +201,31 @@ def test_transitions_by_hand(definition):
 
     assert result.visits.total() == 24 + 7 + 9 + 6
     assert result.seconds == 42 + 42 + 42
+
+
+def test_without_functions_jobs_are_polled_as_those_of_which_nothing_is_known(config):
+    """15 s between polls, jobs of 40 s: after 15, 30 and 45 s; the batch job first at once.
+
+    As by hand above, but a loop is 10, the batch job's 12, an import 11; and Get Solution.
+    """
+    definition = json.loads((ROOT / "asl" / "retraining.sdk.asl.json").read_text(encoding="utf-8"))
+    seconds = dict.fromkeys(JOBS, 40)
+
+    result = walk(definition, seconds, items=3, next_wait=next_wait, bounds=(15, 900))
+
+    assert result.visits.total() == 33 + 10 + 12 + 4 + 1
+    assert result.visits["Create Solution"] == 0
+    assert result.seconds == 45 + 45 + 45
+
+
+def test_without_functions_for_jobs_there_are_two_calls_of_lambda(config):
+    direct = with_integration(config, "sdk")
+    definition = json.loads((ROOT / "asl" / "retraining.sdk.asl.json").read_text(encoding="utf-8"))
+
+    result = estimate(direct, definition, PRICES, year=2024, next_wait=next_wait)
+
+    assert {line.what: line.quantity for line in result.lines}["Lambda, calls"] == 2
+    assert result.run_hours == pytest.approx(2.1, abs=0.1)
 
 
 def test_more_data_sets_than_run_at_a_time_take_another_round(definition):

@@ -271,6 +271,74 @@ NESTED = f"arn:aws:states:{HERE}:stateMachine:inner"
         ),
         (
             task(
+                "aws-sdk:personalize:createDatasetImportJob",
+                {
+                    "JobName": "users-1",
+                    "DatasetArn": f"arn:aws:personalize:{HERE}:dataset/g/USERS",
+                    "RoleArn": "arn:aws:iam::123456789012:role/p",
+                    "Tags": [],
+                },
+            ),
+            {
+                "ImportDatasets": (
+                    ["personalize:CreateDatasetImportJob"],
+                    [
+                        f"arn:aws:personalize:{HERE}:dataset-import-job/users-1",
+                        f"arn:aws:personalize:{HERE}:dataset/g/USERS",
+                    ],
+                ),
+                "ImportDatasetsWithTags": (
+                    ["personalize:TagResource"],
+                    [f"arn:aws:personalize:{HERE}:dataset-import-job/users-1"],
+                ),
+                "PassRoleToPersonalize": (
+                    ["iam:PassRole"],
+                    ["arn:aws:iam::123456789012:role/p"],
+                    passed("personalize.amazonaws.com"),
+                ),
+            },
+        ),
+        (
+            task(
+                "aws-sdk:personalize:createSolutionVersion",
+                {"SolutionArn": f"arn:aws:personalize:{HERE}:solution/s"},
+            ),
+            {
+                "TrainVersions": (
+                    ["personalize:CreateSolutionVersion"],
+                    [
+                        f"arn:aws:personalize:{HERE}:solution/s",
+                        f"arn:aws:personalize:{HERE}:solution/s/*",
+                    ],
+                )
+            },
+        ),
+        (
+            task(
+                "aws-sdk:personalize:createBatchInferenceJob",
+                {
+                    "JobName.$": "$.name",
+                    "SolutionVersionArn.$": "$.version",
+                    "RoleArn": "arn:aws:iam::123456789012:role/p",
+                },
+            ),
+            {
+                "Recommend": (
+                    ["personalize:CreateBatchInferenceJob"],
+                    [
+                        f"arn:aws:personalize:{HERE}:batch-inference-job/*",
+                        f"arn:aws:personalize:{HERE}:solution/*",
+                    ],
+                ),
+                "PassRoleToPersonalize": (
+                    ["iam:PassRole"],
+                    ["arn:aws:iam::123456789012:role/p"],
+                    passed("personalize.amazonaws.com"),
+                ),
+            },
+        ),
+        (
+            task(
                 "aws-sdk:personalize:describeSolutionVersion",
                 {"SolutionVersionArn": f"arn:aws:personalize:{HERE}:solution/s/1"},
             ),
