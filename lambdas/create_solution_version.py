@@ -63,9 +63,7 @@ def _existing_solution(personalize: Any, event: dict[str, Any]) -> str | None:
     return None
 
 
-def create_solution_version(
-    personalize: Any, solution_arn: str, event: dict[str, Any]
-) -> Job:
+def create_solution_version(personalize: Any, solution_arn: str, event: dict[str, Any]) -> Job:
     """Create the version and return it; a further call returns the same, unless it has failed."""
 
     def create(name: str) -> str:

@@ -24,6 +24,12 @@ ENDS = frozenset({"Succeed", "Fail"})
 
 Part: TypeAlias = State | Chain
 
+# What $error is given, D3137, without the whole expression that Step Functions puts before it.
+_REASON = (
+    "$merge([$states.errorOutput,"
+    " {'Cause': $replace($states.errorOutput.Cause, /^.* D3137: /, '')}])"
+)
+
 
 class Stage(Chain):  # type: ignore[misc]
     """A piece of the graph with one way in, one way out, and one way to fail.
@@ -118,7 +124,7 @@ def catch_all(state: State, task: State | None = None) -> Catch:
         task: The one that fails; in JSONata, a catcher has another field for the reason.
     """
     if task is not None and task.query_language == "JSONata":
-        reason = f"{{% {kept_job('$states.errorOutput')} %}}"
+        reason = f"{{% {kept_job(_REASON)} %}}"
         return Catch(error_equals=["States.ALL"], output=reason, next_step=state)
     return Catch(error_equals=["States.ALL"], result_path=JOB, next_step=state)
 

@@ -164,7 +164,9 @@ def _speaker(failed: Failure, call: _Call | None) -> tuple[str, tuple[str, ...]]
         run = f", run {call.glue_run}" if call.glue_run else ""
         of = "AWS Step Functions, of the" if by_states else "the"
         return f"{of} Spark job '{call.target}'{run}", groups
-    return f"AWS, answering a call to {call.service}", ()
+    service = call.service.removeprefix("aws-sdk:")
+    who = "AWS Step Functions, of the call" if by_states else "AWS, answering a call"
+    return f"{who} to {service}", ()
 
 
 def _last_call(visit: Visit) -> _Call | None:

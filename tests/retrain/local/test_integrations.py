@@ -18,7 +18,7 @@ from tests.workflow.deployment.permissions.requests import requests_of
 from workflow import Config, parse_config
 from workflow.definition.graph import retraining_graph
 from workflow.deployment.permissions import permission_policy
-from workflow.runs.diagnosis import explain
+from workflow.runs.diagnosis import Explanation, explain
 from workflow.runs.executions import describe_run
 from workflow.runs.history import Failure, failure_of, history
 
@@ -120,6 +120,11 @@ def failure(aws: LocalAws, ended: Any) -> Failure | None:
     return failure_of(history(aws.client("stepfunctions"), ended["executionArn"]))
 
 
+def explained(aws: LocalAws, ended: Any, config: Config) -> Explanation:
+    states, logs = aws.client("stepfunctions"), aws.client("logs")
+    return explain(states, logs, describe_run(states, ended["executionArn"]), config)
+
+
 def csv_of(aws: LocalAws, run: str) -> bytes:
     key = f"runs/{run}/recommendations/recommendations.csv"
     bucket = config_of("sdk").bucket
@@ -135,6 +140,21 @@ def number_of_jobs(aws: LocalAws) -> tuple[int, ...]:
         len(personalize.list_solution_versions()["solutionVersions"]),
         len(personalize.list_batch_inference_jobs()["batchInferenceJobs"]),
     )
+
+
+@pytest.mark.usefixtures("runs")
+def test_the_lists_tell_how_long_each_job_took_and_in_which_mode(aws: LocalAws) -> None:
+    """What the functions that create jobs read of Personalize."""
+    personalize = aws.client("personalize")
+    imports = personalize.list_dataset_import_jobs()["datasetImportJobs"]
+    versions = personalize.list_solution_versions()["solutionVersions"]
+    batches = personalize.list_batch_inference_jobs()["batchInferenceJobs"]
+
+    for job in (*imports, *versions, *batches):
+        assert job["status"] == "ACTIVE"
+        assert job["lastUpdatedDateTime"] > job["creationDateTime"]
+    assert {job["importMode"] for job in imports} == {"FULL"}
+    assert {job["trainingMode"] for job in versions} == {"FULL"}
 
 
 def test_both_integrations_publish_the_same_bytes(aws: LocalAws, runs: list[Call]) -> None:
@@ -184,6 +204,8 @@ def test_a_solution_with_other_settings_is_not_trained(aws: LocalAws) -> None:
 
     assert ended["status"] == "FAILED"
     assert "solution 'tiny' has other settings: " in ended["cause"]
+    assert "JSONata" not in ended["cause"]
+    assert explained(aws, ended, other).speaker == "AWS Step Functions, of the call to personalize"
     assert "hidden_dimension is 64, expected 32. Personalize cannot change" in ended["cause"]
     assert number_of_jobs(aws)[1:] == before[1:]
 
@@ -211,9 +233,8 @@ def test_a_job_that_fails_ends_the_run_with_its_reason(aws: LocalAws) -> None:
     write_run(aws, config, "too-few", events=300)
     ended = executed(aws, "too-few", config, machine="too-few")
 
-    states, logs = aws.client("stepfunctions"), aws.client("logs")
-    explained = explain(states, logs, describe_run(states, ended["executionArn"]), config)
-    assert explained.failure.error == "DatasetImportFailed"
-    assert explained.failure.state == "Get Job Status"
-    assert explained.speaker == "Amazon Personalize, of a job that it could not finish"
-    assert "1,000 interactions" in explained.advice
+    explanation = explained(aws, ended, config)
+    assert explanation.failure.error == "DatasetImportFailed"
+    assert explanation.failure.state == "Get Job Status"
+    assert explanation.speaker == "Amazon Personalize, of a job that it could not finish"
+    assert "1,000 interactions" in explanation.advice
