@@ -127,9 +127,16 @@ class Store:
             self._set_bulk(arn, replace(self._get(arn), key=key, bulk=self._chunk(table), all=None))
 
     def upsert(self, arn: str, table: Table, key: str | None) -> None:
-        """Append bulk rows; where `key` names a column, they replace the rows of the same key."""
+        """Append bulk rows; where `key` names a column, they replace the rows of the same key.
+
+        Of events that are alike in all columns one is kept:
+        https://docs.aws.amazon.com/personalize/latest/dg/import-data.html
+        """
         with self._lock:
-            data, chunk = self._get(arn), self._chunk(table)
+            data = self._get(arn)
+            if key is None and data.bulk:
+                table = table.take(~table.among(data.bulk.table))
+            chunk = self._chunk(table)
             bulk = data.bulk + chunk if data.bulk else chunk
             self._set_bulk(arn, replace(data, key=key, bulk=bulk, all=None))
 

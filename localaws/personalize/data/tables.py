@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,9 +60,18 @@ class Table:
             return self
         return self.take(np.fromiter(last.values(), np.int64, len(last)))
 
+    def among(self, other: Table) -> NDArray[np.bool_]:
+        """Return which rows are in another table too, alike in all columns."""
+        names = list({**self.columns, **other.columns})
+        known = set(other._rows(names))
+        return np.fromiter((row in known for row in self._rows(names)), np.bool_, self.n_rows)
+
+    def _rows(self, names: Iterable[str]) -> Iterator[tuple[Any, ...]]:
+        return zip(*(self.column(name).tolist() for name in names), strict=True)
+
     def without_copies(self) -> Table:
         """Return the rows without those that repeat an earlier one in all columns."""
-        rows = zip(*(values.tolist() for values in self.columns.values()), strict=True)
+        rows = self._rows(self.columns)
         first: dict[Any, int] = {}
         for number, row in enumerate(rows):
             first.setdefault(row, number)

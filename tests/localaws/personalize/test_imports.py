@@ -252,3 +252,28 @@ def test_items_need_a_category_or_a_number(account: Account, flag: str) -> None:
         "Items needs at least one categorical or numerical field besides ITEM_ID; texts, plain"
         " strings and booleans are none"
     )
+
+
+def test_an_increment_adds_the_events_that_are_not_there_yet(account: Account) -> None:
+    """Of events with the same time and properties one is kept.
+
+    https://docs.aws.amazon.com/personalize/latest/dg/import-data.html
+    """
+    group = account.group("again")
+    clicks = avro("Interactions", *INTERACTIONS, ("TIMESTAMP", "long"))
+    dataset = account.dataset("again", "Interactions", account.schema("again", clicks))
+    old, new = (
+        "".join(f"u{n % 50},{item},view,{1_700_000_000 + n}\n" for n in range(count))
+        for item, count in (("old", 1_400), ("new", 1_000))
+    )
+    account.load("again-1", dataset, account.put("again/1.csv", HEADER + old + new))
+
+    again = account.put("again/2.csv", HEADER + new)
+    imported = account.load("again-2", dataset, again, importMode="INCREMENTAL")
+
+    assert imported["status"] == "ACTIVE"
+    version = account.train(account.solution("again", group, "aws-popularity-count"))
+    source = account.put("again.json", '{"userId":"u1"}\n')
+    account.infer("again", version["solutionVersionArn"], source, "s3://data/again-out/")
+    body = account.s3.get_object(Bucket="data", Key="again-out/again.json.out")["Body"].read()
+    assert json.loads(body)["output"]["recommendedItems"] == ["old", "new"]
