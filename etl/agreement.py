@@ -36,6 +36,7 @@ class Share:
         found: How many are found.
         of: How many there are.
         advice: What to check if too few are found.
+        needs_all_interactions: Whether it is looked for in the interactions.
     """
 
     check: str
@@ -43,6 +44,7 @@ class Share:
     found: int
     of: int
     advice: str
+    needs_all_interactions: bool = False
 
     @property
     def value(self) -> float:
@@ -54,7 +56,11 @@ class Share:
 
 
 def shares(
-    spec: JobSpec, frames: Mapping[str, DataFrame], event_types: Collection[str]
+    spec: JobSpec,
+    frames: Mapping[str, DataFrame],
+    event_types: Collection[str],
+    *,
+    is_partial: bool = False,
 ) -> list[Share]:
     """Run a Spark job: count what is found where it must be.
 
@@ -62,14 +68,19 @@ def shares(
         spec: The job's specification.
         frames: Source name → its accepted rows; they are best cached.
         event_types: Those of the interactions.
+        is_partial: Whether the interactions are not all of them. What does not occur in a part of
+            them is not missing: such a share is left out.
     """
     counts = _counts(frames)
-    return [
+    found = [
         *_batch_shares(spec, frames, counts),
         *_interaction_shares(frames, counts),
         *_filter_shares(frames, counts),
         *_event_type_shares(spec, event_types),
     ]
+    if not is_partial:
+        return found
+    return [share for share in found if share.of and not share.needs_all_interactions]
 
 
 _Counts: TypeAlias = Mapping[str, Mapping[str, int]]
@@ -92,6 +103,7 @@ def _batch_shares(
         counts[name]["batch"],
         f"check batch_inference.{name.lower()}: is the id written as in"
         f" datasets.interactions.columns.{name}?",
+        needs_all_interactions=True,
     )
 
 
@@ -118,8 +130,9 @@ def _filter_shares(frames: Mapping[str, DataFrame], counts: _Counts) -> Iterator
             counts["ITEM_ID"]["eligible"],
             "check filter.eligible_items: is its item_id written as in the data sets, and does"
             " its filter let items through?",
+            needs_all_interactions=not is_described,
         )
-    for name, (noun, _) in _SIDES.items():
+    for name, (noun, data_set) in _SIDES.items():
         # No pairs at all are right where nobody has bought anything yet.
         if "exclusions" in frames and counts[name]["pairs"]:
             yield Share(
@@ -128,6 +141,7 @@ def _filter_shares(frames: Mapping[str, DataFrame], counts: _Counts) -> Iterator
                 counts[name]["known pairs"],
                 counts[name]["pairs"],
                 f"check filter.exclusions.{name.lower()}: is it written as in the data sets?",
+                needs_all_interactions=data_set not in frames,
             )
 
 
@@ -142,6 +156,7 @@ def _event_type_shares(spec: JobSpec, event_types: Collection[str]) -> Iterator[
             len(names),
             f"no interaction is of the type {listing(missing)}; there are"
             f" {listing(sorted(known)) or 'none'}",
+            needs_all_interactions=True,
         )
 
 

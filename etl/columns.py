@@ -11,9 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from etl.database import TableName
 from etl.datasets import Engine
+from etl.errors import TableError
 
 # Spark's widest decimal, and the digits that it leaves after the point of an unlimited `numeric`.
 MAX_DIGITS, MAX_SCALE = 38, 18
@@ -25,6 +27,7 @@ _POSTGRESQL_AS_IT_IS = re.compile(
 _POSTGRESQL_DATE = re.compile(r"date|timestamp with(out)? time zone")
 # The driver gives such arrays as others than Spark expects, or numbers with zeros at their end.
 _POSTGRESQL_TEXT_ARRAY = re.compile(r"(numeric(\(\d+,-?\d+\))?|bit\(1\))\[\]")
+_WHOLE_NUMBER = re.compile(r"(big|small|medium|tiny)?int(eger)?( unsigned)?")
 _MYSQL_DATE = re.compile(r"date|datetime|timestamp")
 # A time of day would arrive as a time on 1 January 1970; MySQL's may be below zero, or 800 hours.
 _MYSQL_AS_TEXT = re.compile(r"enum|set|uuid|inet[46]|time")
@@ -156,6 +159,42 @@ def among(
         name = f"CAST({name} AS {'char' if engine == 'mysql' else 'text'})"
     texts = sorted({_literal(value, engine) for value in values})
     return f"{name} IN ({', '.join(texts)})" if texts else "1 = 0"
+
+
+def between(engine: Engine, column: DatabaseColumn, since: int, until: int | None) -> str:
+    """Return the SQL condition under which a column's time lies in a window; an index serves it.
+
+    The session's zone is UTC with both engines, as Spark reads times.
+
+    Args:
+        engine: The database's engine.
+        column: A date, a timestamp, or a whole number of epoch seconds.
+        since: The first moment, UTC epoch seconds.
+        until: The moment after the last one; None for no end.
+
+    Raises:
+        TableError: If the column is none of these.
+    """
+    name = TableName((column.name,)).quote(engine)
+    base = re.sub(r"\([\d,]+\)", "", column.type.lower())
+    is_time = (_POSTGRESQL_DATE if engine == "postgresql" else _MYSQL_DATE).fullmatch(base)
+    if not is_time and not _WHOLE_NUMBER.fullmatch(base):
+        raise TableError(
+            f"column '{column.name}' is a {column.type}, and so no watermark; name a column that is"
+            " a date, a timestamp or epoch seconds"
+        )
+
+    def literal(seconds: int) -> str:
+        if not is_time:
+            return str(seconds)
+        zone = "+00" if base.endswith("with time zone") else ""
+        text = f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}{zone}"
+        # An untyped text would be cut to a day beside PostgreSQL's date.
+        type_ = "timestamptz" if zone else "timestamp"
+        return f"'{text}'::{type_}" if engine == "postgresql" else f"'{text}'"
+
+    condition = f"{name} >= {literal(since)}"
+    return condition if until is None else f"{condition} AND {name} < {literal(until)}"
 
 
 def _literal(value: object, engine: Engine) -> str:

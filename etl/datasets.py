@@ -211,6 +211,12 @@ class DataSet:
         return json.dumps(self.avro_schema(), ensure_ascii=False, separators=(",", ":"))
 
     @property
+    def digest(self) -> str:
+        """16 hexadecimal digits that are others if its source or any column is another."""
+        text = json.dumps(asdict(self), ensure_ascii=False, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
     def counted_columns(self) -> tuple[str, ...]:
         """Columns of INTERACTIONS that Personalize counts together with the types of events."""
         if self.type != "INTERACTIONS":
@@ -413,6 +419,19 @@ class LearnedEvents:
 
 
 @dataclass(frozen=True)
+class Watermark:
+    """How far the interactions have been read, by a column that says when a row was written.
+
+    Attributes:
+        column: Of the interactions' table in the database: a date, a timestamp or epoch seconds.
+        overlap_seconds: So much before its greatest value the next run begins to read.
+    """
+
+    column: str
+    overlap_seconds: int
+
+
+@dataclass(frozen=True)
 class JobSpec:
     """The part of the configuration that the job reads.
 
@@ -433,6 +452,7 @@ class JobSpec:
         backtest: How the lists published last are compared; None if they are not.
         baseline: The interactions of which the most popular items are measured as Personalize
             measures a solution version; None if they are not.
+        watermark: How far the interactions have been read; None if each run reads all of them.
     """
 
     engine: Engine
@@ -448,6 +468,7 @@ class JobSpec:
     event_types: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     backtest: Backtest | None = None
     baseline: LearnedEvents | None = None
+    watermark: Watermark | None = None
 
     @property
     def is_measured(self) -> bool:
@@ -491,6 +512,7 @@ class JobSpec:
                     "backtest": raw["backtest"]
                     and Backtest(event_types=tuple(raw["backtest"]["event_types"])),
                     "baseline": raw["baseline"] and LearnedEvents(**raw["baseline"]),
+                    "watermark": raw["watermark"] and Watermark(**raw["watermark"]),
                 }
             )
         except (AttributeError, KeyError, TypeError) as error:

@@ -31,11 +31,14 @@ from etl.agreement import judge, shares
 from etl.backtest import measure
 from etl.datasets import JobSpec
 from etl.errors import EtlError, shortened
+from etl.increments import ALL, Window, continuation, read_increment, time_text
 from etl.output import log_schema, write_batch_input, write_data_set, write_list
 from etl.runtime import Runtime, open_runtime, parse_arguments
 from etl.sources import Source, read_tables, resolve_frames, sources_from_spec
 from etl.tables import Tables
 from etl.validation import Summary, accepted_rows, distinct_rows
+
+_INTERACTIONS = "INTERACTIONS"
 
 CLEARED = (
     "manifest.json",
@@ -49,7 +52,12 @@ CLEARED = (
 
 
 def run(
-    runtime: Runtime, spec: JobSpec, *, now: Callable[[], datetime], log: Callable[[str], None]
+    runtime: Runtime,
+    spec: JobSpec,
+    *,
+    now: Callable[[], datetime],
+    log: Callable[[str], None],
+    window: Window = ALL,
 ) -> dict[str, Any]:
     """Read, transform, check, write, and publish the manifest.
 
@@ -58,6 +66,8 @@ def run(
         spec: The job's specification.
         now: The clock, UTC.
         log: Called with each line of the log; `progress DONE/ALL STEP` is the progress.
+        window: The interactions to read; all of them if left out, or if the specification has no
+            watermark.
 
     Returns:
         The manifest.
@@ -74,12 +84,28 @@ def run(
     for path in CLEARED:
         runtime.folder.delete(path)
     log(next(progress))
-    tables = read_tables(runtime.tables, sources)
+    begun = now()
+    increment = _INTERACTIONS if spec.watermark and window.since is not None else ""
+    tables = read_tables(runtime.tables, sources, apart=increment)
     for name, table in tables.items():
         log_schema(table.values, f"read {name}", log=log)
     frames = resolve_frames(sources, tables)
+    if increment:
+        with with_source_title(sources[increment], runtime.tables):
+            rows = read_increment(runtime.tables, sources[increment], tables, window, log=log)
+        frames, window = ({**frames, increment: rows}, window) if rows else (frames, ALL)
     with _cached(runtime, sources, frames) as cached:
-        manifest = _write(runtime, spec, sources, cached, now=now, log=log, progress=progress)
+        manifest = _write(
+            runtime,
+            spec,
+            sources,
+            cached,
+            window=window,
+            begun=begun,
+            now=now,
+            log=log,
+            progress=progress,
+        )
     runtime.commit(json.dumps(manifest, ensure_ascii=False, indent=2) + "\n")
     log(next(progress))
     return manifest
@@ -109,6 +135,8 @@ def _write(
     sources: Mapping[str, Source],
     frames: Mapping[str, DataFrame],
     *,
+    window: Window,
+    begun: datetime,
     now: Callable[[], datetime],
     log: Callable[[str], None],
     progress: Iterator[str],
@@ -116,12 +144,20 @@ def _write(
     """Write all data sets, then all lists, compare them, and return the manifest."""
     data_sets: dict[str, Summary] = {}
     problems: list[str] = []
+    is_partial = window.since is not None
     for data_set in spec.datasets:
         log(next(progress))
         source, frame = sources[data_set.type], frames[data_set.type]
         try:
             with with_source_title(source, runtime.tables):
-                data_sets[data_set.type] = write_data_set(runtime, spec, source, frame, log=log)
+                data_sets[data_set.type] = write_data_set(
+                    runtime,
+                    spec,
+                    source,
+                    frame,
+                    log=log,
+                    may_be_empty=is_partial and data_set.type == _INTERACTIONS,
+                )
         except EtlError as error:
             problems.extend(error.problems)
     if problems:
@@ -134,14 +170,23 @@ def _write(
             lists[name] = write(runtime, spec, sources[name], frames[name], log=log)
     rows = {name: accepted_rows(frame, sources[name].columns) for name, frame in frames.items()}
     event_types = data_sets["INTERACTIONS"].event_types if "INTERACTIONS" in data_sets else ()
-    agreement = check_agreement(spec, rows, event_types, log=log)
+    agreement = check_agreement(spec, rows, event_types, log=log, is_partial=is_partial)
     manifest = _manifest(runtime.folder.run, now(), sources, data_sets, lists)
     manifest["spec"] = spec.digest
+    if spec.watermark and _INTERACTIONS in frames:
+        source, frame = sources[_INTERACTIONS], frames[_INTERACTIONS]
+        manifest["datasets"][_INTERACTIONS] |= {
+            "since": time_text(window.since),
+            "until": time_text(window.until),
+            "next": continuation(frame, source, spec.watermark, begun=begun),
+        }
     manifest["agreement"] = agreement
     manifest["leastDifferentLists"] = spec.agreement.different_lists
     if spec.is_measured:
         log(next(progress))
-        manifest |= measure(runtime, spec, rows, log=log)
+        manifest |= measure(
+            runtime, spec, rows, log=log, is_complete=not is_partial
+        )
     return manifest
 
 
@@ -151,8 +196,16 @@ def check_agreement(
     event_types: Collection[str],
     *,
     log: Callable[[str], None],
+    is_partial: bool = False,
 ) -> list[dict[str, Any]]:
     """Count what data sets and lists have in common, and log it.
+
+    Args:
+        spec: The job's specification.
+        rows: Source name → its accepted rows.
+        event_types: Those of the interactions.
+        log: Called with each line of the log.
+        is_partial: Whether the interactions are not all of them.
 
     Returns:
         The manifest's entries: `check`, `found`, `of`, `share`, `least` and `warning`.
@@ -161,7 +214,8 @@ def check_agreement(
         EtlError: If a share is below its bound.
     """
     entries = []
-    for share, warning in judge(shares(spec, rows, event_types), spec.agreement):
+    found = shares(spec, rows, event_types, is_partial=is_partial)
+    for share, warning in judge(found, spec.agreement):
         log(f"WARNING: {warning}" if warning else f"── {share}")
         entries.append(
             {
@@ -263,7 +317,8 @@ def main(argv: Sequence[str], environment: Mapping[str, str]) -> None:
         s3 = boto3.client("s3")
         spec = read_spec(s3, options.spec)
         with open_runtime(options, spec, s3=s3, environment=environment) as runtime:
-            run(runtime, spec, now=lambda: datetime.now(UTC), log=log)
+            window = Window.of(options.since, options.until, options.unchanged)
+            run(runtime, spec, now=lambda: datetime.now(UTC), log=log, window=window)
     except EtlError as error:
         raise SystemExit(f"ERROR: {error}") from None
     except (BotoCoreError, ClientError) as error:

@@ -41,7 +41,13 @@ BATCH_FIELDS = {"USER_ID": "userId", "ITEM_ID": "itemId"}
 
 
 def write_data_set(
-    runtime: Runtime, spec: JobSpec, source: Source, frame: DataFrame, *, log: Callable[[str], None]
+    runtime: Runtime,
+    spec: JobSpec,
+    source: Source,
+    frame: DataFrame,
+    *,
+    log: Callable[[str], None],
+    may_be_empty: bool = False,
 ) -> Summary:
     """Write a data set's CSV files, and examples of the rejected rows below `rejected/`.
 
@@ -49,7 +55,7 @@ def write_data_set(
         EtlError: If there are no rows, or too many break a rule; the examples are written before.
     """
     counts = summary(frame, source.columns)
-    if not counts.rows + counts.rejected_rows:
+    if not counts.rows + counts.rejected_rows and not may_be_empty:
         raise EtlError(
             f"{source.title}: no rows; fill table '{source.relation.table}', or check"
             f" {source.key}.filter and the inner joins"
@@ -143,12 +149,12 @@ def write_batch_input(
     """Write the users, or items, to recommend for as JSON lines, `{"userId":"1"}`.
 
     Returns:
-        The manifest's entry: `path`, `rows`, `rejected`, and `id`, the name of the column.
+        The manifest's entry: that of a list, and `id`, the name of the column.
 
     Raises:
         EtlError: If there are no users, or too many ids break a rule.
     """
-    counts = list_summary(frame)
+    counts = list_summary(frame, source.columns)
     left_out = check_rejected(runtime, spec, source, frame, counts)
     if not counts.rows:
         raise EtlError(
@@ -169,12 +175,12 @@ def write_list(
     """Write a list of ids as CSV.
 
     Returns:
-        The manifest's entry: `path`, `rows` and `rejected`.
+        The manifest's entry: `path`, `rows`, `rejected` and `contentHash`.
 
     Raises:
         EtlError: If too many ids break a rule.
     """
-    counts = list_summary(frame)
+    counts = list_summary(frame, source.columns)
     left_out = check_rejected(runtime, spec, source, frame, counts)
     ids = accepted_rows(frame, source.columns)
     log_schema(ids, f"write {source.prefix}, {counts.rows:,} rows{left_out}", log=log)
@@ -183,7 +189,12 @@ def write_list(
 
 
 def _list_entry(source: Source, counts: Summary) -> dict[str, Any]:
-    return {"path": source.prefix, "rows": counts.rows, "rejected": dict(counts.rejected)}
+    return {
+        "path": source.prefix,
+        "rows": counts.rows,
+        "rejected": dict(counts.rejected),
+        "contentHash": counts.content_hash,
+    }
 
 
 def log_schema(frame: DataFrame, heading: str, *, log: Callable[[str], None]) -> None:

@@ -124,13 +124,16 @@ def _qualified(alias: str, column: str) -> Expression:
     return F.col(f"{quote_name(alias)}.{quote_name(column)}")
 
 
-def join_tables(relation: Relation, tables: Mapping[str, Table], *, key: str) -> JoinedTables:
+def join_tables(
+    relation: Relation, tables: Mapping[str, Table], *, key: str, first: Table | None = None
+) -> JoinedTables:
     """Join a relation's tables by equality and filter them.
 
     Args:
         relation: What to join.
         tables: Table name as the relation writes it → the table.
         key: The relation's key path in the configuration, for messages.
+        first: Stands in the place of the first table; that table if left out.
 
     Returns:
         Every column that is read of every table, to be named as `alias.column`.
@@ -138,8 +141,8 @@ def join_tables(relation: Relation, tables: Mapping[str, Table], *, key: str) ->
     Raises:
         EtlError: If a renamed, joined or filtered column does not exist or an alias is used twice.
     """
-    first, *further = tables_of(relation)
-    joined = _renamed(first, tables, key=key)
+    main, *further = tables_of(relation)
+    joined = _renamed(main, {**tables, main.table: first} if first else tables, key=key)
     for number, (join, use) in enumerate(zip(relation.joins, further, strict=True)):
         join_key = f"{key}.joins[{number}]"
         right = _renamed(use, tables, key=join_key)

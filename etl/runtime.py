@@ -29,6 +29,9 @@ from etl.tables import Tables
 # Personalize imports every object below a data set's prefix: an empty `_SUCCESS` is none of it.
 _NO_MARKER = ("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false")
 
+BEGINNING, END, UNKNOWN = "beginning", "end", "unknown"
+"""Arguments in place of a time, and of a content hash, that there is not."""
+
 
 @dataclass(frozen=True)
 class Arguments:
@@ -41,6 +44,9 @@ class Arguments:
         bucket: The bucket's name.
         spec: S3 URI of the job specification.
         connection: The Glue connection to the database; unused locally.
+        since: The first moment of the interactions that are read: a time, or `beginning`.
+        until: The moment after the last one, or `end`.
+        unchanged: The content hash of these interactions if there is nothing new, or `unknown`.
     """
 
     runtime: Literal["glue", "local"]
@@ -49,6 +55,9 @@ class Arguments:
     bucket: str
     spec: str
     connection: str = ""
+    since: str = BEGINNING
+    until: str = END
+    unchanged: str = UNKNOWN
 
 
 def parse_arguments(argv: Sequence[str]) -> Arguments:
@@ -62,7 +71,8 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
     if "--help" not in argv and parser.parse_known_args(list(argv[1:]))[0].runtime == "glue":
         from awsglue.utils import getResolvedOptions  # noqa: PLC0415  exists on Glue alone
 
-        names = ["JOB_NAME", "run", "bucket", "spec", "connection"]
+        window = [name for name in ("since", "until", "unchanged") if f"--{name}" in argv]
+        names = ["JOB_NAME", "run", "bucket", "spec", "connection", *window]
         options = getResolvedOptions(list(argv), names)
         return Arguments(
             runtime="glue",
@@ -71,12 +81,16 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
             bucket=options["bucket"],
             spec=options["spec"],
             connection=options["connection"],
+            **{name: options[name] for name in window},
         )
     parser.add_argument("--JOB_NAME", dest="job_name", default="etl", help="name of the Glue job")
     parser.add_argument("--run", required=True, help="name of the run")
     parser.add_argument("--bucket", required=True, help="bucket that the files go to")
     parser.add_argument("--spec", required=True, help="s3://… of the job specification")
     parser.add_argument("--connection", default="", help="Glue connection; unused locally")
+    parser.add_argument("--since", default=BEGINNING, help="first moment of the interactions")
+    parser.add_argument("--until", default=END, help="moment after the last one")
+    parser.add_argument("--unchanged", default=UNKNOWN, help="content hash without anything new")
     # Glue passes every job further arguments, such as --JOB_RUN_ID.
     return Arguments(**vars(parser.parse_known_args(list(argv[1:]))[0]))
 

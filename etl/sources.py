@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
 
-from etl.columns import DatabaseColumn
+from etl.columns import DatabaseColumn, between
 from etl.datasets import Column, JobSpec, Relation
-from etl.errors import EtlError, TableError
-from etl.projection import Table, join_tables, project_columns
+from etl.errors import EtlError, TableError, listing, suggestion
+from etl.projection import Table, join_tables, project_columns, quote_name
 from etl.references import named_columns, tables_of
 from etl.tables import Tables
-from etl.validation import NULL_ID, validate_rows
+from etl.validation import NULL_ID, WATERMARK, validate_rows
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Source:
         columns: Its columns.
         column_keys: The key path of each column in the configuration.
         counted_columns: The columns that Personalize counts together with the types of events.
+        watermark: The column of its first table that says when a row was written; empty for none.
         is_list: Whether it is a list of ids.
     """
 
@@ -42,6 +43,7 @@ class Source:
     columns: tuple[Column, ...]
     column_keys: tuple[str, ...]
     counted_columns: tuple[str, ...] = ()
+    watermark: str = ""
     is_list: bool = False
 
     def is_fault(self, reason: str) -> bool:
@@ -50,6 +52,19 @@ class Source:
         A list may have nulls, as a left join gives them: they are left out and no fault.
         """
         return not (self.is_list and reason == NULL_ID)
+
+    @property
+    def expressions(self) -> tuple[str, ...]:
+        """The expressions of its columns, and of the watermark."""
+        watermark = [self.watermark_column.source] if self.watermark else []
+        return (*(column.source for column in self.columns), *watermark)
+
+    @property
+    def watermark_column(self) -> Column:
+        """The watermark as a further column, which is not written."""
+        use = next(tables_of(self.relation))
+        name = use.rename.get(self.watermark, self.watermark)
+        return Column(WATERMARK, f"{quote_name(use.alias)}.{quote_name(name)}", "long")
 
 
 def sources_from_spec(spec: JobSpec) -> dict[str, Source]:
@@ -68,6 +83,9 @@ def sources_from_spec(spec: JobSpec) -> dict[str, Source]:
             columns=data_set.columns,
             column_keys=tuple(f"{key}.columns.{name}" for name in data_set.header),
             counted_columns=data_set.counted_columns,
+            watermark=spec.watermark.column
+            if spec.watermark and data_set.type == "INTERACTIONS"
+            else "",
         )
     lists = {
         "batchInput": ("batch input", "batch_inference", spec.batch_input),
@@ -88,13 +106,22 @@ def sources_from_spec(spec: JobSpec) -> dict[str, Source]:
     return sources
 
 
-def read_tables(tables: Tables, sources: Mapping[str, Source]) -> dict[str, Table]:
+def read_tables(
+    tables: Tables, sources: Mapping[str, Source], *, apart: str = ""
+) -> dict[str, Table]:
     """Read each table once, of its columns the named ones; persist those that several sources use.
+
+    Args:
+        tables: The database's.
+        sources: What is read.
+        apart: The source whose first table is read by `read_window` too, and so does not count.
 
     Raises:
         EtlError: If tables do not exist, naming all of them, or the database cannot be reached.
     """
     uses = Counter(use.table for source in sources.values() for use in tables_of(source.relation))
+    if apart in sources:
+        uses[sources[apart].relation.table] -= 1
     problems: list[str] = []
     columns: dict[str, tuple[DatabaseColumn, ...]] = {}
     for name in uses:
@@ -102,14 +129,21 @@ def read_tables(tables: Tables, sources: Mapping[str, Source]) -> dict[str, Tabl
             columns[name] = tables.columns(name)
         except TableError as error:
             problems.append(f"{_first_use(name, sources).title}: {error}")
+    for source in sources.values():
+        if source.watermark and source.relation.table in columns:
+            try:
+                watermark = watermark_of(source, columns[source.relation.table])
+                between(tables.engine, watermark, 0, None)
+            except TableError as error:
+                problems.append(f"{source.title}: {error} (increments.watermark)")
     if problems:
         raise EtlError(*problems)
     known = {name: tuple(column.name for column in columns[name]) for name in columns}
     named: dict[str, set[str]] = {name: set() for name in uses}
     partition_columns: dict[str, str] = {}
     for source in sources.values():
-        relation, expressions = source.relation, [column.source for column in source.columns]
-        for name, names in named_columns(relation, expressions, known).items():
+        relation = source.relation
+        for name, names in named_columns(relation, source.expressions, known).items():
             named[name] |= names
         if relation.partition_column:
             partition_columns.setdefault(relation.table, relation.partition_column)
@@ -130,6 +164,51 @@ def read_tables(tables: Tables, sources: Mapping[str, Source]) -> dict[str, Tabl
     if problems:
         raise EtlError(*problems)
     return read
+
+
+def read_window(
+    tables: Tables, source: Source, known: Mapping[str, Table], *, since: int, until: int | None
+) -> Table:
+    """Read the rows of a source's first table whose watermark lies in a window.
+
+    The database selects them.
+
+    Args:
+        tables: The database's.
+        source: The source.
+        known: What `read_tables` returned, which says what else is read of the table.
+        since: The first moment, UTC epoch seconds.
+        until: The moment after the last one; None for no end.
+
+    Raises:
+        EtlError: If the database cannot be reached.
+    """
+    name = source.relation.table
+    columns = tables.columns(name)
+    frame = tables.read(
+        name,
+        columns,
+        named=known[name].values.columns,
+        partition_column=source.relation.partition_column,
+        where=between(tables.engine, watermark_of(source, columns), since, until),
+    )
+    return Table(frame, known[name].columns)
+
+
+def watermark_of(source: Source, columns: Collection[DatabaseColumn]) -> DatabaseColumn:
+    """Return the column of a table that is a source's watermark.
+
+    Raises:
+        TableError: If there is none of this name.
+    """
+    by_name = {column.name.lower(): column for column in columns}
+    if source.watermark.lower() not in by_name:
+        names = [column.name for column in columns]
+        raise TableError(
+            f"table '{source.relation.table}' has no column '{source.watermark}'"
+            f"{suggestion(source.watermark, names)} Columns: {listing(names)}"
+        )
+    return by_name[source.watermark.lower()]
 
 
 def _check_case(table: str, columns: Collection[str]) -> None:
@@ -167,12 +246,33 @@ def resolve_frames(
     problems: list[str] = []
     for name, source in sources.items():
         try:
-            joined = join_tables(source.relation, tables, key=source.key)
-            values = project_columns(joined, source.columns, keys=source.column_keys)
+            frames[name] = resolve_frame(source, tables)
         except EtlError as error:
             problems.extend(error.problems)
-            continue
-        frames[name] = validate_rows(values, source.columns)
     if problems:
         raise EtlError(*problems)
     return frames
+
+
+def resolve_frame(
+    source: Source, tables: Mapping[str, Table], *, first: Table | None = None
+) -> DataFrame:
+    """Join, project and validate the rows of one source, without reading one.
+
+    Args:
+        source: The source.
+        tables: Table name → the table.
+        first: Stands in the place of the relation's first table; that table if left out.
+
+    Returns:
+        What `etl.validation.validate_rows` returns.
+
+    Raises:
+        EtlError: If columns or expressions do not fit the tables, naming all of them.
+    """
+    joined = join_tables(source.relation, tables, key=source.key, first=first)
+    columns, keys = source.columns, source.column_keys
+    if source.watermark:
+        columns = (*columns, source.watermark_column)
+        keys = (*keys, "increments.watermark")
+    return validate_rows(project_columns(joined, columns, keys=keys), source.columns)

@@ -25,6 +25,7 @@ from etl.references import UNCOMPARABLE, unreadable
 REASON = "rejected because"
 SOURCE = "source row"
 TRUNCATED = "truncated columns"
+WATERMARK = "watermark"
 NULL_ID = "null id"
 _TEXTS = "texts of unreadable values"
 
@@ -56,8 +57,7 @@ class Summary:
     Attributes:
         rows: Rows that Personalize gets.
         rejected: Reason → rows left out for it; a row counts under its first reason.
-        content_hash: 32 hexadecimal digits, the same for the same rows in any order; empty for a
-            list.
+        content_hash: 32 hexadecimal digits, the same for the same rows in any order.
         newest_timestamp: UTC epoch seconds, None where the data set has no timestamp or row.
         truncated: Column → values that were cut to what Personalize takes.
         event_types: Event type → its rows, the most frequent first, at most a hundred.
@@ -65,7 +65,7 @@ class Summary:
     """
 
     rows: int
-    content_hash: str = ""
+    content_hash: str
     newest_timestamp: int | None = None
     rejected: Mapping[str, int] = field(default_factory=dict)
     truncated: Mapping[str, int] = field(default_factory=dict)
@@ -97,7 +97,8 @@ def validate_rows(frame: DataFrame, columns: Sequence[Column]) -> DataFrame:
         row), `SOURCE` (a rejected row's values before the cast, as JSON; else null) and
         `TRUNCATED` (the names of columns whose values were cut, null for none). Of several
         reasons, the first column's first one stands, in this order: null, unreadable, line break,
-        too long.
+        too long. If the frame has a column `WATERMARK`, that too, in UTC epoch seconds, null where
+        it cannot be read.
     """
     typed = [_TypedColumn.of(column, frame) for column in columns]
     reasons = [
@@ -127,7 +128,14 @@ def validate_rows(frame: DataFrame, columns: Sequence[Column]) -> DataFrame:
         reason.alias(REASON),
         F.when(reason.isNotNull(), source).alias(SOURCE),
         F.when(F.size(truncated) > 0, truncated).alias(TRUNCATED),
+        *_watermark(frame),
     )
+
+
+def _watermark(frame: DataFrame) -> Iterator[Expression]:
+    if WATERMARK in frame.columns:
+        source = frame.schema[WATERMARK].dataType
+        yield _epoch_seconds(F.col(WATERMARK), WATERMARK, source).alias(WATERMARK)
 
 
 def _reason(reason: str, column: str) -> Expression:
@@ -267,9 +275,14 @@ _SPARK_TYPES = {
 }
 
 
+def accepted(frame: DataFrame) -> DataFrame:
+    """Return the accepted rows of what `validate_rows` returned."""
+    return frame.filter(F.col(REASON).isNull())
+
+
 def accepted_rows(frame: DataFrame, columns: Sequence[Column]) -> DataFrame:
     """Return the accepted rows of what `validate_rows` returned, with the data set's columns."""
-    return frame.filter(F.col(REASON).isNull()).select(*_values(columns))
+    return accepted(frame).select(*_values(columns))
 
 
 def rejected_examples(frame: DataFrame, *, at_most: int = 100) -> list[dict[str, Any]]:
@@ -293,9 +306,6 @@ def rejected_example(reason: str, column: str, source: str) -> dict[str, Any]:
 def summary(frame: DataFrame, columns: Sequence[Column]) -> Summary:
     """Run a Spark job: count, hash and date what `validate_rows` returned."""
     names = [column.name for column in columns]
-    values = _values(columns)
-    # xxhash64 skips nulls, so (null, 'a') and ('a', null) need the flags to differ.
-    row_hash = F.xxhash64(*values, *(value.isNull() for value in values))
     timestamp = next((F.col(c.name) for c in columns if c.is_timestamp), F.lit(None))
     event_type = F.col("EVENT_TYPE") if "EVENT_TYPE" in names else F.lit(None).cast("string")
     cut = [column.name for column in columns if column.is_truncated]
@@ -303,7 +313,7 @@ def summary(frame: DataFrame, columns: Sequence[Column]) -> Summary:
         F.col(REASON)["reason"].alias("reason"), event_type.alias("event type")
     ).agg(
         F.count(F.lit(1)).alias("rows"),
-        F.sum(row_hash.cast("decimal(20,0)")).alias("hash"),
+        F.sum(_row_hash(columns)).alias("hash"),
         F.max(timestamp).alias("newest"),
         *(F.count_if(F.array_contains(TRUNCATED, name)).alias(f"cut {name}") for name in cut),
     )
@@ -322,10 +332,9 @@ def summary(frame: DataFrame, columns: Sequence[Column]) -> Summary:
     )
     accepted = next((group for group in groups if group["reason"] is None), None)
     rows = accepted["rows"] if accepted else 0
-    content = [names, rows, str(accepted["hash"] if accepted else 0)]
     return Summary(
         rows=rows,
-        content_hash=hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32],
+        content_hash=_content_hash(columns, rows, accepted["hash"] if accepted else 0),
         newest_timestamp=accepted["newest"] if accepted else None,
         rejected={
             group["reason"]: group["rows"]
@@ -354,10 +363,31 @@ def distinct_rows(frame: DataFrame, columns: Sequence[Column]) -> DataFrame:
     return frame.select(*_values(columns), REASON, SOURCE).distinct().orderBy(*names)
 
 
-def list_summary(frame: DataFrame) -> Summary:
-    """Run a Spark job: count the rows and the rejected rows of what `distinct_rows` returned."""
+def list_summary(frame: DataFrame, columns: Sequence[Column]) -> Summary:
+    """Run a Spark job: count and hash the rows of what `distinct_rows` returned."""
     groups = frame.groupBy(F.col(REASON)["reason"].alias("reason")).agg(
-        F.count(F.lit(1)).alias("rows")
+        F.count(F.lit(1)).alias("rows"), F.sum(_row_hash(columns)).alias("hash")
     )
-    counts = {group["reason"]: group["rows"] for group in groups.collect()}
-    return Summary(rows=counts.pop(None, 0), rejected=dict(sorted(counts.items())))
+    counts: dict[str | None, int] = {}
+    content = 0
+    for group in groups.collect():
+        counts[group["reason"]] = group["rows"]
+        content = content if group["reason"] else group["hash"]
+    rows = counts.pop(None, 0)
+    return Summary(
+        rows=rows,
+        content_hash=_content_hash(columns, rows, content),
+        rejected={str(reason): number for reason, number in sorted(counts.items(), key=str)},
+    )
+
+
+def _row_hash(columns: Sequence[Column]) -> Expression:
+    """Return a number for each row; their sum is the same for the same rows in any order."""
+    values = _values(columns)
+    # xxhash64 skips nulls, so (null, 'a') and ('a', null) need the flags to differ.
+    return F.xxhash64(*values, *(value.isNull() for value in values)).cast("decimal(20,0)")
+
+
+def _content_hash(columns: Sequence[Column], rows: int, hashes: object) -> str:
+    content = [[column.name for column in columns], rows, str(hashes)]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]

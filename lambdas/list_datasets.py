@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from lambdas.clients import client
@@ -12,6 +14,8 @@ from lambdas.errors import (
     ResourceNotFoundException,
     named_errors,
 )
+from lambdas.increments import decide
+from lambdas.jobs import job_response
 
 
 def datasets_to_import(
@@ -20,7 +24,7 @@ def datasets_to_import(
     *,
     bucket: str,
     run: str,
-    import_mode: str,
+    import_modes: Mapping[str, str | None] | None = None,
 ) -> list[dict[str, Any]]:
     """Return the items of the Map state, interactions after the users and items that they name.
 
@@ -29,7 +33,8 @@ def datasets_to_import(
         dataset_arns: Dataset type, for example `USERS` → ARN of the group's dataset.
         bucket: The run's bucket.
         run: The execution's name.
-        import_mode: `FULL` or `INCREMENTAL`.
+        import_modes: Dataset type → FULL or INCREMENTAL, None for a data set that is left out;
+            FULL for all if it is left out.
 
     Raises:
         ResourceNotFoundException: If the run holds a data set that the dataset group lacks.
@@ -42,15 +47,17 @@ def datasets_to_import(
             f" {', '.join(dataset_arns) or 'no dataset'}; create the dataset, or take"
             " it out of the configuration, and start again"
         )
+    modes = dict.fromkeys(entries, "FULL") if import_modes is None else import_modes
     return [
         {
             "datasetType": dataset_type,
             "datasetArn": dataset_arns[dataset_type],
             "s3Path": f"s3://{bucket}/runs/{run}/{entries[dataset_type]['path']}",
-            "importMode": import_mode,
+            "importMode": modes[dataset_type],
             "rows": entries[dataset_type]["rows"],
         }
         for dataset_type in sorted(entries, key=lambda name: name == "INTERACTIONS")
+        if modes[dataset_type]
     ]
 
 
@@ -84,22 +91,30 @@ def read_manifest(s3: Any, bucket: str, run: str) -> dict[str, Any]:
 
 @named_errors
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Return `{"datasets": […]}` for `{"bucket", "run", "datasetGroupArn", "importMode"}`."""
-    manifest = read_manifest(client("s3"), event["bucket"], event["run"])
-    pages = (
-        client("personalize")
-        .get_paginator("list_datasets")
-        .paginate(datasetGroupArn=event["datasetGroupArn"])
+    """Return `{"datasets": […]}` for `{"bucket", "run", "datasetGroupArn"}`.
+
+    If the event has `increments`, as `lambdas.increments.decide` takes them, only what has changed
+    is among the data sets, and the response says too what the run goes on with: `increment`
+    (`step`, `why`), `trainingMode` (empty without a training) and `job`, whose `arn` is the
+    solution version that makes the lists then.
+    """
+    s3, personalize = client("s3"), client("personalize")
+    manifest = read_manifest(s3, event["bucket"], event["run"])
+    pages = personalize.get_paginator("list_datasets").paginate(
+        datasetGroupArn=event["datasetGroupArn"]
     )
+    arns = {
+        dataset["datasetType"].upper(): dataset["datasetArn"]
+        for dataset in pages.search("datasets")
+    }
+    place: dict[str, Any] = {"bucket": event["bucket"], "run": event["run"]}
+    if not event.get("increments"):
+        return {"datasets": datasets_to_import(manifest, arns, **place)}
+    record = decide(personalize, s3, event, manifest, now=datetime.now(UTC))
+    modes = {name: each["mode"] for name, each in record["datasets"].items()}
     return {
-        "datasets": datasets_to_import(
-            manifest,
-            {
-                dataset["datasetType"].upper(): dataset["datasetArn"]
-                for dataset in pages.search("datasets")
-            },
-            bucket=event["bucket"],
-            run=event["run"],
-            import_mode=event["importMode"],
-        )
+        "datasets": datasets_to_import(manifest, arns, **place, import_modes=modes),
+        "increment": {"step": record["step"], "why": record["why"]},
+        "trainingMode": record["trainingMode"] or "",
+        "job": job_response(record["solutionVersionArn"] or "", "ACTIVE", 0),
     }

@@ -7,6 +7,7 @@ The stages: read the TOML text, validate it against `workflow.settings`, and ret
 from __future__ import annotations
 
 import hashlib
+import json
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ from etl.datasets import (
     DataSet,
     JobSpec,
     LearnedEvents,
+    Watermark,
 )
 from workflow.event_types import named_event_types
 from workflow.extensions import (
@@ -35,6 +37,11 @@ from workflow.mistakes import ConfigError, Mistake, mistakes_of
 from workflow.names import tag_problems
 from workflow.options.backtest import BacktestSettings
 from workflow.options.gate import GateSettings
+from workflow.options.increments import (
+    UPDATABLE_RECIPES,
+    IncrementsSettings,
+    watermark_column,
+)
 from workflow.options.overlap import RunsSettings
 from workflow.personalize import RELATED_RECIPES, SEMANTIC
 from workflow.settings import (
@@ -97,6 +104,9 @@ class Config(Settings):
     backtest: BacktestSettings | None = Field(
         None, description="how good the lists published last were; not measured if left out"
     )
+    increments: IncrementsSettings | None = Field(
+        None, description="only what has changed; each run does everything if left out"
+    )
     schedule: ScheduleSettings | None = Field(
         None, description="start times of the workflow; none if left out"
     )
@@ -155,6 +165,10 @@ class Config(Settings):
     @model_validator(mode="after")
     def _backtest_fits(self) -> Self:
         return unless_broken(self, list(backtest_faults(self)))
+
+    @model_validator(mode="after")
+    def _increments_fit(self) -> Self:
+        return unless_broken(self, list(increment_faults(self)))
 
     @model_validator(mode="after")
     def _title_is_a_column(self) -> Self:
@@ -239,7 +253,8 @@ class Config(Settings):
     @property
     def function_names(self) -> tuple[str, ...]:
         """The functions that are deployed: the packaged ones, and those of `functions`."""
-        packaged = (name for name in FUNCTIONS if self.gate or name != "judge-solution-version")
+        optional = {"judge-solution-version": self.gate, "plan-increment": self.increments}
+        packaged = (name for name in FUNCTIONS if optional.get(name, True))
         return (*packaged, *self.functions)
 
     def function(self, function: str) -> str:
@@ -353,6 +368,38 @@ class Config(Settings):
         return config
 
     @property
+    def data_set_digests(self) -> dict[str, str]:
+        """Dataset type → a digest of its source, its columns and its watermark."""
+        watermark = f"-{self.watermark.column}" if self.watermark else ""
+        return {
+            data_set.type: data_set.digest + watermark * (data_set.type == "INTERACTIONS")
+            for data_set in self.data_sets
+        }
+
+    @property
+    def is_updatable(self) -> bool:
+        """Whether trainings between full ones may be of mode UPDATE."""
+        solution = self.solution
+        return (
+            self.increments is not None
+            and self.increments.training == "update"
+            and not solution.auto_ml
+            and solution.recipe in UPDATABLE_RECIPES
+        )
+
+    @property
+    def publication_digest(self) -> str:
+        """A digest of the settings by which lists are made of a solution version."""
+        inference, filtering = self.batch_inference, self.filter
+        content = [
+            inference.num_results,
+            inference.personalize_filter,
+            inference.exploration,
+            filtering.keep,
+        ]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+    @property
     def spec_key(self) -> str:
         """S3 key of the Spark job's specification, which ends with a digest of its content.
 
@@ -365,6 +412,14 @@ class Config(Settings):
         """The configured data sets: users, items, interactions."""
         tables = (getattr(self.datasets, dataset_type.lower()) for dataset_type in DATASET_TYPES)
         return tuple(settings.data_set() for settings in tables if settings)
+
+    @property
+    def watermark(self) -> Watermark | None:
+        """How far the interactions have been read; None if each run reads all of them."""
+        if self.increments is None:
+            return None
+        column = watermark_column(self.increments, self.datasets.interactions)
+        return Watermark(column, self.increments.overlap_hours * 3_600)
 
     def job_spec(self) -> JobSpec:
         """Return the specification of the Spark job."""
@@ -388,6 +443,7 @@ class Config(Settings):
             baseline=LearnedEvents(self.solution.event_type, self.solution.event_value_threshold)
             if self.gate and self.gate.needs_popularity
             else None,
+            watermark=self.watermark,
         )
 
 
@@ -457,6 +513,35 @@ def backtest_faults(config: Config) -> Iterator[Rule]:
         rule = "the interactions have no column EVENT_TYPE to choose by"
         fix = 'add EVENT_TYPE = "…" to datasets.interactions.columns, or leave this out'
         yield ("backtest", "event_types"), rule, fix
+
+
+def increment_faults(config: Config) -> Iterator[Rule]:
+    """Yield why increments cannot be made of the interactions, or trained by the recipe."""
+    increments, interactions = config.increments, config.datasets.interactions
+    if increments is None:
+        return
+    if config.workflow.integration == "sdk":
+        yield (
+            ("workflow", "integration"),
+            "functions decide how [increments] trains",
+            'write "lambda", or leave [increments] out',
+        )
+    if not watermark_column(increments, interactions):
+        yield (
+            ("increments", "watermark"),
+            "TIMESTAMP is no plain column of the interactions' table, so that the database cannot"
+            " be asked for the rows since a time",
+            f"name the column of {interactions.table} that says when a row was written",
+        )
+    if "training" in increments.model_fields_set and increments.training == "update":
+        recipe = "the recipe of auto_ml" if config.solution.auto_ml else config.solution.recipe
+        if not config.is_updatable:
+            yield (
+                ("increments", "training"),
+                f"{recipe} can only be trained in full;"
+                f" {', '.join(sorted(UPDATABLE_RECIPES))} can be updated",
+                'write training = "full", or leave it out',
+            )
 
 
 def any_flag(columns: Iterable[ColumnSettings], flag: str) -> bool:

@@ -47,6 +47,7 @@ from workflow.spelling import nearest, suggestion
 
 FunctionName = Literal[
     "begin-run",
+    "plan-increment",
     "list-datasets",
     "create-import-job",
     "create-solution-version",

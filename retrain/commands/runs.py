@@ -45,6 +45,7 @@ from workflow.runs.executions import (
     stop_training,
     wait_for_end,
 )
+from workflow.runs.first_input import with_increment
 from workflow.runs.history import Failure, HistoryReader, failed_visit, follow, history
 from workflow.runs.prices import load_prices
 from workflow.runs.resumption import resume_run
@@ -63,6 +64,20 @@ def start(
     inputs: Annotated[
         str, typer.Option("--input", help="JSON for the first state, or @FILE.")
     ] = "{}",
+    full: Annotated[
+        bool, typer.Option("--full", help="With [increments]: import and train everything.")
+    ] = False,
+    since: Annotated[
+        str,
+        typer.Option(
+            help="With [increments]: import again the interactions from this time on; UTC.",
+            show_default=False,
+        ),
+    ] = "",
+    until: Annotated[
+        str,
+        typer.Option(help="The time before which --since ends; UTC.", show_default=False),
+    ] = "",
     wait: Annotated[bool, typer.Option("--wait", help="Show the run until it ends.")] = False,
     poll_seconds: PollSeconds = 5.0,
     as_json: AsJson = False,
@@ -72,7 +87,7 @@ def start(
     Example: retrain start --wait
     """
     loaded = load_config(config)
-    first_input = _parse_input(inputs)
+    first_input = with_increment(loaded, _parse_input(inputs), full=full, since=since, until=until)
     client = clients(loaded)("stepfunctions")
     name = name or run_name(datetime.now(UTC))
     run = start_run(client, loaded.state_machine_arn, name=name, inputs=first_input)

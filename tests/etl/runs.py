@@ -15,6 +15,7 @@ import etl.job
 from etl.database import Database
 from etl.datasets import Column, DataSet, Engine, JobSpec, Lookup, Relation
 from etl.errors import EtlError
+from etl.increments import ALL, Window
 from etl.runtime import LocalRuntime, RunFolder
 from localaws.http.endpoint import Endpoint
 
@@ -41,10 +42,11 @@ class Run:
             directory=self.directory,
         )
 
-    def __call__(self, spec: JobSpec) -> dict[str, Any]:
+    def __call__(self, spec: JobSpec, window: Window = ALL) -> dict[str, Any]:
         """Run the job; return the manifest."""
         clock = datetime(2024, 6, 1, 12, 0, 0, 5, tzinfo=UTC)
-        return etl.job.run(self.runtime(spec), spec, now=lambda: clock, log=self.log.append)
+        runtime = self.runtime(spec)
+        return etl.job.run(runtime, spec, now=lambda: clock, log=self.log.append, window=window)
 
     def refused(self, spec: JobSpec) -> str:
         """Run the job, which fails without a manifest; return the message."""

@@ -90,3 +90,19 @@ def test_ids_that_are_padded_in_one_table_match_nothing(spark: SparkSession) -> 
     given = {**frames(spark), "batchInput": users(spark, ["1   ", "2   ", "9   "])}
     with pytest.raises(EtlError, match=r"0 of 3 \(0\.0%\), less than agreement\.batch_input"):
         list(judge(shares(SPEC, given, ["buy", "aply"]), Agreement(batch_input=0.1)))
+
+
+def test_what_does_not_occur_in_a_part_of_the_interactions_is_not_missing(
+    spark: SparkSession,
+) -> None:
+    given = frames(spark)
+    found = shares(SPEC, given, ["view"], is_partial=True)
+    assert [share.check for share in found] == [
+        "interactions whose user is in USERS",
+        "interactions whose item is in ITEMS",
+        "eligible items that are in ITEMS",
+        "exclusions whose user is known",
+        "exclusions whose item is known",
+    ]
+    described = {name: given[name] for name in given if name not in {"USERS", "ITEMS"}}
+    assert shares(SPEC, described, ["view"], is_partial=True) == []

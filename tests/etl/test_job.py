@@ -147,7 +147,10 @@ def test_a_run_writes_data_sets_lists_rejected_rows_and_at_last_the_manifest(run
     assert run.text("filter/eligible-items/part-00000.csv") == "ITEM_ID\n10\n"
     assert run.text("filter/exclusions/part-00000.csv") == "USER_ID,ITEM_ID\n1,20\n"
     hashes = [manifest["datasets"][name].pop("contentHash") for name in ("USERS", "INTERACTIONS")]
-    assert [len(value) for value in hashes] == [32, 32]
+    lists = [manifest["batchInput"], *manifest["filter"].values()]
+    hashes += [each.pop("contentHash") for each in lists]
+    assert [len(value) for value in hashes] == [32] * 5
+    assert len(set(hashes)) == 5
     assert manifest == {
         "version": 1,
         "run": run.folder.run,

@@ -238,6 +238,21 @@ def test_glue_reads_its_arguments_by_its_own_reader(glue_calls: list[Any]) -> No
     ]
 
 
+def test_glue_gives_the_window_of_an_increment_where_the_run_has_one(
+    glue_calls: list[Any],
+) -> None:
+    """Glue's parser fails for a name that is not among the arguments."""
+    argv = "job.py --runtime glue --JOB_NAME j --run r --bucket b --spec s3://b/s --connection c"
+    window = "--since 2024-06-01T04:00:00Z --until end --unchanged 1f2e"
+    arguments = parse_arguments([*argv.split(), *window.split()])
+    assert (arguments.since, arguments.until, arguments.unchanged) == (
+        "2024-06-01T04:00:00Z",
+        "end",
+        "1f2e",
+    )
+    assert glue_calls[-1][1][-3:] == ["since", "until", "unchanged"]
+
+
 def test_the_local_command_line_leaves_what_only_glue_knows() -> None:
     argv = "job.py --runtime local --run r --bucket b --spec s3://b/s.json --JOB_RUN_ID jr_1"
     assert parse_arguments(argv.split()) == Arguments("local", "etl", "r", "b", "s3://b/s.json", "")

@@ -11,7 +11,6 @@ from pyspark.sql import DataFrame, SparkSession
 
 from etl.datasets import Column
 from etl.validation import (
-    Summary,
     accepted_rows,
     distinct_rows,
     list_summary,
@@ -223,7 +222,9 @@ def test_lists_hold_each_id_once_in_order_without_nulls(spark: SparkSession) -> 
     frame = spark.createDataFrame([(3,), (None,), (1,), (3,)], "USER_ID int")
     rows = distinct_rows(validate_rows(frame, [ID]), [ID])
     assert [row[0] for row in accepted_rows(rows, [ID]).collect()] == ["1", "3"]
-    assert list_summary(rows) == Summary(rows=2, rejected={"null id": 1})
+    counts = list_summary(rows, [ID])
+    assert (counts.rows, counts.rejected) == (2, {"null id": 1})
+    assert len(counts.content_hash) == 32
 
 
 def test_python_values_of_every_type_pass(spark: SparkSession) -> None:

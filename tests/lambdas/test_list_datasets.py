@@ -14,7 +14,7 @@ from tests.lambdas.sample_run import ARN, ARNS, GROUP, MANIFEST, RUN, put
 
 
 def test_interactions_are_imported_after_what_they_refer_to() -> None:
-    assert datasets_to_import(MANIFEST, ARNS, bucket="bucket", run="r", import_mode="FULL") == [
+    assert datasets_to_import(MANIFEST, ARNS, bucket="bucket", run="r") == [
         {
             "datasetType": "USERS",
             "datasetArn": "arn:aws:personalize:ap-northeast-1:123456789012:dataset/labbase/USERS",
@@ -37,9 +37,7 @@ def test_a_data_set_that_the_group_lacks_is_reported_with_the_fix() -> None:
         ResourceNotFoundException,
         match=r"holds INTERACTIONS, but .* only USERS; create the dataset",
     ):
-        datasets_to_import(
-            MANIFEST, {"USERS": ARNS["USERS"]}, bucket="bucket", run="r", import_mode="FULL"
-        )
+        datasets_to_import(MANIFEST, {"USERS": ARNS["USERS"]}, bucket="bucket", run="r")
 
 
 def test_a_type_that_is_new_to_us_is_imported_if_the_group_has_it() -> None:
@@ -51,10 +49,10 @@ def test_a_type_that_is_new_to_us_is_imported_if_the_group_has_it() -> None:
     }
     arns = ARNS | {"ACTIONS": f"{ARN}dataset/labbase/ACTIONS"}
 
-    items = datasets_to_import(manifest, arns, bucket="bucket", run="r", import_mode="INCREMENTAL")
+    items = datasets_to_import(manifest, arns, bucket="bucket", run="r")
     assert [(item["datasetType"], item["importMode"], item["rows"]) for item in items] == [
-        ("ACTIONS", "INCREMENTAL", 7),
-        ("INTERACTIONS", "INCREMENTAL", 150_000),
+        ("ACTIONS", "FULL", 7),
+        ("INTERACTIONS", "FULL", 150_000),
     ]
 
 
@@ -79,7 +77,7 @@ def test_the_data_sets_of_a_run_are_found_on_every_page_of_the_group(
             {"datasets": [{"datasetType": dataset_type, "datasetArn": arn}]} | response_token,
             {"datasetGroupArn": GROUP} | request_token,
         )
-    event = {"bucket": "bucket", "run": RUN, "datasetGroupArn": GROUP, "importMode": "FULL"}
+    event = {"bucket": "bucket", "run": RUN, "datasetGroupArn": GROUP}
 
     items = list_datasets.handler(event, None)["datasets"]
     assert [(item["datasetArn"], item["s3Path"]) for item in items] == [
@@ -89,7 +87,7 @@ def test_the_data_sets_of_a_run_are_found_on_every_page_of_the_group(
 
 
 def test_a_run_without_manifest_is_reported_by_the_handler(s3: Any) -> None:
-    event = {"bucket": "bucket", "run": RUN, "datasetGroupArn": GROUP, "importMode": "FULL"}
+    event = {"bucket": "bucket", "run": RUN, "datasetGroupArn": GROUP}
 
     with pytest.raises(
         ManifestNotFound, match=r"s3://bucket/runs/2024-06-01/manifest.json is not there"

@@ -33,6 +33,7 @@ def build(config: Config) -> Graph:
     stages = Stages(config)
     parts: tuple[tuple[object, Callable[[], Stage]], ...] = (
         (_ALWAYS, stages.begin),
+        (config.increments, stages.plan_increment),
         (_ALWAYS, stages.etl),
         (_ALWAYS, stages.imports),
         (_ALWAYS, stages.training),

@@ -18,6 +18,15 @@ from workflow.definition.direct import batch_loop, import_loop, training_loop
 from workflow.definition.parts.begin import begin_run, unless_extracted
 from workflow.definition.parts.publication import published
 from workflow.definition.parts.quality_gate import quality_gate
+from workflow.definition.parts.increments import (
+    PLAN,
+    comparison,
+    only_if_needed,
+    only_if_new,
+    plan_increment,
+    training_mode,
+    window_arguments,
+)
 from workflow.definition.polling import (
     GLUE_ERRORS,
     MINUTE,
@@ -47,17 +56,35 @@ class Stages:
         """Return the stage that takes the lock: one run at a time. `compose` puts it first."""
         return begin_run(self.config)
 
+    def plan_increment(self) -> Stage:
+        """Return the stage that decides what the Spark job reads, as `[increments]` says.
+
+        Raises:
+            StructureError: If the configuration has no such table.
+        """
+        return plan_increment(self.config, RUN)
+
     def etl(self) -> Stage:
         """Return the Spark job that writes the run's data sets and manifest, if they are not."""
         return unless_extracted(run_etl(self.config))
 
     def imports(self) -> Stage:
-        """Return the stage that imports every data set of the run, and waits for them."""
-        return stage_of("Imports", list_datasets(self.config), reimport_all_datasets(self.config))
+        """Return the stage that imports the data sets of the run, and waits for them.
+
+        With `[increments]` these are the ones that have changed; the run ends if nothing has.
+        """
+        listing, importing = list_datasets(self.config), reimport_all_datasets(self.config)
+        if self.config.increments:
+            return only_if_new(listing, importing)
+        return stage_of("Imports", listing, importing)
 
     def training(self) -> Stage:
-        """Return the stage that trains a new solution version; its job is at `$.job` then."""
-        return solution_version_loop(self.config)
+        """Return the stage that trains a new solution version; its job is at `$.job` then.
+
+        With `[increments]` the newest version stays there if no data have changed since.
+        """
+        loop = solution_version_loop(self.config)
+        return only_if_needed(loop) if self.config.increments else loop
 
     def quality_gate(self) -> Stage:
         """Return the stage that judges the solution version at `$.job`, as `[gate]` says.
@@ -132,13 +159,18 @@ class Stages:
         Raises:
             StructureError: If the parts do not make one workflow.
         """
-        return compose(
+        graph = compose(
             self.config,
             parts,
             begin=self.begin(),
             failure=report_failure(self.config),
             comment=f"Retrains {self.config.name}: database to recommendations",
         )
+        if self.config.increments and PLAN not in graph.to_dict()["States"]:
+            raise StructureError(
+                ["[increments] needs stages.plan_increment() before stages.etl(); add it there"]
+            )
+        return graph
 
 
 def run_etl(config: Config) -> GlueStartJobRunStep:
@@ -152,6 +184,7 @@ def run_etl(config: Config) -> GlueStartJobRunStep:
                 "--run.$": RUN,
                 "--bucket": config.bucket,
                 "--spec": f"s3://{config.bucket}/{config.spec_key}",
+                **window_arguments(config),
             },
         },
         result_selector={"JobRunId.$": "$.Id"},
@@ -172,7 +205,7 @@ def list_datasets(config: Config) -> State:
             "bucket": config.bucket,
             "run.$": RUN,
             "datasetGroupArn": config.dataset_group_arn,
-            "importMode": "FULL",
+            **comparison(config),
         },
         output_path="$.Payload",
     )
@@ -245,7 +278,7 @@ def solution_version_loop(config: Config) -> Stage:
             # With AutoML Personalize always searches them, and "you should not set it to false".
             "performHPO": None if config.solution.auto_ml else config.solution.hpo,
             "performAutoML": config.solution.auto_ml,
-            "trainingMode": "FULL",
+            **training_mode(config),
             "tags": config.personalize_tags,
         },
         error="SolutionVersionFailed",

@@ -232,6 +232,7 @@ def _values(config: Config, deployed: Sequence[str]) -> Mapping[str, Sequence[st
     optional = {
         "emails": ", ".join(aws.emails),
         "backtest": "measured" if config.backtest else "",
+        "increments": "only what has changed" if config.increments else "",
         "existing_bucket": "" if config.is_own_bucket else config.bucket,
         "own_bucket": config.bucket if config.is_own_bucket else "",
         "gate": config.gate.on_failure if config.gate else "",

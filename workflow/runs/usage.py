@@ -70,10 +70,13 @@ def usage_of(
             " 'retrain executions' shows those that SUCCEEDED"
         )
     events = history(states, run.arn)
-    sizes = sizes_of(client, config, run.run)
+    increment = increment_of(client, config, run.run)
+    sizes = sizes_of(client, config, run.run, increment)
     if not timed:
         return Usage(run.name, None, sizes)
-    hours = training_hours_of(client, events)
+    hours = {"training_hours": 0.0}
+    if increment is None or increment["trainingMode"]:
+        hours = training_hours_of(client, events)
     seconds = progress_of(events).seconds or 0.0
     return Usage(
         run.name,
@@ -123,16 +126,47 @@ def durations_of(events: Sequence[HistoryEvent], config: Config) -> dict[str, fl
     return minutes
 
 
-def sizes_of(client: Callable[[str], Any], config: Config, run: str) -> dict[str, float]:
+def increment_of(client: Callable[[str], Any], config: Config, run: str) -> dict[str, Any] | None:
+    """Return what a run imported and trained, `record/increment.json`; None if it was everything.
+
+    Args:
+        client: Makes a boto3 client of a service.
+        config: Names the bucket.
+        run: The run's name.
+    """
+    if config.increments is None:
+        return None
+    key = f"runs/{run}/record/increment.json"
+    try:
+        body = client("s3").get_object(Bucket=config.bucket, Key=key)["Body"].read()
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in {"NoSuchKey", "NoSuchBucket", "404"}:
+            raise
+        return None
+    content: dict[str, Any] = json.loads(body)
+    return content
+
+
+def sizes_of(
+    client: Callable[[str], Any],
+    config: Config,
+    run: str,
+    increment: Mapping[str, Any] | None = None,
+) -> dict[str, float]:
     """Return gigabytes and users of a run from its files, by the names of `cost.ASSUMPTIONS`.
 
     Args:
         client: Makes a boto3 client of a service.
         config: Names the bucket and the data sets.
         run: The run's name.
+        increment: What it imported; None if it was everything.
     """
     s3, prefix = client("s3"), f"runs/{run}/"
-    imported = tuple(prefix + data_set.prefix for data_set in config.data_sets)
+    imported = tuple(
+        prefix + data_set.prefix
+        for data_set in config.data_sets
+        if increment is None or increment["datasets"][data_set.type]["mode"]
+    )
     sizes: dict[str, float] = {}
     try:
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=config.bucket, Prefix=prefix)
@@ -144,7 +178,8 @@ def sizes_of(client: Callable[[str], Any], config: Config, run: str) -> dict[str
             sum(size for key, size in files.items() if key.startswith(imported)) / _GIGABYTE
         )
         body = s3.get_object(Bucket=config.bucket, Key=f"{prefix}manifest.json")["Body"].read()
-        sizes["users"] = float(json.loads(body)["batchInput"]["rows"])
+        is_idle = increment is not None and increment["step"] == "nothing"
+        sizes["users"] = 0.0 if is_idle else float(json.loads(body)["batchInput"]["rows"])
     except ClientError as error:
         if error.response["Error"]["Code"] not in {"NoSuchKey", "NoSuchBucket", "404"}:
             raise

@@ -600,6 +600,15 @@ def test_gigabytes_and_users_are_read_from_a_runs_files(config, executed):
     }
     assert sizes_of(endpoint.client, config, "forgotten") == {}
 
+    modes = {"USERS": None, "ITEMS": None, "INTERACTIONS": "FULL"}
+    data_sets = {name: {"mode": mode} for name, mode in modes.items()}
+    increment = {"step": "nothing", "datasets": data_sets}
+    assert sizes_of(endpoint.client, config, "night", increment) == {
+        "gigabytes": 900 / 1e9,
+        "stored_gigabytes": (1_500 + len(manifest)) / 1e9,
+        "users": 0,
+    }
+
 
 def test_usage_of_an_execution_on_aws_is_what_it_took(config, executed):
     _, events, endpoint, _ = executed

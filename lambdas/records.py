@@ -1,0 +1,41 @@
+"""Small JSON objects of a run on S3: what its stages decided, `runs/RUN/record/STAGE.json`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from lambdas.errors import InvalidInputException
+
+LATEST = "recommendations/latest.json"
+"""Key of the object that names the published list."""
+
+
+def record_key(run: str, stage: str) -> str:
+    """Return the key of what a stage of a run decided."""
+    return f"runs/{run}/record/{stage}.json"
+
+
+def read_object(s3: Any, bucket: str, key: str) -> dict[str, Any] | None:
+    """Return an object of JSON; None if it is not there.
+
+    Raises:
+        InvalidInputException: If it is no JSON object.
+    """
+    try:
+        body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    except s3.exceptions.NoSuchKey:
+        return None
+    try:
+        content = json.loads(body)
+    except ValueError as error:
+        raise InvalidInputException(f"s3://{bucket}/{key} is no JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise InvalidInputException(f"s3://{bucket}/{key} is no JSON object")
+    return content
+
+
+def write_object(s3: Any, bucket: str, key: str, content: dict[str, Any]) -> None:
+    """Write an object of JSON, whole."""
+    body = json.dumps(content, ensure_ascii=False, indent=2).encode()
+    s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json")
