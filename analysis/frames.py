@@ -198,9 +198,24 @@ class Run:
 
     @property
     def newest_event(self) -> int:
-        """The time of the newest event that this run knew of, UTC epoch seconds."""
+        """The time of the newest event that this run read, UTC epoch seconds; 0 of none."""
         newest = self.manifest["datasets"]["INTERACTIONS"].get("newestTimestamp")
-        return int(self.interactions["TIMESTAMP"].max() if newest is None else newest)
+        if newest is None and len(self.interactions):
+            newest = self.interactions["TIMESTAMP"].max()
+        return int(newest or 0)
+
+    @property
+    def since(self) -> str:
+        """The time since which interactions were read; empty if they are all of them."""
+        return str(self.manifest["datasets"].get("INTERACTIONS", {}).get("since") or "")
+
+    def record(self, stage: str) -> dict[str, Any] | None:
+        """Return what a stage of the run decided, `record/STAGE.json`; None if it was not there."""
+        path = f"record/{stage}.json"
+        if path not in self.files.find(path):
+            return None
+        content: dict[str, Any] = json.loads(self.files.read(path))
+        return content
 
     def __repr__(self) -> str:
         return f"Run({self.name!r} at {self.files.location()})"

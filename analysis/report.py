@@ -110,6 +110,7 @@ def report(record: RunRecord) -> str:
         graph=Markup(  # noqa: S704  every text in it is escaped there
             picture(record.definition, record.progress, title=record.run.name)
         ),
+        increment=_increment(record),
         data=_data(record),
         metrics=_metrics_table(record.metrics),
         gate=_gate(record),
@@ -152,6 +153,26 @@ def _headline(record: RunRecord) -> Iterator[tuple[str, str]]:
         if other:
             what = "the most popular items" if name == POPULARITY else name
             yield f"times as good as {what}", f"{score / other:.2f}"
+
+
+def _increment(record: RunRecord) -> dict[str, Any]:
+    """Return what the run imported and trained, and why; empty if each run does everything."""
+    found = record.run.record("increment")
+    if found is None:
+        return {}
+    rows = [
+        (name, (each["mode"] or "left out").lower(), f"{each['rows']:,}", each["why"])
+        for name, each in found["datasets"].items()
+    ]
+    return {
+        "data_sets": _texts(rows, ("data set", "import", "rows read", "why")),
+        "since": found["since"] or "",
+        "until": found["until"] or "",
+        "training": (found["trainingMode"] or "none").lower(),
+        "training_why": found["trainingWhy"],
+        "step": found["step"],
+        "why": found["why"],
+    }
 
 
 def _data(record: RunRecord) -> dict[str, Any]:

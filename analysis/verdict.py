@@ -99,6 +99,9 @@ def _praise(record: RunRecord) -> str:
         by = "as good as" if abs(change) < HARDLY else by.replace("%", " %")
         compared.append(f"{by} those of the run before")
     if not _has_lists(record.run):
+        increment = record.run.record("increment")
+        if increment and increment["step"] == "nothing":
+            return f"{increment['why']}, which stays as it is"
         return "the run succeeded"
     noun = "items" if record.config.batch_inference.item_id else "users"
     listed = record.run.recommendations["USER_ID"].nunique()
@@ -227,6 +230,8 @@ def _data(record: RunRecord) -> Iterator[Finding]:
         event_type=solution.event_type,
         event_value=solution.event_value_threshold,
     )
+    if run.since:  # Personalize has the earlier ones too
+        checks = checks.head(0)
     for check, row in checks[~checks["met"]].iterrows():
         short = f"{str(check).removesuffix(', advised')}: {row['found']:,g}"
         is_advice = row["source"] == READINESS
@@ -240,6 +245,8 @@ def _data(record: RunRecord) -> Iterator[Finding]:
     for column in truncated_values(manifest).to_dict("records"):
         text = f"{column['values']:,} texts of {column['data set']}.{column['column']} were cut"
         yield Finding(text, f"{text} to the length that Personalize takes.", "note")
+    if not run.newest_event:
+        return
     newest = datetime.fromtimestamp(run.newest_event, UTC)
     days = ((record.visits.began or record.now) - newest).days
     if days > OLD_DAYS:

@@ -45,6 +45,20 @@ FAILED = events(
 )
 
 
+NOTHING_CHANGED: dict[str, Any] = {
+    "step": "nothing",
+    "why": "nothing has changed since the published list",
+    "since": "2024-05-31T04:00:00Z",
+    "until": None,
+    "datasets": {
+        "ITEMS": {"mode": None, "rows": 20, "why": "nothing is new since run 'r1'"},
+        "INTERACTIONS": {"mode": None, "rows": 12, "why": "nothing is new since run 'r1'"},
+    },
+    "trainingMode": None,
+    "trainingWhy": "the newest version was trained on the same data",
+}
+
+
 @dataclass(frozen=True)
 class Memory:
     """The files of a run, by path."""

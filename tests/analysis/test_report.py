@@ -1,13 +1,14 @@
 """The report of a run: whole, readable by a product's owner, and nothing fetched."""
 
 import html
+import json
 import re
 from pathlib import Path
 
 import pytest
 
 from analysis.report import report
-from tests.analysis.run_records import FAILED, Given
+from tests.analysis.run_records import FAILED, NOTHING_CHANGED, Given
 from tests.browsing import DESKTOP, PHONE, visits
 from tests.histories import entered, events, execution_failed, scheduled, task_failed
 from tests.local_runs import EXAMPLE, WholeRun
@@ -216,3 +217,35 @@ def test_a_page_that_cannot_be_read_would_be_found(tmp_path) -> None:
     assert [request.rpartition("/")[2] for request in visit.requests] == ["missing.png"]
     assert visit.width > PHONE
     assert {fault.partition(":")[0] for fault in visit.faults} >= {"color-contrast", "image-alt"}
+
+
+def test_a_report_says_what_was_left_out_and_why() -> None:
+    given = Given()
+    trained = {
+        **NOTHING_CHANGED,
+        "step": "training",
+        "datasets": {
+            "ITEMS": {"mode": None, "rows": 20, "why": "nothing is new since run 'r1'"},
+            "INTERACTIONS": {"mode": "INCREMENTAL", "rows": 1_200, "why": "it goes on"},
+        },
+        "trainingMode": "UPDATE",
+        "trainingWhy": "INTERACTIONS changed",
+    }
+    given.files["record/increment.json"] = json.dumps(trained)
+    given.manifest["datasets"]["INTERACTIONS"]["since"] = "2024-05-31T04:00:00Z"
+
+    page = report(given.record())
+
+    assert table(page, "data set") == [
+        *("data set", "import", "rows read", "why"),
+        *("ITEMS", "left out", "20", "nothing is new since run &#x27;r1&#x27;"),
+        *("INTERACTIONS", "incremental", "1,200", "it goes on"),
+    ]
+    assert "Training: update (INTERACTIONS changed)." in texts(page)
+    assert "The interactions are those since 2024-05-31T04:00:00Z;" in texts(page)
+
+    given.files["record/increment.json"] = json.dumps(NOTHING_CHANGED)
+    assert (
+        "Nothing has changed since the published list: nothing was imported, trained or published."
+        in texts(report(given.record()))
+    )

@@ -1,11 +1,13 @@
 """The verdict on a run: good, or what to look at, from the facts alone."""
 
+import json
+
 import pytest
 
 from analysis.data_profile import NULL_ID
 from analysis.verdict import findings, verdict
 from etl import validation
-from tests.analysis.run_records import EXAMPLE, FAILED, LISTS, Given
+from tests.analysis.run_records import EXAMPLE, FAILED, LISTS, NOTHING_CHANGED, Given
 from tests.histories import BEGIN, entered, event, events
 
 
@@ -158,3 +160,33 @@ def test_related_items_are_of_items() -> None:
     config = config.partition("[filter.exclusions]")[0] + "[report]\ntitle = 'TITLE'\n"
 
     assert sentence(Given(config=config)).startswith("Good: 40 items have lists")
+
+
+def increment_of(given: Given) -> Given:
+    """Return a run of which nothing had changed, with a tenth of the events."""
+    del given.files["recommendations.csv"]
+    given.files["record/increment.json"] = json.dumps(NOTHING_CHANGED)
+    given.files["interactions/a.csv"] = "\n".join(
+        given.files["interactions/a.csv"].split("\n")[:13]
+    )
+    given.manifest["datasets"]["INTERACTIONS"] |= {"rows": 12, "since": NOTHING_CHANGED["since"]}
+    given.metrics.clear()
+    return given
+
+
+def test_a_run_in_which_nothing_has_changed_says_so() -> None:
+    assert sentence(increment_of(Given())) == (
+        "Good: nothing has changed since the published list, which stays as it is."
+    )
+
+
+def test_an_increment_is_not_judged_by_what_personalize_needs_of_all_interactions() -> None:
+    given = increment_of(Given())
+    assert [each.text for each in findings(given.record()) if "Personalize" in each.text] == []
+
+
+def test_an_increment_without_any_event_is_judged_too() -> None:
+    given = increment_of(Given())
+    given.files["interactions/a.csv"] = given.files["interactions/a.csv"].split("\n")[0]
+    given.manifest["datasets"]["INTERACTIONS"] |= {"rows": 0, "newestTimestamp": None}
+    assert sentence(given).startswith("Good: nothing has changed")
