@@ -13,8 +13,8 @@ from typing import Any
 
 from lambdas.errors import NewerListPublished, ResourceInUseException
 from lambdas.objects import SharedObject
+from lambdas.records import LATEST
 
-LATEST = "recommendations/latest.json"
 _CONTENDERS = 20  # that can be faster, one after the other, before this one gives up
 
 
