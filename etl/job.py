@@ -184,9 +184,7 @@ def _write(
     manifest["leastDifferentLists"] = spec.agreement.different_lists
     if spec.is_measured:
         log(next(progress))
-        manifest |= measure(
-            runtime, spec, rows, log=log, is_complete=not is_partial
-        )
+        manifest |= measure(runtime, spec, rows, log=log, is_complete=not is_partial)
     return manifest
 
 

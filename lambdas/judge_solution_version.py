@@ -17,7 +17,7 @@ from lambdas.clients import client
 from lambdas.errors import InvalidInputException, QualityGateFailed, named_errors
 from lambdas.filter_recommendations import GATE_RECORD
 from lambdas.list_datasets import read_manifest
-from lambdas.publication import LATEST
+from lambdas.records import LATEST
 
 PUBLISH, KEEP, FAIL = "publish", "keep", "fail"
 

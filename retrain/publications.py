@@ -10,7 +10,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from lambdas.objects import SharedObject
-from lambdas.publication import LATEST, newest_data, record_key
+from lambdas.publication import newest_data, record_key
+from lambdas.records import LATEST
 from workflow.runs.executions import RunningError
 from workflow.spelling import suggestion
 

@@ -399,12 +399,14 @@ def test_rendered_files_are_marked_and_stored_once():
     ).stdout.splitlines()
 
     assert [line.partition(":")[0] for line in attributes if line.endswith(": true")] == [
+        "asl/retraining.sdk.svg",
         "asl/retraining.svg",
         "asl/retraining.template.json",
         "docs/commands.md",
         "docs/configuration.md",
     ]
     assert [name for name in listed if name.endswith(".svg")] == [
+        "asl/retraining.sdk.svg",
         "asl/retraining.svg",
         "docs/assets/favicon.svg",
     ]

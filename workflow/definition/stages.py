@@ -16,8 +16,6 @@ from workflow.config import Config
 from workflow.definition.composition import ComposedGraph, compose
 from workflow.definition.direct import batch_loop, import_loop, training_loop
 from workflow.definition.parts.begin import begin_run, unless_extracted
-from workflow.definition.parts.publication import published
-from workflow.definition.parts.quality_gate import quality_gate
 from workflow.definition.parts.increments import (
     PLAN,
     comparison,
@@ -27,6 +25,8 @@ from workflow.definition.parts.increments import (
     training_mode,
     window_arguments,
 )
+from workflow.definition.parts.publication import published
+from workflow.definition.parts.quality_gate import quality_gate
 from workflow.definition.polling import (
     GLUE_ERRORS,
     MINUTE,
