@@ -16,13 +16,6 @@ def publication(run: str, hour: int) -> dict[str, Any]:
     return {"run": run, "csv": f"s3://bucket/{run}.csv", "extractedAt": extracted}
 
 
-@pytest.fixture
-def s3(local_aws: Any) -> Any:
-    client = local_aws.client("s3")
-    client.create_bucket(Bucket="bucket")
-    return client
-
-
 def read(s3: Any, key: str = LATEST) -> Any:
     return json.loads(s3.get_object(Bucket="bucket", Key=key)["Body"].read())
 
@@ -73,7 +66,9 @@ def test_a_list_of_unknown_age_is_replaced(s3: Any, content: bytes) -> None:
     assert read(s3) == publication("run", 1)
 
 
-def test_of_runs_that_publish_at_once_the_newest_stays(s3: Any) -> None:
+def test_of_runs_that_publish_at_once_the_newest_stays(local_aws: Any) -> None:
+    s3 = local_aws.client("s3")
+    s3.create_bucket(Bucket="bucket")
     hours = [7, 3, 8, 1, 6, 2, 5, 4]
 
     def publish(hour: int) -> bool:

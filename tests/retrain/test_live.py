@@ -313,3 +313,33 @@ def test_the_last_picture_stays_on_the_terminal() -> None:
 
     assert "Deploying" in file.getvalue()
     assert "✓  ETL  1.0 s" in file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("error", "sign"), [("NewerListPublished", "! Publish"), ("NoRecommendations", "✗ Publish")]
+)
+def test_an_error_that_ends_a_run_well_has_no_cross(error: str, sign: str) -> None:
+    """A state may lead one error to an end without a failure, and all others to the report."""
+    definition: dict[str, Any] = {
+        "StartAt": "Publish",
+        "States": {
+            "Publish": {
+                "Type": "Task",
+                "End": True,
+                "Catch": [
+                    {"ErrorEquals": ["NewerListPublished"], "Next": "Newer List Stays Published"},
+                    {"ErrorEquals": ["States.ALL"], "Next": "Retraining Failed"},
+                ],
+            },
+            "Newer List Stays Published": {"Type": "Succeed"},
+            "Retraining Failed": {"Type": "Fail"},
+        },
+    }
+    failed = event("TaskFailed", taskFailedEventDetails={"error": error, "cause": "why"})
+    begun, ended = task("Publish", 0, 3)
+    file = io.StringIO()
+    view = run_view(Console(file=file, width=80), definition)
+    for each in steps_of(events(begun, failed, ended)):
+        view.step(each)
+
+    assert f"{sign}  3.0 s" in file.getvalue()
