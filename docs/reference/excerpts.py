@@ -53,6 +53,8 @@ FAILURES: tuple[tuple[str, str], ...] = (
     ("AccessDeniedException", "… is not authorized to perform: personalize:CreateSolution"),
     ("States.TaskFailed", 'FATAL: password authentication failed for user "etl"'),
     ("States.TaskFailed", "Connection to db:5432 refused"),
+    ("ExtractedOtherwise", "the data sets of run 'RUN' were extracted by specification …"),
+    ("AnotherRunInProgress", "run '…' is in progress since …"),
     ("ManifestNotFound", "s3://…/runs/RUN/manifest.json is not there"),
     ("QualityGateFailed", "coverage is 0.0310, minimum 0.1; the published lists stay as they were"),
     ("NoRecommendations", "nothing is left to recommend: … items not eligible"),
