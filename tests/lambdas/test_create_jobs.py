@@ -14,6 +14,7 @@ from lambdas.create_batch_inference_job import create_batch_inference_job
 from lambdas.create_import_job import create_import_job
 from lambdas.create_solution_version import create_solution_version, ensure_solution
 from lambdas.errors import InvalidInputException
+from lambdas.jobs import Job
 from tests.lambdas.sample_run import ARN, ARNS, GROUP, LONG_AGO, ROLE, RUN, SOLUTION
 
 TAGS = [{"tagKey": "team", "tagValue": "search"}]
@@ -46,10 +47,9 @@ def test_an_import_is_started(personalize: Any, calls: Stubber) -> None:
     assert create_import_job(personalize, IMPORT) == job()
 
 
-def job(status: str = "CREATE PENDING", *, number: int = 1, wait: int = 15) -> dict[str, Any]:
-    """Return what a poll loop keeps of a job."""
-    arn = f"{ARN}job/{number}"
-    return {"arn": arn, "status": status, "waitSeconds": wait, "failureReason": ""}
+def job(status: str = "CREATE PENDING", *, number: int = 1) -> Job:
+    """Return a job that has not failed."""
+    return Job(f"{ARN}job/{number}", status)
 
 
 def expect_import(calls: Stubber, location: str, status: str = "CREATE IN_PROGRESS") -> None:
@@ -105,18 +105,16 @@ def test_an_import_of_this_name_that_reads_other_data_is_not_taken(
         create_import_job(personalize, IMPORT)
 
 
-@pytest.mark.parametrize(
-    ("status", "wait"), [("ACTIVE", 0), ("CREATE PENDING", 15), ("CREATE IN_PROGRESS", 15)]
-)
+@pytest.mark.parametrize("status", ["ACTIVE", "CREATE PENDING", "CREATE IN_PROGRESS"])
 def test_a_job_of_the_run_is_found_with_its_status(
-    personalize: Any, calls: Stubber, status: str, wait: int
+    personalize: Any, calls: Stubber, status: str
 ) -> None:
     named = {"jobName": IMPORT_NAME, "datasetImportJobArn": f"{ARN}job/1"}
     calls.add_client_error("create_dataset_import_job", "ResourceAlreadyExistsException")
     calls.add_response("list_dataset_import_jobs", {"datasetImportJobs": [named]})
     expect_import(calls, "s3://bucket/runs/r/users/", status)
 
-    assert create_import_job(personalize, IMPORT) == job(status, wait=wait)
+    assert create_import_job(personalize, IMPORT) == job(status)
 
 
 def test_a_job_that_failed_is_followed_by_one_of_the_next_name(
@@ -322,7 +320,7 @@ def test_a_version_is_trained_once_per_run(personalize: Any, calls: Stubber) -> 
         "create_solution_version", {"solutionVersionArn": f"{SOLUTION}/1"}, VERSION_CALL
     )
     created = create_solution_version(personalize, SOLUTION, TRAINING)
-    assert created == job() | {"arn": f"{SOLUTION}/1"}
+    assert created == Job(f"{SOLUTION}/1", "CREATE PENDING")
 
     calls.add_client_error(
         "create_solution_version", "ResourceAlreadyExistsException", expected_params=VERSION_CALL
@@ -356,7 +354,7 @@ def test_a_version_is_trained_once_per_run(personalize: Any, calls: Stubber) -> 
             {"solutionVersionArn": f"{SOLUTION}/{number}"},
         )
     found = create_solution_version(personalize, SOLUTION, TRAINING)
-    assert found == job("ACTIVE", wait=0) | {"arn": f"{SOLUTION}/1"}
+    assert found == Job(f"{SOLUTION}/1", "ACTIVE")
 
 
 def test_a_solution_that_is_not_ready_surfaces_for_the_retry(
@@ -463,7 +461,7 @@ def expect_batch_inference(
 def test_repeated_batch_inference_finds_its_job(personalize: Any, calls: Stubber) -> None:
     expect_batch_inference(calls, output_path="s3://bucket/runs/r/batch-output/")
 
-    assert create_batch_inference_job(personalize, INFERENCE) == job("ACTIVE", wait=0)
+    assert create_batch_inference_job(personalize, INFERENCE) == job("ACTIVE")
 
 
 def test_batch_inference_of_another_version_is_done_again(personalize: Any, calls: Stubber) -> None:

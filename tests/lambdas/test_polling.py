@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
+from lambdas.jobs import Job
 from lambdas.polling import (
     USUAL_SPREAD,
     Expected,
@@ -19,6 +20,7 @@ from lambdas.polling import (
     next_wait,
 )
 
+NEW = Job("a", "CREATE PENDING")
 BEGUN = datetime(2024, 6, 1, tzinfo=UTC)
 
 
@@ -171,7 +173,7 @@ def test_a_job_that_was_created_earlier_is_not_waited_for_as_a_new_one() -> None
     listed = [*jobs(*[50] * 5), *running]
 
     new, earlier = (
-        created_response(arn, listed, bounds, BEGUN + timedelta(minutes=45))
+        created_response(Job(arn, "CREATE PENDING"), listed, bounds, BEGUN + timedelta(minutes=45))
         for arn in ("another", "this")
     )
 
@@ -180,20 +182,26 @@ def test_a_job_that_was_created_earlier_is_not_waited_for_as_a_new_one() -> None
     assert earlier["waitSeconds"] < 200
 
 
+def test_a_job_that_an_earlier_execution_finished_is_not_waited_for() -> None:
+    response = created_response(Job("a", "ACTIVE"), jobs(50), {"waitSeconds": 15}, BEGUN)
+
+    assert (response["status"], response["waitSeconds"]) == ("ACTIVE", 0)
+
+
 def test_why_nothing_is_known_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     def listed() -> Any:
         yield from jobs(30)
         raise ReadTimeoutError(endpoint_url="https://personalize")
 
     with caplog.at_level(logging.WARNING):
-        response = created_response("a", listed(), {"waitSeconds": 15}, BEGUN)
+        response = created_response(NEW, listed(), {"waitSeconds": 15}, BEGUN)
 
     assert response["expected"] is None
     assert "how long the last jobs took cannot be read: Read timeout" in caplog.text
 
 
 def test_an_expectation_reads_as_json() -> None:
-    assert created_response("a", jobs(50), {"waitSeconds": 15}, BEGUN)["expected"] == {
+    assert created_response(NEW, jobs(50), {"waitSeconds": 15}, BEGUN)["expected"] == {
         "seconds": 3_000,
         "spread": pytest.approx(0.11, abs=0.01),
     }

@@ -46,10 +46,14 @@ def test_it_is_the_same_workflow_with_three_more_states(definition: dict[str, An
     assert names(json.loads(render(EXAMPLE))) <= names(definition)
 
 
-def test_only_what_reads_files_is_a_function(definition: dict[str, Any]) -> None:
+def test_only_what_reads_or_writes_files_is_a_function(definition: dict[str, Any]) -> None:
     functions = {function_name(state) for _, _, state in states(definition)} - {""}
 
-    assert functions == {"labbase-list-datasets", "labbase-filter-recommendations"}
+    assert functions == {
+        "labbase-begin-run",
+        "labbase-list-datasets",
+        "labbase-filter-recommendations",
+    }
 
 
 def test_its_poll_loops_are_found(definition: dict[str, Any]) -> None:

@@ -52,9 +52,9 @@ def test_the_states_and_their_order_are_the_original_systems(definition):
         "Batch Completed?",
         "Wait X Seconds for Batch Inference",
         "Filter Recommended Item",
+        "Newer List Stays Published",
         "Report Failure",
         "Retraining Failed",
-        "Newer List Stays Published",
         "Skipped for Another Run",
     ]
     assert list(definition["States"]["Reimport All Datasets"]["Iterator"]["States"]) == [
