@@ -113,15 +113,14 @@ def deployment(postgres: Postgres, scratch: Path) -> Iterator[Deployment]:
 
 def test_each_run_does_what_has_changed_since_the_one_before(deployment: Deployment) -> None:
     first = deployment.run()
-    assert first.states[:3] == ["Plan Increment", "ETL", "List Datasets"]
+    beginning = ["Begin Run", "Plan Increment", "Extracted Already?", "ETL", "List Datasets"]
+    assert first.states[:5] == beginning
     assert first.modes == {"USERS": "FULL", "ITEMS": "FULL", "INTERACTIONS": "FULL"}
     assert first.record["trainingMode"] == "FULL"
     assert first.latest["run"] == first.name
 
     second = deployment.run()
-    assert second.states == [
-        "Plan Increment", "ETL", "List Datasets", "Anything New?", "Nothing Changed",
-    ]  # fmt: skip
+    assert second.states == [*beginning, "Anything New?", "Nothing Changed"]
     assert second.modes == {"USERS": None, "ITEMS": None, "INTERACTIONS": None}
     assert second.latest["run"] == first.name
 

@@ -1,5 +1,7 @@
 """Outputs in a real JupyterLab: of a cloned notebook, which it does not trust, and of one's own."""
 
+from itertools import groupby
+
 import nbformat
 import pandas as pd
 import pytest
@@ -43,14 +45,19 @@ def failing() -> nbformat.NotebookNode:
 
 
 def saved_outputs() -> list[nbformat.NotebookNode]:
-    """Return all outputs of our notebooks, as they are saved."""
+    """Return all outputs of our notebooks, as they are saved; JupyterLab joins adjacent texts."""
     notebooks = (nbformat.read(path, as_version=4) for path in sorted(DIRECTORY.glob("*.ipynb")))
-    return [
+    outputs = [
         output
         for notebook in notebooks
         for cell in notebook.cells
         for output in cell.get("outputs", ())
     ]
+    return [next(group) for _, group in groupby(outputs, _stream_or_itself)]
+
+
+def _stream_or_itself(output: nbformat.NotebookNode) -> object:
+    return output.get("name") or id(output)
 
 
 @pytest.fixture(scope="module")
