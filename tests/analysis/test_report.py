@@ -160,7 +160,7 @@ def test_a_failed_function_of_ones_own_is_to_be_mended_and_deployed_as_explain_s
 
     page = texts(report(given.record()))
 
-    assert "Mend functions/ask_editors.py, then 'retrain deploy' and 'retrain start'." in page
+    assert "Mend functions/ask_editors.py, then 'retrain deploy'. The last published" in page
 
 
 @pytest.mark.parametrize(

@@ -175,10 +175,15 @@ def test_the_notebooks_change_of_the_workflow_is_possible_after_the_tutorials(tm
     (tmp_path / "retraining.py").write_text(composition, encoding="utf-8")
     notebook = nbformat.read(ROOT / "notebooks" / "2-build-and-run-the-workflow.ipynb", 4)
     setting, *cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-    before_aws = [cell for cell in cells if "connect" not in cell][:3]
+    before_aws = [cell for cell in cells if "connect" not in cell][:5]
+    handler = next(cell for cell in before_aws if cell.startswith("%%writefile "))
+    before_aws.remove(handler)
+    command, _, source = handler.partition("\n")
+    (tmp_path / command.split()[1]).write_text(source, encoding="utf-8")
+    begin = 'from pathlib import Path\nCONFIG = Path("retraining.toml").resolve()'
 
     result = subprocess.run(
-        [sys.executable, "-c", "\n".join(['CONFIG = "retraining.toml"', *before_aws])],
+        [sys.executable, "-c", "\n".join([begin, *before_aws])],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         cwd=tmp_path,
         capture_output=True,

@@ -318,6 +318,7 @@ def test_rows_of_lists_that_cannot_be_read_are_counted_and_too_many_fail(run: Ru
     everybody = replace(spec, batch_input=replace(spec.batch_input, relation=Relation("users")))
     manifest = run(everybody)
     assert manifest["batchInput"] == {
+        "contentHash": manifest["batchInput"]["contentHash"],
         "path": "batch-input/",
         "rows": 8,
         "rejected": {"null id": 1, "value cannot be read as string": 2},

@@ -233,7 +233,7 @@ def test_a_workflow_shows_itself_in_a_notebook(config):
     shown = build_workflow(config)._repr_mimebundle_()
 
     assert shown["text/plain"] == "labbase-retraining: 24 states"
-    assert 'alt="labbase-retraining: 24 states"' in shown["text/html"]
+    assert 'alt="labbase-retraining: 24 states' in shown["text/html"]
 
 
 def test_an_execution_shows_in_a_notebook_how_far_it_is(config, client, stubber):

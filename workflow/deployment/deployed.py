@@ -7,7 +7,6 @@ import re
 from workflow.config import Config
 from workflow.definition import asl
 from workflow.definition.asl import Definition
-from workflow.settings import FUNCTIONS
 
 _NAME = re.compile(r"[\w-]+")
 
@@ -25,7 +24,8 @@ def deployed_functions(config: Config, definition: Definition) -> tuple[str, ...
     called = {name.rpartition(":function:")[2].partition(":")[0] for name in named}
     # A state whose function the execution chooses, by a path or an expression, may call any.
     is_chosen = any(name and not _NAME.fullmatch(name) for name in called)
-    return (
-        *(name for name in FUNCTIONS if is_chosen or config.function(name) in called),
-        *config.functions,
+    return tuple(
+        name
+        for name in config.function_names
+        if name in config.functions or is_chosen or config.function(name) in called
     )

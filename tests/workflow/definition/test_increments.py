@@ -30,8 +30,15 @@ class Workflow:
         self.states = endpoint.client("stepfunctions")
         self.events: dict[str, dict[str, Any]] = {}
         self.listed: dict[str, Any] = {}
-        job = {"arn": VERSION, "status": "ACTIVE", "waitSeconds": 0, "failureReason": ""}
+        job = {
+            "arn": VERSION,
+            "status": "ACTIVE",
+            "waitSeconds": 0,
+            "expected": None,
+            "failureReason": "",
+        }
         answers: dict[str, Any] = {
+            "begin-run": lambda: {"extracted": False},
             "plan-increment": lambda: PLAN,
             "list-datasets": lambda: self.listed,
             "filter-recommendations": lambda: {"csv": "s3://list"},
@@ -93,7 +100,7 @@ def workflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workflow]:
 
 def test_a_run_in_which_nothing_changed_ends_after_its_list(workflow: Workflow) -> None:
     output = workflow.run("nothing", "")
-    assert list(workflow.events) == ["plan-increment", "list-datasets"]
+    assert list(workflow.events) == ["begin-run", "plan-increment", "list-datasets"]
     assert output["increment"] == {"step": "nothing", "why": "so it is"}
 
 

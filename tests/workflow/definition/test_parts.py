@@ -106,7 +106,7 @@ def test_parts_that_lead_to_the_next_one_already_stay_so(stages):
 
     states = made(stages.compose(first, etl, choice("Odd?", Succeed("Odd"), default=last), last))
 
-    assert states["First"]["Next"] == "ETL"
+    assert states["First"]["Next"] == "Extracted Already?"
     assert (states["ETL"]["Next"], states["Odd?"]["Default"]) == ("Odd?", "Last")
 
 
@@ -224,7 +224,7 @@ def one_branch(branch):
     [
         (in_a_map_and_in_the_order, "'One' is a state of the machine and of 'Each': no state"),
         (into_a_map, "'One' is a state of the machine and of 'Each'"),
-        (out_of_a_map, "'ETL' is a state of 'Each' and of the machine"),
+        (out_of_a_map, "'Extracted Already?' is a state of 'Each' and of the machine"),
         (in_two_branches, "'One' is a state of branch 1 of 'Both' and of branch 2 of 'Both'"),
         (in_itself, "'Each' is a state of the machine and of 'Each'"),
         (lambda s: [Map("Each")], "'Each' has no iterator: there is nothing to repeat"),

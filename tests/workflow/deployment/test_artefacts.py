@@ -87,7 +87,7 @@ def test_every_deployed_function_finds_its_handler_in_the_archive(artefacts):
         if resource.type == "AWS::Lambda::Function"
     ]
 
-    assert len(handlers) == 6
+    assert len(handlers) == 7
     for handler in handlers:
         module, _, name = handler.rpartition(".")
         tree = ast.parse(archive.read(f"{module.replace('.', '/')}.py"))

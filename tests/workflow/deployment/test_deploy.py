@@ -178,7 +178,7 @@ def test_a_workflow_object_deploys_what_its_own_definition_calls(aws: Aws, tmp_p
     said = workflow.deploy()
 
     assert "update    StatesRole" in said
-    assert said.splitlines()[-1].startswith("2 to update, ")
+    assert said.splitlines()[-1].startswith("3 to update, ")
     policy = aws.clients("iam").get_role_policy(
         RoleName="composed-retraining-states", PolicyName="states"
     )
@@ -338,7 +338,7 @@ DRIFTS = {
             ),
             tracingConfiguration={"enabled": False},
         ),
-        ["DefinitionString.StartAt: Nothing → ETL", "TracingConfiguration: – → "],
+        ["DefinitionString.StartAt: Nothing → Begin Run", "TracingConfiguration: – → "],
     ),
     "DatasetGroup": (
         lambda c: c("personalize").tag_resource(
@@ -590,7 +590,7 @@ def test_a_failure_lists_what_was_done_and_a_second_deployment_does_the_rest(aws
         apply_plan(plan_without_personalize(config, aws), aws)
 
     message = str(caught.value)
-    assert message.startswith("ListDatasetsFunction: no permission for arn:aws:sts::")
+    assert message.startswith("BeginRunFunction: no permission for arn:aws:sts::")
     assert (
         f"lambda:CreateFunction on arn:aws:lambda:{REGION}:{ACCOUNT}:function:half-get" in message
     )
@@ -598,7 +598,7 @@ def test_a_failure_lists_what_was_done_and_a_second_deployment_does_the_rest(aws
         "RunBucket",
         "RunBucketPolicy",
     ]
-    assert caught.value.outcome.left[0].resource.id == "ListDatasetsFunction"
+    assert caught.value.outcome.left[0].resource.id == "BeginRunFunction"
     assert "'retrain deploy' goes on from there" in message
     left = {change.resource.id for change in caught.value.outcome.left}
     assert set(apply_plan(plan_without_personalize(config, aws), aws)) == left

@@ -82,6 +82,8 @@ def test_the_model_holds_everything_that_the_workflow_needs(example):
         "GlueRole",
         "PersonalizeRole",
         "SchedulerRole",
+        "BeginRunLogGroup",
+        "BeginRunFunction",
         "ListDatasetsLogGroup",
         "ListDatasetsFunction",
         "CreateImportJobLogGroup",
@@ -177,7 +179,7 @@ def test_a_function_ends_before_the_state_that_calls_it_gives_up(example):
     limits = {r.name: r.properties.get("Timeout") for r in example.values()}
 
     calls = [state for _, _, state in states(definition) if function_name(state)]
-    assert len(calls) == 8
+    assert len(calls) == 9
     for state in calls:
         assert limits[state["Parameters"]["FunctionName"]] <= state["TimeoutSeconds"]
 
@@ -332,8 +334,8 @@ def test_boundary_network_and_retention_are_honoured():
             "SubnetIds": ["subnet-0a1b2c3d", "subnet-1a1b2c3d"],
             "SecurityGroupIds": ["sg-0a1b2c3d"],
         }
-    ] * 6
-    assert [log["RetentionInDays"] for log in logs] == [365] * 7
+    ] * 7
+    assert [log["RetentionInDays"] for log in logs] == [365] * 8
 
 
 def test_without_tracing_no_resource_traces_and_no_policy_allows_it():
@@ -639,10 +641,11 @@ def functions_of(resources: dict[str, Resource]) -> set[str]:
     return {each.name for each in resources.values() if each.type == "AWS::Lambda::Function"}
 
 
-def test_without_functions_for_jobs_the_deployment_has_two_and_their_permissions():
+def test_without_functions_for_jobs_the_deployment_has_three_and_their_permissions():
     direct = with_integration(configured(), "sdk")
 
     assert functions_of(model(direct)) == {
+        "labbase-begin-run",
         "labbase-list-datasets",
         "labbase-filter-recommendations",
     }
@@ -654,7 +657,7 @@ def test_without_functions_for_jobs_the_deployment_has_two_and_their_permissions
     ] == ["personalize:ListDatasets", "personalize:DescribeBatchInferenceJob"]
     assert statements(direct, "functions")["ServiceLogs"]["Resource"] == [
         f"arn:aws:logs:ap-northeast-1:123456789012:log-group:/aws/lambda/labbase-{name}:*"
-        for name in ("list-datasets", "filter-recommendations")
+        for name in ("begin-run", "list-datasets", "filter-recommendations")
     ]
     assert statements(direct, "states")["ImportDatasetsWithTags"]["Resource"] == [
         "arn:aws:personalize:ap-northeast-1:123456789012:dataset-import-job/*"

@@ -12,6 +12,7 @@ from workflow import ConfigError, Stages, build_workflow, parse_config
 from workflow.definition.render import StructureError, structural_faults
 from workflow.deployment.permissions import permission_policy
 from workflow.personalize import METRICS
+from workflow.run_names import RUN
 
 EXAMPLE = (Path(__file__).parents[3] / "retraining.toml").read_text(encoding="utf-8")
 NDCG = "normalized_discounted_cumulative_gain_at_10"
@@ -136,7 +137,7 @@ def test_the_gate_stands_between_training_and_batch_inference() -> None:
         "FunctionName": "labbase-judge-solution-version",
         "Payload": {
             "bucket": "labbase-retraining-123456789012-ap-northeast-1",
-            "run.$": "$$.Execution.Name",
+            "run.$": RUN,
             "solutionVersionArn.$": "$.job.arn",
             "onFailure": "keep",
             "metrics": {NDCG: {"minimum": 0.01, "greatest_drop": 0.2}},

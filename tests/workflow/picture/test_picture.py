@@ -320,7 +320,7 @@ def test_catches_of_one_target_share_a_lane(retraining):
         if ends_and_type(transition)[1:] == ("Report Failure", "catch")
     }
 
-    assert len(courses) == 8
+    assert len(courses) == 9
     assert len({points[-1] for points in courses.values()}) == 1
     assert len({points[-2][0] for points in courses.values()}) == 1
 
@@ -638,7 +638,7 @@ def test_a_poll_loop_is_one_box_that_names_its_states(retraining):
     folded, unfolded = (parsed(picture(retraining, unfold=unfold)) for unfold in (False, True))
     group = states_of(folded)["Solution Version Active?"]
 
-    assert len(states_of(folded)) == 14
+    assert len(states_of(folded)) == 18
     assert float(folded.get("height")) < 0.8 * float(unfolded.get("height"))
     assert group.get("data-type") == "Loop"
     assert note_of(group) == "Poll loop of 3 states"
@@ -649,7 +649,7 @@ def test_a_poll_loop_is_one_box_that_names_its_states(retraining):
         "Get Solution Version Status – Task: Lambda labbase-get-status",
     ]
     assert folded.find(f"{SVG}desc").text == (
-        "20 states, 9 of them in 3 poll loops, the first is ETL."
+        "24 states, 9 of them in 3 poll loops, the first is Begin Run."
     )
 
 

@@ -213,18 +213,18 @@ def test_without_functions_jobs_are_polled_as_those_of_which_nothing_is_known(co
 
     result = walk(definition, seconds, items=3, next_wait=next_wait, bounds=(15, 900))
 
-    assert result.visits.total() == 33 + 10 + 12 + 4 + 1
+    assert result.visits.total() == 33 + 10 + 12 + 6 + 1
     assert result.visits["Create Solution"] == 0
     assert result.seconds == 45 + 45 + 45
 
 
-def test_without_functions_for_jobs_there_are_two_calls_of_lambda(config):
+def test_without_functions_for_jobs_there_are_three_calls_of_lambda(config):
     direct = with_integration(config, "sdk")
     definition = json.loads((ROOT / "asl" / "retraining.sdk.asl.json").read_text(encoding="utf-8"))
 
     result = estimate(direct, definition, PRICES, year=2024, next_wait=next_wait)
 
-    assert {line.what: line.quantity for line in result.lines}["Lambda, calls"] == 2
+    assert {line.what: line.quantity for line in result.lines}["Lambda, calls"] == 3
     assert result.run_hours == pytest.approx(2.1, abs=0.1)
 
 
@@ -654,7 +654,7 @@ def test_the_command_shows_sums_assumptions_and_what_is_not_verified():
     assert done.exit_code == 0, done.output
     lines = [line.strip() for line in done.stdout.splitlines()]
     assert lines[0].startswith("US dollars, ap-northeast-1")
-    assert any(line.split()[:3] == ["Step", "Functions", "152"] for line in lines)
+    assert any(line.split()[:3] == ["Step", "Functions", "154"] for line in lines)
     assert any(line.startswith("sum") for line in lines)
     source = "https://aws.amazon.com/personalize/pricing/"
     assert f"personalize_batch_user     us-east-1, 2026-11-24 *        {source}" in lines

@@ -369,8 +369,7 @@ def test_explain_prints_state_source_log_and_advice(aws, client, retrain):
         "  log      /aws/lambda/labbase-list-datasets",
         "             ERROR no manifest below runs/explained/",
         "             plain words",
-        "  to do    The run's ETL did not finish. Start a new run; a run's name is never used"
-        " twice.",
+        "  to do    The run's ETL did not finish. To extract again: 'retrain resume explained'",
     ]
 
 
@@ -447,7 +446,7 @@ def test_credentials_of_another_account_are_refused(retrain, tmp_path):
     [
         (["--input", "{"], "--input: no JSON: Expecting property name"),
         (["--input", "@absent.json"], "absent.json"),
-        (["--name", "a/b"], "execution name 'a/b'"),
+        (["--name", "a/b"], "run name 'a/b'"),
     ],
 )
 def test_bad_input_starts_nothing(client, retrain, arguments, complaint):
