@@ -340,7 +340,7 @@ def test_the_whole_way_on_a_database_never_seen(
         assert "arn" in asked["job"]
         allowed = functions_of_states(project)
         (function,) = [arn for arn in allowed if arn.endswith("-ask-editors")]
-        assert len(allowed) == 7
+        assert len(allowed) == 8
         assert "nothing to do" in project.retrain("plan")
         cost = json.loads(project.retrain("cost", "nightly", "--json"))
         assert cost["transitions"]["Ask the Editors"]
