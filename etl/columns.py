@@ -51,7 +51,7 @@ def columns_query(engine: Engine, table: TableName) -> str:
         return f"""
             WITH RECURSIVE named(name, position, type, modifier) AS (
                 SELECT attname, attnum, atttypid, atttypmod FROM pg_catalog.pg_attribute
-                WHERE attrelid = to_regclass({_text(table.quote(engine), engine)})
+                WHERE attrelid = to_regclass({literal(table.quote(engine), engine)})
                       AND attnum > 0 AND NOT attisdropped
                 UNION ALL
                 SELECT name, position, typbasetype, greatest(modifier, typtypmod)
@@ -59,15 +59,15 @@ def columns_query(engine: Engine, table: TableName) -> str:
                 WHERE typtype = 'd')
             SELECT name, position, format_type(type, modifier) AS type
             FROM named JOIN pg_catalog.pg_type t ON t.oid = named.type WHERE typtype <> 'd'"""
-    schema = _text(table.parts[-2], engine) if len(table.parts) > 1 else "DATABASE()"
+    schema = literal(table.parts[-2], engine) if len(table.parts) > 1 else "DATABASE()"
     return f"""
         SELECT column_name AS name, ordinal_position AS position, column_type AS type,
                table_name AS table_name, @@lower_case_table_names AS folded
         FROM information_schema.columns
-        WHERE table_schema = {schema} AND table_name = {_text(table.parts[-1], engine)}"""
+        WHERE table_schema = {schema} AND table_name = {literal(table.parts[-1], engine)}"""
 
 
-def _text(text: str, engine: Engine) -> str:
+def literal(text: str, engine: Engine) -> str:
     """Return a text as a literal; MySQL's have escapes."""
     escaped = text.replace("\\", "\\\\") if engine == "mysql" else text
     return "'" + escaped.replace("'", "''") + "'"
@@ -157,7 +157,7 @@ def among(
     name = TableName((column.name,)).quote(engine)
     if as_text:
         name = f"CAST({name} AS {'char' if engine == 'mysql' else 'text'})"
-    texts = sorted({_literal(value, engine) for value in values})
+    texts = sorted({_value(value, engine) for value in values})
     return f"{name} IN ({', '.join(texts)})" if texts else "1 = 0"
 
 
@@ -184,7 +184,7 @@ def between(engine: Engine, column: DatabaseColumn, since: int, until: int | Non
             " a date, a timestamp or epoch seconds"
         )
 
-    def literal(seconds: int) -> str:
+    def moment(seconds: int) -> str:
         if not is_time:
             return str(seconds)
         zone = "+00" if base.endswith("with time zone") else ""
@@ -193,14 +193,14 @@ def between(engine: Engine, column: DatabaseColumn, since: int, until: int | Non
         type_ = "timestamptz" if zone else "timestamp"
         return f"'{text}'::{type_}" if engine == "postgresql" else f"'{text}'"
 
-    condition = f"{name} >= {literal(since)}"
-    return condition if until is None else f"{condition} AND {name} < {literal(until)}"
+    condition = f"{name} >= {moment(since)}"
+    return condition if until is None else f"{condition} AND {name} < {moment(until)}"
 
 
-def _literal(value: object, engine: Engine) -> str:
+def _value(value: object, engine: Engine) -> str:
     if isinstance(value, bytes | bytearray):
         return f"x'{value.hex()}'" if engine == "mysql" else f"'\\x{value.hex()}'::bytea"
-    return _text(str(value), engine)
+    return literal(str(value), engine)
 
 
 def _postgresql(database_type: str, name: str) -> _Reading:

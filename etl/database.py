@@ -71,6 +71,11 @@ _ENCRYPTED: Mapping[Engine, Mapping[str, str]] = {
     "postgresql": {"sslmode": "require"},
     "mysql": {"sslMode": "REQUIRED"},
 }
+_WRITING: Mapping[Engine, Mapping[str, str]] = {
+    # A text is of its column's type, such as uuid; else the driver calls it a varchar.
+    "postgresql": {"reWriteBatchedInserts": "true", "stringtype": "unspecified"},
+    "mysql": {"rewriteBatchedStatements": "true"},
+}
 _SCHEMES: Mapping[str, Engine] = {
     "postgresql": "postgresql",
     "postgres": "postgresql",
@@ -169,13 +174,25 @@ def jdbc_options(
         password: The user's password.
         encrypted: Whether a server that offers no TLS is refused.
     """
-    known = {parameter.partition("=")[0] for parameter in urlsplit(url[5:]).query.split("&")}
     wanted = {**_PARAMETERS[engine], **(_ENCRYPTED[engine] if encrypted else {})}
+    return {
+        "url": _with_parameters(url, wanted),
+        "user": user,
+        "password": password,
+        "driver": DRIVERS[engine].java_class,
+    }
+
+
+def writing_options(engine: Engine, options: Mapping[str, str]) -> dict[str, str]:
+    """Return the options of a connection that writes: many rows by one statement."""
+    return {**options, "url": _with_parameters(options["url"], _WRITING[engine])}
+
+
+def _with_parameters(url: str, wanted: Mapping[str, str]) -> str:
+    """Return a JDBC URL with the parameters that it lacks."""
+    known = {parameter.partition("=")[0] for parameter in urlsplit(url[5:]).query.split("&")}
     lacking = [f"{key}={value}" for key, value in wanted.items() if key not in known]
-    if lacking:
-        url += ("&" if "?" in url else "?") + "&".join(lacking)
-    driver = DRIVERS[engine].java_class
-    return {"url": url, "user": user, "password": password, "driver": driver}
+    return url + (("&" if "?" in url else "?") + "&".join(lacking) if lacking else "")
 
 
 def driver_settings(engine: Engine, jar: Path | None = None) -> dict[str, str]:

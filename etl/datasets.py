@@ -432,6 +432,19 @@ class Watermark:
 
 
 @dataclass(frozen=True)
+class Delivery:
+    """A table of the database that the published list goes into.
+
+    Attributes:
+        table: The table's name, `table` or `schema.table`.
+        columns: Column of the list, for example `USER_ID`, or `RUN` → column of the table.
+    """
+
+    table: str
+    columns: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class JobSpec:
     """The part of the configuration that the job reads.
 
@@ -453,6 +466,7 @@ class JobSpec:
         baseline: The interactions of which the most popular items are measured as Personalize
             measures a solution version; None if they are not.
         watermark: How far the interactions have been read; None if each run reads all of them.
+        delivery: The table that the published list goes into; None for none.
     """
 
     engine: Engine
@@ -469,6 +483,7 @@ class JobSpec:
     backtest: Backtest | None = None
     baseline: LearnedEvents | None = None
     watermark: Watermark | None = None
+    delivery: Delivery | None = None
 
     @property
     def is_measured(self) -> bool:
@@ -513,6 +528,7 @@ class JobSpec:
                     and Backtest(event_types=tuple(raw["backtest"]["event_types"])),
                     "baseline": raw["baseline"] and LearnedEvents(**raw["baseline"]),
                     "watermark": raw["watermark"] and Watermark(**raw["watermark"]),
+                    "delivery": raw["delivery"] and Delivery(**raw["delivery"]),
                 }
             )
         except (AttributeError, KeyError, TypeError) as error:

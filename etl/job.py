@@ -7,6 +7,8 @@ read the tables; resolve every expression, before any row is read; write each da
 list; count what they have in common; compare the lists published last with what people did since,
 if that is asked for; write the manifest. Without a manifest nothing below the run's
 prefix may be used.
+
+With `--task deliver` it writes the published list of the run into a table instead: `etl.delivery`.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from pyspark.sql import DataFrame
 from etl.agreement import judge, shares
 from etl.backtest import measure
 from etl.datasets import JobSpec
+from etl.delivery import deliver
 from etl.errors import EtlError, shortened
 from etl.increments import ALL, Window, continuation, read_increment, time_text
 from etl.output import log_schema, write_batch_input, write_data_set, write_list
@@ -315,6 +318,9 @@ def main(argv: Sequence[str], environment: Mapping[str, str]) -> None:
         s3 = boto3.client("s3")
         spec = read_spec(s3, options.spec)
         with open_runtime(options, spec, s3=s3, environment=environment) as runtime:
+            if options.task == "deliver":
+                deliver(runtime, spec, now=lambda: datetime.now(UTC), log=log)
+                return
             window = Window.of(options.since, options.until, options.unchanged)
             run(runtime, spec, now=lambda: datetime.now(UTC), log=log, window=window)
     except EtlError as error:

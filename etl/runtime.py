@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 from urllib.parse import urlsplit
 
 from py4j.protocol import Py4JJavaError
@@ -33,6 +33,9 @@ BEGINNING, END, UNKNOWN = "beginning", "end", "unknown"
 """Arguments in place of a time, and of a content hash, that there is not."""
 
 
+Task = Literal["extract", "deliver"]
+
+
 @dataclass(frozen=True)
 class Arguments:
     """The arguments of a run's command line.
@@ -47,6 +50,7 @@ class Arguments:
         since: The first moment of the interactions that are read: a time, or `beginning`.
         until: The moment after the last one, or `end`.
         unchanged: The content hash of these interactions if there is nothing new, or `unknown`.
+        task: `extract` writes the run's files, `deliver` the published list into a table.
     """
 
     runtime: Literal["glue", "local"]
@@ -58,6 +62,7 @@ class Arguments:
     since: str = BEGINNING
     until: str = END
     unchanged: str = UNKNOWN
+    task: Task = "extract"
 
 
 def parse_arguments(argv: Sequence[str]) -> Arguments:
@@ -71,9 +76,10 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
     if "--help" not in argv and parser.parse_known_args(list(argv[1:]))[0].runtime == "glue":
         from awsglue.utils import getResolvedOptions  # noqa: PLC0415  exists on Glue alone
 
-        window = [name for name in ("since", "until", "unchanged") if f"--{name}" in argv]
-        names = ["JOB_NAME", "run", "bucket", "spec", "connection", *window]
-        options = getResolvedOptions(list(argv), names)
+        # Glue's parser requires each name that it is asked for.
+        names = ["JOB_NAME", "run", "bucket", "spec", "connection"]
+        given = [name for name in ("since", "until", "unchanged", "task") if f"--{name}" in argv]
+        options = getResolvedOptions(list(argv), [*names, *given])
         return Arguments(
             runtime="glue",
             job_name=options["JOB_NAME"],
@@ -81,7 +87,7 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
             bucket=options["bucket"],
             spec=options["spec"],
             connection=options["connection"],
-            **{name: options[name] for name in window},
+            **{name: options[name] for name in given},
         )
     parser.add_argument("--JOB_NAME", dest="job_name", default="etl", help="name of the Glue job")
     parser.add_argument("--run", required=True, help="name of the run")
@@ -91,6 +97,7 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
     parser.add_argument("--since", default=BEGINNING, help="first moment of the interactions")
     parser.add_argument("--until", default=END, help="moment after the last one")
     parser.add_argument("--unchanged", default=UNKNOWN, help="content hash without anything new")
+    parser.add_argument("--task", choices=get_args(Task), default="extract", help="what to do")
     # Glue passes every job further arguments, such as --JOB_RUN_ID.
     return Arguments(**vars(parser.parse_known_args(list(argv[1:]))[0]))
 
@@ -152,15 +159,6 @@ class Runtime(Protocol):
     def tables(self) -> Tables:
         """The database's tables."""
 
-    def read_csv(self, uri: str, schema: str, *, escape: str) -> DataFrame:
-        """Read a CSV file with a header, or all of them below a prefix that ends with `/`.
-
-        Args:
-            uri: The S3 URI.
-            schema: The columns, as Spark SQL declares them: `USER_ID string, RANK int`.
-            escape: The character before a quote inside a quoted value.
-        """
-
     def write_csv(
         self,
         frame: DataFrame,
@@ -181,8 +179,20 @@ class Runtime(Protocol):
     def write_json_lines(self, frame: DataFrame, path: str) -> None:
         """Write a frame as JSON lines below `path`, a file from each of its partitions."""
 
-    def commit(self, manifest: str) -> None:
-        """Write the manifest, which marks the run's files as complete."""
+    def read_csv(
+        self, uri: str, schema: str, *, escape: str, is_multi_line: bool = False
+    ) -> DataFrame:
+        """Read a CSV file with a header, or all of them below a prefix that ends with `/`.
+
+        Args:
+            uri: The S3 URI.
+            schema: The columns, as Spark SQL declares them: `USER_ID string, RANK int`.
+            escape: The character before a quote inside a quoted value.
+            is_multi_line: Whether a quoted value may hold line breaks; then one reads each file.
+        """
+
+    def commit(self, text: str, *, path: str = "manifest.json") -> None:
+        """Write the file, by default the manifest, which says that the job's work is complete."""
 
 
 class LocalRuntime:
@@ -220,18 +230,6 @@ class LocalRuntime:
         )
         self._spark, self._directory = spark, directory
 
-    def read_csv(self, uri: str, schema: str, *, escape: str) -> DataFrame:
-        """Download to this machine's disk, and read there."""
-        parts, s3 = urlsplit(uri), self.folder.s3
-        directory = Path(tempfile.mkdtemp(dir=self._directory))
-        pages = s3.get_paginator("list_objects_v2").paginate(
-            Bucket=parts.netloc, Prefix=parts.path.removeprefix("/")
-        )
-        keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
-        for number, key in enumerate(keys):
-            s3.download_file(parts.netloc, key, str(directory / f"part-{number:05d}.csv"))
-        return _csv(self._spark, str(directory), schema, escape)
-
     def write_csv(
         self,
         frame: DataFrame,
@@ -257,9 +255,23 @@ class LocalRuntime:
             key = self.folder.key(f"{path}part-{number:05d}.{suffix}")
             self.folder.s3.upload_file(str(part), self.folder.bucket, key)
 
-    def commit(self, manifest: str) -> None:
-        """Write the manifest."""
-        self.folder.put_text("manifest.json", manifest)
+    def read_csv(
+        self, uri: str, schema: str, *, escape: str, is_multi_line: bool = False
+    ) -> DataFrame:
+        """Download to this machine's disk, and read there."""
+        parts, s3 = urlsplit(uri), self.folder.s3
+        directory = Path(tempfile.mkdtemp(dir=self._directory))
+        pages = s3.get_paginator("list_objects_v2").paginate(
+            Bucket=parts.netloc, Prefix=parts.path.removeprefix("/")
+        )
+        keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
+        for number, key in enumerate(keys):
+            s3.download_file(parts.netloc, key, str(directory / f"part-{number:05d}.csv"))
+        return _csv(self._spark, str(directory), schema, escape, is_multi_line)
+
+    def commit(self, text: str, *, path: str = "manifest.json") -> None:
+        """Write the file."""
+        self.folder.put_text(path, text)
 
 
 class GlueRuntime:
@@ -296,10 +308,6 @@ class GlueRuntime:
             partitions=spec.partitions,
         )
 
-    def read_csv(self, uri: str, schema: str, *, escape: str) -> DataFrame:
-        """Read by Spark's reader."""
-        return _csv(self._glue.spark_session, uri, schema, escape)
-
     def write_csv(
         self,
         frame: DataFrame,
@@ -328,14 +336,24 @@ class GlueRuntime:
             format="json",
         )
 
-    def commit(self, manifest: str) -> None:
-        """Write the manifest, then commit the Glue job."""
-        self.folder.put_text("manifest.json", manifest)
+    def read_csv(
+        self, uri: str, schema: str, *, escape: str, is_multi_line: bool = False
+    ) -> DataFrame:
+        """Read by Spark's reader."""
+        return _csv(self._glue.spark_session, uri, schema, escape, is_multi_line)
+
+    def commit(self, text: str, *, path: str = "manifest.json") -> None:
+        """Write the file, then commit the Glue job."""
+        self.folder.put_text(path, text)
         self._job.commit()
 
 
-def _csv(spark: SparkSession, path: str, schema: str, escape: str) -> DataFrame:
-    return spark.read.csv(path, schema=schema, header=True, escape=escape, encoding="UTF-8")
+def _csv(
+    spark: SparkSession, path: str, schema: str, escape: str, is_multi_line: bool
+) -> DataFrame:
+    reader = spark.read.options(header=True, escape=escape, encoding="UTF-8", lineSep="\n")
+    # A row that is not like the schema ends the read.
+    return reader.options(multiLine=is_multi_line, mode="FAILFAST").schema(schema).csv(path)
 
 
 def _in_files(frame: DataFrame, files: int | None) -> DataFrame:

@@ -102,13 +102,16 @@ def _sql_exception(error: Py4JJavaError) -> Any | None:
     return None
 
 
-def error_from_java(error: Py4JJavaError, database: str, user: str) -> EtlError:
+def error_from_java(
+    error: Py4JJavaError, database: str, user: str, *, access: str = "read"
+) -> EtlError:
     """Return the error whose message says in one line what went wrong in Java.
 
     Args:
         error: The error that Spark raised.
         database: The database in words, for example `postgresql database 'x' at host:5432`.
         user: The database user.
+        access: What the user wanted to do with a table.
     """
     cause = _sql_exception(error)
     if cause is None:
@@ -122,6 +125,6 @@ def error_from_java(error: Py4JJavaError, database: str, user: str) -> EtlError:
         "08": "is it running, and may this machine reach it?",
         "28": f"check the user '{user}' and the password",
         "3D": "check the database's name",
-        "42": f"may the user '{user}' read it?",
+        "42": f"may the user '{user}' {access} it?",
     }.get(state[:2], "the job's log says more")
     return EtlError(f"{database}: {text} (SQLSTATE {state}); {advice}")

@@ -8,7 +8,8 @@ returns.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import Column as Expression
@@ -17,7 +18,8 @@ from pyspark.sql import functions as F  # noqa: N812  the name that every Spark 
 from pyspark.sql.types import NumericType, StringType
 
 from etl.columns import DatabaseColumn, columns_query, read_query
-from etl.database import TableName
+from etl.connection import Connection, connected
+from etl.database import TableName, writing_options
 from etl.datasets import Engine
 from etl.errors import EtlError, TableError, listing, suggestion
 from etl.references import unreadable
@@ -63,9 +65,9 @@ class Tables:
         """The database in words."""
         return self._database
 
-    def error_from_java(self, error: Py4JJavaError) -> EtlError:
+    def error_from_java(self, error: Py4JJavaError, *, access: str = "read") -> EtlError:
         """Return the error as `session.error_from_java` does."""
-        return error_from_java(error, self._database, self._options["user"])
+        return error_from_java(error, self._database, self._options["user"], access=access)
 
     def columns(self, name: str) -> tuple[DatabaseColumn, ...]:
         """Return a table's columns in their order.
@@ -81,7 +83,7 @@ class Tables:
             return self._columns[name]
         table = TableName.parse(name)
         try:
-            rows = self._query(columns_query(self._engine, table))
+            rows = self.query(columns_query(self._engine, table))
             if self._engine == "mysql" and rows and not rows[0]["folded"]:
                 rows = [row for row in rows if row["table_name"] == table.parts[-1]]
             if not rows:  # the database says why: it does not exist, or is not to be seen
@@ -167,7 +169,7 @@ class Tables:
                 )
             if self._partitions == 1:
                 return _with_names(frame, [column.name for column in read])
-            bounds = self._query(
+            bounds = self.query(
                 f"SELECT min(c{number}) AS low, max(c{number}) AS high FROM {query}"
             )
             low, high = bounds[0]
@@ -182,15 +184,41 @@ class Tables:
                 )
         return _with_names(frame, [column.name for column in read])
 
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """Open a connection for statements that change the database."""
+        with connected(self._spark, self._options) as connection:
+            yield connection
+
+    def append(self, rows: DataFrame, table: TableName) -> None:
+        """Add rows to a table by several connections.
+
+        Args:
+            rows: Columns named as the table's.
+            table: The table, which exists.
+
+        Raises:
+            Py4JJavaError: If the database takes one of them not; others may be in then.
+        """
+        options = writing_options(self._engine, self._options)
+        (
+            rows.repartition(self._partitions)
+            .write.format("jdbc")
+            .mode("append")
+            .options(**options, dbtable=table.quote(self._engine))
+            .save()
+        )
+
     def _reader(self) -> DataFrameReader:
         return self._spark.read.format("jdbc").options(**self._options)
 
-    def _query(self, query: str) -> list[Row]:
+    def query(self, query: str) -> list[Row]:
+        """Return the rows that a query finds; Spark's reader makes it a subquery."""
         return self._reader().option("query", query).load().collect()
 
     def _table_names(self) -> list[str]:
         current = "current_schema()" if self._engine == "postgresql" else "DATABASE()"
-        rows = self._query(
+        rows = self.query(
             f"SELECT table_schema AS s, table_name AS t, {current} AS c"
             " FROM information_schema.tables WHERE table_schema NOT IN"
             " ('pg_catalog', 'information_schema', 'mysql', 'sys', 'performance_schema')"

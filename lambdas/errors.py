@@ -62,6 +62,10 @@ class ConnectionFailed(Exception):  # noqa: N818
     """AWS gave no answer, or not all of it, in every attempt: retried as AWS's own faults are."""
 
 
+class DeliveryFailed(Exception):  # noqa: N818
+    """The published list could not be delivered to the table, which keeps the one that it had."""
+
+
 class ListsAlike(Exception):  # noqa: N818
     """Too many users have the same list; the published list stays as it was."""
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pymysql
+from pymysql.cursors import Cursor
 
 INSTALLED = Path(sys.prefix, "mariadb", "usr")
 ZONE = "+09:00"
@@ -112,21 +113,22 @@ class MariaDbDatabase:
 
     def execute(self, *statements: str, inside: bool = True) -> list[tuple[Any, ...]]:
         """Execute statements in one session; return the last one's rows."""
-        with (
-            pymysql.connect(
-                host="127.0.0.1",
-                port=self._port,
-                user=USER,
-                password=self._password,
-                database=self.name if inside else None,
-                charset="utf8mb4",
-                autocommit=True,
-            ) as connection,
-            connection.cursor() as cursor,
-        ):
+        with self.connect(inside=inside) as connection, connection.cursor() as cursor:
             for statement in statements:
                 cursor.execute(statement)
             return list(cursor.fetchall())
+
+    def connect(self, *, inside: bool = True) -> "pymysql.Connection[Cursor]":
+        """Open a session, which commits each statement."""
+        return pymysql.connect(
+            host="127.0.0.1",
+            port=self._port,
+            user=USER,
+            password=self._password,
+            database=self.name if inside else None,
+            charset="utf8mb4",
+            autocommit=True,
+        )
 
 
 def _free_port() -> int:

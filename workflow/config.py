@@ -36,6 +36,7 @@ from workflow.hyperparameters import HYPERPARAMETERS
 from workflow.mistakes import ConfigError, Mistake, mistakes_of
 from workflow.names import tag_problems
 from workflow.options.backtest import BacktestSettings
+from workflow.options.delivery import DeliverySettings
 from workflow.options.gate import GateSettings
 from workflow.options.increments import (
     UPDATABLE_RECIPES,
@@ -68,6 +69,8 @@ from workflow.spelling import suggestion
 
 OWNER_TAG = "retraining:name"
 """The tag by which a deployment knows its own resources; its value is the configuration's name."""
+
+_WHOLE_LIST = frozenset({"filter-recommendations", "deliver-recommendations"})
 
 
 class Config(Settings):
@@ -106,6 +109,9 @@ class Config(Settings):
     )
     increments: IncrementsSettings | None = Field(
         None, description="only what has changed; each run does everything if left out"
+    )
+    delivery: DeliverySettings | None = Field(
+        None, description="a table that the published list goes into; none if left out"
     )
     schedule: ScheduleSettings | None = Field(
         None, description="start times of the workflow; none if left out"
@@ -171,6 +177,13 @@ class Config(Settings):
         return unless_broken(self, list(increment_faults(self)))
 
     @model_validator(mode="after")
+    def _delivery_fits(self) -> Self:
+        if self.delivery is None:
+            return self
+        faults = self.delivery.faults(are_related=self.are_related)
+        return unless_broken(self, [(("delivery", *path), rule, fix) for path, rule, fix in faults])
+
+    @model_validator(mode="after")
     def _title_is_a_column(self) -> Self:
         title, items = self.report.title, self.datasets.items
         if not title or (items and title in items.columns):
@@ -186,6 +199,11 @@ class Config(Settings):
 
     _directory: Path = PrivateAttr(Path())
     _source: str = PrivateAttr("configuration")
+
+    @property
+    def are_related(self) -> bool:
+        """Whether the lists are of items that are related to items, not of users."""
+        return bool(self.batch_inference.item_id)
 
     @property
     def source_name(self) -> str:
@@ -263,16 +281,16 @@ class Config(Settings):
         return names.get(function, f"{self.name}-{function}")
 
     def function_seconds(self, function: str) -> int:
-        """Return a function's time limit: of a packaged one a minute, of the filter the longest."""
+        """Return a function's time limit: the longest of those that read the whole list."""
         if function in self.functions:
             return self.functions[function].timeout
-        return 900 if function == "filter-recommendations" else 60
+        return 900 if function in _WHOLE_LIST else 60
 
     def function_megabytes(self, function: str) -> int:
-        """Return a function's memory; that of the filter holds excluded pairs."""
+        """Return a function's memory, which is its share of a processor too."""
         if function in self.functions:
             return self.functions[function].memory
-        return 1_024 if function == "filter-recommendations" else 256
+        return 1_024 if function in _WHOLE_LIST else 256
 
     def function_log(self, function: str) -> str:
         """Return the name of a function's log group."""
@@ -444,6 +462,9 @@ class Config(Settings):
             if self.gate and self.gate.needs_popularity
             else None,
             watermark=self.watermark,
+            delivery=self.delivery.delivery(are_related=self.are_related)
+            if self.delivery
+            else None,
         )
 
 

@@ -55,6 +55,7 @@ FunctionName = Literal[
     "create-batch-inference-job",
     "get-status",
     "filter-recommendations",
+    "deliver-recommendations",
 ]
 # What CloudWatch Logs accepts, up to ten years.
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html

@@ -40,5 +40,6 @@ def build(config: Config) -> Graph:
         (config.gate, stages.quality_gate),
         (_ALWAYS, stages.batch_inference),
         (_ALWAYS, stages.publish),
+        (config.delivery, stages.deliver),
     )
     return stages.compose(*(stage() for table, stage in parts if table is not None))

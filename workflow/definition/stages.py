@@ -16,6 +16,7 @@ from workflow.config import Config
 from workflow.definition.composition import ComposedGraph, compose
 from workflow.definition.direct import batch_loop, import_loop, training_loop
 from workflow.definition.parts.begin import begin_run, unless_extracted
+from workflow.definition.parts.delivery import delivery
 from workflow.definition.parts.increments import (
     PLAN,
     comparison,
@@ -101,6 +102,14 @@ class Stages:
     def publish(self) -> Stage:
         """Return the stage that filters, ranks and publishes; `$.job` is the batch job."""
         return published(filter_recommended_item(self.config))
+
+    def deliver(self) -> Stage:
+        """Return the stage that writes the published list into a table, as `[delivery]` says.
+
+        Raises:
+            StructureError: If the configuration has no such table.
+        """
+        return delivery(self.config, RUN)
 
     def function(
         self,

@@ -229,7 +229,12 @@ def _values(config: Config, deployed: Sequence[str]) -> Mapping[str, Sequence[st
     aws = config.aws
     made = [role for role in ROLES if not aws.roles.get(role, "").startswith("arn:")]
     function_logs = [config.function_log(name) for name in deployed]
+    delivers_to = config.delivery.to if config.delivery else ""
     optional = {
+        "delivered_table": config.delivery.table
+        if config.delivery and delivers_to == "dynamodb"
+        else "",
+        "delivers_to_database": delivers_to if delivers_to == "database" else "",
         "emails": ", ".join(aws.emails),
         "backtest": "measured" if config.backtest else "",
         "increments": "only what has changed" if config.increments else "",

@@ -1,0 +1,91 @@
+"""`[delivery]`: where the published list goes besides the bucket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from etl.datasets import Delivery
+from workflow.settings import Rule, Settings, unless_broken
+from workflow.spelling import suggestion
+
+_PAIRS = ("USER_ID", "ITEM_ID", "RANK", "SCORE")
+_RELATED_PAIRS = ("ITEM_ID", "RELATED_ITEM_ID", "RANK", "SCORE")
+_RUN = "RUN"
+
+
+class DeliverySettings(Settings):
+    """The table that the published list goes into, in place of the list before."""
+
+    to: Literal["database", "dynamodb"] = Field(
+        examples=["database"],
+        description="database: a table of the source database, by the Spark job; dynamodb: a table"
+        " of DynamoDB, by a function",
+    )
+    table: str = Field(
+        min_length=1,
+        max_length=255,
+        examples=["recommendations"],
+        description="of the database: table, or schema.table; it is there already, and the list"
+        " replaces all of its rows",
+    )
+    columns: dict[str, str] = Field(
+        {},
+        examples=[{"USER_ID": "student_id", "RUN": "run"}],
+        description="column of the list = column of the database's table, where it is not the same"
+        " in small letters; RUN, the run's name, is written only if it is here",
+    )
+    expire_days: int | None = Field(
+        None,
+        ge=2,
+        le=3_650,
+        description="days after which DynamoDB deletes an item; 30 if left out",
+    )
+
+    def table_columns(self, *, are_related: bool) -> dict[str, str]:
+        """Return the column of the table for each of the list's, which may be of related items."""
+        names = _RELATED_PAIRS if are_related else _PAIRS
+        return {**{name: name.lower() for name in names}, **self.columns}
+
+    def delivery(self, *, are_related: bool) -> Delivery | None:
+        """Return the table as the Spark job knows it; None if it is DynamoDB's."""
+        if self.to != "database":
+            return None
+        return Delivery(self.table, self.table_columns(are_related=are_related))
+
+    @property
+    def days(self) -> int:
+        """The days after which DynamoDB deletes an item."""
+        return self.expire_days or 30
+
+    def faults(self, *, are_related: bool) -> Iterator[Rule]:
+        """Yield columns that the list does not have, or that share one of the table."""
+        known = (*(_RELATED_PAIRS if are_related else _PAIRS), _RUN)
+        for name in self.columns:
+            if name not in known:
+                fix = suggestion(name, known, otherwise=f"write one of {', '.join(known)}")
+                yield ("columns", name), "the list has no such column", fix
+        taken: dict[str, str] = {}
+        for name, to in self.table_columns(are_related=are_related).items():
+            if not to:
+                yield (
+                    ("columns", name),
+                    "a column has a name",
+                    "write the name of one, or leave it out",
+                )
+            elif to in taken:
+                rule = f"{taken[to]} goes into the column '{to}' already"
+                yield ("columns", name), rule, "name another column"
+            taken.setdefault(to, name)
+
+    @model_validator(mode="after")
+    def _fits_its_target(self) -> Self:
+        if self.to == "database" and self.expire_days is not None:
+            rule = "rows of a database do not expire: the next list replaces them"
+            return unless_broken(self, [(("expire_days",), rule, "leave it out")])
+        if self.to == "dynamodb" and self.columns:
+            rule = "an item has the list's own names"
+            return unless_broken(self, [(("columns",), rule, "leave them out")])
+        return self
