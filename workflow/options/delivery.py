@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Literal, Self
 
@@ -14,6 +15,8 @@ from workflow.spelling import suggestion
 _PAIRS = ("USER_ID", "ITEM_ID", "RANK", "SCORE")
 _RELATED_PAIRS = ("ITEM_ID", "RELATED_ITEM_ID", "RANK", "SCORE")
 _RUN = "RUN"
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
+_DYNAMODB_NAME = re.compile(r"[a-zA-Z0-9_.-]{3,255}")
 
 
 class DeliverySettings(Settings):
@@ -72,7 +75,7 @@ class DeliverySettings(Settings):
             if not to:
                 yield (
                     ("columns", name),
-                    "a column has a name",
+                    "the name of a column is empty",
                     "write the name of one, or leave it out",
                 )
             elif to in taken:
@@ -88,4 +91,8 @@ class DeliverySettings(Settings):
         if self.to == "dynamodb" and self.columns:
             rule = "an item has the list's own names"
             return unless_broken(self, [(("columns",), rule, "leave them out")])
+        if self.to == "dynamodb" and not _DYNAMODB_NAME.fullmatch(self.table):
+            rule = "DynamoDB has no table of such a name"
+            fix = "write 3 to 255 letters, digits and the signs _ . -"
+            return unless_broken(self, [(("table",), rule, fix)])
         return self

@@ -44,6 +44,10 @@ ANY = "*"
 
 # service.operation → the action, where it has another name, and the ARNs that it is checked on.
 TABLE: dict[str, tuple[str, ...]] = {
+    **{
+        f"dynamodb.{operation}": (_arn("dynamodb", "table/{TableName}"),)
+        for operation in ("BatchWriteItem", "DescribeTable", "DescribeTimeToLive", "PutItem")
+    },
     "s3.AbortMultipartUpload": (OBJECT,),
     "s3.CompleteMultipartUpload": ("PutObject", OBJECT),
     "s3.CreateBucket": (BUCKET,),
@@ -257,6 +261,8 @@ def _tagging_requests(call: Call, members: dict[str, Any]) -> Iterator[Request]:
 def _members(call: Call) -> dict[str, Any]:
     """Return a call's members, with those that an ARN needs and the request has in another form."""
     members = {"GroupName": "default", **call.parameters}
+    if "RequestItems" in members:
+        members["TableName"] = next(iter(members["RequestItems"]))
     if "QueueUrl" in members:
         members["QueueName"] = members["QueueUrl"].rpartition("/")[2]
     if "AlarmNames" in members:

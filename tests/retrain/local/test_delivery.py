@@ -1,0 +1,135 @@
+"""The state that delivers, on the local AWS: by a real Glue job, by a function, and their roles."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from localaws.aws import LocalAws
+from localaws.http.calls import Call
+from retrain.local.deployment import deploy
+from tests.projects import EXAMPLE, write
+from tests.recorder import Recorder
+from tests.workflow.deployment.permissions.evaluator import evaluate
+from tests.workflow.deployment.permissions.requests import requests_of
+from workflow import Config, load_config
+from workflow.deployment.permissions import permission_policy
+from workflow.runs.history import HistoryReader, failure_of, follow
+from workflow.settings import RoleName
+
+LIST = b"USER_ID,ITEM_ID,RANK,SCORE\n1,a,1,0.75\n1,b,2,0.5\n2,a,1,\n"
+ONLY_DELIVER = """
+from workflow import Stages
+
+
+def build(config):
+    stages = Stages(config)
+    return stages.compose(stages.deliver())
+"""
+
+
+@pytest.fixture
+def aws(database: str, tmp_path: Path) -> Iterator[LocalAws]:
+    with LocalAws(
+        directory=tmp_path / "aws",
+        is_kept=False,
+        account="123456789012",
+        region="ap-northeast-1",
+        time_scale=0,
+        database_url=database,
+    ) as running:
+        yield running
+
+
+def config_of(directory: Path, delivery: str) -> Config:
+    """Return a configuration whose workflow is the delivery alone."""
+    tables = '\n[workflow]\ndefinition = "retraining.py"\n' + f"\n[delivery]\n{delivery}\n"
+    write(directory, {"retraining.toml": EXAMPLE + tables, "retraining.py": ONLY_DELIVER})
+    return load_config(directory / "retraining.toml")
+
+
+def run(aws: LocalAws, config: Config, name: str) -> tuple[str, str]:
+    """Publish the list of a run and deliver it; return the run's status and its cause."""
+    s3, prefix = aws.client("s3"), f"runs/{name}"
+    latest = json.dumps({"run": name, "recommendations": 3}).encode()
+    for key, body in (
+        (f"{prefix}/recommendations/recommendations.csv", LIST),
+        ("recommendations/latest.json", latest),
+    ):
+        s3.put_object(Bucket=config.bucket, Key=key, Body=body)
+    states = aws.client("stepfunctions")
+    arn = states.start_execution(stateMachineArn=config.state_machine_arn, name=name)
+    reader = HistoryReader(states, arn["executionArn"])
+    for _ in follow(reader, poll_seconds=0.1):
+        pass
+    failure = failure_of(reader.read_all())
+    status = states.describe_execution(executionArn=arn["executionArn"])["status"]
+    return status, failure.cause if failure else ""
+
+
+def record(aws: LocalAws, config: Config, name: str) -> Any:
+    key = f"runs/{name}/record/delivery.json"
+    return json.loads(aws.client("s3").get_object(Bucket=config.bucket, Key=key)["Body"].read())
+
+
+def denied(calls: list[Call], config: Config, role: RoleName) -> list[str]:
+    """Return the calls of a role that its policy does not allow."""
+    name = config.role_arn(role).rpartition("/")[2]
+    requests = {each for call in calls if call.principal == name for each in requests_of(call)}
+    assert requests
+    decisions = evaluate(permission_policy(config, role), sorted(requests, key=repr))
+    return [
+        f"{request.action} on {request.resource}"
+        for request, decision in decisions.items()
+        if decision.result != "Allowed"
+    ]
+
+
+def test_the_glue_job_replaces_the_rows_of_the_source_s_table(
+    aws: LocalAws, database: str, tmp_path: Path
+) -> None:
+    config = config_of(tmp_path, 'to = "database"\ntable = "lists"')
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("CREATE TABLE lists (user_id int, item_id text, rank int, score real)")
+        connection.execute("INSERT INTO lists VALUES (9, 'z', 1, 1)")
+        deploy(config, aws.client)
+        with aws.endpoint.wrap_all(Recorder).recorded() as calls:
+            assert run(aws, config, "good") == ("SUCCEEDED", "")
+        rows = connection.execute("SELECT * FROM lists ORDER BY user_id, rank").fetchall()
+    assert rows == [(1, "a", 1, 0.75), (1, "b", 2, 0.5), (2, "a", 1, None)]
+    assert record(aws, config, "good")["replaced"] == 1
+    assert denied(calls, config, "glue") == []
+
+
+def test_the_function_delivers_into_dynamodb_or_fails_the_run(
+    aws: LocalAws, tmp_path: Path
+) -> None:
+    config = config_of(tmp_path, 'to = "dynamodb"\ntable = "lists"')
+    deploy(config, aws.client)
+    status, cause = run(aws, config, "too-early")
+    happened = "the list of run 'too-early' is published, but not delivered: table 'lists' keeps"
+    assert status == "FAILED"
+    assert happened in cause
+    assert record(aws, config, "too-early")["status"] == "FAILED"
+    dynamodb = aws.client("dynamodb")
+    dynamodb.create_table(
+        TableName="lists",
+        KeySchema=[
+            {"AttributeName": "USER_ID", "KeyType": "HASH"},
+            {"AttributeName": "RUN", "KeyType": "RANGE"},
+        ],
+        AttributeDefinitions=[
+            {"AttributeName": name, "AttributeType": "S"} for name in ("USER_ID", "RUN")
+        ],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    dynamodb.update_time_to_live(
+        TableName="lists", TimeToLiveSpecification={"Enabled": True, "AttributeName": "EXPIRES"}
+    )
+    with aws.endpoint.wrap_all(Recorder).recorded() as calls:
+        assert run(aws, config, "good") == ("SUCCEEDED", "")
+    assert record(aws, config, "good")["items"] == 2
+    assert denied(calls, config, "functions") == []

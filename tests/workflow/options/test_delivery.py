@@ -1,0 +1,123 @@
+"""`[delivery]`: the state in the graph, the Spark job's table, permissions, mistakes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workflow import parse_config
+from workflow.config import Config
+from workflow.definition.render import render, structural_faults
+from workflow.definition.stages import Stages
+from workflow.deployment.permissions import permission_policy
+from workflow.errors import StructureError
+from workflow.mistakes import ConfigError
+
+EXAMPLE = (Path(__file__).parents[3] / "retraining.toml").read_text(encoding="utf-8")
+DATABASE = '\n[delivery]\nto = "database"\ntable = "shop.lists"\n'
+DYNAMODB = '\n[delivery]\nto = "dynamodb"\ntable = "lists"\n'
+
+
+def config_with(delivery: str) -> Config:
+    return parse_config(EXAMPLE + delivery)
+
+
+def mistakes(delivery: str) -> list[tuple[str, str, str]]:
+    with pytest.raises(ConfigError) as caught:
+        config_with(delivery)
+    return [(mistake.key, mistake.rule, mistake.fix) for mistake in caught.value.mistakes]
+
+
+def states(config: Config) -> dict[str, Any]:
+    definition = json.loads(render(config))
+    assert list(structural_faults(definition)) == []
+    found: dict[str, Any] = definition["States"]
+    return found
+
+
+def test_the_spark_job_delivers_after_the_publication() -> None:
+    config = config_with(DATABASE)
+    found = states(config)
+    assert found["Filter Recommended Item"]["Next"] == "Deliver Recommendations"
+    state = found["Deliver Recommendations"]
+    assert state["Resource"] == "arn:aws:states:::glue:startJobRun.sync"
+    assert state["Parameters"]["JobName"] == found["ETL"]["Parameters"]["JobName"]
+    assert state["Parameters"]["Arguments"]["--task"] == "deliver"
+    assert state["Parameters"]["Arguments"]["--spec"] == f"s3://{config.bucket}/{config.spec_key}"
+    assert state["ResultPath"] is None
+    assert state["Retry"][-1]["ErrorEquals"] == ["States.TaskFailed"]
+    assert state["Catch"][0]["Next"] == "Report Failure"
+    assert state["End"] is True
+
+
+def test_a_function_delivers_into_dynamodb() -> None:
+    state = states(config_with(DYNAMODB))["Deliver Recommendations"]
+    assert state["Resource"] == "arn:aws:states:::lambda:invoke"
+    payload = state["Parameters"]["Payload"]
+    assert (payload["table"], payload["expireDays"]) == ("lists", 30)
+    assert state["ResultPath"] is None
+
+
+def test_without_the_table_nothing_is_delivered() -> None:
+    config = config_with("")
+    assert "Deliver Recommendations" not in states(config)
+    assert config.job_spec().delivery is None
+    with pytest.raises(StructureError, match=r"add the table \[delivery\] to the configuration"):
+        Stages(config).deliver()
+
+
+def test_the_columns_are_the_list_s_in_small_letters_unless_they_are_named() -> None:
+    delivery = (
+        config_with(DATABASE + 'columns = { USER_ID = "student_id", RUN = "run" }\n')
+        .job_spec()
+        .delivery
+    )
+    assert delivery is not None
+    assert delivery.table == "shop.lists"
+    assert delivery.columns == {
+        "USER_ID": "student_id",
+        "ITEM_ID": "item_id",
+        "RANK": "rank",
+        "SCORE": "score",
+        "RUN": "run",
+    }
+    assert config_with(DYNAMODB).job_spec().delivery is None
+
+
+def test_permissions_are_given_only_for_what_is_delivered() -> None:
+    def sids(role: Any, delivery: str) -> set[str]:
+        statements = permission_policy(config_with(delivery), role)["Statement"]
+        return {statement["Sid"] for statement in statements}
+
+    for_functions = {"ReadPublishedList", "DeliverToTable", "RecordDelivery"}
+    assert sids("functions", DYNAMODB) - sids("functions", "") == for_functions
+    assert sids("functions", DATABASE) == sids("functions", "")
+    assert sids("glue", DATABASE) - sids("glue", "") == {"ReadPublishedList"}
+    assert sids("glue", DYNAMODB) == sids("glue", "")
+    assert sids("states", DATABASE) == sids("states", "")
+    statements = permission_policy(config_with(DYNAMODB), "functions")["Statement"]
+    table = [each["Resource"] for each in statements if each["Sid"] == "DeliverToTable"]
+    assert table == [["arn:aws:dynamodb:ap-northeast-1:123456789012:table/lists"]]
+
+
+def test_every_mistake_is_named() -> None:
+    assert mistakes(DATABASE + 'columns = { USERID = "a", ITEM_ID = "user_id" }\n') == [
+        ("delivery.columns.USERID", "the list has no such column", "did you mean USER_ID?"),
+        (
+            "delivery.columns.ITEM_ID",
+            "USER_ID goes into the column 'user_id' already",
+            "name another column",
+        ),
+    ]
+    assert mistakes(DATABASE + 'columns = { RUN = "" }\n')[0][:2] == (
+        "delivery.columns.RUN",
+        "the name of a column is empty",
+    )
+    assert mistakes(DATABASE + "expire_days = 7\n")[0][0] == "delivery.expire_days"
+    assert mistakes(DYNAMODB + 'columns = { RUN = "run" }\n')[0][0] == "delivery.columns"
+    assert mistakes(DYNAMODB.replace('"lists"', '"my lists"'))[0][:2] == (
+        "delivery.table",
+        "DynamoDB has no table of such a name",
+    )
+    assert mistakes('\n[delivery]\nto = "mongodb"\ntable = "x"\n')[0][0] == "delivery.to"
