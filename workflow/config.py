@@ -70,7 +70,8 @@ from workflow.spelling import suggestion
 OWNER_TAG = "retraining:name"
 """The tag by which a deployment knows its own resources; its value is the configuration's name."""
 
-_WHOLE_LIST = frozenset({"filter-recommendations", "deliver-recommendations"})
+_DELIVER = "deliver-recommendations"
+_WHOLE_LIST = frozenset({"filter-recommendations", _DELIVER})
 
 
 class Config(Settings):
@@ -271,7 +272,12 @@ class Config(Settings):
     @property
     def function_names(self) -> tuple[str, ...]:
         """The functions that are deployed: the packaged ones, and those of `functions`."""
-        optional = {"judge-solution-version": self.gate, "plan-increment": self.increments}
+        by_function = self.delivery is not None and self.delivery.to == "dynamodb"
+        optional = {
+            "deliver-recommendations": by_function,
+            "judge-solution-version": self.gate,
+            "plan-increment": self.increments,
+        }
         packaged = (name for name in FUNCTIONS if optional.get(name, True))
         return (*packaged, *self.functions)
 

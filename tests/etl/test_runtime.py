@@ -5,7 +5,7 @@ signatures of the original: any other call fails.
 """
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -251,6 +251,34 @@ def test_glue_gives_the_window_of_an_increment_where_the_run_has_one(
         "1f2e",
     )
     assert glue_calls[-1][1][-3:] == ["since", "until", "unchanged"]
+
+
+def test_glue_s_reader_is_asked_for_the_task_only_if_there_is_one(glue_calls: list[Any]) -> None:
+    """It requires each argument that it is asked for."""
+    argv = "job.py --runtime glue --JOB_NAME nightly-etl --run run-1 --bucket bucket"
+    rest = "--spec s3://bucket/spec.json --connection rds --task deliver"
+    options = parse_arguments([*argv.split(), *rest.split()])
+    assert options == replace(ON_GLUE, task="deliver")
+    assert glue_calls == [
+        ("getResolvedOptions", ["JOB_NAME", "run", "bucket", "spec", "connection", "task"])
+    ]
+
+
+def test_glue_reads_a_published_list_and_writes_a_record(
+    glue_calls: list[Any], tmp_path: Path
+) -> None:
+    runtime = on_glue(glue_calls, tmp_path)
+    (tmp_path / "list.csv").write_text('USER_ID,SCORE\n"a ""b""\nc",0.5\nd,\n', "utf-8")
+    rows = runtime.read_csv(
+        runtime.folder.uri("list.csv"),
+        "USER_ID string, SCORE string",
+        escape='"',
+        is_multi_line=True,
+    )
+    assert [tuple(row) for row in rows.collect()] == [('a "b"\nc', "0.5"), ("d", None)]
+    runtime.commit("{}", path="record/delivery.json")
+    assert [name for name, _ in glue_calls] == ["put_object", "Job.commit"]
+    assert glue_calls[0][1]["Key"] == "runs/run-1/record/delivery.json"
 
 
 def test_the_local_command_line_leaves_what_only_glue_knows() -> None:
