@@ -70,8 +70,7 @@ from workflow.spelling import suggestion
 OWNER_TAG = "retraining:name"
 """The tag by which a deployment knows its own resources; its value is the configuration's name."""
 
-_DELIVER = "deliver-recommendations"
-_WHOLE_LIST = frozenset({"filter-recommendations", _DELIVER})
+_WHOLE_LIST = frozenset({"deliver-recommendations", "filter-recommendations"})
 
 
 class Config(Settings):

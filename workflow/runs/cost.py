@@ -360,10 +360,20 @@ def estimate(
         )
     )
     workers = config.etl.workers * DPU_OF_A_WORKER[config.etl.worker_type]
+    # A delivery is another run of the job, taken to be as long.
+    spark_runs = sum(
+        visits[name] > 0
+        for _, name, state in asl.states(definition)
+        if asl.arguments(state).get("JobName") == config.glue_job
+    )
     months_kept = config.aws.run_retention_days / DAYS_IN_A_MONTH
     quantities = (
         ("Step Functions", visits.total(), "state_transition"),
-        ("Glue", workers * max(assumed["etl_minutes"], 1) / 60, "glue_dpu_hour"),
+        (
+            "Glue",
+            max(spark_runs, 1) * workers * max(assumed["etl_minutes"], 1) / 60,
+            "glue_dpu_hour",
+        ),
         ("Personalize, imports", assumed["gigabytes"], "personalize_ingested_gb"),
         ("Personalize, training", assumed["training_hours"], "personalize_training_hour"),
         ("Personalize, batch", assumed["users"], "personalize_batch_user"),

@@ -18,6 +18,7 @@ from retrain.main import app
 from tests import histories
 from tests.projects import ASK, project
 from workflow.config import load_config, parse_config, with_integration
+from workflow.definition.render import render
 from workflow.personalize import REGIONS
 from workflow.runs.cost import (
     ASSUMPTIONS,
@@ -296,6 +297,23 @@ def test_functions_in_branches_are_billed_for_each_form_of_invocation(config):
     quantities = {line.what: line.quantity for line in result.lines}
     assert quantities["Lambda, calls"] == 3
     assert quantities["Lambda, time"] == 2 * 2 * 60 * 1 + 1 * 0.25
+
+
+def test_a_delivery_by_the_spark_job_is_another_run_of_it(config, definition):
+    delivery = '\n[delivery]\nto = "database"\ntable = "lists"\n'
+    delivering = parse_config(CONFIG.read_text(encoding="utf-8") + delivery)
+    rendered = json.loads(render(delivering))
+
+    glue = [
+        next(
+            line.quantity
+            for line in estimate(each, asl, PRICES, year=2024, next_wait=next_wait).lines
+            if line.what == "Glue"
+        )
+        for each, asl in ((config, definition), (delivering, rendered))
+    ]
+
+    assert glue[1] == 2 * glue[0]
 
 
 def test_a_function_of_ones_own_is_billed_by_its_memory(tmp_path):
