@@ -84,7 +84,8 @@ def verdict(record: RunRecord, found: Sequence[Finding]) -> Verdict:
 
 def findings(record: RunRecord) -> list[Finding]:
     """Return what a person should know of a run, the warnings first."""
-    found = [*_gate(record), *_backtest(record), *_quality(record), *_lists(record), *_data(record)]
+    subjects = (_gate, _backtest, _quality, _lists, _delivery, _data)
+    found = [finding for subject in subjects for finding in subject(record)]
     return sorted(found, key=lambda finding: finding.level, reverse=True)
 
 
@@ -151,6 +152,22 @@ def _gate(record: RunRecord) -> Iterator[Finding]:
         if rule["met"] is None:
             text = f"the quality gate could not judge {rule['rule']}: {rule['text']}"
             yield Finding(text, f"{_sentence(text)}.", "note")
+
+
+def _delivery(record: RunRecord) -> Iterator[Finding]:
+    """Yield what a table has got of the list, unless the run failed with it."""
+    delivery = record.run.record("delivery")
+    if delivery is None:
+        return
+    table = f"{'DynamoDB ' if delivery['to'] == 'dynamodb' else ''}table {delivery['table']}"
+    if delivery["status"] == "SKIPPED":
+        yield Finding(
+            f"{table} has not got the list",
+            f"The list did not go into {table}: {delivery['reason']}.",
+        )
+    elif delivery["status"] == "DELIVERED":
+        text = f"{table} has the list, in {delivery['rows']:,} rows"
+        yield Finding(text, f"{_sentence(text)}.", "note")
 
 
 def _version(arn: str) -> str:

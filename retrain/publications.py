@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +14,8 @@ from urllib.parse import urlsplit
 from lambdas.objects import SharedObject
 from lambdas.publication import newest_data, record_key
 from lambdas.records import LATEST
+from workflow.config import Config
+from workflow.definition.parts.delivery import function_payload, job_arguments
 from workflow.runs.executions import RunningError
 from workflow.spelling import suggestion
 
@@ -93,6 +97,20 @@ def publish_again(s3: Any, bucket: str, run: str, *, now: datetime) -> Publicati
             "another list was published at this moment, and stays; 'retrain published' shows it"
         )
     return Publication(content, is_current=True)
+
+
+def delivery_command(config: Config, run: str) -> str:
+    """Return the command of AWS's that delivers the published list of a run into its table."""
+    if config.delivery and config.delivery.to == "dynamodb":
+        function = config.function("deliver-recommendations")
+        payload = json.dumps(function_payload(config, {"run": run}))
+        words = ["lambda", "invoke", "--function-name", function, "--payload", payload]
+        return shlex.join(
+            ["aws", *words, "--cli-binary-format", "raw-in-base64-out", "/dev/stdout"]
+        )
+    arguments = json.dumps(job_arguments(config, {"--run": run}))
+    words = ["glue", "start-job-run", "--job-name", config.glue_job, "--arguments", arguments]
+    return shlex.join(["aws", *words])
 
 
 def _data(publication: Publication) -> str:

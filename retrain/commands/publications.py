@@ -9,7 +9,12 @@ import typer
 from rich.markup import escape
 
 from retrain.commands.options import DEFAULT_CONFIG, AsJson, ConfigFile, clients, out, print_json
-from retrain.publications import Publication, publications, publish_again
+from retrain.publications import (
+    Publication,
+    delivery_command,
+    publications,
+    publish_again,
+)
 from retrain.tables import show_publications
 from workflow.config import load_config
 
@@ -49,6 +54,14 @@ def publish(
         print_json(_as_json(publication))
     else:
         out.print(escape(f"published {run}: {publication.content['csv']}"))
+        if loaded.delivery:
+            out.print(
+                escape(
+                    f"table '{loaded.delivery.table}' has the list that was delivered last; this"
+                    " one goes there by:"
+                )
+            )
+            out.print(escape(delivery_command(loaded, run)), soft_wrap=True)
 
 
 def _as_json(publication: Publication) -> dict[str, Any]:

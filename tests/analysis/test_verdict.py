@@ -180,6 +180,22 @@ def test_a_run_in_which_nothing_has_changed_says_so() -> None:
     )
 
 
+def test_a_delivered_list_is_a_note_and_one_that_was_not_a_warning() -> None:
+    given = Given()
+    delivery = {"run": "r", "to": "database", "table": "shop.lists"}
+    given.files["record/delivery.json"] = json.dumps(
+        {**delivery, "status": "DELIVERED", "rows": 1_000, "replaced": 12}
+    )
+    assert sentence(given).startswith("Good: ")
+    assert "Table shop.lists has the list, in 1,000 rows." in [
+        each.text for each in findings(given.record()) if each.level == "note"
+    ]
+    given.files["record/delivery.json"] = json.dumps(
+        {**delivery, "status": "SKIPPED", "reason": "the published list is that of run 'r2'"}
+    )
+    assert sentence(given) == "To look at: table shop.lists has not got the list."
+
+
 def test_an_increment_is_not_judged_by_what_personalize_needs_of_all_interactions() -> None:
     given = increment_of(Given())
     assert [each.text for each in findings(given.record()) if "Personalize" in each.text] == []

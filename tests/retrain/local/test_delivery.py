@@ -1,6 +1,8 @@
 """The state that delivers, on the local AWS: by a real Glue job, by a function, and their roles."""
 
 import json
+import shlex
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from localaws.aws import LocalAws
 from localaws.http.calls import Call
 from retrain.local.deployment import deploy
+from retrain.publications import delivery_command
 from tests.projects import EXAMPLE, write
 from tests.recorder import Recorder
 from tests.workflow.deployment.permissions.evaluator import evaluate
@@ -51,15 +54,17 @@ def config_of(directory: Path, delivery: str) -> Config:
     return load_config(directory / "retraining.toml")
 
 
+def publish(aws: LocalAws, config: Config, name: str, body: bytes) -> None:
+    """Publish a list of three rows as that of a run."""
+    s3, key = aws.client("s3"), f"runs/{name}/recommendations/recommendations.csv"
+    latest = json.dumps({"run": name, "recommendations": 3}).encode()
+    s3.put_object(Bucket=config.bucket, Key=key, Body=body)
+    s3.put_object(Bucket=config.bucket, Key="recommendations/latest.json", Body=latest)
+
+
 def run(aws: LocalAws, config: Config, name: str) -> tuple[str, str]:
     """Publish the list of a run and deliver it; return the run's status and its cause."""
-    s3, prefix = aws.client("s3"), f"runs/{name}"
-    latest = json.dumps({"run": name, "recommendations": 3}).encode()
-    for key, body in (
-        (f"{prefix}/recommendations/recommendations.csv", LIST),
-        ("recommendations/latest.json", latest),
-    ):
-        s3.put_object(Bucket=config.bucket, Key=key, Body=body)
+    publish(aws, config, name, LIST)
     states = aws.client("stepfunctions")
     arn = states.start_execution(stateMachineArn=config.state_machine_arn, name=name)
     reader = HistoryReader(states, arn["executionArn"])
@@ -88,6 +93,26 @@ def denied(calls: list[Call], config: Config, role: RoleName) -> list[str]:
     ]
 
 
+def run_command(aws: LocalAws, command: str) -> None:
+    """Do what `aws glue start-job-run` or `aws lambda invoke` does, by boto3."""
+    words = shlex.split(command)
+    options = dict(zip(words[3::2], words[4::2], strict=False))
+    if words[1:3] == ["lambda", "invoke"]:
+        response = aws.client("lambda").invoke(
+            FunctionName=options["--function-name"], Payload=options["--payload"].encode()
+        )
+        assert "FunctionError" not in response
+        return
+    glue, job = aws.client("glue"), options["--job-name"]
+    started = glue.start_job_run(JobName=job, Arguments=json.loads(options["--arguments"]))
+    while True:
+        found = glue.get_job_run(JobName=job, RunId=started["JobRunId"])["JobRun"]
+        if found["JobRunState"] not in ("STARTING", "RUNNING"):
+            break
+        time.sleep(0.1)
+    assert found["JobRunState"] == "SUCCEEDED"
+
+
 def test_the_glue_job_replaces_the_rows_of_the_source_s_table(
     aws: LocalAws, database: str, tmp_path: Path
 ) -> None:
@@ -99,6 +124,10 @@ def test_the_glue_job_replaces_the_rows_of_the_source_s_table(
         with aws.endpoint.wrap_all(Recorder).recorded() as calls:
             assert run(aws, config, "good") == ("SUCCEEDED", "")
         rows = connection.execute("SELECT * FROM lists ORDER BY user_id, rank").fetchall()
+        publish(aws, config, "older", LIST.replace(b"0.75", b"0.25"))
+        run_command(aws, delivery_command(config, "older"))
+        older = connection.execute("SELECT score FROM lists WHERE item_id = 'a'").fetchall()
+    assert sorted(older, key=str) == [(0.25,), (None,)]
     assert rows == [(1, "a", 1, 0.75), (1, "b", 2, 0.5), (2, "a", 1, None)]
     assert record(aws, config, "good")["replaced"] == 1
     assert denied(calls, config, "glue") == []
@@ -132,4 +161,9 @@ def test_the_function_delivers_into_dynamodb_or_fails_the_run(
     with aws.endpoint.wrap_all(Recorder).recorded() as calls:
         assert run(aws, config, "good") == ("SUCCEEDED", "")
     assert record(aws, config, "good")["items"] == 2
+    publish(aws, config, "older", LIST)
+    run_command(aws, delivery_command(config, "older"))
+    pointer = {"USER_ID": {"S": "#published"}, "RUN": {"S": "#published"}}
+    item = dynamodb.get_item(TableName="lists", Key=pointer)["Item"]
+    assert item["PUBLISHED_RUN"] == {"S": "older"}
     assert denied(calls, config, "functions") == []

@@ -8,6 +8,9 @@ list that it had. What happened is in the run's `record/delivery.json`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from workflow.config import Config
 from workflow.definition.polling import (
     GLUE_ERRORS,
@@ -48,12 +51,7 @@ def _by_spark(config: Config, run: str) -> State:
         partition=config.partition,
         parameters={
             "JobName": config.glue_job,
-            "Arguments": {
-                "--task": "deliver",
-                "--run.$": run,
-                "--bucket": config.bucket,
-                "--spec": f"s3://{config.bucket}/{config.spec_key}",
-            },
+            "Arguments": job_arguments(config, {"--run.$": run}),
         },
         result_path=None,
         timeout_seconds=(config.etl.timeout_minutes + _GLUE_START_MINUTES) * MINUTE,
@@ -72,16 +70,31 @@ def _by_spark(config: Config, run: str) -> State:
 
 
 def _by_function(config: Config, run: str) -> State:
-    assert config.delivery is not None  # noqa: S101  the caller has asked
     return lambda_task(
         config,
         NAME,
         function="deliver-recommendations",
-        payload={
-            "bucket": config.bucket,
-            "run.$": run,
-            "table": config.delivery.table,
-            "expireDays": config.delivery.days,
-        },
+        payload=function_payload(config, {"run.$": run}),
         result_path=None,
     )
+
+
+def job_arguments(config: Config, run: Mapping[str, str]) -> dict[str, str]:
+    """Return the Spark job's arguments for a delivery; `run` is the one that names the run."""
+    return {
+        "--task": "deliver",
+        **run,
+        "--bucket": config.bucket,
+        "--spec": f"s3://{config.bucket}/{config.spec_key}",
+    }
+
+
+def function_payload(config: Config, run: Mapping[str, str]) -> dict[str, Any]:
+    """Return the function's payload for a delivery; `run` is the property that names the run."""
+    assert config.delivery is not None  # noqa: S101  the callers have asked
+    return {
+        "bucket": config.bucket,
+        **run,
+        "table": config.delivery.table,
+        "expireDays": config.delivery.days,
+    }
