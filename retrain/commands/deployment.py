@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,6 +22,7 @@ from retrain.commands.options import (
     print_json,
     show_notes,
 )
+from retrain.files import json_text, write_whole
 from workflow.config import load_config
 
 if TYPE_CHECKING:
@@ -111,6 +114,14 @@ def permissions(
             show_default=False,
         ),
     ] = "",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the policy of WHO, or those of all people, into this folder, in files of a"
+            " size that IAM takes as a managed policy.",
+            show_default=False,
+        ),
+    ] = None,
     config: ConfigFile = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
@@ -118,14 +129,22 @@ def permissions(
 
     Exits 1 if the state machine's role needs some that do not follow from the definition.
 
-    Example: retrain permissions deployer > deployer.json
+    Example: retrain permissions --output iam
     """
     from retrain.tables import show_grants  # noqa: PLC0415
     from workflow.deployment.derived_permissions import check_derived  # noqa: PLC0415
-    from workflow.deployment.permissions import grants, permission_policy, principal  # noqa: PLC0415
+    from workflow.deployment.permissions import (  # noqa: PLC0415
+        PEOPLE,
+        grants,
+        permission_policy,
+        principal,
+    )
 
     loaded = load_config(config)
-    if who:
+    if output:
+        for name in [who] if who else PEOPLE:
+            _write_policies(output, name, permission_policy(loaded, principal(name)))
+    elif who:
         print_json(permission_policy(loaded, principal(who)))
     elif as_json:
         print_json([asdict(grant) for grant in grants(loaded)])
@@ -133,6 +152,23 @@ def permissions(
         show_grants(out, grants(loaded))
     if who in {"", "states"}:
         show_notes(check_derived(loaded).notes)
+
+
+def _write_policies(folder: Path, who: str, policy: dict[str, Any]) -> None:
+    """Write a policy as `WHO.json`, or as `WHO-1.json`, `WHO-2.json` and so on."""
+    from workflow.deployment.permissions import managed_policies, size_of  # noqa: PLC0415
+
+    parts = managed_policies(policy)
+    names = [f"{who}-{number}.json" for number, _ in enumerate(parts, 1)]
+    if len(parts) == 1:
+        names = [f"{who}.json"]
+    for name, part in zip(names, parts, strict=True):
+        path = write_whole(folder / name, json_text(part))
+        out.print(escape(f"{path}: {size_of(part):,} characters"))
+    # What an earlier configuration was allowed is not to be attached again.
+    for path in folder.glob(f"{who}*.json"):
+        if re.fullmatch(rf"{who}(-\d+)?\.json", path.name) and path.name not in names:
+            path.unlink()
 
 
 def _as_json(change: Change) -> dict[str, Any]:

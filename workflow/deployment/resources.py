@@ -10,7 +10,6 @@ model.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,6 +24,7 @@ from workflow.deployment.deployed import deployed_functions
 from workflow.deployment.permissions import (
     bucket_policy,
     role_policies,
+    size_of,
     topic_policy,
     trust_policy,
 )
@@ -201,7 +201,7 @@ def _check_size(role: str, policy: Mapping[str, Any]) -> None:
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
     """
-    size = len(json.dumps(policy, separators=(",", ":")))
+    size = size_of(policy)
     if size > _MOST_CHARACTERS:
         raise DeployError(
             f"role {role}: its policy has {size:,} characters; IAM takes {_MOST_CHARACTERS:,}. Name"
