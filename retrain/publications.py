@@ -15,7 +15,6 @@ from lambdas.objects import SharedObject
 from lambdas.publication import newest_data, record_key
 from lambdas.records import LATEST
 from workflow.config import Config
-from workflow.definition.parts.delivery import function_payload, job_arguments
 from workflow.runs.executions import RunningError
 from workflow.spelling import suggestion
 
@@ -101,6 +100,11 @@ def publish_again(s3: Any, bucket: str, run: str, *, now: datetime) -> Publicati
 
 def delivery_command(config: Config, run: str) -> str:
     """Return the command of AWS's that delivers the published list of a run into its table."""
+    from workflow.definition.parts.delivery import (  # noqa: PLC0415  it takes the SDK
+        function_payload,
+        job_arguments,
+    )
+
     if config.delivery and config.delivery.to == "dynamodb":
         function = config.function("deliver-recommendations")
         payload = json.dumps(function_payload(config, {"run": run}))

@@ -9,19 +9,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from retrain.publications import Publication
-from workflow.deployment.permissions import Grant
 from workflow.durations import duration
 from workflow.runs.cost import NOT_COUNTED, Estimate, columns, price_notes, rows, star_note
-from workflow.runs.diagnosis import Explanation
-from workflow.runs.executions import Run
-from workflow.runs.history import Failure
+
+if TYPE_CHECKING:
+    from retrain.publications import Publication
+    from workflow.deployment.permissions import Grant
+    from workflow.runs.diagnosis import Explanation
+    from workflow.runs.executions import Run
+    from workflow.runs.history import Failure
 
 _STYLES = {"SUCCEEDED": "green", "RUNNING": "cyan"}
 _SENTENCE = 20  # letters of a cause that a log does not hold by chance

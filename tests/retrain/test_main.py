@@ -242,8 +242,17 @@ def test_a_package_that_the_base_installation_leaves_out_is_named():
 
 
 @pytest.mark.parametrize("command", [["--help"], ["render", "--help"], ["local", "run", "--help"]])
-def test_help_is_there_without_the_local_stack_being_loaded(command):
-    result = retrain(*command)
+def test_help_needs_nothing_that_takes_a_second_to_load(command):
+    slow = "boto3", "pandas", "pyspark", "stepfunctions"
+    program = f"import sys; sys.modules.update(dict.fromkeys({slow}));"
+    result = subprocess.run(
+        [sys.executable, "-c", f"{program} from retrain.main import main; main()", *command],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "LANG": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
-    assert result.returncode == 0
+    assert result.returncode == 0, result.stderr
     assert "Usage" in result.stdout
