@@ -16,10 +16,12 @@ from retrain.project.database.schema import ColumnFacts, Reference, Schema, Tabl
 from retrain.project.personal import personal_by_name
 from retrain.project.words import (
     CONTEXTS,
+    EVENT_NAMES,
     EVENT_TYPES,
     EVENTS,
     ITEMS,
     NO_TIMES,
+    STATUSES,
     TEXTS,
     TIMES,
     TITLES,
@@ -210,7 +212,10 @@ def time_unit(column: ColumnFacts) -> int:
 
 
 def event_type_columns(table: TableFacts) -> list[ColumnFacts]:
-    """Return the columns that say what kind of event a row is, the best one first."""
+    """Return the columns that say what kind of event a row is, the best one first.
+
+    A column's name says so, or, of one whose name says nothing, most of its values.
+    """
     found = []
     for column in table.columns:
         few = 1 < len(column.counts) <= 30 and column.mean_length <= 40
@@ -218,6 +223,10 @@ def event_type_columns(table: TableFacts) -> list[ColumnFacts]:
             continue
         own = words(column.name)
         is_named_so = has(own[-1], EVENT_TYPES) or own[0] in ("event", "action")
-        if is_named_so and not has(column.name, CONTEXTS):
-            found.append((column.kind != "enum", len(column.counts), column))
-    return [column for *_, column in sorted(found, key=lambda each: each[:2])]
+        values = column.labels or tuple(column.counts)
+        named = sum(has(value, EVENT_NAMES) for value in values)
+        is_told_by_values = named > 1 and named > len(values) / 2 and not has(column.name, STATUSES)
+        if (is_named_so or is_told_by_values) and not has(column.name, CONTEXTS):
+            rank = (not is_named_so, column.kind != "enum", len(column.counts))
+            found.append((rank, column))
+    return [column for _, column in sorted(found, key=lambda each: each[0])]

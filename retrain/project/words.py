@@ -41,6 +41,17 @@ EVENTS = word_set(
 EVENT_TYPES = word_set(
     "kind type action verb event interaction activity behavior behaviour signal 種別 種類"
 )
+# What people do with items, as the values of a column without a telling name say it.
+EVENT_NAMES = word_set(
+    "view viewed visit visited impression click clicked tap tapped open opened see seen save saved"
+    " like liked dislike disliked love loved favourite favourited favorite favorited bookmark"
+    " bookmarked share shared rate rated review reviewed comment commented follow followed watch"
+    " watched play played listen listened stream streamed read download downloaded skip skipped"
+    " add added cart wishlist purchase purchased buy bought order ordered pay paid checkout"
+    " book booked reserve reserved rent rented borrow borrowed apply applied enrol enroll enrolled"
+    " start started complete completed finish finished subscribe subscribed search searched try"
+    " tried 閲覧 表示 視聴 再生 購入 注文 応募 予約 貸出 保存 お気に入り"
+)
 EVENT_VALUES = (
     word_set("rating stars score"),
     word_set("progress watched listened played dwell percent completion"),

@@ -325,6 +325,21 @@ def test_one_table_of_clicks_alone(database: str, spark: SparkSession):
     looked_at(spec, database, spark)
 
 
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [("how", "clicks.how"), ("status", "'click'"), ("medium", "'click'")],
+)
+def test_a_column_whose_values_are_events_says_what_an_event_is(
+    database: str, name: str, source: str
+):
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(CLICKS.replace("event text", f"{name} text"))
+
+    (interactions,) = spec_of(proposed(database)).datasets
+
+    assert columns(interactions)["EVENT_TYPE"] == (source, "string")
+
+
 NEWS = """
 CREATE TABLE "会員" ("会員番号" int PRIMARY KEY, "氏名" text, "連絡先" text, "都道府県" text,
     "退会日時" timestamptz, "血液型別" text);
