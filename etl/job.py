@@ -8,7 +8,8 @@ list; count what they have in common; compare the lists published last with what
 if that is asked for; write the manifest. Without a manifest nothing below the run's
 prefix may be used.
 
-With `--task deliver` it writes the published list of the run into a table instead: `etl.delivery`.
+With `--task filter` it makes the run's list of recommendations instead (`etl.filtering`), with
+`--task deliver` it writes the published list of the run into a table (`etl.delivery`).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from etl.backtest import measure
 from etl.datasets import JobSpec
 from etl.delivery import deliver
 from etl.errors import EtlError, shortened
+from etl.filtering import filter_lists
 from etl.increments import ALL, Window, continuation, read_increment, time_text
 from etl.output import log_schema, write_batch_input, write_data_set, write_list
 from etl.runtime import Runtime, open_runtime, parse_arguments
@@ -320,9 +322,11 @@ def main(argv: Sequence[str], environment: Mapping[str, str]) -> None:
         with open_runtime(options, spec, s3=s3, environment=environment) as runtime:
             if options.task == "deliver":
                 deliver(runtime, spec, now=lambda: datetime.now(UTC), log=log)
-                return
-            window = Window.of(options.since, options.until, options.unchanged)
-            run(runtime, spec, now=lambda: datetime.now(UTC), log=log, window=window)
+            elif options.task == "filter":
+                filter_lists(runtime, keep=options.keep, log=log)
+            else:
+                window = Window.of(options.since, options.until, options.unchanged)
+                run(runtime, spec, now=lambda: datetime.now(UTC), log=log, window=window)
     except EtlError as error:
         raise SystemExit(f"ERROR: {error}") from None
     except (BotoCoreError, ClientError) as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from py4j.protocol import Py4JJavaError
 from pyspark import SparkContext
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
 
 from etl.csv_lines import WRITER_OPTIONS, csv_lines
 from etl.database import Database, driver_settings, jdbc_options
@@ -32,8 +33,8 @@ _NO_MARKER = ("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false")
 BEGINNING, END, UNKNOWN = "beginning", "end", "unknown"
 """Arguments in place of a time, and of a content hash, that there is not."""
 
+Task = Literal["extract", "filter", "deliver"]
 
-Task = Literal["extract", "deliver"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,9 @@ class Arguments:
         since: The first moment of the interactions that are read: a time, or `beginning`.
         until: The moment after the last one, or `end`.
         unchanged: The content hash of these interactions if there is nothing new, or `unknown`.
-        task: `extract` writes the run's files, `deliver` the published list into a table.
+        task: `extract` writes the run's files, `filter` its list of recommendations, `deliver` the
+            published list into a table.
+        keep: The most items of a user in that list.
     """
 
     runtime: Literal["glue", "local"]
@@ -63,6 +66,16 @@ class Arguments:
     until: str = END
     unchanged: str = UNKNOWN
     task: Task = "extract"
+    keep: int = 25
+
+
+_OPTIONAL: Mapping[str, Callable[[str], Any]] = {
+    "since": str,
+    "until": str,
+    "unchanged": str,
+    "task": str,
+    "keep": int,
+}
 
 
 def parse_arguments(argv: Sequence[str]) -> Arguments:
@@ -77,9 +90,10 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
         from awsglue.utils import getResolvedOptions  # noqa: PLC0415  exists on Glue alone
 
         # Glue's parser requires each name that it is asked for.
-        names = ["JOB_NAME", "run", "bucket", "spec", "connection"]
-        given = [name for name in ("since", "until", "unchanged", "task") if f"--{name}" in argv]
-        options = getResolvedOptions(list(argv), [*names, *given])
+        # Glue's parser requires each name that it is asked for.
+        optional = [name for name in _OPTIONAL if f"--{name}" in argv]
+        names = ["JOB_NAME", "run", "bucket", "spec", "connection", *optional]
+        options = getResolvedOptions(list(argv), names)
         return Arguments(
             runtime="glue",
             job_name=options["JOB_NAME"],
@@ -87,7 +101,7 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
             bucket=options["bucket"],
             spec=options["spec"],
             connection=options["connection"],
-            **{name: options[name] for name in given},
+            **{name: _OPTIONAL[name](options[name]) for name in optional},
         )
     parser.add_argument("--JOB_NAME", dest="job_name", default="etl", help="name of the Glue job")
     parser.add_argument("--run", required=True, help="name of the run")
@@ -98,6 +112,7 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
     parser.add_argument("--until", default=END, help="moment after the last one")
     parser.add_argument("--unchanged", default=UNKNOWN, help="content hash without anything new")
     parser.add_argument("--task", choices=get_args(Task), default="extract", help="what to do")
+    parser.add_argument("--keep", type=int, default=25, help="most items of a user, for filter")
     # Glue passes every job further arguments, such as --JOB_RUN_ID.
     return Arguments(**vars(parser.parse_known_args(list(argv[1:]))[0]))
 
@@ -121,6 +136,13 @@ class RunFolder:
     def uri(self, path: str) -> str:
         """Return the S3 URI of a path below the run's prefix."""
         return f"s3://{self.bucket}/{self.key(path)}"
+
+    def keys(self, path: str) -> list[str]:
+        """Return the keys of the objects whose path begins with `path`, sorted."""
+        pages = self.s3.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix=self.key(path)
+        )
+        return sorted(item["Key"] for page in pages for item in page.get("Contents", ()))
 
     def put_text(self, path: str, text: str) -> None:
         """Write a text as one object, in UTF-8."""
@@ -158,6 +180,13 @@ class Runtime(Protocol):
     @property
     def tables(self) -> Tables:
         """The database's tables."""
+
+    def read_lines(self, keys: Sequence[str]) -> DataFrame:
+        """Read text files: `line`, its bytes, and by what it is sorted: `file`, `block`, `number`.
+
+        Args:
+            keys: Of the bucket's objects, sorted.
+        """
 
     def write_csv(
         self,
@@ -229,6 +258,14 @@ class LocalRuntime:
             partitions=spec.partitions,
         )
         self._spark, self._directory = spark, directory
+
+    def read_lines(self, keys: Sequence[str]) -> DataFrame:
+        """Download to this machine's disk, and read there."""
+        directory = Path(tempfile.mkdtemp(dir=self._directory))
+        for number, key in enumerate(keys):
+            file = directory / f"part-{number:05d}"
+            self.folder.s3.download_file(self.folder.bucket, key, str(file))
+        return _lines(self._spark, [str(directory)])
 
     def write_csv(
         self,
@@ -308,6 +345,12 @@ class GlueRuntime:
             partitions=spec.partitions,
         )
 
+    def read_lines(self, keys: Sequence[str]) -> DataFrame:
+        """Read by Spark's reader."""
+        return _lines(
+            self._glue.spark_session, [f"s3://{self.folder.bucket}/{key}" for key in keys]
+        )
+
     def write_csv(
         self,
         frame: DataFrame,
@@ -354,6 +397,16 @@ def _csv(
     reader = spark.read.options(header=True, escape=escape, encoding="UTF-8", lineSep="\n")
     # A row that is not like the schema ends the read.
     return reader.options(multiLine=is_multi_line, mode="FAILFAST").schema(schema).csv(path)
+
+
+def _lines(spark: SparkSession, paths: Sequence[str]) -> DataFrame:
+    text = spark.read.text(list(paths), lineSep="\n")
+    return text.select(
+        F.col("value").cast("binary").alias("line"),  # as a text it would lose what is no UTF-8
+        F.col("_metadata.file_path").alias("file"),
+        F.col("_metadata.file_block_start").alias("block"),
+        F.monotonically_increasing_id().alias("number"),
+    )
 
 
 def _in_files(frame: DataFrame, files: int | None) -> DataFrame:

@@ -3,173 +3,45 @@
 Everything is streamed: memory does not grow with the number of users or of excluded pairs. Stages:
 eligible item ids into a set, excluded pairs into an SQLite file, batch output line by line into a
 multipart upload, error lines into a file of their own, and last `recommendations/latest.json`, so
-that a reader sees the old list or the new one (`publication`).
+that a reader sees the old list or the new one (`publication`). Where the Spark job has filtered
+(`etl.filtering`), only the last of these is left to do.
 """
 
 from __future__ import annotations
 
-import codecs
 import csv
-import io
 import json
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import UnionType
-from typing import IO, Any
+from typing import Any
 
 from boto3.s3.transfer import TransferConfig
 
 from lambdas.clients import client
-from lambdas.errors import ListsAlike, NoRecommendations, ResourceNotFoundException, named_errors
+from lambdas.errors import ResourceNotFoundException, named_errors
 from lambdas.list_datasets import read_manifest
 from lambdas.publication import publish_list
+from lambdas.recommendations import (
+    Counts,
+    Lists,
+    Row,
+    csv_chunks,
+    header_of,
+    raise_if_useless,
+    readable,
+)
+from lambdas.records import read_object, record_key
 
-HEADER = ("USER_ID", "ITEM_ID", "RANK", "SCORE")
-RELATED_HEADER = ("ITEM_ID", "RELATED_ITEM_ID", "RANK", "SCORE")
 GATE_RECORD = "record/gate.json"
 
-_FEW = 25  # fewer users may have the same list by chance
 _CHUNK_BYTES = 1 << 20
-_ROWS_PER_CHUNK = 5_000
 # One thread: the rows are read while they are uploaded, and SQLite's connection is of one thread.
 _TRANSFER = TransferConfig(use_threads=False)
-
-
-@dataclass
-class Counts:
-    """Counts of users, recommendations, error lines and dropped items, as in `latest.json`.
-
-    `differentLists` counts lists of Personalize that are not like the one before.
-    """
-
-    users: int = 0
-    differentLists: int = 0  # noqa: N815  as latest.json spells it
-    recommendations: int = 0
-    errorLines: int = 0  # noqa: N815  as latest.json spells it
-    dropped: dict[str, int] = field(default_factory=lambda: {"ineligible": 0, "excluded": 0})
-
-
-@dataclass(frozen=True)
-class Rules:
-    """The rules that decide which items a user gets.
-
-    Attributes:
-        eligible: Item ids that may be recommended; None for all.
-        excluded: User id → item ids never recommended to that user.
-        keep: Most items per user.
-    """
-
-    eligible: frozenset[str] | None
-    excluded: Callable[[str], frozenset[str]]
-    keep: int
-
-
-def recommendation_rows(
-    lines: Iterable[str], rules: Rules, counts: Counts, on_error: Callable[[str, str], None]
-) -> Iterator[tuple[str, str, int, str]]:
-    """Yield (user, item, rank, score) of each recommendation, in the order of the lines.
-
-    Of related items, the item to which they are found stands in the user's place.
-
-    Ranks run 1..N without gaps; the score is empty if Personalize gave none.
-
-    Args:
-        lines: JSON lines of a batch inference job's output.
-        rules: The rules that decide which items a user gets.
-        counts: Counts, increased with each line.
-        on_error: Called with each line that holds no recommendations, and the reason.
-    """
-    before: Sequence[str] | None = None
-    for line in map(str.strip, lines):
-        if not line:
-            continue
-        try:
-            user, items, scores = _recommendations(line)
-        except ValueError as error:
-            counts.errorLines += 1
-            on_error(line, str(error))
-            continue
-        counts.differentLists += before is not None and items != before
-        before = items
-        excluded = rules.excluded(user)
-        rank = 0
-        first_scores: dict[str, float | None] = {}
-        for item, score in zip(items, scores, strict=True):
-            first_scores.setdefault(item, score)
-        for item, score in first_scores.items():
-            if rules.eligible is not None and item not in rules.eligible:
-                counts.dropped["ineligible"] += 1
-            elif item in excluded:
-                counts.dropped["excluded"] += 1
-            elif rank < rules.keep:
-                rank += 1
-                yield user, item, rank, "" if score is None else repr(score)
-        counts.users += rank > 0
-        counts.recommendations += rank
-
-
-def _recommendations(line: str) -> tuple[str, Sequence[str], Sequence[float | None]]:
-    """Return user (or item to which others are related), items and scores of a line.
-
-    Raises:
-        ValueError: If it holds no recommendations, with the reason.
-    """
-    try:
-        record = json.loads(line)
-    except ValueError as error:
-        raise ValueError(f"no JSON: {error}") from None
-    if not isinstance(record, Mapping):
-        raise ValueError("no JSON object")
-    if record.get("error"):
-        raise ValueError(str(record["error"]))
-    request, output = (
-        member if isinstance(member, Mapping) else {}
-        for member in (record.get("input"), record.get("output"))
-    )
-    user = request.get("userId") or request.get("itemId")
-    items = output.get("recommendedItems")
-    if not user or items is None:
-        raise ValueError("neither error nor recommendedItems" if user else "no userId, no itemId")
-    if not _is_list_of(str, items):
-        raise ValueError("recommendedItems is no list of ids")
-    scores = output.get("scores") or [None] * len(items)
-    if not _is_list_of(int | float | None, scores):
-        raise ValueError("scores is no list of numbers")
-    if len(scores) != len(items):
-        raise ValueError(f"{len(items)} items, but {len(scores)} scores")
-    return str(user), items, scores
-
-
-def _is_list_of(item_type: type | UnionType, value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(item, item_type) for item in value)
-
-
-def csv_chunks(
-    rows: Iterable[tuple[str, str, int, str]], header: Sequence[str] = HEADER
-) -> Iterator[bytes]:
-    """Yield a CSV with its header (RFC 4180 quoting, UTF-8, LF) in chunks of some thousand rows."""
-    buffer = _LineFeeds()
-    writer = csv.writer(buffer)
-    writer.writerow(header)
-    for number, row in enumerate(rows, start=1):
-        writer.writerow(row)
-        if number % _ROWS_PER_CHUNK == 0:
-            yield buffer.getvalue().encode()
-            buffer.seek(0)
-            buffer.truncate()
-    yield buffer.getvalue().encode()
-
-
-class _LineFeeds(io.StringIO):
-    """A buffer that ends each row with LF alone; only a writer of CRLF quotes an id with a CR."""
-
-    def write(self, row: str) -> int:
-        return super().write(f"{row.removesuffix(csv.excel.lineterminator)}\n")
 
 
 class Exclusions:
@@ -194,27 +66,6 @@ class Exclusions:
         self._connection.close()
 
 
-class _ChunkReader(io.RawIOBase):
-    """An iterator of bytes as a readable file, for uploads."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._rest = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        while not self._rest:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                return 0
-            self._rest = chunk
-        data, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
-        buffer[: len(data)] = data
-        return len(data)
-
-
 @dataclass(frozen=True)
 class RunFiles:
     """The files of a run on S3."""
@@ -234,7 +85,7 @@ class RunFiles:
         )
         return sorted(item["Key"] for page in pages for item in page.get("Contents", ()))
 
-    def lines(self, keys: Iterable[str]) -> Iterator[str]:
+    def lines(self, keys: Iterable[str]) -> Iterator[bytes]:
         """Yield the lines of some objects, each with its line break."""
         for key in keys:
             with closing(self.s3.get_object(Bucket=self.bucket, Key=key)["Body"]) as body:
@@ -243,7 +94,8 @@ class RunFiles:
     def rows(self, path: str) -> Iterator[list[str]]:
         """Yield the rows of the Spark job's CSV files below a path, without their headers."""
         for key in self.keys(path):
-            rows = csv.reader(self.lines([key]), strict=True, doublequote=False, escapechar="\\")
+            lines = (line.decode() for line in self.lines([key]))
+            rows = csv.reader(lines, strict=True, doublequote=False, escapechar="\\")
             next(rows, None)
             yield from rows
 
@@ -254,13 +106,12 @@ class RunFiles:
         return self.uri(path)
 
 
-def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    rest = ""
+def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    rest = b""
     for chunk in chunks:
-        *whole, rest = (rest + decoder.decode(chunk)).split("\n")
-        yield from (f"{line}\n" for line in whole)
-    if rest := rest + decoder.decode(b"", final=True):
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from (line + b"\n" for line in whole)
+    if rest:
         yield rest
 
 
@@ -291,76 +142,45 @@ def filter_recommendations(
     filter_files = manifest.get("filter") or {}
     eligible = filter_files.get("eligibleItems")
     excluded = filter_files.get("exclusions")
-    counts = Counts()
     pairs = ((user, item) for user, item in (files.rows(excluded["path"]) if excluded else ()))
     with (
         closing(Exclusions(directory / "exclusions.sqlite", pairs)) as exclusions,
         (directory / "errors.jsonl").open("w+b") as errors,
     ):
-        rules = Rules(
+        lists = Lists(
             eligible=frozenset(item for (item,) in files.rows(eligible["path"]))
             if eligible
             else None,
-            excluded=exclusions,
             keep=keep,
+            on_error=lambda line: errors.write(line.encode()),
         )
-        rows = recommendation_rows(files.lines(outputs), rules, counts, _error_writer(errors))
-        least = float(manifest.get("leastDifferentLists") or 0)
-        is_related = (manifest.get("batchInput") or {}).get("id") == "ITEM_ID"
-        table = csv_chunks(rows, RELATED_HEADER if is_related else HEADER)
-        chunks = _raise_if_useless(table, counts, least)
-        content = io.BufferedReader(_ChunkReader(chunks))
+        rows = (row for line in files.lines(outputs) for row in lists.rows(line, exclusions))
+        content = readable(_useful_chunks(rows, lists.counts, manifest))
         try:
             csv_uri = files.upload("recommendations/recommendations.csv", content)
         finally:
             errors.seek(0)
             errors_uri = files.upload("recommendations/errors.jsonl", errors)
-    return {"csv": csv_uri, "errors": errors_uri, **asdict(counts)}
+    return {"csv": csv_uri, "errors": errors_uri, **lists.counts.published()}
 
 
-def _raise_if_useless(
-    chunks: Iterator[bytes], counts: Counts, least_different: float
+def _useful_chunks(
+    rows: Iterable[Row], counts: Counts, manifest: Mapping[str, Any]
 ) -> Iterator[bytes]:
-    """Yield the chunks; raise at their end if they held no recommendation, or one for all.
-
-    Args:
-        chunks: The CSV.
-        counts: Those of the whole CSV, at its end.
-        least_different: Least share of lists that must not be like the one before.
-    """
-    yield from chunks
-    if not counts.recommendations:
-        raise NoRecommendations(
-            f"nothing is left to recommend: {counts.errorLines} error lines,"
-            f" {counts.dropped['ineligible']} items not eligible, {counts.dropped['excluded']}"
-            " excluded; the published list stays as it was. Look at the filter rules and at the"
-            " run's recommendations/errors.jsonl"
-        )
-    if counts.users >= _FEW and counts.differentLists < least_different * counts.users:
-        raise ListsAlike(
-            f"{counts.users - counts.differentLists:,} of {counts.users:,} users have the same"
-            " list, so the model knows nothing of them; the published list stays as it was. Is"
-            " batch_inference.user_id the id of the interactions, written alike? Where one list for"
-            " all is right, write agreement.different_lists = 0"
-        )
-
-
-def _error_writer(file: IO[bytes]) -> Callable[[str, str], None]:
-    def write(line: str, reason: str) -> None:
-        record = json.dumps({"reason": reason, "line": line}, ensure_ascii=False)
-        file.write(f"{record}\n".encode())
-
-    return write
+    """Yield the CSV; raise at its end, and so break its upload off, if it is of no use."""
+    yield from csv_chunks(rows, header_of(manifest))
+    raise_if_useless(counts, manifest)
 
 
 def publish(s3: Any, personalize: Any, event: dict[str, Any], *, now: datetime) -> dict[str, Any]:
     """Filter a run, then write `recommendations/latest.json` and return its content.
 
+    If the event's `job` says that the Spark job has `filtered`, the list that it left is published.
     An error leaves the published list as it was; `extractedAt` is the age of the list's data.
 
     Raises:
         ManifestNotFound: If the run has no manifest.
-        ResourceNotFoundException: If the run has no batch output.
+        ResourceNotFoundException: If the run has no batch output, or none that was filtered.
         NoRecommendations: If nothing is left to recommend.
         ListsAlike: If nearly all users have the same list.
         NewerListPublished: If a list of newer data is published.
@@ -370,13 +190,16 @@ def publish(s3: Any, personalize: Any, event: dict[str, Any], *, now: datetime) 
     job = personalize.describe_batch_inference_job(
         batchInferenceJobArn=event["batchInferenceJobArn"]
     )["batchInferenceJob"]
-    with tempfile.TemporaryDirectory() as directory:
-        filtered = filter_recommendations(
-            RunFiles(s3, bucket, run),
-            manifest,
-            keep=event["keep"],
-            directory=Path(directory),
-        )
+    if (event.get("job") or {}).get("filtered"):
+        filtered = filtered_by_spark(s3, bucket, run, manifest)
+    else:
+        with tempfile.TemporaryDirectory() as directory:
+            filtered = filter_recommendations(
+                RunFiles(s3, bucket, run),
+                manifest,
+                keep=event["keep"],
+                directory=Path(directory),
+            )
     latest = {
         "run": run,
         **filtered,
@@ -387,6 +210,27 @@ def publish(s3: Any, personalize: Any, event: dict[str, Any], *, now: datetime) 
     }
     publish_list(s3, bucket, latest)
     return latest
+
+
+def filtered_by_spark(
+    s3: Any, bucket: str, run: str, manifest: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what the Spark job has filtered, as `filter_recommendations` does.
+
+    Raises:
+        ResourceNotFoundException: If it has left no record of a list.
+        NoRecommendations: If nothing is left to recommend.
+        ListsAlike: If nearly all users have the same list.
+    """
+    key = record_key(run, "filter")
+    record = read_object(s3, bucket, key)
+    if record is None:
+        raise ResourceNotFoundException(
+            f"s3://{bucket}/{key} is not there: the Spark job did not filter run '{run}'; start the"
+            " execution again where it failed, at the Spark job"
+        )
+    raise_if_useless(Counts.from_published(record), manifest)
+    return record
 
 
 def degradation(s3: Any, bucket: str, run: str) -> dict[str, Any]:
@@ -411,7 +255,8 @@ def degradation(s3: Any, bucket: str, run: str) -> dict[str, Any]:
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Filter and publish a run: `{"bucket", "run", "batchInferenceJobArn", "keep"}`.
 
-    With `"gate": true`, what the quality gate found wrong is published too.
+    With `"gate": true`, what the quality gate found wrong is published too. With `"job"`, the batch
+    inference job as the execution has it, `"filtered"` in it says that the Spark job has filtered.
 
     Returns:
         The content of `recommendations/latest.json`.

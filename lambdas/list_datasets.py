@@ -17,6 +17,9 @@ from lambdas.errors import (
 from lambdas.increments import decide
 from lambdas.jobs import job_response
 
+PAIRS_OF_A_USER = 10
+"""Excluded pairs that take the filter as long as a user does."""
+
 
 def datasets_to_import(
     manifest: dict[str, Any],
@@ -89,9 +92,20 @@ def read_manifest(s3: Any, bucket: str, run: str) -> dict[str, Any]:
     return manifest
 
 
+def filter_size(manifest: Mapping[str, Any]) -> int:
+    """Return how much the filter of a run has to do, counted in users.
+
+    Users (or items) of the batch input, and a tenth of the excluded pairs: each takes the function
+    a tenth of the time of a user with a hundred items (benchmarks/filter_size.py).
+    """
+    users = (manifest.get("batchInput") or {}).get("rows", 0)
+    pairs = ((manifest.get("filter") or {}).get("exclusions") or {}).get("rows", 0)
+    return int(users) + int(pairs) // PAIRS_OF_A_USER
+
+
 @named_errors
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Return `{"datasets": […]}` for `{"bucket", "run", "datasetGroupArn"}`.
+    """Return `{"datasets": […], "filter": {"size"}}` for `{"bucket", "run", "datasetGroupArn"}`.
 
     If the event has `increments`, as `lambdas.increments.decide` takes them, only what has changed
     is among the data sets, and the response says too what the run goes on with: `increment`
@@ -108,12 +122,14 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         for dataset in pages.search("datasets")
     }
     place: dict[str, Any] = {"bucket": event["bucket"], "run": event["run"]}
+    size = {"filter": {"size": filter_size(manifest)}}
     if not event.get("increments"):
-        return {"datasets": datasets_to_import(manifest, arns, **place)}
+        return {"datasets": datasets_to_import(manifest, arns, **place), **size}
     record = decide(personalize, s3, event, manifest, now=datetime.now(UTC))
     modes = {name: each["mode"] for name, each in record["datasets"].items()}
     return {
         "datasets": datasets_to_import(manifest, arns, **place, import_modes=modes),
+        **size,
         "increment": {"step": record["step"], "why": record["why"]},
         "trainingMode": record["trainingMode"] or "",
         "job": job_response(record["solutionVersionArn"] or "", "ACTIVE", 0),

@@ -19,6 +19,9 @@ RUN_IN_JSONATA = "$split($states.context.Execution.Name, '.')[0]"
 EXTRACTED = "$.begin.extracted"
 """Where a definition has whether the run's data sets are complete, as a resumed run's may be."""
 
+FILTER_SIZE = "$.filter.size"
+"""Where a definition has how much the filter has to do, counted in users."""
+
 LONGEST = 76
 """Letters of a run's name; an execution's has 80 at most, with the number of a resumption."""
 

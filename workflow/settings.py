@@ -347,6 +347,14 @@ class FilterSettings(Settings):
     """Filters of the recommended items before they are published."""
 
     keep: int = Field(25, ge=1, le=500, description="recommendations per user in the final CSV")
+    spark_above: int | None = Field(
+        None,
+        ge=0,
+        examples=[2_000_000],
+        description="users, or items, to recommend for, and a tenth of the excluded pairs: above"
+        " this number a Spark job on Glue filters in place of the function; 0 for always, left out"
+        " for never",
+    )
     eligible_items: EligibleItemsSettings | None = Field(
         None, description="the items that may be recommended now; all of them if left out"
     )

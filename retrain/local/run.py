@@ -35,13 +35,13 @@ from workflow.config import Config
 from workflow.runs.history import Failure, HistoryReader, failed_visit, failure_of, follow
 from workflow.runs.visits import Visits
 
-# Stage → the states between whose entry and exit it lies.
+# Stage → its states: it lies between the entry of the first that is visited and the last's exit.
 STAGES = {
-    "ETL": ("ETL", "ETL"),
-    "imports": ("Reimport All Datasets", "Reimport All Datasets"),
+    "ETL": ("ETL",),
+    "imports": ("Reimport All Datasets",),
     "training": ("Create Solution Version", "Solution Version Active?"),
     "batch inference": ("Trigger Batch Inference", "Batch Completed?"),
-    "filter": ("Filter Recommended Item", "Filter Recommended Item"),
+    "filter": ("Filter on Spark", "Filter Recommended Item"),
 }
 
 
@@ -188,9 +188,9 @@ def _previous_results(output: Path) -> dict[str, Any]:
 def stage_durations(visits: Visits) -> dict[str, float]:
     """Return the seconds that each stage took, in order; stages that did not end are left out."""
     durations = {}
-    for stage, (first, last) in STAGES.items():
-        begun = [visit.begun for visit in visits.all if visit.state == first]
-        ended = [visit.ended for visit in visits.all if visit.state == last and visit.ended]
+    for stage, states in STAGES.items():
+        begun = [visit.begun for visit in visits.all if visit.state in states]
+        ended = [visit.ended for visit in visits.all if visit.state == states[-1] and visit.ended]
         if begun and ended:
             durations[stage] = round((ended[-1] - begun[0]).total_seconds(), 2)
     return durations

@@ -22,7 +22,7 @@ from scipy.stats import binomtest
 from analysis import metrics as in_pandas
 from etl import backtest, ranking
 from etl.datasets import Backtest, Column, DataSet, JobSpec, LearnedEvents, Lookup, Relation
-from lambdas.filter_recommendations import csv_chunks
+from lambdas.recommendations import csv_chunks
 from localaws.http.endpoint import Endpoint
 from recommenders.evaluation.items import ranking_metrics
 from recommenders.evaluation.names import METRICS

@@ -153,6 +153,9 @@ BAD_LINES = {
     ),
     "[]": "no JSON object",
     '{"input":{"userId":"9"},"out': "no JSON: Unterminated string starting at",
+    '{"input":{"userId":"9\\ud83d"},"output":{"recommendedItems":["a"]}}': (
+        "an id holds half a character: '9\\ud83d'"
+    ),
 }
 
 
@@ -168,13 +171,24 @@ def test_lines_without_recommendations_are_kept_aside_with_the_reason(
     put(s3, "batch-output/in.json.out", "".join(lines))
 
     summary = run_filter(s3, tmp_path)
-    assert (summary["users"], summary["errorLines"]) == (2, 13)
+    assert (summary["users"], summary["errorLines"]) == (2, 14)
     assert csv_of(s3) == "USER_ID,ITEM_ID,RANK,SCORE\n1,a,1,\n2,b,1,\n"
     errors = get(s3, f"runs/{RUN}/recommendations/errors.jsonl").splitlines()
     written = [json.loads(line) for line in errors]
     assert [error["line"] for error in written] == list(BAD_LINES)
     for error, reason in zip(written, BAD_LINES.values(), strict=True):
         assert error["reason"].startswith(reason)
+
+
+def test_bytes_that_are_no_text_are_an_error_line(s3: Any, tmp_path: Path) -> None:
+    lines = [b'{"input":{"userId":"\xff"}}', output_line("1", ["a"]).encode()]
+    put(s3, "batch-output/in.json.out", b"\n".join(lines))
+
+    summary = run_filter(s3, tmp_path)
+    assert (summary["users"], summary["errorLines"]) == (1, 1)
+    error = json.loads(get(s3, f"runs/{RUN}/recommendations/errors.jsonl"))
+    assert error["reason"].startswith("no UTF-8: 'utf-8' codec can't decode byte 0xff in position")
+    assert error["line"] == r'{"input":{"userId":"\xff"}}'
 
 
 def test_no_batch_output_is_reported(s3: Any, tmp_path: Path) -> None:

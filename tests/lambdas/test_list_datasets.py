@@ -8,7 +8,7 @@ from botocore.stub import Stubber
 
 from lambdas import list_datasets
 from lambdas.errors import InvalidInputException, ManifestNotFound, ResourceNotFoundException
-from lambdas.list_datasets import datasets_to_import, read_manifest
+from lambdas.list_datasets import datasets_to_import, filter_size, read_manifest
 from tests.lambdas.conftest import Session
 from tests.lambdas.sample_run import ARN, ARNS, GROUP, MANIFEST, RUN, put
 
@@ -79,11 +79,28 @@ def test_the_data_sets_of_a_run_are_found_on_every_page_of_the_group(
         )
     event = {"bucket": "bucket", "run": RUN, "datasetGroupArn": GROUP}
 
-    items = list_datasets.handler(event, None)["datasets"]
+    answer = list_datasets.handler(event, None)
+    assert answer["filter"] == {"size": 0}
+    items = answer["datasets"]
     assert [(item["datasetArn"], item["s3Path"]) for item in items] == [
         (f"{ARN}dataset/labbase/USERS", "s3://bucket/runs/2024-06-01/users/"),
         (f"{ARN}dataset/labbase/INTERACTIONS", "s3://bucket/runs/2024-06-01/interactions/"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "size"),
+    [
+        ({}, 0),
+        ({"batchInput": {"rows": 5_000}}, 5_000),
+        ({"batchInput": {"rows": 5_000}, "filter": {"exclusions": None}}, 5_000),
+        ({"batchInput": {"rows": 5_000}, "filter": {"exclusions": {"rows": 123_456}}}, 17_345),
+    ],
+)
+def test_the_filter_is_as_large_as_its_users_and_excluded_pairs(
+    changes: dict[str, Any], size: int
+) -> None:
+    assert filter_size(MANIFEST | changes) == size
 
 
 def test_a_run_without_manifest_is_reported_by_the_handler(s3: Any) -> None:

@@ -14,10 +14,12 @@ from typing import Any
 from workflow.config import Config
 from workflow.definition.stage import JOB, Part, Stage, catch_all
 from workflow.personalize import FAILED_STATUSES
-from workflow.sdk import Choice, ChoiceRule, LambdaStep, Retry, State, Wait
+from workflow.run_names import RUN
+from workflow.sdk import Choice, ChoiceRule, GlueStartJobRunStep, LambdaStep, Retry, State, Wait
 from workflow.settings import FUNCTIONS
 
 MINUTE = 60
+_GLUE_START_MINUTES = 15
 
 # AWS's own advice for lambda:invoke; the handlers' name for an answer that did not come; and the
 # service errors of Personalize and S3.
@@ -127,6 +129,37 @@ def lambda_task(
         partition=config.partition,
         parameters={"FunctionName": config.function(function), "Payload": dict(payload)},
         **{**guards, **fields},
+    )
+
+
+def spark_task(
+    config: Config, name: str, *, arguments: Mapping[str, Any], **fields: Any
+) -> GlueStartJobRunStep:
+    """Return a task that runs the Spark job to its end, guarded by a time limit and both retriers.
+
+    Args:
+        config: Names the job and the partition of the ARNs.
+        name: The state's name.
+        arguments: The job's, beside the run, the bucket and the specification.
+        fields: Further fields of the state, in the SDK's spelling.
+    """
+    return GlueStartJobRunStep(
+        name,
+        partition=config.partition,
+        parameters={
+            "JobName": config.glue_job,
+            "Arguments": {
+                "--run.$": RUN,
+                "--bucket": config.bucket,
+                "--spec": f"s3://{config.bucket}/{config.spec_key}",
+                **arguments,
+            },
+        },
+        result_selector={"JobRunId.$": "$.Id"},
+        # Above Glue's own limit, which leaves the time out in which the job starts.
+        timeout_seconds=(config.etl.timeout_minutes + _GLUE_START_MINUTES) * MINUTE,
+        retry=[retry_service_errors(GLUE_ERRORS[1:]), retry_when_busy(GLUE_ERRORS[:1])],
+        **fields,
     )
 
 

@@ -26,16 +26,14 @@ from workflow.definition.parts.increments import (
     training_mode,
     window_arguments,
 )
-from workflow.definition.parts.publication import published
+from workflow.definition.parts.publication import by_spark, published
 from workflow.definition.parts.quality_gate import quality_gate
 from workflow.definition.polling import (
-    GLUE_ERRORS,
-    MINUTE,
     SNS_ERRORS,
     lambda_task,
     poll_loop,
     retry_service_errors,
-    retry_when_busy,
+    spark_task,
 )
 from workflow.definition.stage import JOB, Part, Stage, fail, stage_of
 from workflow.errors import StructureError
@@ -43,7 +41,6 @@ from workflow.run_names import RUN, RUN_IN_JSONATA
 from workflow.sdk import Catch, GlueStartJobRunStep, LambdaStep, Map, SnsPublishStep, State, Succeed
 from workflow.spelling import suggestion
 
-GLUE_START_MINUTES = 15
 _MADE_OF_THE_FUNCTION = frozenset({"parameters", "partition", "resource"})
 
 
@@ -100,8 +97,11 @@ class Stages:
         return batch_inference_loop(self.config)
 
     def publish(self) -> Stage:
-        """Return the stage that filters, ranks and publishes; `$.job` is the batch job."""
-        return published(filter_recommended_item(self.config))
+        """Return the stage that filters, ranks and publishes; `$.job` is the batch job.
+
+        With `filter.spark_above` a Spark job filters what is too large for the function.
+        """
+        return published(self.config, filter_recommended_item(self.config))
 
     def deliver(self) -> Stage:
         """Return the stage that writes the published list into a table, as `[delivery]` says.
@@ -184,24 +184,7 @@ class Stages:
 
 def run_etl(config: Config) -> GlueStartJobRunStep:
     """Return the Spark job that writes the run's data sets and manifest."""
-    return GlueStartJobRunStep(
-        "ETL",
-        partition=config.partition,
-        parameters={
-            "JobName": config.glue_job,
-            "Arguments": {
-                "--run.$": RUN,
-                "--bucket": config.bucket,
-                "--spec": f"s3://{config.bucket}/{config.spec_key}",
-                **window_arguments(config),
-            },
-        },
-        result_selector={"JobRunId.$": "$.Id"},
-        result_path="$.etl",
-        # Above Glue's own limit, which leaves the time out in which the job starts.
-        timeout_seconds=(config.etl.timeout_minutes + GLUE_START_MINUTES) * MINUTE,
-        retry=[retry_service_errors(GLUE_ERRORS[1:]), retry_when_busy(GLUE_ERRORS[:1])],
-    )
+    return spark_task(config, "ETL", arguments=window_arguments(config), result_path="$.etl")
 
 
 def list_datasets(config: Config) -> State:
@@ -338,6 +321,7 @@ def filter_recommended_item(config: Config) -> State:
             "run.$": RUN,
             "batchInferenceJobArn.$": f"{JOB}.arn",
             "keep": config.filter.keep,
+            **by_spark(config),
             **({"gate": True} if config.gate else {}),
         },
         output_path="$.Payload",

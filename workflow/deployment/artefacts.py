@@ -19,6 +19,8 @@ from workflow.deployment.function_sources import archive_files
 
 PREFIX = "artifacts/"
 """The prefix of all of their keys in the bucket."""
+# What the Spark job runs of the functions; an import contract lets it have no more.
+_SHARED = ("lambdas/__init__.py", "lambdas/errors.py", "lambdas/recommendations.py")
 # The earliest date that a ZIP file can hold, and the mode -rw-r--r-- of a regular file.
 _DATE = (1980, 1, 1, 0, 0, 0)
 _MODE = 0o100644 << 16
@@ -46,7 +48,8 @@ class Artefacts:
 
     Attributes:
         functions: Archive of the package `lambdas`, which all functions of it share.
-        etl_library: Archive of the package `etl`, for `--extra-py-files`.
+        etl_library: Archive of the package `etl`, and of what it shares with the functions, for
+            `--extra-py-files`.
         etl_script: The Spark job's script.
         etl_spec: The Spark job's specification, at the key that the definition names.
         own_functions: Archive of each of a team's functions, by the function's name.
@@ -93,11 +96,12 @@ def build_artefacts(config: Config, *, own_functions: bool = True) -> Artefacts:
         ConfigError: If a source of a team's function cannot be used, or pip cannot provide what it
             requires.
     """
-    etl = _package("etl")
+    etl, functions = _package("etl"), _modules(_package("lambdas"))
+    shared = {name: functions[name] for name in _SHARED}
     spec = config.job_spec().to_json().encode()
     return Artefacts(
-        functions=_named_by_content("functions", ".zip", _archive(_modules(_package("lambdas")))),
-        etl_library=_named_by_content("etl", ".zip", _archive(_modules(etl))),
+        functions=_named_by_content("functions", ".zip", _archive(functions)),
+        etl_library=_named_by_content("etl", ".zip", _archive(_modules(etl) | shared)),
         etl_script=_named_by_content("etl-job", ".py", (etl / "job.py").read_bytes()),
         etl_spec=Artefact(config.spec_key, spec, hashlib.sha256(spec).hexdigest()),
         own_functions={

@@ -275,6 +275,7 @@ def _values(config: Config, deployed: Sequence[str]) -> Mapping[str, Sequence[st
         "own_topic": "" if aws.topic.startswith("arn:") else config.topic_arn,
         "permission_boundary": aws.permission_boundary,
         "personalize_filter_arn": config.personalize_filter_arn,
+        "spark_above": "" if config.filter.spark_above is None else "a Spark job filters",
         "schedule": config.schedule and config.schedule.expression,
         "secret": config.source.secret,
         "tracing": "Active" if aws.tracing else "",

@@ -19,7 +19,7 @@ from workflow.definition.asl import Definition, Scope, State
 from workflow.definition.limits import NextWait
 from workflow.errors import WorkflowError
 from workflow.personalize import FAILED_STATUSES
-from workflow.run_names import EXTRACTED
+from workflow.run_names import EXTRACTED, FILTER_SIZE
 from workflow.runs.endings import Endings
 from workflow.runs.prices import BASE_REGION, Price
 from workflow.schedule import DAYS_IN_A_MONTH, runs_a_month
@@ -64,7 +64,8 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     Assumption("training_minutes", 60, "minutes", "until the solution version is ACTIVE"),
     Assumption("training_hours", 1, "hours", "training that Personalize bills, often more"),
     Assumption("batch_minutes", 30, "minutes", "the batch inference job"),
-    Assumption("filter_minutes", 2, "minutes", "filtering and publishing"),
+    Assumption("filter_minutes", 2, "minutes", "filtering and publishing by the function"),
+    Assumption("spark_filter_minutes", 10, "minutes", "the Spark job that filters, if it does"),
     Assumption("call_seconds", 1, "seconds", "each other call of a function"),
     Assumption("gigabytes", 0.1, "GB", "imported by Personalize"),
     Assumption("stored_gigabytes", 0.2, "GB", "written below the run's prefix"),
@@ -81,6 +82,10 @@ JOBS = {
 }
 """Integrations that start a job without a function → the assumption that says how long it takes."""
 _POLLS = frozenset(name.replace(":create", ":describe") for name in JOBS)
+
+
+FILTERING = "{} --task filter"
+"""How a run of the Spark job that filters is called here, beside one that extracts."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +171,7 @@ def walk(
     items: int,
     next_wait: NextWait,
     bounds: tuple[int, int] = (1, 900),
+    users: float = 0,
 ) -> Walk:
     """Return the visits and the duration of a run that succeeds without a retry.
 
@@ -179,11 +185,12 @@ def walk(
         items: Number of items of a Map, that is of data sets.
         next_wait: The wait of the function `get-status`.
         bounds: Of the waits, in seconds, where no function computes them.
+        users: Users in the batch inference job, by which the filter's Choice goes.
 
     Raises:
         CostError: If the run has no end, or a Choice none that succeeds.
     """
-    walker = _Walker(seconds, items, next_wait, Endings.of(definition).doomed, bounds)
+    walker = _Walker(seconds, items, next_wait, Endings.of(definition).doomed, bounds, users)
     walked = walker.through(Scope(definition))
     return replace(walked, assumed=tuple(dict.fromkeys(walker.assumed)))
 
@@ -195,6 +202,7 @@ class _Walker:
     next_wait: NextWait
     doomed: frozenset[str]
     bounds: tuple[int, int]
+    users: float
     assumed: list[str] = field(default_factory=list)
 
     def through(self, scope: Scope) -> Walk:
@@ -255,8 +263,13 @@ class _Walker:
     ) -> str:
         """Return the state after one that succeeds."""
         rules = state.get("Choices", ())
-        if any(part.get("Variable") == EXTRACTED for rule in rules for part in rule.get("And", ())):
-            return str(state["Default"])  # only a resumed run has data sets when it begins
+        for rule in rules:
+            for part in rule.get("And", ()):
+                if part.get("Variable") == EXTRACTED:
+                    return str(state["Default"])  # only a resumed run has data sets at its begin
+                if part.get("Variable") == FILTER_SIZE and "NumericGreaterThan" in part:
+                    is_large = self.users > part["NumericGreaterThan"]
+                    return str(rule["Next"] if is_large else state["Default"])
         foreseen = [rule for rule in rules if rule.get("StringEquals") in _STATUSES]
         if state["Type"] == "Choice" and not foreseen:
             return self._way_on(name, state, scope, visits)
@@ -277,8 +290,15 @@ class _Walker:
 
     def _duration(self, state: State) -> float:
         called = asl.integration(state)
-        name = asl.function_name(state) or asl.arguments(state).get("JobName", "")
+        name = asl.function_name(state) or spark_job(asl.arguments(state))
         return self.seconds.get(called.name if called and called.name in JOBS else name, 0.0)
+
+
+def spark_job(request: Mapping[str, Any]) -> str:
+    """Return the Glue job that a request starts, and what it is to do besides extracting."""
+    job, arguments = str(request.get("JobName", "")), request.get("Arguments")
+    task = arguments.get("--task", "") if isinstance(arguments, Mapping) else ""
+    return f"{job} --task {task}" if task else job
 
 
 def _payload(state: State) -> Mapping[str, Any]:
@@ -341,16 +361,24 @@ def estimate(
     assumed = {assumption.name: assumption.value for assumption in assumptions}
     seconds, items = _task_seconds(config, assumed), len(config.data_sets)
     bounds = config.polling.min_seconds, config.polling.max_seconds
-    run = made or walk(definition, seconds, items=items, next_wait=next_wait, bounds=bounds)
+    run = made or walk(
+        definition,
+        seconds,
+        items=items,
+        next_wait=next_wait,
+        bounds=bounds,
+        users=assumed["users"],
+    )
     visits = run.visits
     functions = {name: asl.function_name(state) for _, name, state in asl.states(definition)}
+    jobs = {name: spark_job(asl.arguments(state)) for _, name, state in asl.states(definition)}
     filtering = config.function("filter-recommendations")
     calls = sum(visits[name] for name, function in functions.items() if function)
     filtered = sum(visits[name] for name, function in functions.items() if function == filtering)
     own = {config.function(name): settings.memory for name, settings in config.functions.items()}
     own_calls = {name: own[function] for name, function in functions.items() if function in own}
     gigabyte_seconds = (
-        filtered * assumed["filter_minutes"] * 60 * assumed["filter_gigabytes"]
+        filtered * seconds[filtering] * assumed["filter_gigabytes"]
         + (calls - filtered - sum(visits[name] for name in own_calls))
         * assumed["call_seconds"]
         * assumed["function_gigabytes"]
@@ -359,21 +387,14 @@ def estimate(
             for name, megabytes in own_calls.items()
         )
     )
-    workers = config.etl.workers * DPU_OF_A_WORKER[config.etl.worker_type]
-    # A delivery is another run of the job, taken to be as long.
-    spark_runs = sum(
-        visits[name] > 0
-        for _, name, state in asl.states(definition)
-        if asl.arguments(state).get("JobName") == config.glue_job
+    spark_minutes = max(assumed["etl_minutes"], 1) + max(assumed["spark_filter_minutes"], 1) * sum(
+        visits[name] for name, job in jobs.items() if job == FILTERING.format(config.glue_job)
     )
+    workers = config.etl.workers * DPU_OF_A_WORKER[config.etl.worker_type]
     months_kept = config.aws.run_retention_days / DAYS_IN_A_MONTH
     quantities = (
         ("Step Functions", visits.total(), "state_transition"),
-        (
-            "Glue",
-            max(spark_runs, 1) * workers * max(assumed["etl_minutes"], 1) / 60,
-            "glue_dpu_hour",
-        ),
+        ("Glue", workers * spark_minutes / 60, "glue_dpu_hour"),
         ("Personalize, imports", assumed["gigabytes"], "personalize_ingested_gb"),
         ("Personalize, training", assumed["training_hours"], "personalize_training_hour"),
         ("Personalize, batch", assumed["users"], "personalize_batch_user"),
@@ -395,15 +416,19 @@ def estimate(
 
 
 def _task_seconds(config: Config, assumed: Mapping[str, float]) -> dict[str, float]:
+    above, filter_seconds = config.filter.spark_above, assumed["filter_minutes"] * 60
+    if above is not None and (above == 0 or assumed["users"] > above):
+        filter_seconds = assumed["call_seconds"]  # it publishes what the Spark job has filtered
     return {
         config.glue_job: assumed["etl_minutes"] * 60,
+        FILTERING.format(config.glue_job): assumed["spark_filter_minutes"] * 60,
         **{config.function(name): assumed["call_seconds"] for name in config.functions},
         config.function("begin-run"): assumed["call_seconds"],
         config.function("list-datasets"): assumed["call_seconds"],
         config.function("create-import-job"): assumed["import_minutes"] * 60,
         config.function("create-solution-version"): assumed["training_minutes"] * 60,
         config.function("create-batch-inference-job"): assumed["batch_minutes"] * 60,
-        config.function("filter-recommendations"): assumed["filter_minutes"] * 60,
+        config.function("filter-recommendations"): filter_seconds,
         **{integration: assumed[minutes] * 60 for integration, minutes in JOBS.items()},
     }
 

@@ -16,7 +16,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from workflow.config import Config
-from workflow.runs.cost import Walk
+from workflow.runs.cost import FILTERING, Walk, spark_job
 from workflow.runs.executions import RunningError, find_run, jobs_of
 from workflow.runs.history import history
 from workflow.runs.progress import progress_of
@@ -106,12 +106,13 @@ def durations_of(events: Sequence[HistoryEvent], config: Config) -> dict[str, fl
     """
     stages = {
         config.glue_job: "etl_minutes",
+        FILTERING.format(config.glue_job): "spark_filter_minutes",
         config.function("filter-recommendations"): "filter_minutes",
     }
     durations = [
-        (stages[visit.target], visit.seconds(None))
+        (stages[called], visit.seconds(None))
         for visit in Visits(events).all
-        if visit.target in stages
+        if (called := spark_job(visit.request) or visit.target) in stages
     ]
     durations += [
         (stage, (job.seen - job.begun).total_seconds())

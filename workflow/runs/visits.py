@@ -171,10 +171,14 @@ class Visit:
         return next(scheduled, None)
 
     @property
+    def request(self) -> Mapping[str, Any]:
+        """The request of its last call; empty if it called nothing."""
+        return json_object(details(self.scheduled).get("parameters")) if self.scheduled else {}
+
+    @property
     def target(self) -> str:
         """The function or Glue job of its last call; empty if it called none."""
-        request = json_object(details(self.scheduled).get("parameters")) if self.scheduled else {}
-        return str(request.get("FunctionName") or request.get("JobName") or "")
+        return str(self.request.get("FunctionName") or self.request.get("JobName") or "")
 
     def seconds(self, until: datetime | None) -> float | None:
         """Return its duration, so far if it goes on; None if it goes on and `until` is None."""

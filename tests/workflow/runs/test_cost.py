@@ -17,6 +17,7 @@ from localaws.http.endpoint import Endpoint
 from retrain.main import app
 from tests import histories
 from tests.projects import ASK, project
+from workflow import build_workflow
 from workflow.config import load_config, parse_config, with_integration
 from workflow.definition.render import render
 from workflow.personalize import REGIONS
@@ -584,15 +585,18 @@ def test_durations_are_taken_from_a_history(config):
         )
 
     version, status = "arn:aws:personalize:r:1:solution/s/1", {"FunctionName": "labbase-get-status"}
+    filtering = {"Arguments": {"--run": "night", "--task": "filter"}}
     events = [
         *task("ETL", 0, 12, {"JobName": "labbase-retraining-etl"}),
         *task("Create", 12, 13, {"FunctionName": "labbase-create-solution-version"}, version),
         *task("Get Status", 90, 90.5, status, version),
-        *task("Filter", 91, 95, {"FunctionName": "labbase-filter-recommendations"}),
+        *task("Filter on Spark", 91, 96, {"JobName": "labbase-retraining-etl", **filtering}),
+        *task("Filter", 96, 100, {"FunctionName": "labbase-filter-recommendations"}),
     ]
 
     assert durations_of(events, config) == {
         "etl_minutes": 12,
+        "spark_filter_minutes": 5,
         "filter_minutes": 4,
         "training_minutes": 77.5,
     }
@@ -685,3 +689,25 @@ def test_the_definition_is_not_changed_by_walking_it(definition):
     walk(definition, {}, items=3, next_wait=next_wait)
 
     assert definition == before
+
+
+@pytest.mark.parametrize(("users", "is_large"), [(100_000, False), (100_001, True)])
+def test_a_filter_on_spark_is_a_second_run_of_the_job(users, is_large):
+    text = CONFIG.read_text(encoding="utf-8")
+    config = parse_config(text.replace("\n[filter]", "\n[filter]\nspark_above = 100_000"))
+    values = {"users": users, "etl_minutes": 30, "spark_filter_minutes": 15, "filter_minutes": 10}
+
+    result = estimate(
+        config,
+        json.loads(build_workflow(config).to_asl()),
+        PRICES,
+        assume(ASSUMPTIONS, values, origin="given"),
+        year=2024,
+        next_wait=next_wait,
+    )
+
+    assert ("Filter on Spark" in result.transitions) is is_large
+    assert result.ways == ()
+    quantities = {line.what: line.quantity for line in result.lines}
+    assert quantities["Glue"] == (1.5 if is_large else 1.0)
+    assert (quantities["Lambda, time"] < 100) is is_large

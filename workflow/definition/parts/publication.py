@@ -1,15 +1,66 @@
-"""The publication of a list: a newer one that is published stays, and that is no failure."""
+"""The publication of a list, which the Spark job filters where it is too large for a function.
+
+    Large Output? ─────────────────────→ Filter Recommended Item → …
+          └→ Filter on Spark ────────────┘
+
+The function publishes in either case: `$.job.filtered`, the run of the Spark job, tells it that the
+list is made. The size is at `$.filter.size`, from the manifest. A newer list that is published
+stays, and that is no failure.
+"""
 
 from __future__ import annotations
 
-from workflow.definition.stage import JOB, Stage, stage_of
-from workflow.sdk import Catch, State, Succeed
+from typing import Any
+
+from workflow.config import Config
+from workflow.definition.polling import spark_task
+from workflow.definition.stage import JOB, Stage, catch_all, stage_of
+from workflow.run_names import FILTER_SIZE
+from workflow.sdk import Catch, Choice, ChoiceRule, State, Succeed
 
 _NEWER = "NewerListPublished"  # by which the function names it
 
 
-def published(task: State) -> Stage:
-    """Return the stage of a task that publishes; the run ends where a newer list is published."""
+def published(config: Config, task: State) -> Stage:
+    """Return the stage that publishes; the run ends where a newer list is published.
+
+    Args:
+        config: `filter.spark_above` says from which size on the Spark job filters.
+        task: Filters what is smaller, and publishes.
+    """
     stays = Succeed("Newer List Stays Published")
     task.add_catch(Catch(error_equals=[_NEWER], result_path=JOB, next_step=stays))
-    return stage_of("Publish", task)
+    above = config.filter.spark_above
+    if above is None:
+        return stage_of("Publish", task)
+    spark = filter_on_spark(config)
+    if above == 0:
+        return stage_of("Publish", spark, task)
+    spark.next(task)
+    choice = Choice("Large Output?")
+    # Steps before this one may have left the size out of the data.
+    known = ChoiceRule.IsPresent(variable=FILTER_SIZE, value=True)
+    larger = ChoiceRule.NumericGreaterThan(variable=FILTER_SIZE, value=above)
+    choice.add_choice(ChoiceRule.And([known, larger]), spark)
+    choice.default_choice(task)
+
+    def lead_failures(failure: State) -> None:
+        for each in (spark, task):
+            each.add_catch(catch_all(failure))
+
+    return Stage("Publish", choice, lead_on=task.next, lead_failures=lead_failures)
+
+
+def filter_on_spark(config: Config) -> State:
+    """Return the task that has the Spark job filter and rank; `$.job` is the batch job."""
+    return spark_task(
+        config,
+        "Filter on Spark",
+        arguments={"--task": "filter", "--keep": str(config.filter.keep)},
+        result_path=f"{JOB}.filtered",
+    )
+
+
+def by_spark(config: Config) -> dict[str, Any]:
+    """Return what tells the function whether the Spark job has filtered, as part of its payload."""
+    return {} if config.filter.spark_above is None else {"job.$": JOB}

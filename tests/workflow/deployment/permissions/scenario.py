@@ -246,6 +246,37 @@ def invoke_the_handlers_again(scenario: Scenario, events: list[dict[str, Any]]) 
             assert "FunctionError" not in response, response["Payload"].read()
 
 
+def filter_by_function(scenario: Scenario, events: list[dict[str, Any]]) -> None:
+    """Filter what the Spark job has filtered, as the function does: both leave the same."""
+
+    def left() -> list[Any]:
+        s3, bucket, prefix = scenario.client("s3"), scenario.config.bucket, "runs/good/"
+        keys = ("recommendations/recommendations.csv", "recommendations/errors.jsonl")
+        files = [
+            s3.get_object(Bucket=bucket, Key=prefix + key)["Body"].read()
+            for key in (*keys, "record/publication.json")
+        ]
+        published = json.loads(files.pop())
+        assert published.pop("createdAt")
+        return [*files, published]
+
+    by_spark = left()
+    payload = next(
+        parameters["Payload"]
+        for event in events
+        if (details := event.get("taskScheduledEventDetails", {})).get("resourceType") == "lambda"
+        and "filtered"
+        in (parameters := json.loads(details["parameters"]))["Payload"].get("job", {})
+    )
+    del payload["job"]
+    response = scenario.client("lambda").invoke(
+        FunctionName=scenario.config.function("filter-recommendations"),
+        Payload=json.dumps(payload).encode(),
+    )
+    assert "FunctionError" not in response, response["Payload"].read()
+    assert left() == by_spark
+
+
 def publish_before_the_newest_events(scenario: Scenario) -> None:
     """Date the publication back: the sample's events are of 2024, and the back-test finds some."""
     s3, bucket, key = scenario.client("s3"), scenario.config.bucket, "recommendations/latest.json"

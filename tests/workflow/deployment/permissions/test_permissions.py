@@ -97,6 +97,7 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = (
         EXAMPLE.replace(NAME, 'name = "life"')
         .replace("[schedule]", '[tags]\nteam = "search"\n\n[schedule]')
+        .replace("\n[filter]", "\n[filter]\nspark_above = 10")
         .replace("[source]", 'emails = ["ann@example.com"]\n\n[source]')
     )
     files = {"retraining.py": RETRAINING, "functions/ask_editors.py": ASK_EDITORS}
@@ -140,6 +141,7 @@ def _calls_of_scenario(scenario: Scenario, file: Path) -> dict[str, list[Call]]:
     with scenario.as_principal("visitor"):
         events = steps.run_to_end(scenario, "good")
         steps.invoke_the_handlers_again(scenario, events)
+        steps.filter_by_function(scenario, events)
         steps.publish_before_the_newest_events(scenario)
         steps.run_spark_job_over_old_files(scenario)
     with scenario.as_principal("operator"):

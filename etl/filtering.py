@@ -1,0 +1,190 @@
+"""The filter as a Spark job: from batch output to the CSV that the function publishes.
+
+    filter_lists(runtime, keep=…, log=…)
+
+    lines of batch output ─ joined with their users' excluded pairs ─ sorted as they were
+      ─ rows of each partition, by the function's own code ─ one CSV
+
+Spark reads, joins and sorts. What makes rows of lines is `lambdas.recommendations`, which the
+function runs too: Spark's own functions write numbers, quotes and odd JSON otherwise. One upload
+makes the CSV, so that a reader sees all of it or nothing. Publishing it is the function's: what was
+filtered is in the run's `record/filter.json`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from boto3.s3.transfer import TransferConfig
+from pyspark import RDD, Broadcast, StorageLevel
+from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
+
+from etl.errors import EtlError
+from etl.runtime import RunFolder, Runtime
+from lambdas.errors import ListsAlike, NoRecommendations
+from lambdas.recommendations import (
+    Counts,
+    Lists,
+    csv_chunks,
+    header_of,
+    raise_if_useless,
+    readable,
+    user_of,
+)
+
+LIST = "recommendations/recommendations.csv"
+ERRORS = "recommendations/errors.jsonl"
+RECORD = "record/filter.json"
+
+_ORDER = ("file", "block", "number")
+_ROWS, _ERRORS, _COUNTS = "rows", "errors", "counts"
+# The chunks come one after the other from Spark.
+_TRANSFER = TransferConfig(use_threads=False)
+_Part = tuple[str, Any]
+
+
+def filter_lists(runtime: Runtime, *, keep: int, log: Callable[[str], None]) -> dict[str, Any]:
+    """Write `recommendations.csv`, `errors.jsonl` and the record of both.
+
+    Args:
+        runtime: The job's runtime; its folder is the run's.
+        keep: Most items per user.
+        log: Called with each line of the log.
+
+    Returns:
+        The record: S3 URIs of both files (`csv`, `errors`), and the counts as in `latest.json`. If
+        they are such that nothing may be published, no CSV is written; the function says why.
+
+    Raises:
+        EtlError: If there is no manifest, or no batch output.
+    """
+    folder = runtime.folder
+    manifest = _manifest(folder)
+    outputs = [key for key in folder.keys("batch-output/") if key.endswith(".out")]
+    if not outputs:
+        raise EtlError(
+            f"no .out file at {folder.uri('batch-output/')}: did batch inference write elsewhere?"
+        )
+    log(f"progress 0/2 filtering {len(outputs)} files")
+    parts = _parts(runtime, manifest, outputs, keep).persist(StorageLevel.DISK_ONLY)
+    try:
+        counts = Counts()
+        for following in _of_type(parts, _COUNTS).collect():
+            counts.add(following)
+        log("progress 1/2 writing the list")
+        errors = _upload(folder, ERRORS, _of_type(parts, _ERRORS).toLocalIterator())
+        record = {"csv": "", "errors": errors, **counts.published()}
+        try:
+            raise_if_useless(counts, manifest)
+        except (NoRecommendations, ListsAlike) as error:
+            log(f"WARNING: {error}")
+        else:
+            rows = _of_type(parts, _ROWS).toLocalIterator(prefetchPartitions=True)
+            record["csv"] = _upload(folder, LIST, _with_header(manifest, rows))
+    finally:
+        parts.unpersist()
+    log(f"── {counts.recommendations:,} recommendations to {counts.users:,} users")
+    runtime.commit(json.dumps(record, ensure_ascii=False, indent=2) + "\n", path=RECORD)
+    log("progress 2/2 done")
+    return record
+
+
+def _manifest(folder: RunFolder) -> dict[str, Any]:
+    try:
+        body = folder.s3.get_object(Bucket=folder.bucket, Key=folder.key("manifest.json"))["Body"]
+    except folder.s3.exceptions.NoSuchKey:
+        raise EtlError(
+            f"{folder.uri('manifest.json')} is not there: the Spark job did not finish run"
+            f" '{folder.run}'; check its log and start a new execution"
+        ) from None
+    manifest: dict[str, Any] = json.loads(body.read())
+    return manifest
+
+
+def _parts(
+    runtime: Runtime, manifest: Mapping[str, Any], outputs: list[str], keep: int
+) -> RDD[_Part]:
+    """Return chunks of the CSV and of the error lines in their order, and counts.
+
+    Args:
+        runtime: Reads the files.
+        manifest: Names the filter files.
+        outputs: The keys of the batch output.
+        keep: Most items per user.
+    """
+    lines = runtime.read_lines(outputs)
+    files = manifest.get("filter") or {}
+    eligible = None
+    if entry := files.get("eligibleItems"):
+        items = runtime.read_csv(_uri(runtime, entry), "ITEM_ID string", escape="\\")
+        ids = frozenset(row.ITEM_ID for row in items.toLocalIterator())
+        eligible = lines.sparkSession.sparkContext.broadcast(ids)
+    if entry := files.get("exclusions"):
+        pairs = runtime.read_csv(
+            _uri(runtime, entry), "USER_ID string, ITEM_ID string", escape="\\"
+        )
+        lines = _with_excluded(lines, pairs)
+    else:
+        lines = lines.withColumn("excluded", F.lit(None))
+    # A total order: the partitions of the result follow each other as the lines do.
+    ordered = lines.orderBy(*_ORDER).select("line", "excluded")
+    return ordered.rdd.mapPartitions(partial(_filtered, eligible=eligible, keep=keep))
+
+
+def _uri(runtime: Runtime, entry: Mapping[str, Any]) -> str:
+    return runtime.folder.uri(entry["path"])
+
+
+def _with_excluded(lines: DataFrame, pairs: DataFrame) -> DataFrame:
+    """Return lines with the items that are excluded for their user, `excluded`; null for none.
+
+    Args:
+        lines: The column `line`, and others.
+        pairs: USER_ID, ITEM_ID.
+    """
+    excluded = pairs.groupBy("USER_ID").agg(F.collect_set("ITEM_ID").alias("excluded"))
+    # Only the function's own reading finds the user of every line for which it finds one.
+    user = F.udf(user_of, "string")(F.col("line"))
+    return lines.withColumn("user", user).join(excluded, F.col("user") == F.col("USER_ID"), "left")
+
+
+def _filtered(
+    rows: Iterable[Row], *, eligible: Broadcast[frozenset[str]] | None, keep: int
+) -> Iterator[_Part]:
+    """Yield what becomes of a partition's lines, in a worker of Spark."""
+    errors: list[str] = []
+    lists = Lists(eligible=eligible.value if eligible else None, keep=keep, on_error=errors.append)
+    recommended = (
+        recommendation
+        for line, excluded in rows
+        for recommendation in lists.rows(line, _of_any_user(frozenset(excluded or ())))
+    )
+    for chunk in csv_chunks(recommended, header=()):
+        yield _ROWS, chunk
+        if errors:
+            yield _ERRORS, "".join(errors).encode()
+            errors.clear()
+    yield _COUNTS, lists.counts
+
+
+def _of_any_user(excluded: frozenset[str]) -> Callable[[str], frozenset[str]]:
+    return lambda _: excluded
+
+
+def _of_type(parts: RDD[_Part], part_type: str) -> RDD[Any]:
+    return parts.filter(lambda part: part[0] == part_type).values()
+
+
+def _with_header(manifest: Mapping[str, Any], rows: Iterator[bytes]) -> Iterator[bytes]:
+    yield from csv_chunks((), header_of(manifest))
+    yield from rows
+
+
+def _upload(folder: RunFolder, path: str, chunks: Iterable[bytes]) -> str:
+    """Write chunks as one object, all of them or none, and return its S3 URI."""
+    folder.s3.upload_fileobj(readable(chunks), folder.bucket, folder.key(path), Config=_TRANSFER)
+    return folder.uri(path)
