@@ -69,6 +69,7 @@ FAILURES: tuple[tuple[str, str], ...] = (
     ("LimitExceededException", "You have exceeded a quota"),
     ("ResourceInUseException", "The resource is in use"),
     ("Runtime.ExitError", "RequestId: … Error: Runtime exited with error: signal: killed"),
+    ("OperationalError", "database or disk is full"),
     ("States.Timeout", ""),
     ("ThrottlingException", "Rate exceeded"),
     ("States.Runtime", "The JSONPath '$.job.arn' could not be found in the input"),
