@@ -64,7 +64,7 @@ def filter_lists(runtime: Runtime, *, keep: int, log: Callable[[str], None]) -> 
     """
     folder = runtime.folder
     manifest = _manifest(folder)
-    outputs = [key for key in folder.keys("batch-output/") if key.endswith(".out")]
+    outputs = [path for path in folder.paths("batch-output/") if path.endswith(".out")]
     if not outputs:
         raise EtlError(
             f"no .out file at {folder.uri('batch-output/')}: did batch inference write elsewhere?"
@@ -113,7 +113,7 @@ def _parts(
     Args:
         runtime: Reads the files.
         manifest: Names the filter files.
-        outputs: The keys of the batch output.
+        outputs: The paths of the batch output.
         keep: Most items per user.
     """
     lines = runtime.read_lines(outputs)

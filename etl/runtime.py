@@ -137,12 +137,15 @@ class RunFolder:
         """Return the S3 URI of a path below the run's prefix."""
         return f"s3://{self.bucket}/{self.key(path)}"
 
-    def keys(self, path: str) -> list[str]:
-        """Return the keys of the objects whose path begins with `path`, sorted."""
+    def paths(self, prefix: str) -> list[str]:
+        """Return the paths of the objects whose path begins with `prefix`, sorted."""
         pages = self.s3.get_paginator("list_objects_v2").paginate(
-            Bucket=self.bucket, Prefix=self.key(path)
+            Bucket=self.bucket, Prefix=self.key(prefix)
         )
-        return sorted(item["Key"] for page in pages for item in page.get("Contents", ()))
+        run = self.key("")
+        return sorted(
+            item["Key"].removeprefix(run) for page in pages for item in page.get("Contents", ())
+        )
 
     def put_text(self, path: str, text: str) -> None:
         """Write a text as one object, in UTF-8."""
@@ -181,11 +184,11 @@ class Runtime(Protocol):
     def tables(self) -> Tables:
         """The database's tables."""
 
-    def read_lines(self, keys: Sequence[str]) -> DataFrame:
+    def read_lines(self, paths: Sequence[str]) -> DataFrame:
         """Read text files: `line`, its bytes, and by what it is sorted: `file`, `block`, `number`.
 
         Args:
-            keys: Of the bucket's objects, sorted.
+            paths: Of the run's objects, sorted.
         """
 
     def write_csv(
@@ -259,12 +262,12 @@ class LocalRuntime:
         )
         self._spark, self._directory = spark, directory
 
-    def read_lines(self, keys: Sequence[str]) -> DataFrame:
+    def read_lines(self, paths: Sequence[str]) -> DataFrame:
         """Download to this machine's disk, and read there."""
         directory = Path(tempfile.mkdtemp(dir=self._directory))
-        for number, key in enumerate(keys):
-            file = directory / f"part-{number:05d}"
-            self.folder.s3.download_file(self.folder.bucket, key, str(file))
+        for number, path in enumerate(paths):
+            file = str(directory / f"part-{number:05d}")
+            self.folder.s3.download_file(self.folder.bucket, self.folder.key(path), file)
         return _lines(self._spark, [str(directory)])
 
     def write_csv(
@@ -345,11 +348,9 @@ class GlueRuntime:
             partitions=spec.partitions,
         )
 
-    def read_lines(self, keys: Sequence[str]) -> DataFrame:
+    def read_lines(self, paths: Sequence[str]) -> DataFrame:
         """Read by Spark's reader."""
-        return _lines(
-            self._glue.spark_session, [f"s3://{self.folder.bucket}/{key}" for key in keys]
-        )
+        return _lines(self._glue.spark_session, [self.folder.uri(path) for path in paths])
 
     def write_csv(
         self,

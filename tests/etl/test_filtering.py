@@ -272,7 +272,9 @@ def test_a_useless_list_is_refused_on_both_ways_alike(
     by_function = refusal(lambda: publish_filtered(run))
     assert refusal(by_spark) == by_function
     assert [*by_function[1]] == [ERRORS]
-    assert "recommendations/latest.json" not in run.folder.keys("")
+    assert "recommendations/latest.json" not in [
+        item["Key"] for item in run.s3.list_objects_v2(Bucket=BUCKET)["Contents"]
+    ]
 
 
 def test_a_run_without_batch_output_or_manifest_is_refused(run: Run) -> None:

@@ -229,6 +229,16 @@ def test_the_fake_refuses_what_glue_does_not_take(name: str) -> None:
             call()
 
 
+def test_glue_reads_lines_by_spark_in_their_order(glue_calls: list[Any], tmp_path: Path) -> None:
+    runtime = on_glue(glue_calls, tmp_path)
+    files = {"part-1.out": "b\r\nc", "part-10.out": "d\n", "part-2.out": "\ne\n"}
+    for name, text in files.items():
+        (tmp_path / name).write_bytes(text.encode())
+
+    lines = runtime.read_lines(sorted(files)).orderBy("file", "block", "number")
+    assert [bytes(row.line) for row in lines.collect()] == [b"b\r", b"c", b"d", b"", b"e"]
+
+
 def test_glue_reads_its_arguments_by_its_own_reader(glue_calls: list[Any]) -> None:
     argv = "job.py --runtime glue --JOB_NAME nightly-etl --run run-1 --bucket bucket"
     rest = "--spec s3://bucket/spec.json --connection rds --JOB_RUN_ID jr_1"
@@ -279,6 +289,17 @@ def test_glue_reads_a_published_list_and_writes_a_record(
     runtime.commit("{}", path="record/delivery.json")
     assert [name for name, _ in glue_calls] == ["put_object", "Job.commit"]
     assert glue_calls[0][1]["Key"] == "runs/run-1/record/delivery.json"
+
+
+def test_the_task_and_what_it_needs_are_arguments_too(glue_calls: list[Any]) -> None:
+    argv = "--JOB_NAME j --run r --bucket b --spec s3://b/s --connection c --task filter --keep 7"
+    there, here = (
+        parse_arguments(["job.py", "--runtime", runtime, *argv.split()])
+        for runtime in ("glue", "local")
+    )
+
+    assert (there.task, there.keep) == (here.task, here.keep) == ("filter", 7)
+    assert glue_calls[-1][1][-2:] == ["task", "keep"]
 
 
 def test_the_local_command_line_leaves_what_only_glue_knows() -> None:
