@@ -20,7 +20,7 @@ from lambdas.errors import (
     named_errors,
 )
 from lambdas.list_datasets import read_manifest
-from lambdas.objects import SharedObject
+from lambdas.records import SharedObject
 
 LOCK = "recommendations/running.json"
 _CONTENDERS = 20  # that can be faster, one after the other, before this one gives up

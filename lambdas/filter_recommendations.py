@@ -10,7 +10,6 @@ that a reader sees the old list or the new one (`publication`). Where the Spark 
 from __future__ import annotations
 
 import csv
-import json
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -239,12 +238,8 @@ def degradation(s3: Any, bucket: str, run: str) -> dict[str, Any]:
     Its `reason`, and the version that was refused, `refusedSolutionVersionArn`; null if the run's
     own version made the lists all the same.
     """
-    try:
-        body = s3.get_object(Bucket=bucket, Key=f"runs/{run}/{GATE_RECORD}")["Body"].read()
-    except s3.exceptions.NoSuchKey:  # a workflow that was composed without the stage
-        return {}
-    gate = json.loads(body)
-    if not gate["degraded"]:
+    gate = read_object(s3, bucket, f"runs/{run}/{GATE_RECORD}")
+    if gate is None or not gate["degraded"]:  # None of a workflow composed without the stage
         return {}
     is_refused = gate["served"]["solutionVersionArn"] != gate["solutionVersionArn"]
     refused = gate["solutionVersionArn"] if is_refused else None

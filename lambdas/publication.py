@@ -7,13 +7,11 @@ once the newer one stays.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from lambdas.errors import NewerListPublished, ResourceInUseException
-from lambdas.objects import SharedObject
-from lambdas.records import LATEST
+from lambdas.records import LATEST, SharedObject, write_object
 
 _CONTENDERS = 20  # that can be faster, one after the other, before this one gives up
 
@@ -57,9 +55,4 @@ def publish_list(s3: Any, bucket: str, publication: Mapping[str, Any]) -> None:
             break
     else:
         raise ResourceInUseException(f"s3://{bucket}/{LATEST} changes all the time")
-    s3.put_object(
-        Bucket=bucket,
-        Key=record_key(publication["run"]),
-        Body=json.dumps(publication, ensure_ascii=False, indent=2).encode(),
-        ContentType="application/json",
-    )
+    write_object(s3, bucket, record_key(publication["run"]), dict(publication))

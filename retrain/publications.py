@@ -11,9 +11,8 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from lambdas.objects import SharedObject
 from lambdas.publication import newest_data, record_key
-from lambdas.records import LATEST
+from lambdas.records import LATEST, SharedObject
 from workflow.config import Config
 from workflow.runs.executions import RunningError
 from workflow.spelling import suggestion

@@ -69,6 +69,19 @@ s3, bucket, run = boto3.client("s3"), named["--bucket"], named["--run"]
 def put(path, text):
     s3.put_object(Bucket=bucket, Key=f"runs/{run}/{path}", Body=text.encode())
 
+if named.get("--task") == "filter":  # as etl.filtering does, without Spark
+    from lambdas.recommendations import Lists, csv_chunks
+
+    listed = s3.list_objects_v2(Bucket=bucket, Prefix=f"runs/{run}/batch-output/")["Contents"]
+    (key,) = [each["Key"] for each in listed if each["Key"].endswith(".out")]
+    lines = s3.get_object(Bucket=bucket, Key=key)["Body"].iter_lines()
+    lists = Lists(eligible=None, keep=int(named["--keep"]), on_error=print)
+    rows = [row for line in lines for row in lists.rows(line, lambda user: frozenset())]
+    put("recommendations/recommendations.csv", b"".join(csv_chunks(rows)).decode())
+    csv = f"s3://{bucket}/runs/{run}/recommendations/recommendations.csv"
+    put("record/filter.json", json.dumps({"csv": csv, "errors": "", **lists.counts.published()}))
+    raise SystemExit
+
 users = range(30)
 put("users/part-0.csv", "USER_ID,AGE\\n" + "".join(f"{u},{20 + u}\\n" for u in users))
 put("interactions/part-0.csv", "USER_ID,ITEM_ID,TIMESTAMP\\n" + "".join(
@@ -120,17 +133,22 @@ class Shop:
         self.states, self.s3 = aws.client("stepfunctions"), aws.client("s3")
         self.before: dict[str, Callable[[Any], None]] = {}
         self.after: dict[str, Callable[[Any], None]] = {}
-        deploy(config, aws.client)
+        self.deploy(config)
+        self.undisturbed = self.list_of("undisturbed", self.run("undisturbed"))
+
+    def deploy(self, config: Config) -> None:
+        """Deploy, with functions that can be broken, and the script in place of the Spark job."""
+        self.config = config
+        deploy(config, self.aws.client)
         for name, module in FUNCTIONS.items():
             handler = importlib.import_module(f"lambdas.{module}").handler
-            aws.functions.register(config.function(name), self._breakable(name, handler))
+            self.aws.functions.register(config.function(name), self._breakable(name, handler))
         self.put("artifacts/script.py", SCRIPT)
-        glue = aws.client("glue")
+        glue = self.aws.client("glue")
         job = glue.get_job(JobName=config.glue_job)["Job"]
         job["Command"]["ScriptLocation"] = f"s3://{config.bucket}/artifacts/script.py"
         update = {key: job[key] for key in ("Role", "Command", "DefaultArguments")}
         glue.update_job(JobName=config.glue_job, JobUpdate=update)
-        self.undisturbed = self.list_of("undisturbed", self.run("undisturbed"))
 
     def _breakable(self, name: str, handler: Any) -> Any:
         def broken(event: Any, context: Any) -> Any:
@@ -409,3 +427,19 @@ def test_an_earlier_list_is_published_again_until_the_next_run(shop: Shop, retra
     shop.run("list-3")
     assert shop.latest()["run"] == "list-3"
     assert "newestExtractedAt" not in shop.latest()
+
+
+def test_a_list_that_was_too_large_for_the_function_is_filtered_by_a_spark_job(shop: Shop) -> None:
+    """The run is resumed with another configuration, which changes nothing that it extracted."""
+    before, run = shop.config, "too-large"
+    shop.before["filter-recommendations"] = breaks("Filter Recommended Item")
+    assert shop.run(run).status == "FAILED"
+    shop.deploy(parse_config(f"{CONFIG}[filter]\nspark_above = 29\n"))
+
+    assert shop.list_of(run, shop.resume(run)) == shop.undisturbed
+    glue = shop.aws.client("glue").get_job_runs(JobName=shop.config.glue_job)["JobRuns"]
+    tasks = [each["Arguments"].get("--task") for each in glue if each["Arguments"]["--run"] == run]
+    assert tasks == ["filter", None]
+    assert shop.paid(run) == ONCE
+    assert shop.latest()["users"] == 30
+    shop.deploy(before)
