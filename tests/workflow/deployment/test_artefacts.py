@@ -40,8 +40,25 @@ def test_the_archives_hold_the_modules_of_their_package_and_nothing_else(artefac
 
     assert functions == sorted(f"lambdas/{file.name}" for file in (ROOT / "lambdas").glob("*.py"))
     assert {"lambdas/__init__.py", "lambdas/get_status.py", "lambdas/jobs.py"} <= {*functions}
-    assert library == sorted(f"etl/{file.name}" for file in (ROOT / "etl").glob("*.py"))
     assert {"etl/__init__.py", "etl/runtime.py", "etl/validation.py"} <= {*library}
+    own = [name for name in library if name.startswith("etl/")]
+    assert own == sorted(f"etl/{file.name}" for file in (ROOT / "etl").glob("*.py"))
+    shared = ["lambdas/__init__.py", "lambdas/errors.py", "lambdas/recommendations.py"]
+    assert library == [*own, *shared]
+
+
+def test_the_spark_jobs_archive_has_every_module_of_ours_that_it_imports(artefacts):
+    archive = unpacked(artefacts.etl_library.body)
+    imported = {
+        name
+        for file in archive.namelist()
+        for node in ast.walk(ast.parse(archive.read(file)))
+        if isinstance(node, ast.ImportFrom)
+        and (name := node.module or "").split(".")[0] in {"etl", "lambdas"}
+    }
+
+    assert {f"{name.replace('.', '/')}.py" for name in imported} <= {*archive.namelist()}
+    assert "lambdas.recommendations" in imported
 
 
 def test_nothing_in_an_archive_varies_from_machine_to_machine(artefacts):
