@@ -60,7 +60,7 @@ def filter_lists(runtime: Runtime, *, keep: int, log: Callable[[str], None]) -> 
         they are such that nothing may be published, no CSV is written; the function says why.
 
     Raises:
-        EtlError: If there is no manifest, or no batch output.
+        EtlError: If there is no manifest that can be read, or no batch output.
     """
     folder = runtime.folder
     manifest = _manifest(folder)
@@ -101,7 +101,12 @@ def _manifest(folder: RunFolder) -> dict[str, Any]:
             f"{folder.uri('manifest.json')} is not there: the Spark job did not finish run"
             f" '{folder.run}'; check its log and start a new execution"
         ) from None
-    manifest: dict[str, Any] = json.loads(body.read())
+    try:
+        manifest: dict[str, Any] = json.loads(body.read())
+    except ValueError as error:
+        raise EtlError(
+            f"{folder.uri('manifest.json')} is no manifest: {error}; start a new execution"
+        ) from None
     return manifest
 
 
@@ -120,23 +125,21 @@ def _parts(
     files = manifest.get("filter") or {}
     eligible = None
     if entry := files.get("eligibleItems"):
-        items = runtime.read_csv(_uri(runtime, entry), "ITEM_ID string", escape="\\")
-        ids = frozenset(row.ITEM_ID for row in items.toLocalIterator())
+        items = _list(runtime, entry, "ITEM_ID string")
+        ids = frozenset(row.ITEM_ID for row in items.toLocalIterator()) if items else frozenset()
         eligible = lines.sparkSession.sparkContext.broadcast(ids)
-    if entry := files.get("exclusions"):
-        pairs = runtime.read_csv(
-            _uri(runtime, entry), "USER_ID string, ITEM_ID string", escape="\\"
-        )
-        lines = _with_excluded(lines, pairs)
-    else:
-        lines = lines.withColumn("excluded", F.lit(None))
+    pairs = _list(runtime, files.get("exclusions"), "USER_ID string, ITEM_ID string")
+    lines = _with_excluded(lines, pairs) if pairs else lines.withColumn("excluded", F.lit(None))
     # A total order: the partitions of the result follow each other as the lines do.
     ordered = lines.orderBy(*_ORDER).select("line", "excluded")
     return ordered.rdd.mapPartitions(partial(_filtered, eligible=eligible, keep=keep))
 
 
-def _uri(runtime: Runtime, entry: Mapping[str, Any]) -> str:
-    return runtime.folder.uri(entry["path"])
+def _list(runtime: Runtime, entry: Mapping[str, Any] | None, schema: str) -> DataFrame | None:
+    """Return the rows of a filter file; None if there are none, and so perhaps no file."""
+    if not entry or not entry["rows"]:
+        return None
+    return runtime.read_csv(runtime.folder.uri(entry["path"]), schema, escape="\\")
 
 
 def _with_excluded(lines: DataFrame, pairs: DataFrame) -> DataFrame:

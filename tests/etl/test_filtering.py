@@ -191,6 +191,20 @@ def test_related_items_have_their_own_header(run: Run) -> None:
     assert by_spark[1][LIST] == b"ITEM_ID,RELATED_ITEM_ID,RANK,SCORE\n105,1,1,\n"
 
 
+def test_filter_lists_without_rows_may_have_no_file(run: Run) -> None:
+    put(run, "batch-output/a.out", line("1", ["a"]))
+    without = {"path": "filter/nowhere/", "rows": 0}
+
+    manifest = put_manifest(run, filter={"exclusions": without})
+    by_function, by_spark = filtered_by_both(run, manifest, 25)
+    assert by_spark == by_function
+    assert by_spark[0]["recommendations"] == 1
+
+    put_manifest(run, filter={"eligibleItems": without})
+    record = filter_lists(run.runtime(SPEC), keep=25, log=run.log.append)
+    assert (record["csv"], record["dropped"]["ineligible"]) == ("", 1)
+
+
 class Personalize:
     """A fake of Personalize that knows one batch inference job."""
 
@@ -281,6 +295,9 @@ def test_a_run_without_batch_output_or_manifest_is_refused(run: Run) -> None:
     with pytest.raises(
         EtlError, match=r"manifest\.json is not there: the Spark job did not finish"
     ):
+        filter_lists(run.runtime(SPEC), keep=25, log=run.log.append)
+    put(run, "manifest.json", "{")
+    with pytest.raises(EtlError, match=r"manifest\.json is no manifest: .*; start a new execution"):
         filter_lists(run.runtime(SPEC), keep=25, log=run.log.append)
     put_manifest(run)
     put(run, "batch-output/_CHECK", "")

@@ -371,7 +371,6 @@ def estimate(
     )
     visits = run.visits
     functions = {name: asl.function_name(state) for _, name, state in asl.states(definition)}
-    jobs = {name: spark_job(asl.arguments(state)) for _, name, state in asl.states(definition)}
     filtering = config.function("filter-recommendations")
     calls = sum(visits[name] for name, function in functions.items() if function)
     filtered = sum(visits[name] for name, function in functions.items() if function == filtering)
@@ -387,14 +386,17 @@ def estimate(
             for name, megabytes in own_calls.items()
         )
     )
-    spark_minutes = max(assumed["etl_minutes"], 1) + max(assumed["spark_filter_minutes"], 1) * sum(
-        visits[name] for name, job in jobs.items() if job == FILTERING.format(config.glue_job)
+    spark_seconds = sum(
+        # Glue bills a minute at least. How long another task takes than the filter is not known.
+        max(seconds.get(spark_job(asl.arguments(state)), seconds[config.glue_job]), 60)
+        for _, name, state in asl.states(definition)
+        if visits[name] and asl.arguments(state).get("JobName") == config.glue_job
     )
     workers = config.etl.workers * DPU_OF_A_WORKER[config.etl.worker_type]
     months_kept = config.aws.run_retention_days / DAYS_IN_A_MONTH
     quantities = (
         ("Step Functions", visits.total(), "state_transition"),
-        ("Glue", workers * spark_minutes / 60, "glue_dpu_hour"),
+        ("Glue", workers * spark_seconds / 3_600, "glue_dpu_hour"),
         ("Personalize, imports", assumed["gigabytes"], "personalize_ingested_gb"),
         ("Personalize, training", assumed["training_hours"], "personalize_training_hour"),
         ("Personalize, batch", assumed["users"], "personalize_batch_user"),
