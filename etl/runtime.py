@@ -36,7 +36,6 @@ BEGINNING, END, UNKNOWN = "beginning", "end", "unknown"
 Task = Literal["extract", "filter", "deliver"]
 
 
-
 @dataclass(frozen=True)
 class Arguments:
     """The arguments of a run's command line.

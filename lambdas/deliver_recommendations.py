@@ -235,8 +235,8 @@ def deliver(s3: Any, dynamodb: Any, event: Mapping[str, Any], *, clock: Clock) -
         " keeps the list that it had.",
         write,
     ):
-        files = RunFiles(s3, bucket, run)
-        rows = csv.reader(files.lines([f"runs/{run}/{LIST}"]), strict=True)
+        lines = RunFiles(s3, bucket, run).lines([f"runs/{run}/{LIST}"])
+        rows = csv.reader((line.decode() for line in lines), strict=True)
         counts = target.write(next(rows), rows, expected=latest["recommendations"])
     return write("DELIVERED", **counts)
 
