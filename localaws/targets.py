@@ -15,6 +15,7 @@ from typing import Any
 from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError, UnknownServiceError
 
+from localaws.functions.policies import is_invoker
 from localaws.http.service_names import service_of_sdk_name
 from localaws.moto_patches.states_language import jayway
 from localaws.principals import EVENTS
@@ -60,7 +61,7 @@ def deliver(
 ) -> list[str]:
     """Start a target of a rule or a schedule with its input; return the errors, a line each."""
     try:
-        _start(client, target, payload, role or EVENTS)
+        _start(client, target, payload, role or EVENTS, source_arn)
     except (ClientError, BotoCoreError, ValueError) as error:
         errors = [f"could not start {target['Arn']}: {error}"]
         queue = target.get("DeadLetterConfig", {}).get("Arn")
@@ -169,7 +170,9 @@ def _fill_template(template: str, values: Mapping[str, Any]) -> str:
     return filled
 
 
-def _start(client: Client, target: Mapping[str, Any], payload: str, role: str) -> None:
+def _start(
+    client: Client, target: Mapping[str, Any], payload: str, role: str, source_arn: str
+) -> None:
     arn = str(target["Arn"])
     match arn.split(":")[2:6]:
         case ["scheduler", _, _, "aws-sdk"]:
@@ -177,9 +180,10 @@ def _start(client: Client, target: Mapping[str, Any], payload: str, role: str) -
         case ["states", *_]:
             client("stepfunctions", role).start_execution(stateMachineArn=arn, input=payload)
         case ["lambda", *_]:
-            client("lambda", role).invoke(
-                FunctionName=arn, InvocationType="Event", Payload=payload.encode()
-            )
+            functions = client("lambda", role)
+            if role == EVENTS:
+                _check_policy(functions, arn, source_arn)
+            functions.invoke(FunctionName=arn, InvocationType="Event", Payload=payload.encode())
         case ["sns", *_]:
             client("sns", role).publish(TopicArn=arn, Message=payload)
         case ["sqs", *_]:
@@ -191,6 +195,21 @@ def _start(client: Client, target: Mapping[str, Any], payload: str, role: str) -
                 f"target {arn!r} is not supported; supported are state machines, Lambda"
                 " functions, SNS topics, SQS queues and aws-sdk targets"
             )
+
+
+def _check_policy(functions: Any, arn: str, source_arn: str) -> None:
+    """Refuse a function whose policy does not let EventBridge invoke it for this rule.
+
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html
+    """
+    try:
+        policy = functions.get_policy(FunctionName=arn)["Policy"]
+    except functions.exceptions.ResourceNotFoundException:
+        policy = '{"Statement":[]}'
+    if not is_invoker(policy, EVENTS, source_arn):
+        raise ValueError(
+            f"its policy does not let {EVENTS} invoke it for {source_arn}; call AddPermission"
+        )
 
 
 def _call(client: Client, arn: str, payload: str, role: str) -> None:

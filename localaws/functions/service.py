@@ -25,6 +25,12 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 from localaws.functions.configuration import new_configuration, updated_configuration
 from localaws.functions.logs import FunctionLogs
 from localaws.functions.packages import Code, describe_archive, read_archive, unpack
+from localaws.functions.policies import (
+    Statement,
+    policy_text,
+    with_statement,
+    without_statement,
+)
 from localaws.functions.processes import Processes, Sandbox
 from localaws.functions.worker import Handler, HandlerError, LambdaContext, run
 from localaws.http.errors import ServiceError
@@ -55,6 +61,7 @@ class _Function:
     tags: Mapping[str, str]
     code: Code | None = None
     handler: Handler | None = None
+    policy: tuple[Statement, ...] = ()
 
     @property
     def name(self) -> str:
@@ -225,6 +232,29 @@ class Functions:
             tags = {k: v for k, v in function.tags.items() if k not in request["TagKeys"]}
             self._put(replace(function, tags=tags))
 
+    def add_permission(self, request: dict[str, Any]) -> dict[str, Any]:
+        with self._lock:
+            function = self._function(request)
+            arn = function.configuration["FunctionArn"]
+            changed = replace(function, policy=with_statement(function.policy, request, arn))
+            self._put(changed)
+        return {"Statement": json.dumps(changed.policy[-1], separators=(",", ":"))}
+
+    def remove_permission(self, request: dict[str, Any]) -> None:
+        with self._lock:
+            function = self._function(request)
+            policy = without_statement(function.policy, request["StatementId"])
+            self._put(replace(function, policy=policy))
+
+    def get_policy(self, request: dict[str, Any]) -> dict[str, Any]:
+        function = self._function(request)
+        if not function.policy:
+            raise ServiceError(
+                "ResourceNotFoundException", "The resource you requested does not exist."
+            )
+        revision = function.configuration["RevisionId"]
+        return {"Policy": policy_text(function.policy), "RevisionId": revision}
+
     def _put(self, function: _Function) -> None:
         """Keep a function in place of the one of its name."""
         if function.code is not None:
@@ -232,6 +262,7 @@ class Functions:
                 "configuration": function.configuration,
                 "tags": function.tags,
                 "archive": function.code.archive.name,
+                "policy": function.policy,
             }
             self._documents.put(_COLLECTION, function.name, document)
         self._functions[function.name] = function
@@ -254,7 +285,8 @@ class Functions:
         for name, document in documents.items():
             archive = (self._code_directory / document["archive"]).read_bytes()
             code = unpack(archive, self._code_directory)
-            yield name, _Function(document["configuration"], document["tags"], code)
+            policy = tuple(document.get("policy", ()))
+            yield name, _Function(document["configuration"], document["tags"], code, policy=policy)
 
     def _function(self, request: Mapping[str, Any]) -> _Function:
         """Return the function by its name or ARN, whole or partial, with or without a qualifier."""

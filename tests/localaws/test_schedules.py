@@ -162,10 +162,12 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
         functions = Functions(account=ACCOUNT, region=REGION, directory=directory)
         endpoint.mount("lambda", functions)
         functions.register("count", lambda event, _: INVOKED.append(event))
+        functions.register("guarded", lambda event, _: GUARDED.append(event))
         yield endpoint
 
 
 INVOKED: list[Any] = []
+GUARDED: list[Any] = []
 
 
 class Fired:
@@ -243,6 +245,13 @@ def test_a_rule_starts_all_its_targets(endpoint: Endpoint, fired: Fired) -> None
         {"Id": "4", "Arn": queue(endpoint, "direct"), "InputTransformer": template},
     ]
     events.put_targets(Rule="nightly", Targets=targets)
+    endpoint.client("lambda").add_permission(
+        FunctionName="count",
+        StatementId="nightly",
+        Action="lambda:InvokeFunction",
+        Principal="events.amazonaws.com",
+        SourceArn=rule,
+    )
 
     assert fired.tick_at("2026-01-01T03:59:59") == []
     with endpoint.wrap_all(Recorder).recorded() as calls:
@@ -270,6 +279,33 @@ def test_a_rule_starts_all_its_targets(endpoint: Endpoint, fired: Fired) -> None
 
     events.disable_rule(Name="nightly")
     assert fired.tick_at("2026-01-02T04:00:01") == []
+
+
+def test_a_rule_invokes_a_function_by_the_function_s_policy(
+    endpoint: Endpoint, fired: Fired
+) -> None:
+    """The rule of EventBridge: eb-use-resource-based.html of its guide."""
+    events, functions = endpoint.client("events"), endpoint.client("lambda")
+    for name in ("allowed", "other"):
+        events.put_rule(Name=name, ScheduleExpression="rate(1 minute)")
+        target = {"Id": "1", "Arn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:guarded"}
+        events.put_targets(Rule=name, Targets=[target])
+    functions.add_permission(
+        FunctionName="guarded",
+        StatementId="rule",
+        Action="lambda:InvokeFunction",
+        Principal="events.amazonaws.com",
+        SourceArn=f"arn:aws:events:{REGION}:{ACCOUNT}:rule/allowed",
+    )
+    fired.tick_at("2026-01-01T00:00:00")
+
+    allowed, other = fired.tick_at("2026-01-01T00:01:00")
+
+    assert allowed.startswith("schedule allowed started")
+    assert "its policy does not let events.amazonaws.com invoke it" in other
+    while not GUARDED:
+        pass
+    assert len(GUARDED) == 1
 
 
 def test_a_schedule_starts_its_target_once_and_goes(endpoint: Endpoint, fired: Fired) -> None:

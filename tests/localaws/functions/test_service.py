@@ -183,3 +183,44 @@ def test_functions_are_described_and_listed(endpoint: Endpoint, functions: Funct
     assert configuration["Timeout"] == 3
     assert client.get_function_configuration(FunctionName="echo")["State"] == "Active"
     assert [function["FunctionName"] for function in listed] == ["echo", "fail"]
+
+
+def test_a_function_s_policy_has_the_statements_that_were_added(
+    functions: Functions, endpoint: Endpoint
+) -> None:
+    """The statement is that of Lambda's guide, page "Granting function access to AWS services"."""
+    client = endpoint.client("lambda")
+    with pytest.raises(client.exceptions.ResourceNotFoundException):
+        client.get_policy(FunctionName="echo")
+    request = {
+        "FunctionName": "echo",
+        "StatementId": "sns",
+        "Action": "lambda:InvokeFunction",
+        "Principal": "sns.amazonaws.com",
+        "SourceArn": "arn:aws:sns:us-east-2:123456789012:my-topic",
+    }
+    added = json.loads(client.add_permission(**request)["Statement"])
+    client.add_permission(**{**request, "StatementId": "account", "Principal": "210987654321"})
+
+    policy = json.loads(client.get_policy(FunctionName="echo")["Policy"])
+
+    assert added == policy["Statement"][0]
+    assert added == {
+        "Sid": "sns",
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "lambda:InvokeFunction",
+        "Resource": f"{ARN}echo",
+        "Condition": {"ArnLike": {"AWS:SourceArn": "arn:aws:sns:us-east-2:123456789012:my-topic"}},
+    }
+    root = {"AWS": "arn:aws:iam::210987654321:root"}
+    assert policy["Statement"][1]["Principal"] == root
+    with pytest.raises(client.exceptions.ResourceConflictException):
+        client.add_permission(**request)
+    client.remove_permission(FunctionName="echo", StatementId="sns")
+    with pytest.raises(client.exceptions.ResourceNotFoundException):
+        client.remove_permission(FunctionName="echo", StatementId="sns")
+    assert [
+        each["Sid"]
+        for each in json.loads(client.get_policy(FunctionName="echo")["Policy"])["Statement"]
+    ] == ["account"]
