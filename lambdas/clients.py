@@ -23,6 +23,8 @@ _CONFIG = Config(
 )
 
 
-def client(service: Literal["dynamodb", "personalize", "s3", "stepfunctions"]) -> Any:
+def client(
+    service: Literal["dynamodb", "events", "personalize", "s3", "sns", "stepfunctions"],
+) -> Any:
     """Return a client of boto3's default session."""
     return boto3.client(service, config=_CONFIG)

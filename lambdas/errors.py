@@ -50,6 +50,14 @@ class ExtractedOtherwise(Exception):  # noqa: N818
     """The run's data sets were made by another specification than the present one."""
 
 
+class ExecutionNotEnded(Exception):  # noqa: N818
+    """Step Functions does not know the end of an execution yet: Lambda calls again in a minute."""
+
+
+class NotificationNotTaken(Exception):  # noqa: N818
+    """EventBridge did not take the event of a run's end: Lambda calls again in a minute."""
+
+
 class NewerListPublished(Exception):  # noqa: N818
     """A list of newer data is published already; it stays."""
 

@@ -43,6 +43,7 @@ from workflow.options.increments import (
     IncrementsSettings,
     watermark_column,
 )
+from workflow.options.notification import NotificationSettings
 from workflow.options.overlap import RunsSettings
 from workflow.personalize import RELATED_RECIPES, SEMANTIC
 from workflow.settings import (
@@ -112,6 +113,9 @@ class Config(Settings):
     )
     delivery: DeliverySettings | None = Field(
         None, description="a table that the published list goes into; none if left out"
+    )
+    notification: NotificationSettings | None = Field(
+        None, description="the end of each run; of failures alone if left out"
     )
     schedule: ScheduleSettings | None = Field(
         None, description="start times of the workflow; none if left out"
@@ -276,6 +280,7 @@ class Config(Settings):
             "deliver-recommendations": by_function,
             "judge-solution-version": self.gate,
             "plan-increment": self.increments,
+            "send-notification": self.notification,
         }
         packaged = (name for name in FUNCTIONS if optional.get(name, True))
         return (*packaged, *self.functions)
@@ -314,9 +319,9 @@ class Config(Settings):
         return f"{self.state_machine}-dead-letters"
 
     @property
-    def unfinished_rule(self) -> str:
-        """Name of the rule on runs that timed out or were aborted."""
-        return f"{self.state_machine}-unfinished"
+    def ends_rule(self) -> str:
+        """Name of the rule on ends of runs that the state machine does not report by itself."""
+        return f"{self.state_machine}-ends"
 
     @property
     def glue_job(self) -> str:

@@ -56,6 +56,7 @@ FunctionName = Literal[
     "get-status",
     "filter-recommendations",
     "deliver-recommendations",
+    "send-notification",
 ]
 # What CloudWatch Logs accepts, up to ten years.
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html

@@ -328,9 +328,14 @@ def filter_recommended_item(config: Config) -> State:
     )
 
 
-def report_failure(config: Config) -> SnsPublishStep:
-    """Return the task that notifies people, followed by the state that fails the execution."""
+def report_failure(config: Config) -> State:
+    """Return the task that notifies people, followed by the state that fails the execution.
+
+    With `[notification]` it is that state alone: a function is called at the end of every run.
+    """
     failed = fail("Retraining Failed")
+    if config.notification:
+        return failed
     message = (
         "States.Format('Run {} of {} failed with {}. Cause: {}',"
         f" {RUN}, $$.StateMachine.Name, {JOB}.Error, {JOB}.Cause)"

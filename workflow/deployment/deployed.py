@@ -8,13 +8,17 @@ from workflow.config import Config
 from workflow.definition import asl
 from workflow.definition.asl import Definition
 
+BY_EVENTS = frozenset({"send-notification"})
+"""The packaged functions that no state calls, but a rule of EventBridge."""
+
 _NAME = re.compile(r"[\w-]+")
 
 
 def deployed_functions(config: Config, definition: Definition) -> tuple[str, ...]:
     """Return the names of the functions that a deployment has.
 
-    A team's own are deployed whether a state calls them or not: other things may.
+    A team's own are deployed whether a state calls them or not: other things may. So are those
+    that a rule calls.
 
     Args:
         config: The configuration.
@@ -27,5 +31,5 @@ def deployed_functions(config: Config, definition: Definition) -> tuple[str, ...
     return tuple(
         name
         for name in config.function_names
-        if name in config.functions or is_chosen or config.function(name) in called
+        if name in {*config.functions, *BY_EVENTS} or is_chosen or config.function(name) in called
     )

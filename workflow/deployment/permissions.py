@@ -226,12 +226,14 @@ def bucket_policy(config: Config) -> Policy:
 
 
 def topic_policy(config: Config) -> Policy:
-    """Return the topic's policy: EventBridge's rule and CloudWatch's alarms may publish to it."""
-    rule, alarm = f"rule/{config.unfinished_rule}", f"alarm:{config.state_machine}-*"
-    publishers = (
-        ("RulePublishes", "events", config.arn("events", rule)),
-        ("AlarmsPublish", "cloudwatch", config.arn("cloudwatch", alarm)),
-    )
+    """Return the topic's policy: CloudWatch's alarms may publish to it, and EventBridge's rule.
+
+    With `[notification]` the rule's target is a function.
+    """
+    rule, alarm = f"rule/{config.ends_rule}", f"alarm:{config.state_machine}-*"
+    publishers = [("AlarmsPublish", "cloudwatch", config.arn("cloudwatch", alarm))]
+    if not config.notification:
+        publishers.insert(0, ("RulePublishes", "events", config.arn("events", rule)))
     return _policy(
         [
             {
@@ -255,7 +257,7 @@ def _permissions() -> Mapping[str, Any]:
 
 def _values(config: Config, deployed: Sequence[str]) -> Mapping[str, Sequence[str]]:
     """Return the values of each name in braces of `permissions.toml`: none, one or several."""
-    aws = config.aws
+    aws, notification = config.aws, config.notification
     made = [role for role in ROLES if not aws.roles.get(role, "").startswith("arn:")]
     function_logs = [config.function_log(name) for name in deployed]
     delivers_to = config.delivery.to if config.delivery else ""
@@ -272,6 +274,9 @@ def _values(config: Config, deployed: Sequence[str]) -> Mapping[str, Sequence[st
         "gate": config.gate.on_failure if config.gate else "",
         "kept_version": "kept" if config.gate and config.gate.on_failure == "keep" else "",
         "kms_key": aws.kms_key,
+        "notified_events": "put" if notification and notification.events else "",
+        "notified_outcomes": ", ".join(notification.outcomes) if notification else "",
+        "notifying_function": config.function("send-notification") if notification else "",
         "own_topic": "" if aws.topic.startswith("arn:") else config.topic_arn,
         "permission_boundary": aws.permission_boundary,
         "personalize_filter_arn": config.personalize_filter_arn,
@@ -306,7 +311,7 @@ def _values(config: Config, deployed: Sequence[str]) -> Mapping[str, Sequence[st
         "state_machine_arn": [config.state_machine_arn],
         "subnets": aws.subnets,
         "topic_arn": [config.topic_arn],
-        "unfinished_rule": [config.unfinished_rule],
+        "ends_rule": [config.ends_rule],
         **{f"{role}_role": [config.role_arn(role)] for role in ROLES},
         **{name: [value] if value else [] for name, value in optional.items()},
     }

@@ -21,6 +21,7 @@ from workflow.definition.render import render_definition
 from workflow.deployment.alarms import alarms
 from workflow.deployment.artefacts import Artefact, Artefacts
 from workflow.deployment.deployed import deployed_functions
+from workflow.deployment.ends_rule import NOTIFYING, ends_rule, invoke_permission
 from workflow.deployment.permissions import (
     bucket_policy,
     role_policies,
@@ -83,7 +84,7 @@ def resources(
         *_topic(config),
         *_state_machine(config, definition, deployed),
         *_alarms(config),
-        _unfinished_rule(config),
+        *_ends_rule(config),
         *_schedule(config),
     )
     ids = {resource.id for resource in model}
@@ -447,37 +448,22 @@ def _alarms(config: Config) -> Iterator[Resource]:
         )
 
 
-def _unfinished_rule(config: Config) -> Resource:
-    """Return the rule that reports what the state machine cannot report by itself."""
-    run = {"run": "$.detail.name", "status": "$.detail.status", "cause": "$.detail.cause"}
-    template = f'"Run <run> of {config.state_machine} is <status>. Cause: <cause>"'
-    return Resource(
-        "UnfinishedRule",
+def _ends_rule(config: Config) -> Iterator[Resource]:
+    if config.notification:
+        properties = invoke_permission(config)
+        yield Resource(
+            "EndsRulePermission",
+            "AWS::Lambda::Permission",
+            f"{properties['FunctionName']}/EndsRulePermission",
+            properties,
+            needs=(f"{function_id(NOTIFYING)}Function",),
+        )
+    yield Resource(
+        "EndsRule",
         "AWS::Events::Rule",
-        config.unfinished_rule,
-        {
-            "Name": config.unfinished_rule,
-            "Description": f"Runs of {config.state_machine} that timed out or were aborted.",
-            "State": "ENABLED",
-            # https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
-            "EventPattern": {
-                "source": ["aws.states"],
-                "detail-type": ["Step Functions Execution Status Change"],
-                "detail": {
-                    "status": ["TIMED_OUT", "ABORTED"],
-                    "stateMachineArn": [config.state_machine_arn],
-                },
-            },
-            "Targets": [
-                {
-                    "Id": "topic",
-                    "Arn": config.topic_arn,
-                    "InputTransformer": {"InputPathsMap": run, "InputTemplate": template},
-                }
-            ],
-            "Tags": _tags(config),
-        },
-        needs=("FailureTopic", "FailureTopicPolicy", "StateMachine"),
+        config.ends_rule,
+        {**ends_rule(config), "Tags": _tags(config)},
+        needs=("FailureTopic", "FailureTopicPolicy", "EndsRulePermission", "StateMachine"),
     )
 
 

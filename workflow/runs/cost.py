@@ -27,7 +27,8 @@ from workflow.spelling import suggestion
 
 DPU_OF_A_WORKER = {"G.1X": 1, "G.2X": 2, "G.4X": 4, "G.8X": 8}
 NOT_COUNTED = (
-    "the database, data transfer and NAT, requests to S3, CloudWatch, X-Ray, KMS, and free tiers"
+    "the database, data transfer and NAT, requests to S3, notifications, DynamoDB,"
+    " CloudWatch, X-Ray, KMS, and free tiers"
 )
 _MEGABYTES_IN_A_GIGABYTE = 1_024
 _STATUSES = frozenset({"ACTIVE", *FAILED_STATUSES})

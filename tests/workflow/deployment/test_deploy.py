@@ -300,12 +300,12 @@ DRIFTS = {
         ),
         ["PolicyDocument.Statement: [] → "],
     ),
-    "UnfinishedRule": (
+    "EndsRule": (
         lambda c: (
-            c("events").disable_rule(Name="whole-retraining-unfinished"),
-            c("events").remove_targets(Rule="whole-retraining-unfinished", Ids=["topic"]),
+            c("events").disable_rule(Name="whole-retraining-ends"),
+            c("events").remove_targets(Rule="whole-retraining-ends", Ids=["topic"]),
             c("events").put_targets(
-                Rule="whole-retraining-unfinished",
+                Rule="whole-retraining-ends",
                 Targets=[{"Id": "other", "Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:other"}],
             ),
         ),

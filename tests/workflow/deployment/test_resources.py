@@ -113,7 +113,7 @@ def test_the_model_holds_everything_that_the_workflow_needs(example):
         "OverlongAlarm",
         "StaleAlarm",
         "DeadLettersAlarm",
-        "UnfinishedRule",
+        "EndsRule",
         "ScheduleDeadLetters",
         "Schedule",
     ]
@@ -435,7 +435,7 @@ def test_a_start_that_failed_raises_an_alarm(example):
 
 def test_a_run_that_timed_out_or_was_aborted_is_reported(example):
     """The event is that of Step Functions' guide, page "Automating delivery of events"."""
-    rule, policy = example["UnfinishedRule"], example["FailureTopicPolicy"]
+    rule, policy = example["EndsRule"], example["FailureTopicPolicy"]
     pattern = EventPattern.load(json.dumps(rule.properties["EventPattern"]))
     event = {
         "version": "0",

@@ -44,6 +44,7 @@ TIMESTAMP = "clicks.at"
 [batch_inference]
 table = "sales.customers"
 user_id = "customers.id"
+[notification]
 [schedule]
 expression = "rate(7 days)"
 enabled = false

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from workflow.deployment.adapters.adapter import Adapter, Deployment, TakenError
 from workflow.deployment.adapters.cloudwatch import Alarm, LogGroup
-from workflow.deployment.adapters.compute import Function, GlueJob
+from workflow.deployment.adapters.compute import Function, GlueJob, Permission
 from workflow.deployment.adapters.events import Rule
 from workflow.deployment.adapters.iam import Role
 from workflow.deployment.adapters.messaging import Queue, Topic, TopicPolicy
@@ -23,6 +23,7 @@ ADAPTERS: Mapping[str, type[Adapter]] = {
     "AWS::Glue::Job": GlueJob,
     "AWS::IAM::Role": Role,
     "AWS::Lambda::Function": Function,
+    "AWS::Lambda::Permission": Permission,
     "AWS::Logs::LogGroup": LogGroup,
     "AWS::Personalize::Dataset": Dataset,
     "AWS::Personalize::DatasetGroup": DatasetGroup,

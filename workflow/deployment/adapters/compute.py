@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, ClassVar
 
+from workflow.config import OWNER_TAG
 from workflow.deployment.adapters.adapter import (
     Adapter,
     Properties,
@@ -94,6 +96,47 @@ class Function(Adapter):
 
     def _wait(self, waiter: str, resource: Resource) -> None:
         self.client.get_waiter(waiter).wait(FunctionName=resource.name, WaiterConfig={"Delay": 1})
+
+
+class Permission(Adapter):
+    """AWS::Lambda::Permission: the statement of a function's policy that has the resource's id."""
+
+    service = "lambda"
+    properties = frozenset({"Action", "FunctionName", "Principal", "SourceArn"})
+
+    def read(self, resource: Resource) -> Mapping[str, Any] | None:
+        name = resource.properties["FunctionName"]
+        response = unless_absent(
+            self.client.get_policy, "ResourceNotFoundException", FunctionName=name
+        )
+        statements = json.loads(response["Policy"])["Statement"] if response else []
+        statement = next((each for each in statements if each["Sid"] == resource.id), None)
+        if statement is None:
+            return None
+        source = statement.get("Condition", {}).get("ArnLike", {}).get("AWS:SourceArn")
+        return {
+            "FunctionName": name,
+            "Action": statement["Action"],
+            "Principal": statement["Principal"].get("Service"),
+            "SourceArn": source,
+        }
+
+    def owner(self, resource: Resource, current: Mapping[str, Any]) -> str | None:
+        """Return the owner of the function."""
+        function = self.client.get_function(FunctionName=resource.properties["FunctionName"])
+        return tags_of(function).get(OWNER_TAG)
+
+    def create(self, resource: Resource) -> None:
+        self.client.add_permission(**resource.properties, StatementId=resource.id)
+
+    def change(self, resource: Resource, changed: AbstractSet[str]) -> None:
+        """Replace the statement: Lambda changes none."""
+        self.delete(resource)
+        self.create(resource)
+
+    def delete(self, resource: Resource) -> None:
+        name = resource.properties["FunctionName"]
+        self.client.remove_permission(FunctionName=name, StatementId=resource.id)
 
 
 class GlueJob(Adapter):

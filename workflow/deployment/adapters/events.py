@@ -1,4 +1,4 @@
-"""EventBridge: the rule on runs that timed out or were aborted."""
+"""EventBridge: the rule on ends of runs."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ def drift(scenario: Scenario) -> None:
             EvaluationPeriods=1,
             ComparisonOperator="GreaterThanThreshold",
         )
-    rules, rule = scenario.client("events"), config.unfinished_rule
+    rules, rule = scenario.client("events"), config.ends_rule
     rules.disable_rule(Name=rule)
     rules.put_targets(Rule=rule, Targets=[{"Id": "more", "Arn": config.arn("sqs", "more")}])
     rules.untag_resource(ResourceARN=config.arn("events", f"rule/{rule}"), TagKeys=["team"])

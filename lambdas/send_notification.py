@@ -1,0 +1,284 @@
+"""Send Notification: how a run ended, as a line for people and as an event for programs.
+
+EventBridge calls it at the end of every execution of the state machine: at its last state, at one
+in the middle where the run was skipped, and at a failure, a time-out or an abort, at which no state
+of the machine runs any more. What the run did is read from its records.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from lambdas.clients import client
+from lambdas.errors import (
+    ExecutionNotEnded,
+    InvalidInputException,
+    NotificationNotTaken,
+    named_errors,
+)
+from lambdas.publication import record_key
+from lambdas.records import read_object
+
+SUCCEEDED, DEGRADED, SKIPPED, FAILED = "succeeded", "degraded", "skipped", "failed"
+SOURCE, DETAIL_TYPE = "personalize-retraining", "Retraining Ended"
+"""Of the event on EventBridge."""
+
+_EARLY_ENDS = frozenset({"AnotherRunInProgress", "NewerListPublished"})  # which are no failures
+_STATUSES = {"FAILED": "failed", "TIMED_OUT": "timed out", "ABORTED": "was aborted"}
+_LONGEST_SUBJECT = 99
+_LONGEST_REASON = 1_000
+_MINUTE, _HOUR = 60, 3_600
+
+
+@dataclass(frozen=True)
+class End:
+    """How an execution ended.
+
+    Attributes:
+        arn: The execution's.
+        status: SUCCEEDED, FAILED, TIMED_OUT or ABORTED.
+        error: The error's name, if it did not succeed and has one.
+        reason: The cause of the error, as a sentence; empty without one.
+        output: Of an execution that succeeded.
+        begun: When it was started.
+        ended: When it ended.
+    """
+
+    arn: str
+    status: str
+    error: str
+    reason: str
+    output: Mapping[str, Any]
+    begun: datetime
+    ended: datetime
+
+    @classmethod
+    def of(cls, described: Mapping[str, Any]) -> End:
+        """Return that of an execution, as DescribeExecution has it."""
+        return cls(
+            described["executionArn"],
+            described["status"],
+            described.get("error") or "",
+            sentence(described.get("cause") or ""),
+            _object(described.get("output") or ""),
+            described["startDate"],
+            described["stopDate"],
+        )
+
+    @property
+    def execution(self) -> str:
+        """The execution's name."""
+        return self.arn.rpartition(":")[2]
+
+    @property
+    def run(self) -> str:
+        """The run, which has several executions if it was resumed."""
+        return self.execution.partition(".")[0]
+
+    @property
+    def machine(self) -> str:
+        """The state machine's name."""
+        return self.arn.split(":")[6]
+
+
+@dataclass(frozen=True)
+class Notification:
+    """What is told of the end of a run.
+
+    Attributes:
+        end: How its execution ended.
+        outcome: `succeeded`, `degraded`, `skipped` or `failed`.
+        reason: Why it did not simply succeed.
+        published: What the run published, as in `latest.json`; empty if nothing.
+        backtest: That of its manifest; empty without one.
+        fault: Why records of the run could not be read; empty if they could.
+    """
+
+    end: End
+    outcome: str
+    reason: str
+    published: Mapping[str, Any]
+    backtest: Mapping[str, Any]
+    fault: str = ""
+
+    @property
+    def subject(self) -> str:
+        """The subject of a mail."""
+        return f"{self.end.machine}: {self.outcome}"[:_LONGEST_SUBJECT]
+
+    @property
+    def line(self) -> str:
+        """All of it in one line."""
+        end = self.end
+        took = duration((end.ended - end.begun).total_seconds())
+        who = f"Run {end.execution} of {end.machine}"
+        if self.outcome == FAILED:
+            error = f" with {end.error}" if end.error else ""
+            happened = f"{who} {_STATUSES[end.status]} after {took}{error}"
+        elif self.outcome == SKIPPED:
+            happened = f"{who} published nothing"
+        else:
+            degraded = ", degraded" * (self.outcome == DEGRADED)
+            happened = f"{who} succeeded{degraded}, in {took}"
+        reason = f": {self.reason}" if self.reason else ""
+        return "; ".join([f"{happened}{reason}", *self._figures(), *filter(None, [self.fault])])
+
+    def detail(self) -> dict[str, Any]:
+        """Return all of it as the detail of an event."""
+        end = self.end
+        return {
+            "run": end.run,
+            "execution": end.arn,
+            "outcome": self.outcome,
+            "status": end.status,
+            "error": end.error,
+            "reason": self.reason,
+            "begunAt": _utc(end.begun),
+            "endedAt": _utc(end.ended),
+            "published": dict(self.published),
+            "backtest": dict(self.backtest),
+            "message": self.line,
+        }
+
+    def _figures(self) -> list[str]:
+        """Return what the run published, and how good the lists before were, in clauses."""
+        figures = []
+        if self.published:
+            its = "its list is published: " if self.outcome == FAILED else ""
+            figures.append(
+                f"{its}{self.published['recommendations']:,} recommendations for"
+                f" {self.published['users']:,}, of data extracted at"
+                f" {self.published['extractedAt']}"
+            )
+        if rate := (self.backtest.get("metrics") or {}).get("hit_rate_at_10"):
+            beside = rate.get("popularity")
+            popular = "" if beside is None else f", {beside:.1%} of the most popular items"
+            figures.append(f"hit_rate_at_10 of the lists before was {rate['value']:.1%}{popular}")
+        return figures
+
+
+def notification_of(
+    end: End, published: Mapping[str, Any], backtest: Mapping[str, Any], fault: str = ""
+) -> Notification:
+    """Return what is told of the end of a run.
+
+    Args:
+        end: How its execution ended.
+        published: What the run published, as in `latest.json`; empty if nothing.
+        backtest: That of its manifest; empty without one.
+        fault: Why records of the run could not be read; empty if they could.
+    """
+    outcome, reason = SUCCEEDED, ""
+    job, increment = end.output.get("job"), end.output.get("increment")
+    degraded = published.get("degraded")
+    if end.status != "SUCCEEDED":
+        outcome, reason = FAILED, end.reason
+    elif isinstance(job, Mapping) and job.get("Error") in _EARLY_ENDS:
+        outcome, reason = SKIPPED, sentence(str(job.get("Cause", "")))
+    elif isinstance(increment, Mapping) and increment.get("step") == "nothing":
+        outcome, reason = SKIPPED, str(increment.get("why", ""))
+    elif degraded:
+        outcome, reason = DEGRADED, str(degraded["reason"])
+    return Notification(end, outcome, _shortened(reason), published, backtest, fault)
+
+
+def sentence(cause: str) -> str:
+    """Return the sentence inside a cause: Lambda and Glue wrap theirs in JSON."""
+    wrapped = _object(cause)
+    for key in ("errorMessage", "ErrorMessage", "Cause", "Message"):
+        if wrapped.get(key):
+            return sentence(str(wrapped[key]))
+    return cause
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in words: `42 s`, `7 min`, `1 h 42 min`."""
+    if seconds < _MINUTE:
+        return f"{seconds:.0f} s"
+    hours, rest = divmod(round(seconds / _MINUTE) * _MINUTE, _HOUR)
+    return f"{hours:.0f} h {rest / _MINUTE:.0f} min" if hours else f"{rest / _MINUTE:.0f} min"
+
+
+def notify(s3: Any, states: Any, sns: Any, events: Any, event: Mapping[str, Any]) -> dict[str, Any]:
+    """Send what is told of the end of an execution, and return it.
+
+    Raises:
+        ExecutionNotEnded: If Step Functions still describes it as RUNNING: Lambda calls again.
+        NotificationNotTaken: If EventBridge does not take the event.
+    """
+    described = states.describe_execution(executionArn=event["execution"])
+    if described["status"] == "RUNNING":
+        raise ExecutionNotEnded(f"{event['execution']} is RUNNING, and was {event['status']}")
+    end = End.of(described)
+    told = notification_of(end, *_records(s3, event["bucket"], end.run))
+    if event["events"]:
+        _put_event(events, told)
+    if told.outcome in event["outcomes"]:
+        attributes = {"outcome": told.outcome, "run": end.run}
+        sns.publish(
+            TopicArn=event["topicArn"],
+            Subject=told.subject,
+            Message=told.line,
+            MessageAttributes={
+                name: {"DataType": "String", "StringValue": value}
+                for name, value in attributes.items()
+            },
+        )
+    return told.detail()
+
+
+def _records(s3: Any, bucket: str, run: str) -> tuple[dict[str, Any], dict[str, Any], str]:
+    """Return what a run published, its back-test, and why one of them cannot be read."""
+    try:
+        published = read_object(s3, bucket, record_key(run)) or {}
+        manifest = read_object(s3, bucket, f"runs/{run}/manifest.json") or {}
+    except InvalidInputException as error:
+        return {}, {}, str(error)
+    return published, manifest.get("backtest") or {}, ""
+
+
+def _put_event(events: Any, told: Notification) -> None:
+    entry = {
+        "Source": SOURCE,
+        "DetailType": DETAIL_TYPE,
+        "Time": told.end.ended,
+        "Resources": [told.end.arn],
+        "Detail": json.dumps(told.detail(), ensure_ascii=False),
+    }
+    (answer,) = events.put_events(Entries=[entry])["Entries"]
+    if "ErrorCode" in answer:
+        raise NotificationNotTaken(f"{answer['ErrorCode']}: {answer.get('ErrorMessage', '')}")
+
+
+def _object(text: str) -> dict[str, Any]:
+    """Return a JSON object; an empty one for any other text."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _shortened(reason: str) -> str:
+    """Return a reason in one line that people read."""
+    line = " ".join(reason.split())
+    return line if len(line) <= _LONGEST_REASON else f"{line[: _LONGEST_REASON - 1]}…"
+
+
+def _utc(time: datetime) -> str:
+    return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+@named_errors
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Notify of the end of an `execution`, which had this `status`.
+
+    Event: besides these `bucket`, `topicArn`, `outcomes` (those that are sent to the topic) and
+    `events` (whether each is an event too).
+    """
+    clients = (client("s3"), client("stepfunctions"), client("sns"), client("events"))
+    return notify(*clients, event)

@@ -1,0 +1,261 @@
+"""Send Notification: what is told of the end of a run, as Step Functions describes it."""
+
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from botocore.stub import ANY, Stubber
+
+from lambdas.errors import ExecutionNotEnded, NotificationNotTaken
+from lambdas.send_notification import (
+    DEGRADED,
+    FAILED,
+    SKIPPED,
+    SUCCEEDED,
+    End,
+    duration,
+    notification_of,
+    notify,
+)
+
+BEGUN = datetime(2024, 6, 1, 4, tzinfo=UTC)
+MACHINE = "labbase-retraining"
+PUBLISHED = {
+    "run": "nightly",
+    "users": 5_000,
+    "recommendations": 124_980,
+    "extractedAt": "2024-06-01T04:12:00Z",
+}
+BACKTEST = {"metrics": {"hit_rate_at_10": {"value": 0.0812, "popularity": 0.064}}}
+
+
+def end_of(status: str = "SUCCEEDED", *, minutes: float = 102, **members: Any) -> End:
+    """Return the end of an execution; the members are DescribeExecution's."""
+    return End.of(
+        {
+            "executionArn": f"arn:aws:states:r:1:execution:{MACHINE}:nightly.2",
+            "status": status,
+            "startDate": BEGUN,
+            "stopDate": BEGUN + timedelta(minutes=minutes),
+            **members,
+        }
+    )
+
+
+def test_a_success_is_one_line_of_figures() -> None:
+    told = notification_of(end_of(output="{}"), PUBLISHED, BACKTEST)
+
+    assert told.outcome == SUCCEEDED
+    assert told.line == (
+        "Run nightly.2 of labbase-retraining succeeded, in 1 h 42 min; 124,980 recommendations for"
+        " 5,000, of data extracted at 2024-06-01T04:12:00Z; hit_rate_at_10 of the lists before was"
+        " 8.1%, 6.4% of the most popular items"
+    )
+    assert (told.end.run, told.detail()["begunAt"]) == ("nightly", "2024-06-01T04:00:00Z")
+
+
+def test_a_workflow_that_publishes_nothing_and_has_any_output_succeeds() -> None:
+    for output in ("[1, 2]", '{"job": "done"}', '{"increment": 3}', ""):
+        told = notification_of(end_of(output=output), {}, {})
+        assert told.line == "Run nightly.2 of labbase-retraining succeeded, in 1 h 42 min"
+
+
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [
+        (
+            {"job": {"Error": "AnotherRunInProgress", "Cause": '{"errorMessage": "x is"}'}},
+            "x is",
+        ),
+        ({"job": {"Error": "NewerListPublished", "Cause": "a newer one"}}, "a newer one"),
+        ({"increment": {"step": "nothing", "why": "nothing has changed"}}, "nothing has changed"),
+    ],
+)
+def test_an_end_that_published_nothing_is_skipped(output: dict[str, Any], reason: str) -> None:
+    told = notification_of(end_of(output=json.dumps(output)), {}, {})
+
+    assert (told.outcome, told.reason) == (SKIPPED, reason)
+    assert told.line == f"Run nightly.2 of labbase-retraining published nothing: {reason}"
+
+
+def test_a_run_that_trained_nothing_and_published_is_no_skip() -> None:
+    output = json.dumps({"increment": {"step": "inference", "why": "the filters have changed"}})
+
+    assert notification_of(end_of(output=output), PUBLISHED, {}).outcome == SUCCEEDED
+
+
+def test_a_list_that_the_gate_found_wrong_is_degraded() -> None:
+    degraded = {"reason": "coverage is 0.0310, minimum 0.1", "refusedSolutionVersionArn": "arn:x"}
+
+    told = notification_of(end_of(output="{}"), {**PUBLISHED, "degraded": degraded}, {})
+
+    assert (told.outcome, told.reason) == (DEGRADED, "coverage is 0.0310, minimum 0.1")
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "cause", "line"),
+    [
+        (
+            "FAILED",
+            "States.TaskFailed",
+            json.dumps({"JobRunId": "jr", "ErrorMessage": "table 'orders'\ndoes not exist"}),
+            "failed after 1 h 42 min with States.TaskFailed: table 'orders' does not exist",
+        ),
+        ("TIMED_OUT", "States.Timeout", None, "timed out after 1 h 42 min with States.Timeout"),
+        ("TIMED_OUT", None, None, "timed out after 1 h 42 min"),
+        (
+            "ABORTED",
+            "StoppedByHand",
+            "oops",
+            "was aborted after 1 h 42 min with StoppedByHand: oops",
+        ),
+    ],
+)
+def test_a_failure_names_its_error_and_reason(
+    status: str, error: str | None, cause: str | None, line: str
+) -> None:
+    told = notification_of(end_of(status, error=error, cause=cause), {}, {})
+
+    assert told.outcome == FAILED
+    assert told.line == f"Run nightly.2 of labbase-retraining {line}"
+
+
+def test_a_failure_after_the_publication_says_that_the_list_is_published() -> None:
+    told = notification_of(
+        end_of("FAILED", error="DeliveryFailed", cause="no table"), PUBLISHED, {}
+    )
+
+    assert "DeliveryFailed: no table; its list is published: 124,980 recommendations" in told.line
+
+
+def test_a_long_cause_is_cut() -> None:
+    told = notification_of(end_of("FAILED", error="E", cause="x" * 32_768), {}, {})
+
+    assert len(told.line) < 1_200
+    assert told.reason.endswith("x…")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.4, "0 s"), (59, "59 s"), (89, "1 min"), (3_599, "1 h 0 min"), (90_061, "25 h 1 min")],
+)
+def test_a_duration_is_in_words(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+@pytest.fixture
+def local_aws_options() -> dict[str, Any]:
+    return {"time_scale": 1.0}
+
+
+class Ends:
+    """Executions that end, a topic, and a rule on our events, each with a queue behind it."""
+
+    def __init__(self, aws: Any) -> None:
+        self.aws = aws
+        self.s3, self.states = aws.client("s3"), aws.client("stepfunctions")
+        self.s3.create_bucket(Bucket="bucket")
+        self.topic = aws.client("sns").create_topic(Name="news")["TopicArn"]
+        for name in ("mails", "events"):
+            aws.client("sqs").create_queue(QueueName=name)
+        arn = "arn:aws:sqs:us-east-1:123456789012:"
+        aws.client("sns").subscribe(TopicArn=self.topic, Protocol="sqs", Endpoint=f"{arn}mails")
+        pattern = {"source": ["personalize-retraining"], "detail-type": ["Retraining Ended"]}
+        aws.client("events").put_rule(Name="ours", EventPattern=json.dumps(pattern))
+        aws.client("events").put_targets(Rule="ours", Targets=[{"Id": "q", "Arn": f"{arn}events"}])
+
+    def start(self, name: str, state: dict[str, Any]) -> str:
+        machine = self.states.create_state_machine(
+            name=f"{name}-machine",
+            definition=json.dumps({"StartAt": "A", "States": {"A": state}}),
+            roleArn="arn:aws:iam::123456789012:role/states",
+        )["stateMachineArn"]
+        arn = self.states.start_execution(stateMachineArn=machine, name=name)["executionArn"]
+        return str(arn)
+
+    def wait(self, arn: str) -> str:
+        while self.states.describe_execution(executionArn=arn)["status"] == "RUNNING":
+            time.sleep(0.01)
+        return arn
+
+    def notify(self, arn: str, **settings: Any) -> Any:
+        event = {
+            "execution": arn,
+            "status": "SUCCEEDED",
+            "bucket": "bucket",
+            "topicArn": self.topic,
+            "outcomes": [SUCCEEDED, FAILED],
+            "events": True,
+            **settings,
+        }
+        clients = (self.s3, self.states, self.aws.client("sns"), self.aws.client("events"))
+        return notify(*clients, event)
+
+    def received(self, name: str) -> list[Any]:
+        sqs = self.aws.client("sqs")
+        url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
+        messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", ())
+        return [json.loads(message["Body"]) for message in messages]
+
+
+@pytest.fixture
+def ends(local_aws: Any) -> Ends:
+    return Ends(local_aws)
+
+
+DONE = {"Type": "Succeed"}
+
+
+def test_only_the_outcomes_that_are_asked_for_are_sent_to_the_topic(ends: Ends) -> None:
+    arn = ends.wait(ends.start("good", DONE))
+
+    ends.notify(arn, outcomes=[FAILED])
+    assert ends.received("mails") == []
+    (event,) = ends.received("events")
+    assert event["detail"]["outcome"] == SUCCEEDED
+
+    ends.notify(arn, events=False)
+    (mail,) = ends.received("mails")
+    assert mail["Subject"] == "good-machine: succeeded"
+    assert ends.received("events") == []
+
+
+def test_records_that_cannot_be_read_do_not_keep_the_notification_back(ends: Ends) -> None:
+    arn = ends.wait(ends.start("good", DONE))
+    ends.s3.put_object(Bucket="bucket", Key="runs/good/record/publication.json", Body=b"[]")
+
+    told = ends.notify(arn)
+
+    assert told["message"].endswith("publication.json is no JSON object")
+    assert len(ends.received("mails")) == 1
+
+
+def test_an_execution_that_still_runs_is_not_told_of(ends: Ends) -> None:
+    """Step Functions' answers are eventually consistent, and Lambda calls again in a minute."""
+    arn = ends.start("long", {"Type": "Wait", "Seconds": 3_600, "End": True})
+
+    with pytest.raises(ExecutionNotEnded, match="is RUNNING"):
+        ends.notify(arn, status="FAILED")
+
+    ends.states.stop_execution(executionArn=arn)
+
+
+def test_an_event_that_is_not_taken_is_an_error(ends: Ends) -> None:
+    arn = ends.wait(ends.start("good", DONE))
+    events = ends.aws.client("events")
+    refused = {"ErrorCode": "InternalFailure", "ErrorMessage": "later"}
+    with Stubber(events) as stubber:
+        answer = {"FailedEntryCount": 1, "Entries": [refused]}
+        stubber.add_response("put_events", answer, {"Entries": ANY})
+        event = {
+            "execution": arn,
+            "status": "SUCCEEDED",
+            "bucket": "bucket",
+            "topicArn": ends.topic,
+            "outcomes": [SUCCEEDED],
+            "events": True,
+        }
+        with pytest.raises(NotificationNotTaken, match="InternalFailure: later"):
+            notify(ends.s3, ends.states, ends.aws.client("sns"), events, event)
