@@ -64,6 +64,7 @@ PACKAGES = (
 )
 """The packages whose versions a report names, where they are installed."""
 
+_BYTES_IN_A_MEGABYTE = 1_000_000
 _LIST_LENGTH = 6
 _CATALOGUE_LENGTH = 8
 _FIRST_METRICS = ("NDCG@10", "MRR@25", "precision@10", "coverage")
@@ -115,6 +116,7 @@ def report(record: RunRecord) -> str:
         metrics=_metrics_table(record.metrics),
         gate=_gate(record),
         backtest=_backtest(record),
+        retention=_retention(record),
         lists=_lists(record),
         catalogue=_catalogue(record),
         changes=_changes(record),
@@ -252,6 +254,14 @@ def _backtest(record: RunRecord) -> dict[str, Any]:
         "table": Table(wide(backtest_table(record.run.manifest))),
         "trend": plots.trend(past, "hit rate@10") if has_trend else None,
     }
+
+
+def _retention(record: RunRecord) -> dict[str, Any]:
+    """Return what of old runs has gone; empty if the run did not clean up."""
+    found = record.run.record("retention")
+    if found is None:
+        return {}
+    return {**found, "size": f"{found['bytes'] / _BYTES_IN_A_MEGABYTE:,.1f} MB"}
 
 
 def _lists(record: RunRecord) -> list[ListOf]:

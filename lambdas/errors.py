@@ -50,6 +50,10 @@ class ExtractedOtherwise(Exception):  # noqa: N818
     """The run's data sets were made by another specification than the present one."""
 
 
+class CleanUpFailed(Exception):  # noqa: N818
+    """A file of an old run cannot be deleted; what is published is so all the same."""
+
+
 class ExecutionNotEnded(Exception):  # noqa: N818
     """Step Functions does not know the end of an execution yet: Lambda calls again in a minute."""
 

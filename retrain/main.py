@@ -15,7 +15,7 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from localaws.errors import LocalAwsError
-from retrain.commands import definition, deployment, local, project, publications, runs
+from retrain.commands import definition, deployment, local, project, publications, retention, runs
 from retrain.commands.options import err
 from workflow.errors import WorkflowError
 
@@ -92,6 +92,7 @@ _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
         runs.cost,
         publications.published,
         publications.publish,
+        retention.clean,
     ),
 }
 for _panel, _commands in _COMMANDS.items():

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Column, Table
 
@@ -19,6 +20,7 @@ from workflow.durations import duration
 from workflow.runs.cost import NOT_COUNTED, Estimate, columns, price_notes, rows, star_note
 
 if TYPE_CHECKING:
+    from lambdas.retention import CleanUp
     from retrain.publications import Publication
     from workflow.deployment.permissions import Grant
     from workflow.runs.diagnosis import Explanation
@@ -90,6 +92,37 @@ def show_publications(console: Console, publications: Sequence[Publication]) -> 
     console.print(
         escape(f"* is published now; 'retrain publish RUN' goes back to another\n{csv_uri}")
     )
+
+
+def show_clean_up(console: Console, clean_up: CleanUp) -> None:
+    """Print what stays and why, one a line, then what goes, as a table with sizes."""
+    kept_solutions = {f"solution {name}": why for name, why in clean_up.kept_solutions.items()}
+    for name, why in {**clean_up.kept, **kept_solutions}.items():
+        console.print(escape(f"keep    {name}: {why}"), style="dim")
+    if clean_up.is_empty:
+        console.print("nothing goes")
+        return
+    table = Table(
+        *(Column(no_wrap=True) for _ in ("action", "name", "begun")),
+        *(Column(justify="right", no_wrap=True) for _ in ("files", "size")),
+        box=None,
+        padding=(0, 2, 0, 0),
+        show_header=False,
+    )
+    for folder in clean_up.runs:
+        table.add_row(
+            "[red]delete[/]",
+            escape(folder.run),
+            f"{folder.begun.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
+            f"{len(folder.removable):,} files",
+            decimal(folder.size),
+        )
+    for solution in clean_up.solutions:
+        table.add_row("[red]delete[/]", f"solution {escape(solution.name)}", "with its versions")
+    console.print(table)
+    files = sum(len(folder.removable) for folder in clean_up.runs)
+    size = decimal(sum(folder.size for folder in clean_up.runs))
+    console.print(f"{files:,} files, {size}; what each run decided, in its record/, stays")
 
 
 def _without_zone(time: str) -> str:

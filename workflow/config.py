@@ -45,6 +45,7 @@ from workflow.options.increments import (
 )
 from workflow.options.notification import NotificationSettings
 from workflow.options.overlap import RunsSettings
+from workflow.options.retention import RetentionSettings
 from workflow.personalize import RELATED_RECIPES, SEMANTIC
 from workflow.settings import (
     FUNCTIONS,
@@ -113,6 +114,9 @@ class Config(Settings):
     )
     delivery: DeliverySettings | None = Field(
         None, description="a table that the published list goes into; none if left out"
+    )
+    retention: RetentionSettings | None = Field(
+        None, description="what old runs left; only the bucket's own rules delete it if left out"
     )
     notification: NotificationSettings | None = Field(
         None, description="the end of each run; of failures alone if left out"
@@ -280,6 +284,7 @@ class Config(Settings):
             "deliver-recommendations": by_function,
             "judge-solution-version": self.gate,
             "plan-increment": self.increments,
+            "clean-up": self.retention,
             "send-notification": self.notification,
         }
         packaged = (name for name in FUNCTIONS if optional.get(name, True))
@@ -365,6 +370,24 @@ class Config(Settings):
     def dataset_arn(self, data_set: DataSet) -> str:
         """Return the ARN of a Personalize dataset."""
         return self.arn("personalize", f"dataset/{self.dataset_group}/{data_set.type}")
+
+    def clean_up_request(self) -> dict[str, Any]:
+        """Return what `lambdas.retention` reads the stock by, but for the run.
+
+        Raises:
+            ValueError: If there is no table `[retention]`.
+        """
+        if self.retention is None:
+            raise ValueError("the configuration has no table [retention]")
+        keeps_solutions = self.retention.former_solutions == "keep"
+        return {
+            "bucket": self.bucket,
+            "stateMachineArn": self.state_machine_arn,
+            "datasetGroupArn": self.dataset_group_arn,
+            "keep": self.retention.runs,
+            "tag": {"tagKey": OWNER_TAG, "tagValue": self.name},
+            "solutionNames": None if keeps_solutions else [self.solution_name],
+        }
 
     @property
     def personalize_filter_arn(self) -> str | None:

@@ -55,6 +55,7 @@ FunctionName = Literal[
     "create-batch-inference-job",
     "get-status",
     "filter-recommendations",
+    "clean-up",
     "deliver-recommendations",
     "send-notification",
 ]

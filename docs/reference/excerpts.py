@@ -61,6 +61,7 @@ FAILURES: tuple[tuple[str, str], ...] = (
     ("ExtractedOtherwise", "the data sets of run 'RUN' were extracted by specification …"),
     ("AnotherRunInProgress", "run '…' is in progress since …"),
     ("ManifestNotFound", "s3://…/runs/RUN/manifest.json is not there"),
+    ("CleanUpFailed", "s3://…/runs/OLD/users/part-0.csv cannot be deleted: AccessDenied: …"),
     ("QualityGateFailed", "coverage is 0.0310, minimum 0.1; the published lists stay as they were"),
     ("NoRecommendations", "nothing is left to recommend: … items not eligible"),
     ("Lambda.ResourceNotFoundException", "Function not found: …"),

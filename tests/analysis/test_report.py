@@ -249,3 +249,21 @@ def test_a_report_says_what_was_left_out_and_why() -> None:
         "Nothing has changed since the published list: nothing was imported, trained or published."
         in texts(report(given.record()))
     )
+
+
+def test_what_of_old_runs_was_deleted_is_told() -> None:
+    given = Given()
+    record = {
+        "runs": ["r1", "r2"],
+        "files": 1_234,
+        "bytes": 5_600_000,
+        "solutions": ["labbase-v1"],
+        "left": ["r3"],
+    }
+    given.files["record/retention.json"] = json.dumps(record)
+
+    words = texts(report(given.record()))
+
+    assert "1,234 files of old runs were deleted, 5.6 MB in all: those of r1, r2." in words
+    assert "So were the former solutions labbase-v1, with their versions." in words
+    assert "Left for the next run: r3." in words

@@ -41,5 +41,6 @@ def build(config: Config) -> Graph:
         (_ALWAYS, stages.batch_inference),
         (_ALWAYS, stages.publish),
         (config.delivery, stages.deliver),
+        (config.retention, stages.clean_up),
     )
     return stages.compose(*(stage() for table, stage in parts if table is not None))

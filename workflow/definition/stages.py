@@ -28,6 +28,7 @@ from workflow.definition.parts.increments import (
 )
 from workflow.definition.parts.publication import by_spark, published
 from workflow.definition.parts.quality_gate import quality_gate
+from workflow.definition.parts.retention import clean_up
 from workflow.definition.polling import (
     SNS_ERRORS,
     lambda_task,
@@ -110,6 +111,14 @@ class Stages:
             StructureError: If the configuration has no such table.
         """
         return delivery(self.config, RUN)
+
+    def clean_up(self) -> Stage:
+        """Return the stage that deletes what old runs left, as `[retention]` says.
+
+        Raises:
+            StructureError: If the configuration has no such table.
+        """
+        return clean_up(self.config, RUN)
 
     def function(
         self,

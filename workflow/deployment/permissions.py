@@ -4,8 +4,8 @@
 the actions that it calls, on the ARNs that it calls them on. Besides, the state machine's role is
 allowed what its definition calls (`derived_permissions`), and that of the functions what the
 configuration lists for a team's own. A person is a `deployer` (plan, deploy, destroy), an
-`operator` (start, resume, watch, executions, stop, explain, cost, diff, published, publish) or an
-`analyst` (report, the notebooks about data and recommendations), or several of these; their
+`operator` (start, resume, watch, executions, stop, explain, cost, diff, published, publish, clean)
+or an `analyst` (report, the notebooks about data and recommendations), or several of these; their
 policies are printed to be attached, the project makes none of them. Functions return IAM documents
 of plain JSON values, in a fixed order.
 """
@@ -281,6 +281,10 @@ def _values(config: Config, deployed: Sequence[str]) -> Mapping[str, Sequence[st
         "permission_boundary": aws.permission_boundary,
         "personalize_filter_arn": config.personalize_filter_arn,
         "spark_above": "" if config.filter.spark_above is None else "a Spark job filters",
+        "retention": f"of {config.retention.runs} runs" if config.retention else "",
+        "former_solutions": config.retention.former_solutions.removeprefix("keep")
+        if config.retention
+        else "",
         "schedule": config.schedule and config.schedule.expression,
         "secret": config.source.secret,
         "tracing": "Active" if aws.tracing else "",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from localaws.http.calls import Call
+from localaws.principals import CALLER
 
 ACCOUNT, REGION = "123456789012", "ap-northeast-1"
 HERE = f"{REGION}:{ACCOUNT}"
@@ -288,7 +289,9 @@ def _context(call: Call) -> tuple[tuple[str, str], ...]:
         context["iam:PermissionsBoundary"] = call.parameters["PermissionsBoundary"]
     former = str(call.parameters.get("FunctionName", "")).endswith("-former")
     if call.operation == "DeleteSolution" or former:
-        context["aws:ResourceTag/retraining:name"] = "life"  # as the runs and deployments tag it
+        owner = call.principal.partition("-retraining-")[0]
+        # As the runs and deployments tag it; the caller's own are the scenario's.
+        context["aws:ResourceTag/retraining:name"] = "life" if owner == CALLER else owner
     return tuple(sorted(context.items()))
 
 

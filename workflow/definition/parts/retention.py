@@ -1,0 +1,36 @@
+"""Retention: the files of old runs go once a list is published, and what nobody uses any more."""
+
+from __future__ import annotations
+
+from workflow.config import Config
+from workflow.definition.polling import lambda_task
+from workflow.definition.stage import Stage, stage_of
+from workflow.errors import StructureError
+
+
+def clean_up(config: Config, run: str) -> Stage:
+    """Return the stage that deletes what old runs left.
+
+    Args:
+        config: Its table `[retention]` has the rules.
+        run: The run's name, as an intrinsic function or a path.
+
+    Raises:
+        StructureError: If there is no such table.
+    """
+    if config.retention is None:
+        raise StructureError(
+            ["clean_up() has no rules; add the table [retention] to the configuration"]
+        )
+    task = lambda_task(
+        config,
+        "Clean Up Old Runs",
+        function="clean-up",
+        payload={"run.$": run, **config.clean_up_request()},
+        result_selector={
+            name: f"$.Payload.{name.removesuffix('.$')}"
+            for name in ("runs.$", "files.$", "bytes.$")
+        },
+        result_path="$.retention",
+    )
+    return stage_of("Clean Up", task)
