@@ -55,8 +55,8 @@ FunctionName = Literal[
     "create-batch-inference-job",
     "get-status",
     "filter-recommendations",
-    "clean-up",
     "deliver-recommendations",
+    "clean-up",
     "send-notification",
 ]
 # What CloudWatch Logs accepts, up to ten years.

@@ -9,7 +9,7 @@ them with any State or Chain of the SDK, and leads every failure to `Report Fail
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from workflow.config import Config
@@ -27,8 +27,8 @@ from workflow.definition.parts.increments import (
     window_arguments,
 )
 from workflow.definition.parts.publication import by_spark, published
-from workflow.definition.parts.quality_gate import quality_gate
-from workflow.definition.parts.retention import clean_up
+from workflow.definition.parts.quality_gate import JUDGE, quality_gate
+from workflow.definition.parts.retention import CLEAN_UP, clean_up
 from workflow.definition.polling import (
     SNS_ERRORS,
     lambda_task,
@@ -184,11 +184,21 @@ class Stages:
             failure=report_failure(self.config),
             comment=f"Retrains {self.config.name}: database to recommendations",
         )
-        if self.config.increments and PLAN not in graph.to_dict()["States"]:
-            raise StructureError(
-                ["[increments] needs stages.plan_increment() before stages.etl(); add it there"]
-            )
+        if faults := list(self._missing_stages(graph)):
+            raise StructureError(faults)
         return graph
+
+    def _missing_stages(self, graph: ComposedGraph) -> Iterator[str]:
+        """Yield what a table of the configuration asks for, and no part does."""
+        tables = (
+            ("increments", PLAN, "plan_increment() before stages.etl()"),
+            ("gate", JUDGE, "quality_gate() after stages.training()"),
+            ("retention", CLEAN_UP, "clean_up() after stages.publish()"),
+        )
+        states = graph.to_dict()["States"]
+        for table, state, stage in tables:
+            if getattr(self.config, table) and state not in states:
+                yield f"[{table}] needs stages.{stage}; add it there, or leave the table out"
 
 
 def run_etl(config: Config) -> GlueStartJobRunStep:

@@ -394,7 +394,11 @@ def estimate(
         if visits[name] and asl.arguments(state).get("JobName") == config.glue_job
     )
     workers = config.etl.workers * DPU_OF_A_WORKER[config.etl.worker_type]
-    months_kept = config.aws.run_retention_days / DAYS_IN_A_MONTH
+    monthly = (
+        runs_a_month(config.schedule.expression, year=year)
+        if config.schedule and config.schedule.enabled
+        else 0.0
+    )
     quantities = (
         ("Step Functions", visits.total(), "state_transition"),
         ("Glue", workers * spark_seconds / 3_600, "glue_dpu_hour"),
@@ -403,19 +407,25 @@ def estimate(
         ("Personalize, batch", assumed["users"], "personalize_batch_user"),
         ("Lambda, calls", calls, "lambda_request"),
         ("Lambda, time", gigabyte_seconds, "lambda_gb_second"),
-        ("S3", assumed["stored_gigabytes"] * months_kept, "s3_gb_month"),
+        ("S3", assumed["stored_gigabytes"] * _months_kept(config, monthly), "s3_gb_month"),
     )
     return Estimate(
         lines=tuple(Line(what, number, prices[price]) for what, number, price in quantities),
-        runs_a_month=runs_a_month(config.schedule.expression, year=year)
-        if config.schedule and config.schedule.enabled
-        else 0.0,
+        runs_a_month=monthly,
         run_hours=run.seconds / 3_600,
         assumptions=tuple(assumptions),
         region=config.aws.region,
         transitions=dict(visits),
         ways=run.assumed,
     )
+
+
+def _months_kept(config: Config, runs_a_month: float) -> float:
+    """Return how long a run's files are kept: until they are too old, or enough runs came later."""
+    months = config.aws.run_retention_days / DAYS_IN_A_MONTH
+    if config.retention is None or not runs_a_month:
+        return months
+    return min(months, config.retention.runs / runs_a_month)
 
 
 def _task_seconds(config: Config, assumed: Mapping[str, float]) -> dict[str, float]:

@@ -64,6 +64,24 @@ def test_the_stage_needs_the_table() -> None:
 
 
 @pytest.mark.parametrize(
+    ("table", "missing"),
+    [
+        (RETENTION, r"\[retention\] needs stages\.clean_up\(\) after stages\.publish\(\)"),
+        (
+            "\n[gate.metrics.coverage]\nminimum = 0.1\n",
+            r"\[gate\] needs stages\.quality_gate\(\) after stages\.training\(\)",
+        ),
+    ],
+)
+def test_a_table_without_its_stage_is_refused(table: str, missing: str) -> None:
+    """It would be without effect, and nobody would know."""
+    stages = Stages(parse_config(EXAMPLE + table))
+
+    with pytest.raises(StructureError, match=missing):
+        stages.compose(stages.etl(), stages.imports(), stages.training(), stages.publish())
+
+
+@pytest.mark.parametrize(
     ("table", "expected"),
     [
         ("", set()),

@@ -450,6 +450,22 @@ def test_each_line_is_quantity_times_price(config, definition):
     assert result.usd_a_month == pytest.approx(result.usd_a_run * 30.5)
 
 
+@pytest.mark.parametrize(
+    ("runs", "months"),
+    [(10, 10 / 30.5), (1_000, 90 / 30.4375)],  # a run a day, kept for 90 days at most
+)
+def test_files_are_kept_until_so_many_runs_came_later(definition, runs, months):
+    text = CONFIG.read_text(encoding="utf-8") + f"\n[retention]\nruns = {runs}\n"
+    assumptions = assume(ASSUMPTIONS, {"stored_gigabytes": 3}, origin="given")
+
+    result = estimate(
+        parse_config(text), definition, PRICES, assumptions, year=2024, next_wait=next_wait
+    )
+
+    (kept,) = (line.quantity for line in result.lines if line.what == "S3")
+    assert kept == pytest.approx(3 * months)
+
+
 def test_rows_hold_quantities_and_prices_as_a_person_reads_them(config, definition):
     assumptions = assume(ASSUMPTIONS, {"users": 200_000, "gigabytes": 0.125}, origin="given")
 

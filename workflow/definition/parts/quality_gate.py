@@ -17,6 +17,7 @@ from workflow.definition.stage import JOB, Part, Stage, catch_all, stage_of
 from workflow.errors import StructureError
 from workflow.sdk import Choice, ChoiceRule, Pass, State
 
+JUDGE = "Judge Solution Version"
 GATE = "$.gate"
 KEEP = "keep"
 
@@ -37,7 +38,7 @@ def quality_gate(config: Config, run: str) -> Stage:
         )
     judge = lambda_task(
         config,
-        "Judge Solution Version",
+        JUDGE,
         function="judge-solution-version",
         payload={
             "bucket": config.bucket,

@@ -7,6 +7,8 @@ from workflow.definition.polling import lambda_task
 from workflow.definition.stage import Stage, stage_of
 from workflow.errors import StructureError
 
+CLEAN_UP = "Clean Up Old Runs"
+
 
 def clean_up(config: Config, run: str) -> Stage:
     """Return the stage that deletes what old runs left.
@@ -24,7 +26,7 @@ def clean_up(config: Config, run: str) -> Stage:
         )
     task = lambda_task(
         config,
-        "Clean Up Old Runs",
+        CLEAN_UP,
         function="clean-up",
         payload={"run.$": run, **config.clean_up_request()},
         result_selector={
