@@ -8,8 +8,8 @@ of the machine runs any more. What the run did is read from its records.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,8 +20,8 @@ from lambdas.errors import (
     NotificationNotTaken,
     named_errors,
 )
-from lambdas.publication import record_key
-from lambdas.records import read_object
+from lambdas.publication import record_key as publication_key
+from lambdas.records import read_object, record_key
 
 SUCCEEDED, DEGRADED, SKIPPED, FAILED = "succeeded", "degraded", "skipped", "failed"
 SOURCE, DETAIL_TYPE = "personalize-retraining", "Retraining Ended"
@@ -86,6 +86,65 @@ class End:
 
 
 @dataclass(frozen=True)
+class Records:
+    """What a run left about itself; each is empty if it is not there.
+
+    Attributes:
+        published: What it published, as in `latest.json`.
+        manifest: That of its Spark job.
+        delivery: What became of the delivery of its list: `status`, `table`, `reason`.
+        fault: Why they could not be read; empty if they could.
+    """
+
+    published: Mapping[str, Any] = field(default_factory=dict)
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+    delivery: Mapping[str, Any] = field(default_factory=dict)
+    fault: str = ""
+
+    @classmethod
+    def read(cls, s3: Any, bucket: str, run: str) -> Records:
+        """Return those of a run."""
+        try:
+            return cls(
+                read_object(s3, bucket, publication_key(run)) or {},
+                read_object(s3, bucket, f"runs/{run}/manifest.json") or {},
+                read_object(s3, bucket, record_key(run, "delivery")) or {},
+            )
+        except InvalidInputException as error:
+            return cls(fault=str(error))
+
+    @property
+    def backtest(self) -> Mapping[str, Any]:
+        """What the lists before were worth; empty if that was not measured."""
+        return self.manifest.get("backtest") or {}
+
+    def figures(self, *, failed: bool) -> Iterator[str]:
+        """Yield what a run published, and how good the lists before were, in clauses.
+
+        Args:
+            failed: Whether the run failed; then it is not taken for granted that it published.
+        """
+        if self.published:
+            its = "its list is published: " if failed else ""
+            by_item = (self.manifest.get("batchInput") or {}).get("id") == "ITEM_ID"
+            yield (
+                f"{its}{self.published['recommendations']:,} recommendations for"
+                f" {self.published['users']:,} {'items' if by_item else 'users'}, of data"
+                f" extracted at {self.published['extractedAt']}"
+            )
+        if self.delivery.get("status") == "DELIVERED":
+            yield f"delivered into table {self.delivery['table']}"
+        elif self.delivery.get("status") == "SKIPPED":
+            yield f"not delivered: {self.delivery.get('reason', '')}"
+        if rate := (self.backtest.get("metrics") or {}).get("hit_rate_at_10"):
+            beside = rate.get("popularity")
+            popular = "" if beside is None else f", {beside:.1%} of the most popular items"
+            yield f"hit_rate_at_10 of the lists before was {rate['value']:.1%}{popular}"
+        if self.fault:
+            yield self.fault
+
+
+@dataclass(frozen=True)
 class Notification:
     """What is told of the end of a run.
 
@@ -93,17 +152,13 @@ class Notification:
         end: How its execution ended.
         outcome: `succeeded`, `degraded`, `skipped` or `failed`.
         reason: Why it did not simply succeed.
-        published: What the run published, as in `latest.json`; empty if nothing.
-        backtest: That of its manifest; empty without one.
-        fault: Why records of the run could not be read; empty if they could.
+        records: What the run left about itself.
     """
 
     end: End
     outcome: str
     reason: str
-    published: Mapping[str, Any]
-    backtest: Mapping[str, Any]
-    fault: str = ""
+    records: Records
 
     @property
     def subject(self) -> str:
@@ -125,7 +180,8 @@ class Notification:
             degraded = ", degraded" * (self.outcome == DEGRADED)
             happened = f"{who} succeeded{degraded}, in {took}"
         reason = f": {self.reason}" if self.reason else ""
-        return "; ".join([f"{happened}{reason}", *self._figures(), *filter(None, [self.fault])])
+        figures = self.records.figures(failed=self.outcome == FAILED)
+        return "; ".join([f"{happened}{reason}", *figures])
 
     def detail(self) -> dict[str, Any]:
         """Return all of it as the detail of an event."""
@@ -139,42 +195,23 @@ class Notification:
             "reason": self.reason,
             "begunAt": _utc(end.begun),
             "endedAt": _utc(end.ended),
-            "published": dict(self.published),
-            "backtest": dict(self.backtest),
+            "published": dict(self.records.published),
+            "delivery": dict(self.records.delivery),
+            "backtest": dict(self.records.backtest),
             "message": self.line,
         }
 
-    def _figures(self) -> list[str]:
-        """Return what the run published, and how good the lists before were, in clauses."""
-        figures = []
-        if self.published:
-            its = "its list is published: " if self.outcome == FAILED else ""
-            figures.append(
-                f"{its}{self.published['recommendations']:,} recommendations for"
-                f" {self.published['users']:,}, of data extracted at"
-                f" {self.published['extractedAt']}"
-            )
-        if rate := (self.backtest.get("metrics") or {}).get("hit_rate_at_10"):
-            beside = rate.get("popularity")
-            popular = "" if beside is None else f", {beside:.1%} of the most popular items"
-            figures.append(f"hit_rate_at_10 of the lists before was {rate['value']:.1%}{popular}")
-        return figures
 
-
-def notification_of(
-    end: End, published: Mapping[str, Any], backtest: Mapping[str, Any], fault: str = ""
-) -> Notification:
+def notification_of(end: End, records: Records) -> Notification:
     """Return what is told of the end of a run.
 
     Args:
         end: How its execution ended.
-        published: What the run published, as in `latest.json`; empty if nothing.
-        backtest: That of its manifest; empty without one.
-        fault: Why records of the run could not be read; empty if they could.
+        records: What the run left about itself.
     """
     outcome, reason = SUCCEEDED, ""
     job, increment = end.output.get("job"), end.output.get("increment")
-    degraded = published.get("degraded")
+    degraded = records.published.get("degraded")
     if end.status != "SUCCEEDED":
         outcome, reason = FAILED, end.reason
     elif isinstance(job, Mapping) and job.get("Error") in _EARLY_ENDS:
@@ -183,7 +220,7 @@ def notification_of(
         outcome, reason = SKIPPED, str(increment.get("why", ""))
     elif degraded:
         outcome, reason = DEGRADED, str(degraded["reason"])
-    return Notification(end, outcome, _shortened(reason), published, backtest, fault)
+    return Notification(end, outcome, _shortened(reason), records)
 
 
 def sentence(cause: str) -> str:
@@ -214,7 +251,7 @@ def notify(s3: Any, states: Any, sns: Any, events: Any, event: Mapping[str, Any]
     if described["status"] == "RUNNING":
         raise ExecutionNotEnded(f"{event['execution']} is RUNNING, and was {event['status']}")
     end = End.of(described)
-    told = notification_of(end, *_records(s3, event["bucket"], end.run))
+    told = notification_of(end, Records.read(s3, event["bucket"], end.run))
     if event["events"]:
         _put_event(events, told)
     if told.outcome in event["outcomes"]:
@@ -229,16 +266,6 @@ def notify(s3: Any, states: Any, sns: Any, events: Any, event: Mapping[str, Any]
             },
         )
     return told.detail()
-
-
-def _records(s3: Any, bucket: str, run: str) -> tuple[dict[str, Any], dict[str, Any], str]:
-    """Return what a run published, its back-test, and why one of them cannot be read."""
-    try:
-        published = read_object(s3, bucket, record_key(run)) or {}
-        manifest = read_object(s3, bucket, f"runs/{run}/manifest.json") or {}
-    except InvalidInputException as error:
-        return {}, {}, str(error)
-    return published, manifest.get("backtest") or {}, ""
 
 
 def _put_event(events: Any, told: Notification) -> None:

@@ -15,6 +15,7 @@ from lambdas.send_notification import (
     SKIPPED,
     SUCCEEDED,
     End,
+    Records,
     duration,
     notification_of,
     notify,
@@ -28,7 +29,10 @@ PUBLISHED = {
     "recommendations": 124_980,
     "extractedAt": "2024-06-01T04:12:00Z",
 }
-BACKTEST = {"metrics": {"hit_rate_at_10": {"value": 0.0812, "popularity": 0.064}}}
+MANIFEST = {
+    "backtest": {"metrics": {"hit_rate_at_10": {"value": 0.0812, "popularity": 0.064}}},
+    "batchInput": {"id": "USER_ID"},
+}
 
 
 def end_of(status: str = "SUCCEEDED", *, minutes: float = 102, **members: Any) -> End:
@@ -45,20 +49,20 @@ def end_of(status: str = "SUCCEEDED", *, minutes: float = 102, **members: Any) -
 
 
 def test_a_success_is_one_line_of_figures() -> None:
-    told = notification_of(end_of(output="{}"), PUBLISHED, BACKTEST)
+    told = notification_of(end_of(output="{}"), Records(PUBLISHED, MANIFEST))
 
     assert told.outcome == SUCCEEDED
     assert told.line == (
         "Run nightly.2 of labbase-retraining succeeded, in 1 h 42 min; 124,980 recommendations for"
-        " 5,000, of data extracted at 2024-06-01T04:12:00Z; hit_rate_at_10 of the lists before was"
-        " 8.1%, 6.4% of the most popular items"
+        " 5,000 users, of data extracted at 2024-06-01T04:12:00Z; hit_rate_at_10 of the lists"
+        " before was 8.1%, 6.4% of the most popular items"
     )
     assert (told.end.run, told.detail()["begunAt"]) == ("nightly", "2024-06-01T04:00:00Z")
 
 
 def test_a_workflow_that_publishes_nothing_and_has_any_output_succeeds() -> None:
     for output in ("[1, 2]", '{"job": "done"}', '{"increment": 3}', ""):
-        told = notification_of(end_of(output=output), {}, {})
+        told = notification_of(end_of(output=output), Records())
         assert told.line == "Run nightly.2 of labbase-retraining succeeded, in 1 h 42 min"
 
 
@@ -74,7 +78,7 @@ def test_a_workflow_that_publishes_nothing_and_has_any_output_succeeds() -> None
     ],
 )
 def test_an_end_that_published_nothing_is_skipped(output: dict[str, Any], reason: str) -> None:
-    told = notification_of(end_of(output=json.dumps(output)), {}, {})
+    told = notification_of(end_of(output=json.dumps(output)), Records())
 
     assert (told.outcome, told.reason) == (SKIPPED, reason)
     assert told.line == f"Run nightly.2 of labbase-retraining published nothing: {reason}"
@@ -83,13 +87,13 @@ def test_an_end_that_published_nothing_is_skipped(output: dict[str, Any], reason
 def test_a_run_that_trained_nothing_and_published_is_no_skip() -> None:
     output = json.dumps({"increment": {"step": "inference", "why": "the filters have changed"}})
 
-    assert notification_of(end_of(output=output), PUBLISHED, {}).outcome == SUCCEEDED
+    assert notification_of(end_of(output=output), Records(PUBLISHED)).outcome == SUCCEEDED
 
 
 def test_a_list_that_the_gate_found_wrong_is_degraded() -> None:
     degraded = {"reason": "coverage is 0.0310, minimum 0.1", "refusedSolutionVersionArn": "arn:x"}
 
-    told = notification_of(end_of(output="{}"), {**PUBLISHED, "degraded": degraded}, {})
+    told = notification_of(end_of(output="{}"), Records({**PUBLISHED, "degraded": degraded}))
 
     assert (told.outcome, told.reason) == (DEGRADED, "coverage is 0.0310, minimum 0.1")
 
@@ -116,22 +120,47 @@ def test_a_list_that_the_gate_found_wrong_is_degraded() -> None:
 def test_a_failure_names_its_error_and_reason(
     status: str, error: str | None, cause: str | None, line: str
 ) -> None:
-    told = notification_of(end_of(status, error=error, cause=cause), {}, {})
+    told = notification_of(end_of(status, error=error, cause=cause), Records())
 
     assert told.outcome == FAILED
     assert told.line == f"Run nightly.2 of labbase-retraining {line}"
 
 
 def test_a_failure_after_the_publication_says_that_the_list_is_published() -> None:
-    told = notification_of(
-        end_of("FAILED", error="DeliveryFailed", cause="no table"), PUBLISHED, {}
-    )
+    end = end_of("FAILED", error="DeliveryFailed", cause="no table")
+
+    told = notification_of(end, Records(PUBLISHED))
 
     assert "DeliveryFailed: no table; its list is published: 124,980 recommendations" in told.line
 
 
+def test_related_items_are_counted_as_items() -> None:
+    manifest = {"batchInput": {"id": "ITEM_ID"}}
+
+    told = notification_of(end_of(output="{}"), Records(PUBLISHED, manifest))
+
+    assert "124,980 recommendations for 5,000 items, of data" in told.line
+
+
+@pytest.mark.parametrize(
+    ("delivery", "clause"),
+    [
+        ({"status": "DELIVERED", "table": "lists", "rows": 5}, "delivered into table lists"),
+        (
+            {"status": "SKIPPED", "table": "lists", "reason": "the published list is that of 'x'"},
+            "not delivered: the published list is that of 'x'",
+        ),
+    ],
+)
+def test_a_line_says_what_became_of_the_delivery(delivery: dict[str, Any], clause: str) -> None:
+    told = notification_of(end_of(output="{}"), Records(PUBLISHED, delivery=delivery))
+
+    assert told.line.endswith(f"2024-06-01T04:12:00Z; {clause}")
+    assert told.detail()["delivery"] == delivery
+
+
 def test_a_long_cause_is_cut() -> None:
-    told = notification_of(end_of("FAILED", error="E", cause="x" * 32_768), {}, {})
+    told = notification_of(end_of("FAILED", error="E", cause="x" * 32_768), Records())
 
     assert len(told.line) < 1_200
     assert told.reason.endswith("x…")

@@ -161,7 +161,7 @@ def test_each_end_is_told_once_by_its_outcome(told: Told) -> None:
 
 
 def test_a_mail_is_one_line_with_the_figures_or_the_reason(told: Told) -> None:
-    figures = "150 recommendations for 30, of data extracted at 2024-06-01T04:12:00Z"
+    figures = "150 recommendations for 30 users, of data extracted at 2024-06-01T04:12:00Z"
     lines = {run: mail["Message"] for run, mail in told.mails.items()}
 
     assert told.mails["good"]["Subject"] == "labbase-retraining: succeeded"
