@@ -621,8 +621,8 @@ class AwsSettings(Settings):
         [],
         max_length=16,
         examples=[["subnet-0a1b2c3d"]],
-        description="of the functions; they reach S3, Personalize and Step Functions through"
-        " endpoints or a NAT",
+        description="of the functions; they reach S3, Personalize and Step Functions, with"
+        " [notification] SNS and EventBridge too, through endpoints or a NAT",
     )
     security_groups: list[Annotated[str, Field(pattern=r"^sg-[0-9a-f]+$")]] = Field(
         [], max_length=5, examples=[["sg-0a1b2c3d"]], description="of the functions"

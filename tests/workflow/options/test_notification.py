@@ -12,6 +12,7 @@ from moto.events.models import EventPattern
 from lambdas.send_notification import DEGRADED, FAILED, SKIPPED, SUCCEEDED
 from localaws.aws import LocalAws
 from retrain.local.deployment import deploy
+from tests.histories import entered, events, execution_failed, exited, task_failed
 from workflow import ConfigError, build_workflow, parse_config
 from workflow.config import Config, with_integration
 from workflow.deployment.artefacts import build_artefacts
@@ -19,6 +20,7 @@ from workflow.deployment.deploy import destroy_plan, plan
 from workflow.deployment.permissions import permission_policy
 from workflow.deployment.resources import Resource, resources
 from workflow.options.notification import OUTCOMES
+from workflow.runs.history import failure_of
 
 EXAMPLE = (Path(__file__).parents[3] / "retraining.toml").read_text(encoding="utf-8")
 NOTIFICATION = "\n[notification]\n"
@@ -69,6 +71,35 @@ def test_no_state_reports_what_the_function_does(integration: Any) -> None:
         "sns" in each["Sid"] for each in permission_policy(config, "states")["Statement"]
     )
     assert "Sns" not in json.dumps(permission_policy(config, "states"))
+
+
+def test_a_failure_is_found_in_the_state_where_it_began() -> None:
+    """No state reports it on the way: from the one that failed it leads to the end at once."""
+    of_task = events(
+        entered("ETL"),
+        task_failed("Glue.EntityNotFoundException", "no such job", "glue"),
+        exited(
+            "ETL", data={"job": {"Error": "Glue.EntityNotFoundException", "Cause": "no such job"}}
+        ),
+        entered("Retraining Failed", "Fail"),
+        execution_failed("Glue.EntityNotFoundException", "no such job"),
+    )
+    job = {"job": {"Error": "SolutionVersionFailed", "Cause": "too few users"}}
+    of_job = events(
+        entered("Get Solution Version Status"),
+        exited("Get Solution Version Status", data=job),
+        entered("Solution Version Active?", "Choice", data=job),
+        exited("Solution Version Active?", "Choice", data=job),
+        entered("Retraining Failed", "Fail", data=job),
+        execution_failed("SolutionVersionFailed", "too few users"),
+    )
+
+    failures = [failure_of(of_task), failure_of(of_job)]
+
+    assert [(each.state, each.cause) for each in failures if each] == [
+        ("ETL", "no such job"),
+        ("Get Solution Version Status", "too few users"),
+    ]
 
 
 def test_one_rule_reports_all_ends_or_those_that_no_state_can_report() -> None:
