@@ -16,7 +16,7 @@ from workflow.config import Config
 from workflow.definition.composition import ComposedGraph, compose
 from workflow.definition.direct import batch_loop, import_loop, training_loop
 from workflow.definition.parts.begin import begin_run, unless_extracted
-from workflow.definition.parts.delivery import delivery
+from workflow.definition.parts.delivery import DELIVER, delivery
 from workflow.definition.parts.increments import (
     PLAN,
     comparison,
@@ -193,6 +193,7 @@ class Stages:
         tables = (
             ("increments", PLAN, "plan_increment() before stages.etl()"),
             ("gate", JUDGE, "quality_gate() after stages.training()"),
+            ("delivery", DELIVER, "deliver() after stages.publish()"),
             ("retention", CLEAN_UP, "clean_up() after stages.publish()"),
         )
         states = graph.to_dict()["States"]

@@ -23,7 +23,7 @@ from workflow.definition.stage import Stage, stage_of
 from workflow.errors import StructureError
 from workflow.sdk import GlueStartJobRunStep, Retry, State
 
-NAME = "Deliver Recommendations"
+DELIVER = "Deliver Recommendations"
 _GLUE_START_MINUTES = 15
 
 
@@ -47,7 +47,7 @@ def delivery(config: Config, run: str) -> Stage:
 
 def _by_spark(config: Config, run: str) -> State:
     return GlueStartJobRunStep(
-        NAME,
+        DELIVER,
         partition=config.partition,
         parameters={
             "JobName": config.glue_job,
@@ -72,7 +72,7 @@ def _by_spark(config: Config, run: str) -> State:
 def _by_function(config: Config, run: str) -> State:
     return lambda_task(
         config,
-        NAME,
+        DELIVER,
         function="deliver-recommendations",
         payload=function_payload(config, {"run.$": run}),
         result_path=None,
