@@ -86,6 +86,10 @@ class QualityGateFailed(Exception):  # noqa: N818
     """No solution version may make the run's lists; the published list stays as it was."""
 
 
+class CampaignUpdateFailed(Exception):  # noqa: N818
+    """A campaign serves another version than the published list's; the list is published."""
+
+
 def named_errors(handler: Handler) -> Handler:
     """Return the handler; AWS's errors leave it as exceptions with the error code as class name.
 

@@ -59,6 +59,8 @@ def get_status(
 ) -> dict[str, Any]:
     """Return a resource's status and the seconds until the next poll.
 
+    A campaign stays ACTIVE while it is updated: of one that ever was, it is the latest update's.
+
     Args:
         personalize: A client.
         arn: The resource's.
@@ -72,6 +74,7 @@ def get_status(
     """
     operation, argument = _DESCRIBE[resource_type_of(arn)]
     resource = getattr(personalize, operation)(**{argument: arn})[argument.removesuffix("Arn")]
+    resource = resource.get("latestCampaignUpdate") or resource
     waited = (now - resource["creationDateTime"]).total_seconds()
     status = resource["status"]
     reason = resource.get("failureReason") or _REASONS.get(status)

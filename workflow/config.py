@@ -36,6 +36,7 @@ from workflow.hyperparameters import HYPERPARAMETERS
 from workflow.mistakes import ConfigError, Mistake, mistakes_of
 from workflow.names import tag_problems
 from workflow.options.backtest import BacktestSettings
+from workflow.options.campaigns import CampaignSettings, campaign_faults
 from workflow.options.delivery import DeliverySettings
 from workflow.options.gate import GateSettings
 from workflow.options.increments import (
@@ -111,6 +112,9 @@ class Config(Settings):
     )
     increments: IncrementsSettings | None = Field(
         None, description="only what has changed; each run does everything if left out"
+    )
+    campaigns: dict[str, CampaignSettings] = Field(
+        {}, description="campaigns that follow the published list's version, by their names"
     )
     delivery: DeliverySettings | None = Field(
         None, description="a table that the published list goes into; none if left out"
@@ -190,6 +194,14 @@ class Config(Settings):
             return self
         faults = self.delivery.faults(are_related=self.are_related)
         return unless_broken(self, [(("delivery", *path), rule, fix) for path, rule, fix in faults])
+
+    @model_validator(mode="after")
+    def _campaigns_fit(self) -> Self:
+        recipe = None if self.solution.auto_ml else self.solution.recipe
+        faults = campaign_faults(self.campaigns, recipe, has_items=bool(self.datasets.items))
+        return unless_broken(
+            self, [(("campaigns", *path), rule, fix) for path, rule, fix in faults]
+        )
 
     @model_validator(mode="after")
     def _title_is_a_column(self) -> Self:
@@ -286,6 +298,8 @@ class Config(Settings):
             "plan-increment": self.increments,
             "clean-up": self.retention,
             "send-notification": self.notification,
+            "record-campaigns": self.campaigns,
+            "update-campaign": self.campaigns,
         }
         packaged = (name for name in FUNCTIONS if optional.get(name, True))
         return (*packaged, *self.functions)
@@ -358,6 +372,10 @@ class Config(Settings):
     def solution_name(self) -> str:
         """Name of the Personalize solution."""
         return self.solution.name or self.name
+
+    def campaign_arn(self, name: str) -> str:
+        """Return the ARN of one of the `campaigns`."""
+        return self.arn("personalize", f"campaign/{name}")
 
     def schema_name(self, data_set: DataSet) -> str:
         """Return the name of a data set's Personalize schema.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
 from workflow.errors import WorkflowError
 from workflow.settings import (
@@ -23,6 +24,8 @@ from workflow.settings import (
 )
 from workflow.spelling import suggestion
 
+_KEY = "[key]"
+_NO_TABLE = frozenset({"dict_type", "model_type"})  # a value where a table is expected
 _SECRETS = frozenset({"url", "database_url", "password", "user", "host"})
 _SECRETS_FIX = (
     "take it out of the file; pass --database-url or set DATABASE_URL for local runs,"
@@ -71,7 +74,8 @@ def _mistakes(
     error: ValidationError, raw: Mapping[str, Any], root: type[Settings]
 ) -> Iterator[Mistake]:
     for details in error.errors():
-        path = tuple(str(part) for part in details["loc"])
+        # Pydantic adds a part of its own where the key of a table is what is wrong.
+        path = tuple(str(part) for part in details["loc"] if part != _KEY)
         rules = details.get("ctx", {}).get("error")
         if isinstance(rules, BrokenRulesError):
             yield from _broken(rules.broken, path, raw)
@@ -115,10 +119,13 @@ def _sound_column(value: Any) -> ColumnSettings:
 
 
 def _rule(details: Mapping[str, Any]) -> str:
-    if details["type"] == "extra_forbidden":
+    is_unknown = details["type"] == "literal_error" and details["loc"][-1] == _KEY
+    if details["type"] == "extra_forbidden" or is_unknown:
         return "there is no such key"
     if details["type"] == "missing":
         return "this key is required"
+    if details["type"] in _NO_TABLE:
+        return "the value should be a table"
     message = str(details["msg"]).replace("Input should", "the value should")
     return message[0].lower() + message[1:]
 
@@ -133,6 +140,8 @@ def _fix(details: Mapping[str, Any], path: tuple[str, ...], root: type[Settings]
             return _SECRETS_FIX
         known = sorted(model.model_fields) if model else []
         return suggestion(key, known, otherwise=f"take it out; known keys: {', '.join(known)}")
+    if details["type"] in _NO_TABLE and _is_named(root.model_fields.get(path[0])):
+        return f"each has a table of its own, by its name: [{path[0]}.NAME]"
     if details["type"] == "literal_error":
         known = str(details["ctx"]["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
         choices = f"write one of {', '.join(known)}"
@@ -143,6 +152,12 @@ def _fix(details: Mapping[str, Any], path: tuple[str, ...], root: type[Settings]
     if details["type"] == "missing":
         return f"add it; {example or meaning}" if example or meaning else "add it"
     return example or meaning or "give a value that keeps the rule"
+
+
+def _is_named(field: FieldInfo | None) -> bool:
+    """Return whether a field holds tables by names, as `[functions.NAME]`."""
+    kinds = get_args(field.annotation) if field else ()
+    return len(kinds) > 1 and isinstance(kinds[1], type) and issubclass(kinds[1], Settings)
 
 
 def _model(path: tuple[str, ...], root: type[Settings]) -> type[Settings] | None:

@@ -18,6 +18,15 @@ SEMANTIC = "aws-semantic-similarity"
 RELATED_RECIPES = frozenset({"aws-similar-items", "aws-sims", SEMANTIC})
 """The recipes whose batch inference takes items, and finds others that are related to them."""
 
+EXPLORING_RECIPES = frozenset({"aws-user-personalization", "aws-user-personalization-v2"})
+"""The usable recipes that bring new items into lists by exploration.
+
+https://docs.aws.amazon.com/personalize/latest/dg/API_CampaignConfig.html
+"""
+
+INFLUENCED_RECIPES = EXPLORING_RECIPES | {SEMANTIC}
+"""The usable recipes whose campaigns take a `rankingInfluence`."""
+
 _USABLE = ""
 _RANKS = "its batch inference ranks given items, and the workflow's input is ids alone"
 _SEGMENTS = "it finds users for items, by batch segment jobs alone"

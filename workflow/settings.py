@@ -55,6 +55,8 @@ FunctionName = Literal[
     "create-batch-inference-job",
     "get-status",
     "filter-recommendations",
+    "update-campaign",
+    "record-campaigns",
     "deliver-recommendations",
     "clean-up",
     "send-notification",

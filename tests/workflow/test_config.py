@@ -468,6 +468,12 @@ def test_names_that_aws_refuses_are_mistakes(line, key, rule):
     assert rule in mistakes(settings("aws", line))[key][0]
 
 
+def test_a_key_that_is_none_of_a_table_s_names_is_a_mistake():
+    found = mistakes(settings("aws", 'roles = { stats = "x" }'))
+
+    assert found["aws.roles.stats"] == ("there is no such key", "did you mean states?")
+
+
 @pytest.mark.parametrize(
     ("tags", "key", "rule"),
     [

@@ -40,7 +40,8 @@ def build(config: Config) -> Graph:
         (config.gate, stages.quality_gate),
         (_ALWAYS, stages.batch_inference),
         (_ALWAYS, stages.publish),
+        (config.campaigns, stages.campaigns),
         (config.delivery, stages.deliver),
         (config.retention, stages.clean_up),
     )
-    return stages.compose(*(stage() for table, stage in parts if table is not None))
+    return stages.compose(*(stage() for table, stage in parts if table))

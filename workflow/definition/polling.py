@@ -175,6 +175,7 @@ def poll_loop(
     payload: Mapping[str, Any],
     error: str,
     poll_first: bool = False,
+    polled_by: tuple[Wait, State] | None = None,
 ) -> Stage:
     """Return the stage that creates a job and waits until it is ACTIVE, or failed for good.
 
@@ -193,6 +194,7 @@ def poll_loop(
         payload: What it gets, beside the bounds of the first wait.
         error: The error's name if the job fails.
         poll_first: Poll before the first wait; else wait before the first poll.
+        polled_by: The Wait state and the polling task, if they are no states of these functions.
     """
     least, most = config.polling.min_seconds, config.polling.max_seconds
     result: dict[str, Any] = {
@@ -216,13 +218,15 @@ def poll_loop(
         payload={**payload, "waitSeconds": least, "maxSeconds": most},
         **result,
     )
-    waiting = Wait(wait, seconds_path=f"{JOB}.waitSeconds")
-    polling = lambda_task(
-        config,
-        get_status,
-        function="get-status",
-        payload={"arn.$": f"{JOB}.arn", "minSeconds": least, "maxSeconds": most, **expected},
-        **result,
+    waiting, polling = polled_by or (
+        Wait(wait, seconds_path=f"{JOB}.waitSeconds"),
+        lambda_task(
+            config,
+            get_status,
+            function="get-status",
+            payload={"arn.$": f"{JOB}.arn", "minSeconds": least, "maxSeconds": most, **expected},
+            **result,
+        ),
     )
     return loop(
         title,

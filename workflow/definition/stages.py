@@ -16,6 +16,7 @@ from workflow.config import Config
 from workflow.definition.composition import ComposedGraph, compose
 from workflow.definition.direct import batch_loop, import_loop, training_loop
 from workflow.definition.parts.begin import begin_run, unless_extracted
+from workflow.definition.parts.campaigns import NAMING, campaigns
 from workflow.definition.parts.delivery import DELIVER, delivery
 from workflow.definition.parts.increments import (
     PLAN,
@@ -120,6 +121,14 @@ class Stages:
         """
         return clean_up(self.config, RUN)
 
+    def campaigns(self) -> Stage:
+        """Return the stage that has campaigns serve the published list's version.
+
+        Raises:
+            StructureError: If the configuration has no table `[campaigns.NAME]`.
+        """
+        return campaigns(self.config, RUN)
+
     def function(
         self,
         name: str,
@@ -193,6 +202,7 @@ class Stages:
         tables = (
             ("increments", PLAN, "plan_increment() before stages.etl()"),
             ("gate", JUDGE, "quality_gate() after stages.training()"),
+            ("campaigns", NAMING, "campaigns() after stages.publish()"),
             ("delivery", DELIVER, "deliver() after stages.publish()"),
             ("retention", CLEAN_UP, "clean_up() after stages.publish()"),
         )

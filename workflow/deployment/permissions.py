@@ -294,6 +294,7 @@ def _values(config: Config, deployed: Sequence[str]) -> Mapping[str, Sequence[st
         "alarm": [properties["AlarmName"] for _, properties in alarms(config)],
         "artifacts": [PREFIX],
         "bucket": [config.bucket],
+        "campaign_arn": [config.campaign_arn(name) for name in config.campaigns],
         "connection": [config.source.connection],
         "dataset_arn": [config.dataset_arn(data_set) for data_set in config.data_sets],
         "dataset_group_arn": [config.dataset_group_arn],

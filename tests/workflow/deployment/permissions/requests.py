@@ -171,6 +171,10 @@ TABLE: dict[str, tuple[str, ...]] = {
         PERSONALIZE.format("batch-inference-job/{jobName}"),
         "{solutionVersionArn}",
     ),
+    "personalize.CreateCampaign": (
+        PERSONALIZE.format("campaign/{name}"),
+        "{solutionVersionArn}",
+    ),
     "personalize.CreateDataset": (
         PERSONALIZE.format("dataset/{group}/{datasetType}"),
         "{datasetGroupArn}",
@@ -190,6 +194,7 @@ TABLE: dict[str, tuple[str, ...]] = {
     "personalize.DeleteSchema": ("{schemaArn}",),
     "personalize.DeleteSolution": ("{solutionArn}",),
     "personalize.DescribeBatchInferenceJob": ("{batchInferenceJobArn}",),
+    "personalize.DescribeCampaign": ("{campaignArn}",),
     "personalize.DescribeDataset": ("{datasetArn}",),
     "personalize.DescribeDatasetGroup": ("{datasetGroupArn}",),
     "personalize.DescribeDatasetImportJob": ("{datasetImportJobArn}",),
@@ -209,6 +214,7 @@ TABLE: dict[str, tuple[str, ...]] = {
     "personalize.ListTagsForResource": ("{resourceArn}",),
     "personalize.StopSolutionVersionCreation": ("{solutionVersionArn}",),
     "personalize.TagResource": ("{resourceArn}",),
+    "personalize.UpdateCampaign": ("{campaignArn}",),
     "personalize.UpdateDataset": ("{datasetArn}",),
 }
 _IAM_NAMES = {"monitoring": "cloudwatch"}
