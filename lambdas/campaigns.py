@@ -19,7 +19,8 @@ from lambdas.errors import (
 from lambdas.jobs import Job
 from lambdas.records import LATEST, read_object
 
-_BEGUN = frozenset({"CREATE PENDING", "CREATE IN_PROGRESS"})
+BEGUN = frozenset({"CREATE PENDING", "CREATE IN_PROGRESS"})
+"""The statuses of a creation or update that is in progress."""
 
 
 class Followed(NamedTuple):
@@ -97,7 +98,7 @@ def follow(
     update = found.get("latestCampaignUpdate") or {}
     last = {**(update or found), "campaignArn": ""}
     for status, present in ((found["status"], found), (update.get("status"), update)):
-        if status in _BEGUN:
+        if status in BEGUN:
             if is_like(present, wanted):
                 return Followed(Job(arn, status), [{**present, "campaignArn": arn}])
             raise ResourceInUseException(

@@ -37,6 +37,11 @@ class Publication:
         """The run whose list it is."""
         return str(self.content.get("run", ""))
 
+    @property
+    def version(self) -> str:
+        """The ARN of the solution version that made it."""
+        return str(self.content.get("solutionVersionArn", ""))
+
 
 def publications(s3: Any, bucket: str) -> list[Publication]:
     """Return the lists that were published and are still there, the newest data first.
@@ -57,6 +62,12 @@ def publications(s3: Any, bucket: str) -> list[Publication]:
         key=lambda each: (_data(each), str(each.content.get("createdAt", ""))),
         reverse=True,
     )
+
+
+def published_now(s3: Any, bucket: str) -> Publication | None:
+    """Return the published list; None if nothing is published."""
+    latest = SharedObject.read(s3, bucket, LATEST).content
+    return Publication(latest, is_current=True) if latest else None
 
 
 def publish_again(s3: Any, bucket: str, run: str, *, now: datetime) -> Publication:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 
+from retrain.campaigns import campaigns, take_along
 from retrain.commands.options import DEFAULT_CONFIG, AsJson, ConfigFile, clients, out, print_json
 from retrain.publications import (
     Publication,
     delivery_command,
     publications,
     publish_again,
+    published_now,
 )
 from retrain.tables import show_publications
 from workflow.config import load_config
+from workflow.runs.executions import RunningError
 
 
 def published(
@@ -29,12 +33,16 @@ def published(
     Example: retrain published --limit 30
     """
     loaded = load_config(config)
-    listed = publications(clients(loaded)("s3"), loaded.bucket)
+    client = clients(loaded)
+    listed = publications(client("s3"), loaded.bucket)
     shown = listed[:limit]
     if as_json:
         print_json([_as_json(each) for each in shown])
     elif shown:
         show_publications(out, shown)
+        for current in (each for each in listed if each.is_current and loaded.campaigns):
+            for campaign in campaigns(client("personalize"), loaded, current.version):
+                out.print(escape(str(campaign)))
     else:
         out.print("nothing is published yet; 'retrain start' begins a run")
 
@@ -42,16 +50,37 @@ def published(
 def publish(
     run: Annotated[str, typer.Argument(help="The run whose list is published again.")],
     config: ConfigFile = DEFAULT_CONFIG,
+    with_campaigns: Annotated[
+        bool,
+        typer.Option("--campaigns", help="Update the configured campaigns to its version too."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Publish the list of an earlier run again, until a later run publishes its own.
 
-    Example: retrain publish 20240601T040000Z-3fa9c1
+    Campaigns go on to serve what they served, unless --campaigns; it is said which. Of a run whose
+    list is the published one, --campaigns updates them alone.
+
+    Example: retrain publish 20240601T040000Z-3fa9c1 --campaigns
     """
     loaded = load_config(config)
-    publication = publish_again(clients(loaded)("s3"), loaded.bucket, run, now=datetime.now(UTC))
+    if with_campaigns and not loaded.campaigns:
+        raise RunningError(
+            "--campaigns: the configuration has no table [campaigns.NAME]; add one, or leave it out"
+        )
+    client = clients(loaded)
+    current = published_now(client("s3"), loaded.bucket)
+    if with_campaigns and current and current.run == run:
+        publication = current
+    else:
+        publication = publish_again(client("s3"), loaded.bucket, run, now=datetime.now(UTC))
+    change = take_along if with_campaigns else campaigns
+    listed = (
+        list(change(client("personalize"), loaded, publication.version)) if loaded.campaigns else []
+    )
     if as_json:
-        print_json(_as_json(publication))
+        also = {"campaigns": [asdict(each) for each in listed]} if listed else {}
+        print_json({**_as_json(publication), **also})
     else:
         out.print(escape(f"published {run}: {publication.content['csv']}"))
         if loaded.delivery:
@@ -62,6 +91,13 @@ def publish(
                 )
             )
             out.print(escape(delivery_command(loaded, run)), soft_wrap=True)
+        for each in listed:
+            out.print(escape(str(each)))
+    if faulty := [each.name for each in listed if each.fault]:
+        raise RunningError(
+            f"the list of run '{run}' is published, but not updated: campaign {', '.join(faulty)};"
+            " 'retrain publish' with the same arguments tries it again"
+        )
 
 
 def _as_json(publication: Publication) -> dict[str, Any]:

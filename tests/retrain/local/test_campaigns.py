@@ -3,22 +3,29 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import pytest
+from typer.testing import CliRunner
 
+from lambdas.campaigns import follow as follow_by
+from lambdas.publication import publish_list
 from localaws.aws import LocalAws
 from localaws.http.calls import Call, call_of
+from localaws.http.errors import error_to
 from localaws.http.wsgi import json_response
 from retrain.local.deployment import deploy
-from tests.localaws.personalize.account import INTERACTIONS, Account, avro, events
+from retrain.main import app
+from tests.localaws.personalize.account import Account, events
 from tests.projects import EXAMPLE, write
 from tests.recorder import Recorder
 from tests.workflow.deployment.permissions.evaluator import evaluate
 from tests.workflow.deployment.permissions.requests import requests_of
 from workflow import Config, load_config
+from workflow.deployment.deploy import apply, destroy_plan
 from workflow.deployment.permissions import permission_policy
 from workflow.runs.history import HistoryReader, failure_of, follow
 from workflow.settings import RoleName
@@ -46,15 +53,19 @@ class FailingUpdates:
 
     Attributes:
         of: The name of the campaign.
+        refused: The name of one whose updates are refused.
     """
 
     def __init__(self, application: WSGIApplication) -> None:
         self._application = application
         self._update: dict[str, Any] = {}
-        self.of = ""
+        self.of = self.refused = ""
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         call = call_of(environ)
+        if self.refused and call.operation == "UpdateCampaign":
+            refusal = error_to(environ, "InvalidInputException", "Not so.")
+            return refusal(environ, start_response)
         if call.service == "personalize" and self.of and call.operation.endswith("Campaign"):
             arn = str(call.parameters.get("campaignArn", ""))
             if arn.endswith(f"/{self.of}") and call.operation == "UpdateCampaign":
@@ -90,16 +101,19 @@ class Follower:
         self.account.s3.create_bucket(
             Bucket="data", CreateBucketConfiguration={"LocationConstraint": "ap-northeast-1"}
         )
-        group = self.account.group("shop")
-        clicks = avro("Interactions", *INTERACTIONS, ("TIMESTAMP", "long"))
-        data = self.account.dataset("shop", "Interactions", self.account.schema("shop", clicks))
+        config = self.deploy("")
+        (interactions,) = (each for each in config.data_sets if each.type == "INTERACTIONS")
+        data = config.dataset_arn(interactions)
         self.account.load("events", data, self.account.put("events.csv", events()))
-        solution = self.account.solution("labbase", group, "aws-user-personalization")
+        solution = self.account.solution(
+            config.solution_name, config.dataset_group_arn, "aws-user-personalization"
+        )
         self.versions = [str(self.account.train(solution)["solutionVersionArn"]) for _ in range(2)]
 
     def deploy(self, tables: str, integration: str = "lambda") -> Config:
         own = f'\n[workflow]\ndefinition = "retraining.py"\nintegration = "{integration}"\n'
-        files = {"retraining.toml": EXAMPLE + own + tables, "retraining.py": FOLLOW}
+        text = FOLLOW if tables else FOLLOW.replace(", stages.campaigns()", "")
+        files = {"retraining.toml": EXAMPLE + own + tables, "retraining.py": text}
         write(self.directory, files)
         config = load_config(self.directory / "retraining.toml")
         deploy(config, self.aws.client)
@@ -229,3 +243,85 @@ def test_a_failed_update_degrades_the_run_or_fails_it_when_the_others_are_throug
     assert (resumed, after["campaigns"]["degraded"]) == ("SUCCEEDED", False)
     assert not follower.record(config, "failed")["degraded"]
     assert follower.campaign(config, "mail")["solutionVersionArn"] == old
+
+
+def test_going_back_says_what_campaigns_serve_or_takes_them_along(
+    follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = follower.versions
+    config = follower.deploy("\n[campaigns.home]\n[campaigns.later]\n")
+    publish = {"csv": f"s3://{config.bucket}/x.csv", "users": 1, "recommendations": 1}
+    s3 = follower.aws.client("s3")
+    s3.put_object(Bucket=config.bucket, Key="x.csv", Body=b"")
+    for hour, (run, version) in enumerate((("monday", old), ("tuesday", new))):
+        extracted = f"2024-06-0{hour + 1}T00:00:00Z"
+        content = {"run": run, "solutionVersionArn": version, "extractedAt": extracted, **publish}
+        publish_list(s3, config.bucket, content)
+    home = {
+        "name": "home",
+        "campaignArn": config.campaign_arn("home"),
+        "minProvisionedTPS": 1,
+        "campaignConfig": {},
+    }
+    follow_by(follower.account.personalize, home, new, [])
+    follower.account.settled("Campaign", home["campaignArn"])
+    for name, value in follower.aws.endpoint.environment.items():
+        monkeypatch.setenv(name, value)
+
+    def command(*arguments: str) -> tuple[int, str]:
+        file = str(follower.directory / "retraining.toml")
+        result = CliRunner().invoke(app, [*arguments, "--config", file])
+        return result.exit_code, " ".join(result.output.split())
+
+    went_back, said = command("publish", "monday")
+    assert went_back == 0
+    assert f"campaign 'home' still serves {new}, and this list is of {old};" in said
+    assert "'retrain publish RUN --campaigns' takes it along" in said
+    assert "campaign 'later' does not exist; the next run creates it" in said
+    assert follower.campaign(config, "home")["solutionVersionArn"] == new
+
+    code, said = command("publish", "monday", "--campaigns", "--json")
+    assert code == 0
+    follower.account.settled("Campaign", home["campaignArn"], "latestCampaignUpdate")
+    assert follower.campaign(config, "home")["solutionVersionArn"] == old
+    assert "campaign 'home' serves the version of this list" in command("published")[1]
+
+    monkeypatch.setattr(follower.failing, "refused", "home")
+    code, said = command("publish", "tuesday", "--campaigns")
+    assert code == 1
+    assert "was not updated" in said
+    assert "the list of run 'tuesday' is published, but not updated: campaign home;" in said
+
+
+def test_destroy_deletes_the_campaigns_that_it_names(follower: Follower) -> None:
+    """It is the last test of this file."""
+    config = follower.deploy("\n[campaigns.home]\n")
+    request = {
+        "name": "theirs",
+        "campaignArn": config.campaign_arn("theirs"),
+        "minProvisionedTPS": 1,
+        "campaignConfig": {},
+    }
+    for name in ("home", "theirs"):
+        arn = config.campaign_arn(name)
+        follow_by(
+            follower.account.personalize,
+            {**request, "name": name, "campaignArn": arn},
+            follower.versions[0],
+            [],
+        )
+    listed = follower.account.personalize.list_campaigns()["campaigns"]
+    others = [each["name"] for each in listed if each["name"] != "home"]
+
+    (blocked,) = destroy_plan(config, follower.aws.client, empty_bucket=True).blocked
+    assert blocked.note.startswith(f"campaign {', '.join(others)}: Personalize")
+    for name in others:
+        follower.account.settled("Campaign", config.campaign_arn(name))
+        follower.account.delete("Campaign", config.campaign_arn(name))
+    planned = destroy_plan(config, follower.aws.client, empty_bucket=True)
+    notes = {change.resource.id: change.note for change in planned.changes}
+    assert notes["DatasetGroup"] == "with every version of solution labbase and campaign home"
+    with follower.recorder.recorded() as calls:
+        apply(planned, follower.aws.client, now=datetime.now(UTC), sleep=lambda _: None)
+    assert follower.account.personalize.list_campaigns()["campaigns"] == []
+    assert "DeleteCampaign" in {call.operation for call in calls}

@@ -538,7 +538,7 @@ def test_another_partition_is_named_throughout():
         ("log_retention_days = 31", "aws.log_retention_days"),
         ('kms_key = "alias/ours"', "aws.kms_key"),
         ('permission_boundary = "developers"', "aws.permission_boundary"),
-        ('roles = { schedule = "x" }', "aws.roles.schedule.[key]"),
+        ('roles = { schedule = "x" }', "aws.roles.schedule"),
     ],
 )
 def test_settings_that_aws_would_refuse_are_found_in_the_file(lines, key):

@@ -111,6 +111,45 @@ class _PersonalizeAdapter(Adapter):
             " the console, and run the same command again"
         )
 
+    def _own_solutions(self) -> list[Any]:
+        """Return the group's solutions that runs of this configuration have created."""
+        solutions = self._list("solutions", datasetGroupArn=self.config.dataset_group_arn)
+        return [solution for solution in solutions if self._is_own(solution)]
+
+    def _own_campaigns(self) -> list[Any]:
+        """Return the campaigns of these solutions that the configuration names."""
+        if not self.config.campaigns:
+            return []
+        arns = [solution["solutionArn"] for solution in self._own_solutions()]
+        campaigns = [each for arn in arns for each in self._list("campaigns", solutionArn=arn)]
+        return [each for each in campaigns if each["name"] in self.config.campaigns]
+
+    def _delete_campaigns(self) -> None:
+        for campaign in self._own_campaigns():
+            arn = campaign["campaignArn"]
+            self.client.delete_campaign(campaignArn=arn)
+            self._wait_until_gone(arn, self._own_campaigns)
+
+    def _is_own(self, solution: Mapping[str, Any]) -> bool:
+        if solution["name"] == self.config.solution_name:
+            return True
+        # Under an earlier [solution] name, or gone since it was listed.
+        response = unless_absent(
+            self.client.list_tags_for_resource,
+            "ResourceNotFoundException",
+            resourceArn=solution["solutionArn"],
+        )
+        owned = {"tagKey": OWNER_TAG, "tagValue": self.config.name}
+        return bool(response) and owned in response["tags"]
+
+    def _list(self, what: str, passed_over: Container[str] = (), **request: Any) -> list[Any]:
+        """Return what a List operation lists, without some by their ARNs."""
+        pages = self.client.get_paginator(f"list_{what}").paginate(**request)
+        member = "".join(part.title() for part in what.split("_"))
+        member = member[0].lower() + member[1:]
+        listed = [each for page in pages for each in page[member]]
+        return [each for each in listed if _arn(each) not in passed_over]
+
 
 class DatasetGroup(_PersonalizeAdapter):
     """AWS::Personalize::DatasetGroup."""
@@ -138,13 +177,18 @@ class DatasetGroup(_PersonalizeAdapter):
         )
 
     def remark(self, resource: Resource) -> str:
-        """Return the names of the solutions that are deleted with it."""
-        names = [solution["name"] for solution in self._own_solutions(resource)]
-        return f"with every version of solution {', '.join(names)}" if names else ""
+        """Return the names of the solutions and campaigns that are deleted with it."""
+        solutions = self._own_solutions()
+        deleted = (
+            _named("every version of solution", solutions),
+            _named("campaign", self._own_campaigns()),
+        )
+        return f"with {' and '.join(filter(None, deleted))}" if solutions else ""
 
     def delete(self, resource: Resource) -> None:
-        """Delete the solutions that the runs created, and the group."""
-        for solution in self._own_solutions(resource):
+        """Delete the campaigns and solutions that the runs created, and the group."""
+        self._delete_campaigns()
+        for solution in self._own_solutions():
             arn = solution["solutionArn"]
             self.client.delete_solution(solutionArn=arn)
             self._wait_until_gone(
@@ -154,41 +198,17 @@ class DatasetGroup(_PersonalizeAdapter):
 
     def _obstacles(self, resource: Resource) -> Iterator[str]:
         group = {"datasetGroupArn": resource.name}
-        own = [solution["solutionArn"] for solution in self._own_solutions(resource)]
+        own = [solution["solutionArn"] for solution in self._own_solutions()]
+        followers = [self.config.campaign_arn(name) for name in self.config.campaigns]
         yield _named("solution", self._list("solutions", own, **group), "of others")
         yield _named("dataset", self._list("datasets", self.deployment.model, **group), "of others")
         yield _named("event tracker", self._list("event_trackers", **group))
         yield _named("recommender", self._list("recommenders", **group))
         for arn in own:
-            yield _named("campaign", self._list("campaigns", solutionArn=arn))
+            yield _named("campaign", self._list("campaigns", followers, solutionArn=arn))
             versions = self._list("solution_versions", solutionArn=arn)
             unfinished = [version for version in versions if version["status"] in _IN_CREATION]
             yield _named("solution version", unfinished, "in creation")
-
-    def _own_solutions(self, resource: Resource) -> list[Any]:
-        """Return the group's solutions that runs of this configuration have created."""
-        solutions = self._list("solutions", datasetGroupArn=resource.name)
-        return [solution for solution in solutions if self._is_own(solution)]
-
-    def _is_own(self, solution: Mapping[str, Any]) -> bool:
-        if solution["name"] == self.config.solution_name:
-            return True
-        # Under an earlier [solution] name, or gone since it was listed.
-        response = unless_absent(
-            self.client.list_tags_for_resource,
-            "ResourceNotFoundException",
-            resourceArn=solution["solutionArn"],
-        )
-        owned = {"tagKey": OWNER_TAG, "tagValue": self.config.name}
-        return bool(response) and owned in response["tags"]
-
-    def _list(self, what: str, passed_over: Container[str] = (), **request: Any) -> list[Any]:
-        """Return what a List operation lists, without some by their ARNs."""
-        pages = self.client.get_paginator(f"list_{what}").paginate(**request)
-        member = "".join(part.title() for part in what.split("_"))
-        member = member[0].lower() + member[1:]
-        listed = [each for page in pages for each in page[member]]
-        return [each for each in listed if _arn(each) not in passed_over]
 
 
 class Schema(_PersonalizeAdapter):
@@ -237,6 +257,11 @@ class Dataset(_PersonalizeAdapter):
             "Personalize lets a dataset's schema only gain columns that may be null, but"
             f" {broken}. {_ANEW}"
         )
+
+    def delete(self, resource: Resource) -> None:
+        """Delete the dataset, and first the campaigns that serve what was trained on it."""
+        self._delete_campaigns()
+        super().delete(resource)
 
     def change(self, resource: Resource, changed: AbstractSet[str]) -> None:
         """Give the dataset its new schema."""
