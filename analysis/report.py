@@ -115,6 +115,7 @@ def report(record: RunRecord) -> str:
         data=_data(record),
         metrics=_metrics_table(record.metrics),
         gate=_gate(record),
+        campaigns=_campaigns(record),
         backtest=_backtest(record),
         retention=_retention(record),
         lists=_lists(record),
@@ -237,6 +238,23 @@ def _gate(record: RunRecord) -> dict[str, Any]:
         "reason": gate["reason"],
         "rules": Table(gate_rules(gate).set_index("metric")),
     }
+
+
+def _campaigns(record: RunRecord) -> Table | None:
+    """Return what each campaign serves after the run; None if the run had none."""
+    found = record.run.record("campaigns")
+    if found is None:
+        return None
+    serves = {False: "the version before", True: "the version of this list"}
+    rows = [
+        (
+            each["name"],
+            serves[each["follows"]] if each["solutionVersionArn"] else "nothing",
+            each["reason"],
+        )
+        for each in found["campaigns"]
+    ]
+    return _texts(rows, ("campaign", "serves", "why"))
 
 
 def _backtest(record: RunRecord) -> dict[str, Any]:

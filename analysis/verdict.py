@@ -84,7 +84,7 @@ def verdict(record: RunRecord, found: Sequence[Finding]) -> Verdict:
 
 def findings(record: RunRecord) -> list[Finding]:
     """Return what a person should know of a run, the warnings first."""
-    subjects = (_gate, _backtest, _quality, _lists, _delivery, _data)
+    subjects = (_gate, _campaigns, _backtest, _quality, _lists, _delivery, _data)
     found = [finding for subject in subjects for finding in subject(record)]
     return sorted(found, key=lambda finding: finding.level, reverse=True)
 
@@ -152,6 +152,18 @@ def _gate(record: RunRecord) -> Iterator[Finding]:
         if rule["met"] is None:
             text = f"the quality gate could not judge {rule['rule']}: {rule['text']}"
             yield Finding(text, f"{_sentence(text)}.", "note")
+
+
+def _campaigns(record: RunRecord) -> Iterator[Finding]:
+    """Yield the campaigns that do not serve the version of the published list."""
+    campaigns = record.run.record("campaigns") or {"campaigns": []}
+    behind = [each for each in campaigns["campaigns"] if not each["follows"]]
+    for each in behind:
+        yield Finding(
+            f"campaign '{each['name']}' does not serve the new version",
+            f"{_sentence(each['reason'])}. The list is of version"
+            f" {_version(campaigns['solutionVersionArn'])}.",
+        )
 
 
 def _delivery(record: RunRecord) -> Iterator[Finding]:

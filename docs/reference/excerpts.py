@@ -63,6 +63,10 @@ FAILURES: tuple[tuple[str, str], ...] = (
     ("ManifestNotFound", "s3://…/runs/RUN/manifest.json is not there"),
     ("CleanUpFailed", "s3://…/runs/OLD/users/part-0.csv cannot be deleted: AccessDenied: …"),
     ("QualityGateFailed", "coverage is 0.0310, minimum 0.1; the published lists stay as they were"),
+    (
+        "CampaignUpdateFailed",
+        "campaign 'home' still serves …: …; the list of run 'RUN' is published",
+    ),
     ("NoRecommendations", "nothing is left to recommend: … items not eligible"),
     ("Lambda.ResourceNotFoundException", "Function not found: …"),
     ("Glue.ConcurrentRunsExceededException", "Concurrent runs exceeded"),

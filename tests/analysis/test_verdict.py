@@ -5,6 +5,7 @@ import json
 import pytest
 
 from analysis.data_profile import NULL_ID
+from analysis.report import report
 from analysis.verdict import findings, verdict
 from etl import validation
 from tests.analysis.run_records import EXAMPLE, FAILED, LISTS, NOTHING_CHANGED, Given
@@ -206,3 +207,27 @@ def test_an_increment_without_any_event_is_judged_too() -> None:
     given.files["interactions/a.csv"] = given.files["interactions/a.csv"].split("\n")[0]
     given.manifest["datasets"]["INTERACTIONS"] |= {"rows": 0, "newestTimestamp": None}
     assert sentence(given).startswith("Good: nothing has changed")
+
+
+def test_a_campaign_that_serves_the_version_before_is_to_be_looked_at() -> None:
+    solution = "arn:aws:personalize:ap-northeast-1:123456789012:solution/labbase"
+    given = Given()
+    behind = {
+        "name": "home",
+        "solutionVersionArn": f"{solution}/old",
+        "follows": False,
+        "reason": f"campaign 'home' still serves {solution}/old: No capacity",
+    }
+    campaigns = [behind, {**behind, "name": "mail", "follows": True, "reason": ""}]
+    content = {"solutionVersionArn": f"{solution}/new", "campaigns": campaigns}
+    given.files["record/campaigns.json"] = json.dumps(content)
+
+    assert sentence(given) == "To look at: campaign 'home' does not serve the new version."
+    (finding,) = [each for each in findings(given.record()) if "campaign" in each.short]
+    assert finding.text == (
+        f"Campaign 'home' still serves {solution}/old: No capacity. The list is of version"
+        " labbase/new."
+    )
+    page = report(given.record())
+    assert '<h2 id="campaigns-title">Campaigns</h2>' in page
+    assert "the version of this list" in page
