@@ -49,7 +49,7 @@ from analysis.verdict import catalogue_of, findings, verdict
 from workflow.config import Config
 from workflow.durations import duration
 from workflow.picture import picture
-from workflow.runs.cost import NOT_COUNTED, columns, price_notes, rows, star_note
+from workflow.runs.cost import columns, price_notes, rows, star_note
 from workflow.runs.diagnosis import advice_on
 
 PACKAGES = (
@@ -122,7 +122,7 @@ def report(record: RunRecord) -> str:
         catalogue=_catalogue(record),
         changes=_changes(record),
         cost=_cost(record),
-        not_counted=NOT_COUNTED,
+        not_counted=record.cost.not_counted if record.cost else "",
         settings=json.dumps(
             record.config.model_dump(mode="json", exclude_defaults=True),
             ensure_ascii=False,

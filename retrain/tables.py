@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from workflow.durations import duration
-from workflow.runs.cost import NOT_COUNTED, Estimate, columns, price_notes, rows, star_note
+from workflow.runs.cost import Estimate, columns, price_notes, rows, star_note
 
 if TYPE_CHECKING:
     from lambdas.retention import CleanUp
@@ -195,7 +195,7 @@ def show_cost(console: Console, estimate: Estimate) -> None:
             f"    {assumption.name:<19}{assumption.value:>10,.4g} {assumption.unit:<8}"
             f" {assumption.meaning} [dim]({escape(assumption.origin)})[/]"
         )
-    console.print(f"Not counted: {NOT_COUNTED}.")
+    console.print(escape(f"Not counted: {estimate.not_counted}."))
 
 
 def show_grants(console: Console, grants: Iterable[Grant]) -> None:

@@ -40,6 +40,7 @@ def most_events(config: Config, *, next_wait: NextWait) -> int:
     at_a_time = min(imports, config.import_concurrency)
     rounds = math.ceil(imports / at_a_time)
     loops = [at_a_time] * (rounds - 1) + [imports - at_a_time * (rounds - 1), 1, 1]
+    loops += [len(config.campaigns)] * bool(config.campaigns)
     waited, events = [0.0] * len(loops), float(OTHER_EVENTS)
     events += sum(loops) * EXPECTING_POLLS * POLL_EVENTS
     left = config.timeout_hours * _SECONDS_PER_HOUR

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from etl.datasets import Column
@@ -15,7 +15,7 @@ from workflow.config import Config
 from workflow.definition.review import field_changes
 from workflow.deployment.permissions import Policy
 from workflow.durations import duration
-from workflow.runs.cost import Estimate
+from workflow.runs.cost import Estimate, Line
 from workflow.settings import RoleName
 
 Permission = tuple[str, str, str, str]
@@ -79,12 +79,29 @@ def cost_changes(before: Estimate, after: Estimate) -> Iterator[str]:
         ("a run", before.usd_a_run, after.usd_a_run, 4),
         ("a month", before.usd_a_month, after.usd_a_month, 2),
     )
-    bills = [{line.what: line.usd for line in estimate.lines} for estimate in (before, after)]
-    lines = [(what, bills[0].get(what, 0.0), bills[1].get(what, 0.0), 4) for what in bills[1]]
-    for what, was, now, digits in (*sums, *lines):
+    changed = [
+        *sums,
+        *_lines(before.lines, after.lines, "", 4),
+        *_lines(before.standing, after.standing, " a month", 2),
+    ]
+    for what, was, now, digits in changed:
         texts = [f"{usd:,.{digits}f}" for usd in (was, now)]
         if texts[0] != texts[1]:
             yield f"~ {what}: {texts[0]} → {texts[1]} USD"
+    for sign, more, less in (("-", before, after), ("+", after, before)):
+        for state in more.unpriced:
+            if state not in less.unpriced:
+                yield f"{sign} not counted: what is called by {state}"
+
+
+def _lines(
+    before: Sequence[Line], after: Sequence[Line], suffix: str, digits: int
+) -> list[tuple[str, float, float, int]]:
+    """Return the lines of two bills: what it is, US dollars before and after, digits."""
+    was, now = ({line.what: line.usd for line in lines} for lines in (before, after))
+    return [
+        (what + suffix, was.get(what, 0.0), now.get(what, 0.0), digits) for what in {**was, **now}
+    ]
 
 
 def _type(column: Column) -> str:

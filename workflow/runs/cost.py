@@ -20,6 +20,8 @@ from workflow.definition.limits import NextWait
 from workflow.errors import WorkflowError
 from workflow.personalize import FAILED_STATUSES
 from workflow.run_names import EXTRACTED, FILTER_SIZE
+from workflow.runs import billing
+from workflow.runs.billing import BATCH, CAMPAIGN, FUNCTION, IMPORT, SPARK, TRAINING
 from workflow.runs.endings import Endings
 from workflow.runs.prices import BASE_REGION, Price
 from workflow.schedule import DAYS_IN_A_MONTH, runs_a_month
@@ -67,6 +69,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     Assumption("batch_minutes", 30, "minutes", "the batch inference job"),
     Assumption("filter_minutes", 2, "minutes", "filtering and publishing by the function"),
     Assumption("spark_filter_minutes", 10, "minutes", "the Spark job that filters, if it does"),
+    Assumption("campaign_minutes", 10, "minutes", "the update of each campaign"),
     Assumption("call_seconds", 1, "seconds", "each other call of a function"),
     Assumption("gigabytes", 0.1, "GB", "imported by Personalize"),
     Assumption("stored_gigabytes", 0.2, "GB", "written below the run's prefix"),
@@ -82,7 +85,12 @@ JOBS = {
     "aws-sdk:personalize:createBatchInferenceJob": "batch_minutes",
 }
 """Integrations that start a job without a function → the assumption that says how long it takes."""
-_POLLS = frozenset(name.replace(":create", ":describe") for name in JOBS)
+_POLLS = frozenset(
+    {
+        *(name.replace(":create", ":describe") for name in JOBS),
+        "aws-sdk:personalize:describeCampaign",
+    }
+)
 
 
 FILTERING = "{} --task filter"
@@ -107,7 +115,7 @@ class Walk:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the bill for a run."""
+    """One line of the bill for a run, or for a month of what costs all the time."""
 
     what: str
     quantity: float
@@ -115,7 +123,7 @@ class Line:
 
     @property
     def usd(self) -> float:
-        """US dollars for one run."""
+        """US dollars for the quantity."""
         return self.quantity * self.price.usd
 
 
@@ -131,6 +139,8 @@ class Estimate:
         region: The region that it is for.
         transitions: Number of transitions into each state.
         ways: What was assumed of Choices that cannot be foreseen.
+        standing: The bill of a month of what costs all the time, whether there are runs or not.
+        unpriced: States whose calls have a price that is not known, with what they call.
     """
 
     lines: tuple[Line, ...]
@@ -140,6 +150,19 @@ class Estimate:
     region: str
     transitions: Mapping[str, int] = field(default_factory=dict)
     ways: tuple[str, ...] = ()
+    standing: tuple[Line, ...] = ()
+    unpriced: tuple[str, ...] = ()
+
+    @property
+    def not_counted(self) -> str:
+        """What the sums leave out, the states whose calls cannot be priced first."""
+        states = f"what is called by {', '.join(self.unpriced)}; " if self.unpriced else ""
+        return states + NOT_COUNTED
+
+    @property
+    def has_month(self) -> bool:
+        """Whether a month costs anything."""
+        return bool(self.runs_a_month or self.standing)
 
     @property
     def usd_a_run(self) -> float:
@@ -148,8 +171,8 @@ class Estimate:
 
     @property
     def usd_a_month(self) -> float:
-        """US dollars for the runs of a month."""
-        return self.usd_a_run * self.runs_a_month
+        """US dollars for the runs of a month, and what costs all the time."""
+        return self.usd_a_run * self.runs_a_month + sum(line.usd for line in self.standing)
 
 
 def assume(
@@ -217,7 +240,7 @@ class _Walker:
             visits[name] += 1
             payload = _payload(state)
             if inner := scope.inside(name):
-                clock += self._inside(state, inner, visits)
+                clock += self._inside(state, inner, visits, self._items(state, scope))
             elif state["Type"] == "Wait":
                 fixed = state.get("Seconds")
                 clock += fixed if isinstance(fixed, int | float) else pause
@@ -249,9 +272,20 @@ class _Walker:
             name = self._next(name, state, scope, visits, status)
         raise CostError(f"more than {_MOST_STEPS:,} steps: raise polling.min_seconds")
 
-    def _inside(self, state: State, inner: Sequence[Scope], visits: Counter[str]) -> float:
+    def _items(self, state: State, scope: Scope) -> int:
+        """Return the number of items of a Map: of a Pass that names them, else of data sets."""
+        if state["Type"] != "Map":
+            return 1
+        path, items = state.get("ItemsPath"), state.get("Items")
+        for each in scope.states.values():
+            if path and each["Type"] == "Pass" and each.get("ResultPath") == path:
+                items = each.get("Result")
+        return len(items) if isinstance(items, list) else self.items
+
+    def _inside(
+        self, state: State, inner: Sequence[Scope], visits: Counter[str], items: int
+    ) -> float:
         """Count the visits inside a Map or Parallel, and return its duration in seconds."""
-        items = self.items if state["Type"] == "Map" else 1
         walks = [self.through(scope) for scope in inner]
         for walk in walks:
             for name, count in walk.visits.items():
@@ -387,36 +421,65 @@ def estimate(
             for name, megabytes in own_calls.items()
         )
     )
+    billed = billing.billed(config, definition, visits)
+    workers = config.etl.workers * DPU_OF_A_WORKER[config.etl.worker_type]
     spark_seconds = sum(
         # Glue bills a minute at least. How long another task takes than the filter is not known.
         max(seconds.get(spark_job(asl.arguments(state)), seconds[config.glue_job]), 60)
         for _, name, state in asl.states(definition)
-        if visits[name] and asl.arguments(state).get("JobName") == config.glue_job
+        if visits[name] and billing.is_spark_job(config, state)
     )
-    workers = config.etl.workers * DPU_OF_A_WORKER[config.etl.worker_type]
     monthly = (
         runs_a_month(config.schedule.expression, year=year)
         if config.schedule and config.schedule.enabled
         else 0.0
     )
+    measured = {each.name for each in assumptions if each.origin.startswith("run ")}
+
+    def of_each(name: str, what: str) -> float:
+        """Return an assumed quantity for each job; that of a run is of all its jobs already."""
+        return assumed[name] * (1 if name in measured else billed[what])
+
     quantities = (
-        ("Step Functions", visits.total(), "state_transition"),
-        ("Glue", workers * spark_seconds / 3_600, "glue_dpu_hour"),
-        ("Personalize, imports", assumed["gigabytes"], "personalize_ingested_gb"),
-        ("Personalize, training", assumed["training_hours"], "personalize_training_hour"),
-        ("Personalize, batch", assumed["users"], "personalize_batch_user"),
-        ("Lambda, calls", calls, "lambda_request"),
-        ("Lambda, time", gigabyte_seconds, "lambda_gb_second"),
-        ("S3", assumed["stored_gigabytes"] * _months_kept(config, monthly), "s3_gb_month"),
+        ("Step Functions", visits.total(), "state_transition", True),
+        ("Glue", workers * spark_seconds / 3_600, "glue_dpu_hour", billed[SPARK]),
+        ("Personalize, imports", assumed["gigabytes"], "personalize_ingested_gb", billed[IMPORT]),
+        (
+            "Personalize, training",
+            of_each("training_hours", TRAINING),
+            "personalize_training_hour",
+            billed[TRAINING],
+        ),
+        ("Personalize, batch", of_each("users", BATCH), "personalize_batch_user", billed[BATCH]),
+        ("Lambda, calls", billed[FUNCTION], "lambda_request", billed[FUNCTION]),
+        ("Lambda, time", gigabyte_seconds, "lambda_gb_second", billed[FUNCTION]),
+        (
+            "S3",
+            assumed["stored_gigabytes"] * _months_kept(config, monthly),
+            "s3_gb_month",
+            billed[SPARK] or billed[BATCH],
+        ),
+    )
+    provisioned = sum(campaign.min_provisioned_tps for campaign in config.campaigns.values())
+    tps_hours = Line(
+        "Personalize, campaigns",
+        provisioned * DAYS_IN_A_MONTH * 24,
+        prices["personalize_tps_hour"],
     )
     return Estimate(
-        lines=tuple(Line(what, number, prices[price]) for what, number, price in quantities),
+        lines=tuple(
+            Line(what, number, prices[price])
+            for what, number, price, is_called in quantities
+            if is_called
+        ),
         runs_a_month=monthly,
         run_hours=run.seconds / 3_600,
         assumptions=tuple(assumptions),
         region=config.aws.region,
         transitions=dict(visits),
         ways=run.assumed,
+        standing=(tps_hours,) if billed[CAMPAIGN] else (),
+        unpriced=billing.unpriced(config, definition, Endings.of(definition).doomed),
     )
 
 
@@ -435,9 +498,8 @@ def _task_seconds(config: Config, assumed: Mapping[str, float]) -> dict[str, flo
     return {
         config.glue_job: assumed["etl_minutes"] * 60,
         FILTERING.format(config.glue_job): assumed["spark_filter_minutes"] * 60,
-        **{config.function(name): assumed["call_seconds"] for name in config.functions},
-        config.function("begin-run"): assumed["call_seconds"],
-        config.function("list-datasets"): assumed["call_seconds"],
+        **{config.function(name): assumed["call_seconds"] for name in config.function_names},
+        config.function("update-campaign"): assumed["campaign_minutes"] * 60,
         config.function("create-import-job"): assumed["import_minutes"] * 60,
         config.function("create-solution-version"): assumed["training_minutes"] * 60,
         config.function("create-batch-inference-job"): assumed["batch_minutes"] * 60,
@@ -471,7 +533,7 @@ def assumption_values(texts: Iterable[str]) -> dict[str, float]:
 def columns(estimate: Estimate) -> tuple[str, ...]:
     """Return the titles of the columns of `rows`."""
     titles = ("what", "a run uses", "price", "a run")
-    return (*titles, "a month") if estimate.runs_a_month else titles
+    return (*titles, "a month") if estimate.has_month else titles
 
 
 def rows(estimate: Estimate) -> list[tuple[str, ...]]:
@@ -479,20 +541,35 @@ def rows(estimate: Estimate) -> list[tuple[str, ...]]:
 
     Returns:
         Of each line the service, the quantity, its price with a star if that is not verified, and
-        US dollars for a run, and for a month where there is a schedule.
+        US dollars for a run, and for a month where there is a schedule, or something costs all
+        the time.
     """
     lines: list[tuple[str, ...]] = [
         (
             line.what,
             f"{_quantity(line.quantity)} {line.price.per}",
-            f"{line.price.usd:.10f}".rstrip("0") + ("" if line.price.verified else " *"),
+            _price(line.price),
             f"{line.usd:,.4f}",
             f"{line.usd * estimate.runs_a_month:,.2f}",
         )
         for line in estimate.lines
     ]
+    lines += [
+        (
+            line.what,
+            f"{_quantity(line.quantity)} {line.price.per}/month",
+            _price(line.price),
+            "",
+            f"{line.usd:,.2f}",
+        )
+        for line in estimate.standing
+    ]
     total = "sum", "", "", f"{estimate.usd_a_run:,.4f}", f"{estimate.usd_a_month:,.2f}"
     return [row[: len(columns(estimate))] for row in (*lines, total)]
+
+
+def _price(price: Price) -> str:
+    return f"{price.usd:.10f}".rstrip("0") + ("" if price.verified else " *")
 
 
 def price_notes(estimate: Estimate) -> list[tuple[str, str, str]]:
@@ -509,13 +586,14 @@ def price_notes(estimate: Estimate) -> list[tuple[str, str, str]]:
             + ("" if line.price.verified else " *"),
             line.price.source,
         )
-        for line in estimate.lines
+        for line in (*estimate.lines, *estimate.standing)
     ]
 
 
 def star_note(estimate: Estimate) -> str:
     """Return what the star of a price means; empty if none has one."""
-    unverified = [line.price for line in estimate.lines if not line.price.verified]
+    lines = (*estimate.lines, *estimate.standing)
+    unverified = [line.price for line in lines if not line.price.verified]
     if not unverified:
         return ""
     foreign = any(price.region == BASE_REGION != estimate.region for price in unverified)
@@ -531,21 +609,24 @@ def as_json(estimate: Estimate) -> dict[str, Any]:
     """Return an estimate as JSON values."""
     return {
         "usdARun": estimate.usd_a_run,
-        "usdAMonth": estimate.usd_a_month if estimate.runs_a_month else None,
+        "usdAMonth": estimate.usd_a_month if estimate.has_month else None,
         "runsAMonth": estimate.runs_a_month or None,
         "runHours": estimate.run_hours,
-        "lines": [
-            {
-                "what": line.what,
-                "quantity": line.quantity,
-                "usd": line.usd,
-                "price": asdict(line.price),
-            }
-            for line in estimate.lines
-        ],
+        "lines": [_line_as_json(line) for line in estimate.lines],
+        "standing": [_line_as_json(line) for line in estimate.standing],
         "transitions": dict(estimate.transitions),
         "ways": list(estimate.ways),
         "assumptions": [asdict(assumption) for assumption in estimate.assumptions],
         "region": estimate.region,
-        "notCounted": NOT_COUNTED,
+        "notCounted": estimate.not_counted,
+        "unpriced": list(estimate.unpriced),
+    }
+
+
+def _line_as_json(line: Line) -> dict[str, Any]:
+    return {
+        "what": line.what,
+        "quantity": line.quantity,
+        "usd": line.usd,
+        "price": asdict(line.price),
     }

@@ -27,6 +27,7 @@ _JOB_STAGES = {
     "import_minutes": re.compile(r":dataset-import-job/"),
     "training_minutes": SOLUTION_VERSION,
     "batch_minutes": re.compile(r":batch-inference-job/"),
+    "campaign_minutes": re.compile(r":campaign/"),
 }
 _GIGABYTE = 1e9
 

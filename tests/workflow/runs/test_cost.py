@@ -19,7 +19,9 @@ from tests import histories
 from tests.projects import ASK, project
 from workflow import build_workflow
 from workflow.config import load_config, parse_config, with_integration
+from workflow.definition.graph import retraining_graph
 from workflow.definition.render import render
+from workflow.deployment.comparison import cost_changes
 from workflow.personalize import REGIONS
 from workflow.runs.cost import (
     ASSUMPTIONS,
@@ -39,6 +41,7 @@ from workflow.runs.cost import (
 from workflow.runs.history import history
 from workflow.runs.prices import Price, PriceError, load_prices
 from workflow.runs.usage import durations_of, sizes_of, training_hours_of, transitions_of, usage_of
+from workflow.schedule import DAYS_IN_A_MONTH
 
 ROOT = Path(__file__).parents[3]
 CONFIG = ROOT / "retraining.toml"
@@ -330,6 +333,124 @@ def test_a_function_of_ones_own_is_billed_by_its_memory(tmp_path):
     assert result.run_hours == pytest.approx(10 / 3_600)
 
 
+OWN_MODEL = """
+from workflow import Stages
+from workflow.sdk import Choice, ChoiceRule, Succeed, Task
+
+
+def build(config):
+    def call(name, api, request):
+        return Task(name, resource=f"arn:aws:states:::{api}", parameters=request)
+
+    def train(name):
+        return call(name, "sagemaker:createTrainingJob.sync", {"TrainingJobName": "a"})
+
+    stages = Stages(config)
+    quick, last = Choice("Quick?"), train("Train Anew")
+    quick.add_choice(ChoiceRule.IsPresent("$.quick", value=True), Succeed("Enough"))
+    quick.default_choice(last)
+    return stages.compose(
+        stages.etl(),
+        train("Train Own Model"),
+        call("Segment", "aws-sdk:personalize:createBatchSegmentJob", {"JobName": "a"}),
+        call("Look", "aws-sdk:personalize:listSolutions", {}),
+        quick,
+        last,
+    )
+"""
+TWO_TRAININGS = """
+from workflow import Stages
+
+
+def build(config):
+    stages = Stages(config)
+    return stages.compose(
+        stages.function("Train One", "create-solution-version"),
+        stages.function("Train Another", "create-solution-version"),
+        stages.function("Infer", "create-batch-inference-job"),
+    )
+"""
+
+
+def own_estimate(directory, text, **values):
+    """Estimate the example with a workflow of one's own."""
+    tables = '\n[workflow]\ndefinition = "retraining.py"\n'
+    config = project(directory, tables, {"retraining.py": text})
+    assumed = assume(ASSUMPTIONS, values, origin="given")
+    definition = retraining_graph(config).to_dict()
+    return estimate(config, definition, PRICES, assumed, year=2024, next_wait=next_wait)
+
+
+def test_what_a_graph_does_not_call_is_not_priced_and_what_has_no_price_is_named(tmp_path):
+    """It extracts, trains on SageMaker, and may end early; Report Failure is of no good run."""
+    result = own_estimate(tmp_path, OWN_MODEL)
+
+    assert [line.what for line in result.lines] == [
+        "Step Functions",
+        "Glue",
+        "Lambda, calls",
+        "Lambda, time",
+        "S3",
+    ]
+    assert result.unpriced == (
+        "'Train Own Model' (sagemaker:createTrainingJob)",
+        "'Segment' (aws-sdk:personalize:createBatchSegmentJob)",
+        "'Train Anew' (sagemaker:createTrainingJob)",
+    )
+    assert result.not_counted.startswith(
+        "what is called by 'Train Own Model' (sagemaker:createTrainingJob), 'Segment'"
+    )
+    assert as_json(result)["notCounted"] == result.not_counted
+
+
+def test_two_trainings_cost_twice_as_much(tmp_path):
+    """The states call the packaged functions, whatever they are called themselves."""
+    result = own_estimate(tmp_path, TWO_TRAININGS, training_hours=3, users=100)
+
+    quantities = {line.what: line.quantity for line in result.lines}
+    assert quantities["Personalize, training"] == 6
+    assert quantities["Personalize, batch"] == 100
+    assert not {"Personalize, imports", "Glue"} & quantities.keys()
+
+
+@pytest.mark.parametrize("integration", ["lambda", "sdk"])
+def test_campaigns_cost_all_the_time_and_are_updated_at_the_same_time(integration):
+    """Three requests a second in all; two updates of ten minutes each, side by side."""
+    text = CONFIG.read_text(encoding="utf-8")
+    two = f"{text}\n[campaigns.home]\n[campaigns.mail]\nmin_provisioned_tps = 2\n"
+    plain, config = (with_integration(parse_config(each), integration) for each in (text, two))
+
+    without, result = (
+        estimate(each, retraining_graph(each).to_dict(), PRICES, year=2024, next_wait=next_wait)
+        for each in (plain, config)
+    )
+
+    (line,) = result.standing
+    assert (line.what, line.price.name) == ("Personalize, campaigns", "personalize_tps_hour")
+    assert line.quantity == pytest.approx(3 * 24 * DAYS_IN_A_MONTH)
+    assert not line.price.verified
+    runs = result.usd_a_run * result.runs_a_month
+    assert result.usd_a_month == pytest.approx(runs + 3 * 24 * DAYS_IN_A_MONTH * 0.2)
+    assert result.transitions["Update Campaign"] == 2
+    minutes = (result.run_hours - without.run_hours) * 60
+    assert minutes == pytest.approx(10, abs=1.5)
+    assert next(row for row in rows(result) if row[0] == line.what)[-2:] == ("", f"{line.usd:,.2f}")
+    assert (without.standing, without.unpriced) == ((), ())
+    assert list(cost_changes(without, result))[-1] == (
+        f"~ Personalize, campaigns a month: 0.00 → {line.usd:,.2f} USD"
+    )
+
+
+def test_a_review_names_lines_that_vanish_and_what_cannot_be_priced(config, definition, tmp_path):
+    before = estimate(config, definition, PRICES, year=2024, next_wait=next_wait)
+    changes = list(cost_changes(before, own_estimate(tmp_path, OWN_MODEL)))
+
+    assert "~ Personalize, training: 0.2400 → 0.0000 USD" in changes
+    assert changes[-1] == (
+        "+ not counted: what is called by 'Train Anew' (sagemaker:createTrainingJob)"
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
@@ -423,7 +544,9 @@ def test_each_line_is_quantity_times_price(config, definition):
         "filter_minutes": 10,
         "call_seconds": 2,
     }
-    visits = {"ETL": 1, "List Datasets": 1, "Get Job Status": 60, "Filter Recommended Item": 1}
+    visits = {"ETL": 1, "List Datasets": 1, "Get Job Status": 57, "Filter Recommended Item": 1}
+    jobs = ("Import Dataset", "Create Solution Version", "Trigger Batch Inference")
+    visits |= dict.fromkeys(jobs, 1)
 
     result = estimate(
         config,
