@@ -188,6 +188,7 @@ TABLE: dict[str, tuple[str, ...]] = {
     "personalize.CreateSchema": (PERSONALIZE.format("schema/{name}"),),
     "personalize.CreateSolution": (PERSONALIZE.format("solution/{name}"), "{datasetGroupArn}"),
     "personalize.CreateSolutionVersion": ("{solutionArn}",),
+    "personalize.DeleteCampaign": ("{campaignArn}",),
     "personalize.DeleteDataset": ("{datasetArn}",),
     "personalize.DeleteDatasetGroup": ("{datasetGroupArn}",),
     "personalize.DeleteFilter": ("{filterArn}",),
