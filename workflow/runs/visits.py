@@ -62,7 +62,7 @@ class Branch:
     Attributes:
         container: The visit of the Map or Parallel.
         index: Of the item, counted from 0; of a branch, by the order in which they began.
-        label: The item's data set, for example `USERS`; empty if its input does not name one.
+        label: The item's data set or name, for example `USERS`; empty if its input has neither.
         aborted: Whether it was cut off.
     """
 
@@ -159,9 +159,14 @@ class Visit:
 
     @property
     def label(self) -> str:
-        """The data set in its own input or in that of its item; empty if there is none."""
+        """The data set, or the name, in its own input or in that of its item; empty if none."""
         own = json_object(details(self.events[0]).get("input")) if self.events else {}
-        labels = (own.get("datasetType"), *(branch.label for branch in self.around))
+        name = own.get("name") if self.item else None
+        labels = (
+            own.get("datasetType"),
+            name if isinstance(name, str) else None,
+            *(branch.label for branch in self.around),
+        )
         return str(next(filter(None, labels), ""))
 
     @property

@@ -72,6 +72,16 @@ def test_steps_carry_durations_and_the_item_of_a_map():
     ]
 
 
+def test_an_item_of_a_map_that_is_no_data_set_has_the_name_that_it_gives():
+    recorded = events(
+        entered("Update All Campaigns", "Map", data={"name": "of no item"}),
+        iteration("Started", 0, "Update All Campaigns"),
+        entered("Update Campaign", data={"name": "home", "minProvisionedTPS": 1}),
+    )
+
+    assert [step.label for step in steps_of(recorded)] == ["", "home"]
+
+
 def test_a_failure_is_laid_on_the_state_in_which_it_began():
     cause = '{"errorMessage": "no such bucket", "errorType": "NoSuchBucket"}'
     recorded = events(
