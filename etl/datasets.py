@@ -449,6 +449,12 @@ class RecommenderLists:
     baseline: LearnedEvents | None = None
     different_lists: float = 0.0
 
+    @property
+    def lookups(self) -> tuple[Lookup, ...]:
+        """The lists that there are."""
+        lists = (self.batch_input, self.eligible_items, self.exclusions)
+        return tuple(each for each in lists if each is not None)
+
 
 @dataclass(frozen=True)
 class JobSpec:
