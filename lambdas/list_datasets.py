@@ -17,6 +17,9 @@ from lambdas.errors import (
 from lambdas.increments import decide
 from lambdas.jobs import job_response
 
+_OF_THE_FIRST = frozenset({"recommenders", "backtest", "popularity", "popularityBaseline"})
+"""What a manifest says of the first recommender, or of all, alone."""
+
 
 def datasets_to_import(
     manifest: dict[str, Any],
@@ -87,6 +90,28 @@ def read_manifest(s3: Any, bucket: str, run: str) -> dict[str, Any]:
             " execution"
         ) from error
     return manifest
+
+
+def manifest_of(manifest: Mapping[str, Any], recommender: str) -> dict[str, Any]:
+    """Return a manifest as of one recommender: its lists, and what was measured for it.
+
+    Args:
+        manifest: The run's.
+        recommender: Its name; empty for the first.
+
+    Raises:
+        ResourceNotFoundException: If the run has no lists of it.
+    """
+    if not recommender:
+        return {**manifest}
+    further = manifest.get("recommenders") or {}
+    if recommender not in further:
+        raise ResourceNotFoundException(
+            f"run '{manifest.get('run')}' has no lists of recommender '{recommender}', but of"
+            f" {', '.join(further) or 'none besides the first'}; start a new execution"
+        )
+    shared = {name: value for name, value in manifest.items() if name not in _OF_THE_FIRST}
+    return {**shared, **further[recommender]}
 
 
 @named_errors

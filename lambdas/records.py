@@ -1,4 +1,8 @@
-"""Small JSON objects of a run on S3: what its stages decided, `runs/RUN/record/STAGE.json`."""
+"""The keys of a run's files on S3, and its small JSON objects: `runs/RUN/record/STAGE.json`.
+
+Of several recommenders the first has no name, and its files are where those of a run with one
+recommender are; those of any other are in `recommenders/NAME/` below the run's prefix.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +15,19 @@ LATEST = "recommendations/latest.json"
 """Key of the object that names the published list."""
 
 
-def record_key(run: str, stage: str) -> str:
+def latest_key(recommender: str = "") -> str:
+    """Return the key of the object that names a recommender's published list."""
+    return f"recommendations/{recommender}/latest.json" if recommender else LATEST
+
+
+def folder_of(recommender: str = "") -> str:
+    """Return where a recommender's files are below a run's prefix; empty for the first."""
+    return f"recommenders/{recommender}/" if recommender else ""
+
+
+def record_key(run: str, stage: str, recommender: str = "") -> str:
     """Return the key of what a stage of a run decided."""
-    return f"runs/{run}/record/{stage}.json"
+    return f"runs/{run}/{folder_of(recommender)}record/{stage}.json"
 
 
 def read_object(s3: Any, bucket: str, key: str) -> dict[str, Any] | None:

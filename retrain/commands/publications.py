@@ -8,7 +8,15 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from retrain.commands.options import DEFAULT_CONFIG, AsJson, ConfigFile, clients, out, print_json
+from retrain.commands.options import (
+    DEFAULT_CONFIG,
+    AsJson,
+    ConfigFile,
+    Recommender,
+    clients,
+    out,
+    print_json,
+)
 from retrain.publications import Publication, publications, publish_again
 from retrain.tables import show_publications
 from workflow.config import load_config
@@ -16,6 +24,7 @@ from workflow.config import load_config
 
 def published(
     config: ConfigFile = DEFAULT_CONFIG,
+    recommender: Recommender = "",
     limit: Annotated[int, typer.Option(min=1, max=1_000, help="At most so many.")] = 10,
     as_json: AsJson = False,
 ) -> None:
@@ -23,8 +32,8 @@ def published(
 
     Example: retrain published --limit 30
     """
-    loaded = load_config(config)
-    listed = publications(clients(loaded)("s3"), loaded.bucket)
+    loaded = load_config(config).of_recommender(recommender)
+    listed = publications(clients(loaded)("s3"), loaded.bucket, recommender)
     shown = listed[:limit]
     if as_json:
         print_json([_as_json(each) for each in shown])
@@ -37,14 +46,15 @@ def published(
 def publish(
     run: Annotated[str, typer.Argument(help="The run whose list is published again.")],
     config: ConfigFile = DEFAULT_CONFIG,
+    recommender: Recommender = "",
     as_json: AsJson = False,
 ) -> None:
     """Publish the list of an earlier run again, until a later run publishes its own.
 
     Example: retrain publish 20240601T040000Z-3fa9c1
     """
-    loaded = load_config(config)
-    publication = publish_again(clients(loaded)("s3"), loaded.bucket, run, now=datetime.now(UTC))
+    loaded, now = load_config(config).of_recommender(recommender), datetime.now(UTC)
+    publication = publish_again(clients(loaded)("s3"), loaded.bucket, run, recommender, now=now)
     if as_json:
         print_json(_as_json(publication))
     else:
