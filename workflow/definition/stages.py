@@ -27,6 +27,7 @@ from workflow.definition.parts.increments import (
 )
 from workflow.definition.parts.publication import published
 from workflow.definition.parts.quality_gate import quality_gate
+from workflow.definition.parts.recommenders import EACH, each_recommender
 from workflow.definition.polling import (
     GLUE_ERRORS,
     MINUTE,
@@ -35,6 +36,13 @@ from workflow.definition.polling import (
     poll_loop,
     retry_service_errors,
     retry_when_busy,
+)
+from workflow.definition.recommender import (
+    EachRecommender,
+    OneRecommender,
+    inference_values,
+    publication_values,
+    training_values,
 )
 from workflow.definition.stage import JOB, Part, Stage, fail, stage_of
 from workflow.errors import StructureError
@@ -49,8 +57,14 @@ _MADE_OF_THE_FUNCTION = frozenset({"parameters", "partition", "resource"})
 class Stages:
     """The stages of one configuration; building them needs no client, region or credentials."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, recommender: OneRecommender | None = None) -> None:
         self.config = config
+        self._recommender = recommender or OneRecommender(config)
+
+    @property
+    def each(self) -> Stages:
+        """The stages that `recommenders` repeats: their recommender is that of its item."""
+        return Stages(self.config, EachRecommender(self.config))
 
     def begin(self) -> Stage:
         """Return the stage that takes the lock: one run at a time. `compose` puts it first."""
@@ -83,7 +97,7 @@ class Stages:
 
         With `[increments]` the newest version stays there if no data have changed since.
         """
-        loop = solution_version_loop(self.config)
+        loop = solution_version_loop(self._recommender)
         return only_if_needed(loop) if self.config.increments else loop
 
     def quality_gate(self) -> Stage:
@@ -92,15 +106,36 @@ class Stages:
         Raises:
             StructureError: If the configuration has no such table.
         """
-        return quality_gate(self.config, RUN)
+        return quality_gate(self._recommender, RUN)
 
     def batch_inference(self) -> Stage:
         """Return the stage that computes recommendations; `$.job` is the solution version."""
-        return batch_inference_loop(self.config)
+        return batch_inference_loop(self._recommender)
 
     def publish(self) -> Stage:
         """Return the stage that filters, ranks and publishes; `$.job` is the batch job."""
-        return published(filter_recommended_item(self.config))
+        return published(filter_recommended_item(self._recommender))
+
+    def recommenders(self, *parts: Part) -> Stage:
+        """Return the stage in which each recommender is trained, infers and publishes its list.
+
+        One that fails leaves the others alone; the run fails when all have ended.
+
+        Args:
+            parts: What is repeated for each: stages of `each`, and States and Chains of the SDK; by
+                default training, quality gate if there is one, batch inference and publication.
+
+        Raises:
+            StructureError: If the configuration has no further recommenders.
+        """
+        each = self.each
+        usual = [
+            each.training(),
+            *([each.quality_gate()] if any(each._recommender.gates) else []),
+            each.batch_inference(),
+            each.publish(),
+        ]
+        return each_recommender(EachRecommender(self.config), parts or usual)
 
     def function(
         self,
@@ -169,6 +204,13 @@ class Stages:
         if self.config.increments and PLAN not in graph.to_dict()["States"]:
             raise StructureError(
                 ["[increments] needs stages.plan_increment() before stages.etl(); add it there"]
+            )
+        if self.config.recommenders and EACH not in graph.to_dict()["States"]:
+            raise StructureError(
+                [
+                    "[recommenders] needs stages.recommenders() in place of stages.training(),"
+                    " batch_inference() and publish()"
+                ]
             )
         return graph
 
@@ -253,8 +295,9 @@ def one_import(config: Config) -> Stage:
     )
 
 
-def solution_version_loop(config: Config) -> Stage:
+def solution_version_loop(recommender: OneRecommender) -> Stage:
     """Return the loop that trains a new solution version."""
+    config = recommender.config
     names: dict[str, Any] = {
         "title": "Training",
         "create": "Create Solution Version",
@@ -270,14 +313,7 @@ def solution_version_loop(config: Config) -> Stage:
         function="create-solution-version",
         payload={
             "run.$": RUN,
-            "solutionName": config.solution_name,
-            "datasetGroupArn": config.dataset_group_arn,
-            "recipeArn": config.recipe_arn,
-            "solutionConfig": config.solution_config,
-            "eventType": config.solution.event_type or None,
-            # With AutoML Personalize always searches them, and "you should not set it to false".
-            "performHPO": None if config.solution.auto_ml else config.solution.hpo,
-            "performAutoML": config.solution.auto_ml,
+            **recommender.values(training_values),
             **training_mode(config),
             "tags": config.personalize_tags,
         },
@@ -285,8 +321,9 @@ def solution_version_loop(config: Config) -> Stage:
     )
 
 
-def batch_inference_loop(config: Config) -> Stage:
+def batch_inference_loop(recommender: OneRecommender) -> Stage:
     """Return the loop that has recommendations computed; `$.job` is the solution version."""
+    config = recommender.config
     names: dict[str, Any] = {
         "title": "Batch Inference",
         "create": "Trigger Batch Inference",
@@ -296,7 +333,6 @@ def batch_inference_loop(config: Config) -> Stage:
     }
     if config.workflow.integration == "sdk":
         return batch_loop(config, names, RUN_IN_JSONATA)
-    run_prefix = f"s3://{config.bucket}/runs/{{}}"
     return poll_loop(
         config,
         **names,
@@ -304,12 +340,9 @@ def batch_inference_loop(config: Config) -> Stage:
         payload={
             "run.$": RUN,
             "solutionVersionArn.$": f"{JOB}.arn",
-            "inputPath.$": f"States.Format('{run_prefix}/batch-input/', {RUN})",
-            "outputPath.$": f"States.Format('{run_prefix}/batch-output/', {RUN})",
-            "roleArn": config.role_arn("personalize"),
-            "numResults": config.batch_inference.num_results,
-            "filterArn": config.personalize_filter_arn,
-            "itemExploration": config.batch_inference.exploration or None,
+            "inputPath.$": recommender.path("batch-input/"),
+            "outputPath.$": recommender.path("batch-output/"),
+            **recommender.values(inference_values),
             "kmsKeyArn": config.aws.kms_key or None,
             "tags": config.personalize_tags,
         },
@@ -318,8 +351,9 @@ def batch_inference_loop(config: Config) -> Stage:
     )
 
 
-def filter_recommended_item(config: Config) -> State:
+def filter_recommended_item(recommender: OneRecommender) -> State:
     """Return the task that filters, ranks and publishes; `$.job` is the batch inference job."""
+    config = recommender.config
     return lambda_task(
         config,
         "Filter Recommended Item",
@@ -328,8 +362,7 @@ def filter_recommended_item(config: Config) -> State:
             "bucket": config.bucket,
             "run.$": RUN,
             "batchInferenceJobArn.$": f"{JOB}.arn",
-            "keep": config.filter.keep,
-            **({"gate": True} if config.gate else {}),
+            **recommender.values(publication_values),
         },
         output_path="$.Payload",
     )

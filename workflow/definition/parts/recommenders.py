@@ -1,0 +1,117 @@
+"""Several recommenders: a Map in which each is trained, infers and publishes a list of its own.
+
+    List Recommenders → Retrain Each Recommender → All Recommenders Published? → …
+                                                             └→ Name Failed Recommenders → …
+
+`List Recommenders` holds what is one recommender's alone, an object for each, which is
+`$.recommender` inside the Map. A failure there ends at `Recommender Failed` without an error, since
+an error would end the Map, and the recommenders that are still trained would be given up. So each
+that can publish does, and the run fails after all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from workflow.config import Config
+from workflow.definition.recommender import ITEM, EachRecommender
+from workflow.definition.stage import (
+    CAN_FAIL,
+    JOB,
+    Part,
+    Stage,
+    catch_all,
+    catches_all,
+    reach,
+)
+from workflow.errors import StructureError
+from workflow.sdk import Chain, Choice, ChoiceRule, Map, Pass, State
+
+EACH = "Retrain Each Recommender"
+FAILED = "RecommendersFailed"
+"""The error of a run in which recommenders failed."""
+
+_LIST = "$.recommenders"
+_OUTCOMES = "$.outcomes"
+
+
+def each_recommender(recommender: EachRecommender, parts: Sequence[Part]) -> Stage:
+    """Return the stage that repeats parts for each recommender.
+
+    Args:
+        recommender: That of the Map's item.
+        parts: In their order.
+
+    Raises:
+        StructureError: If there are no further recommenders.
+    """
+    config = recommender.config
+    if not config.recommenders:
+        raise StructureError(
+            ["recommenders() has nothing to repeat; add a table [recommenders.NAME]"]
+        )
+    items = [{"recommender": item} for item in recommender.items()]
+    listing = Pass("List Recommenders", result=items, result_path=_LIST)
+    repeating = Map(
+        EACH,
+        items_path=_LIST,
+        max_concurrency=config.recommender_concurrency,
+        iterator=_one(parts),
+        result_selector={"failed.$": "$[?(@.failed)]"},
+        result_path=_OUTCOMES,
+    )
+    choice = Choice("All Recommenders Published?")
+    naming = _name_failed(config)
+    there = ChoiceRule.IsPresent(variable=f"{_OUTCOMES}.failed[0]", value=True)
+    choice.add_choice(there, naming)
+    listing.next(repeating)
+    repeating.next(choice)
+
+    def lead_failures(failure: State) -> None:
+        repeating.add_catch(catch_all(failure))
+        naming.next(failure)
+
+    return Stage(
+        "Recommenders",
+        listing,
+        lead_on=choice.default_choice,
+        lead_failures=lead_failures,
+        must_go_on=True,
+    )
+
+
+def _one(parts: Sequence[Part]) -> Part:
+    """Return the parts, linked, with each failure led to the end of the item."""
+    failed = Pass(
+        "Recommender Failed",
+        parameters={
+            "failed.$": f"{ITEM}.solutionName",
+            "Error.$": f"{JOB}.Error",
+            "Cause.$": f"{JOB}.Cause",
+        },
+    )
+    for part, following in pairwise(parts):
+        part.next(following)
+    scope = reach(parts[0])
+    for stage in scope.stages:
+        stage.fail_to(failed)
+    for state in scope.states:
+        if state.state_type in CAN_FAIL and not catches_all(state):
+            state.add_catch(catch_all(failed, state))
+    return Chain(list(parts[:1]))
+
+
+def _name_failed(config: Config) -> Pass:
+    """Return the state that makes one reason of those of the recommenders that failed."""
+    failed = f"{_OUTCOMES}.failed"
+    message = (
+        f"States.Format('{{}} of {len(config.each_recommender)} recommenders failed, and the lists"
+        f" of the others are published: {{}}', States.ArrayLength({failed}),"
+        f" States.JsonToString({failed}))"
+    )
+    return Pass(
+        "Name Failed Recommenders",
+        parameters={"Error": FAILED, "Cause.$": message},
+        result_path=JOB,
+    )
