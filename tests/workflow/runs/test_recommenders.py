@@ -1,0 +1,138 @@
+"""Several recommenders in one run: each publishes its list, whatever happens to another.
+
+Everything is the deployed workflow on the local AWS, but for the Spark job, in whose place a script
+writes the same few rows.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from localaws.aws import LocalAws
+from tests.workflow.runs import test_resumption
+from tests.workflow.runs.test_resumption import CONFIG, SCRIPT, Shop
+from workflow import load_config
+from workflow.runs.diagnosis import explain
+from workflow.runs.history import failure_of, history
+from workflow.runs.resumption import resume_run
+
+RELATED = """
+[recommenders.related]
+solution = { recipe = "aws-similar-items" }
+batch_inference = { table = "items", item_id = "items.id", num_results = 4 }
+filter = { keep = 2 }
+gate = { metrics.coverage.minimum = 0.0 }
+"""
+LISTS = """
+put("recommenders/related/batch-input/part-0.json",
+    "".join(json.dumps({"itemId": str(i)}) + "\\n" for i in range(5)))
+related = {"batchInput": {"path": "recommenders/related/batch-input/", "rows": 5, "id": "ITEM_ID"},
+           "filter": {"eligibleItems": None, "exclusions": None}, "leastDifferentLists": 0.0}
+if "Contents" in"""
+OWN = "recommenders/related/"
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    directory = tmp_path_factory.mktemp("shop")
+    file = directory / "retraining.toml"
+    file.write_text(CONFIG + RELATED, encoding="utf-8")
+    script = SCRIPT.replace('if "Contents" in', LISTS.lstrip(), 1).replace(
+        '"filter": {},', '"filter": {}, "recommenders": {"related": related},'
+    )
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        LocalAws(
+            directory=directory / "aws",
+            is_kept=False,
+            account="123456789012",
+            region="eu-central-1",
+            time_scale=0,
+        ) as aws,
+    ):
+        patch.setattr(test_resumption, "SCRIPT", script)
+        yield Shop(aws, load_config(file), file)
+
+
+def text(shop: Shop, key: str) -> str:
+    body = shop.s3.get_object(Bucket=shop.config.bucket, Key=key)["Body"].read()
+    return str(body, "utf-8")
+
+
+def published_by(shop: Shop) -> tuple[str, str]:
+    """Return the runs whose lists are published: of the first recommender, and of the other."""
+    keys = [each.latest_key for each in shop.config.each_recommender]
+    first, related = (json.loads(text(shop, key))["run"] for key in keys)
+    return first, related
+
+
+def trainings(shop: Shop, run: str) -> dict[str, int]:
+    """Return solution → how many versions a run has trained."""
+    personalize = shop.aws.client("personalize")
+    found: dict[str, int] = {}
+    for each in personalize.list_solution_versions()["solutionVersions"]:
+        arn = each["solutionVersionArn"]
+        version = personalize.describe_solution_version(solutionVersionArn=arn)["solutionVersion"]
+        if run in version["name"]:
+            solution = arn.split("/")[1]
+            found[solution] = found.get(solution, 0) + 1
+    return found
+
+
+def test_each_publishes_a_list_of_its_own(shop: Shop) -> None:
+    users = shop.undisturbed.splitlines()
+    related = text(shop, f"runs/undisturbed/{OWN}recommendations/recommendations.csv").splitlines()
+
+    assert (users[0], len(users)) == ("USER_ID,ITEM_ID,RANK,SCORE", 1 + 30 * 5)
+    assert (related[0], len(related)) == ("ITEM_ID,RELATED_ITEM_ID,RANK,SCORE", 1 + 5 * 2)
+    assert {line.split(",")[0] for line in related[1:]} == {"0", "1", "2", "3", "4"}
+    latest = json.loads(text(shop, "recommendations/related/latest.json"))
+    assert (latest["recommender"], latest["run"], latest["users"]) == ("related", "undisturbed", 5)
+    assert "/shop-related/" in latest["solutionVersionArn"]
+    assert trainings(shop, "undisturbed") == {"shop": 1, "shop-related": 1}
+
+
+def test_one_without_a_gate_is_not_judged(shop: Shop) -> None:
+    gate = json.loads(text(shop, f"runs/undisturbed/{OWN}record/gate.json"))
+
+    assert [rule["met"] for rule in gate["rules"]] == [True]
+    listed = shop.s3.list_objects_v2(Bucket=shop.config.bucket, Prefix="runs/undisturbed/record/")
+    assert [each["Key"].rpartition("/")[2] for each in listed["Contents"]] == ["publication.json"]
+
+
+@pytest.mark.parametrize(
+    ("function", "broken"),
+    [("create-solution-version", "related"), ("filter-recommendations", "")],
+)
+def test_one_that_fails_leaves_the_others_alone_and_is_resumed(
+    shop: Shop, function: str, broken: str
+) -> None:
+    run, before = f"failing-{broken or 'first'}", published_by(shop)
+
+    def break_one(event: Any) -> None:
+        if event["recommender"] == broken:
+            raise RuntimeError("it is broken")
+
+    shop.before[function] = break_one
+    ended = shop.run(run)
+    shop.mend()
+
+    expected = (before[0], run) if not broken else (run, before[1])
+    assert (ended.status, published_by(shop)) == ("FAILED", expected)
+    failure = failure_of(history(shop.states, ended.arn))
+    assert failure
+    solution = "shop-related" if broken else "shop"
+    assert failure.error == "RecommendersFailed"
+    assert failure.cause == (
+        "1 of 2 recommenders failed, and the lists of the others are published:"
+        f" {solution}: RuntimeError: it is broken"
+    )
+    explained = explain(shop.states, shop.aws.client("logs"), ended, shop.config)
+    assert "trains none of the others again" in explained.advice
+
+    resumed = shop.end_of(resume_run(shop.states, shop.s3, shop.config, run))
+
+    assert (resumed.status, published_by(shop)) == ("SUCCEEDED", (run, run))
+    assert trainings(shop, run) == {"shop": 1, "shop-related": 1}
