@@ -166,7 +166,7 @@ def _by_short_name(metrics: Mapping[str, float]) -> dict[str, float]:
 
 def _lists_before(config: Config, s3: Any, name: str) -> pd.DataFrame | None:
     """Return the lists of the newest finished run that is older than this one."""
-    runs = list_runs(s3, config.bucket)
+    runs = list_runs(s3, config.bucket, config.recommender)
     finished = runs[runs["recommendations"]].sort_values("written", ascending=False)
     names = [str(run) for run in finished["run"]]
     older = names[names.index(name) + 1 :] if name in names else names
@@ -178,6 +178,9 @@ def _metrics(
 ) -> dict[str, Mapping[str, float]]:
     """Return the metrics of the version that a run trained, of the one before, of a baseline."""
     trained = [job.arn for job in jobs_of(events) if SOLUTION_VERSION.search(job.arn)]
+    # Of several recommenders each trains a solution; a single one may have another name today.
+    own = f":solution/{config.solution_name}/"
+    trained = [arn for arn in trained if own in arn] or trained
     if not trained:
         return {}
     versions = version_metrics(personalize, config.dataset_group_arn)

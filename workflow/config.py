@@ -214,8 +214,8 @@ class Config(Settings):
     def each_recommender(self) -> tuple[Config, ...]:
         """The configuration of each recommender, as if it were the only one; the first comes first.
 
-        In its tables `solution`, `batch_inference`, `filter` and `gate` are that recommender's. All
-        others are those of the whole, which also has the data sets and the Spark job.
+        In each its tables `solution`, `batch_inference`, `filter` and `gate` are those of
+        `[recommenders.NAME]`; there is no back-test. All others are shared.
         """
         return tuple(self._of_recommender(name) for name in ("", *self.recommenders))
 
@@ -233,10 +233,10 @@ class Config(Settings):
         return self._of_recommender(name)
 
     def _of_recommender(self, name: str) -> Config:
-        own: dict[str, Any] = {"recommenders": {}}
-        if name:
-            own |= dict(self.recommenders[name])
-        config = self.model_copy(update=own)
+        if not name:
+            return self
+        own = dict(self.recommenders[name])
+        config = self.model_copy(update={**own, "recommenders": {}, "backtest": None})
         config._recommender = name
         return config
 

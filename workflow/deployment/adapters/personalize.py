@@ -171,7 +171,7 @@ class DatasetGroup(_PersonalizeAdapter):
         return [solution for solution in solutions if self._is_own(solution)]
 
     def _is_own(self, solution: Mapping[str, Any]) -> bool:
-        if solution["name"] == self.config.solution_name:
+        if solution["name"] in {each.solution_name for each in self.config.each_recommender}:
             return True
         # Under an earlier [solution] name, or gone since it was listed.
         response = unless_absent(
