@@ -272,7 +272,7 @@ def cost(
     loaded = load_config(config)
     table = load_prices(loaded.aws.region, prices)
     own_values = costs.assumption_values(assumed or ())
-    assumptions, made = costs.ASSUMPTIONS, None
+    assumptions, made = costs.assumptions_for(loaded), None
     if execution:
         account = clients(loaded)
         usage = usage_of(account, loaded, execution, timed=is_aws(account))

@@ -74,6 +74,20 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
 )
 
 
+_OF_EACH = frozenset({"training_hours", "users"})
+
+
+def assumptions_for(config: Config) -> tuple[Assumption, ...]:
+    """Return `ASSUMPTIONS`; of several recommenders, the sums of what each trains and infers."""
+    several = len(config.each_recommender)
+    return tuple(
+        replace(each, value=each.value * several, meaning=f"{each.meaning}, of all recommenders")
+        if several > 1 and each.name in _OF_EACH
+        else each
+        for each in ASSUMPTIONS
+    )
+
+
 JOBS = {
     "aws-sdk:personalize:createDatasetImportJob": "import_minutes",
     "aws-sdk:personalize:createSolutionVersion": "training_minutes",
@@ -176,7 +190,7 @@ def walk(
         definition: In Amazon States Language.
         seconds: Duration of each task by its function's or Glue job's name, or by its integration;
             of the job that it starts, if it starts one that is polled later.
-        items: Number of items of a Map, that is of data sets.
+        items: Number of items of a Map whose list is not in the definition, that is of data sets.
         next_wait: The wait of the function `get-status`.
         bounds: Of the waits, in seconds, where no function computes them.
 
@@ -208,7 +222,7 @@ class _Walker:
             visits[name] += 1
             payload = _payload(state)
             if inner := scope.inside(name):
-                clock += self._inside(state, inner, visits)
+                clock += self._inside(state, inner, visits, _listed(scope))
             elif state["Type"] == "Wait":
                 fixed = state.get("Seconds")
                 clock += fixed if isinstance(fixed, int | float) else pause
@@ -240,9 +254,16 @@ class _Walker:
             name = self._next(name, state, scope, visits, status)
         raise CostError(f"more than {_MOST_STEPS:,} steps: raise polling.min_seconds")
 
-    def _inside(self, state: State, inner: Sequence[Scope], visits: Counter[str]) -> float:
+    def _inside(
+        self,
+        state: State,
+        inner: Sequence[Scope],
+        visits: Counter[str],
+        listed: Mapping[str, int],
+    ) -> float:
         """Count the visits inside a Map or Parallel, and return its duration in seconds."""
-        items = self.items if state["Type"] == "Map" else 1
+        known = listed.get(state.get("ItemsPath", ""), self.items)
+        items = known if state["Type"] == "Map" else 1
         walks = [self.through(scope) for scope in inner]
         for walk in walks:
             for name, count in walk.visits.items():
@@ -281,6 +302,15 @@ class _Walker:
         return self.seconds.get(called.name if called and called.name in JOBS else name, 0.0)
 
 
+def _listed(scope: Scope) -> dict[str, int]:
+    """Return the path of each list that a Pass state of a scope holds, and its length."""
+    return {
+        state["ResultPath"]: len(state["Result"])
+        for state in scope.states.values()
+        if isinstance(state.get("Result"), list) and state.get("ResultPath")
+    }
+
+
 def _payload(state: State) -> Mapping[str, Any]:
     payload = asl.arguments(state).get("Payload")
     return payload if isinstance(payload, Mapping) else {}
@@ -317,7 +347,7 @@ def estimate(
     config: Config,
     definition: Definition,
     prices: Mapping[str, Price],
-    assumptions: Sequence[Assumption] = ASSUMPTIONS,
+    assumptions: Sequence[Assumption] | None = None,
     *,
     year: int,
     next_wait: NextWait,
@@ -329,7 +359,7 @@ def estimate(
         config: Workers, schedule, retention, polling.
         definition: The workflow's, in Amazon States Language.
         prices: From `workflow.runs.prices.load_prices`.
-        assumptions: From `ASSUMPTIONS`.
+        assumptions: From `assumptions_for`, as they are if left out.
         year: The year in whose calendar the schedule's runs are counted.
         next_wait: The wait of the function `get-status`.
         made: Transitions and duration of a run that was made; computed if left out.
@@ -338,6 +368,7 @@ def estimate(
         CostError: If the number of transitions cannot be computed.
         ScheduleError: If the schedule cannot be read.
     """
+    assumptions = assumptions_for(config) if assumptions is None else assumptions
     assumed = {assumption.name: assumption.value for assumption in assumptions}
     seconds, items = _task_seconds(config, assumed), len(config.data_sets)
     bounds = config.polling.min_seconds, config.polling.max_seconds
