@@ -11,9 +11,14 @@ from typing import Any
 import pytest
 
 from localaws.aws import LocalAws
+from localaws.http.calls import Call
+from tests.recorder import Recorder
+from tests.workflow.deployment.permissions.evaluator import evaluate
+from tests.workflow.deployment.permissions.requests import requests_of
 from tests.workflow.runs import test_resumption
-from tests.workflow.runs.test_resumption import CONFIG, SCRIPT, Shop
+from tests.workflow.runs.test_resumption import CONFIG, FUNCTIONS, SCRIPT, Shop
 from workflow import load_config
+from workflow.deployment.permissions import bucket_policy, permission_policy
 from workflow.runs.diagnosis import explain
 from workflow.runs.history import failure_of, history
 from workflow.runs.resumption import resume_run
@@ -35,10 +40,15 @@ OWN = "recommenders/related/"
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shop, list[Call]]]:
+    """Yield a deployment after its first run, and the calls of both.
+
+    The functions of that run are those of AWS, and of later ones can be broken.
+    """
     directory = tmp_path_factory.mktemp("shop")
     file = directory / "retraining.toml"
-    file.write_text(CONFIG + RELATED, encoding="utf-8")
+    configured = (CONFIG + RELATED).replace("eu-central-1", "ap-northeast-1")
+    file.write_text(configured, encoding="utf-8")
     script = SCRIPT.replace('if "Contents" in', LISTS.lstrip(), 1).replace(
         '"filter": {},', '"filter": {}, "recommenders": {"related": related},'
     )
@@ -48,12 +58,38 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
             directory=directory / "aws",
             is_kept=False,
             account="123456789012",
-            region="eu-central-1",
+            region="ap-northeast-1",
             time_scale=0,
         ) as aws,
     ):
         patch.setattr(test_resumption, "SCRIPT", script)
-        yield Shop(aws, load_config(file), file)
+        with aws.endpoint.wrap_all(Recorder).recorded() as calls:
+            shop = Shop(aws, load_config(file), file, breakable={})
+        shop.make_breakable(FUNCTIONS)
+        yield shop, calls
+
+
+@pytest.fixture(scope="module")
+def shop(deployed: tuple[Shop, list[Call]]) -> Shop:
+    return deployed[0]
+
+
+@pytest.mark.parametrize("role", ["states", "functions", "personalize"])
+def test_no_call_of_several_recommenders_is_denied(
+    deployed: tuple[Shop, list[Call]], role: Any
+) -> None:
+    shop, calls = deployed
+    name = shop.config.role_arn(role).rpartition("/")[2]
+    requests = {each for call in calls if call.principal == name for each in requests_of(call)}
+
+    decisions = evaluate(
+        permission_policy(shop.config, role),
+        sorted(requests, key=str),
+        bucket_policy=bucket_policy(shop.config),
+    )
+
+    assert len(requests) > 3
+    assert [str(request) for request, made in decisions.items() if made.result != "Allowed"] == []
 
 
 def text(shop: Shop, key: str) -> str:
