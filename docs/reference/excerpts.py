@@ -58,6 +58,7 @@ FAILURES: tuple[tuple[str, str], ...] = (
     ("ManifestNotFound", "s3://…/runs/RUN/manifest.json is not there"),
     ("QualityGateFailed", "coverage is 0.0310, minimum 0.1; the published lists stay as they were"),
     ("NoRecommendations", "nothing is left to recommend: … items not eligible"),
+    ("RecommendersFailed", "1 of 2 recommenders failed, and the lists of the others are published"),
     ("Lambda.ResourceNotFoundException", "Function not found: …"),
     ("Glue.ConcurrentRunsExceededException", "Concurrent runs exceeded"),
     ("LimitExceededException", "More than 5 resources with PENDING or IN_PROGRESS status."),
