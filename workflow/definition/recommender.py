@@ -82,6 +82,11 @@ class OneRecommender:
         """The table `[gate]` of each recommender that a stage serves; None where there is none."""
         return (self.config.gate,)
 
+    @property
+    def name(self) -> dict[str, str]:
+        """What a request says of whose it is: nothing, as there is one alone."""
+        return {}
+
     def values(self, values: Values) -> dict[str, Any]:
         """Return a part of a request."""
         return dict(values(self.config))
@@ -105,9 +110,14 @@ class EachRecommender(OneRecommender):
         """The table `[gate]` of each recommender; None where there is none."""
         return tuple(each.gate for each in self.config.each_recommender)
 
+    @property
+    def name(self) -> dict[str, str]:
+        """What a request says of whose it is: the path of the recommender's name."""
+        return {"recommender.$": f"{ITEM}.name"}
+
     def values(self, values: Values) -> dict[str, Any]:
         """Return a part of a request: shared values, and paths of those in which they differ."""
-        part = {"recommender.$": f"{ITEM}.name"}
+        part: dict[str, Any] = {**self.name}
         for name, each in self._by_name(values):
             if _differ(each):
                 part[f"{name}.$"] = f"{ITEM}.{name}"

@@ -151,7 +151,8 @@ class Stages:
             name: The state's name.
             function: The function's name, as in `[functions.NAME]`; a packaged one's too.
             payload: What the handler gets; keys that end in `.$` are paths. The run's name and
-                the bucket if left out, and with `wait_for_callback` the token as `token`.
+                the bucket if left out, with `wait_for_callback` the token as `token`, and of a
+                stage of `each` the recommender's name, which is empty for the first.
             fields: Further fields of the state, in the SDK's spelling, its own `retry` and
                 `timeout_seconds` too. With `wait_for_callback=True` it waits for an answer, by
                 default as long as a run may last. Without `result_path` and `output_path` what the
@@ -172,7 +173,7 @@ class Stages:
             raise StructureError([f"'{name}': there is no function '{function}'; {fix}"])
         if not fields.keys() & {"result_path", "output_path"}:
             fields["result_path"] = None
-        default = {"bucket": self.config.bucket, "run.$": RUN}
+        default = {"bucket": self.config.bucket, "run.$": RUN, **self._recommender.name}
         if fields.get("wait_for_callback"):
             default["token.$"] = "$$.Task.Token"
         return lambda_task(

@@ -39,7 +39,7 @@ class Step:
 
     @property
     def label(self) -> str:
-        """The data set of the Map's item, for example `USERS`; empty outside a Map."""
+        """The data set of the Map's item, or its recommender's solution; empty outside a Map."""
         return self.visit.label if self.visit.item else ""
 
     @property

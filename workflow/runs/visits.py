@@ -62,7 +62,8 @@ class Branch:
     Attributes:
         container: The visit of the Map or Parallel.
         index: Of the item, counted from 0; of a branch, by the order in which they began.
-        label: The item's data set, for example `USERS`; empty if its input does not name one.
+        label: The item's data set, for example `USERS`, or its recommender's solution; empty if its
+            input names neither.
         aborted: Whether it was cut off.
     """
 
@@ -159,9 +160,11 @@ class Visit:
 
     @property
     def label(self) -> str:
-        """The data set in its own input or in that of its item; empty if there is none."""
+        """The data set, or recommender, in its own input or its item's; empty if there is none."""
         own = json_object(details(self.events[0]).get("input")) if self.events else {}
-        labels = (own.get("datasetType"), *(branch.label for branch in self.around))
+        recommender = own.get("recommender")
+        solution = recommender.get("solutionName") if isinstance(recommender, dict) else None
+        labels = (own.get("datasetType") or solution, *(branch.label for branch in self.around))
         return str(next(filter(None, labels), ""))
 
     @property

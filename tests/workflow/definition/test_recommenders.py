@@ -155,6 +155,18 @@ def test_a_step_of_ones_own_is_repeated_for_each_and_its_failure_is_the_recommen
     assert own["TimeoutSeconds"] == 960
 
 
+def test_a_function_of_ones_own_gets_the_recommenders_name():
+    config = parse_config(with_recommenders(SIMILAR))
+
+    inside, alone = (
+        each.function("Look Again", "get-status").to_dict()["Parameters"]["Payload"]
+        for each in (Stages(config).each, Stages(config))
+    )
+
+    assert inside == {**alone, "recommender.$": "$.recommender.name"}
+    assert alone.keys() == {"bucket", "run.$"}
+
+
 def test_a_workflow_of_ones_own_without_the_stage_is_refused():
     stages = Stages(parse_config(with_recommenders(SIMILAR)))
 

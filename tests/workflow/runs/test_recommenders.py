@@ -20,8 +20,10 @@ from tests.workflow.runs.test_resumption import CONFIG, FUNCTIONS, SCRIPT, Shop
 from workflow import load_config
 from workflow.deployment.permissions import bucket_policy, permission_policy
 from workflow.runs.diagnosis import explain
+from workflow.runs.executions import describe_run, early_end
 from workflow.runs.history import failure_of, history
 from workflow.runs.resumption import resume_run
+from workflow.runs.visits import Visits
 
 RELATED = """
 [recommenders.related]
@@ -172,3 +174,45 @@ def test_one_that_fails_leaves_the_others_alone_and_is_resumed(
 
     assert (resumed.status, published_by(shop)) == ("SUCCEEDED", (run, run))
     assert trainings(shop, run) == {"shop": 1, "shop-related": 1}
+
+
+def test_lists_of_older_data_are_not_published(shop: Shop) -> None:
+    run, keys = "older", [each.latest_key for each in shop.config.each_recommender]
+    before = {key: text(shop, key) for key in keys}
+
+    def publish_newer(event: Any) -> None:
+        newer = {"run": "newer", "extractedAt": "2100-01-01T00:00:00Z"}
+        for key in keys:
+            shop.put(key, json.dumps({**json.loads(before[key]), **newer}))
+
+    shop.before["filter-recommendations"] = publish_newer
+    ended = shop.run(run)
+    shop.mend()
+    published = published_by(shop)
+    for key, content in before.items():
+        shop.put(key, content)
+
+    early = early_end(shop.states, ended)
+    assert (ended.status, published) == ("SUCCEEDED", ("newer", "newer"))
+    assert early
+    assert early.error == "NewerListPublished"
+
+
+def test_a_run_says_of_which_recommender_a_state_is_and_what_it_published(shop: Shop) -> None:
+    arn = f"{shop.config.state_machine_arn}:undisturbed".replace("stateMachine", "execution")
+    events = history(shop.states, arn)
+
+    labels = {visit.label for visit in Visits(events).all if visit.state == "Batch Completed?"}
+    outcomes = json.loads(events[-1]["executionSucceededEventDetails"]["output"])["outcomes"]
+
+    assert labels == {"shop", "shop-related"}
+    uri = f"s3://{shop.config.bucket}/runs/undisturbed/"
+    assert outcomes == {
+        "published": [
+            f"{uri}recommendations/recommendations.csv",
+            f"{uri}{OWN}recommendations/recommendations.csv",
+        ],
+        "older": [],
+        "failed": [],
+    }
+    assert early_end(shop.states, describe_run(shop.states, arn)) is None

@@ -58,7 +58,11 @@ def each_recommender(recommender: EachRecommender, parts: Sequence[Part]) -> Sta
         items_path=_LIST,
         max_concurrency=config.recommender_concurrency,
         iterator=_one(parts),
-        result_selector={"failed.$": "$[?(@.failed)]"},
+        result_selector={
+            "published.$": "$[?(@.csv)].csv",
+            "older.$": "$[?(@.job)].job",  # a newer list stays published
+            "failed.$": "$[?(@.failed)]",
+        },
         result_path=_OUTCOMES,
     )
     choice = Choice("All Recommenders Published?")
