@@ -569,9 +569,19 @@ def recommender_faults(config: Config) -> Iterator[Rule]:
 
 
 def with_integration(config: Config, integration: IntegrationName) -> Config:
-    """Return a configuration with another `workflow.integration`."""
+    """Return a configuration with another `workflow.integration`.
+
+    Raises:
+        ConfigError: If it does not go together with the other tables.
+    """
     workflow = config.workflow.model_copy(update={"integration": integration})
-    return config.model_copy(update={"workflow": workflow})
+    changed = config.model_copy(update={"workflow": workflow})
+    if broken := [*increment_faults(changed), *recommender_faults(changed)]:
+        source = f"{config.source_name} with integration = {integration}"
+        raise ConfigError(
+            source, [Mistake(".".join(path), "", rule, fix) for path, rule, fix in broken]
+        )
+    return changed
 
 
 def filter_faults(config: Config) -> Iterator[Rule]:

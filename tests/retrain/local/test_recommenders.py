@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from analysis.frames import read_directory
 from retrain.local.run import run_locally
 from retrain.local.sample_size import SampleSize
 from tests.local_runs import EXAMPLE, RecordingView
@@ -75,6 +76,15 @@ def test_each_has_metrics_of_its_own(output: Path) -> None:
     assert similar["recipeArn"].endswith("/aws-similar-items")
     assert similar["solutionVersionArn"] != metrics["solutionVersionArn"]
     assert similar["metrics"].keys() == metrics["metrics"].keys()
+
+
+def test_a_notebook_reads_the_lists_of_each(output: Path) -> None:
+    config = parse_config(EXAMPLE + SIMILAR)
+
+    lists = [read_directory(output, each).recommendations for each in config.each_recommender]
+
+    assert [each["RANK"].max() for each in lists] == [5, 4]
+    assert list(lists[0].columns) == list(lists[1].columns)
 
 
 def test_the_report_names_both(output: Path) -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from etl.datasets import JobSpec
 from tests.workflow.test_config import mistakes
-from workflow import load_config, parse_config
-from workflow.config import UnknownRecommenderError
+from workflow import ConfigError, load_config, parse_config
+from workflow.config import UnknownRecommenderError, with_integration
 
 EXAMPLE = Path(__file__).parents[3] / "retraining.toml"
 
@@ -126,6 +126,24 @@ def test_what_is_wrong_with_a_recommender_is_named_by_its_key(tables, key, rule)
 
     assert key in found
     assert rule is None or found[key][0] == rule
+
+
+@pytest.mark.parametrize(
+    ("tables", "rule"),
+    [
+        (SIMILAR, "functions make the requests for several recommenders, whose settings differ"),
+        ("[increments]\n", "functions decide how [increments] trains"),
+    ],
+)
+def test_another_integration_is_refused_where_it_does_not_go_together(tables, rule):
+    config = parse_config(with_recommenders(tables))
+
+    with pytest.raises(ConfigError) as caught:
+        with_integration(config, "sdk")
+
+    assert [(each.key, each.rule) for each in caught.value.mistakes] == [
+        ("workflow.integration", rule)
+    ]
 
 
 def test_an_unknown_recommender_is_refused_by_name():
