@@ -42,5 +42,7 @@ def build(config: Config) -> Graph:
         (one, stages.batch_inference),
         (one, stages.publish),
         (config.recommenders, stages.recommenders),
+        # Stages that go on with the published lists stand here.
+        (config.recommenders, stages.all_published),
     )
     return stages.compose(*(stage() for table, stage in parts if table))

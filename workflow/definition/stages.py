@@ -27,7 +27,12 @@ from workflow.definition.parts.increments import (
 )
 from workflow.definition.parts.publication import published
 from workflow.definition.parts.quality_gate import quality_gate
-from workflow.definition.parts.recommenders import EACH, each_recommender
+from workflow.definition.parts.recommenders import (
+    ALL_PUBLISHED,
+    EACH,
+    all_published,
+    each_recommender,
+)
 from workflow.definition.polling import (
     GLUE_ERRORS,
     MINUTE,
@@ -119,7 +124,7 @@ class Stages:
     def recommenders(self, *parts: Part) -> Stage:
         """Return the stage in which each recommender is trained, infers and publishes its list.
 
-        One that fails leaves the others alone; the run fails when all have ended.
+        One that fails leaves the others alone; `all_published` at the end fails the run then.
 
         Args:
             parts: What is repeated for each: stages of `each`, and States and Chains of the SDK; by
@@ -136,6 +141,14 @@ class Stages:
             each.publish(),
         ]
         return each_recommender(EachRecommender(self.config), parts or usual)
+
+    def all_published(self) -> Stage:
+        """Return the stage that fails the run if recommenders failed; it comes last.
+
+        Raises:
+            StructureError: If the configuration has no further recommenders.
+        """
+        return all_published(self.config)
 
     def function(
         self,
@@ -206,11 +219,14 @@ class Stages:
             raise StructureError(
                 ["[increments] needs stages.plan_increment() before stages.etl(); add it there"]
             )
-        if self.config.recommenders and EACH not in graph.to_dict()["States"]:
+        if (
+            self.config.recommenders
+            and not {EACH, ALL_PUBLISHED} <= graph.to_dict()["States"].keys()
+        ):
             raise StructureError(
                 [
                     "[recommenders] needs stages.recommenders() in place of stages.training(),"
-                    " batch_inference() and publish()"
+                    " batch_inference() and publish(), and stages.all_published() at the end"
                 ]
             )
         return graph

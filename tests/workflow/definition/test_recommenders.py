@@ -145,9 +145,14 @@ def test_a_step_of_ones_own_is_repeated_for_each_and_its_failure_is_the_recommen
             each.batch_inference(),
             each.publish(),
         ),
+        LambdaStep("Tell the Shop", parameters={"FunctionName": "tell"}, result_path=None),
+        stages.all_published(),
     )
 
-    own = graph.to_dict()["States"][MAP]["Iterator"]["States"]["Ask the Editors"]
+    states = graph.to_dict()["States"]
+    own = states[MAP]["Iterator"]["States"]["Ask the Editors"]
+    assert states[MAP]["Next"] == "Tell the Shop"
+    assert states["Tell the Shop"]["Next"] == "All Recommenders Published?"
     assert own["Next"] == "Trigger Batch Inference"
     assert own["Catch"] == [
         {"ErrorEquals": ["States.ALL"], "ResultPath": "$.job", "Next": "Recommender Failed"}
@@ -180,6 +185,14 @@ def test_a_workflow_of_ones_own_without_the_stage_is_refused():
         )
 
 
-def test_the_stage_without_further_recommenders_is_refused():
+@pytest.mark.parametrize("stage", ["recommenders", "all_published"])
+def test_the_stages_without_further_recommenders_are_refused(stage):
     with pytest.raises(StructureError, match=r"add a table \[recommenders\.NAME\]"):
-        Stages(parse_config(with_recommenders())).recommenders()
+        getattr(Stages(parse_config(with_recommenders())), stage)()
+
+
+def test_failures_that_nobody_looks_at_are_refused():
+    stages = Stages(parse_config(with_recommenders(SIMILAR)))
+
+    with pytest.raises(StructureError, match=r"and stages\.all_published\(\) at the end"):
+        stages.compose(stages.etl(), stages.imports(), stages.recommenders())

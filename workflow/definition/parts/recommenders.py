@@ -1,12 +1,13 @@
 """Several recommenders: a Map in which each is trained, infers and publishes a list of its own.
 
-    List Recommenders → Retrain Each Recommender → All Recommenders Published? → …
-                                                             └→ Name Failed Recommenders → …
+    List Recommenders → Retrain Each Recommender → …
+    All Recommenders Published? → …
+               └→ Name Failed Recommenders → …
 
 `List Recommenders` holds what is one recommender's alone, an object for each, which is
 `$.recommender` inside the Map. A failure there ends at `Recommender Failed` without an error, since
 an error would end the Map, and the recommenders that are still trained would be given up. So each
-that can publish does, and the run fails after all of them.
+that can publish does, what follows is done with its list, and the run fails at its end.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from workflow.errors import StructureError
 from workflow.sdk import Chain, Choice, ChoiceRule, Map, Pass, State
 
 EACH = "Retrain Each Recommender"
+ALL_PUBLISHED = "All Recommenders Published?"
 FAILED = "RecommendersFailed"
 """The error of a run in which recommenders failed."""
 
@@ -47,10 +49,7 @@ def each_recommender(recommender: EachRecommender, parts: Sequence[Part]) -> Sta
         StructureError: If there are no further recommenders.
     """
     config = recommender.config
-    if not config.recommenders:
-        raise StructureError(
-            ["recommenders() has nothing to repeat; add a table [recommenders.NAME]"]
-        )
+    _check_several(config, "recommenders()", "repeat")
     items = [{"recommender": item} for item in recommender.items()]
     listing = Pass("List Recommenders", result=items, result_path=_LIST)
     repeating = Map(
@@ -65,24 +64,39 @@ def each_recommender(recommender: EachRecommender, parts: Sequence[Part]) -> Sta
         },
         result_path=_OUTCOMES,
     )
-    choice = Choice("All Recommenders Published?")
-    naming = _name_failed(config)
-    there = ChoiceRule.IsPresent(variable=f"{_OUTCOMES}.failed[0]", value=True)
-    choice.add_choice(there, naming)
     listing.next(repeating)
-    repeating.next(choice)
 
     def lead_failures(failure: State) -> None:
         repeating.add_catch(catch_all(failure))
-        naming.next(failure)
 
+    return Stage("Each Recommender", listing, lead_on=repeating.next, lead_failures=lead_failures)
+
+
+def all_published(config: Config) -> Stage:
+    """Return the stage that fails the run if recommenders failed.
+
+    Args:
+        config: Says how many there are.
+
+    Raises:
+        StructureError: If there are no further recommenders.
+    """
+    _check_several(config, "all_published()", "check")
+    choice, naming = Choice(ALL_PUBLISHED), _name_failed(config)
+    there = ChoiceRule.IsPresent(variable=f"{_OUTCOMES}.failed[0]", value=True)
+    choice.add_choice(there, naming)
     return Stage(
         "Recommenders",
-        listing,
+        choice,
         lead_on=choice.default_choice,
-        lead_failures=lead_failures,
+        lead_failures=naming.next,
         must_go_on=True,
     )
+
+
+def _check_several(config: Config, method: str, what: str) -> None:
+    if not config.recommenders:
+        raise StructureError([f"{method} has nothing to {what}; add a table [recommenders.NAME]"])
 
 
 def _one(parts: Sequence[Part]) -> Part:
