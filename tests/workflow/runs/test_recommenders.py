@@ -6,12 +6,15 @@ writes the same few rows.
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from localaws.aws import LocalAws
 from localaws.http.calls import Call
+from retrain.main import app
 from tests.recorder import Recorder
 from tests.workflow.deployment.permissions.evaluator import evaluate
 from tests.workflow.deployment.permissions.requests import requests_of
@@ -216,3 +219,27 @@ def test_a_run_says_of_which_recommender_a_state_is_and_what_it_published(shop: 
         "failed": [],
     }
     assert early_end(shop.states, describe_run(shop.states, arn)) is None
+
+
+def test_commands_are_about_one_recommender(shop: Shop, tmp_path: Path) -> None:
+    def retrain(*arguments: str) -> Any:
+        return CliRunner().invoke(app, [*arguments, "--config", str(shop.file)])
+
+    first, related = (
+        json.loads(retrain("published", "--json", *option).stdout)
+        for option in ((), ("--recommender", "related"))
+    )
+    page = tmp_path / "report.html"
+    reported = retrain("report", "undisturbed", "--recommender", "related", "--output", str(page))
+    before = published_by(shop)
+    went_back = retrain("publish", "undisturbed", "--recommender", "related")
+    unknown = retrain("publish", "undisturbed", "--recommender", "relatd")
+
+    assert {each["solutionVersionArn"].split("/")[1] for each in first} == {"shop"}
+    assert {each["solutionVersionArn"].split("/")[1] for each in related} == {"shop-related"}
+    assert reported.exit_code == 0, reported.output
+    assert "shop / related" in page.read_text(encoding="utf-8")
+    assert f"{OWN}recommendations/recommendations.csv" in went_back.stdout
+    assert published_by(shop) == (before[0], "undisturbed")
+    assert unknown.exit_code == 1
+    assert "there is no recommender 'relatd'; did you mean 'related'?" in unknown.output
