@@ -28,7 +28,8 @@ LATEST = "latest"
 PREVIOUS = "previous"
 
 _MANIFEST = "manifest.json"
-_GATE = "record/gate.json"
+# What a manifest says of the first recommender, or of all, alone.
+_OF_THE_FIRST = frozenset({"recommenders", "backtest", "popularity", "popularityBaseline"})
 # A local run leaves its results at the top of its directory, S3 below `recommendations/`.
 _RECOMMENDATIONS = ("recommendations/recommendations.csv", "recommendations.csv")
 _PANDAS_TYPES = {
@@ -108,15 +109,26 @@ class Run:
         files: The run's files.
         types: Data set → column → Avro type, as configured; ids are text in any case, and pandas
             infers the types of other columns.
+        recommender: Whose lists they are, if there are several recommenders; empty for the first.
     """
 
     name: str
     files: Files
     types: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    recommender: str = ""
+
+    def of_recommender(self, name: str) -> Run:
+        """Return the same run with the lists of another recommender."""
+        return Run(self.name, self.files, self.types, name)
+
+    @property
+    def folder(self) -> str:
+        """Where the recommender's own files are; empty for the first."""
+        return _folder(self.recommender)
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        """The manifest of the Spark job about the data sets.
+        """The manifest of the Spark job about the data sets, and the recommender's own lists.
 
         Raises:
             RunFilesError: If it is missing, as all other files that a property reads.
@@ -127,7 +139,10 @@ class Run:
             " output/ holds results alone; read the run from S3",
         )
         manifest: dict[str, Any] = json.loads(content)
-        return manifest
+        if not self.recommender:
+            return manifest
+        shared = {name: manifest[name] for name in manifest.keys() - _OF_THE_FIRST}
+        return {**shared, **(manifest.get("recommenders") or {}).get(self.recommender, {})}
 
     @cached_property
     def interactions(self) -> pd.DataFrame:
@@ -151,7 +166,7 @@ class Run:
         Of related items, USER_ID is the item to which ITEM_ID is related.
         """
         content = self._read_first(
-            _RECOMMENDATIONS,
+            [f"{self.folder}{path}" for path in _RECOMMENDATIONS],
             "this run has not published any lists: 'retrain watch' shows how far it is,"
             " 'retrain explain' why it failed",
         )
@@ -179,22 +194,19 @@ class Run:
         """The items that could be recommended; None where the filter names none."""
         if not self.manifest.get("filter", {}).get("eligibleItems"):
             return None
-        return frozenset(self._frame("filter/eligible-items/", {})["ITEM_ID"])
+        return frozenset(self._frame(f"{self.folder}filter/eligible-items/", {})["ITEM_ID"])
 
     @cached_property
     def exclusions(self) -> pd.DataFrame:
         """The pairs that must not be recommended: USER_ID, ITEM_ID; empty if none."""
         if not self.manifest.get("filter", {}).get("exclusions"):
             return pd.DataFrame({"USER_ID": [], "ITEM_ID": []}, dtype=str)
-        return self._frame("filter/exclusions/", {})
+        return self._frame(f"{self.folder}filter/exclusions/", {})
 
     @cached_property
     def gate(self) -> dict[str, Any] | None:
         """What the quality gate decided and why; None if the run has not passed any."""
-        if _GATE not in self.files.find(_GATE):
-            return None
-        record: dict[str, Any] = json.loads(self.files.read(_GATE))
-        return record
+        return self.record("gate")
 
     @property
     def newest_event(self) -> int:
@@ -211,7 +223,7 @@ class Run:
 
     def record(self, stage: str) -> dict[str, Any] | None:
         """Return what a stage of the run decided, `record/STAGE.json`; None if it was not there."""
-        path = f"record/{stage}.json"
+        path = f"{self.folder}record/{stage}.json"
         if path not in self.files.find(path):
             return None
         content: dict[str, Any] = json.loads(self.files.read(path))
@@ -253,12 +265,13 @@ class Run:
         return RunFilesError(f"run '{self.name}': {location} is not there; {advice}")
 
 
-def list_runs(s3: Any, bucket: str) -> pd.DataFrame:
+def list_runs(s3: Any, bucket: str, recommender: str = "") -> pd.DataFrame:
     """Return the runs that a bucket holds, the published one first, then the newest.
 
     Args:
         s3: A boto3 client.
         bucket: The configured bucket.
+        recommender: Whose lists, if there are several recommenders; empty for the first.
 
     Returns:
         `run` (its name), `written` (time of its newest file, UTC), `data sets` (whether the Spark
@@ -275,9 +288,10 @@ def list_runs(s3: Any, bucket: str) -> pd.DataFrame:
         time = pd.Timestamp(item["LastModified"]).tz_convert("UTC")
         written[run] = max(written.get(run, time), time)
         paths.setdefault(run, set()).add(path)
-    published = _published_run(s3, bucket)
+    published = _published_run(s3, bucket, recommender)
+    lists = _folder(recommender) + _RECOMMENDATIONS[0]
     rows = [
-        (run, written[run], _MANIFEST in files, _RECOMMENDATIONS[0] in files, run == published)
+        (run, written[run], _MANIFEST in files, lists in files, run == published)
         for run, files in paths.items()
     ]
     columns = ["run", "written", "data sets", "recommendations", "published"]
@@ -297,7 +311,7 @@ def open_run(config: Config, s3: Any, name: str = LATEST) -> Run:
     Raises:
         RunFilesError: If there is no such run; the message proposes a similar name.
     """
-    known = list_runs(s3, config.bucket)
+    known = list_runs(s3, config.bucket, config.recommender)
     names = [str(run) for run in known["run"]]
     finished = [str(run) for run in known.loc[known["recommendations"], "run"]]
     prefix = f"s3://{config.bucket}/runs/"
@@ -318,7 +332,8 @@ def open_run(config: Config, s3: Any, name: str = LATEST) -> Run:
 
 def run_on_s3(config: Config, s3: Any, name: str) -> Run:
     """Return the run of this name, which may not have written any file."""
-    return Run(name, _S3Files(s3, config.bucket, name), _column_types(config))
+    files = _S3Files(s3, config.bucket, name)
+    return Run(name, files, _column_types(config), config.recommender)
 
 
 def previous_run(config: Config, s3: Any) -> Run:
@@ -330,7 +345,7 @@ def previous_run(config: Config, s3: Any) -> Run:
     Raises:
         RunFilesError: If there is none at all.
     """
-    known = list_runs(s3, config.bucket)
+    known = list_runs(s3, config.bucket, config.recommender)
     return open_run(config, s3, PREVIOUS if known["recommendations"].sum() > 1 else LATEST)
 
 
@@ -351,7 +366,8 @@ def read_directory(directory: str | Path, config: Config | None = None) -> Run:
             f"{path}: there is no such directory; 'retrain local run --output {path}' makes one,"
             f" or fetch a run by 'aws s3 sync s3://BUCKET/runs/RUN/ {path}'"
         )
-    return Run(path.resolve().name, _DirectoryFiles(path), _column_types(config) if config else {})
+    types, recommender = (_column_types(config), config.recommender) if config else ({}, "")
+    return Run(path.resolve().name, _DirectoryFiles(path), types, recommender)
 
 
 def _column_types(config: Config) -> dict[str, dict[str, str]]:
@@ -374,9 +390,14 @@ def _objects(s3: Any, bucket: str, prefix: str) -> Iterable[dict[str, Any]]:
         ) from error
 
 
-def _published_run(s3: Any, bucket: str) -> str:
+def _folder(recommender: str) -> str:
+    return f"recommenders/{recommender}/" if recommender else ""
+
+
+def _published_run(s3: Any, bucket: str, recommender: str) -> str:
+    key = "/".join(filter(None, ("recommendations", recommender, "latest.json")))
     try:
-        body = s3.get_object(Bucket=bucket, Key="recommendations/latest.json")["Body"].read()
+        body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
     except s3.exceptions.NoSuchKey:
         return ""
     return str(json.loads(body).get("run", ""))

@@ -98,6 +98,7 @@ def report(record: RunRecord) -> str:
     failure, run = record.failure, record.run.name
     return page.render(
         config=record.config,
+        name=" / ".join(filter(None, [record.config.name, record.config.recommender])),
         run=run,
         date=f"{begun.day} {begun:%B %Y}",
         verdict=verdict(record, found),
@@ -118,6 +119,7 @@ def report(record: RunRecord) -> str:
         campaigns=_campaigns(record),
         backtest=_backtest(record),
         retention=_retention(record),
+        recommenders=_recommenders(record),
         lists=_lists(record),
         catalogue=_catalogue(record),
         changes=_changes(record),
@@ -176,6 +178,27 @@ def _increment(record: RunRecord) -> dict[str, Any]:
         "step": found["step"],
         "why": found["why"],
     }
+
+
+def _recommenders(record: RunRecord) -> Table | None:
+    """Return what each recommender has published in the run; None if there is one alone."""
+    views = record.config.each_recommender
+    if len(views) == 1:
+        return None
+    rows = []
+    for view in views:
+        published = record.run.of_recommender(view.recommender).record("publication") or {}
+        rows.append(
+            (
+                view.solution_name,
+                "chosen by Personalize" if view.solution.auto_ml else view.solution.recipe,
+                "items" if view.batch_inference.item_id else "users",
+                f"{published['users']:,}" if published else "none published",
+                f"{published['recommendations']:,}" if published else "",
+                published.get("csv", ""),
+            )
+        )
+    return _texts(rows, ("solution", "recipe", "lists of", "lists", "recommendations", "CSV"))
 
 
 def _data(record: RunRecord) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from analysis.frames import Run, list_runs, run_on_s3
 from analysis.metrics import metric_names, short_name, version_metrics
 from workflow.config import Config
 from workflow.definition.limits import NextWait
-from workflow.runs.cost import ASSUMPTIONS, CostError, Estimate, assume, estimate
+from workflow.runs.cost import CostError, Estimate, assume, assumptions_for, estimate
 from workflow.runs.executions import find_run, jobs_of
 from workflow.runs.history import Failure, failure_of, history
 from workflow.runs.prices import load_prices
@@ -47,8 +47,9 @@ class RunRecord:
             before`, `the refused version` and `popularity`, → metrics by their short names, for
             example `NDCG@10`.
         before: The recommendations of the run before; None if there was none.
-        cost: What a run like this costs on AWS; None if the run did not succeed, or the number of
-            its transitions cannot be foreseen.
+        cost: What a run like this costs on AWS; None if the run did not succeed, the number of its
+            transitions cannot be foreseen, or the page is one of several recommenders' but not of
+            the first.
         now: When the report is made, UTC.
         backtests: What published lists were worth, run after run: `backtests.trend`.
     """
@@ -118,14 +119,14 @@ def gather(
     if files.gate:
         metrics = _judged(metrics, files.gate)
     cost = None
-    if run.status == "SUCCEEDED":
+    if run.status == "SUCCEEDED" and not config.recommender:
         usage = usage_of(client, config, run.arn, timed=timed)
         with suppress(CostError):  # a workflow without an end that can be computed
             cost = estimate(
                 config,
                 definition,
                 load_prices(config.aws.region),
-                assume(ASSUMPTIONS, usage.assumptions, origin=f"run {usage.run}"),
+                assume(assumptions_for(config), usage.assumptions, origin=f"run {usage.run}"),
                 year=now.year,
                 next_wait=next_wait,
                 made=usage.made,
@@ -166,7 +167,7 @@ def _by_short_name(metrics: Mapping[str, float]) -> dict[str, float]:
 
 def _lists_before(config: Config, s3: Any, name: str) -> pd.DataFrame | None:
     """Return the lists of the newest finished run that is older than this one."""
-    runs = list_runs(s3, config.bucket)
+    runs = list_runs(s3, config.bucket, config.recommender)
     finished = runs[runs["recommendations"]].sort_values("written", ascending=False)
     names = [str(run) for run in finished["run"]]
     older = names[names.index(name) + 1 :] if name in names else names
@@ -178,6 +179,9 @@ def _metrics(
 ) -> dict[str, Mapping[str, float]]:
     """Return the metrics of the version that a run trained, of the one before, of a baseline."""
     trained = [job.arn for job in jobs_of(events) if SOLUTION_VERSION.search(job.arn)]
+    # Of several recommenders each trains a solution; a single one may have another name today.
+    own = f":solution/{config.solution_name}/"
+    trained = [arn for arn in trained if own in arn] or trained
     if not trained:
         return {}
     versions = version_metrics(personalize, config.dataset_group_arn)

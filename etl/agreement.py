@@ -17,6 +17,7 @@ from pyspark.sql import functions as F  # noqa: N812  the name that every Spark 
 
 from etl.datasets import Agreement, JobSpec
 from etl.errors import EtlError, listing
+from etl.sources import of_recommender, recommender_key
 
 _ID, _SIDE = "id", "side"
 _SIDES: Mapping[str, tuple[str, str]] = {
@@ -71,13 +72,19 @@ def shares(
         is_partial: Whether the interactions are not all of them. What does not occur in a part of
             them is not missing: such a share is left out.
     """
-    counts = _counts(frames)
+    first = of_recommender(frames, "")
+    counts = _counts(first)
     found = [
-        *_batch_shares(spec, frames, counts),
-        *_interaction_shares(frames, counts),
-        *_filter_shares(frames, counts),
+        *_batch_shares(spec, first, counts),
+        *_interaction_shares(first, counts),
+        *_filter_shares(first, counts),
         *_event_type_shares(spec, event_types),
     ]
+    for name in spec.recommenders:
+        own = of_recommender(frames, name)
+        counts = _counts(own)
+        found += _batch_shares(spec.of_recommender(name), own, counts, name)
+        found += _filter_shares(own, counts, name)
     if not is_partial:
         return found
     return [share for share in found if share.of and not share.needs_all_interactions]
@@ -87,7 +94,7 @@ _Counts: TypeAlias = Mapping[str, Mapping[str, int]]
 
 
 def _batch_shares(
-    spec: JobSpec, frames: Mapping[str, DataFrame], counts: _Counts
+    spec: JobSpec, frames: Mapping[str, DataFrame], counts: _Counts, recommender: str = ""
 ) -> Iterator[Share]:
     if "INTERACTIONS" not in frames:
         return
@@ -96,12 +103,13 @@ def _batch_shares(
     # Nothing is known of a user without interactions; an item may be known by its description.
     is_item = name == "ITEM_ID"
     yield Share(
-        f"{noun} of the batch input that have interactions"
+        f"{noun} of the batch input{_owner(recommender)} that have interactions"
         + (f" or are in {data_set}" if is_item else ""),
         "batch_input",
         counts[name]["batch known" if is_item else "batch active"],
         counts[name]["batch"],
-        f"check batch_inference.{name.lower()}: is the id written as in"
+        f"check {recommender_key(recommender, f'batch_inference.{name.lower()}')}:"
+        " is the id written as in"
         f" datasets.interactions.columns.{name}?",
         needs_all_interactions=True,
     )
@@ -120,15 +128,19 @@ def _interaction_shares(frames: Mapping[str, DataFrame], counts: _Counts) -> Ite
             )
 
 
-def _filter_shares(frames: Mapping[str, DataFrame], counts: _Counts) -> Iterator[Share]:
+def _filter_shares(
+    frames: Mapping[str, DataFrame], counts: _Counts, recommender: str = ""
+) -> Iterator[Share]:
+    key = recommender_key(recommender, "filter")
     if "eligibleItems" in frames:
         is_described = "ITEMS" in frames
         yield Share(
-            f"eligible items that {'are in ITEMS' if is_described else 'have interactions'}",
+            f"eligible items{_owner(recommender)} that"
+            f" {'are in ITEMS' if is_described else 'have interactions'}",
             "eligible_items",
             counts["ITEM_ID"]["eligible described" if is_described else "eligible active"],
             counts["ITEM_ID"]["eligible"],
-            "check filter.eligible_items: is its item_id written as in the data sets, and does"
+            f"check {key}.eligible_items: is its item_id written as in the data sets, and does"
             " its filter let items through?",
             needs_all_interactions=not is_described,
         )
@@ -136,13 +148,17 @@ def _filter_shares(frames: Mapping[str, DataFrame], counts: _Counts) -> Iterator
         # No pairs at all are right where nobody has bought anything yet.
         if "exclusions" in frames and counts[name]["pairs"]:
             yield Share(
-                f"exclusions whose {noun[:-1]} is known",
+                f"exclusions{_owner(recommender)} whose {noun[:-1]} is known",
                 "exclusions",
                 counts[name]["known pairs"],
                 counts[name]["pairs"],
-                f"check filter.exclusions.{name.lower()}: is it written as in the data sets?",
+                f"check {key}.exclusions.{name.lower()}: is it written as in the data sets?",
                 needs_all_interactions=data_set not in frames,
             )
+
+
+def _owner(recommender: str) -> str:
+    return f" of {recommender}" if recommender else ""
 
 
 def _event_type_shares(spec: JobSpec, event_types: Collection[str]) -> Iterator[Share]:

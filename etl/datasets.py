@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 DatasetType = Literal["USERS", "ITEMS", "INTERACTIONS"]
@@ -445,6 +445,31 @@ class Delivery:
 
 
 @dataclass(frozen=True)
+class RecommenderLists:
+    """What the job writes and measures for one recommender.
+
+    Attributes:
+        batch_input: As that of `JobSpec`, as the next three.
+        eligible_items: None for all.
+        exclusions: None for none.
+        baseline: None if the most popular items are not measured.
+        different_lists: Least share of lists that are not like the one before.
+    """
+
+    batch_input: Lookup
+    eligible_items: Lookup | None = None
+    exclusions: Lookup | None = None
+    baseline: LearnedEvents | None = None
+    different_lists: float = 0.0
+
+    @property
+    def lookups(self) -> tuple[Lookup, ...]:
+        """The lists that there are."""
+        lists = (self.batch_input, self.eligible_items, self.exclusions)
+        return tuple(each for each in lists if each is not None)
+
+
+@dataclass(frozen=True)
 class JobSpec:
     """The part of the configuration that the job reads.
 
@@ -467,6 +492,7 @@ class JobSpec:
             measures a solution version; None if they are not.
         watermark: How far the interactions have been read; None if each run reads all of them.
         delivery: The table that the published list goes into; None for none.
+        recommenders: Name → the lists of each further recommender; those here are the first one's.
     """
 
     engine: Engine
@@ -484,15 +510,41 @@ class JobSpec:
     baseline: LearnedEvents | None = None
     watermark: Watermark | None = None
     delivery: Delivery | None = None
+    recommenders: Mapping[str, RecommenderLists] = field(default_factory=dict)
 
     @property
     def is_measured(self) -> bool:
         """Whether the lists published last, or the most popular items, are measured."""
-        return self.backtest is not None or self.baseline is not None
+        baselines = [self.baseline, *(each.baseline for each in self.recommenders.values())]
+        return self.backtest is not None or any(baselines)
+
+    def of_recommender(self, name: str) -> JobSpec:
+        """Return the specification as if one of `recommenders` were the only one.
+
+        What is measured of the lists published last is not its.
+        """
+        lists = self.recommenders[name]
+        return replace(
+            self,
+            batch_input=lists.batch_input,
+            eligible_items=lists.eligible_items,
+            exclusions=lists.exclusions,
+            baseline=lists.baseline,
+            agreement=replace(self.agreement, different_lists=lists.different_lists),
+            event_types={},
+            backtest=None,
+            recommenders={},
+        )
 
     def to_json(self) -> str:
-        """Return the specification as JSON text; the same specification gives the same bytes."""
-        return json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n"
+        """Return the specification as JSON text; the same specification gives the same bytes.
+
+        Without further recommenders it is the same as before there could be any.
+        """
+        content = asdict(self)
+        if not self.recommenders:
+            del content["recommenders"]
+        return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
 
     @property
     def digest(self) -> str:
@@ -519,16 +571,17 @@ class JobSpec:
                         )
                         for dataset in raw["datasets"]
                     ),
-                    "batch_input": _lookup(raw["batch_input"]),
-                    "eligible_items": _lookup(raw["eligible_items"]),
-                    "exclusions": _lookup(raw["exclusions"]),
+                    **_lists(raw),
                     "agreement": Agreement(**raw["agreement"]),
                     "event_types": {key: tuple(names) for key, names in raw["event_types"].items()},
                     "backtest": raw["backtest"]
                     and Backtest(event_types=tuple(raw["backtest"]["event_types"])),
-                    "baseline": raw["baseline"] and LearnedEvents(**raw["baseline"]),
                     "watermark": raw["watermark"] and Watermark(**raw["watermark"]),
                     "delivery": raw["delivery"] and Delivery(**raw["delivery"]),
+                    "recommenders": {
+                        name: RecommenderLists(**{**lists, **_lists(lists)})
+                        for name, lists in raw.get("recommenders", {}).items()
+                    },
                 }
             )
         except (AttributeError, KeyError, TypeError) as error:
@@ -537,6 +590,13 @@ class JobSpec:
 
 def _relation(raw: Mapping[str, Any]) -> Relation:
     return Relation(**{**raw, "joins": tuple(Join(**join) for join in raw["joins"])})
+
+
+def _lists(raw: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **{name: _lookup(raw[name]) for name in ("batch_input", "eligible_items", "exclusions")},
+        "baseline": raw["baseline"] and LearnedEvents(**raw["baseline"]),
+    }
 
 
 def _lookup(raw: Mapping[str, Any] | None) -> Any:

@@ -39,7 +39,13 @@ from etl.filtering import filter_lists
 from etl.increments import ALL, Window, continuation, read_increment, time_text
 from etl.output import log_schema, write_batch_input, write_data_set, write_list
 from etl.runtime import Runtime, open_runtime, parse_arguments
-from etl.sources import Source, read_tables, resolve_frames, sources_from_spec
+from etl.sources import (
+    Source,
+    of_recommender,
+    read_tables,
+    resolve_frames,
+    sources_from_spec,
+)
 from etl.tables import Tables
 from etl.validation import Summary, accepted_rows, distinct_rows
 
@@ -86,7 +92,7 @@ def run(
     titles = (source.title for source in sources.values())
     steps = ["reading the tables", *titles, *measuring, "done"]
     progress = (f"progress {done}/{len(steps) - 1} {step}" for done, step in enumerate(steps))
-    for path in CLEARED:
+    for path in dict.fromkeys([*CLEARED, *(source.prefix for source in sources.values())]):
         runtime.folder.delete(path)
     log(next(progress))
     begun = now()
@@ -170,13 +176,13 @@ def _write(
     lists: dict[str, dict[str, Any]] = {}
     for name in [name for name in sources if name not in data_sets]:
         log(next(progress))
-        write = write_batch_input if name == "batchInput" else write_list
+        write = write_batch_input if name.endswith("batchInput") else write_list
         with with_source_title(sources[name], runtime.tables):
             lists[name] = write(runtime, spec, sources[name], frames[name], log=log)
     rows = {name: accepted_rows(frame, sources[name].columns) for name, frame in frames.items()}
     event_types = data_sets["INTERACTIONS"].event_types if "INTERACTIONS" in data_sets else ()
     agreement = check_agreement(spec, rows, event_types, log=log, is_partial=is_partial)
-    manifest = _manifest(runtime.folder.run, now(), sources, data_sets, lists)
+    manifest = _manifest(runtime.folder.run, now(), sources, data_sets)
     manifest["spec"] = spec.digest
     if spec.watermark and _INTERACTIONS in frames:
         source, frame = sources[_INTERACTIONS], frames[_INTERACTIONS]
@@ -186,10 +192,18 @@ def _write(
             "next": continuation(frame, source, spec.watermark, begun=begun),
         }
     manifest["agreement"] = agreement
-    manifest["leastDifferentLists"] = spec.agreement.different_lists
+    manifest |= _lists_of(lists, spec)
+    if spec.recommenders:
+        manifest["recommenders"] = {
+            name: _lists_of(of_recommender(lists, name), spec.of_recommender(name))
+            for name in spec.recommenders
+        }
     if spec.is_measured:
         log(next(progress))
-        manifest |= measure(runtime, spec, rows, log=log, is_complete=not is_partial)
+        for name, entry in {"": manifest, **manifest.get("recommenders", {})}.items():
+            view = spec.of_recommender(name) if name else spec
+            own = of_recommender(rows, name)
+            entry.update(measure(runtime, view, own, log=log, is_complete=not is_partial))
     return manifest
 
 
@@ -238,7 +252,6 @@ def _manifest(
     created_at: datetime,
     sources: Mapping[str, Source],
     data_sets: Mapping[str, Summary],
-    lists: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
     return {
         "version": 1,
@@ -256,8 +269,15 @@ def _manifest(
             }
             for name, counts in data_sets.items()
         },
+    }
+
+
+def _lists_of(lists: Mapping[str, Mapping[str, Any]], spec: JobSpec) -> dict[str, Any]:
+    """Return what the manifest says of a recommender's lists."""
+    return {
         "batchInput": lists["batchInput"],
         "filter": {name: lists.get(name) for name in ("eligibleItems", "exclusions")},
+        "leastDifferentLists": spec.agreement.different_lists,
     }
 
 

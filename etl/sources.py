@@ -8,16 +8,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pyspark.sql import DataFrame
 
 from etl.columns import DatabaseColumn, between
-from etl.datasets import Column, JobSpec, Relation
+from etl.datasets import DATASET_TYPES, Column, JobSpec, Relation
 from etl.errors import EtlError, TableError, listing, suggestion
 from etl.projection import Table, join_tables, project_columns, quote_name
 from etl.references import named_columns, tables_of
 from etl.tables import Tables
 from etl.validation import NULL_ID, WATERMARK, validate_rows
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,8 @@ class Source:
 def sources_from_spec(spec: JobSpec) -> dict[str, Source]:
     """Return the data sets and lists that the job writes, by their names in the manifest.
 
-    The data sets come first, in their order, then the lists, whose columns are ids.
+    The data sets come first, in their order, then the lists, whose columns are ids. Those of a
+    further recommender have its name before theirs: `similar.batchInput`.
     """
     sources: dict[str, Source] = {}
     for data_set in spec.datasets:
@@ -87,23 +91,56 @@ def sources_from_spec(spec: JobSpec) -> dict[str, Source]:
             if spec.watermark and data_set.type == "INTERACTIONS"
             else "",
         )
+    sources |= _list_sources(spec)
+    for name in spec.recommenders:
+        sources |= _list_sources(spec.of_recommender(name), name)
+    return sources
+
+
+def _list_sources(spec: JobSpec, recommender: str = "") -> dict[str, Source]:
     lists = {
         "batchInput": ("batch input", "batch_inference", spec.batch_input),
         "eligibleItems": ("eligible items", "filter.eligible_items", spec.eligible_items),
         "exclusions": ("exclusions", "filter.exclusions", spec.exclusions),
     }
-    for name, (title, key, lookup) in lists.items():
-        if lookup is not None:
-            sources[name] = Source(
-                title=title,
-                key=key,
-                prefix=lookup.prefix,
-                relation=lookup.relation,
-                columns=tuple(Column(*column, required=True) for column in lookup.columns.items()),
-                column_keys=tuple(f"{key}.{name.lower()}" for name in lookup.columns),
-                is_list=True,
-            )
-    return sources
+    return {
+        f"{recommender}.{name}".removeprefix("."): Source(
+            title=f"{title} of {recommender}" if recommender else title,
+            key=recommender_key(recommender, key),
+            prefix=lookup.prefix,
+            relation=lookup.relation,
+            columns=tuple(Column(*column, required=True) for column in lookup.columns.items()),
+            column_keys=tuple(
+                recommender_key(recommender, f"{key}.{name.lower()}") for name in lookup.columns
+            ),
+            is_list=True,
+        )
+        for name, (title, key, lookup) in lists.items()
+        if lookup is not None
+    }
+
+
+def recommender_key(recommender: str, key: str) -> str:
+    """Return a key path in the configuration of a recommender's own; the first has no name."""
+    return f"recommenders.{recommender}.{key}" if recommender else key
+
+
+def of_recommender(by_source: Mapping[str, _T], recommender: str) -> dict[str, _T]:
+    """Return what belongs to one recommender, as if it were the only one.
+
+    Args:
+        by_source: Something of each of `sources_from_spec`.
+        recommender: Its name; empty for the first.
+
+    Returns:
+        That of the data sets, and that of the recommender's lists by their plain names.
+    """
+    split = {name: name.rpartition(".")[::2] for name in by_source}
+    return {
+        plain: by_source[name]
+        for name, (owner, plain) in split.items()
+        if owner == recommender or plain in DATASET_TYPES
+    }
 
 
 def read_tables(

@@ -9,7 +9,7 @@ from typing import Any
 
 from lambdas.clients import client
 from lambdas.errors import named_errors
-from lambdas.jobs import Job, create_once
+from lambdas.jobs import Job, create_once, purpose_of
 from lambdas.polling import created_response
 
 _LAST_VERSIONS = 12  # whose jobs are listed: more than count, as some have none that succeeded
@@ -40,7 +40,7 @@ def create_batch_inference_job(personalize: Any, event: dict[str, Any]) -> Job:
         return arn
 
     return create_once(
-        "batch",
+        purpose_of("batch", event),
         event["run"],
         create=create,
         find=lambda name: _find(personalize, event, name),
@@ -87,7 +87,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
     Event: `run`, `solutionVersionArn`, `inputPath`, `outputPath`, `roleArn`, `numResults`,
     `filterArn` (or null), `itemExploration` (an object or null), `kmsKeyArn` (or null), `tags`,
-    `waitSeconds`, `maxSeconds`.
+    `waitSeconds`, `maxSeconds`; `recommender`, if there are several.
     """
     personalize = client("personalize")
     job = create_batch_inference_job(personalize, event)

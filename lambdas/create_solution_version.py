@@ -8,7 +8,7 @@ from typing import Any
 
 from lambdas.clients import client
 from lambdas.errors import InvalidInputException, named_errors
-from lambdas.jobs import Job, create_once
+from lambdas.jobs import Job, create_once, purpose_of
 from lambdas.polling import created_response
 
 
@@ -76,7 +76,7 @@ def create_solution_version(personalize: Any, solution_arn: str, event: dict[str
         return arn
 
     return create_once(
-        "version",
+        purpose_of("version", event),
         event["run"],
         create=create,
         find=lambda name: _find_version(personalize, solution_arn, name),
@@ -140,7 +140,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
     Event: `run`, `solutionName`, `datasetGroupArn`, `recipeArn` (null with AutoML), `eventType`
     (or null), `solutionConfig`, `performHPO` (null with AutoML), `performAutoML`, `trainingMode`,
-    `tags`, `waitSeconds`, `maxSeconds`.
+    `tags`, `waitSeconds`, `maxSeconds`; `recommender`, if there are several.
     """
     personalize = client("personalize")
     solution_arn = ensure_solution(personalize, event)

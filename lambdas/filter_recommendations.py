@@ -23,7 +23,7 @@ from boto3.s3.transfer import TransferConfig
 
 from lambdas.clients import client
 from lambdas.errors import ResourceNotFoundException, named_errors
-from lambdas.list_datasets import read_manifest
+from lambdas.list_datasets import manifest_of, read_manifest
 from lambdas.publication import publish_list
 from lambdas.recommendations import (
     Counts,
@@ -34,9 +34,9 @@ from lambdas.recommendations import (
     raise_if_useless,
     readable,
 )
-from lambdas.records import read_object, record_key
+from lambdas.records import folder_of, read_object, record_key
 
-GATE_RECORD = "record/gate.json"
+GATE = "gate"
 
 _CHUNK_BYTES = 1 << 20
 # One thread: the rows are read while they are uploaded, and SQLite's connection is of one thread.
@@ -67,11 +67,19 @@ class Exclusions:
 
 @dataclass(frozen=True)
 class RunFiles:
-    """The files of a run on S3."""
+    """The files of a run on S3.
+
+    Attributes:
+        s3: A client.
+        bucket: The runs' bucket.
+        run: The run's name.
+        folder: Where the recommender's own files are below the run's prefix; empty for the first.
+    """
 
     s3: Any
     bucket: str
     run: str
+    folder: str = ""
 
     def uri(self, path: str) -> str:
         """Return the S3 URI of a path below the run's prefix."""
@@ -121,7 +129,7 @@ def filter_recommendations(
 
     Args:
         files: The run's files.
-        manifest: The run's manifest, which names the filter files.
+        manifest: The run's manifest, as of the recommender; it names the filter files.
         keep: Most items per user.
         directory: For temporary files.
 
@@ -133,10 +141,11 @@ def filter_recommendations(
         NoRecommendations: If nothing is left; then `errors.jsonl` is written, but no CSV.
         ListsAlike: If fewer lists differ than the manifest demands; likewise.
     """
-    outputs = [key for key in files.keys("batch-output/") if key.endswith(".out")]
+    written = f"{files.folder}batch-output/"
+    outputs = [key for key in files.keys(written) if key.endswith(".out")]
     if not outputs:
         raise ResourceNotFoundException(
-            f"no .out file at {files.uri('batch-output/')}: did batch inference write elsewhere?"
+            f"no .out file at {files.uri(written)}: did batch inference write elsewhere?"
         )
     filter_files = manifest.get("filter") or {}
     eligible = filter_files.get("eligibleItems")
@@ -156,10 +165,10 @@ def filter_recommendations(
         rows = (row for line in files.lines(outputs) for row in lists.rows(line, exclusions))
         content = readable(_useful_chunks(rows, lists.counts, manifest))
         try:
-            csv_uri = files.upload("recommendations/recommendations.csv", content)
+            csv_uri = files.upload(f"{files.folder}recommendations/recommendations.csv", content)
         finally:
             errors.seek(0)
-            errors_uri = files.upload("recommendations/errors.jsonl", errors)
+            errors_uri = files.upload(f"{files.folder}recommendations/errors.jsonl", errors)
     return {"csv": csv_uri, "errors": errors_uri, **lists.counts.published()}
 
 
@@ -175,7 +184,8 @@ def publish(s3: Any, personalize: Any, event: dict[str, Any], *, now: datetime) 
     """Filter a run, then write `recommendations/latest.json` and return its content.
 
     If the event's `job` says that the Spark job has `filtered`, the list that it left is published.
-    An error leaves the published list as it was; `extractedAt` is the age of the list's data.
+    The event's `recommender` has its own list, published by `recommendations/NAME/latest.json`. An
+    error leaves the published list as it was; `extractedAt` is the age of the list's data.
 
     Raises:
         ManifestNotFound: If the run has no manifest.
@@ -184,8 +194,8 @@ def publish(s3: Any, personalize: Any, event: dict[str, Any], *, now: datetime) 
         ListsAlike: If nearly all users have the same list.
         NewerListPublished: If a list of newer data is published.
     """
-    bucket, run = event["bucket"], event["run"]
-    manifest = read_manifest(s3, bucket, run)
+    bucket, run, recommender = event["bucket"], event["run"], event.get("recommender") or ""
+    manifest = manifest_of(read_manifest(s3, bucket, run), recommender)
     job = personalize.describe_batch_inference_job(
         batchInferenceJobArn=event["batchInferenceJobArn"]
     )["batchInferenceJob"]
@@ -194,18 +204,19 @@ def publish(s3: Any, personalize: Any, event: dict[str, Any], *, now: datetime) 
     else:
         with tempfile.TemporaryDirectory() as directory:
             filtered = filter_recommendations(
-                RunFiles(s3, bucket, run),
+                RunFiles(s3, bucket, run, folder_of(recommender)),
                 manifest,
                 keep=event["keep"],
                 directory=Path(directory),
             )
     latest = {
         "run": run,
+        **({"recommender": recommender} if recommender else {}),
         **filtered,
         "solutionVersionArn": job["solutionVersionArn"],
         "extractedAt": str(manifest.get("createdAt", "")),
         "createdAt": f"{now:%Y-%m-%dT%H:%M:%SZ}",
-        **(degradation(s3, bucket, run) if event.get("gate") else {}),
+        **(degradation(s3, bucket, run, recommender) if event.get("gate") else {}),
     }
     publish_list(s3, bucket, latest)
     return latest
@@ -232,13 +243,13 @@ def filtered_by_spark(
     return record
 
 
-def degradation(s3: Any, bucket: str, run: str) -> dict[str, Any]:
+def degradation(s3: Any, bucket: str, run: str, recommender: str = "") -> dict[str, Any]:
     """Return `degraded`, what the quality gate found wrong with a run; nothing if it is sound.
 
     Its `reason`, and the version that was refused, `refusedSolutionVersionArn`; null if the run's
     own version made the lists all the same.
     """
-    gate = read_object(s3, bucket, f"runs/{run}/{GATE_RECORD}")
+    gate = read_object(s3, bucket, record_key(run, GATE, recommender))
     if gate is None or not gate["degraded"]:  # None of a workflow composed without the stage
         return {}
     is_refused = gate["served"]["solutionVersionArn"] != gate["solutionVersionArn"]
@@ -252,8 +263,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
     With `"gate": true`, what the quality gate found wrong is published too. With `"job"`, the batch
     inference job as the execution has it, `"filtered"` in it says that the Spark job has filtered.
+    `recommender` is the list's, if there are several.
 
     Returns:
-        The content of `recommendations/latest.json`.
+        The content of `recommendations/latest.json`, or of the recommender's own.
     """
     return publish(client("s3"), client("personalize"), event, now=datetime.now(UTC))

@@ -43,6 +43,17 @@ def job_name(purpose: str, run: str, attempt: int = 1) -> str:
     return f"{readable[: LONGEST_NAME - _DIGEST_LENGTH - 1].rstrip('-')}-{digest}"
 
 
+def purpose_of(job: str, event: Mapping[str, Any]) -> str:
+    """Return the first part of a job's name: of several recommenders each has its own jobs.
+
+    Args:
+        job: For example `batch`.
+        event: A handler's; `recommender` is left out, or empty, for the first.
+    """
+    recommender = event.get("recommender")
+    return f"{job}-{recommender}" if recommender else job
+
+
 def job_response(
     arn: str,
     status: str,

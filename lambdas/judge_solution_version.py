@@ -8,18 +8,20 @@ the run's `record/gate.json`. Nothing that is published changes here.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from lambdas.clients import client
 from lambdas.errors import InvalidInputException, QualityGateFailed, named_errors
-from lambdas.filter_recommendations import GATE_RECORD
-from lambdas.list_datasets import read_manifest
-from lambdas.records import LATEST
+from lambdas.filter_recommendations import GATE
+from lambdas.list_datasets import manifest_of, read_manifest
+from lambdas.records import latest_key, record_key
 
 PUBLISH, KEEP, FAIL = "publish", "keep", "fail"
+
+_OF_PUBLICATION = ("run", "solutionVersionArn")
 
 
 @dataclass(frozen=True)
@@ -209,12 +211,14 @@ def judge_solution_version(
         QualityGateFailed: If no version may make the run's lists; the record is written before.
     """
     bucket, run, arn = event["bucket"], event["run"], event["solutionVersionArn"]
-    manifest = read_manifest(s3, bucket, run)
+    recommender = event.get("recommender") or ""
+    manifest = manifest_of(read_manifest(s3, bucket, run), recommender)
     metrics = _metrics(personalize, arn) or {}
-    latest = _read_json(s3, bucket, LATEST)
-    record = _read_json(s3, bucket, f"runs/{latest['run']}/{GATE_RECORD}") if latest else None
-    published = _published(personalize, latest, record or {}) if latest else None
-    popularity = _popularity(manifest, record or {})
+    latest = _read_json(s3, bucket, latest_key(recommender), _OF_PUBLICATION)
+    before = record_key(latest["run"], GATE, recommender) if latest else ""
+    record = (_read_json(s3, bucket, before) if before else None) or {}
+    published = _published(personalize, latest, before, record) if latest else None
+    popularity = _popularity(manifest, record)
     backtest = manifest.get("backtest") or {}
     of_version = list(judged_metrics(event["metrics"], metrics, published, popularity))
     of_backtest = list(judged_backtest(event["backtest"], backtest))
@@ -240,7 +244,7 @@ def judge_solution_version(
     }
     s3.put_object(
         Bucket=bucket,
-        Key=f"runs/{run}/{GATE_RECORD}",
+        Key=record_key(run, GATE, recommender),
         Body=json.dumps(written, ensure_ascii=False, indent=2).encode(),
         ContentType="application/json",
     )
@@ -262,7 +266,9 @@ def _metrics(personalize: Any, arn: str) -> dict[str, float] | None:
     return {name: float(value) for name, value in response["metrics"].items()}
 
 
-def _published(personalize: Any, latest: Mapping[str, Any], record: Mapping[str, Any]) -> Published:
+def _published(
+    personalize: Any, latest: Mapping[str, Any], key: str, record: Mapping[str, Any]
+) -> Published:
     """Return the version published last, with the metrics of its run's record if it is deleted."""
     run, arn = str(latest["run"]), str(latest["solutionVersionArn"])
     metrics = _metrics(personalize, arn)
@@ -270,7 +276,7 @@ def _published(personalize: Any, latest: Mapping[str, Any], record: Mapping[str,
         return Published(run, arn, metrics, "Personalize", exists=True)
     served = record.get("served") or {}
     recorded = served["metrics"] if served.get("solutionVersionArn") == arn else {}
-    return Published(run, arn, recorded, f"runs/{run}/{GATE_RECORD}", exists=False)
+    return Published(run, arn, recorded, key, exists=False)
 
 
 def _popularity(manifest: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
@@ -285,16 +291,22 @@ def _popularity(manifest: Mapping[str, Any], record: Mapping[str, Any]) -> dict[
     return {**before} if "metrics" in before else {**measured}
 
 
-def _read_json(s3: Any, bucket: str, key: str) -> dict[str, Any] | None:
-    """Return the JSON object of a file, None if there is no such file."""
+def _read_json(
+    s3: Any, bucket: str, key: str, members: Iterable[str] = ()
+) -> dict[str, Any] | None:
+    """Return the JSON object of a file, None if there is no such file.
+
+    Raises:
+        InvalidInputException: If it is no JSON object, or lacks one of the members.
+    """
     try:
         body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
     except s3.exceptions.NoSuchKey:
         return None
     try:
         content: dict[str, Any] = {**json.loads(body)}
-        if key == LATEST:
-            content["run"], content["solutionVersionArn"]
+        for member in members:
+            content[member]
     except (ValueError, TypeError, KeyError) as error:
         raise InvalidInputException(
             f"s3://{bucket}/{key} is not what a run wrote there: {error!r}; restore the object's"
@@ -308,6 +320,6 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Judge `solutionVersionArn` of a `run` in a `bucket`.
 
     Event: besides these, `onFailure` (`keep` or `fail`), `metrics` and `backtest`, each metric →
-    its rules as in the configuration.
+    its rules as in the configuration; `recommender`, if there are several.
     """
     return judge_solution_version(client("s3"), client("personalize"), event, now=datetime.now(UTC))

@@ -20,6 +20,9 @@ from lambdas.jobs import job_response
 PAIRS_OF_A_USER = 10
 """Excluded pairs that take the filter as long as a user does."""
 
+_OF_THE_FIRST = frozenset({"recommenders", "backtest", "popularity", "popularityBaseline"})
+"""What a manifest says of the first recommender, or of all, alone."""
+
 
 def datasets_to_import(
     manifest: dict[str, Any],
@@ -101,6 +104,28 @@ def filter_size(manifest: Mapping[str, Any]) -> int:
     users = (manifest.get("batchInput") or {}).get("rows", 0)
     pairs = ((manifest.get("filter") or {}).get("exclusions") or {}).get("rows", 0)
     return int(users) + int(pairs) // PAIRS_OF_A_USER
+
+
+def manifest_of(manifest: Mapping[str, Any], recommender: str) -> dict[str, Any]:
+    """Return a manifest as of one recommender: its lists, and what was measured for it.
+
+    Args:
+        manifest: The run's.
+        recommender: Its name; empty for the first.
+
+    Raises:
+        ResourceNotFoundException: If the run has no lists of it.
+    """
+    if not recommender:
+        return {**manifest}
+    further = manifest.get("recommenders") or {}
+    if recommender not in further:
+        raise ResourceNotFoundException(
+            f"run '{manifest.get('run')}' has no lists of recommender '{recommender}', but of"
+            f" {', '.join(further) or 'none besides the first'}; start a new execution"
+        )
+    shared = {name: value for name, value in manifest.items() if name not in _OF_THE_FIRST}
+    return {**shared, **further[recommender]}
 
 
 @named_errors

@@ -1,5 +1,7 @@
 """The published list: `recommendations/latest.json`, and the record of each run that published.
 
+Each further recommender has its own, `recommendations/NAME/latest.json`.
+
 A list is as old as its data: the one whose data were extracted later is the newer, whichever run
 ends first. `latest.json` is written on condition that it is what was read, so that of two runs at
 once the newer one stays.
@@ -11,14 +13,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from lambdas.errors import NewerListPublished, ResourceInUseException
-from lambdas.records import LATEST, SharedObject, write_object
+from lambdas.records import SharedObject, latest_key, record_key, write_object
 
 _CONTENDERS = 20  # that can be faster, one after the other, before this one gives up
 
 
-def record_key(run: str) -> str:
-    """Return the key of the record that a run leaves once its list was published."""
-    return f"runs/{run}/record/publication.json"
+PUBLICATION = "publication"
+"""The record that a run leaves once its list was published."""
 
 
 def newest_data(latest: Mapping[str, Any]) -> str:
@@ -36,13 +37,16 @@ def publish_list(s3: Any, bucket: str, publication: Mapping[str, Any]) -> None:
     Args:
         s3: A client.
         bucket: The runs' bucket.
-        publication: The content of `latest.json`: `run`, `extractedAt`, `csv` and so on.
+        publication: The content of `latest.json`: `run`, `extractedAt`, `csv` and so on; its
+            `recommender`, if there are several and it is not the first.
 
     Raises:
         NewerListPublished: If a list of newer data is, or was, published; it stays.
     """
+    recommender = publication.get("recommender", "")
+    key = latest_key(recommender)
     for _ in range(_CONTENDERS):
-        latest = SharedObject.read(s3, bucket, LATEST)
+        latest = SharedObject.read(s3, bucket, key)
         newest = newest_data(latest.content)
         if newest > publication["extractedAt"]:
             raise NewerListPublished(
@@ -54,5 +58,7 @@ def publish_list(s3: Any, bucket: str, publication: Mapping[str, Any]) -> None:
         if latest.replace(dict(publication)):
             break
     else:
-        raise ResourceInUseException(f"s3://{bucket}/{LATEST} changes all the time")
-    write_object(s3, bucket, record_key(publication["run"]), dict(publication))
+        raise ResourceInUseException(f"s3://{bucket}/{key} changes all the time")
+    write_object(
+        s3, bucket, record_key(publication["run"], PUBLICATION, recommender), dict(publication)
+    )

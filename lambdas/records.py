@@ -1,8 +1,11 @@
 """JSON objects on S3: what the stages of a run decided, and those that several writers share.
 
 The former are at `runs/RUN/record/STAGE.json`, and are written once, whole. Of the others, the lock
-and the name of the published list, each write is conditional on what was read.
+and the names of the published lists, each write is conditional on what was read.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+
+Of several recommenders the first has no name, and its files are where those of a run with one
+recommender are; those of any other are in `recommenders/NAME/` below the run's prefix.
 """
 
 from __future__ import annotations
@@ -23,9 +26,19 @@ _CHANGED = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "NoSuc
 _CHANGED_STATUSES = frozenset({404, 409, 412})  # of an answer without a code
 
 
-def record_key(run: str, stage: str) -> str:
+def latest_key(recommender: str = "") -> str:
+    """Return the key of the object that names a recommender's published list."""
+    return f"recommendations/{recommender}/latest.json" if recommender else LATEST
+
+
+def folder_of(recommender: str = "") -> str:
+    """Return where a recommender's files are below a run's prefix; empty for the first."""
+    return f"recommenders/{recommender}/" if recommender else ""
+
+
+def record_key(run: str, stage: str, recommender: str = "") -> str:
     """Return the key of what a stage of a run decided."""
-    return f"runs/{run}/record/{stage}.json"
+    return f"runs/{run}/{folder_of(recommender)}record/{stage}.json"
 
 
 def read_object(s3: Any, bucket: str, key: str) -> dict[str, Any] | None:

@@ -10,19 +10,18 @@ https://docs.aws.amazon.com/personalize/latest/dg/API_DeleteSolution.html
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from lambdas.errors import CleanUpFailed
-from lambdas.publication import record_key
-from lambdas.records import LATEST, read_object
+from lambdas.records import latest_key, read_object
 
-KEPT_FOLDER = "record/"
-"""What a run decided stays: it is small, and a later run compares its data sets with it."""
-
-_PUBLICATION = "record/publication.json"
+# What a run decided stays: it is small, and a later run compares its data sets with it.
+_RECORD = re.compile(r"(?P<folder>(recommenders/[^/]+/)?)record/(?P<file>.*)")
+_PUBLICATION = "publication.json"
 _MANIFEST = "manifest.json"
 _LIST = "recommendations/recommendations.csv"
 _IN_CREATION = frozenset({"CREATE PENDING", "CREATE IN_PROGRESS"})
@@ -47,8 +46,8 @@ class RunFolder:
     @property
     def removable(self) -> dict[str, int]:
         """The files that may go; first those by which a run can be gone back to or resumed."""
-        leading = [path for path in (_PUBLICATION, _MANIFEST) if path in self.files]
-        others = [path for path in self.files if not path.startswith(KEPT_FOLDER)]
+        leading = [*self._publications.values(), *({_MANIFEST} & self.files.keys())]
+        others = [path for path in self.files if not _RECORD.match(path)]
         return {path: self.files[path] for path in [*leading, *others]}
 
     @property
@@ -57,9 +56,21 @@ class RunFolder:
         return sum(self.removable.values())
 
     @property
-    def is_published(self) -> bool:
-        """Whether `retrain publish` can go back to its list."""
-        return _PUBLICATION in self.files and _LIST in self.files
+    def lists(self) -> dict[str, str]:
+        """The lists that `retrain publish` can go back to: a recommender's folder → its record."""
+        return {
+            folder: path
+            for folder, path in self._publications.items()
+            if f"{folder}{_LIST}" in self.files
+        }
+
+    @property
+    def _publications(self) -> dict[str, str]:
+        """The folder of each recommender that published → the record of it."""
+        records = (_RECORD.match(path) for path in self.files)
+        return {
+            each["folder"]: each[0] for each in records if each and each["file"] == _PUBLICATION
+        }
 
 
 @dataclass(frozen=True)
@@ -86,17 +97,17 @@ class Stock:
 
     Attributes:
         folders: The runs' files.
-        published: The run whose list is published; empty if none is.
+        published: The runs whose lists are published: one, or several of several recommenders.
         in_use: Other runs whose files are used → by what.
         solutions: Former solutions; none if they are kept in any case.
-        makers: Run → the solution that made its list, of those that published.
+        makers: Run → the solutions that made its lists, of those that published.
     """
 
     folders: Sequence[RunFolder]
-    published: str = ""
+    published: Collection[str] = ()
     in_use: Mapping[str, str] = field(default_factory=dict)
     solutions: Sequence[Solution] = ()
-    makers: Mapping[str, str] = field(default_factory=dict)
+    makers: Mapping[str, Collection[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -145,22 +156,27 @@ def clean_up_of(stock: Stock, keep: int) -> CleanUp:
 
     Args:
         stock: All that is there.
-        keep: So many of the newest runs stay, and so many of the newest lists that were published:
-            runs that fail do not drive out lists to which one can go back.
+        keep: So many of the newest runs stay, and so many of the newest lists of each recommender
+            that were published: runs that fail do not drive out lists to which one can go back.
     """
     folders = sorted(
         (folder for folder in stock.folders if folder.removable),
         key=lambda folder: (folder.begun, folder.run),
         reverse=True,
     )
-    lists = [folder.run for folder in folders if folder.is_published]
+    recommenders = sorted({name for folder in folders for name in folder.lists})
+    lists = {
+        run
+        for name in recommenders
+        for run in [folder.run for folder in folders if name in folder.lists][:keep]
+    }
     kept = {
-        **dict.fromkeys(lists[:keep], f"one of the last {keep} lists that were published"),
+        **dict.fromkeys(lists, f"one of the last {keep} lists that were published"),
         **dict.fromkeys((folder.run for folder in folders[:keep]), f"one of the last {keep} runs"),
         **stock.in_use,
-        stock.published: "its list is published",
+        **dict.fromkeys(stock.published, "its list is published"),
     }
-    makers = {maker: run for run, maker in stock.makers.items() if run in kept}
+    makers = {maker: run for run, made in stock.makers.items() if run in kept for maker in made}
     kept_solutions = {
         solution.name: solution.used_by or f"made the list of run '{makers[solution.arn]}'"
         for solution in stock.solutions
@@ -183,15 +199,16 @@ def read_stock(s3: Any, states: Any, personalize: Any, event: Mapping[str, Any])
         personalize: A client.
         event: `bucket`, `stateMachineArn`, `datasetGroupArn`; `run`, which cleans up (empty if
             none does); `tag` (`tagKey`, `tagValue`) and `solutionNames`: solutions that have the
-            tag, and none of the names, are former ones. Null in place of the names keeps all.
+            tag, and none of the names, are former ones; null in place of the names keeps all.
+            `recommenders`, if there are further ones: their names.
 
     Raises:
-        InvalidInputException: If the published list's `latest.json` is no JSON.
+        InvalidInputException: If a published list's `latest.json` is no JSON.
     """
     bucket = event["bucket"]
     folders = list(_folders(s3, bucket))
-    latest = read_object(s3, bucket, LATEST) or {}
-    published = str(latest.get("run", ""))
+    latest = _latest(s3, event)
+    published = _runs_of(latest)
     batches = _jobs_in_creation(personalize, "batch_inference_job")
     imports = _jobs_in_creation(personalize, "dataset_import_job")
     locations = [
@@ -205,13 +222,15 @@ def read_stock(s3: Any, states: Any, personalize: Any, event: Mapping[str, Any])
     }
     if event["solutionNames"] is None:
         return Stock(folders, published, in_use)
-    by_run = {
-        folder.run: read_object(s3, bucket, record_key(folder.run)) or {}
+    records = (
+        {"run": folder.run, **(read_object(s3, bucket, f"runs/{folder.run}/{path}") or {})}
         for folder in folders
-        if folder.is_published
-    }
-    lists = {**by_run, published: latest}
-    makers = {run: _solution_of(each.get("solutionVersionArn", "")) for run, each in lists.items()}
+        for path in folder.lists.values()
+    )
+    makers: dict[str, set[str]] = {}
+    for each in (*records, *latest):
+        solution = _solution_of(each.get("solutionVersionArn", ""))
+        makers.setdefault(str(each.get("run", "")), set()).add(solution)
     inferring = {_solution_of(job["solutionVersionArn"]) for job in batches}
     return Stock(
         folders,
@@ -220,6 +239,16 @@ def read_stock(s3: Any, states: Any, personalize: Any, event: Mapping[str, Any])
         tuple(_former_solutions(personalize, event, inferring)),
         makers,
     )
+
+
+def _latest(s3: Any, event: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what is published now, by each recommender that has published."""
+    keys = (latest_key(name) for name in ("", *event.get("recommenders", ())))
+    return [found for key in keys if (found := read_object(s3, event["bucket"], key))]
+
+
+def _runs_of(latest: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    return frozenset(str(each.get("run", "")) for each in latest)
 
 
 def _folders(s3: Any, bucket: str) -> Iterator[RunFolder]:
@@ -302,25 +331,30 @@ def _use(personalize: Any, solution_arn: str) -> str:
 
 
 def delete(
-    s3: Any, personalize: Any, bucket: str, clean_up: CleanUp, *, has_time: Callable[[], bool]
+    s3: Any,
+    personalize: Any,
+    event: Mapping[str, Any],
+    clean_up: CleanUp,
+    *,
+    has_time: Callable[[], bool],
 ) -> Deleted:
     """Delete what goes, the oldest first.
 
     Args:
         s3: A client.
         personalize: A client.
-        bucket: The runs' bucket.
+        event: As for `read_stock`.
         clean_up: From `clean_up_of`.
         has_time: Whether to go on; asked before each thousand files.
 
     Raises:
         CleanUpFailed: If S3 does not delete a file; what has gone has gone.
     """
-    deleted = Deleted()
+    deleted, bucket = Deleted(), event["bucket"]
     for folder in clean_up.runs:
         # Somebody may have gone back to its list since the stock was read.
-        published = (read_object(s3, bucket, LATEST) or {}).get("run")
-        if folder.run == published or not _delete_files(s3, bucket, folder, deleted, has_time):
+        published = _runs_of(_latest(s3, event))
+        if folder.run in published or not _delete_files(s3, bucket, folder, deleted, has_time):
             deleted.left.append(folder.run)
         else:
             deleted.runs.append(folder.run)

@@ -20,7 +20,7 @@ from lambdas.errors import (
     NotificationNotTaken,
     named_errors,
 )
-from lambdas.publication import record_key as publication_key
+from lambdas.publication import PUBLICATION
 from lambdas.records import read_object, record_key
 
 SUCCEEDED, DEGRADED, SKIPPED, FAILED = "succeeded", "degraded", "skipped", "failed"
@@ -106,7 +106,7 @@ class Records:
         """Return those of a run."""
         try:
             return cls(
-                read_object(s3, bucket, publication_key(run)) or {},
+                read_object(s3, bucket, record_key(run, PUBLICATION)) or {},
                 read_object(s3, bucket, f"runs/{run}/manifest.json") or {},
                 read_object(s3, bucket, record_key(run, "delivery")) or {},
             )

@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from lambdas.publication import newest_data, record_key
-from lambdas.records import LATEST, SharedObject
+from lambdas.publication import PUBLICATION, newest_data
+from lambdas.records import SharedObject, latest_key, record_key
 from workflow.config import Config
 from workflow.runs.executions import RunningError
 from workflow.spelling import suggestion
@@ -43,52 +43,60 @@ class Publication:
         return str(self.content.get("solutionVersionArn", ""))
 
 
-def publications(s3: Any, bucket: str) -> list[Publication]:
+def publications(s3: Any, bucket: str, recommender: str = "") -> list[Publication]:
     """Return the lists that were published and are still there, the newest data first.
 
     Args:
         s3: A boto3 `s3` client.
         bucket: The runs' bucket.
+        recommender: Whose lists, if there are several recommenders; empty for the first.
     """
-    latest = SharedObject.read(s3, bucket, LATEST).content
+    latest = SharedObject.read(s3, bucket, latest_key(recommender)).content
+
+    def record(run: str) -> Mapping[str, Any]:
+        return _record(s3, bucket, run, recommender).content
+
     with ThreadPoolExecutor(_READ_AT_A_TIME) as threads:
-        records = threads.map(lambda run: _record(s3, bucket, run).content, _runs(s3, bucket))
-        published = {record["run"]: record for record in records if record}
+        records = threads.map(record, _runs(s3, bucket))
+        published = {each["run"]: each for each in records if each}
     # A list that an earlier version published has no record.
     if latest:
         published.setdefault(latest.get("run", ""), latest)
     return sorted(
-        (Publication(record, run == latest.get("run")) for run, record in published.items()),
+        (Publication(each, run == latest.get("run")) for run, each in published.items()),
         key=lambda each: (_data(each), str(each.content.get("createdAt", ""))),
         reverse=True,
     )
 
 
-def published_now(s3: Any, bucket: str) -> Publication | None:
-    """Return the published list; None if nothing is published."""
-    latest = SharedObject.read(s3, bucket, LATEST).content
+def published_now(s3: Any, bucket: str, recommender: str = "") -> Publication | None:
+    """Return the published list of a recommender; None if nothing is published."""
+    latest = SharedObject.read(s3, bucket, latest_key(recommender)).content
     return Publication(latest, is_current=True) if latest else None
 
 
-def publish_again(s3: Any, bucket: str, run: str, *, now: datetime) -> Publication:
+def publish_again(
+    s3: Any, bucket: str, run: str, recommender: str = "", *, now: datetime
+) -> Publication:
     """Go back to the list of a run; a later run publishes over it as usual.
 
     Args:
         s3: A boto3 `s3` client.
         bucket: The runs' bucket.
         run: The run's name.
+        recommender: Whose list, if there are several recommenders; empty for the first.
         now: UTC.
 
     Raises:
         RunningError: If the run has published nothing, its list is deleted or is published, or
             another list was published at the same time; nothing has changed then.
     """
-    latest = SharedObject.read(s3, bucket, LATEST)
+    latest = SharedObject.read(s3, bucket, latest_key(recommender))
     if latest.content.get("run") == run:
         raise RunningError(f"the list of run '{run}' is the published one already")
-    record = _record(s3, bucket, run).content
+    record = _record(s3, bucket, run, recommender).content
     if not record:
-        names = [each.run for each in publications(s3, bucket)]
+        names = [each.run for each in publications(s3, bucket, recommender)]
         hint = suggestion(run, names, otherwise="'retrain published' lists those that did")
         raise RunningError(f"run '{run}' never finished a list that was published; {hint}")
     if not _is_there(s3, record["csv"]):
@@ -131,8 +139,8 @@ def _data(publication: Publication) -> str:
     return str(publication.content.get("extractedAt", ""))
 
 
-def _record(s3: Any, bucket: str, run: str) -> SharedObject:
-    return SharedObject.read(s3, bucket, record_key(run))
+def _record(s3: Any, bucket: str, run: str, recommender: str) -> SharedObject:
+    return SharedObject.read(s3, bucket, record_key(run, PUBLICATION, recommender))
 
 
 def _runs(s3: Any, bucket: str) -> Iterator[str]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,8 +23,11 @@ from etl.datasets import (
     DataSet,
     JobSpec,
     LearnedEvents,
+    Lookup,
+    RecommenderLists,
     Watermark,
 )
+from workflow.errors import WorkflowError
 from workflow.event_types import named_event_types
 from workflow.extensions import (
     FunctionSettings,
@@ -46,6 +50,7 @@ from workflow.options.increments import (
 )
 from workflow.options.notification import NotificationSettings
 from workflow.options.overlap import RunsSettings
+from workflow.options.recommenders import RecommenderSettings, recommender_name_faults
 from workflow.options.retention import RetentionSettings
 from workflow.personalize import RELATED_RECIPES, SEMANTIC
 from workflow.settings import (
@@ -113,6 +118,11 @@ class Config(Settings):
     increments: IncrementsSettings | None = Field(
         None, description="only what has changed; each run does everything if left out"
     )
+    recommenders: dict[str, RecommenderSettings] = Field(
+        {},
+        description="further recommenders, each with a list of its own, by their names; the tables"
+        " solution, batch_inference, filter and gate are the first one's",
+    )
     campaigns: dict[str, CampaignSettings] = Field(
         {}, description="campaigns that follow the published list's version, by their names"
     )
@@ -129,6 +139,9 @@ class Config(Settings):
         None, description="start times of the workflow; none if left out"
     )
     import_concurrency: int = Field(3, ge=1, le=5, description="data sets imported at a time")
+    recommender_concurrency: int = Field(
+        3, ge=1, le=20, description="recommenders that are trained and infer at a time"
+    )
     timeout_hours: int = Field(24, ge=1, le=8_760, description="the longest that a run may take")
     alarm_hours: int = Field(12, ge=1, le=8_760, description="a run this long raises an alarm")
     stale_hours: int | None = Field(
@@ -162,17 +175,21 @@ class Config(Settings):
         )
 
     @model_validator(mode="after")
+    def _recommenders_have_names_of_their_own(self) -> Self:
+        solutions = {each.recommender: each.solution_name for each in self.each_recommender}
+        return unless_broken(self, list(recommender_name_faults(solutions)))
+
+    @model_validator(mode="after")
+    def _recommenders_fit(self) -> Self:
+        return unless_broken(self, list(recommender_faults(self)))
+
+    @model_validator(mode="after")
     def _recipe_fits(self) -> Self:
-        return unless_broken(self, list(recipe_faults(self)))
+        return unless_broken(self, list(_of_each(self, recipe_faults)))
 
     @model_validator(mode="after")
     def _filter_fits(self) -> Self:
-        known = {data_set.type: data_set for data_set in self.data_sets}
-        expression, path = self.batch_inference.personalize_filter, "personalize_filter"
-        problems = filter_problems(expression, known) if expression else ()
-        return unless_broken(
-            self, [(("batch_inference", path), rule, fix) for rule, fix in problems]
-        )
+        return unless_broken(self, list(_of_each(self, filter_faults)))
 
     @model_validator(mode="after")
     def _functions_have_names_of_their_own(self) -> Self:
@@ -219,6 +236,60 @@ class Config(Settings):
 
     _directory: Path = PrivateAttr(Path())
     _source: str = PrivateAttr("configuration")
+    _recommender: str = PrivateAttr("")
+
+    @property
+    def recommender(self) -> str:
+        """The name of the recommender whose tables these are; empty for the first."""
+        return self._recommender
+
+    @property
+    def each_recommender(self) -> tuple[Config, ...]:
+        """The configuration of each recommender, as if it were the only one; the first comes first.
+
+        In each its tables `solution`, `batch_inference`, `filter` and `gate` are those of
+        `[recommenders.NAME]`; there is no back-test. All others are shared.
+        """
+        return tuple(self._of_recommender(name) for name in ("", *self.recommenders))
+
+    def of_recommender(self, name: str) -> Config:
+        """Return the configuration of one recommender, as if it were the only one.
+
+        Raises:
+            UnknownRecommenderError: If there is none of this name.
+        """
+        if name and name not in self.recommenders:
+            known = list(self.recommenders)
+            others = f"there are {', '.join(known)}" if known else "add [recommenders.NAME]"
+            hint = suggestion(name, known, otherwise=others, quote="'")
+            raise UnknownRecommenderError(f"there is no recommender '{name}'; {hint}")
+        return self._of_recommender(name)
+
+    def _of_recommender(self, name: str) -> Config:
+        if not name:
+            return self
+        of_the_first: dict[str, Any] = {
+            "recommenders": {},
+            "backtest": None,
+            "campaigns": {},
+            "delivery": None,
+        }
+        config = self.model_copy(update={**dict(self.recommenders[name]), **of_the_first})
+        config._recommender = name
+        return config
+
+    @property
+    def folder(self) -> str:
+        """Where the recommender's files are below a run's prefix; empty for the first."""
+        return f"recommenders/{self.recommender}/" if self.recommender else ""
+
+    @property
+    def latest_key(self) -> str:
+        """S3 key of the object that names the recommender's published list."""
+        return f"recommendations/{f'{self.recommender}/' if self.recommender else ''}latest.json"
+
+    def _own_name(self) -> str:
+        return f"{self.name}-{self.recommender}" if self.recommender else self.name
 
     @property
     def are_related(self) -> bool:
@@ -294,7 +365,7 @@ class Config(Settings):
         by_function = self.delivery is not None and self.delivery.to == "dynamodb"
         optional = {
             "deliver-recommendations": by_function,
-            "judge-solution-version": self.gate,
+            "judge-solution-version": any(each.gate for each in self.each_recommender),
             "plan-increment": self.increments,
             "clean-up": self.retention,
             "send-notification": self.notification,
@@ -371,7 +442,7 @@ class Config(Settings):
     @property
     def solution_name(self) -> str:
         """Name of the Personalize solution."""
-        return self.solution.name or self.name
+        return self.solution.name or self._own_name()
 
     def campaign_arn(self, name: str) -> str:
         """Return the ARN of one of the `campaigns`."""
@@ -404,7 +475,10 @@ class Config(Settings):
             "datasetGroupArn": self.dataset_group_arn,
             "keep": self.retention.runs,
             "tag": {"tagKey": OWNER_TAG, "tagValue": self.name},
-            "solutionNames": None if keeps_solutions else [self.solution_name],
+            "solutionNames": None
+            if keeps_solutions
+            else [each.solution_name for each in self.each_recommender],
+            **({"recommenders": list(self.recommenders)} if self.recommenders else {}),
         }
 
     @property
@@ -412,7 +486,7 @@ class Config(Settings):
         """ARN of the filter of batch inference, None without one."""
         if not self.batch_inference.personalize_filter:
             return None
-        return self.arn("personalize", f"filter/{self.name}-batch")
+        return self.arn("personalize", f"filter/{self._own_name()}-batch")
 
     @property
     def recipe_arn(self) -> str | None:
@@ -492,37 +566,117 @@ class Config(Settings):
 
     def job_spec(self) -> JobSpec:
         """Return the specification of the Spark job."""
-        eligible, excluded = self.filter.eligible_items, self.filter.exclusions
-        agreement = self.agreement.model_dump()
-        if self.solution.recipe == "aws-popularity-count":
-            agreement["different_lists"] = 0.0
+        first, *further = (each.lists() for each in self.each_recommender)
         return JobSpec(
             engine=self.source.engine,
             datasets=self.data_sets,
-            batch_input=self.batch_inference.lookup(),
-            eligible_items=eligible.lookup() if eligible else None,
-            exclusions=excluded.lookup() if excluded else None,
+            batch_input=first.batch_input,
+            eligible_items=first.eligible_items,
+            exclusions=first.exclusions,
             partitions=self.etl.partitions,
             fetch_size=self.etl.fetch_size,
             output_files=self.etl.output_files,
             max_rejected_share=self.etl.max_rejected_share,
-            agreement=Agreement(**agreement),
+            agreement=Agreement(
+                **{**self.agreement.model_dump(), "different_lists": first.different_lists}
+            ),
             event_types=dict(named_event_types(self)),
             backtest=Backtest(tuple(self.backtest.event_types)) if self.backtest else None,
-            baseline=LearnedEvents(self.solution.event_type, self.solution.event_value_threshold)
-            if self.gate and self.gate.needs_popularity
-            else None,
+            baseline=first.baseline,
             watermark=self.watermark,
             delivery=self.delivery.delivery(are_related=self.are_related)
             if self.delivery
             else None,
+            recommenders=dict(zip(self.recommenders, further, strict=True)),
+        )
+
+    def lists(self) -> RecommenderLists:
+        """Return what the Spark job writes for the recommender."""
+        eligible, excluded = self.filter.eligible_items, self.filter.exclusions
+
+        def in_folder(lookup: Lookup) -> Lookup:
+            return replace(lookup, prefix=self.folder + lookup.prefix)
+
+        gives_all_the_same = self.solution.recipe == "aws-popularity-count"
+        return RecommenderLists(
+            batch_input=in_folder(self.batch_inference.lookup()),
+            eligible_items=in_folder(eligible.lookup()) if eligible else None,
+            exclusions=in_folder(excluded.lookup()) if excluded else None,
+            baseline=LearnedEvents(self.solution.event_type, self.solution.event_value_threshold)
+            if self.gate and self.gate.needs_popularity
+            else None,
+            different_lists=0.0 if gives_all_the_same else self.agreement.different_lists,
         )
 
 
+class UnknownRecommenderError(WorkflowError, ValueError):
+    """A name of no recommender; the text lists those that exist."""
+
+
+def _of_each(config: Config, faults: Callable[[Config], Iterable[Rule]]) -> Iterator[Rule]:
+    """Yield the faults of each recommender, with the key paths of the whole configuration."""
+    for each in config.each_recommender:
+        above = ("recommenders", each.recommender) if each.recommender else ()
+        for path, rule, fix in faults(each):
+            yield (*above, *path), rule, fix
+
+
+def recommender_faults(config: Config) -> Iterator[Rule]:
+    """Yield what does not go together with further recommenders."""
+    if not config.recommenders:
+        return
+    if config.increments:
+        yield (
+            ("increments",),
+            "what [increments] plans, trains and publishes is that of one solution, and"
+            f" [recommenders] has {len(config.recommenders)} besides",
+            "leave [increments] out, or the recommenders",
+        )
+    if config.workflow.integration == "sdk":
+        yield (
+            ("workflow", "integration"),
+            "functions make the requests for several recommenders, whose settings differ",
+            'write "lambda", or leave [recommenders] out',
+        )
+    for each in config.each_recommender:
+        if each.filter.spark_above is not None:
+            above = ("recommenders", each.recommender) if each.recommender else ()
+            yield (
+                (*above, "filter", "spark_above"),
+                "the Spark job filters the list of one recommender alone",
+                "leave it out, or the recommenders",
+            )
+    for name, settings in config.recommenders.items():
+        if settings.gate and settings.gate.backtest:
+            yield (
+                ("recommenders", name, "gate", "backtest"),
+                "[backtest] measures the lists of the first recommender alone",
+                "leave these rules out",
+            )
+
+
 def with_integration(config: Config, integration: IntegrationName) -> Config:
-    """Return a configuration with another `workflow.integration`."""
+    """Return a configuration with another `workflow.integration`.
+
+    Raises:
+        ConfigError: If it does not go together with the other tables.
+    """
     workflow = config.workflow.model_copy(update={"integration": integration})
-    return config.model_copy(update={"workflow": workflow})
+    changed = config.model_copy(update={"workflow": workflow})
+    if broken := [*increment_faults(changed), *recommender_faults(changed)]:
+        source = f"{config.source_name} with integration = {integration}"
+        raise ConfigError(
+            source, [Mistake(".".join(path), "", rule, fix) for path, rule, fix in broken]
+        )
+    return changed
+
+
+def filter_faults(config: Config) -> Iterator[Rule]:
+    """Yield what Personalize would refuse of the batch input's filter expression."""
+    expression = config.batch_inference.personalize_filter
+    known = {data_set.type: data_set for data_set in config.data_sets}
+    for rule, fix in filter_problems(expression, known) if expression else ():
+        yield ("batch_inference", "personalize_filter"), rule, fix
 
 
 def recipe_faults(config: Config) -> Iterator[Rule]:

@@ -14,6 +14,7 @@ _IN_EXPRESSION = re.compile(
     re.IGNORECASE,
 )
 _ANY = "*"
+_OF_A_RECOMMENDER = frozenset({"solution", "batch_inference", "filter"})
 
 
 def named_event_types(config: Config) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -23,6 +24,16 @@ def named_event_types(config: Config) -> Iterator[tuple[str, tuple[str, ...]]]:
     texts, by `=` or `IN`. An exclusion may name events that `datasets.interactions.filter` leaves
     out.
     """
+    for each in config.each_recommender:
+        for key, names in _named(each):
+            if not each.recommender:
+                yield key, names
+            elif key.partition(".")[0] in _OF_A_RECOMMENDER:
+                yield f"recommenders.{each.recommender}.{key}", names
+
+
+def _named(config: Config) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield key path → event types of a configuration with one recommender."""
     batch, interactions = config.batch_inference, config.datasets.interactions
     if config.solution.event_type:
         yield "solution.event_type", (config.solution.event_type,)

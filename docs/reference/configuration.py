@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from docs.reference.markdown import anchor, code, prose, table, toml
@@ -74,14 +76,21 @@ def configuration_page(schema: Schema, example: str) -> str:
         text += f"## {section.title}\n\n"
         if len(section.tables) > 1:
             text += "".join(
-                f"- {code(name)}{f': {prose(meaning)}' if meaning else ''}\n"
-                for name, meaning in section.tables.items()
+                f"- {', '.join(map(code, names))}{f': {prose(meaning)}' if meaning else ''}\n"
+                for names, meaning in _alike(section.tables)
             )
         else:
             text += "".join(f"{prose(meaning)}\n" for meaning in section.tables.values() if meaning)
         rows = [_row(name, key, section.schema, schema, titles) for name, key in _keys(section)]
         text += f"\n{table(_HEADER, rows)}\n"
     return f"{text}## The example\n\n```toml\n{example.rstrip()}\n```\n"
+
+
+def _alike(tables: Mapping[str, str]) -> Iterator[tuple[list[str], str]]:
+    """Yield tables with their description; those of the same one together, others alone."""
+    for meaning, of_meaning in groupby(tables.items(), key=itemgetter(1)):
+        names = [name for name, _ in of_meaning]
+        yield from [(names, meaning)] if meaning else [([name], "") for name in names]
 
 
 def _keys(section: Section) -> Iterator[tuple[str, Schema]]:
@@ -97,7 +106,7 @@ def _sections(schema: Schema) -> list[Section]:
 
     def visit(node: Schema, path: str, meaning: str, title: str) -> None:
         properties = json.dumps(node["properties"], sort_keys=True)
-        if not _holds_tables_alone(node, schema):
+        if path.endswith(".NAME") or not _holds_tables_alone(node, schema):
             section = sections.setdefault(properties, Section(title, node, {}))
             section.tables.setdefault(path, meaning)
             if section.title != title and section.title.startswith("datasets"):

@@ -68,6 +68,7 @@ FAILURES: tuple[tuple[str, str], ...] = (
         "campaign 'home' still serves …: …; the list of run 'RUN' is published",
     ),
     ("NoRecommendations", "nothing is left to recommend: … items not eligible"),
+    ("RecommendersFailed", "1 of 2 recommenders failed, and the lists of the others are published"),
     ("Lambda.ResourceNotFoundException", "Function not found: …"),
     ("Glue.ConcurrentRunsExceededException", "Concurrent runs exceeded"),
     ("LimitExceededException", "More than 5 resources with PENDING or IN_PROGRESS status."),

@@ -22,6 +22,12 @@ ConfigFile = Annotated[
     Path, typer.Option("--config", "-c", help="The configuration.", show_default=True)
 ]
 Check = Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if the file is stale.")]
+Recommender = Annotated[
+    str,
+    typer.Option(
+        help="Of [recommenders.NAME], by its name; the first one if left out.", show_default=False
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 DEFAULT_CONFIG = Path("retraining.toml")

@@ -10,7 +10,15 @@ import typer
 from rich.markup import escape
 
 from retrain.campaigns import campaigns, take_along
-from retrain.commands.options import DEFAULT_CONFIG, AsJson, ConfigFile, clients, out, print_json
+from retrain.commands.options import (
+    DEFAULT_CONFIG,
+    AsJson,
+    ConfigFile,
+    Recommender,
+    clients,
+    out,
+    print_json,
+)
 from retrain.publications import (
     Publication,
     delivery_command,
@@ -25,6 +33,7 @@ from workflow.runs.executions import RunningError
 
 def published(
     config: ConfigFile = DEFAULT_CONFIG,
+    recommender: Recommender = "",
     limit: Annotated[int, typer.Option(min=1, max=1_000, help="At most so many.")] = 10,
     as_json: AsJson = False,
 ) -> None:
@@ -32,9 +41,9 @@ def published(
 
     Example: retrain published --limit 30
     """
-    loaded = load_config(config)
+    loaded = load_config(config).of_recommender(recommender)
     client = clients(loaded)
-    listed = publications(client("s3"), loaded.bucket)
+    listed = publications(client("s3"), loaded.bucket, recommender)
     shown = listed[:limit]
     if as_json:
         print_json([_as_json(each) for each in shown])
@@ -54,6 +63,7 @@ def publish(
         bool,
         typer.Option("--campaigns", help="Update the configured campaigns to its version too."),
     ] = False,
+    recommender: Recommender = "",
     as_json: AsJson = False,
 ) -> None:
     """Publish the list of an earlier run again, until a later run publishes its own.
@@ -63,17 +73,19 @@ def publish(
 
     Example: retrain publish 20240601T040000Z-3fa9c1 --campaigns
     """
-    loaded = load_config(config)
+    loaded = load_config(config).of_recommender(recommender)
     if with_campaigns and not loaded.campaigns:
         raise RunningError(
             "--campaigns: the configuration has no table [campaigns.NAME]; add one, or leave it out"
         )
     client = clients(loaded)
-    current = published_now(client("s3"), loaded.bucket)
+    current = published_now(client("s3"), loaded.bucket, recommender)
     if with_campaigns and current and current.run == run:
         publication = current
     else:
-        publication = publish_again(client("s3"), loaded.bucket, run, now=datetime.now(UTC))
+        publication = publish_again(
+            client("s3"), loaded.bucket, run, recommender, now=datetime.now(UTC)
+        )
     change = take_along if with_campaigns else campaigns
     listed = (
         list(change(client("personalize"), loaded, publication.version)) if loaded.campaigns else []

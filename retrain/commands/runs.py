@@ -16,6 +16,7 @@ from retrain.commands.options import (
     DEFAULT_CONFIG,
     AsJson,
     ConfigFile,
+    Recommender,
     clients,
     command,
     err,
@@ -218,6 +219,7 @@ def explain(
 def report(
     execution: Execution = LATEST,
     config: ConfigFile = DEFAULT_CONFIG,
+    recommender: Recommender = "",
     output: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
 ) -> None:
     """Write a run's report: one page with graph, data, metrics, lists and cost; needs no network.
@@ -228,7 +230,7 @@ def report(
     from analysis.run_record import gather  # noqa: PLC0415  pandas costs time
     from lambdas.polling import next_wait  # noqa: PLC0415
 
-    loaded = load_config(config)
+    loaded = load_config(config).of_recommender(recommender)
     account, now = clients(loaded), datetime.now(UTC)
     record = gather(loaded, account, execution, timed=is_aws(account), next_wait=next_wait, now=now)
     out.print(f"{write_whole(output, page(record))}: written")
@@ -270,7 +272,7 @@ def cost(
     loaded = load_config(config)
     table = load_prices(loaded.aws.region, prices)
     own_values = costs.assumption_values(assumed or ())
-    assumptions, made = costs.ASSUMPTIONS, None
+    assumptions, made = costs.assumptions_for(loaded), None
     if execution:
         account = clients(loaded)
         usage = usage_of(account, loaded, execution, timed=is_aws(account))

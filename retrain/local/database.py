@@ -49,9 +49,9 @@ def check_database(config: Config, database_url: str | None) -> None:
 def _check_sample_has_tables(config: Config) -> None:
     from retrain.local.sample import TABLES  # noqa: PLC0415  numpy costs time
 
-    spec = config.job_spec()
-    lists = (spec.batch_input, spec.eligible_items, spec.exclusions)
-    relations = [each.relation for each in (*spec.datasets, *lists) if each is not None]
+    relations = [data_set.relation for data_set in config.data_sets]
+    for each in config.each_recommender:
+        relations += [lookup.relation for lookup in each.lists().lookups]
     named = {name for r in relations for name in (r.table, *(join.table for join in r.joins))}
     if not named & TABLES:  # of a misspelt name the job says more
         raise DatabaseError(

@@ -82,8 +82,8 @@ def run_locally(
     Args:
         config: What to deploy and run.
         output: Directory for the results; made if it does not exist. Each file is replaced whole. A
-            run that fails replaces only `report.html`, `history.json`, `etl.log`, `rejected/` and,
-            if its Spark job finished, `datasets/`.
+            run that fails replaces only `report.html`, `history.json`, `etl.log`, `rejected/`, if
+            its Spark job finished `datasets/`, and the lists of recommenders that did not fail.
         database_url: The database to read; None starts a PostgreSQL with the sample.
         sample: Size of the sample, where there is no `database_url`.
         view: Shows the run.
@@ -142,23 +142,31 @@ def _execute(config: Config, aws: LocalAws, output: Path, view: RunView) -> Outc
         *_write_rejected(config, aws, execution.name, output / "rejected"),
         *_write_data_sets(config, aws, execution.name, output / "datasets"),
     ]
+    published = _published(config, aws, execution.name)
+    lists = [
+        write_whole(
+            output / f"{each.folder}recommendations.csv", _csv(aws, published[each.recommender])
+        )
+        for each in config.each_recommender
+        if each.recommender in published
+    ]
     metrics: dict[str, Any] = {}
     if failure is None:
         view.stage("Training the popularity baseline for comparison")
-        latest = json.loads(b"".join(_chunks(aws, config.bucket, "recommendations/latest.json")))
+        versions = {
+            name: {"solutionVersionArn": arn, **_version_metrics(aws, arn)}
+            for name, latest in published.items()
+            for arn in [latest["solutionVersionArn"]]
+        }
         metrics = {
             "run": execution.name,
-            "solutionVersionArn": latest["solutionVersionArn"],
-            **_version_metrics(aws, latest["solutionVersionArn"]),
+            **versions.pop(""),
             "baseline": _version_metrics(aws, train_baseline(config, aws.client)),
             "seconds": durations,
+            **({"recommenders": versions} if versions else {}),
         }
-        bucket, _, key = latest["csv"].removeprefix("s3://").partition("/")
-        files = [
-            write_whole(output / "recommendations.csv", _chunks(aws, bucket, key)),
-            write_whole(output / "metrics.json", json_text(metrics)),
-            *files,
-        ]
+        lists.insert(1, write_whole(output / "metrics.json", json_text(metrics)))
+    files = [*lists, *files]
     view.stage("Writing the report")
     now = datetime.now(UTC)
     record = gather(
@@ -167,6 +175,23 @@ def _execute(config: Config, aws: LocalAws, output: Path, view: RunView) -> Outc
     files.insert(0, write_whole(output / "report.html", with_paths(report(record))))
     titles = {} if failure else item_labels(record.run.items, config)
     return Outcome(failure, durations, tuple(files), metrics, titles)
+
+
+def _published(config: Config, aws: LocalAws, run: str) -> dict[str, dict[str, Any]]:
+    """Return recommender → what a run has published of it, the content of its `latest.json`."""
+    s3, found = aws.client("s3"), {}
+    for each in config.each_recommender:
+        listed = s3.list_objects_v2(Bucket=config.bucket, Prefix=each.latest_key)
+        if listed.get("Contents"):
+            latest = json.loads(b"".join(_chunks(aws, config.bucket, each.latest_key)))
+            if latest["run"] == run:
+                found[each.recommender] = latest
+    return found
+
+
+def _csv(aws: LocalAws, published: dict[str, Any]) -> Iterator[bytes]:
+    bucket, _, key = published["csv"].removeprefix("s3://").partition("/")
+    return _chunks(aws, bucket, key)
 
 
 def _previous_results(output: Path) -> dict[str, Any]:

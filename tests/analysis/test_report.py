@@ -3,6 +3,7 @@
 import html
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -267,3 +268,47 @@ def test_what_of_old_runs_was_deleted_is_told() -> None:
     assert "1,234 files of old runs were deleted, 5.6 MB in all: those of r1, r2." in words
     assert "So were the former solutions labbase-v1, with their versions." in words
     assert "Left for the next run: r3." in words
+
+
+def test_the_report_names_what_each_recommender_has_published() -> None:
+    similar = """
+[recommenders.similar]
+solution = { recipe = "aws-similar-items" }
+batch_inference = { table = "job_postings", item_id = "job_postings.id" }
+[recommenders.late]
+batch_inference = { table = "students", user_id = "students.id" }
+"""
+    related = "recommenders/similar/"
+    publication = {"users": 20, "recommendations": 60, "csv": "s3://bucket/similar.csv"}
+    given = Given(config=EXAMPLE + similar)
+    given.files |= {
+        f"{related}record/publication.json": json.dumps(publication),
+        f"{related}recommendations/recommendations.csv": (
+            "ITEM_ID,RELATED_ITEM_ID,RANK,SCORE\n1,2,1,0.5\n"
+        ),
+    }
+    given.manifest["recommenders"] = {"similar": {"batchInput": {"rows": 20}}}
+    given.manifest["backtest"] = {"reason": "no list has been published yet"}
+    record = given.record()
+    page = report(record)
+    own = replace(
+        record,
+        config=record.config.of_recommender("similar"),
+        run=record.run.of_recommender("similar"),
+    )
+
+    cells = table(page, "solution")
+    row = cells.index("labbase-similar")
+    assert cells[row : row + 6] == [
+        "labbase-similar",
+        "aws-similar-items",
+        "items",
+        "20",
+        "60",
+        "s3://bucket/similar.csv",
+    ]
+    assert cells.count("none published") == 2
+    assert own.run.manifest["batchInput"] == {"rows": 20}
+    assert "backtest" not in own.run.manifest
+    assert "labbase / similar" in report(own)
+    assert "Each has a list of its own" not in report(own)

@@ -16,7 +16,17 @@ from pyspark.sql import SparkSession
 
 import etl.job
 from etl.database import Database
-from etl.datasets import Agreement, Column, DataSet, JobSpec, Join, Lookup, Relation
+from etl.datasets import (
+    Agreement,
+    Column,
+    DataSet,
+    JobSpec,
+    Join,
+    LearnedEvents,
+    Lookup,
+    RecommenderLists,
+    Relation,
+)
 from etl.errors import EtlError
 from etl.runtime import LocalRuntime
 from localaws.http.endpoint import Endpoint
@@ -452,6 +462,57 @@ def test_items_may_be_the_batch_input(run: Run) -> None:
     }
     check = "items of the batch input that have interactions or are in ITEMS"
     assert manifest["agreement"][0] == entry(check, 2, 2)
+
+
+def test_each_recommender_has_lists_of_its_own(run: Run) -> None:
+    execute_sql(run.url, SHOP)
+    postings = Lookup("recommenders/similar/batch-input/", Relation("postings"), {"ITEM_ID": "id"})
+    open_ones = Lookup(
+        "recommenders/similar/filter/eligible-items/",
+        Relation("postings", filter="open"),
+        {"ITEM_ID": "id"},
+    )
+    similar = RecommenderLists(postings, open_ones, baseline=LearnedEvents(), different_lists=0.3)
+    run.folder.put_text("recommenders/similar/batch-input/part-7.json", "of an earlier attempt")
+    run.folder.put_text("recommenders/similar/batch-output/a.out", "not of this job")
+
+    manifest = run(replace(SPEC, recommenders={"similar": similar}))
+
+    files = [path for path in run.objects() if path.startswith("recommenders/similar/batch-input/")]
+    assert "".join(map(run.text, files)) == '{"itemId":"10"}\n{"itemId":"20"}\n'
+    assert run.rows("recommenders/similar/filter/eligible-items/") == [["10"]]
+    assert run.text("recommenders/similar/batch-output/a.out") == "not of this job"
+    assert "".join(run.text(path) for path in run.objects() if path.startswith("batch-input/")) == (
+        '{"userId":"1"}\n{"userId":"2"}\n'
+    )
+    own = manifest["recommenders"]["similar"]
+    assert (own["batchInput"]["path"], own["batchInput"]["id"]) == (postings.prefix, "ITEM_ID")
+    assert own["filter"]["eligibleItems"]["path"] == open_ones.prefix
+    assert (own["filter"]["exclusions"], own["leastDifferentLists"]) == (None, 0.3)
+    assert own["popularityBaseline"]["users"] == 1
+    assert "popularityBaseline" not in manifest
+    assert [share["check"] for share in manifest["agreement"]] == [
+        "users of the batch input that have interactions",
+        "interactions whose user is in USERS",
+        "eligible items that have interactions",
+        "exclusions whose user is known",
+        "exclusions whose item is known",
+        "items of the batch input of similar that have interactions or are in ITEMS",
+        "eligible items of similar that have interactions",
+    ]
+
+
+def test_a_recommender_whose_list_does_not_agree_is_named(run: Run) -> None:
+    execute_sql(run.url, SHOP)
+    strangers = Lookup("recommenders/lost/batch-input/", Relation("postings"), {"ITEM_ID": "id+5"})
+    spec = replace(SPEC, recommenders={"lost": RecommenderLists(strangers)})
+
+    message = run.refused(replace(spec, agreement=Agreement(batch_input=0.1)))
+
+    assert "items of the batch input of lost that have interactions or are in ITEMS: 0 of 2" in (
+        message
+    )
+    assert "check recommenders.lost.batch_inference.item_id" in message
 
 
 def test_tables_that_do_not_exist_are_reported_with_their_nearest_names(run: Run) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from lambdas.errors import NewerListPublished
-from lambdas.publication import LATEST, publish_list
+from lambdas.publication import publish_list
+from lambdas.records import LATEST
 
 
 def publication(run: str, hour: int) -> dict[str, Any]:

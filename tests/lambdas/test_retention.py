@@ -9,6 +9,7 @@ import pytest
 from botocore.stub import Stubber
 
 from lambdas.errors import CleanUpFailed, InvalidInputException
+from lambdas.records import latest_key
 from lambdas.retention import (
     CleanUp,
     RunFolder,
@@ -40,15 +41,15 @@ def gone(stock: Stock, keep: int) -> list[str]:
 def test_all_but_the_newest_runs_go_the_oldest_first() -> None:
     folders = [folder(f"r{day}", day) for day in (3, 1, 5, 2, 4)]
 
-    assert gone(Stock(folders, published="r5"), 2) == ["r1", "r2", "r3"]
-    assert gone(Stock(folders, published="r5"), 5) == []
+    assert gone(Stock(folders, published=["r5"]), 2) == ["r1", "r2", "r3"]
+    assert gone(Stock(folders, published=["r5"]), 5) == []
     assert gone(Stock([]), 1) == []
 
 
 def test_the_published_run_stays_however_old_it_is() -> None:
     folders = [folder(f"r{day}", day) for day in range(6)]
 
-    clean_up = clean_up_of(Stock(folders, published="r1"), 2)
+    clean_up = clean_up_of(Stock(folders, published=["r1"]), 2)
 
     assert [each.run for each in clean_up.runs] == ["r0", "r2", "r3"]
     assert clean_up.kept == {
@@ -64,7 +65,7 @@ def test_runs_that_fail_do_not_drive_out_lists_to_which_one_can_go_back() -> Non
         *(folder(f"failed{day}", day + 10, published=False) for day in range(5)),
     ]
 
-    clean_up = clean_up_of(Stock(folders, published="good3"), 2)
+    clean_up = clean_up_of(Stock(folders, published=["good3"]), 2)
 
     assert [each.run for each in clean_up.runs] == [
         "good0",
@@ -76,11 +77,26 @@ def test_runs_that_fail_do_not_drive_out_lists_to_which_one_can_go_back() -> Non
     assert clean_up.kept["good2"] == "one of the last 2 lists that were published"
 
 
+def test_lists_are_kept_for_each_recommender() -> None:
+    """The first one publishes each time, the other one did so twice."""
+    similar = {f"recommenders/similar/{path}": size for path, size in PUBLISHED.items()}
+    folders = [folder(f"r{day}", day, **(similar if day in (1, 2) else {})) for day in range(6)]
+
+    clean_up = clean_up_of(Stock(folders, published=["r5", "r2"]), 1)
+
+    assert [each.run for each in clean_up.runs] == ["r0", "r1", "r3", "r4"]
+    assert clean_up.kept == {"r5": "its list is published", "r2": "its list is published"}
+    assert "recommenders/similar/record/publication.json" in list(folders[1].removable)[:2]
+    assert clean_up_of(Stock(folders), 1).kept["r2"] == (
+        "one of the last 1 lists that were published"
+    )
+
+
 def test_a_list_without_its_csv_counts_as_none() -> None:
     folders = [folder(f"r{day}", day) for day in range(3)]
     without = RunFolder("r9", BEGUN + timedelta(days=9), {"record/publication.json": 1, **DATA})
 
-    assert gone(Stock([*folders, without], published="r2"), 1) == ["r0", "r1"]
+    assert gone(Stock([*folders, without], published=["r2"]), 1) == ["r0", "r1"]
 
 
 def test_what_is_in_use_stays() -> None:
@@ -100,7 +116,7 @@ def test_what_a_run_decided_stays_and_the_way_back_to_its_list_goes_first() -> N
     assert set(old.removable) == {*PUBLISHED, "users/part-0.csv", "manifest.json"}
     assert old.size == 116
     decided = RunFolder("older", BEGUN, {"record/gate.json": 2, "record/increment.json": 3})
-    assert gone(Stock([decided, folder("new", 2)], published="new"), 1) == []
+    assert gone(Stock([decided, folder("new", 2)], published=["new"]), 1) == []
 
 
 def test_a_former_solution_that_nobody_uses_goes() -> None:
@@ -110,10 +126,10 @@ def test_a_former_solution_that_nobody_uses_goes() -> None:
         Solution(f"{SOLUTIONS}list"),
         Solution(f"{SOLUTIONS}old-list"),
     ]
-    makers = {"r2": f"{SOLUTIONS}list", "r0": f"{SOLUTIONS}old-list"}
+    makers = {"r2": [f"{SOLUTIONS}list"], "r0": [f"{SOLUTIONS}old-list"]}
     folders = [folder(f"r{day}", day) for day in range(3)]
 
-    clean_up = clean_up_of(Stock(folders, "r2", {}, solutions, makers), 1)
+    clean_up = clean_up_of(Stock(folders, ["r2"], {}, solutions, makers), 1)
 
     assert [each.name for each in clean_up.solutions] == ["unused", "old-list"]
     assert clean_up.kept_solutions == {
@@ -149,9 +165,9 @@ class Account:
             body = json.dumps(content) if path.endswith(".json") else "x"
             self.s3.put_object(Bucket="bucket", Key=f"runs/{run}/{path}", Body=body)
 
-    def publish(self, run: str) -> None:
+    def publish(self, run: str, recommender: str = "") -> None:
         content = {"run": run, "solutionVersionArn": f"{SOLUTIONS}labbase/1a2b"}
-        key = "recommendations/latest.json"
+        key = latest_key(recommender)
         self.s3.put_object(Bucket="bucket", Key=key, Body=json.dumps(content))
 
     def stock(self, run: str = "", names: list[str] | None = None) -> Stock:
@@ -162,11 +178,13 @@ class Account:
             "datasetGroupArn": GROUP,
             "tag": {"tagKey": "retraining:name", "tagValue": "labbase"},
             "solutionNames": names,
+            "recommenders": ["similar"],
         }
         return read_stock(self.s3, self.states, self.personalize, event)
 
     def delete(self, clean_up: CleanUp, *, has_time: Any = lambda: True) -> Any:
-        return delete(self.s3, self.personalize, "bucket", clean_up, has_time=has_time)
+        event = {"bucket": "bucket", "recommenders": ["similar"]}
+        return delete(self.s3, self.personalize, event, clean_up, has_time=has_time)
 
     def keys(self, run: str) -> list[str]:
         listed = self.s3.list_objects_v2(Bucket="bucket", Prefix=f"runs/{run}/")
@@ -200,16 +218,17 @@ def test_a_stock_is_cleaned_up_but_for_what_is_in_progress_or_published(account:
 
 
 def test_a_run_whose_list_is_published_meanwhile_stays(account: Account) -> None:
-    for run in ("r1", "r2", "r3"):
+    for run in ("r0", "r1", "r2", "r3"):
         account.put(run)
     account.publish("r3")
     clean_up = clean_up_of(account.stock(), 1)
     account.publish("r1")
+    account.publish("r0", "similar")
 
     deleted = account.delete(clean_up)
 
-    assert (deleted.runs, deleted.left) == (["r2"], ["r1"])
-    assert len(account.keys("r1")) == len({**DATA, **PUBLISHED})
+    assert (deleted.runs, deleted.left) == (["r2"], ["r0", "r1"])
+    assert len(account.keys("r0")) == len(account.keys("r1")) == len({**DATA, **PUBLISHED})
 
 
 def test_what_there_is_no_time_for_goes_the_next_time(account: Account) -> None:

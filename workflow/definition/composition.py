@@ -28,10 +28,12 @@ from workflow.definition.polling import (
     retry_when_busy,
 )
 from workflow.definition.stage import (
+    CAN_FAIL,
     Part,
     Reach,
     Stage,
     catch_all,
+    catches_all,
     entry_of,
     fail,
     part_fault,
@@ -41,7 +43,6 @@ from workflow.definition.structure import structural_faults
 from workflow.errors import StructureError
 from workflow.sdk import Catch, Chain, Graph, State
 
-_CAN_FAIL = frozenset({"Task", "Map", "Parallel"})
 # How services begin the names of errors, where it is not their name with a capital letter.
 _PREFIXES = {
     "dynamodb": "DynamoDB",
@@ -249,11 +250,9 @@ def _guard(config: Config, scope: Reach, failure: State | None) -> Iterator[str]
         additions: list[str] = []
         if state.state_type == "Task":
             additions += _limits(config, state)
-        if failure is not None and state.state_type in _CAN_FAIL:
-            caught = {error for catch in state.catches for error in catch.error_equals}
-            if "States.ALL" not in caught:
-                state.add_catch(catch_all(failure, state))
-                additions.append("Catch")
+        if failure is not None and state.state_type in CAN_FAIL and not catches_all(state):
+            state.add_catch(catch_all(failure, state))
+            additions.append("Catch")
         if additions:
             yield f"'{state.state_id}': {', '.join(additions)}"
     for inner in scope.inner:

@@ -31,17 +31,20 @@ def build(config: Config) -> Graph:
     A stage that belongs to a table of the configuration is left out with it.
     """
     stages = Stages(config)
+    one = not config.recommenders
     parts: tuple[tuple[object, Callable[[], Stage]], ...] = (
         (_ALWAYS, stages.begin),
         (config.increments, stages.plan_increment),
         (_ALWAYS, stages.etl),
         (_ALWAYS, stages.imports),
-        (_ALWAYS, stages.training),
-        (config.gate, stages.quality_gate),
-        (_ALWAYS, stages.batch_inference),
-        (_ALWAYS, stages.publish),
+        (one, stages.training),
+        (one and config.gate, stages.quality_gate),
+        (one, stages.batch_inference),
+        (one, stages.publish),
+        (config.recommenders, stages.recommenders),
         (config.campaigns, stages.campaigns),
         (config.delivery, stages.deliver),
         (config.retention, stages.clean_up),
+        (config.recommenders, stages.all_published),
     )
     return stages.compose(*(stage() for table, stage in parts if table))

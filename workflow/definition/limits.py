@@ -6,7 +6,6 @@ https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 from workflow.config import Config
@@ -18,7 +17,7 @@ EXPECTING_POLLS = 70
 POLL_EVENTS = 9
 """Of one poll: 2 of the Wait, 5 of the Task, 2 of the Choice."""
 OTHER_EVENTS = 250
-"""Of all other states, and of retries of theirs."""
+"""Of all other states, and of retries of theirs; of several recommenders so many for each."""
 _SECONDS_PER_HOUR = 3_600
 
 NextWait = Callable[[float, int, int, float | None], int]
@@ -30,18 +29,17 @@ def most_events(config: Config, *, next_wait: NextWait) -> int:
     """Return the events of the longest history that a run can have within `timeout_hours`.
 
     The jobs share the run's time so that it is polled most often: soon after its begin a job is
-    polled more often than later, and imports that run at a time are all polled.
+    polled more often than later, and imports, or recommenders, that run at a time are all polled.
 
     Args:
         config: Says how often to poll, and how long.
         next_wait: That of `lambdas.polling`.
     """
-    polling, imports = config.polling, len(config.data_sets)
-    at_a_time = min(imports, config.import_concurrency)
-    rounds = math.ceil(imports / at_a_time)
-    loops = [at_a_time] * (rounds - 1) + [imports - at_a_time * (rounds - 1), 1, 1]
+    polling, recommenders = config.polling, len(config.each_recommender)
+    trained = _rounds(recommenders, config.recommender_concurrency)
+    loops = [*_rounds(len(config.data_sets), config.import_concurrency), *trained, *trained]
     loops += [len(config.campaigns)] * bool(config.campaigns)
-    waited, events = [0.0] * len(loops), float(OTHER_EVENTS)
+    waited, events = [0.0] * len(loops), float(OTHER_EVENTS * recommenders)
     events += sum(loops) * EXPECTING_POLLS * POLL_EVENTS
     left = config.timeout_hours * _SECONDS_PER_HOUR
     while left > 0 and events <= MOST_EVENTS:
@@ -53,6 +51,11 @@ def most_events(config: Config, *, next_wait: NextWait) -> int:
         left -= pauses[busiest]
         events += loops[busiest] * POLL_EVENTS
     return round(events)
+
+
+def _rounds(items: int, at_a_time: int) -> list[int]:
+    """Return how many items of a Map are in progress in each round of it."""
+    return [min(at_a_time, items - begun) for begun in range(0, items, at_a_time)]
 
 
 def overfull_history(config: Config, *, next_wait: NextWait) -> list[Mistake]:

@@ -22,6 +22,9 @@ writes `{Error, Cause}` there too, so that the reason of a failure is found at o
 ENDS = frozenset({"Succeed", "Fail"})
 """Types of states that lead nowhere."""
 
+CAN_FAIL = frozenset({"Task", "Map", "Parallel"})
+"""Types of states that can end with an error."""
+
 Part: TypeAlias = State | Chain
 
 # What $error is given, D3137, without the whole expression that Step Functions puts before it.
@@ -127,6 +130,11 @@ def catch_all(state: State, task: State | None = None) -> Catch:
         reason = f"{{% {kept_job(_REASON)} %}}"
         return Catch(error_equals=["States.ALL"], output=reason, next_step=state)
     return Catch(error_equals=["States.ALL"], result_path=JOB, next_step=state)
+
+
+def catches_all(state: State) -> bool:
+    """Return whether a state leads every error somewhere."""
+    return any("States.ALL" in catch.error_equals for catch in state.catches)
 
 
 def kept_job(job: str) -> str:

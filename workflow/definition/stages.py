@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from workflow.config import Config
+from workflow.definition import asl
 from workflow.definition.composition import ComposedGraph, compose
 from workflow.definition.direct import batch_loop, import_loop, training_loop
 from workflow.definition.parts.begin import begin_run, unless_extracted
@@ -29,6 +30,12 @@ from workflow.definition.parts.increments import (
 )
 from workflow.definition.parts.publication import by_spark, published
 from workflow.definition.parts.quality_gate import JUDGE, quality_gate
+from workflow.definition.parts.recommenders import (
+    ALL_PUBLISHED,
+    EACH,
+    all_published,
+    each_recommender,
+)
 from workflow.definition.parts.retention import CLEAN_UP, clean_up
 from workflow.definition.polling import (
     SNS_ERRORS,
@@ -36,6 +43,13 @@ from workflow.definition.polling import (
     poll_loop,
     retry_service_errors,
     spark_task,
+)
+from workflow.definition.recommender import (
+    EachRecommender,
+    OneRecommender,
+    inference_values,
+    publication_values,
+    training_values,
 )
 from workflow.definition.stage import JOB, Part, Stage, fail, stage_of
 from workflow.errors import StructureError
@@ -49,8 +63,14 @@ _MADE_OF_THE_FUNCTION = frozenset({"parameters", "partition", "resource"})
 class Stages:
     """The stages of one configuration; building them needs no client, region or credentials."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, recommender: OneRecommender | None = None) -> None:
         self.config = config
+        self._recommender = recommender or OneRecommender(config)
+
+    @property
+    def each(self) -> Stages:
+        """The stages that `recommenders` repeats: their recommender is that of its item."""
+        return Stages(self.config, EachRecommender(self.config))
 
     def begin(self) -> Stage:
         """Return the stage that takes the lock: one run at a time. `compose` puts it first."""
@@ -83,7 +103,7 @@ class Stages:
 
         With `[increments]` the newest version stays there if no data have changed since.
         """
-        loop = solution_version_loop(self.config)
+        loop = solution_version_loop(self._recommender)
         return only_if_needed(loop) if self.config.increments else loop
 
     def quality_gate(self) -> Stage:
@@ -92,18 +112,18 @@ class Stages:
         Raises:
             StructureError: If the configuration has no such table.
         """
-        return quality_gate(self.config, RUN)
+        return quality_gate(self._recommender, RUN)
 
     def batch_inference(self) -> Stage:
         """Return the stage that computes recommendations; `$.job` is the solution version."""
-        return batch_inference_loop(self.config)
+        return batch_inference_loop(self._recommender)
 
     def publish(self) -> Stage:
         """Return the stage that filters, ranks and publishes; `$.job` is the batch job.
 
         With `filter.spark_above` a Spark job filters what is too large for the function.
         """
-        return published(self.config, filter_recommended_item(self.config))
+        return published(self.config, filter_recommended_item(self._recommender))
 
     def deliver(self) -> Stage:
         """Return the stage that writes the published list into a table, as `[delivery]` says.
@@ -129,6 +149,35 @@ class Stages:
         """
         return campaigns(self.config, RUN)
 
+    def recommenders(self, *parts: Part) -> Stage:
+        """Return the stage in which each recommender is trained, infers and publishes its list.
+
+        One that fails leaves the others alone; `all_published` at the end fails the run then.
+
+        Args:
+            parts: What is repeated for each: stages of `each`, and States and Chains of the SDK; by
+                default training, quality gate if there is one, batch inference and publication.
+
+        Raises:
+            StructureError: If the configuration has no further recommenders.
+        """
+        each = self.each
+        usual = [
+            each.training(),
+            *([each.quality_gate()] if any(each._recommender.gates) else []),
+            each.batch_inference(),
+            each.publish(),
+        ]
+        return each_recommender(EachRecommender(self.config), parts or usual)
+
+    def all_published(self) -> Stage:
+        """Return the stage that fails the run if recommenders failed; it comes last.
+
+        Raises:
+            StructureError: If the configuration has no further recommenders.
+        """
+        return all_published(self.config)
+
     def function(
         self,
         name: str,
@@ -143,7 +192,8 @@ class Stages:
             name: The state's name.
             function: The function's name, as in `[functions.NAME]`; a packaged one's too.
             payload: What the handler gets; keys that end in `.$` are paths. The run's name and
-                the bucket if left out, and with `wait_for_callback` the token as `token`.
+                the bucket if left out, with `wait_for_callback` the token as `token`, and of a
+                stage of `each` the recommender's name, which is empty for the first.
             fields: Further fields of the state, in the SDK's spelling, its own `retry` and
                 `timeout_seconds` too. With `wait_for_callback=True` it waits for an answer, by
                 default as long as a run may last. Without `result_path` and `output_path` what the
@@ -164,7 +214,7 @@ class Stages:
             raise StructureError([f"'{name}': there is no function '{function}'; {fix}"])
         if not fields.keys() & {"result_path", "output_path"}:
             fields["result_path"] = None
-        default = {"bucket": self.config.bucket, "run.$": RUN}
+        default = {"bucket": self.config.bucket, "run.$": RUN, **self._recommender.name}
         if fields.get("wait_for_callback"):
             default["token.$"] = "$$.Task.Token"
         return lambda_task(
@@ -202,11 +252,17 @@ class Stages:
         tables = (
             ("increments", PLAN, "plan_increment() before stages.etl()"),
             ("gate", JUDGE, "quality_gate() after stages.training()"),
+            (
+                "recommenders",
+                EACH,
+                "recommenders() in place of stages.training(), batch_inference() and publish()",
+            ),
+            ("recommenders", ALL_PUBLISHED, "all_published() at the end"),
             ("campaigns", NAMING, "campaigns() after stages.publish()"),
             ("delivery", DELIVER, "deliver() after stages.publish()"),
             ("retention", CLEAN_UP, "clean_up() after stages.publish()"),
         )
-        states = graph.to_dict()["States"]
+        states = {name for _, name, _ in asl.states(graph.to_dict())}
         for table, state, stage in tables:
             if getattr(self.config, table) and state not in states:
                 yield f"[{table}] needs stages.{stage}; add it there, or leave the table out"
@@ -275,8 +331,9 @@ def one_import(config: Config) -> Stage:
     )
 
 
-def solution_version_loop(config: Config) -> Stage:
+def solution_version_loop(recommender: OneRecommender) -> Stage:
     """Return the loop that trains a new solution version."""
+    config = recommender.config
     names: dict[str, Any] = {
         "title": "Training",
         "create": "Create Solution Version",
@@ -292,14 +349,7 @@ def solution_version_loop(config: Config) -> Stage:
         function="create-solution-version",
         payload={
             "run.$": RUN,
-            "solutionName": config.solution_name,
-            "datasetGroupArn": config.dataset_group_arn,
-            "recipeArn": config.recipe_arn,
-            "solutionConfig": config.solution_config,
-            "eventType": config.solution.event_type or None,
-            # With AutoML Personalize always searches them, and "you should not set it to false".
-            "performHPO": None if config.solution.auto_ml else config.solution.hpo,
-            "performAutoML": config.solution.auto_ml,
+            **recommender.values(training_values),
             **training_mode(config),
             "tags": config.personalize_tags,
         },
@@ -307,8 +357,9 @@ def solution_version_loop(config: Config) -> Stage:
     )
 
 
-def batch_inference_loop(config: Config) -> Stage:
+def batch_inference_loop(recommender: OneRecommender) -> Stage:
     """Return the loop that has recommendations computed; `$.job` is the solution version."""
+    config = recommender.config
     names: dict[str, Any] = {
         "title": "Batch Inference",
         "create": "Trigger Batch Inference",
@@ -318,7 +369,6 @@ def batch_inference_loop(config: Config) -> Stage:
     }
     if config.workflow.integration == "sdk":
         return batch_loop(config, names, RUN_IN_JSONATA)
-    run_prefix = f"s3://{config.bucket}/runs/{{}}"
     return poll_loop(
         config,
         **names,
@@ -326,12 +376,9 @@ def batch_inference_loop(config: Config) -> Stage:
         payload={
             "run.$": RUN,
             "solutionVersionArn.$": f"{JOB}.arn",
-            "inputPath.$": f"States.Format('{run_prefix}/batch-input/', {RUN})",
-            "outputPath.$": f"States.Format('{run_prefix}/batch-output/', {RUN})",
-            "roleArn": config.role_arn("personalize"),
-            "numResults": config.batch_inference.num_results,
-            "filterArn": config.personalize_filter_arn,
-            "itemExploration": config.batch_inference.exploration or None,
+            "inputPath.$": recommender.path("batch-input/"),
+            "outputPath.$": recommender.path("batch-output/"),
+            **recommender.values(inference_values),
             "kmsKeyArn": config.aws.kms_key or None,
             "tags": config.personalize_tags,
         },
@@ -340,8 +387,9 @@ def batch_inference_loop(config: Config) -> Stage:
     )
 
 
-def filter_recommended_item(config: Config) -> State:
+def filter_recommended_item(recommender: OneRecommender) -> State:
     """Return the task that filters, ranks and publishes; `$.job` is the batch inference job."""
+    config = recommender.config
     return lambda_task(
         config,
         "Filter Recommended Item",
@@ -350,9 +398,8 @@ def filter_recommended_item(config: Config) -> State:
             "bucket": config.bucket,
             "run.$": RUN,
             "batchInferenceJobArn.$": f"{JOB}.arn",
-            "keep": config.filter.keep,
             **by_spark(config),
-            **({"gate": True} if config.gate else {}),
+            **recommender.values(publication_values),
         },
         output_path="$.Payload",
     )

@@ -261,6 +261,8 @@ def _values(config: Config, deployed: Sequence[str]) -> Mapping[str, Sequence[st
     made = [role for role in ROLES if not aws.roles.get(role, "").startswith("arn:")]
     function_logs = [config.function_log(name) for name in deployed]
     delivers_to = config.delivery.to if config.delivery else ""
+    each = config.each_recommender
+    on_failure = sorted({one.gate.on_failure for one in each if one.gate})
     optional = {
         "delivered_table": config.delivery.table
         if config.delivery and delivers_to == "dynamodb"
@@ -271,16 +273,17 @@ def _values(config: Config, deployed: Sequence[str]) -> Mapping[str, Sequence[st
         "increments": "only what has changed" if config.increments else "",
         "existing_bucket": "" if config.is_own_bucket else config.bucket,
         "own_bucket": config.bucket if config.is_own_bucket else "",
-        "gate": config.gate.on_failure if config.gate else "",
-        "kept_version": "kept" if config.gate and config.gate.on_failure == "keep" else "",
+        "gate": " or ".join(on_failure),
+        "kept_version": "kept" if "keep" in on_failure else "",
         "kms_key": aws.kms_key,
         "notified_events": "put" if notification and notification.events else "",
         "notified_outcomes": ", ".join(notification.outcomes) if notification else "",
         "notifying_function": config.function("send-notification") if notification else "",
         "own_topic": "" if aws.topic.startswith("arn:") else config.topic_arn,
         "permission_boundary": aws.permission_boundary,
-        "personalize_filter_arn": config.personalize_filter_arn,
-        "spark_above": "" if config.filter.spark_above is None else "a Spark job filters",
+        "spark_above": "a Spark job filters"
+        if any(one.filter.spark_above is not None for one in each)
+        else "",
         "retention": f"of {config.retention.runs} runs" if config.retention else "",
         "former_solutions": config.retention.former_solutions.removeprefix("keep")
         if config.retention
@@ -303,6 +306,7 @@ def _values(config: Config, deployed: Sequence[str]) -> Mapping[str, Sequence[st
         "function": [config.function(name) for name in deployed],
         "function_log": function_logs,
         "glue_job_arn": [config.glue_job_arn],
+        "latest": [one.latest_key for one in each],
         "lock": [LOCK_KEY],
         "log_group": [*function_logs, config.state_machine_log],
         "name": [config.name],
@@ -310,8 +314,11 @@ def _values(config: Config, deployed: Sequence[str]) -> Mapping[str, Sequence[st
             config.role_arn(role) for role in made if role != "scheduler" or config.schedule
         ],
         "partition": [config.partition],
+        "personalize_filter_arn": list(filter(None, (one.personalize_filter_arn for one in each))),
         "region": [aws.region],
-        "solution_arn": [config.arn("personalize", f"solution/{config.solution_name}")],
+        "solution_arn": [
+            config.arn("personalize", f"solution/{one.solution_name}") for one in each
+        ],
         "state_machine": [config.state_machine],
         "state_machine_arn": [config.state_machine_arn],
         "subnets": aws.subnets,

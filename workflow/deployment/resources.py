@@ -352,15 +352,17 @@ def _personalize(config: Config) -> Iterator[Resource]:
             },
             needs=("DatasetGroup", f"{dataset_type}Schema"),
         )
-    if arn := config.personalize_filter_arn:
+    for each in config.each_recommender:
+        if (arn := each.personalize_filter_arn) is None:
+            continue
         yield Resource(
-            "BatchFilter",
+            f"BatchFilter{function_id(each.recommender) if each.recommender else ''}",
             "AWS::Personalize::Filter",
             arn,
             {
                 "Name": arn.rpartition("/")[2],
                 "DatasetGroupArn": config.dataset_group_arn,
-                "FilterExpression": config.batch_inference.personalize_filter,
+                "FilterExpression": each.batch_inference.personalize_filter,
                 "Tags": tags,
             },
             needs=(

@@ -79,6 +79,20 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
 )
 
 
+_OF_EACH = frozenset({"training_hours", "users"})
+
+
+def assumptions_for(config: Config) -> tuple[Assumption, ...]:
+    """Return `ASSUMPTIONS`; of several recommenders, the sums of what each trains and infers."""
+    several = len(config.each_recommender)
+    return tuple(
+        replace(each, value=each.value * several, meaning=f"{each.meaning}, of all recommenders")
+        if several > 1 and each.name in _OF_EACH
+        else each
+        for each in ASSUMPTIONS
+    )
+
+
 JOBS = {
     "aws-sdk:personalize:createDatasetImportJob": "import_minutes",
     "aws-sdk:personalize:createSolutionVersion": "training_minutes",
@@ -206,7 +220,7 @@ def walk(
         definition: In Amazon States Language.
         seconds: Duration of each task by its function's or Glue job's name, or by its integration;
             of the job that it starts, if it starts one that is polled later.
-        items: Number of items of a Map, that is of data sets.
+        items: Number of items of a Map whose list is not in the definition, that is of data sets.
         next_wait: The wait of the function `get-status`.
         bounds: Of the waits, in seconds, where no function computes them.
         users: Users in the batch inference job, by which the filter's Choice goes.
@@ -372,7 +386,7 @@ def estimate(
     config: Config,
     definition: Definition,
     prices: Mapping[str, Price],
-    assumptions: Sequence[Assumption] = ASSUMPTIONS,
+    assumptions: Sequence[Assumption] | None = None,
     *,
     year: int,
     next_wait: NextWait,
@@ -384,7 +398,7 @@ def estimate(
         config: Workers, schedule, retention, polling.
         definition: The workflow's, in Amazon States Language.
         prices: From `workflow.runs.prices.load_prices`.
-        assumptions: From `ASSUMPTIONS`.
+        assumptions: From `assumptions_for`, as they are if left out.
         year: The year in whose calendar the schedule's runs are counted.
         next_wait: The wait of the function `get-status`.
         made: Transitions and duration of a run that was made; computed if left out.
@@ -393,6 +407,7 @@ def estimate(
         CostError: If the number of transitions cannot be computed.
         ScheduleError: If the schedule cannot be read.
     """
+    assumptions = assumptions_for(config) if assumptions is None else assumptions
     assumed = {assumption.name: assumption.value for assumption in assumptions}
     seconds, items = _task_seconds(config, assumed), len(config.data_sets)
     bounds = config.polling.min_seconds, config.polling.max_seconds

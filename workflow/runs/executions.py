@@ -249,8 +249,10 @@ def early_end(client: Any, run: Run) -> Failure | None:
     """
     if run.status != "SUCCEEDED":
         return None
-    output = client.describe_execution(executionArn=run.arn).get("output")
-    job = json_object(output).get("job")
+    output = json_object(client.describe_execution(executionArn=run.arn).get("output"))
+    outcomes, job = output.get("outcomes"), output.get("job")
+    if isinstance(outcomes, dict) and not outcomes.get("published"):  # of several recommenders
+        job = next(iter(outcomes.get("older") or ()), job)
     if not isinstance(job, dict) or job.get("Error") not in _EARLY_ENDS:
         return None
     return Failure("", job["Error"], readable_cause(str(job.get("Cause", ""))))

@@ -5,6 +5,7 @@ Only reads: GetExecutionHistory and DescribeExecution. `visits` interprets the e
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -38,7 +39,7 @@ class Step:
 
     @property
     def label(self) -> str:
-        """The data set of the Map's item, for example `USERS`; empty outside a Map."""
+        """The data set of the Map's item, or its recommender's solution; empty outside a Map."""
         return self.visit.label if self.visit.item else ""
 
     @property
@@ -222,7 +223,21 @@ def readable_cause(cause: str) -> str:
     for key in ("errorMessage", "ErrorMessage", "Cause", "Message"):
         if wrapped.get(key):
             return readable_cause(str(wrapped[key]))
-    return cause
+    return _readable_causes(cause)
+
+
+def _readable_causes(cause: str) -> str:
+    """Return the cause of several failures, which ends with a JSON list of them, as a sentence."""
+    before, bracket, rest = cause.partition("[{")
+    try:
+        failures = json.loads(bracket + rest)
+        said = [
+            f"{each['failed']}: {each['Error']}: {readable_cause(each['Cause'])}"
+            for each in failures
+        ]
+    except (ValueError, KeyError, TypeError):
+        return cause
+    return before + "; ".join(said)
 
 
 def _reason(end: HistoryEvent) -> tuple[str, str]:

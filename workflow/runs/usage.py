@@ -181,7 +181,10 @@ def sizes_of(
         )
         body = s3.get_object(Bucket=config.bucket, Key=f"{prefix}manifest.json")["Body"].read()
         is_idle = increment is not None and increment["step"] == "nothing"
-        sizes["users"] = 0.0 if is_idle else float(json.loads(body)["batchInput"]["rows"])
+        manifest = json.loads(body)
+        inputs = [manifest, *(manifest.get("recommenders") or {}).values()]
+        users = sum(each["batchInput"]["rows"] for each in inputs)
+        sizes["users"] = 0.0 if is_idle else float(users)
     except ClientError as error:
         if error.response["Error"]["Code"] not in {"NoSuchKey", "NoSuchBucket", "404"}:
             raise

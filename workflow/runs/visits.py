@@ -62,7 +62,8 @@ class Branch:
     Attributes:
         container: The visit of the Map or Parallel.
         index: Of the item, counted from 0; of a branch, by the order in which they began.
-        label: The item's data set or name, for example `USERS`; empty if its input has neither.
+        label: The item's data set, for example `USERS`, its recommender's solution, or its name;
+            empty if its input has none of them.
         aborted: Whether it was cut off.
     """
 
@@ -159,11 +160,14 @@ class Visit:
 
     @property
     def label(self) -> str:
-        """The data set, or the name, in its own input or in that of its item; empty if none."""
+        """The data set, recommender or name in its own input or its item's; empty if none."""
         own = json_object(details(self.events[0]).get("input")) if self.events else {}
+        recommender = own.get("recommender")
+        solution = recommender.get("solutionName") if isinstance(recommender, dict) else None
         name = own.get("name") if self.item else None
         labels = (
             own.get("datasetType"),
+            solution,
             name if isinstance(name, str) else None,
             *(branch.label for branch in self.around),
         )

@@ -80,6 +80,20 @@ def test_imports_at_a_time_are_all_polled() -> None:
     )
 
 
+def test_recommenders_at_a_time_are_all_polled() -> None:
+    further = "\n".join(
+        f"[recommenders.{name}]\n"
+        'batch_inference = { table = "students", user_id = "students.id" }'
+        for name in ("second", "third", "fourth", "fifth")
+    )
+    text = configured("recommender_concurrency = 4", min_seconds=300, max_seconds=300)
+    config = parse_config(f"{text}\n{further}")
+
+    assert most_events(config, next_wait=next_wait) == (
+        5 * OTHER_EVENTS + (24 * 12 * 4 + (3 + 2 * 5) * EXPECTING_POLLS) * 9
+    )
+
+
 @pytest.mark.parametrize("spread", [0.01, 0.08, 0.2, 0.5])
 def test_a_job_around_its_expected_end_is_polled_no_more_often_than_counted(spread: float) -> None:
     for hours in (0.01, 0.2, 1, 5, 30):

@@ -741,11 +741,50 @@ def test_durations_are_taken_from_a_history(config):
     }
 
 
+def test_each_recommender_is_trained_polled_and_billed(config):
+    similar = """
+recommender_concurrency = @
+[recommenders.similar]
+solution = { recipe = "aws-similar-items" }
+batch_inference = { table = "job_postings", item_id = "job_postings.id" }
+"""
+    text = CONFIG.read_text(encoding="utf-8")
+    key, _, table = similar.lstrip().partition("\n")
+    estimates = {
+        several: estimate(
+            configured,
+            retraining_graph(configured).to_dict(),
+            PRICES,
+            year=2024,
+            next_wait=next_wait,
+        )
+        for several in ("1", "2")
+        for configured in [parse_config("\n".join([key.replace("@", several), text, table]))]
+    }
+    alone = estimate(
+        config, retraining_graph(config).to_dict(), PRICES, year=2024, next_wait=next_wait
+    )
+
+    after, at_once = estimates["1"], estimates["2"]
+    assert after.transitions == at_once.transitions
+    repeated = ("Create Solution Version", "Get Batch Inference Status", "Filter Recommended Item")
+    assert [at_once.transitions[name] for name in repeated] == [
+        2 * alone.transitions[name] for name in repeated
+    ]
+    assert at_once.transitions["Import Dataset"] == alone.transitions["Import Dataset"] == 3
+    assert at_once.run_hours == pytest.approx(alone.run_hours)
+    assert after.run_hours > at_once.run_hours + 1.5
+    quantities = {line.what: line.quantity for line in at_once.lines}
+    assert quantities["Personalize, training"] == 2
+    assert quantities["Personalize, batch"] == 10_000
+
+
 def test_gigabytes_and_users_are_read_from_a_runs_files(config, executed):
     *_, endpoint, s3 = executed
     where = {"LocationConstraint": REGION}
     s3.create_bucket(Bucket=config.bucket, CreateBucketConfiguration=where)
-    manifest = json.dumps({"batchInput": {"rows": 321}}).encode()
+    similar = {"similar": {"batchInput": {"rows": 21}}}
+    manifest = json.dumps({"batchInput": {"rows": 300}, "recommenders": similar}).encode()
     for key, body in {
         "users/part-0.csv": b"u" * 100,
         "interactions/part-0.csv": b"i" * 900,

@@ -7,7 +7,7 @@ writes the same few rows; a fault is a function that raises, before it did its w
 import importlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -128,11 +128,14 @@ STATES = {
 class Shop:
     """A deployment whose functions can be broken, each by what is called before or after it."""
 
-    def __init__(self, aws: LocalAws, config: Config, file: Path) -> None:
+    def __init__(
+        self, aws: LocalAws, config: Config, file: Path, *, breakable: Mapping[str, str] = FUNCTIONS
+    ) -> None:
         self.aws, self.config, self.file = aws, config, file
         self.states, self.s3 = aws.client("stepfunctions"), aws.client("s3")
         self.before: dict[str, Callable[[Any], None]] = {}
         self.after: dict[str, Callable[[Any], None]] = {}
+        self.breakable = breakable
         self.deploy(config)
         self.undisturbed = self.list_of("undisturbed", self.run("undisturbed"))
 
@@ -140,15 +143,18 @@ class Shop:
         """Deploy, with functions that can be broken, and the script in place of the Spark job."""
         self.config = config
         deploy(config, self.aws.client)
-        for name, module in FUNCTIONS.items():
-            handler = importlib.import_module(f"lambdas.{module}").handler
-            self.aws.functions.register(config.function(name), self._breakable(name, handler))
+        self.make_breakable(self.breakable)
         self.put("artifacts/script.py", SCRIPT)
         glue = self.aws.client("glue")
         job = glue.get_job(JobName=config.glue_job)["Job"]
         job["Command"]["ScriptLocation"] = f"s3://{config.bucket}/artifacts/script.py"
         update = {key: job[key] for key in ("Role", "Command", "DefaultArguments")}
         glue.update_job(JobName=config.glue_job, JobUpdate=update)
+
+    def make_breakable(self, functions: Mapping[str, str]) -> None:
+        for name, module in functions.items():
+            handler = importlib.import_module(f"lambdas.{module}").handler
+            self.aws.functions.register(self.config.function(name), self._breakable(name, handler))
 
     def _breakable(self, name: str, handler: Any) -> Any:
         def broken(event: Any, context: Any) -> Any:

@@ -5,14 +5,13 @@
 
 The judging function raises `QualityGateFailed` if neither may be served; with `on_failure = "fail"`
 it is the whole stage. What it decided is at `$.gate`, and whole in the run's `record/gate.json`.
+Of several recommenders some may have no gate: `Has a Gate?` leads past it then.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-from workflow.config import Config
 from workflow.definition.polling import lambda_task
+from workflow.definition.recommender import ITEM, OneRecommender, gate_values
 from workflow.definition.stage import JOB, Part, Stage, catch_all, stage_of
 from workflow.errors import StructureError
 from workflow.sdk import Choice, ChoiceRule, Pass, State
@@ -22,17 +21,18 @@ GATE = "$.gate"
 KEEP = "keep"
 
 
-def quality_gate(config: Config, run: str) -> Stage:
+def quality_gate(recommender: OneRecommender, run: str) -> Stage:
     """Return the stage that judges the solution version at `$.job`, and leads on with one.
 
     Args:
-        config: Its table `[gate]` has the rules.
+        recommender: Its table `[gate]` has the rules.
         run: The run's name, as an intrinsic function or a path.
 
     Raises:
         StructureError: If there is no such table.
     """
-    if config.gate is None:
+    config, gates = recommender.config, [gate for gate in recommender.gates if gate]
+    if not gates:
         raise StructureError(
             ["quality_gate() has nothing to judge by; add the table [gate] to the configuration"]
         )
@@ -44,9 +44,7 @@ def quality_gate(config: Config, run: str) -> Stage:
             "bucket": config.bucket,
             "run.$": run,
             "solutionVersionArn.$": f"{JOB}.arn",
-            "onFailure": config.gate.on_failure,
-            "metrics": _rules(config.gate.metrics),
-            "backtest": _rules(config.gate.backtest),
+            **recommender.values(gate_values),
         },
         result_selector={
             "decision.$": "$.Payload.decision",
@@ -55,7 +53,12 @@ def quality_gate(config: Config, run: str) -> Stage:
         },
         result_path=GATE,
     )
-    if config.gate.on_failure == "fail":
+    judging = _judging(judge, may_keep=any(gate.on_failure == "keep" for gate in gates))
+    return judging if len(gates) == len(recommender.gates) else _if_there_is_one(judging)
+
+
+def _judging(judge: State, *, may_keep: bool) -> Stage:
+    if not may_keep:
         return stage_of("Quality Gate", judge)
     choice = Choice("Good Enough?")
     keep = Pass("Keep Last Version", input_path=f"{GATE}.served", result_path=JOB)
@@ -74,6 +77,16 @@ def quality_gate(config: Config, run: str) -> Stage:
     )
 
 
-def _rules(rules: Any) -> dict[str, Any]:
-    """Return the rules of each metric as they are written, without those that are left out."""
-    return {name: rule.model_dump(exclude_defaults=True) for name, rule in rules.items()}
+def _if_there_is_one(judging: Stage) -> Stage:
+    """Return the stage that judges the versions of those recommenders that have a gate."""
+    choice = Choice("Has a Gate?")
+    there = ChoiceRule.IsNull(variable=f"{ITEM}.gate", value=False)
+    choice.add_choice(there, judging.entry)
+
+    def lead_on(part: Part) -> None:
+        choice.default_choice(part)
+        judging.next(part)
+
+    return Stage(
+        judging.title, choice, lead_on=lead_on, lead_failures=judging.fail_to, must_go_on=True
+    )

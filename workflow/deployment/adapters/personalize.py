@@ -131,7 +131,7 @@ class _PersonalizeAdapter(Adapter):
             self._wait_until_gone(arn, self._own_campaigns)
 
     def _is_own(self, solution: Mapping[str, Any]) -> bool:
-        if solution["name"] == self.config.solution_name:
+        if solution["name"] in {each.solution_name for each in self.config.each_recommender}:
             return True
         # Under an earlier [solution] name, or gone since it was listed.
         response = unless_absent(
