@@ -118,20 +118,15 @@ def publish_again(
 
 def delivery_command(config: Config, run: str) -> str:
     """Return the command of AWS's that delivers the published list of a run into its table."""
-    from workflow.definition.parts.delivery import (  # noqa: PLC0415  it takes the SDK
-        function_payload,
-        job_arguments,
-    )
+    from workflow.definition.parts.delivery import delivery_of  # noqa: PLC0415  it takes the SDK
 
+    request = json.dumps(delivery_of(config, run))
     if config.delivery and config.delivery.to == "dynamodb":
         function = config.function("deliver-recommendations")
-        payload = json.dumps(function_payload(config, {"run": run}))
-        words = ["lambda", "invoke", "--function-name", function, "--payload", payload]
-        return shlex.join(
-            ["aws", *words, "--cli-binary-format", "raw-in-base64-out", "/dev/stdout"]
-        )
-    arguments = json.dumps(job_arguments(config, {"--run": run}))
-    words = ["glue", "start-job-run", "--job-name", config.glue_job, "--arguments", arguments]
+        words = ["lambda", "invoke", "--function-name", function, "--payload", request]
+        words += ["--cli-binary-format", "raw-in-base64-out", "/dev/stdout"]
+    else:
+        words = ["glue", "start-job-run", "--job-name", config.glue_job, "--arguments", request]
     return shlex.join(["aws", *words])
 
 

@@ -131,7 +131,7 @@ class Stages:
         Raises:
             StructureError: If the configuration has no such table.
         """
-        return delivery(self.config, RUN)
+        return delivery(self.config)
 
     def clean_up(self) -> Stage:
         """Return the stage that deletes what old runs left, as `[retention]` says.

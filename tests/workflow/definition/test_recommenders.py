@@ -194,5 +194,5 @@ def test_the_stages_without_further_recommenders_are_refused(stage):
 def test_failures_that_nobody_looks_at_are_refused():
     stages = Stages(parse_config(with_recommenders(SIMILAR)))
 
-    with pytest.raises(StructureError, match=r"and stages\.all_published\(\) at the end"):
+    with pytest.raises(StructureError, match=r"needs stages\.all_published\(\) at the end"):
         stages.compose(stages.etl(), stages.imports(), stages.recommenders())
