@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -27,20 +27,19 @@ from etl.datasets import (
     RecommenderLists,
     Watermark,
 )
+from workflow.consistency import faults
 from workflow.errors import WorkflowError
 from workflow.event_types import named_event_types
 from workflow.extensions import (
     FunctionSettings,
     IntegrationName,
     WorkflowSettings,
-    function_name_faults,
 )
-from workflow.filter_expression import filter_problems
 from workflow.hyperparameters import HYPERPARAMETERS
 from workflow.mistakes import ConfigError, Mistake, mistakes_of
-from workflow.names import tag_problems
+from workflow.names import OWNER_TAG
 from workflow.options.backtest import BacktestSettings
-from workflow.options.campaigns import CampaignSettings, campaign_faults
+from workflow.options.campaigns import CampaignSettings
 from workflow.options.delivery import DeliverySettings
 from workflow.options.gate import GateSettings
 from workflow.options.increments import (
@@ -50,23 +49,19 @@ from workflow.options.increments import (
 )
 from workflow.options.notification import NotificationSettings
 from workflow.options.overlap import RunsSettings
-from workflow.options.recommenders import RecommenderSettings, recommender_name_faults
+from workflow.options.recommenders import RecommenderSettings
 from workflow.options.retention import RetentionSettings
-from workflow.personalize import RELATED_RECIPES, SEMANTIC
 from workflow.settings import (
     FUNCTIONS,
     AgreementSettings,
     AwsSettings,
     BatchInferenceSettings,
-    BrokenRulesError,
-    ColumnSettings,
     DataSetsSettings,
     EtlSettings,
     FilterSettings,
     PollingSettings,
     ReportSettings,
     RoleName,
-    Rule,
     ScheduleSettings,
     Settings,
     SolutionSettings,
@@ -74,9 +69,6 @@ from workflow.settings import (
     unless_broken,
 )
 from workflow.spelling import suggestion
-
-OWNER_TAG = "retraining:name"
-"""The tag by which a deployment knows its own resources; its value is the configuration's name."""
 
 _WHOLE_LIST = frozenset({"deliver-recommendations", "filter-recommendations"})
 
@@ -160,79 +152,8 @@ class Config(Settings):
     )
 
     @model_validator(mode="after")
-    def _job_fits_into_the_run(self) -> Self:
-        minutes, hours = self.etl.timeout_minutes, self.timeout_hours
-        if minutes < hours * 60:
-            return self
-        rule = f"timeout_hours = {hours} ends the run before the Spark job reaches its own limit"
-        raise BrokenRulesError([(("etl", "timeout_minutes"), rule, "lower it, or raise the other")])
-
-    @model_validator(mode="after")
-    def _tags_that_aws_takes(self) -> Self:
-        broken = tag_problems(self.tags, OWNER_TAG)
-        return unless_broken(
-            self, [(("tags", *filter(None, [key])), *problem) for key, problem in broken]
-        )
-
-    @model_validator(mode="after")
-    def _recommenders_have_names_of_their_own(self) -> Self:
-        solutions = {each.recommender: each.solution_name for each in self.each_recommender}
-        return unless_broken(self, list(recommender_name_faults(solutions)))
-
-    @model_validator(mode="after")
-    def _recommenders_fit(self) -> Self:
-        return unless_broken(self, list(recommender_faults(self)))
-
-    @model_validator(mode="after")
-    def _recipe_fits(self) -> Self:
-        return unless_broken(self, list(_of_each(self, recipe_faults)))
-
-    @model_validator(mode="after")
-    def _filter_fits(self) -> Self:
-        return unless_broken(self, list(_of_each(self, filter_faults)))
-
-    @model_validator(mode="after")
-    def _functions_have_names_of_their_own(self) -> Self:
-        names = {name: self.function(name) for name in self.functions}
-        taken: dict[str, str] = {name: self.function(name) for name in FUNCTIONS}
-        return unless_broken(self, list(function_name_faults(names, taken)))
-
-    @model_validator(mode="after")
-    def _backtest_fits(self) -> Self:
-        return unless_broken(self, list(backtest_faults(self)))
-
-    @model_validator(mode="after")
-    def _increments_fit(self) -> Self:
-        return unless_broken(self, list(increment_faults(self)))
-
-    @model_validator(mode="after")
-    def _delivery_fits(self) -> Self:
-        if self.delivery is None:
-            return self
-        faults = self.delivery.faults(are_related=self.are_related)
-        return unless_broken(self, [(("delivery", *path), rule, fix) for path, rule, fix in faults])
-
-    @model_validator(mode="after")
-    def _campaigns_fit(self) -> Self:
-        recipe = None if self.solution.auto_ml else self.solution.recipe
-        faults = campaign_faults(self.campaigns, recipe, has_items=bool(self.datasets.items))
-        return unless_broken(
-            self, [(("campaigns", *path), rule, fix) for path, rule, fix in faults]
-        )
-
-    @model_validator(mode="after")
-    def _title_is_a_column(self) -> Self:
-        title, items = self.report.title, self.datasets.items
-        if not title or (items and title in items.columns):
-            return self
-        known = list(items.columns) if items else []
-        rule = "the data set ITEMS has no such column" if items else "there is no data set ITEMS"
-        fix = suggestion(
-            title,
-            known,
-            otherwise=f"write one of {', '.join(known)}" if known else "leave it out",
-        )
-        return unless_broken(self, [(("report", "title"), rule, fix)])
+    def _tables_fit_each_other(self) -> Self:
+        return unless_broken(self, list(faults(self)))
 
     _directory: Path = PrivateAttr(Path())
     _source: str = PrivateAttr("configuration")
@@ -613,48 +534,6 @@ class UnknownRecommenderError(WorkflowError, ValueError):
     """A name of no recommender; the text lists those that exist."""
 
 
-def _of_each(config: Config, faults: Callable[[Config], Iterable[Rule]]) -> Iterator[Rule]:
-    """Yield the faults of each recommender, with the key paths of the whole configuration."""
-    for each in config.each_recommender:
-        above = ("recommenders", each.recommender) if each.recommender else ()
-        for path, rule, fix in faults(each):
-            yield (*above, *path), rule, fix
-
-
-def recommender_faults(config: Config) -> Iterator[Rule]:
-    """Yield what does not go together with further recommenders."""
-    if not config.recommenders:
-        return
-    if config.increments:
-        yield (
-            ("increments",),
-            "what [increments] plans, trains and publishes is that of one solution, and"
-            f" [recommenders] has {len(config.recommenders)} besides",
-            "leave [increments] out, or the recommenders",
-        )
-    if config.workflow.integration == "sdk":
-        yield (
-            ("workflow", "integration"),
-            "functions make the requests for several recommenders, whose settings differ",
-            'write "lambda", or leave [recommenders] out',
-        )
-    for each in config.each_recommender:
-        if each.filter.spark_above is not None:
-            above = ("recommenders", each.recommender) if each.recommender else ()
-            yield (
-                (*above, "filter", "spark_above"),
-                "the Spark job filters the list of one recommender alone",
-                "leave it out, or the recommenders",
-            )
-    for name, settings in config.recommenders.items():
-        if settings.gate and settings.gate.backtest:
-            yield (
-                ("recommenders", name, "gate", "backtest"),
-                "[backtest] measures the lists of the first recommender alone",
-                "leave these rules out",
-            )
-
-
 def with_integration(config: Config, integration: IntegrationName) -> Config:
     """Return a configuration with another `workflow.integration`.
 
@@ -663,116 +542,12 @@ def with_integration(config: Config, integration: IntegrationName) -> Config:
     """
     workflow = config.workflow.model_copy(update={"integration": integration})
     changed = config.model_copy(update={"workflow": workflow})
-    if broken := [*increment_faults(changed), *recommender_faults(changed)]:
+    if broken := list(faults(changed)):
         source = f"{config.source_name} with integration = {integration}"
         raise ConfigError(
             source, [Mistake(".".join(path), "", rule, fix) for path, rule, fix in broken]
         )
     return changed
-
-
-def filter_faults(config: Config) -> Iterator[Rule]:
-    """Yield what Personalize would refuse of the batch input's filter expression."""
-    expression = config.batch_inference.personalize_filter
-    known = {data_set.type: data_set for data_set in config.data_sets}
-    for rule, fix in filter_problems(expression, known) if expression else ():
-        yield ("batch_inference", "personalize_filter"), rule, fix
-
-
-def recipe_faults(config: Config) -> Iterator[Rule]:
-    """Yield what the recipe does not take: ids of the batch input, exclusions, columns of items.
-
-    https://docs.aws.amazon.com/personalize/latest/dg/batch-data-upload.html
-    https://docs.aws.amazon.com/personalize/latest/dg/native-recipe-semantic-similarity.html
-    """
-    recipe, by_item = config.solution.recipe, bool(config.batch_inference.item_id)
-    is_related = recipe in RELATED_RECIPES and not config.solution.auto_ml
-    if is_related and not by_item:
-        yield (
-            ("batch_inference", "user_id"),
-            f"{recipe} finds items that are related to an item, not to a user",
-            "write item_id in its place, and name the table of items",
-        )
-    elif by_item and not is_related:
-        yield (
-            ("batch_inference", "item_id"),
-            f"{recipe} recommends to users",
-            f"write user_id in its place, or a recipe of {', '.join(sorted(RELATED_RECIPES))}",
-        )
-    if by_item and config.filter.exclusions:
-        yield (
-            ("filter", "exclusions"),
-            "exclusions are pairs of user and item, and related items have no user",
-            "leave them out",
-        )
-    for key, column in (("event_type", "EVENT_TYPE"), ("event_value_threshold", "EVENT_VALUE")):
-        chosen = getattr(config.solution, key)
-        if chosen not in ("", None) and column not in config.datasets.interactions.columns:
-            yield (
-                ("solution", key),
-                f"the interactions have no column {column} to choose by",
-                f'add {column} = "…" to datasets.interactions.columns, or leave this out',
-            )
-    if recipe == SEMANTIC:
-        columns = config.datasets.items.columns.values() if config.datasets.items else ()
-        missing = [flag for flag in ("item_name", "textual") if not any_flag(columns, flag)]
-        if missing:
-            yield (
-                ("solution", "recipe"),
-                f"{SEMANTIC} needs columns of the items with"
-                f" {' and with '.join(f'{flag} = true' for flag in missing)}",
-                "mark the column of the item's name and that of its description",
-            )
-
-
-def backtest_faults(config: Config) -> Iterator[Rule]:
-    """Yield what a back-test cannot be made of, and rules of the gate that need one."""
-    if config.backtest is None:
-        if config.gate and config.gate.backtest:
-            rule = "nothing measures the lists published last"
-            yield ("gate", "backtest"), rule, "add the table [backtest], or leave these rules out"
-        return
-    if config.batch_inference.item_id:
-        rule = "it compares lists of users with what they did, and related items have no users"
-        yield ("backtest",), rule, "leave it out"
-    if config.backtest.event_types and "EVENT_TYPE" not in config.datasets.interactions.columns:
-        rule = "the interactions have no column EVENT_TYPE to choose by"
-        fix = 'add EVENT_TYPE = "…" to datasets.interactions.columns, or leave this out'
-        yield ("backtest", "event_types"), rule, fix
-
-
-def increment_faults(config: Config) -> Iterator[Rule]:
-    """Yield why increments cannot be made of the interactions, or trained by the recipe."""
-    increments, interactions = config.increments, config.datasets.interactions
-    if increments is None:
-        return
-    if config.workflow.integration == "sdk":
-        yield (
-            ("workflow", "integration"),
-            "functions decide how [increments] trains",
-            'write "lambda", or leave [increments] out',
-        )
-    if not watermark_column(increments, interactions):
-        yield (
-            ("increments", "watermark"),
-            "TIMESTAMP is no plain column of the interactions' table, so that the database cannot"
-            " be asked for the rows since a time",
-            f"name the column of {interactions.table} that says when a row was written",
-        )
-    if "training" in increments.model_fields_set and increments.training == "update":
-        recipe = "the recipe of auto_ml" if config.solution.auto_ml else config.solution.recipe
-        if not config.is_updatable:
-            yield (
-                ("increments", "training"),
-                f"{recipe} can only be trained in full;"
-                f" {', '.join(sorted(UPDATABLE_RECIPES))} can be updated",
-                'write training = "full", or leave it out',
-            )
-
-
-def any_flag(columns: Iterable[ColumnSettings], flag: str) -> bool:
-    """Return whether a column has a flag."""
-    return any(getattr(column, flag) for column in columns)
 
 
 def load_config(path: str | Path) -> Config:

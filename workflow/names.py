@@ -17,6 +17,9 @@ _NO_BUCKET_ENDS = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
 _TAG = re.compile(r"[\w\s.:/=+\-@]*")
 MOST_TAGS = 50
 
+OWNER_TAG = "retraining:name"
+"""The tag by which a deployment knows its own resources; its value is the configuration's name."""
+
 
 def bucket_problem(name: str) -> Broken | None:
     """Return the rule that a bucket's name breaks.

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from workflow.config import OWNER_TAG, Config
+from workflow.config import Config
 from workflow.definition.asl import Definition
+from workflow.names import OWNER_TAG
 
 _ARN = re.compile(r"arn:aws[a-z-]*:[a-z0-9-]+:(?P<region>[a-z0-9-]*):(?P<account>\d{12}):")
 _TAG_MEMBERS = (("tagKey", "tagValue"), ("Key", "Value"), ("key", "value"))

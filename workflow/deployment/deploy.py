@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
-from workflow.config import OWNER_TAG, Config
+from workflow.config import Config
 from workflow.definition.asl import Definition
 from workflow.deployment.account import Clients, check_identity, explain_error
 from workflow.deployment.adapters import ADAPTERS, Adapter, Bucket, Deployment, TakenError
@@ -34,6 +34,7 @@ from workflow.deployment.lock import DeploymentLock
 from workflow.deployment.resources import Resource, resources
 from workflow.errors import DeployError
 from workflow.mistakes import ConfigError
+from workflow.names import OWNER_TAG
 
 Action = Literal["create", "update", "replace", "unchanged", "blocked", "delete", "keep", "skip"]
 

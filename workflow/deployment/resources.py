@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from workflow.config import OWNER_TAG, Config
+from workflow.config import Config
 from workflow.definition.asl import Definition
 from workflow.definition.graph import retraining_graph
 from workflow.definition.render import render_definition
@@ -31,6 +31,7 @@ from workflow.deployment.permissions import (
 )
 from workflow.errors import DeployError
 from workflow.extensions import function_id
+from workflow.names import OWNER_TAG
 from workflow.settings import RoleName
 
 S3_OBJECT = "Custom::S3Object"

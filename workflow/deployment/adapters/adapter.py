@@ -15,11 +15,12 @@ from typing import Any, ClassVar
 
 from botocore.exceptions import ClientError
 
-from workflow.config import OWNER_TAG, Config
+from workflow.config import Config
 from workflow.deployment.account import Clients
 from workflow.deployment.differences import Difference, changed_properties, differences, tags_of
 from workflow.deployment.resources import Resource
 from workflow.errors import DeployError
+from workflow.names import OWNER_TAG
 
 Properties = dict[str, Any]
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, ClassVar
 
-from workflow.config import OWNER_TAG
 from workflow.deployment.adapters.adapter import (
     Adapter,
     Properties,
@@ -19,6 +18,7 @@ from workflow.deployment.adapters.adapter import (
 )
 from workflow.deployment.differences import tags_of
 from workflow.deployment.resources import Resource
+from workflow.names import OWNER_TAG
 
 _CONTENT_IN_KEY = re.compile(r"(?<=-)[0-9a-f]{12}(?=\.zip$)")
 _CODE = frozenset({"Architectures", "Code"})

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 from botocore import xform_name
 
-from workflow.config import OWNER_TAG
 from workflow.deployment.adapters.adapter import (
     Adapter,
     pick,
@@ -22,6 +21,7 @@ from workflow.deployment.adapters.adapter import (
 from workflow.deployment.differences import Difference, changed_properties, differences
 from workflow.deployment.resources import Resource
 from workflow.errors import DeployError
+from workflow.names import OWNER_TAG
 
 POLL_SECONDS = 2.0
 _LONGEST_SECONDS = 900
