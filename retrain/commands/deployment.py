@@ -156,7 +156,7 @@ def permissions(
 
 def _write_policies(folder: Path, who: str, policy: dict[str, Any]) -> None:
     """Write a policy as `WHO.json`, or as `WHO-1.json`, `WHO-2.json` and so on."""
-    from workflow.deployment.permissions import managed_policies, size_of  # noqa: PLC0415
+    from workflow.deployment.policies import managed_policies, size_of  # noqa: PLC0415
 
     parts = managed_policies(policy)
     names = [f"{who}-{number}.json" for number, _ in enumerate(parts, 1)]

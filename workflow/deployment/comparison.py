@@ -13,7 +13,7 @@ from typing import Any
 from etl.datasets import Column
 from workflow.config import Config
 from workflow.definition.review import field_changes
-from workflow.deployment.permissions import Policy
+from workflow.deployment.policies import Policy
 from workflow.durations import duration
 from workflow.runs.cost import Estimate, Line
 from workflow.settings import RoleName

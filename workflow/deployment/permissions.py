@@ -13,7 +13,6 @@ of plain JSON values, in a fixed order.
 from __future__ import annotations
 
 import itertools
-import json
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,19 +29,17 @@ from workflow.deployment.artefacts import PREFIX
 from workflow.deployment.deployed import deployed_functions
 from workflow.deployment.derived_permissions import Statement, configured_statements, derive
 from workflow.deployment.lock import LOCK_KEY
-from workflow.errors import DeployError, WorkflowError
+from workflow.deployment.policies import Policy, inline_policy
+from workflow.errors import WorkflowError
 from workflow.extensions import function_id
 from workflow.settings import ROLES, RoleName
 from workflow.spelling import suggestion
 
-Policy = dict[str, Any]
 Person = Literal["deployer", "operator", "analyst"]
 PEOPLE: tuple[Person, ...] = get_args(Person)
 
 SERVICE = "Service"
 """The prefix of the Sid of a statement that only AWS's services use."""
-
-_MOST_CHARACTERS = 6_144  # of a managed policy
 
 _ASSUMED_BY: Mapping[RoleName, str] = {
     "states": "states.amazonaws.com",
@@ -112,7 +109,7 @@ def role_policies(config: Config, definition: Definition) -> dict[RoleName, Poli
         definition: The state machine's; empty if there is none yet.
     """
     return {
-        role: permission_policy(config, role, definition)
+        role: inline_policy(permission_policy(config, role, definition))
         for role in ROLES
         if not config.aws.roles.get(role, "").startswith("arn:")
         and (role != "scheduler" or config.schedule)
@@ -148,32 +145,6 @@ def permission_policy(
         for sid, entries in _permissions()[who].items()
     ]
     return _policy([*derived, *(each for each in statements if each.get("Resource"))])
-
-
-def managed_policies(policy: Policy) -> list[Policy]:
-    """Return a policy as managed ones, as few as IAM's limit of their size allows.
-
-    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
-
-    Raises:
-        DeployError: If one statement alone is longer.
-    """
-    parts: list[list[Statement]] = []
-    for statement in policy["Statement"]:
-        if size_of(_policy([statement])) > _MOST_CHARACTERS:
-            raise DeployError(
-                f"statement {statement['Sid']}: it is longer than a managed policy may be, which is"
-                f" {_MOST_CHARACTERS:,} characters; name its resources by a pattern"
-            )
-        if not parts or size_of(_policy([*parts[-1], statement])) > _MOST_CHARACTERS:
-            parts.append([])
-        parts[-1].append(statement)
-    return [_policy(part) for part in parts]
-
-
-def size_of(policy: Mapping[str, Any]) -> int:
-    """Return a policy's characters as IAM counts them: without white space."""
-    return len(json.dumps(policy, separators=(",", ":")))
 
 
 def trust_policy(config: Config, role: RoleName) -> Policy:

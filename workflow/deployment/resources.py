@@ -25,10 +25,10 @@ from workflow.deployment.ends_rule import NOTIFYING, ends_rule, invoke_permissio
 from workflow.deployment.permissions import (
     bucket_policy,
     role_policies,
-    size_of,
     topic_policy,
     trust_policy,
 )
+from workflow.deployment.policies import MOST_INLINE, size_of
 from workflow.errors import DeployError
 from workflow.extensions import function_id
 from workflow.names import OWNER_TAG
@@ -39,7 +39,6 @@ S3_OBJECT = "Custom::S3Object"
 
 MINUTE = 60
 HOUR = 3_600
-_MOST_CHARACTERS = 10_240
 
 
 @dataclass(frozen=True)
@@ -199,14 +198,11 @@ def _roles(config: Config, definition: Definition) -> Iterator[Resource]:
 
 
 def _check_size(role: str, policy: Mapping[str, Any]) -> None:
-    """Refuse a policy that IAM would.
-
-    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
-    """
+    """Refuse a policy that IAM would."""
     size = size_of(policy)
-    if size > _MOST_CHARACTERS:
+    if size > MOST_INLINE:
         raise DeployError(
-            f"role {role}: its policy has {size:,} characters; IAM takes {_MOST_CHARACTERS:,}. Name"
+            f"role {role}: its policy has {size:,} characters; IAM takes {MOST_INLINE:,}. Name"
             " resources by a pattern in the permissions of the configuration, or give a role of"
             " your own in [aws.roles]"
         )
