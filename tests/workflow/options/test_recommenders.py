@@ -94,6 +94,11 @@ def test_event_types_of_a_recommender_are_named_by_its_keys():
             "a recommender's name has up to 24 letters a-z, digits and hyphens",
         ),
         (
+            SIMILAR.replace("keep = 10", "spark_above = 9"),
+            "recommenders.similar.filter.spark_above",
+            "the Spark job filters the list of one recommender alone",
+        ),
+        (
             SIMILAR.replace("recommenders.similar", "recommenders.popularity"),
             "recommenders.popularity",
             "the solution with which local runs are compared has this name",
@@ -143,6 +148,25 @@ def test_another_integration_is_refused_where_it_does_not_go_together(tables, ru
 
     assert [(each.key, each.rule) for each in caught.value.mistakes] == [
         ("workflow.integration", rule)
+    ]
+
+
+def test_campaigns_and_deliveries_are_those_of_the_first():
+    tables = '[campaigns.home]\n[delivery]\nto = "database"\ntable = "lists"\n'
+    first, similar = parse_config(with_recommenders(SIMILAR + tables)).each_recommender
+
+    assert (list(first.campaigns), first.delivery.table) == (["home"], "lists")
+    assert (similar.campaigns, similar.delivery) == ({}, None)
+
+
+def test_mistakes_of_several_tables_are_told_at_once():
+    text = with_recommenders(SIMILAR.replace("item_id", "user_id", 1))
+    with pytest.raises(ConfigError) as caught:
+        parse_config(text.replace('title = "TITLE"', 'title = "NAM"'))
+
+    assert [each.key for each in caught.value.mistakes] == [
+        "recommenders.similar.batch_inference.user_id",
+        "report.title",
     ]
 
 
