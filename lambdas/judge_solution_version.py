@@ -17,7 +17,7 @@ from lambdas.clients import client
 from lambdas.errors import InvalidInputException, QualityGateFailed, named_errors
 from lambdas.filter_recommendations import GATE
 from lambdas.list_datasets import manifest_of, read_manifest
-from lambdas.records import latest_key, record_key
+from lambdas.records import latest_key, record_key, write_object
 
 PUBLISH, KEEP, FAIL = "publish", "keep", "fail"
 
@@ -242,12 +242,7 @@ def judge_solution_version(
         "rules": [asdict(judged) for judged in (*of_version, *of_backtest)],
         "judgedAt": f"{now:%Y-%m-%dT%H:%M:%SZ}",
     }
-    s3.put_object(
-        Bucket=bucket,
-        Key=record_key(run, GATE, recommender),
-        Body=json.dumps(written, ensure_ascii=False, indent=2).encode(),
-        ContentType="application/json",
-    )
+    write_object(s3, bucket, record_key(run, GATE, recommender), written)
     if decision.word == FAIL:
         raise QualityGateFailed(decision.reason)
     return {
