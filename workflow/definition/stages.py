@@ -82,7 +82,7 @@ class Stages:
         Raises:
             StructureError: If the configuration has no such table.
         """
-        return plan_increment(self.config, RUN)
+        return plan_increment(self.config)
 
     def etl(self) -> Stage:
         """Return the Spark job that writes the run's data sets and manifest, if they are not."""
@@ -112,7 +112,7 @@ class Stages:
         Raises:
             StructureError: If the configuration has no such table.
         """
-        return quality_gate(self._recommender, RUN)
+        return quality_gate(self._recommender)
 
     def batch_inference(self) -> Stage:
         """Return the stage that computes recommendations; `$.job` is the solution version."""
@@ -139,7 +139,7 @@ class Stages:
         Raises:
             StructureError: If the configuration has no such table.
         """
-        return clean_up(self.config, RUN)
+        return clean_up(self.config)
 
     def campaigns(self) -> Stage:
         """Return the stage that has campaigns serve the published list's version.
@@ -147,7 +147,7 @@ class Stages:
         Raises:
             StructureError: If the configuration has no table `[campaigns.NAME]`.
         """
-        return campaigns(self.config, RUN)
+        return campaigns(self.config)
 
     def recommenders(self, *parts: Part) -> Stage:
         """Return the stage in which each recommender is trained, infers and publishes its list.

@@ -24,6 +24,7 @@ from workflow.definition.direct import (
 from workflow.definition.polling import lambda_task, poll_loop
 from workflow.definition.stage import Stage, catch_all, kept_job
 from workflow.errors import StructureError
+from workflow.run_names import RUN
 from workflow.sdk import Map, Pass, State, Succeed, Wait
 
 CAMPAIGNS = "$.campaigns"
@@ -32,12 +33,11 @@ _AT_A_TIME = 5  # as many as a dataset group has, unless its quota was raised
 _FAILED = "CampaignUpdateFailed"
 
 
-def campaigns(config: Config, run: str) -> Stage:
+def campaigns(config: Config) -> Stage:
     """Return the stage that has the campaigns follow; it adds what came of it at `$.campaigns`.
 
     Args:
         config: Its tables `[campaigns.NAME]` name them.
-        run: The run's name, as an intrinsic function or a path.
 
     Raises:
         StructureError: If there is no such table.
@@ -61,7 +61,7 @@ def campaigns(config: Config, run: str) -> Stage:
         config,
         "Record Campaigns",
         function="record-campaigns",
-        payload={"bucket": config.bucket, "run.$": run, "campaigns.$": CAMPAIGNS},
+        payload={"bucket": config.bucket, "run.$": RUN, "campaigns.$": CAMPAIGNS},
         result_selector={"degraded.$": "$.Payload.degraded", "reason.$": "$.Payload.reason"},
         result_path=CAMPAIGNS,
     )

@@ -19,6 +19,7 @@ from workflow.config import Config
 from workflow.definition.polling import lambda_task
 from workflow.definition.stage import Part, Stage, catch_all, stage_of
 from workflow.errors import StructureError
+from workflow.run_names import RUN
 from workflow.sdk import Choice, ChoiceRule, State, Succeed
 
 PLAN = "Plan Increment"
@@ -26,12 +27,11 @@ INCREMENT = "$.increment"
 _STEP = f"{INCREMENT}.step"
 
 
-def plan_increment(config: Config, run: str) -> Stage:
+def plan_increment(config: Config) -> Stage:
     """Return the stage that decides which interactions the Spark job reads.
 
     Args:
         config: Its table `[increments]` has the rules.
-        run: The run's name, as an intrinsic function or a path.
 
     Raises:
         StructureError: If there is no such table.
@@ -46,7 +46,7 @@ def plan_increment(config: Config, run: str) -> Stage:
         function="plan-increment",
         payload={
             "bucket": config.bucket,
-            "run.$": run,
+            "run.$": RUN,
             "input.$": "$$.Execution.Input",
             "datasetGroupArn": config.dataset_group_arn,
             "descriptions": config.data_set_digests,

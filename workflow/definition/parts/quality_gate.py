@@ -14,6 +14,7 @@ from workflow.definition.polling import lambda_task
 from workflow.definition.recommender import ITEM, OneRecommender, gate_values
 from workflow.definition.stage import JOB, Part, Stage, catch_all, stage_of
 from workflow.errors import StructureError
+from workflow.run_names import RUN
 from workflow.sdk import Choice, ChoiceRule, Pass, State
 
 JUDGE = "Judge Solution Version"
@@ -21,12 +22,11 @@ GATE = "$.gate"
 KEEP = "keep"
 
 
-def quality_gate(recommender: OneRecommender, run: str) -> Stage:
+def quality_gate(recommender: OneRecommender) -> Stage:
     """Return the stage that judges the solution version at `$.job`, and leads on with one.
 
     Args:
         recommender: Its table `[gate]` has the rules.
-        run: The run's name, as an intrinsic function or a path.
 
     Raises:
         StructureError: If there is no such table.
@@ -42,7 +42,7 @@ def quality_gate(recommender: OneRecommender, run: str) -> Stage:
         function="judge-solution-version",
         payload={
             "bucket": config.bucket,
-            "run.$": run,
+            "run.$": RUN,
             "solutionVersionArn.$": f"{JOB}.arn",
             **recommender.values(gate_values),
         },

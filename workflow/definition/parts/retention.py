@@ -6,16 +6,16 @@ from workflow.config import Config
 from workflow.definition.polling import lambda_task
 from workflow.definition.stage import Stage, stage_of
 from workflow.errors import StructureError
+from workflow.run_names import RUN
 
 CLEAN_UP = "Clean Up Old Runs"
 
 
-def clean_up(config: Config, run: str) -> Stage:
+def clean_up(config: Config) -> Stage:
     """Return the stage that deletes what old runs left.
 
     Args:
         config: Its table `[retention]` has the rules.
-        run: The run's name, as an intrinsic function or a path.
 
     Raises:
         StructureError: If there is no such table.
@@ -28,7 +28,7 @@ def clean_up(config: Config, run: str) -> Stage:
         config,
         CLEAN_UP,
         function="clean-up",
-        payload={"run.$": run, **config.clean_up_request()},
+        payload={"run.$": RUN, **config.clean_up_request()},
         result_selector={
             name: f"$.Payload.{name.removesuffix('.$')}"
             for name in ("runs.$", "files.$", "bytes.$")
