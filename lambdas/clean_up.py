@@ -33,7 +33,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     deleted = delete(
         s3,
         personalize,
-        event,
+        event["bucket"],
         clean_up,
         has_time=lambda: context.get_remaining_time_in_millis() > _LAST_MILLISECONDS,
     )

@@ -18,7 +18,10 @@ from botocore.exceptions import ClientError
 
 from lambdas.errors import InvalidInputException
 
-LATEST = "recommendations/latest.json"
+PUBLISHED = "recommendations/"
+"""Below it are the objects that name the published lists."""
+
+LATEST = f"{PUBLISHED}latest.json"
 """Key of the object that names the published list."""
 
 # The object has changed; another write of it is under way; it was deleted.
@@ -28,7 +31,7 @@ _CHANGED_STATUSES = frozenset({404, 409, 412})  # of an answer without a code
 
 def latest_key(recommender: str = "") -> str:
     """Return the key of the object that names a recommender's published list."""
-    return f"recommendations/{recommender}/latest.json" if recommender else LATEST
+    return f"{PUBLISHED}{recommender}/latest.json" if recommender else LATEST
 
 
 def folder_of(recommender: str = "") -> str:

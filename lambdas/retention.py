@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import Any
 
 from lambdas.errors import CleanUpFailed
-from lambdas.records import latest_key, read_object
+from lambdas.records import PUBLISHED, read_object
 
 # What a run decided stays: it is small, and a later run compares its data sets with it.
 _RECORD = re.compile(r"(?P<folder>(recommenders/[^/]+/)?)record/(?P<file>.*)")
@@ -200,14 +200,13 @@ def read_stock(s3: Any, states: Any, personalize: Any, event: Mapping[str, Any])
         event: `bucket`, `stateMachineArn`, `datasetGroupArn`; `run`, which cleans up (empty if
             none does); `tag` (`tagKey`, `tagValue`) and `solutionNames`: solutions that have the
             tag, and none of the names, are former ones; null in place of the names keeps all.
-            `recommenders`, if there are further ones: their names.
 
     Raises:
         InvalidInputException: If a published list's `latest.json` is no JSON.
     """
     bucket = event["bucket"]
     folders = list(_folders(s3, bucket))
-    latest = _latest(s3, event)
+    latest = _latest(s3, bucket)
     published = _runs_of(latest)
     batches = _jobs_in_creation(personalize, "batch_inference_job")
     imports = _jobs_in_creation(personalize, "dataset_import_job")
@@ -241,10 +240,12 @@ def read_stock(s3: Any, states: Any, personalize: Any, event: Mapping[str, Any])
     )
 
 
-def _latest(s3: Any, event: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return what is published now, by each recommender that has published."""
-    keys = (latest_key(name) for name in ("", *event.get("recommenders", ())))
-    return [found for key in keys if (found := read_object(s3, event["bucket"], key))]
+def _latest(s3: Any, bucket: str) -> list[dict[str, Any]]:
+    """Return what is published now, also of recommenders that the configuration has no more."""
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=PUBLISHED)
+    keys = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
+    named = (read_object(s3, bucket, key) for key in keys if key.endswith("/latest.json"))
+    return [each for each in named if each]
 
 
 def _runs_of(latest: Iterable[Mapping[str, Any]]) -> frozenset[str]:
@@ -331,29 +332,24 @@ def _use(personalize: Any, solution_arn: str) -> str:
 
 
 def delete(
-    s3: Any,
-    personalize: Any,
-    event: Mapping[str, Any],
-    clean_up: CleanUp,
-    *,
-    has_time: Callable[[], bool],
+    s3: Any, personalize: Any, bucket: str, clean_up: CleanUp, *, has_time: Callable[[], bool]
 ) -> Deleted:
     """Delete what goes, the oldest first.
 
     Args:
         s3: A client.
         personalize: A client.
-        event: As for `read_stock`.
+        bucket: The runs' bucket.
         clean_up: From `clean_up_of`.
         has_time: Whether to go on; asked before each thousand files.
 
     Raises:
         CleanUpFailed: If S3 does not delete a file; what has gone has gone.
     """
-    deleted, bucket = Deleted(), event["bucket"]
+    deleted = Deleted()
     for folder in clean_up.runs:
         # Somebody may have gone back to its list since the stock was read.
-        published = _runs_of(_latest(s3, event))
+        published = _runs_of(_latest(s3, bucket))
         if folder.run in published or not _delete_files(s3, bucket, folder, deleted, has_time):
             deleted.left.append(folder.run)
         else:

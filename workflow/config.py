@@ -399,7 +399,6 @@ class Config(Settings):
             "solutionNames": None
             if keeps_solutions
             else [each.solution_name for each in self.each_recommender],
-            **({"recommenders": list(self.recommenders)} if self.recommenders else {}),
         }
 
     @property

@@ -56,7 +56,7 @@ def clean(
     if not yes and not typer.confirm("Delete this?"):
         out.print("nothing was touched")
         raise typer.Exit(1)
-    deleted = delete(s3, personalize, request, clean_up, has_time=lambda: True)
+    deleted = delete(s3, personalize, loaded.bucket, clean_up, has_time=lambda: True)
     if as_json:
         print_json(asdict(deleted))
         return

@@ -178,13 +178,11 @@ class Account:
             "datasetGroupArn": GROUP,
             "tag": {"tagKey": "retraining:name", "tagValue": "labbase"},
             "solutionNames": names,
-            "recommenders": ["similar"],
         }
         return read_stock(self.s3, self.states, self.personalize, event)
 
     def delete(self, clean_up: CleanUp, *, has_time: Any = lambda: True) -> Any:
-        event = {"bucket": "bucket", "recommenders": ["similar"]}
-        return delete(self.s3, self.personalize, event, clean_up, has_time=has_time)
+        return delete(self.s3, self.personalize, "bucket", clean_up, has_time=has_time)
 
     def keys(self, run: str) -> list[str]:
         listed = self.s3.list_objects_v2(Bucket="bucket", Prefix=f"runs/{run}/")
@@ -228,6 +226,7 @@ def test_a_run_whose_list_is_published_meanwhile_stays(account: Account) -> None
     deleted = account.delete(clean_up)
 
     assert (deleted.runs, deleted.left) == (["r2"], ["r0", "r1"])
+    assert sorted(account.stock().published) == ["r0", "r1"]
     assert len(account.keys("r0")) == len(account.keys("r1")) == len({**DATA, **PUBLISHED})
 
 
@@ -258,8 +257,7 @@ def test_a_file_that_cannot_be_deleted_is_an_error(account: Account) -> None:
     old = RunFolder("r1", BEGUN, {"users/part-0.csv": 1})
     error = {"Key": "runs/r1/users/part-0.csv", "Code": "AccessDenied", "Message": "no"}
     with Stubber(account.s3) as stubber:
-        for _ in ("", "similar"):
-            stubber.add_client_error("get_object", "NoSuchKey")
+        stubber.add_response("list_objects_v2", {})
         stubber.add_response("delete_objects", {"Errors": [error]})
         with pytest.raises(CleanUpFailed, match=r"part-0\.csv cannot be deleted: AccessDenied: no"):
             account.delete(CleanUp([old], {}, [], {}))
