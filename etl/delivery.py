@@ -4,7 +4,9 @@
 
 The table is there already, and belongs to whoever made it. It is checked first; then the list goes
 into a table beside it, by several connections; at last the two change places in one step, so that a
-reader sees the old list or the new one. What happened is at `record/delivery.json` of the run.
+reader sees the old list or the new one. Before they do, it is asked again whether the list is still
+the published one: another may have been published meanwhile. What happened is at
+`record/delivery.json` of the run.
 """
 
 from __future__ import annotations
@@ -77,19 +79,24 @@ def deliver(
         runtime.commit(json.dumps(record, ensure_ascii=False, indent=2) + "\n", path=RECORD)
         return record
 
-    latest = published_list(folder.s3, folder.bucket)
-    if latest["run"] != folder.run:
-        reason = f"the published list is that of run '{latest['run']}'"
-        log(f"nothing is delivered: {reason}")
-        return write("SKIPPED", reason=reason)
+    def published() -> dict[str, Any]:
+        latest = published_list(folder.s3, folder.bucket)
+        if latest["run"] != folder.run:
+            raise AnotherListPublishedError(f"the published list is that of run '{latest['run']}'")
+        return latest
+
     header = RELATED_PAIRS if "ITEM_ID" in spec.batch_input.columns else PAIRS
     table = TABLES[spec.engine](runtime.tables, delivery)
     try:
+        latest = published()
         with _spark_errors(runtime.tables):
             schema = ", ".join(f"{column} string" for column in header)
             rows = runtime.read_csv(folder.uri(LIST), schema, escape='"', is_multi_line=True)
             rows = rows.withColumn("RUN", F.lit(folder.run))
-            counts = table.write(rows, expected=latest["recommendations"])
+            counts = table.write(rows, expected=latest["recommendations"], before_swap=published)
+    except AnotherListPublishedError as another:
+        log(f"nothing is delivered: {another}")
+        return write("SKIPPED", reason=str(another))
     except EtlError as error:
         reason = (
             f"the list of run '{folder.run}' is published, but not delivered: table"
@@ -99,6 +106,10 @@ def deliver(
         raise EtlError(reason) from None
     log(f"table '{delivery.table}': {counts['rows']:,} rows for {counts['replaced']:,} old ones")
     return write("DELIVERED", **counts)
+
+
+class AnotherListPublishedError(Exception):
+    """The run's list is not the published one, or is not any more."""
 
 
 def published_list(s3: Any, bucket: str) -> dict[str, Any]:
@@ -147,12 +158,16 @@ class DatabaseTable(ABC):
         self.staged = self._beside(f"retraining_staged_{digest}")
         self.former = self._beside(f"retraining_former_{digest}")
 
-    def write(self, rows: DataFrame, *, expected: int) -> dict[str, int]:
+    def write(
+        self, rows: DataFrame, *, expected: int, before_swap: Callable[[], object]
+    ) -> dict[str, int]:
         """Replace the table's rows, all of them or none.
 
         Args:
             rows: The list; columns of text, named as in `delivery.columns`.
             expected: The number of rows that the list has.
+            before_swap: Called at the last moment, when no other delivery can come between; if it
+                raises an error, nothing is changed.
 
         Returns:
             The numbers of `rows` that are there now, and of those that they `replaced`.
@@ -177,7 +192,7 @@ class DatabaseTable(ABC):
                         f"{staged:,} of the list's {expected:,} rows arrived in the table beside"
                         " it; start the delivery again"
                     )
-                replaced = self._swap(connection)
+                replaced = self._swap(connection, before_swap)
             finally:
                 with suppress(Py4JJavaError):  # the next delivery drops what is left
                     connection.execute(*self._dropping())
@@ -250,7 +265,7 @@ class DatabaseTable(ABC):
         """Return the statements that make the empty table beside."""
 
     @abstractmethod
-    def _swap(self, connection: Connection) -> int:
+    def _swap(self, connection: Connection, before_swap: Callable[[], object]) -> int:
         """Put the staged rows in place of the table's, and return the number of these."""
 
 
@@ -290,13 +305,14 @@ class PostgresqlTable(DatabaseTable):
             f" FROM {self._sql(self.name)} WITH NO DATA",
         )
 
-    def _swap(self, connection: Connection) -> int:
+    def _swap(self, connection: Connection, before_swap: Callable[[], object]) -> int:
         name, columns = self._sql(self.name), self._column_list
         with connection.transaction():
             replaced = connection.execute(f"DELETE FROM {name}")
             connection.execute(
                 f"INSERT INTO {name} ({columns}) SELECT {columns} FROM {self._sql(self.staged)}"
             )
+            before_swap()  # until the commit nobody has seen these rows
         return replaced
 
 
@@ -358,9 +374,10 @@ class MySqlTable(DatabaseTable):
     def _staging(self) -> tuple[str, ...]:
         return (f"CREATE TABLE {self._sql(self.staged)} LIKE {self._sql(self.name)}",)
 
-    def _swap(self, connection: Connection) -> int:
+    def _swap(self, connection: Connection, before_swap: Callable[[], object]) -> int:
         name, staged, former = map(self._sql, (self.name, self.staged, self.former))
         replaced = connection.number(f"SELECT count(*) FROM {name}")
+        before_swap()
         connection.execute(
             # While it waits for a long transaction that reads the table, new readers wait for it.
             f"SET SESSION lock_wait_timeout = {_SECONDS_FOR_LOCK}",

@@ -3,8 +3,9 @@
 The table is there already, with the list's id (`USER_ID`, or `ITEM_ID` of related items) as its
 partition key and `RUN` as its sort key, and DynamoDB deletes its items by `EXPIRES`. Each run's
 list lies beside the older ones, an item for each user. At last the item `POINTER` names the run
-whose list counts, so that a reader sees the old list or the new one. What happened is at
-`record/delivery.json` of the run.
+whose list counts, so that a reader sees the old list or the new one. It is written if its list is
+still the published one, on condition that no other delivery has written it since that was asked.
+What happened is at `record/delivery.json` of the run.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ LIST = "recommendations/recommendations.csv"
 POINTER = "#published"
 """Both keys of the item whose `PUBLISHED_RUN` names the run; no run's name holds a `#`."""
 
+VERSION = "VERSION"
+"""Attribute of that item: a number that each write of it raises."""
+
 SORT_KEY = "RUN"
 EXPIRES = "EXPIRES"
 
@@ -39,11 +43,16 @@ _THREADS = 8
 _BATCHES_AT_ONCE = 40 * _THREADS
 _LONGEST_PAUSE = 10.0
 _SECONDS_FOR_END = 30.0
+_CONTENDERS = 20  # deliveries that can be faster, one after the other, before this one gives up
 _SMALLEST = 1e-130  # DynamoDB's least number above zero
 _THROTTLED = {"ProvisionedThroughputExceededException", "ThrottlingException"}
 
 Item = dict[str, Any]
 Row = Sequence[str]
+
+
+class AnotherListPublished(Exception):  # noqa: N818  beside the errors by AWS's names
+    """The run's list is not the published one, or is not any more."""
 
 
 @dataclass(frozen=True)
@@ -78,13 +87,22 @@ class DynamoDbTable:
         self._dynamodb, self.name, self._run, self._clock = dynamodb, name, run, clock
         self._expires = str(int((clock.now() + timedelta(days=expire_days)).timestamp()))
 
-    def write(self, header: Row, rows: Iterable[Row], *, expected: int) -> dict[str, int]:
+    def write(
+        self,
+        header: Row,
+        rows: Iterable[Row],
+        *,
+        expected: int,
+        before_pointing: Callable[[], object],
+    ) -> dict[str, int]:
         """Write a list beside the older ones, and let it count.
 
         Args:
             header: The list's: an id, an item, RANK, SCORE.
             rows: Its rows, those of an id together.
             expected: The number of rows that the list has.
+            before_pointing: Called at the last moment; if it raises an error, the list that counted
+                goes on to count.
 
         Returns:
             The numbers of `rows` and of `items` that were written.
@@ -106,13 +124,36 @@ class DynamoDbTable:
                 f"the file has {counts['rows']:,} rows and not the list's {expected:,}; start a new"
                 " run"
             )
-        pointer = {
-            header[0]: {"S": POINTER},
-            SORT_KEY: {"S": POINTER},
-            "PUBLISHED_RUN": {"S": self._run},
-        }
-        self._dynamodb.put_item(TableName=self.name, Item=pointer)
+        self._point(header[0], before_pointing)
         return counts
+
+    def _point(self, partition_key: str, before_pointing: Callable[[], object]) -> None:
+        """Write the pointer, unless another delivery does at the same time; then ask again.
+
+        Raises:
+            DeliveryFailed: If others are faster all the time.
+        """
+        key = {partition_key: {"S": POINTER}, SORT_KEY: {"S": POINTER}}
+        for _ in range(_CONTENDERS):
+            response = self._dynamodb.get_item(TableName=self.name, Key=key, ConsistentRead=True)
+            known = response.get("Item", {}).get(VERSION)
+            before_pointing()
+            condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(#version)"}
+            if known:
+                condition["ConditionExpression"] = "#version = :known"
+                condition["ExpressionAttributeValues"] = {":known": known}
+            version = {"N": str(int(known["N"]) + 1 if known else 1)}
+            try:
+                self._dynamodb.put_item(
+                    TableName=self.name,
+                    Item={**key, "PUBLISHED_RUN": {"S": self._run}, VERSION: version},
+                    ExpressionAttributeNames={"#version": VERSION},
+                    **condition,
+                )
+            except self._dynamodb.exceptions.ConditionalCheckFailedException:
+                continue
+            return
+        raise DeliveryFailed("other deliveries change it all the time; start this one again")
 
     def _check(self, partition_key: str) -> None:
         """Check keys and expiry.
@@ -221,6 +262,34 @@ def deliver(s3: Any, dynamodb: Any, event: Mapping[str, Any], *, clock: Clock) -
         write_object(s3, bucket, record_key(run, "delivery"), record)
         return record
 
+    def published() -> dict[str, Any]:
+        return published_list(s3, bucket, run)
+
+    target = DynamoDbTable(dynamodb, table, run=run, expire_days=event["expireDays"], clock=clock)
+    try:
+        latest = published()
+        with _recorded(
+            f"the list of run '{run}' is published, but not delivered: table '{table}'"
+            " keeps the list that it had.",
+            write,
+        ):
+            lines = RunFiles(s3, bucket, run).lines([f"runs/{run}/{LIST}"])
+            rows = csv.reader((line.decode() for line in lines), strict=True)
+            counts = target.write(
+                next(rows), rows, expected=latest["recommendations"], before_pointing=published
+            )
+    except AnotherListPublished as another:
+        return write("SKIPPED", reason=str(another))
+    return write("DELIVERED", **counts)
+
+
+def published_list(s3: Any, bucket: str, run: str) -> dict[str, Any]:
+    """Return what `recommendations/latest.json` says of the run's list.
+
+    Raises:
+        DeliveryFailed: If no list is published.
+        AnotherListPublished: If that of another run is.
+    """
     latest = read_object(s3, bucket, LATEST)
     if latest is None:
         raise DeliveryFailed(
@@ -228,17 +297,8 @@ def deliver(s3: Any, dynamodb: Any, event: Mapping[str, Any], *, clock: Clock) -
             " deliver; in a workflow of your own put deliver() after publish()"
         )
     if latest["run"] != run:
-        return write("SKIPPED", reason=f"the published list is that of run '{latest['run']}'")
-    target = DynamoDbTable(dynamodb, table, run=run, expire_days=event["expireDays"], clock=clock)
-    with _recorded(
-        f"the list of run '{run}' is published, but not delivered: table '{table}'"
-        " keeps the list that it had.",
-        write,
-    ):
-        lines = RunFiles(s3, bucket, run).lines([f"runs/{run}/{LIST}"])
-        rows = csv.reader((line.decode() for line in lines), strict=True)
-        counts = target.write(next(rows), rows, expected=latest["recommendations"])
-    return write("DELIVERED", **counts)
+        raise AnotherListPublished(f"the published list is that of run '{latest['run']}'")
+    return latest
 
 
 @contextmanager

@@ -4,7 +4,9 @@ import csv
 import io
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -274,6 +276,63 @@ def test_a_list_that_is_not_the_published_one_is_not_delivered(target: Target) -
         "the published list is that of run 'newer'",
     )
     assert target.rows() == OLD
+
+
+def test_a_list_that_another_replaces_while_it_is_loaded_is_not_swapped_in(target: Target) -> None:
+    """The other one is published after the delivery has asked, before it reads its list."""
+    target.make_table()
+    target.publish(ROWS)
+    with after_the_first_answer(target.s3, lambda: target.publish(ROWS[:1])):
+        record = target.deliver()
+    newer = target.run
+    assert (record["status"], record["reason"]) == (
+        "SKIPPED",
+        f"the published list is that of run '{newer}'",
+    )
+    assert target.rows() == OLD
+    assert target.tables() == ["lists"]
+    assert target.deliver()["run"] == newer
+    assert target.rows() == [("1", "a", 1, 0.75)]
+
+
+def test_postgresql_asks_again_when_all_rows_are_exchanged(target: Target) -> None:
+    """Another list is published while the transaction goes on, which is long for many rows."""
+    if target.engine == "mysql":
+        return
+    target.make_table()
+    target.execute(
+        "CREATE FUNCTION wait_for_test() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " PERFORM pg_advisory_xact_lock(7); RETURN NULL; END $$",
+        "CREATE TRIGGER waits AFTER INSERT ON lists EXECUTE FUNCTION wait_for_test()",
+    )
+    target.publish(ROWS)
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    with ThreadPoolExecutor(1) as pool, target.connect() as test:
+        test.execute("SELECT pg_advisory_lock(7)")
+        delivery = pool.submit(target.deliver)
+        while target.execute(waiting) == [(0,)] and not delivery.done():
+            time.sleep(0.01)
+        target.point_to("newer", 5)
+        test.execute("SELECT pg_advisory_unlock(7)")
+        record = delivery.result()
+    assert record["status"] == "SKIPPED"
+    assert target.rows() == OLD
+
+
+@contextmanager
+def after_the_first_answer(s3: Any, act: Callable[[], None]) -> Iterator[None]:
+    """Act once in a block, when S3 has answered the first GetObject."""
+    acts = iter([act])
+
+    def once(**_: Any) -> None:
+        for each in acts:
+            each()
+
+    s3.meta.events.register("after-call.s3.GetObject", once)
+    try:
+        yield
+    finally:
+        s3.meta.events.unregister("after-call.s3.GetObject", once)
 
 
 def test_a_list_that_is_not_whole_is_not_delivered(target: Target) -> None:

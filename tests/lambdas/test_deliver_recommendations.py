@@ -121,7 +121,8 @@ def test_the_lists_of_older_runs_stay_until_they_expire(s3: Any, dynamodb: Any) 
     publish(s3, ROWS)
     deliver(s3, dynamodb, EVENT, clock=clock())
     table = DynamoDbTable(dynamodb, "lists", run="next", expire_days=30, clock=clock())
-    table.write(("USER_ID", "ITEM_ID", "RANK", "SCORE"), [("1", "z", "1", "0.5")], expected=1)
+    header, rows = ("USER_ID", "ITEM_ID", "RANK", "SCORE"), [("1", "z", "1", "0.5")]
+    table.write(header, rows, expected=1, before_pointing=lambda: None)
     assert published_run(dynamodb) == "next"
     assert list_of(dynamodb, "1", "next")["ITEMS"]["L"][0]["M"]["ITEM_ID"] == {"S": "z"}
     assert list_of(dynamodb, "1") is not None
@@ -209,6 +210,59 @@ def test_a_list_that_is_not_the_published_one_is_not_delivered(s3: Any, dynamodb
     assert record(s3)["status"] == "SKIPPED"
     assert record(s3)["reason"] == "the published list is that of run 'newer'"
     assert dynamodb.scan(TableName="lists")["Count"] == 0
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["first delivery", "a later one"])
+@pytest.mark.parametrize("operation", ["BatchWriteItem", "GetItem", "PutItem"])
+def test_an_older_list_never_counts_after_the_published_one(
+    s3: Any, dynamodb: Any, operation: str, first: bool
+) -> None:
+    """Another list is published and delivered in the middle of a delivery, before such a call."""
+    make_table(dynamodb)
+    publish(s3, ROWS)
+    if not first:
+        deliver(s3, dynamodb, EVENT, clock=clock())
+    other = boto3.client("dynamodb")
+    body = get(s3, f"runs/{RUN}/recommendations/recommendations.csv")
+
+    def deliver_another(**_: Any) -> None:
+        dynamodb.meta.events.unregister(f"before-call.dynamodb.{operation}", deliver_another)
+        key = "runs/another/recommendations/recommendations.csv"
+        s3.put_object(Bucket="bucket", Key=key, Body=body)
+        publish(s3, ROWS, run="another")
+        assert deliver(s3, other, {**EVENT, "run": "another"}, clock=clock())["items"] == 2
+
+    dynamodb.meta.events.register(f"before-call.dynamodb.{operation}", deliver_another)
+    deliver(s3, dynamodb, EVENT, clock=clock())
+
+    assert record(s3)["reason"] == "the published list is that of run 'another'"
+    assert record(s3)["status"] == "SKIPPED"
+    assert published_run(dynamodb) == "another"
+
+
+def test_going_back_to_a_list_while_the_newer_one_is_delivered(s3: Any, dynamodb: Any) -> None:
+    """The pointer names the same run as before, and has been written again all the same."""
+    make_table(dynamodb)
+    publish(s3, ROWS, run="older")
+    other, body = (
+        boto3.client("dynamodb"),
+        get(s3, f"runs/{RUN}/recommendations/recommendations.csv"),
+    )
+    key = "runs/older/recommendations/recommendations.csv"
+    s3.put_object(Bucket="bucket", Key=key, Body=body)
+    deliver(s3, other, {**EVENT, "run": "older"}, clock=clock())
+    publish(s3, ROWS)
+
+    def go_back(**_: Any) -> None:
+        dynamodb.meta.events.unregister("before-call.dynamodb.PutItem", go_back)
+        publish(s3, ROWS, run="older")
+        deliver(s3, other, {**EVENT, "run": "older"}, clock=clock())
+
+    dynamodb.meta.events.register("before-call.dynamodb.PutItem", go_back)
+    deliver(s3, dynamodb, EVENT, clock=clock())
+
+    assert record(s3)["status"] == "SKIPPED"
+    assert published_run(dynamodb) == "older"
 
 
 def test_aws_s_own_error_keeps_its_name_and_says_what_happened(s3: Any, dynamodb: Any) -> None:
