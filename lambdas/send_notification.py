@@ -30,6 +30,8 @@ SOURCE, DETAIL_TYPE = "personalize-retraining", "Retraining Ended"
 _EARLY_ENDS = frozenset({"AnotherRunInProgress", "NewerListPublished"})  # which are no failures
 _STATUSES = {"FAILED": "failed", "TIMED_OUT": "timed out", "ABORTED": "was aborted"}
 _LONGEST_SUBJECT = 99
+_MOST_LISTS = 5  # in a line: there may be many recommenders
+_LIST_MEMBERS = ("csv", "recommendations", "users", "solutionVersionArn", "degraded")
 _LONGEST_REASON = 1_000
 _MINUTE, _HOUR = 60, 3_600
 
@@ -90,13 +92,14 @@ class Records:
     """What a run left about itself; each is empty if it is not there.
 
     Attributes:
-        published: What it published, as in `latest.json`.
+        lists: Recommender → what it published, as in `latest.json`; the first one has no name, and
+            those that published nothing are left out.
         manifest: That of its Spark job.
         delivery: What became of the delivery of its list: `status`, `table`, `reason`.
         fault: Why they could not be read; empty if they could.
     """
 
-    published: Mapping[str, Any] = field(default_factory=dict)
+    lists: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     manifest: Mapping[str, Any] = field(default_factory=dict)
     delivery: Mapping[str, Any] = field(default_factory=dict)
     fault: str = ""
@@ -105,13 +108,24 @@ class Records:
     def read(cls, s3: Any, bucket: str, run: str) -> Records:
         """Return those of a run."""
         try:
-            return cls(
-                read_object(s3, bucket, record_key(run, PUBLICATION)) or {},
-                read_object(s3, bucket, f"runs/{run}/manifest.json") or {},
-                read_object(s3, bucket, record_key(run, "delivery")) or {},
-            )
+            manifest = read_object(s3, bucket, f"runs/{run}/manifest.json") or {}
+            lists = {
+                name: read_object(s3, bucket, record_key(run, PUBLICATION, name))
+                for name in ("", *manifest.get("recommenders", ()))
+            }
+            delivery = read_object(s3, bucket, record_key(run, "delivery")) or {}
         except InvalidInputException as error:
             return cls(fault=str(error))
+        return cls({name: each for name, each in lists.items() if each}, manifest, delivery)
+
+    @property
+    def degradation(self) -> str:
+        """What the gate found wrong with the published lists; empty if nothing."""
+        return "; ".join(
+            f"{f'{name}: ' if name else ''}{each['degraded']['reason']}"
+            for name, each in self.lists.items()
+            if each.get("degraded")
+        )
 
     @property
     def backtest(self) -> Mapping[str, Any]:
@@ -124,14 +138,12 @@ class Records:
         Args:
             failed: Whether the run failed; then it is not taken for granted that it published.
         """
-        if self.published:
-            its = "its list is published: " if failed else ""
-            by_item = (self.manifest.get("batchInput") or {}).get("id") == "ITEM_ID"
-            yield (
-                f"{its}{self.published['recommendations']:,} recommendations for"
-                f" {self.published['users']:,} {'items' if by_item else 'users'}, of data"
-                f" extracted at {self.published['extractedAt']}"
-            )
+        shown = list(self.lists)[:_MOST_LISTS]
+        for name in shown:
+            yield self._list_figures(name, failed=failed)
+        if rest := [each for name, each in self.lists.items() if name not in shown]:
+            total = sum(each["recommendations"] for each in rest)
+            yield f"{len(rest)} further lists with {total:,} recommendations"
         if self.delivery.get("status") == "DELIVERED":
             yield f"delivered into table {self.delivery['table']}"
         elif self.delivery.get("status") == "SKIPPED":
@@ -142,6 +154,21 @@ class Records:
             yield f"hit_rate_at_10 of the lists before was {rate['value']:.1%}{popular}"
         if self.fault:
             yield self.fault
+
+    def _list_figures(self, name: str, *, failed: bool) -> str:
+        """Return the size of a recommender's list and the age of its data, in a clause."""
+        published = self.lists[name]
+        manifest = self.manifest["recommenders"][name] if name else self.manifest
+        by_item = (manifest.get("batchInput") or {}).get("id") == "ITEM_ID"
+        if failed:
+            whose = f"the list of {name} is published: " if name else "its list is published: "
+        else:
+            whose = f"{name}: " if name else ""
+        return (
+            f"{whose}{published['recommendations']:,} recommendations for"
+            f" {published['users']:,} {'items' if by_item else 'users'}, of data extracted at"
+            f" {published['extractedAt']}"
+        )
 
 
 @dataclass(frozen=True)
@@ -195,7 +222,12 @@ class Notification:
             "reason": self.reason,
             "begunAt": _utc(end.begun),
             "endedAt": _utc(end.ended),
-            "published": dict(self.records.published),
+            "published": dict(self.records.lists.get("", {})),
+            "recommenders": {
+                name: {member: each[member] for member in _LIST_MEMBERS if member in each}
+                for name, each in self.records.lists.items()
+                if name
+            },
             "delivery": dict(self.records.delivery),
             "backtest": dict(self.records.backtest),
             "message": self.line,
@@ -211,16 +243,29 @@ def notification_of(end: End, records: Records) -> Notification:
     """
     outcome, reason = SUCCEEDED, ""
     job, increment = end.output.get("job"), end.output.get("increment")
-    degraded = records.published.get("degraded")
+    newer = _newer_lists(end.output)
     if end.status != "SUCCEEDED":
         outcome, reason = FAILED, end.reason
     elif isinstance(job, Mapping) and job.get("Error") in _EARLY_ENDS:
         outcome, reason = SKIPPED, sentence(str(job.get("Cause", "")))
     elif isinstance(increment, Mapping) and increment.get("step") == "nothing":
         outcome, reason = SKIPPED, str(increment.get("why", ""))
-    elif degraded:
-        outcome, reason = DEGRADED, str(degraded["reason"])
+    elif newer and not records.lists:
+        outcome, reason = SKIPPED, newer[0]
+    elif records.degradation:
+        outcome, reason = DEGRADED, records.degradation
     return Notification(end, outcome, _shortened(reason), records)
+
+
+def _newer_lists(output: Mapping[str, Any]) -> list[str]:
+    """Return why recommenders did not publish, where newer lists stay published."""
+    outcomes = output.get("outcomes")
+    older = outcomes.get("older") if isinstance(outcomes, Mapping) else None
+    return [
+        sentence(str(each.get("Cause", "")))
+        for each in (older if isinstance(older, list) else ())
+        if isinstance(each, Mapping)
+    ]
 
 
 def sentence(cause: str) -> str:

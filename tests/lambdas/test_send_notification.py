@@ -49,7 +49,7 @@ def end_of(status: str = "SUCCEEDED", *, minutes: float = 102, **members: Any) -
 
 
 def test_a_success_is_one_line_of_figures() -> None:
-    told = notification_of(end_of(output="{}"), Records(PUBLISHED, MANIFEST))
+    told = notification_of(end_of(output="{}"), Records({"": PUBLISHED}, MANIFEST))
 
     assert told.outcome == SUCCEEDED
     assert told.line == (
@@ -87,13 +87,13 @@ def test_an_end_that_published_nothing_is_skipped(output: dict[str, Any], reason
 def test_a_run_that_trained_nothing_and_published_is_no_skip() -> None:
     output = json.dumps({"increment": {"step": "inference", "why": "the filters have changed"}})
 
-    assert notification_of(end_of(output=output), Records(PUBLISHED)).outcome == SUCCEEDED
+    assert notification_of(end_of(output=output), Records({"": PUBLISHED})).outcome == SUCCEEDED
 
 
 def test_a_list_that_the_gate_found_wrong_is_degraded() -> None:
     degraded = {"reason": "coverage is 0.0310, minimum 0.1", "refusedSolutionVersionArn": "arn:x"}
 
-    told = notification_of(end_of(output="{}"), Records({**PUBLISHED, "degraded": degraded}))
+    told = notification_of(end_of(output="{}"), Records({"": {**PUBLISHED, "degraded": degraded}}))
 
     assert (told.outcome, told.reason) == (DEGRADED, "coverage is 0.0310, minimum 0.1")
 
@@ -129,7 +129,7 @@ def test_a_failure_names_its_error_and_reason(
 def test_a_failure_after_the_publication_says_that_the_list_is_published() -> None:
     end = end_of("FAILED", error="DeliveryFailed", cause="no table")
 
-    told = notification_of(end, Records(PUBLISHED))
+    told = notification_of(end, Records({"": PUBLISHED}))
 
     assert "DeliveryFailed: no table; its list is published: 124,980 recommendations" in told.line
 
@@ -137,7 +137,7 @@ def test_a_failure_after_the_publication_says_that_the_list_is_published() -> No
 def test_related_items_are_counted_as_items() -> None:
     manifest = {"batchInput": {"id": "ITEM_ID"}}
 
-    told = notification_of(end_of(output="{}"), Records(PUBLISHED, manifest))
+    told = notification_of(end_of(output="{}"), Records({"": PUBLISHED}, manifest))
 
     assert "124,980 recommendations for 5,000 items, of data" in told.line
 
@@ -153,10 +153,97 @@ def test_related_items_are_counted_as_items() -> None:
     ],
 )
 def test_a_line_says_what_became_of_the_delivery(delivery: dict[str, Any], clause: str) -> None:
-    told = notification_of(end_of(output="{}"), Records(PUBLISHED, delivery=delivery))
+    told = notification_of(end_of(output="{}"), Records({"": PUBLISHED}, delivery=delivery))
 
     assert told.line.endswith(f"2024-06-01T04:12:00Z; {clause}")
     assert told.detail()["delivery"] == delivery
+
+
+DEGRADED_BY = {"reason": "coverage is 0.0310, minimum 0.1", "refusedSolutionVersionArn": None}
+SIMILAR = {
+    "run": "nightly",
+    "recommender": "similar",
+    "csv": "s3://bucket/runs/nightly/recommenders/similar/recommendations/recommendations.csv",
+    "users": 400,
+    "recommendations": 4_000,
+    "solutionVersionArn": "arn:version",
+    "extractedAt": "2024-06-01T04:12:00Z",
+}
+
+
+def of_recommenders(*names: str) -> dict[str, Any]:
+    """Return the manifest of a run with further recommenders, whose lists are of items."""
+    return {"recommenders": {name: {"batchInput": {"id": "ITEM_ID"}} for name in names}}
+
+
+def test_the_lists_of_all_recommenders_are_told() -> None:
+    records = Records({"": PUBLISHED, "similar": SIMILAR}, of_recommenders("similar"))
+
+    told = notification_of(end_of(output="{}"), records)
+
+    assert told.outcome == SUCCEEDED
+    assert told.line == (
+        "Run nightly.2 of labbase-retraining succeeded, in 1 h 42 min; 124,980 recommendations for"
+        " 5,000 users, of data extracted at 2024-06-01T04:12:00Z; similar: 4,000 recommendations"
+        " for 400 items, of data extracted at 2024-06-01T04:12:00Z"
+    )
+    assert told.detail()["published"] == PUBLISHED
+    assert told.detail()["recommenders"] == {
+        "similar": {
+            "csv": SIMILAR["csv"],
+            "recommendations": 4_000,
+            "users": 400,
+            "solutionVersionArn": "arn:version",
+        }
+    }
+
+
+def test_a_run_is_degraded_if_any_list_is() -> None:
+    lists = {"": PUBLISHED, "similar": {**SIMILAR, "degraded": DEGRADED_BY}}
+
+    told = notification_of(end_of(output="{}"), Records(lists, of_recommenders("similar")))
+
+    assert (told.outcome, told.reason) == (DEGRADED, "similar: coverage is 0.0310, minimum 0.1")
+    assert told.detail()["recommenders"]["similar"]["degraded"] == DEGRADED_BY
+    both = {"": {**PUBLISHED, "degraded": DEGRADED_BY}, "similar": lists["similar"]}
+    told = notification_of(end_of(output="{}"), Records(both, of_recommenders("similar")))
+    assert told.reason == (
+        "coverage is 0.0310, minimum 0.1; similar: coverage is 0.0310, minimum 0.1"
+    )
+
+
+def test_a_failure_of_some_recommenders_says_whose_lists_are_published() -> None:
+    end = end_of("FAILED", error="RecommendersFailed", cause="1 of 2 recommenders failed")
+
+    told = notification_of(end, Records({"similar": SIMILAR}, of_recommenders("similar")))
+
+    assert told.line.endswith(
+        "1 of 2 recommenders failed; the list of similar is published: 4,000 recommendations for"
+        " 400 items, of data extracted at 2024-06-01T04:12:00Z"
+    )
+
+
+def test_a_run_none_of_whose_lists_is_published_for_newer_ones_is_skipped() -> None:
+    older = [{"Error": "NewerListPublished", "Cause": '{"errorMessage": "a newer one is there"}'}]
+    output = json.dumps({"outcomes": {"published": [], "older": older, "failed": []}})
+
+    told = notification_of(end_of(output=output), Records())
+    assert (told.outcome, told.reason) == (SKIPPED, "a newer one is there")
+
+    of_one = Records({"similar": SIMILAR}, of_recommenders("similar"))
+    assert notification_of(end_of(output=output), of_one).outcome == SUCCEEDED
+
+
+def test_what_is_told_of_many_recommenders_stays_small() -> None:
+    names = [f"a-recommender-number-{number:03}" for number in range(20)]
+    degraded = {"reason": "x" * 900, "refusedSolutionVersionArn": None}
+    lists = {"": PUBLISHED, **{name: {**SIMILAR, "degraded": degraded} for name in names}}
+
+    told = notification_of(end_of(output="{}"), Records(lists, of_recommenders(*names)))
+
+    assert told.line.endswith("; 16 further lists with 64,000 recommendations")
+    assert len(told.line) < 2_000
+    assert len(json.dumps(told.detail())) < 32_768
 
 
 def test_a_long_cause_is_cut() -> None:
@@ -259,6 +346,23 @@ def test_records_that_cannot_be_read_do_not_keep_the_notification_back(ends: End
 
     assert told["message"].endswith("publication.json is no JSON object")
     assert len(ends.received("mails")) == 1
+
+
+def test_the_records_of_all_recommenders_of_the_manifest_are_read(ends: Ends) -> None:
+    arn = ends.wait(ends.start("good", DONE))
+    objects = {
+        "manifest.json": of_recommenders("similar", "silent"),
+        "record/publication.json": PUBLISHED,
+        "recommenders/similar/record/publication.json": {**SIMILAR, "degraded": DEGRADED_BY},
+    }
+    for path, content in objects.items():
+        body = json.dumps(content).encode()
+        ends.s3.put_object(Bucket="bucket", Key=f"runs/good/{path}", Body=body)
+
+    told = ends.notify(arn)
+
+    assert told["outcome"] == DEGRADED
+    assert list(told["recommenders"]) == ["similar"]
 
 
 def test_an_execution_that_still_runs_is_not_told_of(ends: Ends) -> None:
