@@ -60,6 +60,7 @@ def check(
     from workflow.definition.render import render as rendered  # noqa: PLC0415  the SDK costs half a second
     from workflow.deployment.derived_permissions import check_derived  # noqa: PLC0415
     from workflow.deployment.function_sources import archive_files, read_sources  # noqa: PLC0415
+    from workflow.deployment.permissions import check_sizes, role_policies  # noqa: PLC0415
 
     loaded = load_config(config)
     if mistakes := overfull_history(loaded, next_wait=next_wait):
@@ -68,6 +69,7 @@ def check(
     archive_files(loaded)
     definition = json.loads(rendered(loaded))
     derived = check_derived(loaded, definition)
+    check_sizes(loaded, role_policies(loaded, definition))
     if database_url is not None:
         from retrain.project.preview import check_against_database  # noqa: PLC0415
 

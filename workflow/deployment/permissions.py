@@ -29,8 +29,8 @@ from workflow.deployment.artefacts import PREFIX
 from workflow.deployment.deployed import deployed_functions
 from workflow.deployment.derived_permissions import Statement, configured_statements, derive
 from workflow.deployment.lock import LOCK_KEY
-from workflow.deployment.policies import Policy, inline_policy
-from workflow.errors import WorkflowError
+from workflow.deployment.policies import MOST_INLINE, Policy, inline_policy, size_of
+from workflow.errors import DeployError, WorkflowError
 from workflow.extensions import function_id
 from workflow.settings import ROLES, RoleName
 from workflow.spelling import suggestion
@@ -109,15 +109,68 @@ def role_policies(config: Config, definition: Definition) -> dict[RoleName, Poli
         definition: The state machine's; empty if there is none yet.
     """
     return {
-        role: inline_policy(permission_policy(config, role, definition))
+        role: _inline_policy(config, role, definition)
         for role in ROLES
         if not config.aws.roles.get(role, "").startswith("arn:")
         and (role != "scheduler" or config.schedule)
     }
 
 
+def _inline_policy(config: Config, role: RoleName, definition: Definition) -> Policy:
+    """Return a role's policy, with patterns in place of names if it is too long with names."""
+    exact = inline_policy(permission_policy(config, role, definition))
+    if size_of(exact) <= MOST_INLINE:
+        return exact
+    return inline_policy(permission_policy(config, role, definition, by_pattern=True))
+
+
+def check_sizes(config: Config, policies: Mapping[RoleName, Policy]) -> None:
+    """Refuse policies that IAM would.
+
+    Args:
+        config: The configuration, which says what can make one shorter.
+        policies: Of `role_policies`.
+
+    Raises:
+        DeployError: If one is longer than IAM takes; the text says of each what to do.
+    """
+    problems = [
+        f"role {config.role_arn(role).rpartition('/')[2]}: its policy has {size_of(policy):,}"
+        f" characters; IAM takes {MOST_INLINE:,}. {_shorter(config, role)}, or name a role of your"
+        f" own by its ARN in aws.roles.{role}"
+        for role, policy in policies.items()
+        if size_of(policy) > MOST_INLINE
+    ]
+    if problems:
+        raise DeployError("\n".join(problems))
+
+
+def _shorter(config: Config, role: RoleName) -> str:
+    """Return what the configuration can do for a shorter policy, in one sentence."""
+    own = {"states": ["workflow"] if config.workflow.permissions else []}
+    own["functions"] = [f"functions.{n}" for n, one in config.functions.items() if one.permissions]
+    ways = [f"name resources by a pattern in {name}.permissions" for name in own.get(role, ())]
+    named = [
+        each.recommender
+        for each in config.each_recommender
+        if each.recommender and not each.solution_name.startswith(f"{config.name}-")
+    ]
+    if named and role == "functions":
+        ways.append(
+            f"let the name of each recommender's solution begin with '{config.name}-', or leave it"
+            f" out (recommenders.{named[0]}.solution.name and {len(named) - 1} more): one pattern"
+            " stands for all of these"
+        )
+    text = "; ".join(ways) or "Take tables out of the configuration"
+    return text[0].upper() + text[1:]
+
+
 def permission_policy(
-    config: Config, who: RoleName | Person, definition: Definition | None = None
+    config: Config,
+    who: RoleName | Person,
+    definition: Definition | None = None,
+    *,
+    by_pattern: bool = False,
 ) -> Policy:
     """Return the policy of a role or a person, ready for IAM.
 
@@ -125,11 +178,15 @@ def permission_policy(
         config: The configuration.
         who: The role or person.
         definition: The state machine's; made from the configuration if left out.
+        by_pattern: Name by one pattern what there is for each recommender or function, and has the
+            configuration's name, such as `solution/NAME-*`; else each by its own.
     """
     if definition is None:
         definition = retraining_graph(config).to_dict()
     deployed = deployed_functions(config, definition)
     values = _values(config, deployed)
+    if by_pattern:
+        values = {**values, **_patterns(config, values)}
     derived: list[Statement] = []
     if who == "states":
         derived = derive(config, definition).statements
@@ -297,6 +354,25 @@ def _values(config: Config, deployed: Sequence[str]) -> Mapping[str, Sequence[st
         "ends_rule": [config.ends_rule],
         **{f"{role}_role": [config.role_arn(role)] for role in ROLES},
         **{name: [value] if value else [] for name, value in optional.items()},
+    }
+
+
+def _patterns(config: Config, values: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """Return the values of which a configuration may have many, with patterns for their names."""
+    solutions = config.arn("personalize", f"solution/{config.name}-")
+    names = {
+        "function_log": (f"/aws/lambda/{config.name}-", ""),
+        "latest": ("recommendations/", "/latest.json"),
+        "solution_arn": (solutions, ""),
+    }
+
+    def pattern(value: str, prefix: str, suffix: str) -> str:
+        is_one = value.startswith(prefix) and value.removeprefix(prefix).endswith(suffix)
+        return f"{prefix}*{suffix}" if is_one else value
+
+    return {
+        name: list(dict.fromkeys(pattern(value, *ends) for value in values[name]))
+        for name, ends in names.items()
     }
 
 

@@ -24,12 +24,11 @@ from workflow.deployment.deployed import deployed_functions
 from workflow.deployment.ends_rule import NOTIFYING, ends_rule, invoke_permission
 from workflow.deployment.permissions import (
     bucket_policy,
+    check_sizes,
     role_policies,
     topic_policy,
     trust_policy,
 )
-from workflow.deployment.policies import MOST_INLINE, size_of
-from workflow.errors import DeployError
 from workflow.extensions import function_id
 from workflow.names import OWNER_TAG
 from workflow.settings import RoleName
@@ -179,9 +178,10 @@ def _uploads(config: Config, artefacts: Artefacts) -> Iterator[Resource]:
 
 
 def _roles(config: Config, definition: Definition) -> Iterator[Resource]:
-    for role, policy in role_policies(config, definition).items():
+    policies = role_policies(config, definition)
+    check_sizes(config, policies)
+    for role, policy in policies.items():
         name = config.role_arn(role).rpartition("/")[2]
-        _check_size(name, policy)
         yield Resource(
             role_id(role),
             "AWS::IAM::Role",
@@ -194,17 +194,6 @@ def _roles(config: Config, definition: Definition) -> Iterator[Resource]:
                 "PermissionsBoundary": config.aws.permission_boundary or None,
                 "Tags": _tags(config),
             },
-        )
-
-
-def _check_size(role: str, policy: Mapping[str, Any]) -> None:
-    """Refuse a policy that IAM would."""
-    size = size_of(policy)
-    if size > MOST_INLINE:
-        raise DeployError(
-            f"role {role}: its policy has {size:,} characters; IAM takes {MOST_INLINE:,}. Name"
-            " resources by a pattern in the permissions of the configuration, or give a role of"
-            " your own in [aws.roles]"
         )
 
 
