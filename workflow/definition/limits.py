@@ -35,12 +35,8 @@ def most_events(config: Config, *, next_wait: NextWait) -> int:
         config: Says how often to poll, and how long.
         next_wait: That of `lambdas.polling`.
     """
-    polling, recommenders = config.polling, len(config.each_recommender)
-    trained = _rounds(recommenders, config.recommender_concurrency)
-    loops = [*_rounds(len(config.data_sets), config.import_concurrency), *trained, *trained]
-    loops += [len(config.campaigns)] * bool(config.campaigns)
-    waited, events = [0.0] * len(loops), float(OTHER_EVENTS * recommenders)
-    events += sum(loops) * EXPECTING_POLLS * POLL_EVENTS
+    polling, loops = config.polling, _loops(config)
+    waited, events = [0.0] * len(loops), float(_least_events(config))
     left = config.timeout_hours * _SECONDS_PER_HOUR
     while left > 0 and events <= MOST_EVENTS:
         pauses = [
@@ -53,6 +49,19 @@ def most_events(config: Config, *, next_wait: NextWait) -> int:
     return round(events)
 
 
+def _loops(config: Config) -> list[int]:
+    """Return how many jobs are polled at a time, of each type in each round of its Map."""
+    trained = _rounds(len(config.each_recommender), config.recommender_concurrency)
+    loops = [*_rounds(len(config.data_sets), config.import_concurrency), *trained, *trained]
+    return loops + [len(config.campaigns)] * bool(config.campaigns)
+
+
+def _least_events(config: Config) -> int:
+    """Return the events that a run can have however seldom jobs are polled at their begin."""
+    polls = sum(_loops(config)) * EXPECTING_POLLS
+    return OTHER_EVENTS * len(config.each_recommender) + polls * POLL_EVENTS
+
+
 def _rounds(items: int, at_a_time: int) -> list[int]:
     """Return how many items of a Map are in progress in each round of it."""
     return [min(at_a_time, items - begun) for begun in range(0, items, at_a_time)]
@@ -62,6 +71,13 @@ def overfull_history(config: Config, *, next_wait: NextWait) -> list[Mistake]:
     """Return the mistake of polling so often that a run's history can fill up, if it is made."""
     if most_events(config, next_wait=next_wait) <= MOST_EVENTS:
         return []
+    if (least := _least_events(config)) > MOST_EVENTS:
+        number = str(len(config.each_recommender))
+        rule = (
+            f"the history of a run of {number} recommenders can hold {least:,} events, and Step"
+            f" Functions ends it at {MOST_EVENTS:,}"
+        )
+        return [Mistake("recommenders", number, rule, "take some to another configuration")]
     rule = (
         f"a run of timeout_hours = {config.timeout_hours} can be polled until its history holds"
         f" {MOST_EVENTS:,} events, and Step Functions ends it then"

@@ -138,3 +138,18 @@ def test_longer_pauses_make_room() -> None:
     config = parse_config(configured("timeout_hours = 96", min_seconds=60, max_seconds=900))
 
     assert overfull_history(config, next_wait=next_wait) == []
+
+
+def test_recommenders_of_which_no_polling_is_rare_enough_are_refused() -> None:
+    """Polls around the expected end of their jobs alone fill the history."""
+    tables = "".join(
+        f'[recommenders.similar-{letter}]\nsolution = {{ recipe = "aws-similar-items" }}\n'
+        'batch_inference = { table = "job_postings", item_id = "job_postings.id" }\n'
+        for letter in "abcdefghijklmnopqrs"
+    )
+    config = parse_config(f"{configured(min_seconds=3_600, max_seconds=43_200)}\n{tables}")
+
+    (mistake,) = overfull_history(config, next_wait=next_wait)
+
+    assert (mistake.key, mistake.fix) == ("recommenders", "take some to another configuration")
+    assert "of 20 recommenders can hold 32,090 events" in mistake.rule
