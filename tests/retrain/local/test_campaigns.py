@@ -24,12 +24,14 @@ from tests.projects import EXAMPLE, write
 from tests.recorder import Recorder
 from tests.workflow.deployment.permissions.evaluator import evaluate
 from tests.workflow.deployment.permissions.requests import requests_of
-from workflow import Config, load_config
+from tests.workflow.deployment.permissions.use import unused_by
+from workflow import Config, load_config, parse_config
 from workflow.deployment.deploy import apply, destroy_plan
 from workflow.deployment.permissions import Person, permission_policy
 from workflow.runs.history import HistoryReader, failure_of, follow
 from workflow.settings import RoleName
 
+PLAIN = parse_config(EXAMPLE)
 FOLLOW = """
 from workflow import Stages
 from workflow.sdk import Pass
@@ -229,6 +231,9 @@ def test_campaigns_are_created_and_then_follow_once(follower: Follower, integrat
             "personalize:DescribeCampaign"
         }
         assert bool(used) == (role == "functions" or integration == "sdk")
+        assert unused_by(calls, config, role, besides=PLAIN) == []
+    for name in names:  # the other integration creates them anew
+        follower.account.delete("Campaign", config.campaign_arn(name))
 
 
 def test_a_failed_update_degrades_the_run_or_fails_it_when_the_others_are_through(

@@ -11,18 +11,15 @@ import psycopg
 import pytest
 
 from localaws.aws import LocalAws
-from localaws.http.calls import Call
 from retrain.local.deployment import deploy
 from retrain.publications import delivery_command
 from tests.projects import EXAMPLE, write
 from tests.recorder import Recorder
-from tests.workflow.deployment.permissions.evaluator import evaluate
-from tests.workflow.deployment.permissions.requests import requests_of
-from workflow import Config, load_config
-from workflow.deployment.permissions import permission_policy
+from tests.workflow.deployment.permissions.use import denied, unused_by
+from workflow import Config, load_config, parse_config
 from workflow.runs.history import HistoryReader, failure_of, follow
-from workflow.settings import RoleName
 
+PLAIN = parse_config(EXAMPLE)
 LIST = b"USER_ID,ITEM_ID,RANK,SCORE\n1,a,1,0.75\n1,b,2,0.5\n2,a,1,\n"
 ONLY_DELIVER = """
 from workflow import Stages
@@ -80,19 +77,6 @@ def record(aws: LocalAws, config: Config, name: str) -> Any:
     return json.loads(aws.client("s3").get_object(Bucket=config.bucket, Key=key)["Body"].read())
 
 
-def denied(calls: list[Call], config: Config, role: RoleName) -> list[str]:
-    """Return the calls of a role that its policy does not allow."""
-    name = config.role_arn(role).rpartition("/")[2]
-    requests = {each for call in calls if call.principal == name for each in requests_of(call)}
-    assert requests
-    decisions = evaluate(permission_policy(config, role), sorted(requests, key=repr))
-    return [
-        f"{request.action} on {request.resource}"
-        for request, decision in decisions.items()
-        if decision.result != "Allowed"
-    ]
-
-
 def run_command(aws: LocalAws, command: str) -> None:
     """Do what `aws glue start-job-run` or `aws lambda invoke` does, by boto3."""
     words = shlex.split(command)
@@ -131,6 +115,7 @@ def test_the_glue_job_replaces_the_rows_of_the_source_s_table(
     assert rows == [(1, "a", 1, 0.75), (1, "b", 2, 0.5), (2, "a", 1, None)]
     assert record(aws, config, "good")["replaced"] == 1
     assert denied(calls, config, "glue") == []
+    assert unused_by(calls, config, "glue", besides=PLAIN) == []
 
 
 def test_the_function_delivers_into_dynamodb_or_fails_the_run(
@@ -167,3 +152,4 @@ def test_the_function_delivers_into_dynamodb_or_fails_the_run(
     item = dynamodb.get_item(TableName="lists", Key=pointer)["Item"]
     assert item["PUBLISHED_RUN"] == {"S": "older"}
     assert denied(calls, config, "functions") == []
+    assert unused_by(calls, config, "functions", besides=PLAIN) == []

@@ -12,11 +12,10 @@ from localaws.http.calls import Call
 from retrain.local.deployment import deploy
 from tests.projects import EXAMPLE, write
 from tests.recorder import Recorder
-from tests.workflow.deployment.permissions.evaluator import evaluate
-from tests.workflow.deployment.permissions.requests import requests_of
-from workflow import Config, load_config
-from workflow.deployment.permissions import permission_policy
+from tests.workflow.deployment.permissions.use import denied, unused_by
+from workflow import Config, load_config, parse_config
 
+PLAIN = parse_config(EXAMPLE)
 TABLES = """
 [workflow]
 definition = "retraining.py"
@@ -190,10 +189,5 @@ def test_the_event_has_the_figures_as_data(told: Told) -> None:
 
 
 def test_the_function_may_do_what_it_does(told: Told, config: Config) -> None:
-    role = config.role_arn("functions").rpartition("/")[2]
-    calls = [call for call in told.calls if call.principal == role]
-    requests = {request for call in calls for request in requests_of(call)}
-    decisions = evaluate(permission_policy(config, "functions"), sorted(requests, key=repr))
-
-    assert {"sns:Publish", "events:PutEvents"} <= {request.action for request in requests}
-    assert [request for request, each in decisions.items() if each.result != "Allowed"] == []
+    assert denied(told.calls, config, "functions") == []
+    assert unused_by(told.calls, config, "functions", besides=PLAIN) == []

@@ -2,23 +2,25 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import pytest
 from typer.testing import CliRunner
 
 from localaws.aws import LocalAws
+from localaws.http.calls import call_of
+from localaws.http.wsgi import json_response
 from retrain.local.deployment import deploy
 from retrain.main import app
 from tests.projects import EXAMPLE, write
 from tests.recorder import Recorder
-from tests.workflow.deployment.permissions.evaluator import evaluate
-from tests.workflow.deployment.permissions.requests import requests_of
-from workflow import Config, load_config
-from workflow.deployment.permissions import permission_policy
+from tests.workflow.deployment.permissions.use import denied, unused_by
+from workflow import Config, load_config, parse_config
 
+PLAIN = parse_config(EXAMPLE)
 TABLES = """
 [workflow]
 definition = "retraining.py"
@@ -35,6 +37,39 @@ def build(config):
     stages = Stages(config)
     return stages.compose(stages.clean_up())
 """
+PREFIX = "arn:aws:personalize:ap-northeast-1:123456789012:"
+KINDS = {
+    "DatasetImportJob": "dataset-import-job",
+    "BatchInferenceJob": "batch-inference-job",
+}
+IN_PROGRESS = {
+    "DatasetImportJob": {"dataSource": {"dataLocation": "s3://elsewhere/runs/x/users/"}},
+    "BatchInferenceJob": {
+        "solutionVersionArn": f"{PREFIX}solution/others/1a2b",
+        "jobInput": {"s3DataSource": {"path": "s3://elsewhere/runs/x/batch-input/"}},
+        "jobOutput": {"s3DataDestination": {"path": "s3://elsewhere/runs/x/batch-output/"}},
+    },
+}
+
+
+class OthersJobs:
+    """Personalize in which jobs of another deployment are in progress, one of each type."""
+
+    def __init__(self, application: WSGIApplication) -> None:
+        self._application = application
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        call = call_of(environ)
+        for job, described in IN_PROGRESS.items():
+            member, arn = job[0].lower() + job[1:], f"{PREFIX}{KINDS[job]}/others"
+            found = {f"{member}Arn": arn, "status": "CREATE IN_PROGRESS", **described}
+            if call.operation == f"List{job}s":
+                return json_response({f"{member}s": [found]})(environ, start_response)
+            if call.operation == f"Describe{job}":
+                return json_response({member: found})(environ, start_response)
+        return self._application(environ, start_response)
+
+
 RUNS = ("r1", "r2", "r3", "r4", "r5")
 FILES = (
     "manifest.json",
@@ -67,6 +102,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory, config: Config) -> Iterator[Lo
         deploy(config, aws.client)
         put_runs(aws, config)
         make_solutions(aws, config)
+        aws.endpoint.wrap_all(OthersJobs)
         yield aws
 
 
@@ -179,13 +215,10 @@ def test_the_state_deletes_what_the_dry_run_shows(
     assert keys(aws, config) == (before - gone) | {record, "recommendations/running.json"}
     body = aws.client("s3").get_object(Bucket=config.bucket, Key=record)["Body"].read()
     assert json.loads(body)["solutions"] == ["unused"]
-    role = config.role_arn("functions").rpartition("/")[2]
-    for who, principal in (("functions", role), ("operator", "local")):
-        made = [call for call in calls if call.principal == principal]
-        requests = {request for call in made for request in requests_of(call)}
-        decisions = evaluate(permission_policy(config, who), sorted(requests, key=repr))  # type: ignore[arg-type]
-        denied = [request for request, each in decisions.items() if each.result != "Allowed"]
-        assert denied == [], who
+    by_person = [call for call in calls if call.principal == "local"]
+    assert denied(calls, config, "functions") == []
+    assert denied(by_person, config, "operator") == []
+    assert unused_by(calls, config, "functions", besides=PLAIN) == []
 
 
 def test_nothing_is_left_then(aws: LocalAws, configured: Path) -> None:

@@ -47,7 +47,13 @@ ANY = "*"
 TABLE: dict[str, tuple[str, ...]] = {
     **{
         f"dynamodb.{operation}": (_arn("dynamodb", "table/{TableName}"),)
-        for operation in ("BatchWriteItem", "DescribeTable", "DescribeTimeToLive", "PutItem")
+        for operation in (
+            "BatchWriteItem",
+            "DescribeTable",
+            "DescribeTimeToLive",
+            "GetItem",
+            "PutItem",
+        )
     },
     "s3.AbortMultipartUpload": (OBJECT,),
     "s3.CompleteMultipartUpload": ("PutObject", OBJECT),

@@ -4,8 +4,6 @@ The workflow is composed of all packaged stages, a function of one's own and tas
 """
 
 import json
-from collections.abc import Iterator
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ from retrain.local.sample import load_sample
 from retrain.local.sample_size import SampleSize
 from tests.projects import write
 from workflow import Config, load_config
-from workflow.deployment.permissions import PEOPLE, SERVICE, bucket_policy, permission_policy
+from workflow.deployment.permissions import PEOPLE, bucket_policy, permission_policy
 from workflow.runs.usage import usage_of
 from workflow.settings import ROLES
 
@@ -28,6 +26,7 @@ from . import scenario as steps
 from .evaluator import Decision, evaluate
 from .requests import Request, requests_of
 from .scenario import Scenario
+from .use import unused
 
 EXAMPLE = (Path(__file__).parents[4] / "retraining.toml").read_text(encoding="utf-8")
 NAME = 'name = "labbase"'
@@ -219,27 +218,7 @@ def test_every_call_is_allowed(
 def test_no_unused_action_or_resource_is_allowed(
     decisions: dict[str, dict[Request, Decision]], config: Config, principal: str
 ) -> None:
-    """Statements named Service… are what AWS does by itself; none of our calls shows it."""
-    unused = [
-        f"{statement['Sid']}: {unused_value}"
-        for statement in permission_policy(config, principal)["Statement"]  # type: ignore[arg-type]
-        if not statement["Sid"].startswith(SERVICE)
-        for unused_value in _unused(statement, list(decisions[principal]))
-    ]
-
-    assert unused == []
-
-
-def _unused(statement: dict[str, Any], requests: list[Request]) -> Iterator[str]:
-    used = [
-        (request.action, resource)
-        for request in requests
-        for resource in statement["Resource"]
-        if request.action in statement["Action"] and fnmatchcase(request.resource, resource)
-    ]
-    actions, resources = {action for action, _ in used}, {resource for _, resource in used}
-    yield from (action for action in statement["Action"] if action not in actions)
-    yield from (resource for resource in statement["Resource"] if resource not in resources)
+    assert unused(decisions[principal], config, principal) == []  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
