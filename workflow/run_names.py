@@ -16,6 +16,12 @@ RUN = "States.ArrayGetItem(States.StringSplit($$.Execution.Name, '.'), 0)"
 RUN_IN_JSONATA = "$split($states.context.Execution.Name, '.')[0]"
 """The same for a state in JSONata."""
 
+ATTEMPT_IN_JSONATA = (
+    "($nth := $split($states.context.Execution.Name, '.')[1];"
+    " $exists($nth) and $contains($nth, /^[0-9]+$/) ? $number($nth) : 1)"
+)
+"""The number of the execution in its run, for a state in JSONata."""
+
 EXTRACTED = "$.begin.extracted"
 """Where a definition has whether the run's data sets are complete, as a resumed run's may be."""
 

@@ -5,8 +5,9 @@ jobs under the same names, so that either kind finds the other's. Their states a
 makes the names and computes the pauses; Choices, and all that is around them, stay in JSONPath.
 
 What a function does besides is done by the Amazon States Language's own means: a job that exists
-already is caught and found by its ARN, which follows from its name; whether it is this run's, and
-whether a solution has the configured settings, is an expression that raises an error. What it
+already is caught and found by its ARN, which follows from its name; one that has failed then is
+followed by another, of the next number; whether it is this run's, and whether a solution has the
+configured settings, is an expression that raises an error. What it
 cannot do is read Personalize's lists to their end: how long the last jobs took is not known here,
 and the pause is a tenth of the time waited, as with functions for the first job of its kind.
 """
@@ -22,6 +23,7 @@ from workflow.config import Config
 from workflow.definition.polling import MINUTE, loop, retry_service_errors, retry_when_busy
 from workflow.definition.stage import Stage, kept_job
 from workflow.personalize import SEMANTIC
+from workflow.run_names import ATTEMPT_IN_JSONATA
 from workflow.sdk import Catch, Task, Wait
 
 # What an operation does not name itself, throttling among it, has the name of the service's
@@ -44,6 +46,12 @@ _STOPPED = (
     "$found.Status = 'CREATE STOPPED'"
     " ? 'its creation was stopped by StopSolutionVersionCreation; start a new run' : ''"
 )
+_OVER = "['CREATE FAILED', 'CREATE STOPPING', 'CREATE STOPPED']"  # as `lambdas.jobs.OVER`
+FAILED_BEFORE = "FAILED BEFORE"
+"""The status of a job that was there already and had failed: another is created."""
+# Of the job that is to be created; after that, of one that was there already, until it is polled.
+_KNOWN = f"{INPUT}.job.attempt"
+_ATTEMPT = f"($exists({_KNOWN}) ? {_KNOWN} : 1)"
 _OF_DATA = frozenset({"algorithmHyperParameters", "featureTransformationParameters"})
 _BACK_OFF = 0.1  # as that of `lambdas.polling`, of a job of which nothing is known
 
@@ -58,15 +66,17 @@ def text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def job_name(purpose: str, run: str) -> str:
+def job_name(purpose: str, run: str, attempt: str = "1") -> str:
     """Return the expression of the name that `lambdas.jobs.job_name` gives.
 
     Args:
         purpose: An expression, for example `"batch"` in quotes.
         run: The expression of the run's name.
+        attempt: The expression of the number of the job, where earlier ones failed.
     """
     return (
-        f"($run := {run}; $name := $replace({purpose} & '-' & $run, /[^A-Za-z0-9]+/, '-');"
+        f"($nth := {attempt}; $run := {run} & ($nth = 1 ? '' : '.' & $nth);"
+        f" $name := $replace({purpose} & '-' & $run, /[^A-Za-z0-9]+/, '-');"
         " $replace($substring($name, 0, 52), /-$/, '') & '-'"
         " & $substring($hash($run, 'SHA-256'), 0, 10))"
     )
@@ -111,7 +121,8 @@ class DirectJob:
         member: Names it in operations and responses, for example `DatasetImportJob`.
         arguments: What it is created with.
         error: The error's name if it fails.
-        is_own: The expression of what holds of this run's job, described as `$found`.
+        is_own: The expression of what holds of this run's jobs, described as `$found`.
+        origin: The expression of the ARN at `$.job` of which the job is created, if one is.
         otherwise: What is said of a job, after its ARN, that is not this run's.
         existing_arn: The expression of the ARN of a job that exists already; empty if it does not
             follow from the job's name.
@@ -121,12 +132,20 @@ class DirectJob:
     arguments: Mapping[str, Any]
     error: str
     is_own: str
+    origin: str = "''"
     otherwise: str = " has this run's name and is another one's; start a run of another name"
     existing_arn: str = ""
 
     @property
     def described(self) -> str:
-        """The expression of what a poll keeps; it raises an error of another run's job."""
+        """The expression of what a poll keeps; it raises an error of another run's job.
+
+        A job that was there already, and has failed, is followed by another: what is kept then is
+        what that is created of, with its number.
+        """
+        again = kept_job(
+            f"{{'arn': {self.origin}, 'status': {text(FAILED_BEFORE)}, 'attempt': {_KNOWN} + 1}}"
+        )
         arn = f"$found.{self.member}Arn"
         kept = kept_job(
             f"{{'arn': {arn}, 'status': $found.Status, 'created': $found.CreationDateTime,"
@@ -135,7 +154,8 @@ class DirectJob:
         )
         return (
             f"($found := {RESULT}.{self.member};"
-            f" {self.is_own} ? {kept} : $error({arn} & {text(self.otherwise)}))"
+            f" $not({self.is_own}) ? $error({arn} & {text(self.otherwise)})"
+            f" : $exists({_KNOWN}) and $found.Status in {_OVER} ? {again} : {kept})"
         )
 
 
@@ -174,7 +194,8 @@ def direct_loop(
         arguments={f"{job.member}Arn": jsonata(f"{INPUT}.job.arn")},
         output=job.described,
     )
-    existing = kept_job(f"{{'arn': {job.existing_arn}}}") if job.existing_arn else INPUT
+    arn = f"'arn': {job.existing_arn}, " if job.existing_arn else ""
+    existing = kept_job(f"{{{arn}'attempt': {_ATTEMPT}}}")
     creating = personalize_task(
         config,
         create,
@@ -200,6 +221,7 @@ def direct_loop(
         before=before,
         besides=[find] if find else [],
         poll_first=poll_first,
+        again=FAILED_BEFORE,
     )
 
 
@@ -221,7 +243,7 @@ def import_loop(config: Config, names: Mapping[str, Any], run: str) -> Stage:
         names: The arguments of `direct_loop` that name the stage and its states.
         run: The expression of the run's name.
     """
-    name = job_name(f"$lowercase({INPUT}.datasetType)", run)
+    name = job_name(f"$lowercase({INPUT}.datasetType)", run, _ATTEMPT)
     job = DirectJob(
         "DatasetImportJob",
         {
@@ -248,7 +270,7 @@ def training_loop(config: Config, names: Mapping[str, Any], run: str) -> Stage:
         run: The expression of the run's name.
     """
     solution = config.arn("personalize", f"solution/{config.solution_name}")
-    name = job_name("'version'", run)
+    name, each = (job_name("'version'", run, attempt) for attempt in (_ATTEMPT, "$"))
     job = DirectJob(
         "SolutionVersion",
         {
@@ -258,7 +280,8 @@ def training_loop(config: Config, names: Mapping[str, Any], run: str) -> Stage:
             "Tags": _pascal(config.personalize_tags),
         },
         error="SolutionVersionFailed",
-        is_own=f"$found.Name = {name}",
+        # The ARN says nothing of the name, and a version of a later attempt is the run's too.
+        is_own=f"$found.Name in [1..{ATTEMPT_IN_JSONATA}].{each}",
         otherwise=" was trained after this run's version, which is not the latest any more;"
         " start a new run",
     )
@@ -283,7 +306,10 @@ def training_loop(config: Config, names: Mapping[str, Any], run: str) -> Stage:
         "Find Solution Version",
         "describeSolution",
         arguments={"SolutionArn": solution},
-        output=kept_job(f"{{'arn': {RESULT}.Solution.LatestSolutionVersion.SolutionVersionArn}}"),
+        output=kept_job(
+            f"{{'arn': {RESULT}.Solution.LatestSolutionVersion.SolutionVersionArn,"
+            f" 'attempt': {_KNOWN}}}"
+        ),
     )
     return direct_loop(config, **names, job=job, before=[get, create], find=find)
 
@@ -296,7 +322,7 @@ def batch_loop(config: Config, names: Mapping[str, Any], run: str) -> Stage:
         names: The arguments of `direct_loop` that name the stage and its states.
         run: The expression of the run's name.
     """
-    name = job_name("'batch'", run)
+    name = job_name("'batch'", run, _ATTEMPT)
     key = {"KmsKeyArn": config.aws.kms_key} if config.aws.kms_key else {}
     source, target = (
         f"{text(f's3://{config.bucket}/runs/')} & {run} & {text(f'/{folder}/')}"
@@ -321,6 +347,7 @@ def batch_loop(config: Config, names: Mapping[str, Any], run: str) -> Stage:
         },
         error="BatchInferenceFailed",
         is_own=f"$found.JobOutput.S3DataDestination.Path = {target}",
+        origin="$found.SolutionVersionArn",
         existing_arn=f"{text(config.arn('personalize', 'batch-inference-job/'))} & {name}",
     )
     return direct_loop(config, **names, job=job, poll_first=True)

@@ -2,7 +2,8 @@
 
 The SVG and the Mermaid text are views of this module. A poll loop is found by its structure, in any
 definition: a cycle of one Wait, one Task that does not wait itself, and the Choice that leads out.
-Further Choices and Passes may stand in it, but no second way around without the Wait.
+Further Choices and Passes may stand in it, but no second way around without the Wait. Where the
+Choice leads back to another Task, which creates the next job, that stays outside.
 """
 
 from __future__ import annotations
@@ -119,17 +120,30 @@ def poll_loops(scope: Scope) -> Iterator[Node]:
 
 def _loop_around(wait: str, scope: Scope, onward: Mapping[str, Sequence[str]]) -> Node | None:
     """Return the poll loop of a Wait; None if it is in none."""
-    inside = [name for name in _after(wait, onward) if wait in _after(name, onward)]
+    around = _with_first_task(wait, scope, onward)
+    inside = [name for name in _after(wait, around) if wait in _after(name, around)]
     # From the Wait on, as the loop runs.
     states = {name: scope.states[name] for name in [wait, *inside] if name in inside}
     roles = [_role(state) for state in states.values()]
     if not roles or "" in roles or roles.count("Wait") > 1 or roles.count("Task") != 1:
         return None
     exits = [name for name in states if not states.keys() >= set(onward[name])]
-    without_wait = {name: [to for to in onward[name] if to != wait] for name in scope.states}
+    without_wait = {name: [to for to in around[name] if to != wait] for name in scope.states}
     if not exits or any(name in _after(name, without_wait) for name in states):
         return None
     return Node(exits[0], states)
+
+
+def _with_first_task(
+    wait: str, scope: Scope, onward: Mapping[str, Sequence[str]]
+) -> Mapping[str, Sequence[str]]:
+    """Return the ways without those through other Tasks than the first one after a Wait."""
+    tasks = {name for name, state in scope.states.items() if state.get("Type") == "Task"}
+    others = tasks - {next((name for name in _after(wait, onward) if name in tasks), "")}
+    return {
+        name: [] if name in others else [to for to in targets if to not in others]
+        for name, targets in onward.items()
+    }
 
 
 def _role(state: State) -> str:

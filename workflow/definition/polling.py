@@ -248,6 +248,7 @@ def loop(
     before: Sequence[State] = (),
     besides: Sequence[State] = (),
     poll_first: bool = False,
+    again: str = "",
 ) -> Stage:
     """Return the stage of a poll loop's states, which are not linked yet.
 
@@ -260,6 +261,7 @@ def loop(
         before: Tasks before the creating one, linked to it; the stage begins with the first.
         besides: Further tasks that are linked already, and can fail.
         poll_first: Poll before the first wait; else wait before the first poll.
+        again: The status that leads back to the creating task; empty if none does.
     """
     choice = Choice(choose)
     choice.default_choice(waiting)
@@ -269,6 +271,9 @@ def loop(
 
     def lead(status: str, part: Part) -> None:
         choice.add_choice(ChoiceRule.StringEquals(variable=f"{JOB}.status", value=status), part)
+
+    if again:
+        lead(again, creating)
 
     def lead_failures(failure: State) -> None:
         for status in FAILED_STATUSES:

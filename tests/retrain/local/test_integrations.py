@@ -18,6 +18,7 @@ from tests.workflow.deployment.permissions.requests import requests_of
 from workflow import Config, parse_config
 from workflow.definition.graph import retraining_graph
 from workflow.deployment.permissions import permission_policy
+from workflow.run_names import execution_name
 from workflow.runs.diagnosis import Explanation, explain
 from workflow.runs.executions import describe_run
 from workflow.runs.history import Failure, failure_of, history
@@ -84,11 +85,13 @@ def without_spark(config: Config) -> str:
     return json.dumps({**definition, "StartAt": "List Datasets"})
 
 
-def write_run(aws: LocalAws, config: Config, run: str, *, events: int = 1_200) -> None:
+def write_run(
+    aws: LocalAws, config: Config, run: str, *, events: int = 1_200, users: int = USERS
+) -> None:
     """Write what the Spark job would: the interactions, whom to recommend for, the manifest."""
     chance = random.Random(7)
     rows = [
-        f"u{chance.randrange(USERS)},i{chance.randrange(ITEMS)},{1_700_000_000 + n}"
+        f"u{chance.randrange(users)},i{chance.randrange(ITEMS)},{1_700_000_000 + n}"
         for n in range(events)
     ]
     files = {
@@ -240,3 +243,51 @@ def test_a_job_that_fails_ends_the_run_with_its_reason(aws: LocalAws) -> None:
     assert explanation.failure.state == "Get Job Status"
     assert explanation.speaker == "Amazon Personalize, of a job that it could not finish"
     assert "1,000 interactions" in explanation.advice
+
+
+@pytest.mark.usefixtures("runs")
+def test_a_resumed_run_tries_each_job_again_that_failed_and_pays_no_other_twice(
+    aws: LocalAws,
+) -> None:
+    """Import, training and batch inference fail in turn; what was wrong is mended each time."""
+    config, before = config_of("sdk"), number_of_jobs(aws)
+    s3, batch_input = aws.client("s3"), "runs/mended/batch-input/part-0.json"
+    executions = iter(range(1, 6))
+
+    def run() -> tuple[str, str]:
+        number = next(executions)
+        name = execution_name("mended", number)
+        ended = executed(aws, name, config, machine=f"mended-{number}")
+        failed = failure(aws, ended)
+        return ended["status"], failed.error if failed else ""
+
+    def created() -> tuple[int, ...]:
+        return tuple(now - then for now, then in zip(number_of_jobs(aws), before, strict=True))
+
+    write_run(aws, config, "mended", events=300)
+    assert run() == ("FAILED", "DatasetImportFailed")
+    write_run(aws, config, "mended", users=10)
+    assert run() == ("FAILED", "SolutionVersionFailed")
+    assert created() == (2, 1, 0)
+
+    by_hand = aws.client("personalize").create_dataset_import_job(
+        jobName="by-hand",
+        datasetArn=config.dataset_arn(config.data_sets[0]),
+        dataSource={"dataLocation": f"s3://{config.bucket}/runs/by-itself/interactions/"},
+        roleArn=config.role_arn("personalize"),
+        importMode="FULL",
+    )["datasetImportJobArn"]
+    describe = aws.client("personalize").describe_dataset_import_job
+    while describe(datasetImportJobArn=by_hand)["datasetImportJob"]["status"] != "ACTIVE":
+        time.sleep(0.02)
+    good = s3.get_object(Bucket=config.bucket, Key=batch_input)["Body"].read()
+    s3.delete_object(Bucket=config.bucket, Key=batch_input)
+    assert run() == ("FAILED", "BatchInferenceFailed")
+    assert created() == (3, 2, 1)
+
+    s3.put_object(Bucket=config.bucket, Key=batch_input, Body=good)
+    assert run() == ("SUCCEEDED", "")
+    assert created() == (3, 2, 2)
+    assert csv_of(aws, "mended").count(b"\n") == 1 + USERS * 5
+    assert run() == ("SUCCEEDED", "")
+    assert created() == (3, 2, 2)
