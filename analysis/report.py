@@ -108,6 +108,8 @@ def report(record: RunRecord) -> str:
         took=duration(record.progress.seconds or 0.0),
         failure=failure,
         advice=advice_on(failure, record.visits, record.config, run) if failure else "",
+        execution=record.execution,
+        executions=_executions(record),
         headline=list(_headline(record)),
         graph=Markup(  # noqa: S704  every text in it is escaped there
             picture(record.definition, record.progress, title=record.run.name)
@@ -138,6 +140,23 @@ def report(record: RunRecord) -> str:
 def _local(time: datetime, config: Config) -> datetime:
     """Return a time in the schedule's zone: a run at night is of the day that people expect."""
     return time.astimezone(ZoneInfo(config.schedule.timezone) if config.schedule else UTC)
+
+
+def _executions(record: RunRecord) -> Table | None:
+    """Return the executions of a run that was resumed; None of any other."""
+    if not record.executions:
+        return None
+    rows = [
+        (
+            each.execution.name,
+            f"{_local(each.execution.begun, record.config):%Y-%m-%d %H:%M}",
+            duration(each.execution.seconds(record.now)),
+            each.execution.status,
+            each.reason,
+        )
+        for each in record.executions
+    ]
+    return _texts(rows, ("execution", "begun", "took", "status", "why it failed"))
 
 
 def _headline(record: RunRecord) -> Iterator[tuple[str, str]]:

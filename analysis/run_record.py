@@ -6,7 +6,7 @@ Only reads: the execution and its history, the run's files on S3, and Personaliz
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,7 +21,8 @@ from analysis.metrics import metric_names, short_name, version_metrics
 from workflow.config import Config
 from workflow.definition.limits import NextWait
 from workflow.runs.cost import CostError, Estimate, assume, assumptions_for, estimate
-from workflow.runs.executions import find_run, jobs_of
+from workflow.runs.executions import Run as Execution
+from workflow.runs.executions import executions_of, find_run, jobs_of
 from workflow.runs.history import Failure, failure_of, history
 from workflow.runs.prices import load_prices
 from workflow.runs.progress import Progress, progress_of
@@ -32,6 +33,19 @@ THIS_VERSION = "this version"
 REFUSED = "the refused version"
 BEFORE = "the version before"
 POPULARITY = "popularity"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """An execution of a run that was resumed.
+
+    Attributes:
+        execution: Its name, times and status.
+        reason: Why it failed, in one line; empty if it did not.
+    """
+
+    execution: Execution
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -52,6 +66,8 @@ class RunRecord:
             the first.
         now: When the report is made, UTC.
         backtests: What published lists were worth, run after run: `backtests.trend`.
+        execution: The name of the execution of which the events are.
+        executions: All of the run's, in their order; empty if it was never resumed.
     """
 
     config: Config
@@ -63,6 +79,8 @@ class RunRecord:
     cost: Estimate | None
     now: datetime
     backtests: pd.DataFrame = field(default_factory=pd.DataFrame)
+    execution: str = ""
+    executions: Sequence[Ended] = ()
 
     @cached_property
     def visits(self) -> Visits:
@@ -141,7 +159,17 @@ def gather(
         cost=cost,
         now=now,
         backtests=trend(config, s3) if config.backtest else pd.DataFrame(),
+        execution=run.name,
+        executions=list(_executions(states, run, definition)),
     )
+
+
+def _executions(states: Any, run: Execution, definition: Mapping[str, Any]) -> Iterator[Ended]:
+    """Yield all executions of a run that was resumed; none of any other."""
+    executions = executions_of(states, run.machine_arn, run.run)
+    for each in executions if len(executions) > 1 else ():
+        failure = failure_of(history(states, each.arn), definition)
+        yield Ended(each, failure.reason if failure else "")
 
 
 def _judged(

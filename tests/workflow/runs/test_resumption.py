@@ -4,8 +4,10 @@ Everything is the deployed workflow on the local AWS, but for the Spark job, in 
 writes the same few rows; a fault is a function that raises, before it did its work or after it.
 """
 
+import html
 import importlib
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -279,6 +281,36 @@ def test_a_run_that_fails_at_every_state_in_turn_is_paid_once(shop: Shop, when: 
     assert executions_of(shop.states, machine, run)[0].status == "FAILED"
     glue = shop.aws.client("glue").get_job_runs(JobName=shop.config.glue_job)["JobRuns"]
     assert sum(each["Arguments"]["--run"] == run for each in glue) == 1
+
+
+def test_the_report_of_a_resumed_run_shows_all_of_its_executions(
+    shop: Shop, retrain: Any, tmp_path: Path
+) -> None:
+    page = str(tmp_path / "report.html")
+    shop.before["create-solution-version"] = breaks("Create Solution Version")
+    shop.run("thrice")
+    shop.end_of(resume_run(shop.states, shop.s3, shop.config, "thrice"))
+    assert shop.resume("thrice").status == "SUCCEEDED"
+
+    reported = retrain("report", "thrice", "--output", page)
+    assert reported.exit_code == 0, reported.output
+    text = Path(page).read_text(encoding="utf-8")
+    shown = text[text.index('<section id="executions"') : text.index('<section id="graph"')]
+    rows = [
+        re.findall(r"<t[hd] [^>]*>(.*?)</t[hd]>", row)
+        for row in re.findall(r"(?s)<tr>.*?</tr>", shown)
+    ]
+    assert [(row[0], row[3]) for row in rows[1:]] == [
+        ("thrice", "FAILED"),
+        ("thrice.2", "FAILED"),
+        ("thrice.3", "SUCCEEDED"),
+    ]
+    assert "in state 'Create Solution Version'" in html.unescape(rows[1][4])
+    assert rows[3][4] == ""
+    assert "are those of one of them, thrice.3." in shown
+
+    retrain("report", "undisturbed", "--output", page)
+    assert 'id="executions"' not in Path(page).read_text(encoding="utf-8")
 
 
 def test_a_spark_job_that_failed_halfway_runs_again(shop: Shop) -> None:
