@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import os
 import signal
 import sys
@@ -12,7 +13,7 @@ from typing import Any, NoReturn
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.markup import escape
-from typer.core import TyperGroup
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from localaws.errors import LocalAwsError
 from retrain.commands import definition, deployment, local, project, publications, retention, runs
@@ -56,6 +57,23 @@ class OneMessage(TyperGroup):
         raise typer.Exit(_EXIT_CODES.get(ctx.invoked_subcommand, 1))
 
 
+class AsWritten(TyperCommand):
+    """A command whose help is shown as it is written: `[retention]` is a table, and no markup."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self.help = _as_written(self.help)
+        for parameter in self.params:
+            if isinstance(parameter, TyperOption | TyperArgument):
+                parameter.help = _as_written(parameter.help)
+
+
+def _as_written(text: str | None) -> str:
+    """Return a text without markup; each paragraph is a line, which the terminal breaks."""
+    paragraphs = inspect.cleandoc(text or "").split("\n\n")
+    return escape("\n\n".join(" ".join(each.split()) for each in paragraphs))
+
+
 _TOUR = """Keep Amazon Personalize recommendations fresh: database → data sets → training → CSV.
 
 See it run on this machine:  [bold]retrain local run[/]
@@ -97,12 +115,12 @@ _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
 }
 for _panel, _commands in _COMMANDS.items():
     for _command in _commands:
-        app.command(rich_help_panel=_panel)(_command)
+        app.command(cls=AsWritten, rich_help_panel=_panel)(_command)
 
 _local = typer.Typer(help="Everything on this machine, with no AWS account.", no_args_is_help=True)
-_local.command("run")(local.run)
-_local.command("serve")(local.serve)
-_local.command("load-sample")(local.load_sample)
+_local.command("run", cls=AsWritten)(local.run)
+_local.command("serve", cls=AsWritten)(local.serve)
+_local.command("load-sample", cls=AsWritten)(local.load_sample)
 app.add_typer(_local, name="local", rich_help_panel="Try")
 
 

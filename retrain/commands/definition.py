@@ -41,7 +41,7 @@ def check(
     database_url: Annotated[
         str | None,
         typer.Option(
-            help="Check tables, columns and expressions too: postgresql://user:password@host/name.",
+            help="Check tables, columns and expressions too, of postgresql://… or mysql://….",
             show_default=False,
         ),
     ] = None,

@@ -30,7 +30,7 @@ DatabaseUrl = Annotated[
     str | None,
     typer.Option(
         envvar="DATABASE_URL",
-        help="Read this database, postgresql://user:password@host:port/database.",
+        help="Read this database: postgresql://… or mysql://….",
         show_default=False,
     ),
 ]

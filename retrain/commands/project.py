@@ -27,7 +27,7 @@ DatabaseUrl = Annotated[
     str,
     typer.Option(
         envvar="DATABASE_URL",
-        help="The database: postgresql://user:password@host:port/name, or mysql://….",
+        help="The database: postgresql://… or mysql://….",
         show_default=False,
     ),
 ]
