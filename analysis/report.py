@@ -51,6 +51,7 @@ from workflow.durations import duration
 from workflow.picture import picture
 from workflow.runs.cost import columns, price_notes, rows, star_note
 from workflow.runs.diagnosis import advice_on
+from workflow.spelling import counted
 
 PACKAGES = (
     "personalize-retraining",
@@ -405,7 +406,7 @@ def _cost(record: RunRecord) -> dict[str, Any]:
         "prices": _texts(price_notes(cost), ("price", "of", "source")),
         "assumptions": _texts(assumed, ("assumption", "value", "meaning", "origin")),
         "star": star_note(cost),
-        "month": f"{cost.runs_a_month:.4g} runs a month by the schedule."
+        "month": f"{counted(cost.runs_a_month, 'run', '.4g')} a month by the schedule."
         if cost.runs_a_month
         else "",
         "region": cost.region,

@@ -171,8 +171,16 @@ def clean_up_of(stock: Stock, keep: int) -> CleanUp:
         for run in [folder.run for folder in folders if name in folder.lists][:keep]
     }
     kept = {
-        **dict.fromkeys(lists, f"one of the last {keep} lists that were published"),
-        **dict.fromkeys((folder.run for folder in folders[:keep]), f"one of the last {keep} runs"),
+        **dict.fromkeys(
+            lists,
+            "the last list that was published"
+            if keep == 1
+            else f"one of the last {keep} lists that were published",
+        ),
+        **dict.fromkeys(
+            (folder.run for folder in folders[:keep]),
+            "the last run" if keep == 1 else f"one of the last {keep} runs",
+        ),
         **stock.in_use,
         **dict.fromkeys(stock.published, "its list is published"),
     }

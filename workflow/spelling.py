@@ -1,4 +1,4 @@
-"""Misspelt names: the search for the nearest known name, and the wording of "did you mean"."""
+"""Wordings: "did you mean" for misspelt names, and numbers with their noun."""
 
 from __future__ import annotations
 
@@ -22,3 +22,8 @@ def suggestion(name: str, known: Iterable[str], *, otherwise: str, quote: str = 
     """
     near = nearest(name, known)
     return otherwise if near is None else f"did you mean {quote}{near}{quote}?"
+
+
+def counted(number: float, noun: str, spec: str = ",") -> str:
+    """Return a number with its noun: `1 run`, `1,200 runs`."""
+    return f"{number:{spec}} {noun}{'' if number == 1 else 's'}"

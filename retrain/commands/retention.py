@@ -12,6 +12,7 @@ from retrain.commands.deployment import Yes
 from retrain.commands.options import DEFAULT_CONFIG, AsJson, ConfigFile, clients, out, print_json
 from workflow.config import load_config
 from workflow.errors import WorkflowError
+from workflow.spelling import counted
 
 
 class NoRetentionError(WorkflowError, ValueError):
@@ -33,7 +34,7 @@ def clean(
     Example: retrain clean --dry-run
     """
     from lambdas.retention import clean_up_of, delete, read_stock  # noqa: PLC0415  boto3
-    from retrain.tables import show_clean_up  # noqa: PLC0415
+    from retrain.run_tables import show_clean_up  # noqa: PLC0415
 
     loaded = load_config(config)
     if loaded.retention is None:
@@ -60,7 +61,7 @@ def clean(
     if as_json:
         print_json(asdict(deleted))
         return
-    out.print(f"deleted {deleted.files:,} files of {len(deleted.runs)} runs")
+    out.print(f"deleted {counted(deleted.files, 'file')} of {counted(len(deleted.runs), 'run')}")
     for name in deleted.solutions:
         out.print(f"deleted solution {escape(name)}")
     for name in deleted.left:

@@ -88,7 +88,7 @@ def test_lists_are_kept_for_each_recommender() -> None:
     assert clean_up.kept == {"r5": "its list is published", "r2": "its list is published"}
     assert "recommenders/similar/record/publication.json" in list(folders[1].removable)[:2]
     assert clean_up_of(Stock(folders), 1).kept["r2"] == (
-        "one of the last 1 lists that were published"
+        "the last list that was published"
     )
 
 
@@ -106,7 +106,7 @@ def test_what_is_in_use_stays() -> None:
     clean_up = clean_up_of(Stock(folders, in_use=in_use), 1)
 
     assert [each.run for each in clean_up.runs] == ["r2"]
-    assert clean_up.kept == {"r3": "one of the last 1 runs", **in_use}
+    assert clean_up.kept == {"r3": "the last run", **in_use}
 
 
 def test_what_a_run_decided_stays_and_the_way_back_to_its_list_goes_first() -> None:
