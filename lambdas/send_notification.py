@@ -143,7 +143,7 @@ class Records:
             yield self._list_figures(name, failed=failed)
         if rest := [each for name, each in self.lists.items() if name not in shown]:
             total = sum(each["recommendations"] for each in rest)
-            yield f"{len(rest)} further lists with {total:,} recommendations"
+            yield f"{len(rest)} further list{'s' * (len(rest) > 1)} with {total:,} recommendations"
         if self.delivery.get("status") == "DELIVERED":
             yield f"delivered into table {self.delivery['table']}"
         elif self.delivery.get("status") == "SKIPPED":
@@ -167,7 +167,7 @@ class Records:
         return (
             f"{whose}{published['recommendations']:,} recommendations for"
             f" {published['users']:,} {'items' if by_item else 'users'}, of data extracted at"
-            f" {published['extractedAt']}"
+            f" {published['extractedAt']}{_made_by(published)}"
         )
 
 
@@ -255,6 +255,17 @@ def notification_of(end: End, records: Records) -> Notification:
     elif records.degradation:
         outcome, reason = DEGRADED, records.degradation
     return Notification(end, outcome, _shortened(reason), records)
+
+
+def _made_by(published: Mapping[str, Any]) -> str:
+    """Return which solution version made a list in place of a refused one; empty if none was."""
+    refused = (published.get("degraded") or {}).get("refusedSolutionVersionArn")
+    if not refused:
+        return ""
+    made, instead = (
+        arn.rpartition(":solution/")[2] for arn in (published["solutionVersionArn"], refused)
+    )
+    return f", by solution version {made} as before, in place of {instead}"
 
 
 def _newer_lists(output: Mapping[str, Any]) -> list[str]:

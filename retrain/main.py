@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import errno
 import inspect
-import os
-import signal
-import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
@@ -18,11 +15,10 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 from localaws.errors import LocalAwsError
 from retrain.commands import definition, deployment, local, project, publications, retention, runs
 from retrain.commands.options import err
+from retrain.stopping import exit_code, stop_on_signals
 from workflow.errors import WorkflowError
 
-_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _OWN_PACKAGES = {"retrain", "workflow", "etl", "lambdas", "recommenders", "localaws", "analysis"}
-_stopped_by: list[int] = []
 # Of errors, where 1 means something else: `diff` ends with 1 if there is a difference.
 _EXIT_CODES = {"diff": 2}
 
@@ -51,8 +47,8 @@ class OneMessage(TyperGroup):
             if error.errno == errno.EPIPE:  # the reader of the output has closed it
                 raise
             text = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        if _stopped_by:  # an error while it unwinds says nothing new
-            raise SystemExit(128 + _stopped_by[0])
+        if stopped := exit_code():  # an error while it unwinds says nothing new
+            raise SystemExit(stopped)
         err.print(escape(text), style="red")
         raise typer.Exit(_EXIT_CODES.get(ctx.invoked_subcommand, 1))
 
@@ -129,17 +125,5 @@ def main() -> None:
 
     SIGINT, SIGTERM and SIGHUP end it with 128 + their number, and nothing left running.
     """
-    for signal_number in _STOPPING:
-        if signal.getsignal(signal_number) is not signal.SIG_IGN:  # as nohup sets it
-            signal.signal(signal_number, _stop)
+    stop_on_signals()
     app()
-
-
-def _stop(number: int, _: object) -> NoReturn:
-    """Unwind, which ends what was started; a second signal does not interrupt that."""
-    _stopped_by.append(number)
-    for signal_number in _STOPPING:
-        signal.signal(signal_number, signal.SIG_IGN)
-    # Console and sys.stderr may be in the middle of a write; a system call never is.
-    os.write(sys.stderr.fileno(), b"\nstopping: ending what was started\n")
-    raise SystemExit(128 + number)

@@ -38,6 +38,11 @@ class Publication:
         return str(self.content.get("run", ""))
 
     @property
+    def degraded(self) -> str:
+        """What the quality gate found wrong; empty if nothing."""
+        return str((self.content.get("degraded") or {}).get("reason", ""))
+
+    @property
     def version(self) -> str:
         """The ARN of the solution version that made it."""
         return str(self.content.get("solutionVersionArn", ""))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from retrain import tables
+from retrain import run_tables, tables
 from retrain.commands.options import DEFAULT_CONFIG, ConfigFile, out
 from retrain.files import write_whole
 from retrain.live import run_view
@@ -143,7 +143,7 @@ def run(
         )
     tables.show_durations(out, outcome.durations)
     if outcome.failure:
-        tables.show_failure(out, outcome.failure)
+        run_tables.show_failure(out, outcome.failure)
     else:
         tables.show_recommendations(out, output / "recommendations.csv", outcome.titles)
         tables.show_metrics(out, outcome.metrics)

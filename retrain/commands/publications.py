@@ -26,7 +26,7 @@ from retrain.publications import (
     publish_again,
     published_now,
 )
-from retrain.tables import show_publications
+from retrain.run_tables import show_publications
 from workflow.config import load_config
 from workflow.runs.executions import RunningError
 
@@ -48,8 +48,9 @@ def published(
     if as_json:
         print_json([_as_json(each) for each in shown])
     elif shown:
-        show_publications(out, shown)
-        for current in (each for each in listed if each.is_current and loaded.campaigns):
+        current = next((each for each in listed if each.is_current), None)
+        show_publications(out, shown, current)
+        if current and loaded.campaigns:
             for campaign in campaigns(client("personalize"), loaded, current.version):
                 out.print(escape(str(campaign)))
     else:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -26,8 +26,10 @@ from retrain.commands.options import (
 )
 from retrain.files import write_whole
 from retrain.live import run_view
-from retrain.tables import show_cost, show_explanation, show_failure, show_runs
-from workflow.config import load_config
+from retrain.run_tables import show_end, show_explanation, show_failure, show_runs
+from retrain.stopping import nothing_to_end
+from retrain.tables import show_cost
+from workflow.config import Config, load_config
 from workflow.run_names import run_name
 from workflow.runs import cost as costs
 from workflow.runs import diagnosis
@@ -36,10 +38,9 @@ from workflow.runs.executions import (
     Run,
     RunningError,
     describe_run,
-    early_end,
-    failure,
     find_run,
     jobs_left_running,
+    latest_failed,
     latest_runs,
     start_run,
     stop_run,
@@ -47,14 +48,27 @@ from workflow.runs.executions import (
     wait_for_end,
 )
 from workflow.runs.first_input import with_increment
-from workflow.runs.history import Failure, HistoryReader, failed_visit, follow, history
+from workflow.runs.history import HistoryReader, failed_visit, follow, history
 from workflow.runs.prices import load_prices
-from workflow.runs.resumption import resume_run
+from workflow.runs.resumption import resume_run, resumption_of
 from workflow.runs.usage import usage_of
 from workflow.runs.visits import RUNNING, Visits
 
+if TYPE_CHECKING:
+    from retrain.run_ends import RunEnd
+    from workflow.deployment.account import Clients
+
+_SECOND = {"skip": "is skipped", "wait": "waits for its end", "fail": "fails"}
+"""What `[runs] overlap` does with the run that comes second."""
+
 Execution = Annotated[
     str, typer.Argument(help="Name of a run or execution, an execution's ARN, or latest.")
+]
+FailedExecution = Annotated[
+    str,
+    typer.Argument(
+        help="Name of a run or execution, an execution's ARN, or latest: the run that failed last."
+    ),
 ]
 PollSeconds = Annotated[float, typer.Option(min=0.0, help="Seconds between two polls.")]
 
@@ -89,14 +103,18 @@ def start(
     """
     loaded = load_config(config)
     first_input = with_increment(loaded, _parse_input(inputs), full=full, since=since, until=until)
-    client = clients(loaded)("stepfunctions")
+    account = clients(loaded)
     name = name or run_name(datetime.now(UTC))
-    run = start_run(client, loaded.state_machine_arn, name=name, inputs=first_input)
-    _started(client, run, config, wait=wait, poll_seconds=poll_seconds, as_json=as_json)
+    machine = loaded.state_machine_arn
+    run = start_run(account("stepfunctions"), machine, name=name, inputs=first_input)
+    shown = _Shown(account, loaded, config, poll_seconds, as_json)
+    shown.started(run, wait=wait)
 
 
 def resume(
-    run: Annotated[str, typer.Argument(help="Name of the run, or latest.")] = LATEST,
+    run: Annotated[
+        str, typer.Argument(help="Name of the run, or latest: the one that failed last.")
+    ] = LATEST,
     config: ConfigFile = DEFAULT_CONFIG,
     wait: Annotated[bool, typer.Option("--wait", help="Show the run until it ends.")] = False,
     poll_seconds: PollSeconds = 5.0,
@@ -104,7 +122,8 @@ def resume(
 ) -> None:
     """Go on with a run that failed: what it has extracted, imported and trained is kept.
 
-    The workflow is the one that is deployed now. With --wait, exit code 1 if it fails again.
+    One that was stopped or timed out has failed too; one that was skipped or succeeded has not. The
+    workflow is the one that is deployed now. With --wait, exit code 1 if it fails again.
 
     Example: retrain resume 20240601T040000Z-3fa9c1 --wait
     """
@@ -112,7 +131,9 @@ def resume(
     account = clients(loaded)
     client = account("stepfunctions")
     resumed = resume_run(client, account("s3"), loaded, run)
-    _started(client, resumed, config, wait=wait, poll_seconds=poll_seconds, as_json=as_json)
+    going_on = resumption_of(client, account("s3"), loaded, resumed)
+    shown = _Shown(account, loaded, config, poll_seconds, as_json)
+    shown.started(resumed, *going_on.lines, wait=wait)
 
 
 def watch(
@@ -126,9 +147,9 @@ def watch(
     Example: retrain watch 20240601T040000Z-3fa9c1
     """
     loaded = load_config(config)
-    client = clients(loaded)("stepfunctions")
-    run = find_run(client, loaded.state_machine_arn, execution)
-    _watch(client, run, config, poll_seconds=poll_seconds, as_json=as_json)
+    account = clients(loaded)
+    run = find_run(account("stepfunctions"), loaded.state_machine_arn, execution)
+    _Shown(account, loaded, config, poll_seconds, as_json).to_its_end(run)
 
 
 def executions(
@@ -136,20 +157,23 @@ def executions(
     limit: Annotated[int, typer.Option(min=1, max=1_000, help="At most so many.")] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """List the latest executions of runs: name, status, begin, duration, and where they failed.
+    """List the latest executions of runs: status, begin, duration, and what ended them early.
+
+    Below it is said why runs published nothing, or are degraded, which ! marks.
 
     Example: retrain executions --limit 30
     """
+    from retrain.run_ends import ends_of  # noqa: PLC0415  boto3
+
     loaded = load_config(config)
-    client = clients(loaded)("stepfunctions")
+    account = clients(loaded)
+    client = account("stepfunctions")
     runs = latest_runs(client, loaded.state_machine_arn, limit=limit)
-    failures = {run.arn: failure(client, run) for run in runs}
-    early = {run.arn: early_end(client, run) for run in runs}
+    ends = ends_of(client, account("s3"), loaded, runs)
     if as_json:
-        print_json([_as_json(run, failures[run.arn], early[run.arn]) for run in runs])
+        print_json([_end_as_json(end) for end in ends])
     elif runs:
-        notes = {arn: failed or early[arn] for arn, failed in failures.items()}
-        show_runs(out, runs, notes, now=datetime.now(UTC))
+        show_runs(out, ends, now=datetime.now(UTC))
     else:
         out.print("there is no execution yet; 'retrain start' begins one")
 
@@ -187,7 +211,7 @@ def stop(
 
 
 def explain(
-    execution: Execution = LATEST,
+    execution: FailedExecution = LATEST,
     config: ConfigFile = DEFAULT_CONFIG,
     lines: Annotated[int, typer.Option(min=1, max=1_000, help="Of each log, at most.")] = 20,
     as_json: AsJson = False,
@@ -198,15 +222,19 @@ def explain(
     """
     loaded = load_config(config)
     client = clients(loaded)
-    states = client("stepfunctions")
-    run = find_run(states, loaded.state_machine_arn, execution)
+    states, machine = client("stepfunctions"), loaded.state_machine_arn
+    is_latest = execution in {"", LATEST}
+    run = latest_failed(states, machine)[0] if is_latest else find_run(states, machine, execution)
     explanation = diagnosis.explain(states, client("logs"), run, loaded, lines=lines)
     if not as_json:
+        if is_latest:
+            out.print("The run that failed last:", style="dim")
         show_explanation(out, explanation)
         return
     print_json(
         {
-            **_as_json(run, explanation.failure),
+            **_as_json(run),
+            "failure": asdict(explanation.failure),
             "item": explanation.item,
             "speaker": explanation.speaker,
             "logs": [asdict(log) for log in explanation.logs],
@@ -293,49 +321,81 @@ def cost(
         show_cost(out, estimate)
 
 
-def _started(
-    client: Any, run: Run, config: Path, *, wait: bool, poll_seconds: float, as_json: bool
-) -> None:
-    """Say that an execution was started; show it until it ends, if that is wished."""
-    if wait:
-        if not as_json:
-            out.print(f"started {escape(run.name)}")
-        _watch(client, run, config, poll_seconds=poll_seconds, as_json=as_json)
-    elif as_json:
-        print_json(_as_json(run))
-    else:
-        out.print(escape(f"started {run.name}\n{command('watch', config)} shows it"))
+@dataclass(frozen=True)
+class _Shown:
+    """How a command shows a run.
 
+    Attributes:
+        account: Clients.
+        loaded: The configuration.
+        config: Its file.
+        poll_seconds: Pause between two polls.
+        as_json: Whether programs read it.
+    """
 
-def _watch(client: Any, run: Run, config: Path, *, poll_seconds: float, as_json: bool) -> None:
-    """Show a run until it ends; exit with 1 if it fails."""
-    try:
-        if as_json:
-            wait_for_end(client, run, poll_seconds=poll_seconds, sleep=time.sleep)
+    account: Clients
+    loaded: Config
+    config: Path
+    poll_seconds: float
+    as_json: bool
+
+    def started(self, run: Run, *notes: str, wait: bool) -> None:
+        """Say that an execution was started, and `notes`; show it to its end if that is wished."""
+        if not self.as_json:
+            out.print(escape("\n  ".join([f"started {run.name}", *notes])))
+        if wait:
+            self.to_its_end(run)
+        elif self.as_json:
+            print_json(_as_json(run))
         else:
-            machine, reader = run.machine_arn, HistoryReader(client, run.arn)
-            described = client.describe_state_machine(stateMachineArn=machine)
-            with run_view(out, json.loads(described["definition"])) as view:
-                for step in follow(reader, poll_seconds=poll_seconds):
-                    view.step(step)
-                view.end(failed_visit(Visits(reader.read_all())))
-    except (KeyboardInterrupt, SystemExit):
-        again = command(f"watch {run.name}", config)
-        err.print(escape(f"{run.name} goes on; {again} shows it again"))
-        raise
-    ended = describe_run(client, run.arn)
-    why, early = failure(client, ended), early_end(client, ended)
-    if as_json:
-        print_json(_as_json(ended, why, early))
-    elif why:
-        show_failure(out, why)
-        out.print(escape(f"{command(f'explain {run.name}', config)} says more"))
-    else:
-        out.print(f"{escape(ended.name)}: {ended.status}")
-        if early:
-            out.print(escape(f"It published nothing: {early.cause}"))
-    if why:
-        raise typer.Exit(1)
+            out.print(escape(f"{command('watch', self.config)} shows it"))
+            states, machine = self.account("stepfunctions"), self.loaded.state_machine_arn
+            for other in latest_runs(states, machine, limit=2, status=RUNNING):
+                if other.run != run.run:
+                    does = _SECOND[self.loaded.runs.overlap]
+                    out.print(
+                        escape(
+                            f"run '{other.run}' is in progress too: one run goes at a time, and the"
+                            f" second {does}"
+                        )
+                    )
+
+    def to_its_end(self, run: Run) -> None:
+        """Show a run until it ends; exit with 1 if it fails."""
+        from retrain.run_ends import end_of, published_lists  # noqa: PLC0415  boto3
+
+        states, s3 = self.account("stepfunctions"), self.account("s3")
+        try:
+            with nothing_to_end():
+                self._follow(states, run)
+        except (KeyboardInterrupt, SystemExit):
+            again = command(f"watch {run.name}", self.config)
+            begin = "\n" if err.is_terminal else ""  # the terminal shows ^C
+            err.print(escape(f"{begin}{run.name} goes on; {again} shows it again"))
+            raise
+        end = end_of(states, s3, self.loaded, describe_run(states, run.arn))
+        if self.as_json:
+            print_json(_end_as_json(end))
+        elif end.failure:
+            show_failure(out, end.failure)
+            for clause in end.figures():
+                out.print(escape(f"  {clause}"))
+            out.print(escape(f"{command(f'explain {run.name}', self.config)} says more"))
+        else:
+            show_end(out, end, published_lists(s3, self.loaded))
+        if end.failure:
+            raise typer.Exit(1)
+
+    def _follow(self, states: Any, run: Run) -> None:
+        if self.as_json:
+            wait_for_end(states, run, poll_seconds=self.poll_seconds, sleep=time.sleep)
+            return
+        reader = HistoryReader(states, run.arn)
+        described = states.describe_state_machine(stateMachineArn=run.machine_arn)
+        with run_view(out, json.loads(described["definition"])) as view:
+            for step in follow(reader, poll_seconds=self.poll_seconds):
+                view.step(step)
+            view.end(failed_visit(Visits(reader.read_all())))
 
 
 def _parse_input(text: str) -> Any:
@@ -349,10 +409,8 @@ def _parse_input(text: str) -> Any:
         raise RunningError(f"{source}: no JSON: {error}") from None
 
 
-def _as_json(
-    run: Run, failure: Failure | None = None, early: Failure | None = None
-) -> dict[str, Any]:
-    members = {
+def _as_json(run: Run) -> dict[str, Any]:
+    return {
         "name": run.name,
         "run": run.run,
         "executionArn": run.arn,
@@ -360,5 +418,15 @@ def _as_json(
         "startDate": run.begun,
         "stopDate": run.ended,
     }
-    reasons = {"failure": failure, "publishedNothing": early}
-    return members | {key: asdict(reason) for key, reason in reasons.items() if reason}
+
+
+def _end_as_json(end: RunEnd) -> dict[str, Any]:
+    """Return an execution with how it ended: of an event of its end the members that say it."""
+    members = _as_json(end.run)
+    if end.failure:
+        members["failure"] = asdict(end.failure)
+    if end.told:
+        told = end.told.detail()
+        names = ("outcome", "reason", "published", "recommenders", "delivery")
+        members |= {name: told[name] for name in names} | {"endedBy": end.ended_by}
+    return members

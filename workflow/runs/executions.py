@@ -18,17 +18,16 @@ from botocore.exceptions import ClientError
 from workflow.errors import WorkflowError
 from workflow.personalize import FAILED_STATUSES
 from workflow.run_names import LONGEST, execution_name, is_run_name, run_of
-from workflow.runs.history import Failure, failed_visit, failure_of, history, readable_cause
+from workflow.runs.history import Failure, failed_visit, failure_of, history
 from workflow.runs.visits import RUNNING, HistoryEvent, Visits, json_object
 from workflow.spelling import suggestion
 
 LATEST = "latest"
 """In place of an execution's name or ARN: the one that was started last."""
 
-ANOTHER_RUN = "AnotherRunInProgress"
-"""The error by which an execution ended that did nothing, as another run was in progress."""
+ENDED_BADLY = frozenset({"FAILED", "TIMED_OUT", "ABORTED"})
+"""The statuses of executions that did not do their work; one that was stopped is ABORTED."""
 
-_EARLY_ENDS = frozenset({ANOTHER_RUN, "NewerListPublished"})  # which are no failures
 _SOLUTION_VERSION = re.compile(r":solution/[^/]+/")
 _SEARCHED = 1_000  # newest executions that are searched for a misspelt name
 
@@ -192,6 +191,33 @@ def find_run(client: Any, machine_arn: str, name_or_arn: str = "", *, status: st
     return executions_of(client, machine_arn, name)[-1]
 
 
+def latest_failed(client: Any, machine_arn: str) -> tuple[Run, Run | None]:
+    """Return the run that failed last, as its newest execution, and one that succeeded since.
+
+    A run that was resumed and succeeded then has not failed. Which failed last goes by the end: of
+    two runs at once the one that had to give way ended first, and did nothing that could be kept.
+
+    Args:
+        client: A boto3 `stepfunctions` client.
+        machine_arn: The state machine's ARN.
+
+    Raises:
+        RunningError: If none of the newest executions failed.
+    """
+    newest: dict[str, Run] = {}
+    for each in latest_runs(client, machine_arn, limit=_SEARCHED):
+        newest.setdefault(each.run, each)
+    ended = (each for each in newest.values() if each.ended)
+    latest = sorted(ended, key=lambda each: each.ended or each.begun, reverse=True)
+    failed = next((each for each in latest if each.status in ENDED_BADLY), None)
+    if failed is None:
+        raise RunningError(
+            f"no run of '{_machine(machine_arn)}' has failed, was stopped, or timed out;"
+            " 'retrain executions' lists the latest"
+        )
+    return failed, latest[0] if latest[0] is not failed else None
+
+
 def executions_of(client: Any, machine_arn: str, run: str) -> list[Run]:
     """Return the executions of a run, the first one first; none if there is no such run."""
     prefix = f"{machine_arn.replace(':stateMachine:', ':execution:')}:"
@@ -240,22 +266,21 @@ def failure_in(client: Any, run: Run, visits: Visits) -> Failure | None:
     return failure_of(visits, definition)
 
 
-def early_end(client: Any, run: Run) -> Failure | None:
-    """Return why an execution that succeeded published nothing; None if it did, or failed.
-
-    Args:
-        client: A boto3 `stepfunctions` client.
-        run: The execution.
-    """
-    if run.status != "SUCCEEDED":
-        return None
-    output = json_object(client.describe_execution(executionArn=run.arn).get("output"))
-    outcomes, job = output.get("outcomes"), output.get("job")
-    if isinstance(outcomes, dict) and not outcomes.get("published"):  # of several recommenders
-        job = next(iter(outcomes.get("older") or ()), job)
-    if not isinstance(job, dict) or job.get("Error") not in _EARLY_ENDS:
-        return None
-    return Failure("", job["Error"], readable_cause(str(job.get("Cause", ""))))
+def last_state(client: Any, run: Run) -> str:
+    """Return the state that an execution entered last; empty if it entered none."""
+    pages = client.get_paginator("get_execution_history").paginate(
+        executionArn=run.arn,
+        includeExecutionData=False,
+        reverseOrder=True,
+        PaginationConfig={"PageSize": 10},
+    )
+    entered = (
+        event["stateEnteredEventDetails"]["name"]
+        for page in pages
+        for event in page["events"]
+        if "stateEnteredEventDetails" in event
+    )
+    return str(next(entered, ""))
 
 
 def wait_for_end(

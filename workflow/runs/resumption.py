@@ -7,23 +7,30 @@ its states find the data sets, the imports, the solution version and the batch j
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC
 from typing import Any
 
 from workflow.config import Config
 from workflow.run_names import attempt_of, execution_name
 from workflow.runs.executions import (
-    ANOTHER_RUN,
+    ENDED_BADLY,
+    LATEST,
     Run,
     RunningError,
-    early_end,
     executions_of,
     find_run,
+    jobs_of,
+    last_state,
+    latest_failed,
     latest_runs,
     start_execution,
 )
+from workflow.runs.history import history
 from workflow.runs.visits import RUNNING
 
-_ENDED_BADLY = frozenset({"FAILED", "TIMED_OUT", "ABORTED"})
+_MADE_BY = {"solution": "solution version", "batch-inference-job": "batch inference job"}
 
 
 def resume_run(states: Any, s3: Any, config: Config, name_or_arn: str = "") -> Run:
@@ -33,14 +40,19 @@ def resume_run(states: Any, s3: Any, config: Config, name_or_arn: str = "") -> R
         states: A boto3 `stepfunctions` client.
         s3: A boto3 `s3` client.
         config: The workflow's.
-        name_or_arn: The run's, or `latest`.
+        name_or_arn: The run's; empty, or `latest`, for the one that failed last.
 
     Raises:
         RunningError: If there is no such run, it is in progress or succeeded, another one is in
-            progress, or its data sets are not those that the workflow extracts now.
+            progress or has succeeded since, or its data sets are not those that the workflow
+            extracts now.
     """
-    machine = config.state_machine_arn
-    executions = executions_of(states, machine, find_run(states, machine, name_or_arn).run)
+    machine, since = config.state_machine_arn, None
+    if name_or_arn in {"", LATEST}:
+        last, since = latest_failed(states, machine)
+    else:
+        last = find_run(states, machine, name_or_arn)
+    executions = executions_of(states, machine, last.run)
     last = executions[-1]
     _check_status(states, last)
     going = latest_runs(states, machine, limit=1, status=RUNNING)
@@ -48,6 +60,11 @@ def resume_run(states: Any, s3: Any, config: Config, name_or_arn: str = "") -> R
         raise RunningError(
             f"run '{going[0].run}' is in progress; resume '{last.run}' when that has ended:"
             f" 'retrain watch {going[0].name}' shows it"
+        )
+    if since:
+        raise RunningError(
+            f"run '{since.run}' has succeeded since '{last.run}' failed, so that there is nothing"
+            f" to go on with; 'retrain resume {last.run}' does so all the same"
         )
     _check_data_sets(s3, config, last.run)
     first = states.describe_execution(executionArn=executions[0].arn)
@@ -59,20 +76,69 @@ def resume_run(states: Any, s3: Any, config: Config, name_or_arn: str = "") -> R
     )
 
 
+@dataclass(frozen=True)
+class Resumption:
+    """What an execution goes on from.
+
+    Attributes:
+        failed: The execution before it, which failed.
+        kept: What the run has finished, and is not done again.
+    """
+
+    failed: Run
+    kept: Sequence[str]
+
+    @property
+    def lines(self) -> tuple[str, str]:
+        """What it goes on from, in two lines."""
+        failed = self.failed
+        ended = f"{failed.ended.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if failed.ended else ""
+        return (
+            f"after '{failed.name}', which ended as {failed.status} at {ended}",
+            f"kept: {', '.join(self.kept)}"
+            if self.kept
+            else "nothing is kept: it had done nothing",
+        )
+
+
+def resumption_of(states: Any, s3: Any, config: Config, resumed: Run) -> Resumption:
+    """Return what an execution that resumes a run goes on from.
+
+    Args:
+        states: A boto3 `stepfunctions` client.
+        s3: A boto3 `s3` client.
+        config: The workflow's.
+        resumed: The execution.
+    """
+    run = resumed.run
+    earlier = executions_of(states, config.state_machine_arn, run)[: attempt_of(resumed.name) - 1]
+    jobs = {job.arn: job.status for each in earlier for job in jobs_of(history(states, each.arn))}
+    finished = [_work_of(arn, run) for arn, status in jobs.items() if status == "ACTIVE"]
+    manifest = f"runs/{run}/manifest.json"
+    listed = s3.list_objects_v2(Bucket=config.bucket, Prefix=manifest, MaxKeys=1)
+    kept = ["the data sets", *finished] if listed.get("Contents") else finished
+    return Resumption(earlier[-1], kept)
+
+
+def _work_of(arn: str, run: str) -> str:
+    """Return what a job has done: `the import of users`, `solution version labbase/1a2b3c`."""
+    job_type, _, name = arn.split(":", 5)[5].partition("/")
+    if job_type == "dataset-import-job":
+        return f"the import of {name.partition(f'-{run}')[0]}"
+    return f"{_MADE_BY.get(job_type, job_type)} {name}"
+
+
 def _check_status(states: Any, last: Run) -> None:
-    if last.status in _ENDED_BADLY:
-        return
-    early = early_end(states, last)
-    if early is not None and early.error == ANOTHER_RUN:
-        return  # it did nothing
     if last.status == "SUCCEEDED":
         raise RunningError(
-            f"run '{last.run}' has SUCCEEDED, so that there is nothing to resume;"
-            " 'retrain start' begins a new one, 'retrain executions' lists those that failed"
+            f"run '{last.run}' has SUCCEEDED, at '{last_state(states, last)}', so that there is"
+            " nothing to resume; 'retrain start' begins a new one, 'retrain executions' lists those"
+            " that failed"
         )
-    raise RunningError(
-        f"execution '{last.name}' is {last.status}; 'retrain watch {last.name}' shows it"
-    )
+    if last.status not in ENDED_BADLY:
+        raise RunningError(
+            f"execution '{last.name}' is {last.status}; 'retrain watch {last.name}' shows it"
+        )
 
 
 def _check_data_sets(s3: Any, config: Config, run: str) -> None:

@@ -2,14 +2,17 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from localaws.aws import LocalAws
 from localaws.http.calls import Call
 from retrain.local.deployment import deploy
+from retrain.main import app
 from tests.projects import EXAMPLE, write
 from tests.recorder import Recorder
 from tests.workflow.deployment.permissions.use import denied, unused_by
@@ -50,6 +53,8 @@ def build(config):
     choice.default_choice(Pass("Done"))
     return Stages(config).compose(choice)
 """
+KEPT = ", by solution version labbase/1a2b as before, in place of labbase/3c4d"
+CSV = "s3://bucket/runs/RUN/recommendations/recommendations.csv"
 OUTCOMES = {
     "good": ("succeeded", "SUCCEEDED"),
     "bad-gate": ("degraded", "SUCCEEDED"),
@@ -61,10 +66,15 @@ OUTCOMES = {
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("ends")
     write(directory, {"retraining.toml": EXAMPLE + TABLES, "retraining.py": ENDS})
-    return load_config(directory / "retraining.toml")
+    return directory / "retraining.toml"
+
+
+@pytest.fixture(scope="module")
+def config(file: Path) -> Config:
+    return load_config(file)
 
 
 @pytest.fixture(scope="module")
@@ -105,8 +115,19 @@ class Told:
 
     def _end(self, aws: LocalAws, config: Config) -> None:
         s3, states = aws.client("s3"), aws.client("stepfunctions")
-        list_of = {"users": 30, "recommendations": 150, "extractedAt": "2024-06-01T04:12:00Z"}
-        degraded = {"reason": "coverage is 0.0310, minimum 0.1", "refusedSolutionVersionArn": None}
+        list_of = {
+            "users": 30,
+            "recommendations": 150,
+            "extractedAt": "2024-06-01T04:12:00Z",
+            "createdAt": "2024-06-01T04:30:00Z",
+            "csv": CSV,
+            "solutionVersionArn": config.arn("personalize", "solution/labbase/1a2b"),
+        }
+        refused = config.arn("personalize", "solution/labbase/3c4d")
+        degraded = {
+            "reason": "coverage is 0.0310, minimum 0.1",
+            "refusedSolutionVersionArn": refused,
+        }
         for run, content in {
             "good": list_of,
             "bad-gate": {**list_of, "degraded": degraded},
@@ -115,6 +136,7 @@ class Told:
             s3.put_object(
                 Bucket=config.bucket, Key=f"runs/{run}/record/publication.json", Body=body
             )
+        s3.put_object(Bucket=config.bucket, Key="recommendations/latest.json", Body=body)
         for run in OUTCOMES:
             execution = states.start_execution(
                 stateMachineArn=config.state_machine_arn,
@@ -167,7 +189,7 @@ def test_a_mail_is_one_line_with_the_figures_or_the_reason(told: Told) -> None:
     assert lines["good"].startswith("Run good of labbase-retraining succeeded, in ")
     assert lines["good"].endswith(f"s; {figures}")
     assert "succeeded, degraded, in" in lines["bad-gate"]
-    assert lines["bad-gate"].endswith(f"s: coverage is 0.0310, minimum 0.1; {figures}")
+    assert lines["bad-gate"].endswith(f"s: coverage is 0.0310, minimum 0.1; {figures}{KEPT}")
     assert lines["skip"] == (
         "Run skip of labbase-retraining published nothing: run 'x' is in progress"
     )
@@ -178,6 +200,88 @@ def test_a_mail_is_one_line_with_the_figures_or_the_reason(told: Told) -> None:
     assert "was aborted after" in lines["wait"]
     assert lines["wait"].endswith("with StoppedByHand: wrong table")
     assert not any("\n" in line for line in lines.values())
+
+
+@pytest.fixture
+def retrain(told: Told, file: Path) -> Callable[..., Any]:
+    return lambda *arguments: CliRunner().invoke(app, [*arguments, "--config", str(file)])
+
+
+@pytest.mark.parametrize(
+    ("run", "lines"),
+    [
+        (
+            "good",
+            [
+                "good: SUCCEEDED",
+                "  150 recommendations for 30 users, of data extracted at 2024-06-01T04:12:00Z",
+                f"  {CSV}",
+            ],
+        ),
+        (
+            "bad-gate",
+            [
+                "bad-gate: SUCCEEDED, degraded: coverage is 0.0310, minimum 0.1",
+                "  150 recommendations for 30 users, of data extracted at 2024-06-01T04:12:00Z"
+                + KEPT,
+                f"  {CSV}",
+            ],
+        ),
+        (
+            "nothing",
+            [
+                "nothing: SUCCEEDED, published nothing: nothing has changed",
+                f"  the list of run 'bad-gate' is published: {CSV}",
+            ],
+        ),
+    ],
+)
+def test_who_watches_a_run_is_told_the_same(retrain: Any, run: str, lines: list[str]) -> None:
+    shown = retrain("watch", run).stdout.splitlines()
+
+    assert shown[-len(lines) :] == lines
+
+
+def test_the_list_of_executions_says_what_ended_each_and_why(retrain: Any) -> None:
+    shown = retrain("executions").stdout.splitlines()
+    rows = {line[3:].split()[0]: line.rstrip() for line in shown[1:7]}
+
+    assert {run: line[:1] for run, line in rows.items()} == {
+        run: "!" if run == "bad-gate" else " " for run in OUTCOMES
+    }
+    assert rows["nothing"].endswith("  Ended by nothing")
+    assert rows["raise"].endswith("  Look for Nobody")
+    assert rows["good"].endswith(" s")
+    assert shown[7:] == [
+        "nothing published nothing: nothing has changed",
+        "skip published nothing: run 'x' is in progress",
+        "! bad-gate degraded: coverage is 0.0310, minimum 0.1",
+    ]
+    listed = json.loads(retrain("executions", "--json").stdout)
+    assert {each["name"]: (each["outcome"], each["status"]) for each in listed} == OUTCOMES
+
+
+def test_without_a_name_the_run_is_explained_that_failed_last(retrain: Any) -> None:
+    """Those that were skipped have succeeded, though some ended later."""
+    listed = json.loads(retrain("executions", "--json").stdout)
+    failed = [each for each in listed if each["status"] in {"FAILED", "ABORTED"}]
+    last = max(failed, key=lambda each: str(each["stopDate"]))
+
+    heading, explained, *_ = retrain("explain").stdout.splitlines()
+
+    assert heading == "The run that failed last:"
+    assert explained.startswith(f"{last['name']}: {last['status']}, ")
+
+
+def test_the_operator_may_read_what_is_shown(aws: LocalAws, retrain: Any, config: Config) -> None:
+    with aws.endpoint.wrap_all(Recorder).recorded() as calls:
+        retrain("executions")
+        retrain("watch", "bad-gate")
+        retrain("explain")
+    requests = {request for call in calls for request in requests_of(call)}
+    decisions = evaluate(permission_policy(config, "operator"), sorted(requests, key=repr))
+
+    assert [request for request, each in decisions.items() if each.result != "Allowed"] == []
 
 
 def test_the_event_has_the_figures_as_data(told: Told) -> None:

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from localaws.aws import LocalAws
 from localaws.http.calls import Call
 from retrain.main import app
+from retrain.run_ends import end_of
 from tests.recorder import Recorder
 from tests.workflow.deployment.permissions.evaluator import evaluate
 from tests.workflow.deployment.permissions.requests import requests_of
@@ -23,7 +24,7 @@ from tests.workflow.runs.test_resumption import CONFIG, FUNCTIONS, SCRIPT, Shop
 from workflow import load_config
 from workflow.deployment.permissions import bucket_policy, permission_policy
 from workflow.runs.diagnosis import explain
-from workflow.runs.executions import describe_run, early_end
+from workflow.runs.executions import describe_run
 from workflow.runs.history import failure_of, history
 from workflow.runs.resumption import resume_run
 from workflow.runs.visits import Visits
@@ -195,10 +196,10 @@ def test_lists_of_older_data_are_not_published(shop: Shop) -> None:
     for key, content in before.items():
         shop.put(key, content)
 
-    early = early_end(shop.states, ended)
     assert (ended.status, published) == ("SUCCEEDED", ("newer", "newer"))
-    assert early
-    assert early.error == "NewerListPublished"
+    told = end_of(shop.states, shop.s3, shop.config, ended).told
+    assert told
+    assert (told.outcome, told.reason[:36]) == ("skipped", "the list of run 'newer' is published")
 
 
 def test_a_run_says_of_which_recommender_a_state_is_and_what_it_published(shop: Shop) -> None:
@@ -218,7 +219,8 @@ def test_a_run_says_of_which_recommender_a_state_is_and_what_it_published(shop: 
         "older": [],
         "failed": [],
     }
-    assert early_end(shop.states, describe_run(shop.states, arn)) is None
+    run = describe_run(shop.states, arn)
+    assert [*end_of(shop.states, shop.s3, shop.config, run).figures()][2:] == outcomes["published"]
 
 
 def test_commands_are_about_one_recommender(shop: Shop, tmp_path: Path) -> None:

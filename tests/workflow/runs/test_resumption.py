@@ -25,7 +25,6 @@ from workflow.runs.executions import (
     Run,
     RunningError,
     describe_run,
-    early_end,
     executions_of,
     find_run,
     start_run,
@@ -355,34 +354,39 @@ def test_of_two_runs_at_once_one_publishes(shop: Shop, retrain: Any) -> None:
     shop.mend()
     (second,) = ended
 
-    assert started.stdout.splitlines()[-1] == "first: SUCCEEDED"
-    early = early_end(shop.states, second)
-    assert early
-    assert (second.status, early.error) == ("SUCCEEDED", "AnotherRunInProgress")
-    assert shop.latest()["run"] == "first"
+    latest = shop.latest()
+    assert latest["run"] == "first"
+    assert started.stdout.splitlines()[-3:] == [
+        "first: SUCCEEDED",
+        f"  150 recommendations for 30 users, of data extracted at {latest['extractedAt']}",
+        f"  {latest['csv']}",
+    ]
+    assert second.status == "SUCCEEDED"
     assert shop.paid("second") == dict.fromkeys(ONCE, 0)
-    again = retrain("watch", "second").stdout
-    assert "It published nothing: run 'first' is in progress since" in again
+    ended, published = retrain("watch", "second").stdout.splitlines()[-2:]
+    assert ended.startswith(
+        "second: SUCCEEDED, published nothing: run 'first' is in progress since 20"
+    )
+    assert published == f"  the list of run 'first' is published: {latest['csv']}"
     listed = json.loads(retrain("executions", "--json").stdout)
-    (shown,) = [each["publishedNothing"] for each in listed if each["name"] == "second"]
-    assert shown["error"] == "AnotherRunInProgress"
-    # It did nothing, so that it may as well be done now.
-    assert shop.list_of("second", shop.resume("second")) == shop.undisturbed
+    (shown,) = [each for each in listed if each["name"] == "second"]
+    assert (shown["outcome"], shown["endedBy"]) == ("skipped", "Skipped for Another Run")
+    resumed = retrain("resume", "second")
+    assert resumed.exit_code == 1
+    assert "run 'second' has SUCCEEDED, at 'Skipped for Another Run', so that" in resumed.stderr
 
 
 def test_a_list_of_older_data_is_not_published(shop: Shop, retrain: Any) -> None:
     newer = {**shop.latest(), "run": "newer", "extractedAt": "2100-01-01T00:00:00Z"}
     before = shop.latest()
     shop.before["filter-recommendations"] = lambda _: shop.put_latest(newer)
-    ended = shop.run("older")
+    shop.run("older")
     shop.mend()
     latest = shop.latest()
     shop.put_latest(before)
 
-    early = early_end(shop.states, ended)
-    assert early
-    assert (ended.status, early.error) == ("SUCCEEDED", "NewerListPublished")
-    assert "the list of run 'newer' is published" in early.cause
+    shown = retrain("watch", "older").stdout
+    assert "older: SUCCEEDED, published nothing: the list of run 'newer' is published" in shown
     assert latest == newer
     assert "'older' never finished a list" in retrain("publish", "older").stderr
 
@@ -432,8 +436,11 @@ def test_explain_ends_with_the_command_that_resumes(shop: Shop, retrain: Any) ->
 
     assert explained.rstrip().endswith("'retrain resume explained'")
     assert resumed.exit_code == 0, resumed.output
-    assert resumed.stdout.splitlines()[0] == "started explained.2"
-    assert resumed.stdout.splitlines()[-1] == "explained.2: SUCCEEDED"
+    started, after, kept = resumed.stdout.splitlines()[:3]
+    assert started == "started explained.2"
+    assert after.startswith("  after 'explained', which ended as FAILED at 20")
+    assert kept == "  kept: the data sets, the import of users, the import of interactions"
+    assert "\nexplained.2: SUCCEEDED\n  150 recommendations for 30 users" in resumed.stdout
     assert shop.latest()["run"] == "explained"
     listed = json.loads(retrain("executions", "--limit", "2", "--json").stdout)
     assert [each["name"] for each in listed] == ["explained.2", "explained"]

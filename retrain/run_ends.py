@@ -1,0 +1,103 @@
+"""How runs ended, for the commands: what the notification tells of an end, and where it came to it.
+
+The words are those of `lambdas.send_notification`, whether a deployment notifies or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from lambdas.send_notification import (
+    DEGRADED,
+    SKIPPED,
+    End,
+    Notification,
+    Records,
+    notification_of,
+)
+from retrain.publications import published_now
+from workflow.config import Config
+from workflow.runs.executions import Run, failure, last_state
+from workflow.runs.history import Failure
+
+_READ_AT_A_TIME = 16
+
+
+@dataclass(frozen=True)
+class RunEnd:
+    """An execution, and how it ended.
+
+    Attributes:
+        run: The execution.
+        told: What is told of its end; None while it runs.
+        failure: Why it failed; None if it did not.
+        skipped_at: The state at which it ended if it published nothing, and did not fail.
+    """
+
+    run: Run
+    told: Notification | None = None
+    failure: Failure | None = None
+    skipped_at: str = ""
+
+    @property
+    def is_degraded(self) -> bool:
+        """Whether it published, and something was found wrong."""
+        return self.told is not None and self.told.outcome == DEGRADED
+
+    @property
+    def ended_by(self) -> str:
+        """What ended it before its work was done: a state, else an error; empty if nothing did."""
+        if self.failure:
+            return self.failure.state or self.failure.error
+        return self.skipped_at
+
+    @property
+    def remark(self) -> str:
+        """Why it succeeded, but not simply, in a clause; empty if it did, failed, or runs."""
+        words = {DEGRADED: "degraded", SKIPPED: "published nothing"}
+        if self.told is None or self.told.outcome not in words:
+            return ""
+        return f"{words[self.told.outcome]}: {self.told.reason}"
+
+    def figures(self) -> Iterator[str]:
+        """Yield what it published, in clauses, then where the lists are.
+
+        Nothing of a run that runs, or failed before it published.
+        """
+        if self.told and (self.told.records.lists or not self.failure):
+            yield from self.told.records.figures(failed=bool(self.failure))
+            yield from (str(each["csv"]) for each in self.told.records.lists.values())
+
+
+def end_of(states: Any, s3: Any, config: Config, run: Run) -> RunEnd:
+    """Return how an execution ended, or that it has not.
+
+    Args:
+        states: A boto3 `stepfunctions` client.
+        s3: A boto3 `s3` client.
+        config: The workflow's.
+        run: The execution.
+    """
+    if run.ended is None:
+        return RunEnd(run)
+    described = states.describe_execution(executionArn=run.arn)
+    told = notification_of(End.of(described), Records.read(s3, config.bucket, run.run))
+    skipped_at = last_state(states, run) if told.outcome == SKIPPED else ""
+    return RunEnd(run, told, failure(states, run), skipped_at)
+
+
+def ends_of(states: Any, s3: Any, config: Config, runs: Sequence[Run]) -> list[RunEnd]:
+    """Return how each of several executions ended, in their order."""
+    with ThreadPoolExecutor(_READ_AT_A_TIME) as threads:
+        return list(threads.map(lambda run: end_of(states, s3, config, run), runs))
+
+
+def published_lists(s3: Any, config: Config) -> Iterator[str]:
+    """Yield which list of each recommender is published now, in a clause."""
+    for each in config.each_recommender:
+        if current := published_now(s3, config.bucket, each.recommender):
+            whose = f"of {each.recommender} " if each.recommender else ""
+            yield f"the list {whose}of run '{current.run}' is published: {current.content['csv']}"
