@@ -1,4 +1,4 @@
-"""The end by SIGINT, SIGTERM or SIGHUP: the command unwinds, and one sentence says what ends."""
+"""The end by SIGINT, SIGTERM or SIGHUP: the command unwinds, and one message says so."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_SENTENCE = "stopping: ending what was started"
 
 _stopped_by: list[int] = []
-_sentences = [_SENTENCE]
+_told_elsewhere: list[bool] = []
 
 
 def exit_code() -> int | None:
@@ -29,13 +28,13 @@ def stop_on_signals() -> None:
 
 
 @contextmanager
-def nothing_to_end() -> Iterator[None]:
-    """While something is only shown, a signal ends nothing else: whoever shows it says so."""
-    _sentences.append("")
+def says_what_goes_on() -> Iterator[None]:
+    """Leave the message on a signal to the caller: what it only shows does not stop."""
+    _told_elsewhere.append(True)
     try:
         yield
     finally:
-        _sentences.pop()
+        _told_elsewhere.pop()
 
 
 def _stop(number: int, _: object) -> NoReturn:
@@ -43,7 +42,7 @@ def _stop(number: int, _: object) -> NoReturn:
     _stopped_by.append(number)
     for each in SIGNALS:
         signal.signal(each, signal.SIG_IGN)
-    if sentence := _sentences[-1]:
+    if not _told_elsewhere:
         # Console and sys.stderr may be in the middle of a write; a system call never is.
-        os.write(sys.stderr.fileno(), f"\n{sentence}\n".encode())
+        os.write(sys.stderr.fileno(), b"\nstopping\n")
     raise SystemExit(128 + number)

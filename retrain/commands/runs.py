@@ -27,7 +27,7 @@ from retrain.commands.options import (
 from retrain.files import write_whole
 from retrain.live import run_view
 from retrain.run_tables import show_end, show_explanation, show_failure, show_runs
-from retrain.stopping import nothing_to_end
+from retrain.stopping import says_what_goes_on
 from retrain.tables import show_cost
 from workflow.config import Config, load_config
 from workflow.run_names import run_name
@@ -366,12 +366,11 @@ class _Shown:
 
         states, s3 = self.account("stepfunctions"), self.account("s3")
         try:
-            with nothing_to_end():
+            with says_what_goes_on():
                 self._follow(states, run)
         except (KeyboardInterrupt, SystemExit):
             again = command(f"watch {run.name}", self.config)
-            begin = "\n" if err.is_terminal else ""  # the terminal shows ^C
-            err.print(escape(f"{begin}{run.name} goes on; {again} shows it again"))
+            err.print(escape(f"{run.name} goes on; {again} shows it again"))
             raise
         end = end_of(states, s3, self.loaded, describe_run(states, run.arn))
         if self.as_json:

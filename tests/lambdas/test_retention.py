@@ -87,9 +87,7 @@ def test_lists_are_kept_for_each_recommender() -> None:
     assert [each.run for each in clean_up.runs] == ["r0", "r1", "r3", "r4"]
     assert clean_up.kept == {"r5": "its list is published", "r2": "its list is published"}
     assert "recommenders/similar/record/publication.json" in list(folders[1].removable)[:2]
-    assert clean_up_of(Stock(folders), 1).kept["r2"] == (
-        "the last list that was published"
-    )
+    assert clean_up_of(Stock(folders), 1).kept["r2"] == ("the last list that was published")
 
 
 def test_a_list_without_its_csv_counts_as_none() -> None:

@@ -1,6 +1,9 @@
 """`[notification]` on the local AWS: every end of an execution arrives on the topic and the bus."""
 
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -295,3 +298,29 @@ def test_the_event_has_the_figures_as_data(told: Told) -> None:
 def test_the_function_may_do_what_it_does(told: Told, config: Config) -> None:
     assert denied(told.calls, config, "functions") == []
     assert unused_by(told.calls, config, "functions", besides=PLAIN) == []
+
+
+def test_who_stops_watching_is_told_that_the_run_goes_on(
+    told: Told, aws: LocalAws, config: Config, file: Path
+) -> None:
+    states = aws.client("stepfunctions")
+    execution = states.start_execution(
+        stateMachineArn=config.state_machine_arn, name="watched", input='{"end": "wait"}'
+    )["executionArn"]
+    with subprocess.Popen(
+        [sys.executable, "-c", "from retrain.main import main; main()", "watch", "watched"],
+        cwd=file.parent,
+        env={**os.environ, **aws.endpoint.environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as watching:
+        assert watching.stdout is not None
+        assert any("→ Wait for Long" in line for line in watching.stdout)
+        watching.terminate()
+        _, errors = watching.communicate(timeout=30)
+    status = states.describe_execution(executionArn=execution)["status"]
+    states.stop_execution(executionArn=execution)
+
+    assert (watching.returncode, status) == (143, "RUNNING")
+    assert errors == "watched goes on; 'retrain watch watched' shows it again\n"
