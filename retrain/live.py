@@ -14,6 +14,7 @@ from typing import Self
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.spinner import Spinner
 from rich.table import Column, Table
@@ -122,6 +123,7 @@ class _Row:
         latest: The latest visit in each item of a Map, or branch.
         seconds: Of the visits that have ended, in each item or branch.
         items: Labels of the Map's items, for example `USERS`.
+        waits: Why it waits to be tried again; empty if it does not.
     """
 
     state_type: str
@@ -130,6 +132,7 @@ class _Row:
     latest: dict[Branch | None, Visit] = field(default_factory=dict)
     seconds: dict[Branch | None, float] = field(default_factory=dict)
     items: set[str] = field(default_factory=set)
+    waits: str = ""
 
     def status(self, endings: Endings, failed: Visit | None) -> Status:
         """Return the status that counts of all items or branches; a running one before all."""
@@ -185,14 +188,15 @@ class TableView(RunView):
         self._live.stop()
 
     def step(self, step: Step) -> None:
-        """Count a state that was entered or left."""
+        """Count a state that was entered or left; note why it waits."""
         visit = step.visit
         row = self._rows.setdefault(step.state, _Row(visit.state_type, visit.branch is not None))
+        row.waits = step.reason
         if step.type == "entered":
             row.visits += 1
             row.latest[visit.branch] = visit
             row.items |= {step.label} if step.label else set()
-        else:
+        elif step.type == "exited":
             row.seconds[visit.branch] = row.seconds.get(visit.branch, 0.0) + (step.seconds or 0.0)
 
     def work(self, work: Iterable[Work]) -> None:
@@ -214,7 +218,7 @@ class TableView(RunView):
             Column(width=1),
             Column(no_wrap=True),
             Column(justify="right", no_wrap=True),
-            Column(no_wrap=True, style="dim"),
+            Column(style="dim"),
         )
         table = Table(*columns, box=None, padding=(0, 1), show_header=False)
         for state, row in self._rows.items():
@@ -225,7 +229,12 @@ class TableView(RunView):
             title = Text(f"{'  ' if row.inside else ''}{state}", style="dim" if quiet else "")
             seconds = max(0.0, row.took(self._now()))
             table.add_row(sign, title, f"{seconds:.1f} s", _counts(row))
-        return Group(table, self._bars) if self._tasks else table
+        notes = [
+            Padding(Text(f"{state} is tried again: {row.waits}", style="dim"), (0, 0, 0, 4))
+            for state, row in self._rows.items()
+            if row.waits
+        ]
+        return Group(table, *notes, *([self._bars] if self._tasks else []))
 
 
 def _counts(row: _Row) -> str:

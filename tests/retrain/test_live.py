@@ -18,6 +18,8 @@ from tests.histories import (
     exited,
     iteration,
     map_started,
+    scheduled,
+    task_failed,
 )
 from workflow.runs.history import Step, failed_visit, steps_of
 from workflow.runs.progress import progress_of
@@ -139,6 +141,32 @@ def test_a_running_state_counts_up_and_long_work_has_a_bar() -> None:
     assert state.endswith("ETL  7.0 s")
     assert bar.startswith("  Spark: reading ━")
     assert " 25 %" in bar
+    assert len(drawn(view)) == 1
+
+
+def test_a_state_that_waits_to_be_tried_again_says_why() -> None:
+    cause = "run 'x' is in progress since 04:00, and one run goes at a time: nothing was done"
+    failed = task_failed("AnotherRunInProgress", cause, timestamp=at(1))
+    (begun,) = steps(entered("Begin Run", timestamp=at(0)), scheduled(), failed)
+    view, (lines, file) = (
+        TableView(console(terminal=True)[0], now=lambda: at(7)),
+        console(terminal=False),
+    )
+    waits = Step("waits", begun.visit, cause)
+
+    with LineView(lines) as line_view:
+        for each in (begun, waits):
+            view.step(each)
+            line_view.step(each)
+
+    assert [line.strip() for line in drawn(view)] == [
+        "⠋  Begin Run  7.0 s",
+        "Begin Run is tried again: run 'x' is in progress since 04:00, and one run",
+        "goes at a time: nothing was done",
+    ]
+    printed = " ".join(file.getvalue().split())
+    assert printed == f"04:00:00 → Begin Run 04:00:01 ⟳ Begin Run is tried again: {cause}"
+    view.step(Step("exited", begun.visit))
     assert len(drawn(view)) == 1
 
 

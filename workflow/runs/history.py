@@ -22,15 +22,17 @@ _PAGE = 1_000  # events in a page of GetExecutionHistory, at most
 
 @dataclass(frozen=True)
 class Step:
-    """A state that was entered or left.
+    """A state that was entered or left, or that waits to be tried again.
 
     Attributes:
-        type: `entered` or `exited`.
+        type: `entered`, `exited` or `waits`.
         visit: The visit of the state.
+        reason: Why its last try failed, if it waits; empty otherwise.
     """
 
-    type: Literal["entered", "exited"]
+    type: Literal["entered", "exited", "waits"]
     visit: Visit
+    reason: str = ""
 
     @property
     def state(self) -> str:
@@ -44,12 +46,15 @@ class Step:
 
     @property
     def at(self) -> datetime:
-        """The time at which it was entered or left."""
+        """The time at which it was entered or left, or at which a try failed."""
+        if self.type == "waits":
+            failed: datetime = self.visit.events[-1]["timestamp"]
+            return failed
         return self.visit.ended or self.visit.begun if self.type == "exited" else self.visit.begun
 
     @property
     def seconds(self) -> float | None:
-        """The duration of the visit; None when entered."""
+        """The duration of the visit; None before it has ended."""
         return self.visit.seconds(None) if self.type == "exited" else None
 
 
@@ -159,6 +164,8 @@ def follow(
 ) -> Iterator[Step]:
     """Yield each state as it is entered and left, until the execution ends.
 
+    One that waits longer than a poll to be tried again is yielded too, once for each reason.
+
     Args:
         reader: Reads the execution's history; `read_all` returns all of it afterwards.
         poll_seconds: Pause between two polls.
@@ -166,13 +173,29 @@ def follow(
         on_poll: Called after every poll, for example to redraw a progress bar.
     """
     visits = Visits()
+    waiting: dict[tuple[int, str], Visit] = {}
+    told: set[tuple[int, str]] = set()
     while True:
         ended = reader.has_ended()
         yield from steps_of(reader.read(), visits)
         on_poll()
         if ended:
             return
+        # What is not tried again goes on at once: at the next poll it does not wait any more.
+        before = waiting
+        waiting = {(id(each), why): each for each in visits.all if (why := _why_it_waits(each))}
+        for key in (waiting.keys() & before.keys()) - told:
+            told.add(key)
+            yield Step("waits", waiting[key], reason=key[1])
         sleep(poll_seconds)
+
+
+def _why_it_waits(visit: Visit) -> str:
+    """Return why the last try of a task failed that goes on; empty if none failed."""
+    if not (visit.failed and visit.state_type == "Task" and visit.status == "running"):
+        return ""
+    fields = details(visit.events[-1])
+    return readable_cause(str(fields.get("cause", ""))) or visit.error
 
 
 def steps_of(events: Iterable[HistoryEvent], visits: Visits | None = None) -> Iterator[Step]:

@@ -20,8 +20,9 @@ class Line:
 
     Attributes:
         step: The state, entered or left.
-        sign: `→` entered, `⟳` polled again, or that of the status in which it was left.
-        text: The state's name, with the data set of the Map's item; or how often it was polled.
+        sign: `→` entered, `⟳` polled or tried again, or that of the status in which it was left.
+        text: The state's name, with the data set of the Map's item; how often it was polled; or why
+            it is tried again.
         quiet: Whether the state does no work, and did not fail.
         status: Of the visit, as people take it.
     """
@@ -64,7 +65,10 @@ class Lines:
         """Yield the lines about the next step, if there is something to show."""
         branch, visits = step.visit.branch, (step.visit.branch, step.state)
         quiet, status = step.visit.state_type in QUIET, self.endings.status(step.visit)
-        if step.type == "entered":
+        if step.type == "waits":
+            text = f"{_with_label(step.state, step)} is tried again: {step.reason}"
+            yield Line(step, "⟳", text, quiet=True, status=status)
+        elif step.type == "entered":
             self._visits[visits] += 1
             if self._visits[visits] == 1:
                 if rounds := self._rounds.pop(branch, 0):

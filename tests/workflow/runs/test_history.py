@@ -592,3 +592,38 @@ def test_following_a_run_costs_about_what_reading_it_once_does():
     assert len(whole) == 2 + 2 + 60 * 6 + 2
     assert len(polls) > 5
     assert sum(transferred[:-1]) <= 2 * len(whole) + len(polls)
+
+
+def test_who_follows_a_run_is_told_once_why_a_task_waits_to_be_tried_again():
+    """At the local endpoint: a bucket that is not there is asked for three times."""
+    task = {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:s3:headBucket"}
+    task |= {"Parameters": {"Bucket": "nobody-s"}, "Next": "Done"}
+    again = {"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "BackoffRate": 1}
+    caught = [{"ErrorEquals": ["States.ALL"], "Next": "Done"}]
+    definition = {
+        "StartAt": "Begin Run",
+        "States": {
+            "Begin Run": {**task, "Retry": [{**again, "MaxAttempts": 2}], "Catch": caught},
+            "Done": {"Type": "Succeed"},
+        },
+    }
+    with Endpoint(account=ACCOUNT, region=REGION, time_scale=1) as endpoint:
+        client = endpoint.client("stepfunctions")
+        machine = client.create_state_machine(
+            name="waiting",
+            definition=json.dumps(definition),
+            roleArn=f"arn:aws:iam::{ACCOUNT}:role/states",
+        )["stateMachineArn"]
+        arn = client.start_execution(stateMachineArn=machine, name="night")["executionArn"]
+
+        steps = list(follow(HistoryReader(client, arn), poll_seconds=0.1))
+
+    assert [(step.type, step.state) for step in steps] == [
+        ("entered", "Begin Run"),
+        ("waits", "Begin Run"),
+        ("exited", "Begin Run"),
+        ("entered", "Done"),
+        ("exited", "Done"),
+    ]
+    assert steps[1].reason.startswith("Not Found (Service: S3")
+    assert steps[1].at > steps[0].at
