@@ -15,9 +15,12 @@ from lambdas.publication import PUBLICATION, newest_data
 from lambdas.records import SharedObject, latest_key, record_key
 from workflow.config import Config
 from workflow.runs.executions import RunningError
-from workflow.spelling import suggestion
 
 _READ_AT_A_TIME = 16
+
+
+class NothingPublishedError(RunningError):
+    """A run without the record of a list that it published."""
 
 
 @dataclass(frozen=True)
@@ -93,17 +96,16 @@ def publish_again(
         now: UTC.
 
     Raises:
-        RunningError: If the run has published nothing, its list is deleted or is published, or
-            another list was published at the same time; nothing has changed then.
+        NothingPublishedError: If the run has no record of a list that it published.
+        RunningError: If its list is deleted or is published, or another list was published at the
+            same time; nothing has changed in any case.
     """
     latest = SharedObject.read(s3, bucket, latest_key(recommender))
     if latest.content.get("run") == run:
         raise RunningError(f"the list of run '{run}' is the published one already")
     record = _record(s3, bucket, run, recommender).content
     if not record:
-        names = [each.run for each in publications(s3, bucket, recommender)]
-        hint = suggestion(run, names, otherwise="'retrain published' lists those that did")
-        raise RunningError(f"run '{run}' never finished a list that was published; {hint}")
+        raise NothingPublishedError(f"run '{run}' has no record of a list that it published")
     if not _is_there(s3, record["csv"]):
         raise RunningError(
             f"{record['csv']} is deleted: files of runs are kept for aws.run_retention_days;"

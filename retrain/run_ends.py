@@ -18,10 +18,11 @@ from lambdas.send_notification import (
     Records,
     notification_of,
 )
-from retrain.publications import published_now
+from retrain.publications import publications, published_now
 from workflow.config import Config
-from workflow.runs.executions import Run, failure, last_state
+from workflow.runs.executions import Run, executions_of, failure, last_state
 from workflow.runs.history import Failure
+from workflow.spelling import suggestion
 
 _READ_AT_A_TIME = 16
 
@@ -101,3 +102,46 @@ def published_lists(s3: Any, config: Config) -> Iterator[str]:
         if current := published_now(s3, config.bucket, each.recommender):
             whose = f"of {each.recommender} " if each.recommender else ""
             yield f"the list {whose}of run '{current.run}' is published: {current.content['csv']}"
+
+
+def why_unpublished(states: Any, s3: Any, config: Config, run: str) -> str:
+    """Return why there is no list of a run that could be published again, and what to do.
+
+    Args:
+        states: A boto3 `stepfunctions` client.
+        s3: A boto3 `s3` client.
+        config: The workflow's, of one recommender.
+        run: The run, which has no record of a list.
+    """
+    executions = executions_of(states, config.state_machine_arn, run)
+    files = any("/record/" not in f"/{path}" for path in _paths(s3, config.bucket, run))
+    if not executions and not files:
+        listed = publications(s3, config.bucket, config.recommender)
+        others = [each.run for each in listed if not each.is_current]
+        hint = suggestion(run, others, otherwise="'retrain published' lists those with a list")
+        return f"there is no run '{run}'; {hint}"
+    end = end_of(states, s3, config, executions[-1]) if executions else None
+    if end and end.run.ended is None:
+        return f"run '{run}' is in progress; 'retrain watch {end.run.name}' shows it"
+    if end and end.failure:
+        return (
+            f"run '{run}' has no list: it ended as {end.run.status}, by '{end.ended_by}';"
+            f" 'retrain explain {run}' says why"
+        )
+    if end and end.skipped_at:
+        return f"run '{run}' {end.remark}; 'retrain published' lists the runs that have a list"
+    if files:
+        return f"run '{run}' has published no such list; 'retrain published' lists those that have"
+    return (
+        f"the files of run '{run}' are deleted, its list too: they are kept for"
+        " aws.run_retention_days, or by [retention]; where the bucket is versioned, as ours is, S3"
+        " has them for 30 days more. 'retrain published' lists the runs that have a list"
+    )
+
+
+def _paths(s3: Any, bucket: str, run: str) -> Iterator[str]:
+    """Yield the files of a run, as paths below its prefix."""
+    prefix = f"runs/{run}/"
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    for entry in (entry for page in pages for entry in page.get("Contents", ())):
+        yield entry["Key"].removeprefix(prefix)

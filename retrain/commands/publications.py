@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -20,6 +20,7 @@ from retrain.commands.options import (
     print_json,
 )
 from retrain.publications import (
+    NothingPublishedError,
     Publication,
     delivery_command,
     publications,
@@ -27,8 +28,12 @@ from retrain.publications import (
     published_now,
 )
 from retrain.run_tables import show_publications
-from workflow.config import load_config
+from workflow.config import Config, load_config
+from workflow.run_names import run_of
 from workflow.runs.executions import RunningError
+
+if TYPE_CHECKING:
+    from workflow.deployment.account import Clients
 
 
 def published(
@@ -79,14 +84,12 @@ def publish(
         raise RunningError(
             "--campaigns: the configuration has no table [campaigns.NAME]; add one, or leave it out"
         )
-    client = clients(loaded)
+    client, run = clients(loaded), run_of(run)
     current = published_now(client("s3"), loaded.bucket, recommender)
     if with_campaigns and current and current.run == run:
         publication = current
     else:
-        publication = publish_again(
-            client("s3"), loaded.bucket, run, recommender, now=datetime.now(UTC)
-        )
+        publication = _published_again(client, loaded, run)
     change = take_along if with_campaigns else campaigns
     listed = (
         list(change(client("personalize"), loaded, publication.version)) if loaded.campaigns else []
@@ -111,6 +114,18 @@ def publish(
             f"the list of run '{run}' is published, but not updated: campaign {', '.join(faulty)};"
             " 'retrain publish' with the same arguments tries it again"
         )
+
+
+def _published_again(client: Clients, loaded: Config, run: str) -> Publication:
+    """Go back to the list of a run; if it has none, say why."""
+    s3, now = client("s3"), datetime.now(UTC)
+    try:
+        return publish_again(s3, loaded.bucket, run, loaded.recommender, now=now)
+    except NothingPublishedError:
+        from retrain.run_ends import why_unpublished  # noqa: PLC0415  boto3
+
+        reason = why_unpublished(client("stepfunctions"), s3, loaded, run)
+        raise RunningError(reason) from None
 
 
 def _as_json(publication: Publication) -> dict[str, Any]:

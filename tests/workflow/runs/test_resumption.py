@@ -376,6 +376,43 @@ def test_of_two_runs_at_once_one_publishes(shop: Shop, retrain: Any) -> None:
     assert "run 'second' has SUCCEEDED, at 'Skipped for Another Run', so that" in resumed.stderr
 
 
+def test_without_a_name_the_run_is_resumed_that_failed_last(shop: Shop, retrain: Any) -> None:
+    """It was stopped after another one had been skipped, which succeeded, and did nothing."""
+    shop.before["create-solution-version"] = breaks("Create Solution Version")
+    shop.run("broken-before")
+    shop.mend()
+
+    noted: list[str] = []
+
+    def stop(_: Any) -> None:
+        noted.append(retrain("start", "--name", "meanwhile").stdout)
+        machine = shop.config.state_machine_arn
+        assert shop.end_of(find_run(shop.states, machine, "meanwhile")).status == "SUCCEEDED"
+        arn = f"{shop.config.state_machine_arn}:unlucky".replace("stateMachine", "execution")
+        shop.states.stop_execution(executionArn=arn)
+
+    shop.after["create-solution-version"] = stop
+    assert shop.run("unlucky").status == "ABORTED"
+    shop.mend()
+    assert noted[0].splitlines()[2] == (
+        "run 'unlucky' is in progress too: one run goes at a time, and the second is skipped"
+    )
+
+    assert "unlucky: ABORTED" in retrain("explain").stdout.splitlines()[1]
+    resumed = retrain("resume", "--wait", "--poll-seconds", "0.05").stdout.splitlines()
+    assert resumed[0] == "started unlucky.2"
+    assert resumed[1].startswith("  after 'unlucky', which ended as ABORTED at 20")
+    assert "unlucky.2: SUCCEEDED" in resumed
+    assert shop.paid("unlucky") == ONCE
+
+    again = retrain("resume")
+    assert again.exit_code == 1
+    assert again.stderr == (
+        "run 'unlucky' has succeeded since 'broken-before' failed, so that there is nothing to go"
+        " on with; 'retrain resume broken-before' does so all the same\n"
+    )
+
+
 def test_a_list_of_older_data_is_not_published(shop: Shop, retrain: Any) -> None:
     newer = {**shop.latest(), "run": "newer", "extractedAt": "2100-01-01T00:00:00Z"}
     before = shop.latest()
@@ -388,7 +425,8 @@ def test_a_list_of_older_data_is_not_published(shop: Shop, retrain: Any) -> None
     shown = retrain("watch", "older").stdout
     assert "older: SUCCEEDED, published nothing: the list of run 'newer' is published" in shown
     assert latest == newer
-    assert "'older' never finished a list" in retrain("publish", "older").stderr
+    refused = retrain("publish", "older").stderr
+    assert refused.startswith("run 'older' published nothing: the list of run 'newer' is published")
 
 
 def test_what_cannot_be_resumed_is_refused(shop: Shop) -> None:
@@ -463,11 +501,26 @@ def test_an_earlier_list_is_published_again_until_the_next_run(shop: Shop, retra
     assert shop.latest()["run"] == "list-1"
     assert shop.latest()["newestExtractedAt"] == listed[0]["extractedAt"]
     assert "is the published one already" in retrain("publish", "list-1").stderr
-    assert "'list-3' never finished a list" in retrain("publish", "list-3").stderr
+    missing = retrain("publish", "list-3").stderr
+    assert missing == "there is no run 'list-3'; did you mean list-2?\n"  # not the published one
+    shop.before["create-solution-version"] = breaks("Create Solution Version")
+    shop.run("no-list")
+    shop.mend()
+    refused = retrain("publish", "no-list").stderr
+    assert refused.startswith(
+        "run 'no-list' has no list: it ended as FAILED, by 'Create Solution V"
+    )
 
     csv = {"Bucket": shop.config.bucket, "Key": "runs/list-2/recommendations/recommendations.csv"}
     shop.s3.delete_object(**csv)
     assert "recommendations.csv is deleted" in retrain("publish", "list-2").stderr
+    for entry in shop.s3.list_objects_v2(Bucket=shop.config.bucket, Prefix="runs/list-2/")[
+        "Contents"
+    ]:
+        shop.s3.delete_object(Bucket=shop.config.bucket, Key=entry["Key"])
+    assert (
+        "the files of run 'list-2' are deleted, its list too" in retrain("publish", "list-2").stderr
+    )
     assert shop.latest()["run"] == "list-1"
     shop.run("list-3")
     assert shop.latest()["run"] == "list-3"
