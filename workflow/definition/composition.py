@@ -32,6 +32,7 @@ from workflow.definition.stage import (
     Part,
     Reach,
     Stage,
+    StageStates,
     catch_all,
     catches_all,
     entry_of,
@@ -63,9 +64,11 @@ class ComposedGraph(Graph):  # type: ignore[misc]
     Attributes:
         added: What was added to states that lacked it, for example
             `'Ask the Editors': Retry, Catch, TimeoutSeconds 960`.
+        stages: The stages that it is made of.
     """
 
     added: tuple[str, ...] = ()
+    stages: tuple[StageStates, ...] = ()
 
 
 def compose(
@@ -86,9 +89,7 @@ def compose(
     """
     _check_types(parts)
     scopes, added = _scopes(parts), list[str]()
-    titles = {
-        stage.title for outer in scopes for scope in outer.all_scopes() for stage in scope.stages
-    }
+    titles = {stage.title for scope in scopes for stage in scope.all_stages()}
     if titles and begin.title not in titles:
         parts = [begin, *parts]
         scopes = _scopes(parts)
@@ -108,6 +109,7 @@ def compose(
     if faults := list(structural_faults(graph.to_dict())):
         raise StructureError(faults)
     graph.added = tuple(added)
+    graph.stages = tuple({each: None for scope in scopes for each in scope.all_stages()})
     return graph
 
 

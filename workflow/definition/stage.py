@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Callable, Iterator, Sequence, Set
+from dataclasses import dataclass
 from inspect import isroutine
 from itertools import pairwise
 from typing import Any, TypeAlias
@@ -107,6 +108,21 @@ class Stage(Chain):  # type: ignore[misc]
         return part
 
 
+@dataclass(frozen=True)
+class StageStates:
+    """The states that a stage has in a graph.
+
+    Attributes:
+        title: The stage's.
+        entry: The first of them.
+        states: All of them, without those inside others and its ends.
+    """
+
+    title: str
+    entry: str
+    states: frozenset[str]
+
+
 def stage_of(title: str, *tasks: State) -> Stage:
     """Return tasks that run one after the other as a stage."""
     for task, following in pairwise(tasks):
@@ -202,6 +218,13 @@ class Reach:
     def open_entries(self) -> list[State]:
         """The first states of the open stages, and the open states."""
         return [*(stage.entry for stage in self.open_stages), *self.open_states]
+
+    def all_stages(self) -> Iterator[StageStates]:
+        """Yield the stages with their states, those inside others too."""
+        for scope in self.all_scopes():
+            for stage in scope.stages:
+                own = (state.state_id for state in scope.states if id(state) in stage.own)
+                yield StageStates(stage.title, stage.entry.state_id, frozenset(own))
 
     def leads_to(self, state: State) -> bool:
         """Return whether one of the states leads to a state."""

@@ -9,18 +9,17 @@ them with any State or Chain of the SDK, and leads every failure to `Report Fail
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from workflow.config import Config
-from workflow.definition import asl
 from workflow.definition.composition import ComposedGraph, compose
 from workflow.definition.direct import batch_loop, import_loop, training_loop
+from workflow.definition.order import order_faults
 from workflow.definition.parts.begin import begin_run, unless_extracted
-from workflow.definition.parts.campaigns import NAMING, campaigns
-from workflow.definition.parts.delivery import DELIVER, delivery
+from workflow.definition.parts.campaigns import campaigns
+from workflow.definition.parts.delivery import delivery
 from workflow.definition.parts.increments import (
-    PLAN,
     comparison,
     only_if_needed,
     only_if_new,
@@ -29,14 +28,12 @@ from workflow.definition.parts.increments import (
     window_arguments,
 )
 from workflow.definition.parts.publication import by_spark, published
-from workflow.definition.parts.quality_gate import JUDGE, quality_gate
+from workflow.definition.parts.quality_gate import quality_gate
 from workflow.definition.parts.recommenders import (
-    ALL_PUBLISHED,
-    EACH,
     all_published,
     each_recommender,
 )
-from workflow.definition.parts.retention import CLEAN_UP, clean_up
+from workflow.definition.parts.retention import clean_up
 from workflow.definition.polling import (
     SNS_ERRORS,
     lambda_task,
@@ -243,29 +240,9 @@ class Stages:
             failure=report_failure(self.config),
             comment=f"Retrains {self.config.name}: database to recommendations",
         )
-        if faults := list(self._missing_stages(graph)):
+        if faults := list(order_faults(self.config, graph.to_dict(), graph.stages)):
             raise StructureError(faults)
         return graph
-
-    def _missing_stages(self, graph: ComposedGraph) -> Iterator[str]:
-        """Yield what a table of the configuration asks for, and no part does."""
-        tables = (
-            ("increments", PLAN, "plan_increment() before stages.etl()"),
-            ("gate", JUDGE, "quality_gate() after stages.training()"),
-            (
-                "recommenders",
-                EACH,
-                "recommenders() in place of stages.training(), batch_inference() and publish()",
-            ),
-            ("recommenders", ALL_PUBLISHED, "all_published() at the end"),
-            ("campaigns", NAMING, "campaigns() after stages.publish()"),
-            ("delivery", DELIVER, "deliver() after stages.publish()"),
-            ("retention", CLEAN_UP, "clean_up() after stages.publish()"),
-        )
-        states = {name for _, name, _ in asl.states(graph.to_dict())}
-        for table, state, stage in tables:
-            if getattr(self.config, table) and state not in states:
-                yield f"[{table}] needs stages.{stage}; add it there, or leave the table out"
 
 
 def run_etl(config: Config) -> GlueStartJobRunStep:

@@ -7,7 +7,7 @@ definition.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from workflow.definition.asl import (
@@ -19,6 +19,7 @@ from workflow.definition.asl import (
     scopes,
     transitions,
 )
+from workflow.definition.reachability import reached
 
 LONGEST_NAME = 80
 """Unicode characters.
@@ -94,9 +95,9 @@ def _scope_faults(scope: Scope) -> Iterator[str]:
         yield f"{scope} starts at '{scope.start}', which is no state of it"
         return
     ways = [way for way in scope.transitions() if way.source and way.target in scope.states]
-    reached = _reached([scope.start], ((way.source, way.target) for way in ways))
+    found = reached([scope.start], ((way.source, way.target) for way in ways))
     for name in scope.states:
-        if name not in reached:
+        if name not in found:
             yield f"'{name}' is never reached"
     yield from _loop_faults(scope, ways)
 
@@ -106,33 +107,19 @@ def _loop_faults(scope: Scope, ways: Sequence[Transition]) -> Iterator[str]:
     failing = {name for name, state in scope.states.items() if state.get("Type") == "Fail"}
     succeeding = {name for name, state in scope.states.items() if ends(state)} - failing
     meant = [(way.source, way.target) for way in ways if way.type != "catch"]
-    leaving = _reached(succeeding, ((way.target, way.source) for way in ways))
-    leaving |= _reached(failing, ((target, source) for source, target in meant))
+    leaving = reached(succeeding, ((way.target, way.source) for way in ways))
+    leaving |= reached(failing, ((target, source) for source, target in meant))
     loop = [
         f"'{name}'"
         for name in scope.states
         if name not in leaving
-        and name in _reached((to for source, to in meant if source == name), meant)
+        and name in reached((to for source, to in meant if source == name), meant)
     ]
     if loop:
         yield (
             f"{', '.join(loop)}: a loop without an exit, which runs until the machine's"
             " TimeoutSeconds; lead out of it by a Choice, or end it"
         )
-
-
-def _reached(names: Iterable[str], ways: Iterable[tuple[str, str]]) -> set[str]:
-    """Return the names, and those to which ways lead from them."""
-    onward: dict[str, list[str]] = {}
-    for source, target in ways:
-        onward.setdefault(source, []).append(target)
-    reached, waiting = set[str](), [*names]
-    while waiting:
-        name = waiting.pop()
-        if name not in reached:
-            reached.add(name)
-            waiting += onward.get(name, ())
-    return reached
 
 
 def _json_faults(definition: Definition) -> Iterator[str]:

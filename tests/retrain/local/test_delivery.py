@@ -23,11 +23,12 @@ PLAIN = parse_config(EXAMPLE)
 LIST = b"USER_ID,ITEM_ID,RANK,SCORE\n1,a,1,0.75\n1,b,2,0.5\n2,a,1,\n"
 ONLY_DELIVER = """
 from workflow import Stages
+from workflow.sdk import Pass
 
 
 def build(config):
     stages = Stages(config)
-    return stages.compose(stages.deliver())
+    return stages.compose(Pass("Filter Recommended Item"), stages.deliver())
 """
 
 

@@ -31,11 +31,12 @@ former_solutions = "delete"
 """
 ONLY_CLEAN_UP = """
 from workflow import Stages
+from workflow.sdk import Pass
 
 
 def build(config):
     stages = Stages(config)
-    return stages.compose(stages.clean_up())
+    return stages.compose(Pass("Filter Recommended Item"), stages.clean_up())
 """
 PREFIX = "arn:aws:personalize:ap-northeast-1:123456789012:"
 KINDS = {

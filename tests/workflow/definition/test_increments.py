@@ -49,7 +49,7 @@ class Workflow:
         stages = Stages(CONFIG)
         graph = stages.compose(
             stages.plan_increment(),
-            Pass("Extract", parameters={"--since.$": "$.increment.since"}, result_path="$.etl"),
+            Pass("ETL", parameters={"--since.$": "$.increment.since"}, result_path="$.etl"),
             stages.imports(),
             stages.training(),
             stages.batch_inference(),

@@ -89,13 +89,13 @@ def test_a_stage_to_which_two_parts_lead_is_refused(stages):
 
 
 def test_a_choice_may_lead_to_the_next_part_and_otherwise_end(stages):
-    publish = stages.publish()
+    imports = stages.imports()
 
     states = made(
-        stages.compose(stages.etl(), choice("Good?", publish, default=Fail("Not Good")), publish)
+        stages.compose(stages.etl(), choice("Good?", imports, default=Fail("Not Good")), imports)
     )
 
-    assert states["Good?"]["Choices"][0]["Next"] == "Filter Recommended Item"
+    assert states["Good?"]["Choices"][0]["Next"] == "List Datasets"
     assert states["Good?"]["Default"] == "Not Good"
 
 
@@ -111,14 +111,14 @@ def test_parts_that_lead_to_the_next_one_already_stay_so(stages):
 
 
 def test_a_part_may_end_if_another_one_leads_past_it(stages):
-    sorry, publish = Chain([Pass("Say Sorry"), Fail("Sorry")]), stages.publish()
+    sorry, imports = Chain([Pass("Say Sorry"), Fail("Sorry")]), stages.imports()
 
     states = made(
-        stages.compose(stages.etl(), choice("Odd?", sorry, default=publish), sorry, publish)
+        stages.compose(stages.etl(), choice("Odd?", sorry, default=imports), sorry, imports)
     )
 
     assert states["Sorry"]["Type"] == "Fail"
-    assert states["Filter Recommended Item"]["End"]
+    assert states["Reimport All Datasets"]["End"]
 
 
 def test_parts_that_only_lead_to_each_other_are_refused(stages):
