@@ -51,6 +51,7 @@ from workflow.options.notification import NotificationSettings
 from workflow.options.overlap import RunsSettings
 from workflow.options.recommenders import RecommenderSettings
 from workflow.options.retention import RetentionSettings
+from workflow.personalize import POPULARITY
 from workflow.settings import (
     FUNCTIONS,
     AgreementSettings,
@@ -517,7 +518,7 @@ class Config(Settings):
         def in_folder(lookup: Lookup) -> Lookup:
             return replace(lookup, prefix=self.folder + lookup.prefix)
 
-        gives_all_the_same = self.solution.recipe == "aws-popularity-count"
+        gives_all_the_same = self.solution.recipe == POPULARITY
         return RecommenderLists(
             batch_input=in_folder(self.batch_inference.lookup()),
             eligible_items=in_folder(eligible.lookup()) if eligible else None,

@@ -12,10 +12,12 @@ from workflow.extensions import function_name_faults
 from workflow.filter_expression import filter_problems
 from workflow.names import OWNER_TAG, tag_problems
 from workflow.options.campaigns import campaign_faults
+from workflow.options.gate import gate_faults
 from workflow.options.increments import UPDATABLE_RECIPES, watermark_column
 from workflow.options.recommenders import recommender_name_faults
 from workflow.personalize import RELATED_RECIPES, SEMANTIC
 from workflow.settings import FUNCTIONS, ColumnSettings, Rule
+from workflow.source_tables import source_table_faults
 from workflow.spelling import suggestion
 
 if TYPE_CHECKING:
@@ -31,6 +33,9 @@ def faults(config: Config) -> Iterator[Rule]:
         _recommender_faults,
         _of_each(_recipe_faults),
         _of_each(_filter_faults),
+        _of_each(_length_faults),
+        _of_each(_gate_faults),
+        source_table_faults,
         _function_faults,
         _backtest_faults,
         _increment_faults,
@@ -155,6 +160,22 @@ def _filter_faults(config: Config) -> Iterator[Rule]:
     known = {data_set.type: data_set for data_set in config.data_sets}
     for rule, fix in filter_problems(expression, known) if expression else ():
         yield ("batch_inference", "personalize_filter"), rule, fix
+
+
+def _length_faults(config: Config) -> Iterator[Rule]:
+    """Yield a length of the lists that is written, and that none of them can have."""
+    most, keep = config.batch_inference.num_results, config.filter.keep
+    if "keep" in config.filter.model_fields_set and keep > most:
+        rule = f"Personalize gives lists of batch_inference.num_results = {most} at most"
+        yield ("filter", "keep"), rule, f"write {most} or less, or raise num_results"
+
+
+def _gate_faults(config: Config) -> Iterator[Rule]:
+    if config.gate:
+        length = min(config.filter.keep, config.batch_inference.num_results)
+        recipe = None if config.solution.auto_ml else config.solution.recipe
+        for path, rule, fix in gate_faults(config.gate, recipe, length):
+            yield ("gate", *path), rule, fix
 
 
 def _function_faults(config: Config) -> Iterator[Rule]:

@@ -101,15 +101,21 @@ def tag_problems(tags: Mapping[str, str], own: str) -> list[tuple[str, Broken]]:
     """Return key → rule of the tags that AWS refuses.
 
     https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html (case in the keys of roles)
 
     Args:
         tags: Those of the configuration.
         own: The key of the tag that every resource gets besides.
     """
     problems = []
+    taken: dict[str, str] = {}
     for key, value in tags.items():
-        if key == own:
+        other = taken.setdefault(key.lower(), key)
+        if key.lower() == own.lower():
             problems.append((key, ("the deployment writes this tag itself", "take it out")))
+        elif other != key:
+            rule = f"it differs from {other} by case alone, which does not count in a role's tags"
+            problems.append((key, (rule, "leave one of them out")))
         elif key.lower().startswith("aws:"):
             problems.append((key, ("AWS keeps keys that begin with aws: for itself", "rename it")))
         elif not 1 <= len(key) <= 128 or len(value) > 256:

@@ -15,6 +15,9 @@ REGIONS = (
 """The regions that have it. https://docs.aws.amazon.com/general/latest/gr/personalize.html"""
 
 SEMANTIC = "aws-semantic-similarity"
+POPULARITY = "aws-popularity-count"
+"""The recipe whose lists are the same for all users: the most popular items."""
+
 RELATED_RECIPES = frozenset({"aws-similar-items", "aws-sims", SEMANTIC})
 """The recipes whose batch inference takes items, and finds others that are related to them."""
 
@@ -37,7 +40,7 @@ _RETIRED = "AWS has retired it"
 RECIPES: Mapping[str, str] = {
     "aws-user-personalization-v2": _USABLE,
     "aws-user-personalization": _USABLE,
-    "aws-popularity-count": _USABLE,
+    POPULARITY: _USABLE,
     "aws-trending-now": _NO_BATCH,
     "aws-next-best-action": _NO_BATCH,
     "aws-personalized-ranking-v2": _RANKS,

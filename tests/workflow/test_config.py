@@ -555,3 +555,61 @@ def test_the_report_s_title_is_a_column_of_the_items(change, rule, fix):
     assert found[0] == rule
     assert fix in found[1]
     assert parse_config(text.replace(change, "TITLE")).report.title == "TITLE"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "rule"),
+    [
+        (
+            "num_results = 100",
+            "num_results = 20",
+            "filter.keep",
+            "Personalize gives lists of batch_inference.num_results = 20 at most",
+        ),
+        (
+            'table = "departments", how',
+            'table = "departments", alias = "Students", how',
+            "datasets.users.joins[0].alias",
+            "'Students' stands for a table already, as 'students', which Spark takes for the same"
+            " name",
+        ),
+        (
+            'table = "departments", how',
+            'table = "other.students", how',
+            "datasets.users.joins[0].alias",
+            "'students' stands for a table already",
+        ),
+        (
+            "[datasets.interactions]\n",
+            '[datasets.interactions]\nrename = { a = "kind_of", b = "Kind_Of" }\n',
+            "datasets.interactions.rename.b",
+            "two columns get the name 'Kind_Of', as 'kind_of', which Spark takes for the same name",
+        ),
+        (
+            "[aws]\n",
+            'tags = { team = "search", Team = "search" }\n[aws]\n',
+            "tags.Team",
+            "it differs from team by case alone, which does not count in a role's tags",
+        ),
+        (
+            "[aws]\n",
+            'tags = { "Retraining:Name" = "shop" }\n[aws]\n',
+            "tags.Retraining:Name",
+            "the deployment writes this tag itself",
+        ),
+    ],
+)
+def test_what_would_collide_or_come_short_is_told_before_anything_is_paid(old, new, key, rule):
+    text = EXAMPLE.read_text().replace(old, new, 1)
+
+    found = mistakes(text)
+
+    assert {key: rule} == {key: rule for key, (rule, _) in found.items()}
+
+
+def test_fewer_results_than_the_default_length_are_a_shorter_list():
+    text = EXAMPLE.read_text().replace("num_results = 100", "num_results = 20")
+
+    config = parse_config(text.replace("keep = 25", ""))
+
+    assert (config.batch_inference.num_results, config.filter.keep) == (20, 25)

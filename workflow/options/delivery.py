@@ -70,7 +70,7 @@ class DeliverySettings(Settings):
             if name not in known:
                 fix = suggestion(name, known, otherwise=f"write one of {', '.join(known)}")
                 yield ("columns", name), "the list has no such column", fix
-        taken: dict[str, str] = {}
+        taken: dict[str, tuple[str, str]] = {}
         for name, to in self.table_columns(are_related=are_related).items():
             if not to:
                 yield (
@@ -78,10 +78,13 @@ class DeliverySettings(Settings):
                     "the name of a column is empty",
                     "write the name of one, or leave it out",
                 )
-            elif to in taken:
-                rule = f"{taken[to]} goes into the column '{to}' already"
+            elif to.casefold() in taken:
+                other, column = taken[to.casefold()]
+                rule = f"{other} goes into the column '{column}' already"
+                if column != to:
+                    rule += ", and Spark's columns know no case"
                 yield ("columns", name), rule, "name another column"
-            taken.setdefault(to, name)
+            taken.setdefault(to.casefold(), (name, to))
 
     @model_validator(mode="after")
     def _fits_its_target(self) -> Self:

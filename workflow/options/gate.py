@@ -8,7 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from workflow.options.backtest import BACKTEST_METRICS
-from workflow.personalize import METRICS
+from workflow.personalize import CUTOFFS, METRICS, POPULARITY
 from workflow.settings import Rule, Settings, unless_broken
 from workflow.spelling import nearest
 
@@ -94,6 +94,31 @@ class GateSettings(Settings):
             fix = f"add [gate.metrics.{METRICS[3]}] with greatest_drop = 0.1, or leave [gate] out"
             broken.append(((), "a gate without a metric judges nothing", fix))
         return unless_broken(self, broken)
+
+
+def gate_faults(gate: GateSettings, recipe: str | None, length: int) -> Iterator[Rule]:
+    """Yield the rules that no version can keep, and those of lists that are not so long.
+
+    Args:
+        gate: The rules.
+        recipe: The solution's; None where AutoML chooses it.
+        length: Items of a published list, at most.
+    """
+    for metric, rules in gate.metrics.items():
+        if rules.better_than_popularity and recipe == POPULARITY:
+            rule = f"{POPULARITY} recommends the most popular items, and is never better than they"
+            yield ("metrics", metric, "better_than_popularity"), rule, "leave it out"
+    fitting = [cutoff for cutoff in CUTOFFS if cutoff <= length]
+    for metric in gate.backtest:
+        name, _, cutoff = metric.partition("_at_")
+        if cutoff.isdecimal() and int(cutoff) > length:
+            fix = f"write {name}_at_{fitting[-1]}, or" if fitting else "leave it out, or"
+            yield (
+                ("backtest", metric),
+                f"a published list has {length} items, by filter.keep and"
+                " batch_inference.num_results",
+                f"{fix} publish longer lists",
+            )
 
 
 def _name_faults(

@@ -31,8 +31,8 @@ class NotificationSettings(Settings):
 
     @model_validator(mode="after")
     def _somebody_is_told(self) -> Self:
-        if self.outcomes or self.events:
+        if "failed" in self.outcomes or self.events:
             return self
-        rule = "without outcomes and events nobody is told of anything, not even of failures"
-        fix = "write outcomes or events = true, or leave [notification] out"
+        rule = "nobody is told why a run failed: with this table no state reports it either"
+        fix = 'add "failed" to outcomes, write events = true, or leave [notification] out'
         return unless_broken(self, [(("outcomes",), rule, fix)])

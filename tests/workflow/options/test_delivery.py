@@ -1,6 +1,7 @@
 """`[delivery]`: the state in the graph, the Spark job's table, permissions, mistakes."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,13 @@ def test_every_mistake_is_named() -> None:
             "name another column",
         ),
     ]
+    assert mistakes(DATABASE + 'columns = { RUN = "Score", RANK = "RANK" }\n') == [
+        (
+            "delivery.columns.RUN",
+            "SCORE goes into the column 'score' already, and Spark's columns know no case",
+            "name another column",
+        )
+    ]
     assert mistakes(DATABASE + 'columns = { RUN = "" }\n')[0][:2] == (
         "delivery.columns.RUN",
         "the name of a column is empty",
@@ -121,3 +129,60 @@ def test_every_mistake_is_named() -> None:
         "DynamoDB has no table of such a name",
     )
     assert mistakes('\n[delivery]\nto = "mongodb"\ntable = "x"\n')[0][0] == "delivery.to"
+
+
+READ = "reads it, and the list replaces all of its rows"
+
+
+@pytest.mark.parametrize(
+    ("table", "reader"),
+    [
+        ("events", "datasets.interactions"),
+        ('"events"', "datasets.interactions"),
+        ("students", "datasets.users"),
+        ("departments", "datasets.users"),
+        ("public.job_postings", "datasets.items"),
+        ("bookings", "filter.exclusions"),
+        ("posts", "recommenders.similar.batch_inference"),
+        ("open_posts", "recommenders.similar.filter.eligible_items"),
+    ],
+)
+def test_a_table_that_is_read_is_not_delivered_into(table: str, reader: str) -> None:
+    text = re.sub(r'(?s)(\[filter\.exclusions\].*?table = )"events"', r'\1"bookings"', EXAMPLE)
+    text += (
+        '[recommenders.similar]\nsolution = { recipe = "aws-similar-items" }\n'
+        'batch_inference = { table = "posts", item_id = "posts.id" }\n'
+        'filter = { eligible_items = { table = "open_posts", item_id = "open_posts.id" } }\n'
+    )
+    quoted = table.replace('"', '\\"')
+
+    with pytest.raises(ConfigError) as caught:
+        parse_config(f'{text}\n[delivery]\nto = "database"\ntable = "{quoted}"\n')
+
+    (mistake,) = caught.value.mistakes
+    assert (mistake.key, mistake.rule) == ("delivery.table", f"{reader} {READ}")
+    assert mistake.fix.startswith("name a table that is there for the lists alone")
+
+
+@pytest.mark.parametrize(
+    ("engine", "table", "is_read"),
+    [
+        ("postgresql", "Events", False),  # the job quotes names, so that their case counts
+        ("mysql", "EVENTS", True),
+        ("mysql", "shop.Events", True),
+        ("postgresql", "event", False),
+        ("postgresql", "events.lists", False),
+    ],
+)
+def test_case_and_schema_count_as_for_the_engine(engine: str, table: str, is_read: bool) -> None:
+    text = EXAMPLE.replace('engine = "postgresql"', f'engine = "{engine}"')
+    text += f'\n[delivery]\nto = "database"\ntable = "{table}"\n'
+    if is_read:
+        with pytest.raises(ConfigError, match=READ):
+            parse_config(text)
+    else:
+        assert parse_config(text).delivery is not None
+
+
+def test_a_table_of_dynamodb_is_none_of_the_database() -> None:
+    assert config_with(DYNAMODB.replace("lists", "events")).delivery is not None

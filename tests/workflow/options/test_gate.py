@@ -1,6 +1,7 @@
 """`[gate]` and `[backtest]`: their mistakes, the stage that they make, and what it may do."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,26 @@ def definition(tables: str) -> Any:
             "did you mean hit_rate_at_10?",
         ),
         (
+            f"[gate.metrics.{NDCG}]\nminimum = 0.1\n[backtest]\n"
+            "[gate.backtest.hit_rate_at_25]\nminimum = 0.5\n#keep = 9",
+            "gate.backtest.hit_rate_at_25",
+            "a published list has 9 items, by filter.keep and batch_inference.num_results",
+            "write hit_rate_at_5, or publish longer lists",
+        ),
+        (
+            "[backtest]\n[gate.backtest.hit_rate_at_5]\nminimum = 0.5\n#keep = 4",
+            "gate.backtest.hit_rate_at_5",
+            "a published list has 4 items, by filter.keep and batch_inference.num_results",
+            "leave it out, or publish longer lists",
+        ),
+        (
+            f"[gate.metrics.{NDCG}]\nbetter_than_popularity = true\n"
+            '#recipe = "aws-popularity-count"',
+            f"gate.metrics.{NDCG}.better_than_popularity",
+            "aws-popularity-count recommends the most popular items, and is never better than they",
+            "leave it out",
+        ),
+        (
             "[backtest]\n[gate.backtest.coverage]\nno_worse_than_popularity = true",
             "gate.backtest.coverage.no_worse_than_popularity",
             "coverage is no mean over users, so that there is no interval to judge by",
@@ -86,8 +107,11 @@ def definition(tables: str) -> Any:
 def test_a_rule_that_judges_nothing_that_exists_is_a_mistake(
     table: str, key: str, rule: str, fix: str
 ) -> None:
+    text = EXAMPLE
+    for line in (line.removeprefix("#") for line in table.splitlines() if line.startswith("#")):
+        text = re.sub(rf"(?m)^{line.split()[0]} =.*$", line, text)
     with pytest.raises(ConfigError) as caught:
-        parse_config(f"{EXAMPLE}\n{table}\n")
+        parse_config(f"{text}\n{table}\n")
 
     (mistake,) = caught.value.mistakes
     assert (mistake.key, mistake.rule) == (key, rule)

@@ -43,7 +43,11 @@ def statements(config: Config, who: Any) -> dict[str, Any]:
     [
         (
             "[notification]\noutcomes = []\nevents = false",
-            "without outcomes and events nobody is told of anything, not even of failures",
+            "nobody is told why a run failed: with this table no state reports it either",
+        ),
+        (
+            '[notification]\noutcomes = ["succeeded", "degraded"]\nevents = false',
+            'fix: add "failed" to outcomes, write events = true, or leave [notification] out',
         ),
         ('[notification]\noutcomes = ["success"]', "fix: did you mean succeeded?"),
         ("[notification]\nemails = true", "notification.emails"),
