@@ -52,6 +52,15 @@ MAX_EVENT_TYPES_AND_COLUMNS = 10
 
 _FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
+# How rows are read and their files cut; what is judged, or measured, of them; what is done later.
+_OTHER_THAN_ROWS = frozenset(
+    {
+        *("partition_column", "partitions", "fetch_size", "output_files"),
+        *("max_rejected_share", "agreement", "event_types", "backtest", "baseline"),
+        "delivery",
+    }
+)
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -213,8 +222,7 @@ class DataSet:
     @property
     def digest(self) -> str:
         """16 hexadecimal digits that are others if its source or any column is another."""
-        text = json.dumps(asdict(self), ensure_ascii=False, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return _digest_of_rows(self)[:16]
 
     @property
     def counted_columns(self) -> tuple[str, ...]:
@@ -375,7 +383,6 @@ class Agreement:
         eligible_items: Eligible items that are in ITEMS.
         exclusions: Pairs whose user, and whose item, is known.
         event_types: Event types named in the configuration that occur.
-        different_lists: Recommended lists that are not like that of the user before.
         warn_below: Share below which a warning is written.
     """
 
@@ -385,7 +392,6 @@ class Agreement:
     eligible_items: float = 0.0
     exclusions: float = 0.0
     event_types: float = 0.0
-    different_lists: float = 0.0
     warn_below: float = 0.9
 
     def least(self, key: str) -> float:
@@ -453,14 +459,12 @@ class RecommenderLists:
         eligible_items: None for all.
         exclusions: None for none.
         baseline: None if the most popular items are not measured.
-        different_lists: Least share of lists that are not like the one before.
     """
 
     batch_input: Lookup
     eligible_items: Lookup | None = None
     exclusions: Lookup | None = None
     baseline: LearnedEvents | None = None
-    different_lists: float = 0.0
 
     @property
     def lookups(self) -> tuple[Lookup, ...]:
@@ -530,7 +534,6 @@ class JobSpec:
             eligible_items=lists.eligible_items,
             exclusions=lists.exclusions,
             baseline=lists.baseline,
-            agreement=replace(self.agreement, different_lists=lists.different_lists),
             event_types={},
             backtest=None,
             recommenders={},
@@ -548,8 +551,13 @@ class JobSpec:
 
     @property
     def digest(self) -> str:
-        """Twelve letters of a digest of the content, by which its file and manifests name it."""
+        """Twelve letters of a digest of the content, by which its file is named."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
+
+    @property
+    def extraction(self) -> str:
+        """Twelve letters that are others if the same database gives other rows, or other files."""
+        return _digest_of_rows(self)[:12]
 
     @classmethod
     def from_json(cls, text: str) -> JobSpec:
@@ -586,6 +594,17 @@ class JobSpec:
             )
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"not a job specification: {error}") from error
+
+
+def _digest_of_rows(description: DataSet | JobSpec) -> str:
+    """Return a digest of what decides which rows are written, and how; it has each new field."""
+
+    def without_others(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+        return {name: value for name, value in fields if name not in _OTHER_THAN_ROWS}
+
+    content = asdict(description, dict_factory=without_others)
+    text = json.dumps(content, ensure_ascii=False, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _relation(raw: Mapping[str, Any]) -> Relation:

@@ -25,7 +25,7 @@ from pyspark.sql import functions as F  # noqa: N812  the name that every Spark 
 
 from etl.errors import EtlError
 from etl.runtime import RunFolder, Runtime
-from lambdas.errors import ListsAlike, NoRecommendations
+from lambdas.errors import NoRecommendations
 from lambdas.recommendations import (
     Counts,
     Lists,
@@ -57,7 +57,8 @@ def filter_lists(runtime: Runtime, *, keep: int, log: Callable[[str], None]) -> 
 
     Returns:
         The record: S3 URIs of both files (`csv`, `errors`), and the counts as in `latest.json`. If
-        they are such that nothing may be published, no CSV is written; the function says why.
+        there is no recommendation, no CSV is written; the function says why, and whether the list
+        may be published.
 
     Raises:
         EtlError: If there is no manifest that can be read, or no batch output.
@@ -79,8 +80,8 @@ def filter_lists(runtime: Runtime, *, keep: int, log: Callable[[str], None]) -> 
         errors = _upload(folder, ERRORS, _of_type(parts, _ERRORS).toLocalIterator())
         record = {"csv": "", "errors": errors, **counts.published()}
         try:
-            raise_if_useless(counts, manifest)
-        except (NoRecommendations, ListsAlike) as error:
+            raise_if_useless(counts, least_different=0.0)
+        except NoRecommendations as error:
             log(f"WARNING: {error}")
         else:
             rows = _of_type(parts, _ROWS).toLocalIterator(prefetchPartitions=True)

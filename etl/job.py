@@ -183,7 +183,7 @@ def _write(
     event_types = data_sets["INTERACTIONS"].event_types if "INTERACTIONS" in data_sets else ()
     agreement = check_agreement(spec, rows, event_types, log=log, is_partial=is_partial)
     manifest = _manifest(runtime.folder.run, now(), sources, data_sets)
-    manifest["spec"] = spec.digest
+    manifest["extraction"] = spec.extraction
     if spec.watermark and _INTERACTIONS in frames:
         source, frame = sources[_INTERACTIONS], frames[_INTERACTIONS]
         manifest["datasets"][_INTERACTIONS] |= {
@@ -277,7 +277,6 @@ def _lists_of(lists: Mapping[str, Mapping[str, Any]], spec: JobSpec) -> dict[str
     return {
         "batchInput": lists["batchInput"],
         "filter": {name: lists.get(name) for name in ("eligibleItems", "exclusions")},
-        "leastDifferentLists": spec.agreement.different_lists,
     }
 
 

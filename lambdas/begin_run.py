@@ -115,18 +115,19 @@ def is_extracted(s3: Any, event: dict[str, Any]) -> bool:
         manifest = read_manifest(s3, event["bucket"], event["run"])
     except ManifestNotFound:
         return False
-    if manifest.get("spec") != event["spec"]:
+    if manifest.get("extraction") != event["extraction"]:
         raise ExtractedOtherwise(
             f"the data sets of run '{event['run']}' were extracted by specification"
-            f" {manifest.get('spec')}, and the workflow's is {event['spec']} now: columns, tables"
-            " or filters have changed since, so that the run cannot be resumed; start a new one"
+            f" {manifest.get('extraction')}, and the workflow's is {event['extraction']} now:"
+            " columns, tables or filters have changed since, so that the run cannot be resumed;"
+            " start a new one"
         )
     return True
 
 
 @named_errors
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Begin a run: `{"bucket", "run", "execution", "spec", "hours"}`.
+    """Begin a run: `{"bucket", "run", "execution", "extraction", "hours"}`.
 
     Returns:
         `{"extracted"}`: whether the run's data sets are complete.

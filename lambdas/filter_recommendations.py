@@ -28,7 +28,6 @@ from lambdas.publication import publish_list
 from lambdas.recommendations import (
     Counts,
     Lists,
-    Row,
     csv_chunks,
     header_of,
     raise_if_useless,
@@ -123,7 +122,12 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def filter_recommendations(
-    files: RunFiles, manifest: Mapping[str, Any], *, keep: int, directory: Path
+    files: RunFiles,
+    manifest: Mapping[str, Any],
+    *,
+    keep: int,
+    directory: Path,
+    least_different: float = 0.0,
 ) -> dict[str, Any]:
     """Write `recommendations.csv` and `errors.jsonl` of a run.
 
@@ -132,6 +136,7 @@ def filter_recommendations(
         manifest: The run's manifest, as of the recommender; it names the filter files.
         keep: Most items per user.
         directory: For temporary files.
+        least_different: Least share of lists that are not like the one before.
 
     Returns:
         S3 URIs of both files (`csv`, `errors`), and the counts.
@@ -139,7 +144,7 @@ def filter_recommendations(
     Raises:
         ResourceNotFoundException: If there is no batch output.
         NoRecommendations: If nothing is left; then `errors.jsonl` is written, but no CSV.
-        ListsAlike: If fewer lists differ than the manifest demands; likewise.
+        ListsAlike: If fewer lists differ; likewise.
     """
     written = f"{files.folder}batch-output/"
     outputs = [key for key in files.keys(written) if key.endswith(".out")]
@@ -163,7 +168,8 @@ def filter_recommendations(
             on_error=lambda line: errors.write(line.encode()),
         )
         rows = (row for line in files.lines(outputs) for row in lists.rows(line, exclusions))
-        content = readable(_useful_chunks(rows, lists.counts, manifest))
+        chunks = csv_chunks(rows, header_of(manifest))
+        content = readable(_useful_chunks(chunks, lists.counts, least_different))
         try:
             csv_uri = files.upload(f"{files.folder}recommendations/recommendations.csv", content)
         finally:
@@ -173,11 +179,11 @@ def filter_recommendations(
 
 
 def _useful_chunks(
-    rows: Iterable[Row], counts: Counts, manifest: Mapping[str, Any]
+    chunks: Iterable[bytes], counts: Counts, least_different: float
 ) -> Iterator[bytes]:
     """Yield the CSV; raise at its end, and so break its upload off, if it is of no use."""
-    yield from csv_chunks(rows, header_of(manifest))
-    raise_if_useless(counts, manifest)
+    yield from chunks
+    raise_if_useless(counts, least_different)
 
 
 def publish(s3: Any, personalize: Any, event: dict[str, Any], *, now: datetime) -> dict[str, Any]:
@@ -199,8 +205,9 @@ def publish(s3: Any, personalize: Any, event: dict[str, Any], *, now: datetime) 
     job = personalize.describe_batch_inference_job(
         batchInferenceJobArn=event["batchInferenceJobArn"]
     )["batchInferenceJob"]
+    least_different = event["leastDifferentLists"]
     if (event.get("job") or {}).get("filtered"):
-        filtered = filtered_by_spark(s3, bucket, run, manifest)
+        filtered = filtered_by_spark(s3, bucket, run, least_different)
     else:
         with tempfile.TemporaryDirectory() as directory:
             filtered = filter_recommendations(
@@ -208,6 +215,7 @@ def publish(s3: Any, personalize: Any, event: dict[str, Any], *, now: datetime) 
                 manifest,
                 keep=event["keep"],
                 directory=Path(directory),
+                least_different=least_different,
             )
     latest = {
         "run": run,
@@ -222,9 +230,7 @@ def publish(s3: Any, personalize: Any, event: dict[str, Any], *, now: datetime) 
     return latest
 
 
-def filtered_by_spark(
-    s3: Any, bucket: str, run: str, manifest: Mapping[str, Any]
-) -> dict[str, Any]:
+def filtered_by_spark(s3: Any, bucket: str, run: str, least_different: float) -> dict[str, Any]:
     """Return what the Spark job has filtered, as `filter_recommendations` does.
 
     Raises:
@@ -239,7 +245,7 @@ def filtered_by_spark(
             f"s3://{bucket}/{key} is not there: the Spark job did not filter run '{run}'; start the"
             " execution again where it failed, at the Spark job"
         )
-    raise_if_useless(Counts.from_published(record), manifest)
+    raise_if_useless(Counts.from_published(record), least_different)
     return record
 
 
@@ -261,7 +267,8 @@ def degradation(s3: Any, bucket: str, run: str, recommender: str = "") -> dict[s
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Filter and publish a run: `{"bucket", "run", "batchInferenceJobArn", "keep"}`.
 
-    With `"gate": true`, what the quality gate found wrong is published too. With `"job"`, the batch
+    And `leastDifferentLists`, the least share of lists that are not like the one before. With
+    `"gate": true`, what the quality gate found wrong is published too. With `"job"`, the batch
     inference job as the execution has it, `"filtered"` in it says that the Spark job has filtered.
     `recommender` is the list's, if there are several.
 

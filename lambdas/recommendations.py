@@ -262,18 +262,17 @@ class _ChunkReader(io.RawIOBase):
         return len(data)
 
 
-def raise_if_useless(counts: Counts, manifest: Mapping[str, Any]) -> None:
+def raise_if_useless(counts: Counts, least_different: float) -> None:
     """Raise an error if there is no recommendation, or one list for all.
 
     Args:
         counts: Of all lines.
-        manifest: Of the run; it has the least share of lists that must not be like the one before.
+        least_different: Least share of lists that are not like the one before.
 
     Raises:
         NoRecommendations: If nothing is left to recommend.
         ListsAlike: If nearly all users have the same list.
     """
-    least_different = float(manifest.get("leastDifferentLists") or 0)
     if not counts.recommendations:
         raise NoRecommendations(
             f"nothing is left to recommend: {counts.error_lines} error lines,"

@@ -498,9 +498,7 @@ class Config(Settings):
             fetch_size=self.etl.fetch_size,
             output_files=self.etl.output_files,
             max_rejected_share=self.etl.max_rejected_share,
-            agreement=Agreement(
-                **{**self.agreement.model_dump(), "different_lists": first.different_lists}
-            ),
+            agreement=Agreement(**self.agreement.model_dump(exclude={"different_lists"})),
             event_types=dict(named_event_types(self)),
             backtest=Backtest(tuple(self.backtest.event_types)) if self.backtest else None,
             baseline=first.baseline,
@@ -518,7 +516,6 @@ class Config(Settings):
         def in_folder(lookup: Lookup) -> Lookup:
             return replace(lookup, prefix=self.folder + lookup.prefix)
 
-        gives_all_the_same = self.solution.recipe == POPULARITY
         return RecommenderLists(
             batch_input=in_folder(self.batch_inference.lookup()),
             eligible_items=in_folder(eligible.lookup()) if eligible else None,
@@ -526,8 +523,13 @@ class Config(Settings):
             baseline=LearnedEvents(self.solution.event_type, self.solution.event_value_threshold)
             if self.gate and self.gate.needs_popularity
             else None,
-            different_lists=0.0 if gives_all_the_same else self.agreement.different_lists,
         )
+
+    @property
+    def least_different_lists(self) -> float:
+        """Least share of the recommender's lists that are not like the one before."""
+        gives_all_the_same = self.solution.recipe == POPULARITY
+        return 0.0 if gives_all_the_same else self.agreement.different_lists
 
 
 class UnknownRecommenderError(WorkflowError, ValueError):

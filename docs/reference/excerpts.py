@@ -49,6 +49,7 @@ FAILURES: tuple[tuple[str, str], ...] = (
         "users of the batch input that have interactions: 0 of 3,000 (0.0%), less than"
         " agreement.batch_input = 10.0%",
     ),
+    ("ListsAlike", "4,990 of 5,000 users have the same list, so the model knows nothing of them"),
     ("States.TaskFailed", "table 'orders' does not exist in the database"),
     ("States.TaskFailed", "data set USERS: no rows; fill table 'students', …"),
     ("SolutionVersionFailed", "The dataset has fewer than 1,000 interactions"),

@@ -2,10 +2,25 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from etl.datasets import Column, DataSet, JobSpec, Join, Lookup, Problem, Relation
+from etl.datasets import (
+    Agreement,
+    Backtest,
+    Column,
+    DataSet,
+    Delivery,
+    JobSpec,
+    Join,
+    LearnedEvents,
+    Lookup,
+    Problem,
+    RecommenderLists,
+    Relation,
+    Watermark,
+)
 
 EVENTS = DataSet(
     "INTERACTIONS",
@@ -54,6 +69,52 @@ def test_the_avro_schema_has_the_csv_header_in_its_order() -> None:
 def test_a_specification_survives_json() -> None:
     assert JobSpec.from_json(SPEC.to_json()) == SPEC
     assert JobSpec.from_json(SPEC.to_json()).to_json() == SPEC.to_json()
+
+
+def relation(**changes: Any) -> tuple[DataSet]:
+    return (replace(EVENTS, relation=replace(EVENTS.relation, **changes)),)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"partitions": 9},
+        {"fetch_size": 1},
+        {"output_files": 1},
+        {"datasets": relation(partition_column="")},
+        {"max_rejected_share": 1.0},
+        {"agreement": Agreement(batch_input=0.5)},
+        {"event_types": {"batch_inference.personalize_filter": ("view",)}},
+        {"backtest": Backtest(("buy",))},
+        {"baseline": LearnedEvents("buy")},
+        {"delivery": Delivery("lists", {"RANK": "place"})},
+    ],
+)
+def test_what_gives_the_same_rows_is_the_same_extraction(changes: dict[str, Any]) -> None:
+    changed = replace(SPEC, **changes)
+    assert changed.digest != SPEC.digest
+    assert changed.extraction == SPEC.extraction
+    assert changed.datasets[0].digest == EVENTS.digest
+
+
+OTHER_USERS = Lookup("batch-input/", Relation("students", filter="active"), {"USER_ID": "id"})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"engine": "postgresql"},
+        {"datasets": relation(filter="")},
+        {"datasets": (replace(EVENTS, columns=EVENTS.columns[:3]),)},
+        {"batch_input": OTHER_USERS},
+        {"eligible_items": Lookup("filter/eligible-items/", Relation("items"), {"ITEM_ID": "id"})},
+        {"exclusions": None},
+        {"watermark": Watermark("at", 3_600)},
+        {"recommenders": {"similar": RecommenderLists(SPEC.batch_input)}},
+    ],
+)
+def test_what_gives_other_rows_is_another_extraction(changes: dict[str, Any]) -> None:
+    assert replace(SPEC, **changes).extraction != SPEC.extraction
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", '{"engine": "mysql"}', "not JSON"])

@@ -162,7 +162,7 @@ def test_function_and_spark_job_write_the_same_bytes(
     users = [*IDS, *(f"user-{number}" for number in range(200)), "5", "2", "📚", "never seen"]
     excluded = [(chance.choice(users), chance.choice(IDS)) for _ in range(1_500)]
     filters = put_filters(run, IDS, [*excluded, ("1.5", "a,b")]) if has_filters else None
-    manifest = put_manifest(run, filter=filters, leastDifferentLists=0.01)
+    manifest = put_manifest(run, filter=filters)
 
     by_function, by_spark = filtered_by_both(run, manifest, keep)
 
@@ -218,6 +218,7 @@ def publish_filtered(run: Run, **job: Any) -> dict[str, Any]:
         "run": run.folder.run,
         "batchInferenceJobArn": JOB,
         "keep": 25,
+        "leastDifferentLists": 0.01,
         "job": {"arn": JOB, **job},
     }
     return publish(run.s3, Personalize(), event, now=datetime(2024, 6, 1, 4, tzinfo=UTC))
@@ -272,7 +273,7 @@ def test_a_useless_list_is_refused_on_both_ways_alike(
     run: Run, lines: list[str], error: type[Exception], message: str
 ) -> None:
     put(run, "batch-output/a.out", "\n".join(lines))
-    put_manifest(run, leastDifferentLists=0.01)
+    put_manifest(run)
 
     def refusal(publishing: Callable[[], Any]) -> tuple[str, dict[str, bytes]]:
         with pytest.raises(error, match=message) as caught:
@@ -283,9 +284,11 @@ def test_a_useless_list_is_refused_on_both_ways_alike(
         filter_lists(run.runtime(SPEC), keep=25, log=run.log.append)
         publish_filtered(run, filtered={"JobRunId": "jr_1"})
 
-    by_function = refusal(lambda: publish_filtered(run))
-    assert refusal(by_spark) == by_function
-    assert [*by_function[1]] == [ERRORS]
+    why, files = refusal(lambda: publish_filtered(run))
+    why_by_spark, files_by_spark = refusal(by_spark)
+    assert why_by_spark == why
+    assert [*files] == [ERRORS]
+    assert files_by_spark[ERRORS] == files[ERRORS]
     assert "recommendations/latest.json" not in [
         item["Key"] for item in run.s3.list_objects_v2(Bucket=BUCKET)["Contents"]
     ]

@@ -165,7 +165,7 @@ def test_a_run_writes_data_sets_lists_rejected_rows_and_at_last_the_manifest(run
         "version": 1,
         "run": run.folder.run,
         "createdAt": "2024-06-01T12:00:00Z",
-        "spec": manifest["spec"],
+        "extraction": SPEC.extraction,
         "datasets": {
             "USERS": {
                 "path": "users/",
@@ -201,7 +201,6 @@ def test_a_run_writes_data_sets_lists_rejected_rows_and_at_last_the_manifest(run
             entry("exclusions whose user is known", 1, 1),
             entry("exclusions whose item is known", 1, 1),
         ],
-        "leastDifferentLists": 0.0,
     }
     rejected = [json.loads(line) for line in run.text("rejected/interactions.json").splitlines()]
     assert sorted(rejected, key=lambda line: str(line["reason"])) == [
@@ -472,7 +471,7 @@ def test_each_recommender_has_lists_of_its_own(run: Run) -> None:
         Relation("postings", filter="open"),
         {"ITEM_ID": "id"},
     )
-    similar = RecommenderLists(postings, open_ones, baseline=LearnedEvents(), different_lists=0.3)
+    similar = RecommenderLists(postings, open_ones, baseline=LearnedEvents())
     run.folder.put_text("recommenders/similar/batch-input/part-7.json", "of an earlier attempt")
     run.folder.put_text("recommenders/similar/batch-output/a.out", "not of this job")
 
@@ -488,7 +487,7 @@ def test_each_recommender_has_lists_of_its_own(run: Run) -> None:
     own = manifest["recommenders"]["similar"]
     assert (own["batchInput"]["path"], own["batchInput"]["id"]) == (postings.prefix, "ITEM_ID")
     assert own["filter"]["eligibleItems"]["path"] == open_ones.prefix
-    assert (own["filter"]["exclusions"], own["leastDifferentLists"]) == (None, 0.3)
+    assert own["filter"]["exclusions"] is None
     assert own["popularityBaseline"]["users"] == 1
     assert "popularityBaseline" not in manifest
     assert [share["check"] for share in manifest["agreement"]] == [

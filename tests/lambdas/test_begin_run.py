@@ -48,9 +48,15 @@ class Runs:
         while self.states.describe_execution(executionArn=arn)["status"] == "RUNNING":
             time.sleep(0.01)
 
-    def begin(self, arn: str, *, now: datetime = NOW, spec: str = "s1") -> dict[str, Any]:
+    def begin(self, arn: str, *, now: datetime = NOW, extraction: str = "s1") -> dict[str, Any]:
         run = arn.rpartition(":")[2].partition(".")[0]
-        event = {"bucket": "bucket", "run": run, "execution": arn, "spec": spec, "hours": 24}
+        event = {
+            "bucket": "bucket",
+            "run": run,
+            "execution": arn,
+            "extraction": extraction,
+            "hours": 24,
+        }
         return begin(self.s3, self.states, event, now=now)
 
     def holder(self) -> Any:
@@ -148,19 +154,19 @@ def test_an_earlier_execution_of_the_same_run_is_waited_for(runs: Runs) -> None:
 
 
 def test_a_resumed_run_has_its_data_sets_if_its_manifest_is_there(runs: Runs) -> None:
-    runs.put_manifest("nightly", spec="s1")
+    runs.put_manifest("nightly", extraction="s1")
 
     assert runs.begin("arn:aws:states:r:1:execution:m:nightly.2") == {"extracted": True}
 
 
 def test_a_first_execution_extracts_whatever_has_its_name_already(runs: Runs) -> None:
     """A name may be used again, once Step Functions has forgotten it."""
-    runs.put_manifest("nightly", spec="s1")
+    runs.put_manifest("nightly", extraction="s1")
 
     assert runs.begin(runs.start("nightly")) == {"extracted": False}
 
 
-@pytest.mark.parametrize("members", [{"spec": "s0"}, {}])
+@pytest.mark.parametrize("members", [{"extraction": "s0"}, {}])
 def test_data_sets_of_another_specification_are_not_gone_on_from(
     runs: Runs, members: dict[str, str]
 ) -> None:

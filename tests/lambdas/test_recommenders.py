@@ -24,7 +24,6 @@ SIMILAR = {
         "eligibleItems": {"path": "recommenders/similar/filter/eligible-items/", "rows": 1},
         "exclusions": None,
     },
-    "leastDifferentLists": 0.0,
     "popularityBaseline": {"users": 3, "metrics": {"coverage": 0.1}},
 }
 FIRST = {
@@ -57,7 +56,13 @@ def publish_list(
         {"batchInferenceJob": {"solutionVersionArn": f"{SOLUTION}-{recommender}/1"}},
         {"batchInferenceJobArn": f"{ARN}job/1"},
     )
-    event = {"bucket": "bucket", "run": run, "batchInferenceJobArn": f"{ARN}job/1", "keep": 25}
+    event = {
+        "bucket": "bucket",
+        "run": run,
+        "batchInferenceJobArn": f"{ARN}job/1",
+        "keep": 25,
+        "leastDifferentLists": 0.0,
+    }
     return publish(s3, personalize, event | {"recommender": recommender} | more, now=NOW)
 
 

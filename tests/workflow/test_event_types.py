@@ -69,6 +69,6 @@ def test_exclusions_name_types_of_the_same_table_unless_the_interactions_leave_s
 
 
 def test_popular_items_are_the_same_list_for_everybody() -> None:
-    assert parse_config(MINIMAL).job_spec().agreement.different_lists == 0.01
+    assert parse_config(MINIMAL).least_different_lists == 0.01
     popular = MINIMAL + '[solution]\nrecipe = "aws-popularity-count"\n'
-    assert parse_config(popular).job_spec().agreement.different_lists == 0
+    assert parse_config(popular).least_different_lists == 0

@@ -65,7 +65,11 @@ def inference_values(config: Config) -> dict[str, Any]:
 
 def publication_values(config: Config) -> dict[str, Any]:
     """Return what the request to publish says of the recommender."""
-    return {"keep": config.filter.keep, **({"gate": True} if config.gate else {})}
+    return {
+        "keep": config.filter.keep,
+        "leastDifferentLists": config.least_different_lists,
+        **({"gate": True} if config.gate else {}),
+    }
 
 
 _ALL = (training_values, gate_values, inference_values, publication_values)

@@ -148,7 +148,7 @@ def _check_data_sets(s3: Any, config: Config, run: str) -> None:
         manifest = json.loads(s3.get_object(Bucket=config.bucket, Key=key)["Body"].read())
     except s3.exceptions.NoSuchKey:
         return
-    if manifest.get("spec") != config.job_spec().digest:
+    if manifest.get("extraction") != config.job_spec().extraction:
         raise RunningError(
             f"the data sets of run '{run}' were extracted by another specification than the"
             " present one: columns, tables or filters have changed since. 'retrain start' begins"

@@ -40,7 +40,7 @@ LISTS = """
 put("recommenders/related/batch-input/part-0.json",
     "".join(json.dumps({"itemId": str(i)}) + "\\n" for i in range(5)))
 related = {"batchInput": {"path": "recommenders/related/batch-input/", "rows": 5, "id": "ITEM_ID"},
-           "filter": {"eligibleItems": None, "exclusions": None}, "leastDifferentLists": 0.0}
+           "filter": {"eligibleItems": None, "exclusions": None}}
 if "Contents" in"""
 OWN = "recommenders/related/"
 

@@ -29,7 +29,7 @@ def begin_run(config: Config) -> Stage:
             "bucket": config.bucket,
             "run.$": RUN,
             "execution.$": "$$.Execution.Id",
-            "spec": config.job_spec().digest,
+            "extraction": config.job_spec().extraction,
             "hours": config.timeout_hours,
         },
         result_selector={"extracted.$": "$.Payload.extracted"},
