@@ -59,6 +59,21 @@ def describe(personalize: Any, arn: str) -> dict[str, Any] | None:
     return described
 
 
+def can_follow(personalize: Any, arn: str, version: str) -> bool:
+    """Return whether a campaign serves another version, and an update could change that.
+
+    One that is being created or updated to the version will serve it; one of another solution is
+    left alone.
+    """
+    found = describe(personalize, arn)
+    if found is None:
+        return True
+    update = found.get("latestCampaignUpdate") or {}
+    serves = found["status"] in {"ACTIVE", *BEGUN} and found["solutionVersionArn"] == version
+    will = update.get("status") in BEGUN and update["solutionVersionArn"] == version
+    return not serves and not will and _is_of_solution(found, version)
+
+
 def follow(
     personalize: Any,
     campaign: Mapping[str, Any],
@@ -117,13 +132,18 @@ def _check(name: str, found: Mapping[str, Any], version: str) -> None:
         raise ResourceInUseException(
             f"campaign '{name}' is {found['status']}; it is created anew when it is gone"
         )
-    present, solution = (arn.rpartition("/")[0] for arn in (found["solutionVersionArn"], version))
-    if present != solution:
+    if not _is_of_solution(found, version):
         raise InvalidInputException(
             f"campaign '{name}' serves {found['solutionVersionArn']}, of another solution than"
             f" {version}, and is left alone: give [campaigns.{name}] the name of a new campaign, or"
             " delete this one, and it is created anew"
         )
+
+
+def _is_of_solution(found: Mapping[str, Any], version: str) -> bool:
+    """Return whether a campaign serves a version of the same solution."""
+    present, solution = (arn.rpartition("/")[0] for arn in (found["solutionVersionArn"], version))
+    return present == solution
 
 
 def is_like(present: Any, wanted: Any) -> bool:

@@ -33,9 +33,7 @@ from lambdas.recommendations import (
     raise_if_useless,
     readable,
 )
-from lambdas.records import folder_of, read_object, record_key
-
-GATE = "gate"
+from lambdas.records import GATE, folder_of, read_object, record_key
 
 _CHUNK_BYTES = 1 << 20
 # One thread: the rows are read while they are uploaded, and SQLite's connection is of one thread.

@@ -1,9 +1,9 @@
 """What has changed since the last import, training and publication, and what follows from it.
 
 A data set whose content is that of the last import is not imported again. A solution version is
-trained if an import follows the newest one. Lists are made if a version is trained, or ids, filters
-or settings are others than those of the published list. Whatever else AWS knows is asked, and not
-kept a second time.
+trained if an import follows the newest one. Lists are made if a version is trained, or the
+published one is not what would be made now, or not where it belongs (`next_step`). Whatever AWS
+knows is asked, and not kept a second time.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from lambdas.errors import ResourceNotFoundException
+from lambdas.next_step import TRAINING, Version, read_publication, step_after
 from lambdas.plan_increment import (
     FULL,
     INCREMENT,
@@ -25,36 +25,9 @@ from lambdas.plan_increment import (
     PLAN,
     RECORD_VERSION,
 )
-from lambdas.records import LATEST, read_object, record_key, write_object
+from lambdas.records import read_object, record_key, write_object
 
 UPDATE = "UPDATE"
-NOTHING, INFERENCE, TRAINING = "nothing", "inference", "training"
-"""What a run goes on with."""
-
-
-@dataclass(frozen=True)
-class Version:
-    """A solution version that is ACTIVE."""
-
-    arn: str
-    mode: str
-    created: datetime
-    ended: datetime
-
-
-@dataclass(frozen=True)
-class Publication:
-    """The published list.
-
-    Attributes:
-        version: ARN of the solution version that made it.
-        lists: The hash of what it was made of, besides the version; None if that is unknown.
-        published: When it was published.
-    """
-
-    version: str
-    lists: str | None
-    published: datetime
 
 
 def compared_data_sets(
@@ -214,41 +187,6 @@ def _time(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def step_after(
-    training: str | None,
-    newest: Version | None,
-    publication: Publication | None,
-    lists: str,
-    *,
-    kept: timedelta,
-    now: datetime,
-) -> tuple[str, str, str | None]:
-    """Return what the run goes on with, why, and the version that makes the lists without training.
-
-    Args:
-        training: The training's mode; None without one.
-        newest: The newest ACTIVE version of the solution.
-        publication: The published list; None if there is none.
-        lists: The hash of what the lists of this run are made of.
-        kept: How long a run's files are kept, the published list too.
-        now: The time.
-    """
-    if training or newest is None:
-        return TRAINING, "a solution version is trained", None
-    if publication is None:
-        return INFERENCE, "nothing is published yet", newest.arn
-    if publication.published < newest.ended.replace(microsecond=0):  # S3 knows whole seconds
-        return INFERENCE, "the newest solution version has not been published", newest.arn
-    if publication.lists is None:
-        return INFERENCE, "what the published list was made of is unknown", publication.version
-    if publication.lists != lists:
-        why = "whom to recommend to, the filters or their settings have changed"
-        return INFERENCE, why, publication.version
-    if now - publication.published > kept / 2:
-        return INFERENCE, "the published list would be deleted with its run", publication.version
-    return NOTHING, "nothing has changed since the published list", None
-
-
 def decide(
     personalize: Any,
     s3: Any,
@@ -263,8 +201,9 @@ def decide(
         personalize: A client.
         s3: A client.
         event: `bucket`, `run`, `datasetGroupArn` and `increments`: `solutionName`, `updates`,
-            `fullEvery`, `keptDays` (how long a run's files are kept) and `settings`, a digest of
-            those by which lists are made.
+            `fullEvery`, `keptDays` (how long a list stays where it is read), `settings`, a digest
+            of those by which lists are made, `rules`, those of the gate, and what
+            `read_publication` takes.
         manifest: The run's.
         now: The time, UTC.
 
@@ -299,8 +238,9 @@ def decide(
     step, why, version = step_after(
         training,
         newest,
-        read_publication(s3, bucket),
+        read_publication(personalize, s3, bucket, settings),
         lists,
+        rules=settings["rules"],
         kept=timedelta(days=settings["keptDays"]),
         now=now,
     )
@@ -344,13 +284,3 @@ def active_versions(personalize: Any, group_arn: str, name: str) -> list[Version
         if each["status"] == "ACTIVE"
     ]
     return sorted(versions, key=lambda version: version.created, reverse=True)
-
-
-def read_publication(s3: Any, bucket: str) -> Publication | None:
-    """Return what is published; None if nothing is."""
-    latest = read_object(s3, bucket, LATEST)
-    if latest is None:
-        return None
-    record = read_object(s3, bucket, record_key(latest["run"], INCREMENT)) or {}
-    published = s3.head_object(Bucket=bucket, Key=LATEST)["LastModified"]
-    return Publication(latest["solutionVersionArn"], record.get("lists"), published)

@@ -15,9 +15,8 @@ from typing import Any
 
 from lambdas.clients import client
 from lambdas.errors import InvalidInputException, QualityGateFailed, named_errors
-from lambdas.filter_recommendations import GATE
 from lambdas.list_datasets import manifest_of, read_manifest
-from lambdas.records import latest_key, record_key, write_object
+from lambdas.records import GATE, latest_key, record_key, write_object
 
 PUBLISH, KEEP, FAIL = "publish", "keep", "fail"
 
@@ -239,6 +238,7 @@ def judge_solution_version(
         else None,
         "published": asdict(published) if published else None,
         "popularity": popularity,
+        "judgedBy": {name: event[name] for name in ("metrics", "backtest")},
         "rules": [asdict(judged) for judged in (*of_version, *of_backtest)],
         "judgedAt": f"{now:%Y-%m-%dT%H:%M:%SZ}",
     }

@@ -24,6 +24,9 @@ PUBLISHED = "recommendations/"
 LATEST = f"{PUBLISHED}latest.json"
 """Key of the object that names the published list."""
 
+GATE = "gate"
+"""The record of what the quality gate decided."""
+
 # The object has changed; another write of it is under way; it was deleted.
 _CHANGED = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"})
 _CHANGED_STATUSES = frozenset({404, 409, 412})  # of an answer without a code

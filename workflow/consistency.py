@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from workflow.extensions import function_name_faults
 from workflow.filter_expression import filter_problems
+from workflow.lifetimes import lifetime_faults
 from workflow.names import OWNER_TAG, tag_problems
 from workflow.options.campaigns import campaign_faults
 from workflow.options.gate import gate_faults
@@ -42,6 +43,7 @@ def faults(config: Config) -> Iterator[Rule]:
         _delivery_faults,
         _campaign_faults,
         _report_faults,
+        lifetime_faults,
     ):
         yield from rules(config)
 

@@ -9,6 +9,8 @@ import re
 import zoneinfo
 from collections.abc import Set
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from itertools import pairwise
 
 from aws_croniter import AwsCroniter
 from aws_croniter.exceptions import AwsCroniterExpressionError
@@ -126,10 +128,30 @@ def runs_a_month(expression: str, *, year: int) -> float:
         return 0.0
     if isinstance(schedule, timedelta):
         return timedelta(days=DAYS_IN_A_MONTH) / schedule
-    # Counting days alone is quick; there are half a million minutes in a year.
-    daily = AwsCroniter(" ".join(["0", "0", *schedule.rules[2:]]))
-    days = daily.get_all_schedule_bw_dates(
-        datetime(year, 1, 1, tzinfo=UTC), datetime(year, 12, 31, tzinfo=UTC)
-    )
+    days = _days(schedule, datetime(year, 1, 1, tzinfo=UTC), datetime(year, 12, 31, tzinfo=UTC))
     times_a_day = len(set(schedule.minutes)) * len(set(schedule.hours))
     return times_a_day * len(days) / MONTHS_IN_A_YEAR
+
+
+@lru_cache
+def longest_pause(expression: str) -> timedelta | None:
+    """Return the longest time between two runs that a schedule starts, of a `cron` by whole days.
+
+    None if it starts no two of them within the years 2024 and 2025.
+
+    Raises:
+        ScheduleError: If EventBridge Scheduler refuses the expression.
+    """
+    schedule = read_expression(expression)
+    if not isinstance(schedule, AwsCroniter):
+        return schedule if isinstance(schedule, timedelta) else None
+    first, last = datetime(2024, 1, 1, tzinfo=UTC), datetime(2025, 12, 31, tzinfo=UTC)
+    days = _days(schedule, first, last)
+    return max((after - before for before, after in pairwise(days)), default=None)
+
+
+def _days(schedule: AwsCroniter, first: datetime, last: datetime) -> list[datetime]:
+    """Return the days on which a schedule starts runs; counting minutes would take long."""
+    daily = AwsCroniter(" ".join(["0", "0", *schedule.rules[2:]]))
+    days: list[datetime] = daily.get_all_schedule_bw_dates(first, last)
+    return days

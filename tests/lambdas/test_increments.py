@@ -1,18 +1,12 @@
 """What is imported, trained and published of a run, and what is left out."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from lambdas.increments import (
-    Publication,
-    Version,
-    compared_data_sets,
-    lists_hash,
-    step_after,
-    training_of,
-)
+from lambdas.increments import compared_data_sets, lists_hash, training_of
+from lambdas.next_step import Version
 
 BEFORE = {"since": "2024-05-30T00:00:00Z", "rows": 900, "contentHash": "tail"}
 AFTER = {"since": "2024-06-02T00:00:00Z", "rows": 950, "contentHash": "tail2"}
@@ -219,34 +213,6 @@ def test_a_recipe_without_updates_is_trained_in_full() -> None:
     expected = ("FULL", "INTERACTIONS changed")
     made = training_of(NEW_EVENTS, plan(), [FULL_AT_3], updates=False, full_every=3)
     assert made == expected
-
-
-@pytest.mark.parametrize(
-    ("training", "publication", "expected"),
-    [
-        ("FULL", None, ("training", None)),
-        (None, None, ("inference", "v2")),
-        (None, Publication("v1", "same", at(5)), ("inference", "v2")),
-        # a gate has kept the version before: it was published after the newest one was made
-        (None, Publication("v1", "others", at(9)), ("inference", "v1")),
-        (None, Publication("v1", None, at(9)), ("inference", "v1")),
-        (None, Publication("v1", "same", at(9)), ("nothing", None)),
-    ],
-)
-def test_lists_are_made_if_anything_changed_that_they_are_made_of(
-    training: str | None, publication: Publication | None, expected: tuple[str, str | None]
-) -> None:
-    step, _, version = step_after(
-        training, UPDATE_AT_7, publication, "same", kept=timedelta(days=90), now=at(10)
-    )
-    assert (step, version) == expected
-
-
-def test_a_list_is_published_again_before_its_files_are_deleted() -> None:
-    later = at(9) + timedelta(days=46)
-    publication = Publication("v1", "same", at(9))
-    made = step_after(None, UPDATE_AT_7, publication, "same", kept=timedelta(days=90), now=later)
-    assert made == ("inference", "the published list would be deleted with its run", "v1")
 
 
 def test_whatever_a_list_is_made_of_is_in_its_hash() -> None:

@@ -106,6 +106,13 @@ def test_a_version_that_meets_every_rule_is_served(
             "exists": True,
         },
         "popularity": {"run": RUN, "users": 100, "metrics": {NDCG: 0.17}},
+        "judgedBy": {
+            "metrics": {
+                NDCG: {"minimum": 0.18, "greatest_drop": 0.1, "better_than_popularity": True},
+                "coverage": {"greatest_drop": 0},
+            },
+            "backtest": {},
+        },
         "judgedAt": "2024-06-02T04:00:07Z",
     }
     assert degradation(s3, "bucket", RUN) == {}

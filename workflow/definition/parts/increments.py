@@ -17,8 +17,10 @@ from typing import Any
 
 from workflow.config import Config
 from workflow.definition.polling import lambda_task
+from workflow.definition.recommender import gate_values
 from workflow.definition.stage import Part, Stage, catch_all, stage_of
 from workflow.errors import StructureError
+from workflow.lifetimes import lifetimes
 from workflow.run_names import RUN
 from workflow.sdk import Choice, ChoiceRule, State, Succeed
 
@@ -72,13 +74,20 @@ def comparison(config: Config) -> dict[str, Any]:
     """Return what `List Datasets` compares a run with, as a part of its payload."""
     if config.increments is None:
         return {}
+    delivery, gate = config.delivery, gate_values(config)
     return {
         "increments": {
             "solutionName": config.solution_name,
             "updates": config.is_updatable,
             "fullEvery": config.increments.full_every,
-            "keptDays": config.aws.run_retention_days,
+            "keptDays": min(lifetimes(config).values()),
             "settings": config.publication_digest,
+            "rules": {name: gate[name] for name in ("metrics", "backtest")},
+            "delivery": delivery and {"to": delivery.to, "table": delivery.table},
+            "campaigns": [
+                {"name": name, "campaignArn": config.campaign_arn(name)}
+                for name in config.campaigns
+            ],
         }
     }
 
