@@ -14,7 +14,7 @@ from workflow.lifetimes import lifetime_faults
 from workflow.names import OWNER_TAG, tag_problems
 from workflow.options.campaigns import campaign_faults
 from workflow.options.gate import gate_faults
-from workflow.options.increments import UPDATABLE_RECIPES, watermark_column
+from workflow.options.increments import UPDATABLE_RECIPES, watermark_faults
 from workflow.options.recommenders import recommender_name_faults
 from workflow.personalize import RELATED_RECIPES, SEMANTIC
 from workflow.settings import FUNCTIONS, ColumnSettings, Rule
@@ -213,13 +213,8 @@ def _increment_faults(config: Config) -> Iterator[Rule]:
             "functions decide how [increments] trains",
             'write "lambda", or leave [increments] out',
         )
-    if not watermark_column(increments, interactions):
-        yield (
-            ("increments", "watermark"),
-            "TIMESTAMP is no plain column of the interactions' table, so that the database cannot"
-            " be asked for the rows since a time",
-            f"name the column of {interactions.table} that says when a row was written",
-        )
+    for path, rule, fix in watermark_faults(increments, interactions):
+        yield ("increments", *path), rule, fix
     if "training" in increments.model_fields_set and increments.training == "update":
         recipe = "the recipe of auto_ml" if config.solution.auto_ml else config.solution.recipe
         if not config.is_updatable:

@@ -55,6 +55,54 @@ def test_an_expression_needs_a_watermark_of_its_own(source: str) -> None:
     assert config.watermark.column == "written"
 
 
+BARE = "it is a column of the interactions' own table, and is written without an alias"
+
+
+@pytest.mark.parametrize(
+    ("watermark", "table", "rule", "fix"),
+    [
+        ("clicks.written", "", BARE, "write 'written'"),
+        ("e.at", 'alias = "e"\nrename = { created_at = "at" }', BARE, "write 'created_at'"),
+        ("visits.at", "", BARE, "name one of sales.clicks, without an alias"),
+        (
+            "at",
+            'rename = { created_at = "at" }',
+            "'at' is the new name of 'created_at', and the database knows the old one",
+            "write 'created_at'",
+        ),
+        (" ", "", "the name of a column is empty", "name one, or leave watermark out"),
+        (
+            "written; drop table x",
+            "",
+            "'written; drop table x' is no column's name",
+            "name a column of sales.clicks, such as 'inserted_at'",
+        ),
+        (
+            "max(written)",
+            "",
+            "'max(written)' is no column's name",
+            "name a column of sales.clicks, such as 'inserted_at'",
+        ),
+    ],
+)
+def test_a_watermark_is_the_bare_name_of_a_column(
+    watermark: str, table: str, rule: str, fix: str
+) -> None:
+    text = MINIMAL.replace('table = "sales.clicks"', f'table = "sales.clicks"\n{table}')
+    if table:
+        alias = "e" if "alias" in table else "clicks"
+        text = text.replace("clicks.at", f"{alias}.at")
+    expected = {"increments.watermark": (rule, fix)}
+    assert mistakes(increments(f'watermark = "{watermark}"', before=text)) == expected
+
+
+@pytest.mark.parametrize("watermark", [" written ", "written at", "書込日時", "1st-written$"])
+def test_a_watermark_may_have_any_name_of_a_column(watermark: str) -> None:
+    config = parse_config(increments(f'watermark = "{watermark}"'))
+    assert config.watermark is not None
+    assert config.watermark.column == watermark.strip()
+
+
 def test_update_is_refused_where_the_recipe_has_none_and_left_out_where_it_was_not_asked_for() -> (
     None
 ):
