@@ -21,10 +21,8 @@ from pyspark.sql import functions as F  # noqa: N812  the name that every Spark 
 from etl.datasets import JobSpec
 from etl.popularity import popular_items, popularity_baseline
 from etl.published import Publication, exists, last_publication
-from etl.ranking import COVERAGE, DEPTH, HIT_RATE, INTERVALS, NDCG, interval, list_metrics
+from etl.ranking import COVERAGE, DEPTH, HIT_RATE, INTERVALS, compared
 from etl.runtime import Runtime
-
-METRICS = (*HIT_RATE, *NDCG)
 
 _LISTS = "USER_ID string, ITEM_ID string, RANK int, SCORE double"
 _PAIRS = "USER_ID string, ITEM_ID string"
@@ -35,6 +33,7 @@ def measure(
     spec: JobSpec,
     rows: Mapping[str, DataFrame],
     *,
+    trained: DataFrame,
     is_complete: bool = True,
     log: Callable[[str], None],
 ) -> dict[str, Any]:
@@ -44,6 +43,7 @@ def measure(
         runtime: Reads what was published.
         spec: Says what is measured.
         rows: Source name → its accepted rows; they are best cached.
+        trained: The interactions without those that are held out.
         is_complete: Whether the interactions are all there are, and not new ones alone.
         log: Called with a line on the result.
 
@@ -66,7 +66,7 @@ def measure(
         found["popularity"] = popular_items(counted, rows, before=None if is_complete else before)
     if spec.baseline is not None:
         found["popularityBaseline"] = (
-            popularity_baseline(rows["INTERACTIONS"], rows, spec.baseline)
+            popularity_baseline(trained, rows, spec.baseline)
             if is_complete
             else {"reason": "new interactions alone were read"}
         )
@@ -124,7 +124,7 @@ def backtest(runtime: Runtime, published: Publication, interactions: DataFrame) 
         wanted = kept(events.distinct())
         hits = came_back.join(wanted, ["USER_ID", "ITEM_ID"]).select("USER_ID", "RANK")
         popular = _popular_hits(runtime, published, wanted, size["length"])
-        users, metrics = _compared(wanted, hits, popular)
+        users, metrics = compared(wanted, hits, popular)
         return {
             **about,
             "users": users,
@@ -185,40 +185,6 @@ def _coverage(published: Publication, size: Row) -> dict[str, Any]:
     popular = min(size["length"], len(popularity["top"]))
     shares = {"value": size["items"] / catalogue, "popularity": popular / catalogue}
     return {COVERAGE: {name: round(share, 6) for name, share in shares.items()}}
-
-
-def _compared(
-    wanted: DataFrame, hits: DataFrame, popular: DataFrame | None
-) -> tuple[int, dict[str, Any]]:
-    """Run a Spark job: return the number of users, and each metric with its interval."""
-    table = list_metrics(wanted, hits).select("USER_ID", *METRICS)
-    if popular is not None:
-        other = list_metrics(wanted, popular)
-        names = [F.col(name).alias(f"popular {name}") for name in METRICS]
-        table = table.join(other.select("USER_ID", *names), "USER_ID")
-    sums = [F.count(F.lit(1)).alias("users")]
-    for name in METRICS:
-        sums += [F.avg(name).alias(name), F.stddev_samp(name).alias(f"deviation {name}")]
-        if popular is not None:
-            gain = F.col(name) - F.col(f"popular {name}")
-            sums += [
-                F.avg(f"popular {name}").alias(f"popular {name}"),
-                F.avg(gain).alias(f"gain {name}"),
-                F.stddev_samp(gain).alias(f"deviation of gain {name}"),
-            ]
-    (row,) = table.agg(*sums).collect()
-    return row["users"], {name: _metric(row, name) for name in METRICS}
-
-
-def _metric(row: Row, name: str) -> dict[str, Any]:
-    users, values = row["users"], row.asDict()
-    deviation = None if name in HIT_RATE else values[f"deviation {name}"]
-    measured: dict[str, Any] = interval(values[name], deviation, users)
-    if f"gain {name}" in values:
-        gain, spread = values[f"gain {name}"], values[f"deviation of gain {name}"]
-        measured["popularity"] = round(values[f"popular {name}"], 6)
-        measured["difference"] = interval(gain, spread, users, least=-1.0)
-    return measured
 
 
 def counted_events(interactions: DataFrame, event_types: tuple[str, ...]) -> DataFrame:

@@ -497,6 +497,8 @@ class JobSpec:
         watermark: How far the interactions have been read; None if each run reads all of them.
         delivery: The table that the published list goes into; None for none.
         recommenders: Name → the lists of each further recommender; those here are the first one's.
+        holdout: The interactions that count where models are compared by a hold-out; None if
+            nothing is held out.
     """
 
     engine: Engine
@@ -515,6 +517,7 @@ class JobSpec:
     watermark: Watermark | None = None
     delivery: Delivery | None = None
     recommenders: Mapping[str, RecommenderLists] = field(default_factory=dict)
+    holdout: LearnedEvents | None = None
 
     @property
     def is_measured(self) -> bool:
@@ -542,11 +545,12 @@ class JobSpec:
     def to_json(self) -> str:
         """Return the specification as JSON text; the same specification gives the same bytes.
 
-        Without further recommenders it is the same as before there could be any.
+        Without further recommenders, or a hold-out, it is the same as before there could be any.
         """
         content = asdict(self)
-        if not self.recommenders:
-            del content["recommenders"]
+        for name in ("recommenders", "holdout"):
+            if not content[name]:
+                del content[name]
         return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
 
     @property
@@ -586,6 +590,7 @@ class JobSpec:
                     and Backtest(event_types=tuple(raw["backtest"]["event_types"])),
                     "watermark": raw["watermark"] and Watermark(**raw["watermark"]),
                     "delivery": raw["delivery"] and Delivery(**raw["delivery"]),
+                    "holdout": LearnedEvents(**raw["holdout"]) if "holdout" in raw else None,
                     "recommenders": {
                         name: RecommenderLists(**{**lists, **_lists(lists)})
                         for name, lists in raw.get("recommenders", {}).items()

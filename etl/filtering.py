@@ -64,7 +64,7 @@ def filter_lists(runtime: Runtime, *, keep: int, log: Callable[[str], None]) -> 
         EtlError: If there is no manifest that can be read, or no batch output.
     """
     folder = runtime.folder
-    manifest = _manifest(folder)
+    manifest = folder.manifest()
     outputs = [path for path in folder.paths("batch-output/") if path.endswith(".out")]
     if not outputs:
         raise EtlError(
@@ -92,23 +92,6 @@ def filter_lists(runtime: Runtime, *, keep: int, log: Callable[[str], None]) -> 
     runtime.commit(json.dumps(record, ensure_ascii=False, indent=2) + "\n", path=RECORD)
     log("progress 2/2 done")
     return record
-
-
-def _manifest(folder: RunFolder) -> dict[str, Any]:
-    try:
-        body = folder.s3.get_object(Bucket=folder.bucket, Key=folder.key("manifest.json"))["Body"]
-    except folder.s3.exceptions.NoSuchKey:
-        raise EtlError(
-            f"{folder.uri('manifest.json')} is not there: the Spark job did not finish run"
-            f" '{folder.run}'; check its log and start a new execution"
-        ) from None
-    try:
-        manifest: dict[str, Any] = json.loads(body.read())
-    except ValueError as error:
-        raise EtlError(
-            f"{folder.uri('manifest.json')} is no manifest: {error}; start a new execution"
-        ) from None
-    return manifest
 
 
 def _parts(

@@ -9,7 +9,8 @@ if that is asked for; write the manifest. Without a manifest nothing below the r
 prefix may be used.
 
 With `--task filter` it makes the run's list of recommendations instead (`etl.filtering`), with
-`--task deliver` it writes the published list of the run into a table (`etl.delivery`).
+`--task deliver` it writes the published list of the run into a table (`etl.delivery`), and with
+`--task compare` it says which of several models made the best lists (`etl.comparison`).
 """
 
 from __future__ import annotations
@@ -32,10 +33,13 @@ from pyspark.sql import DataFrame
 
 from etl.agreement import judge, shares
 from etl.backtest import measure
+from etl.comparison import check_metric, compare
 from etl.datasets import JobSpec
 from etl.delivery import deliver
 from etl.errors import EtlError, shortened
 from etl.filtering import filter_lists
+from etl.holdout import PREFIX as HOLD_OUT
+from etl.holdout import held_out, marked, trained_on, write_hold_out
 from etl.increments import ALL, Window, continuation, read_increment, time_text
 from etl.output import log_schema, write_batch_input, write_data_set, write_list
 from etl.runtime import Runtime, open_runtime, parse_arguments
@@ -59,6 +63,7 @@ CLEARED = (
     "batch-input/",
     "filter/",
     "rejected/",
+    HOLD_OUT,
 )
 
 
@@ -105,6 +110,8 @@ def run(
         with with_source_title(sources[increment], runtime.tables):
             rows = read_increment(runtime.tables, sources[increment], tables, window, log=log)
         frames, window = ({**frames, increment: rows}, window) if rows else (frames, ALL)
+    if spec.holdout:
+        frames = {**frames, _INTERACTIONS: marked(frames[_INTERACTIONS])}
     with _cached(runtime, sources, frames) as cached:
         manifest = _write(
             runtime,
@@ -156,9 +163,12 @@ def _write(
     data_sets: dict[str, Summary] = {}
     problems: list[str] = []
     is_partial = window.since is not None
+    trained = dict(frames)
+    if spec.holdout:
+        trained[_INTERACTIONS] = trained_on(frames[_INTERACTIONS])
     for data_set in spec.datasets:
         log(next(progress))
-        source, frame = sources[data_set.type], frames[data_set.type]
+        source, frame = sources[data_set.type], trained[data_set.type]
         try:
             with with_source_title(source, runtime.tables):
                 data_sets[data_set.type] = write_data_set(
@@ -184,6 +194,17 @@ def _write(
     agreement = check_agreement(spec, rows, event_types, log=log, is_partial=is_partial)
     manifest = _manifest(runtime.folder.run, now(), sources, data_sets)
     manifest["extraction"] = spec.extraction
+    left = dict(rows)
+    if spec.holdout:
+        left[_INTERACTIONS] = accepted_rows(trained[_INTERACTIONS], sources[_INTERACTIONS].columns)
+        manifest["holdout"] = write_hold_out(
+            runtime,
+            held_out(frames[_INTERACTIONS]),
+            left[_INTERACTIONS],
+            rows.get("ITEMS"),
+            spec.holdout,
+            log=log,
+        )
     if spec.watermark and _INTERACTIONS in frames:
         source, frame = sources[_INTERACTIONS], frames[_INTERACTIONS]
         manifest["datasets"][_INTERACTIONS] |= {
@@ -203,7 +224,15 @@ def _write(
         for name, entry in {"": manifest, **manifest.get("recommenders", {})}.items():
             view = spec.of_recommender(name) if name else spec
             own = of_recommender(rows, name)
-            entry.update(measure(runtime, view, own, log=log, is_complete=not is_partial))
+            measured = measure(
+                runtime,
+                view,
+                own,
+                trained=left[_INTERACTIONS],
+                log=log,
+                is_complete=not is_partial,
+            )
+            entry.update(measured)
     return manifest
 
 
@@ -341,6 +370,9 @@ def main(argv: Sequence[str], environment: Mapping[str, str]) -> None:
         with open_runtime(options, spec, s3=s3, environment=environment) as runtime:
             if options.task == "deliver":
                 deliver(runtime, spec, now=lambda: datetime.now(UTC), log=log)
+            elif options.task == "compare":
+                by = check_metric(options.by)
+                compare(runtime, json.loads(options.models), by=by, log=log)
             elif options.task == "filter":
                 filter_lists(runtime, keep=options.keep, log=log)
             else:

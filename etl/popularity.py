@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from functools import reduce
 from typing import Any
 
+from pyspark.sql import Column as Expression
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
 
@@ -82,7 +83,7 @@ def popularity_baseline(
     Returns:
         `metrics` by Personalize's names, and `users`, the number of tested ones; or `reason`.
     """
-    events = interactions.filter(_is_learned(learned)).select(
+    events = interactions.filter(is_learned(learned)).select(
         "USER_ID",
         "ITEM_ID",
         "TIMESTAMP",
@@ -111,13 +112,14 @@ def popularity_baseline(
     }
 
 
-def _is_learned(learned: LearnedEvents) -> Any:
-    is_learned = F.lit(True)
+def is_learned(learned: LearnedEvents) -> Expression:
+    """Return the condition on interactions that a solution learns from them."""
+    condition = F.lit(True)
     if learned.event_type:
-        is_learned &= F.col("EVENT_TYPE") == learned.event_type
+        condition &= F.col("EVENT_TYPE") == learned.event_type
     if learned.least_value is not None:
-        is_learned &= F.col("EVENT_VALUE") >= learned.least_value
-    return is_learned
+        condition &= F.col("EVENT_VALUE") >= learned.least_value
+    return condition
 
 
 def _newest_tenths(events: DataFrame) -> DataFrame:

@@ -13,7 +13,7 @@ from itertools import accumulate
 from typing import Any
 
 from pyspark.sql import Column as Expression
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
 
 CUTOFFS = (5, 10, 25)
@@ -23,6 +23,8 @@ NDCG = tuple(f"normalized_discounted_cumulative_gain_at_{k}" for k in CUTOFFS)
 PRECISION = tuple(f"precision_at_{k}" for k in CUTOFFS)
 MRR = f"mean_reciprocal_rank_at_{DEPTH}"
 COVERAGE = "coverage"
+COMPARED = (*HIT_RATE, *NDCG)
+"""The metrics by which lists are compared, each with an interval."""
 
 _Z95 = 1.959964
 # The usual number from which on a mean is taken as normal.
@@ -66,6 +68,51 @@ def list_metrics(relevant: DataFrame, hits: DataFrame) -> DataFrame:
     return wanted.join(ranked, "USER_ID", "left").select(
         "USER_ID", *(column.alias(name) for name, column in columns.items())
     )
+
+
+def compared(
+    wanted: DataFrame, hits: DataFrame, popular: DataFrame | None
+) -> tuple[int, dict[str, Any]]:
+    """Run a Spark job: return the number of users, and each of `COMPARED` with its interval.
+
+    Args:
+        wanted: As `relevant` of `list_metrics`.
+        hits: As of `list_metrics`.
+        popular: The same of other lists of these users, by default the most popular items; None
+            for none.
+
+    Returns:
+        Users, and metric → `value`, `low`, `high`; with `popular` its value, `popularity`, and the
+        `difference` to it, whose interval is of the differences user by user.
+    """
+    table = list_metrics(wanted, hits).select("USER_ID", *COMPARED)
+    if popular is not None:
+        other = list_metrics(wanted, popular)
+        names = [F.col(name).alias(f"popular {name}") for name in COMPARED]
+        table = table.join(other.select("USER_ID", *names), "USER_ID")
+    sums = [F.count(F.lit(1)).alias("users")]
+    for name in COMPARED:
+        sums += [F.avg(name).alias(name), F.stddev_samp(name).alias(f"deviation {name}")]
+        if popular is not None:
+            gain = F.col(name) - F.col(f"popular {name}")
+            sums += [
+                F.avg(f"popular {name}").alias(f"popular {name}"),
+                F.avg(gain).alias(f"gain {name}"),
+                F.stddev_samp(gain).alias(f"deviation of gain {name}"),
+            ]
+    (row,) = table.agg(*sums).collect()
+    return row["users"], {name: _metric(row, name) for name in COMPARED}
+
+
+def _metric(row: Row, name: str) -> dict[str, Any]:
+    users, values = row["users"], row.asDict()
+    deviation = None if name in HIT_RATE else values[f"deviation {name}"]
+    measured: dict[str, Any] = interval(values[name], deviation, users)
+    if f"gain {name}" in values:
+        gain, spread = values[f"gain {name}"], values[f"deviation of gain {name}"]
+        measured["popularity"] = round(values[f"popular {name}"], 6)
+        measured["difference"] = interval(gain, spread, users, least=-1.0)
+    return measured
 
 
 def interval(

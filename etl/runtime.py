@@ -7,6 +7,7 @@ prefix and commits. `--runtime` alone decides which one is used, never what happ
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,7 +34,7 @@ _NO_MARKER = ("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false")
 BEGINNING, END, UNKNOWN = "beginning", "end", "unknown"
 """Arguments in place of a time, and of a content hash, that there is not."""
 
-Task = Literal["extract", "filter", "deliver"]
+Task = Literal["extract", "filter", "deliver", "compare"]
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,10 @@ class Arguments:
         until: The moment after the last one, or `end`.
         unchanged: The content hash of these interactions if there is nothing new, or `unknown`.
         task: `extract` writes the run's files, `filter` its list of recommendations, `deliver` the
-            published list into a table.
+            published list into a table, `compare` says which of several models is the best.
         keep: The most items of a user in that list.
+        models: JSON, model → prefix of its output below the run's, for `compare`.
+        by: The metric by which they are compared.
     """
 
     runtime: Literal["glue", "local"]
@@ -66,6 +69,8 @@ class Arguments:
     unchanged: str = UNKNOWN
     task: Task = "extract"
     keep: int = 25
+    models: str = "{}"
+    by: str = ""
 
 
 _OPTIONAL: Mapping[str, Callable[[str], Any]] = {
@@ -74,6 +79,8 @@ _OPTIONAL: Mapping[str, Callable[[str], Any]] = {
     "unchanged": str,
     "task": str,
     "keep": int,
+    "models": str,
+    "by": str,
 }
 
 
@@ -88,7 +95,6 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
     if "--help" not in argv and parser.parse_known_args(list(argv[1:]))[0].runtime == "glue":
         from awsglue.utils import getResolvedOptions  # noqa: PLC0415  exists on Glue alone
 
-        # Glue's parser requires each name that it is asked for.
         # Glue's parser requires each name that it is asked for.
         optional = [name for name in _OPTIONAL if f"--{name}" in argv]
         names = ["JOB_NAME", "run", "bucket", "spec", "connection", *optional]
@@ -112,6 +118,8 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
     parser.add_argument("--unchanged", default=UNKNOWN, help="content hash without anything new")
     parser.add_argument("--task", choices=get_args(Task), default="extract", help="what to do")
     parser.add_argument("--keep", type=int, default=25, help="most items of a user, for filter")
+    parser.add_argument("--models", default="{}", help="JSON: model and its output, for compare")
+    parser.add_argument("--by", default="", help="metric that decides, for compare")
     # Glue passes every job further arguments, such as --JOB_RUN_ID.
     return Arguments(**vars(parser.parse_known_args(list(argv[1:]))[0]))
 
@@ -145,6 +153,27 @@ class RunFolder:
         return sorted(
             item["Key"].removeprefix(run) for page in pages for item in page.get("Contents", ())
         )
+
+    def manifest(self) -> dict[str, Any]:
+        """Return the run's manifest.
+
+        Raises:
+            EtlError: If there is none, or it is no JSON.
+        """
+        try:
+            body = self.s3.get_object(Bucket=self.bucket, Key=self.key("manifest.json"))["Body"]
+        except self.s3.exceptions.NoSuchKey:
+            raise EtlError(
+                f"{self.uri('manifest.json')} is not there: the Spark job did not finish run"
+                f" '{self.run}'; check its log and start a new execution"
+            ) from None
+        try:
+            manifest: dict[str, Any] = json.loads(body.read())
+        except ValueError as error:
+            raise EtlError(
+                f"{self.uri('manifest.json')} is no manifest: {error}; start a new execution"
+            ) from None
+        return manifest
 
     def put_text(self, path: str, text: str) -> None:
         """Write a text as one object, in UTF-8."""

@@ -147,8 +147,14 @@ def _bare(line: bytes) -> bytes:
 
 def user_of(line: bytes) -> str | None:
     """Return the user of a line, or the item to which others are related; None of an error."""
+    read = list_of(line)
+    return read[0] if read else None
+
+
+def list_of(line: bytes) -> tuple[str, Sequence[str]] | None:
+    """Return the user of a line, as `user_of` does, and the list; None of an error."""
     try:
-        return _recommendations(_bare(line))[0]
+        return _recommendations(_bare(line))[:2]
     except ValueError:
         return None
 

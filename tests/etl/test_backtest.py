@@ -12,20 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import psycopg
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 from scipy.stats import binomtest
 
-from analysis import metrics as in_pandas
 from etl import backtest, ranking
 from etl.datasets import Backtest, Column, DataSet, JobSpec, LearnedEvents, Lookup, Relation
 from lambdas.recommendations import csv_chunks
 from localaws.http.endpoint import Endpoint
 from recommenders.evaluation.items import ranking_metrics
 from recommenders.evaluation.names import METRICS
+from tests.etl.list_metrics import expected_metrics
 from tests.etl.runs import BUCKET, Run
 from workflow.options.backtest import BACKTEST_METRICS
 
@@ -173,62 +172,6 @@ def popular_lists(
     }
 
 
-def expected_metrics(
-    wanted: Mapping[str, set[str]],
-    lists: Mapping[str, Sequence[str]],
-    popular: Mapping[str, Sequence[str]],
-    *,
-    catalogue: int,
-) -> dict[str, Any]:
-    """Return the metrics: NDCG by pandas' implementation of it, all else by hand."""
-    users = sorted(wanted)
-    later = pd.DataFrame(
-        [(user, item) for user in users for item in wanted[user]], columns=["USER_ID", "ITEM_ID"]
-    )
-    ndcg = {}
-    for name, each in {"lists": lists, "popular": popular}.items():
-        rows = [(u, i, r) for u in users for r, i in enumerate(each[u], 1)]
-        frame = pd.DataFrame(rows, columns=["USER_ID", "ITEM_ID", "RANK"])
-        ndcg[name] = in_pandas.scores(frame, later).loc[users]
-    expected: dict[str, Any] = {}
-    for k in (5, 10, 25):
-        hit = {
-            name: np.array([bool(wanted[u] & set(each[u][:k])) for u in users], dtype=float)
-            for name, each in {"lists": lists, "popular": popular}.items()
-        }
-        wilson = binomtest(int(hit["lists"].sum()), len(users)).proportion_ci(method="wilson")
-        expected[f"hit_rate_at_{k}"] = {
-            **close(hit["lists"].mean(), wilson.low, wilson.high),
-            "popularity": pytest.approx(hit["popular"].mean(), abs=1e-6),
-            "difference": normal(hit["lists"] - hit["popular"]),
-        }
-        ours, theirs = (
-            ndcg[name][f"NDCG@{k}"].to_numpy() for name in ("lists", "popular")
-        )  # fmt: skip
-        expected[f"normalized_discounted_cumulative_gain_at_{k}"] = {
-            **normal(ours),
-            "popularity": pytest.approx(theirs.mean(), abs=1e-6),
-            "difference": normal(ours - theirs),
-        }
-    shown = {item for user in users for item in lists[user]}
-    expected["coverage"] = {
-        "value": pytest.approx(len(shown) / catalogue, abs=1e-6),
-        "popularity": pytest.approx(20 / catalogue, abs=1e-6),
-    }
-    return expected
-
-
-def close(value: float, low: float, high: float) -> dict[str, Any]:
-    names = ("value", "low", "high")
-    values = (value, low, high)
-    return {n: pytest.approx(v, abs=2e-6) for n, v in zip(names, values, strict=True)}
-
-
-def normal(values: Any) -> dict[str, Any]:
-    half = 1.959964 * values.std(ddof=1) / len(values) ** 0.5
-    return close(values.mean(), max(values.mean() - half, -1), values.mean() + half)
-
-
 SCHEMA = "USER_ID string, ITEM_ID string, EVENT_TYPE string, EVENT_VALUE float, TIMESTAMP long"
 ALL_ITEMS = replace(SPEC, eligible_items=None, exclusions=None)
 
@@ -243,7 +186,14 @@ def run(endpoint: Endpoint, spark: SparkSession, tmp_path: Path) -> Iterator[Run
 def measure(run: Run, spec: JobSpec, events: Sequence[Event], *, complete: bool = True) -> Any:
     """Return what the manifest says of the lists published last."""
     rows = {"INTERACTIONS": run.spark.createDataFrame(events, SCHEMA)}
-    return backtest.measure(run.runtime(spec), spec, rows, is_complete=complete, log=run.log.append)
+    return backtest.measure(
+        run.runtime(spec),
+        spec,
+        rows,
+        trained=rows["INTERACTIONS"],
+        is_complete=complete,
+        log=run.log.append,
+    )
 
 
 def remember(run: Run, measured: Mapping[str, Any]) -> None:
@@ -387,4 +337,4 @@ def test_an_interval_of_few_users_does_not_shrink_to_nothing(users: int) -> None
 
 
 def test_the_names_are_those_that_the_gate_takes() -> None:
-    assert {*backtest.METRICS, ranking.COVERAGE} == set(BACKTEST_METRICS)
+    assert {*ranking.COMPARED, ranking.COVERAGE} == set(BACKTEST_METRICS)

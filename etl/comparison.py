@@ -1,0 +1,162 @@
+"""The comparison of models: the lists of each, against what was held out from all of them.
+
+    compare(runtime, {"personalize": "batch-output/", …}, by=…, log=…)
+
+    holdout/ ─┬─ of users that lists were asked for ─ what their lists should have ─┐
+    batch-input/ ┘                                                                  ├─ metrics
+    output of each model ─ the first items of each list, as the model ranks them ───┘
+
+One protocol for all: the same users, the same items, lists as they are before anything is filtered;
+a user for whom a model has no list counts as one without a hit. What was compared is in the run's
+`record/comparison.json`, with the name of the best.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
+
+from etl.errors import EtlError
+from etl.holdout import PAIRS
+from etl.ranking import COMPARED, COVERAGE, DEPTH, INTERVALS, compared
+from etl.runtime import Runtime
+from lambdas.recommendations import list_of
+
+RECORD = "record/comparison.json"
+
+_REQUESTS = "userId string"
+_LINE = "user string, items array<string>"
+
+
+def compare(
+    runtime: Runtime, outputs: Mapping[str, str], *, by: str, log: Callable[[str], None]
+) -> dict[str, Any]:
+    """Run Spark jobs: measure the lists of each model, and write the record.
+
+    Args:
+        runtime: The job's runtime; its folder is the run's.
+        outputs: Model → prefix of its output below the run's, JSON lines as of batch inference.
+        by: The metric whose greatest value decides, one of `COMPARED`; of equal ones the first
+            model has it.
+        log: Called with each line of the log.
+
+    Returns:
+        The record: `users` that were tested, `metrics` of each model, each with `value`, `low` and
+        `high`, beside those of the most popular items (`popularity`, `difference`); `best`, and by
+        which metric; `lists`, the tested users for whom each model has one.
+
+    Raises:
+        EtlError: If the run has no hold-out, nobody of it was asked for, or a model has no output.
+    """
+    folder = runtime.folder
+    entry = folder.manifest().get("holdout")
+    if not entry:
+        raise EtlError(
+            f"{folder.uri('manifest.json')} has no hold-out: start a new execution, whose Spark job"
+            " makes one"
+        )
+    with ExitStack() as stack:
+
+        def kept(frame: DataFrame) -> DataFrame:
+            stack.callback(frame.unpersist)
+            return frame.persist()
+
+        requests = runtime.read_lines(folder.paths("batch-input/"))
+        asked = requests.select(F.from_json(F.decode("line", "UTF-8"), _REQUESTS).alias("request"))
+        users = asked.select(F.col("request.userId").alias("USER_ID")).distinct()
+        held_out = _held_out(runtime, entry)
+        wanted = kept(held_out.join(users, "USER_ID", "left_semi"))
+        tested = kept(wanted.select("USER_ID").distinct())
+        n_tested = tested.count()
+        if not n_tested:
+            raise EtlError(
+                f"none of the {entry['users']:,} users whose newest interactions were held out is"
+                " among those that lists are made for; compare models where more of these have"
+                ' interactions, or name one of them in publish.from, in place of "best"'
+            )
+        ranks = [(item, rank) for rank, item in enumerate(entry["popular"], start=1)]
+        top = wanted.sparkSession.createDataFrame(ranks, "ITEM_ID string, RANK int")
+        popular = kept(wanted.join(F.broadcast(top), "ITEM_ID").select("USER_ID", "RANK"))
+        models: dict[str, dict[str, Any]] = {}
+        for number, (model, prefix) in enumerate(outputs.items()):
+            log(f"progress {number}/{len(outputs)} {model}")
+            lists = kept(_lists(runtime, model, prefix).join(tested, "USER_ID", "left_semi"))
+            models[model] = _measured(lists, wanted, popular, entry)
+            log(f"── {model}: {_in_words(models[model], by)}")
+    best = max(models, key=lambda model: models[model]["metrics"][by]["value"])
+    record = {
+        "run": folder.run,
+        "best": best,
+        "by": by,
+        "users": n_tested,
+        "heldOut": {name: entry[name] for name in ("interactions", "users")},
+        "models": models,
+        "intervals": INTERVALS,
+    }
+    runtime.commit(json.dumps(record, ensure_ascii=False, indent=2) + "\n", path=RECORD)
+    log(f"progress {len(outputs)}/{len(outputs)} done")
+    return record
+
+
+def _held_out(runtime: Runtime, entry: Mapping[str, Any]) -> DataFrame:
+    if not entry["rows"]:
+        raise EtlError(
+            "nothing was held out: no user of the tenth that is tested has two interactions that"
+            ' count; name a model in publish.from, in place of "best"'
+        )
+    return runtime.read_csv(runtime.folder.uri(entry["path"]), PAIRS, escape="\\")
+
+
+def _lists(runtime: Runtime, model: str, prefix: str) -> DataFrame:
+    """Return USER_ID, ITEM_ID, RANK: the first items of each of a model's lists."""
+    folder = runtime.folder
+    outputs = [path for path in folder.paths(prefix) if path.endswith(".out")]
+    if not outputs:
+        raise EtlError(f"{model}: no .out file at {folder.uri(prefix)}: did inference fail?")
+    read = F.udf(list_of, _LINE)
+    lines = runtime.read_lines(outputs).select(read("line").alias("read"))
+    return lines.filter(F.col("read").isNotNull()).select(
+        F.col("read.user").alias("USER_ID"),
+        F.posexplode(F.slice(F.array_distinct("read.items"), 1, DEPTH)).alias("place", "ITEM_ID"),
+    ).select("USER_ID", "ITEM_ID", (F.col("place") + 1).alias("RANK"))  # fmt: skip
+
+
+def _measured(
+    lists: DataFrame, wanted: DataFrame, popular: DataFrame, entry: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the number of lists of a model, and its metrics."""
+    hits = lists.join(wanted, ["USER_ID", "ITEM_ID"]).select("USER_ID", "RANK")
+    _, metrics = compared(wanted, hits, popular)
+    (size,) = lists.agg(
+        F.countDistinct("USER_ID").alias("lists"), F.countDistinct("ITEM_ID").alias("items")
+    ).collect()
+    coverage = {
+        "value": size["items"] / entry["catalogue"],
+        "popularity": len(entry["popular"]) / entry["catalogue"],
+    }
+    metrics[COVERAGE] = {name: round(min(1.0, share), 6) for name, share in coverage.items()}
+    return {"lists": size["lists"], "metrics": metrics}
+
+
+def _in_words(measured: Mapping[str, Any], by: str) -> str:
+    metric = measured["metrics"][by]
+    return (
+        f"{by} {metric['value']:.4f} ({metric['low']:.4f} to {metric['high']:.4f}),"
+        f" of the most popular items {metric['popularity']:.4f}"
+    )
+
+
+def check_metric(by: str) -> str:
+    """Return the name of a metric that decides.
+
+    Raises:
+        EtlError: If there is none of this name.
+    """
+    if by not in COMPARED:
+        raise EtlError(f"--by {by}: models are compared by one of {', '.join(COMPARED)}")
+    return by
