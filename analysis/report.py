@@ -23,6 +23,7 @@ from markupsafe import Markup
 
 from analysis import plots
 from analysis.backtests import backtest_table, gate_rules
+from analysis.comparisons import comparison_table
 from analysis.data_profile import (
     agreement,
     counts,
@@ -33,7 +34,7 @@ from analysis.data_profile import (
     truncated_values,
 )
 from analysis.frames import RunFilesError
-from analysis.metrics import metric_names
+from analysis.metrics import metric_names, short_name
 from analysis.recommendations import (
     change_summary,
     example_users,
@@ -118,6 +119,7 @@ def report(record: RunRecord) -> str:
         increment=_increment(record),
         data=_data(record),
         metrics=_metrics_table(record.metrics),
+        comparison=_comparison(record),
         gate=_gate(record),
         campaigns=_campaigns(record),
         backtest=_backtest(record),
@@ -264,6 +266,24 @@ def _metrics_table(metrics: Mapping[str, Mapping[str, float]]) -> Table | None:
         ratio = frame[version] / frame[other]
         frame[f"× {other}"] = [f"{value:.2f}" if pd.notna(value) else "–" for value in ratio]
     return Table(frame)
+
+
+def _comparison(record: RunRecord) -> dict[str, Any]:
+    """Return how the models compare by what was held out; empty if there is one alone."""
+    found = record.run.record("comparison")
+    if found is None:
+        return {}
+    behind = {
+        name: found["users"] - model["lists"]
+        for name, model in found["models"].items()
+        if model["lists"] < found["users"]
+    }
+    return {
+        **found,
+        "metric": short_name(found["by"]),
+        "behind": behind,
+        "table": Table(wide(comparison_table(found))),
+    }
 
 
 def _gate(record: RunRecord) -> dict[str, Any]:

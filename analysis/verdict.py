@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
+from analysis.comparisons import no_better_than_popular
 from analysis.data_profile import READINESS, agreement, minimums, rejected, truncated_values
 from analysis.frames import Run, RunFilesError
 from analysis.run_record import BEFORE, POPULARITY, THIS_VERSION, RunRecord
@@ -84,7 +85,7 @@ def verdict(record: RunRecord, found: Sequence[Finding]) -> Verdict:
 
 def findings(record: RunRecord) -> list[Finding]:
     """Return what a person should know of a run, the warnings first."""
-    subjects = (_gate, _campaigns, _backtest, _quality, _lists, _delivery, _data)
+    subjects = (_gate, _comparison, _campaigns, _backtest, _quality, _lists, _delivery, _data)
     found = [finding for subject in subjects for finding in subject(record)]
     return sorted(found, key=lambda finding: finding.level, reverse=True)
 
@@ -152,6 +153,24 @@ def _gate(record: RunRecord) -> Iterator[Finding]:
         if rule["met"] is None:
             text = f"the quality gate could not judge {rule['rule']}: {rule['text']}"
             yield Finding(text, f"{_sentence(text)}.", "note")
+
+
+def _comparison(record: RunRecord) -> Iterator[Finding]:
+    """Yield which model made the lists, and whether it is of use."""
+    found = record.run.record("comparison")
+    if found is None:
+        return
+    best, others = found["best"], [name for name in found["models"] if name != found["best"]]
+    text = f"{best} made the lists: its own were better than those of {', '.join(others)}"
+    yield Finding(text, f"{_sentence(text)}.", "note")
+    if no_better_than_popular(found):
+        metric = found["models"][best]["metrics"][found["by"]]
+        yield Finding(
+            "no model is certainly better than the most popular items",
+            f"No model is certainly better than the most popular items: {found['by']} of the best,"
+            f" {best}, is {metric['value']:.3f}, theirs {metric['popularity']:.3f}, and chance may"
+            " explain the difference.",
+        )
 
 
 def _campaigns(record: RunRecord) -> Iterator[Finding]:
