@@ -51,8 +51,11 @@ def compare(
         which metric; `lists`, the tested users for whom each model has one.
 
     Raises:
-        EtlError: If the run has no hold-out, nobody of it was asked for, or a model has no output.
+        EtlError: If there is no such metric, the run has no hold-out, nobody of it was asked for,
+            or a model has no output.
     """
+    if by not in COMPARED:
+        raise EtlError(f"by {by}: models are compared by one of {', '.join(COMPARED)}")
     folder = runtime.folder
     entry = folder.manifest().get("holdout")
     if not entry:
@@ -149,14 +152,3 @@ def _in_words(measured: Mapping[str, Any], by: str) -> str:
         f"{by} {metric['value']:.4f} ({metric['low']:.4f} to {metric['high']:.4f}),"
         f" of the most popular items {metric['popularity']:.4f}"
     )
-
-
-def check_metric(by: str) -> str:
-    """Return the name of a metric that decides.
-
-    Raises:
-        EtlError: If there is none of this name.
-    """
-    if by not in COMPARED:
-        raise EtlError(f"--by {by}: models are compared by one of {', '.join(COMPARED)}")
-    return by

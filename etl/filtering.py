@@ -18,13 +18,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from boto3.s3.transfer import TransferConfig
 from pyspark import RDD, Broadcast, StorageLevel
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
 
 from etl.errors import EtlError
-from etl.runtime import RunFolder, Runtime
+from etl.runtime import Runtime
 from lambdas.errors import NoRecommendations
 from lambdas.recommendations import (
     Counts,
@@ -32,7 +31,6 @@ from lambdas.recommendations import (
     csv_chunks,
     header_of,
     raise_if_useless,
-    readable,
     user_of,
 )
 
@@ -42,8 +40,6 @@ RECORD = "record/filter.json"
 
 _ORDER = ("file", "block", "number")
 _ROWS, _ERRORS, _COUNTS = "rows", "errors", "counts"
-# The chunks come one after the other from Spark.
-_TRANSFER = TransferConfig(use_threads=False)
 _Part = tuple[str, Any]
 
 
@@ -77,7 +73,7 @@ def filter_lists(runtime: Runtime, *, keep: int, log: Callable[[str], None]) -> 
         for following in _of_type(parts, _COUNTS).collect():
             counts.add(following)
         log("progress 1/2 writing the list")
-        errors = _upload(folder, ERRORS, _of_type(parts, _ERRORS).toLocalIterator())
+        errors = folder.upload(ERRORS, _of_type(parts, _ERRORS).toLocalIterator())
         record = {"csv": "", "errors": errors, **counts.published()}
         try:
             raise_if_useless(counts, least_different=0.0)
@@ -85,7 +81,7 @@ def filter_lists(runtime: Runtime, *, keep: int, log: Callable[[str], None]) -> 
             log(f"WARNING: {error}")
         else:
             rows = _of_type(parts, _ROWS).toLocalIterator(prefetchPartitions=True)
-            record["csv"] = _upload(folder, LIST, _with_header(manifest, rows))
+            record["csv"] = folder.upload(LIST, _with_header(manifest, rows))
     finally:
         parts.unpersist()
     log(f"── {counts.recommendations:,} recommendations to {counts.users:,} users")
@@ -169,9 +165,3 @@ def _of_type(parts: RDD[_Part], part_type: str) -> RDD[Any]:
 def _with_header(manifest: Mapping[str, Any], rows: Iterator[bytes]) -> Iterator[bytes]:
     yield from csv_chunks((), header_of(manifest))
     yield from rows
-
-
-def _upload(folder: RunFolder, path: str, chunks: Iterable[bytes]) -> str:
-    """Write chunks as one object, all of them or none, and return its S3 URI."""
-    folder.s3.upload_fileobj(readable(chunks), folder.bucket, folder.key(path), Config=_TRANSFER)
-    return folder.uri(path)

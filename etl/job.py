@@ -10,7 +10,8 @@ prefix may be used.
 
 With `--task filter` it makes the run's list of recommendations instead (`etl.filtering`), with
 `--task deliver` it writes the published list of the run into a table (`etl.delivery`), and with
-`--task compare` it says which of several models made the best lists (`etl.comparison`).
+`--task compare` it says which of several models made the best lists (`etl.comparison`), with
+`--task recommend` it trains one itself (`etl.factorization`).
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from pyspark.sql import DataFrame
 
 from etl.agreement import judge, shares
 from etl.backtest import measure
-from etl.comparison import check_metric, compare
+from etl.comparison import compare
 from etl.datasets import JobSpec
 from etl.delivery import deliver
 from etl.errors import EtlError, shortened
@@ -42,7 +43,7 @@ from etl.holdout import PREFIX as HOLD_OUT
 from etl.holdout import held_out, marked, trained_on, write_hold_out
 from etl.increments import ALL, Window, continuation, read_increment, time_text
 from etl.output import log_schema, write_batch_input, write_data_set, write_list
-from etl.runtime import Runtime, open_runtime, parse_arguments
+from etl.runtime import Arguments, Runtime, open_runtime, parse_arguments
 from etl.sources import (
     Source,
     of_recommender,
@@ -352,6 +353,28 @@ def read_spec(s3: Any, uri: str) -> JobSpec:
         raise EtlError(f"--spec {uri}: {error}; deploy the workflow anew") from None
 
 
+def _perform(
+    options: Arguments, runtime: Runtime, spec: JobSpec, log: Callable[[str], None]
+) -> None:
+    """Do the task that the arguments name."""
+    settings = json.loads(options.settings)
+    if options.task == "deliver":
+        deliver(runtime, spec, now=lambda: datetime.now(UTC), log=log)
+    elif options.task == "filter":
+        filter_lists(runtime, keep=options.keep, log=log)
+    elif options.task == "compare":
+        compare(runtime, **settings, log=log)
+    elif options.task == "recommend":
+        # What learns takes half a second to import, and the other tasks do not need it.
+        from etl.factorization import Factorization, recommend  # noqa: PLC0415
+
+        model = Factorization.of(settings.pop("hyperparameters"))
+        recommend(runtime, spec, model, **settings, log=log)
+    else:
+        window = Window.of(options.since, options.until, options.unchanged)
+        run(runtime, spec, now=lambda: datetime.now(UTC), log=log, window=window)
+
+
 def main(argv: Sequence[str], environment: Mapping[str, str]) -> None:
     """Run the job; `argv[0]` is the script.
 
@@ -368,16 +391,7 @@ def main(argv: Sequence[str], environment: Mapping[str, str]) -> None:
         s3 = boto3.client("s3")
         spec = read_spec(s3, options.spec)
         with open_runtime(options, spec, s3=s3, environment=environment) as runtime:
-            if options.task == "deliver":
-                deliver(runtime, spec, now=lambda: datetime.now(UTC), log=log)
-            elif options.task == "compare":
-                by = check_metric(options.by)
-                compare(runtime, json.loads(options.models), by=by, log=log)
-            elif options.task == "filter":
-                filter_lists(runtime, keep=options.keep, log=log)
-            else:
-                window = Window.of(options.since, options.until, options.unchanged)
-                run(runtime, spec, now=lambda: datetime.now(UTC), log=log, window=window)
+            _perform(options, runtime, spec, log)
     except EtlError as error:
         raise SystemExit(f"ERROR: {error}") from None
     except (BotoCoreError, ClientError) as error:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 from urllib.parse import urlsplit
 
+from boto3.s3.transfer import TransferConfig
 from py4j.protocol import Py4JJavaError
 from pyspark import SparkContext
 from pyspark.sql import DataFrame, SparkSession
@@ -27,14 +28,17 @@ from etl.datasets import JobSpec
 from etl.errors import EtlError
 from etl.session import SQL_SETTINGS, local_spark
 from etl.tables import Tables
+from lambdas.recommendations import readable
 
 # Personalize imports every object below a data set's prefix: an empty `_SUCCESS` is none of it.
 _NO_MARKER = ("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false")
 
+_CHECKPOINTS = "checkpoints/"
+
 BEGINNING, END, UNKNOWN = "beginning", "end", "unknown"
 """Arguments in place of a time, and of a content hash, that there is not."""
 
-Task = Literal["extract", "filter", "deliver", "compare"]
+Task = Literal["extract", "filter", "deliver", "compare", "recommend"]
 
 
 @dataclass(frozen=True)
@@ -52,10 +56,10 @@ class Arguments:
         until: The moment after the last one, or `end`.
         unchanged: The content hash of these interactions if there is nothing new, or `unknown`.
         task: `extract` writes the run's files, `filter` its list of recommendations, `deliver` the
-            published list into a table, `compare` says which of several models is the best.
+            published list into a table, `compare` says which of several models is the best,
+            `recommend` trains one and writes its lists.
         keep: The most items of a user in that list.
-        models: JSON, model → prefix of its output below the run's, for `compare`.
-        by: The metric by which they are compared.
+        settings: JSON, those of the tasks `compare` and `recommend`.
     """
 
     runtime: Literal["glue", "local"]
@@ -69,8 +73,7 @@ class Arguments:
     unchanged: str = UNKNOWN
     task: Task = "extract"
     keep: int = 25
-    models: str = "{}"
-    by: str = ""
+    settings: str = "{}"
 
 
 _OPTIONAL: Mapping[str, Callable[[str], Any]] = {
@@ -79,8 +82,7 @@ _OPTIONAL: Mapping[str, Callable[[str], Any]] = {
     "unchanged": str,
     "task": str,
     "keep": int,
-    "models": str,
-    "by": str,
+    "settings": str,
 }
 
 
@@ -118,8 +120,7 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
     parser.add_argument("--unchanged", default=UNKNOWN, help="content hash without anything new")
     parser.add_argument("--task", choices=get_args(Task), default="extract", help="what to do")
     parser.add_argument("--keep", type=int, default=25, help="most items of a user, for filter")
-    parser.add_argument("--models", default="{}", help="JSON: model and its output, for compare")
-    parser.add_argument("--by", default="", help="metric that decides, for compare")
+    parser.add_argument("--settings", default="{}", help="JSON, of the tasks compare, recommend")
     # Glue passes every job further arguments, such as --JOB_RUN_ID.
     return Arguments(**vars(parser.parse_known_args(list(argv[1:]))[0]))
 
@@ -178,6 +179,13 @@ class RunFolder:
     def put_text(self, path: str, text: str) -> None:
         """Write a text as one object, in UTF-8."""
         self.s3.put_object(Bucket=self.bucket, Key=self.key(path), Body=text.encode())
+
+    def upload(self, path: str, chunks: Iterable[bytes]) -> str:
+        """Write chunks as one object, all of them or none, and return its S3 URI."""
+        # One thread: the chunks come one after the other from Spark.
+        transfer = TransferConfig(use_threads=False)
+        self.s3.upload_fileobj(readable(chunks), self.bucket, self.key(path), Config=transfer)
+        return self.uri(path)
 
     def delete(self, path: str) -> None:
         """Delete every object whose path begins with `path`.
@@ -253,6 +261,10 @@ class Runtime(Protocol):
 
     def commit(self, text: str, *, path: str = "manifest.json") -> None:
         """Write the file, by default the manifest, which says that the job's work is complete."""
+
+    @contextmanager
+    def checkpoints(self) -> Iterator[None]:
+        """Have Spark keep checkpoints where all of its processes read them, inside the block."""
 
 
 class LocalRuntime:
@@ -341,6 +353,13 @@ class LocalRuntime:
         """Write the file."""
         self.folder.put_text(path, text)
 
+    @contextmanager
+    def checkpoints(self) -> Iterator[None]:
+        """Keep them on this machine's disk."""
+        with tempfile.TemporaryDirectory(dir=self._directory) as directory:
+            self._spark.sparkContext.setCheckpointDir(directory)
+            yield
+
 
 class GlueRuntime:
     """The runtime on AWS Glue: a database by a Glue connection, S3 by Glue's own file system."""
@@ -418,6 +437,16 @@ class GlueRuntime:
         """Write the file, then commit the Glue job."""
         self.folder.put_text(path, text)
         self._job.commit()
+
+    @contextmanager
+    def checkpoints(self) -> Iterator[None]:
+        """Keep them on S3, below the run's prefix."""
+        context = self._glue.spark_session.sparkContext
+        context.setCheckpointDir(self.folder.uri(_CHECKPOINTS))
+        try:
+            yield
+        finally:
+            self.folder.delete(_CHECKPOINTS)
 
 
 def _csv(
