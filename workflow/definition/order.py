@@ -241,6 +241,8 @@ class _Graph:
                 )
                 continue
             for other, name in self._replacing(needed):
+                if name == stage.entry:
+                    continue  # it creates its next job anew, of what the failed one was made of
                 if stage.entry in after(self._scope[name], name, self._leaving(needed)):
                     yield (
                         f"{this} comes after {self._method(other, name)}, whose own is at {path}"

@@ -104,6 +104,8 @@ def watermark_column(increments: IncrementsSettings, interactions: InteractionsD
     if not match:
         return ""
     alias, name = match[1] or match[2] or "", match[3] or match[4]
-    if alias.lower() not in {"", _alias(interactions).lower()} or (not alias and interactions.joins):
+    if alias.lower() not in {"", _alias(interactions).lower()} or (
+        not alias and interactions.joins
+    ):
         return ""
     return {new: old for old, new in interactions.rename.items()}.get(name, name)
