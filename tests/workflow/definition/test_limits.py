@@ -1,24 +1,32 @@
 """Whether a run's history has room for all of its polls."""
 
 import json
+import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from lambdas.errors import AnotherRunInProgress
 from lambdas.polling import next_wait
+from localaws.functions.service import Functions
+from localaws.http.endpoint import Endpoint
 from retrain.main import app
 from tests.local_runs import WholeRun
-from workflow import parse_config
+from workflow import Stages, parse_config
 from workflow.definition.limits import (
     EXPECTING_POLLS,
     MOST_EVENTS,
     OTHER_EVENTS,
     POLL_EVENTS,
+    RETRY_EVENTS,
     most_events,
     overfull_history,
 )
+from workflow.definition.parts.begin import LONGEST_RETRY_SECONDS
+from workflow.definition.render import render_definition
 
 EXAMPLE = (Path(__file__).parents[3] / "retraining.toml").read_text(encoding="utf-8")
 _LOOPS = (
@@ -92,6 +100,66 @@ def test_recommenders_at_a_time_are_all_polled() -> None:
     assert most_events(config, next_wait=next_wait) == (
         5 * OTHER_EVENTS + (24 * 12 * 4 + (3 + 2 * 5) * EXPECTING_POLLS) * 9
     )
+
+
+def test_a_run_that_waits_for_another_one_tries_again_until_its_time_is_over() -> None:
+    hours = 200
+    text = configured(f"timeout_hours = {hours}", min_seconds=3_600, max_seconds=43_200)
+
+    skips, waits = (
+        most_events(parse_config(f'{text}\n[runs]\noverlap = "{overlap}"\n'), next_wait=next_wait)
+        for overlap in ("skip", "wait")
+    )
+
+    tries = hours * 3_600 / (LONGEST_RETRY_SECONDS / 2)
+    assert 0.85 < (waits - skips) / (tries * RETRY_EVENTS) <= 1  # polls take some of the time
+
+
+def test_waiting_that_could_fill_the_history_is_refused() -> None:
+    text = configured("timeout_hours = 1000", min_seconds=3_600, max_seconds=43_200)
+
+    (mistake,) = overfull_history(
+        parse_config(f'{text}\n[runs]\noverlap = "wait"\n'), next_wait=next_wait
+    )
+
+    assert (mistake.key, mistake.value) == ("runs.overlap", '"wait"')
+    assert "can wait for another one and be polled until its history holds 25,000" in mistake.rule
+    assert mistake.fix == 'lower timeout_hours, or write overlap = "skip"'
+    assert overfull_history(parse_config(text), next_wait=next_wait) == []
+
+
+def test_a_try_is_counted_as_a_real_execution_records_it(tmp_path: Path) -> None:
+    config = parse_config(f'{EXAMPLE}\n[runs]\noverlap = "wait"\n')
+    account, region, tries = config.aws.account, config.aws.region, iter(range(10))
+
+    def begin(event: Any, context: Any) -> dict[str, bool]:
+        if next(tries) < 4:
+            raise AnotherRunInProgress("run r is in progress")
+        return {"extracted": False}
+
+    with Endpoint(account=account, region=region, time_scale=0) as endpoint:
+        functions = Functions(account=account, region=region, directory=tmp_path)
+        functions.register(config.function("begin-run"), begin)
+        endpoint.mount("lambda", functions)
+        states = endpoint.client("stepfunctions")
+        stages = Stages(config)
+        machine = states.create_state_machine(
+            name="waiting",
+            definition=render_definition(stages.compose(stages.begin()).to_dict()),
+            roleArn=f"arn:aws:iam::{account}:role/states",
+        )["stateMachineArn"]
+        arn = states.start_execution(stateMachineArn=machine)["executionArn"]
+        while states.describe_execution(executionArn=arn)["status"] == "RUNNING":
+            time.sleep(0.01)
+        events = states.get_execution_history(executionArn=arn)["events"]
+
+    types = Counter(event["type"] for event in events)
+    assert types["TaskFailed"] == 4
+    tried = [
+        types[name] for name in ("TaskScheduled", "TaskStarted", "TaskFailed", "TaskSucceeded")
+    ]
+    assert sum(tried) == RETRY_EVENTS * 5
+    assert types["TaskStateEntered"] == 1
 
 
 @pytest.mark.parametrize("spread", [0.01, 0.08, 0.2, 0.5])

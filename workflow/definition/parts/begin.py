@@ -15,6 +15,11 @@ from workflow.sdk import Catch, Choice, ChoiceRule, Retry, State, Succeed
 BEGIN = "Begin"
 """The stage's title."""
 
+RETRY_SECONDS = 30
+LONGEST_RETRY_SECONDS = 300
+"""Until a run that waits for another one tries again: at first, and at last; a random share of it,
+half in the mean."""
+
 _IN_PROGRESS = "AnotherRunInProgress"  # by which the function names it
 
 
@@ -68,9 +73,9 @@ def _retry_until_it_has_ended() -> Retry:
     """Return a retrier that polls every five minutes; the run's time limit ends it."""
     return Retry(
         error_equals=[_IN_PROGRESS],
-        interval_seconds=30,
+        interval_seconds=RETRY_SECONDS,
         backoff_rate=2.0,
-        max_delay_seconds=300,
+        max_delay_seconds=LONGEST_RETRY_SECONDS,
         max_attempts=100_000,
         jitter_strategy="FULL",
     )
