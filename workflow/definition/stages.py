@@ -231,7 +231,8 @@ class Stages:
                 is not among them.
 
         Raises:
-            StructureError: If the parts do not make one workflow.
+            StructureError: If the parts do not make one workflow, a stage stands where it cannot do
+                its work, or a table of the configuration asks for one that is not there.
         """
         graph = compose(
             self.config,

@@ -120,6 +120,18 @@ def test_event_types_of_a_recommender_are_named_by_its_keys():
             "[backtest] measures the lists of the first recommender alone",
         ),
         (
+            SIMILAR.replace("num_results = 40", "num_results = 9"),
+            "recommenders.similar.filter.keep",
+            "Personalize gives lists of batch_inference.num_results = 9 at most",
+        ),
+        (
+            '[recommenders.popular]\nsolution = { recipe = "aws-popularity-count" }\n'
+            'batch_inference = { table = "students", user_id = "students.id" }\n'
+            "[recommenders.popular.gate.metrics.coverage]\nbetter_than_popularity = true\n",
+            "recommenders.popular.gate.metrics.coverage.better_than_popularity",
+            "aws-popularity-count recommends the most popular items, and is never better than they",
+        ),
+        (
             SIMILAR.replace("num_results = 40", "personalize_filter = 'EXCLUDE'"),
             "recommenders.similar.batch_inference.personalize_filter",
             None,
