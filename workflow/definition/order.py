@@ -245,7 +245,7 @@ class _Graph:
                     continue  # it creates its next job anew, of what the failed one was made of
                 if stage.entry in after(self._scope[name], name, self._leaving(needed)):
                     yield (
-                        f"{this} comes after {self._method(other, name)}, whose own is at {path}"
+                        f"{this} comes after {self._method(other, name)}, whose job is at {path}"
                         f" then: {why}; put it behind {that}"
                     )
 

@@ -194,7 +194,7 @@ UNMET = "stages.{} needs stages.{} before it, on every way to '{}'"
         (
             "gate",
             named("etl imports training batch_inference quality_gate publish"),
-            "stages.quality_gate() comes after stages.batch_inference(), whose own is at $.job"
+            "stages.quality_gate() comes after stages.batch_inference(), whose job is at $.job"
             " then: it judges the solution version at $.job; put it behind stages.training()",
         ),
         (
@@ -355,7 +355,7 @@ EACH = "training batch_inference publish"
         (
             (f"[gate]\n{GATE}",),
             repeated("training batch_inference publish quality_gate"),
-            "stages.each.quality_gate() comes after stages.each.batch_inference(), whose own is at",
+            "stages.each.quality_gate() comes after stages.each.batch_inference(), whose job is at",
         ),
         (
             (TABLES["delivery"],),
