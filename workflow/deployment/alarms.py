@@ -78,7 +78,9 @@ def overlong_alarm(config: Config) -> dict[str, Any]:
 def stale_alarm(config: Config, hours: int) -> dict[str, Any]:
     """Return the alarm on so many hours without a run that succeeded; at most a week of them.
 
-    An hour in which none ends has no data, and counts as one without success.
+    An hour in which none ends has no data, and counts as one without success. A run that is skipped
+    for another one counts as one that succeeded: the metric has no dimension that tells them apart.
+    It hides a list that becomes old for as long as the other is in progress, `timeout_hours` at most.
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html
     """
     return _alarm(
