@@ -11,7 +11,7 @@ result, and fails nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from typing import Any
 
@@ -19,8 +19,8 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
 
 from etl.datasets import JobSpec
-from etl.popularity import popular_items, popularity_baseline
-from etl.published import Publication, exists, last_publication
+from etl.popularity import ALL, Reading, popular_items, popularity_baseline
+from etl.published import Publication, exists, last_publication, manifest_of
 from etl.ranking import COVERAGE, DEPTH, HIT_RATE, INTERVALS, compared
 from etl.runtime import Runtime
 
@@ -34,7 +34,7 @@ def measure(
     rows: Mapping[str, DataFrame],
     *,
     trained: DataFrame,
-    is_complete: bool = True,
+    reading: Reading = ALL,
     log: Callable[[str], None],
 ) -> dict[str, Any]:
     """Run Spark jobs: return what the manifest says of the lists published last.
@@ -42,9 +42,10 @@ def measure(
     Args:
         runtime: Reads what was published.
         spec: Says what is measured.
-        rows: Source name → its accepted rows; they are best cached.
+        rows: Source name → its accepted rows; they are best cached. Interactions have the column
+            `WATERMARK` too, if the specification has one.
         trained: The interactions without those that are held out.
-        is_complete: Whether the interactions are all there are, and not new ones alone.
+        reading: Which interactions are there.
         log: Called with a line on the result.
 
     Returns:
@@ -61,16 +62,27 @@ def measure(
             else backtest(runtime, published, counted)
         )
         log(f"── back-test: {compared.get('reason') or _in_words(compared)}")
-        before = {} if isinstance(published, str) else published.manifest.get("popularity")
         found["backtest"] = compared
-        found["popularity"] = popular_items(counted, rows, before=None if is_complete else before)
+        manifests = [manifest_of(runtime.folder.of(reading.after))] if reading.after else []
+        manifests += [] if isinstance(published, str) else [published.manifest]
+        found["popularity"] = {
+            **popular_items(counted, rows, reading=reading, earlier=_popularity(manifests, spec)),
+            "eventTypes": [*spec.backtest.event_types],
+        }
     if spec.baseline is not None:
         found["popularityBaseline"] = (
             popularity_baseline(trained, rows, spec.baseline)
-            if is_complete
+            if reading.since is None
             else {"reason": "new interactions alone were read"}
         )
     return found
+
+
+def _popularity(manifests: Iterable[Mapping[str, Any]], spec: JobSpec) -> list[Mapping[str, Any]]:
+    """Return the counts of earlier runs in which the same events counted."""
+    counted = (manifest.get("popularity") or {} for manifest in manifests)
+    event_types = [*spec.backtest.event_types] if spec.backtest else []
+    return [each for each in counted if each.get("eventTypes") == event_types]
 
 
 def _in_words(compared: Mapping[str, Any]) -> str:

@@ -38,20 +38,23 @@ class Window:
         since: The first moment; None for all interactions.
         until: The moment after the last one; None for no end.
         unchanged: The content hash of what is read if there is nothing new; empty if unknown.
+        after: The run whose import they follow; empty if unknown.
     """
 
     since: int | None = None
     until: int | None = None
     unchanged: str = ""
+    after: str = ""
 
     @classmethod
-    def of(cls, since: str, until: str, unchanged: str) -> Window:
+    def of(cls, since: str, until: str, unchanged: str, after: str = UNKNOWN) -> Window:
         """Read the job's arguments.
 
         Args:
             since: `beginning`, or a time such as `2024-06-01T04:00:00Z`.
             until: `end`, or a time.
             unchanged: A content hash, or `unknown`.
+            after: A run, or `unknown`.
 
         Raises:
             EtlError: If one is no time, or the window is empty.
@@ -60,7 +63,8 @@ class Window:
         last = None if until == END else _seconds("--until", until)
         if first is not None and last is not None and first >= last:
             raise EtlError(f"--since {since} is not before --until {until}; exchange the two")
-        return cls(first, last, "" if unchanged == UNKNOWN else unchanged)
+        unchanged, after = ("" if each == UNKNOWN else each for each in (unchanged, after))
+        return cls(first, last, unchanged, after)
 
 
 ALL = Window()

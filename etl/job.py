@@ -22,6 +22,7 @@ import re
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -43,6 +44,7 @@ from etl.holdout import PREFIX as HOLD_OUT
 from etl.holdout import held_out, marked, trained_on, write_hold_out
 from etl.increments import ALL, Window, continuation, read_increment, time_text
 from etl.output import log_schema, write_batch_input, write_data_set, write_list
+from etl.popularity import Reading
 from etl.runtime import Arguments, Runtime, open_runtime, parse_arguments
 from etl.sources import (
     Source,
@@ -52,7 +54,7 @@ from etl.sources import (
     sources_from_spec,
 )
 from etl.tables import Tables
-from etl.validation import Summary, accepted_rows, distinct_rows
+from etl.validation import Summary, accepted, accepted_rows, distinct_rows
 
 _INTERACTIONS = "INTERACTIONS"
 
@@ -195,6 +197,7 @@ def _write(
     agreement = check_agreement(spec, rows, event_types, log=log, is_partial=is_partial)
     manifest = _manifest(runtime.folder.run, now(), sources, data_sets)
     manifest["extraction"] = spec.extraction
+    reading = Reading(window.since, window.until, window.after)
     left = dict(rows)
     if spec.holdout:
         left[_INTERACTIONS] = accepted_rows(trained[_INTERACTIONS], sources[_INTERACTIONS].columns)
@@ -208,11 +211,16 @@ def _write(
         )
     if spec.watermark and _INTERACTIONS in frames:
         source, frame = sources[_INTERACTIONS], frames[_INTERACTIONS]
+        following = continuation(frame, source, spec.watermark, begun=begun)
         manifest["datasets"][_INTERACTIONS] |= {
             "since": time_text(window.since),
             "until": time_text(window.until),
-            "next": continuation(frame, source, spec.watermark, begun=begun),
+            "next": following,
         }
+        rows[_INTERACTIONS] = accepted(frame)
+        if following:
+            newest = datetime.fromisoformat(following["since"]).timestamp()
+            reading = replace(reading, newest=int(newest) + spec.watermark.overlap_seconds)
     manifest["agreement"] = agreement
     manifest |= _lists_of(lists, spec)
     if spec.recommenders:
@@ -226,12 +234,7 @@ def _write(
             view = spec.of_recommender(name) if name else spec
             own = of_recommender(rows, name)
             measured = measure(
-                runtime,
-                view,
-                own,
-                trained=left[_INTERACTIONS],
-                log=log,
-                is_complete=not is_partial,
+                runtime, view, own, trained=left[_INTERACTIONS], log=log, reading=reading
             )
             entry.update(measured)
     return manifest
@@ -371,7 +374,7 @@ def _perform(
         model = Factorization.of(settings.pop("hyperparameters"))
         recommend(runtime, spec, model, **settings, log=log)
     else:
-        window = Window.of(options.since, options.until, options.unchanged)
+        window = Window.of(options.since, options.until, options.unchanged, options.after)
         run(runtime, spec, now=lambda: datetime.now(UTC), log=log, window=window)
 
 

@@ -7,7 +7,8 @@ Personalize measures a solution version: the metrics of both can be compared.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
@@ -17,6 +18,7 @@ from pyspark.sql import functions as F  # noqa: N812  the name that every Spark 
 
 from etl.datasets import LearnedEvents
 from etl.ranking import COVERAGE, DEPTH, MRR, NDCG, PRECISION, list_metrics
+from etl.validation import WATERMARK
 
 POPULAR_ITEMS = 100
 """Items that are kept: four lists' length, as some of them are excluded for a user."""
@@ -24,39 +26,102 @@ POPULAR_ITEMS = 100
 _FOLDS = 10
 
 
+@dataclass(frozen=True)
+class Reading:
+    """Which interactions a run has read, by the watermark, in UTC epoch seconds.
+
+    Attributes:
+        since: The first moment; None for all interactions.
+        until: The moment after the last one; None for no end.
+        after: The run whose import they follow; empty if unknown.
+        newest: The newest watermark, which is not in the future; None without one.
+    """
+
+    since: int | None = None
+    until: int | None = None
+    after: str = ""
+    newest: int | None = None
+
+
+ALL = Reading()
+
+
 def popular_items(
     interactions: DataFrame,
     rows: Mapping[str, DataFrame],
     *,
-    before: Mapping[str, Any] | None = None,
+    reading: Reading = ALL,
+    earlier: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Run Spark jobs: return the items with most interactions that may be recommended.
 
+    Each interaction counts once, however often it is read: a run goes on where the counts of an
+    earlier one are settled, at its newest watermark. What is older and was not there then, because
+    it came late or was corrected, counts when all interactions are read again.
+
     Args:
-        interactions: Those that count: ITEM_ID.
+        interactions: Those that count: ITEM_ID; `WATERMARK`, if there is one.
         rows: Source name → accepted rows: `ITEMS` and `eligibleItems`, those that there are.
-        before: The same of an earlier run, to whose counts those of newer interactions are added;
-            None if the interactions are all there are.
+        reading: Which interactions these are.
+        earlier: The same of earlier runs, the first that fits is gone on from.
 
     Returns:
-        `items`, how many different items may be recommended, and `top`, the first of them: pairs of
-        an item and its interactions, ties in the order of the ids.
+        `items`, how many different items may be recommended; `top`, the first of them: pairs of
+        an item and its interactions, ties in the order of the ids; with a watermark `settled`:
+        `until`, and the `top` of what is older than that. If nothing can be gone on from, the
+        `reason`.
     """
-    earlier = before or {}
-    counts = interactions.select("ITEM_ID", F.lit(1).cast("long").alias("n"))
-    if earlier.get("top"):
-        known = interactions.sparkSession.createDataFrame(
-            [(str(item), int(n)) for item, n in earlier["top"]], "ITEM_ID string, n long"
-        )
-        counts = counts.unionByName(known)
-    counted = counts.groupBy("ITEM_ID").agg(F.sum("n").alias("n"))
+    until, before = reading.newest, None
+    if reading.since is not None:
+        before = next((each for each in earlier if _reaches(each, reading.since)), None)
+        if before is None:
+            return {"reason": "new interactions alone were read, and those before not counted"}
+        settled = int(before["settled"]["until"])
+        if reading.until is not None and reading.until <= settled:
+            return {**before}  # a window of the past, which has been counted
+        until = max(settled, until or settled)
+    counts = _counts(interactions, until, before["settled"] if before else None)
+    counted = counts.groupBy("ITEM_ID").agg(F.sum("n").alias("n"), F.sum("old").alias("old"))
     if "eligibleItems" in rows:
         counted = counted.join(rows["eligibleItems"].select("ITEM_ID"), "ITEM_ID", "left_semi")
         items = rows["eligibleItems"].count()
     else:
-        items = max(catalogue_size(counts, rows), int(earlier.get("items", 0)))
+        items = max(catalogue_size(counts, rows), int((before or {}).get("items", 0)))
     first = counted.orderBy(F.col("n").desc(), "ITEM_ID").limit(POPULAR_ITEMS).collect()
-    return {"items": items, "top": [[row["ITEM_ID"], row["n"]] for row in first]}
+    found: dict[str, Any] = {"items": items, "top": [[row["ITEM_ID"], row["n"]] for row in first]}
+    if until is not None:
+        older = [[row["ITEM_ID"], row["old"]] for row in first]
+        found["settled"] = {"until": until, "top": older}
+    return found
+
+
+def _counts(
+    interactions: DataFrame, until: int | None, settled: Mapping[str, Any] | None
+) -> DataFrame:
+    """Return ITEM_ID and what to add up: n, and of those older than `until` alone, old.
+
+    Args:
+        interactions: ITEM_ID, and `WATERMARK` if there is an `until`.
+        until: UTC epoch seconds; None for all.
+        settled: The counts to go on from; interactions that are in them are left out.
+    """
+    one, is_old = F.lit(1).cast("long"), F.lit(True)
+    if until is not None:  # rows without a watermark are read with all others alone
+        is_old = F.coalesce(F.col(WATERMARK) < until, is_old)
+    if settled:
+        interactions = interactions.filter(F.col(WATERMARK) >= int(settled["until"]))
+    counts = interactions.select("ITEM_ID", one.alias("n"), is_old.cast("long").alias("old"))
+    if not settled or not settled["top"]:
+        return counts
+    known = [(str(item), int(n), int(n)) for item, n in settled["top"]]
+    schema = "ITEM_ID string, n long, old long"
+    return counts.unionByName(interactions.sparkSession.createDataFrame(known, schema))
+
+
+def _reaches(popularity: Mapping[str, Any], since: int) -> bool:
+    """Return whether nothing lies between what was counted and what is read."""
+    settled = popularity.get("settled")
+    return settled is not None and int(settled["until"]) >= since
 
 
 def catalogue_size(interactions: DataFrame, rows: Mapping[str, DataFrame]) -> int:

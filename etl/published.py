@@ -58,8 +58,13 @@ def last_publication(folder: RunFolder) -> Publication | str:
         csv=csv,
         version=str(latest.get("solutionVersionArn", "")),
         users=int(latest.get("users", 0)),
-        manifest=_read_json(folder, folder.of(run).key("manifest.json")) or {},
+        manifest=manifest_of(folder.of(run)),
     )
+
+
+def manifest_of(folder: RunFolder) -> Mapping[str, Any]:
+    """Return the manifest of a run; empty if it is gone."""
+    return _read_json(folder, folder.key("manifest.json")) or {}
 
 
 def exists(folder: RunFolder, uri: str) -> bool:

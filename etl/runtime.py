@@ -55,6 +55,7 @@ class Arguments:
         since: The first moment of the interactions that are read: a time, or `beginning`.
         until: The moment after the last one, or `end`.
         unchanged: The content hash of these interactions if there is nothing new, or `unknown`.
+        after: The run whose import they follow, or `unknown`.
         task: `extract` writes the run's files, `filter` its list of recommendations, `deliver` the
             published list into a table, `compare` says which of several models is the best,
             `recommend` trains one and writes its lists.
@@ -71,6 +72,7 @@ class Arguments:
     since: str = BEGINNING
     until: str = END
     unchanged: str = UNKNOWN
+    after: str = UNKNOWN
     task: Task = "extract"
     keep: int = 25
     settings: str = "{}"
@@ -80,6 +82,7 @@ _OPTIONAL: Mapping[str, Callable[[str], Any]] = {
     "since": str,
     "until": str,
     "unchanged": str,
+    "after": str,
     "task": str,
     "keep": int,
     "settings": str,
@@ -118,6 +121,7 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
     parser.add_argument("--since", default=BEGINNING, help="first moment of the interactions")
     parser.add_argument("--until", default=END, help="moment after the last one")
     parser.add_argument("--unchanged", default=UNKNOWN, help="content hash without anything new")
+    parser.add_argument("--after", default=UNKNOWN, help="the run whose import they follow")
     parser.add_argument("--task", choices=get_args(Task), default="extract", help="what to do")
     parser.add_argument("--keep", type=int, default=25, help="most items of a user, for filter")
     parser.add_argument("--settings", default="{}", help="JSON, of the tasks compare, recommend")

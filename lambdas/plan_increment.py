@@ -18,6 +18,8 @@ from lambdas.records import read_object, record_key, write_object
 
 PLAN, INCREMENT = "plan", "increment"
 """The records of a run: what it set out to do, and what it found and decided then."""
+WINDOW = ("since", "until", "unchanged", "after")
+"""What the Spark job is told of the interactions; `after` is the run whose import they follow."""
 RECORD_VERSION = 1
 """Of the record's content; what another version has written is not compared with."""
 FULL, INCREMENTAL = "FULL", "INCREMENTAL"
@@ -210,12 +212,13 @@ def make_plan(personalize: Any, s3: Any, event: Mapping[str, Any]) -> dict[str, 
             dataset_type, description, last, record, request, event["fullEvery"]
         )
     interactions = plans[INTERACTIONS]
-    window = {"since": BEGINNING, "until": END, "unchanged": UNKNOWN}
+    window = {"since": BEGINNING, "until": END, "unchanged": UNKNOWN, "after": UNKNOWN}
     if interactions["mode"] == INCREMENTAL:
         window = {
             "since": request.since or interactions["last"]["next"]["since"],
             "until": request.until or END,
             "unchanged": interactions["unchanged"] or UNKNOWN,
+            "after": interactions["last"]["run"],
         }
     return {
         "run": event["run"],
@@ -236,7 +239,7 @@ def _dataset_arns(personalize: Any, group_arn: str) -> Iterator[tuple[str, str]]
 
 @named_errors
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Return the run's `mode`, `why`, `since`, `until` and `unchanged`, for the Spark job.
+    """Return the run's `mode`, `why`, `since`, `until`, `unchanged`, `after`, for the Spark job.
 
     Event: `bucket`, `run`, `input` (the execution's), `datasetGroupArn`, `descriptions` (dataset
     type → a digest of its source and columns), `fullEvery`.
@@ -246,4 +249,4 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     if plan is None:
         plan = make_plan(client("personalize"), s3, event)
         write_object(s3, event["bucket"], key, plan)
-    return {name: plan[name] for name in ("mode", "why", "since", "until", "unchanged")}
+    return {name: plan[name] for name in ("mode", "why", *WINDOW)}

@@ -20,6 +20,8 @@ from scipy.stats import binomtest
 
 from etl import backtest, ranking
 from etl.datasets import Backtest, Column, DataSet, JobSpec, LearnedEvents, Lookup, Relation
+from etl.popularity import ALL, Reading
+from etl.validation import WATERMARK
 from lambdas.recommendations import csv_chunks
 from localaws.http.endpoint import Endpoint
 from recommenders.evaluation.items import ranking_metrics
@@ -183,15 +185,16 @@ def run(endpoint: Endpoint, spark: SparkSession, tmp_path: Path) -> Iterator[Run
     endpoint.client("s3").delete_object(Bucket=BUCKET, Key="recommendations/latest.json")
 
 
-def measure(run: Run, spec: JobSpec, events: Sequence[Event], *, complete: bool = True) -> Any:
-    """Return what the manifest says of the lists published last."""
-    rows = {"INTERACTIONS": run.spark.createDataFrame(events, SCHEMA)}
+def measure(run: Run, spec: JobSpec, events: Sequence[Event], reading: Reading = ALL) -> Any:
+    """Return what the manifest says of the lists published last; TIMESTAMP is the watermark too."""
+    interactions = run.spark.createDataFrame(events, SCHEMA)
+    rows = {"INTERACTIONS": interactions.withColumn(WATERMARK, F.col("TIMESTAMP"))}
     return backtest.measure(
         run.runtime(spec),
         spec,
         rows,
-        trained=rows["INTERACTIONS"],
-        is_complete=complete,
+        trained=interactions,
+        reading=reading,
         log=run.log.append,
     )
 
@@ -205,7 +208,7 @@ def test_only_the_events_that_count_are_a_success_and_make_an_item_popular(run: 
     spec, at = replace(ALL_ITEMS, backtest=Backtest(("apply",))), int(PUBLISHED.timestamp())
     old = [("a", "x", "view", 0.0, 1), ("b", "x", "view", 0.0, 2), ("b", "y", "apply", 0.0, 3)]
     known = measure(run, spec, old)
-    assert known["popularity"] == {"items": 1, "top": [["y", 1]]}
+    assert known["popularity"] == {"items": 1, "top": [["y", 1]], "eventTypes": ["apply"]}
     remember(run, known)
     publish(run, {"a": ["x"], "b": ["z"]})
 
@@ -249,7 +252,9 @@ def test_lists_are_compared_where_the_manifest_of_their_run_is_gone(run: Run) ->
 
 def test_a_run_of_new_interactions_alone_adds_to_what_was_popular(run: Run) -> None:
     spec, at = replace(ALL_ITEMS, baseline=LearnedEvents()), int(PUBLISHED.timestamp())
-    remember(run, {"popularity": {"items": 2, "top": [["x", 2], ["y", 1]]}})
+    settled = {"until": at, "top": [["x", 2], ["y", 1]]}
+    before = {"items": 2, "top": [["x", 3], ["y", 1]], "settled": settled, "eventTypes": []}
+    remember(run, {"popularity": before})
     publish(run, {"a": ["x"], "b": ["z"]})
 
     new = [
@@ -257,11 +262,25 @@ def test_a_run_of_new_interactions_alone_adds_to_what_was_popular(run: Run) -> N
         ("b", "y", "view", 0.0, at + 2),
         ("c", "z", "view", 0.0, at + 3),
     ]
-    measured = measure(run, spec, new, complete=False)
+    overlap = [("a", "x", "view", 0.0, at - 1), ("b", "x", "view", 0.0, at)]
+    reading = Reading(since=at - 9, newest=at + 3)
+    measured = measure(run, spec, [*overlap, *new], reading)
 
-    assert measured["popularity"] == {"items": 3, "top": [["y", 3], ["x", 2], ["z", 1]]}
+    assert measured["popularity"] == {
+        "items": 3,
+        "top": [["x", 3], ["y", 3], ["z", 1]],
+        "settled": {"until": at + 3, "top": [["x", 3], ["y", 3], ["z", 0]]},
+        "eventTypes": [],
+    }
     assert measured["backtest"]["users"] == 2
     assert measured["popularityBaseline"] == {"reason": "new interactions alone were read"}
+    unknown = {"reason": "new interactions alone were read, and those before not counted"}
+    for other_spec, other_reading in (
+        (spec, replace(reading, since=at + 1)),  # what lies between was not counted
+        (replace(spec, backtest=Backtest(("view",))), reading),  # and other events were
+    ):
+        found = measure(run, other_spec, new, other_reading)["popularity"]
+        assert unknown.items() <= found.items()
 
 
 def test_the_baseline_is_measured_as_personalize_measures_a_version(run: Run) -> None:

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from pyspark.sql import SparkSession
 
-from etl.datasets import Column, DataSet, JobSpec, Lookup, Relation, Watermark
+from etl.datasets import Backtest, Column, DataSet, JobSpec, Lookup, Relation, Watermark
 from etl.errors import EtlError
 from etl.increments import Window
 from localaws.http.endpoint import Endpoint
@@ -167,6 +167,48 @@ def test_fewer_rows_than_personalize_imports_incrementally_are_read_with_all_oth
     assert interactions(second)["since"] is None
     assert interactions(second)["rows"] == 20_001
     assert "── fewer than the 1,000 of an incremental import: all interactions are read" in run.log
+
+
+@pytest.mark.parametrize("column", ["at", "day"])
+def test_an_event_makes_an_item_popular_once_however_often_it_is_read(
+    shop: Shop, column: str
+) -> None:
+    """A watermark of days has no moment between the events of one."""
+    spec = replace(SPEC, watermark=Watermark(column, 48 * HOUR), backtest=Backtest())
+    days = "UPDATE events SET day = at::date WHERE day IS NULL"
+    shop.sql(f"ALTER TABLE events ADD COLUMN day date; {days}")
+
+    def popular() -> list[list[Any]]:
+        with psycopg.connect(shop.url) as connection:
+            rows = connection.execute(
+                "SELECT posting::text, count(*) FROM events GROUP BY 1 ORDER BY 2 DESC, 1"
+            ).fetchall()
+        return [list(row) for row in rows]
+
+    def increment(before: str, manifest: dict[str, Any], until: str = "end") -> Any:
+        run, following = shop.run(), interactions(manifest)["next"]
+        since = "2024-04-20" if until != "end" else following["since"]
+        window = Window.of(since, until, "unknown", before)
+        return run.folder.run, run(spec, window)
+
+    run = shop.run()
+    first = run(spec)
+    assert first["popularity"]["top"] == popular()
+
+    name, again = increment(run.folder.run, first)
+    assert interactions(again)["rows"] > 1_000
+    assert again["popularity"]["top"] == popular()
+
+    shop.sql(f"{NEWS}{days}")
+    name, second = increment(name, again)
+    assert second["popularity"]["top"] == popular(), "which was not published, nor was the first"
+
+    name, window = increment(name, second, until="2024-04-25")
+    assert window["popularity"]["top"] == popular()
+
+    shop.sql("INSERT INTO events SELECT 1, 8, 'view', '2024-05-02 20:00', NULL, '2024-05-02'")
+    _, third = increment(name, second)
+    assert third["popularity"]["top"] == popular()
 
 
 def test_a_window_ends_before_its_last_moment(shop: Shop) -> None:

@@ -253,14 +253,15 @@ def test_glue_gives_the_window_of_an_increment_where_the_run_has_one(
 ) -> None:
     """Glue's parser fails for a name that is not among the arguments."""
     argv = "job.py --runtime glue --JOB_NAME j --run r --bucket b --spec s3://b/s --connection c"
-    window = "--since 2024-06-01T04:00:00Z --until end --unchanged 1f2e"
+    window = "--since 2024-06-01T04:00:00Z --until end --unchanged 1f2e --after r1"
     arguments = parse_arguments([*argv.split(), *window.split()])
-    assert (arguments.since, arguments.until, arguments.unchanged) == (
+    assert (arguments.since, arguments.until, arguments.unchanged, arguments.after) == (
         "2024-06-01T04:00:00Z",
         "end",
         "1f2e",
+        "r1",
     )
-    assert glue_calls[-1][1][-3:] == ["since", "until", "unchanged"]
+    assert glue_calls[-1][1][-4:] == ["since", "until", "unchanged", "after"]
 
 
 def test_glue_s_reader_is_asked_for_the_task_only_if_there_is_one(glue_calls: list[Any]) -> None:

@@ -176,6 +176,7 @@ def test_the_newest_import_in_personalizes_own_list_says_where_to_go_on(
         "since": "2024-05-30T04:00:00Z",
         "until": "end",
         "unchanged": "tail",
+        "after": "r2",
     }
     plan = json.loads(get(s3, f"runs/{RUN}/record/plan.json"))
     assert plan["datasets"]["INTERACTIONS"]["last"] == {
@@ -204,11 +205,12 @@ def test_a_group_without_imports_is_read_whole(s3: Any, session: Session, calls:
 
     answer = plan_increment.handler(event, None)
 
-    assert (answer["since"], answer["until"], answer["unchanged"]) == (
-        "beginning",
-        "end",
-        "unknown",
-    )
+    assert {name: answer[name] for name in ("since", "until", "unchanged", "after")} == {
+        "since": "beginning",
+        "until": "end",
+        "unchanged": "unknown",
+        "after": "unknown",
+    }
     assert keys(s3) == [f"runs/{RUN}/record/plan.json"]
 
 

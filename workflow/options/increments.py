@@ -30,8 +30,8 @@ class IncrementsSettings(Settings):
         "",
         examples=["inserted_at"],
         description="column of the interactions' table that says when a row was written, by its"
-        " bare name in the database, without the alias: a date, a timestamp, or epoch seconds. The greatest one is where the next run begins. That of"
-        " TIMESTAMP if left out",
+        " bare name in the database, without the alias: a date, a timestamp, or epoch seconds. The"
+        " greatest one is where the next run begins. That of TIMESTAMP if left out",
     )
     overlap_hours: int = Field(
         24,
@@ -104,8 +104,7 @@ def watermark_column(increments: IncrementsSettings, interactions: InteractionsD
     if not match:
         return ""
     alias, name = match[1] or match[2] or "", match[3] or match[4]
-    if alias.lower() not in {"", _alias(interactions).lower()} or (
-        not alias and interactions.joins
-    ):
+    own = _alias(interactions)
+    if alias.lower() not in {"", own.lower()} or (not alias and interactions.joins):
         return ""
     return {new: old for old, new in interactions.rename.items()}.get(name, name)

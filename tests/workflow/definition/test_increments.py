@@ -20,7 +20,14 @@ from workflow.sdk import Pass
 
 CONFIG = parse_config(EXAMPLE + "\n[increments]\n")
 VERSION = "arn:aws:personalize:ap-northeast-1:123456789012:solution/labbase/v1"
-PLAN = {"mode": "FULL", "why": "w", "since": "beginning", "until": "end", "unchanged": "unknown"}
+PLAN = {
+    "mode": "FULL",
+    "why": "w",
+    "since": "beginning",
+    "until": "end",
+    "unchanged": "unknown",
+    "after": "unknown",
+}
 
 
 class Workflow:

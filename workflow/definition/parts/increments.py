@@ -27,6 +27,7 @@ from workflow.sdk import Choice, ChoiceRule, State, Succeed
 PLAN = "Plan Increment"
 INCREMENT = "$.increment"
 _STEP = f"{INCREMENT}.step"
+_WINDOW = ("since", "until", "unchanged", "after")
 
 
 def plan_increment(config: Config) -> Stage:
@@ -54,10 +55,7 @@ def plan_increment(config: Config) -> Stage:
             "descriptions": config.data_set_digests,
             "fullEvery": config.increments.full_every,
         },
-        result_selector={
-            name: f"$.Payload.{name.removesuffix('.$')}"
-            for name in ("mode.$", "why.$", "since.$", "until.$", "unchanged.$")
-        },
+        result_selector={f"{name}.$": f"$.Payload.{name}" for name in ("mode", "why", *_WINDOW)},
         result_path=INCREMENT,
     )
     return stage_of(PLAN, task)
@@ -67,7 +65,7 @@ def window_arguments(config: Config) -> dict[str, Any]:
     """Return the Spark job's arguments that say which interactions it reads."""
     if config.increments is None:
         return {}
-    return {f"--{name}.$": f"{INCREMENT}.{name}" for name in ("since", "until", "unchanged")}
+    return {f"--{name}.$": f"{INCREMENT}.{name}" for name in _WINDOW}
 
 
 def comparison(config: Config) -> dict[str, Any]:
