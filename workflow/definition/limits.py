@@ -53,9 +53,7 @@ def most_events(config: Config, *, next_wait: NextWait) -> int:
         config: Says how often to poll, and how long.
         next_wait: That of `lambdas.polling`.
     """
-    waitings = [
-        _Waiting(POLL_EVENTS * count, _polls(config, next_wait)) for count in _jobs(config)
-    ]
+    waitings = [_Waiting(POLL_EVENTS * count, _polls(config, next_wait)) for count in _jobs(config)]
     if config.runs.overlap == "wait":
         waitings.append(_Waiting(RETRY_EVENTS, _until_retry))
     waited = [0.0] * len(waitings)
