@@ -18,6 +18,7 @@ from analysis.data_profile import READINESS, agreement, minimums, rejected, trun
 from analysis.frames import Run, RunFilesError
 from analysis.run_record import BEFORE, POPULARITY, THIS_VERSION, RunRecord
 from workflow.runs.visits import RUNNING
+from workflow.spelling import counted
 
 QUALITY = "NDCG@10"
 LIVE = "hit_rate_at_10"
@@ -291,7 +292,8 @@ def _data(record: RunRecord) -> Iterator[Finding]:
             "note" if is_advice else "warning",
         )
     for column in truncated_values(manifest).to_dict("records"):
-        text = f"{column['values']:,} texts of {column['data set']}.{column['column']} were cut"
+        values = counted(column["values"], "text")
+        text = f"{values} of {column['data set']}.{column['column']} {_were(column['values'])} cut"
         yield Finding(text, f"{text} to the length that Personalize takes.", "note")
     if not run.newest_event:
         return
@@ -312,7 +314,8 @@ def _rejected(record: RunRecord) -> Iterator[Finding]:
     most = record.config.etl.max_rejected_share
     for each in rejected(record.run.manifest):
         if each.faults:
-            short = f"{sum(each.faults.values()):,} rows of {each.name} were left out"
+            left_out = sum(each.faults.values())
+            short = f"{counted(left_out, 'row')} of {each.name} {_were(left_out)} left out"
             reasons = ", ".join(f"{reason}: {rows:,}" for reason, rows in each.faults.items())
             share, at_most = f"{each.share:.2%}", f"{most:.1%}"
             yield Finding(
@@ -323,8 +326,13 @@ def _rejected(record: RunRecord) -> Iterator[Finding]:
                 "warning" if most and each.share >= most / 2 else "note",
             )
         if each.nulls:
-            short = f"{each.nulls:,} rows of {each.name} have no id"
-            yield Finding(short, f"{short}: they were left out, which is no fault.", "note")
+            have = "has" if each.nulls == 1 else "have"
+            short = f"{counted(each.nulls, 'row')} of {each.name} {have} no id"
+            yield Finding(short, f"{short}: left out, which is no fault.", "note")
+
+
+def _were(number: int) -> str:
+    return "was" if number == 1 else "were"
 
 
 def catalogue_of(run: Run) -> frozenset[str]:

@@ -112,7 +112,7 @@ def test_rows_of_a_list_without_an_id_are_no_fault_as_for_the_job() -> None:
     assert sentence(given).startswith("Good: ")
     assert found["7 rows of batch input have no id"] == (
         "note",
-        "7 rows of batch input have no id: they were left out, which is no fault.",
+        "7 rows of batch input have no id: left out, which is no fault.",
     )
     assert "146 rows of exclusions have no id" in found
     assert found["3 rows of exclusions were left out"] == (
