@@ -13,15 +13,16 @@ import typer
 from rich.markup import escape
 
 from retrain.commands.options import DEFAULT_CONFIG, ConfigFile, out
-from retrain.preview_tables import WIDTH
 from workflow.config import load_config
 from workflow.personalize import REGIONS
+from workflow.spelling import counted
 
 if TYPE_CHECKING:
     from retrain.project.parts import Question
 
 _JUPYTER = escape("pip install 'personalize-retraining[local,notebooks]'")
 _ACCOUNT, _REGION = "123456789012", "us-east-1"
+_LINE = 76  # letters of a guess in a line of a terminal, beside the indentation
 
 DatabaseUrl = Annotated[
     str,
@@ -57,13 +58,13 @@ def init(
     if not force:
         refuse_to_overwrite(directory)
     schema = read_schema(database_url)
-    out.print(f"{escape(schema.database)}: looked at {len(schema.tables)} tables")
+    out.print(f"{escape(schema.database)}: looked at {counted(len(schema.tables), 'table')}")
     proposal = propose(schema, _guess if yes else _ask)
     texts = project_files(toml_text(proposal, account=_ACCOUNT, region=region))
     written, kept = write_project(directory, texts)
     out.print("Guessed, as retraining.toml says too:", style="bold")
     for guess in proposal.guesses:
-        lines = textwrap.wrap(guess, WIDTH - 4, break_on_hyphens=False, break_long_words=False)
+        lines = textwrap.wrap(guess, _LINE, break_on_hyphens=False, break_long_words=False)
         out.print(escape("  " + "\n    ".join(lines)))
     _show_files(written, kept)
     out.print("Next:", style="bold")
