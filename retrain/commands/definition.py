@@ -76,9 +76,9 @@ def check(
         database = check_against_database(
             loaded.job_spec(), database_url, source=str(config), environment=os.environ
         )
-        out.print(f"{config}: sound, and fits the {escape(database)}")
+        out.print(f"{escape(str(config))}: sound, and fits the {escape(database)}")
     else:
-        out.print(f"{config}: sound")
+        out.print(f"{escape(str(config))}: sound")
     for data_set in loaded.data_sets:
         out.print(f"  {data_set.type:<13}{', '.join(data_set.header)}")
     for name, source in sources.items():
@@ -155,7 +155,7 @@ def template(
         raise typer.Exit(1)
     if artifacts is not None:
         for path in build_artefacts(loaded).write(artifacts):
-            out.print(f"{path}: written")
+            out.print(f"{escape(str(path))}: written")
 
 
 def diff(

@@ -149,7 +149,7 @@ def run(
         tables.show_metrics(out, outcome.metrics)
     out.print("Written:", style="bold")
     for path in outcome.files:
-        out.print(f"  {path}")
+        out.print(f"  {escape(str(path))}")
     if outcome.failure:
         raise typer.Exit(1)
 

@@ -90,13 +90,13 @@ def write_or_compare(path: Path, text: str, *, check: bool) -> bool:
 
     written = path.read_text(encoding="utf-8") if path.exists() else ""
     if written == text:
-        out.print(f"{path}: up to date")
+        out.print(f"{escape(str(path))}: up to date")
         return False
     if check:
-        out.print(f"{path}: stale", style="red")
+        out.print(f"{escape(str(path))}: stale", style="red")
         out.print(escape(difference(written, text)), end="")
         return True
-    out.print(f"{write_whole(path, text)}: written")
+    out.print(f"{escape(str(write_whole(path, text)))}: written")
     return False
 
 

@@ -94,10 +94,10 @@ def _show_files(written: Sequence[Path], kept: Sequence[Path]) -> None:
     if written:
         out.print("Written:", style="bold")
     for path in written:
-        out.print(f"  {path}")
+        out.print(f"  {escape(str(path))}")
     for path in kept:
         note = "; it should have /output/" if path.name == ".gitignore" else ""
-        out.print(f"  {path}: exists, and is left as it is{note}", style="dim")
+        out.print(f"  {escape(str(path))}: exists, and is left as it is{note}", style="dim")
 
 
 def _guess(question: Question) -> str:

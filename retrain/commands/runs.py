@@ -261,7 +261,7 @@ def report(
     loaded = load_config(config).of_recommender(recommender)
     account, now = clients(loaded), datetime.now(UTC)
     record = gather(loaded, account, execution, timed=is_aws(account), next_wait=next_wait, now=now)
-    out.print(f"{write_whole(output, page(record))}: written")
+    out.print(f"{escape(str(write_whole(output, page(record))))}: written")
 
 
 def cost(

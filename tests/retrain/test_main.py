@@ -253,3 +253,13 @@ def test_help_needs_nothing_that_takes_a_second_to_load(command):
 
     assert result.returncode == 0, result.stderr
     assert "Usage" in result.stdout
+
+
+def test_a_path_is_shown_as_it_is_written(tmp_path):
+    """What stands in brackets is no markup."""
+    (tmp_path / "[old]").mkdir()
+    (tmp_path / "[old]" / "a.toml").write_bytes((ROOT / "retraining.toml").read_bytes())
+
+    result = retrain("check", "--config", "[old]/a.toml", cwd=tmp_path)
+
+    assert result.stdout.startswith("[old]/a.toml: sound\n")
