@@ -80,8 +80,7 @@ def stale_alarm(config: Config, hours: int) -> dict[str, Any]:
 
     An hour in which none ends has no data, and counts as one without success. A run that is skipped
     for another one counts as one that succeeded: the metric has no dimension that tells them apart.
-    It hides a list that becomes old for as long as the other one is in progress, at most
-    `timeout_hours`.
+    It hides that a list becomes old while the other is in progress, `timeout_hours` at most.
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html
     """
     return _alarm(

@@ -123,6 +123,13 @@ def trainings(shop: Shop, run: str) -> dict[str, int]:
     return found
 
 
+def batch_jobs(shop: Shop, run: str) -> list[str]:
+    """Return the batch inference jobs of a run, by the first part of their names."""
+    jobs = shop.aws.client("personalize").list_batch_inference_jobs()["batchInferenceJobs"]
+    names = (each["jobName"].partition(f"-{run}-") for each in jobs)
+    return sorted(purpose for purpose, is_of_run, _ in names if is_of_run)
+
+
 def test_each_publishes_a_list_of_its_own(shop: Shop) -> None:
     users = shop.undisturbed.splitlines()
     related = text(shop, f"runs/undisturbed/{OWN}recommendations/recommendations.csv").splitlines()
@@ -178,6 +185,33 @@ def test_one_that_fails_leaves_the_others_alone_and_is_resumed(
 
     assert (resumed.status, published_by(shop)) == ("SUCCEEDED", (run, run))
     assert trainings(shop, run) == {"shop": 1, "shop-related": 1}
+    assert batch_jobs(shop, run) == ["batch", "batch-related"]
+
+
+def test_a_job_of_one_that_fails_is_followed_by_another_and_no_other_job_is(shop: Shop) -> None:
+    """Personalize itself fails the batch inference of one recommender: its input is gone."""
+    run, bucket = "no-input", shop.config.bucket
+    source, target = (f"runs/{name}/{OWN}batch-input/" for name in ("undisturbed", run))
+
+    def take_the_input_away(event: Any) -> None:
+        if event["recommender"] == "related":
+            for each in shop.s3.list_objects_v2(Bucket=bucket, Prefix=target)["Contents"]:
+                shop.s3.delete_object(Bucket=bucket, Key=each["Key"])
+
+    shop.before["create-batch-inference-job"] = take_the_input_away
+    ended = shop.run(run)
+    failure = failure_of(history(shop.states, ended.arn))
+    for each in shop.s3.list_objects_v2(Bucket=bucket, Prefix=source)["Contents"]:
+        key = target + each["Key"].removeprefix(source)
+        shop.s3.copy_object(Bucket=bucket, Key=key, CopySource=f"{bucket}/{each['Key']}")
+
+    assert failure
+    assert "shop-related: BatchInferenceFailed: " in failure.cause
+    assert published_by(shop)[0] == run
+    assert shop.resume(run).status == "SUCCEEDED"
+    assert published_by(shop) == (run, run)
+    assert trainings(shop, run) == {"shop": 1, "shop-related": 1}
+    assert batch_jobs(shop, run) == ["batch", "batch-related", "batch-related"]
 
 
 def test_lists_of_older_data_are_not_published(shop: Shop) -> None:
