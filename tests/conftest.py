@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from pyspark.sql import SparkSession
 
-from etl.database import DRIVERS, driver_settings
+from etl.database import driver_settings
 from etl.session import local_spark
 from retrain.local.postgres import Postgres
 from retrain.local.run import run_locally
@@ -102,7 +102,6 @@ def whole_run(scratch: Path) -> WholeRun:
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """Spark as the job starts it on this machine, with both databases' drivers."""
     directory = tmp_path_factory.mktemp("spark")
-    jars = [driver_settings(engine)["spark.driver.extraClassPath"] for engine in DRIVERS]
-    session = local_spark(directory, drivers={"spark.driver.extraClassPath": ":".join(jars)})
+    session = local_spark(directory, drivers=driver_settings("postgresql"))
     yield session
     session.stop()
