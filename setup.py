@@ -41,6 +41,8 @@ LOCAL = [
     "numpy>=1.26,<3",
     "scipy>=1.13",
     "threadpoolctl>=3",
+    "scikit-learn>=1.4,<2",  # of SageMaker's scikit-learn image, which runs without a network
+    "sagemaker-inference==1.10.1",  # AWS's own toolkit, which calls a script's model_fn and so on
     "orjson>=3.10",
     "pandas>=2.2,<3",  # pyspark 3.5 knows no later one
     "matplotlib>=3.8",
@@ -95,6 +97,7 @@ setup(
     cmdclass={"build_py": BuildWithOwnPackagesFirst},
     package_data={
         "analysis": ["pages/*"],
+        "localaws.sagemaker.containers": ["images.toml"],
         "retrain.project": ["templates/*", "notebooks/*.ipynb"],
         "workflow.deployment": ["permissions.toml", "task_permissions.toml"],
         "workflow.picture": ["*.css"],

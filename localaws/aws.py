@@ -1,8 +1,8 @@
 """The local AWS: one endpoint, the services behind it, and, in a data directory, all that is kept.
 
-A request passes, from the outside in: injected faults; Lambda, Glue and Personalize; with a data
-directory, its log of requests, its store of S3 objects and its archive of executions; and moto,
-which holds the rest in memory.
+A request passes, from the outside in: injected faults; Lambda, Glue, Personalize and SageMaker;
+with a data directory, its log of requests, its store of S3 objects and its archive of executions;
+and moto, which holds the rest in memory.
 
     with LocalAws(directory=Path("aws"), account="123456789012", region="us-east-1") as aws:
         print(aws.environment)
@@ -31,6 +31,7 @@ from localaws.http.wsgi import answer_in_process
 from localaws.persistence.data_directory import DataDirectory
 from localaws.personalize import Personalize, Quotas
 from localaws.principals import CALLER, access_key
+from localaws.sagemaker.service import SageMaker
 from localaws.schedules import Schedules
 
 DEFAULT_ACCOUNT, DEFAULT_REGION = "123456789012", "us-east-1"
@@ -52,6 +53,7 @@ _COUNTED = (
     ("rule", "events", "list_rules", "Rules"),
     ("schedule", "scheduler", "list_schedules", "Schedules"),
     ("dataset group", "personalize", "list_dataset_groups", "datasetGroups"),
+    ("model", "sagemaker", "list_models", "Models"),
 )
 
 
@@ -80,6 +82,7 @@ class LocalAws:
         functions: Lambda.
         glue: Glue.
         personalize: Personalize.
+        sagemaker: SageMaker.
         faults: Injects faults: `aws.faults.inject("throttle", operation="PutObject")`.
 
     Raises:
@@ -93,6 +96,7 @@ class LocalAws:
     functions: Functions
     glue: Glue
     personalize: Personalize
+    sagemaker: SageMaker
     faults: Faults
 
     def __init__(
@@ -136,7 +140,7 @@ class LocalAws:
             self._begin(opening)
             self._mount_services()
             # At the end, executions are aborted and kept, and then what they run on is closed.
-            for service in (self.personalize, self.glue, self.functions):
+            for service in (self.personalize, self.sagemaker, self.glue, self.functions):
                 opening.callback(service.close)
             if self._data is not None:
                 opening.enter_context(self._data.archived())
@@ -211,7 +215,7 @@ class LocalAws:
             self._data.restore()
 
     def _mount_services(self) -> None:
-        """Mount Lambda, Glue and Personalize; each call is signed by the role of what makes it."""
+        """Mount the services of our own; each call is signed by the role of what makes it."""
         endpoint, documents = self.endpoint, self._data.documents if self._data else None
 
         def s3(role: str = "") -> Any:
@@ -248,9 +252,20 @@ class LocalAws:
             auto_training=self._auto_training,
             documents=documents,
         )
+        self.sagemaker = SageMaker(
+            account=self._account,
+            region=self._region,
+            directory=self._directory / "sagemaker",
+            environment=self._role_environment,
+            s3=s3,
+            logs=logs,
+            iam=lambda: endpoint.client("iam"),
+            documents=documents,
+        )
         endpoint.mount("lambda", self.functions)
         endpoint.mount("glue", self.glue)
         endpoint.mount("personalize", self.personalize)
+        endpoint.mount("sagemaker", self.sagemaker)
 
     def _role_environment(self, role: str) -> dict[str, str]:
         return self.endpoint.environment | {"AWS_ACCESS_KEY_ID": access_key(role)}

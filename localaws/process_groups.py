@@ -7,6 +7,8 @@ import signal
 import subprocess
 from contextlib import suppress
 
+import psutil
+
 
 def kill_group(leader: int) -> None:
     """Kill every process of the group that a process leads; no error if there is none."""
@@ -21,3 +23,15 @@ def end_group(process: subprocess.Popen[bytes], grace: float) -> None:
     with suppress(subprocess.TimeoutExpired):
         process.wait(grace)
     kill_group(process.pid)
+
+
+def kill_left_behind(leader: int, word: str) -> None:
+    """Kill the group of a process that an earlier server left, if it still is the same one.
+
+    Args:
+        leader: The process's id.
+        word: In its command line, and in no other process's.
+    """
+    with suppress(psutil.Error):
+        if any(word in argument for argument in psutil.Process(leader).cmdline()):
+            kill_group(leader)

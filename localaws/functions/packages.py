@@ -5,13 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import re
 import shutil
 import stat
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import distribution
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -140,27 +138,3 @@ def _unreadable(entries: list[zipfile.ZipInfo]) -> list[str]:
         for entry in entries
         if any(PurePosixPath(entry.filename).is_relative_to(path) for path in closed)
     ]
-
-
-def link_boto3(directory: Path) -> None:
-    """Make a directory that holds boto3 and what it requires, as links.
-
-    It stands for the site-packages of Lambda's Python runtime, which holds boto3 and no more.
-    """
-    directory.mkdir(parents=True, exist_ok=True)
-    linked: set[str] = set()
-    pending = ["boto3"]
-    while pending:
-        name = pending.pop()
-        if name in linked:
-            continue
-        linked.add(name)
-        package = distribution(name)
-        for entry in {Path(file).parts[0] for file in package.files or ()}:
-            if entry not in {"..", "__pycache__"} and not (directory / entry).is_symlink():
-                (directory / entry).symlink_to(Path(str(package.locate_file(entry))).resolve())
-        pending += [
-            re.split(r"[^\w.-]", requirement)[0]
-            for requirement in package.requires or ()
-            if "extra ==" not in requirement
-        ]

@@ -24,9 +24,10 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from localaws.functions import worker
-from localaws.functions.packages import Code, link_boto3
+from localaws.functions.packages import Code
 from localaws.functions.worker import HandlerError
 from localaws.process_groups import kill_group
+from localaws.python_environments import link_distributions
 
 INIT_SECONDS = 10.0
 """The time limit for loading a handler.
@@ -124,7 +125,8 @@ class Processes:
                 process.end()
             if self._libraries is None:
                 self._libraries = self._directory / "runtime"
-                link_boto3(self._libraries)
+                # As the site-packages of Lambda's Python runtime: boto3 and no more.
+                link_distributions(self._libraries, ["boto3"])
             temporary = self._directory / "tmp" / uuid.uuid4().hex[:12]
             temporary.mkdir(parents=True)
             variables = {

@@ -20,16 +20,16 @@ from pathlib import Path
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-import psutil
 from botocore.exceptions import BotoCoreError, ClientError
 
+from localaws.exceptions_in_logs import last_exception
 from localaws.glue.program import fetch_program, mask_passwords
 from localaws.http.errors import ServiceError
 from localaws.http.paging import page
 from localaws.http.protocol import JsonService, operations_of
 from localaws.log_delivery import deliver
 from localaws.persistence.documents import Documents
-from localaws.process_groups import end_group, kill_group
+from localaws.process_groups import end_group, kill_group, kill_left_behind
 
 DEFAULT_TIMEOUT_MINUTES = 480
 """Glue's own, since version 5.0. https://docs.aws.amazon.com/glue/latest/webapi/API_Job.html"""
@@ -38,7 +38,6 @@ INTERRUPTED = "the local server ended while the run was going on, and was starte
 
 _ENDED = frozenset({"STOPPED", "SUCCEEDED", "FAILED", "TIMEOUT"})
 _PROGRESS = re.compile(r"^progress (\d+)/(\d+) (.*)$", re.MULTILINE)
-_EXCEPTION = re.compile(r"^(?:[A-Za-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception|Exit|Interrupt)\b.*$")
 _JOBS, _RUNS = "glue job", "glue run"
 _PAGE = 200
 _KEPT = ("id", "job", "arguments", "timeout", "state", "error", "started", "completed")
@@ -315,7 +314,7 @@ class Glue:
             self._runs[run_id] = run
             if run.state not in _ENDED:
                 if process := document["process"]:
-                    _kill_left_behind(process, run_id)
+                    kill_left_behind(process, run_id)
                 run.state, run.error, run.completed = "FAILED", INTERRUPTED, datetime.now(UTC)
                 self._put_run(run)
             run.ended.set()
@@ -429,13 +428,6 @@ def _page(
     return {member: shown, "NextToken": next_token}
 
 
-def _kill_left_behind(process: int, run_id: str) -> None:
-    """Kill a run's process group, if the process of this id still is the run's."""
-    with suppress(psutil.Error):
-        if any(run_id in argument for argument in psutil.Process(process).cmdline()):
-            kill_group(process)
-
-
 def _error_in(log: str) -> str:
     """Return the line with the error, the most telling one.
 
@@ -447,6 +439,5 @@ def _error_in(log: str) -> str:
     errors = last_words or [
         line.removeprefix("ERROR ") for line in lines if line.startswith("ERROR ")
     ]
-    exceptions = [line for line in lines if _EXCEPTION.match(line)]
-    error = (errors or exceptions or lines or [""])[-1]
+    error = errors[-1] if errors else last_exception(log) or (lines or [""])[-1]
     return error + (_NO_GLUE_LIBRARY if error.endswith("No module named 'awsglue'") else "")

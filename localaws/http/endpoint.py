@@ -43,7 +43,7 @@ from localaws.principals import CALLER, access_key
 
 Wrapped = TypeVar("Wrapped", bound=WSGIApplication)
 
-OWN_SERVICES = frozenset({"personalize", "glue", "lambda"})
+OWN_SERVICES = frozenset({"personalize", "glue", "lambda", "sagemaker"})
 """Services that moto knows but does not run: it answers with canned states or needs docker."""
 
 _log = logging.getLogger(__name__)

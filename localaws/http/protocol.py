@@ -120,7 +120,7 @@ class Service(ABC):
             return self._response(operation, self._operations[operation.name](request) or {})
         except ServiceError as error:
             allowed = _codes(operation.error_shapes)
-            if error.code in allowed:
+            if error.code in allowed or error.code == self._invalid_input:
                 raise
             if self._other_errors in allowed:
                 raise ServiceError(self._other_errors, error.message) from error

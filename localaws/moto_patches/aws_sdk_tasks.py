@@ -51,7 +51,7 @@ def sdk_tasks(patch: Patch) -> None:
             region=resource_runtime_part.region,
             state_credentials=state_credentials,
         )
-        env.stack.append(_response(client, operation, normalised_parameters))
+        env.stack.append(call_operation(client, operation, normalised_parameters))
 
     def error_name(service_name: str) -> str:
         return sdk_error_prefix(service_of_sdk_name(service_name))
@@ -87,7 +87,7 @@ def passed_on_tasks(patch: Patch) -> None:
             region=resource_runtime_part.region,
             state_credentials=state_credentials,
         )
-        env.stack.append(_response(client, operation, normalised_parameters))
+        env.stack.append(call_operation(client, operation, normalised_parameters))
 
     def from_error(self: Any, env: Any, ex: Exception) -> Any:
         if not isinstance(ex, ClientError):
@@ -116,7 +116,7 @@ def passed_on_tasks(patch: Patch) -> None:
     patch.add_own(task, "_from_error", from_error)
 
 
-def _response(client: Any, operation: OperationModel, parameters: Any) -> Any:
+def call_operation(client: Any, operation: OperationModel, parameters: Any) -> Any:
     """Call an operation with a task's parameters; return what the state gets.
 
     Raises:

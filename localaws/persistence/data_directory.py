@@ -1,8 +1,8 @@
 """A data directory: everything of a local AWS that is kept when its process ends.
 
-It holds the documents of Lambda, Glue and Personalize, the requests that made roles, topics, rules,
-state machines and settings, the objects of buckets and the executions that ended. A directory that
-a killed process leaves opens again.
+It holds the documents of Lambda, Glue, Personalize and SageMaker, the requests that made roles,
+topics, rules, state machines and settings, the objects of buckets and the executions that ended. A
+directory that a killed process leaves opens again.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from localaws.persistence.documents import Documents
 from localaws.persistence.executions import ExecutionArchive
 from localaws.persistence.requests import RequestLog, services_in_log
 from localaws.persistence.s3_objects import ObjectStore
+from localaws.sagemaker import registry as sagemaker
 
 _SWEEP_SECONDS = 0.5
 
@@ -149,10 +150,14 @@ class DataDirectory:
         return held["account"], held["region"]
 
     def _services_in_use(self) -> set[str]:
-        collections = {"lambda": "function", "glue": "glue job"}
+        collections = [
+            ("lambda", "function"),
+            ("glue", "glue job"),
+            *(("sagemaker", collection) for collection in sagemaker.COLLECTIONS),
+        ]
         return {
             *services_in_log(self.documents),
-            *(name for name, kept in collections.items() if any(self.documents.all(kept))),
+            *(name for name, kept in collections if any(self.documents.all(kept))),
             *("personalize" for _ in (self._path / "personalize").glob("*")),
         }
 

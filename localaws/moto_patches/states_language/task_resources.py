@@ -29,12 +29,13 @@ PATTERNS: Mapping[str, frozenset[str]] = {
     "events": frozenset({TOKEN}),
     "glue": frozenset({"sync"}),
     "lambda": frozenset({TOKEN}),
+    "sagemaker": frozenset({"sync"}),
     "sns": frozenset({TOKEN}),
     "sqs": frozenset({TOKEN}),
     "states": frozenset({"sync", "sync:2", TOKEN}),
 }
 """How a task of a service can wait, besides for the response."""
-PASSED_ON = frozenset(state_task_service_factory._UNSUPPORTED_SERVICE_NAMES)
+PASSED_ON = frozenset(state_task_service_factory._UNSUPPORTED_SERVICE_NAMES) - {"sagemaker"}
 """Services that moto has no integration of, and whose calls it passes on."""
 
 _RESOURCE = re.compile(
@@ -143,6 +144,8 @@ def _unrecognised(arn: str) -> str:
 def _has_integration(resource: TaskResource) -> bool:
     if resource.integration == "aws-sdk" or resource.integration in PASSED_ON:
         return True
+    if resource.integration == "sagemaker" and resource.pattern:
+        return resource.action.endswith("Job") and supported_parameters(resource) is not None
     return supported_parameters(resource) is not None
 
 
@@ -153,7 +156,8 @@ def _no_action(arn: str, resource: TaskResource) -> str:
         hint = suggestion(resource.action, actions)
         no_action = f"{arn}: {resource.service} has no API action {resource.action}"
         return f"{no_action}{hint and '; '}{hint}"
-    if resource.integration in PATTERNS:
+    served_elsewhere = resource.integration == "sagemaker" and resource.operation() is not None
+    if resource.integration in PATTERNS and not served_elsewhere:
         return _unrecognised(arn)
     return f"{arn}: the local AWS does not serve {resource.service}:{resource.action}"
 

@@ -1,0 +1,1 @@
+"""The local Amazon SageMaker: jobs that run scripts in processes of this machine."""

@@ -1,0 +1,1 @@
+"""Predictions of a model in a container, for the records of a batch."""

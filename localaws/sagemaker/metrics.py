@@ -1,0 +1,46 @@
+"""Metrics of a training, by the regular expressions of its definitions.
+
+https://docs.aws.amazon.com/sagemaker/latest/dg/define-train-metrics.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from localaws.sagemaker.errors import invalid
+
+
+def check_definitions(definitions: Sequence[dict[str, str]]) -> None:
+    """Refuse definitions whose expressions cannot be compiled or have no group.
+
+    Raises:
+        ServiceError: ValidationException that names the first one.
+    """
+    for definition in definitions:
+        name, pattern = definition["Name"], definition["Regex"]
+        try:
+            groups = re.compile(pattern).groups
+        except re.error as error:
+            raise invalid(f"metric definition {name!r}: {pattern!r}: {error}") from error
+        if not groups:
+            raise invalid(f"metric definition {name!r}: {pattern!r} has no (group) for the value")
+
+
+def final_metrics(
+    definitions: Sequence[dict[str, str]], log: str, now: datetime
+) -> list[dict[str, Any]]:
+    """Return the last value of each metric that a log has, as FinalMetricDataList."""
+    metrics = []
+    for definition in definitions:
+        for match in reversed(list(re.finditer(definition["Regex"], log, re.MULTILINE))):
+            try:
+                value = float(match[1])
+            except (TypeError, ValueError):
+                continue
+            found = {"MetricName": definition["Name"], "Value": value, "Timestamp": now}
+            metrics.append(found)
+            break
+    return metrics
