@@ -121,7 +121,8 @@ class TrainingEnvironment:
             **{f"hp_{key}": value for key, value in self._hyperparameters.items()},
         }
         hidden = {"additional_framework_parameters", "channel_input_dirs", "hyperparameters"}
-        hidden |= {"job_name", "is_master", "master_hostname", "distribution_hosts"}
+        hidden |= {"job_name", "is_master", "master_hostname", "distribution_hosts", "topology"}
+        hidden |= {"is_smddpmprun_installed", "is_smddprun_installed"}
         return {
             **self._request.get("Environment", {}),
             **{f"SM_{key.upper()}": _text(shown[key]) for key in shown if key not in hidden},
@@ -158,6 +159,8 @@ class TrainingEnvironment:
             "instance_groups_dict": {_GROUP: group},
             "is_hetero": False,
             "is_master": True,
+            "is_smddpmprun_installed": False,
+            "is_smddprun_installed": False,
             "job_name": name,
             "log_level": self._own.get("sagemaker_container_log_level", 20),
             "master_hostname": HOST,
@@ -172,6 +175,7 @@ class TrainingEnvironment:
             "output_dir": _OUTPUT,
             "output_intermediate_dir": f"{_OUTPUT}/intermediate",
             "resource_config": self._resources,
+            "topology": [],
             "user_entry_point": self.program,
         }
 
