@@ -45,6 +45,7 @@ def documents(root: Path) -> dict[Path, str]:
         "assumptions": excerpts.assumptions,
         "recipes": excerpts.recipes,
         "personalize-operations": excerpts.personalize_operations,
+        "sagemaker-operations": excerpts.sagemaker_operations,
     }
     pages = {
         root / "docs" / "configuration.md": configuration_page(Config.model_json_schema(), example),

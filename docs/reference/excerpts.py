@@ -14,6 +14,7 @@ from localaws.http.service_names import service_model
 from localaws.http.wsgi import environ_of, perform
 from localaws.personalize import Personalize
 from localaws.personalize.training.recipes import RECIPES
+from localaws.sagemaker.service import SageMaker
 from workflow.definition import asl
 from workflow.definition.asl import Definition, Scope, State
 from workflow.definition.direct import PERSONALIZE_BUSY_ERRORS, PERSONALIZE_ERRORS
@@ -221,6 +222,19 @@ def personalize_operations() -> str:
         finally:
             service.close()
     return f"{', '.join(map(code, supported))}.\n"
+
+
+def sagemaker_operations() -> str:
+    """Return the operations that the local SageMaker supports."""
+    with tempfile.TemporaryDirectory() as directory:
+        service = SageMaker(
+            account="123456789012",
+            region="us-east-1",
+            directory=Path(directory),
+            environment=lambda _: {},
+            s3=_no_s3,
+        )
+        return f"{', '.join(map(code, service.operations))}.\n"
 
 
 def _no_s3(role: str) -> Any:

@@ -115,9 +115,18 @@ class SageMaker:
         for jobs in self._jobs:
             jobs.close(_CLOSE_SECONDS)
 
+    @property
+    def operations(self) -> list[str]:
+        """The names of the operations that it has."""
+        return sorted(self._operations)
+
     @cached_property
     def _service(self) -> JsonService:
         # SageMaker's model is large: it is read at the first request.
+        return JsonService("sagemaker", self._operations)
+
+    @cached_property
+    def _operations(self) -> dict[str, Operation]:
         operations: dict[str, Operation] = operations_of("sagemaker", self, self._models)
         for jobs in self._jobs:
             name = jobs.type.name
@@ -129,7 +138,7 @@ class SageMaker:
             }
             if jobs.type.name in {"TrainingJob", "ProcessingJob"}:
                 operations[f"Delete{name}"] = jobs.delete
-        return JsonService("sagemaker", operations)
+        return operations
 
     def add_tags(self, request: dict[str, Any]) -> dict[str, Any]:
         tags = self._registry.tag(request["ResourceArn"], request["Tags"], [])
