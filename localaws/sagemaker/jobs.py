@@ -25,7 +25,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from localaws.exceptions_in_logs import last_exception
 from localaws.http.errors import ServiceError
 from localaws.log_delivery import deliver
-from localaws.process_groups import end_group, kill_left_behind
+from localaws.process_groups import end_group, kill_group, kill_left_behind
 from localaws.python_environments import Environments
 from localaws.sagemaker.containers.container import Container, can_mount
 from localaws.sagemaker.containers.images import Image
@@ -216,6 +216,7 @@ class Jobs(ABC):
                     "ResourceInUse", f"{resource.arn} is {resource.status}; stop it first"
                 )
             self._registry.delete(resource)
+            self._runs.pop(resource.name, None)
             shutil.rmtree(self._directory(resource.name), ignore_errors=True)
 
     def log(self, name: str) -> str:
@@ -258,7 +259,7 @@ class Jobs(ABC):
         except subprocess.TimeoutExpired:
             self._end(run, MAX_RUNTIME_EXCEEDED, STOP_SECONDS)
             process.wait()
-        end_group(process, 0)  # its children would go on writing
+        kill_group(process.pid)  # its children would go on writing
         status = process.returncode
         return status if status >= 0 else 128 - status  # as shells and containers report signals
 
@@ -273,7 +274,7 @@ class Jobs(ABC):
             run.process = process
             self._registry.update(run.resource, process=process.pid)
             if run.ending:
-                end_group(process, 0)
+                kill_group(process.pid)
         return process
 
     def _end(self, run: Run, ending: str, grace: float) -> None:
@@ -294,7 +295,7 @@ class Jobs(ABC):
         with self._registry.lock:
             now = self._registry.find(self.type, run.resource.name)
             if now is not None:
-                pid = run.process.pid if run.process and not run.ended.is_set() else None
+                pid = run.process.pid if run.process else None
                 phases = self._phase(phase, now.details, message)
                 self._registry.update(now, process=pid, **phases, **details)
 
@@ -311,14 +312,18 @@ class Jobs(ABC):
         self._update(run, "", {time_member: self._backend.clock()})
         outcome, reason = self._outcome(run)
         self._deliver_log(run)
+        for entry in run.directory.glob("*"):
+            if entry.is_dir():  # all but the log
+                shutil.rmtree(entry, ignore_errors=True)
         with self._registry.lock:
-            run.ended.set()
+            run.process = None
             details: dict[str, Any] = {
                 self.type.status_member: outcome,
                 f"{self.type.phase}EndTime": self._backend.clock(),
                 **({"FailureReason": reason[:LONGEST_REASON]} if reason else {}),
             }
             self._finish(run, outcome, details)
+            run.ended.set()
 
     def _finish(self, run: Run, outcome: str, details: dict[str, Any]) -> None:
         """Record a job's end; `details` are the members that it changes."""

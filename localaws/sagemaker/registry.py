@@ -32,12 +32,14 @@ class ResourceType:
         path: Its word in ARNs, e.g. `training-job`.
         list_member: The member of the list's response, e.g. `TrainingJobSummaries`.
         phase: The word before `StartTime` and `EndTime`, e.g. `Training`; empty if it is no job.
+        order: Of lists, if a request names none.
     """
 
     name: str
     path: str
     list_member: str
     phase: str = ""
+    order: str = "Ascending"
 
     @property
     def name_member(self) -> str:
@@ -59,8 +61,10 @@ TRAINING_JOB = ResourceType("TrainingJob", "training-job", "TrainingJobSummaries
 PROCESSING_JOB = ResourceType(
     "ProcessingJob", "processing-job", "ProcessingJobSummaries", "Processing"
 )
-TRANSFORM_JOB = ResourceType("TransformJob", "transform-job", "TransformJobSummaries", "Transform")
-MODEL = ResourceType("Model", "model", "Models")
+TRANSFORM_JOB = ResourceType(
+    "TransformJob", "transform-job", "TransformJobSummaries", "Transform", "Descending"
+)
+MODEL = ResourceType("Model", "model", "Models", order="Descending")
 RESOURCE_TYPES = (TRAINING_JOB, PROCESSING_JOB, TRANSFORM_JOB, MODEL)
 COLLECTIONS = tuple(type_.collection for type_ in RESOURCE_TYPES)
 """The collections of documents that keep them."""
@@ -207,7 +211,7 @@ class Registry:
             resources = [one for one in self._resources.values() if one.type is type_]
         shown = [one for one in resources if _is_listed(one, request)]
         by = {"Name": "name", "Status": "status"}.get(request.get("SortBy", ""), "number")
-        is_descending = request.get("SortOrder", "Descending") == "Descending"
+        is_descending = request.get("SortOrder", type_.order) == "Descending"
         shown.sort(key=lambda one: (getattr(one, by), one.number), reverse=is_descending)
         members = _summarized(type_)
         entries = [

@@ -103,13 +103,6 @@ class SageMaker:
         logs = [jobs.log(name) for jobs in self._jobs if type_ in {"", jobs.type.path}]
         return "".join(logs)
 
-    def progress(self) -> list[tuple[str, str]]:
-        """Return the name of each job that runs, and what it does: `Training`, `Uploading`, …."""
-        return [
-            (job.name, str(job.details.get("SecondaryStatus", job.type.phase)))
-            for job in self._registry.running()
-        ]
-
     def close(self) -> None:
         """Stop every job, and wait until its processes are gone."""
         for jobs in self._jobs:

@@ -143,6 +143,7 @@ class TrainingJobs(Jobs):
         count = request["ResourceConfig"].get("InstanceCount", 1)
         if count > 1:
             container.note(f"one of {count} instances: the local SageMaker has one machine")
+        run.check()
         self._update(run, "Training", {})
         variables = environment.variables()
         seconds = request["StoppingCondition"]["MaxRuntimeInSeconds"]

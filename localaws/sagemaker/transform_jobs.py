@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from localaws.process_groups import end_group
+from localaws.process_groups import kill_group
 from localaws.sagemaker.channels import Location, StoredObject, find_of_source, read, upload
 from localaws.sagemaker.containers.images import find_image
 from localaws.sagemaker.errors import JobFailedError, invalid
@@ -90,7 +90,7 @@ class TransformJobs(Jobs):
             self._transform(run, predictor, objects, s3)
         finally:
             predictor.close()
-            end_group(process, 0)
+            kill_group(process.pid)
 
     def _transform(
         self, run: Run, predictor: Predictor, objects: list[StoredObject], s3: Any

@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 
 from localaws.in_process import LocalAws, local_aws
+from tests.localaws.sagemaker.world import ACCOUNT, BUCKET, REGION, World
 from tests.zips import zipped
 
 pytest_plugins = ["pytester"]
@@ -216,3 +217,16 @@ def test_the_fixture_is_empty_for_each_test(pytester: pytest.Pytester) -> None:
         """
     )
     pytester.runpytest_inprocess("-p", "localaws.pytest_plugin").assert_outcomes(passed=2)
+
+
+def test_a_training_job_reaches_the_test_s_aws(no_session: None) -> None:
+    script = "import boto3\nprint(boto3.client('s3').list_buckets()['Buckets'][0]['Name'])\n"
+    with local_aws(account=ACCOUNT, region=REGION) as aws:
+        world = World(aws)
+        request = world.training(script)
+        del request["InputDataConfig"]
+        boto3.client("sagemaker").create_training_job(**request)
+        job = world.ended("TrainingJob", request["TrainingJobName"])
+        log = aws.sagemaker.log(job["TrainingJobName"])
+
+    assert (job["TrainingJobStatus"], log.splitlines()[0]) == ("Completed", BUCKET)

@@ -90,7 +90,7 @@ class Container:
             streams: `stdin` and `stdout`, if they are not nothing and the log.
 
         Raises:
-            JobFailedError: If packages cannot be installed.
+            JobFailedError: If packages cannot be installed, or there is no such command.
         """
         python = self._python(requirements)
         environment = {
@@ -114,13 +114,19 @@ class Container:
         else:
             self._translate()
         with self.log.open("ab") as log:
-            return subprocess.Popen(
-                words,
-                cwd=where,
-                env=environment,
-                start_new_session=True,
-                **{"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log, **streams},
-            )
+            try:
+                return subprocess.Popen(
+                    words,
+                    cwd=where,
+                    env=environment,
+                    start_new_session=True,
+                    **{"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log, **streams},
+                )
+            except OSError as error:
+                raise JobFailedError(
+                    f"AlgorithmError: {words[0]}: {error.strerror}, exit code:"
+                    f" {private_mount.NOT_FOUND}"
+                ) from error
 
     def read_log(self) -> str:
         """Return what the container's processes have written so far."""

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-REFUSED = 125
+REFUSED, NOT_FOUND = 125, 127
 WORKING_DIRECTORY = "CONTAINER_DIRECTORY"
 """The variable with the command's working directory, as the command sees it."""
 
@@ -84,4 +84,8 @@ if __name__ == "__main__":
         sys.stderr.write(f"{refusal}\n")
         sys.exit(REFUSED)
     os.chdir(os.environ.pop(WORKING_DIRECTORY, "/"))
-    os.execvp(sys.argv[3], sys.argv[3:])  # noqa: S606
+    try:
+        os.execvp(sys.argv[3], sys.argv[3:])  # noqa: S606
+    except OSError as error:
+        sys.stderr.write(f"{sys.argv[3]}: {error.strerror}\n")
+        sys.exit(NOT_FOUND)

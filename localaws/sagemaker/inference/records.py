@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -48,8 +49,8 @@ class Transform:
     limit: int
     input_format: str
     output_format: str
-    input_filter: Path | None
-    output_filter: Path | None
+    input_filter: Path | _Columns | None
+    output_filter: Path | _Columns | None
     is_joined: bool
 
     @classmethod
@@ -166,10 +167,38 @@ class Transform:
         return response.removesuffix(b"\n").split(b"\n")
 
 
-def _filter(processing: Mapping[str, str], member: str) -> Path | None:
+class _Columns:
+    """Indices and ranges of an array, e.g. `$[0,5:]`, which JSONPath itself does not mix."""
+
+    PATTERN = re.compile(r"\$\[(\s*(-?\d+|-?\d*:-?\d*)\s*(,|(?=\])))+\]")
+
+    def __init__(self, text: str) -> None:
+        self._parts = [part.strip() for part in text[2:-1].split(",")]
+
+    def find(self, value: Any) -> Any:
+        """Return the items; a single index gives its item alone.
+
+        Raises:
+            LookupError: If there is no such index, or no array.
+        """
+        if not isinstance(value, list):
+            raise LookupError
+        found: list[Any] = []
+        for part in self._parts:
+            if ":" in part:
+                start, end = (int(bound) if bound else None for bound in part.split(":"))
+                found += value[start:end]
+            else:
+                found.append(value[int(part)])
+        return found[0] if len(self._parts) == 1 and ":" not in self._parts[0] else found
+
+
+def _filter(processing: Mapping[str, str], member: str) -> Path | _Columns | None:
     text = processing.get(member, "$")
     if text == "$":
         return None
+    if _Columns.PATTERN.fullmatch(text):
+        return _Columns(text)
     try:
         return parsed(text)
     except ValueError as error:
@@ -191,7 +220,7 @@ def _value(record: bytes, content_type: str, number: int) -> Any:
         raise JobFailedError(f"record {number} is no {content_type}: {error}") from error
 
 
-def _found(path: Path, value: Any, number: int) -> Any:
+def _found(path: Path | _Columns, value: Any, number: int) -> Any:
     try:
         return path.find(value)
     except LookupError as error:

@@ -1,5 +1,6 @@
 """Jobs and models outlive a restart of the served AWS."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +66,8 @@ def test_a_job_of_a_server_that_was_killed_has_failed_and_its_process_is_ended(
         world.until_logged("nightly", "on")
         (document,) = dict(documents(tmp_path)).values()
     # As the file was while the job ran; its process still runs in this test.
-    left = psutil.Popen(
-        [str(tmp_path / "aws/sagemaker/training-job/nightly/python/bin/python"), "-c", SLEEPS],
-        start_new_session=True,
-    )
+    directory = str(tmp_path / "aws/sagemaker/training-job/nightly/python")
+    left = psutil.Popen([sys.executable, "-c", SLEEPS, directory], start_new_session=True)
     kept = Documents(tmp_path / "aws/aws.sqlite")
     kept.put("sagemaker training-job", "nightly", {**document, "process": left.pid})
     kept.close()

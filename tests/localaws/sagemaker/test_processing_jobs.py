@@ -89,6 +89,14 @@ def test_a_command_that_fails_says_why_and_leaves_nothing(world: World) -> None:
     assert world.keys(f"processing/{job['ProcessingJobName']}/output") == []
 
 
+def test_a_command_that_does_not_exist_fails_the_job(world: World) -> None:
+    application = {"ImageUri": SKLEARN, "ContainerEntrypoint": ["/opt/ml/processing/none.sh"]}
+
+    job = processing(world, "", AppSpecification=application)
+
+    assert "none.sh: No such file or directory, exit code: 127" in job["FailureReason"]
+
+
 def test_a_command_that_takes_too_long_is_stopped(world: World) -> None:
     job = processing(
         world, "import time\ntime.sleep(60)\n", StoppingCondition={"MaxRuntimeInSeconds": 1}

@@ -56,7 +56,7 @@ def model_fn(model_dir):
 
 def printed(world: World, job: dict[str, Any]) -> Any:
     """Return what a script printed as JSON."""
-    return json.loads(world.aws.sagemaker.log(job["TrainingJobName"]).splitlines()[0])
+    return json.loads(world.log(job["TrainingJobName"]).splitlines()[0])
 
 
 def test_a_script_for_sagemaker_s_scikit_learn_image_runs_unmodified(world: World) -> None:
@@ -421,7 +421,7 @@ def test_a_name_is_a_job_s_once(world: World) -> None:
     assert refused.value.response["Error"]["Code"] == "ResourceInUse"
 
 
-def test_jobs_are_listed_the_newest_first_by_pages(world: World) -> None:
+def test_jobs_are_listed_by_pages_the_oldest_first(world: World) -> None:
     before = time.time()
     names = [f"listed-{number}" for number in range(3)]
     for name in names:
@@ -435,11 +435,11 @@ def test_jobs_are_listed_the_newest_first_by_pages(world: World) -> None:
     )
     listed = [[one["TrainingJobName"] for one in page["TrainingJobSummaries"]] for page in pages]
     by_name = world.sagemaker.list_training_jobs(
-        NameContains="listed-", SortBy="Name", SortOrder="Ascending", StatusEquals="Completed"
+        NameContains="listed-", SortBy="Name", SortOrder="Descending", StatusEquals="Completed"
     )
 
-    assert listed == [["listed-2", "listed-1"], ["listed-0"]]
-    assert [one["TrainingJobName"] for one in by_name["TrainingJobSummaries"]] == names
+    assert listed == [["listed-0", "listed-1"], ["listed-2"]]
+    assert [one["TrainingJobName"] for one in by_name["TrainingJobSummaries"]] == names[::-1]
 
 
 def test_tags_are_added_listed_and_deleted(world: World) -> None:

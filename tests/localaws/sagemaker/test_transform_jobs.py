@@ -200,7 +200,24 @@ def test_csv_is_joined_and_filtered_as_the_documentation_shows(world: World, sum
         DataProcessing={"InputFilter": "$[1:]", "JoinSource": "Input", "OutputFilter": "$[0,-1]"},
     )
 
+    ranged = world.transform(
+        summing,
+        source,
+        TransformInput={"ContentType": "text/csv"},
+        TransformOutput={"Accept": "text/csv"},
+        DataProcessing={"InputFilter": "$[1:]", "JoinSource": "Input", "OutputFilter": "$[0,2:]"},
+    )
+    beyond = world.transform(
+        summing,
+        source,
+        TransformInput={"ContentType": "text/csv"},
+        TransformOutput={"Accept": "text/csv"},
+        DataProcessing={"InputFilter": "$[1,7]"},
+    )
+
     assert world.transformed(job) == {"in.csv.out": 'u1,3.0\n"u,2",7.0\n'}
+    assert world.transformed(ranged) == {"in.csv.out": 'u1,2,3.0\n"u,2",4,7.0\n'}
+    assert "record 1 has nothing at the filter's path" in beyond["FailureReason"]
 
 
 def test_predictions_that_are_fewer_than_the_records_cannot_be_joined(world: World) -> None:
