@@ -20,6 +20,8 @@ from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
+from packaging.requirements import InvalidRequirement, Requirement
+
 _ERROR_LINES = 3
 
 
@@ -72,6 +74,32 @@ def make_environment(directory: Path, path: Sequence[Path]) -> Path:
     return directory / "bin" / "python"
 
 
+def installed_requirements(file: Path) -> tuple[list[str], bool]:
+    """Return the packages of a requirements file that are installed here, as it wants them.
+
+    And whether they are all that the file has: neither others nor options of pip.
+    """
+    names, is_all = [], True
+    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+        text = line.partition("#")[0].strip()
+        if not text:
+            continue
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement:
+            is_all = False
+            continue
+        if requirement.marker and not requirement.marker.evaluate():
+            continue
+        here = _version(requirement.name)
+        is_here = here and requirement.specifier.contains(here, prereleases=True)
+        if is_here and not requirement.extras and not requirement.url:
+            names.append(requirement.name)
+        else:
+            is_all = False
+    return names, is_all
+
+
 class Environments:
     """Directories of packages, each made once for its content.
 
@@ -93,17 +121,19 @@ class Environments:
         Args:
             packages: Names of what an image holds; those that are not installed here are
                 installed by pip at their first use.
-            requirements: A `requirements.txt`; its paths are relative to its own directory.
+            requirements: A `requirements.txt`; its paths are relative to its own directory. Where
+                what is installed here satisfies it, pip is not asked.
             log: A file to which pip's output is appended.
 
         Raises:
             InstallationError: If pip fails, e.g. without a network.
         """
-        base, missing = self._linked(packages)
+        satisfied, is_all = installed_requirements(requirements) if requirements else ([], True)
+        base, missing = self._linked([*packages, *satisfied])
         path = [base]
         if missing:
             path = [self._installed(path, missing, Path(), log), *path]
-        if requirements is not None:
+        if requirements and not is_all:
             words = ["--requirement", str(requirements)]
             path = [self._installed(path, words, requirements, log), *path]
         return path

@@ -121,6 +121,16 @@ def test_requirements_of_the_source_are_installed_once(world: World) -> None:
     )
 
 
+def test_requirements_that_are_installed_here_are_seen_without_pip(world: World) -> None:
+    files = {"requirements.txt": "orjson>=3  # fast\nlark\nnone; sys_platform == 'win32'\n"}
+
+    job = world.train("import lark, orjson, pandas\nprint(orjson.dumps(1))\n", files=files)
+    other = world.train("import orjson\n")
+
+    assert world.log(job["TrainingJobName"]).splitlines()[0] == "b'1'"
+    assert "No module named 'orjson'" in other["FailureReason"]
+
+
 def test_requirements_that_cannot_be_installed_fail_the_job(world: World) -> None:
     files = {"requirements.txt": "--no-index\nnothing-of-that-name==1.0\n"}
 
