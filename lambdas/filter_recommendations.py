@@ -200,10 +200,8 @@ def publish(s3: Any, personalize: Any, event: dict[str, Any], *, now: datetime) 
     """
     bucket, run, recommender = event["bucket"], event["run"], event.get("recommender") or ""
     manifest = manifest_of(read_manifest(s3, bucket, run), recommender)
-    job = personalize.describe_batch_inference_job(
-        batchInferenceJobArn=event["batchInferenceJobArn"]
-    )["batchInferenceJob"]
     least_different = event["leastDifferentLists"]
+    maker = made_by(personalize, event)
     if (event.get("job") or {}).get("filtered"):
         filtered = filtered_by_spark(s3, bucket, run, least_different)
     else:
@@ -219,13 +217,27 @@ def publish(s3: Any, personalize: Any, event: dict[str, Any], *, now: datetime) 
         "run": run,
         **({"recommender": recommender} if recommender else {}),
         **filtered,
-        "solutionVersionArn": job["solutionVersionArn"],
+        **maker,
         "extractedAt": str(manifest.get("createdAt", "")),
         "createdAt": f"{now:%Y-%m-%dT%H:%M:%SZ}",
         **(degradation(s3, bucket, run, recommender) if event.get("gate") else {}),
     }
     publish_list(s3, bucket, latest)
     return latest
+
+
+def made_by(personalize: Any, event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `latest.json` says of who made the list.
+
+    That is `solutionVersionArn`, or the `model` of the event's `job`: its name, the ARN of its
+    training job and the S3 URI of its data.
+    """
+    job = event.get("job") or {}
+    if "model" in job:
+        return {"model": job["model"]}
+    arn = event.get("batchInferenceJobArn") or job["arn"]
+    described = personalize.describe_batch_inference_job(batchInferenceJobArn=arn)
+    return {"solutionVersionArn": described["batchInferenceJob"]["solutionVersionArn"]}
 
 
 def filtered_by_spark(s3: Any, bucket: str, run: str, least_different: float) -> dict[str, Any]:
@@ -266,9 +278,10 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Filter and publish a run: `{"bucket", "run", "batchInferenceJobArn", "keep"}`.
 
     And `leastDifferentLists`, the least share of lists that are not like the one before. With
-    `"gate": true`, what the quality gate found wrong is published too. With `"job"`, the batch
-    inference job as the execution has it, `"filtered"` in it says that the Spark job has filtered.
-    `recommender` is the list's, if there are several.
+    `"gate": true`, what the quality gate found wrong is published too. With `"job"`, the job that
+    made the lists as the execution has it, `"filtered"` in it says that the Spark job has filtered,
+    and `"model"` that a model of one's own made them; then there is no `batchInferenceJobArn`, for
+    which its `"arn"` stands in otherwise. `recommender` is the list's, if there are several.
 
     Returns:
         The content of `recommendations/latest.json`, or of the recommender's own.

@@ -213,7 +213,7 @@ def judge_solution_version(
     recommender = event.get("recommender") or ""
     manifest = manifest_of(read_manifest(s3, bucket, run), recommender)
     metrics = _metrics(personalize, arn) or {}
-    latest = _read_json(s3, bucket, latest_key(recommender), _OF_PUBLICATION)
+    latest = _latest(s3, bucket, latest_key(recommender))
     before = record_key(latest["run"], GATE, recommender) if latest else ""
     record = (_read_json(s3, bucket, before) if before else None) or {}
     published = _published(personalize, latest, before, record) if latest else None
@@ -286,28 +286,53 @@ def _popularity(manifest: Mapping[str, Any], record: Mapping[str, Any]) -> dict[
     return {**before} if "metrics" in before else {**measured}
 
 
-def _read_json(
-    s3: Any, bucket: str, key: str, members: Iterable[str] = ()
-) -> dict[str, Any] | None:
+def _latest(s3: Any, bucket: str, key: str) -> dict[str, Any] | None:
+    """Return what is published; None if nothing is, or a model of one's own made the list.
+
+    Raises:
+        InvalidInputException: If it does not say which version made the list.
+    """
+    latest = _read_json(s3, bucket, key)
+    if latest is None or "model" in latest:
+        return None
+    return _with_members(latest, bucket, key, _OF_PUBLICATION)
+
+
+def _read_json(s3: Any, bucket: str, key: str) -> dict[str, Any] | None:
     """Return the JSON object of a file, None if there is no such file.
 
     Raises:
-        InvalidInputException: If it is no JSON object, or lacks one of the members.
+        InvalidInputException: If it is no JSON object.
     """
     try:
         body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
     except s3.exceptions.NoSuchKey:
         return None
     try:
-        content: dict[str, Any] = {**json.loads(body)}
-        for member in members:
-            content[member]
-    except (ValueError, TypeError, KeyError) as error:
-        raise InvalidInputException(
-            f"s3://{bucket}/{key} is not what a run wrote there: {error!r}; restore the object's"
-            " version before, or delete it"
-        ) from error
+        return {**json.loads(body)}
+    except (ValueError, TypeError) as error:
+        raise _not_of_a_run(bucket, key, error) from error
+
+
+def _with_members(
+    content: dict[str, Any], bucket: str, key: str, members: Iterable[str]
+) -> dict[str, Any]:
+    """Return an object that has all members, as it is.
+
+    Raises:
+        InvalidInputException: If it lacks one of them.
+    """
+    for member in members:
+        if member not in content:
+            raise _not_of_a_run(bucket, key, KeyError(member))
     return content
+
+
+def _not_of_a_run(bucket: str, key: str, error: Exception) -> InvalidInputException:
+    return InvalidInputException(
+        f"s3://{bucket}/{key} is not what a run wrote there: {error!r}; restore the object's"
+        " version before, or delete it"
+    )
 
 
 @named_errors

@@ -47,8 +47,9 @@ class Publication:
 
     @property
     def version(self) -> str:
-        """The ARN of the solution version that made it."""
-        return str(self.content.get("solutionVersionArn", ""))
+        """The ARN of the solution version, or of the training job, that made it."""
+        model = self.content.get("model") or {}
+        return str(self.content.get("solutionVersionArn") or model.get("trainingJobArn", ""))
 
 
 def publications(s3: Any, bucket: str, recommender: str = "") -> list[Publication]:

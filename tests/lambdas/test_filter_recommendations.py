@@ -387,3 +387,38 @@ def test_memory_does_not_grow_with_users_or_exclusions(tmp_path: Path) -> None:
         assert s3.uploaded > 23 * lines * len("student-000000,posting-000000,1,\n")
 
     assert peaks[1] < 1.2 * peaks[0]
+
+
+def test_a_list_of_a_model_of_ones_own_names_its_training(
+    s3: Any, personalize: Any, calls: Stubber
+) -> None:
+    """Personalize is not asked: the execution has what is published of the model."""
+    put(s3, "manifest.json", json.dumps(MANIFEST))
+    put(s3, "batch-output/part-00000.json.out", output_line("1", ["a", "b"], [0.4, 0.3]))
+    model = {"name": "own", "trainingJobArn": "arn:training", "data": "s3://bucket/model.tar.gz"}
+    event = {"bucket": "bucket", "run": RUN, "keep": 1, "job": {"name": "x-1", "model": model}}
+
+    latest = publish(s3, personalize, event, now=datetime(2024, 6, 1, 4, tzinfo=UTC))
+
+    assert latest["model"] == model
+    assert "solutionVersionArn" not in latest
+    assert csv_of(s3) == "USER_ID,ITEM_ID,RANK,SCORE\n1,a,1,0.4\n"
+    assert json.loads(get(s3, "recommendations/latest.json")) == latest
+
+
+def test_a_job_of_which_no_model_is_known_is_personalizes(
+    s3: Any, personalize: Any, calls: Stubber
+) -> None:
+    put(s3, "manifest.json", json.dumps(MANIFEST))
+    put(s3, "batch-output/part-00000.json.out", output_line("1", ["a"]))
+    arn = f"{ARN}batch-inference-job/j"
+    calls.add_response(
+        "describe_batch_inference_job",
+        {"batchInferenceJob": {"solutionVersionArn": f"{SOLUTION}/1"}},
+        {"batchInferenceJobArn": arn},
+    )
+    event = {"bucket": "bucket", "run": RUN, "keep": 1, "job": {"arn": arn}}
+
+    latest = publish(s3, personalize, event, now=datetime(2024, 6, 1, 4, tzinfo=UTC))
+
+    assert latest["solutionVersionArn"] == f"{SOLUTION}/1"
