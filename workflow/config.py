@@ -47,6 +47,7 @@ from workflow.options.increments import (
     IncrementsSettings,
     watermark_column,
 )
+from workflow.options.models import ModelSettings, PublishSettings
 from workflow.options.notification import NotificationSettings
 from workflow.options.overlap import RunsSettings
 from workflow.options.recommenders import RecommenderSettings
@@ -54,6 +55,7 @@ from workflow.options.retention import RetentionSettings
 from workflow.personalize import POPULARITY
 from workflow.settings import (
     FUNCTIONS,
+    ROLES,
     AgreementSettings,
     AwsSettings,
     BatchInferenceSettings,
@@ -116,6 +118,10 @@ class Config(Settings):
         description="further recommenders, each with a list of its own, by their names; the tables"
         " solution, batch_inference, filter and gate are the first one's",
     )
+    models: dict[str, ModelSettings] = Field(
+        {}, description="models of your own on SageMaker, by their names"
+    )
+    publish: PublishSettings = Field(PublishSettings(), description="whose list is published")
     campaigns: dict[str, CampaignSettings] = Field(
         {}, description="campaigns that follow the published list's version, by their names"
     )
@@ -232,6 +238,25 @@ class Config(Settings):
     def source_file(self, function: str) -> Path:
         """Return the Python file of one of the `functions`."""
         return self._directory / self.functions[function].source
+
+    def model_file(self, path: str) -> Path:
+        """Return a file or directory that one of the `models` names."""
+        return self._directory / path
+
+    @property
+    def has_personalize(self) -> bool:
+        """Whether Personalize is part of the workflow: a model of one's own may take its place."""
+        return not self.publish.model
+
+    @property
+    def roles(self) -> tuple[RoleName, ...]:
+        """Those of `ROLES` that the workflow needs."""
+        needed = {
+            "personalize": self.has_personalize,
+            "sagemaker": self.models,
+            "scheduler": self.schedule,
+        }
+        return tuple(role for role in ROLES if needed.get(role, True))
 
     @property
     def partition(self) -> str:
@@ -595,6 +620,8 @@ def parse_config(text: str, *, source: str = "configuration", directory: Path = 
         config = Config.model_validate(raw)
     except ValidationError as error:
         raise ConfigError(source, mistakes_of(error, raw, Config)) from None
-    if config.workflow.definition or config.functions:  # of others the directory says nothing
+    if (
+        config.workflow.definition or config.functions or config.models
+    ):  # of others the directory says nothing
         config._directory, config._source = directory, source
     return config

@@ -15,6 +15,7 @@ from workflow.names import OWNER_TAG, tag_problems
 from workflow.options.campaigns import campaign_faults
 from workflow.options.gate import gate_faults
 from workflow.options.increments import UPDATABLE_RECIPES, watermark_faults
+from workflow.options.models import PERSONALIZE, image_faults, model_name_faults
 from workflow.options.recommenders import recommender_name_faults
 from workflow.personalize import RELATED_RECIPES, SEMANTIC
 from workflow.settings import FUNCTIONS, ColumnSettings, Rule
@@ -44,6 +45,8 @@ def faults(config: Config) -> Iterator[Rule]:
         _campaign_faults,
         _report_faults,
         lifetime_faults,
+        _model_faults,
+        _publish_faults,
     ):
         yield from rules(config)
 
@@ -117,6 +120,8 @@ def _recipe_faults(config: Config) -> Iterator[Rule]:
     https://docs.aws.amazon.com/personalize/latest/dg/native-recipe-semantic-similarity.html
     """
     recipe, by_item = config.solution.recipe, bool(config.batch_inference.item_id)
+    if config.publish.model:
+        return  # no recipe is used
     is_related = recipe in RELATED_RECIPES and not config.solution.auto_ml
     if is_related and not by_item:
         yield (
@@ -248,6 +253,65 @@ def _report_faults(config: Config) -> Iterator[Rule]:
     rule = "the data set ITEMS has no such column" if items else "there is no data set ITEMS"
     otherwise = f"write one of {', '.join(known)}" if known else "leave it out"
     yield ("report", "title"), rule, suggestion(title, known, otherwise=otherwise)
+
+
+def _model_faults(config: Config) -> Iterator[Rule]:
+    """Yield what is wrong with the team's own models, each by itself."""
+    for name, model in config.models.items():
+        for path, rule, fix in (*model_name_faults(name), *image_faults(model, config.aws.region)):
+            yield ("models", name, *path), rule, fix
+        minutes, hours = model.training.longest_minutes, config.timeout_hours
+        if minutes >= hours * 60:
+            yield (
+                ("models", name, "training", "max_run_minutes"),
+                f"timeout_hours = {hours} ends the run before the training reaches its own limit",
+                "lower it, or raise the other",
+            )
+        if config.batch_inference.item_id and model.builtin:
+            yield (
+                ("models", name, "builtin"),
+                f'builtin = "{model.builtin}" recommends to users, not to items',
+                "write batch_inference.user_id, or a script of your own",
+            )
+
+
+def _publish_faults(config: Config) -> Iterator[Rule]:
+    """Yield a list that nobody makes, models that nothing uses, and what is Personalize's alone."""
+    published, known = config.publish.model, [PERSONALIZE, *config.models]
+    if published and published not in config.models:
+        fix = suggestion(published, known, otherwise=f"write one of {', '.join(known)}")
+        yield ("publish", "from"), "there is no such model", fix
+        return
+    unused = [name for name in config.models if name != published]
+    if unused and not config.workflow.definition:
+        yield (
+            ("models", unused[0]),
+            "nothing trains it: the list of another one is published",
+            f'write from = "{unused[0]}" in [publish], or compose its stages in'
+            " workflow.definition, or leave it out",
+        )
+    if published:
+        for path, why, fix in _of_personalize(config):
+            yield path, f'{why}; from = "{published}" leaves Personalize out', fix
+
+
+def _of_personalize(config: Config) -> Iterator[Rule]:
+    tables = {
+        "gate": "it judges versions of Personalize",
+        "increments": "it says what Personalize imports and trains",
+        "recommenders": "Personalize trains them",
+        "campaigns": "they serve a version of Personalize",
+    }
+    for table, why in tables.items():
+        if getattr(config, table):
+            yield (table,), why, f'leave it out, or write from = "{PERSONALIZE}"'
+    for key in ("personalize_filter", "exploration_weight", "exploration_item_age_cut_off"):
+        if getattr(config.batch_inference, key):
+            why = "it is a setting of Personalize's batch inference"
+            yield ("batch_inference", key), why, "leave it out"
+    if config.filter.spark_above:
+        why = "how large a list is is known from the imports"
+        yield ("filter", "spark_above"), why, "write 0 for always, or leave it out for never"
 
 
 def _any_flag(columns: Iterable[ColumnSettings], flag: str) -> bool:

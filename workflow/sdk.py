@@ -22,14 +22,17 @@ import importlib.abc
 import importlib.machinery
 import inspect
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import Enum
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
+
+import boto3
 
 _SAGEMAKER_MODULES = ("stepfunctions.steps.sagemaker", "stepfunctions.template")
 
@@ -54,12 +57,35 @@ class _SageMakerStandIn(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 @contextmanager
+def offline_sagemaker() -> Iterator[None]:
+    """Hide the machine's settings of AWS from the SageMaker SDK, and what it says of itself.
+
+    Its import makes sessions of them, and each estimator a client that is not used here: a profile
+    that does not exist would end both, and without credentials they would wait for those of an
+    instance. boto3's default session, which the client has made, is put back.
+    """
+    session, boto3.DEFAULT_SESSION = boto3.DEFAULT_SESSION, None
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("AWS_")}
+    nothing = dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), os.devnull)
+    nothing["AWS_EC2_METADATA_DISABLED"] = "true"
+    os.environ.update(nothing)
+    try:
+        with quiet_sagemaker():
+            yield
+    finally:
+        boto3.DEFAULT_SESSION = session
+        for name in nothing:
+            del os.environ[name]
+        os.environ.update(hidden)
+
+
+@contextmanager
 def _quiet_import() -> Iterator[None]:
     """Keep the root logger's level, which the SDK and SageMaker set, and hide their warnings."""
     root = logging.getLogger()
     level = root.level
     try:
-        with quiet_sagemaker(), warnings.catch_warnings():
+        with offline_sagemaker(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
@@ -157,6 +183,45 @@ with _quiet_import():
     from stepfunctions.workflow import Execution as SdkExecution
     from stepfunctions.workflow import Workflow as SdkWorkflow
     from stepfunctions.workflow.stepfunctions import ExecutionsList, ExecutionStatus
+
+
+def sagemaker_module(name: str) -> Any:
+    """Return a module of the SageMaker SDK, which is loaded when one is first asked for.
+
+    Args:
+        name: Its full name, for example `sagemaker.estimator`.
+    """
+    with _quiet_import():
+        return importlib.import_module(name)
+
+
+def offline_session(region: str, bucket: str) -> Any:
+    """Return a session of the SageMaker SDK that makes requests of estimators, and no calls.
+
+    One that the SDK makes reads AWS's configuration and credentials, and the defaults of the
+    machine, by which the same configuration would give other requests.
+
+    Args:
+        region: Named in requests.
+        bucket: What stands in where a request names no bucket.
+    """
+    session_type = sagemaker_module("sagemaker.session").Session
+    session = object.__new__(session_type)
+    vars(session).update(
+        boto_session=SimpleNamespace(region_name=region),
+        default_bucket_prefix=None,
+        local_mode=False,
+        s3_resource=None,
+        sagemaker_config={},
+        settings=sagemaker_module("sagemaker.session_settings").SessionSettings(),
+        _config=None,
+        _default_bucket=bucket,
+        _default_bucket_name_override=None,
+        _default_bucket_set_by_sdk=False,
+        _region_name=region,
+    )
+    return session
+
 
 _partition = ContextVar("partition", default="aws")
 integration_resources.get_aws_partition = _partition.get

@@ -67,7 +67,7 @@ RetentionDays = Literal[
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
     3288, 3653,
 ]  # fmt: skip
-RoleName = Literal["states", "functions", "glue", "personalize", "scheduler"]
+RoleName = Literal["states", "functions", "glue", "personalize", "sagemaker", "scheduler"]
 FUNCTIONS: tuple[FunctionName, ...] = get_args(FunctionName)
 ROLES: tuple[RoleName, ...] = get_args(RoleName)
 

@@ -30,17 +30,19 @@ def build(config: Config) -> Graph:
 
     A stage that belongs to a table of the configuration is left out with it.
     """
-    stages = Stages(config)
-    one = not config.recommenders
+    stages, own = Stages(config), config.publish.model
+    imported, one = not own, not own and not config.recommenders
     parts: tuple[tuple[object, Callable[[], Stage]], ...] = (
         (_ALWAYS, stages.begin),
         (config.increments, stages.plan_increment),
         (_ALWAYS, stages.etl),
-        (_ALWAYS, stages.imports),
+        (imported, stages.imports),
         (one, stages.training),
         (one and config.gate, stages.quality_gate),
         (one, stages.batch_inference),
-        (one, stages.publish),
+        (own, lambda: stages.own_training(own)),
+        (own, lambda: stages.own_inference(own)),
+        (not config.recommenders, stages.publish),
         (config.recommenders, stages.recommenders),
         (config.campaigns, stages.campaigns),
         (config.delivery, stages.deliver),

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from workflow.config import Config
 from workflow.definition.asl import Definition, Scope, State, arguments, scopes
+from workflow.definition.parts.own_model import MAKE_LISTS, TRAIN
 from workflow.definition.parts.recommenders import EACH
 from workflow.definition.reachability import after, beside, from_start
 from workflow.definition.recommender import ITEM
@@ -150,8 +151,8 @@ class _Graph:
         self._config = config
         self._scopes = tuple(scopes(definition))
         self._scope = {name: scope for scope in self._scopes for name in scope.states}
-        self._of_stages = frozenset[str]().union(*(stage.states for stage in stages))
         self.stages = [stage for stage in stages if stage.title in STAGES]
+        self._of_stages = frozenset[str]().union(*(stage.states for stage in self.stages))
 
     def _names(self, title: str) -> list[str]:
         """Return the states with which a stage, or what stands for it, begins."""
@@ -182,6 +183,10 @@ class _Graph:
         for table, title, stage in _asked(self._config):
             if not self._names(title):
                 yield f"{table} needs stages.{stage}; add it there, or leave the table out"
+        if model := self._config.publish.model:
+            for state, method in ((TRAIN, "own_training"), (MAKE_LISTS, "own_inference")):
+                if state.format(model) not in self._scope:
+                    yield f'[publish] from = "{model}" needs stages.{method}("{model}"); add it'
 
     def misplaced(self) -> Iterator[str]:
         """Yield what is not for each recommender and is repeated, or is and is not."""

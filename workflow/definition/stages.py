@@ -27,6 +27,11 @@ from workflow.definition.parts.increments import (
     training_mode,
     window_arguments,
 )
+from workflow.definition.parts.own_model import (
+    made_by,
+    own_inference,
+    own_training,
+)
 from workflow.definition.parts.publication import by_spark, published
 from workflow.definition.parts.quality_gate import quality_gate
 from workflow.definition.parts.recommenders import (
@@ -90,6 +95,7 @@ class Stages:
 
         With `[increments]` these are the ones that have changed; the run ends if nothing has.
         """
+        self._check_personalize("imports()")
         listing, importing = list_datasets(self.config), reimport_all_datasets(self.config)
         if self.config.increments:
             return only_if_new(listing, importing)
@@ -100,6 +106,7 @@ class Stages:
 
         With `[increments]` the newest version stays there if no data have changed since.
         """
+        self._check_personalize("training()")
         loop = solution_version_loop(self._recommender)
         return only_if_needed(loop) if self.config.increments else loop
 
@@ -113,10 +120,35 @@ class Stages:
 
     def batch_inference(self) -> Stage:
         """Return the stage that computes recommendations; `$.job` is the solution version."""
+        self._check_personalize("batch_inference()")
         return batch_inference_loop(self._recommender)
 
+    def own_training(self, name: str) -> Stage:
+        """Return the stage that trains a model of your own on SageMaker; it is at `$.job` then.
+
+        Args:
+            name: The model's name, as in `[models.NAME]`.
+
+        Raises:
+            StructureError: If there is no such model.
+            ConfigError: If its source cannot be used, or AWS has no image for it.
+        """
+        return own_training(self.config, name)
+
+    def own_inference(self, name: str) -> Stage:
+        """Return the stage in which that model makes the lists; `$.job` is its training.
+
+        Args:
+            name: The model's name, as in `[models.NAME]`.
+
+        Raises:
+            StructureError: If there is no such model.
+            ConfigError: If its source cannot be used, or AWS has no image for it.
+        """
+        return own_inference(self.config, name)
+
     def publish(self) -> Stage:
-        """Return the stage that filters, ranks and publishes; `$.job` is the batch job.
+        """Return the stage that filters, ranks and publishes; `$.job` is the job of the lists.
 
         With `filter.spark_above` a Spark job filters what is too large for the function.
         """
@@ -244,6 +276,18 @@ class Stages:
         if faults := list(order_faults(self.config, graph.to_dict(), graph.stages)):
             raise StructureError(faults)
         return graph
+
+    def _check_personalize(self, stage: str) -> None:
+        """Raise for a stage of Personalize where a model takes its place."""
+        if not self.config.has_personalize:
+            model = self.config.publish.model
+            raise StructureError(
+                [
+                    f'stages.{stage} is Personalize\'s, which from = "{model}" in [publish] leaves'
+                    f' out; take own_training("{model}") and own_inference("{model}"), or write'
+                    ' from = "personalize"'
+                ]
+            )
 
 
 def run_etl(config: Config) -> GlueStartJobRunStep:
@@ -375,7 +419,7 @@ def filter_recommended_item(recommender: OneRecommender) -> State:
         payload={
             "bucket": config.bucket,
             "run.$": RUN,
-            "batchInferenceJobArn.$": f"{JOB}.arn",
+            **made_by(config),
             **by_spark(config),
             **recommender.values(publication_values),
         },

@@ -1,4 +1,4 @@
-"""The artefacts to upload: the functions, the Spark job and its specification.
+"""The artefacts to upload: functions, models, the Spark job and its specification.
 
 The bytes depend on the source files and the configuration alone, so that the same commit gives the
 same archives on every machine and a deployment with nothing new uploads nothing.
@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from workflow.config import Config
+from workflow.definition.own_models.source import ModelSource, model_sources
 from workflow.deployment.function_sources import archive_files
 
 PREFIX = "artifacts/"
@@ -53,6 +54,8 @@ class Artefacts:
         etl_script: The Spark job's script.
         etl_spec: The Spark job's specification, at the key that the definition names.
         own_functions: Archive of each of a team's functions, by the function's name.
+        models: Source of each of a team's models, by the model's name, at the key that the
+            definition names.
     """
 
     functions: Artefact
@@ -60,10 +63,12 @@ class Artefacts:
     etl_script: Artefact
     etl_spec: Artefact
     own_functions: Mapping[str, Artefact] = field(default_factory=dict)
+    models: Mapping[str, Artefact] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Artefact]:
         yield from (self.functions, self.etl_library, self.etl_script, self.etl_spec)
         yield from self.own_functions.values()
+        yield from self.models.values()
 
     def code_of(self, function: str) -> Artefact:
         """Return the archive that holds a function."""
@@ -93,8 +98,8 @@ def build_artefacts(config: Config, *, own_functions: bool = True) -> Artefacts:
         own_functions: Whether to read and archive the sources of a team's functions.
 
     Raises:
-        ConfigError: If a source of a team's function cannot be used, or pip cannot provide what it
-            requires.
+        ConfigError: If a source of a team's function or model cannot be used, or pip cannot provide
+            what a function requires.
     """
     etl, functions = _package("etl"), _modules(_package("lambdas"))
     shared = {name: functions[name] for name in _SHARED}
@@ -108,7 +113,13 @@ def build_artefacts(config: Config, *, own_functions: bool = True) -> Artefacts:
             name: _named_by_content(f"function-{name}", ".zip", _archive(content))
             for name, content in (archive_files(config) if own_functions else {}).items()
         },
+        models={name: _model(source) for name, source in model_sources(config).items()},
     )
+
+
+def _model(source: ModelSource) -> Artefact:
+    body = source.archive()
+    return Artefact(source.key, body, hashlib.sha256(body).hexdigest())
 
 
 def _named_by_content(stem: str, suffix: str, body: bytes) -> Artefact:

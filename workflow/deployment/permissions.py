@@ -24,6 +24,7 @@ from typing import Any, Literal, get_args
 from workflow.config import Config
 from workflow.definition.asl import Definition
 from workflow.definition.graph import retraining_graph
+from workflow.definition.own_models.images import images_of
 from workflow.deployment.alarms import alarms
 from workflow.deployment.artefacts import PREFIX
 from workflow.deployment.deployed import deployed_functions
@@ -32,6 +33,7 @@ from workflow.deployment.lock import LOCK_KEY
 from workflow.deployment.policies import MOST_INLINE, Policy, inline_policy, size_of
 from workflow.errors import DeployError, WorkflowError
 from workflow.extensions import function_id
+from workflow.options.models import image_parts
 from workflow.settings import ROLES, RoleName
 from workflow.spelling import suggestion
 
@@ -46,6 +48,7 @@ _ASSUMED_BY: Mapping[RoleName, str] = {
     "functions": "lambda.amazonaws.com",
     "glue": "glue.amazonaws.com",
     "personalize": "personalize.amazonaws.com",
+    "sagemaker": "sagemaker.amazonaws.com",
     "scheduler": "scheduler.amazonaws.com",
 }
 
@@ -88,9 +91,8 @@ def principal(name: str) -> RoleName | Person:
 
 def grants(config: Config) -> Iterator[Grant]:
     """Yield every statement of every role that a deployment makes, then of the people."""
-    roles = [role for role in ROLES if role != "scheduler" or config.schedule]
     definition = retraining_graph(config).to_dict()
-    for who in (*roles, *PEOPLE):
+    for who in (*config.roles, *PEOPLE):
         for statement in permission_policy(config, who, definition)["Statement"]:
             yield Grant(
                 who,
@@ -110,9 +112,8 @@ def role_policies(config: Config, definition: Definition) -> dict[RoleName, Poli
     """
     return {
         role: _inline_policy(config, role, definition)
-        for role in ROLES
+        for role in config.roles
         if not config.aws.roles.get(role, "").startswith("arn:")
-        and (role != "scheduler" or config.schedule)
     }
 
 
@@ -211,6 +212,7 @@ def trust_policy(config: Config, role: RoleName) -> Policy:
     sources: Mapping[RoleName, str] = {
         "states": config.arn("states", "*"),
         "personalize": config.arn("personalize", "*"),
+        "sagemaker": config.arn("sagemaker", "*"),
         "scheduler": config.arn("scheduler", "schedule-group/default"),
     }
     statement: Statement = {
@@ -224,7 +226,7 @@ def trust_policy(config: Config, role: RoleName) -> Policy:
 
 
 def bucket_policy(config: Config) -> Policy:
-    """Return the bucket's policy: TLS alone, and Personalize's reading and writing."""
+    """Return the bucket's policy: TLS alone, and Personalize's reading and writing, if it does."""
     bucket = f"arn:{config.partition}:s3:::{config.bucket}"
     tls_only = {
         "Sid": "TlsOnly",
@@ -250,7 +252,7 @@ def bucket_policy(config: Config) -> Policy:
         }
         for sid, action, resource in allowed
     ]
-    return _policy([tls_only, *personalize])
+    return _policy([tls_only, *(personalize if config.has_personalize else ())])
 
 
 def topic_policy(config: Config) -> Policy:
@@ -286,10 +288,11 @@ def _permissions() -> Mapping[str, Any]:
 def _values(config: Config, deployed: Sequence[str]) -> Mapping[str, Sequence[str]]:
     """Return the values of each name in braces of `permissions.toml`: none, one or several."""
     aws, notification = config.aws, config.notification
-    made = [role for role in ROLES if not aws.roles.get(role, "").startswith("arn:")]
+    made = [role for role in config.roles if not aws.roles.get(role, "").startswith("arn:")]
     function_logs = [config.function_log(name) for name in deployed]
     delivers_to = config.delivery.to if config.delivery else ""
     each = config.each_recommender
+    data_sets = config.data_sets if config.has_personalize else ()
     on_failure = sorted({one.gate.on_failure for one in each if one.gate})
     optional = {
         "delivered_table": config.delivery.table
@@ -309,6 +312,8 @@ def _values(config: Config, deployed: Sequence[str]) -> Mapping[str, Sequence[st
         "notifying_function": config.function("send-notification") if notification else "",
         "own_topic": "" if aws.topic.startswith("arn:") else config.topic_arn,
         "permission_boundary": aws.permission_boundary,
+        "personalize": "in the workflow" if config.has_personalize else "",
+        "personalize_key": aws.kms_key if config.has_personalize else "",
         "spark_above": "a Spark job filters"
         if any(one.filter.spark_above is not None for one in each)
         else "",
@@ -327,25 +332,27 @@ def _values(config: Config, deployed: Sequence[str]) -> Mapping[str, Sequence[st
         "bucket": [config.bucket],
         "campaign_arn": [config.campaign_arn(name) for name in config.campaigns],
         "connection": [config.source.connection],
-        "dataset_arn": [config.dataset_arn(data_set) for data_set in config.data_sets],
-        "dataset_group_arn": [config.dataset_group_arn],
-        "dataset_type": [data_set.type.lower() for data_set in config.data_sets],
+        "channel": [*(data_set.prefix for data_set in config.data_sets), "batch-input/"],
+        "dataset_arn": [config.dataset_arn(data_set) for data_set in data_sets],
+        "dataset_group_arn": [config.dataset_group_arn] if config.has_personalize else [],
+        "dataset_type": [data_set.type.lower() for data_set in data_sets],
         "dead_letters": [config.dead_letters],
         "function": [config.function(name) for name in deployed],
         "function_log": function_logs,
         "glue_job_arn": [config.glue_job_arn],
         "latest": [one.latest_key for one in each],
         "lock": [LOCK_KEY],
+        "image_repository": _image_repositories(config),
         "log_group": [*function_logs, config.state_machine_log],
         "name": [config.name],
-        "own_role": [
-            config.role_arn(role) for role in made if role != "scheduler" or config.schedule
-        ],
+        "own_role": [config.role_arn(role) for role in made],
         "partition": [config.partition],
         "personalize_filter_arn": list(filter(None, (one.personalize_filter_arn for one in each))),
         "region": [aws.region],
         "solution_arn": [
-            config.arn("personalize", f"solution/{one.solution_name}") for one in each
+            config.arn("personalize", f"solution/{one.solution_name}")
+            for one in each
+            if config.has_personalize
         ],
         "state_machine": [config.state_machine],
         "state_machine_arn": [config.state_machine_arn],
@@ -374,6 +381,20 @@ def _patterns(config: Config, values: Mapping[str, Sequence[str]]) -> dict[str, 
         name: list(dict.fromkeys(pattern(value, *ends) for value in values[name]))
         for name, ends in names.items()
     }
+
+
+def _image_repositories(config: Config) -> list[str]:
+    """Return the ARNs of the repositories of the models' images, in ECR."""
+    found = (images_of(config, name) for name in config.models)
+    parts = [image_parts(image) for each in found for image in (each.training, each.inference)]
+    return list(
+        dict.fromkeys(
+            f"arn:{config.partition}:ecr:{each['region']}:{each['account']}"
+            f":repository/{each['repository']}"
+            for each in parts
+            if each
+        )
+    )
 
 
 def _applies(

@@ -166,6 +166,7 @@ def _uploads(config: Config, artefacts: Artefacts) -> Iterator[Resource]:
         "EtlScript": artefacts.etl_script,
         "EtlSpec": artefacts.etl_spec,
         **{_code_id(name): own for name, own in artefacts.own_functions.items()},
+        **{_source_id(name): source for name, source in artefacts.models.items()},
     }
     for identity, artefact in uploads.items():
         yield Resource(
@@ -252,6 +253,11 @@ def _code_id(function: str) -> str:
     return f"{function_id(function)}Code"
 
 
+def _source_id(model: str) -> str:
+    """Return the logical id of the source of a team's model."""
+    return f"{function_id(model)}ModelSource"
+
+
 def _log_group(config: Config, identity: str, name: str) -> Resource:
     return Resource(
         identity,
@@ -300,6 +306,8 @@ def _etl_job(config: Config, artefacts: Artefacts) -> Resource:
 
 
 def _personalize(config: Config) -> Iterator[Resource]:
+    if not config.has_personalize:
+        return
     # CloudFormation cannot change these tags without replacing the resource: only the constant one.
     tags = [{"Key": OWNER_TAG, "Value": config.name}]
     key = config.aws.kms_key
@@ -421,6 +429,8 @@ def _state_machine(
             ),
             "EtlJob",
             "FailureTopic",
+            role_id("sagemaker"),
+            *map(_source_id, config.models),
         ),
     )
 

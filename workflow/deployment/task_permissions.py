@@ -35,6 +35,7 @@ PASS_ROLE = "iam:PassRole"  # noqa: S105 - an action
 _PLACEHOLDER = re.compile(
     r"\{(?P<path>[\w.\[\]]+)(?P<any>\*)?(=(?P<default>\w+))?(\|(?P<filter>\w+))?\}"
 )
+_FORMAT = re.compile(r"States\.Format\('(?P<beginning>[\w-]*)")
 _ROLE = re.compile(r"arn:[\w-]+:iam::\d*:role/.+")
 
 
@@ -232,7 +233,7 @@ class _Task:
         except NotDerivableError:
             if not match["any"]:
                 raise
-            values = ["*"]
+            values = [f"{_beginning(self.request, match['path'])}*"]
         convert = FILTERS.get(match["filter"])
         yield from (
             convert(self.config, self.request, value) if convert else value for value in values
@@ -283,6 +284,13 @@ def _values(request: Any, path: Sequence[str], *, default: str | None = None) ->
         raise NotDerivableError(f"the execution chooses {name} ({asl.expression(request[key])})")
     members = request[key] if each else [request[key]]
     return [text for member in members for text in _values(member, path[1:], default=default)]
+
+
+def _beginning(request: Mapping[str, Any], name: str) -> str:
+    """Return how a text begins that the execution chooses, where its format says it."""
+    value = request.get(f"{name}.$", "")
+    match = _FORMAT.match(value) if isinstance(value, str) else None
+    return match["beginning"] if match else ""
 
 
 def _key_of(request: Mapping[str, Any], name: str) -> str:

@@ -241,9 +241,9 @@ def failed_visit(visits: Visits) -> Visit | None:
 
 
 def readable_cause(cause: str) -> str:
-    """Return the sentence inside a cause: Lambda and Glue wrap theirs in JSON."""
+    """Return the sentence inside a cause: Lambda, Glue and SageMaker wrap theirs in JSON."""
     wrapped = json_object(cause)
-    for key in ("errorMessage", "ErrorMessage", "Cause", "Message"):
+    for key in ("errorMessage", "ErrorMessage", "FailureReason", "Cause", "Message"):
         if wrapped.get(key):
             return readable_cause(str(wrapped[key]))
     return _readable_causes(cause)

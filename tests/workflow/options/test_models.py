@@ -1,0 +1,253 @@
+"""`[models.NAME]` and `[publish]`: their mistakes, each with its place, its rule and its fix."""
+
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recommenders import Hybrid
+from workflow import Config, ConfigError, Stages, parse_config
+from workflow.definition.graph import retraining_graph
+from workflow.errors import StructureError
+from workflow.options.models import HYBRID
+
+EXAMPLE = (Path(__file__).parents[3] / "retraining.toml").read_text(encoding="utf-8")
+# The filter of Personalize is a setting of its batch inference.
+WITHOUT_FILTER = "\n".join(
+    line for line in EXAMPLE.splitlines() if not line.startswith("personalize_filter")
+)
+PUBLISHED = '\n[publish]\nfrom = "own"\n'
+OWN_HYBRID = '\n[models.own]\nbuiltin = "hybrid"\n'
+SCRIPTS = """
+[models.own]
+entry_point = "models/train.py"
+framework = "sklearn"
+framework_version = "1.2-1"
+"""
+SERVES = "def model_fn(directory):\n    return directory\n"
+
+
+def own(
+    tables: str = OWN_HYBRID,
+    *,
+    directory: Path = Path(),
+    example: str = WITHOUT_FILTER,
+    name: str = "own",
+) -> Config:
+    """Return the example with a model in Personalize's place, which the tables call `own`."""
+    text = f"{example}\n{PUBLISHED}{tables}"
+    text = text.replace('from = "own"', f'from = "{name}"').replace("models.own", f"models.{name}")
+    return parse_config(text, directory=directory)
+
+
+def own_scripts(directory: Path, tables: str = "", **files: str) -> Config:
+    """Return a configuration of scripts in `models/`, which are written; `train` has model_fn."""
+    for name, text in {"train": SERVES, **files}.items():
+        path = directory / "models" / f"{name.replace('__', '/')}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return own(SCRIPTS + tables, directory=directory)
+
+
+def mistakes(error: ConfigError) -> list[tuple[str, str]]:
+    return [(mistake.key, mistake.rule) for mistake in error.mistakes]
+
+
+def test_a_model_takes_the_place_of_personalize() -> None:
+    config = own()
+
+    assert (config.publish.model, config.has_personalize) == ("own", False)
+    assert config.roles == ("states", "functions", "glue", "sagemaker", "scheduler")
+    assert parse_config(EXAMPLE).publish.model == ""
+
+
+def test_the_hyperparameters_of_the_hybrid_are_its_own() -> None:
+    of_model = dict(signature(Hybrid).parameters)
+    del of_model["threads"]  # all cores of the instance
+
+    assert {name: type(each.default) for name, each in of_model.items()} == HYBRID
+
+
+@pytest.mark.parametrize(
+    ("tables", "key", "rule"),
+    [
+        ('[models.own]\nbuiltin = "hybrd"', "models.own.builtin", "should be 'hybrid'"),
+        ("[models.own]\n", "models.own.framework", "nothing says which image"),
+        (OWN_HYBRID + 'image = "x"', "models.own.image", "images of Amazon ECR alone"),
+        (OWN_HYBRID + 'entry_point = "a.py"', "models.own.entry_point", "has its own"),
+        (
+            OWN_HYBRID + "hyperparameters = { factor = 3 }",
+            "models.own.hyperparameters.factor",
+            "no such hyperparameter",
+        ),
+        (
+            OWN_HYBRID + "hyperparameters = { recency = 1 }",
+            "models.own.hyperparameters.recency",
+            "it is true or false",
+        ),
+        (
+            OWN_HYBRID + 'training = { instance_type = "ml.m5.xlrge" }',
+            "models.own.training.instance_type",
+            "no such instance type for training jobs",
+        ),
+        (
+            OWN_HYBRID + 'transform = { instance_type = "ml.p5.48xlarge" }',
+            "models.own.transform.instance_type",
+            "no such instance type for transform jobs",
+        ),
+        (
+            OWN_HYBRID + "training = { max_wait_minutes = 9 }",
+            "models.own.training.max_wait_minutes",
+            "only a training with spot waits",
+        ),
+        (
+            OWN_HYBRID + "training = { spot = true, max_wait_minutes = 9 }",
+            "models.own.training.max_wait_minutes",
+            "it includes the training, which may take 120 minutes",
+        ),
+        (
+            OWN_HYBRID + "training = { max_run_minutes = 1440 }",
+            "models.own.training.max_run_minutes",
+            "timeout_hours = 24 ends the run before",
+        ),
+        (
+            SCRIPTS.replace('framework_version = "1.2-1"', ""),
+            "models.own.framework_version",
+            "an image is of one version",
+        ),
+        (
+            SCRIPTS + "training = { instance_count = 2 }",
+            "models.own.training.instance_count",
+            "scikit-learn trains on one machine",
+        ),
+        (SCRIPTS + 'source = "scripts"', "models.own.entry_point", "it is not below scripts"),
+        (SCRIPTS + 'inference = "serve.py"', "models.own.inference", "stands directly in models"),
+        (
+            SCRIPTS + 'inference = "../serve.py"',
+            "models.own.inference",
+            "outside the project",
+        ),
+        (
+            SCRIPTS + 'environment = { SM_HOSTS = "x" }',
+            "models.own.environment.SM_HOSTS",
+            "SageMaker sets such variables",
+        ),
+        (
+            SCRIPTS + 'metrics = [{ name = "loss", regex = "loss" }]',
+            "models.own.metrics[0].regex",
+            "takes the value from the group",
+        ),
+        (
+            '[models.own]\nimage = "123456789012.dkr.ecr.us-east-1.amazonaws.com/ranker:3"',
+            "models.own.image",
+            "the image is in us-east-1, and SageMaker reads those of ap-northeast-1",
+        ),
+        (OWN_HYBRID + "[campaigns.home]\n", "campaigns", "they serve a version of Personalize"),
+        (OWN_HYBRID + "[increments]\n", "increments", "what Personalize imports and trains"),
+        (
+            OWN_HYBRID + "[models.other]\nbuiltin = 'hybrid'",
+            "models.other",
+            "nothing trains it",
+        ),
+        ("[models.best]\nbuiltin = 'hybrid'", "models.best", "has a meaning in [publish]"),
+        ("[models.other]\nbuiltin = 'hybrid'", "publish.from", "there is no such model"),
+    ],
+)
+def test_a_mistake_is_named_with_its_place(tables: str, key: str, rule: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        own(tables)
+
+    found = dict(mistakes(refused.value))
+    assert rule in found[key], found
+
+
+def test_what_belongs_to_personalize_is_refused_and_its_filter_with_it() -> None:
+    with pytest.raises(ConfigError) as refused:
+        own(example=EXAMPLE)
+
+    ((key, rule),) = mistakes(refused.value)
+    assert key == "batch_inference.personalize_filter"
+    assert 'from = "own" leaves Personalize out' in rule
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "rule"),
+    [
+        ({"framework_version": "1.2-3"}, "framework_version", "no image of sklearn 1.2-3"),
+        ({"framework_version": "1.4-2"}, "framework_version", "for inference"),
+        ({"framework": "pytorch"}, "framework_version", "no image of pytorch 1.2-1"),
+        (
+            {"training": {"instance_type": "ml.g4dn.xlarge"}},
+            "training.instance_type",
+            "Unsupported processor",
+        ),
+    ],
+)
+def test_images_that_aws_does_not_have_are_refused(
+    tmp_path: Path, change: dict[str, Any], key: str, rule: str
+) -> None:
+    config = own_scripts(tmp_path)
+    training = config.models["own"].training.model_copy(update=change.pop("training", {}))
+    model = config.models["own"].model_copy(update={**change, "training": training})
+
+    with pytest.raises(ConfigError) as refused:
+        retraining_graph(config.model_copy(update={"models": {"own": model}}))
+
+    ((found, said),) = mistakes(refused.value)
+    assert found == f"models.own.{key}"
+    assert rule in said
+
+
+@pytest.mark.parametrize(
+    ("tables", "files", "key", "rule"),
+    [
+        ('inference = "models/serve.py"', {}, "inference", "there is no file"),
+        ("", {"train": "def model_fn(:\n"}, "entry_point", "line 1: invalid syntax"),
+        ("", {"train": "import os\n"}, "entry_point", "it has no model_fn(model_dir)"),
+        (
+            'source = "models"',
+            {"retraining_entry": ""},
+            "source",
+            "a file of the source is called retraining_entry.py",
+        ),
+    ],
+)
+def test_sources_that_cannot_be_used_are_refused(
+    tmp_path: Path, tables: str, files: dict[str, str], key: str, rule: str
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        retraining_graph(own_scripts(tmp_path, tables, **files))
+
+    ((found, said),) = mistakes(refused.value)
+    assert found == f"models.own.{key}"
+    assert rule in said
+
+
+def test_a_directory_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as refused:
+        retraining_graph(own(SCRIPTS + 'source = "models"', directory=tmp_path))
+
+    assert mistakes(refused.value) == [
+        ("models.own.source", f"there is no directory {tmp_path / 'models'}")
+    ]
+
+
+def test_stages_of_personalize_are_refused_where_a_model_takes_its_place() -> None:
+    stages = Stages(own())
+
+    for stage in (stages.imports, stages.training, stages.batch_inference):
+        with pytest.raises(StructureError, match=r'own_training\("own"\)'):
+            stage()
+
+
+def test_a_model_that_is_not_configured_is_refused_by_name() -> None:
+    with pytest.raises(StructureError, match="there is no model 'onw'; did you mean 'own'"):
+        Stages(own()).own_training("onw")
+
+
+def test_a_workflow_that_leaves_the_stages_out_is_refused() -> None:
+    stages = Stages(own())
+
+    with pytest.raises(StructureError, match=r'needs stages.own_inference\("own"\)'):
+        stages.compose(stages.etl(), stages.own_training("own"), stages.publish())

@@ -1,0 +1,90 @@
+"""The images of AWS in which models are trained and served, as the SageMaker SDK knows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from workflow.config import Config
+from workflow.mistakes import ConfigError, Mistake
+from workflow.options.models import ModelSettings
+from workflow.sdk import sagemaker_module
+from workflow.spelling import suggestion
+
+BUILTIN = ("pytorch", "2.5")
+"""Framework and version of the packaged models: an image with a Python for which they are written.
+
+That of scikit-learn has an older one."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images of a model.
+
+    Attributes:
+        training: URI of the one that trains.
+        inference: URI of the one that makes the lists.
+    """
+
+    training: str
+    inference: str
+
+
+def images_of(config: Config, name: str) -> Images:
+    """Return the images of a model.
+
+    Raises:
+        ConfigError: If AWS has none of this version in the region, or for the instances.
+    """
+    model = config.models[name]
+    if model.image:
+        return Images(model.image, model.inference_image or model.image)
+    return Images(
+        _image(config, name, "training", model.training.instance_type),
+        _image(config, name, "inference", model.transform.instance_type),
+    )
+
+
+def _image(config: Config, name: str, scope: str, instance_type: str) -> str:
+    model, image_uris = config.models[name], sagemaker_module("sagemaker.image_uris")
+    framework, version = framework_of(model)
+    known = image_uris.config_for_framework(framework)[scope]
+    versions = {**known.get("version_aliases", {}), **known["versions"]}
+    if version not in versions:
+        newest = [*known["versions"]][-1]
+        fix = suggestion(
+            version, versions, otherwise=f"write one of {', '.join(known['versions'])}"
+        )
+        rule = f"AWS has no image of {framework} {version} for {scope}; the newest is {newest}"
+        raise _mistake(config, f"models.{name}.framework_version", version, rule, fix)
+    full = known["version_aliases"][version] if version not in known["versions"] else version
+    python = known["versions"][full]["py_versions"][-1]
+    try:
+        return str(
+            image_uris.retrieve(
+                framework,
+                config.aws.region,
+                version=version,
+                py_version=python,
+                instance_type=instance_type,
+                image_scope=scope,
+            )
+        )
+    except ValueError as error:
+        job = "training" if scope == "training" else "transform"
+        raise _mistake(
+            config,
+            f"models.{name}.{job}.instance_type",
+            instance_type,
+            f"there is no image of {framework} {version} for it: {error}".splitlines()[0],
+            "take another type of instance, version or region",
+        ) from None
+
+
+def framework_of(model: ModelSettings) -> tuple[str, str]:
+    """Return the framework and its version of a model without an image of its own."""
+    return BUILTIN if model.builtin else (model.framework or "", model.framework_version)
+
+
+def _mistake(config: Config, key: str, value: Any, rule: str, fix: str) -> ConfigError:
+    return ConfigError(config.source_name, [Mistake(key, f'"{value}"', rule, fix)])

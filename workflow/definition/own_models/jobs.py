@@ -1,0 +1,303 @@
+"""The SDK's steps of a model's jobs: an estimator of the SageMaker SDK → states.
+
+What only an execution knows, the run's name and those of the jobs, stands in the requests as a
+token in braces, for the SDK takes URIs and names alone; the finished states have paths and
+intrinsic functions in their places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from workflow import sdk
+from workflow.config import Config
+from workflow.definition.own_models.entry import SCRIPT
+from workflow.definition.own_models.images import images_of
+from workflow.definition.own_models.source import ENTRY, model_source
+from workflow.definition.polling import MINUTE, retry_service_errors, retry_when_busy
+from workflow.definition.stage import JOB
+from workflow.options.models import ModelSettings
+from workflow.personalize import METRICS
+from workflow.run_names import RUN
+from workflow.sdk import State, sagemaker_module
+
+# What an operation does not name itself, throttling among it, has the name of the service's
+# exception; a request that got no answer that of the SDK's client.
+# https://docs.aws.amazon.com/step-functions/latest/dg/connect-sagemaker.html
+SAGEMAKER_ERRORS = (
+    "SageMaker.AmazonSageMakerException",
+    "SageMaker.SdkClientException",
+    "SageMaker.ThrottlingException",
+)
+SAGEMAKER_BUSY_ERRORS = ("SageMaker.ResourceLimitExceededException",)
+
+NUM_RESULTS = "RETRAINING_NUM_RESULTS"
+"""The variable by which an inference script knows how many items to recommend."""
+
+LINES = "application/jsonlines"
+LONGEST_NAME = 63  # of a job or model of SageMaker
+NUMBERS = len("-99-99")  # of the execution in its run, and of its redrives
+
+_RUN, _JOB, _MODEL, _DATA = (f"{{retraining:{what}}}" for what in ("run", "job", "model", "data"))
+_PATHS: Mapping[str, tuple[str, ...]] = {
+    _RUN: (RUN,),
+    _JOB: (f"{JOB}.name", "$$.Execution.RedriveCount"),  # a redriven job needs another name
+    _MODEL: (f"{JOB}.created.name",),
+    _DATA: (f"{JOB}.model.data",),
+}
+_START_MINUTES = 30  # until a job's instances run, which SageMaker's own limits leave out
+_CODE = "/opt/ml/model/code"
+_CHECKPOINTS = "/opt/ml/checkpoints"
+_INVOCATION_SECONDS = 3_600  # the most that ModelClientConfig takes
+
+
+def name_prefix(config: Config, model: str) -> str:
+    """Return how the names of a model's jobs begin."""
+    return f"{config.name}-{model}-"
+
+
+def model_folder(model: str) -> str:
+    """Return where a model's files are below a run's prefix."""
+    return f"models/{model}/"
+
+
+def training_step(config: Config, name: str, state: str, **fields: Any) -> State:
+    """Return the state that trains a model; `$.job.name` ends the job's name.
+
+    Args:
+        config: The configuration.
+        name: The model's name.
+        state: The state's name.
+        fields: Further fields of the state, in the SDK's spelling.
+
+    Raises:
+        ConfigError: If the model's source cannot be used, or AWS has no image for it.
+    """
+    model, source = config.models[name], model_source(config, name)
+    environment = {**model.environment, **({SCRIPT: source.script} if source else {})}
+    folder = _uri(config, model_folder(name))
+    more: dict[str, Any] = {"Environment": environment} if environment else {}
+    if source:
+        more["HyperParameters"] = {"sagemaker_job_name": f'"{_job_name(config, name)}"'}
+    if model.training.spot:
+        more["CheckpointConfig"] = {"S3Uri": f"{folder}checkpoints/", "LocalPath": _CHECKPOINTS}
+    with sdk.offline_sagemaker():
+        step = sdk.TrainingStep(
+            state,
+            _estimator(config, name, model, output=folder),
+            job_name=_job_name(config, name),
+            data=_channels(config),
+            tags=dict(sorted(config.owned_tags.items())),
+            parameters=more,
+            partition=config.partition,
+            timeout_seconds=(model.training.longest_minutes + _START_MINUTES) * MINUTE,
+            retry=_retries(),
+            **fields,
+        )
+    return _with_paths(step)
+
+
+def model_step(config: Config, name: str, state: str, **fields: Any) -> State:
+    """Return the state that creates the model of a training at `$.job.model.data`.
+
+    Args:
+        config: The configuration.
+        name: The model's name.
+        state: The state's name.
+        fields: Further fields of the state, in the SDK's spelling.
+
+    Raises:
+        ConfigError: If the model's source cannot be used, or AWS has no image for it.
+    """
+    model, source = config.models[name], model_source(config, name)
+    environment = {**model.environment, NUM_RESULTS: str(config.batch_inference.num_results)}
+    if source:
+        environment |= {
+            "SAGEMAKER_PROGRAM": source.serving,
+            "SAGEMAKER_SUBMIT_DIRECTORY": _CODE,
+            "SAGEMAKER_CONTAINER_LOG_LEVEL": "20",
+            "SAGEMAKER_REGION": config.aws.region,
+        }
+    vpc = _vpc(config)
+    with sdk.offline_sagemaker():
+        created = sagemaker_module("sagemaker.model").Model(
+            image_uri=images_of(config, name).inference,
+            model_data=_DATA,
+            role=config.role_arn("sagemaker"),
+            env=environment,
+            sagemaker_session=_session(config),
+        )
+        step = sdk.ModelStep(
+            state,
+            created,
+            model_name=_job_name(config, name),
+            tags=dict(sorted(config.owned_tags.items())),
+            parameters={"VpcConfig": vpc} if vpc else {},
+            partition=config.partition,
+            timeout_seconds=2 * MINUTE,
+            retry=_retries(),
+            **fields,
+        )
+    return _with_paths(step)
+
+
+def transform_step(config: Config, name: str, state: str, **fields: Any) -> State:
+    """Return the state that has the model at `$.job.created.name` make the lists of a run.
+
+    Args:
+        config: The configuration.
+        name: The model's name.
+        state: The state's name.
+        fields: Further fields of the state, in the SDK's spelling.
+    """
+    settings = config.models[name].transform
+    key = config.aws.kms_key or None
+    with sdk.offline_sagemaker():
+        transformer = sagemaker_module("sagemaker.transformer").Transformer(
+            model_name=_MODEL,
+            instance_count=settings.instance_count,
+            instance_type=settings.instance_type,
+            strategy="MultiRecord",
+            assemble_with="Line",
+            accept=LINES,
+            max_payload=settings.max_payload_megabytes,
+            output_path=_uri(config, "batch-output/"),
+            output_kms_key=key,
+            volume_kms_key=_volume_key(config, settings.instance_type),
+            sagemaker_session=_session(config),
+        )
+        step = sdk.TransformStep(
+            state,
+            transformer,
+            job_name=_job_name(config, name),
+            model_name=_MODEL,
+            data=_uri(config, "batch-input/"),
+            content_type=LINES,
+            split_type="Line",
+            tags=dict(sorted(config.owned_tags.items())),
+            parameters={
+                "ModelClientConfig": {
+                    "InvocationsTimeoutInSeconds": _INVOCATION_SECONDS,
+                    "InvocationsMaxRetries": 1,
+                }
+            },
+            partition=config.partition,
+            timeout_seconds=settings.timeout_minutes * MINUTE,
+            retry=_retries(),
+            **fields,
+        )
+    return _with_paths(step)
+
+
+def _estimator(config: Config, name: str, model: ModelSettings, *, output: str) -> Any:
+    """Return the estimator: in script mode if the model has a source, else of its image alone."""
+    source, settings, vpc = model_source(config, name), model.training, _vpc(config)
+    common: dict[str, Any] = {
+        "role": config.role_arn("sagemaker"),
+        "image_uri": images_of(config, name).training,
+        "instance_type": settings.instance_type,
+        "instance_count": settings.instance_count,
+        "volume_size": settings.volume_gigabytes,
+        "max_run": settings.max_run_minutes * MINUTE,
+        "hyperparameters": dict(model.hyperparameters),
+        "metric_definitions": _metrics(model) or None,
+        "output_path": output,
+        "output_kms_key": config.aws.kms_key or None,
+        "volume_kms_key": _volume_key(config, settings.instance_type),
+        "subnets": vpc.get("Subnets"),
+        "security_group_ids": vpc.get("SecurityGroupIds"),
+        "sagemaker_session": _session(config),
+        "debugger_hook_config": False,
+        "disable_profiler": True,
+    }
+    if settings.spot:
+        common |= {"use_spot_instances": True, "max_wait": settings.longest_minutes * MINUTE}
+    if source is None:
+        return sagemaker_module("sagemaker.estimator").Estimator(**common)
+    is_sklearn = model.framework == "sklearn"
+    module = sagemaker_module(f"sagemaker.{'sklearn' if is_sklearn else 'pytorch'}")
+    estimator = module.SKLearn if is_sklearn else module.PyTorch
+    uri = f"s3://{config.bucket}/{source.key}"
+    return estimator(entry_point=ENTRY, source_dir=uri, **common)
+
+
+def _metrics(model: ModelSettings) -> list[dict[str, str]]:
+    measured = METRICS if model.builtin else ()
+    return [
+        *({"Name": name, "Regex": f"^{name}=([0-9.]+)$"} for name in measured),
+        *({"Name": metric.name, "Regex": metric.regex} for metric in model.metrics),
+    ]
+
+
+def _channels(config: Config) -> dict[str, Any]:
+    """Return the channels of the data sets and of the batch input, by their names."""
+    channel = sagemaker_module("sagemaker.inputs").TrainingInput
+    channels = {
+        data_set.type.lower(): channel(_uri(config, data_set.prefix), content_type="text/csv")
+        for data_set in config.data_sets
+    }
+    batch = channel(_uri(config, "batch-input/"), content_type=LINES)
+    return {**channels, "batch": batch}
+
+
+def _session(config: Config) -> Any:
+    return sdk.offline_session(config.aws.region, config.bucket)
+
+
+def _uri(config: Config, folder: str) -> str:
+    return f"s3://{config.bucket}/runs/{_RUN}/{folder}"
+
+
+def _job_name(config: Config, model: str) -> str:
+    return f"{name_prefix(config, model)}{_JOB}"
+
+
+def _vpc(config: Config) -> dict[str, list[str]]:
+    if not config.aws.subnets:
+        return {}
+    return {"Subnets": config.aws.subnets, "SecurityGroupIds": config.aws.security_groups}
+
+
+def _volume_key(config: Config, instance_type: str) -> str | None:
+    """Return the key of an instance's volume; local disks take none, as hardware encrypts them.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ResourceConfig.html
+    """
+    family = instance_type.split(".")[1]
+    is_local = family.startswith(("g4", "g5", "g6", "p3dn", "p4", "p5", "p6", "trn", "inf"))
+    has_disk = is_local or "d" in family[1:].lstrip("0123456789")
+    return None if has_disk else config.aws.kms_key or None
+
+
+def _retries() -> list[Any]:
+    return [retry_service_errors(SAGEMAKER_ERRORS), retry_when_busy(SAGEMAKER_BUSY_ERRORS)]
+
+
+def _with_paths(step: State) -> State:
+    """Put paths and intrinsic functions in the places of the tokens of a step's request."""
+    step.fields["parameters"] = _resolved(step.fields["parameters"])
+    return step
+
+
+def _resolved(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_resolved(each) for each in value]
+    if not isinstance(value, Mapping):
+        return value
+    resolved: dict[str, Any] = {}
+    for name, member in value.items():
+        expression = _expression(member) if isinstance(member, str) else ""
+        resolved[f"{name}.$" if expression else name] = expression or _resolved(member)
+    return resolved
+
+
+def _expression(text: str) -> str:
+    """Return the path or intrinsic function that a text with tokens stands for; empty without."""
+    found = sorted((token for token in _PATHS if token in text), key=text.index)
+    paths = [path for token in found for path in _PATHS[token]]
+    if found == [text] and len(paths) == 1:
+        return paths[0]
+    for token in found:
+        text = text.replace(token, "-".join("{}" for _ in _PATHS[token]))
+    return f"States.Format('{text}', {', '.join(paths)})" if found else ""
