@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 
 from recommenders.results import Scores
 
@@ -19,6 +18,8 @@ def standardized_ranks(values: ArrayLike) -> NDArray[np.float32]:
 
     Equal values have equal ranks, 0 if all are equal; NaN is the lowest.
     """
+    from scipy.stats import rankdata  # noqa: PLC0415  takes half a second
+
     numbers = np.nan_to_num(np.asarray(values, dtype=np.float64), nan=-np.inf)
     ranks = rankdata(numbers)
     deviation = ranks.std()

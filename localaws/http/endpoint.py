@@ -29,7 +29,6 @@ from moto.moto_server.werkzeug_app import (
     MotoRequestHandler,
     create_backend_app,
 )
-from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 from moto.utilities.utils import get_partition
 from werkzeug.exceptions import HTTPException
 from werkzeug.serving import ThreadedWSGIServer
@@ -38,7 +37,7 @@ from localaws.errors import LocalAwsError
 from localaws.http.calls import call_of, signature_of
 from localaws.http.errors import error_to
 from localaws.http.wsgi import Response, answer_in_process
-from localaws.moto_patches import determinism, repairs
+from localaws.moto_patches import determinism, repairs, stepfunctions_parser_backends
 from localaws.principals import CALLER, access_key
 
 Wrapped = TypeVar("Wrapped", bound=WSGIApplication)
