@@ -30,7 +30,7 @@ from localaws.http.service_names import service_model
 from localaws.http.wsgi import answer_in_process
 from localaws.persistence.data_directory import DataDirectory
 from localaws.personalize import Personalize, Quotas
-from localaws.principals import CALLER, access_key
+from localaws.principals import CALLER, SAGEMAKER, access_key
 from localaws.sagemaker.service import SageMaker
 from localaws.schedules import Schedules
 
@@ -259,7 +259,7 @@ class LocalAws:
             environment=self._role_environment,
             s3=s3,
             logs=logs,
-            iam=lambda: endpoint.client("iam"),
+            iam=lambda: endpoint.client("iam", SAGEMAKER),
             documents=documents,
         )
         endpoint.mount("lambda", self.functions)

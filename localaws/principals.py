@@ -12,6 +12,9 @@ CALLER = "local"
 EVENTS = "events.amazonaws.com"
 """The key's id of EventBridge, which starts a target without a role by the target's own policy."""
 
+SAGEMAKER = "sagemaker.amazonaws.com"
+"""The key's id of SageMaker, which looks at the role of a request before it assumes it."""
+
 
 def access_key(role_arn: str) -> str:
     """Return the access key's id with which a role signs, by its ARN; `CALLER` for no role."""

@@ -25,9 +25,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from localaws.exceptions_in_logs import last_exception
 from localaws.http.errors import ServiceError
 from localaws.log_delivery import deliver
+from localaws.principals import SAGEMAKER
 from localaws.process_groups import end_group, kill_group, kill_left_behind
 from localaws.python_environments import Environments
-from localaws.sagemaker.containers.container import Container, can_mount
+from localaws.sagemaker.containers.container import Container, can_mount, remove_container
 from localaws.sagemaker.containers.images import Image
 from localaws.sagemaker.errors import LONGEST_REASON, JobFailedError, StoppedError, invalid
 from localaws.sagemaker.registry import (
@@ -48,7 +49,6 @@ MAX_RUNTIME_EXCEEDED = "MaxRuntimeExceeded"
 _INTERRUPTED = (
     "InternalServerError: the local SageMaker ended while the job was in progress; create it again"
 )
-_PRINCIPAL = "sagemaker.amazonaws.com"
 _log = logging.getLogger(__name__)
 
 
@@ -96,10 +96,10 @@ class Backend:
         except ClientError:
             role = {"Arn": "", "AssumeRolePolicyDocument": {}}
         trust = json.dumps(role["AssumeRolePolicyDocument"])
-        if role["Arn"] != arn or _PRINCIPAL not in trust:
+        if role["Arn"] != arn or SAGEMAKER not in trust:
             raise invalid(
                 f"Could not assume role {arn}. Please ensure that the role exists and allows"
-                f" principal '{_PRINCIPAL}' to assume the role."
+                f" principal '{SAGEMAKER}' to assume the role."
             )
 
 
@@ -303,7 +303,6 @@ class Jobs(ABC):
         self, phase: str, details: Mapping[str, Any], message: str = ""
     ) -> Mapping[str, Any]:
         """Return the members that describe the phase which a job enters; most types have none."""
-        del phase, details, message
         return {}
 
     def _execute(self, run: Run) -> None:
@@ -312,9 +311,7 @@ class Jobs(ABC):
         self._update(run, "", {time_member: self._backend.clock()})
         outcome, reason = self._outcome(run)
         self._deliver_log(run)
-        for entry in run.directory.glob("*"):
-            if entry.is_dir():  # all but the log
-                shutil.rmtree(entry, ignore_errors=True)
+        remove_container(run.directory)
         with self._registry.lock:
             run.process = None
             details: dict[str, Any] = {

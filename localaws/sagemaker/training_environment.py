@@ -23,6 +23,19 @@ _GROUP = "homogeneousCluster"
 # no argument of the script.
 _OWN = {"default_user_module_name", "_tuning_objective_metric"}
 _PREFIX = "sagemaker_"
+# Members of SM_TRAINING_ENV alone, or under another name.
+_NO_VARIABLES = {
+    "additional_framework_parameters",
+    "channel_input_dirs",
+    "distribution_hosts",
+    "hyperparameters",
+    "is_master",
+    "is_smddpmprun_installed",
+    "is_smddprun_installed",
+    "job_name",
+    "master_hostname",
+    "topology",
+}
 _MODULES = {
     "sagemaker-scikit-learn": "sagemaker_sklearn_container.training:main",
     "pytorch-training": "sagemaker_pytorch_container.training:main",
@@ -120,12 +133,9 @@ class TrainingEnvironment:
             **{f"channel_{channel}": path for channel, path in directories.items()},
             **{f"hp_{key}": value for key, value in self._hyperparameters.items()},
         }
-        hidden = {"additional_framework_parameters", "channel_input_dirs", "hyperparameters"}
-        hidden |= {"job_name", "is_master", "master_hostname", "distribution_hosts", "topology"}
-        hidden |= {"is_smddpmprun_installed", "is_smddprun_installed"}
         return {
             **self._request.get("Environment", {}),
-            **{f"SM_{key.upper()}": _text(shown[key]) for key in shown if key not in hidden},
+            **{f"SM_{key.upper()}": _text(shown[key]) for key in shown if key not in _NO_VARIABLES},
             "TRAINING_JOB_NAME": name,
             "TRAINING_JOB_ARN": self._arn,
             "SAGEMAKER_JOB_NAME": str(self._own.get("sagemaker_job_name", "")),

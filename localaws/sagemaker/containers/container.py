@@ -8,10 +8,12 @@ copies of the script's files.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -162,6 +164,14 @@ class Container:
                 content = file.read_bytes()
                 if ML.encode() in content:
                     file.write_bytes(content.replace(ML.encode(), str(self.ml).encode()))
+
+
+def remove_container(directory: Path) -> None:
+    """Remove what a job's container had, except its log."""
+    for name in ("ml", "python", "home", "tmp"):
+        shutil.rmtree(directory / name, ignore_errors=True)
+    with suppress(OSError):
+        private_mount.aside_of(directory / "ml").rmdir()  # empty: its mounts are the process's
 
 
 @cache

@@ -42,7 +42,7 @@ def show(directory: Path, path: Path) -> None:
 
     if not path.is_dir():
         # Nobody but root may make it: cover its parent by an empty one, with the same entries.
-        aside = directory.with_name(f"{directory.name}.parent")
+        aside = aside_of(directory)
         aside.mkdir(exist_ok=True)
         bind(path.parent, aside)
         mount("none", str(path.parent), "tmpfs", 0)
@@ -55,6 +55,11 @@ def show(directory: Path, path: Path) -> None:
             bind(entry, copy)
         path.mkdir()
     bind(directory, path)
+
+
+def aside_of(directory: Path) -> Path:
+    """Return where a directory's process sees the parent of the path that it is shown at."""
+    return directory.with_name(f"{directory.name}.parent")
 
 
 def _system_calls() -> tuple[Callable[..., None], Callable[[int], None]]:

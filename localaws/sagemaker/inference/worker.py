@@ -100,7 +100,6 @@ class Context:
 
     def set_response_status(self, code: int = 200, phrase: str = "") -> None:
         """Record that the request failed."""
-        del phrase
         self.status = code
 
     def set_response_content_type(self, number: int, content_type: str) -> None:

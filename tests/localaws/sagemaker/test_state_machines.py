@@ -159,6 +159,19 @@ def test_stopping_an_execution_stops_its_job(world: World) -> None:
     assert world.ended("TrainingJob", training["TrainingJobName"])["SecondaryStatus"] == "Stopped"
 
 
+def test_a_job_that_somebody_stops_fails_its_task(world: World) -> None:
+    training = world.training("import time\nprint('on', flush=True)\ntime.sleep(60)\n")
+    del training["InputDataConfig"]
+    execution = start(world, {"Train": task("createTrainingJob.sync", training, End=True)})
+    world.until_logged(training["TrainingJobName"], "on")
+
+    world.sagemaker.stop_training_job(TrainingJobName=training["TrainingJobName"])
+    described = ended(world, execution)
+
+    assert (described["status"], described["error"]) == ("FAILED", "States.TaskFailed")
+    assert json.loads(described["cause"])["TrainingJobStatus"] == "Stopped"
+
+
 @pytest.mark.parametrize(
     ("action", "message"),
     [

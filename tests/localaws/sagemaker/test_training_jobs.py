@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -85,6 +86,13 @@ def test_a_script_for_sagemaker_s_scikit_learn_image_runs_unmodified(world: Worl
     assert world.files(f"{output}/output.tar.gz") == {"report.json": b'{"rows": 4}'}
     (metric,) = job["FinalMetricDataList"]
     assert (metric["MetricName"], round(metric["Value"], 4)) == ("distance", 1.4142)
+
+
+def test_a_job_that_has_ended_leaves_its_log_alone(world: World) -> None:
+    job = world.train("import os\nprint(os.environ['TMPDIR'])\n")
+
+    directory = Path(world.log(job["TrainingJobName"]).splitlines()[0]).parent
+    assert [path.name for path in directory.iterdir()] == ["log"]
 
 
 def test_a_job_goes_through_its_statuses(world: World) -> None:
@@ -408,6 +416,13 @@ def test_what_a_script_cannot_be_run_with_is_refused(
 
     with pytest.raises(ClientError, match=message):
         world.sagemaker.create_training_job(**request)
+
+
+def test_endpoints_are_refused_by_name(world: World) -> None:
+    with pytest.raises(ClientError, match="CreateEndpoint is not supported by the local sagemaker"):
+        world.sagemaker.create_endpoint(EndpointName="live", EndpointConfigName="live")
+    with pytest.raises(ClientError, match="the local SageMaker has no endpoints"):
+        world.aws.client("sagemaker-runtime").invoke_endpoint(EndpointName="live", Body=b"1")
 
 
 def test_a_name_is_a_job_s_once(world: World) -> None:
