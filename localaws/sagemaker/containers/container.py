@@ -27,7 +27,7 @@ ML = "/opt/ml"
 
 # Those of this process that pip, and whoever goes through a proxy, needs.
 _PASSED_ON = ("PIP_", "SSL_", "REQUESTS_", "HTTP_", "HTTPS_", "http_", "https_")
-_TRANSLATED = {".py", ".sh", ".json", ".toml", ".yaml", ".yml", ".cfg"}
+_SCRIPTS = {".py", ".sh"}
 
 
 class Container:
@@ -158,9 +158,10 @@ class Container:
         return python
 
     def _translate(self) -> None:
-        """Write the container's own path in place of `/opt/ml` into its scripts."""
+        """Write the container's own path in place of `/opt/ml` into scripts and configurations."""
         for file in self.ml.rglob("*"):
-            if file.suffix in _TRANSLATED and file.is_file() and not file.is_symlink():
+            is_translated = file.suffix in _SCRIPTS or file.parent.name == "config"
+            if is_translated and file.is_file() and not file.is_symlink():
                 content = file.read_bytes()
                 if ML.encode() in content:
                     file.write_bytes(content.replace(ML.encode(), str(self.ml).encode()))
