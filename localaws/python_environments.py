@@ -192,6 +192,11 @@ def _site_packages(environment: Path) -> Path:
     return next((environment / "lib").glob("python*")) / "site-packages"
 
 
+def is_installed(name: str) -> bool:
+    """Return whether a package is installed here."""
+    return bool(_version(name))
+
+
 def _version(name: str) -> str:
     """Return the version of a package that is installed here; empty if none is."""
     try:

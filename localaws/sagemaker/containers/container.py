@@ -8,6 +8,7 @@ copies of the script's files.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,12 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from localaws.python_environments import Environments, InstallationError, make_environment
+from localaws.python_environments import (
+    Environments,
+    InstallationError,
+    is_installed,
+    make_environment,
+)
 from localaws.sagemaker.containers import private_mount
 from localaws.sagemaker.containers.images import Image
 from localaws.sagemaker.errors import JobFailedError
@@ -142,8 +148,9 @@ class Container:
             log.write(f"{line}\n")
 
     def _python(self, requirements: Path | None) -> Path:
+        packages = [name for name in self._image.packages if is_installed(name) or self._uses(name)]
         try:
-            path = self._environments.path(self._image.packages, requirements, log=self.log)
+            path = self._environments.path(packages, requirements, log=self.log)
         except InstallationError as error:
             named = "requirements.txt" if requirements else ", ".join(self._image.packages)
             raise JobFailedError(
@@ -156,6 +163,15 @@ class Container:
             script.write_text(f'#!/bin/sh\nexec "{python}" -m pip "$@"\n', encoding="utf-8")
             script.chmod(0o755)
         return python
+
+    def _uses(self, package: str) -> bool:
+        """Return whether a script imports a package; one that none imports need not be installed.
+
+        PyTorch is larger than all others together.
+        """
+        pattern = re.compile(rf"^\s*(import|from)\s+{package.replace('-', '_')}\b", re.MULTILINE)
+        scripts = (path for path in self.ml.rglob("*.py") if path.is_file())
+        return any(pattern.search(path.read_text("utf-8", "replace")) for path in scripts)
 
     def _translate(self) -> None:
         """Write the container's own path in place of `/opt/ml` into scripts and configurations."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,27 @@ def test_requirements_that_are_installed_here_are_seen_without_pip(world: World)
 
     assert world.log(job["TrainingJobName"]).splitlines()[0] == "b'1'"
     assert "No module named 'orjson'" in other["FailureReason"]
+
+
+def test_requirements_that_are_installed_here_need_no_network(world: World) -> None:
+    """By the very versions; pip would fetch those that an image of AWS does not hold."""
+    files = {"requirements.txt": f"implicit=={metadata.version('implicit')}  # and NumPy\n"}
+
+    job = world.train("import implicit, numpy\n", files=files)
+
+    assert job["TrainingJobStatus"] == "Completed", job
+    assert "Installing" not in world.aws.sagemaker.log(job["TrainingJobName"])
+
+
+def test_what_no_script_imports_of_an_image_is_not_installed(world: World) -> None:
+    """PyTorch is not here, and takes minutes to fetch."""
+    image = f"{DEEP}/pytorch-training:2.5-cpu-py311".replace("us-east-1", REGION)
+    algorithm = {"TrainingImage": image, "TrainingInputMode": "File"}
+
+    job = world.train("import sklearn\nprint('no torch')\n", AlgorithmSpecification=algorithm)
+
+    assert job["TrainingJobStatus"] == "Completed", job
+    assert world.aws.sagemaker.log(job["TrainingJobName"]).startswith("no torch")
 
 
 def test_requirements_that_cannot_be_installed_fail_the_job(world: World) -> None:
