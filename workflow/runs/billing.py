@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 
 from workflow.config import Config
 from workflow.definition import asl
@@ -41,6 +42,42 @@ _PRICED_OTHERWISE = frozenset(
     }
 )
 _SPARK_JOB = "startJobRun"
+_FREE_OF_SAGEMAKER = frozenset({"createModel", "listTrainingJobs", "listTransformJobs"})
+INSTANCE_JOBS = {
+    "sagemaker:createTrainingJob": ("own_training_minutes", "ResourceConfig"),
+    "sagemaker:createTransformJob": ("own_inference_minutes", "TransformResources"),
+}
+"""Integrations that run a job on instances of SageMaker → the assumption that says how long it
+takes, and the member of the request that names the instances."""
+
+
+@dataclass(frozen=True)
+class InstanceJob:
+    """A job on instances, which is billed by their time.
+
+    Attributes:
+        state: The state that runs it.
+        minutes: The name of the assumption that says how long it takes.
+        instance_type: Of its instances, by which their price is known.
+        instances: Their number.
+    """
+
+    state: str
+    minutes: str
+    instance_type: str
+    instances: int
+
+
+def instance_jobs(definition: Definition) -> Iterator[InstanceJob]:
+    """Yield the jobs on instances of a definition, whose type and number stand in it."""
+    for _, name, state in asl.states(definition):
+        called = asl.integration(state)
+        if called is None or called.name not in INSTANCE_JOBS:
+            continue
+        minutes, member = INSTANCE_JOBS[called.name]
+        resources = asl.arguments(state).get(member) or {}
+        if isinstance(count := resources.get("InstanceCount"), int):
+            yield InstanceJob(name, minutes, str(resources.get("InstanceType", "")), count)
 
 
 def billed(config: Config, definition: Definition, visits: Mapping[str, int]) -> Counter[str]:
@@ -61,18 +98,22 @@ def billed(config: Config, definition: Definition, visits: Mapping[str, int]) ->
     return counts
 
 
-def unpriced(config: Config, definition: Definition, doomed: Collection[str]) -> tuple[str, ...]:
+def unpriced(
+    config: Config, definition: Definition, doomed: Collection[str], prices: Collection[str]
+) -> tuple[str, ...]:
     """Return the states whose calls have a price that is not known here, with what they call.
 
     Args:
         config: Names the Spark job.
         definition: The workflow's.
         doomed: States of runs that fail, which are left out.
+        prices: The names of those that are known.
     """
+    priced = {job.state for job in instance_jobs(definition) if job.instance_type in prices}
     return tuple(
         f"'{name}' ({what})"
         for _, name, state in asl.states(definition)
-        if name not in doomed and (what := _unknown(config, state))
+        if name not in {*doomed, *priced} and (what := _unknown(config, state))
     )
 
 
@@ -99,6 +140,8 @@ def _unknown(config: Config, state: State) -> str:
         return ""
     if called.service == "personalize":
         return called.name if called.api in _PRICED_OTHERWISE else ""
+    if called.service == "sagemaker" and called.api in _FREE_OF_SAGEMAKER:
+        return ""
     if is_spark_job(config, state):
         return ""
     job = asl.arguments(state).get("JobName") if called.api == _SPARK_JOB else None

@@ -70,6 +70,8 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     Assumption("filter_minutes", 2, "minutes", "filtering and publishing by the function"),
     Assumption("spark_filter_minutes", 10, "minutes", "the Spark job that filters, if it does"),
     Assumption("campaign_minutes", 10, "minutes", "the update of each campaign"),
+    Assumption("own_training_minutes", 30, "minutes", "the training job of each model of your own"),
+    Assumption("own_inference_minutes", 15, "minutes", "the transform job of each of them"),
     Assumption("call_seconds", 1, "seconds", "each other call of a function"),
     Assumption("gigabytes", 0.1, "GB", "imported by Personalize"),
     Assumption("stored_gigabytes", 0.2, "GB", "written below the run's prefix"),
@@ -80,16 +82,21 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
 
 
 _OF_EACH = frozenset({"training_hours", "users"})
+_OF_MODELS = frozenset(minutes for minutes, _ in billing.INSTANCE_JOBS.values())
 
 
 def assumptions_for(config: Config) -> tuple[Assumption, ...]:
-    """Return `ASSUMPTIONS`; of several recommenders, the sums of what each trains and infers."""
+    """Return `ASSUMPTIONS`; of several recommenders, the sums of what each trains and infers.
+
+    Those of models of one's own are there if there are such models.
+    """
     several = len(config.each_recommender)
     return tuple(
         replace(each, value=each.value * several, meaning=f"{each.meaning}, of all recommenders")
         if several > 1 and each.name in _OF_EACH
         else each
         for each in ASSUMPTIONS
+        if config.models or each.name not in _OF_MODELS
     )
 
 
@@ -340,7 +347,9 @@ class _Walker:
     def _duration(self, state: State) -> float:
         called = asl.integration(state)
         name = asl.function_name(state) or spark_job(asl.arguments(state))
-        return self.seconds.get(called.name if called and called.name in JOBS else name, 0.0)
+        if called and called.name in {*JOBS, *billing.INSTANCE_JOBS}:
+            name = called.name
+        return self.seconds.get(name, 0.0)
 
 
 def spark_job(request: Mapping[str, Any]) -> str:
@@ -481,11 +490,23 @@ def estimate(
         provisioned * DAYS_IN_A_MONTH * 24,
         prices["personalize_tps_hour"],
     )
+    on_instances = (
+        Line(
+            f"SageMaker, {job.state}",
+            job.instances * assumed[job.minutes] / 60,
+            prices[job.instance_type],
+        )
+        for job in billing.instance_jobs(definition)
+        if visits[job.state] and job.instance_type in prices and job.minutes in assumed
+    )
     return Estimate(
-        lines=tuple(
-            Line(what, number, prices[price])
-            for what, number, price, is_called in quantities
-            if is_called
+        lines=(
+            *(
+                Line(what, number, prices[price])
+                for what, number, price, is_called in quantities
+                if is_called
+            ),
+            *on_instances,
         ),
         runs_a_month=monthly,
         run_hours=run.seconds / 3_600,
@@ -494,7 +515,7 @@ def estimate(
         transitions=dict(visits),
         ways=run.assumed,
         standing=(tps_hours,) if billed[CAMPAIGN] else (),
-        unpriced=billing.unpriced(config, definition, Endings.of(definition).doomed),
+        unpriced=billing.unpriced(config, definition, Endings.of(definition).doomed, prices),
     )
 
 
@@ -520,6 +541,10 @@ def _task_seconds(config: Config, assumed: Mapping[str, float]) -> dict[str, flo
         config.function("create-batch-inference-job"): assumed["batch_minutes"] * 60,
         config.function("filter-recommendations"): filter_seconds,
         **{integration: assumed[minutes] * 60 for integration, minutes in JOBS.items()},
+        **{
+            integration: assumed.get(minutes, 0.0) * 60
+            for integration, (minutes, _) in billing.INSTANCE_JOBS.items()
+        },
     }
 
 

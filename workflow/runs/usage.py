@@ -29,6 +29,11 @@ _JOB_STAGES = {
     "batch_minutes": re.compile(r":batch-inference-job/"),
     "campaign_minutes": re.compile(r":campaign/"),
 }
+_INSTANCE_JOBS = {
+    "TrainingJobName": "own_training_minutes",
+    "TransformJobName": "own_inference_minutes",
+}
+"""Members of requests of SageMaker's jobs on instances → what they take."""
 _GIGABYTE = 1e9
 
 
@@ -120,6 +125,12 @@ def durations_of(events: Sequence[HistoryEvent], config: Config) -> dict[str, fl
         for job in jobs_of(events)
         for stage, pattern in _JOB_STAGES.items()
         if pattern.search(job.arn)
+    ]
+    durations += [
+        (stage, visit.seconds(None))
+        for visit in Visits(events).all
+        for member, stage in _INSTANCE_JOBS.items()
+        if member in visit.request
     ]
     minutes: dict[str, float] = {}
     for stage, seconds in durations:

@@ -17,6 +17,7 @@ from localaws.http.endpoint import Endpoint
 from retrain.main import app
 from tests import histories
 from tests.projects import ASK, project
+from tests.workflow.options.test_models import OWN_HYBRID, own
 from workflow import build_workflow
 from workflow.config import load_config, parse_config, with_integration
 from workflow.definition.graph import retraining_graph
@@ -31,6 +32,7 @@ from workflow.runs.cost import (
     as_json,
     assume,
     assumption_values,
+    assumptions_for,
     columns,
     estimate,
     price_notes,
@@ -889,3 +891,38 @@ def test_a_filter_on_spark_is_a_second_run_of_the_job(users, is_large):
     quantities = {line.what: line.quantity for line in result.lines}
     assert quantities["Glue"] == (1.5 if is_large else 1.0)
     assert (quantities["Lambda, time"] < 100) is is_large
+
+
+def test_a_model_on_sagemaker_costs_the_time_of_its_instances():
+    tables = "training = { instance_type = 'ml.m5.2xlarge' }\ntransform = { instance_count = 3 }\n"
+    own_model = own(f"{OWN_HYBRID}{tables}")
+    rendered = json.loads(render(own_model))
+    assumed = assume(
+        assumptions_for(own_model),
+        {"own_training_minutes": 90, "own_inference_minutes": 20},
+        origin="given",
+    )
+
+    result = estimate(own_model, rendered, PRICES, assumed, year=2024, next_wait=next_wait)
+
+    lines = {line.what: (line.quantity, line.price.name) for line in result.lines}
+    assert lines["SageMaker, Train own"] == (1.5, "ml.m5.2xlarge")
+    assert lines["SageMaker, Make Lists by own"] == (1.0, "ml.m5.xlarge")
+    assert not [name for name in lines if name.startswith("Personalize")]
+    assert result.run_hours > 110 / 60
+    assert result.unpriced == ()
+
+
+def test_an_instance_without_a_price_is_named():
+    own_model = own(f"{OWN_HYBRID}training = {{ instance_type = 'ml.p5.48xlarge' }}\n")
+    rendered = json.loads(render(own_model))
+
+    result = estimate(own_model, rendered, PRICES, year=2024, next_wait=next_wait)
+
+    assert result.unpriced == ("'Train own' (sagemaker:createTrainingJob)",)
+
+
+def test_models_are_assumed_nothing_of_where_there_are_none(config):
+    names = {assumption.name for assumption in assumptions_for(config)}
+
+    assert not {"own_training_minutes", "own_inference_minutes"} & names
