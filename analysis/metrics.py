@@ -371,6 +371,18 @@ def metric_names() -> list[str]:
     return [short_name(metric) for metric in METRICS]
 
 
+def training_metrics(sagemaker: Any, arn: str) -> dict[str, float]:
+    """Return what a training job of SageMaker measured, by the metrics' names; the last values.
+
+    Args:
+        sagemaker: A boto3 `sagemaker` client.
+        arn: The training job's.
+    """
+    job = sagemaker.describe_training_job(TrainingJobName=arn.rpartition("/")[2])
+    measured = job.get("FinalMetricDataList", ())
+    return {each["MetricName"]: float(each["Value"]) for each in measured}
+
+
 def short_name(metric: str) -> str:
     """Return a metric's usual name, for example `NDCG@10`."""
     name, _, cut_off = metric.partition("_at_")

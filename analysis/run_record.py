@@ -17,7 +17,7 @@ import pandas as pd
 
 from analysis.backtests import trend
 from analysis.frames import Run, list_runs, run_on_s3
-from analysis.metrics import metric_names, short_name, version_metrics
+from analysis.metrics import metric_names, short_name, training_metrics, version_metrics
 from workflow.config import Config
 from workflow.definition.limits import NextWait
 from workflow.runs.cost import CostError, Estimate, assume, assumptions_for, estimate
@@ -131,7 +131,7 @@ def gather(
     machine = states.describe_state_machine(stateMachineArn=config.state_machine_arn)
     definition = json.loads(machine["definition"])
     files = run_on_s3(config, s3, run.run)
-    metrics = _metrics(config, client("personalize"), events)
+    metrics = _metrics(config, client, files, events)
     if before:
         metrics = {THIS_VERSION: metrics.get(THIS_VERSION, {}), BEFORE: before, **metrics}
     if files.gate:
@@ -203,16 +203,23 @@ def _lists_before(config: Config, s3: Any, name: str) -> pd.DataFrame | None:
 
 
 def _metrics(
-    config: Config, personalize: Any, events: Sequence[HistoryEvent]
+    config: Config, client: Callable[[str], Any], files: Run, events: Sequence[HistoryEvent]
 ) -> dict[str, Mapping[str, float]]:
-    """Return the metrics of the version that a run trained, of the one before, of a baseline."""
+    """Return the metrics of the version that a run trained, of the one before, of a baseline.
+
+    Of a model of one's own there are those that its training measured.
+    """
+    made_by = (files.record("publication") or {}).get("model")
+    if made_by:
+        measured = training_metrics(client("sagemaker"), made_by["trainingJobArn"])
+        return {THIS_VERSION: _by_short_name(measured)} if measured else {}
     trained = [job.arn for job in jobs_of(events) if SOLUTION_VERSION.search(job.arn)]
     # Of several recommenders each trains a solution; a single one may have another name today.
     own = f":solution/{config.solution_name}/"
     trained = [arn for arn in trained if own in arn] or trained
     if not trained:
         return {}
-    versions = version_metrics(personalize, config.dataset_group_arn)
+    versions = version_metrics(client("personalize"), config.dataset_group_arn)
     this = versions[versions["version"] == trained[-1].rpartition("/")[2]]
     if this.empty:
         return {}

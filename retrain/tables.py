@@ -94,18 +94,18 @@ def show_metrics(console: Console, metrics: Mapping[str, Any]) -> None:
     from analysis.metrics import metric_names, short_name  # noqa: PLC0415  pandas costs time
 
     trained, baseline = (
-        {short_name(name): value for name, value in version["metrics"].items()}
-        for version in (metrics, metrics["baseline"])
+        {short_name(name): value for name, value in version.get("metrics", {}).items()}
+        for version in (metrics, metrics.get("baseline", {}))
     )
     numbers = (
         Column(title, justify="right") for title in ("trained version", "popularity", "ratio")
     )
     table = _titled_table("Metrics", Column("metric", no_wrap=True), *numbers)
-    for name in metric_names():
+    for name in dict.fromkeys([*metric_names(), *trained]):
         if name in trained:
-            value, beside = trained[name], baseline.get(name, 0.0)
+            value, beside = trained[name], baseline.get(name)
             ratio = f"{value / beside:.2f}" if beside else "–"
-            table.add_row(name, f"{value:.4f}", f"{beside:.4f}", ratio)
+            table.add_row(name, f"{value:.4f}", "–" if beside is None else f"{beside:.4f}", ratio)
     console.print(table)
 
 

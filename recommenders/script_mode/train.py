@@ -108,8 +108,8 @@ def _table(data_set: str) -> dict[str, list[str]]:
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        yield from csv.DictReader(file, strict=True)
+    with path.open(encoding="utf-8", newline="") as file:  # as Spark writes it
+        yield from csv.DictReader(file, strict=True, doublequote=False, escapechar="\\")
 
 
 if __name__ == "__main__":

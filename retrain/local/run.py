@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.frames import read_directory
-from analysis.metrics import short_name
+from analysis.metrics import short_name, training_metrics
 from analysis.recommendations import item_labels
 from analysis.report import report
 from analysis.run_record import gather
@@ -35,6 +35,7 @@ from retrain.local.deployment import deploy, train_baseline
 from retrain.local.postgres import scratch_directory
 from retrain.local.sample_size import SampleSize
 from workflow.config import Config
+from workflow.definition.parts.own_model import MAKE_LISTS, TRAIN
 from workflow.runs.history import Failure, HistoryReader, failed_visit, failure_of, follow
 from workflow.runs.visits import Visits
 
@@ -46,6 +47,13 @@ STAGES = {
     "batch inference": ("Trigger Batch Inference", "Batch Completed?"),
     "filter": ("Filter on Spark", "Filter Recommended Item"),
 }
+
+
+def own_stages(model: str) -> dict[str, tuple[str, ...]]:
+    """Return the states of each stage where a model of one's own makes the lists."""
+    filtering = STAGES["filter"]
+    own = {"training": (TRAIN.format(model),), "inference": (MAKE_LISTS.format(model),)}
+    return {"ETL": STAGES["ETL"], **own, "filter": filtering}
 
 
 class LocalRunError(LocalAwsError):
@@ -147,7 +155,7 @@ def _execute(config: Config, aws: LocalAws, output: Path, view: RunView) -> Outc
     events = history.read_all()
     visits = Visits(events)
     failure = failure_of(visits, workflow.definition.to_dict())
-    durations = stage_durations(visits)
+    durations = stage_durations(config, visits)
     view.end(failed_visit(visits))
 
     def with_paths(text: str) -> str:
@@ -174,19 +182,14 @@ def _execute(config: Config, aws: LocalAws, output: Path, view: RunView) -> Outc
     ]
     metrics: dict[str, Any] = {}
     if failure is None:
-        view.stage("Training the popularity baseline for comparison")
-        versions = {
-            name: {"solutionVersionArn": arn, **_version_metrics(aws, arn)}
-            for name, latest in published.items()
-            for arn in [latest["solutionVersionArn"]]
-        }
-        metrics = {
-            "run": execution.name,
-            **versions.pop(""),
-            "baseline": _version_metrics(aws, train_baseline(config, aws.client)),
-            "seconds": durations,
-            **({"recommenders": versions} if versions else {}),
-        }
+        makers = {name: _maker_metrics(aws, latest) for name, latest in published.items()}
+        metrics = {"run": execution.name, **makers.pop("")}
+        if config.has_personalize:  # which trains the baseline
+            view.stage("Training the popularity baseline for comparison")
+            metrics["baseline"] = _version_metrics(aws, train_baseline(config, aws.client))
+        metrics["seconds"] = durations
+        if makers:
+            metrics["recommenders"] = makers
         lists.insert(1, write_whole(output / "metrics.json", json_text(metrics)))
     files = [*lists, *files]
     view.stage("Writing the report")
@@ -232,10 +235,11 @@ def _previous_results(output: Path) -> dict[str, Any]:
     }
 
 
-def stage_durations(visits: Visits) -> dict[str, float]:
+def stage_durations(config: Config, visits: Visits) -> dict[str, float]:
     """Return the seconds that each stage took, in order; stages that did not end are left out."""
-    durations = {}
-    for stage, states in STAGES.items():
+    durations, model = {}, config.publish.model
+    stages = STAGES if config.has_personalize else own_stages(model)
+    for stage, states in stages.items():
         begun = [visit.begun for visit in visits.all if visit.state in states]
         ended = [visit.ended for visit in visits.all if visit.state == states[-1] and visit.ended]
         if begun and ended:
@@ -285,6 +289,16 @@ def _one_header(parts: Iterable[Iterable[bytes]]) -> Iterator[bytes]:
         first = next(chunks, b"")
         yield first.partition(b"\n")[2] if number else first
         yield from chunks
+
+
+def _maker_metrics(aws: LocalAws, latest: dict[str, Any]) -> dict[str, Any]:
+    """Return who made a list, as its `latest.json` says, and the metrics of that."""
+    if "model" in latest:
+        model = latest["model"]
+        measured = training_metrics(aws.client("sagemaker"), model["trainingJobArn"])
+        return {"model": model, "metrics": dict(sorted(measured.items()))}
+    arn = latest["solutionVersionArn"]
+    return {"solutionVersionArn": arn, **_version_metrics(aws, arn)}
 
 
 def _version_metrics(aws: LocalAws, arn: str) -> dict[str, Any]:

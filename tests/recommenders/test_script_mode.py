@@ -20,7 +20,7 @@ USERS, ITEMS, EVENTS = 40, 20, 12
 def write(path: Path, header: str, rows: list[tuple[object, ...]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
+        writer = csv.writer(file, doublequote=False, escapechar="\\")  # as Spark does
         writer.writerow(header.split(","))
         writer.writerows(rows)
 

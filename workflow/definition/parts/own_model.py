@@ -174,14 +174,15 @@ def _base_name(config: Config, name: str, *steps: State, of: str = "''") -> str:
     """Return the expression of what follows the prefix in the names of a run's jobs.
 
     It is the run's name, as far as it fits, and a digest of it, of the requests and of the
-    expression that `of` is.
+    expression that `of` is. Letters are small, as SageMaker's ARNs have them.
     """
     requests = [step.fields["parameters"] for step in steps]
     digest = hashlib.sha256(json.dumps(requests, sort_keys=True).encode()).hexdigest()[:_DIGEST]
     most = LONGEST_NAME - NUMBERS - len(name_prefix(config, name)) - _DIGEST - 1
     return (
         f"($run := {RUN_IN_JSONATA};"
-        f" $replace($substring($replace($run, /[^A-Za-z0-9]+/, '-'), 0, {most}), /^-|-$/, '')"
+        f" $lowercase($replace($substring($replace($run, /[^A-Za-z0-9]+/, '-'), 0, {most}),"
+        " /^-|-$/, ''))"
         f" & '-' & $substring($hash($run & '{digest}' & {of}, 'SHA-256'), 0, {_DIGEST}))"
     )
 
