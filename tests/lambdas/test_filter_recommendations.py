@@ -396,7 +396,10 @@ def test_a_list_of_a_model_of_ones_own_names_its_training(
     put(s3, "manifest.json", json.dumps(MANIFEST))
     put(s3, "batch-output/part-00000.json.out", output_line("1", ["a", "b"], [0.4, 0.3]))
     model = {"name": "own", "trainingJobArn": "arn:training", "data": "s3://bucket/model.tar.gz"}
-    event = {"bucket": "bucket", "run": RUN, "keep": 1, "job": {"name": "x-1", "model": model}}
+    event = {
+        **{"bucket": "bucket", "run": RUN, "keep": 1, "leastDifferentLists": 0},
+        "job": {"name": "x-1", "model": model},
+    }
 
     latest = publish(s3, personalize, event, now=datetime(2024, 6, 1, 4, tzinfo=UTC))
 
@@ -417,7 +420,10 @@ def test_a_job_of_which_no_model_is_known_is_personalizes(
         {"batchInferenceJob": {"solutionVersionArn": f"{SOLUTION}/1"}},
         {"batchInferenceJobArn": arn},
     )
-    event = {"bucket": "bucket", "run": RUN, "keep": 1, "job": {"arn": arn}}
+    event = {
+        **{"bucket": "bucket", "run": RUN, "keep": 1, "leastDifferentLists": 0},
+        "job": {"arn": arn},
+    }
 
     latest = publish(s3, personalize, event, now=datetime(2024, 6, 1, 4, tzinfo=UTC))
 

@@ -152,7 +152,13 @@ class _Graph:
         self._scopes = tuple(scopes(definition))
         self._scope = {name: scope for scope in self._scopes for name in scope.states}
         self.stages = [stage for stage in stages if stage.title in STAGES]
-        self._of_stages = frozenset[str]().union(*(stage.states for stage in self.stages))
+        # What those of a model leave counts as a state's own; what is inside others leaves nothing.
+        known = (
+            stage.states
+            for stage in stages
+            if stage.title in STAGES or self._scope[stage.entry].parent
+        )
+        self._of_stages = frozenset[str]().union(*known)
 
     def _names(self, title: str) -> list[str]:
         """Return the states with which a stage, or what stands for it, begins."""
