@@ -201,9 +201,9 @@ def decide(
         personalize: A client.
         s3: A client.
         event: `bucket`, `run`, `datasetGroupArn` and `increments`: `solutionName`, `updates`,
-            `fullEvery`, `keptDays` (how long a list stays where it is read), `settings`, a digest
-            of those by which lists are made, `rules`, those of the gate, and what
-            `read_publication` takes.
+            `fullEvery`, `renewAfterHours` (how old a list may become before it is made again),
+            `settings`, a digest of those by which lists are made, `rules`, those of the gate, and
+            what `read_publication` takes.
         manifest: The run's.
         now: The time, UTC.
 
@@ -241,7 +241,7 @@ def decide(
         read_publication(personalize, s3, bucket, settings),
         lists,
         rules=settings["rules"],
-        kept=timedelta(days=settings["keptDays"]),
+        renewed_after=timedelta(hours=settings["renewAfterHours"]),
         now=now,
     )
     record = {

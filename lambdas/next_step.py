@@ -58,7 +58,7 @@ def step_after(
     lists: str,
     *,
     rules: Any,
-    kept: timedelta,
+    renewed_after: timedelta,
     now: datetime,
 ) -> tuple[str, str, str | None]:
     """Return what the run goes on with, why, and the version that makes the lists without training.
@@ -71,7 +71,7 @@ def step_after(
         publication: The published list; None if there is none.
         lists: The hash of what the lists of this run are made of.
         rules: Those of the quality gate.
-        kept: How long the published list stays where it is read.
+        renewed_after: How old the published list may become before it is made again.
         now: The time.
     """
     if training or newest is None:
@@ -93,7 +93,7 @@ def step_after(
         ),
         (bool(publication.missing), publication.missing),
         (
-            now - publication.published >= kept / 2,
+            now - publication.published >= renewed_after,
             "the published list would be deleted, or expire, before a new one comes",
         ),
     )

@@ -39,16 +39,29 @@ def pause_between_runs(config: Config) -> tuple[timedelta, str] | None:
     return None
 
 
+def renewal(config: Config) -> timedelta:
+    """Return how old a published list may be before an unchanged one is made again.
+
+    Of its time there is left then what two runs need, of which one may fail; half of it where
+    nothing says how often runs are.
+    """
+    kept = timedelta(days=min(lifetimes(config).values()))
+    pause = pause_between_runs(config)
+    needed = 2 * (pause[0] + _USUAL_RUN) if pause else kept / 2
+    return max(timedelta(), min(kept / 2, kept - needed))
+
+
 def _words(pause: timedelta) -> str:
     hours = -(-pause // timedelta(hours=1))
-    return f"{hours} hours" if hours % 24 or hours == 24 else f"{hours // 24} days"
+    if hours % 24 or hours == 24:
+        return f"{hours} hour{'s' * (hours > 1)}"
+    return f"{hours // 24} days"
 
 
 def lifetime_faults(config: Config) -> Iterator[Rule]:
     """Yield what is gone before the next run replaces it, or that [retention] promises to keep.
 
-    A list has to outlast two runs, of which one may fail; with [increments] one that does not
-    change is published again when half of its time is over.
+    A list has to outlast two runs, of which one may fail.
     """
     pause = pause_between_runs(config)
     for key, days in lifetimes(config).items():
@@ -77,6 +90,6 @@ def lifetime_faults(config: Config) -> Iterator[Rule]:
                 f"{pause[1]}, and the bucket deletes the files of runs after"
                 f" aws.run_retention_days = {kept}: it does not keep the last"
                 f" {config.retention.runs}",
-                f"write {max(kept // max(pause[0] // _DAY, 1), 1)} or fewer, or"
+                f"write {max(timedelta(days=kept) // pause[0], 1)} or fewer, or"
                 f" run_retention_days = {needed}",
             )

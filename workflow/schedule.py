@@ -135,7 +135,7 @@ def runs_a_month(expression: str, *, year: int) -> float:
 
 @lru_cache
 def longest_pause(expression: str) -> timedelta | None:
-    """Return the longest time between two runs that a schedule starts, of a `cron` by whole days.
+    """Return the longest time between two runs that a schedule starts.
 
     None if it starts no two of them within the years 2024 and 2025.
 
@@ -146,8 +146,17 @@ def longest_pause(expression: str) -> timedelta | None:
     if not isinstance(schedule, AwsCroniter):
         return schedule if isinstance(schedule, timedelta) else None
     first, last = datetime(2024, 1, 1, tzinfo=UTC), datetime(2025, 12, 31, tzinfo=UTC)
-    days = _days(schedule, first, last)
-    return max((after - before for before, after in pairwise(days)), default=None)
+    days, times = _days(schedule, first, last), _times(schedule, first)
+    nights = [after - before - (times[-1] - times[0]) for before, after in pairwise(days)]
+    return max([*nights, *(later - time for time, later in pairwise(times))], default=None)
+
+
+def _times(schedule: AwsCroniter, day: datetime) -> list[datetime]:
+    """Return the times of a day at which a schedule starts runs, if it does so on that day."""
+    every_day = AwsCroniter(" ".join([*schedule.rules[:2], "*", "*", "?", "*"]))
+    before, end = day - timedelta(minutes=1), day + timedelta(minutes=24 * 60 - 1)
+    times: list[datetime] = every_day.get_all_schedule_bw_dates(before, end)
+    return [time for time in times if time >= day]
 
 
 def _days(schedule: AwsCroniter, first: datetime, last: datetime) -> list[datetime]:

@@ -28,7 +28,7 @@ def step(
     publication: Publication | None,
     training: str | None = None,
     *,
-    kept_days: int = 90,
+    renewed_after: int = 45,
     now: datetime | None = None,
 ) -> tuple[str, str | None]:
     made, why, version = step_after(
@@ -37,7 +37,7 @@ def step(
         publication,
         "same",
         rules=RULES,
-        kept=timedelta(days=kept_days),
+        renewed_after=timedelta(days=renewed_after),
         now=now or at(10),
     )
     assert why
@@ -80,13 +80,13 @@ def test_a_version_that_the_gate_has_refused_is_judged_again(
     assert step(publication) == expected
 
 
-@pytest.mark.parametrize(("kept", "nothing_until"), [(90, 44), (30, 14), (3, 1)])
-def test_a_list_is_published_again_before_it_is_gone(kept: int, nothing_until: int) -> None:
+@pytest.mark.parametrize("days", [45, 1, 0])
+def test_a_list_is_published_again_before_it_is_gone(days: int) -> None:
     publication = Publication(V1, "same", at(9))
-    later = at(9) + timedelta(days=nothing_until)
-    assert step(publication, kept_days=kept, now=later) == ("nothing", None)
-    later += timedelta(days=1)
-    assert step(publication, kept_days=kept, now=later) == ("inference", V1)
+    due = at(9) + timedelta(days=days)
+    before = due - timedelta(seconds=1)
+    assert step(publication, renewed_after=days, now=before) == ("nothing", None)
+    assert step(publication, renewed_after=days, now=due) == ("inference", V1)
 
 
 def read(s3: Any, personalize: Any, **settings: Any) -> Publication:

@@ -92,11 +92,31 @@ def test_more_runs_than_the_bucket_keeps_are_a_mistake() -> None:
     assert parse_config(f"{MINIMAL}[retention]\nruns = 1_000\n"), "nothing says how often it runs"
 
 
+IN_THE_DATABASE = '\n[delivery]\nto = "database"\ntable = "lists"\n'
+
+
 @pytest.mark.parametrize(
-    ("delivery", "days"),
-    [("", 90), (DYNAMODB, 30), ('\n[delivery]\nto = "database"\ntable = "lists"\n', 90)],
+    ("text", "days"),
+    [
+        # The half of what is shorter, the bucket's files or the table's items, …
+        (f"{MINIMAL}", 45),
+        (f"{MINIMAL}{DYNAMODB}", 15),
+        (f"{MINIMAL}{IN_THE_DATABASE}", 45),
+        (scheduled("rate(1 days)", DYNAMODB), 15),
+        # … or so early that two runs more are in time, of which one may fail.
+        (scheduled("rate(1 days)", f"{DYNAMODB}expire_days = 4\n"), 1),
+        (scheduled(MONTHLY, ""), 27),
+        (scheduled(WEEKLY, f"{DYNAMODB}expire_days = 15\n"), 0),
+    ],
 )
-def test_an_unchanged_list_is_renewed_by_the_shorter_of_its_lives(delivery: str, days: int) -> None:
-    config = parse_config(f"{MINIMAL}\n[increments]\n{delivery}")
-    assert comparison(config)["increments"]["keptDays"] == days
-    assert f'"keptDays": {days}' in str(build(config).to_json())
+def test_an_unchanged_list_is_renewed_in_time(text: str, days: int) -> None:
+    config = parse_config(f"{text}\n[increments]\n")
+    assert comparison(config)["increments"]["renewAfterHours"] == 24 * days
+    assert f'"renewAfterHours": {24 * days}' in str(build(config).to_json())
+
+
+@pytest.mark.parametrize("cron", ["cron(0 * * * ? *)", "cron(0 */6 * * ? *)"])
+def test_runs_of_one_day_are_counted_by_hours(cron: str) -> None:
+    """A hundred runs are four days, and twenty-five."""
+    assert parse_config(scheduled(cron, "[retention]\nruns = 100\n"))
+    assert parse_config(scheduled(cron, f"{DYNAMODB}expire_days = 2\n"))

@@ -13,6 +13,7 @@ where none is trained.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from workflow.config import Config
@@ -20,7 +21,7 @@ from workflow.definition.polling import lambda_task
 from workflow.definition.recommender import gate_values
 from workflow.definition.stage import Part, Stage, catch_all, stage_of
 from workflow.errors import StructureError
-from workflow.lifetimes import lifetimes
+from workflow.lifetimes import renewal
 from workflow.run_names import RUN
 from workflow.sdk import Choice, ChoiceRule, State, Succeed
 
@@ -78,7 +79,7 @@ def comparison(config: Config) -> dict[str, Any]:
             "solutionName": config.solution_name,
             "updates": config.is_updatable,
             "fullEvery": config.increments.full_every,
-            "keptDays": min(lifetimes(config).values()),
+            "renewAfterHours": renewal(config) // timedelta(hours=1),
             "settings": config.publication_digest,
             "rules": {name: gate[name] for name in ("metrics", "backtest")},
             "delivery": delivery and {"to": delivery.to, "table": delivery.table},
