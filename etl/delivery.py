@@ -108,6 +108,21 @@ def deliver(
     return write("DELIVERED", **counts)
 
 
+def check_table(tables: Tables, spec: JobSpec) -> None:
+    """Do nothing if the table that the list goes into can take it, or there is none.
+
+    Raises:
+        EtlError: If it cannot; it names every reason.
+    """
+    if spec.delivery is None:
+        return
+    try:
+        with _spark_errors(tables):
+            TABLES[spec.engine](tables, spec.delivery).check()
+    except EtlError as error:
+        raise EtlError(*(f"delivery: {problem}" for problem in error.problems)) from None
+
+
 class AnotherListPublishedError(Exception):
     """The run's list is not the published one, or is not any more."""
 
@@ -177,7 +192,7 @@ class DatabaseTable(ABC):
                 changed then.
             Py4JJavaError: If the database refuses a statement; nothing is changed then.
         """
-        types = self._checked_types()
+        types = self.check()
         rows = rows.select(
             *(_value(rows, name, types[name]).alias(to) for name, to in self._columns.items())
         )
@@ -212,7 +227,7 @@ class DatabaseTable(ABC):
     def _sql(self, name: TableName) -> str:
         return name.quote(self.engine)
 
-    def _checked_types(self) -> dict[str, str]:
+    def check(self) -> dict[str, str]:
         """Return the type of the table's column for each column of the list.
 
         Raises:

@@ -37,7 +37,7 @@ from etl.agreement import judge, shares
 from etl.backtest import measure
 from etl.comparison import compare
 from etl.datasets import JobSpec
-from etl.delivery import deliver
+from etl.delivery import check_table, deliver
 from etl.errors import EtlError, shortened
 from etl.filtering import filter_lists
 from etl.holdout import PREFIX as HOLD_OUT
@@ -104,6 +104,7 @@ def run(
         runtime.folder.delete(path)
     log(next(progress))
     begun = now()
+    check_table(runtime.tables, spec)  # before anything is paid for a list that cannot be delivered
     increment = _INTERACTIONS if spec.watermark and window.since is not None else ""
     tables = read_tables(runtime.tables, sources, apart=increment)
     for name, table in tables.items():

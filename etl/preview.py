@@ -24,6 +24,7 @@ from etl.columns import DatabaseColumn, among
 from etl.csv_lines import csv_line
 from etl.database import Database
 from etl.datasets import Column, JobSpec, Join, Relation
+from etl.delivery import check_table
 from etl.errors import EtlError, TableError
 from etl.job import with_source_title
 from etl.output import BATCH_FIELDS
@@ -144,6 +145,7 @@ def problems(tables: Tables, spec: JobSpec) -> list[str]:
             _resolve(tables, source, source.relation)
         except EtlError:
             found |= dict.fromkeys(_problems_of(tables, source))
+    found |= dict.fromkeys(_raised(check_table, tables, spec))
     return list(found)
 
 

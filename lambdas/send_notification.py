@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -252,9 +252,21 @@ def notification_of(end: End, records: Records) -> Notification:
         outcome, reason = SKIPPED, str(increment.get("why", ""))
     elif newer and not records.lists:
         outcome, reason = SKIPPED, newer[0]
-    elif records.degradation:
-        outcome, reason = DEGRADED, records.degradation
+    elif degraded := [each for each in (records.degradation, _behind(end.output)) if each]:
+        outcome, reason = DEGRADED, "; ".join([*degraded, *newer])
+    else:
+        reason = "; ".join(newer)
+    if outcome == SKIPPED:  # what is there, an earlier execution of the run has published
+        records = replace(records, lists={}, delivery={})
     return Notification(end, outcome, _shortened(reason), records)
+
+
+def _behind(output: Mapping[str, Any]) -> str:
+    """Return why campaigns do not serve the published list's version; empty if all do."""
+    campaigns = output.get("campaigns")
+    if not isinstance(campaigns, Mapping) or not campaigns.get("degraded"):
+        return ""
+    return str(campaigns.get("reason", ""))
 
 
 def _made_by(published: Mapping[str, Any]) -> str:

@@ -19,12 +19,12 @@ import pytest
 from pyspark.sql import SparkSession
 
 from etl.database import Database
-from etl.datasets import Delivery, Engine, JobSpec, Lookup, Relation
+from etl.datasets import Column, Delivery, Engine, JobSpec, Lookup, Relation
 from etl.delivery import deliver
 from etl.errors import EtlError
 from etl.runtime import LocalRuntime, RunFolder
 from localaws.http.endpoint import Endpoint
-from tests.etl.runs import BUCKET
+from tests.etl.runs import BUCKET, Run, users_spec
 from tests.mariadb import MariaDbDatabase
 
 NAMES = count(1)
@@ -221,6 +221,21 @@ def test_a_table_that_does_not_exist_is_named_with_the_nearest_one(target: Targe
     message = target.refused("list")
     assert message.startswith(f"the list of run '{target.run}' is published, but not delivered:")
     assert "table 'list' does not exist in the database; did you mean 'lists'?" in message
+
+
+def test_the_extraction_fails_before_anything_is_paid_for_a_table_that_is_not_there(
+    endpoint: Endpoint, spark: SparkSession, database: str, tmp_path: Path
+) -> None:
+    with psycopg.connect(database) as connection:
+        connection.execute("CREATE TABLE users AS SELECT 1 AS id, 2 AS age")
+    columns = (Column("USER_ID", "id", required=True), Column("AGE", "age", "int"))
+    spec = users_spec("postgresql", Relation("users"), *columns)
+    run = Run(endpoint, spark, database, tmp_path)
+
+    message = run.refused(replace(spec, delivery=Delivery("lists", COLUMNS)))
+
+    assert message.startswith("delivery: table 'lists' does not exist in the database")
+    assert run.objects() == []
 
 
 def test_every_reason_why_a_table_does_not_fit_is_named(target: Target) -> None:

@@ -7,7 +7,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from etl.database import Database
-from etl.datasets import Column, DataSet, Engine, JobSpec, Join, Lookup, Relation
+from etl.datasets import Column, DataSet, Delivery, Engine, JobSpec, Join, Lookup, Relation
 from etl.errors import EtlError
 from etl.preview import Preview, previews, problems
 from etl.tables import Tables
@@ -116,6 +116,27 @@ def test_an_empty_table_is_a_preview_without_rows(shop: str, spark: SparkSession
 
 def test_a_sound_specification_has_no_problems(shop: str, spark: SparkSession):
     assert problems(tables(spark, shop), SPEC) == []
+
+
+def test_a_table_that_cannot_take_the_list_is_reported_with_all_else(
+    shop: str, spark: SparkSession
+):
+    columns = {"USER_ID": "id", "ITEM_ID": "plan", "RANK": "rank", "SCORE": "score"}
+    wrong = replace(
+        SPEC,
+        batch_input=replace(SPEC.batch_input, relation=Relation("byers")),
+        delivery=Delivery("buyers", columns),
+    )
+
+    found = problems(tables(spark, shop), wrong)
+
+    assert [problem.partition("; ")[0].partition(". Columns:")[0] for problem in found] == [
+        "batch input: table 'byers' does not exist in the database",
+        "delivery: table 'buyers' has no column 'rank' for RANK",
+        "delivery: table 'buyers' has no column 'score' for SCORE",
+        "delivery: table 'buyers': column 'deleted' takes no null and has no default, and the list"
+        " has nothing for it",
+    ]
 
 
 def test_everything_that_does_not_fit_is_reported_at_once(shop: str, spark: SparkSession):

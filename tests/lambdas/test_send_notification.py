@@ -231,7 +231,33 @@ def test_a_run_none_of_whose_lists_is_published_for_newer_ones_is_skipped() -> N
     assert (told.outcome, told.reason) == (SKIPPED, "a newer one is there")
 
     of_one = Records({"similar": SIMILAR}, of_recommenders("similar"))
-    assert notification_of(end_of(output=output), of_one).outcome == SUCCEEDED
+    told = notification_of(end_of(output=output), of_one)
+    assert (told.outcome, told.reason) == (SUCCEEDED, "a newer one is there")
+
+
+def test_a_campaign_that_does_not_follow_is_degraded() -> None:
+    reason = "campaign 'live' still serves v1: no capacity"
+    output = json.dumps({"campaigns": {"degraded": True, "reason": reason}})
+
+    told = notification_of(end_of(output=output), Records({"": PUBLISHED}))
+    assert (told.outcome, told.reason) == (DEGRADED, reason)
+
+    both = Records({"": {**PUBLISHED, "degraded": DEGRADED_BY}})
+    assert notification_of(end_of(output=output), both).reason == (
+        f"coverage is 0.0310, minimum 0.1; {reason}"
+    )
+    fine = json.dumps({"campaigns": {"degraded": False, "reason": ""}})
+    assert notification_of(end_of(output=fine), Records()).outcome == SUCCEEDED
+
+
+def test_what_an_earlier_execution_of_the_run_published_is_not_the_skipped_ones() -> None:
+    output = json.dumps({"job": {"Error": "AnotherRunInProgress", "Cause": "x is in progress"}})
+    left = Records({"": PUBLISHED}, delivery={"status": "DELIVERED", "table": "lists"})
+
+    told = notification_of(end_of(output=output), left)
+
+    assert told.line == "Run nightly.2 of labbase-retraining published nothing: x is in progress"
+    assert told.detail()["published"] == {}
 
 
 def test_what_is_told_of_many_recommenders_stays_small() -> None:
