@@ -136,6 +136,25 @@ def test_a_refused_request_has_the_name_of_sagemaker_s_exception(world: World) -
     world.ended("TrainingJob", done["TrainingJobName"])
 
 
+def test_a_task_in_jsonata_runs_a_job(world: World) -> None:
+    training = world.training(WRITES)
+    del training["InputDataConfig"]
+    name = training["TrainingJobName"]
+    training["TrainingJobName"] = "{% '" + name + "' & '-' & $states.context.State.Name %}"
+    train = {
+        "Type": "Task",
+        "QueryLanguage": "JSONata",
+        "Resource": "arn:aws:states:::sagemaker:createTrainingJob.sync",
+        "Arguments": training,
+        "Output": "{% $states.result.(TrainingJobName & ' ' & TrainingJobStatus) %}",
+        "End": True,
+    }
+
+    described = ended(world, start(world, {"Train": train}))
+
+    assert described["output"] == f'"{name}-Train Completed"', described
+
+
 def test_without_the_repair_a_task_knows_no_sync(world: World) -> None:
     training = world.training(WRITES)
     del training["InputDataConfig"]
