@@ -48,14 +48,13 @@ def images_of(config: Config, name: str) -> Images:
 def _image(config: Config, name: str, scope: str, instance_type: str) -> str:
     model, image_uris = config.models[name], sagemaker_module("sagemaker.image_uris")
     framework, version = framework_of(model)
-    known = image_uris.config_for_framework(framework)[scope]
+    images = image_uris.config_for_framework(framework)
+    known = images[scope]
     versions = {**known.get("version_aliases", {}), **known["versions"]}
     if version not in versions:
-        newest = [*known["versions"]][-1]
-        fix = suggestion(
-            version, versions, otherwise=f"write one of {', '.join(known['versions'])}"
-        )
-        rule = f"AWS has no image of {framework} {version} for {scope}; the newest is {newest}"
+        for_both = [each for each in known["versions"] if each in images["inference"]["versions"]]
+        fix = suggestion(version, for_both, otherwise=f"write one of {', '.join(for_both)}")
+        rule = f"AWS has no image of {framework} {version} for {scope}; it has up to {for_both[-1]}"
         raise _mistake(config, f"models.{name}.framework_version", version, rule, fix)
     full = known["version_aliases"][version] if version not in known["versions"] else version
     python = known["versions"][full]["py_versions"][-1]
