@@ -4,11 +4,14 @@ import csv
 import json
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from analysis.run_record import gather
+from lambdas.polling import next_wait
 from localaws.aws import LocalAws
 from retrain.local.deployment import deploy
 from tests.recommenders.test_script_mode import ITEMS, USERS, events
@@ -141,6 +144,12 @@ def test_a_run_publishes_the_lists_of_the_model(aws: LocalAws, tmp_path: Path) -
     job = aws.client("sagemaker").describe_training_job(TrainingJobName=training["TrainingJobName"])
     assert [each["MetricName"] for each in job["FinalMetricDataList"]] == ["items"]
     assert not aws.client("personalize").list_dataset_groups()["datasetGroups"]
+    record = gather(
+        config, aws.client, timed=False, next_wait=next_wait, now=datetime(2024, 6, 2, tzinfo=UTC)
+    )
+    assert record.metrics == {"this version": {"items": ITEMS}}
+    assert record.cost is not None
+    assert "SageMaker, Train own" in [line.what for line in record.cost.lines]
 
 
 def test_a_resumed_run_trains_no_second_time(aws: LocalAws, tmp_path: Path) -> None:
