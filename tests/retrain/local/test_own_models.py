@@ -15,6 +15,8 @@ from lambdas.polling import next_wait
 from localaws.aws import LocalAws
 from retrain.local.deployment import deploy
 from tests.recommenders.test_script_mode import ITEMS, USERS, events
+from tests.recorder import Recorder
+from tests.retrain.local.test_delivery import denied
 from tests.workflow.options.test_models import own_scripts
 from workflow import Config
 from workflow.definition.graph import retraining_graph
@@ -127,9 +129,12 @@ def jobs(aws: LocalAws, kind: str) -> list[dict[str, Any]]:
 def test_a_run_publishes_the_lists_of_the_model(aws: LocalAws, tmp_path: Path) -> None:
     config = configured(tmp_path)
 
-    described = execute(aws, config, "night")
+    with aws.endpoint.wrap_all(Recorder).recorded() as calls:
+        described = execute(aws, config, "night")
 
     assert described["status"] == "SUCCEEDED", described
+    for role in ("sagemaker", "states", "functions"):
+        assert denied(calls, config, role) == []
     s3 = aws.client("s3")
     latest = json.loads(s3.get_object(Bucket=config.bucket, Key=config.latest_key)["Body"].read())
     (training,) = jobs(aws, "training")

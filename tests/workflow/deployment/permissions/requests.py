@@ -223,6 +223,14 @@ TABLE: dict[str, tuple[str, ...]] = {
     "personalize.TagResource": ("{resourceArn}",),
     "personalize.UpdateCampaign": ("{campaignArn}",),
     "personalize.UpdateDataset": ("{datasetArn}",),
+    "sagemaker.CreateModel": (_arn("sagemaker", "model/{ModelName}"),),
+    "sagemaker.CreateTrainingJob": (_arn("sagemaker", "training-job/{TrainingJobName}"),),
+    "sagemaker.CreateTransformJob": (_arn("sagemaker", "transform-job/{TransformJobName}"),),
+    "sagemaker.DescribeTrainingJob": (_arn("sagemaker", "training-job/{TrainingJobName}"),),
+    "sagemaker.DescribeTransformJob": (_arn("sagemaker", "transform-job/{TransformJobName}"),),
+    "sagemaker.ListTags": (ANY,),
+    "sagemaker.ListTrainingJobs": (ANY,),
+    "sagemaker.ListTransformJobs": (ANY,),
 }
 _IAM_NAMES = {"monitoring": "cloudwatch"}
 _WITHOUT_PERMISSION = {"sts.GetCallerIdentity"}  # IAM allows them to everybody
@@ -233,6 +241,7 @@ _PASSED = {
     "states": "states.amazonaws.com",
     "scheduler": "scheduler.amazonaws.com",
     "personalize": "personalize.amazonaws.com",
+    "sagemaker": "sagemaker.amazonaws.com",
 }
 
 
@@ -268,7 +277,8 @@ def _tagging_requests(call: Call, members: dict[str, Any]) -> Iterator[Request]:
     if not call.operation.startswith(("Create", "Put")) or call.service == "s3":
         return
     service = _IAM_NAMES.get(call.service, call.service)
-    action = {"iam": "TagRole", "sqs": "TagQueue"}.get(service, "TagResource")
+    named = {"iam": "TagRole", "sqs": "TagQueue", "sagemaker": "AddTags"}
+    action = named.get(service, "TagResource")
     form = TABLE[f"{call.service}.{call.operation}"][0]
     arn = form.format(**members).removesuffix(":log-stream:")
     if call.operation == "CreateSolutionVersion":
@@ -314,5 +324,6 @@ def _passed_roles(call: Call) -> set[str]:
         return set()
     request = call.parameters
     members = (request, request.get("Target", {}), request.get("JobUpdate", {}))
-    roles = {member.get(key) for member in members for key in ("Role", "RoleArn", "roleArn")}
+    keys = ("Role", "RoleArn", "roleArn", "ExecutionRoleArn")
+    roles = {member.get(key) for member in members for key in keys}
     return {role for role in roles if role}
