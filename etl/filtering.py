@@ -23,7 +23,7 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
 
 from etl.errors import EtlError
-from etl.runtime import Runtime
+from etl.runtime import OUTPUT, Runtime
 from lambdas.errors import NoRecommendations
 from lambdas.recommendations import (
     Counts,
@@ -43,13 +43,16 @@ _ROWS, _ERRORS, _COUNTS = "rows", "errors", "counts"
 _Part = tuple[str, Any]
 
 
-def filter_lists(runtime: Runtime, *, keep: int, log: Callable[[str], None]) -> dict[str, Any]:
+def filter_lists(
+    runtime: Runtime, *, keep: int, log: Callable[[str], None], output: str = OUTPUT
+) -> dict[str, Any]:
     """Write `recommendations.csv`, `errors.jsonl` and the record of both.
 
     Args:
         runtime: The job's runtime; its folder is the run's.
         keep: Most items per user.
         log: Called with each line of the log.
+        output: Prefix of the batch output below the run's.
 
     Returns:
         The record: S3 URIs of both files (`csv`, `errors`), and the counts as in `latest.json`. If
@@ -61,10 +64,10 @@ def filter_lists(runtime: Runtime, *, keep: int, log: Callable[[str], None]) -> 
     """
     folder = runtime.folder
     manifest = folder.manifest()
-    outputs = [path for path in folder.paths("batch-output/") if path.endswith(".out")]
+    outputs = [path for path in folder.paths(output) if path.endswith(".out")]
     if not outputs:
         raise EtlError(
-            f"no .out file at {folder.uri('batch-output/')}: did batch inference write elsewhere?"
+            f"no .out file at {folder.uri(output)}: did batch inference write elsewhere?"
         )
     log(f"progress 0/2 filtering {len(outputs)} files")
     parts = _parts(runtime, manifest, outputs, keep).persist(StorageLevel.DISK_ONLY)

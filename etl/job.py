@@ -365,7 +365,7 @@ def _perform(
     if options.task == "deliver":
         deliver(runtime, spec, now=lambda: datetime.now(UTC), log=log)
     elif options.task == "filter":
-        filter_lists(runtime, keep=options.keep, log=log)
+        filter_lists(runtime, keep=options.keep, output=options.output, log=log)
     elif options.task == "compare":
         compare(runtime, **settings, log=log)
     elif options.task == "recommend":

@@ -36,6 +36,8 @@ _NO_MARKER = ("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false")
 _CHECKPOINTS = "checkpoints/"
 
 BEGINNING, END, UNKNOWN = "beginning", "end", "unknown"
+OUTPUT = "batch-output/"
+"""Where the lists of batch inference are, below the run's prefix."""
 """Arguments in place of a time, and of a content hash, that there is not."""
 
 Task = Literal["extract", "filter", "deliver", "compare", "recommend"]
@@ -60,6 +62,7 @@ class Arguments:
             published list into a table, `compare` says which of several models is the best,
             `recommend` trains one and writes its lists.
         keep: The most items of a user in that list.
+        output: Where the lists are that it is made of, below the run's prefix.
         settings: JSON, those of the tasks `compare` and `recommend`.
     """
 
@@ -75,6 +78,7 @@ class Arguments:
     after: str = UNKNOWN
     task: Task = "extract"
     keep: int = 25
+    output: str = OUTPUT
     settings: str = "{}"
 
 
@@ -85,6 +89,7 @@ _OPTIONAL: Mapping[str, Callable[[str], Any]] = {
     "after": str,
     "task": str,
     "keep": int,
+    "output": str,
     "settings": str,
 }
 
@@ -124,6 +129,7 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
     parser.add_argument("--after", default=UNKNOWN, help="the run whose import they follow")
     parser.add_argument("--task", choices=get_args(Task), default="extract", help="what to do")
     parser.add_argument("--keep", type=int, default=25, help="most items of a user, for filter")
+    parser.add_argument("--output", default=OUTPUT, help="folder of the lists, for filter")
     parser.add_argument("--settings", default="{}", help="JSON, of the tasks compare, recommend")
     # Glue passes every job further arguments, such as --JOB_RUN_ID.
     return Arguments(**vars(parser.parse_known_args(list(argv[1:]))[0]))

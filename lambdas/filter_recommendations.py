@@ -126,6 +126,7 @@ def filter_recommendations(
     keep: int,
     directory: Path,
     least_different: float = 0.0,
+    output: str = "",
 ) -> dict[str, Any]:
     """Write `recommendations.csv` and `errors.jsonl` of a run.
 
@@ -135,6 +136,7 @@ def filter_recommendations(
         keep: Most items per user.
         directory: For temporary files.
         least_different: Least share of lists that are not like the one before.
+        output: Prefix of the batch output below the run's; the recommender's if left out.
 
     Returns:
         S3 URIs of both files (`csv`, `errors`), and the counts.
@@ -144,7 +146,7 @@ def filter_recommendations(
         NoRecommendations: If nothing is left; then `errors.jsonl` is written, but no CSV.
         ListsAlike: If fewer lists differ; likewise.
     """
-    written = f"{files.folder}batch-output/"
+    written = output or f"{files.folder}batch-output/"
     outputs = [key for key in files.keys(written) if key.endswith(".out")]
     if not outputs:
         raise ResourceNotFoundException(
@@ -201,8 +203,8 @@ def publish(s3: Any, personalize: Any, event: dict[str, Any], *, now: datetime) 
     bucket, run, recommender = event["bucket"], event["run"], event.get("recommender") or ""
     manifest = manifest_of(read_manifest(s3, bucket, run), recommender)
     least_different = event["leastDifferentLists"]
-    maker = made_by(personalize, event)
-    if (event.get("job") or {}).get("filtered"):
+    maker, job = made_by(personalize, event), event.get("job") or {}
+    if job.get("filtered"):
         filtered = filtered_by_spark(s3, bucket, run, least_different)
     else:
         with tempfile.TemporaryDirectory() as directory:
@@ -212,6 +214,7 @@ def publish(s3: Any, personalize: Any, event: dict[str, Any], *, now: datetime) 
                 keep=event["keep"],
                 directory=Path(directory),
                 least_different=least_different,
+                output=job.get("output", ""),
             )
     latest = {
         "run": run,
@@ -220,7 +223,12 @@ def publish(s3: Any, personalize: Any, event: dict[str, Any], *, now: datetime) 
         **maker,
         "extractedAt": str(manifest.get("createdAt", "")),
         "createdAt": f"{now:%Y-%m-%dT%H:%M:%SZ}",
-        **(degradation(s3, bucket, run, recommender) if event.get("gate") else {}),
+        # The gate judges versions of Personalize, and no lists of other models.
+        **(
+            degradation(s3, bucket, run, recommender)
+            if event.get("gate") and "model" not in maker
+            else {}
+        ),
     }
     publish_list(s3, bucket, latest)
     return latest
@@ -280,7 +288,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     And `leastDifferentLists`, the least share of lists that are not like the one before. With
     `"gate": true`, what the quality gate found wrong is published too. With `"job"`, the job that
     made the lists as the execution has it, `"filtered"` in it says that the Spark job has filtered,
-    and `"model"` that a model of one's own made them; then there is no `batchInferenceJobArn`, for
+    `"output"` where the lists are below the run's prefix, if they are not in `batch-output/`, and
+    `"model"` that a model of one's own made them; then there is no `batchInferenceJobArn`, for
     which its `"arn"` stands in otherwise. `recommender` is the list's, if there are several.
 
     Returns:

@@ -47,7 +47,7 @@ from workflow.options.increments import (
     IncrementsSettings,
     watermark_column,
 )
-from workflow.options.models import ModelSettings, PublishSettings
+from workflow.options.models import PERSONALIZE, ModelSettings, PublishSettings
 from workflow.options.notification import NotificationSettings
 from workflow.options.overlap import RunsSettings
 from workflow.options.recommenders import RecommenderSettings
@@ -247,6 +247,11 @@ class Config(Settings):
     def has_personalize(self) -> bool:
         """Whether Personalize is part of the workflow: a model of one's own may take its place."""
         return not self.publish.model
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The models of which the best one's list is published; none if one is named."""
+        return (PERSONALIZE, *self.models) if self.publish.is_best else ()
 
     @property
     def roles(self) -> tuple[RoleName, ...]:
@@ -532,6 +537,7 @@ class Config(Settings):
             if self.delivery
             else None,
             recommenders=dict(zip(self.recommenders, further, strict=True)),
+            holdout=self._learned_events if self.compared else None,
         )
 
     def lists(self) -> RecommenderLists:
@@ -545,10 +551,13 @@ class Config(Settings):
             batch_input=in_folder(self.batch_inference.lookup()),
             eligible_items=in_folder(eligible.lookup()) if eligible else None,
             exclusions=in_folder(excluded.lookup()) if excluded else None,
-            baseline=LearnedEvents(self.solution.event_type, self.solution.event_value_threshold)
-            if self.gate and self.gate.needs_popularity
-            else None,
+            baseline=self._learned_events if self.gate and self.gate.needs_popularity else None,
         )
+
+    @property
+    def _learned_events(self) -> LearnedEvents:
+        """The interactions that the recommender's solution learns from."""
+        return LearnedEvents(self.solution.event_type, self.solution.event_value_threshold)
 
     @property
     def least_different_lists(self) -> float:

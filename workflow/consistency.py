@@ -15,7 +15,7 @@ from workflow.names import OWNER_TAG, tag_problems
 from workflow.options.campaigns import campaign_faults
 from workflow.options.gate import gate_faults
 from workflow.options.increments import UPDATABLE_RECIPES, watermark_faults
-from workflow.options.models import PERSONALIZE, image_faults, model_name_faults
+from workflow.options.models import BEST, PERSONALIZE, image_faults, model_name_faults
 from workflow.options.recommenders import recommender_name_faults
 from workflow.personalize import RELATED_RECIPES, SEMANTIC
 from workflow.settings import FUNCTIONS, ColumnSettings, Rule
@@ -277,7 +277,13 @@ def _model_faults(config: Config) -> Iterator[Rule]:
 
 def _publish_faults(config: Config) -> Iterator[Rule]:
     """Yield a list that nobody makes, models that nothing uses, and what is Personalize's alone."""
-    published, known = config.publish.model, [PERSONALIZE, *config.models]
+    if config.publish.is_best:
+        yield from _best_faults(config)
+        return
+    if "metric" in config.publish.model_fields_set:
+        fix = f'leave it out, or write from = "{BEST}"'
+        yield ("publish", "metric"), "it decides between models, and one is named", fix
+    published, known = config.publish.model, [PERSONALIZE, *config.models, BEST]
     if published and published not in config.models:
         fix = suggestion(published, known, otherwise=f"write one of {', '.join(known)}")
         yield ("publish", "from"), "there is no such model", fix
@@ -295,6 +301,36 @@ def _publish_faults(config: Config) -> Iterator[Rule]:
             yield path, f'{why}; from = "{published}" leaves Personalize out', fix
 
 
+def _best_faults(config: Config) -> Iterator[Rule]:
+    """Yield what does not go together with a comparison of models."""
+    named = f'or name one model in publish.from, in place of "{BEST}"'
+    if not config.models:
+        rule = "there is no other model to compare Personalize with"
+        fix = f'add a table [models.NAME], or write from = "{PERSONALIZE}"'
+        yield ("publish", "from"), rule, fix
+    tables = {
+        "increments": "a run reads only what has changed, and models are compared by interactions"
+        " of all times, which no training has ever got",
+        "recommenders": "each of them publishes a list of its own, and models are compared by one",
+        "campaigns": "they serve a version of Personalize, and another model may be the best",
+    }
+    for table, why in tables.items():
+        if getattr(config, table):
+            yield (table,), why, f"leave it out, {named}"
+    if config.batch_inference.item_id:
+        rule = "models are compared by what users did next, and related items have no users"
+        yield ("batch_inference", "item_id"), rule, f"write user_id in its place, {named}"
+    if config.gate and config.gate.backtest:
+        rule = "it judges the lists published last, which another model may have made"
+        yield ("gate", "backtest"), rule, f"leave it out, {named}"
+    if config.filter.spark_above:
+        yield _size_fault("how large a list is is known from the imports, a branch of their own")
+
+
+def _size_fault(why: str) -> Rule:
+    return ("filter", "spark_above"), why, "write 0 for always, or leave it out for never"
+
+
 def _of_personalize(config: Config) -> Iterator[Rule]:
     tables = {
         "gate": "it judges versions of Personalize",
@@ -310,8 +346,7 @@ def _of_personalize(config: Config) -> Iterator[Rule]:
             why = "it is a setting of Personalize's batch inference"
             yield ("batch_inference", key), why, "leave it out"
     if config.filter.spark_above:
-        why = "how large a list is is known from the imports"
-        yield ("filter", "spark_above"), why, "write 0 for always, or leave it out for never"
+        yield _size_fault("how large a list is is known from the imports")
 
 
 def _any_flag(columns: Iterable[ColumnSettings], flag: str) -> bool:

@@ -389,6 +389,9 @@ def test_memory_does_not_grow_with_users_or_exclusions(tmp_path: Path) -> None:
     assert peaks[1] < 1.2 * peaks[0]
 
 
+OF_A_JOB = {"bucket": "bucket", "run": RUN, "keep": 1, "leastDifferentLists": 0.0}
+
+
 def test_a_list_of_a_model_of_ones_own_names_its_training(
     s3: Any, personalize: Any, calls: Stubber
 ) -> None:
@@ -396,10 +399,7 @@ def test_a_list_of_a_model_of_ones_own_names_its_training(
     put(s3, "manifest.json", json.dumps(MANIFEST))
     put(s3, "batch-output/part-00000.json.out", output_line("1", ["a", "b"], [0.4, 0.3]))
     model = {"name": "own", "trainingJobArn": "arn:training", "data": "s3://bucket/model.tar.gz"}
-    event = {
-        **{"bucket": "bucket", "run": RUN, "keep": 1, "leastDifferentLists": 0},
-        "job": {"name": "x-1", "model": model},
-    }
+    event = {**OF_A_JOB, "job": {"name": "x-1", "model": model}}
 
     latest = publish(s3, personalize, event, now=datetime(2024, 6, 1, 4, tzinfo=UTC))
 
@@ -420,11 +420,26 @@ def test_a_job_of_which_no_model_is_known_is_personalizes(
         {"batchInferenceJob": {"solutionVersionArn": f"{SOLUTION}/1"}},
         {"batchInferenceJobArn": arn},
     )
-    event = {
-        **{"bucket": "bucket", "run": RUN, "keep": 1, "leastDifferentLists": 0},
-        "job": {"arn": arn},
-    }
+    event = {**OF_A_JOB, "job": {"arn": arn}}
 
     latest = publish(s3, personalize, event, now=datetime(2024, 6, 1, 4, tzinfo=UTC))
 
     assert latest["solutionVersionArn"] == f"{SOLUTION}/1"
+
+
+def test_the_lists_of_the_best_model_are_in_the_folder_that_its_job_names(
+    s3: Any, personalize: Any, calls: Stubber
+) -> None:
+    """What the gate found wrong is Personalize's, and not the published model's."""
+    put(s3, "manifest.json", json.dumps(MANIFEST))
+    put(s3, "batch-output/part-00000.json.out", output_line("1", ["of-personalize"]))
+    put(s3, "models/own/batch-output/part-00000.json.out", output_line("1", ["of-own"]))
+    put(s3, "record/gate.json", json.dumps({"degraded": True, "reason": "coverage is 0.1"}))
+    job = {"model": {"name": "own"}, "output": "models/own/batch-output/"}
+    event = {**OF_A_JOB, "gate": True, "job": job}
+
+    latest = publish(s3, personalize, event, now=datetime(2024, 6, 1, 4, tzinfo=UTC))
+
+    assert latest["model"] == {"name": "own"}
+    assert "degraded" not in latest
+    assert csv_of(s3) == "USER_ID,ITEM_ID,RANK,SCORE\n1,of-own,1,\n"

@@ -31,7 +31,9 @@ def build(config: Config) -> Graph:
     A stage that belongs to a table of the configuration is left out with it.
     """
     stages, own = Stages(config), config.publish.model
-    imported, one = not own, not own and not config.recommenders
+    is_best = bool(config.compared)
+    imported = not own and not is_best
+    one = imported and not config.recommenders
     parts: tuple[tuple[object, Callable[[], Stage]], ...] = (
         (_ALWAYS, stages.begin),
         (config.increments, stages.plan_increment),
@@ -42,6 +44,7 @@ def build(config: Config) -> Graph:
         (one, stages.batch_inference),
         (own, lambda: stages.own_training(own)),
         (own, lambda: stages.own_inference(own)),
+        (is_best, stages.best),
         (not config.recommenders, stages.publish),
         (config.recommenders, stages.recommenders),
         (config.campaigns, stages.campaigns),

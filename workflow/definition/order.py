@@ -14,11 +14,14 @@ from dataclasses import dataclass, field
 
 from workflow.config import Config
 from workflow.definition.asl import Definition, Scope, State, arguments, scopes
+from workflow.definition.parts.best_model import TRAIN_EACH
 from workflow.definition.parts.own_model import MAKE_LISTS, TRAIN
+from workflow.definition.parts.publication import OUTPUT
 from workflow.definition.parts.recommenders import EACH
 from workflow.definition.reachability import after, beside, from_start
 from workflow.definition.recommender import ITEM
 from workflow.definition.stage import JOB, StageStates
+from workflow.options.models import BEST
 
 
 @dataclass(frozen=True)
@@ -87,11 +90,18 @@ STAGES: Mapping[str, Placed] = {
         },
         is_repeated=True,
     ),
+    "Best Model": Placed(
+        "best()",
+        TRAIN_EACH,
+        leaves=OUTPUT,
+        needs={"ETL": "models learn from what the Spark job wrote, and are compared by it"},
+    ),
     "Publish": Placed(
         "publish()",
         "Filter Recommended Item",
         leaves=JOB,
         needs={"Batch Inference": f"it publishes the output of the batch inference job at {JOB}"},
+        needs_with={"compared": {"Best Model": "it publishes the lists of the best model"}},
         is_repeated=True,
     ),
     "Each Recommender": Placed("recommenders()", EACH),
@@ -189,10 +199,12 @@ class _Graph:
         for table, title, stage in _asked(self._config):
             if not self._names(title):
                 yield f"{table} needs stages.{stage}; add it there, or leave the table out"
-        if model := self._config.publish.model:
+        model, is_best = self._config.publish.model, bool(self._config.compared)
+        for name in self._config.models if is_best else filter(None, [model]):
             for state, method in ((TRAIN, "own_training"), (MAKE_LISTS, "own_inference")):
-                if state.format(model) not in self._scope:
-                    yield f'[publish] from = "{model}" needs stages.{method}("{model}"); add it'
+                if state.format(name) not in self._scope:
+                    published = BEST if is_best else model
+                    yield f'[publish] from = "{published}" needs stages.{method}("{name}"); add it'
 
     def misplaced(self) -> Iterator[str]:
         """Yield what is not for each recommender and is repeated, or is and is not."""
@@ -313,6 +325,8 @@ def _asked(config: Config) -> Iterator[tuple[str, str, str]]:
         ("[recommenders]", config.recommenders, "Recommenders", "all_published() at the end"),
         ("[filter] spark_above", config.filter.spark_above is not None, "Publish", "publish() after"
          " stages.batch_inference()"),
+        (f'[publish] from = "{BEST}"', config.compared, "Best Model", "best() before"
+         " stages.publish()"),
         ("[campaigns]", config.campaigns, "Campaigns", "campaigns() after stages.publish()"),
         ("[delivery]", config.delivery, "Delivery", "deliver() after stages.publish()"),
         ("[retention]", config.retention, "Clean Up", "clean_up() after stages.publish()"),

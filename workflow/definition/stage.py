@@ -153,6 +153,21 @@ def catches_all(state: State) -> bool:
     return any("States.ALL" in catch.error_equals for catch in state.catches)
 
 
+def fail_inside(part: Part, failure: State) -> None:
+    """Lead each failure of what a part leads to, but for that inside others, to a state.
+
+    Args:
+        part: Stands inside a Map or a Parallel, with what comes after it.
+        failure: The state, in there too.
+    """
+    scope = reach(part)
+    for stage in scope.stages:
+        stage.fail_to(failure)
+    for state in scope.states:
+        if state.state_type in CAN_FAIL and not catches_all(state):
+            state.add_catch(catch_all(failure, state))
+
+
 def kept_job(job: str) -> str:
     """Return the expression of JSONata of a state's input with another job at `JOB`.
 

@@ -9,7 +9,7 @@ them with any State or Chain of the SDK, and leads every failure to `Report Fail
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from workflow.config import Config
@@ -17,6 +17,7 @@ from workflow.definition.composition import ComposedGraph, compose
 from workflow.definition.direct import batch_loop, import_loop, training_loop
 from workflow.definition.order import order_faults
 from workflow.definition.parts.begin import begin_run, unless_extracted
+from workflow.definition.parts.best_model import best_model, check_compared
 from workflow.definition.parts.campaigns import campaigns
 from workflow.definition.parts.delivery import delivery
 from workflow.definition.parts.increments import (
@@ -55,6 +56,7 @@ from workflow.definition.recommender import (
 )
 from workflow.definition.stage import JOB, Part, Stage, fail, stage_of
 from workflow.errors import StructureError
+from workflow.options.models import PERSONALIZE
 from workflow.run_names import RUN, RUN_IN_JSONATA
 from workflow.sdk import Catch, GlueStartJobRunStep, LambdaStep, Map, SnsPublishStep, State, Succeed
 from workflow.spelling import suggestion
@@ -146,6 +148,34 @@ class Stages:
             ConfigError: If its source cannot be used, or AWS has no image for it.
         """
         return own_inference(self.config, name)
+
+    def best(self, branches: Mapping[str, Sequence[Part]] | None = None) -> Stage:
+        """Return the stage in which all models make lists side by side, and the best is found.
+
+        Its job is at `$.job` then, for `publish`. Models are compared by what the Spark job has
+        kept from their trainings. If one of them fails, the run does.
+
+        Args:
+            branches: What is done for a model, by its name, `personalize` or as in `[models.NAME]`:
+                stages, and States and Chains of the SDK. Of those left out it is the usual:
+                imports, training, quality gate if there is one and batch inference of Personalize,
+                training and inference of the others.
+
+        Raises:
+            StructureError: If the configuration does not compare models, or there is no such model.
+            ConfigError: If a model's source cannot be used, or AWS has no image for it.
+        """
+        check_compared(self.config)
+        own = dict(branches or {})
+        usual = {name: own.get(name) or self._usual(name) for name in self.config.compared}
+        return best_model(self.config, usual | own)
+
+    def _usual(self, model: str) -> list[Part]:
+        """Return what is done for one of the models that are compared."""
+        if model != PERSONALIZE:
+            return [self.own_training(model), self.own_inference(model)]
+        gate = [self.quality_gate()] if self.config.gate else []
+        return [self.imports(), self.training(), *gate, self.batch_inference()]
 
     def publish(self) -> Stage:
         """Return the stage that filters, ranks and publishes; `$.job` is the job of the lists.

@@ -301,6 +301,7 @@ def _values(config: Config, deployed: Sequence[str]) -> Mapping[str, Sequence[st
         "delivers_to_database": delivers_to if delivers_to == "database" else "",
         "emails": ", ".join(aws.emails),
         "backtest": "measured" if config.backtest else "",
+        "compared": " and ".join(config.compared),
         "increments": "only what has changed" if config.increments else "",
         "existing_bucket": "" if config.is_own_bucket else config.bucket,
         "own_bucket": config.bucket if config.is_own_bucket else "",

@@ -35,7 +35,8 @@ PASS_ROLE = "iam:PassRole"  # noqa: S105 - an action
 _PLACEHOLDER = re.compile(
     r"\{(?P<path>[\w.\[\]]+)(?P<any>\*)?(=(?P<default>\w+))?(\|(?P<filter>\w+))?\}"
 )
-_FORMAT = re.compile(r"States\.Format\('(?P<beginning>[\w-]*)")
+# An intrinsic function, or an expression of JSONata that begins with a text.
+_FORMAT = re.compile(r"(States\.Format\(|\{%\s*)'(?P<beginning>[\w-]*)")
 _ROLE = re.compile(r"arn:[\w-]+:iam::\d*:role/.+")
 
 
@@ -288,7 +289,7 @@ def _values(request: Any, path: Sequence[str], *, default: str | None = None) ->
 
 def _beginning(request: Mapping[str, Any], name: str) -> str:
     """Return how a text begins that the execution chooses, where its format says it."""
-    value = request.get(f"{name}.$", "")
+    value = request.get(f"{name}.$", request.get(name, ""))
     match = _FORMAT.match(value) if isinstance(value, str) else None
     return match["beginning"] if match else ""
 

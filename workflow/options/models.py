@@ -19,7 +19,19 @@ from workflow.settings import BrokenRulesError, Rule, Settings, unless_broken
 from workflow.spelling import suggestion
 
 PERSONALIZE = "personalize"
-_RESERVED = (PERSONALIZE, "best")
+BEST = "best"
+_RESERVED = (PERSONALIZE, BEST)
+
+ComparedMetric = Literal[
+    "hit_rate_at_5",
+    "hit_rate_at_10",
+    "hit_rate_at_25",
+    "normalized_discounted_cumulative_gain_at_5",
+    "normalized_discounted_cumulative_gain_at_10",
+    "normalized_discounted_cumulative_gain_at_25",
+]
+"""The metrics of `etl.ranking.COMPARED`, by one of which the best model is chosen."""
+
 _LONGEST = 16  # with the configuration's name it begins that of a job, of 63 letters
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _PARAMETER = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
@@ -345,8 +357,9 @@ _FIELDS: dict[str, Any] = {
         Field(
             PERSONALIZE,
             examples=["hybrid"],
-            description="whose list is published: personalize, or the name of one of the models;"
-            " Personalize is left out of the workflow then",
+            description="whose list is published: personalize; the name of one of the models, where"
+            " Personalize is left out of the workflow; or best, where all of them make lists and"
+            " those of the best one are published",
         ),
     )
 }
@@ -356,11 +369,23 @@ _Publish = create_model("_Publish", __base__=Settings, **_FIELDS)
 class PublishSettings(_Publish):
     """Whose list is published."""
 
+    metric: ComparedMetric = Field(
+        "normalized_discounted_cumulative_gain_at_25",
+        description='with from = "best", the metric whose greatest value decides: hit_rate or'
+        " normalized_discounted_cumulative_gain, at 5, 10 or 25, of interactions that all trainings"
+        " are kept from",
+    )
+
     @property
     def model(self) -> str:
-        """The name of the model whose list is published; empty for Personalize's."""
+        """The name of the model whose list is published; empty for Personalize's, and the best."""
         name = str(self.model_dump()["from"])
-        return "" if name == PERSONALIZE else name
+        return "" if name in _RESERVED else name
+
+    @property
+    def is_best(self) -> bool:
+        """Whether it is the list of that model which the comparison finds to be the best."""
+        return bool(self.model_dump()["from"] == BEST)
 
 
 def model_name_faults(name: str) -> Iterator[Rule]:

@@ -69,6 +69,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     Assumption("batch_minutes", 30, "minutes", "the batch inference job"),
     Assumption("filter_minutes", 2, "minutes", "filtering and publishing by the function"),
     Assumption("spark_filter_minutes", 10, "minutes", "the Spark job that filters, if it does"),
+    Assumption("compare_minutes", 5, "minutes", "the Spark job that compares models, if it does"),
     Assumption("campaign_minutes", 10, "minutes", "the update of each campaign"),
     Assumption("own_training_minutes", 30, "minutes", "the training job of each model of your own"),
     Assumption("own_inference_minutes", 15, "minutes", "the transform job of each of them"),
@@ -114,8 +115,8 @@ _POLLS = frozenset(
 )
 
 
-FILTERING = "{} --task filter"
-"""How a run of the Spark job that filters is called here, beside one that extracts."""
+FILTERING, COMPARING = "{} --task filter", "{} --task compare"
+"""How a run of the Spark job that does not extract is called here, by what it does."""
 
 
 @dataclass(frozen=True)
@@ -534,6 +535,7 @@ def _task_seconds(config: Config, assumed: Mapping[str, float]) -> dict[str, flo
     return {
         config.glue_job: assumed["etl_minutes"] * 60,
         FILTERING.format(config.glue_job): assumed["spark_filter_minutes"] * 60,
+        COMPARING.format(config.glue_job): assumed["compare_minutes"] * 60,
         **{config.function(name): assumed["call_seconds"] for name in config.function_names},
         config.function("update-campaign"): assumed["campaign_minutes"] * 60,
         config.function("create-import-job"): assumed["import_minutes"] * 60,

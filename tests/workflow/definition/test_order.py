@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.projects import project
+from tests.workflow.options.test_models import best
 from tests.workflow.options.test_recommenders import SIMILAR, with_recommenders
 from workflow import Stages, parse_config
 from workflow.definition.graph import build, retraining_graph
@@ -410,15 +411,16 @@ def test_the_file_and_its_line_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("more", ["", "sdk", "increments"])
 def test_each_stage_has_its_row(more: str) -> None:
     every = stages_of(f"campaigns delivery gate retention {more}")
-    graphs = [build(every.config), build(several(TABLES["gate"]).config)]
+    graphs = [build(every.config), build(several(TABLES["gate"]).config), build(best())]
 
     for graph in graphs:
-        assert {stage.title for stage in graph.stages} - STAGES.keys() <= {"Import", "Campaign"}
+        titles = {stage.title for stage in graph.stages} - STAGES.keys()
+        assert titles <= {"Import", "Campaign", "Training of own", "Lists of own"}
     for title, placed in STAGES.items():
         method = placed.method.removesuffix("()")
         assert callable(getattr(Stages, method))
         others = {*placed.needs, *placed.follows, *placed.precedes, *placed.needs_with}
-        assert others - {"increments"} <= STAGES.keys(), title
+        assert others - {"increments", "compared"} <= STAGES.keys(), title
         if more == "increments" or method != "plan_increment":
             made = [stage for graph in graphs for stage in graph.stages if stage.title == title]
             assert any(placed.state in stage.states for stage in made), title

@@ -2,15 +2,18 @@
 
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from etl.datasets import LearnedEvents
+from etl.ranking import COMPARED
 from recommenders import Hybrid
 from workflow import Config, ConfigError, Stages, parse_config
 from workflow.definition.graph import retraining_graph
 from workflow.errors import StructureError
-from workflow.options.models import HYBRID
+from workflow.options.models import HYBRID, ComparedMetric
+from workflow.settings import ROLES
 
 EXAMPLE = (Path(__file__).parents[3] / "retraining.toml").read_text(encoding="utf-8")
 # The filter of Personalize is a setting of its batch inference.
@@ -39,6 +42,12 @@ def own(
     text = f"{example}\n{PUBLISHED}{tables}"
     text = text.replace('from = "own"', f'from = "{name}"').replace("models.own", f"models.{name}")
     return parse_config(text, directory=directory)
+
+
+def best(*tables: str, publish: str = "", example: str = EXAMPLE) -> Config:
+    """Return the example with a model beside Personalize, of which the better one is published."""
+    published = f'\n[publish]\nfrom = "best"\n{publish}\n'
+    return parse_config("\n".join([example, published, OWN_HYBRID, *tables]))
 
 
 def own_scripts(directory: Path, tables: str = "", **files: str) -> Config:
@@ -169,6 +178,89 @@ def test_what_belongs_to_personalize_is_refused_and_its_filter_with_it() -> None
     ((key, rule),) = mistakes(refused.value)
     assert key == "batch_inference.personalize_filter"
     assert 'from = "own" leaves Personalize out' in rule
+
+
+def test_of_models_that_are_compared_personalize_is_one() -> None:
+    config = best("[models.other]", 'builtin = "hybrid"')
+
+    assert config.compared == ("personalize", "own", "other")
+    assert (config.publish.model, config.has_personalize) == ("", True)
+    assert config.roles == ROLES
+    assert config.publish.metric == "normalized_discounted_cumulative_gain_at_25"
+    assert own().compared == parse_config(EXAMPLE).compared == ()
+
+
+def test_what_decides_is_what_the_spark_job_compares_by() -> None:
+    assert get_args(ComparedMetric) == COMPARED
+
+
+def test_interactions_are_held_out_where_models_are_compared_alone() -> None:
+    learned = '[solution]\nevent_type = "apply"\nevent_value_threshold = 0.5'
+    text = EXAMPLE.replace("[solution]", learned).replace(
+        "[datasets.interactions.columns]", '[datasets.interactions.columns]\nEVENT_VALUE = "1.0"'
+    )
+
+    assert best(example=text).job_spec().holdout == LearnedEvents("apply", 0.5)
+    assert best().job_spec().holdout == LearnedEvents("", None)
+    assert own().job_spec().holdout is parse_config(EXAMPLE).job_spec().holdout is None
+
+
+@pytest.mark.parametrize(
+    ("tables", "key", "rule"),
+    [
+        ("[campaigns.home]\n", "campaigns", "another model may be the best"),
+        ('[increments]\nwatermark = "created_at"', "increments", "no training has ever got"),
+        (
+            '[recommenders.more]\nsolution = { recipe = "aws-popularity-count" }\n'
+            'batch_inference = { table = "students", user_id = "students.id" }',
+            "recommenders",
+            "each of them publishes a list of its own",
+        ),
+        (
+            "[backtest]\n[gate.backtest]\nhit_rate_at_10 = { minimum = 0.1 }",
+            "gate.backtest",
+            "which another model may have made",
+        ),
+    ],
+)
+def test_what_does_not_go_with_a_comparison_is_refused(tables: str, key: str, rule: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        best(tables)
+
+    ((found, said),) = mistakes(refused.value)
+    assert found == key
+    assert rule in said
+
+
+def test_related_items_and_lists_of_unknown_size_are_not_compared() -> None:
+    text = (
+        EXAMPLE.replace("\n[filter]", "\n[filter]\nspark_above = 10")
+        .replace('user_id = "students.id"', 'item_id = "students.id"')
+        .replace('recipe = "aws-user-personalization', 'recipe = "aws-similar-items" #')
+    )
+    with pytest.raises(ConfigError) as refused:
+        best(example=text)
+
+    found = dict(mistakes(refused.value))
+    assert "related items have no users" in found["batch_inference.item_id"], found
+    assert "known from the imports" in found["filter.spark_above"]
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "rule"),
+    [
+        ('[publish]\nfrom = "best"', "publish.from", "no other model to compare Personalize with"),
+        ('[publish]\nmetric = "hit_rate_at_5"', "publish.metric", "it decides between models"),
+        ('[publish]\nmetric = "hit_rate_at_6"', "publish.metric", "should be"),
+    ],
+)
+def test_a_comparison_of_nothing_is_refused(text: str, key: str, rule: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        parse_config(f"{EXAMPLE}\n{text}\n")
+
+    ((found, said),) = mistakes(refused.value)
+    assert found == key
+    assert rule in said
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from localaws.http.endpoint import Endpoint
 from retrain.main import app
 from tests import histories
 from tests.projects import ASK, project
-from tests.workflow.options.test_models import OWN_HYBRID, own
+from tests.workflow.options.test_models import OWN_HYBRID, best, own
 from workflow import build_workflow
 from workflow.config import load_config, parse_config, with_integration
 from workflow.definition.graph import retraining_graph
@@ -320,6 +320,24 @@ def test_a_delivery_by_the_spark_job_is_another_run_of_it(config, definition):
     ]
 
     assert glue[1] == 2 * glue[0]
+
+
+def test_a_comparison_of_models_is_another_run_of_the_spark_job():
+    config = best()
+    values = {"etl_minutes": 30, "compare_minutes": 15}
+
+    result = estimate(
+        config,
+        json.loads(render(config)),
+        PRICES,
+        assume(ASSUMPTIONS, values, origin="given"),
+        year=2024,
+        next_wait=next_wait,
+    )
+
+    quantities = {line.what: line.quantity for line in result.lines}
+    assert quantities["Glue"] == 1.5
+    assert {"Train own", "Make Lists by own", "Trigger Batch Inference"} <= {*result.transitions}
 
 
 def test_a_function_of_ones_own_is_billed_by_its_memory(tmp_path):
@@ -726,19 +744,23 @@ def test_durations_are_taken_from_a_history(config):
         )
 
     version, status = "arn:aws:personalize:r:1:solution/s/1", {"FunctionName": "labbase-get-status"}
-    filtering = {"Arguments": {"--run": "night", "--task": "filter"}}
+    filtering, comparing = (
+        {"Arguments": {"--run": "night", "--task": task}} for task in ("filter", "compare")
+    )
     events = [
         *task("ETL", 0, 12, {"JobName": "labbase-retraining-etl"}),
         *task("Create", 12, 13, {"FunctionName": "labbase-create-solution-version"}, version),
         *task("Get Status", 90, 90.5, status, version),
         *task("Filter on Spark", 91, 96, {"JobName": "labbase-retraining-etl", **filtering}),
         *task("Filter", 96, 100, {"FunctionName": "labbase-filter-recommendations"}),
+        *task("Compare", 100, 103, {"JobName": "labbase-retraining-etl", **comparing}),
     ]
 
     assert durations_of(events, config) == {
         "etl_minutes": 12,
         "spark_filter_minutes": 5,
         "filter_minutes": 4,
+        "compare_minutes": 3,
         "training_minutes": 77.5,
     }
 

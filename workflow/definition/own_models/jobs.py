@@ -62,6 +62,11 @@ def model_folder(model: str) -> str:
     return f"models/{model}/"
 
 
+def output_folder(config: Config, model: str) -> str:
+    """Return where a model's lists are below a run's prefix: apart where several make some."""
+    return f"{model_folder(model)}batch-output/" if config.compared else "batch-output/"
+
+
 def training_step(config: Config, name: str, state: str, **fields: Any) -> State:
     """Return the state that trains a model; `$.job.name` ends the job's name.
 
@@ -162,7 +167,7 @@ def transform_step(config: Config, name: str, state: str, **fields: Any) -> Stat
             assemble_with="Line",
             accept=LINES,
             max_payload=settings.max_payload_megabytes,
-            output_path=_uri(config, "batch-output/"),
+            output_path=_uri(config, output_folder(config, name)),
             output_kms_key=key,
             volume_kms_key=_volume_key(config, settings.instance_type),
             sagemaker_session=_session(config),

@@ -5,7 +5,8 @@
 
 The function publishes in either case: `$.job.filtered`, the run of the Spark job, tells it that the
 list is made. The size is at `$.filter.size`, from the manifest. A newer list that is published
-stays, and that is no failure.
+stays, and that is no failure. The lists are in the run's folder `batch-output/`, or in the one at
+`$.job.output` where the best of several models made them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from workflow.definition.polling import spark_task
 from workflow.definition.stage import JOB, Stage, catch_all, stage_of
 from workflow.run_names import FILTER_SIZE
 from workflow.sdk import Catch, Choice, ChoiceRule, State, Succeed
+
+OUTPUT = f"{JOB}.output"
+"""Where a definition has the folder of the lists, if several models make some."""
 
 _NEWER = "NewerListPublished"  # by which the function names it
 
@@ -56,7 +60,11 @@ def filter_on_spark(config: Config) -> State:
     return spark_task(
         config,
         "Filter on Spark",
-        arguments={"--task": "filter", "--keep": str(config.filter.keep)},
+        arguments={
+            "--task": "filter",
+            "--keep": str(config.filter.keep),
+            **({"--output.$": OUTPUT} if config.compared else {}),
+        },
         result_path=f"{JOB}.filtered",
     )
 

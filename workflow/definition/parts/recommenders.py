@@ -17,15 +17,7 @@ from itertools import pairwise
 
 from workflow.config import Config
 from workflow.definition.recommender import ITEM, EachRecommender
-from workflow.definition.stage import (
-    CAN_FAIL,
-    JOB,
-    Part,
-    Stage,
-    catch_all,
-    catches_all,
-    reach,
-)
+from workflow.definition.stage import JOB, Part, Stage, catch_all, fail_inside
 from workflow.errors import StructureError
 from workflow.sdk import Chain, Choice, ChoiceRule, Map, Pass, State
 
@@ -111,12 +103,7 @@ def _one(parts: Sequence[Part]) -> Part:
     )
     for part, following in pairwise(parts):
         part.next(following)
-    scope = reach(parts[0])
-    for stage in scope.stages:
-        stage.fail_to(failed)
-    for state in scope.states:
-        if state.state_type in CAN_FAIL and not catches_all(state):
-            state.add_catch(catch_all(failed, state))
+    fail_inside(parts[0], failed)
     return Chain(list(parts[:1]))
 
 
