@@ -244,6 +244,16 @@ def test_what_spark_filtered_is_published_as_what_the_function_did(run: Run) -> 
     assert outputs_of(run)[LIST] == text == b"USER_ID,ITEM_ID,RANK,SCORE\n1,a,1,0.5\n1,b,2,0.25\n"
 
 
+def test_the_lists_of_the_best_model_are_read_from_its_folder(run: Run) -> None:
+    put(run, "batch-output/a.out", line("1", ["a"]))
+    put(run, "models/own/batch-output/a.out", line("1", ["b"]))
+    put_manifest(run)
+
+    filter_lists(run.runtime(SPEC), keep=25, log=run.log.append, output="models/own/batch-output/")
+
+    assert outputs_of(run)[LIST] == b"USER_ID,ITEM_ID,RANK,SCORE\n1,b,1,\n"
+
+
 def test_an_older_list_that_spark_filtered_is_not_published(run: Run) -> None:
     put(run, "batch-output/a.out", line("1", ["a"]))
     put_manifest(run)
