@@ -111,6 +111,7 @@ def recommend(
             return frame.persist()
 
         log("progress 0/2 training")
+        folder.delete(output)  # what the run has of another model, or of other settings
         events = runtime.read_csv(folder.uri("interactions/"), schema, escape="\\")
         pairs = kept(events.groupBy("USER_ID", "ITEM_ID").agg(F.count(F.lit(1)).alias("times")))
         users, items = kept(_numbered(pairs, "USER_ID")), kept(_numbered(pairs, "ITEM_ID"))

@@ -238,7 +238,7 @@ def made_by(personalize: Any, event: Mapping[str, Any]) -> dict[str, Any]:
     """Return what `latest.json` says of who made the list.
 
     That is `solutionVersionArn`, or the `model` of the event's `job`: its name, the ARN of its
-    training job and the S3 URI of its data.
+    training job and the S3 URI of its data, or the id of the Spark job's run that trained it.
     """
     job = event.get("job") or {}
     if "model" in job:

@@ -47,9 +47,13 @@ class Publication:
 
     @property
     def version(self) -> str:
-        """The ARN of the solution version, or of the training job, that made it."""
+        """The ARN of the solution version, or of the training job, that made it.
+
+        Of a model that the Spark job trained it is the name.
+        """
         model = self.content.get("model") or {}
-        return str(self.content.get("solutionVersionArn") or model.get("trainingJobArn", ""))
+        arn = self.content.get("solutionVersionArn") or model.get("trainingJobArn")
+        return str(arn or model.get("name", ""))
 
 
 def publications(s3: Any, bucket: str, recommender: str = "") -> list[Publication]:

@@ -119,7 +119,7 @@ class Config(Settings):
         " solution, batch_inference, filter and gate are the first one's",
     )
     models: dict[str, ModelSettings] = Field(
-        {}, description="models of your own on SageMaker, by their names"
+        {}, description="models of your own on SageMaker or Spark, by their names"
     )
     publish: PublishSettings = Field(PublishSettings(), description="whose list is published")
     campaigns: dict[str, CampaignSettings] = Field(
@@ -244,6 +244,11 @@ class Config(Settings):
         return self._directory / path
 
     @property
+    def sagemaker_models(self) -> dict[str, ModelSettings]:
+        """Those of `models` that SageMaker trains."""
+        return {name: model for name, model in self.models.items() if not model.is_on_spark}
+
+    @property
     def has_personalize(self) -> bool:
         """Whether Personalize is part of the workflow: a model of one's own may take its place."""
         return not self.publish.model
@@ -258,7 +263,7 @@ class Config(Settings):
         """Those of `ROLES` that the workflow needs."""
         needed = {
             "personalize": self.has_personalize,
-            "sagemaker": self.models,
+            "sagemaker": self.sagemaker_models,
             "scheduler": self.schedule,
         }
         return tuple(role for role in ROLES if needed.get(role, True))

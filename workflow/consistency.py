@@ -261,7 +261,7 @@ def _model_faults(config: Config) -> Iterator[Rule]:
         for path, rule, fix in (*model_name_faults(name), *image_faults(model, config.aws.region)):
             yield ("models", name, *path), rule, fix
         minutes, hours = model.training.longest_minutes, config.timeout_hours
-        if minutes >= hours * 60:
+        if minutes >= hours * 60 and not model.is_on_spark:
             yield (
                 ("models", name, "training", "max_run_minutes"),
                 f"timeout_hours = {hours} ends the run before the training reaches its own limit",

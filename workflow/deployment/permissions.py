@@ -300,6 +300,7 @@ def _values(config: Config, deployed: Sequence[str]) -> Mapping[str, Sequence[st
         else "",
         "delivers_to_database": delivers_to if delivers_to == "database" else "",
         "emails": ", ".join(aws.emails),
+        "als": ", ".join(name for name, model in config.models.items() if model.is_on_spark),
         "backtest": "measured" if config.backtest else "",
         "compared": " and ".join(config.compared),
         "increments": "only what has changed" if config.increments else "",
@@ -387,7 +388,7 @@ def _patterns(config: Config, values: Mapping[str, Sequence[str]]) -> dict[str, 
 
 def _image_repositories(config: Config) -> list[str]:
     """Return the ARNs of the repositories of the models' images, in ECR."""
-    found = (images_of(config, name) for name in config.models)
+    found = (images_of(config, name) for name in config.sagemaker_models)
     parts = [image_parts(image) for each in found for image in (each.training, each.inference)]
     return list(
         dict.fromkeys(

@@ -430,7 +430,7 @@ def _state_machine(
             "EtlJob",
             "FailureTopic",
             role_id("sagemaker"),
-            *map(_source_id, config.models),
+            *map(_source_id, config.sagemaker_models),
         ),
     )
 

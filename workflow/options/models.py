@@ -1,4 +1,4 @@
-"""`[models.NAME]` and `[publish]`: a team's own models on SageMaker, and whose list is published.
+"""`[models.NAME]` and `[publish]`: a team's own models, and whose list is published.
 
 What stands in the files that they name is checked where it is packed, and versions of frameworks
 where their images are looked up: `workflow.definition.own_models`.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
+from math import inf
 from typing import Annotated, Any, Literal, Self
 
 from botocore.loaders import create_loader
@@ -52,6 +53,18 @@ HYBRID: Mapping[str, type] = {
     "seed": int,
 }
 """The hyperparameters of `builtin = "hybrid"`."""
+
+ALS: Mapping[str, type] = {
+    "factors": int,
+    "iterations": int,
+    "regularization": float,
+    "alpha": float,
+    "seed": int,
+}
+"""The hyperparameters of `builtin = "als"`: those of `etl.factorization.Factorization`."""
+
+_BUILTIN: Mapping[str, Mapping[str, type]] = {"hybrid": HYBRID, "als": ALS}
+_AT_LEAST_ONE = ("factors", "iterations")
 
 
 def image_parts(image: str) -> Mapping[str, str] | None:
@@ -180,18 +193,19 @@ class MetricSettings(Settings):
 
 
 class ModelSettings(Settings):
-    """A model of your own on SageMaker, trained in the workflow on the same data.
+    """A model of your own on SageMaker, or on Spark, trained in the workflow on the same data.
 
     Its script finds the data sets of the run as CSV files in `SM_CHANNEL_INTERACTIONS`,
     `SM_CHANNEL_USERS` and `SM_CHANNEL_ITEMS`, the batch input in `SM_CHANNEL_BATCH`, gets the
     hyperparameters as arguments, and writes the model to `SM_MODEL_DIR`.
     """
 
-    builtin: Literal["hybrid"] | None = Field(
+    builtin: Literal["hybrid", "als"] | None = Field(
         None,
         examples=["hybrid"],
         description="a model of this package in place of a script: hybrid is the one that the local"
-        " Personalize trains",
+        " Personalize trains; als is the matrix factorization of Spark, which the Spark job trains"
+        " on the workers of etl, without SageMaker",
     )
     entry_point: OwnFile = Field(
         "",
@@ -248,6 +262,11 @@ class ModelSettings(Settings):
     )
 
     @property
+    def is_on_spark(self) -> bool:
+        """Whether the Spark job trains it, and SageMaker does not."""
+        return self.builtin == "als"
+
+    @property
     def directory(self) -> str:
         """The directory of the scripts, relative to the configuration; empty for its own."""
         return (self.source or self.entry_point.rpartition("/")[0]).strip("/").removeprefix("./")
@@ -264,24 +283,36 @@ class ModelSettings(Settings):
 
 
 def _builtin_faults(model: ModelSettings) -> Iterator[Rule]:
+    builtin = f'builtin = "{model.builtin}"'
     for key in (
         *("entry_point", "inference", "source", "framework", "framework_version"),
         *("image", "inference_image", "requirements"),
     ):
         if getattr(model, key):
-            yield (key,), f'builtin = "{model.builtin}" has its own', "leave it out, or builtin"
-    if model.training.instance_count > 1:
-        rule = f'builtin = "{model.builtin}" trains on one machine'
-        yield ("training", "instance_count"), rule, "write 1, and a larger instance_type"
+            yield (key,), f"{builtin} has its own", "leave it out, or builtin"
+    if model.is_on_spark:
+        for key in ("metrics", "environment", "training", "transform"):
+            if key in model.model_fields_set:
+                rule = f"{builtin} has no job on SageMaker: the Spark job trains it"
+                yield (key,), rule, "leave it out; [etl] has the workers and their time"
+    elif model.training.instance_count > 1:
+        fix = 'write 1, and a larger instance_type, or take builtin = "als"'
+        yield ("training", "instance_count"), f"{builtin} trains on one machine", fix
+    yield from _hyperparameter_faults(model, _BUILTIN[model.builtin or ""])
+
+
+def _hyperparameter_faults(model: ModelSettings, types: Mapping[str, type]) -> Iterator[Rule]:
+    """Yield what is wrong with the hyperparameters of a packaged model."""
     for name, value in model.hyperparameters.items():
-        if name not in HYBRID:
-            known = f"write one of {', '.join(HYBRID)}"
-            fix = suggestion(name, list(HYBRID), otherwise=known)
-            rule = f'builtin = "{model.builtin}" has no such hyperparameter'
-            yield ("hyperparameters", name), rule, fix
-        elif not _is_a(HYBRID[name], value):
-            what = {bool: "true or false", int: "a whole number", float: "a number"}[HYBRID[name]]
-            yield ("hyperparameters", name), f"it is {what}", "write such a value"
+        path = ("hyperparameters", name)
+        if name not in types:
+            fix = suggestion(name, list(types), otherwise=f"write one of {', '.join(types)}")
+            yield path, f'builtin = "{model.builtin}" has no such hyperparameter', fix
+        elif not _is_a(types[name], value):
+            what = {bool: "true or false", int: "a whole number", float: "a number"}[types[name]]
+            yield path, f"it is {what}", "write such a value"
+        elif not int(name in _AT_LEAST_ONE) <= float(value) < inf:
+            yield path, f"it is at least {int(name in _AT_LEAST_ONE)}", "write such a value"
 
 
 def _is_a(expected: type, value: object) -> bool:

@@ -70,6 +70,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     Assumption("filter_minutes", 2, "minutes", "filtering and publishing by the function"),
     Assumption("spark_filter_minutes", 10, "minutes", "the Spark job that filters, if it does"),
     Assumption("compare_minutes", 5, "minutes", "the Spark job that compares models, if it does"),
+    Assumption("als_minutes", 15, "minutes", "the Spark job that trains als and makes its lists"),
     Assumption("campaign_minutes", 10, "minutes", "the update of each campaign"),
     Assumption("own_training_minutes", 30, "minutes", "the training job of each model of your own"),
     Assumption("own_inference_minutes", 15, "minutes", "the transform job of each of them"),
@@ -92,12 +93,15 @@ def assumptions_for(config: Config) -> tuple[Assumption, ...]:
     Those of models of one's own are there if there are such models.
     """
     several = len(config.each_recommender)
+    left_out = set() if config.sagemaker_models else {*_OF_MODELS}
+    if config.models.keys() == config.sagemaker_models.keys():
+        left_out.add("als_minutes")
     return tuple(
         replace(each, value=each.value * several, meaning=f"{each.meaning}, of all recommenders")
         if several > 1 and each.name in _OF_EACH
         else each
         for each in ASSUMPTIONS
-        if config.models or each.name not in _OF_MODELS
+        if each.name not in left_out
     )
 
 
@@ -115,7 +119,9 @@ _POLLS = frozenset(
 )
 
 
-FILTERING, COMPARING = "{} --task filter", "{} --task compare"
+FILTERING, COMPARING, RECOMMENDING = (
+    "{} --task " + task for task in ("filter", "compare", "recommend")
+)
 """How a run of the Spark job that does not extract is called here, by what it does."""
 
 
@@ -449,7 +455,7 @@ def estimate(
     billed = billing.billed(config, definition, visits)
     workers = config.etl.workers * DPU_OF_A_WORKER[config.etl.worker_type]
     spark_seconds = sum(
-        # Glue bills a minute at least. How long another task takes than the filter is not known.
+        # Glue bills a minute at least. How long a task takes without an assumption is not known.
         max(seconds.get(spark_job(asl.arguments(state)), seconds[config.glue_job]), 60)
         for _, name, state in asl.states(definition)
         if visits[name] and billing.is_spark_job(config, state)
@@ -536,6 +542,7 @@ def _task_seconds(config: Config, assumed: Mapping[str, float]) -> dict[str, flo
         config.glue_job: assumed["etl_minutes"] * 60,
         FILTERING.format(config.glue_job): assumed["spark_filter_minutes"] * 60,
         COMPARING.format(config.glue_job): assumed["compare_minutes"] * 60,
+        RECOMMENDING.format(config.glue_job): assumed.get("als_minutes", 0.0) * 60,
         **{config.function(name): assumed["call_seconds"] for name in config.function_names},
         config.function("update-campaign"): assumed["campaign_minutes"] * 60,
         config.function("create-import-job"): assumed["import_minutes"] * 60,

@@ -16,7 +16,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from workflow.config import Config
-from workflow.runs.cost import COMPARING, FILTERING, Walk, spark_job
+from workflow.runs.cost import COMPARING, FILTERING, RECOMMENDING, Walk, spark_job
 from workflow.runs.executions import RunningError, find_run, jobs_of
 from workflow.runs.history import history
 from workflow.runs.progress import progress_of
@@ -114,6 +114,7 @@ def durations_of(events: Sequence[HistoryEvent], config: Config) -> dict[str, fl
         config.glue_job: "etl_minutes",
         FILTERING.format(config.glue_job): "spark_filter_minutes",
         COMPARING.format(config.glue_job): "compare_minutes",
+        RECOMMENDING.format(config.glue_job): "als_minutes",
         config.function("filter-recommendations"): "filter_minutes",
     }
     durations = [

@@ -93,7 +93,7 @@ def model_sources(config: Config) -> dict[str, ModelSource]:
         ConfigError: If a source cannot be used; it lists every mistake of all of them.
     """
     sources, mistakes = dict[str, ModelSource](), list[Mistake]()
-    for name, model in config.models.items():
+    for name, model in config.sagemaker_models.items():
         if model.builtin:
             sources[name] = _packaged(config, name)
         elif model.entry_point:

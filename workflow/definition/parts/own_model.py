@@ -9,6 +9,7 @@ The first state of each looks for a job of the run that has completed: a resumed
 it, and no training is paid twice. Names of jobs are made of the run's and of what the job is asked
 for, so that one of other settings is another one. `$.job` is `{name, trained: {name, arn}}` after
 the training, and `{name, model: {name, trainingJobArn, data}, made: {arn}}` after the lists.
+Of a model that the Spark job trains, see `spark_model`.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from workflow.definition.own_models.jobs import (
     training_step,
     transform_step,
 )
+from workflow.definition.parts.spark_model import spark_inference, spark_training
 from workflow.definition.polling import MINUTE, retry_service_errors, retry_when_busy
 from workflow.definition.stage import JOB, Part, Stage, catch_all
 from workflow.errors import StructureError
@@ -57,6 +59,8 @@ def own_training(config: Config, name: str) -> Stage:
         ConfigError: If its source cannot be used, or AWS has no image for it.
     """
     _check_known(config, name)
+    if config.models[name].is_on_spark:
+        return spark_training(config, name, TRAIN.format(name))
     training = training_step(
         config,
         name,
@@ -90,6 +94,8 @@ def own_inference(config: Config, name: str) -> Stage:
         ConfigError: If its source cannot be used, or AWS has no image for it.
     """
     _check_known(config, name)
+    if config.models[name].is_on_spark:
+        return spark_inference(name, MAKE_LISTS.format(name))
     creating = model_step(
         config,
         name,
