@@ -269,10 +269,11 @@ def test_configurations_are_sound(path: Path):
 
 
 def within(whole: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
-    """Return a configuration with the tables of a part instead of its own."""
+    """Return a configuration with the tables of a part; its models are those of the part alone."""
     merged = dict(whole)
     for name, value in part.items():
-        merged[name] = {**whole.get(name, {}), **value} if isinstance(value, dict) else value
+        is_merged = isinstance(value, dict) and name != "models"
+        merged[name] = {**whole.get(name, {}), **value} if is_merged else value
         if name == "datasets":
             for data_set, table in value.items():
                 merged[name][data_set] = {**whole[name].get(data_set, {}), **table}
