@@ -118,7 +118,7 @@ def recommend(
         ids = [row["ITEM_ID"] for row in items.orderBy("ITEM_ID number").collect()]
         if not ids:
             raise EtlError(f"no interactions at {folder.uri('interactions/')}: nothing to train on")
-        trained = _train(pairs, users, items, model)
+        trained = train(pairs, users, items, model)
         log(f"── trained on {users.count():,} users and {len(ids):,} items")
         log("progress 1/2 recommending")
         requests = kept(_requests(runtime))
@@ -144,7 +144,15 @@ def _numbered(pairs: DataFrame, name: str) -> DataFrame:
     return pairs.sparkSession.createDataFrame(rows, f"`{name}` string, `{name} number` int")
 
 
-def _train(pairs: DataFrame, users: DataFrame, items: DataFrame, model: Factorization) -> Any:
+def train(pairs: DataFrame, users: DataFrame, items: DataFrame, model: Factorization) -> Any:
+    """Return the model of pairs; Spark's checkpoint directory is set.
+
+    Args:
+        pairs: `USER_ID`, `ITEM_ID` and `times`.
+        users: `USER_ID` and `USER_ID number`, from 0.
+        items: The same of `ITEM_ID`.
+        model: The hyperparameters.
+    """
     ratings = pairs.join(users, "USER_ID").join(items, "ITEM_ID")
     return ALS(
         userCol="USER_ID number",
