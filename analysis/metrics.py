@@ -21,7 +21,7 @@ https://docs.aws.amazon.com/personalize/latest/dg/working-with-training-metrics.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
@@ -371,14 +371,18 @@ def metric_names() -> list[str]:
     return [short_name(metric) for metric in METRICS]
 
 
-def training_metrics(sagemaker: Any, arn: str) -> dict[str, float]:
-    """Return what a training job of SageMaker measured, by the metrics' names; the last values.
+def training_metrics(sagemaker: Any, model: Mapping[str, Any]) -> dict[str, float]:
+    """Return what the training of a model measured, by the metrics' names; the last values.
 
     Args:
         sagemaker: A boto3 `sagemaker` client.
-        arn: The training job's.
+        model: As `latest.json` has it; one that the Spark job trained has no `trainingJobArn`, and
+            no metrics.
     """
-    job = sagemaker.describe_training_job(TrainingJobName=arn.rpartition("/")[2])
+    if "trainingJobArn" not in model:
+        return {}
+    name = model["trainingJobArn"].rpartition("/")[2]
+    job = sagemaker.describe_training_job(TrainingJobName=name)
     measured = job.get("FinalMetricDataList", ())
     return {each["MetricName"]: float(each["Value"]) for each in measured}
 

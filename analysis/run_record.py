@@ -211,7 +211,7 @@ def _metrics(
     """
     made_by = (files.record("publication") or {}).get("model")
     if made_by:
-        measured = training_metrics(client("sagemaker"), made_by["trainingJobArn"])
+        measured = training_metrics(client("sagemaker"), made_by)
         return {THIS_VERSION: _by_short_name(measured)} if measured else {}
     trained = [job.arn for job in jobs_of(events) if SOLUTION_VERSION.search(job.arn)]
     # Of several recommenders each trains a solution; a single one may have another name today.

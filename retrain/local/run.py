@@ -295,7 +295,7 @@ def _maker_metrics(aws: LocalAws, latest: dict[str, Any]) -> dict[str, Any]:
     """Return who made a list, as its `latest.json` says, and the metrics of that."""
     if "model" in latest:
         model = latest["model"]
-        measured = training_metrics(aws.client("sagemaker"), model["trainingJobArn"])
+        measured = training_metrics(aws.client("sagemaker"), model)
         return {"model": model, "metrics": dict(sorted(measured.items()))}
     arn = latest["solutionVersionArn"]
     return {"solutionVersionArn": arn, **_version_metrics(aws, arn)}

@@ -346,7 +346,7 @@ def _values(config: Config, deployed: Sequence[str]) -> Mapping[str, Sequence[st
         "lock": [LOCK_KEY],
         "image_repository": _image_repositories(config),
         "log_group": [*function_logs, config.state_machine_log],
-        "model": list(config.models),
+        "model": list(config.sagemaker_models),
         "name": [config.name],
         "own_role": [config.role_arn(role) for role in made],
         "partition": [config.partition],

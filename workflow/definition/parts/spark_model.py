@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 
 from workflow.config import Config
+from workflow.definition.own_models.jobs import output_folder
 from workflow.definition.polling import spark_task
 from workflow.definition.stage import JOB, Stage, stage_of
 from workflow.sdk import Pass
@@ -30,7 +31,7 @@ def spark_training(config: Config, name: str, state: str) -> Stage:
     """
     settings = {
         "hyperparameters": config.models[name].hyperparameters,
-        "output": "batch-output/",
+        "output": output_folder(config, name),
         "num_results": config.batch_inference.num_results,
     }
     arguments = {"--task": "recommend", "--settings": json.dumps(settings, sort_keys=True)}
