@@ -94,7 +94,7 @@ def test_the_page_s_configuration_takes_the_script(script: Path, tmp_path: Path)
 
 
 def test_the_page_s_composition_is_a_workflow() -> None:
-    whole, als = blocks(PAGE, "toml")
+    whole, als, _ = blocks(PAGE, "toml")
     before = whole[: whole.index("[models.")]
     values: dict[str, Any] = {"config": parse_config(f"{before}\n{als}")}
 
