@@ -93,7 +93,7 @@ def put_data_sets(aws: LocalAws, config: Config, run: str) -> None:
     manifest = {
         "run": run,
         "createdAt": "2024-06-01T04:00:00Z",
-        "spec": config.job_spec().digest,
+        "extraction": config.job_spec().extraction,
         "datasets": {"INTERACTIONS": entry},
         "batchInput": {"rows": USERS},
     }

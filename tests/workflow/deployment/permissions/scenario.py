@@ -359,7 +359,10 @@ def break_off_an_upload(scenario: Scenario, job: str) -> None:
     line = {"output": {"recommendedItems": items, "scores": [0.5] * 25}, "error": None}
     lines = "\n".join(json.dumps({"input": {"userId": str(n)}, **line}) for n in range(2_500))
     s3.put_object(Bucket=config.bucket, Key=f"{prefix}/batch-output/x.out", Body=lines.encode())
-    event = {"bucket": config.bucket, "run": "large", "batchInferenceJobArn": job, "keep": 25}
+    event = {
+        **{"bucket": config.bucket, "run": "large", "batchInferenceJobArn": job},
+        **{"keep": 25, "leastDifferentLists": 0},
+    }
     scenario.aws.endpoint.mount("s3", s3_without_upload_parts())
     response = scenario.client("lambda").invoke(
         FunctionName=config.function("filter-recommendations"), Payload=json.dumps(event).encode()
