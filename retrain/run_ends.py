@@ -85,7 +85,11 @@ def end_of(states: Any, s3: Any, config: Config, run: Run) -> RunEnd:
     if run.ended is None:
         return RunEnd(run)
     described = states.describe_execution(executionArn=run.arn)
-    told = notification_of(End.of(described), Records.read(s3, config.bucket, run.run))
+    try:
+        records = Records.read(s3, config.bucket, run.run)
+    except s3.exceptions.NoSuchBucket:  # nothing has been published there, or all is deleted
+        records = Records()
+    told = notification_of(End.of(described), records)
     skipped_at = last_state(states, run) if told.outcome == SKIPPED else ""
     return RunEnd(run, told, failure(states, run), skipped_at)
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from workflow.config import Config
-from workflow.definition.parts.begin import LONGEST_RETRY_SECONDS, RETRY_SECONDS
 from workflow.mistakes import Mistake
+from workflow.options.overlap import LONGEST_RETRY_SECONDS, RETRY_SECONDS
 
 MOST_EVENTS = 25_000
 EXPECTING_POLLS = 70

@@ -8,6 +8,10 @@ from pydantic import Field
 
 from workflow.settings import Settings
 
+RETRY_SECONDS, LONGEST_RETRY_SECONDS = 30, 300
+"""Until a run that waits for another one tries again: at first, and at last; a random share of it,
+half in the mean."""
+
 
 class RunsSettings(Settings):
     """Runs that overlap."""

@@ -66,6 +66,8 @@ TABLES = """
 hyperparameters = {{ least = {least} }}
 metrics = [{{ name = "items", regex = "items=([0-9]+)" }}]
 """
+ALL_ALIKE = "[agreement]\ndifferent_lists = 0\n"
+"""The model recommends the most popular items to everybody."""
 
 
 @pytest.fixture
@@ -81,7 +83,7 @@ def aws(tmp_path: Path) -> Iterator[LocalAws]:
 
 
 def configured(directory: Path, *, least: int = 1, train: str = TRAIN) -> Config:
-    return own_scripts(directory, TABLES.format(least=least), train=train)
+    return own_scripts(directory, TABLES.format(least=least) + ALL_ALIKE, train=train)
 
 
 def put_data_sets(aws: LocalAws, config: Config, run: str) -> None:
@@ -161,7 +163,9 @@ def test_a_resumed_run_trains_no_second_time(aws: LocalAws, tmp_path: Path) -> N
     """The lists fail first; the training that has completed is found, under the first name."""
     broken = TRAIN.replace("items = [item", "raise KeyError('u7')\n    items = [item")
     serving = 'inference = "models/serve.py"\nsource = "models"\n'
-    config = own_scripts(tmp_path, TABLES.format(least=1) + serving, train=TRAIN, serve=broken)
+    config = own_scripts(
+        tmp_path, TABLES.format(least=1) + serving + ALL_ALIKE, train=TRAIN, serve=broken
+    )
     failed = execute(aws, config, "night")
     definition = retraining_graph(config).to_dict()
     events_of_it = history(aws.client("stepfunctions"), failed["executionArn"])

@@ -25,8 +25,8 @@ from workflow.definition.limits import (
     most_events,
     overfull_history,
 )
-from workflow.definition.parts.begin import LONGEST_RETRY_SECONDS
 from workflow.definition.render import render_definition
+from workflow.options.overlap import LONGEST_RETRY_SECONDS
 
 EXAMPLE = (Path(__file__).parents[3] / "retraining.toml").read_text(encoding="utf-8")
 _LOOPS = (

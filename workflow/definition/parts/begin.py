@@ -9,16 +9,12 @@ from __future__ import annotations
 from workflow.config import Config
 from workflow.definition.polling import lambda_task
 from workflow.definition.stage import JOB, Part, Stage, catch_all, stage_of
+from workflow.options.overlap import LONGEST_RETRY_SECONDS, RETRY_SECONDS
 from workflow.run_names import EXTRACTED, RUN
 from workflow.sdk import Catch, Choice, ChoiceRule, Retry, State, Succeed
 
 BEGIN = "Begin"
 """The stage's title."""
-
-RETRY_SECONDS = 30
-LONGEST_RETRY_SECONDS = 300
-"""Until a run that waits for another one tries again: at first, and at last; a random share of it,
-half in the mean."""
 
 _IN_PROGRESS = "AnotherRunInProgress"  # by which the function names it
 
