@@ -21,6 +21,7 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
 
+from etl.batch_files import output_paths, requested_users
 from etl.errors import EtlError
 from etl.holdout import PAIRS
 from etl.ranking import COMPARED, COVERAGE, DEPTH, INTERVALS, compared
@@ -29,7 +30,6 @@ from lambdas.recommendations import list_of
 
 RECORD = "record/comparison.json"
 
-_REQUESTS = "userId string"
 _LINE = "user string, items array<string>"
 
 
@@ -69,9 +69,7 @@ def compare(
             stack.callback(frame.unpersist)
             return frame.persist()
 
-        requests = runtime.read_lines(folder.paths("batch-input/"))
-        asked = requests.select(F.from_json(F.decode("line", "UTF-8"), _REQUESTS).alias("request"))
-        users = asked.select(F.col("request.userId").alias("USER_ID")).distinct()
+        users = requested_users(runtime).select("USER_ID").distinct()
         held_out = _held_out(runtime, entry)
         wanted = kept(held_out.join(users, "USER_ID", "left_semi"))
         tested = kept(wanted.select("USER_ID").distinct())
@@ -117,10 +115,10 @@ def _held_out(runtime: Runtime, entry: Mapping[str, Any]) -> DataFrame:
 
 def _lists(runtime: Runtime, model: str, prefix: str) -> DataFrame:
     """Return USER_ID, ITEM_ID, RANK: the first items of each of a model's lists."""
-    folder = runtime.folder
-    outputs = [path for path in folder.paths(prefix) if path.endswith(".out")]
-    if not outputs:
-        raise EtlError(f"{model}: no .out file at {folder.uri(prefix)}: did inference fail?")
+    try:
+        outputs = output_paths(runtime.folder, prefix)
+    except EtlError as error:
+        raise EtlError(f"{model}: {error}") from None
     read = F.udf(list_of, _LINE)
     lines = runtime.read_lines(outputs).select(read("line").alias("read"))
     return lines.filter(F.col("read").isNotNull()).select(

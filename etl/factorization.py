@@ -26,17 +26,16 @@ from pyspark.ml.recommendation import ALS
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
 
+from etl.batch_files import FIELDS, INPUT, ORDER, requested_users
 from etl.datasets import JobSpec
 from etl.errors import EtlError
-from etl.output import BATCH_FIELDS
 from etl.runtime import Runtime
 
 OUTPUT = "part-00000.json.out"
 """The file below the output's prefix; inference of others names its files likewise."""
 
-_ORDER = ("file", "block", "number")
 _CHECKPOINT_INTERVAL = 3
-_USER = BATCH_FIELDS["USER_ID"]
+_USER = FIELDS["USER_ID"]
 
 
 @dataclass(frozen=True)
@@ -110,6 +109,10 @@ def recommend(
             stack.callback(frame.unpersist)
             return frame.persist()
 
+        requests = kept(requested_users(runtime))
+        written = requests.count()
+        if not written:
+            raise EtlError(f"no users at {folder.uri(INPUT)}: nobody to recommend for")
         log("progress 0/2 training")
         folder.delete(output)  # what the run has of another model, or of other settings
         events = runtime.read_csv(folder.uri("interactions/"), schema, escape="\\")
@@ -119,22 +122,19 @@ def recommend(
         if not ids:
             raise EtlError(f"no interactions at {folder.uri('interactions/')}: nothing to train on")
         trained = train(pairs, users, items, model)
-        log(f"── trained on {users.count():,} users and {len(ids):,} items")
+        n_users = users.count()
+        log(f"── trained on {n_users:,} users and {len(ids):,} items")
         log("progress 1/2 recommending")
-        requests = kept(_requests(runtime))
         known = requests.join(users, "USER_ID", "left")
         subset = known.select("USER_ID number").filter("`USER_ID number` IS NOT NULL").distinct()
         lists = trained.recommendForUserSubset(subset, num_results)
-        ordered = known.join(lists, "USER_ID number", "left").orderBy(*_ORDER)
+        ordered = known.join(lists, "USER_ID number", "left").orderBy(*ORDER)
         context = events.sparkSession.sparkContext
         line_of = partial(_lines, ids=context.broadcast(ids), popular=_popular(pairs, num_results))
         rows = ordered.select("USER_ID", "recommendations").rdd.mapPartitions(line_of)
         folder.upload(f"{output}{OUTPUT}", rows.toLocalIterator(prefetchPartitions=True))
-        written = requests.count()
-        if not written:
-            raise EtlError(f"no users at {folder.uri('batch-input/')}: nobody to recommend for")
         log(f"progress 2/2 done: {written:,} lists")
-        return {"users": users.count(), "items": len(ids), "lists": written}
+        return {"users": n_users, "items": len(ids), "lists": written}
 
 
 def _numbered(pairs: DataFrame, name: str) -> DataFrame:
@@ -167,13 +167,6 @@ def train(pairs: DataFrame, users: DataFrame, items: DataFrame, model: Factoriza
         # Each iteration's plan holds all before it; without checkpoints Java's stack overflows.
         checkpointInterval=_CHECKPOINT_INTERVAL,
     ).fit(ratings.withColumn("times", F.col("times").cast("float")).checkpoint())
-
-
-def _requests(runtime: Runtime) -> DataFrame:
-    """Return USER_ID of each line of the batch input, and what the lines are sorted by."""
-    lines = runtime.read_lines(runtime.folder.paths("batch-input/"))
-    request = F.from_json(F.decode("line", "UTF-8"), f"{_USER} string")
-    return lines.select(request[_USER].alias("USER_ID"), *_ORDER).filter("USER_ID IS NOT NULL")
 
 
 def _popular(pairs: DataFrame, length: int) -> Sequence[str]:

@@ -22,7 +22,7 @@ from pyspark import RDD, Broadcast, StorageLevel
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
 
-from etl.errors import EtlError
+from etl.batch_files import ORDER, output_paths
 from etl.runtime import OUTPUT, Runtime
 from lambdas.errors import NoRecommendations
 from lambdas.recommendations import (
@@ -38,7 +38,6 @@ LIST = "recommendations/recommendations.csv"
 ERRORS = "recommendations/errors.jsonl"
 RECORD = "record/filter.json"
 
-_ORDER = ("file", "block", "number")
 _ROWS, _ERRORS, _COUNTS = "rows", "errors", "counts"
 _Part = tuple[str, Any]
 
@@ -64,11 +63,7 @@ def filter_lists(
     """
     folder = runtime.folder
     manifest = folder.manifest()
-    outputs = [path for path in folder.paths(output) if path.endswith(".out")]
-    if not outputs:
-        raise EtlError(
-            f"no .out file at {folder.uri(output)}: did batch inference write elsewhere?"
-        )
+    outputs = output_paths(folder, output)
     log(f"progress 0/2 filtering {len(outputs)} files")
     parts = _parts(runtime, manifest, outputs, keep).persist(StorageLevel.DISK_ONLY)
     try:
@@ -114,7 +109,7 @@ def _parts(
     pairs = _list(runtime, files.get("exclusions"), "USER_ID string, ITEM_ID string")
     lines = _with_excluded(lines, pairs) if pairs else lines.withColumn("excluded", F.lit(None))
     # A total order: the partitions of the result follow each other as the lines do.
-    ordered = lines.orderBy(*_ORDER).select("line", "excluded")
+    ordered = lines.orderBy(*ORDER).select("line", "excluded")
     return ordered.rdd.mapPartitions(partial(_filtered, eligible=eligible, keep=keep))
 
 

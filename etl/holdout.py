@@ -20,7 +20,7 @@ from pyspark.sql import functions as F  # noqa: N812  the name that every Spark 
 
 from etl.datasets import LearnedEvents
 from etl.output import log_schema
-from etl.popularity import catalogue_size, is_learned
+from etl.popularity import catalogue_size, fold_of_user, is_learned, is_of_newest_tenth
 from etl.ranking import DEPTH
 from etl.runtime import Runtime
 from etl.validation import REASON
@@ -29,7 +29,6 @@ PREFIX = "holdout/"
 PAIRS = "USER_ID string, ITEM_ID string"
 
 _HELD_OUT = "held out"
-_TENTH = 10
 
 
 def marked(interactions: DataFrame) -> DataFrame:
@@ -42,15 +41,11 @@ def marked(interactions: DataFrame) -> DataFrame:
         interactions: Validated rows; those that are rejected are on neither side.
     """
     accepted = F.col(REASON).isNull()
-    of_user = Window.partitionBy("USER_ID", accepted)
     # So that of several at one moment it is the same ones in each run.
-    others = sorted({"ITEM_ID", "EVENT_TYPE"} & set(interactions.columns))
-    newest = of_user.orderBy(F.col("TIMESTAMP").desc(), *others)
-    events = F.count(F.lit(1)).over(of_user)
-    most = F.greatest(F.lit(1), F.floor(events / _TENTH))
-    is_newest = (F.row_number().over(newest) <= most) & (events > 1)
-    is_tested = F.pmod(F.xxhash64("USER_ID"), F.lit(_TENTH)) == 0
-    return interactions.withColumn(_HELD_OUT, accepted & is_tested & is_newest)
+    ties = sorted({"ITEM_ID", "EVENT_TYPE"} & set(interactions.columns))
+    of_user = Window.partitionBy("USER_ID", accepted)
+    is_newest = is_of_newest_tenth(of_user, *map(F.col, ties))
+    return interactions.withColumn(_HELD_OUT, accepted & (fold_of_user() == 0) & is_newest)
 
 
 def trained_on(interactions: DataFrame) -> DataFrame:

@@ -13,6 +13,7 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
 
+from etl.batch_files import FIELDS
 from etl.datasets import MAX_EVENT_TYPES_AND_COLUMNS, JobSpec
 from etl.errors import EtlError, listing, shortened
 from etl.runtime import Runtime
@@ -36,8 +37,6 @@ ADVICE = {
 }
 # 1990: what is older as a whole is no epoch seconds, but 20251231, days or minutes.
 PLAUSIBLE_FROM = 631_152_000
-# https://docs.aws.amazon.com/personalize/latest/dg/batch-data-upload.html
-BATCH_FIELDS = {"USER_ID": "userId", "ITEM_ID": "itemId"}
 
 
 def write_data_set(
@@ -162,7 +161,7 @@ def write_batch_input(
             f" or check {source.key}.filter{left_out}"
         )
     ids = accepted_rows(frame, source.columns).select(
-        *(F.col(column.name).alias(BATCH_FIELDS[column.name]) for column in source.columns)
+        *(F.col(column.name).alias(FIELDS[column.name]) for column in source.columns)
     )
     log_schema(ids, f"write {source.prefix}, {counts.rows:,} rows{left_out}", log=log)
     runtime.write_json_lines(ids, source.prefix)

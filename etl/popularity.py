@@ -13,7 +13,7 @@ from functools import reduce
 from typing import Any
 
 from pyspark.sql import Column as Expression
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
 
 from etl.datasets import LearnedEvents
@@ -23,7 +23,7 @@ from etl.validation import WATERMARK
 POPULAR_ITEMS = 100
 """Items that are kept: four lists' length, as some of them are excluded for a user."""
 
-_FOLDS = 10
+_TENTH = 10
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def popularity_baseline(
         "USER_ID",
         "ITEM_ID",
         "TIMESTAMP",
-        F.pmod(F.xxhash64("USER_ID"), F.lit(_FOLDS)).alias("fold"),
+        fold_of_user().alias("fold"),
     )
     targets = _newest_tenths(events).persist()
     try:
@@ -187,28 +187,37 @@ def is_learned(learned: LearnedEvents) -> Expression:
     return condition
 
 
-def _newest_tenths(events: DataFrame) -> DataFrame:
-    """Return USER_ID, ITEM_ID, fold: items of the newest tenth of each user's events, at least one.
+def fold_of_user() -> Expression:
+    """Return which tenth of the users a row's USER_ID is of, from 0; it follows from the id."""
+    return F.pmod(F.xxhash64("USER_ID"), F.lit(_TENTH))
 
-    A user with a single event has nothing to learn from, and is left out.
+
+def is_of_newest_tenth(of_user: WindowSpec, *ties: Expression) -> Expression:
+    """Return whether an event is of the newest tenth of its user's, of which there is at least one.
+
+    A user with a single event has nothing else to learn from: it is not.
+
+    Args:
+        of_user: The events of each user, with TIMESTAMP.
+        ties: What orders events of one moment.
     """
-    of_user = Window.partitionBy("USER_ID")
-    newest = of_user.orderBy(F.col("TIMESTAMP").desc(), F.col("ITEM_ID").desc())
-    held_out = F.greatest(F.lit(1), F.floor(F.col("events") / 10))
-    return (
-        events.withColumn("age", F.row_number().over(newest))
-        .withColumn("events", F.count(F.lit(1)).over(of_user))
-        .filter((F.col("events") > 1) & (F.col("age") <= held_out))
-        .select("USER_ID", "ITEM_ID", "fold")
-        .distinct()
-    )
+    events = F.count(F.lit(1)).over(of_user)
+    age = F.row_number().over(of_user.orderBy(F.col("TIMESTAMP").desc(), *ties))
+    return (events > 1) & (age <= F.greatest(F.lit(1), F.floor(events / _TENTH)))
+
+
+def _newest_tenths(events: DataFrame) -> DataFrame:
+    """Return USER_ID, ITEM_ID, fold: the different items of the newest tenth of each user."""
+    is_newest = is_of_newest_tenth(Window.partitionBy("USER_ID"), F.col("ITEM_ID").desc())
+    newest = events.withColumn("is newest", is_newest).filter("`is newest`")
+    return newest.select("USER_ID", "ITEM_ID", "fold").distinct()
 
 
 def _popular_without_each_fold(events: DataFrame) -> DataFrame:
     """Return ITEM_ID, fold, RANK: the most popular items of the events of all other folds."""
     by_fold = events.groupBy("ITEM_ID", "fold").agg(F.count(F.lit(1)).alias("own"))
     totals = by_fold.groupBy("ITEM_ID").agg(F.sum("own").alias("all"))
-    folds = events.sparkSession.range(_FOLDS).select(F.col("id").alias("fold"))
+    folds = events.sparkSession.range(_TENTH).select(F.col("id").alias("fold"))
     others = totals.crossJoin(F.broadcast(folds)).join(by_fold, ["ITEM_ID", "fold"], "left")
     n = F.col("all") - F.coalesce(F.col("own"), F.lit(0))
     ranks = Window.partitionBy("fold").orderBy(F.col("n").desc(), F.col("ITEM_ID"))

@@ -20,6 +20,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
 from pyspark.sql.types import BinaryType, IntegralType, StringType
 
+from etl.batch_files import FIELDS
 from etl.columns import DatabaseColumn, among
 from etl.csv_lines import csv_line
 from etl.database import Database
@@ -27,7 +28,6 @@ from etl.datasets import Column, JobSpec, Join, Relation
 from etl.delivery import check_table
 from etl.errors import EtlError, TableError
 from etl.job import with_source_title
-from etl.output import BATCH_FIELDS
 from etl.projection import (
     JoinedTables,
     Table,
@@ -275,7 +275,7 @@ def _line(source: Source, frame: DataFrame) -> tuple[Expression, tuple[str, ...]
     """Return a row as it stands in the source's file, and the lines that stand before."""
     names = [column.name for column in source.columns]
     if source.key == "batch_inference":
-        ids = F.struct(*(F.col(name).alias(BATCH_FIELDS[name]) for name in names))
+        ids = F.struct(*(F.col(name).alias(FIELDS[name]) for name in names))
         return F.to_json(ids), ()
     texts = [column.name for column in source.columns if column.textual]
     return csv_line([frame.schema[name] for name in names], texts), (",".join(names),)
