@@ -22,7 +22,7 @@ PUBLISHED = "published"
 POPULAR = "most popular"
 DIFFERENCE = "difference"
 
-_COLUMNS = ["metric", "list", "value", "low", "high", "users"]
+COLUMNS = ["metric", "list", "value", "low", "high", "users"]
 _ABOUT = ["run", "date"]
 
 
@@ -42,14 +42,15 @@ def backtest_table(manifest: Mapping[str, Any]) -> pd.DataFrame:
             DIFFERENCE: metric.get("difference", {}),
         }
         rows += [
-            (short_name(name), which, *_interval(values), measured["users"])
+            (short_name(name), which, *interval(values), measured["users"])
             for which, values in lists.items()
             if values.get("value") is not None
         ]
-    return pd.DataFrame(rows, columns=_COLUMNS)
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _interval(values: Mapping[str, float]) -> tuple[float, float, float]:
+def interval(values: Mapping[str, float]) -> tuple[float, float, float]:
+    """Return `value`, `low` and `high`; the last two are nan of a metric without an interval."""
     nothing = float("nan")
     return values["value"], values.get("low", nothing), values.get("high", nothing)
 
@@ -78,7 +79,7 @@ def trend(
             for table in _tables(before, run, config, random):
                 tables[str(table["run"].iloc[0])] = table
     if not tables:
-        return pd.DataFrame(columns=[*_ABOUT, *_COLUMNS])
+        return pd.DataFrame(columns=[*_ABOUT, *COLUMNS])
     joined = pd.concat(tables.values(), ignore_index=True)
     return joined.sort_values("date", kind="stable", ignore_index=True)
 
@@ -99,7 +100,7 @@ def _tables(
 
 
 def _about(table: pd.DataFrame, run: str, date: pd.Timestamp) -> pd.DataFrame:
-    return table.assign(run=run, date=date)[[*_ABOUT, *_COLUMNS]]
+    return table.assign(run=run, date=date)[[*_ABOUT, *COLUMNS]]
 
 
 def gate_rules(gate: Mapping[str, Any]) -> pd.DataFrame:

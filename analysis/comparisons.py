@@ -7,10 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.backtests import COLUMNS, POPULAR, interval
 from analysis.metrics import short_name
-
-POPULAR = "most popular"
-_COLUMNS = ["metric", "list", "value", "low", "high", "users"]
 
 
 def comparison_table(record: Mapping[str, Any]) -> pd.DataFrame:
@@ -31,14 +29,12 @@ def comparison_table(record: Mapping[str, Any]) -> pd.DataFrame:
         for metric, values in models[best]["metrics"].items()
         if "popularity" in values
     }
-    nothing = float("nan")
     rows = [
-        (short_name(metric), name, values["value"],
-         values.get("low", nothing), values.get("high", nothing), record["users"])
+        (short_name(metric), name, *interval(values), record["users"])
         for name, metrics in lists.items()
         for metric, values in metrics.items()
-    ]  # fmt: skip
-    return pd.DataFrame(rows, columns=_COLUMNS)
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def no_better_than_popular(record: Mapping[str, Any]) -> bool:
