@@ -93,11 +93,8 @@ def training_step(config: Config, name: str, state: str, **fields: Any) -> State
             _estimator(config, name, model, output=folder),
             job_name=_job_name(config, name),
             data=_channels(config),
-            tags=dict(sorted(config.owned_tags.items())),
             parameters=more,
-            partition=config.partition,
-            timeout_seconds=(model.training.longest_minutes + _START_MINUTES) * MINUTE,
-            retry=_retries(),
+            **_common(config, model.training.longest_minutes + _START_MINUTES),
             **fields,
         )
     return _with_paths(step)
@@ -137,11 +134,8 @@ def model_step(config: Config, name: str, state: str, **fields: Any) -> State:
             state,
             created,
             model_name=_job_name(config, name),
-            tags=dict(sorted(config.owned_tags.items())),
             parameters={"VpcConfig": vpc} if vpc else {},
-            partition=config.partition,
-            timeout_seconds=2 * MINUTE,
-            retry=_retries(),
+            **_common(config, 2),
             **fields,
         )
     return _with_paths(step)
@@ -180,16 +174,13 @@ def transform_step(config: Config, name: str, state: str, **fields: Any) -> Stat
             data=_uri(config, "batch-input/"),
             content_type=LINES,
             split_type="Line",
-            tags=dict(sorted(config.owned_tags.items())),
             parameters={
                 "ModelClientConfig": {
                     "InvocationsTimeoutInSeconds": _INVOCATION_SECONDS,
                     "InvocationsMaxRetries": 1,
                 }
             },
-            partition=config.partition,
-            timeout_seconds=settings.timeout_minutes * MINUTE,
-            retry=_retries(),
+            **_common(config, settings.timeout_minutes),
             **fields,
         )
     return _with_paths(step)
@@ -275,8 +266,17 @@ def _volume_key(config: Config, instance_type: str) -> str | None:
     return None if has_disk else config.aws.kms_key or None
 
 
-def _retries() -> list[Any]:
-    return [retry_service_errors(SAGEMAKER_ERRORS), retry_when_busy(SAGEMAKER_BUSY_ERRORS)]
+def _common(config: Config, minutes: int) -> dict[str, Any]:
+    """Return the fields that all steps have; `minutes` is the time limit."""
+    return {
+        "tags": dict(sorted(config.owned_tags.items())),
+        "partition": config.partition,
+        "timeout_seconds": minutes * MINUTE,
+        "retry": [
+            retry_service_errors(SAGEMAKER_ERRORS),
+            retry_when_busy(SAGEMAKER_BUSY_ERRORS),
+        ],
+    }
 
 
 def _with_paths(step: State) -> State:
