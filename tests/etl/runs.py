@@ -90,6 +90,16 @@ class Run:
         )
 
 
+def events_data_set(*more: Column) -> DataSet:
+    """Return the data set of a table `events` (student, posting, at), and further columns of it."""
+    columns = (
+        Column("USER_ID", "student", required=True),
+        Column("ITEM_ID", "posting", required=True),
+        Column("TIMESTAMP", "at", "long", required=True),
+    )
+    return DataSet("INTERACTIONS", Relation("events"), (*columns, *more))
+
+
 def users_spec(engine: Engine, relation: Relation, *columns: Column, **changes: Any) -> JobSpec:
     """Return a specification of one data set, USERS, and of the same users for batch inference."""
     return replace(

@@ -19,7 +19,7 @@ from pyspark.sql import functions as F  # noqa: N812
 from scipy.stats import binomtest
 
 from etl import backtest, ranking
-from etl.datasets import Backtest, Column, DataSet, JobSpec, LearnedEvents, Lookup, Relation
+from etl.datasets import Backtest, Column, JobSpec, LearnedEvents, Lookup, Relation
 from etl.popularity import ALL, Reading
 from etl.validation import WATERMARK
 from lambdas.recommendations import csv_chunks
@@ -27,7 +27,7 @@ from localaws.http.endpoint import Endpoint
 from recommenders.evaluation.items import ranking_metrics
 from recommenders.evaluation.names import METRICS
 from tests.etl.list_metrics import expected_metrics
-from tests.etl.runs import BUCKET, Run
+from tests.etl.runs import BUCKET, Run, events_data_set
 from workflow.options.backtest import BACKTEST_METRICS
 
 PUBLISHED = datetime(2024, 6, 2, 4, 0, 7, tzinfo=UTC)
@@ -40,16 +40,8 @@ TABLES = """
 SPEC = JobSpec(
     engine="postgresql",
     datasets=(
-        DataSet(
-            "INTERACTIONS",
-            Relation("events"),
-            (
-                Column("USER_ID", "student", required=True),
-                Column("ITEM_ID", "posting", required=True),
-                Column("TIMESTAMP", "at", "long", required=True),
-                Column("EVENT_TYPE", "kind", required=True),
-                Column("EVENT_VALUE", "worth", "float"),
-            ),
+        events_data_set(
+            Column("EVENT_TYPE", "kind", required=True), Column("EVENT_VALUE", "worth", "float")
         ),
     ),
     batch_input=Lookup("batch-input/", Relation("events"), {"USER_ID": "student"}),

@@ -12,29 +12,18 @@ import pytest
 from pyspark.sql import SparkSession
 
 from etl.comparison import compare
-from etl.datasets import Column, DataSet, JobSpec, LearnedEvents, Lookup, Relation
+from etl.datasets import Column, JobSpec, LearnedEvents, Lookup, Relation
 from etl.errors import EtlError
 from localaws.http.endpoint import Endpoint
 from tests.etl.list_metrics import expected_metrics
-from tests.etl.runs import Run
+from tests.etl.runs import Run, events_data_set
 
 NDCG = "normalized_discounted_cumulative_gain_at_25"
 # What CSV and JSON have to escape is in some ids.
 ITEMS = [f'posting "{n}",\\ новая' if n % 7 == 0 else f"posting-{n}" for n in range(60)]
 SPEC = JobSpec(
     engine="postgresql",
-    datasets=(
-        DataSet(
-            "INTERACTIONS",
-            Relation("events"),
-            (
-                Column("USER_ID", "student", required=True),
-                Column("ITEM_ID", "posting", required=True),
-                Column("TIMESTAMP", "at", "long", required=True),
-                Column("EVENT_TYPE", "kind", required=True),
-            ),
-        ),
-    ),
+    datasets=(events_data_set(Column("EVENT_TYPE", "kind", required=True)),),
     batch_input=Lookup("batch-input/", Relation("students"), {"USER_ID": "id"}),
     max_rejected_share=0.5,
     holdout=LearnedEvents("apply"),

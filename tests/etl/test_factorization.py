@@ -8,26 +8,16 @@ import psycopg
 import pytest
 from pyspark.sql import SparkSession
 
-from etl.datasets import Column, DataSet, JobSpec, Lookup, Relation
+from etl.datasets import JobSpec, Lookup, Relation
 from etl.errors import EtlError
 from etl.factorization import Factorization, recommend
 from lambdas.recommendations import Lists
 from localaws.http.endpoint import Endpoint
-from tests.etl.runs import Run
+from tests.etl.runs import Run, events_data_set
 
 SPEC = JobSpec(
     engine="postgresql",
-    datasets=(
-        DataSet(
-            "INTERACTIONS",
-            Relation("events"),
-            (
-                Column("USER_ID", "student", required=True),
-                Column("ITEM_ID", "posting", required=True),
-                Column("TIMESTAMP", "at", "long", required=True),
-            ),
-        ),
-    ),
+    datasets=(events_data_set(),),
     batch_input=Lookup("batch-input/", Relation("students"), {"USER_ID": "id"}),
 )
 TASTES = ("физика", 'of "chemistry", \\n')
