@@ -113,6 +113,24 @@ def compose(
     return graph
 
 
+def linked(parts: Sequence[Part]) -> Chain:
+    """Return parts that stand inside a Map or Parallel, each led on to the next one.
+
+    Args:
+        parts: Stages, and States and Chains of the SDK, in their order.
+
+    Raises:
+        StructureError: If one is none of these, or is used twice or has no way to the next one.
+    """
+    _check_types(parts)
+    scopes = _scopes(parts)
+    if faults := list(_faults(scopes)):
+        raise StructureError(faults)
+    _lead_on(scopes)
+    is_chain = isinstance(parts[0], Chain) and not isinstance(parts[0], Stage)
+    return parts[0] if is_chain else Chain([parts[0]])
+
+
 def _scopes(parts: Sequence[Part]) -> list[Reach]:
     entries = {id(entry_of(part)) for part in parts}
     return [reach(part, entries - {id(entry_of(part))}) for part in parts]

@@ -2,18 +2,18 @@
 
 `STAGES` says it, one row for each stage; `order_faults` compares a graph with it. What counts are
 the ways through the graph, so that States, Chains, Choices, Maps and Parallels may stand between
-stages. A state that has the name of a stage's state stands for the stage, and one that puts a value
-at a path for the stage that leaves one there.
+stages, and what is in the data on each of them (`origins`). A state that has the name of a stage's
+state stands for the stage, and one that puts a value at a path for the stage that leaves one there.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from workflow.config import Config
-from workflow.definition.asl import Definition, Scope, State, arguments, scopes
+from workflow.definition.asl import Definition, State, arguments, scopes
+from workflow.definition.origins import Origin, Owner, origins
 from workflow.definition.parts.best_model import TRAIN_EACH
 from workflow.definition.parts.own_model import MAKE_LISTS, TRAIN
 from workflow.definition.parts.publication import OUTPUT
@@ -32,9 +32,10 @@ class Placed:
         method: The method of `Stages` that makes it.
         state: The state by whose name one of a team's own stands for the stage.
         leaves: The path at which it leaves what others need; empty where that is in the bucket.
+        stands_for: The stage in whose place others find there what it leaves.
         needs: Stage → what it takes from that one, without which it fails: on every way to it.
         needs_with: The same of a stage that a table of the configuration adds, by that table.
-        follows: Stage → why it does nothing of use unless that one ran before.
+        follows: Stage → why it does nothing of use unless that one ran before: on every way to it.
         precedes: Stage → why it is too late after that one, where both are there.
         is_repeated: Whether `recommenders` can repeat it.
     """
@@ -42,6 +43,7 @@ class Placed:
     method: str
     state: str
     leaves: str = ""
+    stands_for: str = ""
     needs: Mapping[str, str] = field(default_factory=dict)
     needs_with: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     follows: Mapping[str, str] = field(default_factory=dict)
@@ -76,8 +78,9 @@ STAGES: Mapping[str, Placed] = {
     "Quality Gate": Placed(
         "quality_gate()",
         "Judge Solution Version",
+        leaves=JOB,
+        stands_for="Training",
         needs={"Training": f"it judges the solution version at {JOB}"},
-        precedes={"Batch Inference": "the lists are made by a version that nobody has judged"},
         is_repeated=True,
     ),
     "Batch Inference": Placed(
@@ -88,12 +91,16 @@ STAGES: Mapping[str, Placed] = {
             "ETL": "its input is what the Spark job wrote",
             "Training": f"it infers with the solution version at {JOB}",
         },
+        needs_with={
+            "gate": {"Quality Gate": "a version that nobody has judged would make the lists"}
+        },
         is_repeated=True,
     ),
     "Best Model": Placed(
         "best()",
         TRAIN_EACH,
         leaves=OUTPUT,
+        stands_for="Batch Inference",
         needs={"ETL": "models learn from what the Spark job wrote, and are compared by it"},
     ),
     "Publish": Placed(
@@ -102,6 +109,7 @@ STAGES: Mapping[str, Placed] = {
         leaves=JOB,
         needs={"Batch Inference": f"it publishes the output of the batch inference job at {JOB}"},
         needs_with={"compared": {"Best Model": "it publishes the lists of the best model"}},
+        precedes={"Clean Up": "what is old is deleted once a list is published"},
         is_repeated=True,
     ),
     "Each Recommender": Placed("recommenders()", EACH),
@@ -120,7 +128,6 @@ STAGES: Mapping[str, Placed] = {
     "Clean Up": Placed(
         "clean_up()",
         "Clean Up Old Runs",
-        follows={"Publish": "it deletes what is old once a list is published"},
         precedes=_BEFORE_THE_END,
     ),
     "Recommenders": Placed(
@@ -162,13 +169,20 @@ class _Graph:
         self._scopes = tuple(scopes(definition))
         self._scope = {name: scope for scope in self._scopes for name in scope.states}
         self.stages = [stage for stage in stages if stage.title in STAGES]
-        # What those of a model leave counts as a state's own; what is inside others leaves nothing.
-        known = (
-            stage.states
-            for stage in stages
-            if stage.title in STAGES or self._scope[stage.entry].parent
-        )
-        self._of_stages = frozenset[str]().union(*known)
+        self._of_stages = frozenset[str]().union(*(stage.states for stage in stages))
+        places = {*STAGES, ITEM} | {placed.leaves for placed in STAGES.values() if placed.leaves}
+        owners = dict(self._owners(stages))
+        self._origins = origins(self._scopes[0], owners, sorted(places), of_items=ITEM)
+
+    def _owners(self, stages: Sequence[StageStates]) -> Iterator[tuple[str, Owner]]:
+        """Yield each state that belongs to a stage, or stands for one, with that stage."""
+        for stage in stages:  # a model of one's own leaves its job where Personalize's is
+            leaves = STAGES[stage.title].leaves if stage.title in STAGES else JOB
+            for name in stage.states:
+                yield name, Owner(stage.title, stage.entry, leaves)
+        for title, placed in STAGES.items():
+            if placed.state in self._scope and placed.state not in self._of_stages:
+                yield placed.state, Owner(title, placed.state, placed.leaves, is_own=True)
 
     def _names(self, title: str) -> list[str]:
         """Return the states with which a stage, or what stands for it, begins."""
@@ -229,7 +243,7 @@ class _Graph:
                     f" put it inside, or write {shared}"
                 )
         for name in self._scope.keys() - self._of_stages:
-            if _takes_item(self._state(name)) and not self._is_inside(name):
+            if _takes_item(self._state(name)) and self._others(name, ITEM):
                 yield (
                     f"'{name}' is made by stages.each and stands outside of stages.recommenders(…),"
                     f" where {ITEM} is not there; put it inside, or make it by stages"
@@ -252,57 +266,72 @@ class _Graph:
         placed = STAGES[stage.title]
         needs = dict(placed.needs)
         for table, more in placed.needs_with.items():
-            needs |= more if getattr(self._config, table) else {}
+            needs |= more if self._has(table) else {}
         for needed, why in needs.items():
+            others = self._others(stage.entry, STAGES[needed].leaves or needed, needed)
+            earlier = {STAGES[needed].stands_for, *STAGES[needed].needs}
+            if any(not each.state or (each.stage and each.stage in earlier) for each in others):
+                yield self._unmet(stage, needed, why)
+                continue
             this, that = (self._method(title, stage.entry) for title in (stage.title, needed))
             path = STAGES[needed].leaves
-            if stage.entry in self._without(needed):
-                or_own = f", or a state of yours with result_path {path}" if path else ""
-                yield (
-                    f"{this} needs {that} before it, on every way to '{stage.entry}': {why}; put it"
-                    f" there{or_own}"
-                )
-                continue
-            for other, name in self._replacing(needed):
-                if name == stage.entry:
-                    continue  # it creates its next job anew, of what the failed one was made of
-                if stage.entry in after(self._scope[name], name, self._leaving(needed)):
+            for other in others:
+                if other.is_lost:
                     yield (
-                        f"{this} comes after {self._method(other, name)}, whose job is at {path}"
-                        f" then: {why}; put it behind {that}"
+                        f"'{other.state}' leaves {path} out of the data, which"
+                        f" {this} needs of {that}: {why}; give it a result_path of its own, or null"
+                    )
+                else:
+                    yield (
+                        f"{this} comes after {self._method(other.stage, other.state)}, whose job is"
+                        f" at {path} then: {why}; put it behind {that}"
                     )
 
-    def _leaving(self, title: str) -> frozenset[str]:
-        """Return the states of a stage, and those that may put something where it leaves it."""
-        path, own = STAGES[title].leaves, self._scope.keys() - self._of_stages
-        writing = (name for name in own if path and _may_write(self._state(name), path))
-        return self._states(title).union(writing)
+    def _unmet(self, stage: StageStates, needed: str, why: str) -> str:
+        """Return that a way leads to a stage on which nothing has done what it needs."""
+        this, that = (self._method(title, stage.entry) for title in (stage.title, needed))
+        path, around = STAGES[needed].leaves, self._scope[stage.entry].address
+        inside = [
+            self._scope[name]
+            for name in self._names(needed)
+            if self._scope[name].address != around[: len(self._scope[name].address)]
+        ]
+        or_own = f", or a state of yours with result_path {path}" if path else ""
+        if path and inside:
+            or_own += f"; what it leaves inside '{inside[0].container}' is not outside of it"
+        return (
+            f"{this} needs {that} before it, on every way to '{stage.entry}': {why}; put it there"
+            f"{or_own}"
+        )
 
-    def _without(self, title: str) -> set[str]:
-        """Return the states that a run can reach without what a stage leaves.
+    def _has(self, table: str) -> bool:
+        """Return whether the configuration has a table, of any recommender, and its stages."""
+        asking = {
+            asked.lstrip("[").split("]")[0].split(".")[-1]: title
+            for asked, title, _ in _asked(self._config)
+        }
+        if table in asking and not self._names(asking[table]):
+            return False  # which is told by itself
+        return any(getattr(each, table) for each in self._config.each_recommender)
 
-        Where that is in the data, what a Map repeats begins without it, as it gets an item alone.
-        """
-        begun = self._scopes[:1]
-        if STAGES[title].leaves:
-            begun += tuple(each for each in self._scopes if _gets_an_item(each))
-        leaving = self._leaving(title)
-        return set[str]().union(*(from_start(scope, leaving) for scope in begun))
-
-    def _replacing(self, title: str) -> Iterator[tuple[str, str]]:
-        """Yield the stages that replace what a stage leaves, each with the state that it begins."""
-        for other, placed in STAGES.items():
-            if other != title and placed.leaves and placed.leaves == STAGES[title].leaves:
-                yield from ((other, name) for name in self._names(other))
+    def _others(self, name: str, place: str, meant: str = "") -> list[Origin]:
+        """Return who but a stage, or a state of one's own, may have put what a state finds."""
+        return sorted(
+            each
+            for each in self._origins.get(name, {}).get(place, ())
+            if each.is_lost or not each.state or not _stands_for(each.stage, meant)
+        )
 
     def out_of_order(self, stage: StageStates) -> Iterator[str]:
         """Yield the stages that a stage follows and that do not come before it, or the reverse."""
         placed, name = STAGES[stage.title], stage.entry
         this = self._method(stage.title, name)
         for other, why in placed.follows.items():
-            if not any(name in self._after(before) for before in self._names(other)):
+            if self._others(name, other, other):
+                befores = [before for before in self._names(other) if name in self._after(before)]
                 that = self._method(other, (self._names(other) or [name])[0])
-                yield f"{this} needs {that} before it: {why}; put it there"
+                every = f", on every way to '{name}'" if befores else ""
+                yield f"{this} needs {that} before it{every}: {why}; put it there"
         for other, why in placed.precedes.items():
             for later in self._names(other):
                 is_late = name in self._after(later) or name in beside(self._scope[later])
@@ -354,18 +383,6 @@ def _takes_item(state: State) -> bool:
     return isinstance(payload, Mapping) and payload.get("recommender.$") == f"{ITEM}.name"
 
 
-def _gets_an_item(scope: Scope) -> bool:
-    """Return whether a Map repeats a scope for its items as they are, and selects nothing else."""
-    if scope.parent is None or scope.branch:
-        return False
-    return not {"ItemSelector", "Parameters"} & scope.parent.states[scope.container].keys()
-
-
-def _may_write(state: State, path: str) -> bool:
-    """Return whether a state may put something at a path: there, or in data that it makes anew."""
-    if state.get("Type") not in {"Task", "Pass", "Map", "Parallel"}:
-        return False
-    if "ResultPath" in state:
-        return bool(state["ResultPath"] == path)
-    name = path.removeprefix("$.")
-    return "OutputPath" in state or name in json.dumps(state, default=str)
+def _stands_for(title: str, meant: str) -> bool:
+    """Return whether what a stage leaves is what one needs of another; a team's own always is."""
+    return title not in STAGES or meant in {title, STAGES[title].stands_for}

@@ -37,19 +37,18 @@ def from_start(scope: Scope, without: AbstractSet[str] = NONE) -> set[str]:
     return _walk(scope, [scope.start], without)[0]
 
 
-def after(scope: Scope, name: str, without: AbstractSet[str] = NONE) -> set[str]:
+def after(scope: Scope, name: str) -> set[str]:
     """Return the states that a run can reach once it has left a state without an error.
 
     Args:
         scope: The scope of the state.
         name: The state.
-        without: States that it does not leave but by an error.
     """
     state = scope.states[name]
     onward = (way.target for way in transitions(name, state) if way.type != "catch")
-    names, is_ended = _walk(scope, onward, without)
+    names, is_ended = _walk(scope, onward, NONE)
     if scope.parent and (is_ended or ends(state)):
-        names |= after(scope.parent, scope.container, without)
+        names |= after(scope.parent, scope.container)
     return names
 
 

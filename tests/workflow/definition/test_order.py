@@ -14,7 +14,7 @@ from workflow.definition.graph import build, retraining_graph
 from workflow.definition.order import STAGES
 from workflow.definition.render import render_definition
 from workflow.errors import StructureError
-from workflow.sdk import Chain, Choice, ChoiceRule, LambdaStep, Map, Parallel, Pass, Succeed
+from workflow.sdk import Catch, Chain, Choice, ChoiceRule, LambdaStep, Map, Parallel, Pass, Succeed
 
 EXAMPLE = (Path(__file__).parents[3] / "retraining.toml").read_text(encoding="utf-8")
 ODD = ChoiceRule.IsPresent("$.odd", value=True)
@@ -64,6 +64,42 @@ def both(*branches: Any) -> Parallel:
     for branch in branches:
         step.add_branch(branch)
     return step
+
+
+def carrying(*branches: Any) -> Parallel:
+    """Return branches of which the first one's job goes on."""
+    step = Parallel("Both", result_selector={"job.$": "$[0].job"})
+    for branch in branches:
+        step.add_branch(branch)
+    return step
+
+
+def judged_inside(s: Stages, around: Callable[..., Parallel]) -> list[Any]:
+    return [s.training(), around(s.quality_gate(), Pass("Own"))]
+
+
+def trained_and_told(s: Stages) -> list[Any]:
+    note = Pass("Note", parameters={"job.$": "$.job", "note": "trained"})
+    arn = Pass("Same Version", result="arn:v", result_path="$.job.arn")
+    ask = LambdaStep("Ask", parameters={"FunctionName": "f"}, result_path=None)
+    return [s.etl(), s.training(), note, ask, arn, s.batch_inference(), s.publish()]
+
+
+def caught_without_path(s: Stages) -> list[Any]:
+    batch, attempt = s.batch_inference(), LambdaStep("Try", result_path=None)
+    attempt.add_catch(Catch(error_equals=["States.ALL"], next_step=batch))
+    return [s.etl(), s.training(), attempt, batch]
+
+
+def inferred_again(s: Stages) -> list[Any]:
+    batch = s.batch_inference()
+    return [s.etl(), s.training(), batch, choice("Again?", batch), s.publish()]
+
+
+def delivered_anyway(s: Stages) -> list[Any]:
+    publish, deliver = s.publish(), s.deliver()
+    odd = choice("Publish Today?", publish, default=deliver)
+    return [s.etl(), s.training(), s.batch_inference(), odd, publish, deliver]
 
 
 def last_version() -> Pass:
@@ -131,7 +167,9 @@ USUAL = "etl imports training batch_inference publish"
         ("", without_imports),
         ("", one_or_the_other),
         ("", trained_again),
-        ("", lambda s: [s.etl(), both(s.training(), Pass("Own")), s.batch_inference()]),
+        ("", lambda s: [s.etl(), carrying(s.training(), Pass("Own")), s.batch_inference()]),
+        ("gate", lambda s: [s.etl(), *judged_inside(s, carrying), s.batch_inference()]),
+        ("", trained_and_told),
         ("", lambda s: [s.etl(), last_version(), Map("Each", iterator=Pass("Own"))]),
         ("retention", cleaned_up_anyway),
         (
@@ -154,6 +192,34 @@ def test_an_order_in_which_each_stage_has_what_it_needs_is_taken(
     render_definition(stages.compose(*parts(stages)).to_dict())
 
 
+def test_a_chain_is_repeated_for_each_recommender_as_its_parts_are() -> None:
+    def composed(*parts: Any) -> Any:
+        return stages.compose(
+            stages.etl(), stages.imports(), stages.recommenders(*parts), stages.all_published()
+        ).to_dict()
+
+    stages = several()
+    each = stages.each
+
+    assert composed(
+        Chain([Pass("Begin One"), each.training()]), each.batch_inference(), each.publish()
+    ) == composed(
+        Pass("Begin One"), each.training(), Chain([each.batch_inference(), each.publish()])
+    )
+    with pytest.raises(StructureError, match="part 1 is a list: give its members one by one"):
+        stages.recommenders([each.training()])  # type: ignore[arg-type]
+
+
+def test_a_map_of_one_s_own_over_recommenders_has_their_items() -> None:
+    stages = several()
+    told = Map("Tell Each", items_path="$.recommenders")
+    told.attach_iterator(stages.each.function("Tell One", "get-status"))
+
+    stages.compose(
+        stages.etl(), stages.imports(), stages.recommenders(), told, stages.all_published()
+    )
+
+
 def test_a_recommender_may_be_left_out_and_a_state_may_stand_at_the_end() -> None:
     stages = several()
 
@@ -161,6 +227,10 @@ def test_a_recommender_may_be_left_out_and_a_state_may_stand_at_the_end() -> Non
 
 
 UNMET = "stages.{} needs stages.{} before it, on every way to '{}'"
+INSIDE = (
+    ": it infers with the solution version at $.job; put it there, or a state of yours with"
+    " result_path $.job; what it leaves inside 'Both' is not outside of it"
+)
 
 
 @pytest.mark.parametrize("more", ["", "sdk"])
@@ -191,7 +261,28 @@ UNMET = "stages.{} needs stages.{} before it, on every way to '{}'"
             named("etl imports training campaigns batch_inference publish"),
             "stages.campaigns() needs stages.publish() before it",
         ),
-        ("retention", named(f"clean_up {USUAL}"), "stages.clean_up() needs stages.publish()"),
+        (
+            "retention",
+            named(f"clean_up {USUAL}"),
+            "stages.publish() does not come before stages.clean_up(): what is old is deleted once",
+        ),
+        ("delivery", delivered_anyway, "stages.deliver() needs stages.publish() before it, on every"
+         " way to 'Deliver Recommendations': it delivers the list that the run has published"),
+        ("", lambda s: [s.etl(), both(s.training(), Pass("Own")), s.batch_inference()],
+         UNMET.format("batch_inference()", "training()", "Trigger Batch Inference") + INSIDE),
+        ("gate", lambda s: [s.etl(), *judged_inside(s, both), s.batch_inference()],
+         UNMET.format("batch_inference()", "quality_gate()", "Trigger Batch Inference")
+         + ": a version that nobody has judged would make the lists; put it there, or a state of"
+         " yours with result_path $.job; what it leaves inside 'Both' is not outside of it"),
+        ("", lambda s: [*named("etl training")(s), LambdaStep("Ask"), s.batch_inference()],
+         "'Ask' leaves $.job out of the data, which stages.batch_inference() needs of"
+         " stages.training(): it infers with the solution version at $.job; give it a result_path"
+         " of its own, or null"),
+        ("", lambda s: [*named("etl training")(s), Pass("Note", parameters={"a": 1}),
+                        s.batch_inference()], "'Note' leaves $.job out of the data"),
+        ("", caught_without_path, "'Try' leaves $.job out of the data"),
+        ("", inferred_again, "stages.batch_inference() comes after stages.batch_inference(), whose"
+         " job is at $.job then"),
         (
             "gate",
             named("etl imports training batch_inference quality_gate publish"),
@@ -210,8 +301,7 @@ UNMET = "stages.{} needs stages.{} before it, on every way to '{}'"
             lambda s: [
                 *named("etl imports training")(s), both(s.quality_gate(), s.batch_inference()),
             ],
-            "stages.quality_gate() does not come before stages.batch_inference(): the lists are"
-            " made by a version that nobody has judged; put it there",
+            UNMET.format("batch_inference()", "quality_gate()", "Trigger Batch Inference"),
         ),
         (
             "",
@@ -356,7 +446,7 @@ EACH = "training batch_inference publish"
         (
             (f"[gate]\n{GATE}",),
             repeated("training batch_inference publish quality_gate"),
-            "stages.each.quality_gate() comes after stages.each.batch_inference(), whose job is at",
+            "stages.each.quality_gate() comes after stages.each.publish(), whose job is at",
         ),
         (
             (TABLES["delivery"],),
@@ -420,7 +510,7 @@ def test_each_stage_has_its_row(more: str) -> None:
         method = placed.method.removesuffix("()")
         assert callable(getattr(Stages, method))
         others = {*placed.needs, *placed.follows, *placed.precedes, *placed.needs_with}
-        assert others - {"increments", "compared"} <= STAGES.keys(), title
+        assert others - {"increments", "compared", "gate"} <= STAGES.keys(), title
         if more == "increments" or method != "plan_increment":
             made = [stage for graph in graphs for stage in graph.stages if stage.title == title]
             assert any(placed.state in stage.states for stage in made), title

@@ -152,7 +152,7 @@ def test_a_stage_is_not_led_to_a_second_part(stages):
 
 def test_parts_can_be_composed_again_after_success_and_after_a_fault(stages):
     """As the cells of a notebook are run again."""
-    both = Parallel("Both")
+    both = Parallel("Both", result_selector={"job.$": "$[0].job"})
     both.add_branch(stages.training())
     parts = [stages.etl(), LambdaStep("Own"), both, stages.batch_inference()]
     gate = Choice("Good?")

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 
 from workflow.config import Config
+from workflow.definition.composition import linked
 from workflow.definition.direct import INPUT, RESULT, jsonata, text
 from workflow.definition.own_models.jobs import output_folder
 from workflow.definition.parts.publication import OUTPUT
@@ -34,7 +34,7 @@ from workflow.definition.stage import (
 from workflow.errors import StructureError
 from workflow.options.models import BEST, PERSONALIZE
 from workflow.run_names import RUN_IN_JSONATA
-from workflow.sdk import Chain, Parallel, State, Task
+from workflow.sdk import Parallel, State, Task
 from workflow.spelling import suggestion
 
 TRAIN_EACH = "Train Each Model"
@@ -95,10 +95,9 @@ def _check_names(config: Config, branches: Mapping[str, Sequence[Part]]) -> None
 def _branch(name: str, parts: Sequence[Part]) -> Part:
     """Return the parts of a model, linked, with each failure led to the end of the branch."""
     title = "Personalize" if name == PERSONALIZE else name
-    for part, following in pairwise(parts):
-        part.next(following)
+    branch = linked(parts)
     fail_inside(parts[0], fail(f"{title} Failed"))
-    return Chain(list(parts[:1]))
+    return branch
 
 
 def _outputs(config: Config) -> dict[str, str]:

@@ -13,13 +13,13 @@ that can publish does, what follows is done with its list, and the run fails at 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 from workflow.config import Config
+from workflow.definition.composition import linked
 from workflow.definition.recommender import ITEM, EachRecommender
 from workflow.definition.stage import JOB, Part, Stage, catch_all, fail_inside
 from workflow.errors import StructureError
-from workflow.sdk import Chain, Choice, ChoiceRule, Map, Pass, State
+from workflow.sdk import Choice, ChoiceRule, Map, Pass, State
 
 EACH = "Retrain Each Recommender"
 ALL_PUBLISHED = "All Recommenders Published?"
@@ -101,10 +101,9 @@ def _one(parts: Sequence[Part]) -> Part:
             "Cause.$": f"{JOB}.Cause",
         },
     )
-    for part, following in pairwise(parts):
-        part.next(following)
+    one = linked(parts)
     fail_inside(parts[0], failed)
-    return Chain(list(parts[:1]))
+    return one
 
 
 def _name_failed(config: Config) -> Pass:
