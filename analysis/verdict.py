@@ -192,10 +192,11 @@ def _delivery(record: RunRecord) -> Iterator[Finding]:
     if delivery is None:
         return
     table = f"{'DynamoDB ' if delivery['to'] == 'dynamodb' else ''}table {delivery['table']}"
-    if delivery["status"] == "SKIPPED":
+    failed = delivery["status"] == "FAILED" and record.progress.status == "SUCCEEDED"
+    if failed or delivery["status"] == "SKIPPED":
         yield Finding(
             f"{table} has not got the list",
-            f"The list did not go into {table}: {delivery['reason']}.",
+            f"The list did not go into {table}: {delivery['reason'].rstrip('.')}.",
         )
     elif delivery["status"] == "DELIVERED":
         text = f"{table} has the list, in {delivery['rows']:,} rows"

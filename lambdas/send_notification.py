@@ -96,12 +96,14 @@ class Records:
             those that published nothing are left out.
         manifest: That of its Spark job.
         delivery: What became of the delivery of its list: `status`, `table`, `reason`.
+        campaigns: What its campaigns serve: `degraded`, `reason`.
         fault: Why they could not be read; empty if they could.
     """
 
     lists: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     manifest: Mapping[str, Any] = field(default_factory=dict)
     delivery: Mapping[str, Any] = field(default_factory=dict)
+    campaigns: Mapping[str, Any] = field(default_factory=dict)
     fault: str = ""
 
     @classmethod
@@ -113,19 +115,24 @@ class Records:
                 name: read_object(s3, bucket, record_key(run, PUBLICATION, name))
                 for name in ("", *manifest.get("recommenders", ()))
             }
-            delivery = read_object(s3, bucket, record_key(run, "delivery")) or {}
+            delivery, campaigns = (
+                read_object(s3, bucket, record_key(run, stage)) or {}
+                for stage in ("delivery", "campaigns")
+            )
         except InvalidInputException as error:
             return cls(fault=str(error))
-        return cls({name: each for name, each in lists.items() if each}, manifest, delivery)
+        published = {name: each for name, each in lists.items() if each}
+        return cls(published, manifest, delivery, campaigns)
 
-    @property
-    def degradation(self) -> str:
-        """What the gate found wrong with the published lists; empty if nothing."""
-        return "; ".join(
-            f"{f'{name}: ' if name else ''}{each['degraded']['reason']}"
-            for name, each in self.lists.items()
-            if each.get("degraded")
-        )
+    def degradations(self) -> Iterator[str]:
+        """Yield what is wrong with what was published: the lists, their delivery, the campaigns."""
+        for name, each in self.lists.items():
+            if each.get("degraded"):
+                yield f"{f'{name}: ' if name else ''}{each['degraded']['reason']}"
+        if self.delivery.get("status") == "FAILED":
+            yield str(self.delivery.get("reason") or "the list is published, but not delivered")
+        if self.campaigns.get("degraded"):
+            yield str(self.campaigns.get("reason", ""))
 
     @property
     def backtest(self) -> Mapping[str, Any]:
@@ -180,12 +187,15 @@ class Notification:
         outcome: `succeeded`, `degraded`, `skipped` or `failed`.
         reason: Why it did not simply succeed.
         records: What the run left about itself.
+        degraded: What is wrong with what was published, whether the run failed then or not; empty
+            if nothing is, or if the reason of the failure says it.
     """
 
     end: End
     outcome: str
     reason: str
     records: Records
+    degraded: str = ""
 
     @property
     def subject(self) -> str:
@@ -207,8 +217,14 @@ class Notification:
             degraded = ", degraded" * (self.outcome == DEGRADED)
             happened = f"{who} succeeded{degraded}, in {took}"
         reason = f": {self.reason}" if self.reason else ""
-        figures = self.records.figures(failed=self.outcome == FAILED)
-        return "; ".join([f"{happened}{reason}", *figures])
+        return "; ".join([f"{happened}{reason}", *self.figures()])
+
+    def figures(self) -> Iterator[str]:
+        """Yield what is wrong with what a run published that failed then, and its figures."""
+        failed = self.outcome == FAILED
+        if failed and self.degraded:
+            yield f"degraded: {self.degraded}"
+        yield from self.records.figures(failed=failed)
 
     def detail(self) -> dict[str, Any]:
         """Return all of it as the detail of an event."""
@@ -220,6 +236,7 @@ class Notification:
             "status": end.status,
             "error": end.error,
             "reason": self.reason,
+            "degraded": self.degraded,
             "begunAt": _utc(end.begun),
             "endedAt": _utc(end.ended),
             "published": dict(self.records.lists.get("", {})),
@@ -241,32 +258,34 @@ def notification_of(end: End, records: Records) -> Notification:
         end: How its execution ended.
         records: What the run left about itself.
     """
-    outcome, reason = SUCCEEDED, ""
+    outcome, reason, degraded = SUCCEEDED, "", ""
     job, increment = end.output.get("job"), end.output.get("increment")
     newer = _newer_lists(end.output)
     if end.status != "SUCCEEDED":
         outcome, reason = FAILED, end.reason
+        degraded = "; ".join(each for each in records.degradations() if each not in reason)
     elif isinstance(job, Mapping) and job.get("Error") in _EARLY_ENDS:
         outcome, reason = SKIPPED, sentence(str(job.get("Cause", "")))
     elif isinstance(increment, Mapping) and increment.get("step") == "nothing":
         outcome, reason = SKIPPED, str(increment.get("why", ""))
     elif newer and not records.lists:
         outcome, reason = SKIPPED, newer[0]
-    elif degraded := [each for each in (records.degradation, _behind(end.output)) if each]:
-        outcome, reason = DEGRADED, "; ".join([*degraded, *newer])
     else:
-        reason = "; ".join(newer)
+        caught = _caught(job)  # its words are those of the record, if it left one
+        found = (each for each in records.degradations() if each not in caught)
+        degraded = "; ".join(filter(None, (*found, caught)))
+        outcome = DEGRADED if degraded else SUCCEEDED
+        reason = "; ".join(filter(None, (degraded, *newer)))
     if outcome == SKIPPED:  # what is there, an earlier execution of the run has published
-        records = replace(records, lists={}, delivery={})
-    return Notification(end, outcome, _shortened(reason), records)
+        records = replace(records, lists={}, delivery={}, campaigns={})
+    return Notification(end, outcome, _shortened(reason), records, _shortened(degraded))
 
 
-def _behind(output: Mapping[str, Any]) -> str:
-    """Return why campaigns do not serve the published list's version; empty if all do."""
-    campaigns = output.get("campaigns")
-    if not isinstance(campaigns, Mapping) or not campaigns.get("degraded"):
+def _caught(job: Any) -> str:
+    """Return the error that a Catch wrote in the place of the last job; empty if none did."""
+    if not isinstance(job, Mapping) or not job.get("Error") or "status" in job:
         return ""
-    return str(campaigns.get("reason", ""))
+    return ": ".join(filter(None, (str(job["Error"]), sentence(str(job.get("Cause", ""))))))
 
 
 def _made_by(published: Mapping[str, Any]) -> str:

@@ -45,8 +45,8 @@ class RunEnd:
 
     @property
     def is_degraded(self) -> bool:
-        """Whether it published, and something was found wrong."""
-        return self.told is not None and self.told.outcome == DEGRADED
+        """Whether it published, and something was found wrong, even if it failed then."""
+        return self.told is not None and bool(self.told.degraded)
 
     @property
     def ended_by(self) -> str:
@@ -57,11 +57,13 @@ class RunEnd:
 
     @property
     def remark(self) -> str:
-        """Why it succeeded, but not simply, in a clause; empty if it did, failed, or runs."""
-        words = {DEGRADED: "degraded", SKIPPED: "published nothing"}
-        if self.told is None or self.told.outcome not in words:
+        """Why it is degraded, or published nothing, in a clause; empty if neither, or it runs."""
+        if self.told is None:
             return ""
-        return f"{words[self.told.outcome]}: {self.told.reason}"
+        words = {DEGRADED: "degraded", SKIPPED: "published nothing"}
+        if self.told.outcome in words:
+            return f"{words[self.told.outcome]}: {self.told.reason}"
+        return f"degraded: {self.told.degraded}" if self.told.degraded else ""
 
     def figures(self) -> Iterator[str]:
         """Yield what it published, in clauses, then where the lists are.
@@ -69,7 +71,7 @@ class RunEnd:
         Nothing of a run that runs, or failed before it published.
         """
         if self.told and (self.told.records.lists or not self.failure):
-            yield from self.told.records.figures(failed=bool(self.failure))
+            yield from self.told.figures()
             yield from (str(each["csv"]) for each in self.told.records.lists.values())
 
 

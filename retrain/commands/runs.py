@@ -426,6 +426,6 @@ def _end_as_json(end: RunEnd) -> dict[str, Any]:
         members["failure"] = asdict(end.failure)
     if end.told:
         told = end.told.detail()
-        names = ("outcome", "reason", "published", "recommenders", "delivery")
+        names = ("outcome", "reason", "degraded", "published", "recommenders", "delivery")
         members |= {name: told[name] for name in names} | {"endedBy": end.ended_by}
     return members

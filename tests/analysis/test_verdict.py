@@ -191,10 +191,11 @@ def test_a_delivered_list_is_a_note_and_one_that_was_not_a_warning() -> None:
     assert "Table shop.lists has the list, in 1,000 rows." in [
         each.text for each in findings(given.record()) if each.level == "note"
     ]
-    given.files["record/delivery.json"] = json.dumps(
-        {**delivery, "status": "SKIPPED", "reason": "the published list is that of run 'r2'"}
-    )
-    assert sentence(given) == "To look at: table shop.lists has not got the list."
+    for status, reason in (("SKIPPED", "it is that of run 'r2'"), ("FAILED", "no such table.")):
+        given.files["record/delivery.json"] = json.dumps(
+            {**delivery, "status": status, "reason": reason}
+        )
+        assert sentence(given) == "To look at: table shop.lists has not got the list."
 
 
 def test_an_increment_is_not_judged_by_what_personalize_needs_of_all_interactions() -> None:

@@ -235,19 +235,65 @@ def test_a_run_none_of_whose_lists_is_published_for_newer_ones_is_skipped() -> N
     assert (told.outcome, told.reason) == (SUCCEEDED, "a newer one is there")
 
 
+BEHIND = "campaign 'live' still serves v1: no capacity"
+CAMPAIGNS = {"degraded": True, "reason": BEHIND}
+UNDELIVERED = "the list of run 'nightly' is published, but not delivered: no such table"
+DELIVERY = {"status": "FAILED", "table": "lists", "reason": UNDELIVERED}
+
+
 def test_a_campaign_that_does_not_follow_is_degraded() -> None:
-    reason = "campaign 'live' still serves v1: no capacity"
-    output = json.dumps({"campaigns": {"degraded": True, "reason": reason}})
+    told = notification_of(end_of(output="{}"), Records({"": PUBLISHED}, campaigns=CAMPAIGNS))
+    assert (told.outcome, told.reason) == (DEGRADED, BEHIND)
 
-    told = notification_of(end_of(output=output), Records({"": PUBLISHED}))
-    assert (told.outcome, told.reason) == (DEGRADED, reason)
-
-    both = Records({"": {**PUBLISHED, "degraded": DEGRADED_BY}})
-    assert notification_of(end_of(output=output), both).reason == (
-        f"coverage is 0.0310, minimum 0.1; {reason}"
+    both = Records({"": {**PUBLISHED, "degraded": DEGRADED_BY}}, campaigns=CAMPAIGNS)
+    assert notification_of(end_of(output="{}"), both).reason == (
+        f"coverage is 0.0310, minimum 0.1; {BEHIND}"
     )
-    fine = json.dumps({"campaigns": {"degraded": False, "reason": ""}})
-    assert notification_of(end_of(output=fine), Records()).outcome == SUCCEEDED
+    fine = Records({"": PUBLISHED}, campaigns={"degraded": False, "reason": ""})
+    assert notification_of(end_of(output="{}"), fine).outcome == SUCCEEDED
+
+
+def test_a_failed_delivery_that_was_caught_is_degraded_and_said_once() -> None:
+    cause = json.dumps({"errorType": "DeliveryFailed", "errorMessage": UNDELIVERED})
+    caught = json.dumps({"job": {"Error": "DeliveryFailed", "Cause": cause}})
+
+    for output, reason in (("{}", UNDELIVERED), (caught, f"DeliveryFailed: {UNDELIVERED}")):
+        told = notification_of(end_of(output=output), Records({"": PUBLISHED}, delivery=DELIVERY))
+
+        assert (told.outcome, told.reason) == (DEGRADED, reason)
+        assert told.line.count(UNDELIVERED) == 1
+
+
+def test_any_error_that_was_caught_is_degraded_but_no_job_that_came_to_its_end() -> None:
+    caught = {"job": {"Error": "States.Timeout", "Cause": ""}}
+    done = {"job": {"arn": "arn:x", "status": "ACTIVE", "Error": "BatchInferenceFailed"}}
+
+    degraded, succeeded = (
+        notification_of(end_of(output=json.dumps(output)), Records({"": PUBLISHED}))
+        for output in (caught, done)
+    )
+
+    assert (degraded.outcome, degraded.reason) == (DEGRADED, "States.Timeout")
+    assert succeeded.outcome == SUCCEEDED
+
+
+def test_a_degraded_run_that_failed_then_says_both() -> None:
+    end = end_of("FAILED", error="CleanUpFailed", cause="x cannot be deleted")
+
+    told = notification_of(end, Records({"": PUBLISHED}, campaigns=CAMPAIGNS))
+
+    assert (told.outcome, told.reason) == (FAILED, "x cannot be deleted")
+    assert told.degraded == told.detail()["degraded"] == BEHIND
+    assert f"CleanUpFailed: x cannot be deleted; degraded: {BEHIND}; its list is" in told.line
+
+
+def test_a_failure_says_once_what_degraded_the_run() -> None:
+    end = end_of("FAILED", error="States.TaskFailed", cause=f"ERROR: {UNDELIVERED}")
+
+    told = notification_of(end, Records({"": PUBLISHED}, delivery=DELIVERY))
+
+    assert told.degraded == ""
+    assert told.line.count(UNDELIVERED) == 1
 
 
 def test_what_an_earlier_execution_of_the_run_published_is_not_the_skipped_ones() -> None:

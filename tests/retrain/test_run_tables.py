@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from lambdas.retention import CleanUp, RunFolder, Solution
+from lambdas.send_notification import End, Records, notification_of
 from retrain.publications import Publication
 from retrain.run_ends import RunEnd
 from retrain.run_tables import show_clean_up, show_publications, show_runs
@@ -103,3 +104,26 @@ def test_below_the_lists_stands_what_degraded_them() -> None:
     text = printed(shown_lists(RUN), width=80)
 
     assert text.splitlines()[-1] == f"! {RUN} degraded: coverage is 0.0310, minimum 0.1"
+
+
+def test_a_run_that_was_degraded_and_failed_then_is_marked() -> None:
+    ended = BEGUN + timedelta(hours=1)
+    described = {
+        "executionArn": f"arn:aws:states:r:1:execution:m:{RUN}",
+        "status": "FAILED",
+        "error": "CleanUpFailed",
+        "cause": "x cannot be deleted",
+        "startDate": BEGUN,
+        "stopDate": ended,
+    }
+    records = Records(campaigns={"degraded": True, "reason": "campaign 'live' serves v1"})
+    end = RunEnd(
+        Run(RUN, described["executionArn"], "FAILED", BEGUN, ended),
+        notification_of(End.of(described), records),
+        Failure("Clean Up Old Runs", "CleanUpFailed", "x cannot be deleted"),
+    )
+
+    lines = printed(lambda console: show_runs(console, [end], now=ended), width=120).splitlines()
+
+    assert lines[1].startswith("!")
+    assert lines[-1] == f"! {RUN} degraded: campaign 'live' serves v1"
