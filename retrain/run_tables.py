@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _STYLES = {"SUCCEEDED": "green", "RUNNING": "cyan"}
 _DEGRADED = "!"  # stands before what is degraded
+_ENDED = {"ABORTED": "was stopped", "TIMED_OUT": "timed out"}
 _SENTENCE = 20  # letters of a cause that a log does not hold by chance
 
 
@@ -181,10 +182,11 @@ def show_explanation(console: Console, explanation: Explanation) -> None:
     console.print(f"  to do    {escape(explanation.advice)}")
 
 
-def show_failure(console: Console, failure: Failure) -> None:
-    """Print why a run failed, in the words of whoever raised the error."""
+def show_failure(console: Console, failure: Failure, *, status: str = "FAILED") -> None:
+    """Print why a run failed, or was stopped, in the words of whoever raised the error."""
     state = f" in state '{failure.state}'" if failure.state else ""
-    console.print(f"[bold red]The run failed{escape(state)}: {escape(failure.error)}[/]")
+    ended = _ENDED.get(status, "failed")
+    console.print(f"[bold red]The run {ended}{escape(state)}: {escape(failure.error)}[/]")
     for line in [*_sentences(failure.cause), *filter(None, [failure.decided])]:
         console.print(f"  {escape(line)}")
 

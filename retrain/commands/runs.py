@@ -131,7 +131,7 @@ def resume(
     account = clients(loaded)
     client = account("stepfunctions")
     resumed = resume_run(client, account("s3"), loaded, run)
-    going_on = resumption_of(client, account("s3"), loaded, resumed)
+    going_on = resumption_of(client, account("s3"), account("personalize"), loaded, resumed)
     shown = _Shown(account, loaded, config, poll_seconds, as_json)
     shown.started(resumed, *going_on.lines, wait=wait)
 
@@ -376,7 +376,7 @@ class _Shown:
         if self.as_json:
             print_json(_end_as_json(end))
         elif end.failure:
-            show_failure(out, end.failure)
+            show_failure(out, end.failure, status=end.run.status)
             for clause in end.figures():
                 out.print(escape(f"  {clause}"))
             out.print(escape(f"{command(f'explain {run.name}', self.config)} says more"))

@@ -22,6 +22,7 @@ from workflow.runs.history import Failure, failed_visit, history
 from workflow.runs.visits import Visit, Visits, details, json_object
 
 _JOB_ERRORS = frozenset({"DatasetImportFailed", "SolutionVersionFailed", "BatchInferenceFailed"})
+_ABORTED = "ABORTED"
 _OPERATION = re.compile(r"^([A-Z][A-Za-z]+): ")
 _AROUND = timedelta(minutes=2)  # logs arrive late, and clocks differ
 _PLATFORM = re.compile(r"(START|END|REPORT|INIT_START) |\{.*\"type\": ?\"platform\.")
@@ -102,7 +103,7 @@ def explain(states: Any, logs: Any, run: Run, config: Config, *, lines: int = 20
             " 'retrain executions' lists the others"
         )
     call = _last_call(visit) if visit else None
-    speaker, groups = _speaker(failed, call)
+    speaker, groups = _speaker(failed, call, stopped=visits.status == _ABORTED)
     if visit and visit.state_type == "Choice":
         speaker = f"the workflow, by its Choice '{visit.state}'"
     return Explanation(
@@ -126,9 +127,11 @@ def advice_on(failed: Failure, visits: Visits, config: Config, run: str) -> str:
         run: The execution's name.
     """
     visit = failed_visit(visits)
+    # Whoever stops an execution gives it an error and a cause of any words.
+    stopped = visits.status == _ABORTED
     return advice(
-        failed.error,
-        failed.cause,
+        "ExecutionAborted" if stopped else failed.error,
+        "" if stopped else failed.cause,
         bucket=config.bucket,
         run=run,
         connection=config.source.connection,
@@ -142,9 +145,9 @@ def _own_source(config: Config, call: _Call | None) -> str:
     return sources.get(call.target, "") if call and call.service == "lambda" else ""
 
 
-def _speaker(failed: Failure, call: _Call | None) -> tuple[str, tuple[str, ...]]:
+def _speaker(failed: Failure, call: _Call | None, *, stopped: bool) -> tuple[str, tuple[str, ...]]:
     """Return who reported the cause, and the log groups that may hold more."""
-    if failed.error in {"StoppedByHand", "ExecutionAborted"}:
+    if stopped:
         return "whoever stopped it", ()
     if failed.error in _JOB_ERRORS:
         return "Amazon Personalize, of a job that it could not finish", ()

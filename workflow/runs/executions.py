@@ -349,6 +349,23 @@ def stop_training(personalize: Any, arn: str) -> str:
     return "stopped"
 
 
+def is_stopped(personalize: Any, arn: str) -> bool:
+    """Return whether a job is a training that failed, was stopped, or is not there any more.
+
+    Args:
+        personalize: A boto3 `personalize` client.
+        arn: Of the job; imports and batch inference jobs cannot be stopped.
+    """
+    if not _SOLUTION_VERSION.search(arn):
+        return False
+    try:
+        described = personalize.describe_solution_version(solutionVersionArn=arn)
+    except personalize.exceptions.ResourceNotFoundException:
+        return True
+    status = str(described["solutionVersion"]["status"])
+    return status in FAILED_STATUSES or "STOP" in status
+
+
 def _run(execution: dict[str, Any]) -> Run:
     return Run(
         name=execution["name"],

@@ -13,6 +13,7 @@ from datetime import UTC
 from typing import Any
 
 from workflow.config import Config
+from workflow.personalize import FAILED_STATUSES
 from workflow.run_names import attempt_of, execution_name
 from workflow.runs.executions import (
     ENDED_BADLY,
@@ -21,6 +22,7 @@ from workflow.runs.executions import (
     RunningError,
     executions_of,
     find_run,
+    is_stopped,
     jobs_of,
     last_state,
     latest_failed,
@@ -83,30 +85,35 @@ class Resumption:
     Attributes:
         failed: The execution before it, which failed.
         kept: What the run has finished, and is not done again.
+        going_on: What was in progress at its end, goes on without it, and is waited for.
     """
 
     failed: Run
     kept: Sequence[str]
+    going_on: Sequence[str] = ()
 
     @property
-    def lines(self) -> tuple[str, str]:
-        """What it goes on from, in two lines."""
+    def lines(self) -> Sequence[str]:
+        """What it goes on from, a line for each kind."""
         failed = self.failed
         ended = f"{failed.ended.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if failed.ended else ""
-        return (
-            f"after '{failed.name}', which ended as {failed.status} at {ended}",
-            f"kept: {', '.join(self.kept)}"
-            if self.kept
-            else "nothing is kept: it had done nothing",
-        )
+        lines = [f"after '{failed.name}', which ended as {failed.status} at {ended}"]
+        if self.kept:
+            lines.append(f"kept: {', '.join(self.kept)}")
+        if self.going_on:
+            lines.append(f"in progress at its end, and waited for: {', '.join(self.going_on)}")
+        return lines if len(lines) > 1 else [*lines, "nothing is kept: it had done nothing"]
 
 
-def resumption_of(states: Any, s3: Any, config: Config, resumed: Run) -> Resumption:
+def resumption_of(
+    states: Any, s3: Any, personalize: Any, config: Config, resumed: Run
+) -> Resumption:
     """Return what an execution that resumes a run goes on from.
 
     Args:
         states: A boto3 `stepfunctions` client.
         s3: A boto3 `s3` client.
+        personalize: A boto3 `personalize` client.
         config: The workflow's.
         resumed: The execution.
     """
@@ -114,10 +121,15 @@ def resumption_of(states: Any, s3: Any, config: Config, resumed: Run) -> Resumpt
     earlier = executions_of(states, config.state_machine_arn, run)[: attempt_of(resumed.name) - 1]
     jobs = {job.arn: job.status for each in earlier for job in jobs_of(history(states, each.arn))}
     finished = [_work_of(arn, run) for arn, status in jobs.items() if status == "ACTIVE"]
+    going_on = [
+        _work_of(arn, run)
+        for arn, status in jobs.items()
+        if status not in {"ACTIVE", *FAILED_STATUSES} and not is_stopped(personalize, arn)
+    ]
     manifest = f"runs/{run}/manifest.json"
     listed = s3.list_objects_v2(Bucket=config.bucket, Prefix=manifest, MaxKeys=1)
     kept = ["the data sets", *finished] if listed.get("Contents") else finished
-    return Resumption(earlier[-1], kept)
+    return Resumption(earlier[-1], kept, going_on)
 
 
 def _work_of(arn: str, run: str) -> str:

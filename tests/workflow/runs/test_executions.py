@@ -291,6 +291,15 @@ def test_the_topic_is_told_of_a_run_that_is_stopped(aws, client, retrain, person
     )
 
 
+def until_it_waits(client, run):
+    deadline = time.monotonic() + 10
+    while "A Long Wait" not in json.dumps(
+        client.get_execution_history(executionArn=run.arn), default=str
+    ):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 @pytest.mark.parametrize(
     ("code", "lines"),
     [
@@ -306,12 +315,7 @@ def test_stop_ends_the_run_and_its_training(client, retrain, personalize, code, 
     personalize.code = code
     name = f"stopped-{code or 'training'}"
     run = start_run(client, MACHINE, name=name, inputs={"do": "wait"})
-    deadline = time.monotonic() + 10
-    while "A Long Wait" not in json.dumps(
-        client.get_execution_history(executionArn=run.arn), default=str
-    ):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until_it_waits(client, run)
 
     result = retrain("stop", "--cause", "wrong table")
 
@@ -371,6 +375,30 @@ def test_explain_prints_state_source_log_and_advice(aws, client, retrain):
         "             plain words",
         "  to do    The run's ETL did not finish. To extract again: 'retrain resume explained'",
     ]
+
+
+def test_what_another_program_stopped_is_explained_as_stopped(client, retrain):
+    """Under an error that would mean something else if the workflow had raised it."""
+    run = start_run(client, MACHINE, name="stopped-by-a-program", inputs={"do": "wait"})
+    until_it_waits(client, run)
+    client.stop_execution(executionArn=run.arn, error="LimitExceeded", cause="no \n money: schema")
+    ended(client, run)
+
+    explained, watched = retrain("explain", run.name), retrain("watch", run.name)
+
+    heading, *lines = [line.rstrip() for line in explained.stdout.splitlines()]
+    assert heading.startswith("stopped-by-a-program: ABORTED, ")
+    assert lines == [
+        "  state    A Long Wait",
+        "  error    LimitExceeded",
+        "  says     whoever stopped it:",
+        "             no",
+        "              money: schema",
+        f"  goes on  {VERSION}",
+        "  to do    It was stopped; what was published stays published. 'retrain start' begins a"
+        " new run. To go on from where it was: 'retrain resume stopped-by-a-program'",
+    ]
+    assert "The run was stopped in state 'A Long Wait': LimitExceeded" in watched.stdout
 
 
 def test_explain_of_a_success_reports_no_failure(client, retrain):

@@ -30,7 +30,7 @@ from workflow.runs.executions import (
     start_run,
 )
 from workflow.runs.history import HistoryReader, failure_of, follow, history
-from workflow.runs.resumption import resume_run
+from workflow.runs.resumption import resume_run, resumption_of
 
 CONFIG = """
 name = "shop"
@@ -349,8 +349,17 @@ def test_a_run_that_was_stopped_goes_on(shop: Shop) -> None:
     shop.before["get-status"] = stop
     assert shop.run("stopped").status == "ABORTED"
 
-    assert shop.list_of("stopped", shop.resume("stopped")) == shop.undisturbed
+    resumed = shop.resume("stopped")
+    assert shop.list_of("stopped", resumed) == shop.undisturbed
     assert shop.paid("stopped") == ONCE
+    personalize = shop.aws.client("personalize")
+    going_on = resumption_of(shop.states, shop.s3, personalize, shop.config, resumed)
+    (version,) = going_on.going_on
+    assert version.startswith("solution version ")
+    assert list(going_on.lines[1:]) == [
+        "kept: the data sets, the import of users, the import of interactions",
+        f"in progress at its end, and waited for: {version}",
+    ]
 
 
 def test_of_two_runs_at_once_one_publishes(shop: Shop, retrain: Any) -> None:
