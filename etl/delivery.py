@@ -30,7 +30,7 @@ from etl.columns import DatabaseColumn, literal
 from etl.connection import Connection
 from etl.database import TableName
 from etl.datasets import Delivery, Engine, JobSpec
-from etl.errors import EtlError, TableError, listing, shortened, suggestion
+from etl.errors import EtlError, PassingError, TableError, listing, shortened, suggestion
 from etl.published import LATEST
 from etl.runtime import Runtime
 from etl.tables import Tables
@@ -48,20 +48,29 @@ _TYPES: Mapping[str, tuple[str, ...]] = {"RANK": _WHOLE, "SCORE": _NUMBER}
 _ID_TYPES = (*_WHOLE, *_TEXT, *_TEXT_OF_MYSQL)
 _MANY_DIGITS = "decimal(20,0)"  # as many as a `bigint unsigned` has
 _SECONDS_FOR_LOCK = 60
+_PAUSES = (60, 180)  # seconds before a passing fault is tried again
 
 
 def deliver(
-    runtime: Runtime, spec: JobSpec, *, now: Callable[[], datetime], log: Callable[[str], None]
+    runtime: Runtime,
+    spec: JobSpec,
+    *,
+    now: Callable[[], datetime],
+    log: Callable[[str], None],
+    sleep: Callable[[float], None],
 ) -> dict[str, Any]:
     """Write the run's list into the table of the specification, and the record of it.
 
-    If another run is the published one, nothing is written but the record, which says so.
+    If another run is the published one, nothing is written but the record, which says so. A fault
+    that may pass is tried again, here: a failed job of Glue has no name that the workflow could
+    tell from one that stays.
 
     Args:
         runtime: The job's runtime; its folder is the run's.
         spec: The job's specification.
         now: The clock, UTC.
         log: Called with each line of the log.
+        sleep: Waits some seconds.
 
     Returns:
         The record.
@@ -87,21 +96,32 @@ def deliver(
 
     header = RELATED_PAIRS if "ITEM_ID" in spec.batch_input.columns else PAIRS
     table = TABLES[spec.engine](runtime.tables, delivery)
-    try:
+
+    def written() -> dict[str, int]:
         latest = published()
         with _spark_errors(runtime.tables):
             schema = ", ".join(f"{column} string" for column in header)
             rows = runtime.read_csv(folder.uri(LIST), schema, escape='"', is_multi_line=True)
             rows = rows.withColumn("RUN", F.lit(folder.run))
-            counts = table.write(rows, expected=latest["recommendations"], before_swap=published)
+            return table.write(rows, expected=latest["recommendations"], before_swap=published)
+
+    try:
+        for pause in _PAUSES:
+            try:
+                counts = written()
+                break
+            except PassingError as error:
+                log(f"not delivered: {error}; tried again in {pause} s")
+                sleep(pause)
+        else:
+            counts = written()
     except AnotherListPublishedError as another:
         log(f"nothing is delivered: {another}")
         return write("SKIPPED", reason=str(another))
     except EtlError as error:
-        reason = (
-            f"the list of run '{folder.run}' is published, but not delivered: table"
-            f" '{delivery.table}' keeps the list that it had. {error}"
-        )
+        named = f"table '{delivery.table}'"
+        into = "" if named in str(error) else f" into {named}"
+        reason = f"the list of run '{folder.run}' is not delivered{into}: {error}"
         write("FAILED", reason=reason)
         raise EtlError(reason) from None
     log(f"table '{delivery.table}': {counts['rows']:,} rows for {counts['replaced']:,} old ones")
@@ -203,9 +223,9 @@ class DatabaseTable(ABC):
                 self._tables.append(rows, self.staged)
                 staged = connection.number(f"SELECT count(*) FROM {self._sql(self.staged)}")
                 if staged != expected:
-                    raise EtlError(
+                    raise PassingError(
                         f"{staged:,} of the list's {expected:,} rows arrived in the table beside"
-                        " it; start the delivery again"
+                        f" '{self._delivery.table}'; start the delivery again"
                     )
                 replaced = self._swap(connection, before_swap)
             finally:
@@ -261,7 +281,10 @@ class DatabaseTable(ABC):
     def _lock(self, connection: Connection) -> None:
         """Keep other deliveries into the table out as long as the connection is open."""
         if not connection.number(self._lock_query(self._sql(self.name))):
-            raise EtlError("another delivery into it goes on; start this one when that has ended")
+            raise PassingError(
+                f"another delivery into table '{self._delivery.table}' goes on; start this one when"
+                " that has ended"
+            )
 
     @abstractmethod
     def _lock_query(self, name: str) -> str:

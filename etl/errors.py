@@ -19,6 +19,10 @@ class EtlError(Exception):
         )
 
 
+class PassingError(EtlError):
+    """An error that may pass by itself: the database restarts, or somebody has a lock."""
+
+
 class TableError(EtlError):
     """An error of one table; the others of the same database may still fit."""
 

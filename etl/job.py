@@ -20,6 +20,7 @@ import json
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -363,7 +364,7 @@ def _perform(
     """Do the task that the arguments name."""
     settings = json.loads(options.settings)
     if options.task == "deliver":
-        deliver(runtime, spec, now=lambda: datetime.now(UTC), log=log)
+        deliver(runtime, spec, now=lambda: datetime.now(UTC), log=log, sleep=time.sleep)
     elif options.task == "filter":
         filter_lists(runtime, keep=options.keep, output=options.output, log=log)
     elif options.task == "compare":

@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 from etl.class_archive import ClassArchive
 from etl.database import CLASS_PATH, driver_settings
 from etl.datasets import Engine
-from etl.errors import EtlError
+from etl.errors import EtlError, PassingError
 
 # UTC, and a text that does not fit its date pattern is null, as any other cast that fails.
 SQL_SETTINGS: Mapping[str, str] = {
@@ -24,6 +24,10 @@ SQL_SETTINGS: Mapping[str, str] = {
     "spark.sql.legacy.timeParserPolicy": "CORRECTED",
 }
 _UNDEFINED_TABLE = ("42P01", "42S02")  # SQLSTATEs of PostgreSQL and MySQL
+
+# Beginnings of SQLSTATEs: no connection, a deadlock, no room, a lock, an administrator's shutdown.
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+_PASSING = ("08", "40", "53", "55P03", "57")
 
 
 def local_spark(directory: Path, *, drivers: Mapping[str, str]) -> SparkSession:
@@ -127,6 +131,8 @@ def error_from_java(
 ) -> EtlError:
     """Return the error whose message says in one line what went wrong in Java.
 
+    It is a `PassingError` if the database may be back in a minute.
+
     Args:
         error: The error that Spark raised.
         database: The database in words, for example `postgresql database 'x' at host:5432`.
@@ -147,4 +153,5 @@ def error_from_java(
         "3D": "check the database's name",
         "42": f"may the user '{user}' {access} it?",
     }.get(state[:2], "the job's log says more")
-    return EtlError(f"{database}: {text} (SQLSTATE {state}); {advice}")
+    kind = PassingError if state.startswith(_PASSING) else EtlError
+    return kind(f"{database}: {text} (SQLSTATE {state}); {advice}")

@@ -12,12 +12,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from lambdas.errors import (
+    CampaignQuotaReached,
     InvalidInputException,
     ResourceInUseException,
     ResourceNotFoundException,
 )
 from lambdas.jobs import Job
 from lambdas.records import LATEST, read_object
+
+_PASSING_LIMIT = "PENDING or IN_PROGRESS"
+"""Of a quota that is free again when others have ended; another holds until somebody deletes."""
 
 BEGUN = frozenset({"CREATE PENDING", "CREATE IN_PROGRESS"})
 """The statuses of a creation or update that is in progress."""
@@ -90,6 +94,7 @@ def follow(
 
     Raises:
         InvalidInputException: If the campaign is one of another solution.
+        CampaignQuotaReached: If there are as many campaigns as there may be.
         ResourceInUseException: If it is deleted, created or updated otherwise just now.
     """
     arn = str(campaign["campaignArn"])
@@ -102,6 +107,10 @@ def follow(
     if found is None:
         try:
             personalize.create_campaign(name=campaign["name"], tags=list(tags), **wanted)
+        except personalize.exceptions.LimitExceededException as error:
+            if _PASSING_LIMIT in str(error):
+                raise
+            raise CampaignQuotaReached(str(error)) from None
         except personalize.exceptions.ResourceAlreadyExistsException:
             # An attempt whose response was lost has created it.
             found = describe(personalize, arn)
@@ -126,6 +135,12 @@ def follow(
     return Followed(Job(arn, "CREATE PENDING"), [last])
 
 
+def said_after_its_name(name: str, fault: str) -> str:
+    """Return why a campaign does not follow, for a sentence that has named it already."""
+    named = f"campaign '{name}' "
+    return f"it {fault.removeprefix(named)}" if fault.startswith(named) else fault
+
+
 def _check(name: str, found: Mapping[str, Any], version: str) -> None:
     """Raise unless the campaign is one of the version's solution, and stays."""
     if str(found["status"]).startswith("DELETE"):
@@ -134,9 +149,9 @@ def _check(name: str, found: Mapping[str, Any], version: str) -> None:
         )
     if not _is_of_solution(found, version):
         raise InvalidInputException(
-            f"campaign '{name}' serves {found['solutionVersionArn']}, of another solution than"
-            f" {version}, and is left alone: give [campaigns.{name}] the name of a new campaign, or"
-            " delete this one, and it is created anew"
+            f"campaign '{name}' is of another solution than {version}, and is left alone: give"
+            f" [campaigns.{name}] the name of a new campaign, or delete this one, and it is created"
+            " anew"
         )
 
 

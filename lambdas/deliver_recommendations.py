@@ -268,11 +268,7 @@ def deliver(s3: Any, dynamodb: Any, event: Mapping[str, Any], *, clock: Clock) -
     target = DynamoDbTable(dynamodb, table, run=run, expire_days=event["expireDays"], clock=clock)
     try:
         latest = published()
-        with _recorded(
-            f"the list of run '{run}' is published, but not delivered: table '{table}'"
-            " keeps the list that it had.",
-            write,
-        ):
+        with _recorded(f"the list of run '{run}' is not delivered into table '{table}':", write):
             lines = RunFiles(s3, bucket, run).lines([f"runs/{run}/{LIST}"])
             rows = csv.reader((line.decode() for line in lines), strict=True)
             counts = target.write(

@@ -7,6 +7,7 @@ all, it has a class for each way in which a connection breaks.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -86,6 +87,10 @@ class QualityGateFailed(Exception):  # noqa: N818
     """No solution version may make the run's lists; the published list stays as it was."""
 
 
+class CampaignQuotaReached(Exception):  # noqa: N818
+    """There are as many campaigns as there may be, until somebody deletes one: no retry helps."""
+
+
 class CampaignUpdateFailed(Exception):  # noqa: N818
     """A campaign serves another version than the published list's; the list is published."""
 
@@ -115,3 +120,21 @@ def _name(error: ClientError) -> str:
     if code.isdecimal() and int(code) >= _SERVER_ERROR:
         return "ServiceUnavailable"
     return code or "ClientError"
+
+
+def sentence(cause: str) -> str:
+    """Return the sentence inside a cause: Lambda and Glue wrap theirs in JSON."""
+    wrapped = json_object(cause)
+    for key in ("errorMessage", "ErrorMessage", "Cause", "Message"):
+        if wrapped.get(key):
+            return sentence(str(wrapped[key]))
+    return cause
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """Return a JSON object; an empty one for any other text."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from lambdas.campaigns import describe, published_version
+from lambdas.campaigns import describe, published_version, said_after_its_name
 from lambdas.clients import client
-from lambdas.errors import CampaignUpdateFailed, named_errors
+from lambdas.errors import CampaignUpdateFailed, named_errors, sentence
 from lambdas.records import record_key, write_object
 
 
@@ -39,7 +39,7 @@ def record_campaigns(
     }
     write_object(s3, bucket, record_key(run, "campaigns"), record)
     if any(each["onFailure"] == "fail" for each in behind):
-        raise CampaignUpdateFailed(f"{reason}; the list of run '{run}' is published")
+        raise CampaignUpdateFailed(reason)
     return {"degraded": bool(behind), "reason": reason}
 
 
@@ -50,6 +50,7 @@ def _outcome(personalize: Any, campaign: Mapping[str, Any], version: str) -> dic
     follows = serves == version
     job = campaign.get("job") or {}
     cause = job.get("Cause") or (found or {}).get("failureReason") or "no reason was given"
+    why = said_after_its_name(campaign["name"], sentence(cause))
     stands = f"still serves {serves}" if serves else "does not serve"
     return {
         "name": campaign["name"],
@@ -59,7 +60,7 @@ def _outcome(personalize: Any, campaign: Mapping[str, Any], version: str) -> dic
         "onFailure": campaign["onFailure"],
         "follows": follows,
         "error": "" if follows else job.get("Error") or "CampaignUpdateFailed",
-        "reason": "" if follows else f"campaign '{campaign['name']}' {stands}: {cause}",
+        "reason": "" if follows else f"campaign '{campaign['name']}' {stands}: {why}",
     }
 
 

@@ -18,7 +18,9 @@ from lambdas.errors import (
     ExecutionNotEnded,
     InvalidInputException,
     NotificationNotTaken,
+    json_object,
     named_errors,
+    sentence,
 )
 from lambdas.publication import PUBLICATION
 from lambdas.records import read_object, record_key
@@ -66,7 +68,7 @@ class End:
             described["status"],
             described.get("error") or "",
             sentence(described.get("cause") or ""),
-            _object(described.get("output") or ""),
+            json_object(described.get("output") or ""),
             described["startDate"],
             described["stopDate"],
         )
@@ -130,7 +132,7 @@ class Records:
             if each.get("degraded"):
                 yield f"{f'{name}: ' if name else ''}{each['degraded']['reason']}"
         if self.delivery.get("status") == "FAILED":
-            yield str(self.delivery.get("reason") or "the list is published, but not delivered")
+            yield str(self.delivery.get("reason") or "the list is not delivered")
         if self.campaigns.get("degraded"):
             yield str(self.campaigns.get("reason", ""))
 
@@ -310,15 +312,6 @@ def _newer_lists(output: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def sentence(cause: str) -> str:
-    """Return the sentence inside a cause: Lambda and Glue wrap theirs in JSON."""
-    wrapped = _object(cause)
-    for key in ("errorMessage", "ErrorMessage", "Cause", "Message"):
-        if wrapped.get(key):
-            return sentence(str(wrapped[key]))
-    return cause
-
-
 def duration(seconds: float) -> str:
     """Return a duration in words: `42 s`, `7 min`, `1 h 42 min`."""
     if seconds < _MINUTE:
@@ -366,15 +359,6 @@ def _put_event(events: Any, told: Notification) -> None:
     (answer,) = events.put_events(Entries=[entry])["Entries"]
     if "ErrorCode" in answer:
         raise NotificationNotTaken(f"{answer['ErrorCode']}: {answer.get('ErrorMessage', '')}")
-
-
-def _object(text: str) -> dict[str, Any]:
-    """Return a JSON object; an empty one for any other text."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _shortened(reason: str) -> str:

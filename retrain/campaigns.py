@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from lambdas.campaigns import BEGUN, describe, follow
+from lambdas.campaigns import BEGUN, describe, follow, said_after_its_name
 from lambdas.errors import InvalidInputException, ResourceInUseException
 from workflow.config import Config
 
@@ -40,7 +40,8 @@ class Campaign:
         """Return what it serves, in a sentence."""
         present = f"serves {self.serves}" if self.serves else "serves nothing"
         if self.fault:
-            return f"campaign '{self.name}' {present}, and was not updated: {self.fault}"
+            fault = said_after_its_name(self.name, self.fault)
+            return f"campaign '{self.name}' {present}, and was not updated: {fault}"
         if self.status:
             return f"campaign '{self.name}' {present}, until its update is ACTIVE: {self.status}"
         if self.follows:

@@ -37,8 +37,7 @@ FAILURES: tuple[tuple[str, str], ...] = (
     ("SolutionVersionFailed", "its creation was stopped by StopSolutionVersionCreation"),
     (
         "States.TaskFailed",
-        "the list of run 'r' is published, but not delivered: table 'lists' keeps the list that it"
-        " had. table 'lists' has no column 'rank' for RANK",
+        "the list of run 'r' is not delivered: table 'lists' has no column 'rank' for RANK",
     ),
     (
         "States.TaskFailed",
@@ -65,10 +64,7 @@ FAILURES: tuple[tuple[str, str], ...] = (
     ("ManifestNotFound", "s3://…/runs/RUN/manifest.json is not there"),
     ("CleanUpFailed", "s3://…/runs/OLD/users/part-0.csv cannot be deleted: AccessDenied: …"),
     ("QualityGateFailed", "coverage is 0.0310, minimum 0.1; the published lists stay as they were"),
-    (
-        "CampaignUpdateFailed",
-        "campaign 'home' still serves …: …; the list of run 'RUN' is published",
-    ),
+    ("CampaignUpdateFailed", "campaign 'home' still serves …: …"),
     ("NoRecommendations", "nothing is left to recommend: … items not eligible"),
     ("RecommendersFailed", "1 of 2 recommenders failed, and the lists of the others are published"),
     ("Lambda.ResourceNotFoundException", "Function not found: …"),

@@ -52,6 +52,8 @@ class Target:
     def __post_init__(self) -> None:
         self.s3 = self.endpoint.client("s3")
         self.run = ""
+        self.slept: list[float] = []
+        self.while_asleep: Callable[[], object] = lambda: None
 
     def publish(self, rows: list[tuple[Any, ...]], header: str = "") -> None:
         """Publish a list as the filter does."""
@@ -82,7 +84,13 @@ class Target:
             directory=self.directory,
         )
         clock = datetime(2024, 6, 1, 12, tzinfo=UTC)
-        return deliver(runtime, spec, now=lambda: clock, log=lambda _: None)
+        return deliver(
+            runtime, spec, now=lambda: clock, log=lambda _: None, sleep=self.sleep_until_mended
+        )
+
+    def sleep_until_mended(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.while_asleep()
 
     def refused(self, *arguments: Any, **changes: Any) -> str:
         """Deliver, which fails and leaves the old list; return the message."""
@@ -219,8 +227,11 @@ def test_a_table_that_does_not_exist_is_named_with_the_nearest_one(target: Targe
     target.make_table()
     target.publish(ROWS)
     message = target.refused("list")
-    assert message.startswith(f"the list of run '{target.run}' is published, but not delivered:")
-    assert "table 'list' does not exist in the database; did you mean 'lists'?" in message
+    assert message.startswith(
+        f"the list of run '{target.run}' is not delivered: table 'list' does not exist in the"
+        " database; did you mean 'lists'?"
+    )
+    assert target.slept == []
 
 
 def test_the_extraction_fails_before_anything_is_paid_for_a_table_that_is_not_there(
@@ -277,7 +288,8 @@ def test_a_row_that_the_database_refuses_leaves_the_old_list(
     target.publish(rows)
     message = target.refused()
     assert problem in message
-    assert "table 'lists' keeps the list that it had" in message
+    assert f"run '{target.run}' is not delivered into table 'lists': " in message
+    assert target.slept == []
     assert target.rows() == OLD
 
 
@@ -394,8 +406,12 @@ def test_two_deliveries_do_not_mix(target: Target) -> None:
         else:
             cursor.execute("""SELECT pg_advisory_lock(hashtextextended('retraining "lists"', 0))""")
         cursor.fetchall()
-        assert "another delivery into it goes on" in target.refused()
-    target.deliver()
+        assert "is not delivered: another delivery into table 'lists' goes on" in target.refused()
+        assert target.slept == [60, 180]
+        release = "RELEASE_ALL_LOCKS" if target.engine == "mysql" else "pg_advisory_unlock_all"
+        target.while_asleep = lambda: cursor.execute(f"SELECT {release}()")
+        assert target.deliver()["status"] == "DELIVERED"
+    assert target.slept == [60, 180, 60]
     assert len(target.rows()) == 3
 
 
@@ -488,6 +504,7 @@ def test_a_user_who_may_not_write_is_named(
         message = target.refused()
         target.url = f"{owner}@{rest}"
         assert "permission denied for schema public" in message
+        assert target.slept == []
         assert "may the user 'reader' write to it?" in message
         assert target.rows() == OLD
     finally:

@@ -19,6 +19,7 @@ from lambdas.get_status import get_status
 from lambdas.jobs import Job
 from lambdas.record_campaigns import record_campaigns
 from tests.lambdas.sample_run import ARN, LONG_AGO, RUN, SOLUTION, get
+from workflow.definition.polling import BUSY_ERRORS
 
 NEW, OLD = f"{SOLUTION}/new", f"{SOLUTION}/old"
 HOME = f"{ARN}campaign/home"
@@ -166,6 +167,25 @@ def test_what_somebody_else_does_with_it_is_retried(
     assert str(raised.value).startswith(reason)
 
 
+@pytest.mark.parametrize(
+    ("message", "name"),
+    [
+        ("The quota of 5 campaigns is reached; delete one first.", "CampaignQuotaReached"),
+        ("More than 5 resources with PENDING or IN_PROGRESS status.", "LimitExceededException"),
+    ],
+)
+def test_a_quota_that_stays_used_up_has_a_name_that_is_not_retried(
+    personalize: Any, calls: Stubber, message: str, name: str
+) -> None:
+    expect(calls, None)
+    calls.add_client_error("create_campaign", "LimitExceededException", message)
+
+    with pytest.raises(Exception, match=message) as raised:
+        followed(personalize)
+    assert type(raised.value).__name__ == name
+    assert (name in BUSY_ERRORS) is (name == "LimitExceededException")
+
+
 def test_a_campaign_of_another_solution_is_left_alone(personalize: Any, calls: Stubber) -> None:
     """It may be another team's, or that of this one under its solution's former name."""
     expect(calls, described(f"{ARN}solution/shop/1a2b"))
@@ -283,6 +303,14 @@ def test_the_record_says_what_each_campaign_serves(
             {"Error": "CampaignUpdateFailed", "Cause": ""},
             "campaign 'home' does not serve: No room",
         ),
+        (
+            described(OLD),
+            {
+                "Error": "InvalidInputException",
+                "Cause": json.dumps({"errorMessage": "campaign 'home' is of another solution"}),
+            },
+            f"campaign 'home' still serves {OLD}: it is of another solution",
+        ),
     ],
 )
 def test_a_campaign_that_does_not_follow_degrades_the_run_or_fails_it(
@@ -302,7 +330,7 @@ def test_a_campaign_that_does_not_follow_degrades_the_run_or_fails_it(
     assert written(s3)["campaigns"][0]["error"] == job["Error"]
     with pytest.raises(CampaignUpdateFailed) as raised:
         record(s3, personalize, job, on_failure="fail")
-    assert str(raised.value) == f"{reason}; the list of run '{RUN}' is published"
+    assert str(raised.value) == reason
 
 
 def test_an_update_that_became_active_after_its_poll_failed_is_no_failure(

@@ -83,7 +83,7 @@ def refused(s3: Any, dynamodb: Any, timing: Clock | None = None) -> str:
     with pytest.raises(DeliveryFailed) as caught:
         deliver(s3, dynamodb, EVENT, clock=timing or clock())
     assert (record(s3)["status"], record(s3)["reason"]) == ("FAILED", str(caught.value))
-    happened = f"the list of run '{RUN}' is published, but not delivered: table 'lists' keeps the"
+    happened = f"the list of run '{RUN}' is not delivered into table 'lists':"
     assert str(caught.value).startswith(happened)
     return str(caught.value)
 
@@ -269,7 +269,7 @@ def test_aws_s_own_error_keeps_its_name_and_says_what_happened(s3: Any, dynamodb
     """An item is too large: DynamoDB's rule, which Retry and Catch know by its name."""
     make_table(dynamodb)
     publish(s3, [("1", "x" * 120_000, rank, 0.5) for rank in range(1, 5)])
-    with pytest.raises(ClientError, match="published, but not delivered") as caught:
+    with pytest.raises(ClientError, match="is not delivered into table") as caught:
         deliver(s3, dynamodb, EVENT, clock=clock())
     assert caught.value.response["Error"]["Code"] == "ValidationException"
     assert "Item size has exceeded the maximum" in record(s3)["reason"]

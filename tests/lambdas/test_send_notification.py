@@ -237,7 +237,7 @@ def test_a_run_none_of_whose_lists_is_published_for_newer_ones_is_skipped() -> N
 
 BEHIND = "campaign 'live' still serves v1: no capacity"
 CAMPAIGNS = {"degraded": True, "reason": BEHIND}
-UNDELIVERED = "the list of run 'nightly' is published, but not delivered: no such table"
+UNDELIVERED = "the list of run 'nightly' is not delivered into table 'lists': no such table"
 DELIVERY = {"status": "FAILED", "table": "lists", "reason": UNDELIVERED}
 
 

@@ -125,7 +125,7 @@ def test_the_function_delivers_into_dynamodb_or_fails_the_run(
     config = config_of(tmp_path, 'to = "dynamodb"\ntable = "lists"')
     deploy(config, aws.client)
     status, cause = run(aws, config, "too-early")
-    happened = "the list of run 'too-early' is published, but not delivered: table 'lists' keeps"
+    happened = "the list of run 'too-early' is not delivered into table 'lists': there is no such"
     assert status == "FAILED"
     assert happened in cause
     assert record(aws, config, "too-early")["status"] == "FAILED"

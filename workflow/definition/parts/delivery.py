@@ -15,7 +15,7 @@ from workflow.definition.polling import lambda_task, spark_task
 from workflow.definition.stage import Stage, stage_of
 from workflow.errors import StructureError
 from workflow.run_names import RUN
-from workflow.sdk import Retry, State
+from workflow.sdk import State
 
 DELIVER = "Deliver Recommendations"
 
@@ -42,17 +42,8 @@ def _task(config: Config) -> State:
 
 
 def _by_spark(config: Config) -> State:
-    task = spark_task(config, DELIVER, arguments={"--task": "deliver"}, result_path=None)
-    # The job itself: the database may be back in a minute, and the list is written whole.
-    task.add_retry(
-        Retry(
-            error_equals=["States.TaskFailed"],
-            interval_seconds=60,
-            max_attempts=2,
-            backoff_rate=3.0,
-        )
-    )
-    return task
+    # The job tries passing faults again: each of its failures is `States.TaskFailed` here.
+    return spark_task(config, DELIVER, arguments={"--task": "deliver"}, result_path=None)
 
 
 def _by_function(config: Config) -> State:
