@@ -99,9 +99,8 @@ def _refusal(holder: dict[str, Any], run: str) -> Exception:
         # Step Functions may say so of an execution that has ended this moment.
         return ResourceInUseException(f"execution '{name}' of this run is in progress")
     return AnotherRunInProgress(
-        f"run '{name}' is in progress since {holder.get('since')}, and one run goes at a time:"
-        " nothing was done. `overlap` under [runs] says whether such a run is skipped, waits or"
-        " fails"
+        f"run '{name}' is in progress since {holder.get('since')}, and one run goes at a time;"
+        " `overlap` under [runs] says whether another one waits, is skipped or fails"
     )
 
 

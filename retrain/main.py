@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import inspect
+import sys
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import typer
@@ -36,11 +38,12 @@ class OneMessage(TyperGroup):
             from workflow.deployment.account import explain_error  # noqa: PLC0415  boto3 costs time
 
             text = explain_error(error, "", "the workflow")
-        except ModuleNotFoundError as error:
-            if (error.name or "").partition(".")[0] in _OWN_PACKAGES:
+        except ImportError as error:
+            missing = _missing_package(error)
+            if not missing or missing in _OWN_PACKAGES:
                 raise
             text = (
-                f"this command needs the package '{error.name}', which the base installation"
+                f"this command needs the package '{missing}', which the base installation"
                 " leaves out; run pip install 'personalize-retraining[local]'"
             )
         except OSError as error:
@@ -51,6 +54,21 @@ class OneMessage(TyperGroup):
             raise SystemExit(stopped)
         err.print(escape(text), style="red")
         raise typer.Exit(_EXIT_CODES.get(ctx.invoked_subcommand, 1))
+
+
+def _missing_package(error: ImportError) -> str:
+    """Return the package that an import did not find; empty if it found all.
+
+    Python hides it where one of ours is read lazily: it says that ours lacks a name.
+    """
+    if not isinstance(error, ModuleNotFoundError) and error.name in _OWN_PACKAGES:
+        sys.modules.pop(error.name, None)
+        try:
+            import_module(error.name)
+        except ModuleNotFoundError as hidden:
+            error = hidden
+    missing = error.name if isinstance(error, ModuleNotFoundError) else ""
+    return (missing or "").partition(".")[0]
 
 
 class AsWritten(TyperCommand):

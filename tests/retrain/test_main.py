@@ -220,10 +220,16 @@ def wait_for_children(process: int) -> list[int]:
     raise AssertionError("no job was started")
 
 
-def test_a_package_that_the_base_installation_leaves_out_is_named():
-    program = "import sys; sys.modules['pandas'] = None; from retrain.main import main; main()"
+@pytest.mark.parametrize(("package", "command"), [("pandas", "report"), ("scipy", "local run")])
+def test_a_package_that_the_base_installation_leaves_out_is_named(package, command):
+    """Our packages are read lazily, as in an installed wheel."""
+    program = (
+        f"import sys; sys.modules[{package!r}] = None;"
+        " from retrain.own_packages import reserve; reserve();"
+        " from retrain.main import main; main()"
+    )
     result = subprocess.run(
-        [sys.executable, "-c", program, "report"],
+        [sys.executable, "-c", program, *command.split()],
         cwd=ROOT,
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "LANG": "C.UTF-8"},
         capture_output=True,
@@ -233,8 +239,8 @@ def test_a_package_that_the_base_installation_leaves_out_is_named():
 
     assert (result.returncode, result.stderr) == (
         1,
-        "this command needs the package 'pandas', which the base installation leaves out; run pip"
-        " install 'personalize-retraining[local]'\n",
+        f"this command needs the package '{package}', which the base installation leaves out; run"
+        " pip install 'personalize-retraining[local]'\n",
     )
 
 

@@ -191,11 +191,20 @@ def follow(
 
 
 def _why_it_waits(visit: Visit) -> str:
-    """Return why the last try of a task failed that goes on; empty if none failed."""
-    if not (visit.failed and visit.state_type == "Task" and visit.status == "running"):
+    """Return why the last try of a task failed that goes on; empty if none failed.
+
+    The next try may have begun: what is tried every few seconds is seldom seen between two.
+    """
+    if visit.state_type != "Task" or visit.status != "running":
         return ""
-    fields = details(visit.events[-1])
-    return readable_cause(str(fields.get("cause", ""))) or visit.error
+    failures = (details(each) for each in reversed(visit.events) if _is_failure(each))
+    fields = next(failures, {})
+    return readable_cause(str(fields.get("cause", ""))) or str(fields.get("error", ""))
+
+
+def _is_failure(event: HistoryEvent) -> bool:
+    """Return whether a try ended with an event, and failed."""
+    return str(event["type"]).endswith(("Failed", "TimedOut"))
 
 
 def steps_of(events: Iterable[HistoryEvent], visits: Visits | None = None) -> Iterator[Step]:

@@ -8,6 +8,7 @@ import html
 import importlib
 import json
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -389,6 +390,26 @@ def test_of_two_runs_at_once_one_publishes(shop: Shop, retrain: Any) -> None:
     resumed = retrain("resume", "second")
     assert resumed.exit_code == 1
     assert "run 'second' has SUCCEEDED, at 'Skipped for Another Run', so that" in resumed.stderr
+
+
+def test_a_run_that_waits_for_another_one_says_for_which(shop: Shop, retrain: Any) -> None:
+    """At the local endpoint it is tried again at once, and so is seldom seen between two tries."""
+    shop.file.write_text(f'{CONFIG}\n[runs]\noverlap = "wait"\n', encoding="utf-8")
+    shop.deploy(load_config(shop.file))
+    released = threading.Event()
+    shop.before["list-datasets"] = lambda _: released.wait(20)
+    first = start_run(shop.states, shop.config.state_machine_arn, name="goes-first")
+    threading.Timer(2, released.set).start()
+
+    shown = retrain("start", "--name", "waits", "--wait", "--poll-seconds", "0.05").stdout
+
+    shop.mend()
+    assert shop.end_of(first).status == "SUCCEEDED"
+    shop.file.write_text(CONFIG, encoding="utf-8")
+    shop.deploy(load_config(shop.file))
+    (why,) = [line for line in shown.splitlines() if "is tried again" in line]
+    assert "Begin Run is tried again: run 'goes-first' is in progress since 20" in why
+    assert why.endswith("another one waits, is skipped or fails")
 
 
 def test_without_a_name_the_run_is_resumed_that_failed_last(shop: Shop, retrain: Any) -> None:
