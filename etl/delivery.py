@@ -125,7 +125,7 @@ def deliver(
         write("FAILED", reason=reason)
         raise EtlError(reason) from None
     log(f"table '{delivery.table}': {counts['rows']:,} rows for {counts['replaced']:,} old ones")
-    return write("DELIVERED", **counts)
+    return write("DELIVERED", columns=dict(delivery.columns), **counts)
 
 
 def check_table(tables: Tables, spec: JobSpec) -> None:

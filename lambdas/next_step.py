@@ -112,7 +112,8 @@ def read_publication(
         personalize: A client.
         s3: A client.
         bucket: The runs' bucket.
-        settings: `delivery`, the table that the list goes into (`to`, `table`; null for none), and
+        settings: `delivery`, the table that the list goes into (`to`, `table` and, of a
+            database's, `columns`; null for none), and
             `campaigns`, those that serve its version (`name`, `campaignArn`).
     """
     latest = read_object(s3, bucket, LATEST)

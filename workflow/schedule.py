@@ -137,7 +137,8 @@ def runs_a_month(expression: str, *, year: int) -> float:
 def longest_pause(expression: str) -> timedelta | None:
     """Return the longest time between two runs that a schedule starts.
 
-    None if it starts no two of them within the years 2024 and 2025.
+    None if it starts no two of them within forty years. The years 2024 and 2025 stand for all
+    others, unless a schedule is rarer than they show.
 
     Raises:
         ScheduleError: If EventBridge Scheduler refuses the expression.
@@ -145,8 +146,12 @@ def longest_pause(expression: str) -> timedelta | None:
     schedule = read_expression(expression)
     if not isinstance(schedule, AwsCroniter):
         return schedule if isinstance(schedule, timedelta) else None
-    first, last = datetime(2024, 1, 1, tzinfo=UTC), datetime(2025, 12, 31, tzinfo=UTC)
-    days, times = _days(schedule, first, last), _times(schedule, first)
+    first = datetime(2024, 1, 1, tzinfo=UTC)
+    times = _times(schedule, first)
+    days: list[datetime] = []
+    for year in (2025, 2064):
+        if len(days) < 3:
+            days = _days(schedule, first, datetime(year, 12, 31, tzinfo=UTC))
     nights = [after - before - (times[-1] - times[0]) for before, after in pairwise(days)]
     return max([*nights, *(later - time for time, later in pairwise(times))], default=None)
 

@@ -180,6 +180,7 @@ def test_the_list_takes_the_place_of_the_old_one(target: Target) -> None:
         "run": target.run,
         "to": "database",
         "table": "lists",
+        "columns": {"USER_ID": "user_id", "ITEM_ID": "item_id", "RANK": "rank", "SCORE": "score"},
         "status": "DELIVERED",
         "rows": 3,
         "replaced": 1,

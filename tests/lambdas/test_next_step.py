@@ -13,7 +13,7 @@ from tests.lambdas.sample_run import ARN, RUN, SOLUTION, put
 V1, V2 = f"{SOLUTION}/v1", f"{SOLUTION}/v2"
 RULES = {"metrics": {"coverage": {"minimum": 0.1}}, "backtest": {}}
 OTHER_RULES = {"metrics": {"coverage": {"minimum": 0.2}}, "backtest": {}}
-DELIVERY = {"to": "dynamodb", "table": "lists"}
+DELIVERY = {"to": "database", "table": "lists", "columns": {"USER_ID": "user_id"}}
 HOME = {"name": "home", "campaignArn": f"{ARN}campaign/home"}
 
 
@@ -129,6 +129,7 @@ DELIVERED = {**DELIVERY, "status": "DELIVERED", "createdAt": "2999-01-01T00:00:0
         (DELIVERED | {"status": "FAILED"}, NOT_DELIVERED),
         (DELIVERED | {"status": "SKIPPED"}, NOT_DELIVERED),
         (DELIVERED | {"table": "others"}, NOT_DELIVERED),
+        (DELIVERED | {"columns": {"USER_ID": "student"}}, NOT_DELIVERED),  # then they were others
         # it was delivered, then another one, and then `retrain publish` went back to it
         (DELIVERED | {"createdAt": "2024-06-01T00:00:00Z"}, NOT_DELIVERED),
     ],

@@ -78,6 +78,12 @@ BARE = "it is a column of the interactions' own table, and is written without an
             "name a column of sales.clicks, such as 'inserted_at'",
         ),
         (
+            "written DESC",
+            "",
+            "'written DESC' is no column's name",
+            "name a column of sales.clicks, such as 'inserted_at'",
+        ),
+        (
             "max(written)",
             "",
             "'max(written)' is no column's name",

@@ -35,6 +35,12 @@ def retained(days: int) -> str:
             "write 63 or more",
         ),
         (
+            scheduled("cron(0 3 1 1 ? 2026/2)", DYNAMODB, before=retained(1463)),
+            "the schedule leaves 731 days between two runs, and the published list would be gone"
+            " after 30 days: it has to outlast two of them, as one may fail",
+            "write 1463 or more",
+        ),
+        (
             f"stale_hours = 36\n{MINIMAL}{DYNAMODB}expire_days = 2\n",
             "stale_hours allows 36 hours between two runs, and the published list would be gone"
             " after 2 days: it has to outlast two of them, as one may fail",

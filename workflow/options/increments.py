@@ -17,7 +17,7 @@ https://docs.aws.amazon.com/personalize/latest/dg/API_CreateSolutionVersion.html
 """
 
 _COLUMN = re.compile(r"(?:(?:`([^`]+)`|(\w+))\.)?(?:`([^`]+)`|(\w+))")
-_NO_NAME = re.compile(r"[^\w $#-]")
+_NO_NAME = re.compile(r"[^\w $#-]|\s(?:ASC|DESC)$", re.IGNORECASE)
 
 
 class IncrementsSettings(Settings):

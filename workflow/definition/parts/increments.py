@@ -22,6 +22,7 @@ from workflow.definition.recommender import gate_values
 from workflow.definition.stage import Part, Stage, catch_all, stage_of
 from workflow.errors import StructureError
 from workflow.lifetimes import renewal
+from workflow.options.delivery import DeliverySettings
 from workflow.run_names import RUN
 from workflow.sdk import Choice, ChoiceRule, State, Succeed
 
@@ -82,13 +83,20 @@ def comparison(config: Config) -> dict[str, Any]:
             "renewAfterHours": renewal(config) // timedelta(hours=1),
             "settings": config.publication_digest,
             "rules": {name: gate[name] for name in ("metrics", "backtest")},
-            "delivery": delivery and {"to": delivery.to, "table": delivery.table},
+            "delivery": delivery and _target(config, delivery),
             "campaigns": [
                 {"name": name, "campaignArn": config.campaign_arn(name)}
                 for name in config.campaigns
             ],
         }
     }
+
+
+def _target(config: Config, delivery: DeliverySettings) -> dict[str, Any]:
+    """Return what the record of a delivery says of where the list went, and into which columns."""
+    table = delivery.delivery(are_related=config.are_related)
+    columns = {"columns": dict(table.columns)} if table else {}
+    return {"to": delivery.to, "table": delivery.table, **columns}
 
 
 def training_mode(config: Config) -> dict[str, str]:
