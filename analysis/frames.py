@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -208,6 +208,33 @@ class Run:
         """What the quality gate decided and why; None if the run has not passed any."""
         return self.record("gate")
 
+    def lists_of(self, model: str = "") -> pd.DataFrame:
+        """Return the lists that a model made, before the filter.
+
+        Args:
+            model: A model whose lists were not to be published alone; empty for those of
+                Personalize, or of the model in its place.
+
+        Returns:
+            USER_ID, ITEM_ID, RANK, SCORE as of `recommendations`; SCORE is missing where the model
+            gave none. Of related items, USER_ID is the item to which ITEM_ID is related.
+
+        Raises:
+            RunFilesError: If there are none.
+        """
+        folder = f"models/{model}/batch-output/" if model else f"{self.folder}batch-output/"
+        paths = [path for path in self.files.find(folder) if path.endswith(".out")]
+        if not paths:
+            raise self._missing(
+                folder,
+                "the model has not made any in this run: 'retrain watch' shows how far it is,"
+                " 'retrain explain' why it failed",
+            )
+        lines = (line for path in paths for line in self.files.read(path).splitlines())
+        rows = [row for line in lines for row in _rows(json.loads(line))]
+        types = {"USER_ID": "str", "ITEM_ID": "str", "RANK": "int64", "SCORE": "float64"}
+        return pd.DataFrame(rows, columns=_LIST_COLUMNS).astype(types)
+
     @property
     def newest_event(self) -> int:
         """The time of the newest event that this run read, UTC epoch seconds; 0 of none."""
@@ -401,6 +428,15 @@ def _published_run(s3: Any, bucket: str, recommender: str) -> str:
     except s3.exceptions.NoSuchKey:
         return ""
     return str(json.loads(body).get("run", ""))
+
+
+def _rows(record: Mapping[str, Any]) -> Iterator[tuple[str, str, int, float | None]]:
+    """Yield a row for each item of a line of batch output."""
+    asked, output = record.get("input") or {}, record.get("output") or {}
+    items = output.get("recommendedItems") or ()
+    for rank, item in enumerate(items, start=1):
+        score = output["scores"][rank - 1] if output.get("scores") else None
+        yield str(asked.get("userId") or asked.get("itemId")), str(item), rank, score
 
 
 def _csv(

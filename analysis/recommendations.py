@@ -228,6 +228,34 @@ def top_of_list(
     )
 
 
+def side_by_side(
+    user: str,
+    lists: Mapping[str, pd.DataFrame],
+    labels: Mapping[str, str],
+    *,
+    length: int = 8,
+) -> pd.DataFrame:
+    """Return the first items of a user's lists by several models.
+
+    Args:
+        user: The user's id.
+        lists: Name → USER_ID, ITEM_ID, RANK.
+        labels: Item → what people know it by.
+        length: Most items of each list.
+
+    Returns:
+        Index `rank` (from 1), a column for each name; a shorter list ends in empty cells.
+    """
+    first = {
+        name: frame[frame["USER_ID"] == user].sort_values("RANK").head(length)["ITEM_ID"]
+        for name, frame in lists.items()
+    }
+    columns = [
+        _ranked({name: [labels.get(item, item) for item in items]}) for name, items in first.items()
+    ]
+    return pd.concat(columns, axis="columns").fillna("")
+
+
 def newest_events(
     user: str, interactions: pd.DataFrame, labels: Mapping[str, str], *, length: int = 8
 ) -> pd.DataFrame:

@@ -276,7 +276,7 @@ def _model_faults(config: Config) -> Iterator[Rule]:
 
 
 def _publish_faults(config: Config) -> Iterator[Rule]:
-    """Yield a list that nobody makes, models that nothing uses, and what is Personalize's alone."""
+    """Yield a list that nobody makes, and what is Personalize's alone."""
     if config.publish.is_best:
         yield from _best_faults(config)
         return
@@ -288,14 +288,6 @@ def _publish_faults(config: Config) -> Iterator[Rule]:
         fix = suggestion(published, known, otherwise=f"write one of {', '.join(known)}")
         yield ("publish", "from"), "there is no such model", fix
         return
-    unused = [name for name in config.models if name != published]
-    if unused and not config.workflow.definition:
-        yield (
-            ("models", unused[0]),
-            "nothing trains it: the list of another one is published",
-            f'write from = "{unused[0]}" in [publish], or compose its stages in'
-            " workflow.definition, or leave it out",
-        )
     if published:
         for path, why, fix in _of_personalize(config):
             yield path, f'{why}; from = "{published}" leaves Personalize out', fix

@@ -76,7 +76,7 @@ def init(
 
 
 def notebooks(config: ConfigFile = DEFAULT_CONFIG) -> None:
-    """Write the notebooks into notebooks/: explore the data, build and run, explore the results.
+    """Write the notebooks into notebooks/: explore, build and run, bring a model.
 
     They stand beside the configuration; those that exist are left as they are. Each reads AWS, or
     without credentials a local one on the database that DATABASE_URL names.

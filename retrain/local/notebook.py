@@ -266,7 +266,7 @@ def _run(config: Config, runs: int, *, sample_url: str | None, log: Callable[[st
                     " Does the configuration describe this database? DATABASE_URL names another one"
                 )
             grow()
-    if runs:
+    if runs and config.has_personalize:  # which trains it
         log("Training the popularity baseline")
         train_baseline(config, clients)
 

@@ -51,6 +51,15 @@ NA,,,
     "filter/eligible-items/part-00000.csv": "ITEM_ID\n007\n",
     "filter/exclusions/part-00000.csv": "USER_ID,ITEM_ID\n1,NA\n",
     "rejected/interactions.json": json.dumps(REJECTED) + "\n",
+    "batch-output/part-0.json.out": (
+        '{"input": {"userId": "1"}, "output": {"recommendedItems": ["007", "NA"],'
+        ' "scores": [0.9, 0.1]}, "error": null}\n'
+        '{"input": {"userId": "2"}, "output": null, "error": "unknown"}\n'
+    ),
+    "batch-output/_CHECK": "",
+    "models/own/batch-output/part-0.json.out": (
+        '{"input": {"userId": "3"}, "output": {"recommendedItems": ["NA"]}}\n'
+    ),
     "recommendations/recommendations.csv": "USER_ID,ITEM_ID,RANK,SCORE\n1,007,1,0.9\n3,NA,1,\n",
 }
 
@@ -127,6 +136,16 @@ def test_lists_and_filter_files_are_read(run: Run) -> None:
     assert run.recommendations["SCORE"].isna().to_list() == [False, True]
     assert run.eligible_items == {"007"}
     assert run.exclusions.to_dict("records") == [{"USER_ID": "1", "ITEM_ID": "NA"}]
+
+
+def test_the_lists_of_each_model_are_read_as_it_made_them(run: Run) -> None:
+    personalize, own = run.lists_of(), run.lists_of("own")
+
+    assert personalize.to_numpy().tolist() == [["1", "007", 1, 0.9], ["1", "NA", 2, 0.1]]
+    assert own[["USER_ID", "ITEM_ID", "RANK"]].to_numpy().tolist() == [["3", "NA", 1]]
+    assert own["SCORE"].isna().all()
+    with pytest.raises(RunFilesError, match="models/other/batch-output/ is not there; the model"):
+        run.lists_of("other")
 
 
 def test_rejected_rows_are_read(run: Run) -> None:

@@ -184,6 +184,14 @@ def test_a_new_user_has_a_list_and_no_history() -> None:
     ]
 
 
+def test_the_lists_of_several_models_stand_side_by_side() -> None:
+    lists = {"one": of(a=["9", "2"], b=["1"]), "other": of(a=["2"])}
+    table = recommendations.side_by_side("a", lists, {"2": "two"})
+
+    assert table.to_dict("list") == {"one": ["9", "two"], "other": ["two", ""]}
+    assert table.index.to_list() == [1, 2]
+
+
 def test_an_unknown_user_is_named() -> None:
     with pytest.raises(KeyError, match="user 'x' has no events and no list"):
         recommendations.beside_history("x", of(a=["1"]), EVENTS, {})

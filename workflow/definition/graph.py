@@ -8,6 +8,8 @@ from workflow.config import Config
 from workflow.definition.definition_file import graph_of_file
 from workflow.definition.stage import Stage
 from workflow.definition.stages import Stages
+from workflow.errors import StructureError
+from workflow.options.models import BEST
 from workflow.sdk import Graph
 
 _ALWAYS = "whatever the configuration says"
@@ -25,11 +27,27 @@ def retraining_graph(config: Config) -> Graph:
     return build(config)
 
 
+def _check_used(config: Config) -> None:
+    used = config.compared or (config.publish.model,)
+    if unused := [name for name in config.models if name not in used]:
+        raise StructureError(
+            [
+                f"nothing trains [models.{unused[0]}]: the list of another one is published; write"
+                f' from = "{unused[0]}" or "{BEST}" in [publish], compose its stages in'
+                " workflow.definition, or leave it out"
+            ]
+        )
+
+
 def build(config: Config) -> Graph:
     """Return the packaged workflow: its stages, in the order in which they run.
 
     A stage that belongs to a table of the configuration is left out with it.
+
+    Raises:
+        StructureError: If no stage trains one of the models.
     """
+    _check_used(config)
     stages, own = Stages(config), config.publish.model
     is_best = bool(config.compared)
     imported = not own and not is_best

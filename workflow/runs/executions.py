@@ -230,6 +230,11 @@ def executions_of(client: Any, machine_arn: str, run: str) -> list[Run]:
             return executions
 
 
+def next_execution_name(client: Any, machine_arn: str, run: str) -> str:
+    """Return the name of a run's next execution, which reads and adds to the run's files."""
+    return execution_name(run, len(executions_of(client, machine_arn, run)) + 1)
+
+
 def describe_run(client: Any, arn: str) -> Run:
     """Return an execution with its present status."""
     return _run(client.describe_execution(executionArn=arn))

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import boto3
 import nbformat
 import pytest
 
-from analysis.frames import open_run, previous_run
+from analysis.frames import list_runs, open_run, previous_run, run_on_s3
 from analysis.notebooks import CONFIG, DIRECTORY, execute
 from retrain.local.database import DatabaseError
 from retrain.local.notebook import connect
@@ -100,12 +101,13 @@ def kernel(scratch: Path) -> Iterator[Kernel]:
 
 @pytest.fixture(scope="module")
 def executed(kernel: Kernel) -> dict[Path, nbformat.NotebookNode]:
-    """Return the notebooks after they ran, in their order: the second makes a second run."""
+    """Return the notebooks after they ran, in their order: 2 and 4 make further runs."""
     environment = {**os.environ, **kernel.environment}
     try:
         return {path: execute(path, environment=environment) for path in NOTEBOOKS}
     finally:
-        (DIRECTORY / "quality_gate.py").unlink(missing_ok=True)  # the second one writes it
+        (DIRECTORY / "quality_gate.py").unlink(missing_ok=True)  # what notebooks 2 and 4 write
+        shutil.rmtree(DIRECTORY / "models", ignore_errors=True)
 
 
 def structure(notebook: nbformat.NotebookNode) -> list[list[tuple[str, ...]]]:
@@ -181,15 +183,39 @@ def test_the_files_of_a_real_run_are_read_with_their_types(
 ) -> None:
     s3 = kernel.client("s3", config)
     latest, previous = open_run(config, s3), previous_run(config, s3)
+    runs = list_runs(s3, config.bucket).sort_values("written")["run"]
+    first = run_on_s3(config, s3, runs.iloc[0])
 
-    assert latest.name != previous.name, "the second notebook made another run"
-    assert latest.newest_event > previous.newest_event, "a week of events came in between"
+    assert len({latest.name, previous.name, first.name}) == 3, "notebooks 2 and 4 made other runs"
+    assert previous.newest_event > first.newest_event, "a week of events came in between"
     assert len(latest.interactions) == latest.manifest["datasets"]["INTERACTIONS"]["rows"]
     assert latest.interactions["TIMESTAMP"].max() == latest.newest_event
     assert latest.items["SALARY"].dtype == "Int64"
     assert latest.recommendations.groupby("USER_ID")["RANK"].max().le(config.filter.keep).all()
     assert set(latest.recommendations["ITEM_ID"]) <= latest.eligible_items
     assert set(latest.rejected["reason"]) == {"null id"}
+
+
+def test_the_list_of_the_best_of_three_models_is_published(
+    kernel: Kernel, config: Config, executed: dict[Path, nbformat.NotebookNode]
+) -> None:
+    """The last run is that of notebook 4, whose models compete with Personalize."""
+    s3 = kernel.client("s3", config)
+    latest = json.loads(s3.get_object(Bucket=config.bucket, Key=config.latest_key)["Body"].read())
+    run = open_run(config, s3)
+    record = run.record("comparison")
+
+    assert list(record["models"]) == ["personalize", "near", "wide"]
+    values = {
+        name: model["metrics"][record["by"]]["value"] for name, model in record["models"].items()
+    }
+    assert values[record["best"]] == max(values.values()) > 0
+    assert latest["run"] == run.name
+    made_by = latest["model"]["name"] if "model" in latest else "personalize"
+    assert made_by == record["best"]
+    assert ("solutionVersionArn" in latest) is (record["best"] == "personalize")
+    made = run.lists_of("" if record["best"] == "personalize" else record["best"])
+    assert set(made["USER_ID"]) >= set(run.recommendations["USER_ID"])
 
 
 def test_an_endpoint_in_the_environment_is_used_and_nothing_started(

@@ -30,6 +30,7 @@ WRITTEN = [
     "notebooks/1-explore-the-data.ipynb",
     "notebooks/2-build-and-run-the-workflow.ipynb",
     "notebooks/3-explore-the-recommendations.ipynb",
+    "notebooks/4-bring-your-own-model.ipynb",
     "retraining.toml",
     "tests/test_retraining.py",
 ]

@@ -71,6 +71,24 @@ def test_a_model_takes_the_place_of_personalize() -> None:
     assert parse_config(EXAMPLE).publish.model == ""
 
 
+def test_a_model_that_the_packaged_workflow_does_not_train_is_a_mistake() -> None:
+    config = own(OWN_HYBRID + "[models.other]\nbuiltin = 'hybrid'")
+
+    with pytest.raises(StructureError, match=r"nothing trains \[models\.other\]"):
+        retraining_graph(config)
+
+
+def test_the_lists_of_a_model_beside_personalize_are_apart_from_those_of_personalize() -> None:
+    """A workflow of their stages alone reads a run's files, among which are Personalize's lists."""
+    config = parse_config(f"{EXAMPLE}\n{OWN_HYBRID}")
+    stages = Stages(config)
+    graph = stages.compose(stages.own_training("own"), stages.own_inference("own"))
+    making = graph.to_dict()["States"]["Make Lists by own"]
+
+    prefix = making["Parameters"]["TransformOutput"]["S3OutputPath.$"]
+    assert "/models/own/batch-output/" in prefix
+
+
 def test_the_hyperparameters_of_the_hybrid_are_its_own() -> None:
     of_model = dict(signature(Hybrid).parameters)
     del of_model["threads"]  # all cores of the instance
@@ -154,11 +172,6 @@ def test_the_hyperparameters_of_the_hybrid_are_its_own() -> None:
         ),
         (OWN_HYBRID + "[campaigns.home]\n", "campaigns", "they serve a version of Personalize"),
         (OWN_HYBRID + "[increments]\n", "increments", "what Personalize imports and trains"),
-        (
-            OWN_HYBRID + "[models.other]\nbuiltin = 'hybrid'",
-            "models.other",
-            "nothing trains it",
-        ),
         ("[models.best]\nbuiltin = 'hybrid'", "models.best", "has a meaning in [publish]"),
         ("[models.other]\nbuiltin = 'hybrid'", "publish.from", "there is no such model"),
     ],

@@ -63,8 +63,9 @@ def model_folder(model: str) -> str:
 
 
 def output_folder(config: Config, model: str) -> str:
-    """Return where a model's lists are below a run's prefix: apart where several make some."""
-    return f"{model_folder(model)}batch-output/" if config.compared else "batch-output/"
+    """Return where a model's lists are below a run's prefix: Personalize's place, or its own."""
+    is_alone = config.publish.model == model
+    return "batch-output/" if is_alone else f"{model_folder(model)}batch-output/"
 
 
 def training_step(config: Config, name: str, state: str, **fields: Any) -> State:
