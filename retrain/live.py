@@ -39,10 +39,10 @@ _STYLES: Mapping[Status, str] = {
 
 @dataclass(frozen=True)
 class Work:
-    """Long work that is going on, and how much of it is done (0..1)."""
+    """Long work that is going on, and how much of it is done (0..1); None if nobody knows."""
 
     label: str
-    fraction: float
+    fraction: float | None
 
 
 class RunView:
@@ -173,7 +173,7 @@ class TableView(RunView):
         self._bars = Progress(
             TextColumn("  {task.description}"),
             BarColumn(bar_width=32),
-            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[share]:>5}"),
             TimeElapsedColumn(),
         )
         self._tasks: dict[str, TaskID] = {}
@@ -206,8 +206,12 @@ class TableView(RunView):
             self._bars.remove_task(self._tasks.pop(label))
         for label, fraction in fractions.items():
             if label not in self._tasks:
-                self._tasks[label] = self._bars.add_task(escape(label), total=1.0)
-            self._bars.update(self._tasks[label], completed=fraction)
+                self._tasks[label] = self._bars.add_task(escape(label), share="")
+            if fraction is None:
+                self._bars.update(self._tasks[label], total=None)
+            else:
+                share = f"{fraction:.0%}".replace("%", " %")
+                self._bars.update(self._tasks[label], total=1.0, completed=fraction, share=share)
 
     def end(self, failed: Visit | None) -> None:
         """Mark the state in which the failure began."""

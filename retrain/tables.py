@@ -85,7 +85,7 @@ def show_durations(console: Console, durations: Mapping[str, float]) -> None:
 
 
 def show_metrics(console: Console, metrics: Mapping[str, Any]) -> None:
-    """Print the trained version's metrics beside the popularity baseline's.
+    """Print the trained version's metrics beside the popularity baseline's; nothing without any.
 
     Args:
         console: Where to print.
@@ -97,6 +97,8 @@ def show_metrics(console: Console, metrics: Mapping[str, Any]) -> None:
         {short_name(name): value for name, value in version.get("metrics", {}).items()}
         for version in (metrics, metrics.get("baseline", {}))
     )
+    if not trained:
+        return
     numbers = (
         Column(title, justify="right") for title in ("trained version", "popularity", "ratio")
     )
@@ -106,6 +108,27 @@ def show_metrics(console: Console, metrics: Mapping[str, Any]) -> None:
             value, beside = trained[name], baseline.get(name)
             ratio = f"{value / beside:.2f}" if beside else "–"
             table.add_row(name, f"{value:.4f}", "–" if beside is None else f"{beside:.4f}", ratio)
+    console.print(table)
+
+
+def show_comparison(console: Console, record: Mapping[str, Any]) -> None:
+    """Print the metrics of models on what was held out from all of them, the best one first.
+
+    Args:
+        console: Where to print.
+        record: `record/comparison.json` of the run.
+    """
+    from analysis.comparisons import comparison_table  # noqa: PLC0415  pandas costs time
+    from analysis.tables import wide  # noqa: PLC0415
+
+    compared = wide(comparison_table(record))
+    table = _titled_table(
+        f"Models compared on {record['users']:,} users; the best is {record['best']}",
+        Column("metric", no_wrap=True),
+        *(Column(escape(str(name)), justify="right") for name in compared.columns),
+    )
+    for metric, values in zip(compared.index, compared.fillna("–").to_numpy(), strict=True):
+        table.add_row(metric, *values)
     console.print(table)
 
 

@@ -103,6 +103,19 @@ class Backend:
             )
 
 
+@dataclass(frozen=True)
+class JobProgress:
+    """A job that runs now; how much of it is done, nobody knows.
+
+    Attributes:
+        name: The job's name.
+        phase: What it does, e.g. `Downloading`, `Training` or `Transform`.
+    """
+
+    name: str
+    phase: str
+
+
 @dataclass
 class Run:
     """The work of one job.
@@ -218,6 +231,15 @@ class Jobs(ABC):
             self._registry.delete(resource)
             self._runs.pop(resource.name, None)
             shutil.rmtree(self._directory(resource.name), ignore_errors=True)
+
+    def progress(self) -> list[JobProgress]:
+        """Return the jobs that run now, in the order of their starts."""
+        with self._registry.lock:
+            return [
+                JobProgress(name, self._registry.get(self.type, name).phase)
+                for name, run in self._runs.items()
+                if not run.ended.is_set()
+            ]
 
     def log(self, name: str) -> str:
         """Return what a job's processes have written so far; empty if there is no such job."""

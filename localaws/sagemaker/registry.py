@@ -103,6 +103,11 @@ class Resource:
         """A job's status; empty for a model."""
         return str(self.details.get(self.type.status_member, ""))
 
+    @property
+    def phase(self) -> str:
+        """What a job does: of a training its secondary status, of others the word of their type."""
+        return str(self.details.get("SecondaryStatus", self.type.phase))
+
 
 class Registry:
     """All resources of one account and region; safe to use from many threads.

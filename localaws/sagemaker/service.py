@@ -20,7 +20,7 @@ from localaws.http.errors import error_to
 from localaws.http.protocol import JsonService, Operation, operations_of
 from localaws.persistence.documents import Documents
 from localaws.python_environments import Environments
-from localaws.sagemaker.jobs import Backend, Jobs
+from localaws.sagemaker.jobs import Backend, JobProgress, Jobs
 from localaws.sagemaker.models import Models
 from localaws.sagemaker.processing_jobs import ProcessingJobs
 from localaws.sagemaker.registry import Registry
@@ -102,6 +102,10 @@ class SageMaker:
         type_, _, name = job.rpartition("/")
         logs = [jobs.log(name) for jobs in self._jobs if type_ in {"", jobs.type.path}]
         return "".join(logs)
+
+    def progress(self) -> list[JobProgress]:
+        """Return the jobs that run now."""
+        return [job for jobs in self._jobs for job in jobs.progress()]
 
     def close(self) -> None:
         """Stop every job, and wait until its processes are gone."""

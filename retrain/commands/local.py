@@ -156,6 +156,8 @@ def run(
     else:
         tables.show_recommendations(out, output / "recommendations.csv", outcome.titles)
         tables.show_metrics(out, outcome.metrics)
+        if "comparison" in outcome.metrics:
+            tables.show_comparison(out, outcome.metrics["comparison"])
     out.print("Written:", style="bold")
     for path in outcome.files:
         out.print(f"  {escape(str(path))}")

@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from analysis.frames import read_directory
+from analysis.frames import open_run, read_directory
 from analysis.metrics import short_name, training_metrics
 from analysis.recommendations import item_labels
 from analysis.report import report
@@ -35,6 +35,8 @@ from retrain.local.deployment import deploy, train_baseline
 from retrain.local.postgres import scratch_directory
 from retrain.local.sample_size import SampleSize
 from workflow.config import Config
+from workflow.definition.own_models.jobs import name_prefix
+from workflow.definition.parts.best_model import COMPARE
 from workflow.definition.parts.own_model import MAKE_LISTS, TRAIN
 from workflow.runs.history import Failure, HistoryReader, failed_visit, failure_of, follow
 from workflow.runs.visits import Visits
@@ -49,11 +51,22 @@ STAGES = {
 }
 
 
-def own_stages(model: str) -> dict[str, tuple[str, ...]]:
-    """Return the states of each stage where a model of one's own makes the lists."""
-    filtering = STAGES["filter"]
-    own = {"training": (TRAIN.format(model),), "inference": (MAKE_LISTS.format(model),)}
-    return {"ETL": STAGES["ETL"], **own, "filter": filtering}
+def stages_of(config: Config) -> dict[str, tuple[str, ...]]:
+    """Return the states of each stage of a configuration's workflow, in order.
+
+    Those of several models go on at the same time.
+    """
+    stages = dict(STAGES)
+    filtering = {"filter": stages.pop("filter")}
+    if not config.has_personalize:
+        model = config.publish.model
+        own = {"training": (TRAIN.format(model),), "inference": (MAKE_LISTS.format(model),)}
+        return {"ETL": STAGES["ETL"], **own, **filtering}
+    for model in config.compared[1:]:
+        stages[f"training of {model}"] = (TRAIN.format(model),)
+        stages[f"inference of {model}"] = (MAKE_LISTS.format(model),)
+    comparison = {"comparison": (COMPARE,)} if config.compared else {}
+    return {**stages, **comparison, **filtering}
 
 
 class LocalRunError(LocalAwsError):
@@ -150,7 +163,7 @@ def _execute(config: Config, aws: LocalAws, output: Path, view: RunView) -> Outc
     workflow = deploy(config, aws.client)
     execution = workflow.execute()
     history = HistoryReader(aws.client("stepfunctions"), execution.execution_arn)
-    for step in follow(history, poll_seconds=0.2, on_poll=lambda: view.work(_work(aws))):
+    for step in follow(history, poll_seconds=0.2, on_poll=lambda: view.work(_work(config, aws))):
         view.step(step)
     events = history.read_all()
     visits = Visits(events)
@@ -184,9 +197,12 @@ def _execute(config: Config, aws: LocalAws, output: Path, view: RunView) -> Outc
     if failure is None:
         makers = {name: _maker_metrics(aws, latest) for name, latest in published.items()}
         metrics = {"run": execution.name, **makers.pop("")}
-        if config.has_personalize:  # which trains the baseline
+        if baseline := _baseline_of(config):
             view.stage("Training the popularity baseline for comparison")
-            metrics["baseline"] = _version_metrics(aws, train_baseline(config, aws.client))
+            metrics["baseline"] = baseline(config, aws, execution.name)
+        if config.compared:
+            run = open_run(config, aws.client("s3"), execution.name)
+            metrics["comparison"] = run.record("comparison")
         metrics["seconds"] = durations
         if makers:
             metrics["recommenders"] = makers
@@ -237,9 +253,8 @@ def _previous_results(output: Path) -> dict[str, Any]:
 
 def stage_durations(config: Config, visits: Visits) -> dict[str, float]:
     """Return the seconds that each stage took, in order; stages that did not end are left out."""
-    durations, model = {}, config.publish.model
-    stages = STAGES if config.has_personalize else own_stages(model)
-    for stage, states in stages.items():
+    durations = {}
+    for stage, states in stages_of(config).items():
         begun = [visit.begun for visit in visits.all if visit.state in states]
         ended = [visit.ended for visit in visits.all if visit.state == states[-1] and visit.ended]
         if begun and ended:
@@ -247,12 +262,16 @@ def stage_durations(config: Config, visits: Visits) -> dict[str, float]:
     return durations
 
 
-def _work(aws: LocalAws) -> Iterator[Work]:
+def _work(config: Config, aws: LocalAws) -> Iterator[Work]:
     """Yield the jobs that are running now."""
     for run in aws.glue.progress():
         yield Work(f"Spark: {run.label}" if run.label else "Spark", run.fraction)
     for job in aws.personalize.progress():
         yield Work(job.task, job.fraction)
+    for training in aws.sagemaker.progress():
+        of = (name for name in config.models if training.name.startswith(name_prefix(config, name)))
+        model = max(of, key=len, default=training.name)
+        yield Work(f"SageMaker: {model}, {training.phase.lower()}", None)
 
 
 def _chunks(aws: LocalAws, bucket: str, key: str) -> Iterator[bytes]:
@@ -299,6 +318,34 @@ def _maker_metrics(aws: LocalAws, latest: dict[str, Any]) -> dict[str, Any]:
         return {"model": model, "metrics": dict(sorted(measured.items()))}
     arn = latest["solutionVersionArn"]
     return {"solutionVersionArn": arn, **_version_metrics(aws, arn)}
+
+
+def _baseline_of(config: Config) -> Callable[[Config, LocalAws, str], dict[str, Any]] | None:
+    """Return what measures the most popular items as the model is measured, or None."""
+    if config.has_personalize:
+        return lambda config, aws, _: _version_metrics(aws, train_baseline(config, aws.client))
+    is_hybrid = config.models[config.publish.model].builtin == "hybrid"
+    return _most_popular if is_hybrid else None  # others have a hold-out of their own, or none
+
+
+def _most_popular(config: Config, aws: LocalAws, run: str) -> dict[str, Any]:
+    """Return the metrics of the most popular items, on the hold-out on which the hybrid has its."""
+    from recommenders import Interactions, Popularity, evaluate  # noqa: PLC0415  SciPy costs time
+
+    read = open_run(config, aws.client("s3"), run)
+    events, model = read.interactions, config.models[config.publish.model]
+    interactions = Interactions.from_events(
+        events["USER_ID"].tolist(),
+        events["ITEM_ID"].tolist(),
+        events["TIMESTAMP"].to_numpy(),
+        catalogue=read.items["ITEM_ID"].tolist(),
+    )
+    try:
+        seed = int(model.hyperparameters.get("seed", 0))
+        measured = evaluate(Popularity, interactions, seed=seed)
+    except ValueError:  # no user has enough events: the hybrid is not measured either
+        measured = {}
+    return {"model": "most popular items", "metrics": dict(sorted(measured.items()))}
 
 
 def _version_metrics(aws: LocalAws, arn: str) -> dict[str, Any]:

@@ -144,6 +144,17 @@ def test_a_running_state_counts_up_and_long_work_has_a_bar() -> None:
     assert len(drawn(view)) == 1
 
 
+def test_long_work_of_which_nobody_knows_how_much_is_done_has_a_bar_without_a_share() -> None:
+    shown, _ = console(terminal=True)
+    view = TableView(shown, now=lambda: at(7))
+
+    view.work([Work("SageMaker: own, training", None)])
+    (bar,) = drawn(view)
+
+    assert bar.startswith("  SageMaker: own, training ")
+    assert "%" not in bar
+
+
 def test_a_state_that_waits_to_be_tried_again_says_why() -> None:
     cause = "run 'x' is in progress since 04:00, and one run goes at a time: nothing was done"
     failed = task_failed("AnotherRunInProgress", cause, timestamp=at(1))

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from localaws.sagemaker.jobs import JobProgress
+
 from .world import BUCKET, ROLE, SKLEARN, World
 
 HYPERPARAMETERS = {
@@ -302,6 +304,7 @@ time.sleep(60)
     world.sagemaker.create_training_job(**request)
     name = request["TrainingJobName"]
     world.until_logged(name, "ready")
+    assert JobProgress(name, "Training") in world.aws.sagemaker.progress()
 
     world.sagemaker.stop_training_job(TrainingJobName=name)
     job = world.ended("TrainingJob", name)
@@ -312,6 +315,7 @@ time.sleep(60)
         "Uploading",
         "Stopped",
     ]
+    assert name not in [job.name for job in world.aws.sagemaker.progress()]
     assert world.files(f"output/{name}/output/model.tar.gz") == {"half": b"half"}
     with pytest.raises(ClientError, match="rejected because the training job is in status Stopped"):
         world.sagemaker.stop_training_job(TrainingJobName=name)

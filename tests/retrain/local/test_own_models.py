@@ -14,10 +14,11 @@ from analysis.run_record import gather
 from lambdas.polling import next_wait
 from localaws.aws import LocalAws
 from retrain.local.deployment import deploy
+from retrain.local.run import stages_of
 from tests.recommenders.test_script_mode import ITEMS, USERS, events
 from tests.recorder import Recorder
 from tests.retrain.local.test_delivery import denied
-from tests.workflow.options.test_models import own_scripts
+from tests.workflow.options.test_models import best, own_scripts
 from workflow import Config
 from workflow.definition.graph import retraining_graph
 from workflow.run_names import execution_name
@@ -198,3 +199,16 @@ def test_a_script_that_fails_is_the_reason_and_other_settings_train_anew(
     assert resumed["status"] == "SUCCEEDED", resumed
     statuses = [job["TrainingJobStatus"] for job in jobs(aws, "training")]
     assert statuses == ["Failed", "Completed"]
+
+
+def test_the_durations_have_each_model_and_the_comparison() -> None:
+    assert list(stages_of(best())) == [
+        "ETL",
+        "imports",
+        "training",
+        "batch inference",
+        "training of own",
+        "inference of own",
+        "comparison",
+        "filter",
+    ]

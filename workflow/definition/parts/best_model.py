@@ -39,6 +39,7 @@ from workflow.spelling import suggestion
 
 TRAIN_EACH = "Train Each Model"
 """The state by whose name one of a team's own stands for the stage."""
+COMPARE = "Compare Models"
 
 # What an operation does not name itself has the name of the service's exception; a request that got
 # no answer that of the SDK's client.
@@ -113,7 +114,7 @@ def _compare(config: Config) -> State:
     settings = {"outputs": _outputs(config), "by": config.publish.metric}
     return spark_task(
         config,
-        "Compare Models",
+        COMPARE,
         arguments={"--task": "compare", "--settings": json.dumps(settings)},
         result_path=None,
     )
