@@ -25,7 +25,7 @@ from etl.batch_files import output_paths, requested_users
 from etl.errors import EtlError
 from etl.holdout import PAIRS
 from etl.ranking import COMPARED, COVERAGE, DEPTH, INTERVALS, compared
-from etl.runtime import Runtime
+from etl.runtime import OUTPUT, Runtime
 from lambdas.recommendations import list_of
 
 RECORD = "record/comparison.json"
@@ -52,12 +52,13 @@ def compare(
 
     Raises:
         EtlError: If there is no such metric, the run has no hold-out, nobody of it was asked for,
-            or a model has no output.
+            or a model has no output, or other lines than the batch input.
     """
     if by not in COMPARED:
         raise EtlError(f"by {by}: models are compared by one of {', '.join(COMPARED)}")
     folder = runtime.folder
-    entry = folder.manifest().get("holdout")
+    manifest = folder.manifest()
+    entry = manifest.get("holdout")
     if not entry:
         raise EtlError(
             f"{folder.uri('manifest.json')} has no hold-out: start a new execution, whose Spark job"
@@ -86,7 +87,12 @@ def compare(
         models: dict[str, dict[str, Any]] = {}
         for number, (model, prefix) in enumerate(outputs.items()):
             log(f"progress {number}/{len(outputs)} {model}")
-            lists = kept(_lists(runtime, model, prefix).join(tested, "USER_ID", "left_semi"))
+            output = kept(_output(runtime, model, prefix))
+            if prefix != OUTPUT:  # Personalize has a line for each line of its input
+                _check_lines(
+                    output, manifest["batchInput"]["rows"], f"{model}: {folder.uri(prefix)}"
+                )
+            lists = kept(_lists(output).join(tested, "USER_ID", "left_semi"))
             models[model] = _measured(lists, wanted, popular, entry)
             log(f"── {model}: {_in_words(models[model], by)}")
     best = max(models, key=lambda model: models[model]["metrics"][by]["value"])
@@ -113,17 +119,44 @@ def _held_out(runtime: Runtime, entry: Mapping[str, Any]) -> DataFrame:
     return runtime.read_csv(runtime.folder.uri(entry["path"]), PAIRS, escape="\\")
 
 
-def _lists(runtime: Runtime, model: str, prefix: str) -> DataFrame:
-    """Return USER_ID, ITEM_ID, RANK: the first items of each of a model's lists."""
+def _output(runtime: Runtime, model: str, prefix: str) -> DataFrame:
+    """Return `user` and `items` of each line of a model's output; both are null of an error."""
     try:
         outputs = output_paths(runtime.folder, prefix)
     except EtlError as error:
         raise EtlError(f"{model}: {error}") from None
     read = F.udf(list_of, _LINE)
-    lines = runtime.read_lines(outputs).select(read("line").alias("read"))
-    return lines.filter(F.col("read").isNotNull()).select(
-        F.col("read.user").alias("USER_ID"),
-        F.posexplode(F.slice(F.array_distinct("read.items"), 1, DEPTH)).alias("place", "ITEM_ID"),
+    lines = runtime.read_lines(outputs).filter(F.trim(F.col("line").cast("string")) != "")
+    return lines.select(read("line").alias("read")).select("read.*")
+
+
+def _check_lines(output: DataFrame, requested: int, where: str) -> None:
+    """Raise if a model has not one line for each line of the batch input.
+
+    A list that is there twice would count twice, and one that is not there as a bad one.
+
+    Raises:
+        EtlError: With the numbers of lines.
+    """
+    (size,) = output.agg(
+        F.count(F.lit(1)).alias("lines"),
+        F.count("user").alias("lists"),
+        F.countDistinct("user").alias("users"),
+    ).collect()
+    fix = "a model writes one line for each that it gets; mend what predict_fn and output_fn return"
+    if size["lines"] != requested:
+        raise EtlError(
+            f"{where} has {size['lines']:,} lines, and batch-input/ has {requested:,}: {fix}"
+        )
+    if size["lists"] != size["users"]:
+        raise EtlError(f"{where} has {size['lists']:,} lists for {size['users']:,} users: {fix}")
+
+
+def _lists(output: DataFrame) -> DataFrame:
+    """Return USER_ID, ITEM_ID, RANK: the first items of each of a model's lists."""
+    return output.filter(F.col("user").isNotNull()).select(
+        F.col("user").alias("USER_ID"),
+        F.posexplode(F.slice(F.array_distinct("items"), 1, DEPTH)).alias("place", "ITEM_ID"),
     ).select("USER_ID", "ITEM_ID", (F.col("place") + 1).alias("RANK"))  # fmt: skip
 
 

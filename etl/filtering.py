@@ -54,9 +54,9 @@ def filter_lists(
         output: Prefix of the batch output below the run's.
 
     Returns:
-        The record: S3 URIs of both files (`csv`, `errors`), and the counts as in `latest.json`. If
-        there is no recommendation, no CSV is written; the function says why, and whether the list
-        may be published.
+        The record: S3 URIs of both files (`csv`, `errors`), the `lines` of the output, and the
+        counts as in `latest.json`. If there is no recommendation, no CSV is written; the function
+        says why, and whether the list may be published.
 
     Raises:
         EtlError: If there is no manifest that can be read, or no batch output.
@@ -72,7 +72,7 @@ def filter_lists(
             counts.add(following)
         log("progress 1/2 writing the list")
         errors = folder.upload(ERRORS, _of_type(parts, _ERRORS).toLocalIterator())
-        record = {"csv": "", "errors": errors, **counts.published()}
+        record = {"csv": "", "errors": errors, "lines": counts.lines, **counts.published()}
         try:
             raise_if_useless(counts, least_different=0.0)
         except NoRecommendations as error:

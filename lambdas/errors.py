@@ -83,6 +83,10 @@ class ListsAlike(Exception):  # noqa: N818
     """Too many users have the same list; the published list stays as it was."""
 
 
+class LinesDoNotMatch(Exception):  # noqa: N818
+    """A model's output has other lines than its input; the published list stays as it was."""
+
+
 class QualityGateFailed(Exception):  # noqa: N818
     """No solution version may make the run's lists; the published list stays as it was."""
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,6 +30,7 @@ from lambdas.recommendations import (
     Lists,
     csv_chunks,
     header_of,
+    raise_if_other_lines,
     raise_if_useless,
     readable,
 )
@@ -127,6 +128,7 @@ def filter_recommendations(
     directory: Path,
     least_different: float = 0.0,
     output: str = "",
+    requested: int | None = None,
 ) -> dict[str, Any]:
     """Write `recommendations.csv` and `errors.jsonl` of a run.
 
@@ -137,12 +139,14 @@ def filter_recommendations(
         directory: For temporary files.
         least_different: Least share of lists that are not like the one before.
         output: Prefix of the batch output below the run's; the recommender's if left out.
+        requested: Lines that the output must have, of a model of one's own; None for any number.
 
     Returns:
         S3 URIs of both files (`csv`, `errors`), and the counts.
 
     Raises:
         ResourceNotFoundException: If there is no batch output.
+        LinesDoNotMatch: If the output has another number of lines than are requested; as the next.
         NoRecommendations: If nothing is left; then `errors.jsonl` is written, but no CSV.
         ListsAlike: If fewer lists differ; likewise.
     """
@@ -169,7 +173,13 @@ def filter_recommendations(
         )
         rows = (row for line in files.lines(outputs) for row in lists.rows(line, exclusions))
         chunks = csv_chunks(rows, header_of(manifest))
-        content = readable(_useful_chunks(chunks, lists.counts, least_different))
+
+        def check() -> None:
+            if requested is not None:
+                raise_if_other_lines(lists.counts.lines, requested, files.uri(written))
+            raise_if_useless(lists.counts, least_different)
+
+        content = readable(_useful_chunks(chunks, check))
         try:
             csv_uri = files.upload(f"{files.folder}recommendations/recommendations.csv", content)
         finally:
@@ -178,12 +188,10 @@ def filter_recommendations(
     return {"csv": csv_uri, "errors": errors_uri, **lists.counts.published()}
 
 
-def _useful_chunks(
-    chunks: Iterable[bytes], counts: Counts, least_different: float
-) -> Iterator[bytes]:
+def _useful_chunks(chunks: Iterable[bytes], check: Callable[[], None]) -> Iterator[bytes]:
     """Yield the CSV; raise at its end, and so break its upload off, if it is of no use."""
     yield from chunks
-    raise_if_useless(counts, least_different)
+    check()
 
 
 def publish(s3: Any, personalize: Any, event: dict[str, Any], *, now: datetime) -> dict[str, Any]:
@@ -196,6 +204,7 @@ def publish(s3: Any, personalize: Any, event: dict[str, Any], *, now: datetime) 
     Raises:
         ManifestNotFound: If the run has no manifest.
         ResourceNotFoundException: If the run has no batch output, or none that was filtered.
+        LinesDoNotMatch: If a model's output has other lines than its input.
         NoRecommendations: If nothing is left to recommend.
         ListsAlike: If nearly all users have the same list.
         NewerListPublished: If a list of newer data is published.
@@ -204,8 +213,10 @@ def publish(s3: Any, personalize: Any, event: dict[str, Any], *, now: datetime) 
     manifest = manifest_of(read_manifest(s3, bucket, run), recommender)
     least_different = event["leastDifferentLists"]
     maker, job = made_by(personalize, event), event.get("job") or {}
+    # Personalize has a line for each line of its input; what a script writes, nobody knows.
+    requested = (manifest.get("batchInput") or {}).get("rows") if "model" in maker else None
     if job.get("filtered"):
-        filtered = filtered_by_spark(s3, bucket, run, least_different)
+        filtered = filtered_by_spark(s3, bucket, run, least_different, requested)
     else:
         with tempfile.TemporaryDirectory() as directory:
             filtered = filter_recommendations(
@@ -215,6 +226,7 @@ def publish(s3: Any, personalize: Any, event: dict[str, Any], *, now: datetime) 
                 directory=Path(directory),
                 least_different=least_different,
                 output=job.get("output", ""),
+                requested=requested,
             )
     latest = {
         "run": run,
@@ -248,11 +260,14 @@ def made_by(personalize: Any, event: Mapping[str, Any]) -> dict[str, Any]:
     return {"solutionVersionArn": described["batchInferenceJob"]["solutionVersionArn"]}
 
 
-def filtered_by_spark(s3: Any, bucket: str, run: str, least_different: float) -> dict[str, Any]:
+def filtered_by_spark(
+    s3: Any, bucket: str, run: str, least_different: float, requested: int | None
+) -> dict[str, Any]:
     """Return what the Spark job has filtered, as `filter_recommendations` does.
 
     Raises:
         ResourceNotFoundException: If it has left no record of a list.
+        LinesDoNotMatch: If the output has another number of lines than are requested.
         NoRecommendations: If nothing is left to recommend.
         ListsAlike: If nearly all users have the same list.
     """
@@ -263,6 +278,9 @@ def filtered_by_spark(s3: Any, bucket: str, run: str, least_different: float) ->
             f"s3://{bucket}/{key} is not there: the Spark job did not filter run '{run}'; start the"
             " execution again where it failed, at the Spark job"
         )
+    lines = record.pop("lines", None)
+    if requested is not None and lines is not None:
+        raise_if_other_lines(lines, requested, f"the batch output of run '{run}'")
     raise_if_useless(Counts.from_published(record), least_different)
     return record
 

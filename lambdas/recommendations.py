@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from types import UnionType
 from typing import Any
 
-from lambdas.errors import ListsAlike, NoRecommendations
+from lambdas.errors import LinesDoNotMatch, ListsAlike, NoRecommendations
 
 HEADER = ("USER_ID", "ITEM_ID", "RANK", "SCORE")
 RELATED_HEADER = ("ITEM_ID", "RELATED_ITEM_ID", "RANK", "SCORE")
@@ -33,6 +33,7 @@ class Counts:
     """What a sequence of lines adds up to.
 
     Attributes:
+        lines: Of the output, without empty ones; 0 where it is read of `latest.json`.
         users: With a recommendation.
         different_lists: Lists of Personalize that are not like the one before.
         recommendations: Rows.
@@ -43,6 +44,7 @@ class Counts:
         last: The last one.
     """
 
+    lines: int = 0
     users: int = 0
     different_lists: int = 0
     recommendations: int = 0
@@ -60,7 +62,8 @@ class Counts:
     def add(self, following: Counts) -> None:
         """Add what the lines add up to that follow these."""
         for name in (
-            "users", "different_lists", "recommendations", "error_lines", "ineligible", "excluded",
+            "lines", "users", "different_lists", "recommendations", "error_lines", "ineligible",
+            "excluded",
         ):  # fmt: skip
             setattr(self, name, getattr(self, name) + getattr(following, name))
         if following.first is not None:
@@ -115,6 +118,7 @@ class Lists:
         counts, line = self.counts, _bare(line)
         if not line:
             return
+        counts.lines += 1
         try:
             user, items, scores = _recommendations(line)
         except ValueError as error:
@@ -266,6 +270,25 @@ class _ChunkReader(io.RawIOBase):
         data, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
         buffer[: len(data)] = data
         return len(data)
+
+
+def raise_if_other_lines(lines: int, requested: int, where: str) -> None:
+    """Raise an error if a model has not one line of output for each line of its input.
+
+    Args:
+        lines: Of the output.
+        requested: Lines of the batch input.
+        where: The S3 URI of the output.
+
+    Raises:
+        LinesDoNotMatch: If they differ; nobody knows then whose lists are missing, or there twice.
+    """
+    if lines != requested:
+        raise LinesDoNotMatch(
+            f"{where} has {lines:,} lines, and batch-input/ has {requested:,}: a model writes one"
+            " line for each that it gets, of those that it has no list for one with an error; the"
+            " published list stays as it was. Mend what predict_fn and output_fn return"
+        )
 
 
 def raise_if_useless(counts: Counts, least_different: float) -> None:

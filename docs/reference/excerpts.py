@@ -50,6 +50,11 @@ FAILURES: tuple[tuple[str, str], ...] = (
         " agreement.batch_input = 10.0%",
     ),
     ("ListsAlike", "4,990 of 5,000 users have the same list, so the model knows nothing of them"),
+    (
+        "LinesDoNotMatch",
+        "s3://…/batch-output/ has 3 lines, and batch-input/ has 5,000: a model writes one line for"
+        " each that it gets",
+    ),
     ("States.TaskFailed", "table 'orders' does not exist in the database"),
     ("States.TaskFailed", "data set USERS: no rows; fill table 'students', …"),
     ("SolutionVersionFailed", "The dataset has fewer than 1,000 interactions"),

@@ -63,14 +63,20 @@ def some_events(users: int = 300) -> list[Event]:
     ]
 
 
-def write_lists(run: Run, prefix: str, lists: Mapping[str, Sequence[str]]) -> None:
-    """Write lists as batch inference does; each user's, and a line of an error."""
+def write_lists(
+    run: Run, prefix: str, lists: Mapping[str, Sequence[str]], users: Sequence[str] = ()
+) -> None:
+    """Write lists as batch inference does; of other users a line of an error."""
     lines = [
         {"input": {"userId": user}, "output": {"recommendedItems": list(items)}, "error": None}
         for user, items in lists.items()
     ]
-    error = {"input": {"userId": "student 0"}, "output": None, "error": "no such user"}
-    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in [*lines, error])
+    errors = [
+        {"input": {"userId": user}, "output": None, "error": "no such user"}
+        for user in users
+        if user not in lists
+    ]
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in [*lines, *errors])
     run.folder.put_text(f"{prefix}part-0.json.out", text)
 
 
@@ -137,7 +143,7 @@ def test_models_are_compared_by_the_same_users_and_items(run: Run) -> None:
     good = {u: [*chance.sample(ITEMS, 8), *wanted.get(u, ()), *ITEMS[:20]] for u in students}
     bad = {user: chance.sample(ITEMS, 30) for user in students[::2]}
     write_lists(run, "models/good/", good)
-    write_lists(run, "models/bad/", bad)
+    write_lists(run, "models/bad/", bad, students)
     outputs = {"bad": "models/bad/", "good": "models/good/"}
 
     record = compare(run.runtime(SPEC), outputs, by=NDCG, log=run.log.append)
@@ -183,9 +189,20 @@ def test_a_hold_out_of_nobody_is_said(
     assert said in refused(run, {"good": "models/good/"})
 
 
-def test_a_model_without_output_is_named(run: Run) -> None:
-    insert(run, some_events(), [f"student {n}" for n in range(300)])
+def test_a_model_without_output_or_with_other_lines_than_its_input_is_named(run: Run) -> None:
+    students = [f"student {n}" for n in range(300)]
+    insert(run, some_events(), students)
     run(SPEC)
-    write_lists(run, "models/good/", {"student 1": ITEMS[:3]})
+    write_lists(run, "models/good/", {"student 1": ITEMS[:3]}, students)
     outputs = dict(zip(["good", "hybrid"], ["models/good/", "models/hybrid/"], strict=True))
     assert refused(run, outputs).startswith("hybrid: no .out file at s3://")
+
+    write_lists(run, "models/few/", {"student 1": ITEMS[:3]}, students[:200])
+    few = refused(run, {"few": "models/few/"})
+    assert "/models/few/ has 200 lines, and batch-input/ has 300: a model writes one line" in few
+
+    some = dict.fromkeys(students[:150], ITEMS[:3])
+    write_lists(run, "models/twice/", some)
+    first = run.text("models/twice/part-0.json.out")
+    run.folder.put_text("models/twice/part-1.json.out", first)
+    assert "/models/twice/ has 300 lists for 150 users" in refused(run, {"twice": "models/twice/"})

@@ -146,6 +146,7 @@ def filtered_by_both(
     by_function = summary, outputs_of(run)
     record = filter_lists(run.runtime(SPEC), keep=keep, log=run.log.append)
     assert json.loads(run.text(RECORD)) == record
+    assert record.pop("lines") >= record["users"]  # which the function has counted itself
     return [by_function, (record, outputs_of(run))]
 
 

@@ -10,7 +10,12 @@ from typing import Any
 import pytest
 from botocore.stub import Stubber
 
-from lambdas.errors import ListsAlike, NoRecommendations, ResourceNotFoundException
+from lambdas.errors import (
+    LinesDoNotMatch,
+    ListsAlike,
+    NoRecommendations,
+    ResourceNotFoundException,
+)
 from lambdas.filter_recommendations import RunFiles, filter_recommendations, publish
 from tests.lambdas.sample_run import ARN, MANIFEST, RUN, SOLUTION, get, keys, put
 
@@ -443,3 +448,22 @@ def test_the_lists_of_the_best_model_are_in_the_folder_that_its_job_names(
     assert latest["model"] == {"name": "own"}
     assert "degraded" not in latest
     assert csv_of(s3) == "USER_ID,ITEM_ID,RANK,SCORE\n1,of-own,1,\n"
+
+
+@pytest.mark.parametrize("lines", [1, 3])
+def test_lists_of_other_lines_than_were_requested_are_not_published(
+    s3: Any, personalize: Any, calls: Stubber, lines: int
+) -> None:
+    """By whichever the lists were filtered: the function, or the Spark job."""
+    put(s3, "manifest.json", json.dumps({**MANIFEST, "batchInput": {"rows": 2}}))
+    output = "".join(output_line(str(user), ["a"]) for user in range(lines))
+    put(s3, "models/own/batch-output/part-00000.json.out", output)
+    dropped = {"ineligible": 0, "excluded": 0}
+    counts = {"users": 3, "differentLists": 2, "recommendations": 3, "errorLines": 0}
+    record = {"csv": "s3://…", "errors": "s3://…", "lines": lines, **counts, "dropped": dropped}
+    put(s3, "record/filter.json", json.dumps(record))
+    job = {"model": {"name": "own"}, "output": "models/own/batch-output/"}
+
+    for how in ({}, {"filtered": {"JobRunId": "jr_1"}}):
+        with pytest.raises(LinesDoNotMatch, match=f"has {lines} lines, and batch-input/ has 2"):
+            publish(s3, personalize, {**OF_A_JOB, "job": {**job, **how}}, now=datetime.now(UTC))
