@@ -42,7 +42,9 @@ _PRICED_OTHERWISE = frozenset(
     }
 )
 _SPARK_JOB = "startJobRun"
-_FREE_OF_SAGEMAKER = frozenset({"createModel", "listTrainingJobs", "listTransformJobs"})
+_FREE_OF_SAGEMAKER = frozenset(
+    {"createModel", "deleteModel", "listTrainingJobs", "listTransformJobs"}
+)
 INSTANCE_JOBS = {
     "sagemaker:createTrainingJob": ("own_training_minutes", "ResourceConfig"),
     "sagemaker:createTransformJob": ("own_inference_minutes", "TransformResources"),

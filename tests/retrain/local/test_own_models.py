@@ -151,6 +151,9 @@ def test_a_run_publishes_the_lists_of_the_model(aws: LocalAws, tmp_path: Path) -
     assert len(rows) == USERS * min(ITEMS, config.filter.keep)
     job = aws.client("sagemaker").describe_training_job(TrainingJobName=training["TrainingJobName"])
     assert [each["MetricName"] for each in job["FinalMetricDataList"]] == ["items"]
+    assert not aws.client("sagemaker").list_models()["Models"], (
+        "it is deleted when its work is done"
+    )
     assert not aws.client("personalize").list_dataset_groups()["datasetGroups"]
     record = gather(
         config, aws.client, timed=False, next_wait=next_wait, now=datetime(2024, 6, 2, tzinfo=UTC)

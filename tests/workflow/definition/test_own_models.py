@@ -37,6 +37,7 @@ TASKS = {
     "Train own": "CreateTrainingJob",
     "Create Model of own": "CreateModel",
     "Make Lists by own": "CreateTransformJob",
+    "Delete Model of own": "DeleteModel",
 }
 FINDERS = {"Find Training of own": "ListTrainingJobs", "Find Lists of own": "ListTransformJobs"}
 
@@ -81,7 +82,9 @@ def test_the_way_of_a_run_leads_past_what_is_done(found: dict[str, Any]) -> None
     trained, made = found["own Trained Already?"], found["own Has Made Lists?"]
     assert (trained["Choices"][0]["Next"], trained["Default"]) == ("Find Lists of own", "Train own")
     assert found["Train own"]["Next"] == "Find Lists of own"
-    assert made["Choices"][0]["Next"] == found["Make Lists by own"]["Next"]
+    assert made["Choices"][0]["Next"] == found["Delete Model of own"]["Next"]
+    (failed,) = found["Delete Model of own"]["Catch"]
+    assert failed["Next"] == found["Delete Model of own"]["Next"], "the lists are there"
     assert made["Default"] == "Create Model of own"
     payload = found["Filter Recommended Item"]["Parameters"]["Payload"]
     assert payload["job.$"] == "$.job"

@@ -35,6 +35,9 @@ SAGEMAKER_BUSY_ERRORS = ("SageMaker.ResourceLimitExceededException",)
 NUM_RESULTS = "RETRAINING_NUM_RESULTS"
 """The variable by which an inference script knows how many items to recommend."""
 
+REDRIVE = "$$.Execution.RedriveCount"
+"""How often an execution was redriven; a job of another redrive needs another name."""
+
 LINES = "application/jsonlines"
 LONGEST_NAME = 63  # of a job or model of SageMaker
 NUMBERS = len("-99-99")  # of the execution in its run, and of its redrives
@@ -42,7 +45,7 @@ NUMBERS = len("-99-99")  # of the execution in its run, and of its redrives
 _RUN, _JOB, _MODEL, _DATA = (f"{{retraining:{what}}}" for what in ("run", "job", "model", "data"))
 _PATHS: Mapping[str, tuple[str, ...]] = {
     _RUN: (RUN,),
-    _JOB: (f"{JOB}.name", "$$.Execution.RedriveCount"),  # a redriven job needs another name
+    _JOB: (f"{JOB}.name", REDRIVE),
     _MODEL: (f"{JOB}.created.name",),
     _DATA: (f"{JOB}.model.data",),
 }

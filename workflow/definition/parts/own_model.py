@@ -3,7 +3,7 @@
     Find Training of NAME → NAME Trained Already? ──────────────────→ …
                                 └→ Train NAME ───────────────────────┘
     Find Lists of NAME → NAME Has Made Lists? ──────────────────────→ …
-                              └→ Create Model of NAME → Make Lists by NAME
+                              └→ Create Model of NAME → Make Lists by NAME → Delete Model of NAME
 
 The first state of each looks for a job of the run that has completed: a resumed run goes on from
 it, and no training is paid twice. Names of jobs are made of the run's and of what the job is asked
@@ -24,6 +24,7 @@ from workflow.definition.direct import INPUT, RESULT, jsonata, text
 from workflow.definition.own_models.jobs import (
     LONGEST_NAME,
     NUMBERS,
+    REDRIVE,
     SAGEMAKER_BUSY_ERRORS,
     SAGEMAKER_ERRORS,
     model_folder,
@@ -37,7 +38,7 @@ from workflow.definition.polling import MINUTE, retry_service_errors, retry_when
 from workflow.definition.stage import JOB, Part, Stage, catch_all
 from workflow.errors import StructureError
 from workflow.run_names import RUN_IN_JSONATA
-from workflow.sdk import Choice, ChoiceRule, State, Task
+from workflow.sdk import Catch, Choice, ChoiceRule, State, Task
 from workflow.spelling import suggestion
 
 TRAIN = "Train {}"
@@ -102,6 +103,7 @@ def own_inference(config: Config, name: str) -> Stage:
         f"Create Model of {name}",
         result_selector={
             "name.$": "States.ArrayGetItem(States.StringSplit($.ModelArn, '/'), 1)",
+            "redrive.$": REDRIVE,
         },
         result_path=f"{JOB}.created",
     )
@@ -126,9 +128,35 @@ def own_inference(config: Config, name: str) -> Stage:
         name=_base_name(config, name, creating, making, of=f"{trained}.name"),
         job=f"$merge([{{'model': {model}}}, {{'made': $found.{{'arn': TransformJobArn}}}}])",
     )
+    deleting = _deleting(config, name)
     creating.next(making)
+    making.next(deleting)
     return _unless_done(
-        f"Lists of {name}", finding, f"{name} Has Made Lists?", _MADE, creating, making
+        f"Lists of {name}",
+        finding,
+        f"{name} Has Made Lists?",
+        _MADE,
+        creating,
+        making,
+        then=deleting,
+    )
+
+
+def _deleting(config: Config, name: str) -> Task:
+    """Return the task that deletes the model which the lists were made by.
+
+    The name begins with what the state machine's role may delete, so it is made anew.
+    """
+    return Task(
+        f"Delete Model of {name}",
+        resource=f"arn:{config.partition}:states:::aws-sdk:sagemaker:deleteModel",
+        parameters={
+            "ModelName.$": f"States.Format('{name_prefix(config, name)}{{}}-{{}}',"
+            f" {JOB}.name, {JOB}.created.redrive)"
+        },
+        result_path=None,
+        timeout_seconds=2 * MINUTE,
+        retry=[retry_service_errors(SAGEMAKER_ERRORS), retry_when_busy(SAGEMAKER_BUSY_ERRORS)],
     )
 
 
@@ -193,15 +221,33 @@ def _base_name(config: Config, name: str, *steps: State, of: str = "''") -> str:
     )
 
 
-def _unless_done(title: str, finding: State, choice: str, there: str, *tasks: State) -> Stage:
-    """Return the stage that does tasks, unless the first one has found that they are done."""
+def _unless_done(
+    title: str,
+    finding: State,
+    choice: str,
+    there: str,
+    *tasks: State,
+    then: State | None = None,
+) -> Stage:
+    """Return the stage that does tasks, unless the first one has found that they are done.
+
+    Args:
+        title: The stage's.
+        finding: The task that looks for what is done.
+        choice: The name of the state that decides.
+        there: Where the data have something if it is done.
+        tasks: What is to be done.
+        then: A task that follows them, and whose failure fails nothing.
+    """
     choosing = Choice(choice)
     choosing.default_choice(tasks[0])
     finding.next(choosing)
 
     def lead_on(part: Part) -> None:
         choosing.add_choice(ChoiceRule.IsPresent(variable=there, value=True), part)
-        tasks[-1].next(part)
+        (then or tasks[-1]).next(part)
+        if then is not None:
+            then.add_catch(Catch(error_equals=["States.ALL"], next_step=part, result_path=None))
 
     def lead_failures(failure: State) -> None:
         for task in (finding, *tasks):

@@ -226,6 +226,7 @@ TABLE: dict[str, tuple[str, ...]] = {
     "sagemaker.CreateModel": (_arn("sagemaker", "model/{ModelName}"),),
     "sagemaker.CreateTrainingJob": (_arn("sagemaker", "training-job/{TrainingJobName}"),),
     "sagemaker.CreateTransformJob": (_arn("sagemaker", "transform-job/{TransformJobName}"),),
+    "sagemaker.DeleteModel": (_arn("sagemaker", "model/{ModelName}"),),
     "sagemaker.DescribeTrainingJob": (_arn("sagemaker", "training-job/{TrainingJobName}"),),
     "sagemaker.DescribeTransformJob": (_arn("sagemaker", "transform-job/{TransformJobName}"),),
     "sagemaker.ListTags": (ANY,),
