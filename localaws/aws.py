@@ -75,6 +75,7 @@ class LocalAws:
         seed: Of every model that Personalize trains.
         quotas: Personalize's, where they are not AWS's own.
         auto_training: Whether Personalize trains solutions with performAutoTraining on schedule.
+        allowed_origin: The origin of web pages that may send requests to the port; empty for none.
         log: Called with a line for each execution and each schedule that starts.
 
     Attributes:
@@ -113,6 +114,7 @@ class LocalAws:
         seed: int = 0,
         quotas: Quotas | None = None,
         auto_training: bool = False,
+        allowed_origin: str = "",
         log: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._directory = directory.absolute()
@@ -129,6 +131,7 @@ class LocalAws:
         self._seed = seed
         self._quotas = quotas
         self._auto_training = auto_training
+        self._allowed_origin = allowed_origin
         self._log = log
         self._open = ExitStack()
 
@@ -205,6 +208,7 @@ class LocalAws:
             port=self._port,
             time_scale=self._time_scale,
             knows_aws_policies=True,
+            allowed_origin=self._allowed_origin,
         )
         opening.callback(self.endpoint.stop)
         if self._data is not None:

@@ -34,6 +34,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.serving import ThreadedWSGIServer
 
 from localaws.errors import LocalAwsError
+from localaws.http.browsers import BrowserGuard
 from localaws.http.calls import call_of, signature_of
 from localaws.http.errors import error_to
 from localaws.http.wsgi import Response, answer_in_process
@@ -44,6 +45,9 @@ Wrapped = TypeVar("Wrapped", bound=WSGIApplication)
 
 OWN_SERVICES = frozenset({"personalize", "glue", "lambda", "sagemaker"})
 """Services that moto knows but does not run: it answers with canned states or needs docker."""
+
+_MOTO_PAGES = frozenset({"moto_api", "instance_metadata"})
+"""What moto serves besides AWS, at paths that are AWS's for a bucket of that name."""
 
 _log = logging.getLogger(__name__)
 _one_at_a_time = threading.Lock()
@@ -69,6 +73,8 @@ class Endpoint:
             and leaves the process's environment as it is.
         knows_aws_policies: Let IAM know AWS's own policies (`arn:aws:iam::aws:policy/…`); reading
             them takes half a second, at the start or, without a port, at the first call of IAM.
+        allowed_origin: The origin of web pages that may send requests to the port, e.g.
+            'http://localhost:3000'; empty for none.
     """
 
     repairs: repairs.Repairs
@@ -81,6 +87,7 @@ class Endpoint:
         time_scale: float = 0.0,
         port: int | None = 0,
         knows_aws_policies: bool = False,
+        allowed_origin: str = "",
     ) -> None:
         self._account = account
         self._region = region
@@ -88,6 +95,7 @@ class Endpoint:
         self._port = port or 0
         self._is_lazy = port is None
         self._knows_aws_policies = knows_aws_policies
+        self._allowed_origin = allowed_origin
         self._mounted: dict[str, WSGIApplication] = {}
         self._moto: WSGIApplication = DomainDispatcherApplication(_backend_app)
         self._front: WSGIApplication = self._dispatch
@@ -236,7 +244,11 @@ class Endpoint:
                     " or name another port"
                 ) from None
             self._server = ThreadedWSGIServer(
-                "127.0.0.1", self._port, self, handler=_QuietHandler, fd=bound.fileno()
+                "127.0.0.1",
+                self._port,
+                BrowserGuard(self, self._allowed_origin),
+                handler=_QuietHandler,
+                fd=bound.fileno(),
             )
         # moto's interpreter sends the requests of its tasks to this port.
         variables: dict[str, str | None] = {"MOTO_PORT": str(self._server.port)}
@@ -319,6 +331,8 @@ def _backend_app(service: str | None) -> WSGIApplication:
     """
     if service is None:  # moto has nothing of that name
         return _unknown_service
+    if service in _MOTO_PAGES:
+        return _backend_app("s3")
     try:
         application = create_backend_app(service)
     except ImportError as error:

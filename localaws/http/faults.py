@@ -12,7 +12,7 @@ One request, by its header::
 Calls to come, by a rule; `operation` is botocore's name of it, `service` the name under which
 it is signed, and what is left out matches every call::
 
-    POST /_local/faults
+    POST /_local/faults    (Content-Type: application/json)
     {"service": "personalize", "operation": "CreateCampaign", "fault": "throttle",
      "call": 2, "times": 1}
 
@@ -182,6 +182,9 @@ class Faults:
                 self.clear()
                 return json_response({"rules": []})
             case "POST":
+                if environ.get("CONTENT_TYPE", "").partition(";")[0] != "application/json":
+                    # A form of any web page can send the types that need no permission.
+                    return _invalid("send the rule as Content-Type: application/json", status=415)
                 try:
                     rule = json.loads(request_body(environ))
                     if not isinstance(rule, dict) or not isinstance(rule.get("fault"), str):

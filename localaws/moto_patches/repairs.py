@@ -25,6 +25,7 @@ from localaws.moto_patches import (
     s3_and_logs,
     sagemaker_jobs,
     schedule_expressions,
+    server,
     state_machines,
     status_events,
     stops,
@@ -112,6 +113,7 @@ _REPAIRS: tuple[Callable[[Patch], None], ...] = (
     schedule_expressions.schedule_expressions,
     status_events.status_events,
     stops.immediate_ends,
+    server.cross_origin_headers,
 )
 
 

@@ -99,6 +99,15 @@ AutoTraining = Annotated[
         "--auto-training", help="Train solutions with performAutoTraining on their schedule."
     ),
 ]
+AllowedOrigin = Annotated[
+    str,
+    typer.Option(
+        "--allow-origin",
+        help="Take requests of web pages of this origin, e.g. http://localhost:3000; of none if"
+        " left out.",
+        show_default=False,
+    ),
+]
 EnvironmentFile = Annotated[
     Path | None, typer.Option(help="Write the lines to export into this file too.")
 ]
@@ -180,6 +189,7 @@ def serve(
     seed: Seed = 0,
     quota: QuotaList = None,
     auto_training: AutoTraining = False,
+    allow_origin: AllowedOrigin = "",
     env_file: EnvironmentFile = None,
     until_eof: UntilEof = False,
 ) -> None:
@@ -188,6 +198,7 @@ def serve(
     Example: retrain local serve --port 4566 --data-dir aws
     """
     from localaws.aws import LocalAws  # noqa: PLC0415
+    from localaws.http.browsers import ORIGIN  # noqa: PLC0415
     from localaws.personalize import Quotas  # noqa: PLC0415
     from retrain.local.database import sample_database  # noqa: PLC0415
     from retrain.local.postgres import scratch_directory  # noqa: PLC0415
@@ -197,6 +208,12 @@ def serve(
         quotas = Quotas.of_texts(quota or ())
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--quota") from error
+    if allow_origin and not ORIGIN.fullmatch(allow_origin):
+        raise typer.BadParameter(
+            f"{allow_origin!r} is no origin; write scheme, host and port as the browser does, e.g."
+            " http://localhost:3000",
+            param_hint="--allow-origin",
+        )
     if until_eof:
         threading.Thread(target=_end_with_input, daemon=True).start()
     with ExitStack() as stack:
@@ -218,6 +235,7 @@ def serve(
                 database_url=database_url,
                 quotas=quotas,
                 auto_training=auto_training,
+                allowed_origin=allow_origin,
                 log=_print,
             )
             stack.enter_context(aws)

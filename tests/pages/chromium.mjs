@@ -9,7 +9,8 @@ export async function launch() {
   // The package carries a browser with the libraries that it needs, which it unpacks on Lambda.
   process.env.AWS_EXECUTION_ENV = 'AWS_Lambda_nodejs22.x'
   const { default: carried } = require('@sparticuz/chromium')
-  // In a single process, closing a page would end the browser.
-  const args = carried.args.filter((arg) => !['--single-process', '--no-zygote'].includes(arg))
+  // In a single process, closing a page would end the browser; and pages have their origins.
+  const unwanted = ['--single-process', '--no-zygote', '--disable-web-security']
+  const args = carried.args.filter((arg) => !unwanted.includes(arg))
   return chromium.launch({ executablePath: await carried.executablePath(), args })
 }

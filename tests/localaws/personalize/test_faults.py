@@ -38,6 +38,7 @@ class Spoilt:
         content = json.dumps(body).encode() if body is not None else b""
         headers = {
             "Authorization": "AWS4-HMAC-SHA256 Credential=k/20260101/r/personalize/aws4_request, x",
+            "Content-Type": "application/json",
             **headers,
         }
         response = Client(self.faults).open(path, method=method, data=content, headers=headers)
@@ -126,6 +127,9 @@ def test_an_invalid_rule_is_refused(spoilt: Spoilt, rule: Any, message: str) -> 
     assert (status, answer["__type"]) == ("400 Bad Request", "InvalidFault")
     assert answer["message"].startswith(message)
     assert spoilt.send("PUT", "/_local/faults")[0] == "405 Method Not Allowed"
+    form = {"Content-Type": "text/plain"}  # what a form of a web page can send
+    status, _ = spoilt.send("POST", "/_local/faults", {"fault": "throttle"}, **form)
+    assert status == "415 Unsupported Media Type"
 
 
 def test_a_fault_is_read_from_its_text() -> None:
