@@ -34,6 +34,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.serving import ThreadedWSGIServer
 
 from localaws.errors import LocalAwsError
+from localaws.http.bodies import CONNECTION, WholeBodies
 from localaws.http.browsers import BrowserGuard
 from localaws.http.calls import call_of, signature_of
 from localaws.http.errors import error_to
@@ -246,7 +247,7 @@ class Endpoint:
             self._server = ThreadedWSGIServer(
                 "127.0.0.1",
                 self._port,
-                BrowserGuard(self, self._allowed_origin),
+                BrowserGuard(WholeBodies(self), self._allowed_origin),
                 handler=_QuietHandler,
                 fd=bound.fileno(),
             )
@@ -381,7 +382,15 @@ def _unserved(message: str) -> WSGIApplication:
 
 
 class _QuietHandler(MotoRequestHandler):  # type: ignore[misc]
-    """moto's handler without a log line for each request."""
+    """moto's handler without a log line for each request, and with the connection as it is."""
+
+    timeout = 60  # seconds in which nothing is sent or read
+
+    def make_environ(self) -> dict[str, Any]:
+        """Return a request as WSGI has it."""
+        environ: dict[str, Any] = super().make_environ()
+        environ[CONNECTION] = self.rfile
+        return environ
 
     def log_request(self, *_: Any) -> None:
         """Write no line."""
