@@ -55,6 +55,10 @@ class CleanUpFailed(Exception):  # noqa: N818
     """A file of an old run cannot be deleted; what is published is so all the same."""
 
 
+class ExecutionStopped(Exception):  # noqa: N818
+    """The execution has ended before its list was published; the published list stays."""
+
+
 class ExecutionNotEnded(Exception):  # noqa: N818
     """Step Functions does not know the end of an execution yet: Lambda calls again in a minute."""
 

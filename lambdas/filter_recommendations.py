@@ -22,7 +22,7 @@ from typing import Any
 from boto3.s3.transfer import TransferConfig
 
 from lambdas.clients import client
-from lambdas.errors import ResourceNotFoundException, named_errors
+from lambdas.errors import ExecutionStopped, ResourceNotFoundException, named_errors
 from lambdas.list_datasets import manifest_of, read_manifest
 from lambdas.publication import publish_list
 from lambdas.recommendations import (
@@ -194,7 +194,9 @@ def _useful_chunks(chunks: Iterable[bytes], check: Callable[[], None]) -> Iterat
     check()
 
 
-def publish(s3: Any, personalize: Any, event: dict[str, Any], *, now: datetime) -> dict[str, Any]:
+def publish(
+    s3: Any, personalize: Any, states: Any, event: dict[str, Any], *, now: datetime
+) -> dict[str, Any]:
     """Filter a run, then write `recommendations/latest.json` and return its content.
 
     If the event's `job` says that the Spark job has `filtered`, the list that it left is published.
@@ -202,6 +204,7 @@ def publish(s3: Any, personalize: Any, event: dict[str, Any], *, now: datetime) 
     error leaves the published list as it was; `extractedAt` is the age of the list's data.
 
     Raises:
+        ExecutionStopped: If the event's `execution` is not in progress any more.
         ManifestNotFound: If the run has no manifest.
         ResourceNotFoundException: If the run has no batch output, or none that was filtered.
         LinesDoNotMatch: If a model's output has other lines than its input.
@@ -242,8 +245,26 @@ def publish(s3: Any, personalize: Any, event: dict[str, Any], *, now: datetime) 
             else {}
         ),
     }
+    raise_if_stopped(states, event)
     publish_list(s3, bucket, latest)
     return latest
+
+
+def raise_if_stopped(states: Any, event: Mapping[str, Any]) -> None:
+    """Refuse to publish for an execution that has ended: AWS does not end a function with it.
+
+    Raises:
+        ExecutionStopped: If the event's `execution` is not in progress any more.
+    """
+    execution = event.get("execution")
+    if execution is None:  # of a definition that was deployed before it was asked for
+        return
+    status = states.describe_execution(executionArn=execution)["status"]
+    if status != "RUNNING":
+        raise ExecutionStopped(
+            f"execution '{execution.rpartition(':')[2]}' is {status}: its list is not published,"
+            f" and the published one stays; 'retrain resume {event['run']}' goes on with the run"
+        )
 
 
 def made_by(personalize: Any, event: Mapping[str, Any]) -> dict[str, Any]:
@@ -308,9 +329,11 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     made the lists as the execution has it, `"filtered"` in it says that the Spark job has filtered,
     `"output"` where the lists are below the run's prefix, if they are not in `batch-output/`, and
     `"model"` that a model of one's own made them; then there is no `batchInferenceJobArn`, for
-    which its `"arn"` stands in otherwise. `recommender` is the list's, if there are several.
+    which its `"arn"` stands in otherwise. `recommender` is the list's, if there are several. An
+    `execution` that has ended meanwhile publishes nothing.
 
     Returns:
         The content of `recommendations/latest.json`, or of the recommender's own.
     """
-    return publish(client("s3"), client("personalize"), event, now=datetime.now(UTC))
+    clients = client("s3"), client("personalize"), client("stepfunctions")
+    return publish(*clients, event, now=datetime.now(UTC))

@@ -1,8 +1,8 @@
 """Request bodies, read whole from a connection before a service sees the request.
 
 A service then reads a body of a known length, in memory if it is small and else on the disk,
-however it was sent. A body that is malformed, cut off, stalled or too large gets AWS's error, and takes no
-more memory than a piece of it.
+however it was sent. A body that is malformed, cut off, stalled or too large gets AWS's error, and
+takes no more memory than a piece of it.
 """
 
 from __future__ import annotations

@@ -222,7 +222,7 @@ def publish_filtered(run: Run, **job: Any) -> dict[str, Any]:
         "leastDifferentLists": 0.01,
         "job": {"arn": JOB, **job},
     }
-    return publish(run.s3, Personalize(), event, now=datetime(2024, 6, 1, 4, tzinfo=UTC))
+    return publish(run.s3, Personalize(), None, event, now=datetime(2024, 6, 1, 4, tzinfo=UTC))
 
 
 def latest(run: Run) -> Any:

@@ -221,7 +221,7 @@ def publish_run(s3: Any, personalize: Any, calls: Stubber) -> dict[str, Any]:
         "leastDifferentLists": 0.01,
         "batchInferenceJobArn": f"{ARN}batch-inference-job/j",
     }
-    return publish(s3, personalize, event, now=datetime(2024, 6, 1, 4, 0, 7, tzinfo=UTC))
+    return publish(s3, personalize, None, event, now=datetime(2024, 6, 1, 4, 0, 7, tzinfo=UTC))
 
 
 def test_a_finished_run_is_published(s3: Any, personalize: Any, calls: Stubber) -> None:
@@ -406,7 +406,7 @@ def test_a_list_of_a_model_of_ones_own_names_its_training(
     model = {"name": "own", "trainingJobArn": "arn:training", "data": "s3://bucket/model.tar.gz"}
     event = {**OF_A_JOB, "job": {"name": "x-1", "model": model}}
 
-    latest = publish(s3, personalize, event, now=datetime(2024, 6, 1, 4, tzinfo=UTC))
+    latest = publish(s3, personalize, None, event, now=datetime(2024, 6, 1, 4, tzinfo=UTC))
 
     assert latest["model"] == model
     assert "solutionVersionArn" not in latest
@@ -427,7 +427,7 @@ def test_a_job_of_which_no_model_is_known_is_personalizes(
     )
     event = {**OF_A_JOB, "job": {"arn": arn}}
 
-    latest = publish(s3, personalize, event, now=datetime(2024, 6, 1, 4, tzinfo=UTC))
+    latest = publish(s3, personalize, None, event, now=datetime(2024, 6, 1, 4, tzinfo=UTC))
 
     assert latest["solutionVersionArn"] == f"{SOLUTION}/1"
 
@@ -443,7 +443,7 @@ def test_the_lists_of_the_best_model_are_in_the_folder_that_its_job_names(
     job = {"model": {"name": "own"}, "output": "models/own/batch-output/"}
     event = {**OF_A_JOB, "gate": True, "job": job}
 
-    latest = publish(s3, personalize, event, now=datetime(2024, 6, 1, 4, tzinfo=UTC))
+    latest = publish(s3, personalize, None, event, now=datetime(2024, 6, 1, 4, tzinfo=UTC))
 
     assert latest["model"] == {"name": "own"}
     assert "degraded" not in latest

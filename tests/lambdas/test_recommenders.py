@@ -63,7 +63,7 @@ def publish_list(
         "keep": 25,
         "leastDifferentLists": 0.0,
     }
-    return publish(s3, personalize, event | {"recommender": recommender} | more, now=NOW)
+    return publish(s3, personalize, None, event | {"recommender": recommender} | more, now=NOW)
 
 
 def test_each_publishes_a_list_of_its_own(s3: Any, personalize: Any, calls: Stubber) -> None:
@@ -108,7 +108,7 @@ def test_lists_of_a_recommender_that_the_run_does_not_have_are_refused(
     event = {"bucket": "bucket", "run": RUN, "batchInferenceJobArn": "", "recommender": "other"}
 
     with pytest.raises(ResourceNotFoundException, match=r"no lists of recommender 'other'.*simil"):
-        publish(s3, personalize, event, now=NOW)
+        publish(s3, personalize, None, event, now=NOW)
 
 
 def test_each_is_judged_by_what_it_published_and_by_its_own_baseline(

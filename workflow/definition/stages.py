@@ -449,6 +449,7 @@ def filter_recommended_item(recommender: OneRecommender) -> State:
         payload={
             "bucket": config.bucket,
             "run.$": RUN,
+            "execution.$": "$$.Execution.Id",
             **made_by(config),
             **by_spark(config),
             **recommender.values(publication_values),

@@ -11,12 +11,15 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from lambdas import filter_recommendations
+from lambdas.errors import ExecutionStopped
 from localaws.aws import LocalAws
 from retrain.local.deployment import deploy
 from retrain.main import app
@@ -361,6 +364,48 @@ def test_a_run_that_was_stopped_goes_on(shop: Shop) -> None:
         "kept: the data sets, the import of users, the import of interactions",
         f"in progress at its end, and waited for: {version}",
     ]
+
+
+def test_a_run_that_is_stopped_while_it_filters_publishes_nothing(shop: Shop) -> None:
+    """The function goes on, as it does on AWS, after its execution has ended."""
+    before, refused = shop.latest(), list[str]()
+    answered = threading.Event()
+
+    def stop(event: Any) -> None:
+        shop.states.stop_execution(executionArn=event["execution"])
+        try:
+            filter_recommendations.handler(event, None)
+        except ExecutionStopped as error:
+            refused.append(str(error))
+        finally:
+            answered.set()
+
+    shop.before["filter-recommendations"] = stop
+    assert shop.run("stopped-late").status == "ABORTED"
+    assert answered.wait(30)
+
+    assert refused == [
+        "execution 'stopped-late' is ABORTED: its list is not published, and the published one"
+        " stays; 'retrain resume stopped-late' goes on with the run"
+    ]
+    assert shop.latest() == before
+    assert shop.list_of("stopped-late", shop.resume("stopped-late")) == shop.undisturbed
+    assert shop.paid("stopped-late") == ONCE
+
+
+def test_of_each_of_six_pairs_that_start_together_one_run_publishes(shop: Shop) -> None:
+    machine = shop.config.state_machine_arn
+    for pair in range(6):
+        names = [f"pair-{pair}-{side}" for side in ("a", "b")]
+        with ThreadPoolExecutor() as pool:
+            started = list(pool.map(lambda name: start_run(shop.states, machine, name=name), names))
+        ended = [shop.end_of(run) for run in started]
+
+        published = [run.name for run in ended if shop.paid(run.name) == ONCE]
+        assert [run.status for run in ended] == ["SUCCEEDED"] * 2
+        assert published == [shop.latest()["run"]]
+        (skipped,) = set(names) - set(published)
+        assert shop.paid(skipped) == dict.fromkeys(ONCE, 0)
 
 
 def test_of_two_runs_at_once_one_publishes(shop: Shop, retrain: Any) -> None:
