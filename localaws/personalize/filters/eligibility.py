@@ -125,35 +125,49 @@ class Eligibility:
             items: The item for which each of them requests related ones, if they do.
         """
         eligible = np.empty((len(users), self._n_ids), dtype=np.bool_)
-        requests = zip(users, values, items or [""] * len(users), strict=True)
-        for row, request in enumerate(requests):
-            eligible[row] = self.mask(*request)
+        alike: defaultdict[Any, list[int]] = defaultdict(list)
+        for row, request in enumerate(zip(values, items or [""] * len(users), strict=True)):
+            alike[tuple(sorted(request[0].items())), request[1]].append(row)
+        for (_, item), rows in alike.items():
+            eligible[rows] = self._block([users[row] for row in rows], values[rows[0]], item)
         return eligible
 
     def mask(self, user: str, values: Values, item: str = "") -> Mask:
-        """Return the items that a user may get, shape (n_ids,); not to be written to."""
-        included: list[Mask] = []
-        excluded: list[Mask] = []
+        """Return the items that a user may get, shape (n_ids,)."""
+        mask: Mask = self.masks([user], [values], [item])[0]
+        return mask
+
+    def _block(self, users: Sequence[str], values: Values, item: str) -> Mask:
+        """Return the items that users may get who ask for the same; one row if it is that of all.
+
+        An expression with an IF is without effect for the users for whom that does not hold.
+        """
+        rows = np.array([self._users.get(user, -1) for user in users])
+        included, excluded = np.zeros((1, 1), np.bool_), np.zeros((1, 1), np.bool_)
+        has_included = np.zeros((1, 1), np.bool_)
         current = self._current(item)
         for number, expression in enumerate(self.filter.expressions):
             if not expression.placeholders <= values.keys():
                 continue
+            applies = np.ones((1, 1), np.bool_)
             if expression.when:
                 when = tuple(condition.bind(values) for condition in expression.when)
-                if not self._cached_when(number, when)[self._users.get(user, -1)]:
-                    continue
+                applies = self._cached_when(number, when)[rows, None]
             where = tuple(
                 tuple(c.bind(values, current) for c in alternative)
                 for alternative in expression.where
             )
             is_of_user = expression.where[0][0].dataset == self._catalogue.events
             if is_of_user and self.filter.target != "UserID":
-                matched = self._where(number, where, user)
+                matched = self._where(number, where, users)
             else:
                 matched = self._cached_where(number, where)
-            (excluded if expression.excludes else included).append(matched)
-        eligible = reduce(np.logical_or, included) if included else np.ones(self._n_ids, np.bool_)
-        return reduce(lambda left, gone: left & ~gone, excluded, eligible)
+            if expression.excludes:
+                excluded = excluded | (matched & applies)
+            else:
+                included = included | (matched & applies)
+                has_included = has_included | applies
+        return (included | ~has_included) & ~excluded
 
     def _read(self, dataset: str, table: Table | None, rows: NDArray[np.int64]) -> None:
         """Read these rows of all columns of a dataset that are compared; -1 is null."""
@@ -173,21 +187,23 @@ class Eligibility:
             if values[row] is not None
         }
 
-    def _where(self, number: int, values: BoundValues, user: str = "") -> Mask:
-        """Return the ids for which an expression's WHERE holds for a user."""
-        return _any(self.filter.expressions[number].where, values, partial(self._matches, user))
+    def _where(self, number: int, values: BoundValues, users: Sequence[str] = ("",)) -> Mask:
+        """Return the ids for which an expression's WHERE holds for each user, or for all alike."""
+        return _any(self.filter.expressions[number].where, values, partial(self._matches, users))
 
     def _when(self, number: int, values: tuple[tuple[Value, ...], ...]) -> Mask:
         """Return the rows of Users for which an expression's IF holds."""
         when = self.filter.expressions[number].when
-        return _any((when,), (values,), partial(self._matches, ""))
+        return _any((when,), (values,), partial(self._matches, ("",)))
 
-    def _matches(self, user: str, condition: Condition, values: tuple[Value, ...]) -> Mask:
+    def _matches(
+        self, users: Sequence[str], condition: Condition, values: tuple[Value, ...]
+    ) -> Mask:
         if condition.dataset != self._catalogue.events:
             column = self._columns[condition.dataset, condition.field.name]
             return column.matches(condition.operator, values)
-        with_events = np.zeros(self._n_ids, dtype=np.bool_)
-        with_events[self._events.positions(user, values)] = True
+        with_events = np.zeros((len(users), self._n_ids), dtype=np.bool_)
+        with_events[self._events.positions(users, values)] = True
         return ~with_events if condition.operator == "NOT IN" else with_events
 
 
@@ -278,20 +294,26 @@ class _Events:
         ages = np.repeat(ends, np.diff(ends, prepend=-1)) - np.arange(len(users))
         kept = (ages < catalogue.most_events) & (positions >= 0)
         counts = np.bincount(users[kept], minlength=len(self._users))
-        self._offsets = np.concatenate([[0], np.cumsum(counts)])
+        # One user more, without events, for those whom the table does not have.
+        self._offsets = np.concatenate([[0], np.cumsum(counts), [counts.sum()]])
         self._event_types, self._positions = types[kept], positions[kept]
 
-    def positions(self, user: str, types: tuple[Value, ...]) -> NDArray[np.int32]:
-        """Return the positions in the catalogue with which a user has events of these types."""
-        row = self._users.get(user)
-        if row is None:
-            return self._positions[:0]
-        events = slice(self._offsets[row], self._offsets[row + 1])
-        positions = self._positions[events]
-        if ANY_EVENT in types:
-            return positions
-        numbers = {self._types.get(str(type_).lower(), -1) for type_ in types}
-        return positions[np.isin(self._event_types[events], list(numbers))]
+    def positions(
+        self, users: Sequence[str], types: tuple[Value, ...]
+    ) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
+        """Return the rows of `users` and positions in the catalogue of their events of types."""
+        numbers = np.array([self._users.get(user, len(self._users)) for user in users], np.intp)
+        starts, stops = self._offsets[numbers], self._offsets[numbers + 1]
+        counts = stops - starts
+        rows = np.repeat(np.arange(len(users)), counts)
+        events = np.arange(len(rows)) + np.repeat(stops - np.cumsum(counts), counts)
+        if ANY_EVENT not in types:
+            is_meant = np.zeros(len(self._types) + 1, dtype=np.bool_)
+            is_meant[[self._types.get(str(type_).lower(), -1) for type_ in types]] = True
+            is_meant[-1] = False  # of types that no event has
+            kept = is_meant[self._event_types[events]]
+            rows, events = rows[kept], events[kept]
+        return rows, self._positions[events]
 
 
 def _row_numbers(table: Table | None, key: str) -> dict[Any, int]:
