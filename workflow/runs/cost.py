@@ -359,6 +359,10 @@ class _Walker:
         return self.seconds.get(name, 0.0)
 
 
+_SPARK_OF_MODELS = ("--task recommend", "--task compare")
+"""How the Spark jobs are called that have a line of their own in the cost: those of models."""
+
+
 def spark_job(request: Mapping[str, Any]) -> str:
     """Return the Glue job that a request starts, and what it is to do besides extracting."""
     job, arguments = str(request.get("JobName", "")), request.get("Arguments")
@@ -454,12 +458,14 @@ def estimate(
     )
     billed = billing.billed(config, definition, visits)
     workers = config.etl.workers * DPU_OF_A_WORKER[config.etl.worker_type]
-    spark_seconds = sum(
-        # Glue bills a minute at least. How long a task takes without an assumption is not known.
-        max(seconds.get(spark_job(asl.arguments(state)), seconds[config.glue_job]), 60)
-        for _, name, state in asl.states(definition)
-        if visits[name] and billing.is_spark_job(config, state)
-    )
+    spark_seconds: dict[str, float] = {}
+    for _, name, state in asl.states(definition):
+        if visits[name] and billing.is_spark_job(config, state):
+            job = spark_job(asl.arguments(state))
+            what = f"Glue, {name}" if job.endswith(_SPARK_OF_MODELS) else "Glue"
+            # Glue bills a minute at least. How long a task takes with no assumption is not known.
+            took = max(seconds.get(job, seconds[config.glue_job]), 60)
+            spark_seconds[what] = spark_seconds.get(what, 0.0) + took
     monthly = (
         runs_a_month(config.schedule.expression, year=year)
         if config.schedule and config.schedule.enabled
@@ -473,7 +479,10 @@ def estimate(
 
     quantities = (
         ("Step Functions", visits.total(), "state_transition", True),
-        ("Glue", workers * spark_seconds / 3_600, "glue_dpu_hour", billed[SPARK]),
+        *(
+            (what, workers * of_them / 3_600, "glue_dpu_hour", billed[SPARK])
+            for what, of_them in spark_seconds.items()
+        ),
         ("Personalize, imports", assumed["gigabytes"], "personalize_ingested_gb", billed[IMPORT]),
         (
             "Personalize, training",
