@@ -1,13 +1,15 @@
 """The tables that a run prints."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
-from retrain.tables import show_recommendations
+from retrain.tables import show_comparison, show_metrics, show_recommendations
+from tests.analysis.test_comparisons import COMPARISON
 
 
 @pytest.mark.parametrize(
@@ -33,3 +35,20 @@ def test_the_first_items_have_a_title_that_says_more_than_the_id(
     assert [cells for cells in found if cells and cells[-1] != "title" and "7" in cells] == rows[:1]
     assert [cells for cells in found if "8" in cells] == rows[1:]
     assert ("title" in text) == (len(rows[0]) == 4)
+
+
+def printed(show: Callable[[Console, Any], None], what: Any) -> str:
+    console = Console(width=120, file=io.StringIO(), record=True)
+    show(console, what)
+    return console.export_text()
+
+
+def test_the_comparison_of_models_names_the_best_and_has_all_beside_the_most_popular() -> None:
+    text = printed(show_comparison, COMPARISON)
+
+    assert f"users; the best is {COMPARISON['best']}" in text
+    assert all(name in text for name in [*COMPARISON["models"], "most popular", "NDCG@25"])
+
+
+def test_a_model_that_measured_nothing_has_no_table_of_metrics() -> None:
+    assert printed(show_metrics, {"run": "night", "model": {"name": "als"}, "metrics": {}}) == ""
