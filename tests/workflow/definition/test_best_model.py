@@ -48,6 +48,8 @@ def test_each_model_has_a_branch_and_the_best_ones_list_is_published() -> None:
     }
     for name, failed in (("Create Solution Version", "Personalize"), ("Train own", "own")):
         assert found[name]["Catch"][-1]["Next"] == f"{failed} Failed"
+    deleting = found["Delete Model of own"]
+    assert [catch["Next"] for catch in deleting["Catch"]] == [deleting["Next"]]
     payload = found["Filter Recommended Item"]["Parameters"]["Payload"]
     assert payload["job.$"] == "$.job"
 

@@ -247,6 +247,7 @@ def _unless_done(
         choosing.add_choice(ChoiceRule.IsPresent(variable=there, value=True), part)
         (then or tasks[-1]).next(part)
         if then is not None:
+            then.catches.clear()  # in a branch it has been led to the branch's failure before
             then.add_catch(Catch(error_equals=["States.ALL"], next_step=part, result_path=None))
 
     def lead_failures(failure: State) -> None:
