@@ -28,7 +28,7 @@ from localaws.http.endpoint import Endpoint
 from localaws.http.faults import Faults
 from localaws.http.service_names import service_model
 from localaws.http.wsgi import answer_in_process
-from localaws.persistence.data_directory import DataDirectory
+from localaws.persistence.data_directory import DataDirectory, Repair
 from localaws.personalize import Personalize, Quotas
 from localaws.principals import CALLER, SAGEMAKER, access_key
 from localaws.sagemaker.service import SageMaker
@@ -76,6 +76,8 @@ class LocalAws:
         quotas: Personalize's, where they are not AWS's own.
         auto_training: Whether Personalize trains solutions with performAutoTraining on schedule.
         allowed_origin: The origin of web pages that may send requests to the port; empty for none.
+        repair: Is told what is moved aside where the data directory's database is lost, and returns
+            whether to do it; None refuses to start.
         log: Called with a line for each execution and each schedule that starts.
 
     Attributes:
@@ -87,8 +89,8 @@ class LocalAws:
         faults: Injects faults: `aws.faults.inject("throttle", operation="PutObject")`.
 
     Raises:
-        DataDirectoryError: When it is entered: another process holds the directory, or it holds
-            another account or region.
+        DataDirectoryError: When it is entered: another process holds the directory, it holds
+            another account or region, or its database is lost.
         EndpointError: When it is entered: the port is in use, or an endpoint runs in this process
             already.
     """
@@ -115,13 +117,16 @@ class LocalAws:
         quotas: Quotas | None = None,
         auto_training: bool = False,
         allowed_origin: str = "",
+        repair: Repair | None = None,
         log: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._directory = directory.absolute()
         self._account = account or defaults[0]
         self._region = region or defaults[1]
         self._data = (
-            DataDirectory(self._directory, account=account, region=region, defaults=defaults)
+            DataDirectory(
+                self._directory, account=account, region=region, defaults=defaults, repair=repair
+            )
             if is_kept
             else None
         )

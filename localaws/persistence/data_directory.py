@@ -10,10 +10,12 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
@@ -27,6 +29,11 @@ from localaws.persistence.s3_objects import ObjectStore
 from localaws.sagemaker import registry as sagemaker
 
 _SWEEP_SECONDS = 0.5
+_HOLDINGS = ("s3", "functions", "glue", "personalize", "sagemaker")
+"""Directories whose files mean nothing without the documents."""
+
+Repair = Callable[[str], bool]
+"""Is told what a repair moves aside, and returns whether to do it."""
 
 
 class DataDirectoryError(LocalAwsError):
@@ -41,6 +48,7 @@ class DataDirectory:
         account: Account number in every ARN; None takes the directory's.
         region: Region in every ARN; None takes the directory's.
         defaults: Account and region of a directory that has none yet, where none are given.
+        repair: Agrees to begin anew where the database is lost; None never does.
 
     Attributes:
         account: The account number that the directory holds.
@@ -50,8 +58,8 @@ class DataDirectory:
         services_in_use: Signing names of the services of which it may hold something.
 
     Raises:
-        DataDirectoryError: When it is entered: another process holds it, or it holds another
-            account or region.
+        DataDirectoryError: When it is entered: another process holds it, it holds another account
+            or region, or its database is lost.
     """
 
     account: str
@@ -59,9 +67,16 @@ class DataDirectory:
     documents: Documents
 
     def __init__(
-        self, path: Path, *, account: str | None, region: str | None, defaults: tuple[str, str]
+        self,
+        path: Path,
+        *,
+        account: str | None,
+        region: str | None,
+        defaults: tuple[str, str],
+        repair: Repair | None = None,
     ) -> None:
         self._path = path
+        self._repair = repair
         self._requested = {"account": account, "region": region}
         self._defaults = dict(zip(self._requested, defaults, strict=True))
         self._open = ExitStack()
@@ -71,7 +86,7 @@ class DataDirectory:
     def __enter__(self) -> Self:
         with ExitStack() as opening:
             self._lock = opening.enter_context(_lock_directory(self._path))
-            self.documents = Documents(self._path / "aws.sqlite")
+            self.documents = self._opened_documents()
             opening.callback(self.documents.close)
             self.account, self.region = self._identity()
             self._open = opening.pop_all()
@@ -134,6 +149,46 @@ class DataDirectory:
             thread.join()
             self._archive.sweep()
             self._archive.sweep()  # of what ended just now, the error may have been missing
+
+    def _opened_documents(self) -> Documents:
+        """Open the database; one that was lost is made anew only if a repair is agreed to.
+
+        Raises:
+            DataDirectoryError: If it is lost, is empty or is none, and no repair is.
+        """
+        database = self._path / "aws.sqlite"
+        holdings = [name for name in _HOLDINGS if any(self._files(name))]
+        try:
+            documents = Documents(database)
+            is_lost = documents.get("served", "identity") is None and bool(holdings)
+            if not is_lost:
+                return documents
+            documents.close()
+            fault = "is lost or empty"
+        except sqlite3.DatabaseError as error:
+            fault = f"cannot be read: {error}"
+        databases = [path.name for path in sorted(self._path.glob("aws.sqlite*"))]
+        described = [f"{name}/ ({self._size_of(name)})" for name in holdings] + databases
+        if self._repair is None:
+            raise DataDirectoryError(
+                f"{database} {fault}, and nothing says what the other files of {self._path} are:"
+                f" {', '.join(described)}. Put the database back; or start with --repair, which"
+                " moves all of them aside and begins with nothing"
+            )
+        aside = self._path / f"lost-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+        if not self._repair(f"{database} {fault}: {', '.join(described)} go to {aside}"):
+            raise DataDirectoryError(f"{database} {fault}; nothing was changed")
+        aside.mkdir()
+        for name in (*holdings, *databases):
+            (self._path / name).rename(aside / name)
+        return Documents(database)
+
+    def _files(self, name: str) -> Iterator[Path]:
+        return (path for path in (self._path / name).rglob("*") if path.is_file())
+
+    def _size_of(self, name: str) -> str:
+        sizes = [path.stat().st_size for path in self._files(name)]
+        return f"{len(sizes):,} files, {sum(sizes) / 1e6:,.1f} MB"
 
     def _identity(self) -> tuple[str, str]:
         """Return the account and region of the directory, which never change."""

@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+UNFINISHED = ".unfinished"
+"""How the name of a file ends that is being written."""
+
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[BinaryIO]:
@@ -16,7 +19,7 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
     A process that is killed in the middle leaves the path as it was, and a file beside it whose
     name ends in `.unfinished`.
     """
-    unfinished = path.with_name(f"{path.name}.unfinished")
+    unfinished = path.with_name(f"{path.name}{UNFINISHED}")
     try:
         with unfinished.open("wb") as file:
             yield file

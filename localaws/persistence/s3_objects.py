@@ -3,7 +3,8 @@
 A WSGI application between the endpoint and the S3 behind it. State is kept, not requests: what S3
 holds of a key once a request has succeeded, its bytes each in a file of their own, and a document
 that names them. A client has its response only then. A kill leaves the key as it was before or
-after the request; bytes that no document names are removed at the next start.
+after the request. Bytes that no document names are left where they are: a kill may have left them,
+or the documents may be lost.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from localaws.http.calls import call_of, is_s3
 from localaws.http.wsgi import perform
 from localaws.moto_patches.s3_buckets import Buckets
 from localaws.persistence.documents import Documents
-from localaws.persistence.files import written_whole
+from localaws.persistence.files import UNFINISHED, written_whole
 
 _COLLECTION = "object"
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -65,22 +66,32 @@ class ObjectStore:
         return response(environ, start_response)
 
     def restore(self) -> None:
-        """Put everything back into S3, whose buckets exist again; remove all other files."""
-        used = set()
-        for name, document in list(self._documents.all(_COLLECTION)):
+        """Put everything back into S3, whose buckets exist again.
+
+        What cannot be put back stays as it is, with a warning; only unfinished files are removed.
+        """
+        named = set()
+        for name, document in self._documents.all(_COLLECTION):
             bucket = name.partition("/")[0]
+            named |= _files(document["versions"])
             if bucket not in self._buckets:
-                self._documents.drop(_COLLECTION, name)
+                log.warning("s3://%s cannot be restored: its bucket is not there", name)
                 continue
             try:
                 self._buckets.restore(bucket, document["versions"], self._directory)
             except FileNotFoundError as error:
                 log.warning("s3://%s cannot be restored: %s", name, error)
-                continue
-            used |= _files(document["versions"])
-        for path in self._directory.iterdir():
-            if path.name not in used:
+        others = [path for path in self._directory.iterdir() if path.name not in named]
+        for path in others:
+            if path.suffix == UNFINISHED:
                 path.unlink()
+        unnamed = sum(path.suffix != UNFINISHED for path in others)
+        if unnamed:
+            log.warning(
+                "%s: no object has %d of the files, which a kill may have left; they stay",
+                self._directory,
+                unnamed,
+            )
 
     def _keys(self, bucket: str) -> list[str]:
         """Return every key that is or was in a bucket."""

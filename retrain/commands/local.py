@@ -108,6 +108,14 @@ AllowedOrigin = Annotated[
         show_default=False,
     ),
 ]
+Repair = Annotated[
+    bool,
+    typer.Option(
+        "--repair",
+        help="If the data directory's database is lost, say what is moved aside, ask, and begin"
+        " with nothing.",
+    ),
+]
 EnvironmentFile = Annotated[
     Path | None, typer.Option(help="Write the lines to export into this file too.")
 ]
@@ -190,6 +198,7 @@ def serve(
     quota: QuotaList = None,
     auto_training: AutoTraining = False,
     allow_origin: AllowedOrigin = "",
+    repair: Repair = False,
     env_file: EnvironmentFile = None,
     until_eof: UntilEof = False,
 ) -> None:
@@ -236,6 +245,7 @@ def serve(
                 quotas=quotas,
                 auto_training=auto_training,
                 allowed_origin=allow_origin,
+                repair=typer.confirm if repair else None,
                 log=_print,
             )
             stack.enter_context(aws)
