@@ -100,6 +100,10 @@ class _Rule:
 
     def __post_init__(self) -> None:
         Fault.parse(self.fault)
+        for name in ("service", "operation"):
+            value = getattr(self, name)
+            if not isinstance(value, str | None):
+                raise FaultError(f"{name} must be a name, or be left out; not {value!r}")
         for name, least in (("call", 1), ("times", 0)):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:

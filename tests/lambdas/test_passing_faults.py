@@ -65,7 +65,7 @@ def test_a_fault_while_batch_output_is_read_is_retried(
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
         serving = threading.Thread(target=serve, args=(server,), daemon=True)
         serving.start()
-        with pytest.raises(Exception) as raised:  # noqa: PT011  its name is what counts
+        with pytest.raises(Exception) as raised:
             lambdas.filter_recommendations.handler(EVENT, None)
         server.shutdown(socket.SHUT_RDWR)
         serving.join()

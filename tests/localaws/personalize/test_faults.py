@@ -127,6 +127,10 @@ def test_an_invalid_rule_is_refused(spoilt: Spoilt, rule: Any, message: str) -> 
     assert (status, answer["__type"]) == ("400 Bad Request", "InvalidFault")
     assert answer["message"].startswith(message)
     assert spoilt.send("PUT", "/_local/faults")[0] == "405 Method Not Allowed"
+    for name in ("service", "operation"):
+        status, answer = spoilt.send("POST", "/_local/faults", {"fault": "throttle", name: []})
+        assert (status, answer["message"][: len(name)]) == ("400 Bad Request", name)
+    assert spoilt.call("ListSchemas") == "served"
     form = {"Content-Type": "text/plain"}  # what a form of a web page can send
     status, _ = spoilt.send("POST", "/_local/faults", {"fault": "throttle"}, **form)
     assert status == "415 Unsupported Media Type"
