@@ -466,4 +466,5 @@ def test_lists_of_other_lines_than_were_requested_are_not_published(
 
     for how in ({}, {"filtered": {"JobRunId": "jr_1"}}):
         with pytest.raises(LinesDoNotMatch, match=f"has {lines} lines, and batch-input/ has 2"):
-            publish(s3, personalize, {**OF_A_JOB, "job": {**job, **how}}, now=datetime.now(UTC))
+            event = {**OF_A_JOB, "job": {**job, **how}}
+            publish(s3, personalize, None, event, now=datetime.now(UTC))

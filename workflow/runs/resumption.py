@@ -119,7 +119,10 @@ def resumption_of(
     """
     run = resumed.run
     earlier = executions_of(states, config.state_machine_arn, run)[: attempt_of(resumed.name) - 1]
-    jobs = {job.arn: job.status for each in earlier for job in jobs_of(history(states, each.arn))}
+    found = {job.arn: job.status for each in earlier for job in jobs_of(history(states, each.arn))}
+    # Imports run at the same time: their order in the history is chance.
+    order = [f"the import of {data_set.type.lower()}" for data_set in config.data_sets]
+    jobs = dict(sorted(found.items(), key=lambda job: _place(_work_of(job[0], run), order)))
     finished = [_work_of(arn, run) for arn, status in jobs.items() if status == "ACTIVE"]
     going_on = [
         _work_of(arn, run)
@@ -138,6 +141,10 @@ def _work_of(arn: str, run: str) -> str:
     if job_type == "dataset-import-job":
         return f"the import of {name.partition(f'-{run}')[0]}"
     return f"{_MADE_BY.get(job_type, job_type)} {name}"
+
+
+def _place(work: str, order: Sequence[str]) -> int:
+    return order.index(work) if work in order else len(order)
 
 
 def _check_status(states: Any, last: Run) -> None:
