@@ -57,7 +57,25 @@ def _state_faults(scope: Scope, name: str, state: State) -> Iterator[str]:
             yield f"'{name}' leads to '{transition.target}', which is no state beside it"
     if not ends(state) and all(transition.type == "catch" for transition in onward):
         yield f"'{name}' neither ends nor leads anywhere"
+    yield from _any_error_faults(name, state)
     yield from _type_faults(scope, name, state)
+
+
+def _any_error_faults(name: str, state: State) -> Iterator[str]:
+    """Yield where `States.ALL` hides what comes after it.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+    """
+    for key in ("Retry", "Catch"):
+        rules = [rule.get("ErrorEquals") or [] for rule in state.get(key) or []]
+        for number, errors in enumerate(rules, start=1):
+            if "States.ALL" not in errors:
+                continue
+            if len(errors) > 1:
+                yield f"'{name}': States.ALL stands alone in the ErrorEquals of a {key}"
+            if number < len(rules):
+                yield f"'{name}': the {key} of States.ALL has to be the last; others follow it"
+                break
 
 
 def _type_faults(scope: Scope, name: str, state: State) -> Iterator[str]:

@@ -40,6 +40,15 @@ def loop(*steps):
     return steps[0]
 
 
+def caught(*errors):
+    """Return a state that leads these errors, each in a rule of its own, to an end."""
+    task = LambdaStep("Ask", parameters={"FunctionName": "ask"})
+    end = Succeed("Told")
+    for names in errors:
+        task.add_catch(Catch(error_equals=list(names), next_step=end))
+    return task
+
+
 def without_rules():
     return Choice("Ready?")
 
@@ -58,6 +67,14 @@ ENDLESS = "a loop without an exit, which runs until the machine's TimeoutSeconds
         (lambda: ask({"a": ["\ud800"]}), r"'Ask': Parameters.Payload.a[0] has '\ud800', half of a"),
         (lambda: Pass("One\ud800"), r"the name of a state has '\ud800', half of a surrogate pair"),
         (lambda: Pass(""), "a state has no name"),
+        (
+            lambda: caught(["States.ALL"], ["States.Timeout"]),
+            "'Ask': the Catch of States.ALL has to be the last; others follow it",
+        ),
+        (
+            lambda: caught(["States.Timeout", "States.ALL"]),
+            "'Ask': States.ALL stands alone in the ErrorEquals of a Catch",
+        ),
         (lambda: Pass(3), "the name of a state is 3: give a text"),
         (lambda: Pass("a" * 81), f"'{'a' * 81}' has 81 characters; the name of a state has 80 at"),
         (lambda: Map("M", iterator=Pass("b" * 300)), f"'{'b' * 300}' has 300 characters"),
