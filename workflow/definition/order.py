@@ -17,8 +17,8 @@ from workflow.definition.origins import Origin, Owner, origins
 from workflow.definition.parts.best_model import TRAIN_EACH
 from workflow.definition.parts.own_model import MAKE_LISTS, TRAIN
 from workflow.definition.parts.publication import OUTPUT
-from workflow.definition.parts.recommenders import EACH
-from workflow.definition.reachability import after, beside, from_start
+from workflow.definition.parts.recommenders import EACH, OUTCOMES
+from workflow.definition.reachability import after, beside
 from workflow.definition.recommender import ITEM
 from workflow.definition.stage import JOB, StageStates
 from workflow.options.models import BEST
@@ -32,6 +32,7 @@ class Placed:
         method: The method of `Stages` that makes it.
         state: The state by whose name one of a team's own stands for the stage.
         leaves: The path at which it leaves what others need; empty where that is in the bucket.
+        with_it: A second one, which they need too.
         stands_for: The stage in whose place others find there what it leaves.
         needs: Stage → what it takes from that one, without which it fails: on every way to it.
         needs_with: The same of a stage that a table of the configuration adds, by that table.
@@ -43,6 +44,7 @@ class Placed:
     method: str
     state: str
     leaves: str = ""
+    with_it: str = ""
     stands_for: str = ""
     needs: Mapping[str, str] = field(default_factory=dict)
     needs_with: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -50,21 +52,28 @@ class Placed:
     precedes: Mapping[str, str] = field(default_factory=dict)
     is_repeated: bool = False
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths at which it leaves what others need."""
+        return tuple(path for path in (self.leaves, self.with_it) if path)
+
 
 _BEFORE_THE_END = {"Recommenders": "it is left out then if a recommender failed"}
 
 STAGES: Mapping[str, Placed] = {
-    "Begin": Placed("begin()", "Begin Run"),
+    "Begin": Placed("begin()", "Begin Run", leaves="$.begin"),
     "Plan Increment": Placed("plan_increment()", "Plan Increment", leaves="$.increment"),
     "ETL": Placed(
         "etl()",
         "ETL",
+        needs={"Begin": "a resumed run does not extract again what it has"},
         needs_with={"increments": {"Plan Increment": "its job reads what $.increment says"}},
     ),
     "Imports": Placed(
         "imports()",
         "List Datasets",
         leaves="$.trainingMode",
+        with_it="$.increment",
         needs={"ETL": "it imports what the Spark job's manifest names"},
         precedes={"Training": "the version is trained on what was imported before"},
     ),
@@ -112,7 +121,7 @@ STAGES: Mapping[str, Placed] = {
         precedes={"Clean Up": "what is old is deleted once a list is published"},
         is_repeated=True,
     ),
-    "Each Recommender": Placed("recommenders()", EACH),
+    "Each Recommender": Placed("recommenders()", EACH, leaves=OUTCOMES),
     "Campaigns": Placed(
         "campaigns()",
         "Name Campaigns",
@@ -133,10 +142,8 @@ STAGES: Mapping[str, Placed] = {
     "Recommenders": Placed(
         "all_published()",
         "All Recommenders Published?",
-        follows={
-            "Each Recommender": "it asks which of them failed",
-            "Publish": "it asks whether each has published its list",
-        },
+        needs={"Each Recommender": "it asks which of them failed"},
+        follows={"Publish": "it asks whether each has published its list"},
     ),
 }
 """Each stage by its title, in the order of the packaged workflow."""
@@ -168,33 +175,29 @@ class _Graph:
         self._config = config
         self._scopes = tuple(scopes(definition))
         self._scope = {name: scope for scope in self._scopes for name in scope.states}
-        self.stages = [stage for stage in stages if stage.title in STAGES]
         self._of_stages = frozenset[str]().union(*(stage.states for stage in stages))
-        places = {*STAGES, ITEM} | {placed.leaves for placed in STAGES.values() if placed.leaves}
+        self._rows = {**STAGES, **_models(config)}
+        self.stages = [stage for stage in stages if stage.title in self._rows]
+        places = {*self._rows, ITEM}.union(*(row.paths for row in self._rows.values()))
         owners = dict(self._owners(stages))
         self._origins = origins(self._scopes[0], owners, sorted(places), of_items=ITEM)
 
     def _owners(self, stages: Sequence[StageStates]) -> Iterator[tuple[str, Owner]]:
         """Yield each state that belongs to a stage, or stands for one, with that stage."""
-        for stage in stages:  # a model of one's own leaves its job where Personalize's is
-            leaves = STAGES[stage.title].leaves if stage.title in STAGES else JOB
+        for stage in stages:
+            leaves = self._rows[stage.title].paths if stage.title in self._rows else (JOB,)
             for name in stage.states:
                 yield name, Owner(stage.title, stage.entry, leaves)
-        for title, placed in STAGES.items():
+        for title, placed in self._rows.items():
             if placed.state in self._scope and placed.state not in self._of_stages:
-                yield placed.state, Owner(title, placed.state, placed.leaves, is_own=True)
+                yield placed.state, Owner(title, placed.state, placed.paths, is_own=True)
 
     def _names(self, title: str) -> list[str]:
         """Return the states with which a stage, or what stands for it, begins."""
         entries = [stage.entry for stage in self.stages if stage.title == title]
-        own = STAGES[title].state
+        own = self._rows[title].state
         is_own = own in self._scope and own not in self._of_stages
         return [*entries, own] if is_own else entries
-
-    def _states(self, title: str) -> frozenset[str]:
-        """Return all states of a stage, or what stands for it."""
-        states = (stage.states for stage in self.stages if stage.title == title)
-        return frozenset(self._names(title)).union(*states)
 
     def _state(self, name: str) -> State:
         return self._scope[name].states[name]
@@ -205,8 +208,8 @@ class _Graph:
 
     def _method(self, title: str, near: str) -> str:
         """Return how a stage is made, where it belongs to the same part as a state."""
-        is_each = STAGES[title].is_repeated and self._is_inside(near)
-        return f"stages.{'each.' if is_each else ''}{STAGES[title].method}"
+        is_each = self._rows[title].is_repeated and self._is_inside(near)
+        return f"stages.{'each.' if is_each else ''}{self._rows[title].method}"
 
     def missing(self) -> Iterator[str]:
         """Yield what a table of the configuration asks for, and no part does."""
@@ -223,7 +226,7 @@ class _Graph:
     def misplaced(self) -> Iterator[str]:
         """Yield what is not for each recommender and is repeated, or is and is not."""
         for stage in self.stages:
-            placed, is_inside = STAGES[stage.title], self._is_inside(stage.entry)
+            placed, is_inside = self._rows[stage.title], self._is_inside(stage.entry)
             names = [name for name in stage.states if name in self._scope]
             is_each = any(_takes_item(self._state(name)) for name in names)
             shared, each = f"stages.{placed.method}", f"stages.each.{placed.method}"
@@ -237,7 +240,13 @@ class _Graph:
                     f"{shared} inside stages.recommenders(…) has the settings of the first"
                     f" recommender, whichever is its turn; write {each}"
                 )
-            elif is_each and not is_inside:
+            elif is_each and is_inside:
+                for lost in self._others(stage.entry, ITEM):
+                    yield (
+                        f"'{lost.state}' leaves {ITEM} out of the data, by which {each} knows whose"
+                        " turn it is; give it a result_path of its own, or null"
+                    )
+            elif is_each:
                 yield (
                     f"{each} stands outside of stages.recommenders(…), where {ITEM} is not there;"
                     f" put it inside, or write {shared}"
@@ -251,9 +260,8 @@ class _Graph:
 
     def late_begin(self) -> Iterator[str]:
         """Yield the first stage that a run can reach before it has taken the lock."""
-        early = from_start(self._scopes[0], self._states("Begin"))
         for stage in self.stages:
-            if stage.title != "Begin" and stage.entry in early:
+            if stage.title != "Begin" and self._others(stage.entry, "Begin", "Begin"):
                 yield (
                     f"stages.begin() comes after {self._method(stage.title, stage.entry)}, or a way"
                     " leads past it: a run takes its lock before any other stage; put it first, or"
@@ -263,34 +271,41 @@ class _Graph:
 
     def unmet_needs(self, stage: StageStates) -> Iterator[str]:
         """Yield the stages on which one depends, and past which a way leads to it."""
-        placed = STAGES[stage.title]
+        placed = self._rows[stage.title]
         needs = dict(placed.needs)
         for table, more in placed.needs_with.items():
             needs |= more if self._has(table) else {}
         for needed, why in needs.items():
-            others = self._others(stage.entry, STAGES[needed].leaves or needed, needed)
-            earlier = {STAGES[needed].stands_for, *STAGES[needed].needs}
-            if any(not each.state or (each.stage and each.stage in earlier) for each in others):
-                yield self._unmet(stage, needed, why)
-                continue
-            this, that = (self._method(title, stage.entry) for title in (stage.title, needed))
-            path = STAGES[needed].leaves
-            for other in others:
-                if other.is_lost:
-                    yield (
-                        f"'{other.state}' leaves {path} out of the data, which"
-                        f" {this} needs of {that}: {why}; give it a result_path of its own, or null"
-                    )
-                else:
-                    yield (
-                        f"{this} comes after {self._method(other.stage, other.state)}, whose job is"
-                        f" at {path} then: {why}; put it behind {that}"
-                    )
+            for path in self._rows[needed].paths or (needed,):
+                if others := self._others(stage.entry, path, needed):
+                    yield from self._not_there(stage, needed, path, others, why)
+                    break
+
+    def _not_there(
+        self, stage: StageStates, needed: str, path: str, others: Sequence[Origin], why: str
+    ) -> Iterator[str]:
+        """Yield who has put something else where a stage finds what another one leaves."""
+        earlier = {self._rows[needed].stands_for, *self._rows[needed].needs}
+        if any(not each.state or (each.stage and each.stage in earlier) for each in others):
+            yield self._unmet(stage, needed, why)
+            return
+        this, that = (self._method(title, stage.entry) for title in (stage.title, needed))
+        for other in others:
+            if other.is_lost:
+                yield (
+                    f"'{other.state}' leaves {path} out of the data, which {this} needs of {that}:"
+                    f" {why}; give it a result_path of its own, or null"
+                )
+            else:
+                yield (
+                    f"{this} comes after {self._method(other.stage, other.state)}, whose job is at"
+                    f" {path} then: {why}; put it behind {that}"
+                )
 
     def _unmet(self, stage: StageStates, needed: str, why: str) -> str:
         """Return that a way leads to a stage on which nothing has done what it needs."""
         this, that = (self._method(title, stage.entry) for title in (stage.title, needed))
-        path, around = STAGES[needed].leaves, self._scope[stage.entry].address
+        path, around = self._rows[needed].leaves, self._scope[stage.entry].address
         inside = [
             self._scope[name]
             for name in self._names(needed)
@@ -319,12 +334,16 @@ class _Graph:
         return sorted(
             each
             for each in self._origins.get(name, {}).get(place, ())
-            if each.is_lost or not each.state or not _stands_for(each.stage, meant)
+            if each.is_lost or not each.state or not self._stands_for(each.stage, meant)
         )
+
+    def _stands_for(self, title: str, meant: str) -> bool:
+        """Return whether what a stage leaves is what is meant; what one's own state leaves is."""
+        return title not in self._rows or meant in {title, self._rows[title].stands_for}
 
     def out_of_order(self, stage: StageStates) -> Iterator[str]:
         """Yield the stages that a stage follows and that do not come before it, or the reverse."""
-        placed, name = STAGES[stage.title], stage.entry
+        placed, name = self._rows[stage.title], stage.entry
         this = self._method(stage.title, name)
         for other, why in placed.follows.items():
             if self._others(name, other, other):
@@ -341,6 +360,27 @@ class _Graph:
 
     def _after(self, name: str) -> set[str]:
         return after(self._scope[name], name)
+
+
+def _models(config: Config) -> Mapping[str, Placed]:
+    """Return the rows of a configuration's own models."""
+    rows = {}
+    for name in config.models:
+        training, lists = f"Training of {name}", f"Lists of {name}"
+        rows[training] = Placed(
+            f'own_training("{name}")',
+            TRAIN.format(name),
+            leaves=JOB,
+            needs={"ETL": "it learns from what the Spark job wrote"},
+        )
+        rows[lists] = Placed(
+            f'own_inference("{name}")',
+            MAKE_LISTS.format(name),
+            leaves=JOB,
+            stands_for="Batch Inference",
+            needs={training: f"it makes lists by the model at {JOB}"},
+        )
+    return rows
 
 
 def _asked(config: Config) -> Iterator[tuple[str, str, str]]:
@@ -381,8 +421,3 @@ def _takes_item(state: State) -> bool:
     request = arguments(state)
     payload = request.get("Payload", request)
     return isinstance(payload, Mapping) and payload.get("recommender.$") == f"{ITEM}.name"
-
-
-def _stands_for(title: str, meant: str) -> bool:
-    """Return whether what a stage leaves is what one needs of another; a team's own always is."""
-    return title not in STAGES or meant in {title, STAGES[title].stands_for}

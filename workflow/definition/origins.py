@@ -54,13 +54,13 @@ class Owner:
     Attributes:
         title: The stage's.
         entry: Its first state.
-        leaves: The path at which it leaves what others need; empty if it leaves nothing there.
+        leaves: The paths at which it leaves what others need.
         is_own: Whether a state of a team's own stands for it, which does with the data as it says.
     """
 
     title: str
     entry: str
-    leaves: str = ""
+    leaves: tuple[str, ...] = ()
     is_own: bool = False
 
 
@@ -129,11 +129,14 @@ class _Walk:
             left |= self._passed_on(name, scope.states[name], facts, branches)
         left |= self._done(facts, branches, is_known=owner is not None)
         if owner:
-            this = frozenset({Origin(owner.title, name)})
+            is_early = (
+                scope.states[name].get("Type") == "Succeed"
+            )  # it ends before its work is done
+            this = frozenset({NOBODY if is_early else Origin(owner.title, name)})
             if owner.title in left:
                 left[owner.title] = this
-            if owner.leaves and not owner.is_own:
-                left |= {path: this for path in self._paths if _is_touched(path, owner.leaves)}
+            if not owner.is_own:
+                left |= {path: this for path in self._paths if _is_any_touched(path, owner.leaves)}
         return left
 
     def _done(self, facts: Facts, branches: Sequence[Facts], *, is_known: bool) -> Facts:
@@ -150,6 +153,7 @@ class _Walk:
 
     def _begin(self, name: str, state: State, facts: Facts) -> Facts:
         """Return what is there at the start of what a Map or Parallel contains."""
+        facts = {**facts, **self._part(name, state.get("InputPath", "$"), facts, [])}
         template = state.get("ItemSelector", state.get("Parameters"))
         if template is not None:
             return {**facts, **self._selected(name, template, facts, [])}
@@ -157,30 +161,44 @@ class _Walk:
             return facts
         # What a Map repeats gets an item alone, and nothing of the data around it.
         item = {self._of_items: frozenset({Origin("", name)})} if self._of_items else {}
-        return {**facts, **dict.fromkeys(self._paths, frozenset({NOBODY})), **item}
+        return {**facts, **self._all(frozenset({NOBODY})), **item}
 
     def _caught(self, name: str, way: Transition, facts: Facts) -> Facts:
         """Return what is there once an error of a state is caught: its reason, at a path."""
         if "Output" in way.rule:
-            return facts
+            return {**facts, **self._selected(name, way.rule["Output"], facts, [])}
         return {**facts, **self._placed(way.rule.get("ResultPath", "$"), _lost(name), facts, {})}
 
     def _passed_on(self, name: str, state: State, facts: Facts, branches: Sequence[Facts]) -> Facts:
         """Return what is at the paths once a state of a team's own has put its result there."""
         if "Output" in state:
             return self._selected(name, state["Output"], facts, branches)
-        makes = state.get("Type") in {"Task", "Pass", "Map", "Parallel"}
-        made = self._made(name, state, facts, branches) if makes else facts
-        path = state.get("ResultPath", "$") if makes else "$"
-        placed = self._placed(path, frozenset({Origin("", name)}), facts, made)
+        own = frozenset({Origin("", name)})
+        read = self._part(name, state.get("InputPath", "$"), facts, [])
+        placed, path = read, None
+        if state.get("Type") in {"Task", "Pass", "Map", "Parallel"}:
+            path = state.get("ResultPath", "$")
+            placed = self._placed(path, own, facts, self._made(name, state, read, branches))
         output = state.get("OutputPath", "$")
-        if output == "$":
-            return placed
-        if output is None:
-            return dict.fromkeys(self._paths, _lost(name))
-        if (match := _BRANCH.match(output)) and int(match[1]) < len(branches):
+        is_made = path and state.get("Type") != "Pass"
+        if is_made and output and output != "$" and f"{output}.".startswith(f"{path}."):
+            # A part of the result alone, which nobody knows but of branches.
+            is_known = state.get("Type") == "Parallel" and path == "$"
+            return self._part(name, output, {}, branches) if is_known else self._all(own)
+        return self._part(name, output, placed, [])
+
+    def _part(self, name: str, path: str | None, facts: Facts, branches: Sequence[Facts]) -> Facts:
+        """Return what is at the paths of a part of the data, or of the results of branches."""
+        if path == "$":
+            return facts
+        match = _BRANCH.match(path or "")
+        if match and int(match[1]) < len(branches):
             return {place: branches[int(match[1])][place] for place in self._paths}
-        return dict.fromkeys(self._paths, frozenset({Origin("", name)}))
+        # What an earlier state has put there in a list is known to nobody.
+        return self._all(frozenset({Origin("", name)}) if path and "[" in path else _lost(name))
+
+    def _all(self, origins: frozenset[Origin]) -> Facts:
+        return dict.fromkeys(self._paths, origins)
 
     def _placed(
         self, path: str | None, writer: frozenset[Origin], facts: Facts, made: Facts
@@ -189,7 +207,7 @@ class _Walk:
         if path == "$":
             return {place: made.get(place, writer) for place in self._paths}
         return {
-            place: writer if path and _is_touched(place, path) else facts[place]
+            place: writer if path and _is_written(place, path) else facts[place]
             for place in self._paths
         }
 
@@ -199,10 +217,10 @@ class _Walk:
         match state.get("Type"):
             case "Pass":
                 template = state.get("Parameters", state.get("Result"))
-                if template is None and state.get("InputPath", "$") == "$":
+                if template is None:
                     return facts
             case "Task" if template is None and _is_another_ones(state):
-                return dict.fromkeys(self._paths, frozenset({Origin("", name)}))
+                return self._all(frozenset({Origin("", name)}))
         return self._selected(name, template, facts, branches)
 
     def _selected(self, name: str, template: Any, facts: Facts, branches: Sequence[Facts]) -> Facts:
@@ -219,7 +237,9 @@ def _at(
     if isinstance(template, str):  # an expression: it may keep what it reads, and add to it
         if re.search(rf"['\"]{member}['\"]", template):
             return own
-        return facts[place] if "$states.input" in template else own
+        if re.match(r"\{%\s*(\$states\.input\s*%|\$merge\(\s*\[\s*\$states\.input\b)", template):
+            return facts[place]
+        return _lost(name) if re.match(r"\{%\s*\{", template) else own
     if not isinstance(template, Mapping):
         return _lost(name)
     value = template.get(f"{member}.$", template.get(member))
@@ -232,9 +252,17 @@ def _at(
     return facts[place] if text == f"$.{member}" else own
 
 
-def _is_touched(place: str, path: str) -> bool:
-    """Return whether what is written at a path changes what is at a place of the data."""
-    return f"{place}.".startswith(f"{path}.") or path.startswith((f"{place}.", f"{place}["))
+def _is_written(place: str, path: str) -> bool:
+    """Return whether a result at a path takes the place of what is at another: `$.job.arn` does.
+
+    Other members that are added to an object leave whose it is.
+    """
+    return f"{place}.".startswith(f"{path}.") or path == f"{place}.arn"
+
+
+def _is_any_touched(place: str, paths: Iterable[str]) -> bool:
+    """Return whether what is left at paths, or at members of them, is at a place."""
+    return any(f"{place}.".startswith(f"{path}.") or path.startswith(f"{place}.") for path in paths)
 
 
 def _is_another_ones(state: State) -> bool:

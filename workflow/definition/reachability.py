@@ -1,4 +1,4 @@
-"""Which states a run can reach, from its start or from a state, also past states of its choice.
+"""Which states a run can reach, from its start or from a state.
 
 A run leaves a Map or a Parallel without an error only if it can end each scope inside it.
 """
@@ -6,11 +6,8 @@ A run leaves a Map or a Parallel without an error only if it can end each scope 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from collections.abc import Set as AbstractSet
 
 from workflow.definition.asl import Scope, ends, transitions
-
-NONE: frozenset[str] = frozenset()
 
 
 def reached(names: Iterable[str], ways: Iterable[tuple[str, str]]) -> set[str]:
@@ -27,14 +24,13 @@ def reached(names: Iterable[str], ways: Iterable[tuple[str, str]]) -> set[str]:
     return found
 
 
-def from_start(scope: Scope, without: AbstractSet[str] = NONE) -> set[str]:
+def from_start(scope: Scope) -> set[str]:
     """Return the states that a run can reach from the start of a scope, those inside them too.
 
     Args:
         scope: The scope.
-        without: States that it does not leave but by an error.
     """
-    return _walk(scope, [scope.start], without)[0]
+    return _walk(scope, [scope.start])[0]
 
 
 def after(scope: Scope, name: str) -> set[str]:
@@ -46,7 +42,7 @@ def after(scope: Scope, name: str) -> set[str]:
     """
     state = scope.states[name]
     onward = (way.target for way in transitions(name, state) if way.type != "catch")
-    names, is_ended = _walk(scope, onward, NONE)
+    names, is_ended = _walk(scope, onward)
     if scope.parent and (is_ended or ends(state)):
         names |= after(scope.parent, scope.container)
     return names
@@ -63,17 +59,12 @@ def beside(scope: Scope) -> set[str]:
     return names
 
 
-def _walk(scope: Scope, names: Iterable[str], without: AbstractSet[str]) -> tuple[set[str], bool]:
+def _walk(scope: Scope, names: Iterable[str]) -> tuple[set[str], bool]:
     """Return what is reached from states of a scope, and whether its end is, without an error."""
     inside = {
-        name: [_walk(inner, [inner.start], without) for inner in scope.inside(name)]
-        for name in scope.states
+        name: [_walk(inner, [inner.start]) for inner in scope.inside(name)] for name in scope.states
     }
-    left = {
-        name
-        for name, scopes in inside.items()
-        if name not in without and all(is_ended for _, is_ended in scopes)
-    }
+    left = {name for name, scopes in inside.items() if all(is_ended for _, is_ended in scopes)}
     found = reached(
         names,
         (

@@ -14,7 +14,18 @@ from workflow.definition.graph import build, retraining_graph
 from workflow.definition.order import STAGES
 from workflow.definition.render import render_definition
 from workflow.errors import StructureError
-from workflow.sdk import Catch, Chain, Choice, ChoiceRule, LambdaStep, Map, Parallel, Pass, Succeed
+from workflow.sdk import (
+    Catch,
+    Chain,
+    Choice,
+    ChoiceRule,
+    LambdaStep,
+    Map,
+    Parallel,
+    Pass,
+    Succeed,
+    Wait,
+)
 
 EXAMPLE = (Path(__file__).parents[3] / "retraining.toml").read_text(encoding="utf-8")
 ODD = ChoiceRule.IsPresent("$.odd", value=True)
@@ -100,6 +111,22 @@ def delivered_anyway(s: Stages) -> list[Any]:
     publish, deliver = s.publish(), s.deliver()
     odd = choice("Publish Today?", publish, default=deliver)
     return [s.etl(), s.training(), s.batch_inference(), odd, publish, deliver]
+
+
+def begun_inside(s: Stages) -> list[Any]:
+    step = Parallel("Both", result_path=None)
+    step.add_branch(s.begin())
+    return [step, *named("etl imports training batch_inference publish")(s)]
+
+
+def noted_past_the_gate(s: Stages) -> list[Any]:
+    batch, gate, note = (
+        s.batch_inference(),
+        s.quality_gate(),
+        Pass("Note", result_path="$.job.note"),
+    )
+    note.next(batch)
+    return [s.etl(), s.training(), choice("Odd?", gate, default=note), gate, batch]
 
 
 def last_version() -> Pass:
@@ -212,7 +239,7 @@ def test_a_chain_is_repeated_for_each_recommender_as_its_parts_are() -> None:
 
 def test_a_map_of_one_s_own_over_recommenders_has_their_items() -> None:
     stages = several()
-    told = Map("Tell Each", items_path="$.recommenders")
+    told = Map("Tell Each", items_path="$.recommenders", result_path=None)
     told.attach_iterator(stages.each.function("Tell One", "get-status"))
 
     stages.compose(
@@ -281,6 +308,21 @@ INSIDE = (
         ("", lambda s: [*named("etl training")(s), Pass("Note", parameters={"a": 1}),
                         s.batch_inference()], "'Note' leaves $.job out of the data"),
         ("", caught_without_path, "'Try' leaves $.job out of the data"),
+        ("", begun_inside, "stages.begin() comes after stages.etl(), or a way leads past it"),
+        ("gate", noted_past_the_gate, UNMET.format("batch_inference()", "quality_gate()", "Trigger")
+         .removesuffix("'")),
+        ("", lambda s: [*named("etl training")(s), Pass("Note", result_path="$.job.note"),
+                        s.publish()], UNMET.format("publish()", "batch_inference()", "Filter Rec")
+         .removesuffix("'")),
+        ("", lambda s: [LambdaStep("Ask"), s.etl()], "'Ask' leaves $.begin out of the data, which"
+         " stages.etl() needs of stages.begin(): a resumed run does not extract again"),
+        ("", lambda s: [*named("etl training")(s), Wait("W", seconds=1, output_path="$.job"),
+                        s.batch_inference()], "'W' leaves $.job out of the data"),
+        ("", lambda s: [*named("etl training")(s), Wait("W", seconds=1, input_path="$.datasets"),
+                        s.batch_inference()], "'W' leaves $.job out of the data"),
+        ("delivery", lambda s: [*named("etl training batch_inference")(s), both(s.publish()),
+                                s.deliver()],
+         "stages.deliver() needs stages.publish() before it, on every way to"),
         ("", inferred_again, "stages.batch_inference() comes after stages.batch_inference(), whose"
          " job is at $.job then"),
         (
@@ -371,6 +413,14 @@ def past_the_plan(s: Stages) -> list[Any]:
         (named("etl plan_increment imports training"), "its job reads what $.increment says"),
         (named("etl imports training batch_inference publish plan_increment"), "$.increment says"),
         (past_the_plan, UNMET.format("etl()", "plan_increment()", "Extracted Already?")),
+        (
+            lambda s: [
+                *named("plan_increment etl imports")(s),
+                Pass("Note", parameters={"trainingMode.$": "$.trainingMode"}),
+                s.training(),
+            ],
+            "'Note' leaves $.increment out of the data",
+        ),
         (named("plan_increment etl training"), "it trains as $.increment and $.trainingMode say"),
         (without_imports, "[increments] needs stages.plan_increment() before stages.etl(); add it"),
     ],
@@ -447,6 +497,19 @@ EACH = "training batch_inference publish"
             (f"[gate]\n{GATE}",),
             repeated("training batch_inference publish quality_gate"),
             "stages.each.quality_gate() comes after stages.each.publish(), whose job is at",
+        ),
+        (
+            (),
+            lambda s: [*named("etl imports")(s), s.recommenders(), LambdaStep("Tell"),
+                       s.all_published()],
+            "'Tell' leaves $.outcomes out of the data, which stages.all_published() needs of",
+        ),
+        (
+            (),
+            lambda s: [s.etl(), s.imports(), s.recommenders(s.each.training(), Pass(
+                "Note", parameters={"job.$": "$.job"}), s.each.batch_inference(),
+                s.each.publish()), s.all_published()],
+            "'Note' leaves $.recommender out of the data, by which stages.each.batch_inference()",
         ),
         (
             (TABLES["delivery"],),

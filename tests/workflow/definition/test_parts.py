@@ -69,7 +69,9 @@ def test_a_state_to_which_two_choices_lead_is_refused_unless_it_leads_on_itself(
 def test_a_handler_that_two_tasks_catch_with_is_refused_unless_it_ends(stages):
     def parts(handler):
         caught = Catch(error_equals=["States.ALL"], next_step=handler, result_path="$.why")
-        first, second = (LambdaStep(name, catch=caught) for name in ("First", "Second"))
+        first, second = (
+            LambdaStep(name, catch=caught, result_path=None) for name in ("First", "Second")
+        )
         return first, stages.etl(), second
 
     (fault,) = faults(stages, *parts(LambdaStep("Tell the Desk")))
@@ -154,7 +156,7 @@ def test_parts_can_be_composed_again_after_success_and_after_a_fault(stages):
     """As the cells of a notebook are run again."""
     both = Parallel("Both", result_selector={"job.$": "$[0].job"})
     both.add_branch(stages.training())
-    parts = [stages.etl(), LambdaStep("Own"), both, stages.batch_inference()]
+    parts = [stages.etl(), LambdaStep("Own", result_path=None), both, stages.batch_inference()]
     gate = Choice("Good?")
     gate.add_choice(ODD, Fail("Odd"))
 

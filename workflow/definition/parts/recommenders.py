@@ -27,7 +27,8 @@ FAILED = "RecommendersFailed"
 """The error of a run in which recommenders failed."""
 
 _LIST = "$.recommenders"
-_OUTCOMES = "$.outcomes"
+OUTCOMES = "$.outcomes"
+"""Where `recommenders` leaves who has published, and who failed."""
 
 
 def each_recommender(recommender: EachRecommender, parts: Sequence[Part]) -> Stage:
@@ -54,7 +55,7 @@ def each_recommender(recommender: EachRecommender, parts: Sequence[Part]) -> Sta
             "older.$": "$[?(@.job)].job",  # a newer list stays published
             "failed.$": "$[?(@.failed)]",
         },
-        result_path=_OUTCOMES,
+        result_path=OUTCOMES,
     )
     listing.next(repeating)
 
@@ -75,7 +76,7 @@ def all_published(config: Config) -> Stage:
     """
     _check_several(config, "all_published()", "check")
     choice, naming = Choice(ALL_PUBLISHED), _name_failed(config)
-    there = ChoiceRule.IsPresent(variable=f"{_OUTCOMES}.failed[0]", value=True)
+    there = ChoiceRule.IsPresent(variable=f"{OUTCOMES}.failed[0]", value=True)
     choice.add_choice(there, naming)
     return Stage(
         "Recommenders",
@@ -108,7 +109,7 @@ def _one(parts: Sequence[Part]) -> Part:
 
 def _name_failed(config: Config) -> Pass:
     """Return the state that makes one reason of those of the recommenders that failed."""
-    failed = f"{_OUTCOMES}.failed"
+    failed = f"{OUTCOMES}.failed"
     message = (
         f"States.Format('{{}} of {len(config.each_recommender)} recommenders failed, and the lists"
         f" of the others are published: {{}}', States.ArrayLength({failed}),"
