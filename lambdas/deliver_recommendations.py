@@ -276,7 +276,7 @@ def deliver(s3: Any, dynamodb: Any, event: Mapping[str, Any], *, clock: Clock) -
             )
     except AnotherListPublished as another:
         return write("SKIPPED", reason=str(another))
-    return write("DELIVERED", **counts)
+    return write("DELIVERED", expireDays=event["expireDays"], **counts)
 
 
 def published_list(s3: Any, bucket: str, run: str) -> dict[str, Any]:

@@ -41,6 +41,7 @@ class Publication:
         refused: ARN of the version that the quality gate refused for it; empty if there is none.
         rules: Those of the gate by which it was refused; None if they are unknown.
         missing: Where the list, or its version, is not yet; a clause, empty for nowhere.
+        is_of_another: Whether another solution than the configured one made it.
     """
 
     version: str
@@ -49,6 +50,7 @@ class Publication:
     refused: str = ""
     rules: Any = None
     missing: str = ""
+    is_of_another: bool = False
 
 
 def step_after(
@@ -80,6 +82,8 @@ def step_after(
         return INFERENCE, "nothing is published yet", newest.arn
     if publication.published < newest.ended.replace(microsecond=0):  # S3 knows whole seconds
         return INFERENCE, "the newest solution version has not been published", newest.arn
+    if publication.is_of_another:
+        return INFERENCE, "the published list was made by another solution", newest.arn
     is_refused = publication.refused == newest.arn
     reasons = (
         (publication.lists is None, "what the published list was made of is unknown"),
@@ -113,11 +117,11 @@ def read_publication(
         s3: A client.
         bucket: The runs' bucket.
         settings: `delivery`, the table that the list goes into (`to`, `table` and, of a
-            database's, `columns`; null for none), and
-            `campaigns`, those that serve its version (`name`, `campaignArn`).
+            database's, `columns`, of DynamoDB's `expireDays`; null for none), `campaigns`, those
+            that serve its version (`name`, `campaignArn`), and `solutionName`.
     """
     latest = read_object(s3, bucket, LATEST)
-    if latest is None:
+    if latest is None or "model" in latest:  # a model of one's own made it
         return None
     run, version = latest["run"], latest["solutionVersionArn"]
     published = s3.head_object(Bucket=bucket, Key=LATEST)["LastModified"]
@@ -134,6 +138,7 @@ def read_publication(
         refused,
         gate.get("judgedBy"),
         "; ".join(missing),
+        version.rpartition(":")[2].split("/")[1] != settings["solutionName"],
     )
 
 

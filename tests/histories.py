@@ -125,3 +125,8 @@ BEHIND_ANOTHER_ITEM = [
     event("MapStateFailed", previousEventId=17),  # the local interpreter takes the newest
     *_reported(18),
 ]
+BEHIND_WHAT_IS_IN_PROGRESS = [
+    iteration("Failed", 1, IMPORTS, previousEventId=14),  # of the third item
+    event("MapStateFailed", previousEventId=16),
+    *_reported(17),
+]

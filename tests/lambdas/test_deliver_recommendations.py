@@ -97,6 +97,7 @@ def test_each_user_gets_an_item_and_the_pointer_names_the_run(s3: Any, dynamodb:
         "to": "dynamodb",
         "table": "lists",
         "status": "DELIVERED",
+        "expireDays": 30,
         "rows": 3,
         "items": 2,
         "createdAt": "2024-06-01T12:00:00Z",

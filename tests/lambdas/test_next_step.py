@@ -90,7 +90,8 @@ def test_a_list_is_published_again_before_it_is_gone(days: int) -> None:
 
 
 def read(s3: Any, personalize: Any, **settings: Any) -> Publication:
-    settings = {"delivery": None, "campaigns": [], **settings}
+    name = SOLUTION.rpartition("/")[2]
+    settings = {"delivery": None, "campaigns": [], "solutionName": name, **settings}
     publication = read_publication(personalize, s3, "bucket", settings)
     assert publication is not None
     return publication
@@ -102,6 +103,24 @@ def publish(s3: Any, **members: Any) -> None:
 
 
 def test_nothing_may_be_published(s3: Any, personalize: Any) -> None:
+    assert read_publication(personalize, s3, "bucket", {}) is None
+
+
+def test_the_list_of_another_solution_is_made_anew_by_the_configured_one(
+    s3: Any, personalize: Any
+) -> None:
+    publish(s3)
+    other = read(s3, personalize, solutionName="trial")
+
+    assert not read(s3, personalize).is_of_another
+    assert other.is_of_another
+    assert step(other) == ("inference", V2)
+
+
+def test_the_list_of_a_model_of_one_s_own_is_none_of_personalize(s3: Any, personalize: Any) -> None:
+    latest = {"run": RUN, "model": {"name": "own", "trainingJobArn": "arn:t"}}
+    s3.put_object(Bucket="bucket", Key="recommendations/latest.json", Body=json.dumps(latest))
+
     assert read_publication(personalize, s3, "bucket", {}) is None
 
 

@@ -327,7 +327,9 @@ class Visits:
             # An interpreter may let the items of a Map that failed run to their end.
             container.items_done += not container.closed
         elif event_type == "MapIterationFailed":
-            self._failed_inside(container, position)
+            items = reversed(container.branches)
+            item = next((each for each in items if each.index == index), None)
+            self._failed_inside(container, position, item)
         elif event_type == "MapIterationAborted":
             for branch in container.branches:
                 branch.aborted = branch.aborted or branch.index == index
@@ -377,15 +379,27 @@ class Visits:
             if event_type == "ParallelStateFailed":
                 self._failed_inside(visit, position)
 
-    def _failed_inside(self, container: Visit, position: _Position) -> None:
-        """Record in which visit inside a Map or Parallel its failure began."""
+    def _failed_inside(
+        self, container: Visit, position: _Position, item: Branch | None = None
+    ) -> None:
+        """Record in which visit inside a Map or Parallel its failure began.
+
+        An interpreter may follow the item or branch in which the last event was: of a Map the
+        failed `item` is known, of a Parallel the branch with a failure.
+        """
         outwards = _outwards(position)
         inside = list(itertools.takewhile(lambda visit: visit is not container, outwards))
-        if container.state_type == "Parallel" and not (inside and inside[0].failed):
-            # An interpreter may follow the branch in which the last event was.
-            failed = (visit for visit in self.all if visit.failed and visit.ended is None)
-            own = (each for each in failed if each.branch and each.branch.container is container)
-            inside = list(itertools.islice(own, 1)) or inside
+        is_its = inside[-1:] and (inside[-1].branch is item if item else inside[0].failed)
+        if not is_its:
+            going_on = [
+                visit
+                for visit in self.all
+                if visit.ended is None
+                and visit.branch
+                and (visit.branch is item if item else visit.branch.container is container)
+            ]
+            failed = [visit for visit in going_on if visit.failed]
+            inside = (failed or (going_on[-1:] if item else inside))[:1]
         for visit in inside:
             visit.blame()
         container.culprit = container.culprit or next(iter(inside), None)

@@ -10,6 +10,7 @@ from localaws.http.endpoint import Endpoint
 from tests.histories import (
     AS_AWS_CHAINS_IT,
     BEHIND_ANOTHER_ITEM,
+    BEHIND_WHAT_IS_IN_PROGRESS,
     IMPORTS,
     entered,
     event,
@@ -225,7 +226,9 @@ def test_a_handled_error_is_not_the_cause_of_a_later_one():
     assert failure_of(recorded) == Failure("Train", "TooFew", "too few users")
 
 
-@pytest.mark.parametrize("after", [AS_AWS_CHAINS_IT, BEHIND_ANOTHER_ITEM])
+@pytest.mark.parametrize(
+    "after", [AS_AWS_CHAINS_IT, BEHIND_ANOTHER_ITEM, BEHIND_WHAT_IS_IN_PROGRESS]
+)
 def test_of_the_items_of_a_map_the_one_that_failed_is_named(after):
     visits = Visits(imports_of_which_one_fails(*after))
 

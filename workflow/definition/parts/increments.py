@@ -93,10 +93,10 @@ def comparison(config: Config) -> dict[str, Any]:
 
 
 def _target(config: Config, delivery: DeliverySettings) -> dict[str, Any]:
-    """Return what the record of a delivery says of where the list went, and into which columns."""
+    """Return what the record of a delivery says of where the list went, and how."""
     table = delivery.delivery(are_related=config.are_related)
-    columns = {"columns": dict(table.columns)} if table else {}
-    return {"to": delivery.to, "table": delivery.table, **columns}
+    how = {"columns": dict(table.columns)} if table else {"expireDays": delivery.days}
+    return {"to": delivery.to, "table": delivery.table, **how}
 
 
 def training_mode(config: Config) -> dict[str, str]:

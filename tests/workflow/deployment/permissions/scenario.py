@@ -269,6 +269,7 @@ def filter_by_function(scenario: Scenario, events: list[dict[str, Any]]) -> None
         in (parameters := json.loads(details["parameters"]))["Payload"].get("job", {})
     )
     del payload["job"]
+    del payload["execution"]  # which has ended, and publishes nothing
     response = scenario.client("lambda").invoke(
         FunctionName=scenario.config.function("filter-recommendations"),
         Payload=json.dumps(payload).encode(),
