@@ -275,7 +275,8 @@ def notification_of(end: End, records: Records) -> Notification:
     else:
         caught = _caught(job)  # its words are those of the record, if it left one
         found = (each for each in records.degradations() if each not in caught)
-        degraded = "; ".join(filter(None, (*found, caught)))
+        unpublished = "nothing is published" if caught and not records.lists else ""
+        degraded = "; ".join(filter(None, (unpublished, *found, caught)))
         outcome = DEGRADED if degraded else SUCCEEDED
         reason = "; ".join(filter(None, (degraded, *newer)))
     if outcome == SKIPPED:  # what is there, an earlier execution of the run has published

@@ -264,6 +264,14 @@ def test_a_failed_delivery_that_was_caught_is_degraded_and_said_once() -> None:
         assert told.line.count(UNDELIVERED) == 1
 
 
+def test_a_run_that_ended_without_a_list_after_a_caught_failure_says_so() -> None:
+    caught = json.dumps({"job": {"Error": "RuntimeError", "Cause": "no training today"}})
+    told = notification_of(end_of(output=caught), Records())
+
+    assert told.outcome == DEGRADED
+    assert told.reason == "nothing is published; RuntimeError: no training today"
+
+
 def test_any_error_that_was_caught_is_degraded_but_no_job_that_came_to_its_end() -> None:
     caught = {"job": {"Error": "States.Timeout", "Cause": ""}}
     done = {"job": {"arn": "arn:x", "status": "ACTIVE", "Error": "BatchInferenceFailed"}}
