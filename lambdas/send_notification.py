@@ -29,6 +29,7 @@ SUCCEEDED, DEGRADED, SKIPPED, FAILED = "succeeded", "degraded", "skipped", "fail
 SOURCE, DETAIL_TYPE = "personalize-retraining", "Retraining Ended"
 """Of the event on EventBridge."""
 
+_CAUGHT = frozenset({"Error", "Cause"})
 _EARLY_ENDS = frozenset({"AnotherRunInProgress", "NewerListPublished"})  # which are no failures
 _STATUSES = {"FAILED": "failed", "TIMED_OUT": "timed out", "ABORTED": "was aborted"}
 _LONGEST_SUBJECT = 99
@@ -273,7 +274,7 @@ def notification_of(end: End, records: Records) -> Notification:
     elif newer and not records.lists:
         outcome, reason = SKIPPED, newer[0]
     else:
-        caught = _caught(job)  # its words are those of the record, if it left one
+        caught = _caught(end.output)  # its words are those of the record, if it left one
         found = (each for each in records.degradations() if each not in caught)
         unpublished = "nothing is published" if caught and not records.lists else ""
         degraded = "; ".join(filter(None, (unpublished, *found, caught)))
@@ -284,11 +285,13 @@ def notification_of(end: End, records: Records) -> Notification:
     return Notification(end, outcome, _shortened(reason), records, _shortened(degraded))
 
 
-def _caught(job: Any) -> str:
-    """Return the error that a Catch wrote in the place of the last job; empty if none did."""
-    if not isinstance(job, Mapping) or not job.get("Error") or "status" in job:
-        return ""
-    return ": ".join(filter(None, (str(job["Error"]), sentence(str(job.get("Cause", ""))))))
+def _caught(output: Mapping[str, Any]) -> str:
+    """Return the error that a Catch wrote, wherever in the data; empty if none did."""
+    for found in (output, *output.values()):
+        if isinstance(found, Mapping) and found.get("Error") and found.keys() <= _CAUGHT:
+            cause = sentence(str(found.get("Cause", "")))
+            return ": ".join(filter(None, (str(found["Error"]), cause)))
+    return ""
 
 
 def _made_by(published: Mapping[str, Any]) -> str:

@@ -264,6 +264,16 @@ def test_a_failed_delivery_that_was_caught_is_degraded_and_said_once() -> None:
         assert told.line.count(UNDELIVERED) == 1
 
 
+@pytest.mark.parametrize("place", ["", "mail"])
+def test_an_error_that_was_caught_anywhere_in_the_data_is_degraded(place: str) -> None:
+    error = {"Error": "Refused", "Cause": "no such address"}
+    output = json.dumps({place: error} if place else error)
+
+    told = notification_of(end_of(output=output), Records({"": PUBLISHED}))
+
+    assert (told.outcome, told.reason) == (DEGRADED, "Refused: no such address")
+
+
 def test_a_run_that_ended_without_a_list_after_a_caught_failure_says_so() -> None:
     caught = json.dumps({"job": {"Error": "RuntimeError", "Cause": "no training today"}})
     told = notification_of(end_of(output=caught), Records())

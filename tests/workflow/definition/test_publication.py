@@ -94,7 +94,7 @@ def publishing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Publishing]
     [
         (1_000, {"filter": {"size": 1_000}}, False),
         (1_000, {"filter": {"size": 1_001}}, True),
-        (1_000, {}, False),  # a team's own step has left it out
+        (1_000, {}, True),  # a team's own step has left it out
         (0, {"filter": {"size": 1}}, True),
         (0, {}, True),
     ],

@@ -42,11 +42,11 @@ def published(config: Config, task: State) -> Stage:
         return stage_of("Publish", spark, task)
     spark.next(task)
     choice = Choice("Large Output?")
-    # Steps before this one may have left the size out of the data.
+    # Steps before this one may have left the size out of the data: the Spark job filters any.
     known = ChoiceRule.IsPresent(variable=FILTER_SIZE, value=True)
-    larger = ChoiceRule.NumericGreaterThan(variable=FILTER_SIZE, value=above)
-    choice.add_choice(ChoiceRule.And([known, larger]), spark)
-    choice.default_choice(task)
+    smaller = ChoiceRule.NumericLessThanEquals(variable=FILTER_SIZE, value=above)
+    choice.add_choice(ChoiceRule.And([known, smaller]), task)
+    choice.default_choice(spark)
 
     def lead_failures(failure: State) -> None:
         for each in (spark, task):
