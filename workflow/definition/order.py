@@ -371,7 +371,6 @@ def _models(config: Config) -> Mapping[str, Placed]:
             f'own_training("{name}")',
             TRAIN.format(name),
             leaves=JOB,
-            needs={"ETL": "it learns from what the Spark job wrote"},
         )
         rows[lists] = Placed(
             f'own_inference("{name}")',

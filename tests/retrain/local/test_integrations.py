@@ -71,7 +71,7 @@ def runs(aws: LocalAws) -> list[Call]:
         with recorder.recorded() as calls:
             deploy(config, aws.client)
             write_run(aws, config, run)
-            ended = executed(aws, run, config, machine=f"{integration}-machine")
+            ended = executed(aws, run, config)  # by the deployed one, whose runs its roles may see
         assert ended["status"] == "SUCCEEDED", failure(aws, ended)
         recorded.append(calls)
     return recorded[0]
@@ -109,12 +109,19 @@ def write_run(
         aws.client("s3").put_object(Bucket=config.bucket, Key=f"runs/{run}/{path}", Body=text)
 
 
-def executed(aws: LocalAws, run: str, config: Config, *, machine: str) -> Any:
-    """Execute a run by a machine of this name, and return its description once it has ended."""
-    states = aws.client("stepfunctions")
-    arn = states.create_state_machine(
-        name=machine, definition=without_spark(config), roleArn=config.role_arn("states")
-    )["stateMachineArn"]
+def executed(aws: LocalAws, run: str, config: Config, *, machine: str = "") -> Any:
+    """Execute a run without the Spark job, and return its description once it has ended.
+
+    By a new machine of this name; without one by the deployed machine, which is changed.
+    """
+    states, definition = aws.client("stepfunctions"), without_spark(config)
+    arn = config.state_machine_arn
+    if machine:
+        role = config.role_arn("states")
+        made = states.create_state_machine(name=machine, definition=definition, roleArn=role)
+        arn = made["stateMachineArn"]
+    else:
+        states.update_state_machine(stateMachineArn=arn, definition=definition)
     execution = states.start_execution(stateMachineArn=arn, name=run)["executionArn"]
     while (ended := states.describe_execution(executionArn=execution))["status"] == "RUNNING":
         time.sleep(0.05)
