@@ -76,6 +76,7 @@ def run(script: str, request: Any) -> Any:
         env={**os.environ, "TMPDIR": str(unpacked), "FONTCONFIG_FILE": str(fonts)},
         capture_output=True,
         text=True,
+        timeout=300,  # a page that never loads
         check=False,
     )
     assert result.returncode == 0, result.stderr

@@ -12,5 +12,12 @@ export async function launch() {
   // In a single process, closing a page would end the browser; and pages have their origins.
   const unwanted = ['--single-process', '--no-zygote', '--disable-web-security']
   const args = carried.args.filter((arg) => !unwanted.includes(arg))
-  return chromium.launch({ executablePath: await carried.executablePath(), args })
+  const executablePath = await carried.executablePath()
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await chromium.launch({ executablePath, args })
+    } catch (error) {
+      if (attempt === 3) throw error // on a busy machine the browser may die as it starts
+    }
+  }
 }
