@@ -22,6 +22,7 @@ import pandas as pd
 from botocore.exceptions import ClientError
 
 from workflow.config import Config
+from workflow.run_names import model_folder
 from workflow.spelling import suggestion
 
 LATEST = "latest"
@@ -222,7 +223,7 @@ class Run:
         Raises:
             RunFilesError: If there are none.
         """
-        folder = f"models/{model}/batch-output/" if model else f"{self.folder}batch-output/"
+        folder = f"{model_folder(model) if model else self.folder}batch-output/"
         paths = [path for path in self.files.find(folder) if path.endswith(".out")]
         if not paths:
             raise self._missing(

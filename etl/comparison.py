@@ -26,7 +26,8 @@ from etl.errors import EtlError
 from etl.holdout import PAIRS
 from etl.ranking import COMPARED, COVERAGE, DEPTH, INTERVALS, compared
 from etl.runtime import OUTPUT, Runtime
-from lambdas.recommendations import list_of
+from lambdas.errors import LinesDoNotMatch
+from lambdas.recommendations import list_of, raise_if_other_lines
 
 RECORD = "record/comparison.json"
 
@@ -143,13 +144,15 @@ def _check_lines(output: DataFrame, requested: int, where: str) -> None:
         F.count("user").alias("lists"),
         F.countDistinct("user").alias("users"),
     ).collect()
-    fix = "a model writes one line for each that it gets; mend what predict_fn and output_fn return"
-    if size["lines"] != requested:
-        raise EtlError(
-            f"{where} has {size['lines']:,} lines, and batch-input/ has {requested:,}: {fix}"
-        )
+    try:
+        raise_if_other_lines(size["lines"], requested, where)
+    except LinesDoNotMatch as error:
+        raise EtlError(str(error)) from None
     if size["lists"] != size["users"]:
-        raise EtlError(f"{where} has {size['lists']:,} lists for {size['users']:,} users: {fix}")
+        raise EtlError(
+            f"{where} has {size['lists']:,} lists for {size['users']:,} users: a model writes one"
+            " line for each that it gets; mend what predict_fn and output_fn return"
+        )
 
 
 def _lists(output: DataFrame) -> DataFrame:

@@ -106,15 +106,15 @@ def deliver(
             return table.write(rows, expected=latest["recommendations"], before_swap=published)
 
     try:
-        for pause in _PAUSES:
+        for pause in (*_PAUSES, None):
             try:
                 counts = written()
                 break
             except PassingError as error:
+                if pause is None:
+                    raise
                 log(f"not delivered: {error}; tried again in {pause} s")
                 sleep(pause)
-        else:
-            counts = written()
     except AnotherListPublishedError as another:
         log(f"nothing is delivered: {another}")
         return write("SKIPPED", reason=str(another))

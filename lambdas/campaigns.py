@@ -17,7 +17,7 @@ from lambdas.errors import (
     ResourceInUseException,
     ResourceNotFoundException,
 )
-from lambdas.jobs import Job
+from lambdas.jobs import Job, solution_of
 from lambdas.records import LATEST, read_object
 
 _PASSING_LIMIT = "PENDING or IN_PROGRESS"
@@ -157,8 +157,7 @@ def _check(name: str, found: Mapping[str, Any], version: str) -> None:
 
 def _is_of_solution(found: Mapping[str, Any], version: str) -> bool:
     """Return whether a campaign serves a version of the same solution."""
-    present, solution = (arn.rpartition("/")[0] for arn in (found["solutionVersionArn"], version))
-    return present == solution
+    return solution_of(found["solutionVersionArn"]) == solution_of(version)
 
 
 def is_like(present: Any, wanted: Any) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from lambdas.clients import client
 from lambdas.errors import named_errors
-from lambdas.jobs import Job, create_once, purpose_of
+from lambdas.jobs import Job, create_once, purpose_of, solution_of
 from lambdas.polling import created_response
 
 _LAST_VERSIONS = 12  # whose jobs are listed: more than count, as some have none that succeeded
@@ -70,7 +70,7 @@ def batches_alike(personalize: Any, event: dict[str, Any]) -> Iterator[dict[str,
 
     Each run has a version of its own, and all jobs of the account may be many of other solutions.
     """
-    solution_arn = event["solutionVersionArn"].rpartition("/")[0]
+    solution_arn = solution_of(event["solutionVersionArn"])
     pages = personalize.get_paginator("list_solution_versions").paginate(solutionArn=solution_arn)
     versions = sorted(
         pages.search("solutionVersions"), key=lambda each: each["creationDateTime"], reverse=True

@@ -26,6 +26,11 @@ class Job(NamedTuple):
     failure_reason: str | None = None
 
 
+def solution_of(version_arn: str) -> str:
+    """Return the ARN of a solution version's solution."""
+    return version_arn.rpartition("/")[0]
+
+
 def job_name(purpose: str, run: str, attempt: int = 1) -> str:
     """Return a Personalize job name for a run: the same run gives the same name.
 

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from lambdas.campaigns import can_follow
+from lambdas.jobs import solution_of
 from lambdas.plan_increment import INCREMENT
 from lambdas.records import GATE, LATEST, read_object, record_key
 
@@ -138,7 +139,7 @@ def read_publication(
         refused,
         gate.get("judgedBy"),
         "; ".join(missing),
-        version.rpartition(":")[2].split("/")[1] != settings["solutionName"],
+        solution_of(version).rpartition("/")[2] != settings["solutionName"],
     )
 
 

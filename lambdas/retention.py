@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import Any
 
 from lambdas.errors import CleanUpFailed
+from lambdas.jobs import solution_of
 from lambdas.records import PUBLISHED, read_object
 
 # What a run decided stays: it is small, and a later run compares its data sets with it.
@@ -236,9 +237,9 @@ def read_stock(s3: Any, states: Any, personalize: Any, event: Mapping[str, Any])
     )
     makers: dict[str, set[str]] = {}
     for each in (*records, *latest):
-        solution = _solution_of(each.get("solutionVersionArn", ""))
+        solution = solution_of(each.get("solutionVersionArn", ""))
         makers.setdefault(str(each.get("run", "")), set()).add(solution)
-    inferring = {_solution_of(job["solutionVersionArn"]) for job in batches}
+    inferring = {solution_of(job["solutionVersionArn"]) for job in batches}
     return Stock(
         folders,
         published,
@@ -307,10 +308,6 @@ def _runs_at(bucket: str, locations: Iterable[str]) -> Iterator[str]:
     for location in locations:
         if location.startswith(prefix):
             yield location.removeprefix(prefix).partition("/")[0]
-
-
-def _solution_of(version_arn: str) -> str:
-    return version_arn.rpartition("/")[0]
 
 
 def _former_solutions(

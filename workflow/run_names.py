@@ -34,6 +34,11 @@ LONGEST = 76
 _NAME = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST}}}")
 
 
+def model_folder(model: str) -> str:
+    """Return where the files of a model of one's own are below a run's prefix."""
+    return f"models/{model}/"
+
+
 def run_name(now: datetime) -> str:
     """Return a run's name that sorts by time and is unique: 20240601T040000Z-3fa9c1."""
     return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"

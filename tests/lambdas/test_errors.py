@@ -1,10 +1,8 @@
 """Errors under AWS's names."""
 
 import socket
-import threading
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
@@ -13,16 +11,8 @@ import lambdas.get_status
 import lambdas.list_datasets
 from lambdas.clients import client
 from lambdas.errors import ConnectionFailed, named_errors
+from tests.lambdas.conftest import Answering
 from tests.lambdas.sample_run import SOLUTION
-
-
-@pytest.fixture
-def own_aws(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give handlers a fresh session of boto3, whose endpoint a test sets."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "none")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "ap-northeast-1")
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", boto3.Session())
 
 
 @pytest.mark.parametrize(
@@ -92,33 +82,14 @@ def test_a_service_that_cannot_be_reached_is_a_failed_connection(
             lambdas.get_status.handler({"arn": SOLUTION, "minSeconds": 1, "maxSeconds": 2}, None)
 
 
-@pytest.mark.usefixtures("own_aws")
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"])
 def test_an_answer_that_breaks_off_is_a_failed_connection(
-    monkeypatch: pytest.MonkeyPatch, answer: bytes
+    answering: Answering, answer: bytes
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
-        answering = threading.Thread(target=answer_and_close, args=(server, answer), daemon=True)
-        answering.start()
+    event = {"bucket": "b", "run": "r", "datasetGroupArn": "g", "importMode": "FULL"}
 
-        event = {"bucket": "b", "run": "r", "datasetGroupArn": "g", "importMode": "FULL"}
-        with pytest.raises(ConnectionFailed):
-            lambdas.list_datasets.handler(event, None)
-        server.shutdown(socket.SHUT_RDWR)
-        answering.join()
-
-
-def answer_and_close(server: socket.socket, answer: bytes) -> None:
-    """Answer each request with these bytes and close its connection, until the server is closed."""
-    while True:
-        try:
-            connection, _ = server.accept()
-        except OSError:
-            return
-        with connection:
-            connection.recv(65_536)
-            connection.sendall(answer)
+    with answering(lambda _: answer), pytest.raises(ConnectionFailed):
+        lambdas.list_datasets.handler(event, None)
 
 
 @pytest.mark.usefixtures("own_aws")

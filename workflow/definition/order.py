@@ -58,6 +58,8 @@ class Placed:
         return tuple(path for path in (self.leaves, self.with_it) if path)
 
 
+_ADDED = {"increments": "Plan Increment", "gate": "Quality Gate"}
+"""The stages that tables of `needs_with` add, and for which they ask."""
 _BEFORE_THE_END = {"Recommenders": "it is left out then if a recommender failed"}
 
 STAGES: Mapping[str, Placed] = {
@@ -321,11 +323,8 @@ class _Graph:
 
     def _has(self, table: str) -> bool:
         """Return whether the configuration has a table, of any recommender, and its stages."""
-        asking = {
-            asked.lstrip("[").split("]")[0].split(".")[-1]: title
-            for asked, title, _ in _asked(self._config)
-        }
-        if table in asking and not self._names(asking[table]):
+        added = _ADDED.get(table)
+        if added and not self._names(added):
             return False  # which is told by itself
         return any(getattr(each, table) for each in self._config.each_recommender)
 

@@ -142,7 +142,6 @@ class Eligibility:
 
         An expression with an IF is without effect for the users for whom that does not hold.
         """
-        rows = np.array([self._users.get(user, -1) for user in users])
         included, excluded = np.zeros((1, 1), np.bool_), np.zeros((1, 1), np.bool_)
         has_included = np.zeros((1, 1), np.bool_)
         current = self._current(item)
@@ -152,6 +151,7 @@ class Eligibility:
             applies = np.ones((1, 1), np.bool_)
             if expression.when:
                 when = tuple(condition.bind(values) for condition in expression.when)
+                rows = [self._users.get(user, -1) for user in users]
                 applies = self._cached_when(number, when)[rows, None]
             where = tuple(
                 tuple(c.bind(values, current) for c in alternative)

@@ -70,8 +70,8 @@ def choice(name: str, target: Any, *, default: Any = None) -> Choice:
     return step
 
 
-def both(*branches: Any) -> Parallel:
-    step = Parallel("Both", result_path="$.both")
+def both(*branches: Any, **fields: Any) -> Parallel:
+    step = Parallel("Both", **(fields or {"result_path": "$.both"}))
     for branch in branches:
         step.add_branch(branch)
     return step
@@ -79,10 +79,7 @@ def both(*branches: Any) -> Parallel:
 
 def carrying(*branches: Any) -> Parallel:
     """Return branches of which the first one's job goes on."""
-    step = Parallel("Both", result_selector={"job.$": "$[0].job"})
-    for branch in branches:
-        step.add_branch(branch)
-    return step
+    return both(*branches, result_selector={"job.$": "$[0].job"})
 
 
 def judged_inside(s: Stages, around: Callable[..., Parallel]) -> list[Any]:
@@ -114,17 +111,12 @@ def delivered_anyway(s: Stages) -> list[Any]:
 
 
 def begun_inside(s: Stages) -> list[Any]:
-    step = Parallel("Both", result_path=None)
-    step.add_branch(s.begin())
-    return [step, *named("etl imports training batch_inference publish")(s)]
+    return [both(s.begin(), result_path=None), *named(USUAL)(s)]
 
 
 def noted_past_the_gate(s: Stages) -> list[Any]:
-    batch, gate, note = (
-        s.batch_inference(),
-        s.quality_gate(),
-        Pass("Note", result_path="$.job.note"),
-    )
+    batch, gate = s.batch_inference(), s.quality_gate()
+    note = Pass("Note", result_path="$.job.note")
     note.next(batch)
     return [s.etl(), s.training(), choice("Odd?", gate, default=note), gate, batch]
 

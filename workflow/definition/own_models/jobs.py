@@ -19,7 +19,7 @@ from workflow.definition.polling import MINUTE, retry_service_errors, retry_when
 from workflow.definition.stage import JOB
 from workflow.options.models import ModelSettings
 from workflow.personalize import METRICS
-from workflow.run_names import RUN
+from workflow.run_names import RUN, model_folder
 from workflow.sdk import State, sagemaker_module
 
 # What an operation does not name itself, throttling among it, has the name of the service's
@@ -58,11 +58,6 @@ _INVOCATION_SECONDS = 3_600  # the most that ModelClientConfig takes
 def name_prefix(config: Config, model: str) -> str:
     """Return how the names of a model's jobs begin."""
     return f"{config.name}-{model}-"
-
-
-def model_folder(model: str) -> str:
-    """Return where a model's files are below a run's prefix."""
-    return f"models/{model}/"
 
 
 def output_folder(config: Config, model: str) -> str:
@@ -276,11 +271,13 @@ def _common(config: Config, minutes: int) -> dict[str, Any]:
         "tags": dict(sorted(config.owned_tags.items())),
         "partition": config.partition,
         "timeout_seconds": minutes * MINUTE,
-        "retry": [
-            retry_service_errors(SAGEMAKER_ERRORS),
-            retry_when_busy(SAGEMAKER_BUSY_ERRORS),
-        ],
+        "retry": sagemaker_retries(),
     }
+
+
+def sagemaker_retries() -> list[Any]:
+    """Return the retriers of every task that calls SageMaker."""
+    return [retry_service_errors(SAGEMAKER_ERRORS), retry_when_busy(SAGEMAKER_BUSY_ERRORS)]
 
 
 def _with_paths(step: State) -> State:

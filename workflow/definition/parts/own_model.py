@@ -25,19 +25,17 @@ from workflow.definition.own_models.jobs import (
     LONGEST_NAME,
     NUMBERS,
     REDRIVE,
-    SAGEMAKER_BUSY_ERRORS,
-    SAGEMAKER_ERRORS,
-    model_folder,
     model_step,
     name_prefix,
+    sagemaker_retries,
     training_step,
     transform_step,
 )
 from workflow.definition.parts.spark_model import spark_inference, spark_training
-from workflow.definition.polling import MINUTE, retry_service_errors, retry_when_busy
+from workflow.definition.polling import MINUTE
 from workflow.definition.stage import JOB, Part, Stage, catch_all
 from workflow.errors import StructureError
-from workflow.run_names import RUN_IN_JSONATA
+from workflow.run_names import RUN_IN_JSONATA, model_folder
 from workflow.sdk import Catch, Choice, ChoiceRule, State, Task
 from workflow.spelling import suggestion
 
@@ -156,7 +154,7 @@ def _deleting(config: Config, name: str) -> Task:
         },
         result_path=None,
         timeout_seconds=2 * MINUTE,
-        retry=[retry_service_errors(SAGEMAKER_ERRORS), retry_when_busy(SAGEMAKER_BUSY_ERRORS)],
+        retry=sagemaker_retries(),
     )
 
 
@@ -200,7 +198,7 @@ def _finding(config: Config, model: str, state: str, job_type: str, *, name: str
             f" $merge([{INPUT}, {{'job': $merge([{{'name': {name} & '-' & {attempt}}}, {job}])}}]))"
         ),
         timeout_seconds=2 * MINUTE,
-        retry=[retry_service_errors(SAGEMAKER_ERRORS), retry_when_busy(SAGEMAKER_BUSY_ERRORS)],
+        retry=sagemaker_retries(),
     )
 
 
