@@ -26,8 +26,7 @@ from etl.errors import EtlError
 from etl.holdout import PAIRS
 from etl.ranking import COMPARED, COVERAGE, DEPTH, INTERVALS, compared
 from etl.runtime import OUTPUT, Runtime
-from lambdas.errors import LinesDoNotMatch
-from lambdas.recommendations import list_of, raise_if_other_lines
+from lambdas.recommendations import list_of
 
 RECORD = "record/comparison.json"
 
@@ -144,15 +143,13 @@ def _check_lines(output: DataFrame, requested: int, where: str) -> None:
         F.count("user").alias("lists"),
         F.countDistinct("user").alias("users"),
     ).collect()
-    try:
-        raise_if_other_lines(size["lines"], requested, where)
-    except LinesDoNotMatch as error:
-        raise EtlError(str(error)) from None
-    if size["lists"] != size["users"]:
+    fix = "a model writes one line for each that it gets; mend what predict_fn and output_fn return"
+    if size["lines"] != requested:
         raise EtlError(
-            f"{where} has {size['lists']:,} lists for {size['users']:,} users: a model writes one"
-            " line for each that it gets; mend what predict_fn and output_fn return"
+            f"{where} has {size['lines']:,} lines, and batch-input/ has {requested:,}: {fix}"
         )
+    if size["lists"] != size["users"]:
+        raise EtlError(f"{where} has {size['lists']:,} lists for {size['users']:,} users: {fix}")
 
 
 def _lists(output: DataFrame) -> DataFrame:

@@ -330,9 +330,9 @@ class _Walker:
             for part in rule.get("And", ()):
                 if part.get("Variable") == EXTRACTED:
                     return str(state["Default"])  # only a resumed run has data sets at its begin
-                if part.get("Variable") == FILTER_SIZE and "NumericGreaterThan" in part:
-                    is_large = self.users > part["NumericGreaterThan"]
-                    return str(rule["Next"] if is_large else state["Default"])
+                if part.get("Variable") == FILTER_SIZE and "NumericLessThanEquals" in part:
+                    is_small = self.users <= part["NumericLessThanEquals"]
+                    return str(rule["Next"] if is_small else state["Default"])
         foreseen = [rule for rule in rules if rule.get("StringEquals") in _STATUSES]
         if state["Type"] == "Choice" and not foreseen:
             return self._way_on(name, state, scope, visits)
