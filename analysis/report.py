@@ -291,9 +291,11 @@ def _gate(record: RunRecord) -> dict[str, Any]:
     gate = record.run.gate
     if gate is None:
         return {}
+    lists = "its lists for the comparison" if record.run.record("comparison") else "the lists"
     decisions = {
-        "publish": "The new version made the lists.",
-        "keep": "The new version was refused: the last published one made the lists.",
+        "publish": f"The new version made {lists}.",
+        "keep": f"The new version was refused: the last published one made {lists}.",
+        "leave out": "The new version was refused: Personalize was left out of the comparison.",
         "fail": "The new version was refused, and the run failed.",
     }
     return {

@@ -138,15 +138,23 @@ def _quality(record: RunRecord) -> Iterator[Finding]:
 def _gate(record: RunRecord) -> Iterator[Finding]:
     """Yield what the quality gate found, unless the run failed with it."""
     gate = record.run.gate
-    if gate is None or not gate["served"]:
+    if gate is None or gate["decision"] == "fail":
         return
-    if gate["decision"] == "keep":
-        published, refused = gate["published"], gate["solutionVersionArn"]
+    refused = f"The quality gate refused the new version ({_version(gate['solutionVersionArn'])})"
+    if gate["decision"] == "leave out":
         yield Finding(
-            "the quality gate refused the new version, so that the last one made the lists",
-            f"The quality gate refused the new version ({_version(refused)}): {gate['reason']}. The"
-            f" lists were made by version {_version(published['arn'])}, which run"
-            f" {published['run']} had published.",
+            "the quality gate refused Personalize's new version, so that it was not compared",
+            f"{refused}: {gate['reason']}. Personalize was left out of the comparison.",
+        )
+    elif gate["decision"] == "keep":
+        published, is_compared = gate["published"], record.run.record("comparison") is not None
+        made = "its lists for the comparison" if is_compared else "the lists"
+        version = (
+            f"version {_version(published['arn'])}, which run {published['run']} had published"
+        )
+        yield Finding(
+            f"the quality gate refused the new version, so that the last one made {made}",
+            f"{refused}: {gate['reason']}. {made.capitalize()} were made by {version}.",
         )
     elif gate["degraded"]:
         yield Finding("the lists published last did badly", f"{_sentence(gate['reason'])}.")
@@ -162,7 +170,10 @@ def _comparison(record: RunRecord) -> Iterator[Finding]:
     if found is None:
         return
     best, others = found["best"], [name for name in found["models"] if name != found["best"]]
-    text = f"{best} made the lists: its own were better than those of {', '.join(others)}"
+    why = f"its own were better than those of {', '.join(others)}"
+    if not others:
+        why = f"{', '.join(found['leftOut'])} was left out of the comparison"
+    text = f"{best} made the lists: {why}"
     yield Finding(text, f"{_sentence(text)}.", "note")
     if no_better_than_popular(found):
         metric = found["models"][best]["metrics"][found["by"]]

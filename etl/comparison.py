@@ -14,7 +14,7 @@ a user for whom a model has no list counts as one without a hit. What was compar
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any
 
@@ -24,11 +24,13 @@ from pyspark.sql import functions as F  # noqa: N812  the name that every Spark 
 from etl.batch_files import output_paths, requested_users
 from etl.errors import EtlError
 from etl.holdout import PAIRS
+from etl.published import read_json
 from etl.ranking import COMPARED, COVERAGE, DEPTH, INTERVALS, compared
-from etl.runtime import OUTPUT, Runtime
+from etl.runtime import OUTPUT, RunFolder, Runtime
 from lambdas.recommendations import list_of
 
 RECORD = "record/comparison.json"
+_GATE = "record/gate.json"  # what the quality gate decided of Personalize's version
 
 _LINE = "user string, items array<string>"
 
@@ -37,6 +39,8 @@ def compare(
     runtime: Runtime, outputs: Mapping[str, str], *, by: str, log: Callable[[str], None]
 ) -> dict[str, Any]:
     """Run Spark jobs: measure the lists of each model, and write the record.
+
+    Personalize is left out if the quality gate has refused its version and found no other.
 
     Args:
         runtime: The job's runtime; its folder is the run's.
@@ -48,7 +52,8 @@ def compare(
     Returns:
         The record: `users` that were tested, `metrics` of each model, each with `value`, `low` and
         `high`, beside those of the most popular items (`popularity`, `difference`); `best`, and by
-        which metric; `lists`, the tested users for whom each model has one.
+        which metric; `lists`, the tested users for whom each model has one; `leftOut`, the models
+        that were not compared, with the reason.
 
     Raises:
         EtlError: If there is no such metric, the run has no hold-out, nobody of it was asked for,
@@ -64,6 +69,12 @@ def compare(
             f"{folder.uri('manifest.json')} has no hold-out: start a new execution, whose Spark job"
             " makes one"
         )
+    left_out = dict(_left_out(folder, outputs))
+    outputs = {model: prefix for model, prefix in outputs.items() if model not in left_out}
+    if not outputs:
+        raise EtlError(f"there is no list to compare: {'; '.join(left_out.values())}")
+    for model, reason in left_out.items():
+        log(f"── {model} is left out: {reason}")
     with ExitStack() as stack:
 
         def kept(frame: DataFrame) -> DataFrame:
@@ -103,11 +114,20 @@ def compare(
         "users": n_tested,
         "heldOut": {name: entry[name] for name in ("interactions", "users")},
         "models": models,
+        "leftOut": left_out,
         "intervals": INTERVALS,
     }
     runtime.commit(json.dumps(record, ensure_ascii=False, indent=2) + "\n", path=RECORD)
     log(f"progress {len(outputs)}/{len(outputs)} done")
     return record
+
+
+def _left_out(folder: RunFolder, outputs: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the models that make no lists in this run, with the reason."""
+    gate = read_json(folder, folder.key(_GATE)) or {}
+    for model, prefix in outputs.items():
+        if prefix == OUTPUT and gate and not gate.get("served"):
+            yield model, f"the quality gate refused its version: {gate.get('reason')}"
 
 
 def _held_out(runtime: Runtime, entry: Mapping[str, Any]) -> DataFrame:

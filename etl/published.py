@@ -42,7 +42,7 @@ class Publication:
 
 def last_publication(folder: RunFolder) -> Publication | str:
     """Return what was published last in the bucket of a run, or the reason why it is not known."""
-    latest = _read_json(folder, LATEST)
+    latest = read_json(folder, LATEST)
     if latest is None:
         return "no list has been published yet"
     try:
@@ -64,7 +64,7 @@ def last_publication(folder: RunFolder) -> Publication | str:
 
 def manifest_of(folder: RunFolder) -> Mapping[str, Any]:
     """Return the manifest of a run; empty if it is gone."""
-    return _read_json(folder, folder.key("manifest.json")) or {}
+    return read_json(folder, folder.key("manifest.json")) or {}
 
 
 def exists(folder: RunFolder, uri: str) -> bool:
@@ -75,7 +75,7 @@ def exists(folder: RunFolder, uri: str) -> bool:
     return any(key.endswith("/") or item["Key"] == key for item in found.get("Contents", ()))
 
 
-def _read_json(folder: RunFolder, key: str) -> dict[str, Any] | None:
+def read_json(folder: RunFolder, key: str) -> dict[str, Any] | None:
     """Return a JSON object of the bucket; None if there is none, or it is no JSON object."""
     try:
         body = folder.s3.get_object(Bucket=folder.bucket, Key=key)["Body"].read()

@@ -18,7 +18,7 @@ from lambdas.errors import InvalidInputException, QualityGateFailed, named_error
 from lambdas.list_datasets import manifest_of, read_manifest
 from lambdas.records import GATE, latest_key, record_key, write_object
 
-PUBLISH, KEEP, FAIL = "publish", "keep", "fail"
+PUBLISH, KEEP, LEAVE_OUT, FAIL = "publish", "keep", "leave out", "fail"
 
 _OF_PUBLICATION = ("run", "solutionVersionArn")
 
@@ -159,7 +159,7 @@ class Decision:
     """The gate's decision.
 
     Attributes:
-        word: `publish`, `keep` or `fail`.
+        word: `publish`, `keep`, `leave out` or `fail`.
         reason: The broken rules; empty if there are none.
         served: The ARN of the version that makes the run's lists; empty if none may.
     """
@@ -175,10 +175,13 @@ def decide(
     of_version: list[Judged],
     of_backtest: list[Judged],
     published: Published | None,
+    *,
+    has_rivals: bool = False,
 ) -> Decision:
     """Return what follows from the judged rules.
 
     The back-test judges the version published last, so that it is no reason to keep that one.
+    With rivals, Personalize can be left out where there is no version to keep.
     """
     broken = [judged.text for judged in of_version if judged.met is False]
     reasons = "; ".join([*broken, *(judged.text for judged in of_backtest if judged.met is False)])
@@ -188,13 +191,14 @@ def decide(
         return Decision(FAIL, f"{reasons}; the published lists stay as they were", "")
     if not broken:
         return Decision(PUBLISH, reasons, arn)
-    if published is None:
-        why = "nothing is published yet, so that there is no version to keep"
-        return Decision(FAIL, f"{reasons}; {why}", "")
-    if not published.exists:
-        why = f"the version published last, {published.arn}, is deleted and cannot be kept"
-        return Decision(FAIL, f"{reasons}; {why}", "")
-    return Decision(KEEP, reasons, published.arn)
+    if published and published.exists:
+        return Decision(KEEP, reasons, published.arn)
+    why = (
+        f"the version published last, {published.arn}, is deleted and cannot be kept"
+        if published
+        else "no version of Personalize is published, so that there is none to keep"
+    )
+    return Decision(LEAVE_OUT if has_rivals else FAIL, f"{reasons}; {why}", "")
 
 
 def judge_solution_version(
@@ -203,7 +207,8 @@ def judge_solution_version(
     """Judge a version, write the run's record of it, and return the decision.
 
     Returns:
-        `decision` (`publish` or `keep`), `reason`, and `served.arn`, the version to infer with.
+        `decision` (`publish`, `keep` or `leave out`), `reason`, and `served.arn`, the version to
+        infer with; empty of the last, where other models' lists are compared alone.
 
     Raises:
         ManifestNotFound: If the run has no manifest.
@@ -221,7 +226,14 @@ def judge_solution_version(
     backtest = manifest.get("backtest") or {}
     of_version = list(judged_metrics(event["metrics"], metrics, published, popularity))
     of_backtest = list(judged_backtest(event["backtest"], backtest))
-    decision = decide(arn, event["onFailure"], of_version, of_backtest, published)
+    decision = decide(
+        arn,
+        event["onFailure"],
+        of_version,
+        of_backtest,
+        published,
+        has_rivals=bool(event.get("hasRivals")),
+    )
     kept = published if decision.word == KEEP else None
     written = {
         "run": run,
@@ -340,6 +352,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Judge `solutionVersionArn` of a `run` in a `bucket`.
 
     Event: besides these, `onFailure` (`keep` or `fail`), `metrics` and `backtest`, each metric →
-    its rules as in the configuration; `recommender`, if there are several.
+    its rules as in the configuration; `recommender`, if there are several; `hasRivals`, if other
+    models make lists in the same run.
     """
     return judge_solution_version(client("s3"), client("personalize"), event, now=datetime.now(UTC))

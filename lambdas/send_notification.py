@@ -100,6 +100,7 @@ class Records:
         manifest: That of its Spark job.
         delivery: What became of the delivery of its list: `status`, `table`, `reason`.
         campaigns: What its campaigns serve: `degraded`, `reason`.
+        comparison: That of its models: `models`, `leftOut`.
         fault: Why they could not be read; empty if they could.
     """
 
@@ -107,6 +108,7 @@ class Records:
     manifest: Mapping[str, Any] = field(default_factory=dict)
     delivery: Mapping[str, Any] = field(default_factory=dict)
     campaigns: Mapping[str, Any] = field(default_factory=dict)
+    comparison: Mapping[str, Any] = field(default_factory=dict)
     fault: str = ""
 
     @classmethod
@@ -118,14 +120,14 @@ class Records:
                 name: read_object(s3, bucket, record_key(run, PUBLICATION, name))
                 for name in ("", *manifest.get("recommenders", ()))
             }
-            delivery, campaigns = (
+            delivery, campaigns, comparison = (
                 read_object(s3, bucket, record_key(run, stage)) or {}
-                for stage in ("delivery", "campaigns")
+                for stage in ("delivery", "campaigns", "comparison")
             )
         except InvalidInputException as error:
             return cls(fault=str(error))
         published = {name: each for name, each in lists.items() if each}
-        return cls(published, manifest, delivery, campaigns)
+        return cls(published, manifest, delivery, campaigns, comparison)
 
     def degradations(self) -> Iterator[str]:
         """Yield what is wrong with what was published: the lists, their delivery, the campaigns."""
@@ -154,6 +156,8 @@ class Records:
         if rest := [each for name, each in self.lists.items() if name not in shown]:
             total = sum(each["recommendations"] for each in rest)
             yield f"{len(rest)} further list{'s' * (len(rest) > 1)} with {total:,} recommendations"
+        for model, reason in self.comparison.get("leftOut", {}).items():
+            yield f"{model} was left out of the comparison: {reason}"
         if self.delivery.get("status") == "DELIVERED":
             yield f"delivered into table {self.delivery['table']}"
         elif self.delivery.get("status") == "SKIPPED":
@@ -295,7 +299,9 @@ def _caught(output: Mapping[str, Any]) -> str:
 
 
 def _made_by(published: Mapping[str, Any]) -> str:
-    """Return which solution version made a list in place of a refused one; empty if none was."""
+    """Return which model of one's own, or which version in place of a refused one, made a list."""
+    if model := published.get("model"):
+        return f", by model {model['name']}"
     refused = (published.get("degraded") or {}).get("refusedSolutionVersionArn")
     if not refused:
         return ""

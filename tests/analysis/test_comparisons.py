@@ -9,6 +9,7 @@ from analysis.comparisons import comparison_table
 from analysis.report import report
 from analysis.verdict import findings
 from tests.analysis.run_records import Given
+from tests.analysis.test_backtests import GATE
 from tests.analysis.test_report import check, headings, texts
 
 NDCG = "normalized_discounted_cumulative_gain_at_25"
@@ -101,3 +102,26 @@ def test_models_that_chance_may_have_made_better_than_popularity_are_to_be_looke
         f" {NDCG} of the best, hybrid, is 0.110, theirs 0.100, and chance may explain the"
         " difference."
     ]
+
+
+def test_a_model_that_was_left_out_is_told_with_the_reason(tmp_path: Path) -> None:
+    reason = "the quality gate refused its version: coverage is 0.01, minimum 0.1"
+    alone = {"hybrid": COMPARISON["models"]["hybrid"]}
+    comparison = COMPARISON | {"models": alone, "leftOut": {"personalize": reason}}
+
+    assert told(comparison, "note") == [
+        "Hybrid made the lists: personalize was left out of the comparison."
+    ]
+    page = texts(report(given(comparison).record()))
+    assert f"personalize was left out: {reason}." in page
+
+
+def test_a_refused_version_is_said_to_have_been_compared_or_not() -> None:
+    for decision, sentence in {
+        "keep": "Its lists for the comparison were made by version labbase/old, which run",
+        "leave out": "Personalize was left out of the comparison.",
+    }.items():
+        run = given(COMPARISON)
+        run.files["record/gate.json"] = json.dumps(GATE | {"decision": decision})
+        (refused,) = [each.text for each in findings(run.record()) if "refused" in each.text]
+        assert sentence in refused

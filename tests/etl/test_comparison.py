@@ -189,6 +189,33 @@ def test_a_hold_out_of_nobody_is_said(
     assert said in refused(run, {"good": "models/good/"})
 
 
+def test_personalize_is_left_out_if_the_gate_let_no_version_of_it_make_lists(run: Run) -> None:
+    students = [f"student {n}" for n in range(300)]
+    insert(run, some_events(), students)
+    run(SPEC)
+    lists = dict.fromkeys(students, ITEMS[:3])
+    write_lists(run, "models/good/", lists)
+    outputs = {"personalize": "batch-output/", "good": "models/good/"}
+    gate = {"decision": "leave out", "reason": "coverage is 0.01, minimum 0.1", "served": None}
+    run.folder.put_text("record/gate.json", json.dumps(gate))
+
+    record = compare(run.runtime(SPEC), outputs, by=NDCG, log=run.log.append)
+
+    reason = "the quality gate refused its version: coverage is 0.01, minimum 0.1"
+    assert (record["best"], [*record["models"]]) == ("good", ["good"])
+    assert record["leftOut"] == {"personalize": reason}
+    assert f"── personalize is left out: {reason}" in run.log
+    only = {"personalize": "batch-output/"}
+    with pytest.raises(EtlError, match=f"there is no list to compare: {reason}"):
+        compare(run.runtime(SPEC), only, by=NDCG, log=run.log.append)
+
+    served = gate | {"decision": "keep", "served": {"solutionVersionArn": "arn:old"}}
+    run.folder.put_text("record/gate.json", json.dumps(served))
+    write_lists(run, "batch-output/", lists)
+    both = compare(run.runtime(SPEC), outputs, by=NDCG, log=run.log.append)
+    assert (both["leftOut"], [*both["models"]]) == ({}, ["personalize", "good"])
+
+
 def test_a_model_without_output_or_with_other_lines_than_its_input_is_named(run: Run) -> None:
     students = [f"student {n}" for n in range(300)]
     insert(run, some_events(), students)

@@ -46,6 +46,7 @@ def judge(
     backtest: dict[str, Any] | None = None,
     *,
     on_failure: str = "keep",
+    has_rivals: bool = False,
     measured: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Judge a version; `measured` is what the Spark job added to the manifest."""
@@ -57,6 +58,7 @@ def judge(
         "onFailure": on_failure,
         "metrics": metrics or {},
         "backtest": backtest or {},
+        "hasRivals": has_rivals,
     }
     return judge_solution_version(s3, personalize, event, now=NOW)
 
@@ -181,8 +183,8 @@ def test_the_first_run_is_judged_by_the_minimum_alone(
     with pytest.raises(QualityGateFailed) as caught:
         judge(s3, personalize, rules)
     assert str(caught.value) == (
-        f"{NDCG} is 0.0500, minimum 0.1; nothing is published yet, so that there is no version to"
-        " keep"
+        f"{NDCG} is 0.0500, minimum 0.1; no version of Personalize is published, so that there is"
+        " none to keep"
     )
 
 
@@ -207,6 +209,35 @@ def test_a_deleted_version_is_known_by_its_run_s_record_and_cannot_be_kept(
     expect_deleted(calls, LAST)
     with pytest.raises(QualityGateFailed, match=f"version published last, {LAST}, is deleted and"):
         judge(s3, personalize, rules)
+
+
+def test_beside_other_models_a_refused_version_without_one_to_keep_is_left_out(
+    s3: Any, personalize: Any, calls: Stubber
+) -> None:
+    rules = {NDCG: {"minimum": 0.1}}
+    reason = (
+        f"{NDCG} is 0.0500, minimum 0.1; no version of Personalize is published, so that there is"
+        " none to keep"
+    )
+    expect(calls, NEW, **{NDCG: 0.05})
+    left_out = {"decision": "leave out", "reason": reason, "served": {"arn": ""}}
+    assert judge(s3, personalize, rules, has_rivals=True) == left_out
+    assert (record(s3)["decision"], record(s3)["served"]) == ("leave out", None)
+
+    latest = {"run": "2024-05-31", "model": {"name": "own"}}  # another model's list is published
+    s3.put_object(Bucket="bucket", Key="recommendations/latest.json", Body=json.dumps(latest))
+    expect(calls, NEW, **{NDCG: 0.05})
+    assert judge(s3, personalize, rules, has_rivals=True) == left_out
+
+    publish(s3)
+    expect(calls, NEW, **{NDCG: 0.05})
+    expect(calls, LAST, **{NDCG: 0.2})
+    assert judge(s3, personalize, rules, has_rivals=True)["decision"] == "keep"
+
+    expect(calls, NEW, **{NDCG: 0.05})
+    expect(calls, LAST, **{NDCG: 0.2})
+    with pytest.raises(QualityGateFailed, match="the published lists stay as they were"):
+        judge(s3, personalize, rules, on_failure="fail", has_rivals=True)
 
 
 def test_a_deleted_version_without_a_record_is_not_compared_with(

@@ -98,6 +98,17 @@ def test_a_list_that_the_gate_found_wrong_is_degraded() -> None:
     assert (told.outcome, told.reason) == (DEGRADED, "coverage is 0.0310, minimum 0.1")
 
 
+def test_the_model_that_made_the_list_is_named_and_those_that_were_not_compared() -> None:
+    published = PUBLISHED | {"model": {"name": "hybrid"}}
+    comparison = {"models": {"hybrid": {}}, "leftOut": {"personalize": "its version was refused"}}
+    records = Records({"": published}, comparison=comparison)
+
+    assert notification_of(end_of(output="{}"), records).line.endswith(
+        " extracted at 2024-06-01T04:12:00Z, by model hybrid; personalize was left out of the"
+        " comparison: its version was refused"
+    )
+
+
 @pytest.mark.parametrize(
     ("status", "error", "cause", "line"),
     [

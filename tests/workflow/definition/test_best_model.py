@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from localaws.moto_patches.states_language.jsonata import evaluated
+from tests.local_runs import EXAMPLE
 from tests.workflow.definition.test_own_models import rendered
 from tests.workflow.options.test_models import OWN_HYBRID, WITHOUT_FILTER, best, own
 from workflow import Stages, parse_config
@@ -52,6 +53,23 @@ def test_each_model_has_a_branch_and_the_best_ones_list_is_published() -> None:
     assert [catch["Next"] for catch in deleting["Catch"]] == [deleting["Next"]]
     payload = found["Filter Recommended Item"]["Parameters"]["Payload"]
     assert payload["job.$"] == "$.job"
+
+
+def test_a_version_of_personalize_that_the_gate_leaves_out_ends_its_branch_alone() -> None:
+    _, found = rendered(best(GATE))
+
+    assert found["Judge Solution Version"]["Parameters"]["Payload"]["hasRivals"] is True
+    choice = found["Good Enough?"]
+    assert {rule["StringEquals"]: rule["Next"] for rule in choice["Choices"]} == {
+        "keep": "Keep Last Version",
+        "leave out": "Personalize Left Out",
+    }
+    assert found["Personalize Left Out"] == {"Type": "Succeed"}
+    failing = rendered(best(GATE.replace("keep", "fail")))[1]
+    assert not {"Good Enough?", "Personalize Left Out"} & failing.keys()
+    alone = rendered(parse_config(EXAMPLE + GATE))[1]
+    assert "hasRivals" not in alone["Judge Solution Version"]["Parameters"]["Payload"]
+    assert len(alone["Good Enough?"]["Choices"]) == 1
 
 
 def test_each_models_lists_are_in_a_folder_of_their_own() -> None:
