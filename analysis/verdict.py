@@ -170,10 +170,10 @@ def _comparison(record: RunRecord) -> Iterator[Finding]:
     if found is None:
         return
     best, others = found["best"], [name for name in found["models"] if name != found["best"]]
-    why = f"its own were better than those of {', '.join(others)}"
+    why = f"they were better than those of {', '.join(others)}"
     if not others:
         why = f"{', '.join(found['leftOut'])} was left out of the comparison"
-    text = f"{best} made the lists: {why}"
+    text = f"the lists are those of {best}: {why}"
     yield Finding(text, f"{_sentence(text)}.", "note")
     if no_better_than_popular(found):
         metric = found["models"][best]["metrics"][found["by"]]

@@ -88,7 +88,7 @@ def test_the_report_shows_the_models_side_by_side(tmp_path: Path) -> None:
 
 def test_a_person_is_told_which_model_made_the_lists() -> None:
     assert told(COMPARISON, "note") == [
-        "Hybrid made the lists: its own were better than those of personalize."
+        "The lists are those of hybrid: they were better than those of personalize."
     ]
     assert told(COMPARISON, "warning") == []
 
@@ -110,7 +110,7 @@ def test_a_model_that_was_left_out_is_told_with_the_reason(tmp_path: Path) -> No
     comparison = COMPARISON | {"models": alone, "leftOut": {"personalize": reason}}
 
     assert told(comparison, "note") == [
-        "Hybrid made the lists: personalize was left out of the comparison."
+        "The lists are those of hybrid: personalize was left out of the comparison."
     ]
     page = texts(report(given(comparison).record()))
     assert f"personalize was left out: {reason}." in page

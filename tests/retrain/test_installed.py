@@ -1,5 +1,6 @@
 """The wheel, installed into an environment of its own and used from an empty folder."""
 
+import csv
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import sysconfig
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -278,6 +280,28 @@ def test_a_project_without_its_database_is_told_so_before_anything_starts(
 
     assert "the configuration reads accounts, catalog.channels, catalog.videos" in printed
     assert "name a database of yours by --database-url or DATABASE_URL" in printed
+
+
+def test_a_model_of_one_s_own_takes_the_place_of_personalize(
+    installed: Installed, database: str, tmp_path: Path
+) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(VIDEO)
+    project = Installed(installed.environment, tmp_path, {"DATABASE_URL": database})
+    project.retrain("init", "--yes")
+    file, model = tmp_path / "retraining.toml", '[models.hybrid]\nbuiltin = "hybrid"\n'
+    proposed = re.sub("^personalize_filter = .*\n", "", file.read_text("utf-8"), flags=re.M)
+    file.write_text(f'{proposed}\n{model}[publish]\nfrom = "hybrid"\n', "utf-8")
+
+    project.retrain("render")
+    printed = project.retrain("local", "run", "--output", "out")
+
+    assert "personalize" not in (tmp_path / "asl" / "retraining.asl.json").read_text("utf-8")
+    assert "✓ Train hybrid" in printed
+    with (tmp_path / "out" / "recommendations.csv").open(encoding="utf-8", newline="") as file:
+        lengths = Counter(row["USER_ID"] for row in csv.DictReader(file))
+    assert len(lengths) == 285  # of 300 accounts 15 are deleted
+    assert set(lengths.values()) == {25}
 
 
 def functions_of_states(project: Installed) -> list[str]:
