@@ -52,12 +52,14 @@ class Call:
         operation: The operation's name in botocore's model, e.g. 'PutObject'; empty if the model
             has none.
         parameters: Its members by their names in the model; none if the body is malformed.
+        client: boto3's name of the service, e.g. 'personalize-runtime'; empty as the operation is.
     """
 
-    principal: str
-    service: str
-    operation: str
+    principal: str = ""
+    service: str = ""
+    operation: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    client: str = ""
 
 
 def signature_of(environ: WSGIEnvironment) -> Signature:
@@ -96,8 +98,8 @@ def call_of(environ: WSGIEnvironment) -> Call:
                 parameters = PROTOCOL_PARSERS[protocol](operation).parse(sources)
             except Exception:  # which one depends on the protocol and on the fault
                 parameters = {}
-            return Call(signature.key, signature.service, operation.name, parameters)
-    return Call(signature.key, signature.service, "")
+            return Call(signature.key, signature.service, operation.name, parameters, service)
+    return Call(signature.key, signature.service)
 
 
 def protocol_of(service: str, content_type: str | None) -> str:

@@ -352,7 +352,7 @@ def _backend_app(service: str | None) -> WSGIApplication:
         environ, name = _request_again()
         _log.warning("%s failed", name, exc_info=error)
         message = f"the local AWS fails at this {name}: {type(error).__name__}: {error}"
-        return error_to(environ, "InternalFailure", message)
+        return error_to(environ, "InternalFailure", message, status=400)
 
     served: WSGIApplication = application
     return served

@@ -9,8 +9,8 @@ One request, by its header::
     X-Local-Fault: error InternalServerError 500
     X-Local-Fault: delay 1.5
 
-Calls to come, by a rule; `operation` is botocore's name of it, `service` the name under which
-it is signed, and what is left out matches every call::
+Calls to come, by a rule; `operation` is botocore's name of it, `service` boto3's or the name under
+which it is signed, and what is left out matches every call::
 
     POST /_local/faults    (Content-Type: application/json)
     {"service": "personalize", "operation": "CreateCampaign", "fault": "throttle",
@@ -20,9 +20,10 @@ it is signed, and what is left out matches every call::
     DELETE /_local/faults    remove all rules
 
 `call` is the first call that gets the fault, counted from 1 since the rule was made (1 if left
-out), `times` how many do from there on (1; 0 means all). An error is answered in the protocol of
-the service that is called. A throttled call gets `ThrottlingException` with status 400, which SDKs
-retry; a delayed call is answered late.
+out), `times` how many do from there on (1; 0 means all). An error is answered as the service that
+is called does it: in its protocol, with a request id, and with the status of its model if none is
+given. A throttled call gets the service's own error: most often `ThrottlingException`, of S3
+`SlowDown`, of Lambda `TooManyRequestsException`. A delayed call is answered late.
 """
 
 from __future__ import annotations
@@ -37,8 +38,10 @@ from http import HTTPStatus
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+from localaws.errors import suggestion
 from localaws.http.calls import Call, call_of
-from localaws.http.errors import error_to
+from localaws.http.errors import ServiceError, error_to, throttling_error
+from localaws.http.service_names import service_model, services_called
 from localaws.http.wsgi import Response, json_response, request_body
 
 PATH = "/_local/faults"
@@ -59,12 +62,14 @@ class Fault:
     Attributes:
         delay: Seconds before it is answered.
         code: The error's name; empty for no error.
-        status: The error's HTTP status.
+        status: The error's HTTP status; None for the one that the service gives it.
+        is_throttled: Whether the error is that of a throttled call.
     """
 
     delay: float = 0.0
     code: str = ""
-    status: int = 400
+    status: int | None = None
+    is_throttled: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Fault:
@@ -75,7 +80,7 @@ class Fault:
         """
         match text.split():
             case ["throttle"]:
-                return cls(code="ThrottlingException")
+                return cls(is_throttled=True)
             case ["delay", seconds] if _SECONDS.fullmatch(seconds) and float(seconds) <= _MAX_DELAY:
                 return cls(delay=float(seconds))
             case ["error", code] if code.isidentifier():
@@ -84,7 +89,8 @@ class Fault:
                 return cls(code=code, status=int(status))
         raise FaultError(
             f"{text!r} is no fault; write 'throttle', 'delay SECONDS' (at most"
-            f" {_MAX_DELAY:g}) or 'error CODE STATUS' (STATUS 400 to 599, 400 if left out)"
+            f" {_MAX_DELAY:g}) or 'error CODE STATUS' (STATUS 400 to 599, the service's own if left"
+            " out)"
         )
 
 
@@ -108,10 +114,29 @@ class _Rule:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise FaultError(f"{name} must be an integer, at least {least}; not {value!r}")
+        if self.service is not None:
+            self._check_names(self.service)
+
+    def _check_names(self, service: str) -> None:
+        """Refuse a rule that no call can match.
+
+        Raises:
+            FaultError: If there is no such service, or it has no such operation.
+        """
+        clients = services_called(service)
+        if not clients:
+            raise FaultError(f"service {service!r}: there is none of this name")
+        operations = {name for client in clients for name in service_model(client).operation_names}
+        if self.operation is not None and self.operation not in operations:
+            hint = suggestion(self.operation, operations)
+            unknown = f"operation {self.operation!r}: {service} has none of this name"
+            raise FaultError(f"{unknown}{hint and '; '}{hint}")
 
     def count(self, call: Call) -> bool:
         """Count a call if the rule matches it; return whether the call gets the fault."""
-        if self.service not in {None, call.service} or self.operation not in {None, call.operation}:
+        if self.service not in {None, call.service, call.client}:
+            return False
+        if self.operation not in {None, call.operation}:
             return False
         self.seen += 1
         gets_fault = self.seen >= self.call and (
@@ -137,19 +162,24 @@ class Faults:
         if environ.get("PATH_INFO") == PATH:
             return self._administer(environ)(environ, start_response)
         try:
-            fault = self._fault(environ)
-        except FaultError as error:
-            response = error_to(environ, "InvalidFault", f"X-Local-Fault: {error}")
+            fault, call = self._fault(environ)
+        except FaultError as invalid:
+            response = error_to(environ, "InvalidFault", f"X-Local-Fault: {invalid}")
             return response(environ, start_response)
         if fault.delay:
             self._sleep(fault.delay)
-        if fault.code:
-            message = "This fault was injected; see localaws.http.faults."
-            response = error_to(environ, fault.code, message, status=fault.status)
-            return response(environ, start_response)
-        return self._application(environ, start_response)
+        if not (fault.code or fault.is_throttled):
+            return self._application(environ, start_response)
+        if fault.is_throttled:
+            error = throttling_error(call.client, call.operation)
+        else:
+            error = ServiceError(fault.code, "This fault was injected; see localaws.http.faults.")
+        response = error_to(
+            environ, error.code, error.message, status=fault.status, service=call.client
+        )
+        return response(environ, start_response)
 
-    def inject(self, fault: str, **rule: Any) -> None:
+    def inject(self, fault: str, /, **rule: Any) -> None:
         """Add a rule, as a POST does: a fault, e.g. `throttle`, and the rule's other members.
 
         Raises:
@@ -166,16 +196,19 @@ class Faults:
         with self._lock:
             self._rules.clear()
 
-    def _fault(self, environ: WSGIEnvironment) -> Fault:
-        """Return a request's fault: that of its header, or else of the first rule that matches."""
+    def _fault(self, environ: WSGIEnvironment) -> tuple[Fault, Call]:
+        """Return a request's fault, that of its header, or else of the first rule that matches.
+
+        The call is known if there is one.
+        """
         if text := environ.get(HEADER):
-            return Fault.parse(text)
+            return Fault.parse(text), call_of(environ)
         with self._lock:
             if not self._rules:
-                return Fault()
+                return Fault(), Call()
             call = call_of(environ)
             matches = [rule for rule in self._rules if rule.count(call)]
-        return Fault.parse(matches[0].fault) if matches else Fault()
+        return Fault.parse(matches[0].fault) if matches else Fault(), call
 
     def _administer(self, environ: WSGIEnvironment) -> Response:
         match environ["REQUEST_METHOD"]:
@@ -193,8 +226,9 @@ class Faults:
                     rule = json.loads(request_body(environ))
                     if not isinstance(rule, dict) or not isinstance(rule.get("fault"), str):
                         raise FaultError('a rule is an object, e.g. {"fault": "throttle"}')
-                    self.inject(**rule)
-                except ValueError as error:
+                    members = {name: value for name, value in rule.items() if name != "fault"}
+                    self.inject(rule["fault"], **members)
+                except (ValueError, RecursionError) as error:
                     return _invalid(str(error))
                 return json_response({"rules": [rule]})
         return _invalid("use GET, POST or DELETE", status=405)

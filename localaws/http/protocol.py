@@ -32,7 +32,6 @@ Operation = Callable[[dict[str, Any]], Mapping[str, Any] | None]
 
 _log = logging.getLogger(__name__)
 _SECRET = object()
-_PROTOCOL_ERRORS = {"InternalFailure", "SerializationException", "UnknownOperationException"}
 _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "character": (str,),
@@ -98,12 +97,7 @@ class Service(ABC):
             response = self._serve(environ)
             response.headers["x-amzn-RequestId"] = str(uuid.uuid4())
         except ServiceError as error:
-            response = error_response(
-                error,
-                protocol=self._model.protocol,
-                service=self._service,
-                status=self._status(error.code),
-            )
+            response = error_response(error, protocol=self._model.protocol, service=self._service)
         return response(environ, start_response)
 
     def _serve(self, environ: WSGIEnvironment) -> Response:
@@ -147,14 +141,6 @@ class Service(ABC):
         """The code with which this service refuses an invalid request."""
         code = "InvalidInputException"
         return code if code in _codes(self._model.error_shapes) else "ValidationException"
-
-    def _status(self, code: str) -> int:
-        """Return the HTTP status of an error; the model has it only where it is not 400."""
-        if code in _PROTOCOL_ERRORS:
-            return 500 if code == "InternalFailure" else 400
-        # ValidationException is answered by every service and modelled by few.
-        shape = _codes(self._model.error_shapes).get(code)
-        return int(shape.metadata.get("error", {}).get("httpStatusCode", 400)) if shape else 400
 
 
 def operations_of(service: str, *providers: object) -> dict[str, Operation]:

@@ -59,6 +59,12 @@ def services_signed_as(signing_name: str) -> tuple[str, ...]:
     return _by_signing_name().get(signing_name, ())
 
 
+def services_called(name: str) -> tuple[str, ...]:
+    """Return boto3's names of the services that have this name there or in their signatures."""
+    own = (name,) if name in _metadata() else ()
+    return tuple(dict.fromkeys((*own, *services_signed_as(name))))
+
+
 def service_of_sdk_name(name: str) -> str:
     """Return boto3's name of a service for its name in the ARN of an SDK integration.
 

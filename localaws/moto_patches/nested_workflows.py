@@ -7,12 +7,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from botocore.exceptions import ClientError
 from botocore.utils import parse_timestamp
 from moto.stepfunctions.parser.api import HistoryEventType, TaskFailedEventDetails
-from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import (
-    CustomErrorName,
-)
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import (
     FailureEvent,
     FailureEventException,
@@ -88,16 +84,6 @@ def nested_workflows(patch: Patch) -> None:
             return resolver
 
         return build
-
-    @patch.around(task)
-    def _from_error(original: Any, self: Any, env: Any, ex: Exception) -> Any:
-        event = original(self, env, ex)
-        if isinstance(ex, ClientError):
-            # moto adds `Exception` also to the code that ends with it.
-            name = f"StepFunctions.{ex.response['Error']['Code'].removesuffix('Exception')}"
-            event.error_name = CustomErrorName(f"{name}Exception")
-            event.event_details["taskFailedEventDetails"]["error"] = f"{name}Exception"
-        return event
 
     patch.replace(module, "_SUPPORTED_API_PARAM_BINDINGS", {"startexecution": _PARAMETERS})
     patch.replace(task, "_normalise_parameters", lambda self, parameters, **_: None)

@@ -5,17 +5,12 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import ClientError
 from botocore.utils import parse_timestamp
 from moto.settings import moto_server_port
-from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import (
-    CustomErrorName,
-)
 from moto.stepfunctions.parser.asl.component.common.retry.jitter_strategy_decl import (
     JitterStrategyDecl,
 )
@@ -25,7 +20,6 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service impor
     state_task_service_callback,
     state_task_service_glue,
     state_task_service_lambda,
-    state_task_service_sns,
 )
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import (
     WaitFunction,
@@ -179,46 +173,6 @@ def _complete_error(http_response: Any, parsed: dict[str, Any], **_: Any) -> Non
         error = parsed.setdefault("Error", {})
         error["Code"] = error.get("Code") or "InternalFailure"
         error["Message"] = error.get("Message") or ""
-
-
-def unmodelled_errors(patch: Patch) -> None:
-    """Give an error that an operation's model does not have the name of its service's exception.
-
-    A throttled StartJobRun is `Glue.AWSGlueException`, moto calls it `Glue.ThrottlingException`.
-    https://repost.aws/knowledge-center/glue-throttling-rate-exceeded
-    """
-    for owner, prefix, service in (
-        (state_task_service_glue.StateTaskServiceGlue, "Glue", "AWSGlue"),
-        (state_task_service_lambda.StateTaskServiceLambda, "Lambda", "AWSLambda"),
-        (state_task_service_sns.StateTaskServiceSns, "SNS", "AmazonSNS"),
-    ):
-        named = partial(_failure_by_service, prefix=prefix, service=service)
-        patch.around(owner, "_from_error")(named)
-
-
-def _failure_by_service(
-    original: Any, self: Any, env: Any, ex: Exception, *, prefix: str, service: str
-) -> Any:
-    failure = original(self, env, ex)
-    if not isinstance(ex, ClientError) or _is_modelled(ex, prefix.lower()):
-        return failure
-    code, metadata = ex.response["Error"]["Code"], ex.response["ResponseMetadata"]
-    details = failure.event_details["taskFailedEventDetails"]
-    details["error"] = f"{prefix}.{service}Exception"
-    failure.error_name = CustomErrorName(details["error"])
-    if "Error Code: " not in details["cause"]:
-        details["cause"] += (
-            f" (Service: {service}; Status Code: {metadata['HTTPStatusCode']}; Error Code: {code};"
-            f" Request ID: {metadata.get('RequestId', '')}; Proxy: null)"
-        )
-    return failure
-
-
-def _is_modelled(error: ClientError, service: str) -> bool:
-    model = botocore.session.get_session().get_service_model(service)
-    shapes = model.operation_model(error.operation_name).error_shapes
-    codes = {shape.metadata.get("error", {}).get("code", shape.name) for shape in shapes}
-    return error.response["Error"]["Code"] in codes
 
 
 def context_times(patch: Patch) -> None:

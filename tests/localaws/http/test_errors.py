@@ -1,7 +1,9 @@
 """An error of each of AWS's protocols, as botocore's own parsers read it."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from botocore.exceptions import ClientError
@@ -9,7 +11,16 @@ from botocore.exceptions import ClientError
 from localaws.http.endpoint import Endpoint
 from localaws.http.faults import Faults
 
+THROTTLING = {
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+}
 ACCOUNT, REGION = "210987654321", "ap-northeast-1"
+REQUEST_ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9A-F]{16}")  # S3's is shorter
 MESSAGE = "This fault was injected; see localaws.http.faults."
 
 
@@ -29,6 +40,10 @@ def refused(call: Callable[..., Any], **request: Any) -> dict[str, Any]:
         call(**request)
     response: dict[str, Any] = error.value.response
     return response
+
+
+def parsed(response: Any) -> ElementTree.Element:
+    return ElementTree.fromstring(response.content)  # noqa: S314  our own
 
 
 @pytest.mark.parametrize(
@@ -61,7 +76,105 @@ def test_a_fault_is_an_error_of_its_services_protocol(
     response = refused(getattr(endpoint.client(service), operation), **request_members)
     assert (response["Error"]["Code"], response["Error"]["Message"]) == ("InternalError", MESSAGE)
     assert response["ResponseMetadata"]["HTTPStatusCode"] == 500
-    assert len(response["ResponseMetadata"]["RequestId"]) == 36
+    assert REQUEST_ID.fullmatch(response["ResponseMetadata"]["RequestId"])
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "request_members", "code", "status"),
+    [
+        ("ec2", "describe_vpcs", {}, "RequestLimitExceeded", 503),
+        ("glue", "get_jobs", {}, "ThrottlingException", 400),
+        ("iam", "list_roles", {}, "Throttling", 400),
+        ("lambda", "invoke", {"FunctionName": "f"}, "TooManyRequestsException", 429),
+        ("personalize-runtime", "get_recommendations", {}, "ThrottlingException", 400),
+        ("s3", "list_objects_v2", {"Bucket": "rows"}, "SlowDown", 503),
+        ("scheduler", "list_schedules", {}, "ThrottlingException", 429),
+        ("sns", "list_topics", {}, "Throttling", 400),
+        ("sqs", "list_queues", {}, "RequestThrottled", 400),
+        ("stepfunctions", "list_state_machines", {}, "ThrottlingException", 400),
+        ("sts", "get_caller_identity", {}, "Throttling", 400),
+    ],
+)
+def test_a_throttled_call_gets_its_services_own_error(
+    endpoint: Endpoint,
+    faults: Faults,
+    service: str,
+    operation: str,
+    request_members: dict[str, Any],
+    code: str,
+    status: int,
+) -> None:
+    """By botocore's models; of those without one by what AWS's SDKs take for throttling.
+
+    https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
+    """
+    faults.inject("throttle")
+    response = refused(getattr(endpoint.client(service), operation), **request_members)
+    assert response["Error"]["Code"] == code
+    assert response["ResponseMetadata"]["HTTPStatusCode"] == status
+
+
+def test_an_error_without_a_status_has_that_of_its_model(
+    endpoint: Endpoint, faults: Faults
+) -> None:
+    statuses = {}
+    for service, operation, code in (
+        ("iam", "list_roles", "NoSuchEntityException"),
+        ("lambda", "list_functions", "ServiceException"),
+        ("lambda", "list_functions", "ResourceNotFoundException"),
+        ("s3", "list_buckets", "InternalError"),
+        ("s3", "list_buckets", "NoSuchBucket"),
+        ("s3", "list_buckets", "Unknown"),
+        ("sns", "list_topics", "NotFoundException"),
+    ):
+        faults.inject(f"error {code}")
+        response = refused(getattr(endpoint.client(service), operation))
+        metadata = response["ResponseMetadata"]
+        statuses[code] = (response["Error"]["Code"], metadata["HTTPStatusCode"])
+    assert statuses == {
+        "NoSuchEntityException": ("NoSuchEntity", 404),
+        "ServiceException": ("ServiceException", 500),
+        "ResourceNotFoundException": ("ResourceNotFoundException", 404),
+        "InternalError": ("InternalError", 500),
+        "NoSuchBucket": ("NoSuchBucket", 404),
+        "Unknown": ("Unknown", 400),
+        "NotFoundException": ("NotFound", 404),
+    }
+
+
+def test_an_error_of_s3_is_the_documented_document(endpoint: Endpoint, faults: Faults) -> None:
+    """As in https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html ."""
+    s3, received = endpoint.client("s3"), []
+    s3.meta.events.register("after-call", lambda http_response, **_: received.append(http_response))
+    faults.inject("throttle", service="s3")
+    refused(s3.get_object, Bucket="rows", Key="a & b/é.csv")
+    response = received[-1]
+    document = parsed(response)
+    assert response.headers["Content-Type"] == "application/xml"
+    assert response.content.startswith(b'<?xml version="1.0" encoding="UTF-8"?>')
+    assert {element.tag: element.text for element in document} == {
+        "Code": "SlowDown",
+        "Message": "Please reduce your request rate.",
+        "Resource": "/rows/a & b/é.csv",
+        "RequestId": response.headers["x-amz-request-id"],
+        "HostId": response.headers["x-amz-id-2"],
+    }
+
+
+def test_an_error_of_a_query_service_has_its_namespace(endpoint: Endpoint, faults: Faults) -> None:
+    received: list[Any] = []
+    for service in ("sns", "sts"):
+        client = endpoint.client(service)
+        client.meta.events.register(
+            "after-call", lambda http_response, **_: received.append(http_response)
+        )
+    faults.inject("throttle", times=2)
+    refused(endpoint.client("sns").list_topics)
+    refused(endpoint.client("sts").get_caller_identity)
+    assert [parsed(response).tag for response in received] == [
+        "{http://sns.amazonaws.com/doc/2010-03-31/}ErrorResponse",
+        "{https://sts.amazonaws.com/doc/2011-06-15/}ErrorResponse",
+    ]
 
 
 def test_a_fault_is_the_clients_or_the_servers(endpoint: Endpoint, faults: Faults) -> None:
@@ -77,7 +190,7 @@ def test_the_answer_to_a_head_has_no_body(endpoint: Endpoint, faults: Faults) ->
     response = refused(endpoint.client("s3").head_object, Bucket="rows", Key="a")
     assert response["Error"]["Code"] == "403"
     assert response["ResponseMetadata"]["HTTPStatusCode"] == 403
-    assert len(response["ResponseMetadata"]["RequestId"]) == 36
+    assert REQUEST_ID.fullmatch(response["ResponseMetadata"]["RequestId"])
 
 
 def test_a_fault_of_a_modelled_error_is_its_exception(endpoint: Endpoint, faults: Faults) -> None:
@@ -102,6 +215,7 @@ def test_rules_know_the_operations_of_every_protocol(endpoint: Endpoint, faults:
     }
     for operation, call in called.items():
         faults.inject("throttle", operation=operation)
-        with pytest.raises(ClientError, match=f"ThrottlingException.*{operation} operation"):
+        with pytest.raises(ClientError, match=f"{operation} operation") as error:
             call()
+        assert error.value.response["Error"]["Code"] in THROTTLING
     faults.clear()

@@ -8,6 +8,7 @@ import pytest
 from localaws.functions.service import Functions
 from localaws.glue.service import Glue
 from localaws.http.endpoint import Endpoint
+from localaws.http.faults import Faults
 
 from .aws import Aws
 
@@ -25,3 +26,14 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
     with endpoint:
         yield Aws(endpoint, functions, glue, directory)
         glue.close()
+
+
+@pytest.fixture(scope="package")
+def installed_faults(aws: Aws) -> Faults:
+    return aws.endpoint.wrap_all(Faults)
+
+
+@pytest.fixture
+def faults(installed_faults: Faults) -> Iterator[Faults]:
+    yield installed_faults
+    installed_faults.clear()

@@ -21,7 +21,6 @@ from moto.stepfunctions.parser import utils
 from moto.stepfunctions.parser.asl.eval.event.event_manager import EventHistoryContext
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
-from localaws.http.faults import Faults
 from localaws.moto_patches import repairs
 from localaws.moto_patches.repairs import InterpreterError
 
@@ -109,43 +108,6 @@ def test_without_its_repair_a_time_in_a_result_breaks_the_description(aws: Aws) 
         aws.run(definition)
 
     assert broken.value.response["Error"]["Code"] == "InternalFailure"
-
-
-def test_a_throttled_call_has_the_name_of_the_services_exception(aws: Aws) -> None:
-    """As AWS answers: https://repost.aws/knowledge-center/glue-throttling-rate-exceeded."""
-    publish = {
-        "Type": "Task",
-        "Resource": "arn:aws:states:::sns:publish",
-        "Parameters": {"TopicArn": "arn:aws:sns:ap-northeast-1:210987654321:x", "Message": "x"},
-    }
-    tasks = {
-        "Glue.AWSGlueException": ("StartJobRun", aws.job("throttled", "")),
-        "Lambda.AWSLambdaException": ("Invoke", invoke("throttled")),
-        "SNS.AmazonSNSException": ("Publish", publish),
-    }
-
-    faults = aws.endpoint.wrap_all(Faults)
-
-    def failed(operation: str, task: Any) -> dict[str, Any]:
-        faults.inject("throttle", operation=operation)
-        return aws.run(only(task))
-
-    for error, (operation, task) in tasks.items():
-        ended = failed(operation, task)
-        assert ended["error"] == error
-        assert "Status Code: 400; Error Code: Throttl" in ended["cause"]
-    with aws.endpoint.repairs.without("unmodelled_errors"):
-        assert failed(*tasks["Glue.AWSGlueException"])["error"] == "Glue.ThrottlingException"
-
-
-def test_an_error_of_the_operation_keeps_its_name(aws: Aws) -> None:
-    unknown = {
-        "Type": "Task",
-        "Resource": "arn:aws:states:::glue:startJobRun.sync",
-        "Parameters": {"JobName": "there-is-none"},
-    }
-
-    assert aws.run(only(unknown))["error"] == "Glue.EntityNotFoundException"
 
 
 def test_the_start_time_in_the_context_is_a_text(aws: Aws) -> None:

@@ -35,7 +35,9 @@ class Spoilt:
 
     def send(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[str, Any]:
         """Send a request; return status line and response."""
-        content = json.dumps(body).encode() if body is not None else b""
+        content = b"" if body is None else body
+        if not isinstance(content, bytes):
+            content = json.dumps(body).encode()
         headers = {
             "Authorization": "AWS4-HMAC-SHA256 Credential=k/20260101/r/personalize/aws4_request, x",
             "Content-Type": "application/json",
@@ -43,7 +45,10 @@ class Spoilt:
         }
         response = Client(self.faults).open(path, method=method, data=content, headers=headers)
         status = HTTPStatus(response.status_code)
-        return f"{status.value} {status.phrase}", json.loads(response.data or b"null")
+        answer = json.loads(response.data or b"null")
+        if name := response.headers.get("x-amzn-errortype"):
+            answer["__type"] = name  # REST-JSON has it in the header alone
+        return f"{status.value} {status.phrase}", answer
 
     def call(self, operation: str, fault: str = "") -> str:
         """Call an operation without members; its error's name, or ``served``."""
@@ -97,6 +102,11 @@ def test_a_rule_without_an_operation_spoils_all_calls_of_a_service(spoilt: Spoil
     spoilt.faults.clear()
     spoilt.faults.inject("throttle", service="glue")
     assert spoilt.call("ListSchemas") == "served"
+    spoilt.faults.inject("throttle", service="personalize-runtime")  # boto3's name
+    assert spoilt.call("ListSchemas") == "served"
+    assert spoilt.send("POST", "/recommendations", {})[0] == "400 Bad Request"
+    _, listed = spoilt.send("GET", "/_local/faults")
+    assert [rule["spoilt"] for rule in listed["rules"]] == [0, 1]
 
 
 def test_the_runtime_and_events_apis_are_known_by_their_paths(spoilt: Spoilt) -> None:
@@ -120,6 +130,16 @@ def test_the_runtime_and_events_apis_are_known_by_their_paths(spoilt: Spoilt) ->
         ({"fault": "throttle", "call": 0}, "call must be an integer, at least 1; not 0"),
         ({"fault": "delay -1"}, "'delay -1' is no fault; write 'throttle', 'delay SECONDS'"),
         ({"fault": "error Boom 200"}, "'error Boom 200' is no fault"),
+        (
+            {"fault": "throttle", "self": 1},
+            "self: unknown; known are call, operation, service, times",
+        ),
+        ({"fault": "throttle", "service": "s4"}, "service 's4': there is none of this name"),
+        (
+            {"fault": "throttle", "service": "states", "operation": "StartExecutions"},
+            "operation 'StartExecutions': states has none of this name; did you mean"
+            " StartExecution?",
+        ),
     ],
 )
 def test_an_invalid_rule_is_refused(spoilt: Spoilt, rule: Any, message: str) -> None:
@@ -131,6 +151,9 @@ def test_an_invalid_rule_is_refused(spoilt: Spoilt, rule: Any, message: str) -> 
         status, answer = spoilt.send("POST", "/_local/faults", {"fault": "throttle", name: []})
         assert (status, answer["message"][: len(name)]) == ("400 Bad Request", name)
     assert spoilt.call("ListSchemas") == "served"
+    for content in (b"{", b"\xff", b"[" * 100_000):
+        status, answer = spoilt.send("POST", "/_local/faults", content)
+        assert (status, answer["__type"]) == ("400 Bad Request", "InvalidFault")
     form = {"Content-Type": "text/plain"}  # what a form of a web page can send
     status, _ = spoilt.send("POST", "/_local/faults", {"fault": "throttle"}, **form)
     assert status == "415 Unsupported Media Type"
@@ -140,6 +163,7 @@ def test_a_fault_is_read_from_its_text() -> None:
     assert Fault.parse("error AccessDeniedException 403") == Fault(
         0.0, "AccessDeniedException", 403
     )
+    assert Fault.parse("error AccessDeniedException").status is None
     with pytest.raises(FaultError):
         Fault.parse("delay inf")
 
