@@ -6,7 +6,6 @@ https://docs.aws.amazon.com/step-functions/latest/dg/connect-sagemaker.html
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -117,8 +116,7 @@ class SageMakerTask(state_task_service_callback.StateTaskServiceCallback):  # ty
             return result
 
         def cancel() -> None:
-            with suppress(ClientError):  # it has ended meanwhile
-                getattr(client, xform_name(f"Stop{job}"))(**name)
+            getattr(client, xform_name(f"Stop{job}"))(**name)
 
         resolver: Any = resolve
         resolver.cancel = cancel

@@ -4,13 +4,18 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 import botocore.session
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 from botocore.utils import parse_timestamp
 from moto.settings import moto_server_port
+from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import (
+    FailureEventException,
+)
 from moto.stepfunctions.parser.asl.component.common.retry.jitter_strategy_decl import (
     JitterStrategyDecl,
 )
@@ -35,6 +40,9 @@ SHORTEST_WAIT = 0.02
 to the job that it polls."""
 LONGEST_POLL_INTERVAL = 0.25
 """Seconds between two polls of a `.sync` job."""
+
+_STOPS = 5  # requests to stop one
+_LONGEST_STOP = 30.0  # seconds
 
 
 def scaled_wait(patch: Patch) -> None:
@@ -61,9 +69,9 @@ def scaled_retry(patch: Patch) -> None:
 
 
 def glue_sync(patch: Patch) -> None:
-    """Mend `glue:startJobRun.sync`: it fails, polls in fixed steps, leaves a stopped job running.
+    """Mend `.sync` tasks: Glue's fail, all poll in fixed steps and leave what they started running.
 
-    Step Functions stops the job run of a task that is aborted:
+    Step Functions tries to stop the job of a task that is aborted:
     https://docs.aws.amazon.com/step-functions/latest/dg/connect-to-resource.html#connect-sync
     """
 
@@ -71,13 +79,21 @@ def glue_sync(patch: Patch) -> None:
         self: Any, env: Any, sync_resolver: Callable[[], Any], **_endpoints: Any
     ) -> Any | None:
         interval = SHORTEST_WAIT
-        while env.is_running():
-            if outcome := sync_resolver():
-                return outcome
-            _pause(env, interval)
-            interval = min(interval * 1.5, LONGEST_POLL_INTERVAL)
-        cancel = getattr(sync_resolver, "cancel", None)
-        return cancel() if cancel else None
+        try:
+            while env.is_running():
+                if outcome := sync_resolver():
+                    return outcome
+                _pause(env, interval)
+                interval = min(interval * 1.5, LONGEST_POLL_INTERVAL)
+        except FailureEventException:
+            raise  # the job itself has ended
+        except Exception:
+            # It cannot be asked: a Retry must not start another one beside it.
+            if _stop(sync_resolver):
+                _wait_for_end(sync_resolver)
+            raise
+        _stop(sync_resolver)
+        return None
 
     patterns = {resource.ResourceCondition.Sync, resource.ResourceCondition.WaitForTaskToken}
     patch.replace(state_task_service_glue, "_SUPPORTED_INTEGRATION_PATTERNS", patterns)
@@ -96,6 +112,36 @@ def glue_sync(patch: Patch) -> None:
 
         resolver.cancel = cancel
         return resolver
+
+
+def _stop(resolver: Callable[[], Any]) -> bool:
+    """Stop what a task has started; return whether its service takes the request.
+
+    A fault of the service passes, mostly.
+    """
+    cancel: Callable[[], None] | None = getattr(resolver, "cancel", None)
+    if cancel is None:
+        return False
+    for attempt in range(_STOPS):
+        with suppress(ClientError, BotoCoreError):
+            cancel()
+            return True
+        time.sleep(SHORTEST_WAIT * 2**attempt)
+    return False
+
+
+def _wait_for_end(resolver: Callable[[], Any]) -> None:
+    """Wait until what is being stopped has ended, or cannot be asked."""
+    deadline, faults = time.monotonic() + _LONGEST_STOP, 0
+    while faults < _STOPS and time.monotonic() < deadline:
+        try:
+            if resolver():
+                return
+        except FailureEventException:
+            return
+        except (ClientError, BotoCoreError):
+            faults += 1
+        time.sleep(LONGEST_POLL_INTERVAL)
 
 
 def invocation_types(patch: Patch) -> None:

@@ -178,6 +178,23 @@ def test_stopping_an_execution_stops_its_job(world: World) -> None:
     assert world.ended("TrainingJob", training["TrainingJobName"])["SecondaryStatus"] == "Stopped"
 
 
+def test_a_job_that_cannot_be_asked_is_stopped(world: World) -> None:
+    training = world.training("import time\nprint('on', flush=True)\ntime.sleep(60)\n")
+    del training["InputDataConfig"]
+    execution = start(world, {"Train": task("createTrainingJob.sync", training, End=True)})
+    world.until_logged(training["TrainingJobName"], "on")
+
+    world.aws.faults.inject("throttle", service="sagemaker", operation="DescribeTrainingJob")
+    described = ended(world, execution)
+    world.aws.faults.clear()
+
+    assert (described["status"], described["error"]) == (
+        "FAILED",
+        "SageMaker.AmazonSageMakerException",
+    )
+    assert world.ended("TrainingJob", training["TrainingJobName"])["SecondaryStatus"] == "Stopped"
+
+
 def test_a_job_that_somebody_stops_fails_its_task(world: World) -> None:
     training = world.training("import time\nprint('on', flush=True)\ntime.sleep(60)\n")
     del training["InputDataConfig"]
