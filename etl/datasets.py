@@ -52,6 +52,22 @@ MAX_EVENT_TYPES_AND_COLUMNS = 10
 
 _FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
+# https://spark.apache.org/docs/3.5.6/api/sql/
+_BEYOND_FUNCTION = re.compile(
+    r"\b(reflect|try_reflect|java_method|input_file_\w+|current_user|session_user|user|version"
+    r"|current_catalog|current_database|current_schema|spark_partition_id"
+    r"|monotonically_increasing_id|identifier)\b`?",
+    re.IGNORECASE,
+)
+_VARIABLE = re.compile(r"\$\{[^}]*\}?")
+_QUOTED = re.compile(
+    r"""(?<!\w)r'[^']*'|(?<!\w)r"[^"]*"|'(\\.|[^'\\])*'|"(\\.|[^"\\])*"|`[^`]*`""",
+    re.IGNORECASE | re.DOTALL,
+)
+_SUBQUERY = re.compile(r"(select|with|from|table)\b", re.IGNORECASE)
+_LINE_COMMENT = re.compile(r"--(\\\r?\n|[^\r\n])*")
+_COMMENT_EDGE = re.compile(r"/\*|\*/")
+
 # How rows are read and their files cut; what is judged, or measured, of them; what is done later.
 _OTHER_THAN_ROWS = frozenset(
     {
@@ -110,6 +126,47 @@ class Relation:
     joins: tuple[Join, ...] = ()
     filter: str = ""
     partition_column: str = ""
+
+
+def beyond_the_row(expression: str) -> str | None:
+    """Return what of a Spark SQL expression reads something else than the columns of its row.
+
+    That is a function that calls Java or tells of files and the session, a variable of Spark such
+    as `${env:HOME}`, which Spark replaces in texts too, or a subquery. A function counts inside of
+    texts as well: where a text ends, Spark alone is sure.
+
+    Returns:
+        For example `reflect(…)`; None if it reads its row alone.
+    """
+    for name in _BEYOND_FUNCTION.finditer(expression):
+        if expression.startswith("(", _next_token(expression, name.end())):
+            return f"{name[1].lower()}(…)"
+    if variable := _VARIABLE.search(expression):
+        return variable[0]
+    code = _QUOTED.sub("x", expression)
+    openings = (match.end() for match in re.finditer(r"\(", code))
+    if any(_SUBQUERY.match(code, _next_token(code, at)) for at in openings):
+        return "a subquery"
+    return None
+
+
+def _next_token(sql: str, at: int) -> int:
+    """Return where the next token begins, behind blanks and comments."""
+    while at < len(sql):
+        if sql[at].isspace():
+            at += 1
+        elif comment := _LINE_COMMENT.match(sql, at):
+            at = comment.end()
+        elif sql.startswith("/*", at):
+            depth = 0
+            for edge in _COMMENT_EDGE.finditer(sql, at):
+                depth += 1 if edge[0] == "/*" else -1
+                if not depth:
+                    break
+            at = edge.end() if not depth else len(sql)
+        else:
+            break
+    return at
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What Spark's analysed plan says of expressions, before a row is read.
+"""What Spark's parser and its analysed plan say of expressions, before a row is read.
 
 pyspark has no interface to a plan's expressions; these are Spark's own, by py4j.
 """
@@ -8,7 +8,32 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from pyspark.errors import ParseException
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
+
+from etl.datasets import beyond_the_row
+
+_SUBQUERIES = frozenset({"ScalarSubquery", "Exists", "ListQuery"})
+
+
+def beyond_the_parsed_row(expression: str) -> str | None:
+    """Return what `beyond_the_row` does, as Spark's own parser finds it; None if it finds none."""
+    try:
+        nodes = list(_tree(F.expr(expression)._jc.expr()))
+    except ParseException:
+        return None  # Spark says so later
+    for node in nodes:
+        node_class = node.getClass().getSimpleName()
+        if node_class in _SUBQUERIES:
+            return "a subquery"
+        if node_class == "ExpressionWithUnresolvedIdentifier":
+            return "identifier(…)"
+        if node_class == "UnresolvedFunction":
+            name = _list(node.nameParts())[-1]
+            if found := beyond_the_row(f"{name}("):
+                return found
+    return None
 
 
 def makes_rows(frame: DataFrame) -> bool:

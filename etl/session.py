@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,15 @@ from etl.database import CLASS_PATH, driver_settings
 from etl.datasets import Engine
 from etl.errors import EtlError, PassingError
 
-# UTC, and a text that does not fit its date pattern is null, as any other cast that fails.
+# UTC, and a text that does not fit its date pattern is null, as any other cast that fails; an
+# expression reads neither variables of the environment, as ${env:HOME}, nor files by their names.
 SQL_SETTINGS: Mapping[str, str] = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.legacy.timeParserPolicy": "CORRECTED",
+    "spark.sql.variable.substitute": "false",
+    "spark.sql.runSQLOnFiles": "false",
 }
+_PASSWORD = re.compile(r"://[^/@\s:]*:[^@\s]+@")  # in a URL
 _UNDEFINED_TABLE = ("42P01", "42S02")  # SQLSTATEs of PostgreSQL and MySQL
 
 # Beginnings of SQLSTATEs: no connection, a deadlock, no room, a lock, an administrator's shutdown.
@@ -76,7 +82,20 @@ def local_spark(directory: Path, *, drivers: Mapping[str, str]) -> SparkSession:
         "spark.ui.showConsoleProgress": "false",
         **drivers,
     }
-    return SparkSession.builder.master("local[2]").config(map=settings).getOrCreate()
+    with _without_passwords(os.environ):
+        return SparkSession.builder.master("local[2]").config(map=settings).getOrCreate()
+
+
+@contextmanager
+def _without_passwords(environment: MutableMapping[str, str]) -> Iterator[None]:
+    """Leave out the variables whose URL holds a password: Java keeps what it gets to its end."""
+    passwords = {name: value for name, value in environment.items() if _PASSWORD.search(value)}
+    for name in passwords:
+        del environment[name]
+    try:
+        yield
+    finally:
+        environment.update(passwords)
 
 
 def java_home(environment: Mapping[str, str]) -> str:

@@ -6,15 +6,16 @@ Tables are read lazily and expressions are resolved: nothing here reads a row.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
 from pyspark.sql import DataFrame
 
 from etl.columns import DatabaseColumn, between
-from etl.datasets import DATASET_TYPES, Column, JobSpec, Relation
+from etl.datasets import DATASET_TYPES, Column, JobSpec, Relation, beyond_the_row
 from etl.errors import EtlError, TableError, listing, suggestion
+from etl.plans import beyond_the_parsed_row
 from etl.projection import Table, join_tables, project_columns, quote_name
 from etl.references import named_columns, tables_of
 from etl.tables import Tables
@@ -61,6 +62,13 @@ class Source:
         """The expressions of its columns, and of the watermark."""
         watermark = [self.watermark_column.source] if self.watermark else []
         return (*(column.source for column in self.columns), *watermark)
+
+    @property
+    def written(self) -> Iterator[tuple[str, str]]:
+        """What the configuration has: the key path of each expression, and the expression."""
+        if self.relation.filter:
+            yield f"{self.key}.filter", self.relation.filter
+        yield from zip(self.column_keys, (column.source for column in self.columns), strict=True)
 
     @property
     def watermark_column(self) -> Column:
@@ -154,8 +162,10 @@ def read_tables(
         apart: The source whose first table is read by `read_window` too, and so does not count.
 
     Raises:
-        EtlError: If tables do not exist, naming all of them, or the database cannot be reached.
+        EtlError: If tables do not exist, or expressions read something else than their row, naming
+            all of them; or if the database cannot be reached.
     """
+    _refuse_beyond_the_row(sources.values())
     uses = Counter(use.table for source in sources.values() for use in tables_of(source.relation))
     if apart in sources:
         uses[sources[apart].relation.table] -= 1
@@ -201,6 +211,18 @@ def read_tables(
     if problems:
         raise EtlError(*problems)
     return read
+
+
+def _refuse_beyond_the_row(sources: Iterable[Source]) -> None:
+    problems = [
+        f'{key} = "{expression}": {found} reads something else than the columns of its row; make a'
+        " view in the database that has the value, and name it as the table"
+        for source in sources
+        for key, expression in source.written
+        if (found := beyond_the_row(expression) or beyond_the_parsed_row(expression))
+    ]
+    if problems:
+        raise EtlError(*problems)
 
 
 def read_window(

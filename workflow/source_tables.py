@@ -1,4 +1,4 @@
-"""Rules of the database's tables that a configuration reads: their names, and that none is written.
+"""Rules of the database's tables that a configuration reads: their names, and their expressions.
 
 Spark takes names that differ by case alone for one, of columns as of tables in expressions.
 """
@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from workflow.settings import JoinSettings, RelationSettings, Rule
+from etl.datasets import beyond_the_row
+from workflow.settings import DataSetSettings, JoinSettings, RelationSettings, Rule
 
 if TYPE_CHECKING:
     from workflow.config import Config
@@ -19,9 +20,16 @@ _PART = re.compile(r'"((?:[^"]|"")*)"|`((?:[^`]|``)*)`|([^."`]+)')
 
 
 def source_table_faults(config: Config) -> Iterator[Rule]:
-    """Yield names in a relation that Spark takes for one, and a source that is delivered into."""
+    """Yield names in a relation that Spark takes for one, and a source that is delivered into.
+
+    Expressions that read something else than their row, too.
+    """
     for path, relation in relations(config):
         yield from _name_faults(path, relation)
+        for key, expression in _expressions(relation):
+            if found := beyond_the_row(expression):
+                rule = f"{found} reads something else than the columns of its row"
+                yield (*path, *key), rule, "make a view in the database that has the value"
     yield from _delivered_faults(config)
 
 
@@ -36,6 +44,16 @@ def relations(config: Config) -> Iterator[tuple[Path, RelationSettings]]:
         for name in ("eligible_items", "exclusions"):
             if lookup := getattr(each.filter, name):
                 yield (*above, "filter", name), lookup
+
+
+def _expressions(relation: RelationSettings) -> Iterator[tuple[Path, str]]:
+    """Yield key path and text of each Spark SQL expression of a relation."""
+    yield ("filter",), relation.filter
+    if isinstance(relation, DataSetSettings):
+        for name, column in relation.columns.items():
+            yield ("columns", name), column.source
+    for key in ("user_id", "item_id"):
+        yield (key,), getattr(relation, key, "")
 
 
 def same_names(names: Iterable[str]) -> Iterator[tuple[int, str, str]]:

@@ -664,6 +664,16 @@ def test_a_database_that_cannot_be_reached_is_named_without_its_password(
     assert "wr0ng" not in message
 
 
+def test_an_expression_that_reads_more_than_its_row_ends_the_job(run: Run) -> None:
+    execute_sql(run.url, SHOP)
+    getenv = "reflect('java.lang.System', 'getenv', 'DATABASE_URL')"
+    assert run.refused(without_users(SPEC, NAME=getenv)) == (
+        f'datasets.users.columns.NAME = "{getenv}": reflect(…) reads something else than the'
+        " columns of its row; make a view in the database that has the value, and name it as the"
+        " table"
+    )
+
+
 def script(endpoint: Endpoint, url: str, spec: str, run: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(Path(etl.job.__file__)), "--JOB_NAME", "etl"]
     options = {"runtime": "local", "run": run, "bucket": BUCKET, "spec": spec, "JOB_RUN_ID": "jr_1"}

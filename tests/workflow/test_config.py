@@ -613,3 +613,24 @@ def test_fewer_results_than_the_default_length_are_a_shorter_list():
     config = parse_config(text.replace("keep = 25", ""))
 
     assert (config.batch_inference.num_results, config.filter.keep) == (20, 25)
+
+
+def test_expressions_that_read_more_than_their_row_are_mistakes():
+    getenv = "reflect('java.lang.System', 'getenv', 'DATABASE_URL')"
+    text = EXAMPLE.read_text()
+    for old, new in {
+        "[datasets.users.columns]\n": f'[datasets.users.columns]\nSECRET = "{getenv}"\n',
+        "[datasets.interactions]\n": "[datasets.interactions]\nfilter = \"user() = 'me'\"\n",
+        "job_postings.status = 'open'": "'${env:HOME}' <> ''",
+    }.items():
+        assert old in text
+        text = text.replace(old, new, 1)
+
+    found = {key: rule for key, (rule, _) in mistakes(text).items()}
+
+    more = "reads something else than the columns of its row"
+    assert found == {
+        "datasets.users.columns.SECRET": f"reflect(…) {more}",
+        "datasets.interactions.filter": f"user(…) {more}",
+        "filter.eligible_items.filter": f"${{env:HOME}} {more}",
+    }
