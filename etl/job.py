@@ -30,7 +30,7 @@ from urllib.parse import urlsplit
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
-from py4j.protocol import Py4JJavaError
+from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 
@@ -47,6 +47,7 @@ from etl.increments import ALL, Window, continuation, read_increment, time_text
 from etl.output import log_schema, write_batch_input, write_data_set, write_list
 from etl.popularity import Reading
 from etl.runtime import Arguments, Runtime, open_runtime, parse_arguments
+from etl.session import spark_failure
 from etl.sources import (
     Source,
     of_recommender,
@@ -404,9 +405,8 @@ def main(argv: Sequence[str], environment: Mapping[str, str]) -> None:
             f"ERROR: S3: {error}; does the bucket '{options.bucket}' exist, and may the job's role"
             " write to it?"
         ) from None
-    except PySparkException as error:
-        first = str(error).strip().splitlines()[0]
-        raise SystemExit(f"ERROR: Spark: {first}; the job's log says more") from None
+    except (PySparkException, Py4JError, ConnectionError) as error:
+        raise SystemExit(f"ERROR: {spark_failure(error)}") from None
 
 
 if __name__ == "__main__":

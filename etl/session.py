@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from py4j.java_gateway import is_instance_of
-from py4j.protocol import Py4JJavaError
+from py4j.protocol import Py4JJavaError, Py4JNetworkError
 from pyspark import SparkContext
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from etl.class_archive import ClassArchive
@@ -29,6 +32,8 @@ SQL_SETTINGS: Mapping[str, str] = {
     "spark.sql.runSQLOnFiles": "false",
 }
 _PASSWORD = re.compile(r"://[^/@\s:]*:[^@\s]+@")  # in a URL
+_NO_GATEWAY = "JAVA_GATEWAY_EXITED"
+_SECONDS_TO_END = 1.0  # between the last word of Java and its end
 _UNDEFINED_TABLE = ("42P01", "42S02")  # SQLSTATEs of PostgreSQL and MySQL
 
 # Beginnings of SQLSTATEs: no connection, a deadlock, no room, a lock, an administrator's shutdown.
@@ -128,6 +133,24 @@ def class_archive(engine: Engine, environment: Mapping[str, str]) -> ClassArchiv
     jar = environment.get("JDBC_DRIVER")
     drivers = driver_settings(engine, Path(jar) if jar else None)
     return ClassArchive.of(java_home(environment), drivers.get(CLASS_PATH, ""), environment)
+
+
+def spark_failure(error: Exception) -> str:
+    """Return in one line why Spark failed: its Java has ended, or what it says itself."""
+    has_ended = isinstance(error, ConnectionError | Py4JNetworkError) or (
+        isinstance(error, PySparkException) and error.getErrorClass() == _NO_GATEWAY
+    )
+    if not has_ended:
+        first = str(error).strip().splitlines()[0]
+        return f"Spark: {first}; the job's log says more"
+    java, code = getattr(SparkContext._gateway, "proc", None), 0  # Glue's is not ours
+    with suppress(subprocess.TimeoutExpired):
+        code = java.wait(_SECONDS_TO_END) if java else 0
+    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else "ended"
+    return (
+        f"Java, in which Spark runs, {how} in the middle of the job; mostly there was not enough"
+        " memory left"
+    )
 
 
 def is_missing_table(error: Py4JJavaError) -> bool:

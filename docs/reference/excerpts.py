@@ -63,6 +63,8 @@ FAILURES: tuple[tuple[str, str], ...] = (
     ("DatasetImportFailed", "Invalid Data location"),
     ("AccessDeniedException", "… is not authorized to perform: personalize:CreateSolution"),
     ("States.TaskFailed", 'FATAL: password authentication failed for user "etl"'),
+    ("States.TaskFailed", "Java, in which Spark runs, was killed by SIGKILL in the middle …"),
+    ("States.TaskFailed", "Spark: No space left on device"),
     ("States.TaskFailed", "Connection to db:5432 refused"),
     ("ExtractedOtherwise", "the data sets of run 'RUN' were extracted by specification …"),
     ("AnotherRunInProgress", "run '…' is in progress since …"),

@@ -8,7 +8,9 @@ takes its Java child with it.
 
 from __future__ import annotations
 
+import logging
 import re
+import signal
 import subprocess
 import threading
 import uuid
@@ -33,6 +35,8 @@ from localaws.process_groups import end_group, kill_group, kill_left_behind
 
 DEFAULT_TIMEOUT_MINUTES = 480
 """Glue's own, since version 5.0. https://docs.aws.amazon.com/glue/latest/webapi/API_Job.html"""
+
+_log = logging.getLogger(__name__)
 
 INTERRUPTED = "the local server ended while the run was going on, and was started again"
 
@@ -199,8 +203,8 @@ class Glue:
         return _page("Jobs", jobs, request, scope="jobs")
 
     def delete_job(self, request: dict[str, Any]) -> dict[str, Any]:
-        self._jobs.pop(request["JobName"], None)
         self._documents.drop(_JOBS, request["JobName"])
+        self._jobs.pop(request["JobName"], None)
         return {"JobName": request["JobName"]}
 
     def get_tags(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -232,8 +236,9 @@ class Glue:
         return self._job(arn.rpartition(":job/")[2])
 
     def _put_job(self, job: dict[str, Any], tags: dict[str, str]) -> None:
-        self._jobs[job["Name"]] = {"job": job, "tags": tags}
-        self._documents.put(_JOBS, job["Name"], self._jobs[job["Name"]])
+        document = {"job": job, "tags": tags}
+        self._documents.put(_JOBS, job["Name"], document)
+        self._jobs[job["Name"]] = document
 
     # Runs
 
@@ -257,8 +262,8 @@ class Glue:
             arguments |= {k: v for k, v in self._overrides.items() if k in arguments}
             timeout = request.get("Timeout") or job.get("Timeout") or DEFAULT_TIMEOUT_MINUTES
             run = _Run(run_id, job["Name"], arguments, timeout)
+            self._put_run(run, can_wait=False)
             self._runs[run_id] = run
-            self._put_run(run)
         threading.Thread(target=self._execute, args=(run, job), daemon=True).start()
         return {"JobRunId": run_id}
 
@@ -301,11 +306,12 @@ class Glue:
         with self._lock:
             return [run for run in self._runs.values() if run.state not in _ENDED]
 
-    def _put_run(self, run: _Run) -> None:
+    def _put_run(self, run: _Run, *, can_wait: bool = True) -> None:
         """Keep a run as it is; its process's id too, as long as there is one."""
         state = {name: getattr(run, name) for name in _KEPT}
         process = run.process.pid if run.process and run.state not in _ENDED else None
-        self._documents.put(_RUNS, run.id, {"run": state, "process": process})
+        document = {"run": state, "process": process}
+        self._documents.put(_RUNS, run.id, document, can_wait=can_wait)
 
     def _restore_runs(self) -> None:
         """Read the runs that are kept; end processes that an earlier server has left behind."""
@@ -320,19 +326,24 @@ class Glue:
             run.ended.set()
 
     def _execute(self, run: _Run, job: dict[str, Any]) -> None:
-        """Run the job's process to its end, and record how it ended."""
+        """Run the job's process to its end, and record how it ended, whatever happens."""
         try:
             self._launch(run, job)
             self._wait(run)
         except Exception as error:
             run.error = f"{type(error).__name__}: {error}"
+            if run.process is not None:
+                kill_group(run.process.pid)
+                run.process.wait()
         code = run.process.returncode if run.process else None
-        self._deliver_log(run, job["Role"])
+        try:
+            self._deliver_log(run, job["Role"])
+        except Exception as error:
+            _log.warning("the log of run %s is not delivered: %s", run.id, error)
         with self._lock:
             run.state = run.ending or ("SUCCEEDED" if code == 0 else "FAILED")
             if run.state == "FAILED" and not run.error:
-                unknown = f"the job's process ended without an error message (exit code {code})"
-                run.error = _error_in(self.log(run.id)) or unknown
+                run.error = _reason(self.log(run.id), code)
             if run.state == "TIMEOUT":
                 run.error = f"the run took longer than its Timeout of {run.timeout} minutes"
             run.completed = datetime.now(UTC)
@@ -426,6 +437,15 @@ def _page(
         refusal="InvalidInputException",
     )
     return {member: shown, "NextToken": next_token}
+
+
+def _reason(log: str, code: int | None) -> str:
+    """Return why a run failed whose process ended with a code."""
+    if code is not None and code < 0:
+        by = f"the job's process was killed by {signal.Signals(-code).name}"
+        return f"{by}; mostly there was not enough memory left"
+    unknown = f"the job's process ended without an error message (exit code {code})"
+    return _error_in(log) or unknown
 
 
 def _error_in(log: str) -> str:

@@ -131,6 +131,10 @@ print(os.getcwd(), [p for p in sys.path if p in ("", os.getcwd(), os.path.dirnam
             "the job's process ended without an error message (exit code 3)",
         ),
         (
+            "import os\nprint('progress 2/6 data set USERS', flush=True)\nos.kill(os.getpid(), 9)",
+            "the job's process was killed by SIGKILL; mostly there was not enough memory left",
+        ),
+        (
             "from awsglue.context import GlueContext",
             "ModuleNotFoundError: No module named 'awsglue', which is on AWS alone. A job that"
             " takes '--runtime local' runs here if the local AWS was given a database (retrain"
