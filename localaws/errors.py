@@ -1,7 +1,9 @@
-"""Errors of the local AWS, and their suggestions for misspelt names."""
+"""Errors of the local AWS and of its machine, and suggestions for misspelt names."""
 
 from __future__ import annotations
 
+import errno
+import sqlite3
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
@@ -11,6 +13,21 @@ class LocalAwsError(RuntimeError):
 
     The command turns it into a message.
     """
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Return whether an error, or one behind it, says that there is no room to write."""
+    behind: BaseException | None = error
+    while behind is not None:
+        if isinstance(behind, OSError) and behind.errno in {errno.ENOSPC, errno.EDQUOT}:
+            return True
+        if isinstance(behind, sqlite3.Error):
+            # Beside the database itself SQLite writes files of which it only says that it failed.
+            code = getattr(behind, "sqlite_errorcode", 0) & 0xFF
+            if code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}:
+                return True
+        behind = behind.__cause__ or behind.__context__
+    return False
 
 
 def suggestion(

@@ -33,11 +33,11 @@ from moto.utilities.utils import get_partition
 from werkzeug.exceptions import HTTPException
 from werkzeug.serving import ThreadedWSGIServer
 
-from localaws.errors import LocalAwsError
+from localaws.errors import LocalAwsError, is_disk_full
 from localaws.http.bodies import CONNECTION, WholeBodies
 from localaws.http.browsers import BrowserGuard
 from localaws.http.calls import call_of, signature_of
-from localaws.http.errors import error_to
+from localaws.http.errors import error_to, failure
 from localaws.http.wsgi import Response, answer_in_process
 from localaws.moto_patches import determinism, repairs, stepfunctions_parser_backends
 from localaws.principals import CALLER, access_key
@@ -247,7 +247,7 @@ class Endpoint:
             self._server = ThreadedWSGIServer(
                 "127.0.0.1",
                 self._port,
-                BrowserGuard(WholeBodies(self), self._allowed_origin),
+                _Guarded(BrowserGuard(WholeBodies(self), self._allowed_origin)),
                 handler=_QuietHandler,
                 fd=bound.fileno(),
             )
@@ -295,7 +295,7 @@ class Endpoint:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
-        return self._front(environ, start_response)
+        return _Guarded(self._front)(environ, start_response)
 
     def _dispatch(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Pass a request to the service that it is signed for."""
@@ -322,6 +322,22 @@ class Endpoint:
         if self._is_lazy and operation.endswith(("Execution", ".PutEvents")):
             _ = self.url  # an execution and a rule's target make calls of their own, over the port
         return self._moto(environ, start_response)
+
+
+class _Guarded:
+    """An application whose failures are AWS's errors too, never a page or a traceback."""
+
+    def __init__(self, application: WSGIApplication) -> None:
+        self._application = application
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        try:
+            return self._application(environ, start_response)
+        except Exception as error:
+            _log.warning("%s failed", environ.get("PATH_INFO"), exc_info=error)
+            failed = failure(error, "this request")
+            return error_to(environ, failed.code, failed.message)(environ, start_response)
 
 
 def _backend_app(service: str | None) -> WSGIApplication:
@@ -351,8 +367,9 @@ def _backend_app(service: str | None) -> WSGIApplication:
             return error
         environ, name = _request_again()
         _log.warning("%s failed", name, exc_info=error)
-        message = f"the local AWS fails at this {name}: {type(error).__name__}: {error}"
-        return error_to(environ, "InternalFailure", message, status=400)
+        failed = failure(error, f"this {name or 'request'}")
+        status = 500 if is_disk_full(error) else 400
+        return error_to(environ, failed.code, failed.message, status=status)
 
     served: WSGIApplication = application
     return served

@@ -12,6 +12,7 @@ from xml.sax.saxutils import escape
 import orjson
 from botocore.model import Shape
 
+from localaws.errors import is_disk_full
 from localaws.http.calls import is_s3, protocol_of, signature_of
 from localaws.http.service_names import service_model, services_signed_as
 from localaws.http.wsgi import Response, json_response
@@ -74,6 +75,18 @@ def throttling_error(service: str, operation: str) -> ServiceError:
     return ServiceError(own[0] if own else "ThrottlingException", "Rate exceeded")
 
 
+def failure(error: Exception, request: str) -> ServiceError:
+    """Return the error of a request at which the local AWS itself fails, and why it does.
+
+    The request is named as the client knows it, for example `this PutObject`.
+    """
+    if is_disk_full(error):
+        reason = f"the disk of the local AWS is full: make room, and send {request} again ({error})"
+    else:
+        reason = f"the local AWS fails at {request}: {type(error).__name__}: {error}"
+    return ServiceError("InternalFailure", reason)
+
+
 def error_status(service: str, code: str) -> int:
     """Return the HTTP status of a service's error; 400 of one that nobody models."""
     shape = _error_shape(service, code)
@@ -108,6 +121,8 @@ def error_response(
     The service is boto3's name, e.g. `s3`; empty if there is no such service. The status is the
     error's own if there is none, and the resource S3's path.
     """
+    if service == "s3" and error.code == "InternalFailure":
+        error = ServiceError("InternalError", error.message)
     status = status or error_status(service, error.code)
     shape = _error_shape(service, error.code)
     metadata = service_model(service).metadata if service else {}

@@ -23,7 +23,7 @@ import orjson
 from botocore import xform_name
 from botocore.model import ListShape, MapShape, OperationModel, Shape, StructureShape
 
-from localaws.http.errors import ServiceError, error_response
+from localaws.http.errors import ServiceError, error_response, failure
 from localaws.http.service_names import service_model
 from localaws.http.wsgi import Response, json_response, request_body
 
@@ -122,8 +122,7 @@ class Service(ABC):
             raise ServiceError("InternalFailure", f"{operation.name}: {error}") from error
         except Exception as error:
             _log.exception("%s.%s failed", self._service, operation.name)
-            reason = f"{operation.name} failed: {type(error).__name__}: {error}"
-            raise ServiceError("InternalFailure", reason) from error
+            raise failure(error, f"this {operation.name}") from error
 
     def _validate(self, operation: OperationModel, members: dict[str, Any]) -> dict[str, Any]:
         """Return a request's members, decoded.

@@ -108,6 +108,7 @@ _REPAIRS: tuple[Callable[[Patch], None], ...] = (
     executions.history_pages,
     executions.reported_end,
     s3_and_logs.bucket_policy_conditions,
+    s3_and_logs.bucket_policies,
     s3_and_logs.conditional_writes,
     s3_and_logs.log_keys,
     event_rules.rule_targets,

@@ -9,6 +9,7 @@ from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.logs.exceptions import ResourceNotFoundException
 from moto.logs.responses import LogsResponse
 from moto.s3 import models
+from moto.s3.exceptions import S3ClientError
 from moto.s3.responses import S3Response
 
 from localaws.moto_patches.patch import Patch
@@ -36,6 +37,45 @@ def bucket_policy_conditions(patch: Patch) -> None:
         return result
 
     patch.replace(models.FakeBucket, "get_permission", get_permission)
+
+
+def bucket_policies(patch: Patch) -> None:
+    """Refuse a bucket's policy that is none: moto stores it, and fails at each later request.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketPolicy.html
+    """
+
+    @patch.around(models.S3Backend)
+    def put_bucket_policy(original: Any, self: Any, bucket_name: str, policy: bytes) -> Any:
+        if fault := _policy_fault(policy):
+            raise S3ClientError("MalformedPolicy", fault)
+        return original(self, bucket_name, policy)
+
+
+def _policy_fault(text: bytes) -> str:
+    """Return what is wrong with a bucket's policy, in S3's words; empty if nothing is."""
+    try:
+        policy = json.loads(text.decode())
+    except (ValueError, RecursionError):
+        policy = None
+    if not isinstance(policy, dict):
+        return "Policies must be valid JSON and the first byte must be '{'"
+    statements = policy.get("Statement")
+    if not statements:
+        return "Missing required field Statement"
+    for statement in statements if isinstance(statements, list) else [statements]:
+        if not isinstance(statement, dict):
+            return "Statement is not valid JSON object"
+        if statement.get("Effect") not in {"Allow", "Deny"}:
+            return f"Invalid effect: {statement.get('Effect')}"
+        for field in ("Principal", "Action", "Resource"):
+            value = statement.get(field, statement.get(f"Not{field}"))
+            if not value:
+                return f"Missing required field {field}"
+            values = value if isinstance(value, list) else [value]
+            if field != "Principal" and not all(isinstance(each, str) for each in values):
+                return f"Policy has invalid {field.lower()}"
+    return ""
 
 
 def conditional_writes(patch: Patch) -> None:

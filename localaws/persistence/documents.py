@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from localaws.errors import is_disk_full
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS documents (
@@ -27,6 +30,10 @@ _PUT = """
 INSERT INTO documents (kind, key, document) VALUES (?, ?, ?)
 ON CONFLICT (kind, key) DO UPDATE SET document = excluded.document
 """
+
+
+_Where = tuple[str, str]  # collection and key
+_log = logging.getLogger(__name__)
 
 
 class Documents:
@@ -44,42 +51,79 @@ class Documents:
             path or ":memory:", check_same_thread=False, isolation_level=None
         )
         self._lock = threading.Lock()
+        self._late: dict[_Where, str | None] = {}
         self._file.execute("PRAGMA journal_mode = WAL")
         self._file.execute("PRAGMA synchronous = FULL")
         self._file.executescript(_TABLES)
 
-    def put(self, collection: str, key: str, document: Mapping[str, Any]) -> None:
-        """Keep a document in place of the one with this key."""
+    def put(
+        self, collection: str, key: str, document: Mapping[str, Any], *, can_wait: bool = False
+    ) -> None:
+        """Keep a document in place of the one with this key.
+
+        If the disk is full, one that can wait is kept by the next call that finds room.
+
+        Raises:
+            sqlite3.OperationalError: If the disk is full, and it cannot wait.
+        """
         text = json.dumps(document, default=_encode, ensure_ascii=False)
         if not _is_unicode(text):
             text = json.dumps(document, default=_encode)
-        with self._lock:
-            self._file.execute(_PUT, (collection, key, text))
+        self._write((collection, key), text, can_wait=can_wait)
 
-    def drop(self, collection: str, key: str) -> None:
-        """Remove a document; one that does not exist is no error."""
-        statement = "DELETE FROM documents WHERE kind = ? AND key = ?"
+    def drop(self, collection: str, key: str, *, can_wait: bool = False) -> None:
+        """Remove a document, as `put` keeps one; one that does not exist is no error."""
+        self._write((collection, key), None, can_wait=can_wait)
+
+    def _write(self, where: _Where, text: str | None, *, can_wait: bool) -> None:
         with self._lock:
-            self._file.execute(statement, (collection, key))
+            try:
+                self._write_late()
+                self._execute(where, text)
+            except sqlite3.OperationalError as error:
+                if not (can_wait and is_disk_full(error)):
+                    raise
+                _log.warning("%s: %s; it is kept when there is room", "/".join(where), error)
+                self._late.pop(where, None)  # the last one counts
+                self._late[where] = text
+
+    def _write_late(self) -> None:
+        while self._late:
+            where = next(iter(self._late))
+            self._execute(where, self._late[where])
+            del self._late[where]
+
+    def _execute(self, where: _Where, text: str | None) -> None:
+        if text is None:
+            self._file.execute("DELETE FROM documents WHERE kind = ? AND key = ?", where)
+        else:
+            self._file.execute(_PUT, (*where, text))
 
     def get(self, collection: str, key: str) -> dict[str, Any] | None:
         """Return a document, None if there is none."""
         query = "SELECT document FROM documents WHERE kind = ? AND key = ?"
         with self._lock:
             row = self._file.execute(query, (collection, key)).fetchone()
-        return decode_document(row[0]) if row else None
+            text = self._late.get((collection, key), row[0] if row else None)
+        return None if text is None else decode_document(text)
 
     def all(self, collection: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield each document of a collection with its key, in order."""
         query = "SELECT key, document FROM documents WHERE kind = ? ORDER BY position"
         with self._lock:
-            rows = self._file.execute(query, (collection,)).fetchall()
-        for key, text in rows:
-            yield key, decode_document(text)
+            texts: dict[str, str | None] = dict(self._file.execute(query, (collection,)))
+            texts |= {key: text for (kind, key), text in self._late.items() if kind == collection}
+        for key, text in texts.items():
+            if text is not None:
+                yield key, decode_document(text)
 
     def close(self) -> None:
         """Close the file."""
         with self._lock:
+            try:
+                self._write_late()
+            except sqlite3.Error as error:
+                _log.warning("%d documents are not kept: %s", len(self._late), error)
             self._file.close()
 
 

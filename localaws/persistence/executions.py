@@ -190,7 +190,7 @@ class ExecutionArchive:
             description.pop(member, None)
         description["status"] = "RUNNING"
         document = {"description": description, "definition": definition, "events": []}
-        self._documents.put(_COLLECTION, arn, document)
+        self._documents.put(_COLLECTION, arn, document, can_wait=True)
         self._running.add(arn)
 
     def _keep(self, arn: str) -> None:
@@ -207,7 +207,7 @@ class ExecutionArchive:
             # Seen twice: an execution is FAILED a moment before its error and cause are there.
             self._running.discard(arn)
         else:
-            self._documents.put(_COLLECTION, arn, whole)
+            self._documents.put(_COLLECTION, arn, whole, can_wait=True)
 
     def _call_for_all(
         self, operation: str, member: str, **request: Any

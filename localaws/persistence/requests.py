@@ -2,7 +2,7 @@
 
 For services that hold their state in memory and are changed by small requests: roles, topics,
 queues, rules, state machines, a bucket's settings. Each request that succeeded is an entry, written
-before its response goes out; at the next start the requests are repeated, in their order, with the
+before it is carried out; at the next start the requests are repeated, in their order, with the
 ids and the times of the first time. What runs (an execution), what passes through (a message, an
 event, a log line) and the objects of buckets are not in it.
 """
@@ -18,7 +18,7 @@ from urllib.parse import quote
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from localaws.http.calls import call_of, is_s3, signature_of
-from localaws.http.wsgi import environ_of, perform, request_body
+from localaws.http.wsgi import Response, environ_of, perform, request_body
 from localaws.moto_patches.determinism import pinned
 from localaws.persistence.documents import Documents
 from localaws.persistence.s3_objects import bucket_and_key
@@ -65,13 +65,19 @@ class RequestLog:
             "seed": secrets.randbits(63),
             "moment": datetime.now(UTC),
         }
+        key = f"{entry['moment'].isoformat()} {entry['seed']}"
         with self._lock:
-            with pinned(entry["seed"], entry["moment"]):
-                response = perform(self._application, environ)
-            if response.succeeded:
-                key = f"{entry['moment'].isoformat()} {entry['seed']}"
-                self._documents.put(_COLLECTION, key, entry)
-                self.length += 1
+            # Before the request: what cannot be kept must not happen.
+            self._documents.put(_COLLECTION, key, entry)
+            response: Response | None = None
+            try:
+                with pinned(entry["seed"], entry["moment"]):
+                    response = perform(self._application, environ)
+            finally:
+                if response is not None and response.succeeded:
+                    self.length += 1
+                else:
+                    self._documents.drop(_COLLECTION, key, can_wait=True)
         return response(environ, start_response)
 
     def repeat(self) -> None:

@@ -193,13 +193,13 @@ class Registry:
             now = self._resources.get((resource.type.path, resource.name))
             if now is not None:
                 changed = {**now.details, "LastModifiedTime": self._clock(), **details}
-                self._put(replace(now, details=changed, process=process))
+                self._put(replace(now, details=changed, process=process), can_wait=True)
 
     def delete(self, resource: Resource) -> None:
         """Forget a resource."""
         with self.lock:
-            self._resources.pop((resource.type.path, resource.name), None)
             self._documents.drop(resource.type.collection, resource.name)
+            self._resources.pop((resource.type.path, resource.name), None)
 
     def describe(self, type_: ResourceType, name: str) -> dict[str, Any]:
         """Return the response of the type's Describe operation."""
@@ -259,15 +259,15 @@ class Registry:
                     return resource
         raise invalid("Requested resource not found.")
 
-    def _put(self, resource: Resource) -> None:
-        self._resources[resource.type.path, resource.name] = resource
+    def _put(self, resource: Resource, *, can_wait: bool = False) -> None:
         document = {
             "number": resource.number,
             "details": resource.details,
             "tags": resource.tags,
             "process": resource.process,
         }
-        self._documents.put(resource.type.collection, resource.name, document)
+        self._documents.put(resource.type.collection, resource.name, document, can_wait=can_wait)
+        self._resources[resource.type.path, resource.name] = resource
 
 
 def _tagged(tags: Mapping[str, str], more: Any) -> Mapping[str, str]:

@@ -185,7 +185,7 @@ class Registry:
         with self.lock:
             if resource := self._resources.get(arn):
                 changed = {**resource.details, "lastUpdatedDateTime": self._clock(), **members}
-                self._put(replace(resource, details=changed))
+                self._put(replace(resource, details=changed), can_wait=True)
 
     def begin_update(
         self, arn: str, member: str, update: Mapping[str, Any], **changes: Any
@@ -254,8 +254,8 @@ class Registry:
         """Delete resources from the registry."""
         with self.lock:
             for resource in resources:
+                self._documents.drop(COLLECTION, resource.arn, can_wait=True)
                 self._resources.pop(resource.arn, None)
-                self._documents.drop(COLLECTION, resource.arn)
 
     def tag(self, arn: str, tags: list[dict[str, str]]) -> None:
         """Add or change tags, each `{"tagKey": …, "tagValue": …}`."""
@@ -270,16 +270,16 @@ class Registry:
             kept = {key: value for key, value in resource.tags.items() if key not in keys}
             self._put(replace(resource, tags=kept))
 
-    def _put(self, resource: Resource) -> None:
+    def _put(self, resource: Resource, *, can_wait: bool = False) -> None:
         """Keep a resource in place of the one with its ARN."""
-        self._resources[resource.arn] = resource
         document = {
             "type": resource.type.name,
             "number": resource.number,
             "details": resource.details,
             "tags": resource.tags,
         }
-        self._documents.put(COLLECTION, resource.arn, document)
+        self._documents.put(COLLECTION, resource.arn, document, can_wait=can_wait)
+        self._resources[resource.arn] = resource
 
     def _load(self) -> None:
         """Load the resources that are kept; work that was in progress for them has ended."""

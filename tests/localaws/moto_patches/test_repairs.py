@@ -562,6 +562,50 @@ def test_a_bucket_that_demands_tls_can_be_used_here(aws: Aws) -> None:
         assert refused.value.response["Error"]["Code"] == "403"
 
 
+STATEMENT = {"Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": "*"}
+
+
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [
+        (b"\xff\xfe", "Policies must be valid JSON and the first byte must be '{'"),
+        (b"[]", "Policies must be valid JSON and the first byte must be '{'"),
+        (b"[" * 100_000, "Policies must be valid JSON and the first byte must be '{'"),
+        (b"{}", "Missing required field Statement"),
+        (b'{"Statement": [1]}', "Statement is not valid JSON object"),
+        (json.dumps({"Statement": {**STATEMENT, "Effect": "x"}}).encode(), "Invalid effect: x"),
+        (
+            json.dumps({"Statement": {**STATEMENT, "Action": []}}).encode(),
+            "Missing required field Action",
+        ),
+        (
+            json.dumps({"Statement": [{**STATEMENT, "Resource": [{}]}]}).encode(),
+            "Policy has invalid resource",
+        ),
+    ],
+)
+def test_a_bucket_s_policy_that_is_none_is_refused(aws: Aws, policy: bytes, message: str) -> None:
+    """As AWS does; stored, it would make every later request to the bucket fail."""
+    s3 = aws.endpoint.client("s3")
+    bucket = f"policy-{abs(hash(policy))}"
+    where = {"LocationConstraint": "ap-northeast-1"}
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=where)
+
+    def send_policy(request: Any, **_: Any) -> None:
+        request.data = policy  # boto3 sends texts alone
+
+    s3.meta.events.register("before-sign.s3.PutBucketPolicy", send_policy)
+    try:
+        with pytest.raises(ClientError) as refused:
+            s3.put_bucket_policy(Bucket=bucket, Policy="{}")
+    finally:
+        s3.meta.events.unregister("before-sign.s3.PutBucketPolicy", send_policy)
+    error = refused.value.response
+    assert (error["Error"]["Code"], error["Error"]["Message"]) == ("MalformedPolicy", message)
+    assert error["ResponseMetadata"]["HTTPStatusCode"] == 400
+    assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
+
+
 def test_of_two_conditional_writes_at_once_one_is_refused(
     aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
