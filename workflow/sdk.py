@@ -9,8 +9,8 @@ Every step of the SDK (2.3.0, in effect frozen since 2022) is here, under its na
   `Arguments` and `Output`), as subclasses of its own steps;
 - `partition`, an argument of each service step: the SDK asks boto3 for the current region, so that
   the same configuration rendered other bytes, or none, under another AWS configuration;
-- an import of a second instead of five to nine: SageMaker is loaded when one of its steps is first
-  named, here or in `stepfunctions.steps`;
+- an import of half a second instead of five to nine: SageMaker is loaded when one of its steps is
+  first named, here or in `stepfunctions.steps`, IPython when a table is first shown in a notebook;
 - pictures of a `Workflow` and an `Execution` that load nothing from a network;
 - a root logger left as it was.
 """
@@ -29,6 +29,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import Enum
+from importlib.metadata import version
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -112,14 +113,42 @@ def quiet_sagemaker() -> Iterator[None]:
             logger.setLevel(logging.NOTSET)
 
 
+def _html(*arguments: Any, **fields: Any) -> Any:
+    """Return IPython's HTML, which the SDK imports to show a table in a notebook."""
+    from IPython.display import HTML  # noqa: PLC0415 - scripts do without
+
+    return HTML(*arguments, **fields)  # type: ignore[no-untyped-call]
+
+
+def _module(name: str, **content: Any) -> ModuleType:
+    module = ModuleType(name)
+    vars(module).update(content)
+    return module
+
+
 @contextmanager
-def _without_sagemaker() -> Iterator[None]:
-    """Import the SDK with stand-ins for SageMaker, and forget what was made of them."""
+def _without_what_it_seldom_needs() -> Iterator[None]:
+    """Import the SDK with stand-ins for SageMaker, IPython and pkg_resources, and forget them.
+
+    Of pkg_resources, which reads the metadata of all that is installed, it asks its own version.
+    """
     stand_in = _SageMakerStandIn()
     sys.meta_path.insert(0, stand_in)
+    modules = {
+        "pkg_resources": _module(
+            "pkg_resources", require=lambda name: [SimpleNamespace(version=version(name))]
+        ),
+        "IPython": _module("IPython"),
+        "IPython.core": _module("IPython.core"),
+        "IPython.core.display": _module("IPython.core.display", HTML=_html),
+    }
+    missing = {name: each for name, each in modules.items() if name not in sys.modules}
+    sys.modules.update(missing)
     try:
         yield
     finally:
+        for name in missing:
+            del sys.modules[name]
         sys.meta_path.remove(stand_in)
         for name in list(sys.modules):
             if name.startswith(("sagemaker", *_SAGEMAKER_MODULES)):
@@ -130,7 +159,7 @@ def _import_sdk() -> None:
     if "sagemaker" in sys.modules or "stepfunctions" in sys.modules:
         importlib.import_module("stepfunctions")
         return
-    with _without_sagemaker():
+    with _without_what_it_seldom_needs():
         sdk = importlib.import_module("stepfunctions")
     steps = sdk.steps
     names = {

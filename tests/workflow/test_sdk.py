@@ -62,6 +62,19 @@ def test_the_import_loads_no_sagemaker_and_leaves_the_root_logger():
     assert out.split() == ["False", str(30), "True", "True"]
 
 
+def test_a_table_of_the_sdk_is_shown_although_ipython_was_not_loaded_with_it():
+    out = run(
+        "import sys, workflow.sdk, stepfunctions\n"
+        "before = 'IPython' in sys.modules, 'pkg_resources' in sys.modules\n"
+        "from stepfunctions.workflow.widgets.graph import WorkflowGraphWidget\n"
+        "shown = WorkflowGraphWidget('{}').show()\n"
+        "from IPython.display import HTML\n"
+        "print(*before, isinstance(shown, HTML), stepfunctions.__version__)"
+    )
+
+    assert out.split() == ["False", "False", "True", "2.3.0"]
+
+
 @pytest.mark.parametrize(
     "imports",
     [
