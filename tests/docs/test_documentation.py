@@ -57,6 +57,12 @@ def prose(path: Path) -> str:
     return FENCE.sub("", path.read_text("utf-8"))
 
 
+@pytest.mark.parametrize("path", [ROOT / "CHANGELOG.md", *TEXTS], ids=name_of)
+def test_no_page_has_marks_of_a_merge(path: Path) -> None:
+    marks = re.findall(r"^(?:<{7}|>{7}|\|{7}) .*|^={7}$", path.read_text("utf-8"), re.MULTILINE)
+    assert marks == []
+
+
 # Generated parts
 
 
