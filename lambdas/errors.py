@@ -136,7 +136,20 @@ def sentence(cause: str) -> str:
     for key in ("errorMessage", "ErrorMessage", "Cause", "Message"):
         if wrapped.get(key):
             return sentence(str(wrapped[key]))
-    return cause
+    return _sentences(cause)
+
+
+def _sentences(cause: str) -> str:
+    """Return the cause of several failures, which ends with a JSON list of them, as a sentence."""
+    before, bracket, rest = cause.partition("[{")
+    try:
+        said = [
+            f"{each['failed']}: {each['Error']}: {sentence(each['Cause'])}"
+            for each in json.loads(bracket + rest)
+        ]
+    except (ValueError, KeyError, TypeError):
+        return cause
+    return before + "; ".join(said)
 
 
 def json_object(text: str) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from lambdas.errors import (
     sentence,
 )
 from lambdas.publication import PUBLICATION
-from lambdas.records import read_object, record_key
+from lambdas.records import latest_key, read_object, record_key
 
 SUCCEEDED, DEGRADED, SKIPPED, FAILED = "succeeded", "degraded", "skipped", "failed"
 SOURCE, DETAIL_TYPE = "personalize-retraining", "Retraining Ended"
@@ -101,6 +101,7 @@ class Records:
         delivery: What became of the delivery of its list: `status`, `table`, `reason`.
         campaigns: What its campaigns serve: `degraded`, `reason`.
         comparison: That of its models: `models`, `leftOut`.
+        replaced: Recommender → the run whose list is published now in place of this one's.
         fault: Why they could not be read; empty if they could.
     """
 
@@ -109,6 +110,7 @@ class Records:
     delivery: Mapping[str, Any] = field(default_factory=dict)
     campaigns: Mapping[str, Any] = field(default_factory=dict)
     comparison: Mapping[str, Any] = field(default_factory=dict)
+    replaced: Mapping[str, str] = field(default_factory=dict)
     fault: str = ""
 
     @classmethod
@@ -124,10 +126,15 @@ class Records:
                 read_object(s3, bucket, record_key(run, stage)) or {}
                 for stage in ("delivery", "campaigns", "comparison")
             )
+            published = {name: each for name, each in lists.items() if each}
+            current = {
+                name: (read_object(s3, bucket, latest_key(name)) or {}).get("run", run)
+                for name in published
+            }
         except InvalidInputException as error:
             return cls(fault=str(error))
-        published = {name: each for name, each in lists.items() if each}
-        return cls(published, manifest, delivery, campaigns, comparison)
+        replaced = {name: other for name, other in current.items() if other != run}
+        return cls(published, manifest, delivery, campaigns, comparison, replaced)
 
     def degradations(self) -> Iterator[str]:
         """Yield what is wrong with what was published: the lists, their delivery, the campaigns."""
@@ -174,10 +181,11 @@ class Records:
         published = self.lists[name]
         manifest = self.manifest["recommenders"][name] if name else self.manifest
         by_item = (manifest.get("batchInput") or {}).get("id") == "ITEM_ID"
+        whose = f"{name}: " if name else ""
         if failed:
-            whose = f"the list of {name} is published: " if name else "its list is published: "
-        else:
-            whose = f"{name}: " if name else ""
+            other = self.replaced.get(name)
+            state = f"was published before that of run '{other}'" if other else "is published"
+            whose = f"{f'the list of {name}' if name else 'its list'} {state}: "
         return (
             f"{whose}{published['recommendations']:,} recommendations for"
             f" {published['users']:,} {'items' if by_item else 'users'}, of data extracted at"

@@ -9,6 +9,7 @@ import pytest
 from botocore.stub import ANY, Stubber
 
 from lambdas.errors import ExecutionNotEnded, NotificationNotTaken
+from lambdas.records import latest_key, record_key
 from lambdas.send_notification import (
     DEGRADED,
     FAILED,
@@ -232,6 +233,41 @@ def test_a_failure_of_some_recommenders_says_whose_lists_are_published() -> None
         "1 of 2 recommenders failed; the list of similar is published: 4,000 recommendations for"
         " 400 items, of data extracted at 2024-06-01T04:12:00Z"
     )
+
+
+def test_the_reasons_of_recommenders_are_sentences_and_a_replaced_list_is_said_to_be() -> None:
+    cause = {"errorMessage": "coverage is 0.0310, minimum 0.1", "stackTrace": ["  File x"]}
+    failed = [
+        {"failed": "labbase-sem", "Error": "QualityGateFailed", "Cause": json.dumps(cause)},
+        {"failed": "labbase-new", "Error": "States.Timeout", "Cause": "after 1 h"},
+    ]
+    said = "2 of 3 recommenders failed, and the lists of the others are published: "
+    end = end_of("FAILED", error="RecommendersFailed", cause=said + json.dumps(failed))
+    records = Records(
+        {"similar": SIMILAR}, of_recommenders("similar"), replaced={"similar": "next"}
+    )
+
+    told = notification_of(end, records)
+
+    assert told.reason == (
+        f"{said}labbase-sem: QualityGateFailed: coverage is 0.0310, minimum 0.1; labbase-new:"
+        " States.Timeout: after 1 h"
+    )
+    assert "the list of similar was published before that of run 'next': 4,000" in told.line
+
+
+def test_whose_list_is_published_now_is_read_of_each_recommender(s3: Any) -> None:
+    def put(key: str, **content: Any) -> None:
+        s3.put_object(Bucket="bucket", Key=key, Body=json.dumps(content))
+
+    put("runs/nightly/manifest.json", recommenders={"similar": MANIFEST})
+    for name in ("", "similar"):
+        put(record_key("nightly", "publication", name), **PUBLISHED)
+        put(latest_key(name), **PUBLISHED)
+    assert Records.read(s3, "bucket", "nightly").replaced == {}
+
+    put("recommendations/similar/latest.json", **{**PUBLISHED, "run": "next"})
+    assert Records.read(s3, "bucket", "nightly").replaced == {"similar": "next"}
 
 
 def test_a_run_none_of_whose_lists_is_published_for_newer_ones_is_skipped() -> None:
