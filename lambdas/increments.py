@@ -251,6 +251,8 @@ def decide(
         "step": step,
         "why": training_why if step == TRAINING else why,
         "mode": plan["mode"],
+        # Why all interactions are read where a window of them was asked for.
+        "windowLeftOut": plan["why"] if plan["isWindow"] and plan["mode"] == FULL else "",
         "since": data_sets.get(INTERACTIONS, {}).get("since"),
         "until": data_sets.get(INTERACTIONS, {}).get("until"),
         "datasets": data_sets,

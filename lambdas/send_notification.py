@@ -101,6 +101,7 @@ class Records:
         delivery: What became of the delivery of its list: `status`, `table`, `reason`.
         campaigns: What its campaigns serve: `degraded`, `reason`.
         comparison: That of its models: `models`, `leftOut`.
+        increment: What it imported, of a run with increments: `windowLeftOut`.
         replaced: Recommender → the run whose list is published now in place of this one's.
         fault: Why they could not be read; empty if they could.
     """
@@ -110,6 +111,7 @@ class Records:
     delivery: Mapping[str, Any] = field(default_factory=dict)
     campaigns: Mapping[str, Any] = field(default_factory=dict)
     comparison: Mapping[str, Any] = field(default_factory=dict)
+    increment: Mapping[str, Any] = field(default_factory=dict)
     replaced: Mapping[str, str] = field(default_factory=dict)
     fault: str = ""
 
@@ -122,9 +124,9 @@ class Records:
                 name: read_object(s3, bucket, record_key(run, PUBLICATION, name))
                 for name in ("", *manifest.get("recommenders", ()))
             }
-            delivery, campaigns, comparison = (
+            delivery, campaigns, comparison, increment = (
                 read_object(s3, bucket, record_key(run, stage)) or {}
-                for stage in ("delivery", "campaigns", "comparison")
+                for stage in ("delivery", "campaigns", "comparison", "increment")
             )
             published = {name: each for name, each in lists.items() if each}
             current = {
@@ -134,7 +136,7 @@ class Records:
         except InvalidInputException as error:
             return cls(fault=str(error))
         replaced = {name: other for name, other in current.items() if other != run}
-        return cls(published, manifest, delivery, campaigns, comparison, replaced)
+        return cls(published, manifest, delivery, campaigns, comparison, increment, replaced)
 
     def degradations(self) -> Iterator[str]:
         """Yield what is wrong with what was published: the lists, their delivery, the campaigns."""
@@ -163,6 +165,8 @@ class Records:
         if rest := [each for name, each in self.lists.items() if name not in shown]:
             total = sum(each["recommendations"] for each in rest)
             yield f"{len(rest)} further list{'s' * (len(rest) > 1)} with {total:,} recommendations"
+        if why := self.increment.get("windowLeftOut"):
+            yield f"all interactions were read, not the window that was asked for: {why}"
         for model, reason in self.comparison.get("leftOut", {}).items():
             yield f"{model} was left out of the comparison: {reason}"
         if self.delivery.get("status") == "DELIVERED":

@@ -110,6 +110,17 @@ def test_the_model_that_made_the_list_is_named_and_those_that_were_not_compared(
     )
 
 
+def test_a_window_that_was_not_what_was_read_is_told() -> None:
+    increment = {"windowLeftOut": "nothing was imported before"}
+
+    told = notification_of(end_of(output="{}"), Records({"": PUBLISHED}, increment=increment))
+
+    assert told.line.endswith(
+        "; all interactions were read, not the window that was asked for: nothing was imported"
+        " before"
+    )
+
+
 @pytest.mark.parametrize(
     ("status", "error", "cause", "line"),
     [

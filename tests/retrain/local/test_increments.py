@@ -112,11 +112,12 @@ def deployment(postgres: Postgres, scratch: Path) -> Iterator[Deployment]:
 
 
 def test_each_run_does_what_has_changed_since_the_one_before(deployment: Deployment) -> None:
-    first = deployment.run()
+    first = deployment.run(since="2024-05-01")  # there is nothing yet that a window could follow
     beginning = ["Begin Run", "Plan Increment", "Extracted Already?", "ETL", "List Datasets"]
     assert first.states[:5] == beginning
     assert first.modes == {"USERS": "FULL", "ITEMS": "FULL", "INTERACTIONS": "FULL"}
     assert first.record["trainingMode"] == "FULL"
+    assert first.record["windowLeftOut"] == "nothing was imported before"
     assert first.latest["run"] == first.name
 
     second = deployment.run()
@@ -128,6 +129,7 @@ def test_each_run_does_what_has_changed_since_the_one_before(deployment: Deploym
     third = deployment.run()
     assert third.modes == {"USERS": None, "ITEMS": None, "INTERACTIONS": "INCREMENTAL"}
     assert third.record["trainingMode"] == "UPDATE"
+    assert third.record["windowLeftOut"] == ""
     assert third.latest["run"] == third.name
     assert third.record["datasets"]["INTERACTIONS"]["rows"] == 73 + 1_000 + 1, "the late one too"
     first_items, items = (deployment.list_of(READER, run.name)[:3] for run in (first, third))
