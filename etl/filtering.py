@@ -23,13 +23,15 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
 
 from etl.batch_files import ORDER, output_paths
+from etl.errors import EtlError
 from etl.runtime import OUTPUT, Runtime
-from lambdas.errors import NoRecommendations
+from lambdas.errors import IncompleteInput, NoRecommendations
 from lambdas.recommendations import (
     Counts,
     Lists,
     csv_chunks,
     header_of,
+    raise_if_incomplete,
     raise_if_useless,
     user_of,
 )
@@ -59,7 +61,8 @@ def filter_lists(
         says why, and whether the list may be published.
 
     Raises:
-        EtlError: If there is no manifest that can be read, or no batch output.
+        EtlError: If there is no manifest that can be read, or no batch output, or if a filter file
+            has other rows than the manifest says.
     """
     folder = runtime.folder
     manifest = folder.manifest()
@@ -117,7 +120,13 @@ def _list(runtime: Runtime, entry: Mapping[str, Any] | None, schema: str) -> Dat
     """Return the rows of a filter file; None if there are none, and so perhaps no file."""
     if not entry or not entry["rows"]:
         return None
-    return runtime.read_csv(runtime.folder.uri(entry["path"]), schema, escape="\\")
+    where = runtime.folder.uri(entry["path"])
+    rows = runtime.read_csv(where, schema, escape="\\")
+    try:
+        raise_if_incomplete(rows.dropna().count(), entry["rows"], where)
+    except IncompleteInput as error:
+        raise EtlError(str(error)) from None
+    return rows
 
 
 def _with_excluded(lines: DataFrame, pairs: DataFrame) -> DataFrame:

@@ -87,6 +87,10 @@ class ListsAlike(Exception):  # noqa: N818
     """Too many users have the same list; the published list stays as it was."""
 
 
+class IncompleteInput(Exception):  # noqa: N818
+    """A file of the run holds other rows than its manifest says; the published list stays."""
+
+
 class LinesDoNotMatch(Exception):  # noqa: N818
     """A model's output has other lines than its input; the published list stays as it was."""
 

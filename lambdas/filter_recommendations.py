@@ -22,7 +22,12 @@ from typing import Any
 from boto3.s3.transfer import TransferConfig
 
 from lambdas.clients import client
-from lambdas.errors import ExecutionStopped, ResourceNotFoundException, named_errors
+from lambdas.errors import (
+    ExecutionStopped,
+    InvalidInputException,
+    ResourceNotFoundException,
+    named_errors,
+)
 from lambdas.list_datasets import manifest_of, read_manifest
 from lambdas.publication import publish_list
 from lambdas.recommendations import (
@@ -30,6 +35,7 @@ from lambdas.recommendations import (
     Lists,
     csv_chunks,
     header_of,
+    raise_if_incomplete,
     raise_if_other_lines,
     raise_if_useless,
     readable,
@@ -96,13 +102,38 @@ class RunFiles:
             with closing(self.s3.get_object(Bucket=self.bucket, Key=key)["Body"]) as body:
                 yield from _lines(body.iter_chunks(_CHUNK_BYTES))
 
-    def rows(self, path: str) -> Iterator[list[str]]:
-        """Yield the rows of the Spark job's CSV files below a path, without their headers."""
-        for key in self.keys(path):
-            lines = (line.decode() for line in self.lines([key]))
-            rows = csv.reader(lines, strict=True, doublequote=False, escapechar="\\")
-            next(rows, None)
-            yield from rows
+    def rows(self, entry: Mapping[str, Any], columns: int) -> Iterator[list[str]]:
+        """Yield the rows of the Spark job's CSV files, without their headers.
+
+        Args:
+            entry: What the manifest says of them: `path` and `rows`.
+            columns: How many each row has.
+
+        Raises:
+            InvalidInputException: If a file is none of the job's, with its line.
+            IncompleteInput: If there are other rows than the manifest says; at the end.
+        """
+        found = 0
+        for key in self.keys(entry["path"]):
+            rows = csv.reader(
+                (line.decode() for line in self.lines([key])),
+                strict=True,
+                doublequote=False,
+                escapechar="\\",
+            )
+            try:
+                for number, row in enumerate(rows):
+                    if len(row) != columns or not all(row):
+                        raise ValueError(f"{len([*filter(None, row)])} ids, not {columns}")
+                    if number:
+                        found += 1
+                        yield row
+            except (csv.Error, ValueError) as error:
+                raise InvalidInputException(
+                    f"s3://{self.bucket}/{key}, line {rows.line_num}: {error}; the Spark job writes"
+                    " this file: start a new execution"
+                ) from None
+        raise_if_incomplete(found, entry.get("rows"), self.uri(entry["path"]))
 
     def upload(self, path: str, content: Any) -> str:
         """Upload a readable object and return its S3 URI; an upload that fails leaves nothing."""
@@ -129,6 +160,7 @@ def filter_recommendations(
     least_different: float = 0.0,
     output: str = "",
     requested: int | None = None,
+    raise_if_other: Callable[[int, int | None, str], None] = raise_if_incomplete,
 ) -> dict[str, Any]:
     """Write `recommendations.csv` and `errors.jsonl` of a run.
 
@@ -139,14 +171,17 @@ def filter_recommendations(
         directory: For temporary files.
         least_different: Least share of lists that are not like the one before.
         output: Prefix of the batch output below the run's; the recommender's if left out.
-        requested: Lines that the output must have, of a model of one's own; None for any number.
+        requested: Lines that the output must have; None for any number.
+        raise_if_other: Raises the error of other lines, as `raise_if_incomplete` does.
 
     Returns:
         S3 URIs of both files (`csv`, `errors`), and the counts.
 
     Raises:
         ResourceNotFoundException: If there is no batch output.
-        LinesDoNotMatch: If the output has another number of lines than are requested; as the next.
+        IncompleteInput: If a filter file has other rows than the manifest says, or the output other
+            lines than are requested; as the next.
+        InvalidInputException: If a filter file is none.
         NoRecommendations: If nothing is left; then `errors.jsonl` is written, but no CSV.
         ListsAlike: If fewer lists differ; likewise.
     """
@@ -159,15 +194,13 @@ def filter_recommendations(
     filter_files = manifest.get("filter") or {}
     eligible = filter_files.get("eligibleItems")
     excluded = filter_files.get("exclusions")
-    pairs = ((user, item) for user, item in (files.rows(excluded["path"]) if excluded else ()))
+    pairs = ((user, item) for user, item in (files.rows(excluded, 2) if excluded else ()))
     with (
         closing(Exclusions(directory / "exclusions.sqlite", pairs)) as exclusions,
         (directory / "errors.jsonl").open("w+b") as errors,
     ):
         lists = Lists(
-            eligible=frozenset(item for (item,) in files.rows(eligible["path"]))
-            if eligible
-            else None,
+            eligible=frozenset(item for (item,) in files.rows(eligible, 1)) if eligible else None,
             keep=keep,
             on_error=lambda line: errors.write(line.encode()),
         )
@@ -175,8 +208,7 @@ def filter_recommendations(
         chunks = csv_chunks(rows, header_of(manifest))
 
         def check() -> None:
-            if requested is not None:
-                raise_if_other_lines(lists.counts.lines, requested, files.uri(written))
+            raise_if_other(lists.counts.lines, requested, files.uri(written))
             raise_if_useless(lists.counts, least_different)
 
         content = readable(_useful_chunks(chunks, check))
@@ -207,6 +239,7 @@ def publish(
         ExecutionStopped: If the event's `execution` is not in progress any more.
         ManifestNotFound: If the run has no manifest.
         ResourceNotFoundException: If the run has no batch output, or none that was filtered.
+        IncompleteInput: If a file of the run has other rows than its manifest says.
         LinesDoNotMatch: If a model's output has other lines than its input.
         NoRecommendations: If nothing is left to recommend.
         ListsAlike: If nearly all users have the same list.
@@ -216,10 +249,10 @@ def publish(
     manifest = manifest_of(read_manifest(s3, bucket, run), recommender)
     least_different = event["leastDifferentLists"]
     maker, job = made_by(personalize, event), event.get("job") or {}
-    # Personalize has a line for each line of its input; what a script writes, nobody knows.
-    requested = (manifest.get("batchInput") or {}).get("rows") if "model" in maker else None
+    requested = (manifest.get("batchInput") or {}).get("rows")
+    raise_if_other = raise_if_other_lines if "model" in maker else raise_if_incomplete
     if job.get("filtered"):
-        filtered = filtered_by_spark(s3, bucket, run, least_different, requested)
+        filtered = filtered_by_spark(s3, bucket, run, least_different, requested, raise_if_other)
     else:
         with tempfile.TemporaryDirectory() as directory:
             filtered = filter_recommendations(
@@ -230,6 +263,7 @@ def publish(
                 least_different=least_different,
                 output=job.get("output", ""),
                 requested=requested,
+                raise_if_other=raise_if_other,
             )
     latest = {
         "run": run,
@@ -282,13 +316,19 @@ def made_by(personalize: Any, event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def filtered_by_spark(
-    s3: Any, bucket: str, run: str, least_different: float, requested: int | None
+    s3: Any,
+    bucket: str,
+    run: str,
+    least_different: float,
+    requested: int | None,
+    raise_if_other: Callable[[int, int | None, str], None] = raise_if_incomplete,
 ) -> dict[str, Any]:
     """Return what the Spark job has filtered, as `filter_recommendations` does.
 
     Raises:
         ResourceNotFoundException: If it has left no record of a list.
-        LinesDoNotMatch: If the output has another number of lines than are requested.
+        IncompleteInput: If the output has another number of lines than are requested.
+        LinesDoNotMatch: The same of a model of one's own.
         NoRecommendations: If nothing is left to recommend.
         ListsAlike: If nearly all users have the same list.
     """
@@ -300,8 +340,8 @@ def filtered_by_spark(
             " execution again where it failed, at the Spark job"
         )
     lines = record.pop("lines", None)
-    if requested is not None and lines is not None:
-        raise_if_other_lines(lines, requested, f"the batch output of run '{run}'")
+    if lines is not None:
+        raise_if_other(lines, requested, f"the batch output of run '{run}'")
     raise_if_useless(Counts.from_published(record), least_different)
     return record
 

@@ -87,6 +87,9 @@ def read_manifest(s3: Any, bucket: str, run: str) -> dict[str, Any]:
         for dataset_type, entry in manifest["datasets"].items():
             if not {"path", "rows"} <= {*entry}:
                 raise ValueError(f"{dataset_type} lacks its path or its rows")
+        for name, entry in (manifest.get("filter") or {}).items():
+            if entry and not {"path", "rows"} <= {*entry}:
+                raise ValueError(f"the filter's {name} lacks its path or its rows")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidInputException(
             f"s3://{bucket}/{key} is no manifest: {error!r}; the Spark job writes it: start a new"

@@ -12,10 +12,11 @@ import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from types import UnionType
+from math import isfinite
+from types import NoneType
 from typing import Any
 
-from lambdas.errors import LinesDoNotMatch, ListsAlike, NoRecommendations
+from lambdas.errors import IncompleteInput, LinesDoNotMatch, ListsAlike, NoRecommendations
 
 HEADER = ("USER_ID", "ITEM_ID", "RANK", "SCORE")
 RELATED_HEADER = ("ITEM_ID", "RELATED_ITEM_ID", "RANK", "SCORE")
@@ -24,6 +25,7 @@ Row = tuple[str, str, int, str]
 """User, item, rank, score; of related items, the item to which they are found is in the user's
 place. Ranks run 1..N without gaps; the score is empty if Personalize gave none."""
 
+_SCORE_TYPES = {int, float, NoneType}  # bool is none
 _FEW = 25  # fewer users may have the same list by chance
 _ROWS_PER_CHUNK = 5_000
 
@@ -123,8 +125,10 @@ class Lists:
             user, items, scores = _recommendations(line)
         except ValueError as error:
             counts.error_lines += 1
+            # Half a character in the line's own error, too, is nothing that UTF-8 can hold.
+            reason = str(error).encode(errors="backslashreplace").decode()
             text = line.decode(errors="backslashreplace")
-            record = json.dumps({"reason": str(error), "line": text}, ensure_ascii=False)
+            record = json.dumps({"reason": reason, "line": text}, ensure_ascii=False)
             self._on_error(f"{record}\n")
             return
         counts.count_list(items)
@@ -175,7 +179,7 @@ def _recommendations(line: bytes) -> tuple[str, Sequence[str], Sequence[float | 
         raise ValueError(f"no UTF-8: {error}") from None
     try:
         record = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"no JSON: {error}") from None
     if not isinstance(record, Mapping):
         raise ValueError("no JSON object")
@@ -186,13 +190,15 @@ def _recommendations(line: bytes) -> tuple[str, Sequence[str], Sequence[float | 
         for member in (record.get("input"), record.get("output"))
     )
     user = request.get("userId") or request.get("itemId")
+    if isinstance(user, bool | list | Mapping):
+        raise ValueError(f"{type(user).__name__} is no id")
     items = output.get("recommendedItems")
     if not user or items is None:
         raise ValueError("neither error nor recommendedItems" if user else "no userId, no itemId")
-    if not _is_list_of(str, items):
+    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
         raise ValueError("recommendedItems is no list of ids")
     scores = output.get("scores") or [None] * len(items)
-    if not _is_list_of(int | float | None, scores):
+    if not _are_scores(scores):
         raise ValueError("scores is no list of numbers")
     if len(scores) != len(items):
         raise ValueError(f"{len(items)} items, but {len(scores)} scores")
@@ -202,8 +208,14 @@ def _recommendations(line: bytes) -> tuple[str, Sequence[str], Sequence[float | 
     return user, items, scores
 
 
-def _is_list_of(item_type: type | UnionType, value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(item, item_type) for item in value)
+def _are_scores(value: object) -> bool:
+    """Return whether they are JSON's numbers: Python reads NaN, Infinity and 1e999 as such too."""
+    if not isinstance(value, list) or not {*map(type, value)} <= _SCORE_TYPES:
+        return False
+    try:
+        return all(map(isfinite, (score for score in value if score is not None)))
+    except OverflowError:  # a whole number beyond all others
+        return False
 
 
 def _check_characters(ids: Iterable[str]) -> None:
@@ -272,22 +284,40 @@ class _ChunkReader(io.RawIOBase):
         return len(data)
 
 
-def raise_if_other_lines(lines: int, requested: int, where: str) -> None:
+def raise_if_other_lines(lines: int, requested: int | None, where: str) -> None:
     """Raise an error if a model has not one line of output for each line of its input.
 
     Args:
         lines: Of the output.
-        requested: Lines of the batch input.
+        requested: Lines of the batch input; None if nobody counted them.
         where: The S3 URI of the output.
 
     Raises:
         LinesDoNotMatch: If they differ; nobody knows then whose lists are missing, or there twice.
     """
-    if lines != requested:
+    if requested is not None and lines != requested:
         raise LinesDoNotMatch(
             f"{where} has {lines:,} lines, and batch-input/ has {requested:,}: a model writes one"
             " line for each that it gets, of those that it has no list for one with an error; the"
             " published list stays as it was. Mend what predict_fn and output_fn return"
+        )
+
+
+def raise_if_incomplete(found: int, expected: int | None, where: str) -> None:
+    """Raise an error if what the manifest counts is not all there; None counts nothing.
+
+    Args:
+        found: Rows or lines.
+        expected: As many as the manifest says.
+        where: The S3 URI of the files.
+
+    Raises:
+        IncompleteInput: If they differ: files are missing, cut off, or of another run.
+    """
+    if expected is not None and found != expected:
+        raise IncompleteInput(
+            f"{where} holds {found:,} lines, and {expected:,} by the run's manifest.json: files are"
+            " missing, cut off, or of another run; the published list stays as it was"
         )
 
 

@@ -51,6 +51,10 @@ FAILURES: tuple[tuple[str, str], ...] = (
     ),
     ("ListsAlike", "4,990 of 5,000 users have the same list, so the model knows nothing of them"),
     (
+        "IncompleteInput",
+        "s3://…/filter/exclusions/ holds 0 lines, and 217 by the run's manifest.json: files are …",
+    ),
+    (
         "LinesDoNotMatch",
         "s3://…/batch-output/ has 3 lines, and batch-input/ has 5,000: a model writes one line for"
         " each that it gets",

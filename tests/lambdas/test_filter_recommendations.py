@@ -11,6 +11,8 @@ import pytest
 from botocore.stub import Stubber
 
 from lambdas.errors import (
+    IncompleteInput,
+    InvalidInputException,
     LinesDoNotMatch,
     ListsAlike,
     NoRecommendations,
@@ -39,12 +41,14 @@ def csv_of(s3: Any) -> str:
     return get(s3, f"runs/{RUN}/recommendations/recommendations.csv")
 
 
-ALL_FILTERS = {
-    "filter": {
-        "eligibleItems": {"path": "filter/eligible-items/", "rows": 3},
-        "exclusions": {"path": "filter/exclusions/", "rows": 2},
+def filters(eligible: int, excluded: int) -> dict[str, Any]:
+    """Return what a manifest says of the filter files, by their rows."""
+    return {
+        "filter": {
+            "eligibleItems": {"path": "filter/eligible-items/", "rows": eligible},
+            "exclusions": {"path": "filter/exclusions/", "rows": excluded},
+        }
     }
-}
 
 
 def test_the_csv_holds_what_may_be_recommended_with_ranks_without_gaps(
@@ -61,7 +65,7 @@ def test_the_csv_holds_what_may_be_recommended_with_ranks_without_gaps(
         + output_line("1", ["a", "b", "c", "d"], [0.4, 0.3, 0.2, 0.1]),
     )
 
-    assert run_filter(s3, tmp_path, keep=2, manifest=ALL_FILTERS) == {
+    assert run_filter(s3, tmp_path, keep=2, manifest=filters(4, 3)) == {
         "csv": "s3://bucket/runs/2024-06-01/recommendations/recommendations.csv",
         "errors": "s3://bucket/runs/2024-06-01/recommendations/errors.jsonl",
         "users": 2,
@@ -109,7 +113,7 @@ out
     put(s3, "filter/exclusions/part-00000.csv", 'USER_ID,ITEM_ID\n"学生,1",out\n')
     put(s3, "batch-output/in.json.out", output_line("学生,1", [*nasty, "out"]))
 
-    run_filter(s3, tmp_path, manifest=ALL_FILTERS)
+    run_filter(s3, tmp_path, manifest=filters(6, 1))
     assert csv_of(s3) == (
         "USER_ID,ITEM_ID,RANK,SCORE\n"
         '"学生,1","a,b",1,\n'
@@ -158,6 +162,17 @@ BAD_LINES = {
     '{"input":{"userId":"9"},"output":{"recommendedItems":["a"],"scores":0.5}}': (
         "scores is no list of numbers"
     ),
+    **{
+        f'{{"input":{{"userId":"9"}},"output":{{"recommendedItems":["a"],"scores":[{score}]}}}}': (
+            "scores is no list of numbers"
+        )
+        for score in ("NaN", "Infinity", "1e999", "true", "[1]", "9" * 400)
+    },
+    '{"input":{"userId":{"id":"9"}},"output":{"recommendedItems":["a"]}}': "dict is no id",
+    '{"input":{"userId":true},"output":{"recommendedItems":["a"]}}': "bool is no id",
+    '{"error":"half \\ud83d"}': "half \\ud83d",
+    "[" * 100_000: "no JSON: maximum recursion depth exceeded",
+    '{"input":{"userId":' + "9" * 5_000 + "}}": "no JSON: Exceeds the limit",
     "[]": "no JSON object",
     '{"input":{"userId":"9"},"out': "no JSON: Unterminated string starting at",
     '{"input":{"userId":"9\\ud83d"},"output":{"recommendedItems":["a"]}}': (
@@ -178,13 +193,80 @@ def test_lines_without_recommendations_are_kept_aside_with_the_reason(
     put(s3, "batch-output/in.json.out", "".join(lines))
 
     summary = run_filter(s3, tmp_path)
-    assert (summary["users"], summary["errorLines"]) == (2, 14)
+    assert (summary["users"], summary["errorLines"]) == (2, len(BAD_LINES))
     assert csv_of(s3) == "USER_ID,ITEM_ID,RANK,SCORE\n1,a,1,\n2,b,1,\n"
     errors = get(s3, f"runs/{RUN}/recommendations/errors.jsonl").splitlines()
     written = [json.loads(line) for line in errors]
     assert [error["line"] for error in written] == list(BAD_LINES)
     for error, reason in zip(written, BAD_LINES.values(), strict=True):
         assert error["reason"].startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        (
+            "eligible-items",
+            "ITEM_ID\na\n",
+            "filter/eligible-items/ holds 1 lines, and 2 by the run's",
+        ),
+        ("eligible-items", "ITEM_ID\na\nb\nc\n", "holds 3 lines, and 2 by the run's manifest.json"),
+        ("exclusions", None, "filter/exclusions/ holds 0 lines, and 2 by the run's manifest.json"),
+        ("exclusions", "USER_ID,ITEM_ID\n1,a\n", "holds 1 lines, and 2 by"),
+    ],
+)
+def test_filter_files_that_are_not_whole_publish_nothing(
+    s3: Any, tmp_path: Path, file: str, content: str | None, message: str
+) -> None:
+    whole = {"eligible-items": "ITEM_ID\na\nb\n", "exclusions": "USER_ID,ITEM_ID\n1,a\n2,b\n"}
+    for name, text in (whole | {file: content}).items():
+        if text is not None:
+            put(s3, f"filter/{name}/part-00000.csv", text)
+    put(s3, "batch-output/in.json.out", output_line("1", ["a", "b"]))
+
+    with pytest.raises(IncompleteInput) as error:
+        run_filter(s3, tmp_path, manifest=filters(2, 2))
+    assert message in str(error.value)
+    assert not keys(s3, f"runs/{RUN}/recommendations/recommendations.csv")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"USER_ID,ITEM_ID\n1,a\n2\n", "line 3: 1 ids, not 2"),
+        (b"USER_ID,ITEM_ID\n1,a,b\n", "line 2: 3 ids, not 2"),
+        (b"<html>\n", "line 1: 1 ids, not 2"),
+        (b"USER_ID,ITEM_ID\n1,", "line 2: 1 ids, not 2"),
+        (b"USER_ID,ITEM_ID\n\xff,a\n", "line 1: 'utf-8' codec can't decode byte 0xff"),
+        (b'USER_ID,ITEM_ID\n"1,a\n', "unexpected end of data"),
+    ],
+)
+def test_a_filter_file_that_is_none_is_named_with_its_line(
+    s3: Any, tmp_path: Path, content: bytes, message: str
+) -> None:
+    put(s3, "filter/eligible-items/part-00000.csv", "ITEM_ID\na\n")
+    put(s3, "filter/exclusions/part-00000.csv", content)
+    put(s3, "batch-output/in.json.out", output_line("1", ["a", "b"]))
+
+    with pytest.raises(InvalidInputException) as error:
+        run_filter(s3, tmp_path, manifest=filters(1, 1))
+    assert str(error.value).startswith(f"s3://bucket/runs/{RUN}/filter/exclusions/part-00000.csv,")
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("lines", [1, 4])
+def test_a_batch_output_of_other_lines_than_the_input_is_not_published(
+    s3: Any, personalize: Any, calls: Stubber, lines: int
+) -> None:
+    """One of three users, or files of another run: by whichever the lists were filtered."""
+    put(s3, "manifest.json", json.dumps({**MANIFEST, "batchInput": {"rows": 3}}))
+    output = "".join(output_line(str(user), ["a"]) for user in range(lines))
+    put(s3, "batch-output/in.json.out", output)
+    s3.put_object(Bucket="bucket", Key="recommendations/latest.json", Body=b"yesterday's")
+
+    with pytest.raises(IncompleteInput, match=f"holds {lines} lines, and 3 by the run's"):
+        publish_run(s3, personalize, calls)
+    assert get(s3, "recommendations/latest.json") == "yesterday's"
 
 
 def test_bytes_that_are_no_text_are_an_error_line(s3: Any, tmp_path: Path) -> None:
@@ -250,7 +332,7 @@ def test_a_finished_run_is_published(s3: Any, personalize: Any, calls: Stubber) 
 def test_the_published_list_stays_when_nothing_is_left(
     s3: Any, personalize: Any, calls: Stubber
 ) -> None:
-    put(s3, "manifest.json", json.dumps(MANIFEST | ALL_FILTERS))
+    put(s3, "manifest.json", json.dumps(MANIFEST | filters(0, 0)))
     put(s3, "filter/eligible-items/part-00000.csv", "ITEM_ID\n")
     put(s3, "batch-output/in.json.out", output_line("1", ["a"]) + "broken\n")
     s3.put_object(Bucket="bucket", Key="recommendations/latest.json", Body=b"yesterday's")

@@ -19,7 +19,7 @@ from tests.lambdas.test_filter_recommendations import output_line
 
 NOW = datetime(2024, 6, 2, 4, 0, 7, tzinfo=UTC)
 SIMILAR = {
-    "batchInput": {"path": "recommenders/similar/batch-input/", "rows": 2, "id": "ITEM_ID"},
+    "batchInput": {"path": "recommenders/similar/batch-input/", "rows": 1, "id": "ITEM_ID"},
     "filter": {
         "eligibleItems": {"path": "recommenders/similar/filter/eligible-items/", "rows": 1},
         "exclusions": None,
