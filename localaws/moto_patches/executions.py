@@ -7,6 +7,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 from moto.core.exceptions import AWSError
 from moto.core.responses import ActionResult
 from moto.stepfunctions.exceptions import InvalidToken, ResourceNotFound
@@ -33,6 +34,7 @@ HISTORY_PAGE = 100
 """Events in a page of GetExecutionHistory, unless the request has maxResults.
 https://docs.aws.amazon.com/step-functions/latest/apireference/API_GetExecutionHistory.html"""
 
+_TIMES = orjson.OPT_PASSTHROUGH_DATETIME
 _DATA = frozenset({"input", "inputDetails", "output", "outputDetails"})
 _LAST_EVENTS = frozenset(
     {"ExecutionSucceeded", "ExecutionFailed", "ExecutionAborted", "ExecutionTimedOut"}
@@ -194,8 +196,8 @@ def request_errors(patch: Patch) -> None:
 def history_pages(patch: Patch) -> None:
     """Page a history: moto ignores maxResults, nextToken and reverseOrder.
 
-    And it copies the whole history for every response, and shows what a Map's other items still
-    did after the execution had ended, behind its end.
+    And it copies the whole history for every response, parses each time in it as a text, and shows
+    what a Map's other items still did after the execution had ended, behind its end.
     """
 
     @patch.around(EventManager)
@@ -224,12 +226,27 @@ def history_pages(patch: Patch) -> None:
             page = events[start:following]
         if self._get_param("includeExecutionData") is False:
             page = [without_data(event) for event in page]
-        response: dict[str, Any] = {"events": page}
+        response: dict[str, Any] = {"events": [_members(event) for event in page]}
         if 0 < following < known:
             response["nextToken"] = str(following)
-        return ActionResult(response)
+        return orjson.dumps(response, default=_epoch_seconds, option=_TIMES).decode()
 
     patch.replace(StepFunctionResponse, "get_execution_history", get_execution_history)
+
+
+def _members(event: dict[str, Any]) -> dict[str, Any]:
+    """Return an event without members that have no value."""
+    return {
+        name: {inner: one for inner, one in value.items() if one is not None}
+        if isinstance(value, dict)
+        else value
+        for name, value in event.items()
+        if value is not None
+    }
+
+
+def _epoch_seconds(moment: datetime) -> float:
+    return int(moment.timestamp() * 1000) / 1000
 
 
 def without_data(event: dict[str, Any]) -> dict[str, Any]:

@@ -64,6 +64,7 @@ class ExecutionArchive:
         self._running: set[str] = set()
         self._live: set[str] = set()
         self._lock = threading.Lock()
+        self._keeping = threading.Lock()
         # A history is read page by page.
         self._former = lru_cache(maxsize=2)(self._document)
 
@@ -194,7 +195,12 @@ class ExecutionArchive:
         self._running.add(arn)
 
     def _keep(self, arn: str) -> None:
-        """Keep an execution whole, if it has ended."""
+        """Keep an execution whole, if it has ended; one at a time, as a history may be long."""
+        if arn in self._running:
+            with self._keeping:
+                self._keep_ended(arn)
+
+    def _keep_ended(self, arn: str) -> None:
         if arn not in self._running:
             return
         description = self._call("DescribeExecution", executionArn=arn)

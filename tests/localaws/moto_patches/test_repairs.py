@@ -489,6 +489,30 @@ def test_a_history_comes_in_pages(aws: Aws) -> None:
         assert [event["type"] for event in whole["events"]] == types
 
 
+def test_a_page_has_the_events_as_moto_writes_them(aws: Aws) -> None:
+    """The service writes them itself, as moto reads each time as a text, event by event."""
+    aws.functions.register("counts", lambda event, context: len(event))
+    catch = [{"ErrorEquals": ["States.ALL"], "Next": "Last"}]
+    fail = {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "Catch": catch}
+    definition = {
+        "StartAt": "Count",
+        "States": {
+            "Count": {**invoke("counts"), "OutputPath": "$", "Next": "Fail"},
+            "Fail": {**fail, "Parameters": {"FunctionName": "none"}, "End": True},
+            "Last": {"Type": "Pass", "End": True},
+        },
+    }
+    execution = aws.start(definition, {"text": "求人"})
+    aws.ended(execution)
+
+    ours = aws.states.get_execution_history(executionArn=execution)["events"]
+
+    with aws.endpoint.repairs.without("history_pages"):
+        theirs = aws.states.get_execution_history(executionArn=execution)["events"]
+    assert ours == theirs
+    assert len(ours) > 10
+
+
 def test_a_page_is_the_same_after_the_history_has_grown(aws: Aws) -> None:
     """Both from the front and from the back, where AWS's tokens stand for events too."""
     looping = {"Type": "Pass", "Next": "Again"}

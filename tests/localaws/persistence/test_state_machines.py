@@ -93,3 +93,36 @@ def test_a_redriven_execution_is_kept_as_it_ended_last(tmp_path: Path) -> None:
             "Code": "ExecutionNotRedrivable",
             "Message": "the local server was started again since the execution ended",
         }
+
+
+def test_endless_loops_end_with_the_server_and_are_kept(tmp_path: Path) -> None:
+    loop = {
+        "StartAt": "First",
+        "States": {
+            "First": {"Type": "Pass", "Next": "Second"},
+            "Second": {"Type": "Wait", "Seconds": 0, "Next": "First"},
+        },
+    }
+    with LocalAws(directory=tmp_path, port=None, time_scale=0.0) as aws:
+        states = aws.client("stepfunctions")
+        machine = states.create_state_machine(
+            name="endless",
+            roleArn="arn:aws:iam::123456789012:role/steps",
+            definition=json.dumps(loop),
+        )["stateMachineArn"]
+        started = [
+            states.start_execution(stateMachineArn=machine)["executionArn"] for _ in range(3)
+        ]
+        for execution in started:
+            while not states.get_execution_history(executionArn=execution).get("nextToken"):
+                time.sleep(0.01)
+
+    with LocalAws(directory=tmp_path, port=None) as again:
+        states = again.client("stepfunctions")
+        for execution in started:
+            described = states.describe_execution(executionArn=execution)
+            assert described["status"] == "ABORTED"
+            assert described["cause"] == "the local endpoint was stopped"
+            newest = states.get_execution_history(executionArn=execution, reverseOrder=True)
+            assert newest["events"][0]["type"] == "ExecutionAborted"
+            assert newest["events"][0]["id"] > 100
