@@ -51,11 +51,12 @@ def counts(users: pd.DataFrame, items: pd.DataFrame, interactions: pd.DataFrame)
     Returns:
         Index `measure`; `value` (int, float share or UTC timestamp) and `meaning`.
     """
-    active, touched = interactions["USER_ID"].nunique(), interactions["ITEM_ID"].nunique()
-    pairs = len(interactions[["USER_ID", "ITEM_ID"]].drop_duplicates())
-    cells = active * touched
     per_user = interactions["USER_ID"].value_counts()
     per_item = interactions["ITEM_ID"].value_counts()
+    active, touched = len(per_user), len(per_item)
+    repeated = repeat_rate(interactions)
+    pairs = round(len(interactions) * (1 - repeated))
+    cells = active * touched
     begin, end = times(interactions["TIMESTAMP"].agg(["min", "max"])) if active else (None, None)
     rows: list[tuple[str, Any, str]] = [
         *(
@@ -69,7 +70,7 @@ def counts(users: pd.DataFrame, items: pd.DataFrame, interactions: pd.DataFrame)
         ("sparsity", 1 - pairs / cells if cells else 1.0, "pairs of them without any event"),
         ("events per user, median", per_user.median() if active else 0.0, "of those with events"),
         ("events per item, median", per_item.median() if active else 0.0, "of those with events"),
-        ("repeat rate", repeat_rate(interactions), "events whose user and item had an earlier one"),
+        ("repeat rate", repeated, "events whose user and item had an earlier one"),
         ("Gini of items", gini(per_item.to_numpy()), "0: equally popular, near 1: few have most"),
         ("first event", begin, "UTC"),
         ("newest event", end, "UTC; the model does not know later events"),

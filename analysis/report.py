@@ -28,7 +28,6 @@ from analysis.data_profile import (
     agreement,
     counts,
     events_over_time,
-    minimums,
     popularity,
     rejected_rows,
     truncated_values,
@@ -38,7 +37,6 @@ from analysis.metrics import metric_names, short_name
 from analysis.recommendations import (
     change_summary,
     example_users,
-    item_labels,
     most_recommended,
     never_recommended,
     newest_events,
@@ -46,7 +44,7 @@ from analysis.recommendations import (
 )
 from analysis.run_record import POPULARITY, THIS_VERSION, RunRecord
 from analysis.tables import Table, wide
-from analysis.verdict import catalogue_of, findings, verdict
+from analysis.verdict import findings, verdict
 from workflow.config import Config
 from workflow.durations import duration
 from workflow.picture import picture
@@ -225,16 +223,9 @@ def _recommenders(record: RunRecord) -> Table | None:
 
 def _data(record: RunRecord) -> dict[str, Any]:
     """Return the tables of the run's data; empty if its Spark job did not finish."""
-    run, solution = record.run, record.config.solution
+    run = record.run
     try:
         sizes = counts(run.users, run.items, run.interactions)
-        checks = minimums(
-            run.interactions,
-            run.items,
-            recipe=solution.recipe,
-            event_type=solution.event_type,
-            event_value=solution.event_value_threshold,
-        )
         rejected = rejected_rows(run.manifest)
         rejected = rejected[rejected["reason"] != ""].set_index("data set")
         agreed = agreement(run.manifest)
@@ -247,7 +238,7 @@ def _data(record: RunRecord) -> dict[str, Any]:
         return {}
     return {
         "counts": Table(sizes, ["sparsity", "repeat rate"]),
-        "checks": Table(checks.drop(columns="source")),
+        "checks": Table(record.checks.drop(columns="source")),
         "agreement": None if agreed.empty else Table(_without_empty(agreed), ["share", "least"]),
         "plots": drawn,
         "rejected": None if rejected.empty else Table(rejected, ["share"]),
@@ -351,7 +342,7 @@ def _lists(record: RunRecord) -> list[ListOf]:
     """Return some users, or items, each with the list beside the newest events."""
     try:
         lists, events = record.run.recommendations, record.run.interactions
-        labels = item_labels(record.run.items, record.config)
+        labels = record.labels
     except RunFilesError:
         return []
     if record.config.batch_inference.item_id:
@@ -365,8 +356,9 @@ def _lists(record: RunRecord) -> list[ListOf]:
             ListOf(f"Related to {labels.get(item, item)}", Table(top), None)
             for item, top in tops.items()
         ]
-    shown = []
-    for user in example_users(lists, events):
+    shown, users = [], example_users(lists, events)
+    lists, events = (frame[frame["USER_ID"].isin(users)] for frame in (lists, events))
+    for user in users:
         top = _without_empty(top_of_list(user, lists, events, labels, length=_LIST_LENGTH))
         newest = _without_empty(newest_events(user, events, labels, length=_LIST_LENGTH))
         newest = newest.assign(when=newest["when"].str[: len("2024-06-01")]).set_index("when")
@@ -387,7 +379,7 @@ def _catalogue(record: RunRecord) -> dict[str, Any]:
     run = record.run
     try:
         lists, events = run.recommendations, run.interactions
-        labels, everything = item_labels(run.items, record.config), catalogue_of(run)
+        labels, everything = record.labels, record.catalogue
         eligible = run.eligible_items
     except RunFilesError:
         return {}

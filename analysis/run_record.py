@@ -16,8 +16,10 @@ from typing import Any
 import pandas as pd
 
 from analysis.backtests import trend
+from analysis.data_profile import minimums
 from analysis.frames import Run, list_runs, run_on_s3
 from analysis.metrics import metric_names, short_name, training_metrics, version_metrics
+from analysis.recommendations import item_labels
 from workflow.config import Config
 from workflow.definition.limits import NextWait
 from workflow.runs.cost import CostError, Estimate, assume, assumptions_for, estimate
@@ -96,6 +98,33 @@ class RunRecord:
     def failure(self) -> Failure | None:
         """Why the execution failed."""
         return failure_of(self.visits, self.definition)
+
+    @cached_property
+    def checks(self) -> pd.DataFrame:
+        """Personalize's limits for the run's events and items: `data_profile.minimums`.
+
+        Raises:
+            RunFilesError: If the Spark job did not finish.
+        """
+        solution = self.config.solution
+        return minimums(
+            self.run.interactions,
+            self.run.items,
+            recipe=solution.recipe,
+            event_type=solution.event_type,
+            event_value=solution.event_value_threshold,
+        )
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """A short text for each item: `recommendations.item_labels`."""
+        return item_labels(self.run.items, self.config)
+
+    @cached_property
+    def catalogue(self) -> frozenset[str]:
+        """The ids of all items: of the data set ITEMS, or without one those with events."""
+        items = self.run.items if len(self.run.items) else self.run.interactions
+        return frozenset(items["ITEM_ID"])
 
 
 def gather(

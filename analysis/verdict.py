@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from analysis.comparisons import no_better_than_popular
-from analysis.data_profile import READINESS, agreement, minimums, rejected, truncated_values
+from analysis.data_profile import READINESS, agreement, rejected, truncated_values
 from analysis.frames import Run, RunFilesError
 from analysis.run_record import BEFORE, POPULARITY, THIS_VERSION, RunRecord
 from workflow.runs.visits import RUNNING
@@ -250,7 +250,7 @@ def _lists(record: RunRecord) -> Iterator[Finding]:
     run = record.run
     try:
         lists, manifest, eligible = run.recommendations, run.manifest, run.eligible_items
-        catalogue = catalogue_of(run) if eligible is None else eligible
+        catalogue = record.catalogue if eligible is None else eligible
     except RunFilesError:
         return
     noun = "items" if record.config.batch_inference.item_id else "users"
@@ -273,9 +273,9 @@ def _lists(record: RunRecord) -> Iterator[Finding]:
 
 
 def _data(record: RunRecord) -> Iterator[Finding]:
-    run, config = record.run, record.config
+    run = record.run
     try:
-        manifest, interactions, items = run.manifest, run.interactions, run.items
+        manifest, checks = run.manifest, record.checks
     except RunFilesError:
         return
     for check, row in agreement(manifest).iterrows():
@@ -283,14 +283,6 @@ def _data(record: RunRecord) -> Iterator[Finding]:
             share = f"{row['share']:.0%}".replace("%", " %")
             yield Finding(f"only {share} of {check}", f"{row['warning']}.")
     yield from _rejected(record)
-    solution = config.solution
-    checks = minimums(
-        interactions,
-        items,
-        recipe=solution.recipe,
-        event_type=solution.event_type,
-        event_value=solution.event_value_threshold,
-    )
     if run.since:  # Personalize has the earlier ones too
         checks = checks.head(0)
     for check, row in checks[~checks["met"]].iterrows():
@@ -345,12 +337,6 @@ def _rejected(record: RunRecord) -> Iterator[Finding]:
 
 def _were(number: int) -> str:
     return "was" if number == 1 else "were"
-
-
-def catalogue_of(run: Run) -> frozenset[str]:
-    """Return the ids of all items: of the data set ITEMS, or without one those with events."""
-    items = run.items if len(run.items) else run.interactions
-    return frozenset(items["ITEM_ID"])
 
 
 def _has_lists(run: Run) -> bool:

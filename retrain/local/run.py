@@ -19,7 +19,6 @@ from typing import Any
 
 from analysis.frames import open_run, read_directory
 from analysis.metrics import short_name, training_metrics
-from analysis.recommendations import item_labels
 from analysis.report import report
 from analysis.run_record import gather
 from etl.class_archive import recorded_classes
@@ -214,7 +213,7 @@ def _execute(config: Config, aws: LocalAws, output: Path, view: RunView) -> Outc
         config, aws.client, execution.name, timed=False, next_wait=next_wait, now=now, **previous
     )
     files.insert(0, write_whole(output / "report.html", with_paths(report(record))))
-    titles = {} if failure else item_labels(record.run.items, config)
+    titles = {} if failure else record.labels
     return Outcome(failure, durations, tuple(files), metrics, titles)
 
 
