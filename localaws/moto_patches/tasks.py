@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import botocore.session
 from botocore.config import Config
@@ -38,6 +39,11 @@ from localaws.principals import access_key
 SHORTEST_WAIT = 0.02
 """Seconds that a Wait lasts at least, so that a poll loop at time scale 0 leaves the processor
 to the job that it polls."""
+SHARE_WAITED = 0.05
+"""What is added to them, as a share of the time since the execution first came to that Wait: the
+polls of a long job would take the processor from it, and fill the history."""
+LONGEST_SHORT_WAIT = 2.0
+"""Seconds that a Wait lasts at most because of those two."""
 LONGEST_POLL_INTERVAL = 0.25
 """Seconds between two polls of a `.sync` job."""
 
@@ -47,10 +53,14 @@ _LONGEST_STOP = 30.0  # seconds
 
 def scaled_wait(patch: Patch) -> None:
     """Scale a Wait: it takes real time, and moto's loop over whole seconds ends late."""
+    begins: WeakKeyDictionary[Any, float] = WeakKeyDictionary()  # by the state of one execution
 
-    def wait_interval(_: Any, env: Any, wait_seconds: float) -> None:
+    def wait_interval(self: Any, env: Any, wait_seconds: float) -> None:
         if wait_seconds > 0:
-            _pause(env, max(wait_seconds * patch.time_scale, SHORTEST_WAIT))
+            now = time.monotonic()
+            waited = now - begins.setdefault(self, now)
+            shortest = min(SHORTEST_WAIT + SHARE_WAITED * waited, LONGEST_SHORT_WAIT, wait_seconds)
+            _pause(env, max(wait_seconds * patch.time_scale, shortest))
 
     patch.replace(WaitFunction, "_wait_interval", wait_interval)
 

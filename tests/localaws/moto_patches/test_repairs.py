@@ -10,7 +10,7 @@ import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import moto
@@ -73,6 +73,27 @@ def test_waits_and_retries_follow_the_time_scale(aws: Aws) -> None:
         waiting, retrying = aws.start(wait(1)), aws.start(retry(1))
         assert seconds(waiting) >= 1
         assert seconds(retrying) >= 1
+
+
+def test_a_loop_that_polls_for_long_polls_less_and_less_often(aws: Aws) -> None:
+    """At time scale 0. In three seconds there were seventy polls, and more on a faster machine."""
+    ends = (datetime.now(UTC) + timedelta(seconds=3)).isoformat().replace("+00:00", "Z")
+    over = {"Variable": "$$.State.EnteredTime", "TimestampGreaterThan": ends, "Next": "Over"}
+    definition = {
+        "StartAt": "Poll",
+        "States": {
+            "Poll": {"Type": "Wait", "Seconds": 60, "Next": "Over?"},
+            "Over?": {"Type": "Choice", "Choices": [over], "Default": "Poll"},
+            "Over": {"Type": "Succeed"},
+        },
+    }
+
+    execution = aws.start(definition)
+    assert aws.ended(execution)["status"] == "SUCCEEDED"
+    pages = aws.states.get_paginator("get_execution_history").paginate(executionArn=execution)
+    polls = list(pages.search("events[?type == 'WaitStateEntered']"))
+
+    assert 3 <= len(polls) <= 45  # 1 / 0.05 * log(1 + 3 * 0.05 / 0.02) = 43
 
 
 def test_a_scaled_wait_takes_its_part_of_the_time_and_can_be_stopped(aws: Aws) -> None:
