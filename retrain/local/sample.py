@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,41 +22,35 @@ from numpy.typing import NDArray
 from etl.database import Database
 from etl.errors import EtlError
 from localaws.errors import LocalAwsError
+from retrain.local.sample_events import FUNNEL, Events, Postings, draw_events
 from retrain.local.sample_size import SampleSize
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 """The newest events happen shortly before; a constant, so that a seed gives the same bytes."""
 
 HISTORY_DAYS = 180
-ANONYMOUS_SHARE = 0.001
-REPEAT_SHARE = 0.12
-FUNNEL = (("view", 0.15), ("favourite", 0.3), ("apply", 0.0))
-"""Event types, each with the probability that the next one follows at once."""
-EVENTS_PER_VISIT = 6
-LONGEST_VISIT = 7_200  # seconds
+_EVENT_TYPES = np.array([event_type for event_type, _ in FUNNEL])
+_LINES = 100_000  # written together
+_NULL = r"\N"  # of COPY
 
 _SCHEMA = """
-CREATE TABLE departments (
-    id integer PRIMARY KEY, name text NOT NULL, faculty text NOT NULL
-);
+CREATE TABLE departments (id integer, name text NOT NULL, faculty text NOT NULL);
 CREATE TABLE students (
-    id integer PRIMARY KEY, name text NOT NULL,
-    department_id integer REFERENCES departments, grade integer, prefecture text,
+    id integer, name text NOT NULL, department_id integer, grade integer, prefecture text,
     status text NOT NULL CHECK (status IN ('active', 'inactive')),
     created_at timestamptz NOT NULL
 );
 CREATE TABLE companies (
-    id integer PRIMARY KEY, name text NOT NULL, industry text NOT NULL, prefecture text
+    id integer, name text NOT NULL, industry text NOT NULL, prefecture text
 );
 CREATE TABLE job_postings (
-    id integer PRIMARY KEY, company_id integer NOT NULL REFERENCES companies,
+    id integer, company_id integer NOT NULL,
     title text NOT NULL, description text, job_type text NOT NULL,
     status text NOT NULL CHECK (status IN ('open', 'closed')),
     published_at timestamptz NOT NULL, salary integer
 );
 CREATE TABLE events (
-    id bigint PRIMARY KEY, student_id integer REFERENCES students,
-    job_posting_id integer NOT NULL REFERENCES job_postings,
+    id bigint, student_id integer, job_posting_id integer NOT NULL,
     kind text NOT NULL CHECK (kind IN ('view', 'favourite', 'apply')),
     created_at timestamptz NOT NULL
 );
@@ -65,7 +58,15 @@ CREATE TABLE events (
 TABLES = frozenset(re.findall(r"CREATE TABLE (\w+)", _SCHEMA))
 """The tables of the sample."""
 
-_INDEXES = """
+# After the rows: a key is then checked once, and not for each of them.
+_KEYS_AND_INDEXES = """
+ALTER TABLE departments ADD PRIMARY KEY (id);
+ALTER TABLE students ADD PRIMARY KEY (id),
+    ADD FOREIGN KEY (department_id) REFERENCES departments;
+ALTER TABLE companies ADD PRIMARY KEY (id);
+ALTER TABLE job_postings ADD PRIMARY KEY (id), ADD FOREIGN KEY (company_id) REFERENCES companies;
+ALTER TABLE events ADD PRIMARY KEY (id), ADD FOREIGN KEY (student_id) REFERENCES students,
+    ADD FOREIGN KEY (job_posting_id) REFERENCES job_postings;
 CREATE INDEX ON students (department_id);
 CREATE INDEX ON job_postings (company_id);
 CREATE INDEX ON events (student_id);
@@ -124,15 +125,6 @@ class SampleError(LocalAwsError, ValueError):
     """The sample cannot be created; the database is unchanged."""
 
 
-@dataclass(frozen=True)
-class _Postings:
-    """Field of work, popularity and publication of each posting, from which events are drawn."""
-
-    field: NDArray[np.int64]
-    popularity: NDArray[np.float64]
-    published: NDArray[np.int64]
-
-
 def load_sample(url: str, size: SampleSize) -> None:
     """Create the sample's tables in an empty database and fill them.
 
@@ -166,8 +158,12 @@ def load_sample(url: str, size: SampleSize) -> None:
         _copy(connection, "students", _student_rows(random, departments, begin))
         _copy(connection, "companies", _company_rows(random, companies))
         _copy(connection, "job_postings", posting_rows)
-        _copy(connection, "events", _event_rows(random, departments, published, events, begin, end))
-        connection.execute(_INDEXES)
+        preferences = _preferences(random, departments)
+        drawn = draw_events(random, preferences, published, events, (begin, end))
+        with connection.cursor().copy("COPY events FROM STDIN") as copy:
+            for lines in _event_lines(drawn):
+                copy.write(lines)
+        connection.execute(_KEYS_AND_INDEXES)
 
 
 @contextmanager
@@ -242,7 +238,7 @@ def _company_rows(random: np.random.Generator, count: int) -> Iterable[Sequence[
 
 def _postings(
     random: np.random.Generator, count: int, companies: int, begin: int, end: int
-) -> tuple[_Postings, list[Sequence[Any]]]:
+) -> tuple[Postings, list[Sequence[Any]]]:
     # Every field has postings, however few there are.
     field = random.permutation(np.arange(count) % len(_FIELDS))
     popularity = np.power(1.0 + random.permutation(count), -0.55)
@@ -267,107 +263,41 @@ def _postings(
                 None if no_salary[i] else int(salary[i]),
             )
         )
-    return _Postings(field, popularity, published), rows
+    return Postings(field, popularity, published), rows
 
 
-def _event_rows(
-    random: np.random.Generator,
-    departments: NDArray[np.int64],
-    postings: _Postings,
-    count: int,
-    begin: int,
-    end: int,
-) -> Iterable[Sequence[Any]]:
-    students = _activity(random, len(departments), count)
-    rows: list[tuple[int, int, int, str]] = []
-    for student, events in enumerate(students):
-        if events:
-            rows += _history(
-                random, student, int(departments[student]), int(events), postings, (begin, end)
+def _preferences(
+    random: np.random.Generator, departments: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return each student's preference for each field of work: the department's, and one more."""
+    preferences = np.full((len(departments), len(_FIELDS)), 0.015)
+    students = np.arange(len(departments))
+    preferred = np.array([fields for _, _, fields in _DEPARTMENTS])[departments]
+    for field, weight in (
+        (preferred[:, 0], 0.55),
+        (preferred[:, 1], 0.3),
+        (random.integers(0, len(_FIELDS), len(students)), 0.15),
+    ):
+        preferences[students, field] += weight
+    return preferences
+
+
+def _event_lines(events: Events) -> Iterator[str]:
+    """Yield lines of COPY in blocks, oldest first."""
+    for begin in range(0, len(events.at), _LINES):
+        block = slice(begin, begin + _LINES)
+        columns = (
+            events.student[block].tolist(),
+            events.posting[block].tolist(),
+            _EVENT_TYPES[events.stage[block]].tolist(),
+            np.datetime_as_string(events.at[block].astype("datetime64[s]")).tolist(),
+        )
+        yield "".join(
+            f"{number}\t{student + 1 or _NULL}\t{posting + 1}\t{event_type}\t{time}Z\n"
+            for number, (student, posting, event_type, time) in enumerate(
+                zip(*columns, strict=True), start=begin + 1
             )
-    rows.sort()
-    anonymous = random.random(count) < ANONYMOUS_SHARE
-    for i, (at, student, posting, event_type) in enumerate(rows):
-        yield i + 1, None if anonymous[i] else student + 1, posting + 1, event_type, _time(at)
-
-
-def _activity(random: np.random.Generator, students: int, events: int) -> NDArray[np.int64]:
-    """Return the number of events of each student: many for a few, few for most, none for some."""
-    weight = random.lognormal(0.0, 0.8, students)
-    weight[random.random(students) < 0.02] = 0.0
-    if not weight.any():
-        weight[:] = 1.0
-    expected = weight / weight.sum() * events
-    count: NDArray[np.int64] = np.floor(expected).astype(np.int64)
-    rest = np.argsort(count - expected, kind="stable")[: events - int(count.sum())]
-    count[rest] += 1
-    return count
-
-
-def _history(
-    random: np.random.Generator,
-    student: int,
-    department: int,
-    count: int,
-    postings: _Postings,
-    period: tuple[int, int],
-) -> list[tuple[int, int, int, str]]:
-    """Return one student's events (time, student, posting, event type), oldest first."""
-    begin, end = period
-    first, second = _DEPARTMENTS[department][2]
-    preference = np.full(len(_FIELDS), 0.015)
-    preference[first] += 0.55
-    preference[second] += 0.3
-    preference[random.integers(len(_FIELDS))] += 0.15
-    attraction = preference[postings.field] * postings.popularity
-    attraction *= random.gamma(0.6, 1.0, len(postings.field))
-    times = _visits(random, count, begin, end)
-    onward, repeat, drift = random.random((3, count))
-    stage = 0
-    seen: list[int] = []
-    rows = []
-    cumulative: NDArray[np.float64] = np.empty(0)
-    visible_at = -1
-    visible = np.flatnonzero(postings.published <= begin)
-    for i, at in enumerate(times):
-        if visible_at < 0 or at - visible_at > 7 * 86_400:  # new postings are noticed weekly
-            visible_at = int(at)
-            visible = np.flatnonzero(postings.published <= at)
-            novelty = 1.0 + 3.0 * np.exp((postings.published[visible] - at) / (14 * 86_400))
-            cumulative = np.cumsum(attraction[visible] * novelty)
-        follows = bool(seen) and onward[i] < FUNNEL[stage][1]
-        stage = stage + 1 if follows else 0
-        if follows:
-            posting = seen[-1]
-        elif seen and repeat[i] < REPEAT_SHARE:
-            posting = seen[-1 - int(random.integers(min(5, len(seen))))]
-        elif seen and drift[i] < 0.45:
-            posting = _related_posting(seen[-1], visible, postings, random)
-        else:
-            drawn = np.searchsorted(cumulative, random.random() * cumulative[-1], side="right")
-            posting = int(visible[min(int(drawn), len(visible) - 1)])
-        seen.append(posting)
-        rows.append((int(at), student, posting, FUNNEL[stage][0]))
-    return rows
-
-
-def _visits(random: np.random.Generator, count: int, begin: int, end: int) -> NDArray[np.int64]:
-    """Return rising times: a few visits, and within each one event every few minutes."""
-    starts = random.integers(begin, end - LONGEST_VISIT - count, 1 + count // EVENTS_PER_VISIT)
-    pauses = np.minimum(random.exponential(600.0, count), LONGEST_VISIT).astype(np.int64)
-    times = np.sort(random.choice(starts, count) + pauses)
-    # No two in the same second, so that what follows in the funnel also comes later.
-    order = np.arange(count)
-    return np.asarray(np.maximum.accumulate(times - order) + order, dtype=np.int64)
-
-
-def _related_posting(
-    last: int, visible: NDArray[np.int64], postings: _Postings, random: np.random.Generator
-) -> int:
-    """Return a posting that the service shows beside `last`: the same field, next in its list."""
-    same = visible[postings.field[visible] == postings.field[last]]
-    step = 1 + int(random.geometric(0.6))
-    return int(same[(int(np.searchsorted(same, last)) + step) % len(same)])
+        )
 
 
 def _time(seconds: int) -> datetime:

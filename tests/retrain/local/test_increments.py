@@ -131,6 +131,6 @@ def test_each_run_does_what_has_changed_since_the_one_before(deployment: Deploym
     assert third.record["trainingMode"] == "UPDATE"
     assert third.record["windowLeftOut"] == ""
     assert third.latest["run"] == third.name
-    assert third.record["datasets"]["INTERACTIONS"]["rows"] == 73 + 1_000 + 1, "the late one too"
+    assert third.record["datasets"]["INTERACTIONS"]["rows"] == 124 + 1_000 + 1, "the late one too"
     first_items, items = (deployment.list_of(READER, run.name)[:3] for run in (first, third))
     assert set(items) == {"1", "2", "3"} != set(first_items), "what the reader has just looked at"
