@@ -32,8 +32,13 @@ WRITER_OPTIONS: Mapping[str, Any] = {
     "lineSep": "\n",
 }
 
+PLAIN: Mapping[str, Any] = {"plain": True}
+"""The metadata of a text column that holds numbers or times alone: nothing in it is quoted."""
+
 # What is not plain: separators, quotes and backslashes, blanks that a reader may take away.
 _QUOTED = r'[",\\]|^\s|\s$'
+# Only a text with one of these can be quoted; a class is found in a third of the time.
+_PERHAPS_QUOTED = r'[",\\\s]'
 
 
 def csv_lines(frame: DataFrame, texts: Collection[str] = ()) -> DataFrame:
@@ -63,6 +68,9 @@ def csv_line(fields: Iterable[T.StructField], texts: Collection[str] = ()) -> Ex
 def _field(value: Expression, field: T.StructField, is_text: bool) -> Expression:
     if not isinstance(field.dataType, T.StringType):
         return value.cast("string")
+    if field.metadata == PLAIN and not is_text:
+        return value
     escaped = F.regexp_replace(value, r'(["\\])', r"\\$1")
     quoted = F.concat(F.lit('"'), escaped, F.lit('"'))
-    return quoted if is_text else F.when(value.rlike(_QUOTED), quoted).otherwise(value)
+    is_quoted = value.rlike(_PERHAPS_QUOTED) & value.rlike(_QUOTED)
+    return quoted if is_text else F.when(is_quoted, quoted).otherwise(value)

@@ -17,6 +17,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
 from pyspark.sql import types as T  # noqa: N812
 
+from etl.csv_lines import PLAIN
 from etl.datasets import MAX_EAST_ASIAN_LENGTH, Column
 from etl.projection import as_text, quote_name
 from etl.references import UNCOMPARABLE, unreadable
@@ -34,6 +35,8 @@ EPOCH_SECONDS_BELOW = 100_000_000_000
 
 # Each record stands on one line: line breaks, and control characters but the tab.
 _LINE_BREAKS = r"\R|[\x00-\x08\x0E-\x1F\x7F]"
+# Any of these characters; a class is found in a third of the time.
+_HAS_LINE_BREAK = r"[\x00-\x08\x0A-\x1F\x7F\x85\u2028\u2029]"
 # The local Personalize counts the same characters: localaws/personalize/data/values.py.
 _EAST_ASIAN = (
     "[^\u3005\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
@@ -124,7 +127,7 @@ def validate_rows(frame: DataFrame, columns: Sequence[Column]) -> DataFrame:
     cut = [F.when(each.is_too_long, F.lit(each.column.name)) for each in typed if each.is_cut]
     truncated = F.array_compact(F.array(*cut)) if cut else F.lit(None).cast("array<string>")
     return frame.select(
-        *(each.written.alias(each.column.name) for each in typed),
+        *(each.written for each in typed),
         reason.alias(REASON),
         F.when(reason.isNotNull(), source).alias(SOURCE),
         F.when(F.size(truncated) > 0, truncated).alias(TRUNCATED),
@@ -152,12 +155,14 @@ class _TypedColumn:
 
     Attributes:
         unreadable: The text of a value that Spark cannot hold, null for all others.
+        is_text: Whether it is a text in the source, and so may hold any character.
     """
 
     column: Column
     value: Expression
     present: Expression
     unreadable: Expression
+    is_text: bool
 
     @classmethod
     def of(cls, column: Column, frame: DataFrame) -> _TypedColumn:
@@ -166,7 +171,8 @@ class _TypedColumn:
         if unreadable(column.name) in frame.columns:
             text = F.col(quote_name(unreadable(column.name)))
         present = raw.isNotNull()
-        if isinstance(source, T.StringType):
+        is_text = isinstance(source, T.StringType)
+        if is_text:
             present = present & (raw != "")
         if column.is_timestamp:
             value = _epoch_seconds(raw, column.name, source)
@@ -175,12 +181,12 @@ class _TypedColumn:
         else:
             value = _number_or_boolean(raw, column, source)
         value = F.when(present & text.isNull(), value)
-        return cls(column, value, present | text.isNotNull(), text)
+        return cls(column, value, present | text.isNotNull(), text, is_text)
 
     @property
     def is_cut(self) -> bool:
         """Whether a longer value than Personalize takes is cut."""
-        return self.column.is_truncated
+        return self.column.is_truncated and self.is_text
 
     @property
     def is_too_long(self) -> Expression:
@@ -189,11 +195,12 @@ class _TypedColumn:
 
     @property
     def written(self) -> Expression:
-        """The value as it is written."""
-        if not self.is_cut:
-            return self.value
-        cut = self.value.substr(F.lit(1), self._limit)
-        return F.when(self.is_too_long, cut).otherwise(self.value)
+        """The value as it is written, under its column's name."""
+        value = self.value
+        if self.is_cut:
+            cut = value.substr(F.lit(1), self._limit)
+            value = F.when(self.is_too_long, cut).otherwise(value)
+        return value.alias(self.column.name, metadata={} if self.is_text else PLAIN)
 
     @property
     def _limit(self) -> Expression:
@@ -216,8 +223,10 @@ class _TypedColumn:
         if column.is_timestamp:
             reason = "unreadable timestamp"
         yield self.present & self.value.isNull(), reason
+        if not self.is_text:
+            return
         if column.is_id:
-            yield self.value.rlike(_LINE_BREAKS), "line break in an id"
+            yield self.value.rlike(_HAS_LINE_BREAK), "line break in an id"
         if column.max_length is not None and not self.is_cut:
             noun = "id" if column.is_id else "value"
             yield self.is_too_long, f"{noun} over {column.max_length} characters"
@@ -241,7 +250,8 @@ def _string(raw: Expression, column: Column, source: T.DataType) -> Expression:
     if isinstance(source, T.BooleanType):
         return _truth(raw)
     if isinstance(source, T.StringType) and not column.is_id:
-        return F.regexp_replace(raw, _LINE_BREAKS, " ")
+        on_one_line = F.regexp_replace(raw, _LINE_BREAKS, " ")
+        return F.when(raw.rlike(_HAS_LINE_BREAK), on_one_line).otherwise(raw)
     return as_text(raw, source)
 
 
