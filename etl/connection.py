@@ -1,4 +1,7 @@
-"""A JDBC connection of the job's driver process, for statements that Spark's reader cannot make."""
+"""A JDBC connection of the job's driver process: statements, and queries of a few rows.
+
+Spark's reader can make no statements, and a query of the catalogue takes it a second.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,21 @@ class Connection:
         try:
             rows = statement.executeQuery(query)
             return int(rows.getLong(1)) if rows.next() else 0
+        finally:
+            statement.close()
+
+    def rows(self, query: str) -> list[dict[str, str | None]]:
+        """Return the rows that a query finds: its columns' names → the values as texts."""
+        statement = self._jdbc.createStatement()
+        try:
+            result = statement.executeQuery(query)
+            columns = result.getMetaData()
+            numbers = range(1, columns.getColumnCount() + 1)
+            names = [columns.getColumnLabel(number) for number in numbers]
+            found = []
+            while result.next():
+                found.append(dict(zip(names, map(result.getString, numbers), strict=True)))
+            return found
         finally:
             statement.close()
 

@@ -335,7 +335,7 @@ class PostgresqlTable(DatabaseTable):
             f" WHERE attrelid = {self._class} AND attnum > 0 AND NOT attisdropped"
             " AND attnotnull AND NOT atthasdef AND attidentity = ''"
         )
-        return {row["name"] for row in rows}
+        return {str(row["name"]) for row in rows}
 
     def _staging(self) -> tuple[str, ...]:
         return (
@@ -394,7 +394,7 @@ class MySqlTable(DatabaseTable):
             f" WHERE {self._where('event_object').format('table')}"
         )
         for rows, what in ((keys, "foreign keys"), (triggers, "triggers")):
-            if names := sorted({row["name"] for row in rows}):
+            if names := sorted({str(row["name"]) for row in rows}):
                 yield (
                     f"{table} has {what} ({', '.join(names)}), which would not stay with it when it"
                     " changes places with the new list; take them away"
@@ -407,7 +407,7 @@ class MySqlTable(DatabaseTable):
             " AND column_default IS NULL AND extra NOT LIKE '%auto_increment%'"
             " AND extra NOT LIKE '%GENERATED%'"
         )
-        return {row["name"] for row in rows}
+        return {str(row["name"]) for row in rows}
 
     def _staging(self) -> tuple[str, ...]:
         return (f"CREATE TABLE {self._sql(self.staged)} LIKE {self._sql(self.name)}",)

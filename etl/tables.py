@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from decimal import Decimal
 
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import Column as Expression
-from pyspark.sql import DataFrame, DataFrameReader, Row, SparkSession
+from pyspark.sql import DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
 from pyspark.sql.types import NumericType, StringType
 
@@ -84,7 +85,7 @@ class Tables:
         table = TableName.parse(name)
         try:
             rows = self.query(columns_query(self._engine, table))
-            if self._engine == "mysql" and rows and not rows[0]["folded"]:
+            if self._engine == "mysql" and rows and rows[0]["folded"] == "0":
                 rows = [row for row in rows if row["table_name"] == table.parts[-1]]
             if not rows:  # the database says why: it does not exist, or is not to be seen
                 self._reader().option("dbtable", table.quote(self._engine)).load()
@@ -97,8 +98,10 @@ class Tables:
                     f"{suggestion(name, known)}{tables}"
                 ) from None
             raise self.error_from_java(error) from None
-        rows.sort(key=lambda row: int(row["position"]))
-        self._columns[name] = tuple(DatabaseColumn(row["name"], row["type"]) for row in rows)
+        rows.sort(key=lambda row: int(row["position"] or 0))
+        self._columns[name] = tuple(
+            DatabaseColumn(str(row["name"]), str(row["type"])) for row in rows
+        )
         return self._columns[name]
 
     def read(
@@ -169,12 +172,12 @@ class Tables:
                 )
             if self._partitions == 1:
                 return _with_names(frame, [column.name for column in read])
-            bounds = self.query(
+            (bounds,) = self.query(
                 f"SELECT min(c{number}) AS low, max(c{number}) AS high FROM {query}"
             )
-            low, high = bounds[0]
             # Without a bound that is a number, or with one value alone, there is nothing to share.
-            if low is not None and math.isfinite(low) and math.isfinite(high) and low < high:
+            low, high = (Decimal(bounds[name] or "NaN") for name in ("low", "high"))
+            if low.is_finite() and high.is_finite() and low < high:
                 frame = (
                     reader.option("partitionColumn", "part")
                     .option("lowerBound", max(math.floor(low), -_LONGEST))
@@ -212,9 +215,10 @@ class Tables:
     def _reader(self) -> DataFrameReader:
         return self._spark.read.format("jdbc").options(**self._options)
 
-    def query(self, query: str) -> list[Row]:
-        """Return the rows that a query finds; Spark's reader makes it a subquery."""
-        return self._reader().option("query", query).load().collect()
+    def query(self, query: str) -> list[dict[str, str | None]]:
+        """Return the few rows that a query finds, their values as texts."""
+        with self.connect() as connection:
+            return connection.rows(query)
 
     def _table_names(self) -> list[str]:
         current = "current_schema()" if self._engine == "postgresql" else "DATABASE()"
@@ -224,7 +228,7 @@ class Tables:
             " ('pg_catalog', 'information_schema', 'mysql', 'sys', 'performance_schema')"
         )
         return sorted(
-            row["t"] if row["s"] == row["c"] else f"{row['s']}.{row['t']}" for row in rows
+            str(row["t"]) if row["s"] == row["c"] else f"{row['s']}.{row['t']}" for row in rows
         )
 
 
