@@ -25,6 +25,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -48,6 +49,7 @@ from etl.output import log_schema, write_batch_input, write_data_set, write_list
 from etl.popularity import Reading
 from etl.runtime import Arguments, Runtime, open_runtime, parse_arguments
 from etl.session import spark_failure
+from etl.side_by_side import side_by_side
 from etl.sources import (
     Source,
     of_recommender,
@@ -166,38 +168,14 @@ def _write(
     progress: Iterator[str],
 ) -> dict[str, Any]:
     """Write all data sets, then all lists, compare them, and return the manifest."""
-    data_sets: dict[str, Summary] = {}
-    problems: list[str] = []
     is_partial = window.since is not None
     trained = dict(frames)
     if spec.holdout:
         trained[_INTERACTIONS] = trained_on(frames[_INTERACTIONS])
-    for data_set in spec.datasets:
-        log(next(progress))
-        source, frame = sources[data_set.type], trained[data_set.type]
-        try:
-            with with_source_title(source, runtime.tables):
-                data_sets[data_set.type] = write_data_set(
-                    runtime,
-                    spec,
-                    source,
-                    frame,
-                    log=log,
-                    may_be_empty=is_partial and data_set.type == _INTERACTIONS,
-                )
-        except EtlError as error:
-            problems.extend(error.problems)
-    if problems:
-        raise EtlError(*problems)
-    lists: dict[str, dict[str, Any]] = {}
-    for name in [name for name in sources if name not in data_sets]:
-        log(next(progress))
-        write = write_batch_input if name.endswith("batchInput") else write_list
-        with with_source_title(sources[name], runtime.tables):
-            lists[name] = write(runtime, spec, sources[name], frames[name], log=log)
     rows = {name: accepted_rows(frame, sources[name].columns) for name, frame in frames.items()}
-    event_types = data_sets["INTERACTIONS"].event_types if "INTERACTIONS" in data_sets else ()
-    agreement = check_agreement(spec, rows, event_types, log=log, is_partial=is_partial)
+    data_sets, lists, agreement = _write_files(
+        runtime, spec, sources, trained, rows, is_partial=is_partial, log=log, progress=progress
+    )
     manifest = _manifest(runtime.folder.run, now(), sources, data_sets)
     manifest["extraction"] = spec.extraction
     reading = Reading(window.since, window.until, window.after)
@@ -241,6 +219,66 @@ def _write(
             )
             entry.update(measured)
     return manifest
+
+
+def _write_files(
+    runtime: Runtime,
+    spec: JobSpec,
+    sources: Mapping[str, Source],
+    frames: Mapping[str, DataFrame],
+    rows: Mapping[str, DataFrame],
+    *,
+    is_partial: bool,
+    log: Callable[[str], None],
+    progress: Iterator[str],
+) -> tuple[dict[str, Summary], dict[str, dict[str, Any]], list[dict[str, Any]]]:
+    """Write the data sets side by side, then the lists, and beside them compare the accepted rows.
+
+    Returns:
+        The summaries of the data sets, and the manifest's entries of the lists and the comparison.
+    """
+    with side_by_side(log=log) as begin:
+
+        def begun(name: str) -> Callable[[], Any]:
+            source, frame = sources[name], frames[name]
+            may_be_empty = is_partial and name == _INTERACTIONS
+            return begin(partial(_write_source, runtime, spec, source, frame, may_be_empty))
+
+        data_sets: dict[str, Summary] = {}
+        problems: list[str] = []
+        for data_set, end in [(data_set, begun(data_set.type)) for data_set in spec.datasets]:
+            log(next(progress))
+            try:
+                data_sets[data_set.type] = end()
+            except EtlError as error:
+                problems.extend(error.problems)
+        if problems:
+            raise EtlError(*problems)
+        ends = [(name, begun(name)) for name in sources if name not in data_sets]
+        event_types = data_sets["INTERACTIONS"].event_types if "INTERACTIONS" in data_sets else ()
+        agree = partial(check_agreement, spec, rows, event_types, is_partial=is_partial)
+        agreed = begin(lambda log: agree(log=log))
+        lists: dict[str, dict[str, Any]] = {}
+        for name, end in ends:
+            log(next(progress))
+            lists[name] = end()
+        return data_sets, lists, agreed()
+
+
+def _write_source(
+    runtime: Runtime,
+    spec: JobSpec,
+    source: Source,
+    frame: DataFrame,
+    may_be_empty: bool,
+    log: Callable[[str], None],
+) -> Any:
+    """Write a data set and return its summary, or a list and return its entry of the manifest."""
+    with with_source_title(source, runtime.tables):
+        if not source.is_list:
+            return write_data_set(runtime, spec, source, frame, log=log, may_be_empty=may_be_empty)
+        write = write_batch_input if source.key.endswith("batch_inference") else write_list
+        return write(runtime, spec, source, frame, log=log)
 
 
 def check_agreement(

@@ -197,6 +197,6 @@ def _list_entry(source: Source, counts: Summary) -> dict[str, Any]:
 
 
 def log_schema(frame: DataFrame, heading: str, *, log: Callable[[str], None]) -> None:
-    """Log a heading, and print the frame's columns and types below it."""
+    """Log a heading, and the frame's columns and types below it, as `printSchema` prints them."""
     log(f"── {heading}")
-    frame.printSchema()
+    log(frame._jdf.schema().treeString())
