@@ -49,6 +49,25 @@ def test_ids_become_the_text_that_people_write(spark: SparkSession, sql: str, va
     assert validated(spark, sql, ID) == value
 
 
+def test_of_control_characters_and_line_breaks_the_tab_alone_stays(spark: SparkSession) -> None:
+    """https://www.unicode.org/reports/tr18/#Line_Boundaries, and what is no text at all."""
+    breaks = {*range(32), 0x7F, 0x85, 0x2028, 0x2029} - {0x09}
+    points = [*range(0x101), 0x2027, 0x2028, 0x2029, 0x202A, 0xFFFD, 0x1F4DA]
+    texts = [f"a{chr(point)}b" for point in points]
+    rows = [(text, text) for text in (*texts, "a\r\nb", "\r\n\r")]
+    columns = [ID, Column("NAME", "name")]
+    frame = validate_rows(spark.createDataFrame(rows, "USER_ID string, NAME string"), columns)
+    names = [row["NAME"] for row in frame.collect()]
+    assert names == [
+        *("a b" if point in breaks else text for point, text in zip(points, texts, strict=True)),
+        *("a b", "  "),
+    ]
+    accepted = [row["USER_ID"] for row in accepted_rows(frame, columns).collect()]
+    assert accepted == [
+        text for point, text in zip(points, texts, strict=True) if point not in breaks
+    ]
+
+
 @pytest.mark.parametrize(
     ("sql", "value"),
     [
