@@ -67,6 +67,18 @@ def columns_query(engine: Engine, table: TableName) -> str:
         WHERE table_schema = {schema} AND table_name = {literal(table.parts[-1], engine)}"""
 
 
+def size_query(engine: Engine, table: TableName) -> str:
+    """Return the query of the `bytes` that a table's rows take; none, or null, of a view."""
+    if engine == "postgresql":
+        return (
+            f"SELECT pg_relation_size(to_regclass({literal(table.quote(engine), engine)})) AS bytes"
+        )
+    schema = literal(table.parts[-2], engine) if len(table.parts) > 1 else "DATABASE()"
+    return f"""
+        SELECT data_length AS bytes FROM information_schema.tables
+        WHERE table_schema = {schema} AND table_name = {literal(table.parts[-1], engine)}"""
+
+
 def literal(text: str, engine: Engine) -> str:
     """Return a text as a literal; MySQL's have escapes."""
     escaped = text.replace("\\", "\\\\") if engine == "mysql" else text

@@ -10,7 +10,7 @@ import argparse
 import json
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
@@ -26,7 +26,9 @@ from etl.csv_lines import WRITER_OPTIONS, csv_lines
 from etl.database import Database, driver_settings, jdbc_options
 from etl.datasets import JobSpec
 from etl.errors import EtlError
-from etl.session import SQL_SETTINGS, local_spark
+from etl.references import tables_of
+from etl.session import SQL_SETTINGS, end_java, local_spark
+from etl.sources import sources_from_spec
 from etl.tables import Tables
 from lambdas.recommendations import readable
 
@@ -34,6 +36,9 @@ from lambdas.recommendations import readable
 _NO_MARKER = ("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false")
 
 _CHECKPOINTS = "checkpoints/"
+
+LARGE_BYTES = 200_000_000
+"""Of all tables together, about three million rows of events: more is worth another start."""
 
 BEGINNING, END, UNKNOWN = "beginning", "end", "unknown"
 OUTPUT = "batch-output/"
@@ -510,25 +515,44 @@ def open_runtime(
             "DATABASE_URL is not set; set it to postgresql://user:password@host:port/name"
         )
     database = Database.from_url(environment["DATABASE_URL"])
-    with open_spark(database, environment) as (spark, directory):
-        local = LocalRuntime(
-            spark=spark, folder=folder, database=database, spec=spec, directory=directory
-        )
+    with ExitStack() as stack:
+
+        def opened(*, is_large: bool) -> LocalRuntime:
+            spark, directory = stack.enter_context(
+                open_spark(database, environment, is_large=is_large)
+            )
+            return LocalRuntime(
+                spark=spark, folder=folder, database=database, spec=spec, directory=directory
+            )
+
+        local = opened(is_large=False)
         try:
+            if arguments.task == "extract" and _has_large_tables(spec, local.tables):
+                stack.close()
+                end_java()
+                local = opened(is_large=True)
             yield local
         except Py4JJavaError as error:
             raise local.tables.error_from_java(error) from None
 
 
+def _has_large_tables(spec: JobSpec, tables: Tables) -> bool:
+    """Return whether a JVM of both compilers is worth a second start of Java."""
+    relations = [source.relation for source in sources_from_spec(spec).values()]
+    names = {use.table for relation in relations for use in tables_of(relation)}
+    return sum(map(tables.size, sorted(names))) > LARGE_BYTES
+
+
 @contextmanager
 def open_spark(
-    database: Database, environment: Mapping[str, str]
+    database: Database, environment: Mapping[str, str], *, is_large: bool = False
 ) -> Iterator[tuple[SparkSession, Path]]:
     """Start Spark on this machine for the length of a `with` block.
 
     Args:
         database: The database whose driver is put on the class path.
         environment: Optionally `JDBC_DRIVER`, the path of another driver's jar.
+        is_large: Whether there are millions of rows.
 
     Returns:
         The session, and an empty directory for files of the job.
@@ -540,7 +564,7 @@ def open_spark(
     drivers = driver_settings(database.engine, Path(jar) if jar else None)
     with tempfile.TemporaryDirectory(prefix="etl-", ignore_cleanup_errors=True) as temporary:
         directory = Path(temporary)
-        spark = local_spark(directory, drivers=drivers)
+        spark = local_spark(directory, drivers=drivers, is_large=is_large)
         try:
             yield spark, directory
         finally:

@@ -37,6 +37,12 @@ SQL_SETTINGS: Mapping[str, str] = {
 _PASSWORD = re.compile(r"://[^/@\s:]*:[^@\s]+@")  # in a URL
 _NO_GATEWAY = "JAVA_GATEWAY_EXITED"
 _SECONDS_TO_END = 1.0  # between the last word of Java and its end
+_FOR_SMALL_DATA = "-XX:TieredStopAtLevel=1"
+# The second compiler takes the loops over rows, and not all that is called some thousand times.
+_FOR_LARGE_DATA = (
+    "-XX:Tier4InvocationThreshold=50000 -XX:Tier4MinInvocationThreshold=6000"
+    " -XX:Tier4CompileThreshold=150000 -XX:Tier4BackEdgeThreshold=400000"
+)
 _UNDEFINED_TABLE = ("42P01", "42S02")  # SQLSTATEs of PostgreSQL and MySQL
 
 # Beginnings of SQLSTATEs: no connection, a deadlock, no room, a lock, an administrator's shutdown.
@@ -44,12 +50,16 @@ _UNDEFINED_TABLE = ("42P01", "42S02")  # SQLSTATEs of PostgreSQL and MySQL
 _PASSING = ("08", "40", "53", "55P03", "57")
 
 
-def local_spark(directory: Path, *, drivers: Mapping[str, str]) -> SparkSession:
+def local_spark(
+    directory: Path, *, drivers: Mapping[str, str], is_large: bool = False
+) -> SparkSession:
     """Start Spark in this process's own JVM, in UTC, with two threads and 1 GB.
 
     Args:
         directory: An empty directory for Spark's own files.
         drivers: The settings that `driver_settings` returned.
+        is_large: Whether there are millions of rows. A job of seconds never earns back what the
+            second compiler costs.
 
     Raises:
         EtlError: If there is no Java.
@@ -69,8 +79,8 @@ def local_spark(directory: Path, *, drivers: Mapping[str, str]) -> SparkSession:
     )
     archive = ClassArchive.of(java, drivers.get(CLASS_PATH, ""), os.environ)
     java_options = (
-        # A job of seconds never earns back what the second compiler and parallel GC cost.
-        "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData -Duser.timezone=UTC"
+        f"{_FOR_LARGE_DATA if is_large else _FOR_SMALL_DATA}"
+        " -XX:+UseSerialGC -XX:-UsePerfData -Duser.timezone=UTC"
         # A Java that is killed does not delete the libraries that it unpacked.
         f" -Djava.io.tmpdir={directory} -Dlog4j2.configurationFile={logging.as_uri()}"
         f" {archive.options()}"
@@ -104,6 +114,16 @@ def _without_passwords(environment: MutableMapping[str, str]) -> Iterator[None]:
         yield
     finally:
         environment.update(passwords)
+
+
+def end_java() -> None:
+    """End this process's JVM, whose sessions are stopped: the next one has options of its own."""
+    gateway = SparkContext._gateway
+    SparkContext._gateway = SparkContext._jvm = None
+    if gateway is not None:
+        gateway.shutdown()
+        gateway.proc.stdin.close()  # which Spark's gateway waits for
+        gateway.proc.wait()
 
 
 def java_home(environment: Mapping[str, str]) -> str:

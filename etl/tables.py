@@ -18,7 +18,7 @@ from pyspark.sql import DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
 from pyspark.sql.types import NumericType, StringType
 
-from etl.columns import DatabaseColumn, columns_query, read_query
+from etl.columns import DatabaseColumn, columns_query, read_query, size_query
 from etl.connection import Connection, connected
 from etl.database import TableName, writing_options
 from etl.datasets import Engine
@@ -103,6 +103,18 @@ class Tables:
             DatabaseColumn(str(row["name"]), str(row["type"])) for row in rows
         )
         return self._columns[name]
+
+    def size(self, name: str) -> int:
+        """Return about how many bytes a table's rows take in the database; 0 if nobody knows.
+
+        Raises:
+            Py4JJavaError: If the database cannot be reached.
+        """
+        try:
+            rows = self.query(size_query(self._engine, TableName.parse(name)))
+        except TableError:  # whoever reads the table says where it is named
+            return 0
+        return sum(int(row["bytes"] or 0) for row in rows)
 
     def read(
         self,

@@ -203,6 +203,8 @@ def test_a_table_is_read_by_several_connections_and_case_counts_in_its_name(
     relation = Relation("Users", partition_column="ID")
     run(users_spec("mysql", relation, ID, Column("NAME", "name")))
     assert len(run.rows("users/")) == 100
+    tables = run.runtime(users_spec("mysql", relation, ID)).tables
+    assert [tables.size(name) for name in ("Users", "nowhere")] == [16_384, 0]  # InnoDB's one page
     assert run.refused(users_spec("mysql", Relation("USERS"), ID, Column("NAME", "name"))) == (
         "data set USERS: table 'USERS' does not exist in the database; did you mean 'Users'?"
         " Tables: Users, users"

@@ -4,6 +4,8 @@ AWS's own `awsglue` needs jars that exist on Glue alone, so a fake records its c
 signatures of the original: any other call fails.
 """
 
+import os
+import subprocess
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -315,3 +317,37 @@ def test_without_a_database_url_the_error_names_the_variable() -> None:
         open_runtime(arguments, SPEC, s3=None, environment={}),
     ):
         pass
+
+
+PROGRAM = """
+import os, sys
+import etl.runtime
+from etl.datasets import JobSpec, Lookup, Relation
+from etl.runtime import Arguments, open_runtime
+etl.runtime.LARGE_BYTES = int(sys.argv[1])
+spec = JobSpec("postgresql", (), Lookup("batch-input/", Relation("students"), {"USER_ID": "id"}))
+arguments = Arguments("local", "etl", "r", "b", "s3://b/s.json")
+with open_runtime(arguments, spec, s3=None, environment=os.environ) as runtime:
+    rows = runtime.tables.read("students", runtime.tables.columns("students"), named=["id"])
+    java = rows.sparkSession._jvm.java.lang.management.ManagementFactory.getRuntimeMXBean()
+    print("TieredStopAtLevel=1" in str(java.getInputArguments()), rows.count())
+"""
+
+
+def test_java_has_its_second_compiler_where_the_tables_are_large(database: str) -> None:
+    with psycopg.connect(database) as connection:
+        connection.execute("CREATE TABLE students AS SELECT generate_series(1, 1000) AS id")
+        (size,) = connection.execute("SELECT pg_relation_size('students')").fetchall()[0]
+
+    def opened(large_bytes: int) -> str:
+        return subprocess.run(
+            [sys.executable, "-c", PROGRAM, str(large_bytes)],
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, "DATABASE_URL": database},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        ).stdout
+
+    assert opened(size) == "True 1000\n"
+    assert opened(size - 1) == "False 1000\n"
