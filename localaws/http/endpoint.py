@@ -38,6 +38,7 @@ from localaws.http.bodies import CONNECTION, WholeBodies
 from localaws.http.browsers import BrowserGuard
 from localaws.http.calls import call_of, signature_of
 from localaws.http.errors import error_to, failure
+from localaws.http.refusals import refusal
 from localaws.http.wsgi import Response, answer_in_process
 from localaws.moto_patches import determinism, repairs, stepfunctions_parser_backends
 from localaws.principals import CALLER, access_key
@@ -335,6 +336,8 @@ class _Guarded:
         try:
             return self._application(environ, start_response)
         except Exception as error:
+            if refused := refusal(environ, error):
+                return error_to(environ, refused.code, refused.message)(environ, start_response)
             _log.warning("%s failed", environ.get("PATH_INFO"), exc_info=error)
             failed = failure(error, "this request")
             return error_to(environ, failed.code, failed.message)(environ, start_response)
@@ -363,9 +366,14 @@ def _backend_app(service: str | None) -> WSGIApplication:
 
     @application.errorhandler(Exception)  # type: ignore[untyped-decorator]
     def fail(error: Exception) -> Response | Exception:
-        if isinstance(error, HTTPException):
-            return error
         environ, name = _request_again()
+        if isinstance(error, HTTPException):
+            if not type(error).__module__.startswith("werkzeug."):
+                return error  # moto's own are AWS's
+            code = "MethodNotAllowed" if error.code == 405 else "UnknownOperationException"
+            return error_to(environ, code, error.description or str(error), status=error.code)
+        if not is_disk_full(error) and (refused := refusal(environ, error)):
+            return error_to(environ, refused.code, refused.message)
         _log.warning("%s failed", name, exc_info=error)
         failed = failure(error, f"this {name or 'request'}")
         status = 500 if is_disk_full(error) else 400

@@ -138,8 +138,13 @@ class Service(ABC):
     @property
     def _invalid_input(self) -> str:
         """The code with which this service refuses an invalid request."""
-        code = "InvalidInputException"
-        return code if code in _codes(self._model.error_shapes) else "ValidationException"
+        return invalid_input_code(self._service)
+
+
+def invalid_input_code(service: str) -> str:
+    """Return the code with which a service refuses an invalid request, by boto3's name of it."""
+    code = "InvalidInputException"
+    return code if code in _codes(service_model(service).error_shapes) else "ValidationException"
 
 
 def operations_of(service: str, *providers: object) -> dict[str, Operation]:

@@ -75,7 +75,9 @@ class ExecutionArchive:
             return self._application(environ, start_response)
         try:
             request = json.loads(request_body(environ) or b"{}")
-        except ValueError:
+        except (ValueError, RecursionError):
+            request = None
+        if not isinstance(request, dict):
             return self._application(environ, start_response)
         return self._respond(operation, request, environ)(environ, start_response)
 
