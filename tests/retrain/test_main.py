@@ -201,20 +201,22 @@ def test_a_signal_ends_a_local_run_and_everything_that_it_started(tmp_path, numb
     ) as running:
         assert running.stdout is not None
         assert any("→ ETL" in line for line in running.stdout)
-        [job] = wait_for_children(running.pid)
+        children = children_with_the_job(running.pid)
         os.killpg(running.pid, number)
         os.killpg(running.pid, number)
         _, errors = running.communicate(timeout=30)
 
     assert (running.returncode, errors) == (128 + number, "\nstopping\n")
-    assert not psutil.pid_exists(job)
+    assert [child for child in children if psutil.pid_exists(child)] == []
     assert list(tmp_path.glob("retraining-*")) == []
 
 
-def wait_for_children(process: int) -> list[int]:
+def children_with_the_job(process: int) -> list[int]:
+    """Return a process's children once the Spark job is one of them, beside a function's."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
-        if children := psutil.Process(process).children():
+        children = psutil.Process(process).children()
+        if any("--JOB_RUN_ID" in child.cmdline() for child in children):
             return [child.pid for child in children]
         time.sleep(0.1)
     raise AssertionError("no job was started")
