@@ -1,5 +1,8 @@
 """Begin Run: one run at a time; and whether a resumed run has its data sets already.
 
+A table of DynamoDB that does not fit ends a run here, before anything is read or paid; that of the
+database is judged by the Spark job, which reads there.
+
 The lock is an object that names an execution, and is written on condition that it is what was read.
 It is never released: it holds while that execution is RUNNING, which Step Functions is asked, and
 not for longer than a run may take.
@@ -11,8 +14,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lambdas.clients import client
+from lambdas.deliver_recommendations import check_table
 from lambdas.errors import (
     AnotherRunInProgress,
+    DeliveryFailed,
     ExtractedOtherwise,
     InvalidInputException,
     ManifestNotFound,
@@ -124,11 +129,29 @@ def is_extracted(s3: Any, event: dict[str, Any]) -> bool:
     return True
 
 
+def check_delivery(dynamodb: Any, delivery: dict[str, Any]) -> None:
+    """Check the table that the run's list goes into: its `table`, and its `key`.
+
+    Raises:
+        InvalidInputException: If it is not there, or does not fit.
+    """
+    table = delivery["table"]
+    try:
+        check_table(dynamodb, table, delivery["key"])
+    except DeliveryFailed as error:
+        raise InvalidInputException(f"[delivery] table = '{table}': {error}") from None
+
+
 @named_errors
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Begin a run: `{"bucket", "run", "execution", "extraction", "hours"}`.
 
+    And `delivery`, if its list goes into a table of DynamoDB: `{"table", "key"}`.
+
     Returns:
         `{"extracted"}`: whether the run's data sets are complete.
     """
-    return begin(client("s3"), client("stepfunctions"), event, now=datetime.now(UTC))
+    begun = begin(client("s3"), client("stepfunctions"), event, now=datetime.now(UTC))
+    if "delivery" in event:
+        check_delivery(client("dynamodb"), event["delivery"])
+    return begun

@@ -70,6 +70,44 @@ class Clock:
     sleep: Callable[[float], None]
 
 
+def check_table(dynamodb: Any, name: str, partition_key: str) -> None:
+    """Check the keys and the expiry of a table.
+
+    Args:
+        dynamodb: A boto3 `dynamodb` client.
+        name: The table's.
+        partition_key: The list's id, `USER_ID` or `ITEM_ID`.
+
+    Raises:
+        DeliveryFailed: If there is no such table, or it has others.
+    """
+    try:
+        table = dynamodb.describe_table(TableName=name)["Table"]
+        expiry = dynamodb.describe_time_to_live(TableName=name)
+    except dynamodb.exceptions.ResourceNotFoundException:
+        raise DeliveryFailed(
+            f"there is no such table in this account and region; make it, with {partition_key}"
+            f" and {SORT_KEY} as its keys"
+        ) from None
+    types = {each["AttributeName"]: each["AttributeType"] for each in table["AttributeDefinitions"]}
+    keys = [
+        (each["KeyType"], each["AttributeName"], types[each["AttributeName"]])
+        for each in sorted(table["KeySchema"], key=lambda each: each["KeyType"])
+    ]
+    wanted = [("HASH", partition_key, "S"), ("RANGE", SORT_KEY, "S")]
+    if keys != wanted:
+        found = ", ".join(f"{key} ({kind}, {type_})" for kind, key, type_ in keys)
+        needed = ", ".join(f"{key} ({kind}, {type_})" for kind, key, type_ in wanted)
+        raise DeliveryFailed(f"its keys are {found}, and the list needs {needed}; make another")
+    described = expiry["TimeToLiveDescription"]
+    if described.get("AttributeName") != EXPIRES:
+        raise DeliveryFailed(
+            f"its items do not expire by {EXPIRES}, and old lists would stay for ever; run 'aws"
+            f" dynamodb update-time-to-live --table-name {name}"
+            f" --time-to-live-specification Enabled=true,AttributeName={EXPIRES}'"
+        )
+
+
 class DynamoDbTable:
     """A table of DynamoDB that holds the lists of runs, and says which one counts.
 
@@ -111,7 +149,7 @@ class DynamoDbTable:
             DeliveryFailed: If the table does not fit, rows are missing, or time is over; the list
                 that counted goes on to count.
         """
-        self._check(header[0])
+        check_table(self._dynamodb, self.name, header[0])
         counts = {"rows": 0, "items": 0}
         items = self._items(header, rows, counts)
         with ThreadPoolExecutor(_THREADS) as pool:
@@ -154,40 +192,6 @@ class DynamoDbTable:
                 continue
             return
         raise DeliveryFailed("other deliveries change it all the time; start this one again")
-
-    def _check(self, partition_key: str) -> None:
-        """Check keys and expiry.
-
-        Raises:
-            DeliveryFailed: If there is no such table, or it has others.
-        """
-        try:
-            table = self._dynamodb.describe_table(TableName=self.name)["Table"]
-            expiry = self._dynamodb.describe_time_to_live(TableName=self.name)
-        except self._dynamodb.exceptions.ResourceNotFoundException:
-            raise DeliveryFailed(
-                f"there is no such table in this account and region; make it, with {partition_key}"
-                f" and {SORT_KEY} as its keys"
-            ) from None
-        types = {
-            each["AttributeName"]: each["AttributeType"] for each in table["AttributeDefinitions"]
-        }
-        keys = [
-            (each["KeyType"], each["AttributeName"], types[each["AttributeName"]])
-            for each in sorted(table["KeySchema"], key=lambda each: each["KeyType"])
-        ]
-        wanted = [("HASH", partition_key, "S"), ("RANGE", SORT_KEY, "S")]
-        if keys != wanted:
-            found = ", ".join(f"{name} ({kind}, {type_})" for kind, name, type_ in keys)
-            needed = ", ".join(f"{name} ({kind}, {type_})" for kind, name, type_ in wanted)
-            raise DeliveryFailed(f"its keys are {found}, and the list needs {needed}; make another")
-        described = expiry["TimeToLiveDescription"]
-        if described.get("AttributeName") != EXPIRES:
-            raise DeliveryFailed(
-                f"its items do not expire by {EXPIRES}, and old lists would stay for ever; run 'aws"
-                f" dynamodb update-time-to-live --table-name {self.name}"
-                f" --time-to-live-specification Enabled=true,AttributeName={EXPIRES}'"
-            )
 
     def _items(self, header: Row, rows: Iterable[Row], counts: dict[str, int]) -> Iterator[Item]:
         """Yield an item for each id, and count."""

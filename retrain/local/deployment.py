@@ -9,6 +9,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from lambdas.deliver_recommendations import EXPIRES, SORT_KEY
 from localaws.errors import LocalAwsError
 from workflow.config import Config
 from workflow.deployment.account import Clients
@@ -44,6 +45,25 @@ def deploy(config: Config, clients: Clients) -> RetrainingWorkflow:
     workflow = build_workflow(config, client=clients("stepfunctions"))
     workflow.state_machine_arn = config.state_machine_arn
     return workflow
+
+
+def create_table(config: Config, clients: Clients) -> None:
+    """Create the table of DynamoDB that the list goes into, which on AWS is there already."""
+    delivery = config.delivery
+    if delivery is None or delivery.to != "dynamodb":
+        return
+    keys = {"ITEM_ID" if config.are_related else "USER_ID": "HASH", SORT_KEY: "RANGE"}
+    dynamodb = clients("dynamodb")
+    dynamodb.create_table(
+        TableName=delivery.table,
+        KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in keys.items()],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in keys],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    dynamodb.update_time_to_live(
+        TableName=delivery.table,
+        TimeToLiveSpecification={"Enabled": True, "AttributeName": EXPIRES},
+    )
 
 
 def train_baseline(config: Config, clients: Clients) -> str:

@@ -30,7 +30,7 @@ from localaws.errors import LocalAwsError
 from retrain.files import json_text, write_whole
 from retrain.live import RunView, Work
 from retrain.local.database import check_database, sample_database
-from retrain.local.deployment import deploy, train_baseline
+from retrain.local.deployment import create_table, deploy, train_baseline
 from retrain.local.postgres import scratch_directory
 from retrain.local.sample_size import SampleSize
 from workflow.config import Config
@@ -160,6 +160,7 @@ def _write_archive(config: Config, recording: Path) -> Path:
 
 def _execute(config: Config, aws: LocalAws, output: Path, view: RunView) -> Outcome:
     workflow = deploy(config, aws.client)
+    create_table(config, aws.client)
     execution = workflow.execute()
     history = HistoryReader(aws.client("stepfunctions"), execution.execution_arn)
     for step in follow(history, poll_seconds=0.2, on_poll=lambda: view.work(_work(config, aws))):

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from localaws.aws import LocalAws
-from retrain.local.deployment import deploy
+from retrain.local.deployment import create_table, deploy
 from retrain.publications import delivery_command
 from tests.projects import EXAMPLE, write
 from tests.recorder import Recorder
@@ -60,9 +60,9 @@ def publish(aws: LocalAws, config: Config, name: str, body: bytes) -> None:
     s3.put_object(Bucket=config.bucket, Key="recommendations/latest.json", Body=latest)
 
 
-def run(aws: LocalAws, config: Config, name: str) -> tuple[str, str]:
+def run(aws: LocalAws, config: Config, name: str, body: bytes = LIST) -> tuple[str, str]:
     """Publish the list of a run and deliver it; return the run's status and its cause."""
-    publish(aws, config, name, LIST)
+    publish(aws, config, name, body)
     states = aws.client("stepfunctions")
     arn = states.start_execution(stateMachineArn=config.state_machine_arn, name=name)
     reader = HistoryReader(states, arn["executionArn"])
@@ -125,30 +125,25 @@ def test_the_function_delivers_into_dynamodb_or_fails_the_run(
     config = config_of(tmp_path, 'to = "dynamodb"\ntable = "lists"')
     deploy(config, aws.client)
     status, cause = run(aws, config, "too-early")
-    happened = "the list of run 'too-early' is not delivered into table 'lists': there is no such"
     assert status == "FAILED"
-    assert happened in cause
-    assert record(aws, config, "too-early")["status"] == "FAILED"
-    dynamodb = aws.client("dynamodb")
-    dynamodb.create_table(
-        TableName="lists",
-        KeySchema=[
-            {"AttributeName": "USER_ID", "KeyType": "HASH"},
-            {"AttributeName": "RUN", "KeyType": "RANGE"},
-        ],
-        AttributeDefinitions=[
-            {"AttributeName": name, "AttributeType": "S"} for name in ("USER_ID", "RUN")
-        ],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    dynamodb.update_time_to_live(
-        TableName="lists", TimeToLiveSpecification={"Enabled": True, "AttributeName": "EXPIRES"}
-    )
+    assert (
+        "[delivery] table = 'lists': there is no such table in this account and region; make it,"
+        " with USER_ID and RUN as its keys"
+    ) in cause
+    written = aws.client("s3").list_objects_v2(Bucket=config.bucket, Prefix="runs/too-early/record")
+    assert "Contents" not in written, "it ends at Begin Run, before anything is paid"
+    create_table(config, aws.client)
+    short = LIST.rpartition(b"2,a")[0]
+    status, cause = run(aws, config, "short", short)
+    assert status == "FAILED"
+    assert "the list of run 'short' is not delivered into table 'lists': the file has 2" in cause
+    assert record(aws, config, "short")["status"] == "FAILED"
     with aws.endpoint.wrap_all(Recorder).recorded() as calls:
         assert run(aws, config, "good") == ("SUCCEEDED", "")
     assert record(aws, config, "good")["items"] == 2
     publish(aws, config, "older", LIST)
     run_command(aws, delivery_command(config, "older"))
+    dynamodb = aws.client("dynamodb")
     pointer = {"USER_ID": {"S": "#published"}, "RUN": {"S": "#published"}}
     item = dynamodb.get_item(TableName="lists", Key=pointer)["Item"]
     assert item["PUBLISHED_RUN"] == {"S": "older"}

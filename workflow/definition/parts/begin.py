@@ -6,6 +6,8 @@ which a resumed run's may be; `Extracted Already?` then leads past the Spark job
 
 from __future__ import annotations
 
+from typing import Any
+
 from workflow.config import Config
 from workflow.definition.polling import lambda_task
 from workflow.definition.stage import JOB, Part, Stage, catch_all, stage_of
@@ -32,6 +34,7 @@ def begin_run(config: Config) -> Stage:
             "execution.$": "$$.Execution.Id",
             "extraction": config.job_spec().extraction,
             "hours": config.timeout_hours,
+            **_dynamodb_table(config),
         },
         result_selector={"extracted.$": "$.Payload.extracted"},
         result_path="$.begin",
@@ -44,6 +47,14 @@ def begin_run(config: Config) -> Stage:
             Catch(error_equals=[_IN_PROGRESS], result_path=JOB, next_step=skipped),
         )
     return stage_of(BEGIN, task)
+
+
+def _dynamodb_table(config: Config) -> dict[str, Any]:
+    """Return the table that is checked before anything is paid, as a part of the payload."""
+    if config.delivery is None or config.delivery.to != "dynamodb":
+        return {}
+    key = "ITEM_ID" if config.are_related else "USER_ID"
+    return {"delivery": {"table": config.delivery.table, "key": key}}
 
 
 def unless_extracted(etl: State) -> Stage:
