@@ -11,11 +11,9 @@ from botocore import xform_name
 from botocore.exceptions import ClientError, UnknownServiceError
 from botocore.model import ListShape, MapShape, OperationModel, Shape, StructureShape
 from botocore.response import StreamingBody
-from moto.stepfunctions.parser.api import HistoryEventType, TaskFailedEventDetails
 from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import (
     CustomErrorName,
 )
-from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
     state_task_service_aws_sdk,
     state_task_service_unsupported,
@@ -23,11 +21,11 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service impor
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_callback import (  # noqa: E501
     StateTaskServiceCallback,
 )
-from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 
 from localaws.errors import suggestion
 from localaws.http.service_names import sdk_error_prefix, service_model, service_of_sdk_name
 from localaws.moto_patches.patch import Patch
+from localaws.moto_patches.service_errors import task_failed
 from localaws.moto_patches.states_language.task_resources import task_resource
 from localaws.moto_patches.states_language.texts import json_text
 
@@ -99,18 +97,7 @@ def passed_on_tasks(patch: Patch) -> None:
             f"{ex.response['Error']['Message']} (Service: {self.resource.service_name}; Status"
             f" Code: {metadata['HTTPStatusCode']}; Request ID: {metadata['RequestId']})"
         )
-        details = TaskFailedEventDetails(
-            error=name,
-            cause=cause,
-            resource=self._get_sfn_resource(),
-            resourceType=self._get_sfn_resource_type(),
-        )
-        return FailureEvent(
-            env=env,
-            error_name=CustomErrorName(name),
-            event_type=HistoryEventType.TaskFailed,
-            event_details=EventDetails(taskFailedEventDetails=details),
-        )
+        return task_failed(self, env, CustomErrorName(name), cause)
 
     patch.replace(task, "_eval_service_task", eval_service_task)
     patch.add_own(task, "_from_error", from_error)

@@ -8,9 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from botocore.utils import parse_timestamp
-from moto.stepfunctions.parser.api import HistoryEventType, TaskFailedEventDetails
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import (
-    FailureEvent,
     FailureEventException,
 )
 from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import (
@@ -22,9 +20,9 @@ from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
     state_task_service_sfn,
 )
-from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 
 from localaws.moto_patches.patch import Patch
+from localaws.moto_patches.service_errors import task_failed
 from localaws.moto_patches.states_language.texts import json_text
 
 _PARAMETERS = {"Input", "Name", "StateMachineArn", "TraceHeader"}
@@ -117,21 +115,8 @@ def _value(name: str, value: Any) -> Any:
 
 
 def _task_failed(task: Any, env: Any, cause: str) -> FailureEventException:
-    error = StatesErrorNameType.StatesTaskFailed
-    details = TaskFailedEventDetails(
-        resource=task._get_sfn_resource(),
-        resourceType=task._get_sfn_resource_type(),
-        error=error.to_name(),
-        cause=cause,
-    )
-    return FailureEventException(
-        FailureEvent(
-            env=env,
-            error_name=StatesErrorName(typ=error),
-            event_type=HistoryEventType.TaskFailed,
-            event_details=EventDetails(taskFailedEventDetails=details),
-        )
-    )
+    error = StatesErrorName(typ=StatesErrorNameType.StatesTaskFailed)
+    return FailureEventException(task_failed(task, env, error, cause))
 
 
 def _camel(name: str) -> str:

@@ -12,12 +12,10 @@ from typing import Any
 from botocore import xform_name
 from botocore.exceptions import ClientError
 from botocore.model import ListShape, Shape, StructureShape
-from moto.stepfunctions.parser.api import HistoryEventType, TaskFailedEventDetails
 from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import (
     CustomErrorName,
 )
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import (
-    FailureEvent,
     FailureEventException,
 )
 from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import (
@@ -33,12 +31,12 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service impor
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.resource import (
     ResourceCondition,
 )
-from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 from moto.stepfunctions.parser.asl.utils import boto_client
 
 from localaws.http.service_names import service_model
 from localaws.moto_patches.aws_sdk_tasks import call_operation
 from localaws.moto_patches.patch import Patch
+from localaws.moto_patches.service_errors import task_failed
 from localaws.moto_patches.states_language.texts import json_text
 
 SERVED = frozenset(
@@ -112,7 +110,7 @@ class SageMakerTask(state_task_service_callback.StateTaskServiceCallback):  # ty
             result = _with_milliseconds(described, operation.output_shape)
             if described[f"{job}Status"] != "Completed":
                 failed = StatesErrorName(typ=StatesErrorNameType.StatesTaskFailed)
-                raise FailureEventException(self._failure(env, failed, json_text(result)))
+                raise FailureEventException(task_failed(self, env, failed, json_text(result)))
             return result
 
         def cancel() -> None:
@@ -133,21 +131,7 @@ class SageMakerTask(state_task_service_callback.StateTaskServiceCallback):  # ty
             f" {metadata['HTTPStatusCode']}; Error Code: {code}; Request ID:"
             f" {metadata.get('RequestId', '')}; Proxy: null)"
         )
-        return self._failure(env, CustomErrorName(f"SageMaker.{name}"), cause)
-
-    def _failure(self, env: Any, error: Any, cause: str) -> FailureEvent:
-        details = TaskFailedEventDetails(
-            error=error.error_name,
-            cause=cause,
-            resource=self._get_sfn_resource(),
-            resourceType=self._get_sfn_resource_type(),
-        )
-        return FailureEvent(
-            env=env,
-            error_name=error,
-            event_type=HistoryEventType.TaskFailed,
-            event_details=EventDetails(taskFailedEventDetails=details),
-        )
+        return task_failed(self, env, CustomErrorName(f"SageMaker.{name}"), cause)
 
 
 def _client(runtime: Any, credentials: Any) -> Any:

@@ -20,6 +20,7 @@ from moto.stepfunctions.parser.api import (
 from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import (
     CustomErrorName,
 )
+from moto.stepfunctions.parser.asl.component.common.error_name.error_name import ErrorName
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import state_task_lambda
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
@@ -130,16 +131,21 @@ def _task_failed(
 ) -> Any:
     if not isinstance(ex, ClientError):
         return original(self, env, ex)
-    error = integration.error_name(ex)
+    error = CustomErrorName(integration.error_name(ex))
+    return task_failed(self, env, error, integration.cause(ex))
+
+
+def task_failed(task: Any, env: Any, error: ErrorName, cause: str) -> FailureEvent:
+    """Return the event TaskFailed of a task, with the error's name and its cause."""
     details = TaskFailedEventDetails(
-        error=error,
-        cause=integration.cause(ex),
-        resource=self._get_sfn_resource(),
-        resourceType=self._get_sfn_resource_type(),
+        error=error.error_name,
+        cause=cause,
+        resource=task._get_sfn_resource(),
+        resourceType=task._get_sfn_resource_type(),
     )
     return FailureEvent(
         env=env,
-        error_name=CustomErrorName(error),
+        error_name=error,
         event_type=HistoryEventType.TaskFailed,
         event_details=EventDetails(taskFailedEventDetails=details),
     )
