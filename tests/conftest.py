@@ -4,6 +4,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -56,6 +57,19 @@ def postgres(scratch: Path) -> Iterator[Postgres]:
 @pytest.fixture
 def database(postgres: Postgres) -> Iterator[str]:
     """Yield the URL of an empty database."""
+    with _new_database(postgres) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def module_database(postgres: Postgres) -> Iterator[str]:
+    """Yield the URL of a database that is empty when the first test of a module begins."""
+    with _new_database(postgres) as url:
+        yield url
+
+
+@contextmanager
+def _new_database(postgres: Postgres) -> Iterator[str]:
     name = f"database{next(NAMES)}"
     with psycopg.connect(postgres.url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")

@@ -75,11 +75,9 @@ class TwoRuns:
 
 @pytest.fixture(scope="module")
 def runs(
-    postgres: Any, scratch: Path, tmp_path_factory: pytest.TempPathFactory
+    module_database: str, scratch: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[TwoRuns]:
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE compared")
-    url = postgres.url.rpartition("/")[0] + "/compared"
+    url = module_database
     load_sample(url, SampleSize(students=600, postings=60, events=12_000))
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("CREATE TABLE lists (user_id text, item_id text, rank int, score real)")
@@ -101,8 +99,6 @@ def runs(
                 run(aws, config, name)
         messages = list(received(aws, queue, 2))
         yield TwoRuns(aws, url, sound, calls, messages)
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute("DROP DATABASE compared WITH (FORCE)")
 
 
 def subscribed(aws: LocalAws, config: Config) -> str:

@@ -60,11 +60,9 @@ class TwoRuns:
 
 @pytest.fixture(scope="module")
 def runs(
-    postgres: Any, scratch: Path, tmp_path_factory: pytest.TempPathFactory
+    module_database: str, scratch: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[TwoRuns]:
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE gated")
-    url = postgres.url.rpartition("/")[0] + "/gated"
+    url = module_database
     load_sample(url, SampleSize(students=60, postings=40, events=4_000))
     sound = EXAMPLE.replace("keep = 25", "keep = 5") + TABLES
     first, second = (
@@ -86,8 +84,6 @@ def runs(
         events = come_back(url, lists)
         published.append(run(aws, second, "second"))
         yield TwoRuns(aws, second, lists, events, published)
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute("DROP DATABASE gated WITH (FORCE)")
 
 
 def run(aws: LocalAws, config: Config, name: str) -> dict[str, Any]:

@@ -12,7 +12,6 @@ import pytest
 
 from localaws.aws import LocalAws
 from retrain.local.deployment import deploy
-from retrain.local.postgres import Postgres
 from retrain.local.sample import load_sample
 from retrain.local.sample_size import SampleSize
 from tests.local_runs import EXAMPLE
@@ -93,10 +92,8 @@ class Ended:
 
 
 @pytest.fixture(scope="module")
-def deployment(postgres: Postgres, scratch: Path) -> Iterator[Deployment]:
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE increments")
-    url = postgres.url.rsplit("/", 1)[0] + "/increments"
+def deployment(module_database: str, scratch: Path) -> Iterator[Deployment]:
+    url = module_database
     load_sample(url, SampleSize(students=60, postings=40, events=4_000))
     with LocalAws(
         directory=scratch / "increments",
@@ -107,8 +104,6 @@ def deployment(postgres: Postgres, scratch: Path) -> Iterator[Deployment]:
         database_url=url,
     ) as aws:
         yield Deployment(aws, deploy(CONFIG, aws.client), url)
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute("DROP DATABASE increments WITH (FORCE)")
 
 
 def test_each_run_does_what_has_changed_since_the_one_before(deployment: Deployment) -> None:

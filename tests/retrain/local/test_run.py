@@ -2,7 +2,6 @@
 
 import csv
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +20,10 @@ from workflow.runs.history import Failure, HistoryReader, failure_of, follow
 
 
 @pytest.fixture(scope="module")
-def sample_url(postgres: Postgres) -> Iterator[str]:
+def sample_url(module_database: str) -> str:
     """Load a small sample database into the tests' PostgreSQL."""
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE small_sample")
-    url = postgres.url.rsplit("/", 1)[0] + "/small_sample"
-    load_sample(url, SampleSize(students=60, postings=40, events=4_000))
-    yield url
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute("DROP DATABASE small_sample WITH (FORCE)")
+    load_sample(module_database, SampleSize(students=60, postings=40, events=4_000))
+    return module_database
 
 
 def failed_run(config: Config, url: str, directory: Path, **handlers: Any) -> Failure:
