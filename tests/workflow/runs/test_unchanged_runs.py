@@ -102,13 +102,17 @@ def test_a_list_that_was_not_delivered_is_delivered_by_the_next_run(shop: Shop) 
     before = versions(shop)
     shop.deploy(parse_config(INCREMENTS + DELIVERY.format("lists")))
     why = "the published list was not delivered into table 'lists'"
-    assert decision(shop, "without-table") == ("inference", why)
-    assert read(shop, "runs/without-table/record/delivery.json")["status"] == "FAILED"
-    assert shop.latest()["run"] == "without-table"
-
     make_table(shop, "lists")
-    assert decision(shop, "with-table") == ("inference", why)
-    assert read(shop, "runs/with-table/record/delivery.json")["status"] == "DELIVERED"
+    shop.aws.faults.inject("error Denied 400", service="dynamodb", operation="BatchWriteItem")
+    try:
+        assert decision(shop, "refused-by-table") == ("inference", why)
+    finally:
+        shop.aws.faults.clear()
+    assert read(shop, "runs/refused-by-table/record/delivery.json")["status"] == "FAILED"
+    assert shop.latest()["run"] == "refused-by-table"
+
+    assert decision(shop, "into-table") == ("inference", why)
+    assert read(shop, "runs/into-table/record/delivery.json")["status"] == "DELIVERED"
     assert decision(shop, "delivered") == NOTHING
 
     make_table(shop, "others")
