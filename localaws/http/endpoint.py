@@ -39,6 +39,7 @@ from localaws.http.browsers import BrowserGuard
 from localaws.http.calls import call_of, signature_of
 from localaws.http.errors import error_to, failure
 from localaws.http.refusals import refusal
+from localaws.http.service_names import new_session
 from localaws.http.wsgi import Response, answer_in_process
 from localaws.moto_patches import determinism, repairs, stepfunctions_parser_backends
 from localaws.principals import CALLER, access_key
@@ -170,8 +171,7 @@ class Endpoint:
         key = (service, access_key(role))
         with self._clients_lock:
             if key not in self._clients:
-                # One session: it reads a service's model once.
-                self._session = self._session or boto3.Session()
+                self._session = self._session or boto3.Session(botocore_session=new_session())
                 client = self._session.client(
                     service,
                     region_name=self._region,
@@ -217,12 +217,13 @@ class Endpoint:
             # execution.
             logging.getLogger("moto").addHandler(_silent)
             cleanup.callback(logging.getLogger("moto").removeHandler, _silent)
+            cleanup.callback(reset_model_data)
+            # After the settings are put back: moto's IAM is made anew, without AWS's policies.
+            cleanup.callback(BackendDict.reset)
             cleanup.callback(default_user_config.update, dict(default_user_config))
             cleanup.callback(default_user_config.clear)
             default_user_config["stepfunctions"] = {"execute_state_machine": True}
             default_user_config["iam"] = {"load_aws_managed_policies": self._knows_aws_policies}
-            cleanup.callback(reset_model_data)
-            cleanup.callback(BackendDict.reset)
             if self._knows_aws_policies and not self._is_lazy:
                 # Now, for ids are drawn: not in the midst of requests that a restart repeats.
                 _ = iam_backends[self._account][get_partition(self._region)]

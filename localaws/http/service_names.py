@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 from botocore.exceptions import UnknownServiceError
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
@@ -45,6 +46,13 @@ def service_model(name: str) -> ServiceModel:
     """
     model: ServiceModel = utils.get_service_model(name)
     return model
+
+
+def new_session() -> botocore.session.Session:
+    """Return a session whose clients share the models that any such session has read."""
+    session = botocore.session.Session()
+    session.register_component("data_loader", _loader())
+    return session
 
 
 def services_signed_as(signing_name: str) -> tuple[str, ...]:
@@ -91,9 +99,15 @@ def sdk_error_prefix(service: str) -> str:
 
 
 @cache
+def _loader() -> Loader:
+    """Return the loader of this process: each one reads a service's model, a tenth of a second."""
+    return Loader()
+
+
+@cache
 def _metadata() -> Mapping[str, Mapping[str, Any]]:
     """Return each service's metadata; the models themselves would take seconds to load."""
-    loader = Loader()
+    loader = _loader()
     metadata = {}
     for name in loader.list_available_services(_MODEL):
         version = loader.determine_latest_version(name, _MODEL)

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.utils import parse_timestamp
@@ -32,6 +31,7 @@ from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_funct
 )
 from moto.stepfunctions.parser.backend import execution as execution_module
 
+from localaws.http.service_names import new_session
 from localaws.moto_patches.patch import Patch
 from localaws.moto_patches.states_language.states import INLINE_MAP_CONCURRENCY
 from localaws.principals import access_key
@@ -200,7 +200,7 @@ def _json_client(region: str, service: str, port: str, key_id: str) -> Any:
     def iso(value: Any) -> str:
         return _iso(parse_timestamp(value).astimezone(UTC))
 
-    session = botocore.session.Session()
+    session = new_session()
     parsers = session.get_component("response_parser_factory")
     parsers.set_parser_defaults(timestamp_parser=milliseconds if service == "glue" else iso)
     client = session.create_client(
