@@ -20,6 +20,7 @@ from __future__ import annotations
 import importlib
 import importlib.abc
 import importlib.machinery
+import importlib.util
 import inspect
 import logging
 import os
@@ -86,11 +87,33 @@ def _quiet_import() -> Iterator[None]:
     root = logging.getLogger()
     level = root.level
     try:
-        with offline_sagemaker(), warnings.catch_warnings():
+        with offline_sagemaker(), _iris_when_checked(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         root.setLevel(level)
+
+
+@contextmanager
+def _iris_when_checked() -> Iterator[None]:
+    """Build the grammar of IRIs, which takes two seconds, when an IRI is first checked.
+
+    SageMaker imports jsonschema, and that imports the grammar wherever JupyterLab has brought it.
+    """
+    name = "rfc3987_syntax"
+    if name in sys.modules or importlib.util.find_spec(name) is None:
+        yield
+        return
+
+    def is_valid_syntax(term: str, value: str) -> bool:
+        return bool(importlib.import_module(name).is_valid_syntax(term, value))
+
+    sys.modules[name] = stand_in = _module(name, is_valid_syntax=is_valid_syntax)
+    try:
+        yield
+    finally:
+        if sys.modules.get(name) is stand_in:
+            del sys.modules[name]
 
 
 @contextmanager

@@ -79,17 +79,29 @@ def test_a_table_of_the_sdk_is_shown_although_ipython_was_not_loaded_with_it():
     "imports",
     [
         "import workflow.sdk, sagemaker\nfrom workflow.sdk import TrainingStep",
-        "from workflow.sdk import TrainingStep",
         "import sagemaker\nfrom workflow.sdk import TrainingStep",
         "import workflow.sdk\nfrom stepfunctions.steps import TrainingStep",
         "from stepfunctions.steps import TrainingStep\nimport workflow.sdk",
         "import workflow.sdk\nfrom stepfunctions.template import TrainingPipeline\n"
         "from workflow.sdk import TrainingStep",
     ],
-    ids=["before", "alone", "after", "from the SDK", "of the SDK before", "with the pipelines"],
+    ids=["before", "after", "from the SDK", "of the SDK before", "with the pipelines"],
 )
 def test_a_training_step_works_in_any_order_of_imports(imports: str):
     run(imports + TRAINING)
+
+
+def test_a_training_step_works_alone_and_the_grammar_of_iris_is_built_when_one_is_checked():
+    """SageMaker's own import builds it, where JupyterLab is installed."""
+    out = run(
+        f"from workflow.sdk import TrainingStep{TRAINING}"
+        "import sys, jsonschema\n"
+        "checker = jsonschema.FormatChecker()\n"
+        "print('rfc3987_syntax' in sys.modules, checker.conforms('http://例/', 'iri'),"
+        " checker.conforms('no iri', 'iri'), 'rfc3987_syntax' in sys.modules)"
+    )
+
+    assert out.split() == ["False", "True", "False", "True"]
 
 
 def test_every_service_step_takes_the_partition_and_a_result_selector():
