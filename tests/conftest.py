@@ -1,9 +1,9 @@
-"""Fixtures of all tests: one PostgreSQL, MariaDB and Spark for the whole test run."""
+"""Fixtures of all tests: one PostgreSQL, MariaDB, Spark and Java of jobs for the whole test run."""
 
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -19,6 +19,7 @@ from retrain.local.run import run_locally
 from retrain.local.sample_size import SampleSize
 from tests.local_runs import EXAMPLE, RecordingView, WholeRun
 from tests.mariadb import MariaDb, MariaDbDatabase
+from tests.shared_java import shared_java
 from workflow import parse_config
 
 NAMES = count(1)
@@ -119,3 +120,19 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     session = local_spark(directory, drivers=driver_settings("postgresql"))
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="session")
+def java_of_jobs() -> Iterator[Mapping[str, str]]:
+    """Run a Java for Spark jobs; yield the variables by which a job takes it."""
+    with shared_java() as variables:
+        yield variables
+
+
+@pytest.fixture(scope="module")
+def warm_java(java_of_jobs: Mapping[str, str]) -> Iterator[None]:
+    """Let the Spark jobs of a module's tests run in the Java that such modules share."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in java_of_jobs.items():
+            patch.setenv(name, value)
+        yield

@@ -19,6 +19,8 @@ from tests.workflow.deployment.permissions.use import denied, unused_by
 from workflow import Config, load_config, parse_config
 from workflow.runs.history import HistoryReader, failure_of, follow
 
+pytestmark = pytest.mark.usefixtures("warm_java")
+
 PLAIN = parse_config(EXAMPLE)
 LIST = b"USER_ID,ITEM_ID,RANK,SCORE\n1,a,1,0.75\n1,b,2,0.5\n2,a,1,\n"
 ONLY_DELIVER = """

@@ -25,6 +25,8 @@ from tests.local_runs import EXAMPLE
 from workflow import Config, parse_config
 from workflow.runs.history import HistoryReader, follow
 
+pytestmark = pytest.mark.usefixtures("warm_java")
+
 NDCG = "normalized_discounted_cumulative_gain_at_10"
 TABLES = f"""
 [backtest]

@@ -18,6 +18,8 @@ from tests.local_runs import EXAMPLE
 from workflow import parse_config
 from workflow.runs.history import HistoryReader, failure_of, follow
 
+pytestmark = pytest.mark.usefixtures("warm_java")
+
 CONFIG = parse_config(EXAMPLE + "\n[increments]\noverlap_hours = 120\n")
 READER = 1
 # 1,000 events of one student in the 17 hours after the newest one; one comes two days late.

@@ -18,6 +18,8 @@ from tests.local_runs import EXAMPLE, RecordingView, WholeRun
 from workflow import Config, parse_config
 from workflow.runs.history import Failure, HistoryReader, failure_of, follow
 
+pytestmark = pytest.mark.usefixtures("warm_java")
+
 
 @pytest.fixture(scope="module")
 def sample_url(module_database: str) -> str:
