@@ -185,21 +185,21 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
-    """Install the wheel, beside links to what this environment has of other projects."""
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """Install the wheel, which finds what this environment has of other projects."""
     environment, project = tmp_path_factory.mktemp("environment"), tmp_path_factory.mktemp("shop")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
     scheme = {"base": str(environment), "platbase": str(environment)}
     packages = Path(sysconfig.get_path("purelib", vars=scheme))
-    for entry in Path(sysconfig.get_path("purelib")).iterdir():
-        if not entry.name.startswith(("__editable__", "personalize_retraining")):
-            (packages / entry.name).symlink_to(entry)
     python = environment / "bin" / "python"
     pip = [sys.executable, "-m", "pip", "--python", python, "--quiet"]
     subprocess.run(
         [*pip, "--disable-pip-version-check", "install", "--no-index", "--no-deps", wheel],
         check=True,
     )
+    # By its true path, of which the archive of Spark's classes is. No .pth file is read there, so
+    # that our checkout stays unknown.
+    (packages / "others.pth").write_text(sysconfig.get_path("purelib"))
     pytest_program = "import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
     (environment / "bin" / "pytest").write_text(f"#!{python}\n{pytest_program}\n")
     (environment / "bin" / "pytest").chmod(0o755)
@@ -208,11 +208,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     (project / "tests" / "test_workflow.py").write_text(TEST)
     for name in NAMES:  # a project's own modules, of the names of ours
         (project / f"{name}.py").write_text(f"raise RuntimeError('another {name}')\n")
-    yield Installed(environment, project)
-    # Links into this environment: nothing may follow them to delete.
-    for entry in packages.iterdir():
-        if entry.is_symlink():
-            entry.unlink()
+    return Installed(environment, project)
 
 
 def test_the_wheel_holds_what_is_no_python_too(wheel: Path) -> None:
@@ -283,11 +279,12 @@ def test_a_project_without_its_database_is_told_so_before_anything_starts(
 
 
 def test_a_model_of_one_s_own_takes_the_place_of_personalize(
-    installed: Installed, database: str, tmp_path: Path
+    installed: Installed, database: str, tmp_path: Path, java_of_jobs: Mapping[str, str]
 ) -> None:
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute(VIDEO)
-    project = Installed(installed.environment, tmp_path, {"DATABASE_URL": database})
+    variables = {"DATABASE_URL": database, **java_of_jobs}
+    project = Installed(installed.environment, tmp_path, variables)
     project.retrain("init", "--yes")
     file, model = tmp_path / "retraining.toml", '[models.hybrid]\nbuiltin = "hybrid"\n'
     proposed = re.sub("^personalize_filter = .*\n", "", file.read_text("utf-8"), flags=re.M)
@@ -323,7 +320,11 @@ def output_of(project: Installed, run: str, state: str) -> Any:
 
 
 def test_the_whole_way_on_a_database_never_seen(
-    installed: Installed, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    installed: Installed,
+    database: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    java_of_jobs: Mapping[str, str],
 ) -> None:
     """From an empty folder to a deployed workflow with an own function, which then fails."""
     with psycopg.connect(database, autocommit=True) as connection:
@@ -334,7 +335,10 @@ def test_the_whole_way_on_a_database_never_seen(
     project = Installed(
         installed.environment,
         folder,
-        {"DATABASE_URL": database, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path)},
+        {
+            **{"DATABASE_URL": database, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path)},
+            **java_of_jobs,
+        },
     )
     project.retrain("init", "--yes")
     assert "INTERACTIONS" in project.retrain("preview")
