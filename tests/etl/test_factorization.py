@@ -1,8 +1,6 @@
 """Matrix factorization by Spark: each user's own taste, in lines as Personalize writes them."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -25,10 +23,15 @@ TASTES = ("физика", 'of "chemistry", \\n')
 OUTPUT = "models/als/batch-output/"
 
 
-@pytest.fixture
-def run(endpoint: Endpoint, spark: SparkSession, database: str, tmp_path: Path) -> Iterator[Run]:
-    """Yield a run of the job: students of two tastes, and a newcomer."""
-    with psycopg.connect(database) as connection:
+@pytest.fixture(scope="module")
+def run(
+    endpoint: Endpoint,
+    spark: SparkSession,
+    module_database: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Run:
+    """Run the job: students of two tastes, and a newcomer."""
+    with psycopg.connect(module_database) as connection:
         cursor = connection.cursor()
         cursor.execute("CREATE TABLE events (student text, posting text, at bigint)")
         cursor.execute("CREATE TABLE students (id text)")
@@ -43,9 +46,15 @@ def run(endpoint: Endpoint, spark: SparkSession, database: str, tmp_path: Path) 
         cursor.executemany("INSERT INTO events VALUES (%s, %s, %s)", [*events, *also_popular])
         students = [(f"{taste} student {user}",) for taste in TASTES for user in range(0, 20, 2)]
         cursor.executemany("INSERT INTO students VALUES (%s)", [*students, ("newcomer",)])
-    each = Run(endpoint, spark, database, tmp_path)
+    each = Run(endpoint, spark, module_database, tmp_path_factory.mktemp("run"))
     each(SPEC)
-    yield each
+    return each
+
+
+@pytest.fixture(scope="module")
+def lines(run: Run) -> list[str]:
+    """Train once, for both tests."""
+    return lines_of(run)
 
 
 def lines_of(run: Run) -> list[str]:
@@ -58,9 +67,7 @@ def lines_of(run: Run) -> list[str]:
     return run.text(f"{OUTPUT}part-00000.json.out").splitlines()
 
 
-def test_each_user_gets_what_users_of_the_same_taste_had(run: Run) -> None:
-    lines = lines_of(run)
-
+def test_each_user_gets_what_users_of_the_same_taste_had(run: Run, lines: list[str]) -> None:
     files = sorted(path for path in run.objects() if path.startswith("batch-input/"))
     requests = [line for file in files for line in run.text(file).splitlines()]
     requested = [json.loads(line)["userId"] for line in requests]
@@ -80,8 +87,8 @@ def test_each_user_gets_what_users_of_the_same_taste_had(run: Run) -> None:
     assert {score for user, *_, score in rows if user == "newcomer"} == {""}
 
 
-def test_the_same_data_give_the_same_lines(run: Run) -> None:
-    assert lines_of(run) == lines_of(run)
+def test_the_same_data_give_the_same_lines(run: Run, lines: list[str]) -> None:
+    assert lines_of(run) == lines
 
 
 def test_hyperparameters_that_there_are_not_are_named() -> None:
