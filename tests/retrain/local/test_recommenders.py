@@ -13,6 +13,8 @@ from retrain.local.sample_size import SampleSize
 from tests.local_runs import EXAMPLE, RecordingView
 from workflow import parse_config
 
+pytestmark = pytest.mark.usefixtures("warm_java")
+
 SIMILAR = """
 [recommenders.similar]
 solution = { recipe = "aws-similar-items" }

@@ -7,6 +7,7 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import nbformat
@@ -256,7 +257,9 @@ def test_a_shop_on_mariadb_from_init_to_preview(tmp_path: Path, mariadb: MariaDb
     )
 
 
-def test_preview_says_which_rows_are_rejected_and_that_a_table_is_empty(tmp_path: Path, video: str):
+def test_preview_says_which_rows_are_rejected_and_that_a_table_is_empty(
+    tmp_path: Path, video: str, java_of_jobs: Mapping[str, str]
+):
     retrain("init", "--yes", cwd=tmp_path, url=video)
     text = (tmp_path / "retraining.toml").read_text("utf-8")
     filtered = 'filter = "playback_events.account_id IS NOT NULL"\n'
@@ -277,7 +280,7 @@ def test_preview_says_which_rows_are_rejected_and_that_a_table_is_empty(tmp_path
             " FROM generate_series(1, 20) AS n"
         )
 
-    result = retrain("preview", cwd=tmp_path, url=video)
+    result = retrain("preview", cwd=tmp_path, url=video, **java_of_jobs)
 
     assert result.returncode == 1
     assert "  ! table 'catalog.videos' has no rows\n" in result.stdout
@@ -313,14 +316,16 @@ def test_check_reports_everything_that_does_not_fit_at_once(tmp_path: Path, vide
     ]
 
 
-def test_the_test_of_the_project_runs_the_workflow(tmp_path: Path, video: str):
+def test_the_test_of_the_project_runs_the_workflow(
+    tmp_path: Path, video: str, java_of_jobs: Mapping[str, str]
+):
     retrain("init", "--yes", cwd=tmp_path, url=video)
 
     def run_tests(url: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"],
             cwd=tmp_path,
-            env=environment(url),
+            env={**environment(url), **java_of_jobs},
             capture_output=True,
             text=True,
             check=False,
