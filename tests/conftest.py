@@ -1,6 +1,8 @@
 """Fixtures of all tests: one PostgreSQL, MariaDB, Spark and Java of jobs for the whole test run."""
 
+import fcntl
 import json
+import pickle
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -96,10 +98,26 @@ def mariadb(mariadb_server: MariaDb) -> Iterator[MariaDbDatabase]:
 
 
 @pytest.fixture(scope="session")
-def whole_run(scratch: Path) -> WholeRun:
-    """Perform a local run with a small sample, over the results of an earlier run."""
-    output, view = scratch / "whole-run", RecordingView()
-    output.mkdir()
+def whole_run(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> WholeRun:
+    """Perform a local run with a small sample, over the results of an earlier run.
+
+    The process that first needs it performs it for all.
+    """
+    directory = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        directory = directory.parent
+    kept = directory / "whole-run.pickle"
+    with kept.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            kept.write_bytes(pickle.dumps(_whole_run(directory / "whole-run")))
+    run: WholeRun = pickle.loads(kept.read_bytes())  # noqa: S301  of the other process
+    return run
+
+
+def _whole_run(output: Path) -> WholeRun:
+    view = RecordingView()
+    output.mkdir(exist_ok=True)
     before = {"metrics": {"normalized_discounted_cumulative_gain_at_10": 0.125}}
     (output / "metrics.json").write_text(json.dumps(before))
     (output / "recommendations.csv").write_text("USER_ID,ITEM_ID,RANK,SCORE\n1,1,1,0.5\n")
