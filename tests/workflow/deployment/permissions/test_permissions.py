@@ -28,6 +28,8 @@ from .requests import Request, requests_of
 from .scenario import Scenario
 from .use import unused
 
+pytestmark = pytest.mark.usefixtures("warm_java")
+
 EXAMPLE = (Path(__file__).parents[4] / "retraining.toml").read_text(encoding="utf-8")
 NAME = 'name = "labbase"'
 BUCKET = "life-retraining-123456789012-ap-northeast-1"
