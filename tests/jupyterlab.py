@@ -11,6 +11,7 @@ from pathlib import Path
 
 import nbformat
 from jupyter_core.paths import ENV_JUPYTER_PATH
+from nbformat.sign import NotebookNotary
 
 from tests.browsing import run
 
@@ -67,8 +68,8 @@ def open_notebooks(
     """
     home, root = directory / "home", directory / "notebooks"
     settings = home / "settings"
-    settings.mkdir(parents=True)
-    root.mkdir()
+    for folder in (settings, home / "data", root):
+        folder.mkdir(parents=True)
     (settings / "overrides.json").write_text(json.dumps(SETTINGS), encoding="utf-8")
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("JUPYTER")},
@@ -82,8 +83,9 @@ def open_notebooks(
     for name, notebook in notebooks.items():
         nbformat.write(_with_control(name, notebook), root / name)
         if name in trusted:
-            command = [sys.executable, "-m", "nbformat.sign", str(root / name)]
-            subprocess.run(command, env=environment, check=True, capture_output=True)
+            notary = NotebookNotary(data_dir=str(home / "data"))
+            notary.sign(nbformat.read(root / name, as_version=4))
+            notary.store.close()
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
