@@ -71,6 +71,7 @@ _REPAIRS: tuple[Callable[[Patch], None], ...] = (
     nested_workflows.nested_workflows,
     sagemaker_jobs.sagemaker_jobs,
     texts.definition_texts,
+    texts.parse_trees,
     texts.json_texts,
     paths.json_paths,
     paths.result_paths,

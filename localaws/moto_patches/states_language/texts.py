@@ -2,10 +2,12 @@
 
 import json
 import re
+import threading
 from typing import Any
 
 import orjson
 from moto.stepfunctions.parser.asl.antlr.runtime.ASLLexer import ASLLexer
+from moto.stepfunctions.parser.asl.antlr.runtime.ASLParser import ASLParser
 from moto.stepfunctions.parser.asl.antlt4utils.antlr4utils import is_terminal
 from moto.stepfunctions.parser.asl.eval.variable_store import VariableStore
 from moto.stepfunctions.parser.asl.parse import preprocessor
@@ -15,6 +17,9 @@ from localaws.moto_patches.patch import Patch
 
 DEEPEST = 200
 """Levels of arrays and objects in JSON texts: the interpreter copies values by recursion."""
+_MOST_TREES = 32
+_trees: dict[str, Any] = {}  # the one that was used last at the end
+_trees_lock = threading.Lock()
 
 
 def definition_texts(patch: Patch) -> None:
@@ -37,6 +42,26 @@ def definition_texts(patch: Patch) -> None:
 
     patch.replace(preprocessor.Preprocessor, "_inner_string_of", staticmethod(text_of))
     patch.replace(preprocessor, "from_string_literal", text_of)
+
+
+def parse_trees(patch: Patch) -> None:
+    """Keep the trees of definitions: moto parses one at each execution, which takes 0.1 s and more.
+
+    What is evaluated is made of the tree anew for each execution.
+    """
+
+    @patch.around(ASLParser)
+    def state_machine(original: Any, self: Any) -> Any:
+        text = self.getTokenStream().tokenSource.inputStream.strdata
+        with _trees_lock:
+            tree = _trees.pop(text, None)
+        tree = tree or original(self)
+        if self.getNumberOfSyntaxErrors() == 0:
+            with _trees_lock:
+                _trees[text] = tree
+                if len(_trees) > _MOST_TREES:
+                    del _trees[next(iter(_trees))]
+        return tree
 
 
 def json_value(text: str | bytes) -> Any:

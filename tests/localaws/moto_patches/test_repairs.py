@@ -18,6 +18,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.s3.responses import S3Response
 from moto.stepfunctions.parser import utils
+from moto.stepfunctions.parser.asl.antlr.runtime.ASLParser import ASLParser
 from moto.stepfunctions.parser.asl.eval.event.event_manager import EventHistoryContext
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
@@ -189,6 +190,27 @@ def test_finished_threads_are_forgotten(aws: Aws) -> None:
     assert kept() < 6
     with aws.endpoint.repairs.without("finished_threads"):
         assert kept() >= 6
+
+
+def test_a_definition_is_parsed_once(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[str] = []
+    parse = ASLParser.states_decl
+
+    def states_decl(self: Any) -> Any:
+        parsed.append("")
+        return parse(self)
+
+    monkeypatch.setattr(ASLParser, "states_decl", states_decl)
+
+    def parses_of_two_runs(comment: str) -> int:
+        parsed.clear()
+        definition = only({"Type": "Pass", "Comment": comment, "Result": {"n": 1}})
+        assert [aws.output(definition) for _ in range(2)] == [{"n": 1}, {"n": 1}]
+        return len(parsed)
+
+    assert parses_of_two_runs("kept") == 1
+    with aws.endpoint.repairs.without("parse_trees"):
+        assert parses_of_two_runs("not kept") >= 4, "at each creation and each execution"
 
 
 def stopped_in_a_map(aws: Aws) -> str:
