@@ -30,6 +30,8 @@ from tests.workflow.options.test_models import best
 from workflow import Config
 from workflow.runs.history import HistoryReader, failure_of, follow
 
+pytestmark = pytest.mark.usefixtures("warm_java")
+
 GATE_AND_COMPARISON = ("gate", "comparison")
 METRIC = "normalized_discounted_cumulative_gain_at_10"
 TABLES = """

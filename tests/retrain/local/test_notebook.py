@@ -82,11 +82,12 @@ def config() -> Config:
 
 
 @pytest.fixture(scope="module")
-def kernel(scratch: Path) -> Iterator[Kernel]:
+def kernel(scratch: Path, java_of_jobs: Mapping[str, str]) -> Iterator[Kernel]:
     """Start a kernel whose local AWS has a small sample and has performed one run."""
     temporary = scratch / "notebooks"
     temporary.mkdir()
-    environment = {**without_aws(), "TMPDIR": str(temporary), "PYTHONPATH": str(ROOT)}
+    paths = {"TMPDIR": str(temporary), "PYTHONPATH": str(ROOT)}
+    environment = {**without_aws(), **java_of_jobs, **paths}
     environment.pop("DATABASE_URL", None)
     process = subprocess.Popen(
         [sys.executable, "-c", KERNEL], cwd=ROOT, env=environment, stdout=subprocess.PIPE
