@@ -47,7 +47,7 @@ class ClassArchive:
             environment: Optionally `XDG_CACHE_HOME`.
         """
         caches = environment.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        name = hashlib.sha256(f"{java}\n{drivers}\n{_spark()}".encode()).hexdigest()[:16]
+        name = hashlib.sha256(f"{java}\n{drivers}\n{spark_home()}".encode()).hexdigest()[:16]
         return cls(java, drivers, Path(caches, "personalize-retraining", f"{name}.jsa"))
 
     def options(self) -> str:
@@ -88,7 +88,7 @@ class ClassArchive:
 
     def _dump(self, loaded: Path, archive: Path) -> None:
         # As Spark's launcher makes it.
-        class_path = [self.drivers, f"{_spark()}/conf", f"{_spark()}/jars/*"]
+        class_path = [self.drivers, f"{spark_home()}/conf", f"{spark_home()}/jars/*"]
         finished = subprocess.run(
             [
                 f"{self.java}/bin/java",
@@ -128,7 +128,12 @@ def recorded_classes(environment: MutableMapping[str, str]) -> Iterator[Path]:
                 environment[_OPTIONS] = before
 
 
-def _spark() -> Path:
+def spark_home() -> Path:
+    """Return the directory of Spark, which comes with Spark for Python.
+
+    Raises:
+        EtlError: If it is not installed.
+    """
     spec = importlib.util.find_spec("pyspark")
     if spec is None or spec.origin is None:
         raise EtlError("there is no Spark; run 'pip install pyspark==3.5.6'")

@@ -21,12 +21,13 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
 
+from etl.arguments import OUTPUT
 from etl.batch_files import output_paths, requested_users
 from etl.errors import EtlError
 from etl.holdout import PAIRS
 from etl.published import read_json
 from etl.ranking import COMPARED, COVERAGE, DEPTH, INTERVALS, compared
-from etl.runtime import OUTPUT, RunFolder, Runtime
+from etl.runtime import RunFolder, Runtime
 from lambdas.recommendations import list_of
 
 RECORD = "record/comparison.json"

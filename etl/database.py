@@ -105,6 +105,19 @@ class Database:
     parameters: str = ""
 
     @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Database:
+        """Read the URL of the variable `DATABASE_URL`.
+
+        Raises:
+            EtlError: If it is not set, or as `from_url` does.
+        """
+        if "DATABASE_URL" not in environment:
+            raise EtlError(
+                "DATABASE_URL is not set; set it to postgresql://user:password@host:port/name"
+            )
+        return cls.from_url(environment["DATABASE_URL"])
+
+    @classmethod
     def from_url(cls, url: str) -> Database:
         """Read `postgresql://user:password@host:port/name?key=value` (or postgres, mysql).
 

@@ -22,9 +22,10 @@ from pyspark import RDD, Broadcast, StorageLevel
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
 
+from etl.arguments import OUTPUT
 from etl.batch_files import ORDER, output_paths
 from etl.errors import EtlError
-from etl.runtime import OUTPUT, Runtime
+from etl.runtime import Runtime
 from lambdas.errors import IncompleteInput, NoRecommendations
 from lambdas.recommendations import (
     Counts,

@@ -14,11 +14,11 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
 
+from etl.arguments import BEGINNING, END, UNKNOWN
 from etl.datasets import Watermark
 from etl.errors import EtlError
 from etl.output import PLAUSIBLE_FROM
 from etl.projection import Table, quote_name
-from etl.runtime import BEGINNING, END, UNKNOWN
 from etl.sources import Source, read_window, resolve_frame
 from etl.tables import Tables
 from etl.validation import WATERMARK, accepted, summary

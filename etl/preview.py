@@ -27,7 +27,7 @@ from etl.database import Database
 from etl.datasets import Column, JobSpec, Join, Relation
 from etl.delivery import check_table
 from etl.errors import EtlError, TableError
-from etl.job import with_source_title
+from etl.extraction import with_source_title
 from etl.projection import (
     JoinedTables,
     Table,

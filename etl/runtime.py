@@ -6,14 +6,13 @@ prefix and commits. `--runtime` alone decides which one is used, never what happ
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from boto3.s3.transfer import TransferConfig
@@ -22,12 +21,14 @@ from pyspark import SparkContext
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
 
+from etl.arguments import Arguments
 from etl.csv_lines import WRITER_OPTIONS, csv_lines
-from etl.database import Database, driver_settings, jdbc_options
+from etl.database import Database, jdbc_options
 from etl.datasets import JobSpec
 from etl.errors import EtlError
+from etl.java import Java, drivers_of
 from etl.references import tables_of
-from etl.session import SQL_SETTINGS, end_java, local_spark
+from etl.session import SQL_SETTINGS, end_java, keep_found, local_spark
 from etl.sources import sources_from_spec
 from etl.tables import Tables
 from lambdas.recommendations import readable
@@ -39,105 +40,6 @@ _CHECKPOINTS = "checkpoints/"
 
 LARGE_BYTES = 200_000_000
 """Of all tables together, about three million rows of events: more is worth another start."""
-
-BEGINNING, END, UNKNOWN = "beginning", "end", "unknown"
-OUTPUT = "batch-output/"
-"""Where the lists of batch inference are, below the run's prefix."""
-"""Arguments in place of a time, and of a content hash, that there is not."""
-
-Task = Literal["extract", "filter", "deliver", "compare", "recommend"]
-
-
-@dataclass(frozen=True)
-class Arguments:
-    """The arguments of a run's command line.
-
-    Attributes:
-        runtime: `glue` or `local`.
-        job_name: The Glue job's name.
-        run: The run's name; everything is written below `runs/RUN/` of the bucket.
-        bucket: The bucket's name.
-        spec: S3 URI of the job specification.
-        connection: The Glue connection to the database; unused locally.
-        since: The first moment of the interactions that are read: a time, or `beginning`.
-        until: The moment after the last one, or `end`.
-        unchanged: The content hash of these interactions if there is nothing new, or `unknown`.
-        after: The run whose import they follow, or `unknown`.
-        task: `extract` writes the run's files, `filter` its list of recommendations, `deliver` the
-            published list into a table, `compare` says which of several models is the best,
-            `recommend` trains one and writes its lists.
-        keep: The most items of a user in that list.
-        output: Where the lists are that it is made of, below the run's prefix.
-        settings: JSON, those of the tasks `compare` and `recommend`.
-    """
-
-    runtime: Literal["glue", "local"]
-    job_name: str
-    run: str
-    bucket: str
-    spec: str
-    connection: str = ""
-    since: str = BEGINNING
-    until: str = END
-    unchanged: str = UNKNOWN
-    after: str = UNKNOWN
-    task: Task = "extract"
-    keep: int = 25
-    output: str = OUTPUT
-    settings: str = "{}"
-
-
-_OPTIONAL: Mapping[str, Callable[[str], Any]] = {
-    "since": str,
-    "until": str,
-    "unchanged": str,
-    "after": str,
-    "task": str,
-    "keep": int,
-    "output": str,
-    "settings": str,
-}
-
-
-def parse_arguments(argv: Sequence[str]) -> Arguments:
-    """Parse the command line, whose `argv[0]` is the script; on Glue by Glue's own parser."""
-    parser = argparse.ArgumentParser(
-        prog="etl/job.py",
-        description="Read a database, write Amazon Personalize files.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--runtime", choices=("glue", "local"), required=True)
-    if "--help" not in argv and parser.parse_known_args(list(argv[1:]))[0].runtime == "glue":
-        from awsglue.utils import getResolvedOptions  # noqa: PLC0415  exists on Glue alone
-
-        # Glue's parser requires each name that it is asked for.
-        optional = [name for name in _OPTIONAL if f"--{name}" in argv]
-        names = ["JOB_NAME", "run", "bucket", "spec", "connection", *optional]
-        options = getResolvedOptions(list(argv), names)
-        return Arguments(
-            runtime="glue",
-            job_name=options["JOB_NAME"],
-            run=options["run"],
-            bucket=options["bucket"],
-            spec=options["spec"],
-            connection=options["connection"],
-            **{name: _OPTIONAL[name](options[name]) for name in optional},
-        )
-    parser.add_argument("--JOB_NAME", dest="job_name", default="etl", help="name of the Glue job")
-    parser.add_argument("--run", required=True, help="name of the run")
-    parser.add_argument("--bucket", required=True, help="bucket that the files go to")
-    parser.add_argument("--spec", required=True, help="s3://… of the job specification")
-    parser.add_argument("--connection", default="", help="Glue connection; unused locally")
-    parser.add_argument("--since", default=BEGINNING, help="first moment of the interactions")
-    parser.add_argument("--until", default=END, help="moment after the last one")
-    parser.add_argument("--unchanged", default=UNKNOWN, help="content hash without anything new")
-    parser.add_argument("--after", default=UNKNOWN, help="the run whose import they follow")
-    parser.add_argument("--task", choices=get_args(Task), default="extract", help="what to do")
-    parser.add_argument("--keep", type=int, default=25, help="most items of a user, for filter")
-    parser.add_argument("--output", default=OUTPUT, help="folder of the lists, for filter")
-    parser.add_argument("--settings", default="{}", help="JSON, of the tasks compare, recommend")
-    # Glue passes every job further arguments, such as --JOB_RUN_ID.
-    return Arguments(**vars(parser.parse_known_args(list(argv[1:]))[0]))
 
 
 @dataclass(frozen=True)
@@ -388,6 +290,7 @@ class GlueRuntime:
         self._glue = GlueContext(SparkContext.getOrCreate())
         for name, value in SQL_SETTINGS.items():
             self._glue.spark_session.conf.set(name, value)
+        keep_found(self._glue.spark_session)
         self._job = Job(self._glue)
         self._job.init(arguments.job_name, {"JOB_NAME": arguments.job_name})
         jdbc: Mapping[str, str] = self._glue.extract_jdbc_conf(arguments.connection)
@@ -464,6 +367,14 @@ class GlueRuntime:
             self.folder.delete(_CHECKPOINTS)
 
 
+def glue_options(argv: Sequence[str], names: Sequence[str]) -> Mapping[str, str]:
+    """Return a command line's options by Glue's own parser, which requires each of the names."""
+    from awsglue.utils import getResolvedOptions  # noqa: PLC0415  exists on Glue alone
+
+    options: Mapping[str, str] = getResolvedOptions(list(argv), list(names))
+    return options
+
+
 def _csv(
     spark: SparkSession, path: str, schema: str, escape: str, is_multi_line: bool
 ) -> DataFrame:
@@ -488,7 +399,12 @@ def _in_files(frame: DataFrame, files: int | None) -> DataFrame:
 
 @contextmanager
 def open_runtime(
-    arguments: Arguments, spec: JobSpec, *, s3: Any, environment: Mapping[str, str]
+    arguments: Arguments,
+    spec: JobSpec,
+    *,
+    s3: Any,
+    environment: Mapping[str, str],
+    java: Java | None = None,
 ) -> Iterator[Runtime]:
     """Open the runtime that the arguments name, and close it at the end of the block.
 
@@ -497,6 +413,7 @@ def open_runtime(
         spec: The job's specification.
         s3: An S3 client.
         environment: Locally `DATABASE_URL` and, optionally, `JDBC_DRIVER` (path of a jar).
+        java: Locally one that `started_java` has started for that; started here if left out.
 
     Raises:
         EtlError: If `DATABASE_URL` is missing or unreadable, if there is no Java or no driver, or
@@ -510,22 +427,18 @@ def open_runtime(
         except Py4JJavaError as error:
             raise glue.tables.error_from_java(error) from None
         return
-    if "DATABASE_URL" not in environment:
-        raise EtlError(
-            "DATABASE_URL is not set; set it to postgresql://user:password@host:port/name"
-        )
-    database = Database.from_url(environment["DATABASE_URL"])
+    database = Database.from_environment(environment)
     with ExitStack() as stack:
 
-        def opened(*, is_large: bool) -> LocalRuntime:
+        def opened(*, is_large: bool = False, java: Java | None = None) -> LocalRuntime:
             spark, directory = stack.enter_context(
-                open_spark(database, environment, is_large=is_large)
+                open_spark(database, environment, is_large=is_large, java=java)
             )
             return LocalRuntime(
                 spark=spark, folder=folder, database=database, spec=spec, directory=directory
             )
 
-        local = opened(is_large=False)
+        local = opened(java=java)
         try:
             if arguments.task == "extract" and _has_large_tables(spec, local.tables):
                 stack.close()
@@ -545,7 +458,11 @@ def _has_large_tables(spec: JobSpec, tables: Tables) -> bool:
 
 @contextmanager
 def open_spark(
-    database: Database, environment: Mapping[str, str], *, is_large: bool = False
+    database: Database,
+    environment: Mapping[str, str],
+    *,
+    is_large: bool = False,
+    java: Java | None = None,
 ) -> Iterator[tuple[SparkSession, Path]]:
     """Start Spark on this machine for the length of a `with` block.
 
@@ -553,6 +470,7 @@ def open_spark(
         database: The database whose driver is put on the class path.
         environment: Optionally `JDBC_DRIVER`, the path of another driver's jar.
         is_large: Whether there are millions of rows.
+        java: One that `started_java` has started for the database; started here if left out.
 
     Returns:
         The session, and an empty directory for files of the job.
@@ -560,12 +478,13 @@ def open_spark(
     Raises:
         EtlError: If there is no Java or no driver.
     """
-    jar = environment.get("JDBC_DRIVER")
-    drivers = driver_settings(database.engine, Path(jar) if jar else None)
+    drivers = drivers_of(database.engine, environment)
     with tempfile.TemporaryDirectory(prefix="etl-", ignore_cleanup_errors=True) as temporary:
         directory = Path(temporary)
-        spark = local_spark(directory, drivers=drivers, is_large=is_large)
+        spark = local_spark(directory, drivers=drivers, is_large=is_large, java=java)
         try:
             yield spark, directory
         finally:
             spark.stop()
+            if java is not None:  # it writes into directories that are removed
+                end_java()

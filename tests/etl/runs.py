@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-import etl.job
+from etl import extraction
 from etl.database import Database
 from etl.datasets import Column, DataSet, Engine, JobSpec, Lookup, Relation
 from etl.errors import EtlError
@@ -46,7 +46,7 @@ class Run:
         """Run the job; return the manifest."""
         clock = datetime(2024, 6, 1, 12, 0, 0, 5, tzinfo=UTC)
         runtime = self.runtime(spec)
-        return etl.job.run(runtime, spec, now=lambda: clock, log=self.log.append, window=window)
+        return extraction.run(runtime, spec, now=lambda: clock, log=self.log.append, window=window)
 
     def refused(self, spec: JobSpec) -> str:
         """Run the job, which fails without a manifest; return the message."""

@@ -9,7 +9,7 @@ import pytest
 
 from etl.class_archive import recorded_classes
 from etl.errors import EtlError
-from etl.session import class_archive
+from etl.java import class_archive
 
 PROGRAM = """
 import sys

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,8 +22,9 @@ SLOW = "CREATE VIEW slow AS SELECT students.* FROM students, pg_sleep(60);"
 
 def java_of(process: psutil.Process) -> psutil.Process | None:
     for child in process.children(recursive=True):
-        if "SparkSubmit" in " ".join(child.cmdline()):
-            return child
+        with suppress(psutil.NoSuchProcess):  # Spark's script starts some of a moment
+            if "SparkSubmit" in " ".join(child.cmdline()):
+                return child
     return None
 
 

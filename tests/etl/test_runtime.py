@@ -17,9 +17,10 @@ import psycopg
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
+from etl.arguments import Arguments, parse_arguments
 from etl.datasets import JobSpec, Lookup, Relation
 from etl.errors import EtlError, TableError
-from etl.runtime import Arguments, GlueRuntime, RunFolder, open_runtime, parse_arguments
+from etl.runtime import GlueRuntime, RunFolder, open_runtime
 from tests.etl.awsglue_signatures import REQUIRED, SIGNATURES, with_signature
 
 SPEC = JobSpec(
@@ -323,7 +324,8 @@ PROGRAM = """
 import os, sys
 import etl.runtime
 from etl.datasets import JobSpec, Lookup, Relation
-from etl.runtime import Arguments, open_runtime
+from etl.arguments import Arguments
+from etl.runtime import open_runtime
 etl.runtime.LARGE_BYTES = int(sys.argv[1])
 spec = JobSpec("postgresql", (), Lookup("batch-input/", Relation("students"), {"USER_ID": "id"}))
 arguments = Arguments("local", "etl", "r", "b", "s3://b/s.json")
@@ -351,3 +353,19 @@ def test_java_has_its_second_compiler_where_the_tables_are_large(database: str) 
 
     assert opened(size) == "True 1000\n"
     assert opened(size - 1) == "False 1000\n"
+
+
+def test_java_starts_before_spark_for_python_is_imported() -> None:
+    program = "import sys, etl.job; print([n for n in ('pyspark', 'boto3') if n in sys.modules])"
+    root = Path(__file__).parents[2]
+    finished = subprocess.run(
+        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert finished.stdout == "[]\n"
+
+
+def test_what_makes_expressions_is_sought_in_spark_s_jars_once(spark: SparkSession) -> None:
+    jvm: Any = spark.sparkContext._jvm
+    assert jvm.functions is jvm.functions
+    assert jvm.functions.col is jvm.functions.col
+    assert jvm.PythonUtils.toSeq is jvm.PythonUtils.toSeq
