@@ -46,6 +46,11 @@ class Publication:
         return str((self.content.get("degraded") or {}).get("reason", ""))
 
     @property
+    def model(self) -> str:
+        """The name of the model of `[models]` that made it; empty for Personalize."""
+        return str((self.content.get("model") or {}).get("name", ""))
+
+    @property
     def version(self) -> str:
         """The ARN of the solution version, or of the training job, that made it.
 
@@ -53,7 +58,7 @@ class Publication:
         """
         model = self.content.get("model") or {}
         arn = self.content.get("solutionVersionArn") or model.get("trainingJobArn")
-        return str(arn or model.get("name", ""))
+        return str(arn or self.model)
 
 
 def publications(s3: Any, bucket: str, recommender: str = "") -> list[Publication]:

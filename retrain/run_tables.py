@@ -14,6 +14,7 @@ from rich.table import Column
 
 from retrain.whole_table import plain_table
 from workflow.durations import duration
+from workflow.options.models import PERSONALIZE
 from workflow.spelling import counted
 
 if TYPE_CHECKING:
@@ -110,6 +111,12 @@ def show_publications(
     for each in publications:
         if each.degraded:
             console.print(escape(f"{_DEGRADED} {each.run} degraded: {each.degraded}"))
+    by_model: dict[str, list[str]] = {}
+    for each in publications:
+        by_model.setdefault(each.model or PERSONALIZE, []).append(each.run)
+    if by_model.keys() != {PERSONALIZE}:
+        for model, runs in by_model.items():
+            console.print(escape(f"made by {model}: {', '.join(runs)}"))
 
 
 def show_clean_up(console: Console, clean_up: CleanUp) -> None:

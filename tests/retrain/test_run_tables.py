@@ -127,3 +127,15 @@ def test_a_run_that_was_degraded_and_failed_then_is_marked() -> None:
 
     assert lines[1].startswith("!")
     assert lines[-1] == f"! {RUN} degraded: campaign 'live' serves v1"
+
+
+def test_lists_name_their_models_where_there_are_some() -> None:
+    of_model = Publication({"run": "b", "model": {"name": "hybrid"}}, is_current=True)
+    of_personalize = Publication({"run": "a"}, is_current=False)
+
+    def shown(*listed: Publication) -> list[str]:
+        text = printed(lambda console: show_publications(console, listed, listed[0]), width=80)
+        return [line for line in text.splitlines() if line.startswith("made by")]
+
+    assert shown(of_personalize) == []
+    assert shown(of_model, of_personalize) == ["made by hybrid: b", "made by personalize: a"]

@@ -6,10 +6,11 @@ where their images are looked up: `workflow.definition.own_models`.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
-from math import inf
+from math import inf, isfinite
 from typing import Annotated, Any, Literal, Self
 
 from botocore.loaders import create_loader
@@ -62,6 +63,12 @@ ALS: Mapping[str, type] = {
     "seed": int,
 }
 """The hyperparameters of `builtin = "als"`: those of `etl.factorization.Factorization`."""
+
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.html
+_MOST_PARAMETERS, _LONGEST_PARAMETER, _LONGEST_VALUE = 100, 256, 2_500
+OF_SCRIPT_MODE = 5
+"""The hyperparameters by which the SageMaker SDK says what script is run, and how."""
+_LONGEST_VARIABLE = 512
 
 _BUILTIN: Mapping[str, Mapping[str, type]] = {"hybrid": HYBRID, "als": ALS}
 _AT_LEAST_ONE = ("factors", "iterations")
@@ -368,12 +375,29 @@ def _place_faults(model: ModelSettings) -> Iterator[Rule]:
 
 
 def _parameter_faults(model: ModelSettings) -> Iterator[Rule]:
-    for name in model.hyperparameters:
+    own = OF_SCRIPT_MODE if model.entry_point or model.builtin else 0
+    if len(model.hyperparameters) > _MOST_PARAMETERS - own:
+        rule = f"SageMaker takes {_MOST_PARAMETERS}"
+        rule += f", of which {own} say how the script is started" if own else ""
+        fix = "leave some out, or read them from a file of source"
+        yield ("hyperparameters",), f"{rule}; here are {len(model.hyperparameters)}", fix
+    for name, value in model.hyperparameters.items():
+        path = ("hyperparameters", name)
         if not _PARAMETER.fullmatch(name) or name.startswith("sagemaker"):
             rule = "it is no name of an argument, or one that SageMaker keeps for itself"
-            fix = "use letters, digits, _ and -, a letter first"
-            yield ("hyperparameters", name), rule, fix
-    for name in model.environment:
+            yield path, rule, "use letters, digits, _ and -, a letter first"
+        elif len(name) > _LONGEST_PARAMETER:
+            rule = f"its name has {len(name)} letters, and SageMaker takes {_LONGEST_PARAMETER}"
+            yield path, rule, "shorten it"
+        elif isinstance(value, float) and not isfinite(value):
+            yield path, "it is no number", "write a number, or a text that the script understands"
+        elif (length := len(json.dumps(value))) > _LONGEST_VALUE:
+            rule = f"SageMaker takes {_LONGEST_VALUE} characters; as JSON it has {length}"
+            yield path, rule, "put it into a file of source"
+    for name, value in model.environment.items():
+        if len(value) > _LONGEST_VARIABLE:
+            rule = f"SageMaker takes {_LONGEST_VARIABLE} characters; it has {len(value)}"
+            yield ("environment", name), rule, "put it into a file of source"
         if not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", name):
             rule = "it is no name of an environment variable"
             yield ("environment", name), rule, "use letters, digits and _, no digit first"

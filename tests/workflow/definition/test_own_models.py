@@ -29,6 +29,7 @@ from workflow.definition.own_models.source import (
     stored_gzip,
 )
 from workflow.definition.render import render_definition
+from workflow.options.models import OF_SCRIPT_MODE
 
 ROOT = Path(__file__).parents[3]
 SAGEMAKER = botocore.session.get_session().get_service_model("sagemaker")
@@ -141,6 +142,34 @@ transform = { instance_count = 3, instance_type = "ml.c5.2xlarge" }
     }
     transform = found["Make Lists by own"]["Parameters"]["TransformResources"]
     assert transform["VolumeKmsKeyId"] == guarded.kms_key
+
+
+def test_checkpoints_are_those_of_the_same_scripts_and_hyperparameters() -> None:
+    def folder(training: str, *, alpha: float) -> str:
+        tables = f"hyperparameters = {{ alpha = {alpha} }}\ntraining = {{ {training} }}\n"
+        found = rendered(own(OWN_HYBRID + tables))[1]
+        return str(found["Train own"]["Parameters"]["CheckpointConfig"]["S3Uri.$"])
+
+    once = folder("spot = true", alpha=2.5)
+    assert re.search(r"/checkpoints/[0-9a-f]{10}/'", once)
+    assert folder('spot = true, instance_type = "ml.m5.4xlarge"', alpha=2.5) == once
+    assert folder("spot = true", alpha=2.0) != once
+
+
+def test_a_request_may_take_the_time_that_sagemaker_gives_it(found: dict[str, Any]) -> None:
+    client = found["Make Lists by own"]["Parameters"]["ModelClientConfig"]
+    environment = found["Create Model of own"]["Parameters"]["PrimaryContainer"]["Environment"]
+
+    assert client["InvocationsTimeoutInSeconds"] == 3_600
+    assert environment["SAGEMAKER_MODEL_SERVER_TIMEOUT"] == "3600"  # of scikit-learn's server
+    assert environment["SAGEMAKER_TS_RESPONSE_TIMEOUT"] == "3600"  # of PyTorch's
+
+
+def test_the_hyperparameters_that_start_a_script_are_as_many_as_the_limit_leaves_out(
+    found: dict[str, Any],
+) -> None:
+    parameters = found["Train own"]["Parameters"]["HyperParameters"]
+    assert sum(name.startswith("sagemaker_") for name in parameters) == OF_SCRIPT_MODE
 
 
 def test_every_channel_is_a_folder_of_the_run(found: dict[str, Any]) -> None:

@@ -161,6 +161,31 @@ def test_the_hyperparameters_of_the_hybrid_are_its_own() -> None:
             "SageMaker sets such variables",
         ),
         (
+            SCRIPTS + f'environment = {{ DESK = "{"x" * 513}" }}',
+            "models.own.environment.DESK",
+            "SageMaker takes 512 characters; it has 513",
+        ),
+        (
+            SCRIPTS + f'hyperparameters = {{ text = "{"x" * 2499}" }}',
+            "models.own.hyperparameters.text",
+            "SageMaker takes 2500 characters; as JSON it has 2501",
+        ),
+        (
+            SCRIPTS + f"hyperparameters = {{ {'n' * 257} = 1 }}",
+            f"models.own.hyperparameters.{'n' * 257}",
+            "its name has 257 letters, and SageMaker takes 256",
+        ),
+        (
+            SCRIPTS + "hyperparameters = { rate = nan }",
+            "models.own.hyperparameters.rate",
+            "it is no number",
+        ),
+        (
+            SCRIPTS + f"hyperparameters = {{ {', '.join(f'n{n} = 1' for n in range(96))} }}",
+            "models.own.hyperparameters",
+            "SageMaker takes 100, of which 5 say how the script is started; here are 96",
+        ),
+        (
             SCRIPTS + 'metrics = [{ name = "loss", regex = "loss" }]',
             "models.own.metrics[0].regex",
             "takes the value from the group",

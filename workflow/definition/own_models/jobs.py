@@ -7,6 +7,8 @@ intrinsic functions in their places.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -85,7 +87,8 @@ def training_step(config: Config, name: str, state: str, **fields: Any) -> State
     if source:
         more["HyperParameters"] = {"sagemaker_job_name": f'"{_job_name(config, name)}"'}
     if model.training.spot:
-        more["CheckpointConfig"] = {"S3Uri": f"{folder}checkpoints/", "LocalPath": _CHECKPOINTS}
+        checkpoints = f"{folder}checkpoints/{_settings_digest(config, name)}/"
+        more["CheckpointConfig"] = {"S3Uri": checkpoints, "LocalPath": _CHECKPOINTS}
     with sdk.offline_sagemaker():
         step = sdk.TrainingStep(
             state,
@@ -119,6 +122,9 @@ def model_step(config: Config, name: str, state: str, **fields: Any) -> State:
             "SAGEMAKER_SUBMIT_DIRECTORY": _CODE,
             "SAGEMAKER_CONTAINER_LOG_LEVEL": "20",
             "SAGEMAKER_REGION": config.aws.region,
+            # The servers of both frameworks end a request after a minute by themselves.
+            "SAGEMAKER_MODEL_SERVER_TIMEOUT": str(_INVOCATION_SECONDS),
+            "SAGEMAKER_TS_RESPONSE_TIMEOUT": str(_INVOCATION_SECONDS),
         }
     vpc = _vpc(config)
     with sdk.offline_sagemaker():
@@ -252,6 +258,14 @@ def _vpc(config: Config) -> dict[str, list[str]]:
     if not config.aws.subnets:
         return {}
     return {"Subnets": config.aws.subnets, "SecurityGroupIds": config.aws.security_groups}
+
+
+def _settings_digest(config: Config, name: str) -> str:
+    """Return a digest of what a checkpoint is of: the scripts, hyperparameters and image."""
+    model, source = config.models[name], model_source(config, name)
+    trained = [source.key if source else "", images_of(config, name).training]
+    text = json.dumps([*trained, model.hyperparameters], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 def _volume_key(config: Config, instance_type: str) -> str | None:
