@@ -7,6 +7,7 @@ mix; when it has ended, the file is appended to the function's.
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 import uuid
@@ -19,6 +20,8 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from localaws.log_delivery import deliver
+
+_log = logging.getLogger(__name__)
 
 
 class FunctionLogs:
@@ -40,14 +43,14 @@ class FunctionLogs:
         """Return the output of a function so far, the running invocations last."""
         with self._lock:
             running = sorted((self._directory / name).glob("*.log"))
-            paths = [path for path in (self._file(name), *running) if path.exists()]
+            paths = [path for path in (self._file(name), *running) if path.is_file()]
             return "".join(path.read_text(encoding="utf-8", errors="replace") for path in paths)
 
     @contextmanager
     def invocation(self, configuration: Mapping[str, Any], request_id: str) -> Iterator[Path]:
         """Give an invocation its file, framed by Lambda's lines; keep and deliver it in the end."""
-        name, logging = configuration["FunctionName"], configuration["LoggingConfig"]
-        is_json = logging["LogFormat"] == "JSON"
+        name, settings = configuration["FunctionName"], configuration["LoggingConfig"]
+        is_json = settings["LogFormat"] == "JSON"
         path = self._directory / name / f"{time.time_ns()}-{request_id}.log"
         path.parent.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
@@ -61,14 +64,16 @@ class FunctionLogs:
             )
             with self._lock:
                 text = path.read_text(encoding="utf-8", errors="replace")
-                with self._file(name).open("a", encoding="utf-8") as file:
-                    file.write(text)
+                try:
+                    _append(self._file(name), text.splitlines())
+                except OSError as error:  # the invocation itself has succeeded
+                    _log.warning("%s cannot be written: %s", self._file(name), error.strerror)
                 path.unlink()
             if self._client is not None:
                 # Lambda has no permission to make the group; where there is none, nothing is kept.
                 with suppress(ClientError, BotoCoreError):  # the endpoint may be closing
                     client = self._client(configuration["Role"])
-                    deliver(client, logging["LogGroup"], self._stream, text.splitlines())
+                    deliver(client, settings["LogGroup"], self._stream, text.splitlines())
 
     def _file(self, name: str) -> Path:
         return self._directory / f"{name}.log"

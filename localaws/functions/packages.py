@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import shutil
 import stat
 import zipfile
 from collections.abc import Callable, Mapping
@@ -16,7 +15,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from localaws.http.errors import ServiceError
-from localaws.persistence.files import written_whole
+from localaws.persistence.files import remove, written_whole
 
 UNZIPPED_LIMIT = 262_144_000
 """Bytes. https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
@@ -26,6 +25,10 @@ UPLOAD_LIMIT = 50 * 1024 * 1024
 
 _UNIX = 3
 _UNZIP_FAILED = "Could not unzip uploaded file. Please check your file, then try to upload again."
+
+
+class DamagedPackageError(Exception):
+    """A stored zip is not the one that was deployed; the text names it."""
 
 
 @dataclass(frozen=True)
@@ -114,15 +117,37 @@ def unpack(archive: bytes, directory: Path) -> Code:
     sha256, size = describe_archive(archive)
     root = directory / hashlib.sha256(archive).hexdigest()[:16]
     stored = root.with_suffix(".zip")
-    if not stored.exists():
-        shutil.rmtree(root, ignore_errors=True)
+    if not (stored.is_file() and root.is_dir() and stored.read_bytes() == archive):
+        remove(root)
+        if stored.is_dir():
+            remove(stored)
         with zipfile.ZipFile(io.BytesIO(archive)) as opened:
             opened.extractall(root)
         with written_whole(stored) as file:
             file.write(archive)
-    with zipfile.ZipFile(stored) as opened:
+    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
         unreadable = frozenset(str(root / path) for path in _unreadable(opened.infolist()))
     return Code(sha256, size, stored, root, unreadable)
+
+
+def unpack_again(stored: Path, sha256: str) -> Code:
+    """Unpack a zip that `unpack` has stored, whatever has become of its files.
+
+    Args:
+        stored: The zip.
+        sha256: What it had when it was stored, in base64.
+
+    Raises:
+        DamagedPackageError: If the zip cannot be read or is another one.
+    """
+    try:
+        archive = stored.read_bytes()
+    except OSError as error:
+        raise DamagedPackageError(f"{stored} is damaged: {error.strerror}") from None
+    if base64.b64encode(hashlib.sha256(archive).digest()).decode("ascii") != sha256:
+        raise DamagedPackageError(f"{stored} is damaged: it has other bytes than were deployed")
+    remove(stored.with_suffix(""))
+    return unpack(archive, stored.parent)
 
 
 def _unreadable(entries: list[zipfile.ZipInfo]) -> list[str]:

@@ -12,7 +12,7 @@ function's runtime is called; memory is not limited, and asynchronous invocation
 from __future__ import annotations
 
 import json
-import shutil
+import logging
 import threading
 import time
 import uuid
@@ -24,7 +24,14 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 from localaws.functions.configuration import new_configuration, updated_configuration
 from localaws.functions.logs import FunctionLogs
-from localaws.functions.packages import Code, describe_archive, read_archive, unpack
+from localaws.functions.packages import (
+    Code,
+    DamagedPackageError,
+    describe_archive,
+    read_archive,
+    unpack,
+    unpack_again,
+)
 from localaws.functions.policies import (
     Statement,
     policy_text,
@@ -38,6 +45,7 @@ from localaws.http.paging import page
 from localaws.http.protocol import operations_of
 from localaws.http.rest_protocol import RestService
 from localaws.persistence.documents import Documents
+from localaws.persistence.files import remove
 
 __all__ = ["PAYLOAD_LIMIT", "Functions", "Handler", "LambdaContext"]
 
@@ -47,6 +55,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 
 _RESPONSE_LIMIT = PAYLOAD_LIMIT + 100
 _PAGE = 50
+_log = logging.getLogger(__name__)
 _COLLECTION = "function"
 
 
@@ -54,7 +63,8 @@ _COLLECTION = "function"
 class _Function:
     """A function as it is now; each change makes another one.
 
-    A `handler` runs in place of the code, if one is registered.
+    A `handler` runs in place of the code, if one is registered. `damage` says why the code, which
+    an earlier server has deployed, cannot run; it is empty if it can.
     """
 
     configuration: Mapping[str, Any]
@@ -62,6 +72,7 @@ class _Function:
     code: Code | None = None
     handler: Handler | None = None
     policy: tuple[Statement, ...] = ()
+    damage: str = ""
 
     @property
     def name(self) -> str:
@@ -70,7 +81,7 @@ class _Function:
     @property
     def sandbox(self) -> Sandbox | None:
         """The processes of the deployed code."""
-        if self.code is None:
+        if self.code is None or self.damage:
             return None
         settings = self.configuration
         variables = settings.get("Environment", {}).get("Variables", {})
@@ -177,7 +188,12 @@ class Functions:
                 return {**configuration, "CodeSha256": sha256, "CodeSize": size}
             code = unpack(archive, self._code_directory)
             configuration = updated_configuration(function.configuration, request, code)
-            self._put(replace(function, configuration=configuration, code=code, handler=None))
+            mended = {**configuration, "State": "Active"}
+            for member in ("StateReason", "StateReasonCode"):
+                mended.pop(member, None)
+            configuration = mended if function.damage else configuration
+            changed = replace(function, configuration=configuration, code=code)
+            self._put(replace(changed, handler=None, damage=""))
         return configuration
 
     def update_function_configuration(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -281,12 +297,27 @@ class Functions:
         used = {Path(document["archive"]).stem for document in documents.values()}
         for path in self._code_directory.glob("*"):
             if path.stem not in used:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                remove(path)
+        unpacked: dict[str, Code] = {}
         for name, document in documents.items():
-            archive = (self._code_directory / document["archive"]).read_bytes()
-            code = unpack(archive, self._code_directory)
-            policy = tuple(document.get("policy", ()))
-            yield name, _Function(document["configuration"], document["tags"], code, policy=policy)
+            configuration, archive = document["configuration"], document["archive"]
+            stored, sha256 = self._code_directory / archive, configuration["CodeSha256"]
+            policy, damage = tuple(document.get("policy", ())), ""
+            try:
+                code = unpacked[archive] = unpacked.get(archive) or unpack_again(stored, sha256)
+            except DamagedPackageError as error:
+                damage = str(error)
+                _log.warning("function %s cannot run: %s; deploy its code again", name, damage)
+                code = Code(sha256, configuration["CodeSize"], stored, stored, frozenset())
+                configuration |= {
+                    "State": "Failed",
+                    "StateReason": damage,
+                    "StateReasonCode": "InternalError",
+                }
+            yield (
+                name,
+                _Function(configuration, document["tags"], code, policy=policy, damage=damage),
+            )
 
     def _function(self, request: Mapping[str, Any]) -> _Function:
         """Return the function by its name or ARN, whole or partial, with or without a qualifier."""
@@ -363,6 +394,8 @@ class Functions:
         self, function: _Function, event: Any, context: Mapping[str, Any]
     ) -> bytes | HandlerError:
         settings, sandbox = function.configuration, function.sandbox
+        if function.damage:
+            raise ServiceError("InvalidZipFileException", f"{function.damage}; deploy it again")
         if sandbox is None:
             raise ServiceError("ServiceException", f"function {function.name!r} has no code")
         request = {

@@ -155,7 +155,7 @@ class Glue:
             KeyError: If there is no such run.
         """
         path = self._log_file(self._runs[run_id])
-        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
         return mask_passwords(text)
 
     def progress(self) -> list[JobProgress]:

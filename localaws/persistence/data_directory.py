@@ -8,6 +8,7 @@ directory that a killed process leaves opens again.
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import shutil
 import sqlite3
@@ -31,6 +32,15 @@ from localaws.sagemaker import registry as sagemaker
 _SWEEP_SECONDS = 0.5
 _HOLDINGS = ("s3", "functions", "glue", "personalize", "sagemaker")
 """Directories whose files mean nothing without the documents."""
+
+_DIRECTORIES = (
+    *_HOLDINGS, "functions/code", "functions/logs", "functions/runtime", "functions/tmp",
+    "personalize/data", "personalize/models", "sagemaker/packages", "sagemaker/training-job",
+    "sagemaker/processing-job", "sagemaker/transform-job", "tmp",
+)  # fmt: skip
+"""Directories that the services expect."""
+
+_log = logging.getLogger(__name__)
 
 Repair = Callable[[str], bool]
 """Is told what a repair moves aside, and returns whether to do it."""
@@ -86,6 +96,7 @@ class DataDirectory:
     def __enter__(self) -> Self:
         with ExitStack() as opening:
             self._lock = opening.enter_context(_lock_directory(self._path))
+            _make_room(self._path)
             self.documents = self._opened_documents()
             opening.callback(self.documents.close)
             self.account, self.region = self._identity()
@@ -160,11 +171,15 @@ class DataDirectory:
         holdings = [name for name in _HOLDINGS if any(self._files(name))]
         try:
             documents = Documents(database)
+            faults = documents.damage()
+            damaged = [] if faults else documents.set_damaged_aside()
             is_lost = documents.get("served", "identity") is None and bool(holdings)
-            if not is_lost:
+            if not faults and not is_lost:
+                for name in damaged:
+                    _log.warning("%s: the document of %s is damaged and left out", database, name)
                 return documents
             documents.close()
-            fault = "is lost or empty"
+            fault = f"is damaged: {faults[0]}" if faults else "is lost or empty"
         except sqlite3.DatabaseError as error:
             fault = f"cannot be read: {error}"
         databases = [path.name for path in sorted(self._path.glob("aws.sqlite*"))]
@@ -217,17 +232,32 @@ class DataDirectory:
         }
 
 
+def _make_room(directory: Path) -> None:
+    """Move files aside that stand where the services expect directories."""
+    for name in _DIRECTORIES:
+        path = directory / name
+        if os.path.lexists(path) and not path.is_dir():
+            aside = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
+            path.rename(aside)
+            _log.warning("%s is no directory: it is %s now, and what it held is lost", path, aside)
+
+
 @contextmanager
 def _lock_directory(directory: Path) -> Iterator[Path]:
     """Keep a directory to one process; the lock goes with the process, however it ends."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "lock"
-    with path.open("a+") as file:
+    try:
+        opened = path.open("a+", errors="replace")
+    except OSError as error:
+        raise DataDirectoryError(f"{path} cannot be opened: {error.strerror}; remove it") from None
+    with opened as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            file.seek(0)
             raise DataDirectoryError(
-                f"{directory} is served already, by {path.read_text() or 'another process'}; stop"
+                f"{directory} is served already, by {file.read() or 'another process'}; stop"
                 " that one, or name another directory"
             ) from None
         path.write_text(f"process {os.getpid()}")

@@ -117,6 +117,34 @@ class Documents:
             if text is not None:
                 yield key, decode_document(text)
 
+    def damage(self) -> list[str]:
+        """Return what is wrong with the file itself; nothing if it is whole.
+
+        Raises:
+            sqlite3.DatabaseError: If that cannot be told.
+        """
+        with self._lock:
+            found = [row[0] for row in self._file.execute("PRAGMA quick_check(3)")]
+        return [] if found == ["ok"] else found
+
+    def set_damaged_aside(self) -> list[str]:
+        """Rename documents that are no JSON objects, which nothing reads then; return their names.
+
+        Each stays in the file, as of the collection `damaged`.
+        """
+        query = (
+            "SELECT position, kind, key FROM documents WHERE kind != 'damaged' AND CASE"
+            " WHEN json_valid(document) THEN json_type(document) != 'object' ELSE 1 END"
+        )
+        with self._lock:
+            found = self._file.execute(query).fetchall()
+            for position, kind, key in found:
+                self._file.execute(
+                    "UPDATE documents SET kind = 'damaged', key = ? WHERE position = ?",
+                    (f"{kind}/{key}/{position}", position),
+                )
+        return [f"{kind} {key}" for _, kind, key in found]
+
     def close(self) -> None:
         """Close the file."""
         with self._lock:

@@ -4,13 +4,14 @@ A WSGI application between the endpoint and the S3 behind it. State is kept, not
 holds of a key once a request has succeeded, its bytes each in a file of their own, and a document
 that names them. A client has its response only then. A kill leaves the key as it was before or
 after the request. Bytes that no document names are left where they are: a kill may have left them,
-or the documents may be lost.
+or the documents may be lost. A key whose bytes are damaged answers with that, until it is written
+or deleted.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
-import shutil
 import threading
 import uuid
 from collections.abc import Iterable
@@ -20,13 +21,15 @@ from urllib.parse import parse_qs
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from localaws.http.calls import call_of, is_s3
+from localaws.http.errors import ServiceError, error_response
 from localaws.http.wsgi import perform
-from localaws.moto_patches.s3_buckets import Buckets
+from localaws.moto_patches.s3_buckets import Buckets, DamagedFileError
 from localaws.persistence.documents import Documents
 from localaws.persistence.files import UNFINISHED, written_whole
 
 _COLLECTION = "object"
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_CHUNK_BYTES = 1 << 20
 _MULTIPART = frozenset({"uploads", "partNumber"})
 """Operations that begin a multipart upload or send a part: there is no object yet."""
 
@@ -49,13 +52,20 @@ class ObjectStore:
         self._directory = directory
         self._directory.mkdir(parents=True, exist_ok=True)
         self._locks = [threading.Lock() for _ in range(64)]
+        self._damaged: dict[str, str] = {}  # reasons by bucket/key
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         target = bucket_and_key(environ)
-        if target is None or environ["REQUEST_METHOD"] in _READING:
+        if target is None:
             return self._application(environ, start_response)
         bucket, key = target
+        if environ["REQUEST_METHOD"] in _READING:
+            if reason := self._damaged.get(f"{bucket}/{key}"):
+                error = ServiceError("InternalError", reason)
+                refusal = error_response(error, protocol="rest-xml", service="s3", resource=key)
+                return refusal(environ, start_response)
+            return self._application(environ, start_response)
         query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
         keys = [key] if key else _keys_to_delete(environ)
         response = perform(self._application, environ)
@@ -79,7 +89,8 @@ class ObjectStore:
                 continue
             try:
                 self._buckets.restore(bucket, document["versions"], self._directory)
-            except FileNotFoundError as error:
+            except DamagedFileError as error:
+                self._damaged[name] = str(error)
                 log.warning("s3://%s cannot be restored: %s", name, error)
         others = [path for path in self._directory.iterdir() if path.name not in named]
         for path in others:
@@ -97,7 +108,8 @@ class ObjectStore:
         """Return every key that is or was in a bucket."""
         names = (name.partition("/") for name, _ in self._documents.all(_COLLECTION))
         before = {key for owner, _, key in names if owner == bucket}
-        return sorted(before | set(self._buckets.keys(bucket)))
+        keys = sorted(before | set(self._buckets.keys(bucket)))
+        return [key for key in keys if f"{bucket}/{key}" not in self._damaged]
 
     def _keep(self, bucket: str, key: str) -> None:
         """Keep what a bucket now holds of a key."""
@@ -111,15 +123,19 @@ class ObjectStore:
             self._documents.put(_COLLECTION, name, {"versions": versions})
         else:
             self._documents.drop(_COLLECTION, name)
+        if self._damaged.pop(name, None):
+            return  # of its versions, some may be whole: their files stay, for whoever wants them
         for file in _files(before) - _files(versions):
             (self._directory / file).unlink(missing_ok=True)
 
-    def _write(self, content: BinaryIO) -> str:
-        """Write a file whole or not at all; return its name."""
-        name = uuid.uuid4().hex
+    def _write(self, content: BinaryIO) -> tuple[str, str]:
+        """Write a file whole or not at all; return its name and its SHA-256."""
+        name, digest = uuid.uuid4().hex, hashlib.sha256()
         with written_whole(self._directory / name) as file:
-            shutil.copyfileobj(content, file, 1 << 20)
-        return name
+            while chunk := content.read(_CHUNK_BYTES):
+                digest.update(chunk)
+                file.write(chunk)
+        return name, digest.hexdigest()
 
 
 def bucket_and_key(environ: WSGIEnvironment) -> tuple[str, str] | None:

@@ -18,6 +18,7 @@ from localaws.http.protocol import JsonService, Service, operations_of
 from localaws.http.rest_protocol import RestService
 from localaws.persistence.documents import Documents
 from localaws.personalize.backend import Backend, Models
+from localaws.personalize.damage import mark_damaged
 from localaws.personalize.data.files import Files
 from localaws.personalize.data.groups import DatasetGroups
 from localaws.personalize.data.store import Store
@@ -96,7 +97,7 @@ class Personalize:
             quotas=quotas or Quotas(),
             documents=documents,
         )
-        store = Store(Files(directory / "data") if documents is not None else None)
+        store = Store(Files(directory / "data", documents) if documents is not None else None)
         groups = DatasetGroups(registry, store)
         backend = Backend(
             registry=registry,
@@ -111,6 +112,8 @@ class Personalize:
             clock=clock,
             cloudwatch=cloudwatch,
         )
+        if documents is not None:
+            mark_damaged(backend)
         self._workers = backend.workers
         self._mount(backend)
         self._closing = threading.Event()

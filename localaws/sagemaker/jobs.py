@@ -244,7 +244,7 @@ class Jobs(ABC):
     def log(self, name: str) -> str:
         """Return what a job's processes have written so far; empty if there is no such job."""
         path = self._directory(name) / "log"
-        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
     def close(self, grace: float) -> None:
         """Stop every job, and wait until its processes are gone."""

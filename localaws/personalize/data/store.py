@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from localaws.personalize.data.files import Chunk, Files
 from localaws.personalize.data.tables import Table
+from localaws.personalize.errors import DamagedRowsError
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,9 @@ class Store:
 
     Args:
         files: Where the rows are kept and read from; they are in memory alone without it.
+
+    Raises:
+        DamagedRowsError: By everything but `replace` and `drop`, of a dataset that is damaged.
     """
 
     def __init__(self, files: Files | None = None) -> None:
@@ -81,8 +85,12 @@ class Store:
         self._files = files
         self._data: dict[str, _Data] = {}
         self._changes = 0
-        for arn, key, bulk, streamed in files.load() if files else ():
-            data = self._data[arn] = _Data(key, bulk, streamed)
+        self._damage: dict[str, str] = {}
+        for arn, rows in files.load() if files else ():
+            if rows.damage:
+                self._damage[arn] = f"{rows.damage}; import all of the dataset again"
+                continue
+            data = self._data[arn] = _Data(rows.key, rows.bulk, rows.streamed)
             newest = (int(chunk.arrivals[-1]) for chunk in data.chunks if len(chunk.arrivals))
             self._changes = max(self._changes, *newest, 0)
 
@@ -117,6 +125,11 @@ class Store:
             return chunk.take(chunk.arrivals > after).table if after else chunk.table
 
     @property
+    def damage(self) -> dict[str, str]:
+        """Why the rows of some datasets, by ARN, cannot be read; `replace` mends a dataset."""
+        return dict(self._damage)
+
+    @property
     def changes(self) -> int:
         """The number of arrivals of rows, in all datasets."""
         return self._changes
@@ -124,6 +137,8 @@ class Store:
     def replace(self, arn: str, table: Table, key: str | None) -> None:
         """Replace all bulk rows; `key` is the column that identifies a row."""
         with self._lock:
+            if self._damage.pop(arn, "") and self._files:
+                self._files.set_aside(arn)
             self._set_bulk(arn, replace(self._get(arn), key=key, bulk=self._chunk(table), all=None))
 
     def upsert(self, arn: str, table: Table, key: str | None) -> None:
@@ -170,6 +185,7 @@ class Store:
         """Delete a dataset's rows."""
         with self._lock:
             self._data.pop(arn, None)
+            self._damage.pop(arn, None)
             if self._files:
                 self._files.drop(arn)
 
@@ -179,6 +195,8 @@ class Store:
             self._files.save_bulk(arn, data.key, data.bulk)
 
     def _get(self, arn: str) -> _Data:
+        if arn in self._damage:
+            raise DamagedRowsError(self._damage[arn])
         return self._data.get(arn, _Data(None))
 
     def _chunk(self, table: Table) -> Chunk:

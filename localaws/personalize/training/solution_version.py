@@ -240,3 +240,11 @@ class Training:
 def _share(report: Report, number: int, of: int) -> Report:
     """Return a callback that reports the progress of one of several equal shares of the work."""
     return sub_progress(report, number / of, (number + 1) / of)
+
+
+def check_saved(directory: Path) -> None:
+    """Raise an exception, of whatever type, if a training's files are not as it has left them."""
+    load_recommender(directory)
+    notes = json.loads((directory / _NOTES).read_text("utf-8"))
+    if not {"fingerprint", "metrics"} <= notes.keys():
+        raise ValueError(f"{_NOTES} has other members")
