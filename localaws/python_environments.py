@@ -22,6 +22,8 @@ from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+from localaws.persistence.files import remove
+
 _ERROR_LINES = 3
 
 
@@ -46,14 +48,28 @@ def link_distributions(directory: Path, names: Iterable[str]) -> list[str]:
         linked.add(name.lower())
         package = distribution(name)
         for entry in {Path(file).parts[0] for file in package.files or ()}:
-            if entry not in {"..", "__pycache__"} and not (directory / entry).is_symlink():
-                (directory / entry).symlink_to(Path(str(package.locate_file(entry))).resolve())
+            if entry not in {"..", "__pycache__"}:
+                _link(directory / entry, Path(str(package.locate_file(entry))).resolve())
         pending += [
             re.split(r"[^\w.-]", requirement)[0]
             for requirement in package.requires or ()
             if "extra ==" not in requirement
         ]
     return missing
+
+
+def _link(path: Path, target: Path) -> None:
+    """Make a path a link to a target, in place of what a moved or copied directory holds there.
+
+    Others may do the same at the same time.
+    """
+    if path.is_symlink() and path.readlink() == target:
+        return
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
+    unfinished.symlink_to(target)
+    unfinished.replace(path)
 
 
 def make_environment(directory: Path, path: Sequence[Path]) -> Path:
@@ -111,7 +127,7 @@ class Environments:
         self._directory = directory.absolute()
         self._lock = threading.Lock()
         for links in self._directory.glob("links-*"):
-            shutil.rmtree(links)  # to packages of another day
+            remove(links)  # to packages of another day
 
     def path(
         self, packages: Sequence[str], requirements: Path | None = None, *, log: Path
@@ -183,7 +199,11 @@ class Environments:
                 file.write(done.stdout)
             if done.returncode:
                 raise InstallationError(_errors_of(done.stdout))
-            _site_packages(unfinished).rename(directory)
+            try:
+                _site_packages(unfinished).rename(directory)
+            except OSError:
+                if not directory.is_dir():  # another process has not made it meanwhile
+                    raise
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
 

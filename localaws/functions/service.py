@@ -125,6 +125,7 @@ class Functions:
         self._processes = Processes(directory, environment)
         self._documents = documents or Documents()
         self._functions = dict(self._restore())
+        self._end_unused_processes()
         self._lock = threading.RLock()
         self._service = RestService("lambda", operations_of("lambda", self))
 
