@@ -2,7 +2,8 @@
 
     filter_lists(runtime, keep=…, log=…)
 
-    lines of batch output ─ joined with their users' excluded pairs ─ sorted as they were
+    lines of batch output ─ the first of each user ─ joined with the user's excluded pairs
+      ─ sorted as they were
       ─ rows of each partition, by the function's own code ─ one CSV
 
 Spark reads, joins and sorts. What makes rows of lines is `lambdas.recommendations`, which the
@@ -16,10 +17,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from pyspark import RDD, Broadcast, StorageLevel
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import DataFrame, Row, Window
 from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
 
 from etl.arguments import OUTPUT
@@ -43,6 +44,7 @@ RECORD = "record/filter.json"
 
 _ROWS, _ERRORS, _COUNTS = "rows", "errors", "counts"
 _Part = tuple[str, Any]
+_Value = TypeVar("_Value")
 
 
 def filter_lists(
@@ -111,9 +113,10 @@ def _parts(
         ids = frozenset(row.ITEM_ID for row in items.toLocalIterator()) if items else frozenset()
         eligible = lines.sparkSession.sparkContext.broadcast(ids)
     pairs = _list(runtime, files.get("exclusions"), "USER_ID string, ITEM_ID string")
+    lines = _with_users(lines)
     lines = _with_excluded(lines, pairs) if pairs else lines.withColumn("excluded", F.lit(None))
     # A total order: the partitions of the result follow each other as the lines do.
-    ordered = lines.orderBy(*ORDER).select("line", "excluded")
+    ordered = lines.orderBy(*ORDER).select("line", "excluded", "is_first")
     return ordered.rdd.mapPartitions(partial(_filtered, eligible=eligible, keep=keep))
 
 
@@ -130,17 +133,28 @@ def _list(runtime: Runtime, entry: Mapping[str, Any] | None, schema: str) -> Dat
     return rows
 
 
+def _with_users(lines: DataFrame) -> DataFrame:
+    """Return lines with their `user`, and whether they are the user's first, `is_first`.
+
+    Args:
+        lines: The column `line`, and those of `ORDER`.
+    """
+    # Only the function's own reading finds the user of every line for which it finds one.
+    users = lines.withColumn("user", F.udf(user_of, "string")(F.col("line")))
+    # Lines without a user are each alone, so that not all of them come into one partition.
+    of_user = Window.partitionBy("user", F.when(F.col("user").isNull(), F.struct(*ORDER)))
+    return users.withColumn("is_first", F.row_number().over(of_user.orderBy(*ORDER)) == 1)
+
+
 def _with_excluded(lines: DataFrame, pairs: DataFrame) -> DataFrame:
     """Return lines with the items that are excluded for their user, `excluded`; null for none.
 
     Args:
-        lines: The column `line`, and others.
+        lines: The column `user`, and others.
         pairs: USER_ID, ITEM_ID.
     """
     excluded = pairs.groupBy("USER_ID").agg(F.collect_set("ITEM_ID").alias("excluded"))
-    # Only the function's own reading finds the user of every line for which it finds one.
-    user = F.udf(user_of, "string")(F.col("line"))
-    return lines.withColumn("user", user).join(excluded, F.col("user") == F.col("USER_ID"), "left")
+    return lines.join(excluded, F.col("user") == F.col("USER_ID"), "left")
 
 
 def _filtered(
@@ -151,8 +165,10 @@ def _filtered(
     lists = Lists(eligible=eligible.value if eligible else None, keep=keep, on_error=errors.append)
     recommended = (
         recommendation
-        for line, excluded in rows
-        for recommendation in lists.rows(line, _of_any_user(frozenset(excluded or ())))
+        for line, excluded, is_first in rows
+        for recommendation in lists.rows(
+            line, _of_any_user(frozenset(excluded or ())), _of_any_user(is_first)
+        )
     )
     for chunk in csv_chunks(recommended, header=()):
         yield _ROWS, chunk
@@ -162,8 +178,8 @@ def _filtered(
     yield _COUNTS, lists.counts
 
 
-def _of_any_user(excluded: frozenset[str]) -> Callable[[str], frozenset[str]]:
-    return lambda _: excluded
+def _of_any_user(value: _Value) -> Callable[[str], _Value]:
+    return lambda _: value
 
 
 def _of_type(parts: RDD[_Part], part_type: str) -> RDD[Any]:

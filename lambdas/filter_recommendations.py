@@ -69,6 +69,26 @@ class Exclusions:
         self._connection.close()
 
 
+class Users:
+    """The users of the lines that have been read, on disk: a set of a million takes 100 MB."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(path)
+        self._connection.executescript(
+            "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
+            "CREATE TABLE user (id TEXT PRIMARY KEY) WITHOUT ROWID; BEGIN;"
+        )
+
+    def __call__(self, user: str) -> bool:
+        """Add a user; return whether it was none of them."""
+        added = self._connection.execute("INSERT OR IGNORE INTO user VALUES (?)", (user,))
+        return added.rowcount == 1
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+
 @dataclass(frozen=True)
 class RunFiles:
     """The files of a run on S3.
@@ -197,6 +217,7 @@ def filter_recommendations(
     pairs = ((user, item) for user, item in (files.rows(excluded, 2) if excluded else ()))
     with (
         closing(Exclusions(directory / "exclusions.sqlite", pairs)) as exclusions,
+        closing(Users(directory / "users.sqlite")) as is_first,
         (directory / "errors.jsonl").open("w+b") as errors,
     ):
         lists = Lists(
@@ -204,7 +225,9 @@ def filter_recommendations(
             keep=keep,
             on_error=lambda line: errors.write(line.encode()),
         )
-        rows = (row for line in files.lines(outputs) for row in lists.rows(line, exclusions))
+        rows = (
+            row for line in files.lines(outputs) for row in lists.rows(line, exclusions, is_first)
+        )
         chunks = csv_chunks(rows, header_of(manifest))
 
         def check() -> None:

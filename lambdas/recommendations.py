@@ -110,12 +110,16 @@ class Lists:
         self.counts = Counts()
         self._eligible, self._keep, self._on_error = eligible, keep, on_error
 
-    def rows(self, line: bytes, excluded: Callable[[str], Set[str]]) -> Iterator[Row]:
+    def rows(
+        self, line: bytes, excluded: Callable[[str], Set[str]], is_first: Callable[[str], bool]
+    ) -> Iterator[Row]:
         """Yield the rows of the next line.
 
         Args:
             line: A line of a batch inference job's output.
             excluded: User id → item ids never recommended to that user.
+            is_first: User id → whether no earlier line has a list of that user. A reader of the
+                published list expects one list of each: a second one is an error line.
         """
         counts, line = self.counts, _bare(line)
         if not line:
@@ -123,6 +127,8 @@ class Lists:
         counts.lines += 1
         try:
             user, items, scores = _recommendations(line)
+            if not is_first(user):
+                raise ValueError(f"an earlier line has the list of {user}")
         except ValueError as error:
             counts.error_lines += 1
             # Half a character in the line's own error, too, is nothing that UTF-8 can hold.

@@ -113,13 +113,13 @@ def odd_files(chance: random.Random) -> dict[str, bytes]:
             return chance.choice(ODD_LINES)
         items = chance.choices([*IDS, "out"], k=chance.randrange(12))
         scores = chance.choices(SCORES, k=len(items)) if chance.random() < 0.8 else None
-        user = chance.choice(IDS) if chance.random() < 0.5 else f"user-{chance.randrange(200)}"
+        user = chance.choice(IDS) if chance.random() < 0.5 else f"user-{chance.randrange(2_000)}"
         text = line(user, items, scores, ascii_only=chance.random() < 0.5)
         return text.encode() + b"\r" * (chance.random() < 0.1)
 
     return {
         f"batch-output/part-{number}.json.out": b"\n".join(
-            some_line() for _ in range(chance.choice([0, 1, 40, 300]))
+            some_line() for _ in range([0, 1, 300, 900][number % 4])
         )
         + b"\n" * (number % 2)
         for number in range(12)
@@ -160,8 +160,8 @@ def test_function_and_spark_job_write_the_same_bytes(
     for path, content in odd_files(chance).items():
         put(run, path, content)
     put(run, "batch-output/_CHECK", "no output")
-    users = [*IDS, *(f"user-{number}" for number in range(200)), "5", "2", "📚", "never seen"]
-    excluded = [(chance.choice(users), chance.choice(IDS)) for _ in range(1_500)]
+    users = [*IDS, *(f"user-{number}" for number in range(2_000)), "5", "2", "📚", "never seen"]
+    excluded = [(chance.choice(users), chance.choice(IDS)) for _ in range(9_000)]
     filters = put_filters(run, IDS, [*excluded, ("1.5", "a,b")]) if has_filters else None
     manifest = put_manifest(run, filter=filters)
 
@@ -176,6 +176,27 @@ def test_function_and_spark_job_write_the_same_bytes(
     assert (counts["dropped"]["excluded"] > 100) is has_filters
     assert files[LIST].count(b"\n") > counts["recommendations"]
     assert files[ERRORS].count(b"\n") == counts["errorLines"]
+
+
+def test_a_user_s_second_line_is_an_error_line(run: Run) -> None:
+    """In another file too, and of a line that gives no rows; error lines are no first ones."""
+    first, second = '{"input": {"userId": "1"}, "error": "busy"}', line("2", ["a"])
+    put(run, "batch-output/a.out", "\n".join([first, line("1", ["a"]), line("3", []), second]))
+    put(run, "batch-output/b.out", "\n".join([line("1", ["b"]), second, line("3", ["a"]), first]))
+
+    by_function, by_spark = filtered_by_both(run, put_manifest(run), 25)
+
+    assert by_spark == by_function
+    counts, files = by_spark
+    assert (counts["users"], counts["errorLines"]) == (2, 5)
+    assert files[LIST] == b"USER_ID,ITEM_ID,RANK,SCORE\n1,a,1,\n2,a,1,\n"
+    assert [json.loads(error)["reason"] for error in files[ERRORS].splitlines()] == [
+        "busy",
+        "an earlier line has the list of 1",
+        "an earlier line has the list of 2",
+        "an earlier line has the list of 3",
+        "busy",
+    ]
 
 
 def test_related_items_have_their_own_header(run: Run) -> None:

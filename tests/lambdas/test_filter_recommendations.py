@@ -269,6 +269,20 @@ def test_a_batch_output_of_other_lines_than_the_input_is_not_published(
     assert get(s3, "recommendations/latest.json") == "yesterday's"
 
 
+def test_a_user_s_second_line_is_an_error_line(s3: Any, tmp_path: Path) -> None:
+    """A reader of the list expects one of each user, with ranks that begin once."""
+    put(s3, "batch-output/a.out", output_line("1", ["a", "b"]) + output_line("2", ["a"]))
+    put(s3, "batch-output/b.out", output_line("1", ["c"]))
+
+    summary = run_filter(s3, tmp_path)
+
+    assert csv_of(s3) == "USER_ID,ITEM_ID,RANK,SCORE\n1,a,1,\n1,b,2,\n2,a,1,\n"
+    assert (summary["users"], summary["recommendations"], summary["errorLines"]) == (2, 3, 1)
+    error = json.loads(get(s3, f"runs/{RUN}/recommendations/errors.jsonl"))
+    assert error["reason"] == "an earlier line has the list of 1"
+    assert json.loads(error["line"])["output"]["recommendedItems"] == ["c"]
+
+
 def test_bytes_that_are_no_text_are_an_error_line(s3: Any, tmp_path: Path) -> None:
     lines = [b'{"input":{"userId":"\xff"}}', output_line("1", ["a"]).encode()]
     put(s3, "batch-output/in.json.out", b"\n".join(lines))
