@@ -88,21 +88,22 @@ def test_resources_data_and_models_are_there_again(tmp_path: Path, bucket: Bucke
 def test_single_records_stay_apart_and_what_is_forgotten_stays_away(tmp_path: Path) -> None:
     clicks = Table({"USER_ID": texts("a", "b", "c"), "TIMESTAMP": np.array([1, 2, 3])})
     more = Table({"USER_ID": texts("d", None), "TIMESTAMP": np.array([4, 5])})
-    before = Store(Files(tmp_path))
+    documents = Documents()
+    before = Store(Files(tmp_path, documents))
     before.replace("clicks", clicks, None)
     before.append("clicks", more.take(np.array([True, False])), None)
     before.append("clicks", more.take(np.array([False, True])), None)
     before.replace("gone", clicks, "USER_ID")
     before.drop("gone")
 
-    after = Store(Files(tmp_path))
+    after = Store(Files(tmp_path, documents))
 
     assert rows(after.bulk("clicks")) == [("a", 1), ("b", 2), ("c", 3)]
     assert rows(after.streamed("clicks")) == [("d", 4), (None, 5)]
     assert after.get("gone") is None
     assert after.changes >= 3
     assert after.keep("clicks", lambda table: table.columns["TIMESTAMP"] % 2 == 1) == 2
-    assert rows(Store(Files(tmp_path)).get("clicks")) == [("a", 1), ("c", 3), (None, 5)]
+    assert rows(Store(Files(tmp_path, documents)).get("clicks")) == [("a", 1), ("c", 3), (None, 5)]
 
 
 def test_a_deletion_that_was_interrupted_is_completed(tmp_path: Path, bucket: Bucket) -> None:
