@@ -591,6 +591,15 @@ def with_integration(config: Config, integration: IntegrationName) -> Config:
     return changed
 
 
+_MOST_LEVELS, _MOST_KEYS = 20, 5_000
+_TOO_DEEP = Mistake(
+    "TOML",
+    "",
+    f"tables and arrays of more than {_MOST_LEVELS} levels",
+    "no key has so many; see docs/configuration.md",
+)
+
+
 def load_config(path: str | Path) -> Config:
     """Read a retraining.toml.
 
@@ -614,6 +623,33 @@ def load_config(path: str | Path) -> Config:
     return parse_config(text, source=str(path), directory=source.parent)
 
 
+def _check_extent(raw: dict[str, Any], source: str) -> None:
+    """Refuse what no configuration needs, and what would take minutes to report on.
+
+    Raises:
+        ConfigError: If there are too many keys or levels, or an integer that TOML does not have.
+    """
+    level: list[tuple[str, Any]] = [("", raw)]
+    keys = 0
+    for _ in range(_MOST_LEVELS):
+        following: list[tuple[str, Any]] = []
+        for path, value in level:
+            if isinstance(value, dict):
+                keys += len(value)
+                following += [(f"{path}.{key}".lstrip("."), each) for key, each in value.items()]
+            elif isinstance(value, list):
+                following += [(f"{path}[{number}]", each) for number, each in enumerate(value)]
+            elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+                mistake = Mistake(path, "", "no 64-bit integer", "write a smaller number")
+                raise ConfigError(source, [mistake])
+        level = following
+        if keys > _MOST_KEYS:
+            rule = f"more than {_MOST_KEYS:,} keys"
+            raise ConfigError(source, [Mistake("TOML", "", rule, "describe fewer things")])
+    if level:
+        raise ConfigError(source, [_TOO_DEEP])
+
+
 def parse_config(text: str, *, source: str = "configuration", directory: Path = Path()) -> Config:
     """Read a configuration from TOML text.
 
@@ -630,6 +666,12 @@ def parse_config(text: str, *, source: str = "configuration", directory: Path = 
     except tomllib.TOMLDecodeError as error:
         fix = "mend the syntax there; strings stand in double quotes"
         raise ConfigError(source, [Mistake("TOML", "", str(error), fix)]) from None
+    except RecursionError:
+        raise ConfigError(source, [_TOO_DEEP]) from None
+    except ValueError as error:  # of a number with thousands of digits
+        mistake = Mistake("TOML", "", f"no 64-bit integer: {error}", "write a smaller number")
+        raise ConfigError(source, [mistake]) from None
+    _check_extent(raw, source)
     try:
         config = Config.model_validate(raw)
     except ValidationError as error:

@@ -401,10 +401,13 @@ def _parse_input(text: str) -> Any:
     source = "--input"
     if text.startswith("@"):
         source = text[1:]
-        text = Path(source).read_text(encoding="utf-8")
+        try:
+            text = Path(source).read_text(encoding="utf-8-sig")
+        except (OSError, ValueError) as error:
+            raise RunningError(f"{source}: no text file: {error}") from None
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RunningError(f"{source}: no JSON: {error}") from None
 
 

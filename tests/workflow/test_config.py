@@ -634,3 +634,21 @@ def test_expressions_that_read_more_than_their_row_are_mistakes():
         "datasets.interactions.filter": f"user(…) {more}",
         "filter.eligible_items.filter": f"${{env:HOME}} {more}",
     }
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ("x = " + "[" * 5_000 + "]" * 5_000, "tables and arrays of more than 20 levels"),
+        (f"[{'.'.join('a' * 3_000)}]", "tables and arrays of more than 20 levels"),
+        ("x = " + "9" * 10_000, "no 64-bit integer"),
+        (f"[etl]\nworkers = {2**63}", "etl.workers\n    no 64-bit integer"),
+        ("[tags]\n" + "".join(f"t{n} = 'x'\n" for n in range(50_000)), "more than 5,000 keys"),
+    ],
+)
+def test_what_no_configuration_needs_is_one_mistake(more: str, message: str) -> None:
+    """Each was a traceback, or took half a minute."""
+    with pytest.raises(ConfigError) as refused:
+        parse_config(more)
+    assert len(refused.value.mistakes) == 1
+    assert message in str(refused.value)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -473,7 +474,10 @@ def test_credentials_of_another_account_are_refused(retrain, tmp_path):
     ("arguments", "complaint"),
     [
         (["--input", "{"], "--input: no JSON: Expecting property name"),
-        (["--input", "@absent.json"], "absent.json"),
+        (["--input", "@absent.json"], "absent.json: no text file: "),
+        (["--input", f"@{sys.executable}"], f"{sys.executable}: no text file: "),
+        (["--input", "@/"], "/: no text file: "),
+        (["--input", "[" * 100_000], "--input: no JSON: maximum recursion depth exceeded"),
         (["--name", "a/b"], "run name 'a/b'"),
     ],
 )
