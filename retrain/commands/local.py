@@ -210,7 +210,7 @@ def serve(
     from localaws.http.browsers import ORIGIN  # noqa: PLC0415
     from localaws.personalize import Quotas  # noqa: PLC0415
     from retrain.local.database import sample_database  # noqa: PLC0415
-    from retrain.local.postgres import scratch_directory  # noqa: PLC0415
+    from retrain.local.scratch import scratch_directory  # noqa: PLC0415
 
     account, region, defaults = _identity(config, account, region)
     try:

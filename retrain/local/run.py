@@ -31,8 +31,8 @@ from retrain.files import json_text, write_whole
 from retrain.live import RunView, Work
 from retrain.local.database import check_database, sample_database
 from retrain.local.deployment import create_table, deploy, train_baseline
-from retrain.local.postgres import scratch_directory
 from retrain.local.sample_size import SampleSize
+from retrain.local.scratch import scratch_directory
 from workflow.config import Config
 from workflow.definition.own_models.jobs import name_prefix
 from workflow.definition.parts.best_model import COMPARE
