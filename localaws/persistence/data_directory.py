@@ -244,8 +244,18 @@ def _make_room(directory: Path) -> None:
 
 @contextmanager
 def _lock_directory(directory: Path) -> Iterator[Path]:
-    """Keep a directory to one process; the lock goes with the process, however it ends."""
-    directory.mkdir(parents=True, exist_ok=True)
+    """Keep a directory to one process; the lock goes with the process, however it ends.
+
+    To its owner too, as it holds rows, and logs of jobs.
+    """
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(mode=0o700, exist_ok=True)
+    # An earlier version made it readable by everybody; a directory with other files is not ours.
+    if (directory / "aws.sqlite").exists() or not any(directory.iterdir()):
+        try:
+            directory.chmod(0o700)
+        except PermissionError as error:  # it is another user's
+            _log.warning("%s stays readable by others: %s", directory, error.strerror)
     path = directory / "lock"
     try:
         opened = path.open("a+", errors="replace")

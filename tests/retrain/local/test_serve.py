@@ -545,3 +545,16 @@ def test_a_closed_standard_input_is_an_end_too(tmp_path: Path) -> None:
     )
 
     assert done.returncode == 128 + signal.SIGTERM, done.stderr
+
+
+def test_a_data_directory_is_its_owner_s_alone(tmp_path: Path) -> None:
+    """Also one that an earlier version made, but not the directory in which somebody works."""
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "notes").touch()
+    work.chmod(0o755)
+    for directory, mode in ((tmp_path / "new", 0o700), (tmp_path / "new", 0o700), (work, 0o755)):
+        with opened(directory):
+            pass
+        assert directory.stat().st_mode & 0o777 == mode
+        directory.chmod(0o755)
