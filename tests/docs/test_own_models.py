@@ -77,7 +77,11 @@ def test_each_user_gets_what_goes_with_what_they_had(
     rejected: list[str] = []
     lists = Lists(eligible=None, keep=NUM_RESULTS, on_error=rejected.append)
     lines = text.splitlines()
-    rows = [row for line in lines for row in lists.rows(line.encode(), lambda user: frozenset())]
+    rows = [
+        row
+        for line in lines
+        for row in lists.rows(line.encode(), lambda user: frozenset(), lambda user: True)
+    ]
     assert (rejected, kind) == ([], "application/jsonlines")
     assert [json.loads(line)["input"]["userId"] for line in lines] == [*users, "newcomer"]
     assert len(rows) == NUM_RESULTS * len(lines)

@@ -74,7 +74,11 @@ def test_each_user_gets_what_users_of_the_same_taste_had(run: Run, lines: list[s
     assert [json.loads(line)["input"]["userId"] for line in lines] == requested
     rejected: list[str] = []
     lists = Lists(eligible=None, keep=8, on_error=rejected.append)
-    rows = [row for line in lines for row in lists.rows(line.encode(), lambda user: frozenset())]
+    rows = [
+        row
+        for line in lines
+        for row in lists.rows(line.encode(), lambda user: frozenset(), lambda user: True)
+    ]
     assert not rejected
     assert len(rows) == 21 * 8
     for user, item, _, score in rows:
