@@ -19,6 +19,9 @@ from etl.database import CLASS_PATH, Database, driver_settings
 from etl.datasets import Engine
 from etl.errors import EtlError
 
+GATEWAY = ("PYSPARK_GATEWAY_PORT", "PYSPARK_GATEWAY_SECRET")
+"""The variables by which Spark for Python joins a Java that is there."""
+
 _PASSWORD = re.compile(r"://[^/@\s:]*:[^@\s]+@")  # in a URL
 _FOR_SMALL_DATA = "-XX:TieredStopAtLevel=1"
 # The second compiler takes the loops over rows, and not all that is called some thousand times.

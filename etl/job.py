@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from etl.arguments import parse_arguments
 from etl.database import Database
 from etl.errors import EtlError
-from etl.java import started_java
+from etl.java import GATEWAY, started_java
 
 
 def main(argv: Sequence[str], environment: Mapping[str, str]) -> None:
@@ -31,7 +31,7 @@ def main(argv: Sequence[str], environment: Mapping[str, str]) -> None:
     try:
         with ExitStack() as stack:
             java = None
-            if options.runtime == "local":
+            if options.runtime == "local" and GATEWAY[0] not in environment:
                 database = Database.from_environment(environment)
                 java = stack.enter_context(started_java(database, environment))
             # Java starts while Python imports Spark, which takes either about a second.

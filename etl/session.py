@@ -18,7 +18,7 @@ from pyspark.errors import PySparkException, PySparkRuntimeError
 from pyspark.sql import SparkSession
 
 from etl.errors import EtlError, PassingError
-from etl.java import Java, start_java
+from etl.java import GATEWAY, Java, start_java
 
 SQL_SETTINGS: Mapping[str, str] = {
     "spark.sql.session.timeZone": "UTC",
@@ -32,7 +32,6 @@ SQL_SETTINGS: Mapping[str, str] = {
 }
 """The settings of the job's session, on Glue too."""
 _NO_GATEWAY = "JAVA_GATEWAY_EXITED"
-_GATEWAY_VARIABLES = ("PYSPARK_GATEWAY_PORT", "PYSPARK_GATEWAY_SECRET")
 _OF_EXPRESSIONS = {
     "functions": ("coalesce", "col", "expr", "lit", "struct", "when"),
     "PythonUtils": ("toSeq",),
@@ -65,7 +64,7 @@ def local_spark(
     """
     # pyspark reads the path of the workers' Python from the environment alone.
     os.environ["PYSPARK_PYTHON"] = sys.executable
-    if SparkContext._gateway is None:
+    if SparkContext._gateway is None and GATEWAY[0] not in os.environ:
         java = java or start_java(
             directory, drivers=drivers, environment=os.environ, is_large=is_large
         )
@@ -97,7 +96,7 @@ def _connect(java: Java) -> None:
     connection = java.gateway()
     if connection is None:
         raise PySparkRuntimeError(error_class=_NO_GATEWAY, message_parameters={})
-    variables = dict(zip(_GATEWAY_VARIABLES, map(str, connection), strict=True))
+    variables = dict(zip(GATEWAY, map(str, connection), strict=True))
     os.environ.update(variables)
     try:
         SparkContext._ensure_initialized()
@@ -122,7 +121,7 @@ def end_java() -> None:
     """End this process's JVM, whose sessions are stopped: the next one has options of its own."""
     gateway = SparkContext._gateway
     SparkContext._gateway = SparkContext._jvm = None
-    if gateway is not None:
+    if gateway is not None and gateway.proc is not None:  # else it is not of this process
         gateway.shutdown()
         gateway.proc.kill()
         gateway.proc.stdin.close()
