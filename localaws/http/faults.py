@@ -1,4 +1,4 @@
-"""Fault injection: throttled, failed and delayed calls, for tests of what happens then.
+"""Fault injection: throttled, failed, delayed and cut calls, for tests of what happens then.
 
 A WSGI wrapper around a service (or around the whole endpoint). There are two methods to inject a
 fault; both are this wrapper's own, AWS has nothing like them.
@@ -8,6 +8,7 @@ One request, by its header::
     X-Local-Fault: throttle
     X-Local-Fault: error InternalServerError 500
     X-Local-Fault: delay 1.5
+    X-Local-Fault: cut
 
 Calls to come, by a rule; `operation` is botocore's name of it, `service` boto3's or the name under
 which it is signed, and what is left out matches every call::
@@ -23,7 +24,9 @@ which it is signed, and what is left out matches every call::
 out), `times` how many do from there on (1; 0 means all). An error is answered as the service that
 is called does it: in its protocol, with a request id, and with the status of its model if none is
 given. A throttled call gets the service's own error: most often `ThrottlingException`, of S3
-`SlowDown`, of Lambda `TooManyRequestsException`. A delayed call is answered late.
+`SlowDown`, of Lambda `TooManyRequestsException`. A delayed call is answered late. A call that is
+cut has its effect, and the connection closes half-way through the body of its response; a response
+without a body is sent as it is.
 """
 
 from __future__ import annotations
@@ -42,7 +45,7 @@ from localaws.errors import suggestion
 from localaws.http.calls import Call, call_of
 from localaws.http.errors import ServiceError, error_to, throttling_error
 from localaws.http.service_names import service_model, services_called
-from localaws.http.wsgi import Response, json_response, request_body
+from localaws.http.wsgi import Response, json_response, perform, request_body
 
 PATH = "/_local/faults"
 HEADER = "HTTP_X_LOCAL_FAULT"
@@ -64,16 +67,18 @@ class Fault:
         code: The error's name; empty for no error.
         status: The error's HTTP status; None for the one that the service gives it.
         is_throttled: Whether the error is that of a throttled call.
+        is_cut: Whether half of the response's body is missing.
     """
 
     delay: float = 0.0
     code: str = ""
     status: int | None = None
     is_throttled: bool = False
+    is_cut: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Fault:
-        """Read `throttle`, `delay SECONDS` or `error CODE [STATUS]`.
+        """Read `throttle`, `cut`, `delay SECONDS` or `error CODE [STATUS]`.
 
         Raises:
             FaultError: If it is none of them.
@@ -81,6 +86,8 @@ class Fault:
         match text.split():
             case ["throttle"]:
                 return cls(is_throttled=True)
+            case ["cut"]:
+                return cls(is_cut=True)
             case ["delay", seconds] if _SECONDS.fullmatch(seconds) and float(seconds) <= _MAX_DELAY:
                 return cls(delay=float(seconds))
             case ["error", code] if code.isidentifier():
@@ -88,9 +95,9 @@ class Fault:
             case ["error", code, status] if code.isidentifier() and status in _ERROR_STATUSES:
                 return cls(code=code, status=int(status))
         raise FaultError(
-            f"{text!r} is no fault; write 'throttle', 'delay SECONDS' (at most"
-            f" {_MAX_DELAY:g}) or 'error CODE STATUS' (STATUS 400 to 599, the service's own if left"
-            " out)"
+            f"{text!r} is no fault; write 'throttle', 'cut', 'delay SECONDS' (at"
+            f" most {_MAX_DELAY:g}) or 'error CODE STATUS' (STATUS 400 to 599, the service's own if"
+            " left out)"
         )
 
 
@@ -168,6 +175,8 @@ class Faults:
             return response(environ, start_response)
         if fault.delay:
             self._sleep(fault.delay)
+        if fault.is_cut:
+            return _cut(perform(self._application, environ))(environ, start_response)
         if not (fault.code or fault.is_throttled):
             return self._application(environ, start_response)
         if fault.is_throttled:
@@ -232,6 +241,14 @@ class Faults:
                     return _invalid(str(error))
                 return json_response({"rules": [rule]})
         return _invalid("use GET, POST or DELETE", status=405)
+
+
+def _cut(response: Response) -> Response:
+    """Return a response whose body is half as long as its Content-Length says."""
+    if body := response.get_data():
+        response.set_data(body[: len(body) // 2])
+        response.content_length = len(body)
+    return response
 
 
 def _invalid(message: str, *, status: int = 400) -> Response:

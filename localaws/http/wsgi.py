@@ -73,6 +73,7 @@ def answer_in_process(events: Any, application: WSGIApplication) -> None:
             HTTPHeaderDict(headers),
             response.status_code,
             preload_content=False,
+            enforce_content_length=False,  # botocore's own choice
             request_method=request.method,
         )
         by_name: Any = HeadersDict(headers)

@@ -25,7 +25,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
 from localaws.errors import suggestion
 from localaws.http.service_names import sdk_error_prefix, service_model, service_of_sdk_name
 from localaws.moto_patches.patch import Patch
-from localaws.moto_patches.service_errors import task_failed
+from localaws.moto_patches.service_errors import NO_RESPONSE, sdk_client_error, task_failed
 from localaws.moto_patches.states_language.task_resources import task_resource
 from localaws.moto_patches.states_language.texts import json_text
 
@@ -60,6 +60,13 @@ def sdk_tasks(patch: Patch) -> None:
     patch.replace(task, "_eval_service_task", eval_service_task)
     patch.replace(task, "_normalise_service_error_name", staticmethod(error_name))
 
+    @patch.around(task)
+    def _from_error(original: Any, self: Any, env: Any, ex: Exception) -> Any:
+        if not isinstance(ex, NO_RESPONSE):
+            return original(self, env, ex)
+        name = sdk_client_error(error_name(self.resource.api_name))
+        return task_failed(self, env, CustomErrorName(name), str(ex))
+
 
 def passed_on_tasks(patch: Patch) -> None:
     """Pass on a call that has no integration of its own as an `aws-sdk` task does.
@@ -88,10 +95,13 @@ def passed_on_tasks(patch: Patch) -> None:
         env.stack.append(call_operation(client, operation, normalised_parameters))
 
     def from_error(self: Any, env: Any, ex: Exception) -> Any:
+        prefix = sdk_error_prefix(self.resource.service_name)
+        if isinstance(ex, NO_RESPONSE):
+            return task_failed(self, env, CustomErrorName(sdk_client_error(prefix)), str(ex))
         if not isinstance(ex, ClientError):
             return StateTaskServiceCallback._from_error(self, env, ex)
         code = ex.response["Error"]["Code"].removesuffix("Exception")
-        name = f"{sdk_error_prefix(self.resource.service_name)}.{code}Exception"
+        name = f"{prefix}.{code}Exception"
         metadata = ex.response["ResponseMetadata"]
         cause = (
             f"{ex.response['Error']['Message']} (Service: {self.resource.service_name}; Status"

@@ -36,7 +36,7 @@ from moto.stepfunctions.parser.asl.utils import boto_client
 from localaws.http.service_names import service_model
 from localaws.moto_patches.aws_sdk_tasks import call_operation
 from localaws.moto_patches.patch import Patch
-from localaws.moto_patches.service_errors import task_failed
+from localaws.moto_patches.service_errors import NO_RESPONSE, sdk_client_error, task_failed
 from localaws.moto_patches.states_language.texts import json_text
 
 SERVED = frozenset(
@@ -121,6 +121,8 @@ class SageMakerTask(state_task_service_callback.StateTaskServiceCallback):  # ty
         return resolve
 
     def _from_error(self, env: Any, ex: Exception) -> Any:
+        if isinstance(ex, NO_RESPONSE):
+            return task_failed(self, env, CustomErrorName(sdk_client_error("SageMaker")), str(ex))
         if not isinstance(ex, ClientError):
             return super()._from_error(env, ex)
         error, metadata = ex.response["Error"], ex.response["ResponseMetadata"]

@@ -1,7 +1,8 @@
 """The errors of tasks whose service refuses the call, by the names that Step Functions has.
 
 An error of the operation's model is `SNS.NotFoundException`; every other one, a throttled call
-among them, has the name of the exception of its service's SDK, such as `Glue.AWSGlueException`.
+among them, has the name of the exception of its service's SDK, such as `Glue.AWSGlueException`; and
+where no response comes, or not all of it, that of the SDK's client, `Glue.SdkClientException`.
 https://repost.aws/knowledge-center/glue-throttling-rate-exceeded
 """
 
@@ -11,7 +12,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import (
+    ClientError,
+    ConnectionError,
+    HTTPClientError,
+    IncompleteReadError,
+)
 from moto.stepfunctions.parser.api import (
     HistoryEventType,
     LambdaFunctionFailedEventDetails,
@@ -37,6 +43,9 @@ from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 from localaws.http.service_names import service_model
 from localaws.moto_patches.patch import Patch
 
+NO_RESPONSE = (ConnectionError, HTTPClientError, IncompleteReadError)
+"""What botocore raises where no response comes, or not all of it."""
+
 
 @dataclass(frozen=True)
 class _Integration:
@@ -56,7 +65,9 @@ class _Integration:
     client: str
     exception: str = ""
 
-    def error_name(self, error: ClientError) -> str:
+    def error_name(self, error: Exception) -> str:
+        if not isinstance(error, ClientError):
+            return sdk_client_error(self.prefix)
         code = error.response["Error"]["Code"]
         operation = service_model(self.client).operation_model(error.operation_name)
         for shape in operation.error_shapes:
@@ -64,7 +75,9 @@ class _Integration:
                 return f"{self.prefix}.{shape.name.removesuffix('Exception')}Exception"
         return f"{self.prefix}.{self.exception or self.service}Exception"
 
-    def cause(self, error: ClientError) -> str:
+    def cause(self, error: Exception) -> str:
+        if not isinstance(error, ClientError):
+            return str(error)
         metadata = error.response["ResponseMetadata"]
         return (
             f"{error.response['Error']['Message']} (Service: {self.service}; Status Code:"
@@ -114,7 +127,7 @@ def service_errors(patch: Patch) -> None:
 
     @patch.around(state_task_lambda.StateTaskLambda)
     def _from_error(original: Any, self: Any, env: Any, ex: Exception) -> Any:
-        if not isinstance(ex, ClientError):
+        if not isinstance(ex, (ClientError, *NO_RESPONSE)):
             return original(self, env, ex)
         error, cause = _LAMBDA.error_name(ex), _LAMBDA.cause(ex)
         details = LambdaFunctionFailedEventDetails(error=error, cause=cause)
@@ -129,10 +142,15 @@ def service_errors(patch: Patch) -> None:
 def _task_failed(
     integration: _Integration, original: Any, self: Any, env: Any, ex: Exception
 ) -> Any:
-    if not isinstance(ex, ClientError):
+    if not isinstance(ex, (ClientError, *NO_RESPONSE)):
         return original(self, env, ex)
     error = CustomErrorName(integration.error_name(ex))
     return task_failed(self, env, error, integration.cause(ex))
+
+
+def sdk_client_error(prefix: str) -> str:
+    """Return the name of the error of a task whose service did not respond."""
+    return f"{prefix}.SdkClientException"
 
 
 def task_failed(task: Any, env: Any, error: ErrorName, cause: str) -> FailureEvent:

@@ -10,7 +10,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError
 from botocore.utils import parse_timestamp
 from moto.settings import moto_server_port
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import (
@@ -220,7 +220,17 @@ def _json_client(region: str, service: str, port: str, key_id: str) -> Any:
     )
     # What moto's interpreter reads of each error, and its services leave out of some.
     client.meta.events.register("after-call", _complete_error)
+    client.meta.events.register("before-parse", _raise_if_cut)
     return client
+
+
+def _raise_if_cut(operation_model: Any, response_dict: dict[str, Any], **_: Any) -> None:
+    """Compare a response's length with its Content-Length, as AWS's SDK for Java does."""
+    body, length = response_dict["body"], response_dict["headers"].get("Content-Length")
+    if isinstance(body, bytes) and length and operation_model.http.get("method") != "HEAD":
+        expected = int(length)
+        if len(body) < expected:
+            raise IncompleteReadError(actual_bytes=len(body), expected_bytes=expected)
 
 
 def _complete_error(http_response: Any, parsed: dict[str, Any], **_: Any) -> None:

@@ -92,6 +92,36 @@ def test_an_answer_that_breaks_off_is_a_failed_connection(
         lambdas.list_datasets.handler(event, None)
 
 
+@pytest.mark.parametrize(
+    ("service", "operation", "request_members", "text"),
+    [
+        # Read to its end, it would be an empty list.
+        ("personalize", "list_solutions", {}, b'{"solutions": []'),
+        ("stepfunctions", "list_executions", {"stateMachineArn": "arn:m"}, b'{"executions": []'),
+        ("s3", "list_objects_v2", {"Bucket": "b"}, b"<ListBucketResult><Name>b</Name>"),
+        ("sns", "list_topics", {}, b"<ListTopicsResponse>"),
+    ],
+)
+def test_half_of_a_response_is_a_failed_connection(
+    answering: Answering, service: Any, operation: str, request_members: Any, text: bytes
+) -> None:
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(text) + 20}\r\n\r\n".encode()
+
+    @named_errors
+    def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+        found: dict[str, Any] = getattr(client(service), operation)(**event)
+        return found
+
+    with answering(lambda _: head + text), pytest.raises(ConnectionFailed, match="read"):
+        handler(request_members, None)
+
+
+def test_what_has_no_body_is_whole(answering: Answering) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n"
+    with answering(lambda _: head):
+        assert client("s3").head_object(Bucket="b", Key="k")["ContentLength"] == 8
+
+
 @pytest.mark.usefixtures("own_aws")
 def test_a_call_that_nobody_answers_ends_before_the_function_does() -> None:
     """Otherwise Lambda ends the function, by an error that means anything."""

@@ -78,6 +78,44 @@ def test_a_fault_is_caught_by_its_name_with_its_request_id(
 
     assert output["Error"] == error
     assert "Request ID: " in output["Cause"]
+
+
+@pytest.mark.parametrize(
+    ("state", "operation", "error"),
+    [
+        (INVOKE, "Invoke", "Lambda.SdkClientException"),
+        (BY_ARN, "Invoke", "Lambda.SdkClientException"),
+        (GLUE, "StartJobRun", "Glue.SdkClientException"),
+        (PUBLISH, "Publish", "SNS.SdkClientException"),
+        (SEND, "SendMessage", "SQS.SdkClientException"),
+        (EVENT, "PutEvents", "EventBridge.SdkClientException"),
+        (GET_ITEM, "GetItem", "DynamoDB.SdkClientException"),
+        (MODEL, "CreateModel", "SageMaker.SdkClientException"),
+        (NESTED, "StartExecution", "StepFunctions.SdkClientException"),
+        (task("aws-sdk:s3:listBuckets"), "ListBuckets", "S3.SdkClientException"),
+        (task("aws-sdk:iam:listRoles"), "ListRoles", "Iam.SdkClientException"),
+        (
+            task("aws-sdk:personalize:listSchemas"),
+            "ListSchemas",
+            "Personalize.SdkClientException",
+        ),
+    ],
+)
+def test_half_of_a_response_is_an_error_of_the_sdk_s_client(
+    aws: Aws, faults: Faults, state: Definition, operation: str, error: str
+) -> None:
+    """The half is no result, with which the state machine would go on."""
+    caught = {"Type": "Pass", "End": True}
+    trial = {**state, "Catch": [{"ErrorEquals": [error], "Next": "Caught"}], "End": True}
+    trial.pop("OutputPath", None)
+    definition = {"StartAt": "Trial", "States": {"Trial": trial, "Caught": caught}}
+    first = 2 if operation == "StartExecution" else 1  # the first one is the test's own
+    faults.inject("cut", operation=operation, call=first)
+
+    output = aws.output(definition)
+
+    assert output["Error"] == error
+    assert "read" in output["Cause"]
     assert "Request ID: ;" not in output["Cause"]
 
 
