@@ -30,12 +30,18 @@ def client(
 ) -> Any:
     """Return a client of boto3's default session."""
     made = boto3.client(service, config=_CONFIG)
-    made.meta.events.register("before-parse", _raise_if_cut, unique_id="whole-responses")
+    made.meta.events.register("before-parse", raise_if_cut, unique_id="whole-responses")
     return made
 
 
-def _raise_if_cut(operation_model: Any, response_dict: dict[str, Any], **_: Any) -> None:
-    """Compare a response's length with its Content-Length; a streaming body does it by itself."""
+def raise_if_cut(operation_model: Any, response_dict: dict[str, Any], **_: Any) -> None:
+    """Compare a response's length with its Content-Length; a streaming body does it by itself.
+
+    A handler for botocore's event `before-parse`.
+
+    Raises:
+        IncompleteReadError: If the response is shorter.
+    """
     body, length = response_dict["body"], response_dict["headers"].get("Content-Length")
     if isinstance(body, bytes) and length and operation_model.http.get("method") != "HEAD":
         expected = int(length)

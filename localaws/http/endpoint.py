@@ -166,7 +166,8 @@ class Endpoint:
     def client(self, service: str, role: str = "") -> Any:
         """Return a boto3 client of this endpoint, thread-safe; the same one every time.
 
-        The ARN of a role lets that role sign; else `CALLER` does.
+        The ARN of a role lets that role sign; else `CALLER` does. What a service of AWS calls by a
+        role it repeats after a fault, as boto3's clients do by default; `CALLER` repeats nothing.
         """
         key = (service, access_key(role))
         with self._clients_lock:
@@ -178,7 +179,10 @@ class Endpoint:
                     endpoint_url="http://127.0.0.1" if self._is_lazy else self.url,
                     aws_access_key_id=access_key(role),
                     aws_secret_access_key="local",  # noqa: S106  nothing checks it
-                    config=Config(retries={"total_max_attempts": 1}, max_pool_connections=40),
+                    config=Config(
+                        retries={"mode": "standard", "total_max_attempts": 3 if role else 1},
+                        max_pool_connections=40,
+                    ),
                 )
                 if self._is_lazy:
                     answer_in_process(client.meta.events, self)

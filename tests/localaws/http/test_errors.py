@@ -219,3 +219,17 @@ def test_rules_know_the_operations_of_every_protocol(endpoint: Endpoint, faults:
             call()
         assert error.value.response["Error"]["Code"] in THROTTLING
     faults.clear()
+
+
+@pytest.mark.parametrize("fault", ["throttle", "error InternalFailure"])
+def test_a_service_repeats_what_fails_once(endpoint: Endpoint, faults: Faults, fault: str) -> None:
+    """As a job of Personalize does that reads a bucket by its role."""
+    role = f"arn:aws:iam::{ACCOUNT}:role/jobs"
+    faults.inject(fault, operation="ListBuckets")
+    assert endpoint.client("s3", role).list_buckets()["Buckets"] == []
+
+    faults.inject(fault, operation="ListBuckets", times=0)
+    refused(endpoint.client("s3", role).list_buckets)
+    faults.clear()
+    faults.inject(fault, operation="ListBuckets")
+    refused(endpoint.client("s3").list_buckets)
