@@ -27,6 +27,8 @@ from localaws.http.faults import HEADER
 from localaws.http.wsgi import perform
 from localaws.moto_patches import stepfunctions_parser_backends
 
+# Of a job whose start was cut the Retry has to wait for the end: 30 s, then twice as long.
+TIME_SCALE = 0.02
 DENIED = "error AccessDeniedException 403"
 FAULTS = {
     "throttle": "throttle",
@@ -196,7 +198,7 @@ def main() -> None:
         directory=Path(directory),
         account=account,
         region=region,
-        time_scale=0,
+        time_scale=TIME_SCALE,
         database_url=database_url or None,
     )
     with aws:
