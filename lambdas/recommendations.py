@@ -339,6 +339,12 @@ def raise_if_useless(counts: Counts, least_different: float) -> None:
         ListsAlike: If nearly all users have the same list.
     """
     if not counts.recommendations:
+        if counts.error_lines and not counts.ineligible + counts.excluded:
+            raise NoRecommendations(
+                f"nothing is left to recommend: all {counts.error_lines} lines are errors, and the"
+                " run's recommendations/errors.jsonl has the reason of each; the published list"
+                " stays as it was"
+            )
         raise NoRecommendations(
             f"nothing is left to recommend: {counts.error_lines} error lines,"
             f" {counts.ineligible} items not eligible, {counts.excluded}"

@@ -49,6 +49,14 @@ FAILURES: tuple[tuple[str, str], ...] = (
         "users of the batch input that have interactions: 0 of 3,000 (0.0%), less than"
         " agreement.batch_input = 10.0%",
     ),
+    (
+        "NoRecommendations",
+        "nothing is left to recommend: all 5,000 lines are errors, and the run's"
+        " recommendations/errors.jsonl has the reason of each",
+    ),
+    ("States.TaskFailed", "training job 'labbase-…' is Stopped (MaxRuntimeExceeded)"),
+    ("States.TaskFailed", "training job 'labbase-…' is Stopped"),
+    ("States.TaskFailed", "AlgorithmError: … ErrorMessage \"KeyError: 'u7'\" …"),
     ("ListsAlike", "4,990 of 5,000 users have the same list, so the model knows nothing of them"),
     (
         "IncompleteInput",

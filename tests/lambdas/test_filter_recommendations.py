@@ -362,6 +362,16 @@ def test_the_published_list_stays_when_nothing_is_left(
     )
 
 
+def test_a_list_of_which_all_lines_are_errors_says_where_the_reasons_are(
+    s3: Any, personalize: Any, calls: Stubber
+) -> None:
+    put(s3, "manifest.json", json.dumps(MANIFEST))
+    put(s3, "batch-output/in.json.out", "broken\nbroken\n")
+
+    with pytest.raises(NoRecommendations, match="all 2 lines are errors, and the run's recomm"):
+        publish_run(s3, personalize, calls)
+
+
 def test_related_items_are_published_by_item(s3: Any, tmp_path: Path) -> None:
     """The developer guide's output of a recipe of related items, which has no scores."""
     put(

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from math import inf, isfinite
+from posixpath import normpath
 from typing import Annotated, Any, Literal, Self
 
 from botocore.loaders import create_loader
@@ -276,7 +277,8 @@ class ModelSettings(Settings):
     @property
     def directory(self) -> str:
         """The directory of the scripts, relative to the configuration; empty for its own."""
-        return (self.source or self.entry_point.rpartition("/")[0]).strip("/").removeprefix("./")
+        directory = normpath(self.source or self.entry_point.rpartition("/")[0])
+        return "" if directory == "." else directory
 
     @property
     def serving(self) -> str:

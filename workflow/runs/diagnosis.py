@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from workflow.config import Config
 from workflow.runs.advice import advice
 from workflow.runs.executions import Run, RunningError, failure_in, jobs_left_running
-from workflow.runs.history import Failure, failed_visit, history
+from workflow.runs.history import SAGEMAKER_JOBS, Failure, failed_visit, history
 from workflow.runs.visits import Visit, Visits, details, json_object
 
 _JOB_ERRORS = frozenset({"DatasetImportFailed", "SolutionVersionFailed", "BatchInferenceFailed"})
@@ -79,6 +79,8 @@ class _Call:
     request_id: str
     glue_run: str
     glue_logs: str
+    sagemaker_job: str
+    sagemaker_logs: str
 
 
 def explain(states: Any, logs: Any, run: Run, config: Config, *, lines: int = 20) -> Explanation:
@@ -167,9 +169,17 @@ def _speaker(failed: Failure, call: _Call | None, *, stopped: bool) -> tuple[str
         run = f", run {call.glue_run}" if call.glue_run else ""
         of = "AWS Step Functions, of the" if by_states else "the"
         return f"{of} Spark job '{call.target}'{run}", groups
-    service = call.service.removeprefix("aws-sdk:")
+    return _speaker_of_service(call, by_states=by_states)
+
+
+def _speaker_of_service(call: _Call, *, by_states: bool) -> tuple[str, tuple[str, ...]]:
+    """Return the same of a call to another service than Lambda and Glue."""
+    if call.sagemaker_job:
+        who = "AWS Step Functions" if by_states else "SageMaker"
+        job_type = call.sagemaker_logs.rpartition("/")[2].removesuffix("Jobs").lower()
+        return f"{who}, of the {job_type} job '{call.sagemaker_job}'", (call.sagemaker_logs,)
     who = "AWS Step Functions, of the call" if by_states else "AWS, answering a call"
-    return f"{who} to {service}", ()
+    return f"{who} to {call.service.removeprefix('aws-sdk:')}", ()
 
 
 def _last_call(visit: Visit) -> _Call | None:
@@ -182,6 +192,16 @@ def _last_call(visit: Visit) -> _Call | None:
     outputs = (fields["output"] for fields in call if fields.get("output"))
     cause, submitted = json_object(next(causes, "")), json_object(next(outputs, ""))
     service = call[0]["resourceType"]
+    requested = json_object(str(call[0].get("parameters", "")))
+    kind, job = next(
+        (
+            (kind, str(name))
+            for kind in SAGEMAKER_JOBS
+            if service == "sagemaker"
+            and (name := cause.get(f"{kind}JobName") or requested.get(f"{kind}JobName"))
+        ),
+        ("", ""),
+    )
     return _Call(
         service=service,
         target=visit.target,
@@ -190,14 +210,19 @@ def _last_call(visit: Visit) -> _Call | None:
         request_id=str(cause.get("requestId", "")),
         glue_run=str(cause.get("Id") or submitted.get("JobRunId", "")) if service == "glue" else "",
         glue_logs=str(cause.get("LogGroupName") or "/aws-glue/jobs"),
+        sagemaker_job=job,
+        sagemaker_logs=f"/aws/sagemaker/{kind}Jobs" if job else "",
     )
 
 
 def _excerpts(logs: Any, call: _Call, groups: Sequence[str], lines: int) -> Iterator[LogExcerpt]:
+    stream = call.glue_run or call.sagemaker_job
     for group in groups:
         try:
             if call.service == "glue":
                 excerpt = _tail_of_stream(logs, group, call.glue_run, lines)
+            elif call.sagemaker_job:
+                excerpt = _lines_of_job(logs, group, call.sagemaker_job)[-lines:]
             else:
                 excerpt = _lines_of_call(logs, group, call)[-lines:]
         except ClientError as error:
@@ -207,10 +232,10 @@ def _excerpts(logs: Any, call: _Call, groups: Sequence[str], lines: int) -> Iter
                 if code == "ResourceNotFoundException"
                 else f"it cannot be read: {code}"
             )
-            yield LogExcerpt(group, call.glue_run, note=note)
+            yield LogExcerpt(group, stream, note=note)
             continue
         note = "" if excerpt else "nothing was logged at that time"
-        yield LogExcerpt(group, call.glue_run, tuple(excerpt), note)
+        yield LogExcerpt(group, stream, tuple(excerpt), note)
 
 
 def _tail_of_stream(logs: Any, group: str, stream: str, lines: int) -> list[str]:
@@ -218,6 +243,14 @@ def _tail_of_stream(logs: Any, group: str, stream: str, lines: int) -> list[str]
         logGroupName=group, logStreamName=stream, limit=lines, startFromHead=False
     )
     return [_readable(event["message"]) for event in response["events"]]
+
+
+def _lines_of_job(logs: Any, group: str, job: str) -> list[str]:
+    """Return the log of a job of SageMaker, of all of its instances."""
+    pages = logs.get_paginator("filter_log_events").paginate(
+        logGroupName=group, logStreamNamePrefix=f"{job}/"
+    )
+    return [_readable(event["message"]) for page in pages for event in page["events"]]
 
 
 def _lines_of_call(logs: Any, group: str, call: _Call) -> list[str]:

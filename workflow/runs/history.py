@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -249,13 +249,30 @@ def failed_visit(visits: Visits) -> Visit | None:
     return visits.end_visit and _root(visits.end_visit, *_reason(visits.end))
 
 
+SAGEMAKER_JOBS = ("Training", "Transform", "Processing")
+"""The jobs of SageMaker that a state waits for."""
+
+
 def readable_cause(cause: str) -> str:
     """Return the sentence inside a cause: Lambda, Glue and SageMaker wrap theirs in JSON."""
     wrapped = json_object(cause)
     for key in ("errorMessage", "ErrorMessage", "FailureReason", "Cause", "Message"):
         if wrapped.get(key):
             return readable_cause(str(wrapped[key]))
-    return _readable_causes(cause)
+    return _stopped_job(wrapped) or _readable_causes(cause)
+
+
+def _stopped_job(job: Mapping[str, Any]) -> str:
+    """Return how a job of SageMaker ended that has no reason: it was stopped; empty if it is none.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeTrainingJob.html
+    """
+    for kind in SAGEMAKER_JOBS:
+        if status := job.get(f"{kind}JobStatus"):
+            secondary = job.get("SecondaryStatus", status)
+            more = f" ({secondary})" if secondary != status else ""
+            return f"{kind.lower()} job '{job.get(f'{kind}JobName')}' is {status}{more}"
+    return ""
 
 
 def _readable_causes(cause: str) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -22,6 +23,8 @@ from tests.workflow.options.test_models import best, own_scripts
 from workflow import Config
 from workflow.definition.graph import retraining_graph
 from workflow.run_names import execution_name
+from workflow.runs.diagnosis import explain
+from workflow.runs.executions import find_run
 from workflow.runs.history import failure_of, history
 from workflow.runs.visits import Visits
 
@@ -194,8 +197,21 @@ def test_a_script_that_fails_is_the_reason_and_other_settings_train_anew(
         Visits(events_of_it), retraining_graph(configured(tmp_path, least=1_000_000)).to_dict()
     )
 
+    explanation = explain(
+        aws.client("stepfunctions"),
+        aws.client("logs"),
+        find_run(aws.client("stepfunctions"), failed["stateMachineArn"], "night.2"),
+        configured(tmp_path, least=1_000_000),
+    )
+
     resumed = execute(aws, configured(tmp_path, least=2), "night", 3)
 
+    assert re.fullmatch("SageMaker, of the training job 'labbase-own-.*'", explanation.speaker)
+    (log,) = explanation.logs
+    assert log.group == "/aws/sagemaker/TrainingJobs"
+    assert "ValueError: no item was used 1000000 times" in log.lines
+    assert any("train.py" in line for line in log.lines), "the traceback names the line"
+    assert "Mend the model's script" in explanation.advice
     assert failure is not None
     assert failure.state == "Train own"
     assert "ValueError: no item was used 1000000 times" in failure.cause

@@ -17,7 +17,7 @@ import pytest
 from botocore.validate import validate_parameters
 
 from localaws.moto_patches.states_language.jsonata import evaluated
-from tests.workflow.options.test_models import OWN_HYBRID, SERVES, own, own_scripts
+from tests.workflow.options.test_models import OWN_HYBRID, SCRIPTS, SERVES, own, own_scripts
 from workflow import Config
 from workflow.definition.asl import Definition, states
 from workflow.definition.graph import retraining_graph
@@ -343,6 +343,17 @@ def test_the_source_is_the_directory_without_what_is_hidden(tmp_path: Path) -> N
         assert required is not None
         assert required.read() == b"lightfm==1.17\n"
     assert names == ["parts/features.py", "requirements.txt", ENTRY, "train.py"]
+
+
+def test_the_project_s_own_directory_can_be_the_source(tmp_path: Path) -> None:
+    tables = SCRIPTS.replace("models/", "") + 'source = "."\n'
+    (tmp_path / "train.py").write_text(SERVES, encoding="utf-8")
+
+    source = model_source(own(tables, directory=tmp_path), "own")
+
+    assert source is not None
+    assert (source.script, source.serving) == ("train.py", "train.py")
+    assert source.files["train.py"].decode() == SERVES
 
 
 def test_scripts_alone_are_packed_where_no_source_is_named(tmp_path: Path) -> None:

@@ -354,6 +354,21 @@ def test_sources_that_cannot_be_used_are_refused(
     assert rule in said
 
 
+def test_a_link_out_of_the_project_is_refused(tmp_path: Path) -> None:
+    project, outside = tmp_path / "project", tmp_path / "secret.py"
+    outside.write_text("KEY = 1\n", encoding="utf-8")
+    config = own_scripts(project, 'source = "models"')
+    link = project / "models" / "more.py"
+    link.symlink_to(outside)
+
+    with pytest.raises(ConfigError) as refused:
+        retraining_graph(config)
+
+    assert mistakes(refused.value) == [
+        ("models.own.source", f"{link} is a link to {outside}, outside the project")
+    ]
+
+
 def test_a_directory_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as refused:
         retraining_graph(own(SCRIPTS + 'source = "models"', directory=tmp_path))

@@ -446,6 +446,16 @@ def test_the_sentence_is_taken_out_of_what_lambda_and_glue_wrap_it_in():
     assert readable_cause("[1, 2]") == "[1, 2]"
 
 
+def test_a_job_of_sagemaker_that_was_stopped_says_so_by_its_status():
+    job = {"TrainingJobName": "nightly-own", "TrainingJobStatus": "Stopped", "HyperParameters": {}}
+    assert readable_cause(json.dumps(job)) == "training job 'nightly-own' is Stopped"
+    job["SecondaryStatus"] = "MaxRuntimeExceeded"
+    stopped = "training job 'nightly-own' is Stopped (MaxRuntimeExceeded)"
+    assert readable_cause(json.dumps(job)) == stopped
+    failed = {"TransformJobStatus": "Failed", "FailureReason": "ClientError: no such line"}
+    assert readable_cause(json.dumps(failed)) == "ClientError: no such line"
+
+
 # ── Reading on ──────────────────────────────────────────────────────────────────────────────────
 
 

@@ -217,6 +217,12 @@ def _mistakes(
         rule = "it has no model_fn(model_dir), by which the image of sklearn loads the model"
         key = "inference" if model.inference else "entry_point"
         yield mistake(key, model.serving, rule, "add it, or name the script that has it")
+    for name_of_file in sorted(files):
+        file = config.model_file(model.directory) / name_of_file
+        if not file.resolve().is_relative_to(config.model_file("").resolve()):
+            fault = f"{file} is a link to {file.resolve()}, outside the project"
+            key = "source" if model.source else "entry_point"
+            yield mistake(key, getattr(model, key), fault, "copy the file into the project")
     if model.requirements and REQUIREMENTS in files:
         rule = f"the source has a {REQUIREMENTS} too"
         yield mistake("requirements", model.requirements[0], rule, "leave out one of them")
