@@ -24,7 +24,7 @@ from pyspark.sql import DataFrame, Row, Window
 from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
 
 from etl.arguments import OUTPUT
-from etl.batch_files import ORDER, output_paths
+from etl.batch_files import FIELDS, ORDER, output_paths
 from etl.errors import EtlError
 from etl.runtime import Runtime
 from lambdas.errors import IncompleteInput, NoRecommendations
@@ -32,6 +32,7 @@ from lambdas.recommendations import (
     Counts,
     Lists,
     csv_chunks,
+    fault_of_user,
     header_of,
     raise_if_incomplete,
     raise_if_useless,
@@ -113,10 +114,10 @@ def _parts(
         ids = frozenset(row.ITEM_ID for row in items.toLocalIterator()) if items else frozenset()
         eligible = lines.sparkSession.sparkContext.broadcast(ids)
     pairs = _list(runtime, files.get("exclusions"), "USER_ID string, ITEM_ID string")
-    lines = _with_users(lines)
+    lines = _with_users(lines, _requested(runtime, manifest))
     lines = _with_excluded(lines, pairs) if pairs else lines.withColumn("excluded", F.lit(None))
     # A total order: the partitions of the result follow each other as the lines do.
-    ordered = lines.orderBy(*ORDER).select("line", "excluded", "is_first")
+    ordered = lines.orderBy(*ORDER).select("line", "excluded", "is_requested", "is_first")
     return ordered.rdd.mapPartitions(partial(_filtered, eligible=eligible, keep=keep))
 
 
@@ -133,17 +134,38 @@ def _list(runtime: Runtime, entry: Mapping[str, Any] | None, schema: str) -> Dat
     return rows
 
 
-def _with_users(lines: DataFrame) -> DataFrame:
-    """Return lines with their `user`, and whether they are the user's first, `is_first`.
+def _requested(runtime: Runtime, manifest: Mapping[str, Any]) -> DataFrame | None:
+    """Return `requested`, each user of the batch input once; None if it is not there."""
+    entry = manifest.get("batchInput") or {}
+    paths = runtime.folder.paths(entry["path"]) if "path" in entry else []
+    if not paths:
+        return None
+    request = F.from_json(
+        F.decode("line", "UTF-8"), ", ".join(f"{f} string" for f in FIELDS.values())
+    )
+    ids = F.coalesce(*(request[field] for field in FIELDS.values()))
+    return runtime.read_lines(paths).select(ids.alias("requested")).distinct()
+
+
+def _with_users(lines: DataFrame, requested: DataFrame | None) -> DataFrame:
+    """Return lines with their `user`, and whether they are asked for, and the user's first.
 
     Args:
         lines: The column `line`, and those of `ORDER`.
+        requested: The column `requested`; None if all are asked for.
+
+    Returns:
+        The same, and `user`, `is_requested` and `is_first`.
     """
     # Only the function's own reading finds the user of every line for which it finds one.
     users = lines.withColumn("user", F.udf(user_of, "string")(F.col("line")))
     # Lines without a user are each alone, so that not all of them come into one partition.
     of_user = Window.partitionBy("user", F.when(F.col("user").isNull(), F.struct(*ORDER)))
-    return users.withColumn("is_first", F.row_number().over(of_user.orderBy(*ORDER)) == 1)
+    users = users.withColumn("is_first", F.row_number().over(of_user.orderBy(*ORDER)) == 1)
+    if requested is None:
+        return users.withColumn("is_requested", F.lit(True))
+    joined = users.join(requested, F.col("user") == F.col("requested"), "left")
+    return joined.withColumn("is_requested", F.col("requested").isNotNull()).drop("requested")
 
 
 def _with_excluded(lines: DataFrame, pairs: DataFrame) -> DataFrame:
@@ -165,9 +187,11 @@ def _filtered(
     lists = Lists(eligible=eligible.value if eligible else None, keep=keep, on_error=errors.append)
     recommended = (
         recommendation
-        for line, excluded, is_first in rows
+        for line, excluded, is_requested, is_first in rows
         for recommendation in lists.rows(
-            line, _of_any_user(frozenset(excluded or ())), _of_any_user(is_first)
+            line,
+            _of_any_user(frozenset(excluded or ())),
+            partial(fault_of_user, is_requested=is_requested, is_first=is_first),
         )
     )
     for chunk in csv_chunks(recommended, header=()):

@@ -34,11 +34,13 @@ from lambdas.recommendations import (
     Counts,
     Lists,
     csv_chunks,
+    fault_of_user,
     header_of,
     raise_if_incomplete,
     raise_if_other_lines,
     raise_if_useless,
     readable,
+    requested_id,
 )
 from lambdas.records import GATE, folder_of, read_object, record_key
 
@@ -70,19 +72,34 @@ class Exclusions:
 
 
 class Users:
-    """The users of the lines that have been read, on disk: a set of a million takes 100 MB."""
+    """The users of the batch input, and who has a list, on disk: a set of a million takes 100 MB.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: Of the file.
+        requested: The users of the batch input; None if there is none, and all are right.
+    """
+
+    def __init__(self, path: Path, requested: Iterable[str] | None) -> None:
+        self._are_known = requested is not None
         self._connection = sqlite3.connect(path)
         self._connection.executescript(
             "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
-            "CREATE TABLE user (id TEXT PRIMARY KEY) WITHOUT ROWID; BEGIN;"
+            "CREATE TABLE user (id TEXT PRIMARY KEY, has_list INTEGER) WITHOUT ROWID; BEGIN;"
         )
+        users = ((user,) for user in requested or ())
+        self._connection.executemany("INSERT OR IGNORE INTO user VALUES (?, 0)", users)
 
-    def __call__(self, user: str) -> bool:
-        """Add a user; return whether it was none of them."""
-        added = self._connection.execute("INSERT OR IGNORE INTO user VALUES (?)", (user,))
-        return added.rowcount == 1
+    def fault(self, user: str) -> str:
+        """Return `fault_of_user` of the next line's user."""
+        if not self._are_known:
+            self._change("INSERT OR IGNORE INTO user VALUES (?, 0)", user)
+        if self._change("UPDATE user SET has_list = 1 WHERE id = ? AND has_list = 0", user):
+            return ""
+        found = self._connection.execute("SELECT 1 FROM user WHERE id = ?", (user,)).fetchall()
+        return fault_of_user(user, is_requested=bool(found), is_first=False)
+
+    def _change(self, statement: str, user: str) -> bool:
+        return self._connection.execute(statement, (user,)).rowcount == 1
 
     def close(self) -> None:
         """Close the file."""
@@ -155,6 +172,29 @@ class RunFiles:
                 ) from None
         raise_if_incomplete(found, entry.get("rows"), self.uri(entry["path"]))
 
+    def requested(self, entry: Mapping[str, Any] | None) -> Iterator[str] | None:
+        """Return the users of the batch input, or items; None if it is not there.
+
+        Args:
+            entry: What the manifest says of it; None if nothing.
+
+        Raises:
+            InvalidInputException: If a line is none of the Spark job's, when it is read.
+        """
+        keys = self.keys(entry["path"]) if entry and "path" in entry else []
+        return self._requested(keys) if keys else None
+
+    def _requested(self, keys: Iterable[str]) -> Iterator[str]:
+        for key in keys:
+            for number, line in enumerate(self.lines([key]), start=1):
+                try:
+                    yield requested_id(line)
+                except (ValueError, AttributeError) as error:
+                    raise InvalidInputException(
+                        f"s3://{self.bucket}/{key}, line {number}: {error}; the Spark job writes"
+                        " this file: start a new execution"
+                    ) from None
+
     def upload(self, path: str, content: Any) -> str:
         """Upload a readable object and return its S3 URI; an upload that fails leaves nothing."""
         key = f"runs/{self.run}/{path}"
@@ -215,9 +255,10 @@ def filter_recommendations(
     eligible = filter_files.get("eligibleItems")
     excluded = filter_files.get("exclusions")
     pairs = ((user, item) for user, item in (files.rows(excluded, 2) if excluded else ()))
+    asked_for = files.requested(manifest.get("batchInput"))
     with (
         closing(Exclusions(directory / "exclusions.sqlite", pairs)) as exclusions,
-        closing(Users(directory / "users.sqlite")) as is_first,
+        closing(Users(directory / "users.sqlite", asked_for)) as users,
         (directory / "errors.jsonl").open("w+b") as errors,
     ):
         lists = Lists(
@@ -226,7 +267,9 @@ def filter_recommendations(
             on_error=lambda line: errors.write(line.encode()),
         )
         rows = (
-            row for line in files.lines(outputs) for row in lists.rows(line, exclusions, is_first)
+            row
+            for line in files.lines(outputs)
+            for row in lists.rows(line, exclusions, users.fault)
         )
         chunks = csv_chunks(rows, header_of(manifest))
 

@@ -111,15 +111,14 @@ class Lists:
         self._eligible, self._keep, self._on_error = eligible, keep, on_error
 
     def rows(
-        self, line: bytes, excluded: Callable[[str], Set[str]], is_first: Callable[[str], bool]
+        self, line: bytes, excluded: Callable[[str], Set[str]], fault: Callable[[str], str]
     ) -> Iterator[Row]:
         """Yield the rows of the next line.
 
         Args:
             line: A line of a batch inference job's output.
             excluded: User id → item ids never recommended to that user.
-            is_first: User id → whether no earlier line has a list of that user. A reader of the
-                published list expects one list of each: a second one is an error line.
+            fault: User id → what `fault_of_user` returns of it.
         """
         counts, line = self.counts, _bare(line)
         if not line:
@@ -127,8 +126,8 @@ class Lists:
         counts.lines += 1
         try:
             user, items, scores = _recommendations(line)
-            if not is_first(user):
-                raise ValueError(f"an earlier line has the list of {user}")
+            if reason := fault(user):
+                raise ValueError(reason)
         except ValueError as error:
             counts.error_lines += 1
             # Half a character in the line's own error, too, is nothing that UTF-8 can hold.
@@ -152,6 +151,32 @@ class Lists:
                 yield user, item, rank, "" if score is None else repr(score)
         counts.users += rank > 0
         counts.recommendations += rank
+
+
+def fault_of_user(user: str, *, is_requested: bool, is_first: bool) -> str:
+    """Return why a line is an error because of its user; empty if it is none.
+
+    Args:
+        user: Whose line it is.
+        is_requested: Whether the batch input asks for them: a model of one's own may write others.
+        is_first: Whether no earlier line has a list of them: who reads a list expects one.
+    """
+    if not is_requested:
+        return f"the batch input does not ask for {user}"
+    return "" if is_first else f"an earlier line has the list of {user}"
+
+
+def requested_id(line: bytes) -> str:
+    """Return the user of a line of batch input, or the item to which related ones are asked for.
+
+    Raises:
+        ValueError: If it has none.
+    """
+    request = json.loads(line)
+    requested = request.get("userId") or request.get("itemId")
+    if not isinstance(requested, str):
+        raise ValueError("no userId, no itemId")
+    return requested
 
 
 def _bare(line: bytes) -> bytes:
@@ -341,9 +366,9 @@ def raise_if_useless(counts: Counts, least_different: float) -> None:
     if not counts.recommendations:
         if counts.error_lines and not counts.ineligible + counts.excluded:
             raise NoRecommendations(
-                f"nothing is left to recommend: all {counts.error_lines} lines are errors, and the"
-                " run's recommendations/errors.jsonl has the reason of each; the published list"
-                " stays as it was"
+                f"nothing is left to recommend: each line is an error ({counts.error_lines:,}), and"
+                " the run's recommendations/errors.jsonl has the reasons; the published list stays"
+                " as it was"
             )
         raise NoRecommendations(
             f"nothing is left to recommend: {counts.error_lines} error lines,"

@@ -26,7 +26,7 @@ if named.get("--task") == "filter":  # as etl.filtering does, without Spark
     (key,) = [each["Key"] for each in listed if each["Key"].endswith(".out")]
     lines = s3.get_object(Bucket=bucket, Key=key)["Body"].iter_lines()
     lists = Lists(eligible=None, keep=int(named["--keep"]), on_error=print)
-    read = [lists.rows(line, lambda user: frozenset(), lambda user: True) for line in lines]
+    read = [lists.rows(line, lambda user: frozenset(), lambda user: "") for line in lines]
     rows = [row for following in read for row in following]
     put("recommendations/recommendations.csv", b"".join(csv_chunks(rows)).decode())
     csv = f"s3://{bucket}/runs/{run}/recommendations/recommendations.csv"

@@ -51,8 +51,8 @@ FAILURES: tuple[tuple[str, str], ...] = (
     ),
     (
         "NoRecommendations",
-        "nothing is left to recommend: all 5,000 lines are errors, and the run's"
-        " recommendations/errors.jsonl has the reason of each",
+        "nothing is left to recommend: each line is an error (5,000), and the run's"
+        " recommendations/errors.jsonl has the reasons",
     ),
     ("States.TaskFailed", "training job 'labbase-…' is Stopped (MaxRuntimeExceeded)"),
     ("States.TaskFailed", "training job 'labbase-…' is Stopped"),

@@ -80,7 +80,7 @@ def test_each_user_gets_what_goes_with_what_they_had(
     rows = [
         row
         for line in lines
-        for row in lists.rows(line.encode(), lambda user: frozenset(), lambda user: True)
+        for row in lists.rows(line.encode(), lambda user: frozenset(), lambda user: "")
     ]
     assert (rejected, kind) == ([], "application/jsonlines")
     assert [json.loads(line)["input"]["userId"] for line in lines] == [*users, "newcomer"]

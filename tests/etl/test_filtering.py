@@ -151,10 +151,11 @@ def filtered_by_both(
 
 
 @pytest.mark.parametrize(
-    ("seed", "keep", "has_filters"), [(1, 25, True), (2, 3, True), (3, 1, False)]
+    ("seed", "keep", "has_filters", "asks"),
+    [(1, 25, True, False), (2, 3, True, True), (3, 1, False, False)],
 )
 def test_function_and_spark_job_write_the_same_bytes(
-    run: Run, seed: int, keep: int, has_filters: bool
+    run: Run, seed: int, keep: int, has_filters: bool, asks: bool
 ) -> None:
     chance = random.Random(seed)
     for path, content in odd_files(chance).items():
@@ -163,7 +164,12 @@ def test_function_and_spark_job_write_the_same_bytes(
     users = [*IDS, *(f"user-{number}" for number in range(2_000)), "5", "2", "📚", "never seen"]
     excluded = [(chance.choice(users), chance.choice(IDS)) for _ in range(9_000)]
     filters = put_filters(run, IDS, [*excluded, ("1.5", "a,b")]) if has_filters else None
-    manifest = put_manifest(run, filter=filters)
+    asked_for = [user for number, user in enumerate(users) if number % 7]
+    if asks:
+        requests = [json.dumps({"userId": user}) for user in asked_for]
+        put(run, "batch-input/part-0.json", "\n".join(requests[:700]) + "\n")
+        put(run, "batch-input/part-1.json", "\n".join(requests[700:]) + "\n")
+    manifest = put_manifest(run, filter=filters, batchInput={"path": "batch-input/"})
 
     by_function, by_spark = filtered_by_both(run, manifest, keep)
 
@@ -172,6 +178,7 @@ def test_function_and_spark_job_write_the_same_bytes(
     assert by_spark[1][LIST] == by_function[1][LIST]
     counts, files = by_spark
     assert counts["errorLines"] > 30
+    assert (b"the batch input does not ask for user-" in files[ERRORS]) is asks
     assert counts["users"] > 500
     assert (counts["dropped"]["excluded"] > 100) is has_filters
     assert files[LIST].count(b"\n") > counts["recommendations"]
@@ -293,7 +300,7 @@ def test_an_older_list_that_spark_filtered_is_not_published(run: Run) -> None:
 @pytest.mark.parametrize(
     ("lines", "error", "message"),
     [
-        (["broken"], NoRecommendations, "nothing is left to recommend: 1 error lines"),
+        (["broken"], NoRecommendations, "nothing is left to recommend: each line is an error"),
         (
             [line(str(n), ["a", "b"]) for n in range(300)],
             ListsAlike,

@@ -283,6 +283,32 @@ def test_a_user_s_second_line_is_an_error_line(s3: Any, tmp_path: Path) -> None:
     assert json.loads(error["line"])["output"]["recommendedItems"] == ["c"]
 
 
+def test_a_line_of_a_user_whom_nobody_asked_for_is_an_error_line(s3: Any, tmp_path: Path) -> None:
+    """A model of one's own may write others than it was asked for."""
+    put(s3, "batch-input/part-0.json", '{"userId":"1"}\n')
+    put(s3, "batch-input/part-1.json", '{"userId":"\\u6c42"}\n')
+    output = [output_line("1", ["a"]), output_line("2", ["a"]), output_line("\u6c42", ["b"])]
+    put(s3, "batch-output/a.out", "".join(output))
+
+    manifest = {"batchInput": {"path": "batch-input/", "rows": 2}}
+    summary = run_filter(s3, tmp_path, manifest=manifest)
+
+    assert csv_of(s3) == "USER_ID,ITEM_ID,RANK,SCORE\n1,a,1,\n\u6c42,b,1,\n"
+    assert (summary["users"], summary["errorLines"]) == (2, 1)
+    error = json.loads(get(s3, f"runs/{RUN}/recommendations/errors.jsonl"))
+    assert error["reason"] == "the batch input does not ask for 2"
+
+
+def test_a_batch_input_that_the_spark_job_has_not_written_is_refused(
+    s3: Any, tmp_path: Path
+) -> None:
+    put(s3, "batch-input/part-0.json", '{"userId":"1"}\n[1]\n')
+    put(s3, "batch-output/a.out", output_line("1", ["a"]))
+
+    with pytest.raises(InvalidInputException, match=r"batch-input/part-0\.json, line 2: "):
+        run_filter(s3, tmp_path, manifest={"batchInput": {"path": "batch-input/", "rows": 2}})
+
+
 def test_bytes_that_are_no_text_are_an_error_line(s3: Any, tmp_path: Path) -> None:
     lines = [b'{"input":{"userId":"\xff"}}', output_line("1", ["a"]).encode()]
     put(s3, "batch-output/in.json.out", b"\n".join(lines))
@@ -368,7 +394,9 @@ def test_a_list_of_which_all_lines_are_errors_says_where_the_reasons_are(
     put(s3, "manifest.json", json.dumps(MANIFEST))
     put(s3, "batch-output/in.json.out", "broken\nbroken\n")
 
-    with pytest.raises(NoRecommendations, match="all 2 lines are errors, and the run's recomm"):
+    with pytest.raises(
+        NoRecommendations, match=r"each line is an error \(2\), and the run's recomm"
+    ):
         publish_run(s3, personalize, calls)
 
 
