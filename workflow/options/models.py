@@ -391,7 +391,7 @@ def _parameter_faults(model: ModelSettings) -> Iterator[Rule]:
         elif len(name) > _LONGEST_PARAMETER:
             rule = f"its name has {len(name)} letters, and SageMaker takes {_LONGEST_PARAMETER}"
             yield path, rule, "shorten it"
-        elif isinstance(value, float) and not isfinite(value):
+        elif isinstance(value, float) and not isfinite(value) and not model.builtin:
             yield path, "it is no number", "write a number, or a text that the script understands"
         elif (length := len(json.dumps(value))) > _LONGEST_VALUE:
             rule = f"SageMaker takes {_LONGEST_VALUE} characters; as JSON it has {length}"
