@@ -48,6 +48,12 @@ POLLED_AT = {
     "CreateSolutionVersion": "Get Solution Version Status",
     "CreateBatchInferenceJob": "Get Batch Inference Status",
 }
+# A job begins while the state that creates it still ends.
+CREATED_AT = {
+    "Get Job Status": "Import Dataset",
+    "Get Solution Version Status": "Create Solution Version",
+    "Get Batch Inference Status": "Trigger Batch Inference",
+}
 JOBS = {"StartJobRun": "Glue job", **dict.fromkeys(POLLED_AT, "job")}
 
 

@@ -33,6 +33,7 @@ import boto3
 from botocore.config import Config as ClientConfig
 from botocore.exceptions import BotoCoreError, ClientError
 from fault_server import (
+    CREATED_AT,
     FAILED_JOB,
     FAULTS,
     JOBS,
@@ -362,6 +363,8 @@ class Matrix:
         if ended.status == "FAILED" and not failure.state and case.fault != KILLED_SERVER:
             yield "explain names no state"
         named = {case.state, "ETL" if is_expected_to_fail else ""}
+        if all(call.caller == "job" for call in case.calls):
+            named.add(CREATED_AT.get(case.state, case.state))
         if failure.state and failure.state not in named | _later_states(case.state):
             yield f"explain names '{failure.state}'"
 
