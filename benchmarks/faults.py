@@ -48,8 +48,8 @@ from small_shop_aws import deploy_small_shop, small_shop
 from lambdas.clients import raise_if_cut
 from retrain.local.database import sample_database
 from retrain.local.deployment import deploy
-from retrain.local.postgres import scratch_directory
 from retrain.local.sample_size import SampleSize
+from retrain.local.scratch import scratch_directory
 from workflow import Config, parse_config
 from workflow.runs.diagnosis import explain
 from workflow.runs.executions import Run, describe_run

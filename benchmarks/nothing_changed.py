@@ -17,8 +17,8 @@ from pathlib import Path
 from localaws.aws import LocalAws
 from retrain.local.database import sample_database
 from retrain.local.deployment import deploy
-from retrain.local.postgres import scratch_directory
 from retrain.local.sample_size import SampleSize
+from retrain.local.scratch import scratch_directory
 from workflow import Config, parse_config
 from workflow.runs.history import HistoryReader, follow
 from workflow.runs.visits import Visits

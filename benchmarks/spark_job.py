@@ -26,9 +26,10 @@ import psycopg
 
 from localaws.aws import LocalAws
 from retrain.local.deployment import deploy
-from retrain.local.postgres import Postgres, scratch_directory
+from retrain.local.postgres import Postgres
 from retrain.local.sample import load_sample
 from retrain.local.sample_size import SampleSize
+from retrain.local.scratch import scratch_directory
 from workflow import Config, parse_config
 
 ROOT = Path(__file__).parents[1]

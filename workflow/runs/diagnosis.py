@@ -80,7 +80,7 @@ class _Call:
     glue_run: str
     glue_logs: str
     sagemaker_job: str
-    sagemaker_logs: str
+    sagemaker_kind: str
 
 
 def explain(states: Any, logs: Any, run: Run, config: Config, *, lines: int = 20) -> Explanation:
@@ -176,8 +176,8 @@ def _speaker_of_service(call: _Call, *, by_states: bool) -> tuple[str, tuple[str
     """Return the same of a call to another service than Lambda and Glue."""
     if call.sagemaker_job:
         who = "AWS Step Functions" if by_states else "SageMaker"
-        job_type = call.sagemaker_logs.rpartition("/")[2].removesuffix("Jobs").lower()
-        return f"{who}, of the {job_type} job '{call.sagemaker_job}'", (call.sagemaker_logs,)
+        job = f"{call.sagemaker_kind.lower()} job '{call.sagemaker_job}'"
+        return f"{who}, of the {job}", (f"/aws/sagemaker/{call.sagemaker_kind}Jobs",)
     who = "AWS Step Functions, of the call" if by_states else "AWS, answering a call"
     return f"{who} to {call.service.removeprefix('aws-sdk:')}", ()
 
@@ -192,16 +192,8 @@ def _last_call(visit: Visit) -> _Call | None:
     outputs = (fields["output"] for fields in call if fields.get("output"))
     cause, submitted = json_object(next(causes, "")), json_object(next(outputs, ""))
     service = call[0]["resourceType"]
-    requested = json_object(str(call[0].get("parameters", "")))
-    kind, job = next(
-        (
-            (kind, str(name))
-            for kind in SAGEMAKER_JOBS
-            if service == "sagemaker"
-            and (name := cause.get(f"{kind}JobName") or requested.get(f"{kind}JobName"))
-        ),
-        ("", ""),
-    )
+    requested = json_object(str(call[0].get("parameters", ""))) if service == "sagemaker" else {}
+    kind = next((kind for kind in SAGEMAKER_JOBS if f"{kind}JobName" in requested), "")
     return _Call(
         service=service,
         target=visit.target,
@@ -210,8 +202,8 @@ def _last_call(visit: Visit) -> _Call | None:
         request_id=str(cause.get("requestId", "")),
         glue_run=str(cause.get("Id") or submitted.get("JobRunId", "")) if service == "glue" else "",
         glue_logs=str(cause.get("LogGroupName") or "/aws-glue/jobs"),
-        sagemaker_job=job,
-        sagemaker_logs=f"/aws/sagemaker/{kind}Jobs" if job else "",
+        sagemaker_job=str(requested.get(f"{kind}JobName", "")),
+        sagemaker_kind=kind,
     )
 
 

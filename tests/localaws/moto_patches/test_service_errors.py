@@ -35,6 +35,19 @@ INVOKE = invoke("busy")
 BY_ARN = {"Type": "Task", "Resource": FUNCTION}
 
 
+def catching(state: Definition, error: str) -> Definition:
+    """Return a definition of a state, and of one that gives out the error if it is caught."""
+    caught = {"Type": "Pass", "End": True}
+    trial = {**state, "Catch": [{"ErrorEquals": [error], "Next": "Caught"}], "End": True}
+    trial.pop("OutputPath", None)
+    return {"StartAt": "Trial", "States": {"Trial": trial, "Caught": caught}}
+
+
+def first_of_state(operation: str) -> int:
+    """Return which call of an operation is a state's first: one StartExecution is the test's."""
+    return 2 if operation == "StartExecution" else 1
+
+
 @pytest.mark.parametrize(
     ("state", "operation", "fault", "error"),
     [
@@ -67,14 +80,9 @@ def test_a_fault_is_caught_by_its_name_with_its_request_id(
     aws: Aws, faults: Faults, state: Definition, operation: str, fault: str, error: str
 ) -> None:
     """Recorded on AWS for Glue, Lambda, SQS and DynamoDB; the others have their SDKs' names."""
-    caught = {"Type": "Pass", "End": True}
-    trial = {**state, "Catch": [{"ErrorEquals": [error], "Next": "Caught"}], "End": True}
-    trial.pop("OutputPath", None)
-    definition = {"StartAt": "Trial", "States": {"Trial": trial, "Caught": caught}}
-    first = 2 if operation == "StartExecution" else 1  # the first one is the test's own
-    faults.inject(fault, operation=operation, call=first)
+    faults.inject(fault, operation=operation, call=first_of_state(operation))
 
-    output = aws.output(definition)
+    output = aws.output(catching(state, error))
 
     assert output["Error"] == error
     assert "Request ID: " in output["Cause"]
@@ -105,14 +113,9 @@ def test_half_of_a_response_is_an_error_of_the_sdk_s_client(
     aws: Aws, faults: Faults, state: Definition, operation: str, error: str
 ) -> None:
     """The half is no result, with which the state machine would go on."""
-    caught = {"Type": "Pass", "End": True}
-    trial = {**state, "Catch": [{"ErrorEquals": [error], "Next": "Caught"}], "End": True}
-    trial.pop("OutputPath", None)
-    definition = {"StartAt": "Trial", "States": {"Trial": trial, "Caught": caught}}
-    first = 2 if operation == "StartExecution" else 1  # the first one is the test's own
-    faults.inject("cut", operation=operation, call=first)
+    faults.inject("cut", operation=operation, call=first_of_state(operation))
 
-    output = aws.output(definition)
+    output = aws.output(catching(state, error))
 
     assert output["Error"] == error
     assert "read" in output["Cause"]
