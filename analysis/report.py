@@ -117,6 +117,8 @@ def report(record: RunRecord) -> str:
         increment=_increment(record),
         data=_data(record),
         metrics=_metrics_table(record.metrics),
+        maker=record.maker,
+        trainings=_trainings(record),
         comparison=_comparison(record),
         gate=_gate(record),
         campaigns=_campaigns(record),
@@ -166,6 +168,8 @@ def _headline(record: RunRecord) -> Iterator[tuple[str, str]]:
         lists = record.run.recommendations
     except RunFilesError:
         return
+    if record.maker:
+        yield "made the lists", record.maker
     by_item = record.config.batch_inference.item_id
     yield f"{'items' if by_item else 'users'} with a list", f"{lists['USER_ID'].nunique():,}"
     yield "items recommended", f"{lists['ITEM_ID'].nunique():,}"
@@ -238,7 +242,9 @@ def _data(record: RunRecord) -> dict[str, Any]:
         return {}
     return {
         "counts": Table(sizes, ["sparsity", "repeat rate"]),
-        "checks": Table(record.checks.drop(columns="source")),
+        "checks": Table(record.checks.drop(columns="source"))
+        if record.config.has_personalize
+        else None,
         "agreement": None if agreed.empty else Table(_without_empty(agreed), ["share", "least"]),
         "plots": drawn,
         "rejected": None if rejected.empty else Table(rejected, ["share"]),
@@ -257,6 +263,13 @@ def _metrics_table(metrics: Mapping[str, Mapping[str, float]]) -> Table | None:
         ratio = frame[version] / frame[other]
         frame[f"× {other}"] = [f"{value:.2f}" if pd.notna(value) else "–" for value in ratio]
     return Table(frame)
+
+
+def _trainings(record: RunRecord) -> Table | None:
+    """Return what the trainings of the team's own models measured, a column each."""
+    if not record.trainings:
+        return None
+    return Table(pd.DataFrame(record.trainings).rename_axis("metric"))
 
 
 def _comparison(record: RunRecord) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from workflow.config import Config
 from workflow.definition.limits import NextWait
 from workflow.runs.cost import CostError, Estimate, assume, assumptions_for, estimate
 from workflow.runs.executions import Run as Execution
-from workflow.runs.executions import executions_of, find_run, jobs_of
+from workflow.runs.executions import executions_of, find_run, jobs_of, models_of
 from workflow.runs.history import Failure, failure_of, history
 from workflow.runs.prices import load_prices
 from workflow.runs.progress import Progress, progress_of
@@ -61,7 +61,7 @@ class RunRecord:
         events: The execution's history, oldest first.
         metrics: `this version`, which made the lists, and where they are known `the version
             before`, `the refused version` and `popularity`, → metrics by their short names, for
-            example `NDCG@10`.
+            example `NDCG@10`; empty where a script made the lists.
         before: The recommendations of the run before; None if there was none.
         cost: What a run like this costs on AWS; None if the run did not succeed, the number of its
             transitions cannot be foreseen, or the page is one of several recommenders' but not of
@@ -70,6 +70,8 @@ class RunRecord:
         backtests: What published lists were worth, run after run: `backtests.trend`.
         execution: The name of the execution of which the events are.
         executions: All of the run's, in their order; empty if it was never resumed.
+        trainings: Each model of one's own whose training measured something of its own choice →
+            the metrics by the names that it gave them.
     """
 
     config: Config
@@ -83,6 +85,7 @@ class RunRecord:
     backtests: pd.DataFrame = field(default_factory=pd.DataFrame)
     execution: str = ""
     executions: Sequence[Ended] = ()
+    trainings: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @cached_property
     def visits(self) -> Visits:
@@ -98,6 +101,12 @@ class RunRecord:
     def failure(self) -> Failure | None:
         """Why the execution failed."""
         return failure_of(self.visits, self.definition)
+
+    @cached_property
+    def maker(self) -> str:
+        """The model of one's own that made the lists; empty for Personalize, or of no lists."""
+        publication = self.run.record("publication") or {}
+        return str(publication.get("model", {}).get("name", ""))
 
     @cached_property
     def checks(self) -> pd.DataFrame:
@@ -160,9 +169,10 @@ def gather(
     machine = states.describe_state_machine(stateMachineArn=config.state_machine_arn)
     definition = json.loads(machine["definition"])
     files = run_on_s3(config, s3, run.run)
+    models = models_of(events)
     metrics = _metrics(config, client, files, events)
-    if before:
-        metrics = {THIS_VERSION: metrics.get(THIS_VERSION, {}), BEFORE: before, **metrics}
+    if before and THIS_VERSION in metrics:
+        metrics = {THIS_VERSION: metrics[THIS_VERSION], BEFORE: before, **metrics}
     if files.gate:
         metrics = _judged(metrics, files.gate)
     cost = None
@@ -190,6 +200,12 @@ def gather(
         backtests=trend(config, s3) if config.backtest else pd.DataFrame(),
         execution=run.name,
         executions=list(_executions(states, run, definition)),
+        trainings={
+            name: measured
+            for name, model in models.items()
+            if not _is_measured_as_personalize(config, name)
+            and (measured := training_metrics(client("sagemaker"), model))
+        },
     )
 
 
@@ -218,6 +234,11 @@ def _judged(
     return known
 
 
+def _is_measured_as_personalize(config: Config, model: str) -> bool:
+    """Return whether a model's metrics are Personalize's, on a hold-out like Personalize's."""
+    return model in config.models and config.models[model].builtin == "hybrid"
+
+
 def _by_short_name(metrics: Mapping[str, float]) -> dict[str, float]:
     return {short_name(name): value for name, value in metrics.items()}
 
@@ -236,10 +257,12 @@ def _metrics(
 ) -> dict[str, Mapping[str, float]]:
     """Return the metrics of the version that a run trained, of the one before, of a baseline.
 
-    Of a model of one's own there are those that its training measured.
+    The packaged hybrid measures the same; what a script of one's own measures is its own affair.
     """
     made_by = (files.record("publication") or {}).get("model")
     if made_by:
+        if not _is_measured_as_personalize(config, made_by["name"]):
+            return {}
         measured = training_metrics(client("sagemaker"), made_by)
         return {THIS_VERSION: _by_short_name(measured)} if measured else {}
     trained = [job.arn for job in jobs_of(events) if SOLUTION_VERSION.search(job.arn)]

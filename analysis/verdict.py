@@ -8,6 +8,7 @@ Pure: it is derived from the facts of a `RunRecord`, and each rule names its bou
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,10 +30,14 @@ HARDLY = 0.005
 """Share of the quality that makes no difference to speak of."""
 FEW_ITEMS = 0.1
 """Share of the items that could be in a list, below which the lists show few of them."""
+SHORT_LIST = 0.5
+"""Share of the items that a list could have, below which it is short; and of lists that are."""
 MANY_WITHOUT_LIST = 0.01
 """Share of the users to recommend for, above which too many have no list."""
 OLD_DAYS = 7
 """Days between the newest event and the run, after which the events are old."""
+
+_ERRORS = "recommendations/errors.jsonl"
 
 
 @dataclass(frozen=True)
@@ -259,16 +264,55 @@ def _lists(record: RunRecord) -> Iterator[Finding]:
     if without > 0:
         yield Finding(
             f"{without:,} of {asked:,} {noun} have no list",
-            f"{without:,} of the {asked:,} {noun} to recommend for have no list: Personalize"
-            " returned nothing for them, or the filters took everything away.",
+            f"{without:,} of the {asked:,} {noun} to recommend for have no list:"
+            f" {_why_none(record)}.",
             "warning" if without / asked > MANY_WITHOUT_LIST else "note",
         )
+    most = min(record.config.filter.keep, len(catalogue))
+    lengths = lists.groupby("USER_ID").size()
+    short_lists = int((lengths < most * SHORT_LIST).sum())
+    if len(lengths) and short_lists / len(lengths) > SHORT_LIST:
+        yield Finding(
+            f"{short_lists:,} of {len(lengths):,} lists are short",
+            f"{short_lists:,} of the {len(lengths):,} lists have less than half of the {most:,}"
+            f" items that they could have, {lengths.median():g} at the median:"
+            f" {record.maker or 'Personalize'} returned no more, or the filters took them away.",
+        )
+    yield from _unknown_items(record)
     shown, possible = lists["ITEM_ID"].nunique(), min(len(catalogue), len(lists))
     if possible and shown / possible < FEW_ITEMS:
         yield Finding(
             f"only {shown:,} of {len(catalogue):,} items are in a list",
             f"Only {shown:,} of the {len(catalogue):,} items that may be recommended are in any"
             " list; the others are shown to nobody.",
+        )
+
+
+def _why_none(record: RunRecord) -> str:
+    """Return why users may have no list, in a clause; with the reason of the first error line."""
+    errors = (record.run.record("publication") or {}).get("errorLines", 0)
+    maker, path = record.maker or "Personalize", f"{record.run.folder}{_ERRORS}"
+    if not errors or not record.run.files.find(path):
+        return f"{maker} returned nothing for them, or the filters took everything away"
+    first, *_ = record.run.files.read(path).splitlines()
+    lines, reason = counted(errors, "line"), json.loads(first)["reason"]
+    return f"{lines} of {maker}'s output {_were(errors)} an error, the first: {reason} ({path})"
+
+
+def _unknown_items(record: RunRecord) -> Iterator[Finding]:
+    """Yield the items that a model of one's own has made up."""
+    run = record.run
+    if not record.maker or run.since:  # the earlier interactions have items too
+        return
+    known = record.catalogue | frozenset(run.interactions["ITEM_ID"])
+    recommended = run.recommendations["ITEM_ID"].unique()
+    if unknown := sorted(set(recommended) - known):
+        of = f"{len(unknown):,} of {len(recommended):,} recommended items"
+        verb = "is" if len(unknown) == 1 else "are"
+        yield Finding(
+            f"{of} {verb} in no data set",
+            f"{of} {verb} in no data set of the run, for example {unknown[0]}: {record.maker} made"
+            " them up. filter.eligible_items keeps such out of the lists.",
         )
 
 
@@ -283,7 +327,7 @@ def _data(record: RunRecord) -> Iterator[Finding]:
             share = f"{row['share']:.0%}".replace("%", " %")
             yield Finding(f"only {share} of {check}", f"{row['warning']}.")
     yield from _rejected(record)
-    if run.since:  # Personalize has the earlier ones too
+    if run.since or not record.config.has_personalize:  # which has the earlier ones too
         checks = checks.head(0)
     for check, row in checks[~checks["met"]].iterrows():
         short = f"{str(check).removesuffix(', advised')}: {row['found']:,g}"

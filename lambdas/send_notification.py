@@ -193,7 +193,7 @@ class Records:
         return (
             f"{whose}{published['recommendations']:,} recommendations for"
             f" {published['users']:,} {'items' if by_item else 'users'}, of data extracted at"
-            f" {published['extractedAt']}{_made_by(published)}"
+            f" {published['extractedAt']}{_made_by(published)}{_error_lines(published)}"
         )
 
 
@@ -308,6 +308,12 @@ def _caught(output: Mapping[str, Any]) -> str:
             cause = sentence(str(found.get("Cause", "")))
             return ": ".join(filter(None, (str(found["Error"]), cause)))
     return ""
+
+
+def _error_lines(published: Mapping[str, Any]) -> str:
+    """Return how many lines of the batch output gave no list; empty if each did."""
+    lines = published.get("errorLines", 0)
+    return f", with {lines:,} error line{'s' * (lines > 1)} in the batch output" if lines else ""
 
 
 def _made_by(published: Mapping[str, Any]) -> str:

@@ -29,7 +29,7 @@ EVENTS = [
 ]
 LISTS = [
     "USER_ID,ITEM_ID,RANK,SCORE",
-    *(f"{user},{1 + (user + rank) % 18},{rank},0.5" for user in USERS for rank in range(1, 6)),
+    *(f"{user},{1 + (user + rank) % 18},{rank},0.5" for user in USERS for rank in range(1, 13)),
 ]
 SUCCEEDED = events(
     entered("ETL"), exited("ETL"), event("ExecutionSucceeded"), seconds=60

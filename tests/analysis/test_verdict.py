@@ -56,16 +56,59 @@ def test_users_without_a_list_are_counted() -> None:
     assert sentence(given) == "To look at: 4 of 44 users have no list."
 
 
+def test_error_lines_are_why_users_have_no_list() -> None:
+    given = Given()
+    given.manifest["batchInput"]["rows"] = 44
+    given.files["record/publication.json"] = json.dumps({"model": {"name": "svd"}, "errorLines": 4})
+    error = {"reason": "scores hold nan, which is no number", "line": "{}"}
+    given.files["recommendations/errors.jsonl"] = f"{json.dumps(error)}\n" * 4
+
+    assert warnings(given) == [
+        "4 of the 44 users to recommend for have no list: 4 lines of svd's output were an error,"
+        " the first: scores hold nan, which is no number (recommendations/errors.jsonl)."
+    ]
+
+
+def test_short_lists_are_to_be_looked_at() -> None:
+    given = Given()
+    given.files["recommendations.csv"] = "\n".join(
+        [
+            LISTS[0],
+            *(f"{user},{1 + (user + n) % 18},{n},0.5" for user in range(1, 41) for n in (1, 2)),
+        ]
+    )
+
+    assert sentence(given) == "To look at: 40 of 40 lists are short."
+    assert warnings(given) == [
+        "40 of the 40 lists have less than half of the 20 items that they could have, 2 at the"
+        " median: Personalize returned no more, or the filters took them away."
+    ]
+
+
+def test_items_that_a_model_made_up_are_to_be_looked_at() -> None:
+    given = Given()
+    lists = given.files["recommendations.csv"]
+    given.files["recommendations.csv"] = f"{lists}\n1,nope-2,13,0.1\n2,nope-1,13,0.1"
+    assert warnings(given) == [], "Personalize recommends what it has imported, of earlier runs too"
+
+    given.files["record/publication.json"] = json.dumps({"model": {"name": "svd"}})
+
+    assert warnings(given) == [
+        "2 of 20 recommended items are in no data set of the run, for example nope-1: svd made them"
+        " up. filter.eligible_items keeps such out of the lists."
+    ]
+
+
 def test_lists_of_the_same_few_items_are_to_be_looked_at() -> None:
     given = Given()
     given.files["recommendations.csv"] = "\n".join(
         [LISTS[0], *(f"{user},1,1,0.5" for user in range(1, 41))]
     )
 
-    assert warnings(given) == [
+    assert warnings(given)[-1] == (
         "Only 1 of the 20 items that may be recommended are in any list; the others are shown to"
         " nobody."
-    ]
+    )
 
 
 def test_warnings_of_the_spark_job_are_repeated() -> None:

@@ -61,6 +61,15 @@ def test_a_success_is_one_line_of_figures() -> None:
     assert (told.end.run, told.detail()["begunAt"]) == ("nightly", "2024-06-01T04:00:00Z")
 
 
+@pytest.mark.parametrize(("number", "told"), [(1, "1 error line"), (1_950, "1,950 error lines")])
+def test_lines_that_gave_no_list_are_told(number: int, told: str) -> None:
+    line = notification_of(
+        end_of(output="{}"), Records({"": PUBLISHED | {"errorLines": number}})
+    ).line
+
+    assert line.endswith(f" extracted at 2024-06-01T04:12:00Z, with {told} in the batch output")
+
+
 def test_a_workflow_that_publishes_nothing_and_has_any_output_succeeds() -> None:
     for output in ("[1, 2]", '{"job": "done"}', '{"increment": 3}', ""):
         told = notification_of(end_of(output=output), Records())

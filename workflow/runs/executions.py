@@ -322,6 +322,21 @@ def jobs_of(events: Iterable[HistoryEvent]) -> list[Job]:
     return list(jobs.values())
 
 
+def models_of(events: Iterable[HistoryEvent]) -> dict[str, dict[str, Any]]:
+    """Return the models of one's own whose lists an execution has, by their names.
+
+    Args:
+        events: The execution's history.
+
+    Returns:
+        Name → `{name, trainingJobArn, data}`, as `latest.json` has the `model` of a list.
+    """
+    outputs = (event.get("stateExitedEventDetails", {}).get("output") for event in events)
+    jobs = (json_object(output).get("job") for output in outputs)
+    models = (job.get("model") for job in jobs if isinstance(job, dict))
+    return {model["name"]: model for model in models if isinstance(model, dict)}
+
+
 def jobs_left_running(events: Iterable[HistoryEvent]) -> list[str]:
     """Return the Personalize jobs that an execution waited for last: they do not end with it.
 

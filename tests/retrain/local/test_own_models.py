@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from analysis.report import report
 from analysis.run_record import gather
 from lambdas.polling import next_wait
 from localaws.aws import LocalAws
 from retrain.local.deployment import deploy
 from retrain.local.run import stages_of
+from tests.analysis.test_report import texts
 from tests.recommenders.test_script_mode import ITEMS, USERS, events
 from tests.recorder import Recorder
 from tests.retrain.local.test_delivery import denied
@@ -161,7 +163,13 @@ def test_a_run_publishes_the_lists_of_the_model(aws: LocalAws, tmp_path: Path) -
     record = gather(
         config, aws.client, timed=False, next_wait=next_wait, now=datetime(2024, 6, 2, tzinfo=UTC)
     )
-    assert record.metrics == {"this version": {"items": ITEMS}}
+    assert (record.metrics, record.trainings) == ({}, {"own": {"items": ITEMS}})
+    page = texts(report(record))
+    assert "own made the lists" in page
+    assert "What the training of own has measured itself" in page
+    assert f"metric own items {ITEMS}" in page
+    assert "held out of its training" not in page, "nothing of the sort is known of a script"
+    assert "Personalize's requirements" not in page
     assert record.cost is not None
     assert "SageMaker, Train own" in [line.what for line in record.cost.lines]
 
