@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from pydantic import Field, PrivateAttr, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, ValidationError
 
 from etl.datasets import (
     DATASET_TYPES,
@@ -65,11 +65,11 @@ from workflow.settings import (
     PollingSettings,
     ReportSettings,
     RoleName,
+    Rule,
     ScheduleSettings,
     Settings,
     SolutionSettings,
     SourceSettings,
-    unless_broken,
 )
 from workflow.spelling import suggestion
 
@@ -158,9 +158,9 @@ class Config(Settings):
         " as CloudFormation would replace them for a changed tag",
     )
 
-    @model_validator(mode="after")
-    def _tables_fit_each_other(self) -> Self:
-        return unless_broken(self, list(faults(self)))
+    def own_faults(self) -> Iterator[Rule]:
+        """Yield where tables do not fit each other."""
+        yield from faults(self)
 
     _directory: Path = PrivateAttr(Path())
     _source: str = PrivateAttr("configuration")

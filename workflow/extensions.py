@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from packaging.requirements import InvalidRequirement, Requirement
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from workflow.names import function_problem
-from workflow.settings import FUNCTIONS, BrokenRulesError, Rule, Settings, unless_broken
+from workflow.settings import FUNCTIONS, BrokenRulesError, Rule, Settings
 
 Action = Annotated[str, Field(pattern=r"^[a-z0-9-]+:[A-Za-z0-9*?]+$")]
 ResourceArn = Annotated[str, Field(pattern=r"^(\*|arn:[a-z-]+:.+)$")]
@@ -135,9 +135,9 @@ class FunctionSettings(Settings):
         [], description="of the role that all functions of the workflow share"
     )
 
-    @model_validator(mode="after")
-    def _lambda_takes_the_environment(self) -> Self:
-        return unless_broken(self, list(_environment_faults(self.environment)))
+    def own_faults(self) -> Iterator[Rule]:
+        """Yield variables that Lambda does not take."""
+        yield from _environment_faults(self.environment)
 
 
 def _environment_faults(variables: Mapping[str, str]) -> Iterator[Rule]:

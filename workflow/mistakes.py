@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
@@ -14,12 +16,8 @@ from workflow.errors import WorkflowError
 from workflow.settings import (
     BrokenRulesError,
     ColumnSettings,
-    InteractionsData,
-    ItemsData,
     Rule,
     Settings,
-    UsersData,
-    broken_rules,
     expression_or_table,
 )
 from workflow.spelling import suggestion
@@ -67,41 +65,124 @@ def mistakes_of(
         raw: The configuration as it was read.
         root: The model that it was validated against.
     """
-    return [*_mistakes(error, raw, root), *_hidden_mistakes(error, raw)]
+    return [*_mistakes(error, raw, root), *_hidden_mistakes(error, raw, root)]
 
 
 def _mistakes(
     error: ValidationError, raw: Mapping[str, Any], root: type[Settings]
 ) -> Iterator[Mistake]:
     for details in error.errors():
-        # Pydantic adds a part of its own where the key of a table is what is wrong.
-        path = tuple(str(part) for part in details["loc"] if part != _KEY)
-        rules = details.get("ctx", {}).get("error")
-        if isinstance(rules, BrokenRulesError):
-            yield from _broken(rules.broken, path, raw)
+        path = _path_of(details)
+        if rules := _rules_of(details):
+            yield from _broken(rules, path, raw)
         else:
             value = "" if details["type"] == "missing" else _toml_value(details["input"])
             yield Mistake(_dotted_path(path), value, _rule(details), _fix(details, path, root))
 
 
-def _hidden_mistakes(error: ValidationError, raw: Mapping[str, Any]) -> Iterator[Mistake]:
-    """Yield the rules that a data set's columns break when something else in it is wrong too.
+def _hidden_mistakes(
+    error: ValidationError, raw: Mapping[str, Any], root: type[Settings]
+) -> Iterator[Mistake]:
+    """Yield the rules that a table breaks as a whole when one of its values is wrong too.
 
-    Pydantic validates a table as a whole only once each of its values is sound.
+    Pydantic validates a table, and the file, as a whole only once each of its values is sound. What
+    is broken with the wrong values as well as without them does not depend on them; all else is
+    left for when they are mended, and so are the rules of the file if a required value is wrong.
     """
-    faulty = {".".join(map(str, details["loc"][:2])) for details in error.errors()}
-    checked = {
-        ".".join(map(str, details["loc"]))
-        for details in error.errors()
-        if isinstance(details.get("ctx", {}).get("error"), BrokenRulesError)
-    }
-    for settings in (UsersData, ItemsData, InteractionsData):
-        path = ("datasets", settings.dataset_type.lower())
-        columns = _value(raw, (*path, "columns"))
-        if _dotted_path(path) in faulty - checked and isinstance(columns, Mapping):
-            sound = {name: _sound_column(value) for name, value in columns.items()}
-            data_set = settings.model_construct(table="", columns=sound).data_set()
-            yield from _broken(broken_rules(data_set), path, raw)
+    errors = [(_path_of(details), _rules_of(details)) for details in error.errors()]
+    checked = [path for path, rules in errors if rules]
+    faulty = [
+        *(path for path, rules in errors if not rules),
+        *(path + below for path, rules in errors for below, _, _ in rules),
+    ]
+    is_whole = not any(_is_required(path, root) for path in faulty)
+    without = _without(raw, faulty)
+    for path, settings in _tables(root, raw):
+        is_faulty = any(each[: len(path)] == path for each in faulty)
+        if is_faulty and path not in checked and (path or is_whole):
+            broken = _sound_faults(settings, _value(raw, path))
+            still_broken = {below for below, _, _ in _sound_faults(settings, _value(without, path))}
+            told = (
+                rule for rule in broken if rule[0] in still_broken and path + rule[0] not in faulty
+            )
+            yield from _broken(told, path, raw)
+
+
+def _without(raw: Any, paths: Iterable[tuple[str, ...]]) -> Any:
+    """Return a configuration without some of its values; a list goes with its wrong item."""
+    left = deepcopy(raw)
+    for path in filter(None, paths):
+        tables = [at for at in range(len(path)) if isinstance(_value(left, path[:at]), dict)]
+        _value(left, path[: tables[-1]]).pop(path[tables[-1]], None)
+    return left
+
+
+def _is_required(path: tuple[str, ...], root: type[Settings]) -> bool:
+    """Return whether a configuration has to have a value."""
+    model = _model(path[:-1], root) if path else None
+    fields = model.model_fields.items() if model else ()
+    return any(field.is_required() for name, field in fields if path[-1] in {name, field.alias})
+
+
+def _sound_faults(settings: type[Settings], raw: Any) -> Iterator[Rule]:
+    """Yield the rules that a table breaks, up to one that makes no sense of its values."""
+    with suppress(TypeError, ValueError, AttributeError, LookupError):
+        yield from _as_written(settings, raw).own_faults()
+
+
+def _tables(
+    annotation: Any, raw: Any, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], type[Settings]]]:
+    """Yield the tables of a configuration as they are written: their paths, and what they are."""
+    if isinstance(annotation, type) and issubclass(annotation, Settings):
+        if isinstance(raw, Mapping):
+            yield path, annotation
+            for name, field in annotation.model_fields.items():
+                key = field.alias or name
+                yield from _tables(field.annotation, raw.get(key), (*path, key))
+        return
+    kinds = get_args(annotation)
+    if get_origin(annotation) is dict and isinstance(raw, Mapping):
+        for key, value in raw.items():
+            yield from _tables(kinds[1], value, (*path, key))
+    elif get_origin(annotation) is list and isinstance(raw, list):
+        for number, value in enumerate(raw):
+            yield from _tables(kinds[0], value, (*path, str(number)))
+    elif get_origin(annotation) not in {dict, list}:
+        for kind in kinds:
+            yield from _tables(kind, raw, path)
+
+
+def _as_written(annotation: Any, raw: Any) -> Any:
+    """Return a value with its tables as settings, sound or not; of what is missing, the default."""
+    origin, kinds = get_origin(annotation), get_args(annotation)
+    if origin is dict and isinstance(raw, Mapping):
+        return {key: _as_written(kinds[1], value) for key, value in raw.items()}
+    if origin is list and isinstance(raw, list):
+        return [_as_written(kinds[0], value) for value in raw]
+    settings = None if origin in {dict, list} else next(_models_in(annotation), None)
+    table = expression_or_table(raw) if settings is ColumnSettings else raw
+    if settings is None:
+        return raw
+    given, values = table if isinstance(table, Mapping) else {}, dict[str, Any]()
+    for name, field in settings.model_fields.items():
+        key = field.alias or name
+        if key in given:
+            values[key] = _as_written(field.annotation, given[key])
+        elif field.is_required():
+            values[key] = ""
+    return settings.model_construct(**values)
+
+
+def _path_of(details: Mapping[str, Any]) -> tuple[str, ...]:
+    # Pydantic adds a part of its own where the key of a table is what is wrong.
+    return tuple(str(part) for part in details["loc"] if part != _KEY)
+
+
+def _rules_of(details: Mapping[str, Any]) -> Sequence[Rule]:
+    """Return the rules that a table breaks as a whole; none if a value is wrong."""
+    broken = details.get("ctx", {}).get("error")
+    return broken.broken if isinstance(broken, BrokenRulesError) else ()
 
 
 def _broken(rules: Iterable[Rule], path: tuple[str, ...], raw: Any) -> Iterator[Mistake]:
@@ -109,13 +190,6 @@ def _broken(rules: Iterable[Rule], path: tuple[str, ...], raw: Any) -> Iterator[
     for below, rule, fix in rules:
         key = path + below
         yield Mistake(_dotted_path(key), _toml_value(_value(raw, key)), rule, fix)
-
-
-def _sound_column(value: Any) -> ColumnSettings:
-    try:
-        return ColumnSettings.model_validate(expression_or_table(value))
-    except ValidationError:
-        return ColumnSettings(source="unknown")
 
 
 def _rule(details: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -89,15 +89,15 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
+    def own_faults(self) -> Iterator[Rule]:
+        """Yield the rules that the table breaks as a whole, each value of it being sound."""
+        yield from ()
 
-_Checked = TypeVar("_Checked", bound=Settings)
-
-
-def unless_broken(model: _Checked, broken: Sequence[Rule]) -> _Checked:
-    """Return the model; raise `BrokenRulesError` if rules are broken."""
-    if broken:
-        raise BrokenRulesError(broken)
-    return model
+    @model_validator(mode="after")
+    def _breaks_no_rule(self) -> Self:
+        if broken := list(self.own_faults()):
+            raise BrokenRulesError(broken)
+        return self
 
 
 class RelationSettings(Settings):
@@ -213,19 +213,14 @@ class DataSetSettings(RelationSettings):
             tuple(settings.column(name, reserved) for name, settings in self.columns.items()),
         )
 
-    @model_validator(mode="after")
-    def _personalize_accepts(self) -> Self:
-        return unless_broken(self, list(broken_rules(self.data_set())))
-
-
-def broken_rules(data_set: DataSet) -> Iterator[Rule]:
-    """Yield the rules of Personalize that a data set breaks, each with its key path and fix."""
-    required = REQUIRED_COLUMNS[data_set.type]
-    for problem in data_set.problems():
-        missing = [name for name in required if name in problem.rule and not problem.column]
-        near = nearest(missing[0], data_set.header) if missing else None
-        fix = f"did you mean it by {near}? {problem.fix}" if near else problem.fix
-        yield ("columns", *filter(None, [problem.column])), problem.rule, fix
+    def own_faults(self) -> Iterator[Rule]:
+        """Yield the rules of Personalize that the data set breaks."""
+        data_set, required = self.data_set(), REQUIRED_COLUMNS[self.dataset_type]
+        for problem in data_set.problems():
+            missing = [name for name in required if name in problem.rule and not problem.column]
+            near = nearest(missing[0], data_set.header) if missing else None
+            fix = f"did you mean it by {near}? {problem.fix}" if near else problem.fix
+            yield ("columns", *filter(None, [problem.column])), problem.rule, fix
 
 
 class UsersData(DataSetSettings):
@@ -295,13 +290,12 @@ class BatchInferenceSettings(RelationSettings):
         """Return the table with an empty user_id where item_id stands in its place."""
         return {"user_id": "", **raw} if isinstance(raw, dict) and "item_id" in raw else raw
 
-    @model_validator(mode="after")
-    def _one_id(self) -> Self:
-        if bool(self.user_id) != bool(self.item_id):
-            return self
-        rule = "both user_id and item_id are there" if self.user_id else "user_id is empty"
-        fix = "write user_id, or item_id for a recipe of related items, as the table's key"
-        return unless_broken(self, [(("user_id",), rule, fix)])
+    def own_faults(self) -> Iterator[Rule]:
+        """Yield that there is not one id."""
+        if bool(self.user_id) == bool(self.item_id):
+            rule = "both user_id and item_id are there" if self.user_id else "user_id is empty"
+            fix = "write user_id, or item_id for a recipe of related items, as the table's key"
+            yield ("user_id",), rule, fix
 
     @property
     def exploration(self) -> dict[str, str]:
@@ -406,35 +400,28 @@ class SolutionSettings(Settings):
         None, description="train only on events whose EVENT_VALUE is at least this"
     )
 
-    @model_validator(mode="after")
-    def _one_chooser(self) -> Self:
-        broken: list[Rule] = []
+    def own_faults(self) -> Iterator[Rule]:
+        """Yield what the recipe has not, or auto_ml chooses."""
         if self.auto_ml and "recipe" in self.model_fields_set:
-            broken.append(
-                (
-                    ("recipe",),
-                    "with auto_ml = true Personalize chooses the recipe itself",
-                    "leave the recipe out, or write auto_ml = false",
-                )
+            yield (
+                ("recipe",),
+                "with auto_ml = true Personalize chooses the recipe itself",
+                "leave the recipe out, or write auto_ml = false",
             )
-        if not self.auto_ml:
-            broken += [
-                (("hyperparameters", name), rule, fix)
-                for name, rule, fix in hyperparameter_problems(self.recipe, self.hyperparameters)
-            ]
-            if self.hpo and self.recipe not in TUNABLE:
-                rule = f"{self.recipe} has no hyperparameters to search"
-                fix = f"leave it out, or write a recipe of {', '.join(sorted(TUNABLE))}"
-                broken.append((("hpo",), rule, fix))
         if self.auto_ml and self.hyperparameters:
-            broken.append(
-                (
-                    ("hyperparameters",),
-                    "hyperparameters belong to one recipe; auto_ml = true chooses among several",
-                    "leave them out, or write auto_ml = false and name the recipe",
-                )
+            yield (
+                ("hyperparameters",),
+                "hyperparameters belong to one recipe; auto_ml = true chooses among several",
+                "leave them out, or write auto_ml = false and name the recipe",
             )
-        return unless_broken(self, broken)
+        if self.auto_ml:
+            return
+        for name, rule, fix in hyperparameter_problems(self.recipe, self.hyperparameters):
+            yield ("hyperparameters", name), rule, fix
+        if self.hpo and self.recipe not in TUNABLE:
+            rule = f"{self.recipe} has no hyperparameters to search"
+            fix = f"leave it out, or write a recipe of {', '.join(sorted(TUNABLE))}"
+            yield ("hpo",), rule, fix
 
 
 class PollingSettings(Settings):
@@ -448,12 +435,11 @@ class PollingSettings(Settings):
         description="longest pause between two polls, and so until an early failure is noticed",
     )
 
-    @model_validator(mode="after")
-    def _check_order(self) -> Self:
-        if self.min_seconds <= self.max_seconds:
-            return self
-        rule = f"min_seconds {self.min_seconds} is above max_seconds {self.max_seconds}"
-        return unless_broken(self, [(("min_seconds",), rule, "exchange the two")])
+    def own_faults(self) -> Iterator[Rule]:
+        """Yield bounds in the wrong order."""
+        if self.min_seconds > self.max_seconds:
+            rule = f"min_seconds {self.min_seconds} is above max_seconds {self.max_seconds}"
+            yield ("min_seconds",), rule, "exchange the two"
 
 
 class EtlSettings(Settings):
@@ -635,9 +621,18 @@ class AwsSettings(Settings):
     )
     tracing: bool = Field(True, description="X-Ray for the state machine and the functions")
 
-    @model_validator(mode="after")
-    def _names_that_aws_takes(self) -> Self:
-        return unless_broken(self, list(self._name_problems()))
+    def own_faults(self) -> Iterator[Rule]:
+        """Yield names that AWS does not take, and what belongs together."""
+        yield from self._name_problems()
+        if self.emails and self.topic.startswith("arn:"):
+            rule = "a topic that is named by its ARN is left alone, so that nobody is subscribed"
+            yield ("emails",), f"{rule} to it", "subscribe there, and leave emails out"
+        if bool(self.subnets) != bool(self.security_groups):
+            present, missing = (
+                ("subnets", "security_groups") if self.subnets else ("security_groups", "subnets")
+            )
+            rule = f"functions in a VPC need subnets and security_groups; there are only {present}"
+            yield (missing,), rule, f"add {missing}, or leave out both"
 
     def _name_problems(self) -> Iterator[Rule]:
         bucket = re.sub(r"^arn:aws(-cn)?:s3:::", "", self.bucket)
@@ -657,20 +652,3 @@ class AwsSettings(Settings):
         for path, value, problem in checked:
             if problem and (value or len(path) > 1):
                 yield path, *problem
-
-    @model_validator(mode="after")
-    def _own_topic_for_emails(self) -> Self:
-        if not (self.emails and self.topic.startswith("arn:")):
-            return self
-        rule = "a topic that is named by its ARN is left alone, so that nobody is subscribed to it"
-        return unless_broken(self, [(("emails",), rule, "subscribe there, and leave emails out")])
-
-    @model_validator(mode="after")
-    def _both_or_neither(self) -> Self:
-        if bool(self.subnets) == bool(self.security_groups):
-            return self
-        present, missing = (
-            ("subnets", "security_groups") if self.subnets else ("security_groups", "subnets")
-        )
-        rule = f"functions in a VPC need subnets and security_groups; there are only {present}"
-        return unless_broken(self, [((missing,), rule, f"add {missing}, or leave out both")])

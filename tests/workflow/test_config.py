@@ -170,6 +170,40 @@ def test_columns_are_checked_even_where_something_else_of_the_data_set_is_wrong(
     assert set(reported) == {"datasets.interactions.table", "datasets.interactions.columns"}
 
 
+def test_a_table_is_checked_as_a_whole_where_a_value_of_it_is_wrong_too():
+    """Nor is anything said of what follows from the wrong value alone."""
+    models = """
+[models.own]
+entry_point = "models/train.py"
+framework = "tensorflow"
+framework_version = "2.0"
+requirements = ["lightfm"]
+training = { instance_type = "ml.m5.xlrge", max_wait_minutes = 30 }
+[models.No_Name]
+builtin = "als"
+[models.two]
+entry_point = "train.py"
+inference = "serving/serve.py"
+framework = "sklearn"
+training = { instance_count = 2, volume_gigabytes = 0 }
+"""
+
+    reported = mistakes(MINIMAL + models + "[polling]\nmin_seconds = 9\nmax_seconds = 0\n")
+
+    assert set(reported) == {
+        "models.own.framework",
+        "models.own.requirements[0]",
+        "models.own.training.instance_type",
+        "models.own.training.max_wait_minutes",
+        "models.two.framework_version",
+        "models.two.inference",
+        "models.two.training.instance_count",
+        "models.two.training.volume_gigabytes",
+        "models.No_Name",
+        "polling.max_seconds",
+    }
+
+
 def test_a_database_url_in_the_file_is_refused_with_the_option_to_use():
     reported = mistakes(MINIMAL.replace("[source]", '[source]\nurl = "mysql://root:pw@db/shop"'))
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from etl.datasets import Delivery
-from workflow.settings import Rule, Settings, unless_broken
+from workflow.settings import Rule, Settings
 from workflow.spelling import suggestion
 
 _PAIRS = ("USER_ID", "ITEM_ID", "RANK", "SCORE")
@@ -86,16 +86,13 @@ class DeliverySettings(Settings):
                 yield ("columns", name), rule, "name another column"
             taken.setdefault(to.casefold(), (name, to))
 
-    @model_validator(mode="after")
-    def _fits_its_target(self) -> Self:
+    def own_faults(self) -> Iterator[Rule]:
+        """Yield what the target has not."""
         if self.to == "database" and self.expire_days is not None:
             rule = "rows of a database do not expire: the next list replaces them"
-            return unless_broken(self, [(("expire_days",), rule, "leave it out")])
+            yield ("expire_days",), rule, "leave it out"
         if self.to == "dynamodb" and self.columns:
-            rule = "an item has the list's own names"
-            return unless_broken(self, [(("columns",), rule, "leave them out")])
+            yield ("columns",), "an item has the list's own names", "leave them out"
         if self.to == "dynamodb" and not _DYNAMODB_NAME.fullmatch(self.table):
-            rule = "DynamoDB has no table of such a name"
             fix = "write 3 to 255 letters, digits and the signs _ . -"
-            return unless_broken(self, [(("table",), rule, fix)])
-        return self
+            yield ("table",), "DynamoDB has no table of such a name", fix

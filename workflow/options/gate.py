@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from workflow.options.backtest import BACKTEST_METRICS
 from workflow.personalize import CUTOFFS, METRICS, POPULARITY
-from workflow.settings import Rule, Settings, unless_broken
+from workflow.settings import Rule, Settings
 from workflow.spelling import nearest
 
 
@@ -71,12 +71,10 @@ class GateSettings(Settings):
         """Whether the Spark job has to measure the most popular items."""
         return any(rule.better_than_popularity for rule in self.metrics.values())
 
-    @model_validator(mode="after")
-    def _known_metrics_with_rules(self) -> Self:
-        broken = [
-            *_name_faults("metrics", self.metrics, METRICS, "Personalize has"),
-            *_name_faults("backtest", self.backtest, BACKTEST_METRICS, "the back-test has"),
-        ]
+    def own_faults(self) -> Iterator[Rule]:
+        """Yield metrics that are unknown, and such without a rule."""
+        yield from _name_faults("metrics", self.metrics, METRICS, "Personalize has")
+        yield from _name_faults("backtest", self.backtest, BACKTEST_METRICS, "the back-test has")
         tables: dict[str, Mapping[str, Settings]]
         tables = {"metrics": self.metrics, "backtest": self.backtest}
         for table, rules in tables.items():
@@ -84,16 +82,15 @@ class GateSettings(Settings):
                 # By identity: a greatest drop of 0 equals False, and judges.
                 if all(value is None or value is False for value in rule.model_dump().values()):
                     fix = f"write one of {', '.join(type(rule).model_fields)}"
-                    broken.append(((table, metric), "there is nothing to judge by", fix))
+                    yield (table, metric), "there is nothing to judge by", fix
         coverage = self.backtest.get("coverage")
         if coverage and coverage.no_worse_than_popularity:
             key = ("backtest", "coverage", "no_worse_than_popularity")
             why = "coverage is no mean over users, so that there is no interval to judge by"
-            broken.append((key, why, "write minimum, or another metric"))
+            yield key, why, "write minimum, or another metric"
         if not self.metrics and not self.backtest:
             fix = f"add [gate.metrics.{METRICS[3]}] with greatest_drop = 0.1, or leave [gate] out"
-            broken.append(((), "a gate without a metric judges nothing", fix))
-        return unless_broken(self, broken)
+            yield (), "a gate without a metric judges nothing", fix
 
 
 def gate_faults(gate: GateSettings, recipe: str | None, length: int) -> Iterator[Rule]:

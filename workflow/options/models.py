@@ -12,13 +12,13 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from math import inf, isfinite
 from posixpath import normpath
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from botocore.loaders import create_loader
-from pydantic import AfterValidator, Field, create_model, model_validator
+from pydantic import AfterValidator, Field, create_model
 
 from workflow.extensions import OwnFile, exact_requirement
-from workflow.settings import BrokenRulesError, Rule, Settings, unless_broken
+from workflow.settings import BrokenRulesError, Rule, Settings
 from workflow.spelling import suggestion
 
 PERSONALIZE = "personalize"
@@ -149,16 +149,14 @@ class ModelTrainingSettings(Settings):
             return self.max_run_minutes
         return self.max_wait_minutes or 2 * self.max_run_minutes
 
-    @model_validator(mode="after")
-    def _waits_with_spot(self) -> Self:
-        broken: list[Rule] = []
+    def own_faults(self) -> Iterator[Rule]:
+        """Yield a wait that nobody has, or that is too short."""
         if self.max_wait_minutes is not None and not self.spot:
             rule = "only a training with spot waits for capacity"
-            broken.append((("max_wait_minutes",), rule, "write spot = true, or leave it out"))
+            yield ("max_wait_minutes",), rule, "write spot = true, or leave it out"
         elif self.longest_minutes < self.max_run_minutes:
             rule = f"it includes the training, which may take {self.max_run_minutes} minutes"
-            broken.append((("max_wait_minutes",), rule, "raise it, or lower max_run_minutes"))
-        return unless_broken(self, broken)
+            yield ("max_wait_minutes",), rule, "raise it, or lower max_run_minutes"
 
 
 class ModelTransformSettings(Settings):
@@ -187,17 +185,16 @@ class MetricSettings(Settings):
         description="regular expression that finds it; its group is the value",
     )
 
-    @model_validator(mode="after")
-    def _finds_a_group(self) -> Self:
+    def own_faults(self) -> Iterator[Rule]:
+        """Yield an expression that finds no value."""
         try:
             groups = re.compile(self.regex).groups
         except re.error as error:
-            rule = f"it is no regular expression: {error}"
-            return unless_broken(self, [(("regex",), rule, "mend it")])
-        if groups == 1:
-            return self
-        rule = f"SageMaker takes the value from the group in parentheses; here are {groups}"
-        return unless_broken(self, [(("regex",), rule, "write one, such as loss=([0-9.]+)")])
+            yield ("regex",), f"it is no regular expression: {error}", "mend it"
+            return
+        if groups != 1:
+            rule = f"SageMaker takes the value from the group in parentheses; here are {groups}"
+            yield ("regex",), rule, "write one, such as loss=([0-9.]+)"
 
 
 class ModelSettings(Settings):
@@ -285,10 +282,10 @@ class ModelSettings(Settings):
         """The script that makes the lists."""
         return self.inference or self.entry_point
 
-    @model_validator(mode="after")
-    def _one_way_to_train(self) -> Self:
-        of_builtin = [*_builtin_faults(self)] if self.builtin else [*_script_faults(self)]
-        return unless_broken(self, [*of_builtin, *_parameter_faults(self)])
+    def own_faults(self) -> Iterator[Rule]:
+        """Yield what does not go together, and what SageMaker does not take."""
+        yield from _builtin_faults(self) if self.builtin else _script_faults(self)
+        yield from _parameter_faults(self)
 
 
 def _builtin_faults(model: ModelSettings) -> Iterator[Rule]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self, get_args
+from collections.abc import Iterator
+from typing import Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from workflow.settings import Settings, unless_broken
+from workflow.settings import Rule, Settings
 
 Outcome = Literal["succeeded", "degraded", "skipped", "failed"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
@@ -29,10 +30,9 @@ class NotificationSettings(Settings):
         " personalize-retraining",
     )
 
-    @model_validator(mode="after")
-    def _somebody_is_told(self) -> Self:
-        if "failed" in self.outcomes or self.events:
-            return self
-        rule = "nobody is told why a run failed: with this table no state reports it either"
-        fix = 'add "failed" to outcomes, write events = true, or leave [notification] out'
-        return unless_broken(self, [(("outcomes",), rule, fix)])
+    def own_faults(self) -> Iterator[Rule]:
+        """Yield that nobody is told of a failure."""
+        if "failed" not in self.outcomes and not self.events:
+            rule = "nobody is told why a run failed: with this table no state reports it either"
+            fix = 'add "failed" to outcomes, write events = true, or leave [notification] out'
+            yield ("outcomes",), rule, fix

@@ -17,8 +17,15 @@ import pytest
 from botocore.validate import validate_parameters
 
 from localaws.moto_patches.states_language.jsonata import evaluated
-from tests.workflow.options.test_models import OWN_HYBRID, SCRIPTS, SERVES, own, own_scripts
-from workflow import Config
+from tests.workflow.options.test_models import (
+    EXAMPLE,
+    OWN_HYBRID,
+    SCRIPTS,
+    SERVES,
+    own,
+    own_scripts,
+)
+from workflow import Config, ConfigError, parse_config
 from workflow.definition.asl import Definition, states
 from workflow.definition.graph import retraining_graph
 from workflow.definition.own_models.jobs import SAGEMAKER_BUSY_ERRORS, SAGEMAKER_ERRORS
@@ -322,6 +329,36 @@ def test_without_a_model_sagemaker_is_not_loaded(tmp_path: Path) -> None:
     )
 
     assert loaded.stdout.strip() == "[]"
+
+
+def test_what_is_wrong_with_the_files_and_images_of_all_models_is_told_at_once(
+    tmp_path: Path,
+) -> None:
+    others = """
+[publish]
+from = "best"
+[models.other]
+entry_point = "models/missing.py"
+framework = "pytorch"
+framework_version = "2.99"
+[models.third]
+builtin = "hybrid"
+training = { instance_type = "ml.trn1.2xlarge" }
+transform = { instance_type = "ml.inf2.xlarge" }
+"""
+    own_scripts(tmp_path, train="def serve(: ...")
+    config = parse_config(EXAMPLE + SCRIPTS + others, directory=tmp_path)
+
+    with pytest.raises(ConfigError) as raised:
+        retraining_graph(config)
+
+    assert [mistake.key for mistake in raised.value.mistakes] == [
+        "models.own.entry_point",
+        "models.other.entry_point",
+        "models.other.framework_version",
+        "models.third.training.instance_type",
+        "models.third.transform.instance_type",
+    ]
 
 
 def test_the_source_is_the_directory_without_what_is_hidden(tmp_path: Path) -> None:

@@ -45,6 +45,23 @@ def images_of(config: Config, name: str) -> Images:
     )
 
 
+def image_mistakes(config: Config) -> list[Mistake]:
+    """Return the versions and instance types of all models for which AWS has no image."""
+    mistakes: dict[str, Mistake] = {}  # by their keys: one version is for both images
+    for name, model in config.sagemaker_models.items():
+        types = {
+            "training": model.training.instance_type,
+            "inference": model.transform.instance_type,
+        }
+        for scope, instance_type in types.items() if not model.image else ():
+            try:
+                _image(config, name, scope, instance_type)
+            except ConfigError as error:
+                for mistake in error.mistakes:
+                    mistakes.setdefault(mistake.key, mistake)
+    return list(mistakes.values())
+
+
 def _image(config: Config, name: str, scope: str, instance_type: str) -> str:
     model, image_uris = config.models[name], sagemaker_module("sagemaker.image_uris")
     framework, version = framework_of(model)

@@ -15,10 +15,11 @@ from typing import Any
 from workflow import sdk
 from workflow.config import Config
 from workflow.definition.own_models.entry import SCRIPT
-from workflow.definition.own_models.images import images_of
-from workflow.definition.own_models.source import ENTRY, model_source
+from workflow.definition.own_models.images import image_mistakes, images_of
+from workflow.definition.own_models.source import ENTRY, ModelSource, model_source
 from workflow.definition.polling import MINUTE, retry_service_errors, retry_when_busy
 from workflow.definition.stage import JOB
+from workflow.mistakes import ConfigError
 from workflow.options.models import ModelSettings
 from workflow.personalize import METRICS
 from workflow.run_names import RUN, model_folder
@@ -80,7 +81,7 @@ def training_step(config: Config, name: str, state: str, **fields: Any) -> State
     Raises:
         ConfigError: If the model's source cannot be used, or AWS has no image for it.
     """
-    model, source = config.models[name], model_source(config, name)
+    model, source = config.models[name], _checked_source(config, name)
     environment = {**model.environment, **({SCRIPT: source.script} if source else {})}
     folder = _uri(config, model_folder(name))
     more: dict[str, Any] = {"Environment": environment} if environment else {}
@@ -114,7 +115,7 @@ def model_step(config: Config, name: str, state: str, **fields: Any) -> State:
     Raises:
         ConfigError: If the model's source cannot be used, or AWS has no image for it.
     """
-    model, source = config.models[name], model_source(config, name)
+    model, source = config.models[name], _checked_source(config, name)
     environment = {**model.environment, NUM_RESULTS: str(config.batch_inference.num_results)}
     if source:
         environment |= {
@@ -189,6 +190,22 @@ def transform_step(config: Config, name: str, state: str, **fields: Any) -> Stat
             **fields,
         )
     return _with_paths(step)
+
+
+def _checked_source(config: Config, name: str) -> ModelSource | None:
+    """Return the source of a model, if it has one.
+
+    Raises:
+        ConfigError: If a source or an image of any model cannot be used; it lists every mistake.
+    """
+    mistakes = image_mistakes(config)
+    try:
+        source = model_source(config, name)
+    except ConfigError as error:
+        mistakes = [*error.mistakes, *mistakes]
+    if mistakes:
+        raise ConfigError(config.source_name, mistakes)
+    return source
 
 
 def _estimator(config: Config, name: str, model: ModelSettings, *, output: str) -> Any:
