@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.dates import ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, get_font_names
 from matplotlib.ticker import FuncFormatter, PercentFormatter
@@ -37,6 +38,7 @@ _FONTS = (
 
 _WIDTH, _HEIGHT = 7.2, 2.9  # inches, of 96 pixels where it is shown
 _MOST_DATES = 8  # that stand side by side
+_FEW_DAYS = 5
 _DPI = 168  # more than is shown: sharp on every screen
 
 
@@ -114,6 +116,9 @@ def events_over_time(table: pd.DataFrame) -> Plot:
         bottom += values
     axes.set(ylabel="events")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    if np.ptp(axes.get_xlim()) < _FEW_DAYS:  # then hours are marked, whose long names overlap
+        locator = axes.xaxis.get_major_locator()
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     figure.autofmt_xdate(rotation=0, ha="center")
     _legend(axes)
     if not len(table):

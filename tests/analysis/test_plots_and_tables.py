@@ -1,5 +1,7 @@
 """Pictures and tables: every one can be drawn, is small, and says in words what it shows."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -104,6 +106,21 @@ def test_the_alternative_text_has_the_numbers() -> None:
     assert PLOTS["overlap"]().alt == (
         "On average 100% of a list stayed, for half of the users 100% or more."
     )
+
+
+@pytest.mark.parametrize(
+    ("periods", "every"), [(1, "D"), (3, "D"), (4, "D"), (5, "D"), (90, "D"), (36, "MS")]
+)
+def test_dates_do_not_overlap(periods: int, every: str) -> None:
+    days = pd.date_range("2024-05-27", periods=periods, freq=every, tz="UTC")
+    figure = plots.events_over_time(pd.DataFrame({"view": 1}, index=days)).figure
+    figure.canvas.draw()
+
+    labels = figure.axes[0].xaxis.get_ticklabels()
+    boxes = [label.get_window_extent() for label in labels if label.get_text()]
+
+    assert len(boxes) > 1
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
 
 
 def test_many_event_types_share_the_last_colour() -> None:
