@@ -112,11 +112,14 @@ _REPAIRS: tuple[Callable[[Patch], None], ...] = (
     s3_and_logs.bucket_policies,
     s3_and_logs.conditional_writes,
     s3_and_logs.log_keys,
+    s3_and_logs.bounded_log_streams,
+    s3_and_logs.log_streams_by_prefix,
     event_rules.rule_targets,
     schedule_expressions.schedule_expressions,
     status_events.status_events,
     stops.immediate_ends,
     server.cross_origin_headers,
+    server.forgotten_instances,
 )
 
 

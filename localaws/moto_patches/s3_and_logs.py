@@ -7,12 +7,18 @@ from typing import Any
 
 from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.logs.exceptions import ResourceNotFoundException
+from moto.logs.models import LogStream
 from moto.logs.responses import LogsResponse
 from moto.s3 import models
 from moto.s3.exceptions import S3ClientError
 from moto.s3.responses import S3Response
 
 from localaws.moto_patches.patch import Patch
+
+LARGEST_STREAM = 16 << 20
+"""Bytes that a stream of CloudWatch Logs has at most."""
+
+_BYTES_OF_EVENT = 26  # beside its message, as CloudWatch counts
 
 
 def bucket_policy_conditions(patch: Patch) -> None:
@@ -107,3 +113,36 @@ def log_keys(patch: Patch) -> None:
 
     patch.add(LogsResponse, "associate_kms_key", set_key)
     patch.add(LogsResponse, "disassociate_kms_key", set_key)
+
+
+def bounded_log_streams(patch: Patch) -> None:
+    """Keep the newest events of a stream alone: moto has all of them in memory for ever."""
+
+    @patch.around(LogStream)
+    def put_log_events(original: Any, self: Any, log_events: list[dict[str, Any]]) -> Any:
+        token = original(self, log_events)
+        self.kept_bytes = getattr(self, "kept_bytes", 0)
+        self.kept_bytes += sum(len(event["message"]) + _BYTES_OF_EVENT for event in log_events)
+        dropped = 0
+        while self.kept_bytes > LARGEST_STREAM:
+            self.kept_bytes -= len(self.events[dropped].message) + _BYTES_OF_EVENT
+            dropped += 1
+        if dropped:
+            self.events = self.events[dropped:]  # another one: a reader may be in the old one
+        return token
+
+
+def log_streams_by_prefix(patch: Patch) -> None:
+    """FilterLogEvents reads the streams of `logStreamNamePrefix` alone, which moto ignores."""
+
+    @patch.around(LogsResponse)
+    def filter_log_events(original: Any, self: Any) -> Any:
+        prefix = self._get_param("logStreamNamePrefix")
+        group = self.logs_backend.groups.get(self._get_param("logGroupName"))
+        if prefix is None or group is None:
+            return original(self)
+        names = [name for name in group.streams if name.startswith(prefix)]
+        if not names:  # of which moto makes all
+            return json.dumps({"events": [], "searchedLogStreams": []})
+        self.body = json.dumps({**json.loads(self.body), "logStreamNames": names})
+        return original(self)

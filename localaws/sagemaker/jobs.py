@@ -14,17 +14,17 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from localaws.exceptions_in_logs import last_exception
 from localaws.http.errors import ServiceError
-from localaws.log_delivery import deliver
+from localaws.log_delivery import deliver, followed
 from localaws.principals import SAGEMAKER
 from localaws.process_groups import end_group, kill_group, kill_left_behind
 from localaws.python_environments import Environments
@@ -259,7 +259,6 @@ class Jobs(ABC):
 
     def _container(self, run: Run, image: Image) -> Container:
         """Make a job's container."""
-        shutil.rmtree(run.directory, ignore_errors=True)
         mounts = self._backend.mounts
         return Container(
             run.directory,
@@ -331,8 +330,9 @@ class Jobs(ABC):
         """Do a job's work to its end, and record how it ended."""
         time_member = f"{self.type.phase}StartTime"
         self._update(run, "", {time_member: self._backend.clock()})
-        outcome, reason = self._outcome(run)
-        self._deliver_log(run)
+        shutil.rmtree(run.directory, ignore_errors=True)
+        with self._delivered_log(run):
+            outcome, reason = self._outcome(run)
         remove_container(run.directory)
         with self._registry.lock:
             run.process = None
@@ -365,16 +365,17 @@ class Jobs(ABC):
             return "Failed", f"InternalServerError: {type(error).__name__}: {error}"
         return "Completed", ""
 
-    def _deliver_log(self, run: Run) -> None:
-        """Send what a job has written to CloudWatch Logs, under its role."""
+    def _delivered_log(self, run: Run) -> AbstractContextManager[None]:
+        """Send what a job writes to CloudWatch Logs while it runs, under its role."""
         if self._backend.logs is None:
-            return
+            return nullcontext()
         stream = f"{run.resource.name}/{self._stream()}"
-        lines = self.log(run.resource.name).splitlines()
-        # The endpoint may be closing: the file still has it all.
-        with suppress(ClientError, BotoCoreError):
-            client = self._backend.logs(_role_of(run.request))
+        client = self._backend.logs(_role_of(run.request))
+
+        def send(lines: list[str]) -> None:
             deliver(client, self.log_group, stream, lines, make_group=True)
+
+        return followed(run.directory / "log", send)
 
     def _stream(self) -> str:
         """Return the part of a log stream's name after the job's."""
@@ -396,7 +397,7 @@ class Jobs(ABC):
 
 def error_in(container: Container) -> str:
     """Return the last error of a container's log: an exception, or else the last line."""
-    log = container.read_log()
+    log = container.end_of_log()
     lines = [line for line in log.splitlines() if line.strip()]
     return last_exception(log) or (lines or [""])[-1]
 

@@ -6,7 +6,8 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/define-train-metrics.html
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -30,17 +31,19 @@ def check_definitions(definitions: Sequence[dict[str, str]]) -> None:
 
 
 def final_metrics(
-    definitions: Sequence[dict[str, str]], log: str, now: datetime
+    definitions: Sequence[dict[str, str]], log: Iterable[str], now: datetime
 ) -> list[dict[str, Any]]:
-    """Return the last value of each metric that a log has, as FinalMetricDataList."""
-    metrics = []
-    for definition in definitions:
-        for match in reversed(list(re.finditer(definition["Regex"], log, re.MULTILINE))):
-            try:
-                value = float(match[1])
-            except (TypeError, ValueError):
-                continue
-            found = {"MetricName": definition["Name"], "Value": value, "Timestamp": now}
-            metrics.append(found)
-            break
-    return metrics
+    """Return the last value of each metric that a log's lines have, as FinalMetricDataList."""
+    patterns = {one["Name"]: re.compile(one["Regex"]) for one in definitions}
+    values: dict[str, float] = {}
+    if patterns:
+        for line in log:
+            for name, pattern in patterns.items():
+                for match in pattern.finditer(line.rstrip("\n")):
+                    with suppress(TypeError, ValueError):
+                        values[name] = float(match[1])
+    return [
+        {"MetricName": name, "Value": values[name], "Timestamp": now}
+        for name in patterns
+        if name in values
+    ]

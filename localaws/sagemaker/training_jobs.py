@@ -192,7 +192,7 @@ class TrainingJobs(Jobs):
         extra = encryption(config)
         upload_archive(s3, container.host(f"{ML}/output/data"), output / "output.tar.gz", extra)
         definitions = request["AlgorithmSpecification"].get("MetricDefinitions", ())
-        metrics = final_metrics(definitions, container.read_log(), self._backend.clock())
+        metrics = final_metrics(definitions, container.lines_of_log(), self._backend.clock())
         details: dict[str, Any] = {"FinalMetricDataList": metrics} if metrics else {}
         if not has_failed:
             model = container.host(f"{ML}/model")

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -34,6 +34,7 @@ ML = "/opt/ml"
 # Those of this process that pip, and whoever goes through a proxy, needs.
 _PASSED_ON = ("PIP_", "SSL_", "REQUESTS_", "HTTP_", "HTTPS_", "http_", "https_")
 _SCRIPTS = {".py", ".sh"}
+_END_OF_LOG = 1 << 20  # bytes, more than any traceback
 
 
 class Container:
@@ -136,11 +137,19 @@ class Container:
                     f" {private_mount.NOT_FOUND}"
                 ) from error
 
-    def read_log(self) -> str:
-        """Return what the container's processes have written so far."""
+    def lines_of_log(self) -> Iterator[str]:
+        """Yield the lines that the container's processes have written so far."""
+        if self.log.exists():
+            with self.log.open(encoding="utf-8", errors="replace") as log:
+                yield from log
+
+    def end_of_log(self) -> str:
+        """Return the last part of what the container's processes have written so far."""
         if not self.log.exists():
             return ""
-        return self.log.read_text(encoding="utf-8", errors="replace")
+        with self.log.open("rb") as log:
+            log.seek(max(0, self.log.stat().st_size - _END_OF_LOG))
+            return log.read().decode(errors="replace")
 
     def note(self, line: str) -> None:
         """Write a line to the log."""

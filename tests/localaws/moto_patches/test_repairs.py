@@ -6,8 +6,10 @@ moto, its repair is no longer needed.
 
 import contextlib
 import functools
+import gc
 import json
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -16,6 +18,7 @@ from typing import Any
 import moto
 import pytest
 from botocore.exceptions import ClientError
+from moto.s3.models import FakeKey
 from moto.s3.responses import S3Response
 from moto.stepfunctions.parser import utils
 from moto.stepfunctions.parser.asl.antlr.runtime.ASLParser import ASLParser
@@ -24,6 +27,7 @@ from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
 from localaws.moto_patches import repairs
 from localaws.moto_patches.repairs import InterpreterError
+from localaws.moto_patches.s3_and_logs import LARGEST_STREAM
 
 from .aws import ROLE, Aws, ThrottlingException, invoke, mapped, only, until
 
@@ -726,6 +730,64 @@ def test_a_log_group_s_key_can_be_changed(aws: Aws) -> None:
     ):
         logs.associate_kms_key(logGroupName="keyed", kmsKeyId=key)
     assert refused.value.response["Error"]["Code"] == "UnknownOperationException"
+
+
+def test_a_log_stream_keeps_its_newest_events(aws: Aws) -> None:
+    logs, where = aws.endpoint.client("logs"), {"logGroupName": "long", "logStreamName": "s"}
+    logs.create_log_group(logGroupName="long")
+    logs.create_log_stream(**where)
+
+    def kept_of(numbers: range) -> list[str]:
+        for number in numbers:
+            event = {
+                "timestamp": int(time.time() * 1_000),
+                "message": f"{number:03}" + "x" * 250_000,
+            }
+            logs.put_log_events(**where, logEvents=[event] * 4)
+        events = logs.get_log_events(**where, startFromHead=True)["events"]
+        return [event["message"][:3] for event in events]
+
+    kept = kept_of(range(20))
+    assert 250_000 * len(kept) <= LARGEST_STREAM < 250_000 * (len(kept) + 1)
+    assert kept[-5:] == ["018", "019", "019", "019", "019"]
+    with aws.endpoint.repairs.without("bounded_log_streams"):
+        assert len(kept_of(range(20, 24))) == len(kept) + 16
+
+
+def test_log_events_are_of_the_streams_of_a_prefix(aws: Aws) -> None:
+    logs, group = aws.endpoint.client("logs"), {"logGroupName": "of-streams"}
+    logs.create_log_group(**group)
+    for name in ("job-1/a", "job-1/b", "job-10/a"):
+        logs.create_log_stream(**group, logStreamName=name)
+        event = {"timestamp": int(time.time() * 1_000), "message": name}
+        logs.put_log_events(**group, logStreamName=name, logEvents=[event])
+
+    def found(prefix: str) -> list[str]:
+        events = logs.filter_log_events(**group, logStreamNamePrefix=prefix)["events"]
+        return sorted(event["message"] for event in events)
+
+    assert found("job-1/") == ["job-1/a", "job-1/b"]
+    assert found("job-2/") == []
+    with aws.endpoint.repairs.without("log_streams_by_prefix"):
+        assert found("job-1/") == ["job-1/a", "job-1/b", "job-10/a"]
+
+
+def test_what_is_deleted_is_forgotten(aws: Aws) -> None:
+    s3 = aws.endpoint.client("s3")
+    s3.create_bucket(
+        Bucket="written-often", CreateBucketConfiguration={"LocationConstraint": "ap-northeast-1"}
+    )
+
+    def kept() -> int:
+        s3.put_object(Bucket="written-often", Key="a", Body=b"1")
+        s3.delete_object(Bucket="written-often", Key="a")
+        gc.collect()
+        of_bucket = (one for one in gc.get_objects() if isinstance(one, FakeKey))
+        return sum(one.bucket_name == "written-often" for one in of_bucket)
+
+    assert kept() == 0
+    with aws.endpoint.repairs.without("forgotten_instances"):
+        assert kept() == 1
 
 
 def test_a_history_ends_with_the_execution_s_end(aws: Aws) -> None:

@@ -86,6 +86,8 @@ def test_a_command_that_fails_says_why_and_leaves_nothing(world: World) -> None:
 
     assert job["ProcessingJobStatus"] == "Failed"
     assert job["FailureReason"] == "AlgorithmError: ValueError: odd rows, exit code: 1"
+    logged = world.logged(job["ProcessingJobName"], "ProcessingJobs")
+    assert logged[-1] == "ValueError: odd rows"
     assert world.keys(f"processing/{job['ProcessingJobName']}/output") == []
 
 

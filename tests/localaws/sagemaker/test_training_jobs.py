@@ -350,13 +350,37 @@ open("/opt/ml/checkpoints/new", "w").write("new")
 def test_the_log_is_in_cloudwatch(world: World) -> None:
     job = world.train("print('first')\nprint('second')\n")
 
-    logs, group = world.aws.client("logs"), "/aws/sagemaker/TrainingJobs"
-    streams = logs.describe_log_streams(
-        logGroupName=group, logStreamNamePrefix=f"{job['TrainingJobName']}/algo-1-"
-    )["logStreams"]
-    events = logs.get_log_events(logGroupName=group, logStreamName=streams[0]["logStreamName"])
-    messages = [event["message"] for event in events["events"]]
+    messages = world.logged(job["TrainingJobName"])
     assert [one for one in messages if "opt/ml/model is empty" not in one] == ["first", "second"]
+
+
+def test_the_log_of_a_running_job_is_in_cloudwatch(world: World, tmp_path: Path) -> None:
+    """The script goes on when what it has printed is read there, and a half line waits."""
+    read = tmp_path / "read"
+    script = f"""
+import os, sys, time
+print("epoch 1")
+sys.stdout.write("epoch")
+sys.stdout.flush()
+while not os.path.exists({str(read)!r}):
+    time.sleep(0.02)
+print(" 2")
+print("ü" * 140_000)
+"""
+    request = world.training(script)
+    del request["InputDataConfig"]
+    name = request["TrainingJobName"]
+    world.sagemaker.create_training_job(**request)
+
+    running = world.until_delivered(name)
+    status = world.sagemaker.describe_training_job(TrainingJobName=name)["TrainingJobStatus"]
+    read.touch()
+    world.ended("TrainingJob", name)
+
+    assert (running, status) == (["epoch 1"], "InProgress")
+    ended = world.logged(name)
+    assert ended[:2] == ["epoch 1", "epoch 2"]
+    assert [len(one) for one in ended[2:4]] == [131_059, 140_000 - 131_059]
 
 
 def test_requests_are_signed_by_the_job_s_role(world: World) -> None:

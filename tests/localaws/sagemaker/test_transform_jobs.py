@@ -345,6 +345,7 @@ def test_what_a_script_prints_is_in_its_log_and_in_no_output(world: World) -> No
 
     assert world.transformed(job) == {"abc.jsonl.out": LINES}
     assert "seen" in world.aws.sagemaker.log(f"transform-job/{job['TransformJobName']}")
+    assert world.logged(job["TransformJobName"], "TransformJobs") == ["seen"]
 
 
 def test_a_transform_can_be_stopped(world: World) -> None:
@@ -361,6 +362,7 @@ def test_a_transform_can_be_stopped(world: World) -> None:
         TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
     )
     world.until_logged(name, "on")
+    world.until_delivered(name, "TransformJobs")
 
     world.sagemaker.stop_transform_job(TransformJobName=name)
 

@@ -8,6 +8,7 @@ import re
 import tarfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from localaws.aws import LocalAws
@@ -147,6 +148,22 @@ class World:
         """Return a training job's log, with `/opt/ml` also on a machine without namespaces."""
         log: str = self.aws.sagemaker.log(f"training-job/{name}")
         return re.sub(rf"/[^\s\"']*/training-job/{name}/ml\b", "/opt/ml", log)
+
+    def logged(self, name: str, group: str = "TrainingJobs") -> list[str]:
+        """Return the messages that CloudWatch has of a job."""
+        logs, group = self.aws.client("logs"), f"/aws/sagemaker/{group}"
+        with suppress(logs.exceptions.ResourceNotFoundException):
+            found = logs.filter_log_events(logGroupName=group, logStreamNamePrefix=f"{name}/")
+            return [event["message"] for event in found["events"]]
+        return []
+
+    def until_delivered(self, name: str, group: str = "TrainingJobs") -> list[str]:
+        """Return the messages that CloudWatch has of a job, when it has the first."""
+        deadline = time.monotonic() + 30
+        while not (messages := self.logged(name, group)):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        return messages
 
     def until_logged(self, name: str, text: str) -> None:
         deadline = time.monotonic() + 30
