@@ -10,6 +10,11 @@ from contextlib import suppress
 import psutil
 
 
+def exit_code(status: int) -> int:
+    """Return the exit status of a process as shells and containers do: 137 if it was killed."""
+    return status if status >= 0 else 128 - status
+
+
 def kill_group(leader: int) -> None:
     """Kill every process of the group that a process leads; no error if there is none."""
     with suppress(ProcessLookupError):

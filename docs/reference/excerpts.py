@@ -56,6 +56,8 @@ FAILURES: tuple[tuple[str, str], ...] = (
     ),
     ("States.TaskFailed", "training job 'labbase-…' is Stopped (MaxRuntimeExceeded)"),
     ("States.TaskFailed", "training job 'labbase-…' is Stopped"),
+    ("States.TaskFailed", "AlgorithmError: … Process killed by SIGKILL …, exit code: 137"),
+    ("States.TaskFailed", "AlgorithmError: … ExitCode 139 …, exit code: 139"),
     ("States.TaskFailed", "AlgorithmError: … ErrorMessage \"KeyError: 'u7'\" …"),
     ("ListsAlike", "4,990 of 5,000 users have the same list, so the model knows nothing of them"),
     (

@@ -211,6 +211,15 @@ def synchronized(s3: Any, directory: Path, location: Location) -> Iterator[None]
     download(
         s3, [StoredObject(Location(folder.bucket, key), name) for key, name in names], directory
     )
+    with copied(s3, directory, folder, {}):
+        yield
+
+
+@contextmanager
+def copied(
+    s3: Any, directory: Path, location: Location, extra: Mapping[str, str]
+) -> Iterator[None]:
+    """Copy whatever changes in a directory to S3, while it does and at the end."""
     written = _changes(directory)
     ending = threading.Event()
 
@@ -220,7 +229,7 @@ def synchronized(s3: Any, directory: Path, location: Location) -> Iterator[None]
         for path in sorted(now.keys()):
             if now[path] != written.get(path):
                 with path.open("rb") as file:
-                    _upload(s3, file, folder / path.relative_to(directory).as_posix(), {})
+                    _upload(s3, file, location / path.relative_to(directory).as_posix(), extra)
         written = now
 
     def follow() -> None:

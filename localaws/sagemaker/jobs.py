@@ -26,11 +26,12 @@ from localaws.exceptions_in_logs import last_exception
 from localaws.http.errors import ServiceError
 from localaws.log_delivery import deliver, followed
 from localaws.principals import SAGEMAKER
-from localaws.process_groups import end_group, kill_group, kill_left_behind
+from localaws.process_groups import end_group, exit_code, kill_group, kill_left_behind
 from localaws.python_environments import Environments
 from localaws.sagemaker.containers.container import Container, can_mount, remove_container
 from localaws.sagemaker.containers.images import Image
 from localaws.sagemaker.errors import LONGEST_REASON, JobFailedError, StoppedError, invalid
+from localaws.sagemaker.members import check_members
 from localaws.sagemaker.registry import (
     IN_PROGRESS,
     RUNNING,
@@ -187,6 +188,7 @@ class Jobs(ABC):
         """Create a job, and start its work."""
         name = request[self.type.name_member]
         checked = self._check(request)
+        check_members(self.type, request)
         with self._registry.lock:
             if self._registry.find(self.type, name):
                 raise ServiceError(
@@ -281,8 +283,7 @@ class Jobs(ABC):
             self._end(run, MAX_RUNTIME_EXCEEDED, STOP_SECONDS)
             process.wait()
         kill_group(process.pid)  # its children would go on writing
-        status = process.returncode
-        return status if status >= 0 else 128 - status  # as shells and containers report signals
+        return exit_code(process.returncode)
 
     def _start(
         self, run: Run, start: Callable[[], subprocess.Popen[bytes]]

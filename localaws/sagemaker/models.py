@@ -11,6 +11,7 @@ from localaws.sagemaker.channels import Location
 from localaws.sagemaker.containers.images import find_image
 from localaws.sagemaker.errors import invalid
 from localaws.sagemaker.jobs import Backend
+from localaws.sagemaker.members import check_members
 from localaws.sagemaker.registry import MODEL
 
 
@@ -27,6 +28,7 @@ class Models:
 
     def create_model(self, request: dict[str, Any]) -> dict[str, Any]:
         container = _container(request)
+        check_members(MODEL, request)
         find_image(container["Image"], region=self._backend.region, job="inference")
         if "ExecutionRoleArn" not in request:
             raise invalid("ExecutionRoleArn is missing")
@@ -78,6 +80,12 @@ def model_data(container: Mapping[str, Any]) -> tuple[Location | None, bool]:
     if "ModelDataSource" in container:
         source = container["ModelDataSource"]["S3DataSource"]
         member = "ModelDataSource.S3DataSource.S3Uri"
+        archived = (source["S3DataType"], source["CompressionType"])
+        if archived not in {("S3Prefix", "None"), ("S3Object", "Gzip")}:
+            raise invalid(
+                "ModelDataSource.S3DataSource: the local SageMaker has S3Prefix with the"
+                f" CompressionType None, and S3Object with Gzip, not {' with '.join(archived)}"
+            )
         return Location.parse(source["S3Uri"], member), source["S3DataType"] == "S3Prefix"
     if "ModelDataUrl" in container:
         return Location.parse(container["ModelDataUrl"], "ModelDataUrl"), False

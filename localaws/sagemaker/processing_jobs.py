@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
 from localaws.sagemaker.channels import (
     Location,
+    copied,
     download,
     encryption,
     find_of_source,
@@ -75,24 +77,31 @@ class ProcessingJobs(Jobs):
         for output in _outputs(request):
             container.host(output["S3Output"]["LocalPath"]).mkdir(parents=True, exist_ok=True)
         container.host(_ROOT).mkdir(exist_ok=True)
+        container.note_instances(request["ProcessingResources"]["ClusterConfig"]["InstanceCount"])
         words = [*application["ContainerEntrypoint"], *application.get("ContainerArguments", ())]
         variables = {
             **request.get("Environment", {}),
             "PROCESSING_JOB_NAME": run.resource.name,
             "PROCESSING_JOB_ARN": run.resource.arn,
         }
-        status = self._wait(
-            run,
-            lambda: container.start(words, variables, directory=_ROOT),
-            request["StoppingCondition"]["MaxRuntimeInSeconds"],
-        )
-        has_failed = status != 0 or bool(run.ending)
-        for output in _outputs(request):
-            target = output["S3Output"]
-            if not has_failed or target["S3UploadMode"] == "Continuous":
-                location = Location.parse(target["S3Uri"], "S3Output.S3Uri")
-                extra = encryption(request["ProcessingOutputConfig"])
-                upload_directory(s3, container.host(target["LocalPath"]), location, extra)
+        extra = encryption(request.get("ProcessingOutputConfig", {}))
+        outputs = [
+            (output["S3Output"]["S3UploadMode"], container.host(output["S3Output"]["LocalPath"]),
+             Location.parse(output["S3Output"]["S3Uri"], "S3Output.S3Uri"))
+            for output in _outputs(request)
+        ]  # fmt: skip
+        with ExitStack() as copies:
+            for mode, directory, location in outputs:
+                if mode == "Continuous":
+                    copies.enter_context(copied(s3, directory, location, extra))
+            status = self._wait(
+                run,
+                lambda: container.start(words, variables, directory=_ROOT),
+                request["StoppingCondition"]["MaxRuntimeInSeconds"],
+            )
+        for mode, directory, location in outputs:
+            if mode == "EndOfJob" and status == 0 and not run.ending:
+                upload_directory(s3, directory, location, extra)
         message = container.host(f"{ML}/output/message")
         if message.is_file():
             text = message.read_text(errors="replace")[:_LONGEST_MESSAGE]

@@ -282,6 +282,8 @@ def _is_listed(resource: Resource, request: Mapping[str, Any]) -> bool:
     return (
         request.get("NameContains", "") in resource.name
         and request.get("StatusEquals", resource.status) == resource.status
+        and request.get("WarmPoolStatusEquals") is None  # no job leaves a warm pool
+        and request.get("TrainingPlanArnEquals") is None  # none is of a training plan
         and all(
             not (limit := request.get(f"{time}{side}"))
             or (details[time] > limit if side == "After" else details[time] < limit)

@@ -11,8 +11,10 @@ import tarfile
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from signal import SIGKILL
 from typing import Any
 
+from localaws.process_groups import exit_code
 from localaws.sagemaker.channels import (
     Location,
     download,
@@ -46,6 +48,11 @@ _MESSAGES = {
 }
 
 
+# What the toolkit takes each SIGKILL for:
+# https://github.com/aws/sagemaker-training-toolkit/blob/master/src/sagemaker_training/process.py
+_OUT_OF_MEMORY = "OutOfMemory: Process killed by SIGKILL (signal 9)"
+
+
 class TrainingJobs(Jobs):
     """Operations on training jobs."""
 
@@ -60,6 +67,11 @@ class TrainingJobs(Jobs):
                 " in images of AWS, no algorithms by name"
             )
         find_image(algorithm["TrainingImage"], region=self._backend.region, job="training")
+        if algorithm.get("ContainerArguments") and not algorithm.get("ContainerEntrypoint"):
+            raise invalid(
+                "AlgorithmSpecification.ContainerArguments: the local SageMaker passes them to a"
+                " ContainerEntrypoint alone; a script has HyperParameters"
+            )
         check_definitions(algorithm.get("MetricDefinitions", ()))
         if "InstanceType" not in request.get("ResourceConfig", {}):
             raise invalid("ResourceConfig.InstanceType is missing")
@@ -140,9 +152,7 @@ class TrainingJobs(Jobs):
             words = self._script(container, environment, s3)
             file = container.host(f"{CODE}/requirements.txt")
             requirements = file if file.exists() else None
-        count = request["ResourceConfig"].get("InstanceCount", 1)
-        if count > 1:
-            container.note(f"one of {count} instances: the local SageMaker has one machine")
+        container.note_instances(request["ResourceConfig"].get("InstanceCount", 1))
         run.check()
         self._update(run, "Training", {})
         variables = environment.variables()
@@ -233,6 +243,11 @@ def _check_channels(request: Mapping[str, Any], mode: str) -> None:
             )
         if channel.get("InputMode", mode) == "Pipe":
             raise invalid(f"{member}: the local SageMaker has the input mode File, not Pipe")
+        if channel.get("CompressionType", "None") != "None":
+            raise invalid(
+                f"{member}.CompressionType: channels are decompressed in the input mode Pipe alone;"
+                " leave it out, and let the script decompress"
+            )
         if channel.get("RecordWrapperType", "None") != "None":
             raise invalid(f"{member}.RecordWrapperType: RecordIO is for the input mode Pipe")
     names = [channel["ChannelName"] for channel in request.get("InputDataConfig", ())]
@@ -279,7 +294,8 @@ def _reason(container: Container, status: int, command: str) -> str:
     written = container.host(f"{ML}/output/failure")
     if written.is_file() and (text := written.read_text(errors="replace").strip()):
         return f"AlgorithmError: {text[:900]}, exit code: {status}"
+    killed = f'\nExtraInfo "{_OUT_OF_MEMORY}"' if status == exit_code(-SIGKILL) else ""
     return (
         f"AlgorithmError: ExecuteUserScriptError:\nExitCode {status}\nErrorMessage"
-        f' "{error_in(container)[:600]}"\nCommand "{command[:250]}", exit code: {status}'
+        f' "{error_in(container)[:600]}"{killed}\nCommand "{command[:250]}", exit code: {status}'
     )

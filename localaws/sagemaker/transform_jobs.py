@@ -21,7 +21,8 @@ from localaws.sagemaker.jobs import Jobs, Run
 from localaws.sagemaker.registry import MODEL, TRANSFORM_JOB
 
 _MOST_MEGABYTES = 100
-_TIMEOUT = 600
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ModelClientConfig.html
+_TIMEOUT, _RETRIES = 600, 3
 
 
 class TransformJobs(Jobs):
@@ -64,6 +65,7 @@ class TransformJobs(Jobs):
         model = request["PrimaryContainer"]
         image = find_image(model["Image"], region=region, job="inference")
         container = self._container(run, image)
+        container.note_instances(request["TransformResources"]["InstanceCount"])
         given = request["TransformInput"]
         objects = find_of_source(
             s3,
@@ -83,8 +85,12 @@ class TransformJobs(Jobs):
         }
         directory = fetch_code(container, variables, s3)
         process = self._start(run, lambda: start_worker(container, image, variables, directory))
-        timeout = request.get("ModelClientConfig", {}).get("InvocationsTimeoutInSeconds", _TIMEOUT)
-        predictor = Predictor(process, timeout)
+        client = request.get("ModelClientConfig", {})
+        predictor = Predictor(
+            process,
+            timeout=client.get("InvocationsTimeoutInSeconds", _TIMEOUT),
+            retries=client.get("InvocationsMaxRetries", _RETRIES),
+        )
         try:
             predictor.load()
             self._transform(run, predictor, objects, s3)

@@ -156,6 +156,11 @@ class Container:
         with self.log.open("a", encoding="utf-8") as log:
             log.write(f"{line}\n")
 
+    def note_instances(self, count: int) -> None:
+        """Write to the log that a job of several instances has one."""
+        if count > 1:
+            self.note(f"one of {count} instances: the local SageMaker has one machine")
+
     def _python(self, requirements: Path | None) -> Path:
         packages = [name for name in self._image.packages if is_installed(name) or self._uses(name)]
         try:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, cast
 
+from localaws.process_groups import exit_code
 from localaws.sagemaker.channels import Location, download, extract, find_objects
 from localaws.sagemaker.containers.container import ML, Container
 from localaws.sagemaker.containers.images import Image
@@ -20,6 +21,7 @@ from localaws.sagemaker.models import model_data
 
 _MODEL = f"{ML}/model"
 _INSIDE = f"{_MODEL}/code"
+_OK = 200
 _WORKER = Path(__file__).with_name("worker.py")
 
 
@@ -65,11 +67,13 @@ class Predictor:
     Args:
         process: Of `worker`, with pipes for its input and output.
         timeout: Seconds of a request at most.
+        retries: How often a request is repeated to which the script answers by an error.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], timeout: float) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], *, timeout: float, retries: int) -> None:
         self._process = process
         self._timeout = timeout
+        self._retries = retries
         self._requests = cast(IO[bytes], process.stdin)
         self._responses = cast(IO[bytes], process.stdout)
 
@@ -79,7 +83,9 @@ class Predictor:
         Raises:
             JobFailedError: If it cannot be.
         """
-        self._receive("the model could not be loaded", None)
+        status, response = self._receive("the model could not be loaded", None)
+        if status != _OK:
+            raise JobFailedError(f"the model could not be loaded: {_text(response)}")
 
     def predict(self, body: bytes, content_type: str, accept: str) -> bytes:
         """Return the response to a request.
@@ -88,12 +94,17 @@ class Predictor:
             JobFailedError: If there is none.
         """
         header = {"size": len(body), "content_type": content_type, "accept": accept}
-        try:
-            self._requests.write(json.dumps(header).encode() + b"\n" + body)
-            self._requests.flush()
-        except BrokenPipeError:
-            pass  # it is gone, as its missing response tells
-        return self._receive("", self._timeout)
+        request = json.dumps(header).encode() + b"\n" + body
+        for _ in range(1 + self._retries):
+            try:
+                self._requests.write(request)
+                self._requests.flush()
+            except BrokenPipeError:
+                pass  # it is gone, as its missing response tells
+            status, response = self._receive("the script ended", self._timeout)
+            if status == _OK:
+                return response
+        raise JobFailedError(_text(response))
 
     def close(self) -> None:
         """Close the pipes, at which the process ends."""
@@ -103,7 +114,12 @@ class Predictor:
             except BrokenPipeError:
                 continue
 
-    def _receive(self, context: str, timeout: float | None) -> bytes:
+    def _receive(self, context: str, timeout: float | None) -> tuple[int, bytes]:
+        """Return the status and the body of a response.
+
+        Raises:
+            JobFailedError: With the context, if the process is gone; if it takes too long.
+        """
         expired = threading.Event()
 
         def expire() -> None:
@@ -122,12 +138,12 @@ class Predictor:
         if expired.is_set():
             raise JobFailedError(f"no response within {timeout:g} seconds")
         if not header:
-            status = self._process.wait()
-            raise JobFailedError(f"{context or 'the script ended'}: exit code {status}")
-        if json.loads(header)["status"] != 200:
-            message = body.decode(errors="replace")
-            raise JobFailedError(f"{context}: {message}" if context else message)
-        return body
+            raise JobFailedError(f"{context}, exit code: {exit_code(self._process.wait())}")
+        return json.loads(header)["status"], body
+
+
+def _text(response: bytes) -> str:
+    return response.decode(errors="replace")
 
 
 def start_worker(

@@ -1,5 +1,8 @@
 """Processing jobs: inputs, arguments, outputs, and how they end."""
 
+import threading
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -91,6 +94,62 @@ def test_a_command_that_fails_says_why_and_leaves_nothing(world: World) -> None:
     assert world.keys(f"processing/{job['ProcessingJobName']}/output") == []
 
 
+def test_outputs_that_are_uploaded_continuously_are_there_before_the_end(
+    world: World, tmp_path: Path
+) -> None:
+    """Also of a command that fails, whose other outputs are left out."""
+    seen = tmp_path / "seen"
+    script = f"""
+import os, time
+for name in ("live", "last"):
+    open("/opt/ml/processing/" + name + "/a", "w").write(name)
+while not os.path.exists({str(seen)!r}):
+    time.sleep(0.02)
+open("/opt/ml/processing/live/b", "w").write("b")
+raise SystemExit(3)
+"""
+    outputs = [
+        {
+            "OutputName": name,
+            "S3Output": {
+                "S3Uri": f"s3://{BUCKET}/continuous/{name}",
+                "LocalPath": f"/opt/ml/processing/{name}",
+                "S3UploadMode": mode,
+            },
+        }
+        for name, mode in (("live", "Continuous"), ("last", "EndOfJob"))
+    ]
+
+    def see() -> None:
+        while not world.keys("continuous/live/a"):
+            time.sleep(0.05)
+        seen.touch()
+
+    seeing = threading.Thread(target=see, daemon=True)
+    seeing.start()
+    job = processing(world, script, ProcessingOutputConfig={"Outputs": outputs})
+
+    assert job["FailureReason"].endswith("exit code: 3")
+    assert world.keys("continuous/") == ["continuous/live/a", "continuous/live/b"]
+
+
+def test_tags_and_resources_of_a_job_are_shown(world: World) -> None:
+    cluster = {"InstanceCount": 2, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1}
+
+    job = processing(
+        world,
+        SCRIPT,
+        Tags=[{"Key": "team", "Value": "search"}],
+        ProcessingResources={"ClusterConfig": cluster},
+    )
+
+    tags = world.sagemaker.list_tags(ResourceArn=job["ProcessingJobArn"])["Tags"]
+    assert tags == [{"Key": "team", "Value": "search"}]
+    assert job["ProcessingResources"] == {"ClusterConfig": cluster}
+    log = world.aws.sagemaker.log(f"processing-job/{job['ProcessingJobName']}")
+    assert "one of 2 instances: the local SageMaker has one machine" in log
+
+
 def test_a_command_that_does_not_exist_fails_the_job(world: World) -> None:
     application = {"ImageUri": SKLEARN, "ContainerEntrypoint": ["/opt/ml/processing/none.sh"]}
 
@@ -125,6 +184,22 @@ def test_a_command_that_takes_too_long_is_stopped(world: World) -> None:
                 ]
             },
             "LocalPath must be below /opt/ml/processing/, not '/etc'",
+        ),
+        (
+            {
+                "ProcessingInputs": [
+                    {
+                        "InputName": "a",
+                        "S3Input": {
+                            "S3Uri": f"s3://{BUCKET}/a",
+                            "LocalPath": "/opt/ml/processing/a",
+                            "S3DataType": "S3Prefix",
+                            "S3CompressionType": "Gzip",
+                        },
+                    }
+                ]
+            },
+            r"ProcessingInputs\.1\.member\.S3Input\.S3CompressionType: the local SageMaker",
         ),
     ],
 )

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from localaws.sagemaker.jobs import JobProgress
 
-from .world import BUCKET, ROLE, SKLEARN, World
+from .world import ACCOUNT, BUCKET, INSTANCE, REGION, ROLE, SKLEARN, World
 
 HYPERPARAMETERS = {
     "epochs": 3,
@@ -213,7 +213,15 @@ print(json.dumps(found))
         ),
         ("import sys\nsys.exit('no interactions')\n", 'ErrorMessage "no interactions"'),
         ("import os\nos._exit(3)\n", "ExitCode 3"),
-        ("import os\nos.kill(os.getpid(), 9)\n", "exit code: 137"),
+        (
+            "import os\nprint('epoch 3')\nos.kill(os.getpid(), 9)\n",
+            'ExitCode 137\nErrorMessage "epoch 3"\nExtraInfo "OutOfMemory: Process killed by'
+            ' SIGKILL (signal 9)"\nCommand "python train.py", exit code: 137',
+        ),
+        (
+            "import os\nos.kill(os.getpid(), 11)\n",
+            'ExitCode 139\nErrorMessage ""\nCommand "python train.py", exit code: 139',
+        ),
         (
             "open('/opt/ml/output/failure', 'w').write('7 users, not 25')\nraise SystemExit(2)",
             "AlgorithmError: 7 users, not 25, exit code: 2",
@@ -446,6 +454,65 @@ def test_what_a_script_cannot_be_run_with_is_refused(
         world.sagemaker.create_training_job(**request)
 
 
+@pytest.mark.parametrize(
+    ("more", "member"),
+    [
+        (
+            {"ResourceConfig": {**INSTANCE, "KeepAlivePeriodInSeconds": 60}},
+            "ResourceConfig.KeepAlivePeriodInSeconds",
+        ),
+        (
+            {
+                "DebugRuleConfigurations": [
+                    {"RuleConfigurationName": "a", "RuleEvaluatorImage": "b"}
+                ]
+            },
+            "DebugRuleConfigurations",
+        ),
+        ({"ExperimentConfig": {"TrialName": "a"}}, "ExperimentConfig"),
+        (
+            {
+                "AlgorithmSpecification": {
+                    "TrainingImage": SKLEARN,
+                    "TrainingInputMode": "File",
+                    "ContainerArguments": ["--epochs", "3"],
+                }
+            },
+            "AlgorithmSpecification.ContainerArguments",
+        ),
+    ],
+)
+def test_a_member_that_would_be_ignored_is_refused_by_name(
+    world: World, more: dict[str, Any], member: str
+) -> None:
+    request = {**world.training(""), **more}
+    del request["InputDataConfig"]
+
+    with pytest.raises(ClientError, match=rf"{member}: the local SageMaker"):
+        world.sagemaker.create_training_job(**request)
+
+
+def test_members_of_a_channel_are_served_or_refused(world: World) -> None:
+    """FastFile shows the same files as File does; the rest belongs to the mode Pipe."""
+    world.put("channel/a.csv", "1")
+    script = "import os\nprint(open(os.environ['SM_CHANNEL_TRAIN'] + '/a.csv').read())\n"
+
+    def created(**more: Any) -> str:
+        request = world.training(script, channels={"train": f"s3://{BUCKET}/channel/"})
+        request["InputDataConfig"][0] |= more
+        world.sagemaker.create_training_job(**request)
+        name: str = request["TrainingJobName"]
+        return name
+
+    fast = created(InputMode="FastFile", CompressionType="None")
+    assert world.ended("TrainingJob", fast)["TrainingJobStatus"] == "Completed"
+    assert world.log(fast).startswith("1\n")
+    with pytest.raises(ClientError, match=r"InputDataConfig\.1\.member\.CompressionType"):
+        created(CompressionType="Gzip")
+    with pytest.raises(ClientError, match=r"InputDataConfig\.1\.member\.ShuffleConfig"):
+        created(ShuffleConfig={"Seed": 7})
+
+
 def test_endpoints_are_refused_by_name(world: World) -> None:
     with pytest.raises(ClientError, match="CreateEndpoint is not supported by the local sagemaker"):
         world.sagemaker.create_endpoint(EndpointName="live", EndpointConfigName="live")
@@ -483,6 +550,15 @@ def test_jobs_are_listed_by_pages_the_oldest_first(world: World) -> None:
 
     assert listed == [["listed-0", "listed-1"], ["listed-2"]]
     assert [one["TrainingJobName"] for one in by_name["TrainingJobSummaries"]] == names[::-1]
+
+
+def test_no_job_is_in_a_warm_pool_or_of_a_training_plan(world: World) -> None:
+    world.train("")
+    plan = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:training-plan/none"
+    pool = world.sagemaker.list_training_jobs(WarmPoolStatusEquals="Available")
+    planned = world.sagemaker.list_training_jobs(TrainingPlanArnEquals=plan)
+
+    assert pool["TrainingJobSummaries"] == planned["TrainingJobSummaries"] == []
 
 
 def test_tags_are_added_listed_and_deleted(world: World) -> None:

@@ -309,7 +309,7 @@ def test_variables_of_the_model_and_of_the_job_reach_the_script(world: World) ->
         (ECHO.replace("return data", "return {'a': 1}"), "must return text or bytes, not a dict"),
         (
             ECHO.replace("return data", "import os; os._exit(4)"),
-            "records 1 to 3: the script ended: exit code 4",
+            "records 1 to 3: the script ended, exit code: 4",
         ),
     ],
 )
@@ -320,6 +320,31 @@ def test_a_script_that_fails_says_why(world: World, script: str, reason: str) ->
 
     assert job["TransformJobStatus"] == "Failed"
     assert reason in job["FailureReason"].replace("\n", " ")
+
+
+def test_a_request_that_fails_is_tried_again_as_often_as_the_job_says(world: World) -> None:
+    script = ECHO.replace(
+        "return data", "TRIES.append(1); print('try'); return data if TRIES[2:] else 1 / 0"
+    )
+    model = world.model(None, {"inference.py": f"TRIES = []\n{script}"})
+    source = world.put("lines/abc.jsonl", LINES)
+
+    job = world.transform(model, source)
+    once = world.transform(model, source, ModelClientConfig={"InvocationsMaxRetries": 1})
+
+    assert world.transformed(job) == {"abc.jsonl.out": LINES}
+    assert "ZeroDivisionError" in once["FailureReason"]
+    log = world.aws.sagemaker.log(f"transform-job/{once['TransformJobName']}")
+    assert log.count("try\n") == 2
+
+
+def test_a_script_that_is_killed_says_so_by_its_exit_code(world: World) -> None:
+    script = ECHO.replace("return data", "import os; os.kill(os.getpid(), 9)")
+    source = world.put("lines/abc.jsonl", LINES)
+
+    job = world.transform(world.model(None, {"inference.py": script}), source)
+
+    assert job["FailureReason"].endswith("records 1 to 3: the script ended, exit code: 137")
 
 
 def test_one_object_s_failure_leaves_the_output_of_the_others(world: World) -> None:
@@ -379,6 +404,10 @@ def test_a_transform_can_be_stopped(world: World) -> None:
             "must both be text/csv, or both JSON",
         ),
         ({"TransformInput": {"SplitType": "RecordIO"}}, "splits by None or Line"),
+        (
+            {"DataCaptureConfig": {"DestinationS3Uri": f"s3://{BUCKET}/captured"}},
+            "DataCaptureConfig: the local SageMaker does not serve this member",
+        ),
     ],
 )
 def test_a_request_that_cannot_be_served_is_refused(
@@ -386,6 +415,35 @@ def test_a_request_that_cannot_be_served_is_refused(
 ) -> None:
     with pytest.raises(ClientError, match=message):
         world.transform(echo, f"s3://{BUCKET}/lines/abc.jsonl", **more)
+
+
+@pytest.mark.parametrize(
+    ("more", "member"),
+    [
+        ({"ImageConfig": {"RepositoryAccessMode": "Vpc"}}, "PrimaryContainer.ImageConfig"),
+        (
+            {"MultiModelConfig": {"ModelCacheSetting": "Disabled"}},
+            "PrimaryContainer.MultiModelConfig",
+        ),
+        (
+            {
+                "ModelDataSource": {
+                    "S3DataSource": {
+                        "S3Uri": f"s3://{BUCKET}/m",
+                        "S3DataType": "S3Object",
+                        "CompressionType": "None",
+                    }
+                }
+            },
+            "ModelDataSource.S3DataSource",
+        ),
+    ],
+)
+def test_a_model_with_a_member_that_would_be_ignored_is_refused(
+    world: World, more: dict[str, Any], member: str
+) -> None:
+    with pytest.raises(ClientError, match=f"{member}: the local SageMaker"):
+        world.model(None, {"inference.py": ECHO}, **more)
 
 
 def test_a_model_is_described_listed_and_deleted(world: World) -> None:

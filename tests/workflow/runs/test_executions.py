@@ -718,6 +718,10 @@ def test_a_job_that_ended_is_not_left_running():
         ("Sandbox.Timedout", "Task timed out after 900.00 seconds", "A time limit was reached"),
         ("Runtime.ExitError", "Runtime exited with error: signal: killed", "Memory"),
         ("ThrottlingException", "Rate exceeded", "A passing fault of AWS"),
+        ("E", "AlgorithmError: KeyError: 'u7', exit code: 1", "Mend the model's script"),
+        ("E", 'AlgorithmError: A:\nExitCode 137\nB, exit code: 137', "The script was killed"),
+        ("E", 'AlgorithmError: A:\nExitCode -9\nErrorMessage ""', "The script was killed"),
+        ("E", "AlgorithmError: , exit code: 139", "The script crashed in native code"),
         ("Odd", "something else", "Mend what the cause says"),
     ],
 )  # fmt: skip
