@@ -41,3 +41,12 @@ def no_better_than_popular(record: Mapping[str, Any]) -> bool:
     """Return whether the best model may be better than the most popular items by chance alone."""
     metric = record["models"][record["best"]]["metrics"][record["by"]]
     return bool(metric["difference"]["low"] <= 0)
+
+
+def tied_with_best(record: Mapping[str, Any]) -> list[str]:
+    """Return the other models whose value of the deciding metric is that of the best one."""
+    models, best, by = record["models"], record["best"], record["by"]
+    greatest = models[best]["metrics"][by]["value"]
+    return [
+        name for name in models if name != best and models[name]["metrics"][by]["value"] == greatest
+    ]

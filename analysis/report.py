@@ -23,7 +23,7 @@ from markupsafe import Markup
 
 from analysis import plots
 from analysis.backtests import backtest_table, gate_rules
-from analysis.comparisons import comparison_table
+from analysis.comparisons import comparison_table, tied_with_best
 from analysis.data_profile import (
     agreement,
     counts,
@@ -286,6 +286,7 @@ def _comparison(record: RunRecord) -> dict[str, Any]:
         **found,
         "metric": short_name(found["by"]),
         "behind": behind,
+        "tied": tied_with_best(found),
         "table": Table(wide(comparison_table(found))),
     }
 

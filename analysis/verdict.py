@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from analysis.comparisons import no_better_than_popular
+from analysis.comparisons import no_better_than_popular, tied_with_best
 from analysis.data_profile import READINESS, agreement, rejected, truncated_values
 from analysis.frames import Run, RunFilesError
 from analysis.run_record import BEFORE, POPULARITY, THIS_VERSION, RunRecord
@@ -175,7 +175,12 @@ def _comparison(record: RunRecord) -> Iterator[Finding]:
     if found is None:
         return
     best, others = found["best"], [name for name in found["models"] if name != found["best"]]
-    why = f"they were better than those of {', '.join(others)}"
+    tied = tied_with_best(found)
+    worse = [name for name in others if name not in tied]
+    why = "" if not worse else f"they were better than those of {', '.join(worse)}"
+    if tied:
+        also = f"those of {' and '.join(tied)} were as good, and it comes first"
+        why = f"{why}; {also}" if why else also
     if not others:
         why = f"{', '.join(found['leftOut'])} was left out of the comparison"
     text = f"the lists are those of {best}: {why}"

@@ -123,8 +123,8 @@ def is_extracted(s3: Any, event: dict[str, Any]) -> bool:
         raise ExtractedOtherwise(
             f"the data sets of run '{event['run']}' were extracted by specification"
             f" {manifest.get('extraction')}, and the workflow's is {event['extraction']} now:"
-            " columns, tables or filters have changed since, so that the run cannot be resumed;"
-            " start a new one"
+            " columns, tables, filters, or what `[publish] from` holds out, have changed since, so"
+            " that the run cannot be resumed; start a new one"
         )
     return True
 

@@ -62,7 +62,11 @@ Permissions = list[Annotated[PermissionSettings, BeforeValidator(action_or_state
 
 def own_file(value: str) -> str:
     """Return the path of a file of the project, as it is; nothing outside is packaged with it."""
-    if value.startswith(("/", "~")) or ".." in PurePosixPath(value).parts:
+    if value.startswith(("/", "~")):
+        rule = "it is an absolute path, which another machine does not have"
+        fix = "write it relative to the directory of the configuration"
+        raise BrokenRulesError([((), rule, fix)])
+    if ".." in PurePosixPath(value).parts:
         rule = "it is outside the project, which another machine does not have"
         raise BrokenRulesError([((), rule, "put the file beside or below the configuration")])
     return value

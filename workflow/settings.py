@@ -100,6 +100,18 @@ class Settings(BaseModel):
         return self
 
 
+def scalar(value: Any) -> Any:
+    """Return a value that has no parts, as it is."""
+    if isinstance(value, str | int | float):
+        return value
+    rule = "a hyperparameter is a text, a number, true or false"
+    raise BrokenRulesError([((), rule, "write one, or the parts as one text")])
+
+
+Hyperparameter = Annotated[str | int | float | bool, BeforeValidator(scalar)]
+"""The value of a hyperparameter."""
+
+
 class RelationSettings(Settings):
     """Rows of the database: a table, joined tables and a filter."""
 
@@ -392,7 +404,7 @@ class SolutionSettings(Settings):
     )
     auto_ml: bool = Field(False, description="let Personalize choose the recipe")
     hpo: bool = Field(False, description="let Personalize search the hyperparameters")
-    hyperparameters: dict[str, str | int | float | bool] = Field(
+    hyperparameters: dict[str, Hyperparameter] = Field(
         {}, examples=[{"hidden_dimension": 100}], description="of the recipe, by AWS's names"
     )
     event_type: str = Field("", max_length=256, description="train on these events alone")

@@ -93,6 +93,20 @@ def test_a_person_is_told_which_model_made_the_lists() -> None:
     assert told(COMPARISON, "warning") == []
 
 
+def test_models_that_tie_are_said_to(tmp_path: Path) -> None:
+    tied = deepcopy(COMPARISON) | {"best": "personalize"}
+    tied["models"]["hybrid"]["metrics"][NDCG] = tied["models"]["personalize"]["metrics"][NDCG]
+    words = texts(report(given(tied).record()))
+
+    assert (
+        "personalize and hybrid have the same NDCG@25, the greatest; personalize comes first of"
+        " them and made the published lists."
+    ) in words
+    assert told(tied, "note") == [
+        "The lists are those of personalize: those of hybrid were as good, and it comes first."
+    ]
+
+
 def test_models_that_chance_may_have_made_better_than_popularity_are_to_be_looked_at() -> None:
     close = deepcopy(COMPARISON)
     close["models"]["hybrid"]["metrics"][NDCG] = _metric(0.11, 0.01)

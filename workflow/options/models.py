@@ -18,7 +18,7 @@ from botocore.loaders import create_loader
 from pydantic import AfterValidator, Field, create_model
 
 from workflow.extensions import OwnFile, exact_requirement
-from workflow.settings import BrokenRulesError, Rule, Settings
+from workflow.settings import BrokenRulesError, Hyperparameter, Rule, Settings
 from workflow.spelling import suggestion
 
 PERSONALIZE = "personalize"
@@ -70,6 +70,8 @@ _MOST_PARAMETERS, _LONGEST_PARAMETER, _LONGEST_VALUE = 100, 256, 2_500
 OF_SCRIPT_MODE = 5
 """The hyperparameters by which the SageMaker SDK says what script is run, and how."""
 _LONGEST_VARIABLE = 512
+# https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-running-container.html
+_OF_JOBS = ("TRAINING_JOB_NAME", "TRAINING_JOB_ARN")
 
 _BUILTIN: Mapping[str, Mapping[str, type]] = {"hybrid": HYBRID, "als": ALS}
 _AT_LEAST_ONE = ("factors", "iterations")
@@ -247,7 +249,7 @@ class ModelSettings(Settings):
         examples=[["lightfm==1.17"]],
         description="packages that are installed before the scripts run, in training and transform",
     )
-    hyperparameters: dict[str, str | int | float | bool] = Field(
+    hyperparameters: dict[str, Hyperparameter] = Field(
         {},
         examples=[{"factors": 64}],
         description="of the script, as its arguments: --factors 64",
@@ -402,6 +404,13 @@ def _parameter_faults(model: ModelSettings) -> Iterator[Rule]:
             yield ("environment", name), rule, "use letters, digits and _, no digit first"
         elif name.startswith(("SM_", "SAGEMAKER_")):
             yield ("environment", name), "SageMaker sets such variables", "take another name"
+        elif name in _OF_JOBS:
+            yield ("environment", name), "SageMaker sets this variable", "take another name"
+        elif name == "RETRAINING_NUM_RESULTS":
+            rule = "the workflow sets it, to batch_inference.num_results"
+            yield ("environment", name), rule, "write num_results there, or take another name"
+        elif name.startswith("RETRAINING_"):
+            yield ("environment", name), "the workflow sets such variables", "take another name"
 
 
 # `from` is a word of Python, and so no attribute can be written with it.

@@ -170,6 +170,6 @@ def _check_data_sets(s3: Any, config: Config, run: str) -> None:
     if manifest.get("extraction") != config.job_spec().extraction:
         raise RunningError(
             f"the data sets of run '{run}' were extracted by another specification than the"
-            " present one: columns, tables or filters have changed since. 'retrain start' begins"
-            " a new run, which extracts them anew"
+            " present one: columns, tables, filters, or what `[publish] from` holds out, have"
+            " changed since. 'retrain start' begins a new run, which extracts them anew"
         )

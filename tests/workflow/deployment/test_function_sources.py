@@ -176,9 +176,16 @@ def test_a_path_that_is_no_usable_source_is_told(tmp_path, path, rule, fix):
     assert remedy.startswith(fix)
 
 
-@pytest.mark.parametrize("path", ["../pod/ask.py", "functions/../../ask.py", "/opt/ask.py"])
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        ("../pod/ask.py", "outside the project"),
+        ("functions/../../ask.py", "outside the project"),
+        ("/opt/ask.py", "an absolute path"),
+    ],
+)
 @pytest.mark.parametrize("key", ["functions.ask-editors.source", "workflow.definition"])
-def test_a_file_outside_the_project_is_refused(tmp_path, path, key):
+def test_a_file_that_another_machine_does_not_have_is_refused(tmp_path, path, place, key):
     table, _, name = key.rpartition(".")
     tables = f'[{table}]\n{name} = "{path}"\n'
 
@@ -188,7 +195,7 @@ def test_a_file_outside_the_project_is_refused(tmp_path, path, key):
     (mistake,) = raised.value.mistakes
     assert (mistake.key, mistake.rule) == (
         key,
-        "it is outside the project, which another machine does not have",
+        f"it is {place}, which another machine does not have",
     )
 
 

@@ -11,6 +11,7 @@ from etl.ranking import COMPARED
 from recommenders import Hybrid
 from workflow import Config, ConfigError, Stages, parse_config
 from workflow.definition.graph import retraining_graph
+from workflow.definition.own_models.images import images_of
 from workflow.errors import StructureError
 from workflow.options.models import HYBRID, ComparedMetric
 from workflow.settings import ROLES
@@ -161,6 +162,26 @@ def test_the_hyperparameters_of_the_hybrid_are_its_own() -> None:
             "SageMaker sets such variables",
         ),
         (
+            SCRIPTS + 'environment = { TRAINING_JOB_NAME = "x" }',
+            "models.own.environment.TRAINING_JOB_NAME",
+            "SageMaker sets this variable",
+        ),
+        (
+            SCRIPTS + 'environment = { RETRAINING_NUM_RESULTS = "3" }',
+            "models.own.environment.RETRAINING_NUM_RESULTS",
+            "the workflow sets it, to batch_inference.num_results",
+        ),
+        (
+            SCRIPTS + 'environment = { RETRAINING_SCRIPT = "x.py" }',
+            "models.own.environment.RETRAINING_SCRIPT",
+            "the workflow sets such variables",
+        ),
+        (
+            SCRIPTS + 'inference = "/srv/shop/models/serve.py"',
+            "models.own.inference",
+            "it is an absolute path, which another machine does not have",
+        ),
+        (
             SCRIPTS + f'environment = {{ DESK = "{"x" * 513}" }}',
             "models.own.environment.DESK",
             "SageMaker takes 512 characters; it has 513",
@@ -207,6 +228,15 @@ def test_a_mistake_is_named_with_its_place(tables: str, key: str, rule: str) -> 
 
     found = dict(mistakes(refused.value))
     assert rule in found[key], found
+
+
+def test_a_hyperparameter_that_is_a_list_is_one_mistake() -> None:
+    with pytest.raises(ConfigError) as refused:
+        own(SCRIPTS + "hyperparameters = { k = [1, 2] }")
+
+    assert mistakes(refused.value) == [
+        ("models.own.hyperparameters.k", "a hyperparameter is a text, a number, true or false")
+    ]
 
 
 def test_what_belongs_to_personalize_is_refused_and_its_filter_with_it() -> None:
@@ -306,11 +336,12 @@ def test_a_comparison_of_nothing_is_refused(text: str, key: str, rule: str) -> N
     [
         ({"framework_version": "1.2-3"}, "framework_version", "no image of sklearn 1.2-3"),
         ({"framework_version": "1.4-2"}, "framework_version", "for inference"),
+        ({"framework": "pytorch", "framework_version": "99.1"}, "framework_version", "it has up"),
         ({"framework": "pytorch"}, "framework_version", "no image of pytorch 1.2-1"),
         (
             {"training": {"instance_type": "ml.g4dn.xlarge"}},
             "training.instance_type",
-            "Unsupported processor",
+            "for it: Unsupported processor: gpu. Supported processor(s): cpu.",
         ),
     ],
 )
@@ -327,6 +358,26 @@ def test_images_that_aws_does_not_have_are_refused(
     ((found, said),) = mistakes(refused.value)
     assert found == f"models.own.{key}"
     assert rule in said
+
+
+@pytest.mark.parametrize(
+    ("framework", "version", "fix"),
+    [
+        ("pytorch", "99.1", "write one of 2.1.0, 2.2.0, 2.3.0, "),
+        ("pytorch", "2.33", "did you mean 2.3.0?"),
+        ("sklearn", "1.2-3", "did you mean 1.2-1?"),
+    ],
+)
+def test_a_version_is_proposed_of_the_same_major_one(
+    tmp_path: Path, framework: str, version: str, fix: str
+) -> None:
+    change = {"framework": framework, "framework_version": version}
+    model = own_scripts(tmp_path).models["own"].model_copy(update=change)
+
+    with pytest.raises(ConfigError) as refused:
+        images_of(own().model_copy(update={"models": {"own": model}}), "own")
+
+    assert refused.value.mistakes[0].fix.startswith(fix)
 
 
 @pytest.mark.parametrize(

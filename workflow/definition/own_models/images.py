@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,7 +71,8 @@ def _image(config: Config, name: str, scope: str, instance_type: str) -> str:
     versions = {**known.get("version_aliases", {}), **known["versions"]}
     if version not in versions:
         for_both = [each for each in known["versions"] if each in images["inference"]["versions"]]
-        fix = suggestion(version, for_both, otherwise=f"write one of {', '.join(for_both)}")
+        alike = [each for each in for_both if _major(each) == _major(version)]
+        fix = suggestion(version, alike, otherwise=f"write one of {', '.join(for_both[-6:])}")
         rule = f"AWS has no image of {framework} {version} for {scope}; it has up to {for_both[-1]}"
         raise _mistake(config, f"models.{name}.framework_version", version, rule, fix)
     full = known["version_aliases"][version] if version not in known["versions"] else version
@@ -92,9 +94,18 @@ def _image(config: Config, name: str, scope: str, instance_type: str) -> str:
             config,
             f"models.{name}.{job}.instance_type",
             instance_type,
-            f"there is no image of {framework} {version} for it: {error}".splitlines()[0],
+            f"there is no image of {framework} {version} for it: {_words(error)}",
             "take another type of instance, version or region",
         ) from None
+
+
+def _major(version: str) -> str:
+    return re.split(r"[.-]", version)[0]
+
+
+def _words(error: ValueError) -> str:
+    """Return what the SDK says of an image, without its advice to take a later SDK."""
+    return re.sub(r"You may need to upgrade your SDK version.*?\. ", "", str(error)).splitlines()[0]
 
 
 def framework_of(model: ModelSettings) -> tuple[str, str]:
