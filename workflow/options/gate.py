@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from pydantic import Field
@@ -73,8 +73,8 @@ class GateSettings(Settings):
 
     def own_faults(self) -> Iterator[Rule]:
         """Yield metrics that are unknown, and such without a rule."""
-        yield from _name_faults("metrics", self.metrics, METRICS, "Personalize has")
-        yield from _name_faults("backtest", self.backtest, BACKTEST_METRICS, "the back-test has")
+        yield from _name_faults("metrics", self.metrics, "Personalize has")
+        yield from _name_faults("backtest", self.backtest, "the back-test has")
         tables: dict[str, Mapping[str, Settings]]
         tables = {"metrics": self.metrics, "backtest": self.backtest}
         for table, rules in tables.items():
@@ -118,13 +118,15 @@ def gate_faults(gate: GateSettings, recipe: str | None, length: int) -> Iterator
             )
 
 
-def _name_faults(
-    table: str, names: Mapping[str, object], known: Iterable[str], owner: str
-) -> Iterator[Rule]:
+def _name_faults(table: str, names: Mapping[str, object], owner: str) -> Iterator[Rule]:
     """Yield the metrics that do not exist, each with the one that was meant."""
-    by_usual_name = {_usual_name(name): name for name in known}
+    known = {"metrics": METRICS, "backtest": BACKTEST_METRICS}
+    by_usual_name = {_usual_name(name): name for name in known[table]}
     for name in names:
-        if name in by_usual_name.values():
+        if name in known[table]:
+            continue
+        if others := [other for other, metrics in known.items() if name in metrics]:
+            yield (table, name), f"{owner} no such metric", f"did you mean gate.{others[0]}.{name}?"
             continue
         usual = nearest(name.lower().replace("_at_", "@"), by_usual_name)
         near = nearest(name, by_usual_name.values()) or (usual and by_usual_name[usual])

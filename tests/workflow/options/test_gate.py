@@ -35,6 +35,18 @@ def definition(tables: str) -> Any:
             f"did you mean {NDCG}?",
         ),
         (
+            "[gate.metrics.hit_rate_at_10]\nminimum = 0.1",
+            "gate.metrics.hit_rate_at_10",
+            "Personalize has no such metric",
+            "did you mean gate.backtest.hit_rate_at_10?",
+        ),
+        (
+            "[backtest]\n[gate.backtest.precision_at_5]\nminimum = 0.1",
+            "gate.backtest.precision_at_5",
+            "the back-test has no such metric",
+            "did you mean gate.metrics.precision_at_5?",
+        ),
+        (
             "[gate.metrics.ndgc_at_10]\nminimum = 0.1",
             "gate.metrics.ndgc_at_10",
             "Personalize has no such metric",
