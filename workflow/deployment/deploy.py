@@ -31,10 +31,12 @@ from workflow.deployment.derived_permissions import check_derived
 from workflow.deployment.differences import Difference, changed_properties
 from workflow.deployment.former_functions import former_functions
 from workflow.deployment.lock import DeploymentLock
+from workflow.deployment.models_of_runs import models_of_runs
 from workflow.deployment.resources import Resource, resources
 from workflow.errors import DeployError
 from workflow.mistakes import ConfigError
 from workflow.names import OWNER_TAG
+from workflow.personalize import REGIONS
 
 Action = Literal["create", "update", "replace", "unchanged", "blocked", "delete", "keep", "skip"]
 
@@ -153,7 +155,8 @@ def plan(
     built = artefacts or build_artefacts(config)
     model = resources(config, built, definition)
     planned = plan_resources(config, clients, model, built.bodies)
-    return replace(planned, changes=(*planned.changes, *_removals(config, clients, model)))
+    removals, left = _removals(config, clients, model), _left_by_personalize(config, clients)
+    return replace(planned, changes=(*planned.changes, *removals, *left))
 
 
 def plan_resources(
@@ -194,7 +197,11 @@ def destroy_plan(config: Config, clients: Clients, *, empty_bucket: bool = False
         built = build_artefacts(config)
     except ConfigError:  # a source that is gone, for example; the function goes by its name
         built = build_artefacts(config, own_functions=False)
-    model = [*resources(config, built), *former_functions(config, clients)]
+    model = [  # in reverse, models go when nothing can make another one
+        *models_of_runs(config, clients),
+        *resources(config, built),
+        *former_functions(config, clients),
+    ]
     deployment = _deployment(config, clients, model, built.bodies)
     deletions = [
         change
@@ -209,6 +216,7 @@ def destroy_plan(config: Config, clients: Clients, *, empty_bucket: bool = False
         else change
         for change in reversed(deletions)
     ]
+    changes += _left_by_personalize(config, clients)
     return Plan(config, tuple(changes), deployment.bodies, identity, destroys=True)
 
 
@@ -400,6 +408,24 @@ def _removals(config: Config, clients: Clients, model: Sequence[Resource]) -> It
         if change is not None and change.action == "delete":
             log = f"/aws/lambda/{change.resource.name}"
             yield replace(change, note=f"not in the configuration any more; its log {log} stays")
+
+
+def _left_by_personalize(config: Config, clients: Clients) -> Iterator[Change]:
+    """Yield the dataset group of a workflow that has left Personalize: it stays, and is named."""
+    if config.has_personalize or config.aws.region not in REGIONS:
+        return
+    properties = {"Name": config.dataset_group_arn.rpartition("/")[2]}
+    group = Resource(
+        "DatasetGroup", "AWS::Personalize::DatasetGroup", config.dataset_group_arn, properties
+    )
+    for reading in _readings(_deployment(config, clients, [group], {}), [group]):
+        current = reading.current()
+        if current is not None and not _foreign(group, reading.adapter, current):
+            note = (
+                "[publish] from leaves Personalize out: this stays with its data, what was trained"
+                " and campaigns, which cost; delete it in the console if you do not go back"
+            )
+            yield Change(group, "keep", note=note)
 
 
 # Carrying out

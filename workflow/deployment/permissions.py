@@ -34,6 +34,7 @@ from workflow.deployment.policies import MOST_INLINE, Policy, inline_policy, siz
 from workflow.errors import DeployError, WorkflowError
 from workflow.extensions import function_id
 from workflow.options.models import image_parts
+from workflow.personalize import REGIONS
 from workflow.settings import ROLES, RoleName
 from workflow.spelling import suggestion
 
@@ -337,6 +338,9 @@ def _values(config: Config, deployed: Sequence[str]) -> Mapping[str, Sequence[st
         "channel": [*(data_set.prefix for data_set in config.data_sets), "batch-input/"],
         "dataset_arn": [config.dataset_arn(data_set) for data_set in data_sets],
         "dataset_group_arn": [config.dataset_group_arn] if config.has_personalize else [],
+        "left_dataset_group_arn": []
+        if config.has_personalize or aws.region not in REGIONS
+        else [config.dataset_group_arn],
         "dataset_type": [data_set.type.lower() for data_set in data_sets],
         "dead_letters": [config.dead_letters],
         "function": [config.function(name) for name in deployed],

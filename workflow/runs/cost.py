@@ -631,20 +631,20 @@ def _price(price: Price) -> str:
 
 
 def price_notes(estimate: Estimate) -> list[tuple[str, str, str]]:
-    """Return where the prices are from: of each its name, a note, and its source.
+    """Return where the prices are from: of each, once, its name, a note, and its source.
 
     Returns:
         For example `glue_dpu_hour`, `us-east-1, 2026-11-24 *`, and the page; a star if it is not
         verified.
     """
+    prices = dict.fromkeys(line.price for line in (*estimate.lines, *estimate.standing))
     return [
         (
-            line.price.name,
-            f"{line.price.region or 'any region'}, {line.price.date}"
-            + ("" if line.price.verified else " *"),
-            line.price.source,
+            price.name,
+            f"{price.region or 'any region'}, {price.date}" + ("" if price.verified else " *"),
+            price.source,
         )
-        for line in (*estimate.lines, *estimate.standing)
+        for price in prices
     ]
 
 

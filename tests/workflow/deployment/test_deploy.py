@@ -23,9 +23,12 @@ from localaws.functions.service import Functions
 from localaws.glue.service import Glue
 from localaws.http.endpoint import Endpoint
 from localaws.personalize import Personalize
+from localaws.sagemaker.service import SageMaker
 from retrain.main import app
 from tests.projects import ASK, HANDLER, project, write
+from tests.workflow.options.test_models import OWN_HYBRID, own
 from workflow import Config, Stages, build_workflow, load_config, parse_config
+from workflow.definition.own_models.images import images_of
 from workflow.deployment.account import clients_of
 from workflow.deployment.adapters import Deployment
 from workflow.deployment.adapters.personalize import Dataset
@@ -100,6 +103,10 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
         endpoint.mount("lambda", functions)
         endpoint.mount("glue", Glue(directory=directory / "glue", environment=lambda _: {}))
         endpoint.mount("personalize", personalize)
+        sagemaker = SageMaker(
+            directory=directory / "sagemaker", environment=lambda _: {}, s3=s3, **location
+        )
+        endpoint.mount("sagemaker", sagemaker)
         session = boto3.Session()
         recorded = Aws(session, clients_of(session, REGION, patience=(0.01, 0.01)))
         session.events.register(
@@ -109,6 +116,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
         yield recorded
         functions.close()
         personalize.close()
+        sagemaker.close()
 
 
 @pytest.fixture(autouse=True)
@@ -921,6 +929,52 @@ def test_destroy_skips_resources_of_others(aws: Aws) -> None:
 
     assert actions(planned) == {"FailureTopicPolicy": "skip", "FailureTopic": "skip"}
     assert apply_plan(planned, aws) == []
+
+
+def test_destroy_deletes_the_models_that_runs_have_left(aws: Aws) -> None:
+    """Those of its own by name and tag; one of another deployment is skipped."""
+    config = own(OWN_HYBRID).model_copy(update={"name": "left"})
+    sagemaker = aws.clients("sagemaker")
+    for name, owner in {
+        "left-own-20240601t040000z": "left",
+        "left-own-ranker": "others",
+        "left-other": "left",
+        "older-left-own-1": "left",
+    }.items():
+        sagemaker.create_model(
+            ModelName=name,
+            PrimaryContainer={"Image": images_of(config, "own").inference},
+            ExecutionRoleArn=config.role_arn("sagemaker"),
+            Tags=[{"Key": "retraining:name", "Value": owner}],
+        )
+
+    planned = destroy_plan(config, aws.clients)
+
+    assert [(each.resource.name, each.action) for each in planned.changes] == [
+        ("left-own-20240601t040000z", "delete"),
+        ("left-own-ranker", "skip"),
+    ]
+    assert "left-own-20240601t040000z" in "\n".join(describe(planned))
+    apply_plan(planned, aws)
+    listed = sagemaker.list_models(NameContains="left-o", SortBy="Name", SortOrder="Ascending")
+    assert [model["ModelName"] for model in listed["Models"]] == [
+        "left-other", "left-own-ranker", "older-left-own-1",
+    ]  # fmt: skip
+
+
+def test_what_stays_of_personalize_is_named_when_a_model_takes_its_place(aws: Aws) -> None:
+    before = config_named("leaves")
+    model = resources_named(before, "DatasetGroup", "PersonalizeRole")
+    apply(plan_resources(before, aws.clients, model), aws.clients, now=NOW, sleep=lambda _: None)
+    after = own(OWN_HYBRID).model_copy(update={"name": "leaves"})
+
+    for planned in (plan(after, aws.clients), destroy_plan(after, aws.clients)):
+        (group,) = [each for each in planned.changes if each.resource.id == "DatasetGroup"]
+        assert (group.action, group.resource.name) == ("keep", before.dataset_group_arn)
+        assert group.note.startswith("[publish] from leaves Personalize out: this stays")
+        assert group not in planned.pending
+    assert "DatasetGroup" not in actions(plan(own(OWN_HYBRID), aws.clients))
+    aws.clients("personalize").delete_dataset_group(datasetGroupArn=before.dataset_group_arn)
 
 
 def test_destroy_deletes_its_own_solutions_and_names_what_else_blocks_it(aws: Aws) -> None:

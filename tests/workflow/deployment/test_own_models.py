@@ -114,6 +114,18 @@ def test_the_state_machine_makes_jobs_of_the_models_names_alone(sid: str, type_:
     ]
 
 
+def test_a_deployer_may_delete_the_models_that_runs_have_left_and_see_what_personalize_has() -> (
+    None
+):
+    allowed = statements("deployer")
+
+    assert allowed["RemoveModelsOfRuns"]["Resource"] == [
+        f"arn:aws:sagemaker:{HERE}:model/labbase-own-*"
+    ]
+    assert allowed["FindModelsOfRuns"]["Action"] == ["sagemaker:ListModels"]
+    assert allowed["FindWhatPersonalizeLeft"]["Resource"] == [config().dataset_group_arn]
+
+
 def test_the_state_machine_hands_on_the_role_and_hears_of_ends() -> None:
     allowed = statements("states")
 

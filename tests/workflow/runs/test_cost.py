@@ -932,6 +932,9 @@ def test_a_model_on_sagemaker_costs_the_time_of_its_instances():
     assert lines["SageMaker, Make Lists by own"] == (1.0, "ml.m5.xlarge")
     assert not [name for name in lines if name.startswith("Personalize")]
     assert result.run_hours > 110 / 60
+    assert [note for note, *_ in price_notes(result)] == list(
+        dict.fromkeys(line.price.name for line in (*result.lines, *result.standing))
+    )
     assert result.unpriced == ()
 
 

@@ -12,6 +12,7 @@ from workflow.deployment.adapters.iam import Role
 from workflow.deployment.adapters.messaging import Queue, Topic, TopicPolicy
 from workflow.deployment.adapters.personalize import Dataset, DatasetGroup, Filter, Schema
 from workflow.deployment.adapters.s3 import Bucket, BucketPolicy, Upload
+from workflow.deployment.adapters.sagemaker import Model
 from workflow.deployment.adapters.scheduler import Schedule
 from workflow.deployment.adapters.step_functions import StateMachine
 
@@ -34,6 +35,7 @@ ADAPTERS: Mapping[str, type[Adapter]] = {
     "AWS::SNS::Topic": Topic,
     "AWS::SNS::TopicPolicy": TopicPolicy,
     "AWS::SQS::Queue": Queue,
+    "AWS::SageMaker::Model": Model,
     "AWS::Scheduler::Schedule": Schedule,
     "AWS::StepFunctions::StateMachine": StateMachine,
     "Custom::S3Object": Upload,
