@@ -56,6 +56,12 @@ class ProcessingJobs(Jobs):
             if "S3Output" not in output:
                 raise invalid(f"{member}: the local SageMaker writes S3Output alone")
             _check_path(output["S3Output"], f"{member}.S3Output")
+        for member, names in {
+            "ProcessingInputs": [each["InputName"] for each in request.get("ProcessingInputs", ())],
+            "ProcessingOutputConfig.Outputs": [each["OutputName"] for each in _outputs(request)],
+        }.items():
+            if len(names) != len(set(names)):
+                raise invalid(f"{member}: names must be unique: {', '.join(names)}")
         self._backend.check_role(request["RoleArn"])
         condition = {"MaxRuntimeInSeconds": _DAY, **request.get("StoppingCondition", {})}
         return {**request, "StoppingCondition": condition}

@@ -271,6 +271,16 @@ class Registry:
 
 
 def _tagged(tags: Mapping[str, str], more: Any) -> Mapping[str, str]:
+    """Return tags with more of them, as CreateTrainingJob and AddTags have them.
+
+    Raises:
+        ServiceError: ValidationException if AWS takes no such keys, or not so many.
+    """
+    keys = [tag["Key"] for tag in more]
+    if reserved := [key for key in keys if key.lower().startswith("aws:")]:
+        raise invalid(f"Tags: the prefix aws: of {reserved[0]!r} is kept for AWS's own tags")
+    if len(keys) != len(set(keys)):
+        raise invalid(f"Tags: keys must be unique: {', '.join(keys)}")
     merged = {**tags, **{tag["Key"]: tag["Value"] for tag in more}}
     if len(merged) > _MOST_TAGS:
         raise invalid(f"{len(merged)} tags; a resource has at most {_MOST_TAGS}")

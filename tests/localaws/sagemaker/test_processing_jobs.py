@@ -177,6 +177,22 @@ def test_a_command_that_takes_too_long_is_stopped(world: World) -> None:
                         "InputName": "a",
                         "S3Input": {
                             "S3Uri": f"s3://{BUCKET}/a",
+                            "LocalPath": "/opt/ml/processing/a",
+                            "S3DataType": "S3Prefix",
+                        },
+                    }
+                ]
+                * 2
+            },
+            "ProcessingInputs: names must be unique: a, a",
+        ),
+        (
+            {
+                "ProcessingInputs": [
+                    {
+                        "InputName": "a",
+                        "S3Input": {
+                            "S3Uri": f"s3://{BUCKET}/a",
                             "LocalPath": "/etc",
                             "S3DataType": "S3Prefix",
                         },

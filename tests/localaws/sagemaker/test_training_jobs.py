@@ -571,6 +571,24 @@ def test_tags_are_added_listed_and_deleted(world: World) -> None:
     assert world.sagemaker.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "cost", "Value": "7"}]
 
 
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [(["team", "team"], "keys must be unique"), (["aws:team"], "AWS's own tags")],
+)
+def test_tags_that_sagemaker_does_not_take_are_refused(
+    world: World, keys: list[str], message: str
+) -> None:
+    """And the job is not made."""
+    request = world.training("", Tags=[{"Key": key, "Value": ""} for key in keys])
+    del request["InputDataConfig"]
+
+    with pytest.raises(ClientError, match=message):
+        world.sagemaker.create_training_job(**request)
+
+    with pytest.raises(ClientError, match="Requested resource not found"):
+        world.sagemaker.describe_training_job(TrainingJobName=request["TrainingJobName"])
+
+
 @pytest.mark.parametrize("operation", ["describe_training_job", "stop_training_job"])
 def test_a_job_that_does_not_exist_is_not_found(world: World, operation: str) -> None:
     with pytest.raises(ClientError, match="Requested resource not found") as missing:
