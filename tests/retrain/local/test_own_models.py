@@ -24,6 +24,7 @@ from tests.retrain.local.test_delivery import denied
 from tests.workflow.options.test_models import best, own_scripts
 from workflow import Config
 from workflow.definition.graph import retraining_graph
+from workflow.deployment.deploy import apply, describe, destroy_plan
 from workflow.run_names import execution_name
 from workflow.runs.diagnosis import explain
 from workflow.runs.executions import find_run
@@ -226,6 +227,52 @@ def test_a_script_that_fails_is_the_reason_and_other_settings_train_anew(
     assert resumed["status"] == "SUCCEEDED", resumed
     statuses = [job["TrainingJobStatus"] for job in jobs(aws, "training")]
     assert statuses == ["Failed", "Completed"]
+
+
+def test_destroy_deletes_the_model_that_a_failed_run_has_left(
+    aws: LocalAws, tmp_path: Path
+) -> None:
+    fails = TRAIN.replace("    limit = int", "    raise KeyError('u7')\n    limit = int")
+    config = configured(tmp_path, train=fails)
+    execute(aws, config, "night")
+    (left,) = aws.client("sagemaker").list_models()["Models"]
+
+    planned = destroy_plan(config, aws.client, empty_bucket=True)
+    apply(planned, aws.client, now=datetime.now(UTC))
+
+    shown = [line.split() for line in describe(planned)]
+    assert ["delete", "ModelOfRun1", left["ModelName"]] in shown
+    assert aws.client("sagemaker").list_models()["Models"] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "state", "kind"),
+    [
+        ("    counts = Counter()", "Train own", "Training"),
+        ('    limit = int(os.environ["RETRAINING_NUM_RESULTS"])', "Make Lists by own", "Transform"),
+    ],
+)
+def test_a_script_that_is_killed_is_said_to_have_had_too_little_memory(
+    aws: LocalAws, tmp_path: Path, line: str, state: str, kind: str
+) -> None:
+    killed = f"    print('loaded')\n    os.kill(os.getpid(), 9)\n{line}"
+    config = configured(tmp_path, train=TRAIN.replace(line, killed))
+    failed = execute(aws, config, "night")
+    states = aws.client("stepfunctions")
+
+    explanation = explain(
+        states,
+        aws.client("logs"),
+        find_run(states, failed["stateMachineArn"], "night.2"),
+        config,
+    )
+
+    assert explanation.failure.state == state
+    assert "exit code: 137" in explanation.failure.cause
+    assert explanation.logs[0].group == f"/aws/sagemaker/{kind}Jobs"
+    assert explanation.logs[0].lines[-1] == "loaded"
+    assert explanation.advice.startswith("The script was killed, mostly because memory")
+    assert f"{kind.lower()}.instance_type" in explanation.advice
 
 
 def test_the_durations_have_each_model_and_the_comparison() -> None:
