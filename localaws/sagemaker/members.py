@@ -79,7 +79,9 @@ WITHOUT_EFFECT: Mapping[ResourceType, frozenset[str]] = {
             *("VpcConfig", "EnableNetworkIsolation", "EnableInterContainerTrafficEncryption"),
             *("ResourceConfig.VolumeSizeInGB", "ResourceConfig.VolumeKmsKeyId"),
             *("StoppingCondition.MaxPendingTimeInSeconds", "RetryStrategy", "InfraCheckConfig"),
-            *("DebugHookConfig", "ProfilerConfig"),  # the SDK's estimators send them
+            # The SDK's estimators send these.
+            *("DebugHookConfig", "ProfilerConfig"),
+            "AlgorithmSpecification.EnableSageMakerMetricsTimeSeries",
         }
     ),
     PROCESSING_JOB: frozenset(

@@ -492,6 +492,24 @@ def test_a_member_that_would_be_ignored_is_refused_by_name(
         world.sagemaker.create_training_job(**request)
 
 
+def test_what_the_sdk_s_estimators_send_is_taken_and_described(world: World) -> None:
+    """As `sagemaker.pytorch.PyTorch` of version 2.257 sends it, where nobody says another."""
+    sent = {
+        "AlgorithmSpecification": {
+            "TrainingImage": SKLEARN,
+            "TrainingInputMode": "File",
+            "EnableSageMakerMetricsTimeSeries": True,
+        },
+        "DebugHookConfig": {"S3OutputPath": f"s3://{BUCKET}/", "CollectionConfigurations": []},
+        "ProfilerConfig": {"S3OutputPath": f"s3://{BUCKET}/", "DisableProfiler": False},
+    }
+
+    job = world.train("", **sent)
+
+    assert job["TrainingJobStatus"] == "Completed"
+    assert {member: job[member] for member in sent} == sent
+
+
 def test_members_of_a_channel_are_served_or_refused(world: World) -> None:
     """FastFile shows the same files as File does; the rest belongs to the mode Pipe."""
     world.put("channel/a.csv", "1")
