@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from localaws.http.service_names import service_model
 from localaws.sagemaker.jobs import JobProgress
 
 from .world import ACCOUNT, BUCKET, INSTANCE, REGION, ROLE, SKLEARN, World
@@ -568,6 +569,21 @@ def test_jobs_are_listed_by_pages_the_oldest_first(world: World) -> None:
 
     assert listed == [["listed-0", "listed-1"], ["listed-2"]]
     assert [one["TrainingJobName"] for one in by_name["TrainingJobSummaries"]] == names[::-1]
+
+
+def test_lists_have_no_filter_that_is_not_served() -> None:
+    """If this fails, botocore has learned one: serve it, or refuse it by name."""
+    times = {
+        f"{time}{side}"
+        for time in ("CreationTime", "LastModifiedTime")
+        for side in ("After", "Before")
+    }
+    everywhere = {"NextToken", "MaxResults", "NameContains", "SortBy", "SortOrder"}
+    served = everywhere | times | {"StatusEquals", "WarmPoolStatusEquals", "TrainingPlanArnEquals"}
+
+    for listed in ("TrainingJobs", "ProcessingJobs", "TransformJobs", "Models"):
+        shape: Any = service_model("sagemaker").operation_model(f"List{listed}").input_shape
+        assert set(shape.members) <= served, listed
 
 
 def test_no_job_is_in_a_warm_pool_or_of_a_training_plan(world: World) -> None:
