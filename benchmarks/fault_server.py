@@ -29,14 +29,16 @@ from localaws.moto_patches import stepfunctions_parser_backends
 
 # Of a job whose start was cut the Retry has to wait for the end: 30 s, then twice as long.
 TIME_SCALE = 0.02
+TIME_OUT = "time-out"
 DENIED = "error AccessDeniedException 403"
 FAULTS = {
     "throttle": "throttle",
     "server error": "error InternalFailure 500",
     "persistent error": DENIED,
-    "time-out": "delay 9",  # a function's clients wait 8 s
+    TIME_OUT: "drop 1",  # as a load balancer does with a connection on which nothing comes
     "cut body": "cut",
 }
+LATE = "delay 9"  # a function's clients wait 8 s, and try again before the call has its effect
 PERSISTENT = "persistent error"
 STOPPED, FAILED_JOB = "stopped execution", "failed job"
 KILLED_SERVER, KILLED_PROCESS = "killed server", "killed process"
@@ -108,7 +110,7 @@ class Spoiler:
             return self._application(environ, start_response)
         named = self._named(call, caller)
         if self._is_spoilt(named, caller):
-            return self._spoil(environ, call)(environ, start_response)
+            return self._spoil(environ, call, caller)(environ, start_response)
         return self._application(environ, start_response)
 
     def _named(self, call: Call, caller: str) -> StateCall | None:
@@ -160,9 +162,11 @@ class Spoiler:
     def _is_beyond(self, named: StateCall, target: StateCall) -> bool:
         return self._fault == PERSISTENT and named.number > target.number
 
-    def _spoil(self, environ: WSGIEnvironment, call: Call) -> WSGIApplication:
+    def _spoil(self, environ: WSGIEnvironment, call: Call, caller: str) -> WSGIApplication:
         if self._denied_caller:
             environ[HEADER] = DENIED
+        elif self._fault == TIME_OUT and caller == "function":
+            environ[HEADER] = LATE
         elif self._fault in FAULTS:
             environ[HEADER] = FAULTS[self._fault]
         elif self._fault == STOPPED:

@@ -40,7 +40,7 @@ from localaws.http.calls import call_of, signature_of
 from localaws.http.errors import error_to, failure
 from localaws.http.refusals import refusal
 from localaws.http.service_names import new_session
-from localaws.http.wsgi import Response, answer_in_process
+from localaws.http.wsgi import ConnectionDropped, Response, answer_in_process
 from localaws.moto_patches import determinism, repairs, stepfunctions_parser_backends
 from localaws.principals import CALLER, access_key
 
@@ -340,6 +340,8 @@ class _Guarded:
         """Answer one request."""
         try:
             return self._application(environ, start_response)
+        except ConnectionDropped:
+            raise
         except Exception as error:
             if refused := refusal(environ, error):
                 return error_to(environ, refused.code, refused.message)(environ, start_response)
@@ -421,6 +423,10 @@ class _QuietHandler(MotoRequestHandler):  # type: ignore[misc]
         environ: dict[str, Any] = super().make_environ()
         environ[CONNECTION] = self.rfile
         return environ
+
+    def connection_dropped(self, *_: Any) -> None:
+        """Close the connection, on which no response was sent."""
+        self.close_connection = True
 
     def log_request(self, *_: Any) -> None:
         """Write no line."""

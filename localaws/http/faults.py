@@ -1,4 +1,4 @@
-"""Fault injection: throttled, failed, delayed and cut calls, for tests of what happens then.
+"""Fault injection: throttled, failed, late, cut and dropped calls, for tests of what happens then.
 
 A WSGI wrapper around a service (or around the whole endpoint). There are two methods to inject a
 fault; both are this wrapper's own, AWS has nothing like them.
@@ -9,6 +9,7 @@ One request, by its header::
     X-Local-Fault: error InternalServerError 500
     X-Local-Fault: delay 1.5
     X-Local-Fault: cut
+    X-Local-Fault: drop 1.5
 
 Calls to come, by a rule; `operation` is botocore's name of it, `service` boto3's or the name under
 which it is signed, and what is left out matches every call::
@@ -26,7 +27,8 @@ is called does it: in its protocol, with a request id, and with the status of it
 given. A throttled call gets the service's own error: most often `ThrottlingException`, of S3
 `SlowDown`, of Lambda `TooManyRequestsException`. A delayed call is answered late. A call that is
 cut has its effect, and the connection closes half-way through the body of its response; a response
-without a body is sent as it is.
+without a body is sent as it is. A call that is dropped has its effect too, and the connection
+closes without a response, after some seconds if they are given.
 """
 
 from __future__ import annotations
@@ -45,7 +47,13 @@ from localaws.errors import suggestion
 from localaws.http.calls import Call, call_of
 from localaws.http.errors import ServiceError, error_to, throttling_error
 from localaws.http.service_names import service_model, services_called
-from localaws.http.wsgi import Response, json_response, perform, request_body
+from localaws.http.wsgi import (
+    ConnectionDropped,
+    Response,
+    json_response,
+    perform,
+    request_body,
+)
 
 PATH = "/_local/faults"
 HEADER = "HTTP_X_LOCAL_FAULT"
@@ -68,6 +76,7 @@ class Fault:
         status: The error's HTTP status; None for the one that the service gives it.
         is_throttled: Whether the error is that of a throttled call.
         is_cut: Whether half of the response's body is missing.
+        is_dropped: Whether there is no response.
     """
 
     delay: float = 0.0
@@ -75,10 +84,11 @@ class Fault:
     status: int | None = None
     is_throttled: bool = False
     is_cut: bool = False
+    is_dropped: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Fault:
-        """Read `throttle`, `cut`, `delay SECONDS` or `error CODE [STATUS]`.
+        """Read `throttle`, `cut`, `delay SECONDS`, `drop [SECONDS]` or `error CODE [STATUS]`.
 
         Raises:
             FaultError: If it is none of them.
@@ -88,17 +98,23 @@ class Fault:
                 return cls(is_throttled=True)
             case ["cut"]:
                 return cls(is_cut=True)
-            case ["delay", seconds] if _SECONDS.fullmatch(seconds) and float(seconds) <= _MAX_DELAY:
-                return cls(delay=float(seconds))
+            case ["drop"]:
+                return cls(is_dropped=True)
+            case ["delay" | "drop" as name, seconds] if _is_delay(seconds):
+                return cls(delay=float(seconds), is_dropped=name == "drop")
             case ["error", code] if code.isidentifier():
                 return cls(code=code)
             case ["error", code, status] if code.isidentifier() and status in _ERROR_STATUSES:
                 return cls(code=code, status=int(status))
         raise FaultError(
-            f"{text!r} is no fault; write 'throttle', 'cut', 'delay SECONDS' (at"
+            f"{text!r} is no fault; write 'throttle', 'cut', 'delay SECONDS' or 'drop SECONDS' (at"
             f" most {_MAX_DELAY:g}) or 'error CODE STATUS' (STATUS 400 to 599, the service's own if"
             " left out)"
         )
+
+
+def _is_delay(text: str) -> bool:
+    return bool(_SECONDS.fullmatch(text)) and float(text) <= _MAX_DELAY
 
 
 @dataclass
@@ -173,6 +189,10 @@ class Faults:
         except FaultError as invalid:
             response = error_to(environ, "InvalidFault", f"X-Local-Fault: {invalid}")
             return response(environ, start_response)
+        if fault.is_dropped:
+            perform(self._application, environ)
+            self._sleep(fault.delay)
+            raise ConnectionDropped
         if fault.delay:
             self._sleep(fault.delay)
         if fault.is_cut:

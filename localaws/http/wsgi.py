@@ -10,8 +10,13 @@ from wsgiref.types import WSGIApplication, WSGIEnvironment
 import orjson
 import werkzeug.wrappers
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse, HeadersDict
+from botocore.exceptions import ConnectionClosedError
 from moto.core.request import Request
 from urllib3 import HTTPHeaderDict, HTTPResponse
+
+
+class ConnectionDropped(ConnectionError):  # noqa: N818  a name of what happens
+    """Raised by an application so that the connection closes without a response."""
 
 
 class Response(werkzeug.wrappers.Response):
@@ -66,7 +71,10 @@ def answer_in_process(events: Any, application: WSGIApplication) -> None:
             body = body.read()
         sent = body.encode() if isinstance(body, str) else bytes(body or b"")
         environ = environ_of(request.method, request.url, dict(request.headers.items()), sent)
-        response = perform(application, environ)
+        try:
+            response = perform(application, environ)
+        except ConnectionDropped as dropped:
+            raise ConnectionClosedError(endpoint_url=request.url, error=dropped) from dropped
         headers = list(response.headers)
         raw = HTTPResponse(
             io.BytesIO(response.get_data()),

@@ -1,11 +1,15 @@
-"""Response bodies that end half-way, as botocore reads them over a port and without one."""
+"""Responses that end half-way or do not come, as botocore reads them with and without a port."""
 
 import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from botocore.exceptions import IncompleteReadError, ResponseStreamingError
+from botocore.exceptions import (
+    ConnectionClosedError,
+    IncompleteReadError,
+    ResponseStreamingError,
+)
 
 from localaws.http.endpoint import Endpoint
 from localaws.http.faults import Faults
@@ -99,6 +103,25 @@ def test_a_call_that_is_cut_has_its_effect(endpoint: Endpoint, faults: Faults) -
 
     assert "stateMachineArn" not in created
     assert [each["name"] for each in states.list_state_machines()["stateMachines"]] == ["made"]
+
+
+def test_a_call_that_is_dropped_has_its_effect_and_no_response(
+    endpoint: Endpoint, faults: Faults
+) -> None:
+    s3 = endpoint.client("s3")
+    faults.inject("drop 0.01", operation="PutObject")
+
+    with pytest.raises(ConnectionClosedError):
+        s3.put_object(Bucket="rows", Key="dropped", Body=b"1")
+
+    assert s3.get_object(Bucket="rows", Key="dropped")["Body"].read() == b"1"
+
+
+def test_what_a_role_calls_is_repeated_if_it_is_dropped(endpoint: Endpoint, faults: Faults) -> None:
+    s3 = endpoint.client("s3", f"arn:aws:iam::{ACCOUNT}:role/reader")
+    faults.inject("drop", operation="ListObjectsV2")
+
+    assert s3.list_objects_v2(Bucket="rows", Prefix="none/")["KeyCount"] == 0
 
 
 def test_what_has_no_body_is_not_cut(endpoint: Endpoint, faults: Faults) -> None:
