@@ -80,7 +80,7 @@ class DrawnWorkflow(SdkWorkflow):  # type: ignore[misc]
         """
         if client is None:
             region = state_machine_arn.split(":")[3]
-            client = boto3.client("stepfunctions", region_name=region)
+            client = clients_of(boto3, region)("stepfunctions")
         deployed = client.describe_state_machine(stateMachineArn=state_machine_arn)
         return DrawnWorkflow(
             name=deployed["name"],
@@ -197,7 +197,7 @@ class RetrainingWorkflow(DrawnWorkflow):
     def client(self) -> Any:
         """The boto3 client, made on first use for the configured region."""
         if self._client is None:
-            self._client = boto3.client("stepfunctions", region_name=self.config.aws.region)
+            self._client = clients_of(boto3, self.config.aws.region)("stepfunctions")
         return self._client
 
     @client.setter

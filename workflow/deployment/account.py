@@ -1,7 +1,8 @@
 """The AWS account that a configuration names: clients, our identity, and error messages.
 
 Clients retry where AWS needs time: a role that was created a moment ago cannot be assumed yet, and
-two changes of one resource must not overlap. Nothing here changes anything on AWS.
+two changes of one resource must not overlap. Half of a response is an error, and not an empty one,
+as botocore reads it. Nothing here changes anything on AWS.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from botocore.exceptions import (
     CredentialRetrievalError,
     EndpointConnectionError,
     HTTPClientError,
+    IncompleteReadError,
     NoCredentialsError,
     PartialCredentialsError,
     ProfileNotFound,
@@ -82,7 +84,7 @@ def clients_of(session: Any, region: str, *, patience: tuple[float, ...] = PATIE
     """Return the clients of a session, made on first use.
 
     Args:
-        session: A `boto3.Session`.
+        session: A `boto3.Session`, or `boto3` itself for its default session.
         region: The configured region, whatever the session's is.
         patience: Seconds before each further attempt where AWS needs time.
     """
@@ -92,9 +94,19 @@ def clients_of(session: Any, region: str, *, patience: tuple[float, ...] = PATIE
         settings = ClientConfig(retries={"mode": "standard", "total_max_attempts": 6})
         new = session.client(service, region_name=region, config=settings)
         new.meta.events.register(f"needs-retry.{service}", _pause(patience))
+        new.meta.events.register("before-parse", _raise_if_cut)
         return new
 
     return client
+
+
+def _raise_if_cut(operation_model: Any, response_dict: dict[str, Any], **_: Any) -> None:
+    """Compare a response's length with its Content-Length; a streaming body does it by itself."""
+    body, length = response_dict["body"], response_dict["headers"].get("Content-Length")
+    if isinstance(body, bytes) and length and operation_model.http.get("method") != "HEAD":
+        expected = int(length)
+        if len(body) < expected:
+            raise IncompleteReadError(actual_bytes=len(body), expected_bytes=expected)
 
 
 def _pause(patience: tuple[float, ...]) -> Callable[..., float | None]:

@@ -128,7 +128,10 @@ def test_the_runtime_and_events_apis_are_known_by_their_paths(spoilt: Spoilt) ->
             "nth: unknown; known are call, operation, service, times",
         ),
         ({"fault": "throttle", "call": 0}, "call must be an integer, at least 1; not 0"),
-        ({"fault": "delay -1"}, "'delay -1' is no fault; write 'throttle', 'cut', 'delay SECONDS' or"),
+        (
+            {"fault": "delay -1"},
+            "'delay -1' is no fault; write 'throttle', 'cut', 'delay SECONDS' or",
+        ),
         ({"fault": "error Boom 200"}, "'error Boom 200' is no fault"),
         (
             {"fault": "throttle", "self": 1},
