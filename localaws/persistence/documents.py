@@ -1,8 +1,9 @@
 """Documents by collection and key, each written whole or not at all, for the next start.
 
-One SQLite file with a write-ahead log. A document that was put is on the disk when `put` returns,
-so a process that is killed at any moment leaves a file that opens again, with everything that was
-put before.
+One SQLite file. A document that was put is in it when `put` returns, so a process that is killed at
+any moment leaves a file that opens again, with everything that was put before. There is no
+write-ahead log, which would hold the newest documents in a file of its own, and nothing tells what
+is lost with it. A rollback journal is needed only after a kill in the midst of a `put`.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Documents:
         )
         self._lock = threading.Lock()
         self._late: dict[_Where, str | None] = {}
-        self._file.execute("PRAGMA journal_mode = WAL")
+        self._file.execute("PRAGMA journal_mode = TRUNCATE")  # of an earlier version's log too
         self._file.execute("PRAGMA synchronous = FULL")
         self._file.executescript(_TABLES)
 
@@ -124,7 +125,7 @@ class Documents:
             sqlite3.DatabaseError: If that cannot be told.
         """
         with self._lock:
-            found = [row[0] for row in self._file.execute("PRAGMA quick_check(3)")]
+            found = [row[0] for row in self._file.execute("PRAGMA integrity_check(3)")]
         return [] if found == ["ok"] else found
 
     def set_damaged_aside(self) -> list[str]:
