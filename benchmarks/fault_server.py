@@ -102,20 +102,21 @@ class Spoiler:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         caller: Any = None
-        if self._execution:
+        execution = self._execution  # which another thread may end meanwhile
+        if execution:
             call = call_of(environ)
             # Logs are written beside the work: a fault there loses a line, and nothing else.
             caller = call.service != "logs" and CALLERS.get(call.principal.rpartition("-")[2])
         if not caller:
             return self._application(environ, start_response)
-        named = self._named(call, caller)
+        named = self._named(execution, call, caller)
         if self._is_spoilt(named, caller):
             return self._spoil(environ, call, caller)(environ, start_response)
         return self._application(environ, start_response)
 
-    def _named(self, call: Call, caller: str) -> StateCall | None:
+    def _named(self, execution: str, call: Call, caller: str) -> StateCall | None:
         """Return the call's name; None after the first visit of its state, and of later polls."""
-        state, visits = self._state()
+        state, visits = _state(execution)
         with self._lock:
             if call.operation in POLLED_AT:
                 self._created[call.operation] += 1
@@ -131,19 +132,6 @@ class Spoiler:
                 return None
             self.calls.append(named)
             return named
-
-    def _state(self) -> tuple[str, int]:
-        """Return the Task that was entered last, and how often it was."""
-        _, _, _, region, account, *_ = self._execution.split(":")
-        entered = [
-            event["stateEnteredEventDetails"]["name"]
-            for machine in stepfunctions_parser_backends[account][region].state_machines
-            for execution in machine.executions
-            if execution.execution_arn == self._execution
-            for event in execution.to_history_output()["events"]
-            if event["type"] == "TaskStateEntered"
-        ]
-        return (entered[-1], entered.count(entered[-1])) if entered else ("", 0)
 
     def _is_spoilt(self, named: StateCall | None, caller: str) -> bool:
         """Return whether a call gets the fault, and note it."""
@@ -189,6 +177,20 @@ class Spoiler:
         version = json.loads(response.get_data())["solutionVersionArn"]
         self.aws.client("personalize").stop_solution_version_creation(solutionVersionArn=version)
         return response
+
+
+def _state(arn: str) -> tuple[str, int]:
+    """Return the Task that an execution entered last, and how often it was."""
+    _, _, _, region, account, *_ = arn.split(":")
+    entered = [
+        event["stateEnteredEventDetails"]["name"]
+        for machine in stepfunctions_parser_backends[account][region].state_machines
+        for execution in machine.executions
+        if execution.execution_arn == arn
+        for event in execution.to_history_output()["events"]
+        if event["type"] == "TaskStateEntered"
+    ]
+    return (entered[-1], entered.count(entered[-1])) if entered else ("", 0)
 
 
 def _kill_client(environ: WSGIEnvironment) -> None:

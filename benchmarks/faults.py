@@ -447,8 +447,8 @@ def _show_progress(before: int, done: int, of: int, outcome: Outcome) -> None:
         print(words, file=sys.stderr, flush=True)
 
 
-def show(outcomes: Sequence[Outcome]) -> None:
-    """Print a row for each case, and how many are as they should be."""
+def show(outcomes: Sequence[Outcome], duration: str) -> None:
+    """Print a row for each case, how long it took, and how many are as they should be."""
     outcomes = sorted(outcomes, key=lambda outcome: outcome.case.words)
     print("| state | call | fault | ended | rerun |\n|---|---|---|---|---|")
     for outcome in outcomes:
@@ -456,7 +456,7 @@ def show(outcomes: Sequence[Outcome]) -> None:
         words = (*outcome.case.words, outcome.ended, f"{outcome.rerun}{problem}")
         print(f"| {' | '.join(words)} |")
     survived = sum(not outcome.problem for outcome in outcomes)
-    print(f"\nsurvived {survived} of {len(outcomes)}")
+    print(f"\n{duration}\nsurvived {survived} of {len(outcomes)}")
 
 
 def is_wanted(case: Case, parts: Sequence[str]) -> bool:
@@ -492,8 +492,7 @@ def main() -> None:
             print(*(" | ".join(case.words) for case in each), f"{len(each)} cases", sep="\n")
             return
         outcomes = Performance(matrix, cases).perform(options.workers)
-    show(outcomes)
-    print(f"in {time.monotonic() - begun:.0f} s, {options.workers} servers at a time")
+    show(outcomes, f"in {time.monotonic() - begun:.0f} s, {options.workers} servers at a time")
     if any(outcome.problem for outcome in outcomes):
         raise SystemExit(1)
 

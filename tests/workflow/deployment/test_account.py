@@ -20,7 +20,7 @@ def local_aws_options() -> dict[str, Any]:
 
 
 def test_half_of_a_response_is_no_empty_one(local_aws: Any) -> None:
-    """botocore reads half of a JSON text as a response without members."""
+    """Botocore reads half of a JSON text as a response without members."""
     states = clients_of(boto3, CONFIG.aws.region)("stepfunctions")
     local_aws.faults.inject("cut", operation="ListStateMachines")
 
