@@ -119,7 +119,7 @@ _REPAIRS: tuple[Callable[[Patch], None], ...] = (
     status_events.status_events,
     stops.immediate_ends,
     server.cross_origin_headers,
-    server.forgotten_instances,
+    server.forgotten_models,
 )
 
 
