@@ -1,8 +1,8 @@
 """The local AWS: one endpoint, the services behind it, and, in a data directory, all that is kept.
 
 A request passes, from the outside in: injected faults; Lambda, Glue, Personalize and SageMaker;
-with a data directory, its log of requests, its store of S3 objects and its archive of executions;
-and moto, which holds the rest in memory.
+with a data directory, its log of requests, its store of S3 objects, of messages and log events, and
+its archive of executions; and moto, which holds the rest in memory.
 
     with LocalAws(directory=Path("aws"), account="123456789012", region="us-east-1") as aws:
         print(aws.environment)
@@ -147,11 +147,11 @@ class LocalAws:
                 self._account, self._region = data.account, data.region
             self._begin(opening)
             self._mount_services()
-            # At the end, executions are aborted and kept, and then what they run on is closed.
-            for service in (self.personalize, self.sagemaker, self.glue, self.functions):
-                opening.callback(service.close)
+            # At the end, executions are aborted, what they run on is closed, and all of it is kept.
             if self._data is not None:
                 opening.enter_context(self._data.archived())
+            for service in (self.personalize, self.sagemaker, self.glue, self.functions):
+                opening.callback(service.close)
             opening.callback(self.endpoint.abort_executions)
             # It is all there before the first request is taken.
             if self._port is not None:

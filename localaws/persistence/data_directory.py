@@ -1,8 +1,9 @@
 """A data directory: everything of a local AWS that is kept when its process ends.
 
 It holds the documents of Lambda, Glue, Personalize and SageMaker, the requests that made roles,
-topics, rules, state machines and settings, the objects of buckets and the executions that ended. A
-directory that a killed process leaves opens again.
+topics, rules, state machines and settings, the objects of buckets, the executions that ended, the
+messages of queues and the events of log streams. A directory that a killed process leaves opens
+again.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Self
 from localaws.errors import LocalAwsError
 from localaws.http.endpoint import Endpoint
 from localaws.moto_patches.s3_buckets import Buckets
+from localaws.persistence.arrivals import Arrivals
 from localaws.persistence.documents import Documents
 from localaws.persistence.executions import ExecutionArchive
 from localaws.persistence.requests import RequestLog, services_in_log
@@ -122,6 +124,7 @@ class DataDirectory:
                 behind, documents, account=account, region=region, on_start=on_start
             )
         )
+        self._arrivals = endpoint.wrap(lambda behind: Arrivals(behind, documents, account))
         self._objects = endpoint.wrap(
             lambda behind: ObjectStore(
                 behind, Buckets(account, region), documents, self._path / "s3"
@@ -134,6 +137,7 @@ class DataDirectory:
         self.services_in_use = frozenset(self._services_in_use())
         self._requests.repeat()
         self._objects.restore()
+        self._arrivals.restore()
         self.executions = self._archive.restore(now=time.time())
         for leftover in (self._path / "functions" / "tmp", self._path / "tmp"):
             shutil.rmtree(leftover, ignore_errors=True)
@@ -144,12 +148,13 @@ class DataDirectory:
 
     @contextmanager
     def archived(self) -> Iterator[None]:
-        """Keep executions when they end, for the time of a block, and the last ones at its end."""
+        """Keep executions that end, and what arrives, in a block, and the last ones at its end."""
         closing = threading.Event()
 
         def sweep() -> None:
             while not closing.wait(_SWEEP_SECONDS):
                 self._archive.sweep()
+                self._arrivals.sweep()
 
         thread = threading.Thread(target=sweep, daemon=True)
         thread.start()
@@ -160,6 +165,7 @@ class DataDirectory:
             thread.join()
             self._archive.sweep()
             self._archive.sweep()  # of what ended just now, the error may have been missing
+            self._arrivals.sweep()
 
     def _opened_documents(self) -> Documents:
         """Open the database; one that was lost is made anew only if a repair is agreed to.
