@@ -10,21 +10,26 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import Column as Expression
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
 
-from etl.datasets import Agreement, JobSpec
+from etl.datasets import DATASET_TYPES, Agreement, JobSpec
 from etl.errors import EtlError, listing
+from etl.projection import quote_name
 from etl.sources import of_recommender, recommender_key
 
+_EVENT_TYPE = "EVENT_TYPE"
 _ID, _SIDE = "id", "side"
 _SIDES: Mapping[str, tuple[str, str]] = {
     "USER_ID": ("users", "USERS"),
     "ITEM_ID": ("items", "ITEMS"),
 }
-_COUNTED = ("INTERACTIONS", "described", "batchInput", "eligibleItems", "exclusions")
+_DESCRIBED = "described"
+# Most event types that are named.
+_EVENT_TYPES = 100
 
 
 @dataclass(frozen=True)
@@ -56,38 +61,45 @@ class Share:
         return f"{self.check}: {self.found:,} of {self.of:,} ({self.value:.1%})"
 
 
+@dataclass(frozen=True)
+class EventTypes:
+    """The event types of the interactions.
+
+    Attributes:
+        rows: Event type → its rows, the most frequent first, at most a hundred.
+        number: How many event types there are.
+    """
+
+    rows: Mapping[str, int]
+    number: int
+
+
 def shares(
-    spec: JobSpec,
-    frames: Mapping[str, DataFrame],
-    event_types: Collection[str],
-    *,
-    is_partial: bool = False,
-) -> list[Share]:
-    """Run a Spark job: count what is found where it must be.
+    spec: JobSpec, frames: Mapping[str, DataFrame], *, is_partial: bool = False
+) -> tuple[list[Share], EventTypes]:
+    """Run a Spark job: count what is found where it must be, and the types of events.
 
     Args:
         spec: The job's specification.
-        frames: Source name → its accepted rows; they are best cached.
-        event_types: Those of the interactions.
+        frames: Source name → its accepted rows.
         is_partial: Whether the interactions are not all of them. What does not occur in a part of
             them is not missing: such a share is left out.
     """
-    first = of_recommender(frames, "")
-    counts = _counts(first)
+    by_owner, event_types = _counts(frames, ["", *spec.recommenders])
+    first, counts = of_recommender(frames, ""), by_owner[""]
     found = [
         *_batch_shares(spec, first, counts),
         *_interaction_shares(first, counts),
         *_filter_shares(first, counts),
-        *_event_type_shares(spec, event_types),
+        *_event_type_shares(spec, event_types.rows),
     ]
     for name in spec.recommenders:
-        own = of_recommender(frames, name)
-        counts = _counts(own)
+        own, counts = of_recommender(frames, name), by_owner[name]
         found += _batch_shares(spec.of_recommender(name), own, counts, name)
         found += _filter_shares(own, counts, name)
-    if not is_partial:
-        return found
-    return [share for share in found if share.of and not share.needs_all_interactions]
+    if is_partial:
+        found = [share for share in found if share.of and not share.needs_all_interactions]
+    return found, event_types
 
 
 _Counts: TypeAlias = Mapping[str, Mapping[str, int]]
@@ -176,48 +188,88 @@ def _event_type_shares(spec: JobSpec, event_types: Collection[str]) -> Iterator[
         )
 
 
-def _counts(frames: Mapping[str, DataFrame]) -> dict[str, dict[str, int]]:
-    """Return by the column of an id: counts of ids and of rows, by one pass over all frames."""
-    columns = [
-        frame.select(
-            F.lit(name).alias(_SIDE),
-            F.col(name).alias(_ID),
-            *(
-                F.lit(int(each == ("described" if source == data_set else source))).alias(each)
-                for each in _COUNTED
-            ),
-        )
-        for name, (_, data_set) in _SIDES.items()
-        for source, frame in frames.items()
-        if name in frame.columns
-    ]
+def _counts(
+    frames: Mapping[str, DataFrame], owners: Collection[str]
+) -> tuple[dict[str, dict[str, dict[str, int]]], EventTypes]:
+    """Return by recommender and the column of an id: counts of ids and of rows; by one pass."""
+    counted = ["INTERACTIONS", _DESCRIBED, *(name for name in frames if name not in DATASET_TYPES)]
     by_id = (
-        reduce(DataFrame.unionByName, columns)
+        reduce(DataFrame.unionByName, _ids(frames, counted))
         .groupBy(_SIDE, _ID)
-        .agg(*(F.sum(name).alias(name) for name in _COUNTED))
+        .agg(*(F.sum(quote_name(name)).alias(name) for name in counted))
     )
-    is_active, is_described = F.col("INTERACTIONS") > 0, F.col("described") > 0
-    in_batch, is_eligible = F.col("batchInput") > 0, F.col("eligibleItems") > 0
-    is_known = is_active | is_described | in_batch
-    rows: list[Row] = (
+    is_type = (F.col(_SIDE) == _EVENT_TYPE) & F.col(_ID).isNotNull()
+    types = F.array_agg(F.when(is_type, F.struct(F.col("INTERACTIONS"), F.col(_ID))))
+    rows = (
         by_id.groupBy(_SIDE)
         .agg(
-            F.sum("INTERACTIONS").alias("events"),
-            F.sum(F.when(is_described, F.col("INTERACTIONS")).otherwise(0)).alias(
-                "described events"
+            *(
+                count.alias(f"{owner}.{name}")
+                for owner in owners
+                for name, count in _counts_of(owner, counted).items()
             ),
-            F.count_if(in_batch).alias("batch"),
-            F.count_if(in_batch & is_active).alias("batch active"),
-            F.count_if(in_batch & (is_active | is_described)).alias("batch known"),
-            F.count_if(is_eligible).alias("eligible"),
-            F.count_if(is_eligible & is_active).alias("eligible active"),
-            F.count_if(is_eligible & is_described).alias("eligible described"),
-            F.sum("exclusions").alias("pairs"),
-            F.sum(F.when(is_known, F.col("exclusions")).otherwise(0)).alias("known pairs"),
+            F.count_if(is_type).alias("number"),
+            F.slice(F.sort_array(types, asc=False), 1, _EVENT_TYPES).alias("types"),
         )
         .collect()
     )
-    return {row[_SIDE]: row.asDict() for row in rows}
+    by_side: dict[str, dict[str, Any]] = {row[_SIDE]: row.asDict() for row in rows}
+    of_types = by_side.pop(_EVENT_TYPE, {"types": (), "number": 0})
+    counts = {
+        owner: {
+            side: {name: row[f"{owner}.{name}"] for name in _counts_of(owner, counted)}
+            for side, row in by_side.items()
+        }
+        for owner in owners
+    }
+    return counts, EventTypes({name: n for n, name in of_types["types"]}, of_types["number"])
+
+
+def _ids(frames: Mapping[str, DataFrame], counted: Collection[str]) -> Iterator[DataFrame]:
+    """Yield by frame and column of ids: the column, the id, and its rows in what it counts as."""
+    for source, frame in frames.items():
+        sides = [name for name, (_, described) in _SIDES.items() if source in {described, *counted}]
+        counts_as = _DESCRIBED if source in ("USERS", "ITEMS") else source
+        if source == "INTERACTIONS":
+            sides.append(_EVENT_TYPE)
+        for side in sides:
+            if side in frame.columns:
+                ids = frame.select(F.lit(side).alias(_SIDE), F.col(side).alias(_ID))
+                rows: Expression = F.lit(1)
+                if source == "INTERACTIONS":  # so many that a row has to cost little
+                    ids, rows = ids.groupBy(_ID).agg(F.count(F.lit(1)).alias("rows")), F.col("rows")
+                yield ids.select(
+                    F.lit(side).alias(_SIDE),
+                    _ID,
+                    *((rows if each == counts_as else F.lit(0)).alias(each) for each in counted),
+                )
+
+
+def _counts_of(owner: str, counted: Collection[str]) -> dict[str, Expression]:
+    """Return what is counted of the ids of a recommender: name → an aggregate."""
+
+    def rows(name: str) -> Expression:
+        return F.col(quote_name(name)) if name in counted else F.lit(0)
+
+    def rows_of_list(name: str) -> Expression:
+        return rows(f"{owner}.{name}".removeprefix("."))
+
+    events, pairs = rows("INTERACTIONS"), rows_of_list("exclusions")
+    is_active, is_described = events > 0, rows(_DESCRIBED) > 0
+    in_batch, is_eligible = rows_of_list("batchInput") > 0, rows_of_list("eligibleItems") > 0
+    is_known = is_active | is_described | in_batch
+    return {
+        "events": F.sum(events),
+        "described events": F.sum(F.when(is_described, events).otherwise(0)),
+        "batch": F.count_if(in_batch),
+        "batch active": F.count_if(in_batch & is_active),
+        "batch known": F.count_if(in_batch & (is_active | is_described)),
+        "eligible": F.count_if(is_eligible),
+        "eligible active": F.count_if(is_eligible & is_active),
+        "eligible described": F.count_if(is_eligible & is_described),
+        "pairs": F.sum(pairs),
+        "known pairs": F.sum(F.when(is_known, pairs).otherwise(0)),
+    }
 
 
 def judge(found: Collection[Share], bounds: Agreement) -> Iterator[tuple[Share, str]]:

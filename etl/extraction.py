@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -22,7 +22,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 
-from etl.agreement import judge, shares
+from etl.agreement import EventTypes, judge, shares
 from etl.backtest import measure
 from etl.datasets import JobSpec
 from etl.delivery import check_table
@@ -30,7 +30,13 @@ from etl.errors import EtlError, shortened
 from etl.holdout import PREFIX as HOLD_OUT
 from etl.holdout import held_out, marked, trained_on, write_hold_out
 from etl.increments import ALL, Window, continuation, read_increment, time_text
-from etl.output import log_schema, write_batch_input, write_data_set, write_list
+from etl.output import (
+    check_event_types,
+    log_schema,
+    write_batch_input,
+    write_data_set,
+    write_list,
+)
 from etl.popularity import Reading
 from etl.runtime import Runtime
 from etl.side_by_side import side_by_side
@@ -157,10 +163,10 @@ def _write(
     if spec.holdout:
         trained[_INTERACTIONS] = trained_on(frames[_INTERACTIONS])
     rows = {name: accepted_rows(frame, sources[name].columns) for name, frame in frames.items()}
-    data_sets, lists, agreement = _write_files(
+    data_sets, lists, (agreement, event_types) = _write_files(
         runtime, spec, sources, trained, rows, is_partial=is_partial, log=log, progress=progress
     )
-    manifest = _manifest(runtime.folder.run, now(), sources, data_sets)
+    manifest = _manifest(runtime.folder.run, now(), sources, data_sets, event_types)
     manifest["extraction"] = spec.extraction
     reading = Reading(window.since, window.until, window.after)
     left = dict(rows)
@@ -215,11 +221,12 @@ def _write_files(
     is_partial: bool,
     log: Callable[[str], None],
     progress: Iterator[str],
-) -> tuple[dict[str, Summary], dict[str, dict[str, Any]], list[dict[str, Any]]]:
+) -> tuple[dict[str, Summary], dict[str, dict[str, Any]], tuple[list[dict[str, Any]], EventTypes]]:
     """Write the data sets side by side, then the lists, and beside them compare the accepted rows.
 
     Returns:
-        The summaries of the data sets, and the manifest's entries of the lists and the comparison.
+        The summaries of the data sets, the manifest's entries of the lists, and what
+        `check_agreement` returns.
     """
     with side_by_side(log=log) as begin:
 
@@ -239,8 +246,7 @@ def _write_files(
         if problems:
             raise EtlError(*problems)
         ends = [(name, begun(name)) for name in sources if name not in data_sets]
-        event_types = data_sets["INTERACTIONS"].event_types if "INTERACTIONS" in data_sets else ()
-        agree = partial(check_agreement, spec, rows, event_types, is_partial=is_partial)
+        agree = partial(check_agreement, spec, sources, rows, is_partial=is_partial)
         agreed = begin(lambda log: agree(log=log))
         lists: dict[str, dict[str, Any]] = {}
         for name, end in ends:
@@ -267,29 +273,32 @@ def _write_source(
 
 def check_agreement(
     spec: JobSpec,
+    sources: Mapping[str, Source],
     rows: Mapping[str, DataFrame],
-    event_types: Collection[str],
     *,
     log: Callable[[str], None],
     is_partial: bool = False,
-) -> list[dict[str, Any]]:
+) -> tuple[list[dict[str, Any]], EventTypes]:
     """Count what data sets and lists have in common, and log it.
 
     Args:
         spec: The job's specification.
+        sources: What `sources_from_spec` returned.
         rows: Source name → its accepted rows.
-        event_types: Those of the interactions.
         log: Called with each line of the log.
         is_partial: Whether the interactions are not all of them.
 
     Returns:
-        The manifest's entries: `check`, `found`, `of`, `share`, `least` and `warning`.
+        The manifest's entries, `check`, `found`, `of`, `share`, `least` and `warning`; and the
+        types of the interactions.
 
     Raises:
-        EtlError: If a share is below its bound.
+        EtlError: If a share is below its bound, or there are too many types of events.
     """
     entries = []
-    found = shares(spec, rows, event_types, is_partial=is_partial)
+    found, event_types = shares(spec, rows, is_partial=is_partial)
+    if _INTERACTIONS in sources:
+        check_event_types(sources[_INTERACTIONS], event_types)
     for share, warning in judge(found, spec.agreement):
         log(f"WARNING: {warning}" if warning else f"── {share}")
         entries.append(
@@ -302,7 +311,7 @@ def check_agreement(
                 "warning": warning,
             }
         )
-    return entries
+    return entries, event_types
 
 
 def _manifest(
@@ -310,6 +319,7 @@ def _manifest(
     created_at: datetime,
     sources: Mapping[str, Source],
     data_sets: Mapping[str, Summary],
+    event_types: EventTypes,
 ) -> dict[str, Any]:
     return {
         "version": 1,
@@ -321,7 +331,7 @@ def _manifest(
                 "rows": counts.rows,
                 "rejected": dict(counts.rejected),
                 "truncated": dict(counts.truncated),
-                "eventTypes": dict(counts.event_types),
+                "eventTypes": dict(event_types.rows) if name == _INTERACTIONS else {},
                 "contentHash": counts.content_hash,
                 "newestTimestamp": counts.newest_timestamp,
             }

@@ -1,30 +1,27 @@
 """What the job writes of a source: its files, and examples of the rows that it leaves out.
 
-Nothing is written of a data set or list too many of whose rows break a rule.
+Rows are counted while they are written. Nothing is left of a data set or list too many of whose
+rows break a rule.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
 
+from etl.agreement import EventTypes
 from etl.batch_files import FIELDS
 from etl.datasets import MAX_EVENT_TYPES_AND_COLUMNS, JobSpec
 from etl.errors import EtlError, listing, shortened
 from etl.runtime import Runtime
 from etl.sources import Source
-from etl.validation import (
-    Summary,
-    accepted_rows,
-    list_summary,
-    rejected_examples,
-    summary,
-)
+from etl.validation import Summary, counted, rejected_examples
 
 # What to do about rejected rows, where the reason does not say it.
 ZERO_DATE = "0000-00-00"
@@ -53,15 +50,17 @@ def write_data_set(
     Raises:
         EtlError: If there are no rows, or too many break a rule; the examples are written before.
     """
-    counts = summary(frame, source.columns)
-    if not counts.rows + counts.rejected_rows and not may_be_empty:
-        raise EtlError(
-            f"{source.title}: no rows; fill table '{source.relation.table}', or check"
-            f" {source.key}.filter and the inner joins"
-        )
-    left_out = check_rejected(runtime, spec, source, frame, counts)
-    _check_event_types(source, counts)
-    accepted = accepted_rows(frame, source.columns)
+    accepted, summary = counted(frame, source.columns)
+    texts = [column.name for column in source.columns if column.textual]
+    runtime.write_csv(accepted, source.prefix, texts=texts, files=spec.output_files)
+    counts = summary()
+    with _deleted_if_refused(runtime, source):
+        if not counts.rows + counts.rejected_rows and not may_be_empty:
+            raise EtlError(
+                f"{source.title}: no rows; fill table '{source.relation.table}', or check"
+                f" {source.key}.filter and the inner joins"
+            )
+        left_out = check_rejected(runtime, spec, source, frame, counts)
     cut = ", ".join(f"{column} {values:,}" for column, values in counts.truncated.items())
     left_out += f", truncated {cut}" if cut else ""
     log_schema(accepted, f"write {source.prefix}, {counts.rows:,} rows{left_out}", log=log)
@@ -72,9 +71,17 @@ def write_data_set(
             f" {newest}; a number is taken as epoch seconds: write"
             " to_timestamp(cast(x as string), 'yyyyMMdd') for 20251231, x * 60 for minutes"
         )
-    texts = [column.name for column in source.columns if column.textual]
-    runtime.write_csv(accepted, source.prefix, texts=texts, files=spec.output_files)
     return counts
+
+
+@contextmanager
+def _deleted_if_refused(runtime: Runtime, source: Source) -> Iterator[None]:
+    """Delete the files of a source if the block refuses it."""
+    try:
+        yield
+    except EtlError:
+        runtime.folder.delete(source.prefix)
+        raise
 
 
 def check_rejected(
@@ -117,12 +124,13 @@ def check_rejected(
     return f", left out {counts.rejected_rows:,}: {', '.join(reasons.values())}"
 
 
-def _check_event_types(source: Source, counts: Summary) -> None:
-    if counts.n_event_types + len(source.counted_columns) <= MAX_EVENT_TYPES_AND_COLUMNS:
+def check_event_types(source: Source, event_types: EventTypes) -> None:
+    """Raise `EtlError` if the interactions have more types and columns than Personalize takes."""
+    if event_types.number + len(source.counted_columns) <= MAX_EVENT_TYPES_AND_COLUMNS:
         return
     raise EtlError(
-        f"{source.title}: {counts.n_event_types:,} event types"
-        f" ({listing(list(counts.event_types))}) and {len(source.counted_columns)} columns"
+        f"{source.title}: {event_types.number:,} event types"
+        f" ({listing(list(event_types.rows))}) and {len(source.counted_columns)} columns"
         f" ({listing(source.counted_columns)}); Personalize takes at most"
         f" {MAX_EVENT_TYPES_AND_COLUMNS} of both together; leave columns out, or rare types by"
         f" {source.key}.filter, or give several types one name in {source.key}.columns.EVENT_TYPE"
@@ -153,18 +161,20 @@ def write_batch_input(
     Raises:
         EtlError: If there are no users, or too many ids break a rule.
     """
-    counts = list_summary(frame, source.columns)
-    left_out = check_rejected(runtime, spec, source, frame, counts)
-    if not counts.rows:
-        raise EtlError(
-            f"{source.title}: nobody to recommend for; fill table '{source.relation.table}',"
-            f" or check {source.key}.filter{left_out}"
-        )
-    ids = accepted_rows(frame, source.columns).select(
+    accepted, summary = counted(frame, source.columns)
+    ids = accepted.select(
         *(F.col(column.name).alias(FIELDS[column.name]) for column in source.columns)
     )
-    log_schema(ids, f"write {source.prefix}, {counts.rows:,} rows{left_out}", log=log)
     runtime.write_json_lines(ids, source.prefix)
+    counts = summary()
+    with _deleted_if_refused(runtime, source):
+        left_out = check_rejected(runtime, spec, source, frame, counts)
+        if not counts.rows:
+            raise EtlError(
+                f"{source.title}: nobody to recommend for; fill table '{source.relation.table}',"
+                f" or check {source.key}.filter{left_out}"
+            )
+    log_schema(ids, f"write {source.prefix}, {counts.rows:,} rows{left_out}", log=log)
     return _list_entry(source, counts) | {"id": source.columns[0].name}
 
 
@@ -179,11 +189,12 @@ def write_list(
     Raises:
         EtlError: If too many ids break a rule.
     """
-    counts = list_summary(frame, source.columns)
-    left_out = check_rejected(runtime, spec, source, frame, counts)
-    ids = accepted_rows(frame, source.columns)
-    log_schema(ids, f"write {source.prefix}, {counts.rows:,} rows{left_out}", log=log)
+    ids, summary = counted(frame, source.columns)
     runtime.write_csv(ids, source.prefix)
+    counts = summary()
+    with _deleted_if_refused(runtime, source):
+        left_out = check_rejected(runtime, spec, source, frame, counts)
+    log_schema(ids, f"write {source.prefix}, {counts.rows:,} rows{left_out}", log=log)
     return _list_entry(source, counts)
 
 

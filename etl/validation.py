@@ -1,19 +1,19 @@
 """A data set's columns → rows that Personalize accepts, and the reasons why it rejects the others.
 
 `validate_rows` casts the columns and adds the reasons. Nothing here runs a Spark job, except
-`summary` and `rejected_examples`, which say so.
+`summary` and `rejected_examples`, which say so. `counted` counts what another job writes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pyspark.sql import Column as Expression
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
 from pyspark.sql import types as T  # noqa: N812
 
@@ -28,6 +28,9 @@ SOURCE = "source row"
 TRUNCATED = "truncated columns"
 WATERMARK = "watermark"
 NULL_ID = "null id"
+_UNCOMPARABLE = "value cannot be compared"
+_REASONS = "reasons"
+_IS_ACCEPTED = "is accepted"
 _TEXTS = "texts of unreadable values"
 
 # 10^11 seconds is the year 5138, 10^11 milliseconds is March 1973.
@@ -45,8 +48,6 @@ _EAST_ASIAN = (
 # Java reads 5f and 1.5D as numbers too.
 _NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 
-_EVENT_TYPES = 100
-
 _ISO_TIMESTAMP = (
     r"^\s*\d{4}-\d{2}-\d{2}"
     r"([ T]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?\s*(Z|[+-]\d{2}(:?\d{2})?)?)?\s*$"
@@ -63,8 +64,6 @@ class Summary:
         content_hash: 32 hexadecimal digits, the same for the same rows in any order.
         newest_timestamp: UTC epoch seconds, None where the data set has no timestamp or row.
         truncated: Column → values that were cut to what Personalize takes.
-        event_types: Event type → its rows, the most frequent first, at most a hundred.
-        n_event_types: How many event types there are.
     """
 
     rows: int
@@ -72,8 +71,6 @@ class Summary:
     newest_timestamp: int | None = None
     rejected: Mapping[str, int] = field(default_factory=dict)
     truncated: Mapping[str, int] = field(default_factory=dict)
-    event_types: Mapping[str, int] = field(default_factory=dict)
-    n_event_types: int = 0
 
     @property
     def rejected_rows(self) -> int:
@@ -104,12 +101,8 @@ def validate_rows(frame: DataFrame, columns: Sequence[Column]) -> DataFrame:
         it cannot be read.
     """
     typed = [_TypedColumn.of(column, frame) for column in columns]
-    reasons = [
-        F.when(condition, _reason(reason, name))
-        for name, condition, reason in (
-            (each.column.name, *rule) for each in typed for rule in each.rules()
-        )
-    ]
+    rules = [(each.column.name, *rule) for each in typed for rule in each.rules()]
+    reasons = [F.when(condition, _reason(reason, name)) for name, condition, reason in rules]
     uncomparable = {
         by: F.col(quote_name(name)) for by, name in UNCOMPARABLE.items() if name in frame.columns
     }
@@ -120,15 +113,15 @@ def validate_rows(frame: DataFrame, columns: Sequence[Column]) -> DataFrame:
     values = F.struct(*_values(columns), texts.alias(_TEXTS))
     source = F.to_json(values, {"ignoreNullFields": "false"})
     first = [
-        F.when(text.isNotNull(), _reason("value cannot be compared", by))
-        for by, text in uncomparable.items()
+        F.when(text.isNotNull(), _reason(_UNCOMPARABLE, by)) for by, text in uncomparable.items()
     ]
     reason = F.coalesce(*first, *reasons)
+    possible = sorted({*(rule[-1] for rule in rules), *([_UNCOMPARABLE] if first else [])})
     cut = [F.when(each.is_too_long, F.lit(each.column.name)) for each in typed if each.is_cut]
     truncated = F.array_compact(F.array(*cut)) if cut else F.lit(None).cast("array<string>")
     return frame.select(
         *(each.written for each in typed),
-        reason.alias(REASON),
+        reason.alias(REASON, metadata={_REASONS: possible}),
         F.when(reason.isNotNull(), source).alias(SOURCE),
         F.when(F.size(truncated) > 0, truncated).alias(TRUNCATED),
         *_watermark(frame),
@@ -313,54 +306,69 @@ def rejected_example(reason: str, column: str, source: str) -> dict[str, Any]:
     return {"reason": reason, "column": column, "row": row}
 
 
+def counted(frame: DataFrame, columns: Sequence[Column]) -> tuple[DataFrame, Callable[[], Summary]]:
+    """Count, hash and date what `validate_rows` returned while it is written: rows are read once.
+
+    The rows have to be written by the stage in which they are counted, without a shuffle behind:
+    of such a stage alone Spark counts no row twice when it repeats a task.
+
+    Returns:
+        The accepted rows with the data set's columns, and what returns the summary as soon as they
+        are written by one Spark job.
+    """
+    observation = Observation()
+    # As a column: a condition that never holds would have Spark leave out the count too.
+    marked = frame.withColumn(_IS_ACCEPTED, F.col(REASON).isNull())
+    observed = marked.observe(observation, *_counts(frame, columns))
+    rows = observed.filter(quote_name(_IS_ACCEPTED)).select(*_values(columns))
+    return rows, lambda: _summary(observation.get, frame, columns)
+
+
 def summary(frame: DataFrame, columns: Sequence[Column]) -> Summary:
-    """Run a Spark job: count, hash and date what `validate_rows` returned."""
-    names = [column.name for column in columns]
-    timestamp = next((F.col(c.name) for c in columns if c.is_timestamp), F.lit(None))
-    event_type = F.col("EVENT_TYPE") if "EVENT_TYPE" in names else F.lit(None).cast("string")
-    cut = [column.name for column in columns if column.is_truncated]
-    by_type = frame.groupBy(
-        F.col(REASON)["reason"].alias("reason"), event_type.alias("event type")
-    ).agg(
-        F.count(F.lit(1)).alias("rows"),
-        F.sum(_row_hash(columns)).alias("hash"),
-        F.max(timestamp).alias("newest"),
-        *(F.count_if(F.array_contains(TRUNCATED, name)).alias(f"cut {name}") for name in cut),
-    )
-    types = F.array_agg(F.struct("rows", "event type"))
-    groups = (
-        by_type.groupBy("reason")
-        .agg(
-            F.sum("rows").alias("rows"),
-            F.sum("hash").alias("hash"),
-            F.max("newest").alias("newest"),
-            F.count("event type").alias("types"),
-            F.slice(F.sort_array(types, asc=False), 1, _EVENT_TYPES).alias("event types"),
-            *(F.sum(f"cut {name}").alias(f"cut {name}") for name in cut),
-        )
-        .collect()
-    )
-    accepted = next((group for group in groups if group["reason"] is None), None)
-    rows = accepted["rows"] if accepted else 0
+    """Run a Spark job: count, hash and date what `validate_rows` or `distinct_rows` returned."""
+    (row,) = frame.agg(*_counts(frame, columns)).collect()
+    return _summary(row.asDict(), frame, columns)
+
+
+def _counts(frame: DataFrame, columns: Sequence[Column]) -> list[Expression]:
+    is_accepted, reason = F.col(REASON).isNull(), F.col(REASON)["reason"]
+    timestamp = next((F.col(c.name) for c in columns if c.is_timestamp), F.lit(None).cast("long"))
+    row_hash = F.when(is_accepted, _row_hash(columns))
+    return [
+        F.count_if(is_accepted).alias("rows"),
+        # The sum of the hashes, which is greater than a long: of their halves Spark adds longs.
+        F.sum(F.shiftright(row_hash, 32)).alias("high"),
+        F.sum(row_hash.bitwiseAND(F.lit(0xFFFFFFFF))).alias("low"),
+        F.max(F.when(is_accepted, timestamp)).alias("newest"),
+        *(
+            F.count_if(is_accepted & F.array_contains(TRUNCATED, name)).alias(f"cut {name}")
+            for name in _cut(columns)
+        ),
+        *(F.count_if(reason == each).alias(f"rejected {each}") for each in _reasons(frame)),
+    ]
+
+
+def _summary(counts: Mapping[str, Any], frame: DataFrame, columns: Sequence[Column]) -> Summary:
+    rejected = {reason: counts[f"rejected {reason}"] for reason in _reasons(frame)}
+    truncated = {name: counts[f"cut {name}"] for name in _cut(columns)}
+    hashes = ((counts["high"] or 0) << 32) + (counts["low"] or 0)
     return Summary(
-        rows=rows,
-        content_hash=_content_hash(columns, rows, accepted["hash"] if accepted else 0),
-        newest_timestamp=accepted["newest"] if accepted else None,
-        rejected={
-            group["reason"]: group["rows"]
-            for group in sorted(groups, key=lambda group: str(group["reason"]))
-            if group["reason"] is not None
-        },
-        truncated={
-            name: accepted[f"cut {name}"] for name in cut if accepted and accepted[f"cut {name}"]
-        },
-        event_types={
-            each["event type"]: each["rows"]
-            for each in (accepted["event types"] if accepted else ())
-            if each["event type"] is not None
-        },
-        n_event_types=accepted["types"] if accepted else 0,
+        rows=counts["rows"],
+        content_hash=_content_hash(columns, counts["rows"], hashes),
+        newest_timestamp=counts["newest"],
+        rejected={reason: rows for reason, rows in rejected.items() if rows},
+        truncated={name: values for name, values in truncated.items() if values},
     )
+
+
+def _reasons(frame: DataFrame) -> list[str]:
+    """Return the reasons for which rows of what `validate_rows` returned can be rejected."""
+    reasons: list[str] = frame.schema[REASON].metadata[_REASONS]
+    return reasons
+
+
+def _cut(columns: Sequence[Column]) -> list[str]:
+    return [column.name for column in columns if column.is_truncated]
 
 
 def distinct_rows(frame: DataFrame, columns: Sequence[Column]) -> DataFrame:
@@ -373,31 +381,13 @@ def distinct_rows(frame: DataFrame, columns: Sequence[Column]) -> DataFrame:
     return frame.select(*_values(columns), REASON, SOURCE).distinct().orderBy(*names)
 
 
-def list_summary(frame: DataFrame, columns: Sequence[Column]) -> Summary:
-    """Run a Spark job: count and hash the rows of what `distinct_rows` returned."""
-    groups = frame.groupBy(F.col(REASON)["reason"].alias("reason")).agg(
-        F.count(F.lit(1)).alias("rows"), F.sum(_row_hash(columns)).alias("hash")
-    )
-    counts: dict[str | None, int] = {}
-    content = 0
-    for group in groups.collect():
-        counts[group["reason"]] = group["rows"]
-        content = content if group["reason"] else group["hash"]
-    rows = counts.pop(None, 0)
-    return Summary(
-        rows=rows,
-        content_hash=_content_hash(columns, rows, content),
-        rejected={str(reason): number for reason, number in sorted(counts.items(), key=str)},
-    )
-
-
 def _row_hash(columns: Sequence[Column]) -> Expression:
     """Return a number for each row; their sum is the same for the same rows in any order."""
     values = _values(columns)
     # xxhash64 skips nulls, so (null, 'a') and ('a', null) need the flags to differ.
-    return F.xxhash64(*values, *(value.isNull() for value in values)).cast("decimal(20,0)")
+    return F.xxhash64(*values, *(value.isNull() for value in values))
 
 
-def _content_hash(columns: Sequence[Column], rows: int, hashes: object) -> str:
+def _content_hash(columns: Sequence[Column], rows: int, hashes: int) -> str:
     content = [[column.name for column in columns], rows, str(hashes)]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]

@@ -15,15 +15,6 @@ REST = "**"
 SIGNATURES: dict[str, dict[str, Any]] = {
     "GlueContext": {"sparkContext": None, REST: None},
     "GlueContext.extract_jdbc_conf": {"connection_name": REQUIRED, "catalog_id": None},
-    "DynamicFrameWriter.from_options": {
-        "frame": REQUIRED,
-        "connection_type": REQUIRED,
-        "connection_options": {},
-        "format": None,
-        "format_options": {},
-        "transformation_ctx": "",
-    },
-    "DynamicFrame.fromDF": {"dataframe": REQUIRED, "glue_ctx": REQUIRED, "name": ""},
     "Job": {"glue_context_or_spark_session": REQUIRED},
     "Job.init": {"job_name": REQUIRED, "args": {}},
     "Job.commit": {},

@@ -7,7 +7,15 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from etl.agreement import judge, shares
-from etl.datasets import Agreement, Column, DataSet, JobSpec, Lookup, Relation
+from etl.datasets import (
+    Agreement,
+    Column,
+    DataSet,
+    JobSpec,
+    Lookup,
+    RecommenderLists,
+    Relation,
+)
 from etl.errors import EtlError
 
 SPEC = JobSpec(
@@ -26,6 +34,10 @@ def items(spark: SparkSession, ids: Sequence[str]) -> DataFrame:
     return spark.createDataFrame([(each,) for each in ids], "ITEM_ID string")
 
 
+def events(spark: SparkSession, *rows: tuple[str, str, str | None]) -> DataFrame:
+    return spark.createDataFrame(list(rows), "USER_ID string, ITEM_ID string, EVENT_TYPE string")
+
+
 def pairs(spark: SparkSession, *rows: tuple[str, str]) -> DataFrame:
     return spark.createDataFrame(list(rows), "USER_ID string, ITEM_ID string")
 
@@ -34,7 +46,14 @@ def frames(spark: SparkSession) -> dict[str, DataFrame]:
     return {
         "USERS": users(spark, ["1", "2", "3"]),
         "ITEMS": items(spark, ["a", "b", "c"]),
-        "INTERACTIONS": pairs(spark, ("1", "a"), ("1", "b"), ("1", "z"), ("9", "a"), ("2", "z")),
+        "INTERACTIONS": events(
+            spark,
+            ("1", "a", "view"),
+            ("1", "b", "buy"),
+            ("1", "z", "view"),
+            ("9", "a", "view"),
+            ("2", "z", None),
+        ),
         "batchInput": users(spark, ["1", "2", "3", "9", "10"]),
         "eligibleItems": items(spark, ["a", "b", "z", "y"]),
         "exclusions": pairs(spark, ("1", "a"), ("3", "z"), ("77", "a"), ("77", "b "), ("77", "a ")),
@@ -42,7 +61,8 @@ def frames(spark: SparkSession) -> dict[str, DataFrame]:
 
 
 def test_every_share_is_counted_in_one_pass(spark: SparkSession) -> None:
-    found = shares(SPEC, frames(spark), ["view", "buy"])
+    found, event_types = shares(SPEC, frames(spark))
+    assert (list(event_types.rows.items()), event_types.number) == ([("view", 3), ("buy", 1)], 2)
     assert [(share.check, share.found, share.of) for share in found] == [
         ("users of the batch input that have interactions", 3, 5),
         ("interactions whose user is in USERS", 4, 5),
@@ -57,7 +77,7 @@ def test_every_share_is_counted_in_one_pass(spark: SparkSession) -> None:
 def test_items_may_be_known_by_their_description_alone(spark: SparkSession) -> None:
     spec = replace(SPEC, batch_input=Lookup("batch-input/", Relation("i"), {"ITEM_ID": "id"}))
     given = {**frames(spark), "batchInput": items(spark, ["a", "c", "z", "new"])}
-    first = shares(spec, given, ["buy", "aply"])[0]
+    first = shares(spec, given)[0][0]
     assert (first.check, first.found, first.of) == (
         "items of the batch input that have interactions or are in ITEMS",
         3,
@@ -66,7 +86,7 @@ def test_items_may_be_known_by_their_description_alone(spark: SparkSession) -> N
 
 
 def test_a_low_share_warns_and_one_below_its_bound_ends_the_job(spark: SparkSession) -> None:
-    found = shares(SPEC, frames(spark), ["view", "buy"])
+    found, _ = shares(SPEC, frames(spark))
     warnings = [warning for _, warning in judge(found, Agreement(warn_below=0.6)) if warning]
     assert warnings == [
         "eligible items that are in ITEMS: 2 of 4 (50.0%); check filter.eligible_items: is its"
@@ -89,14 +109,14 @@ def test_ids_that_are_padded_in_one_table_match_nothing(spark: SparkSession) -> 
     """As `CHAR(n)` gives them: every user would have got the same list, and the run was green."""
     given = {**frames(spark), "batchInput": users(spark, ["1   ", "2   ", "9   "])}
     with pytest.raises(EtlError, match=r"0 of 3 \(0\.0%\), less than agreement\.batch_input"):
-        list(judge(shares(SPEC, given, ["buy", "aply"]), Agreement(batch_input=0.1)))
+        list(judge(shares(SPEC, given)[0], Agreement(batch_input=0.1)))
 
 
 def test_what_does_not_occur_in_a_part_of_the_interactions_is_not_missing(
     spark: SparkSession,
 ) -> None:
     given = frames(spark)
-    found = shares(SPEC, given, ["view"], is_partial=True)
+    found, _ = shares(SPEC, given, is_partial=True)
     assert [share.check for share in found] == [
         "interactions whose user is in USERS",
         "interactions whose item is in ITEMS",
@@ -105,4 +125,17 @@ def test_what_does_not_occur_in_a_part_of_the_interactions_is_not_missing(
         "exclusions whose item is known",
     ]
     described = {name: given[name] for name in given if name not in {"USERS", "ITEMS"}}
-    assert shares(SPEC, described, ["view"], is_partial=True) == []
+    assert shares(SPEC, described, is_partial=True)[0] == []
+
+
+def test_lists_of_each_recommender_are_counted_by_themselves(spark: SparkSession) -> None:
+    given = frames(spark)
+    own = RecommenderLists(
+        batch_input=Lookup("similar/batch-input/", Relation("i"), {"ITEM_ID": "id"})
+    )
+    given |= {"similar.batchInput": items(spark, ["a", "z", "new"])}
+    found, _ = shares(replace(SPEC, event_types={}, recommenders={"similar": own}), given)
+    assert [(share.check, share.found, share.of) for share in found[:1] + found[-1:]] == [
+        ("users of the batch input that have interactions", 3, 5),
+        ("items of the batch input of similar that have interactions or are in ITEMS", 2, 3),
+    ]
