@@ -43,6 +43,7 @@ LOCAL = [
     "threadpoolctl>=3",
     "scikit-learn>=1.4,<2",  # of SageMaker's scikit-learn image, which runs without a network
     "sagemaker-inference==1.10.1",  # AWS's own toolkit, which calls a script's model_fn and so on
+    "backports.tarfile>=1.2,<2",  # the safe extraction, which Python 3.11 has since 3.11.4 alone
     "orjson>=3.10",
     "pandas>=2.2,<3",  # pyspark 3.5 knows no later one
     "matplotlib>=3.8",

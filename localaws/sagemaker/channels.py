@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import json
 import shutil
-import tarfile
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
+from backports import tarfile
 from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import BotoCoreError, ClientError
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import shlex
 import shutil
-import tarfile
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from signal import SIGKILL
 from typing import Any
+
+from backports import tarfile
 
 from localaws.process_groups import exit_code
 from localaws.sagemaker.channels import (
