@@ -4,7 +4,9 @@ For services that hold their state in memory and are changed by small requests: 
 queues, rules, state machines, a bucket's settings. Each request that succeeded is an entry, written
 before it is carried out; at the next start the requests are repeated, in their order, with the
 ids and the times of the first time. What runs (an execution), what passes through (a message, an
-event, a log line) and the objects of buckets are not in it.
+event, a log line) and the objects of buckets are not in it. A request that replaces all that an
+earlier one has set takes the place of that one's entry, unless a request of another kind came
+between them, which may have depended on it.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from datetime import UTC, datetime
 from urllib.parse import quote
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from localaws.http.calls import call_of, is_s3, signature_of
+from localaws.http.calls import Call, call_of, is_s3, signature_of
 from localaws.http.wsgi import Response, environ_of, perform, request_body
 from localaws.moto_patches.determinism import pinned
 from localaws.persistence.documents import Documents
@@ -33,6 +35,24 @@ _PASSING_THROUGH = (
     "PurgeQueue", "PutEvents", "PutLogEvents", "CreateLogStream", "PutMetricData", "AssumeRole",
     "StartExecution", "StartSyncExecution", "StopExecution", "RedriveExecution", "SendTask",
 )  # fmt: skip
+_REPLACING: dict[str, tuple[str, ...]] = {
+    "PutRolePolicy": ("RoleName", "PolicyName"),
+    "UpdateAssumeRolePolicy": ("RoleName",),
+    "PutRetentionPolicy": ("logGroupName",),
+    "PutMetricAlarm": ("AlarmName",),
+    "PutRule": ("Name", "EventBusName"),
+    "UpdateSchedule": ("Name", "GroupName"),
+    "SetTopicAttributes": ("TopicArn", "AttributeName"),
+    "UpdateStateMachine": ("stateMachineArn",),
+    "PutBucketPolicy": ("Bucket",),
+    "PutBucketTagging": ("Bucket",),
+    "PutBucketEncryption": ("Bucket",),
+    "PutBucketLifecycleConfiguration": ("Bucket",),
+    "PutBucketOwnershipControls": ("Bucket",),
+    "PutPublicAccessBlock": ("Bucket",),
+}
+"""Operations that leave nothing of what the same members were set to before, and their subject."""
+
 _HEADERS = ("AUTHORIZATION", "HOST", "X_AMZ_TARGET", "ACCEPT", "SMITHY_PROTOCOL")
 
 log = logging.getLogger(__name__)
@@ -50,6 +70,7 @@ class RequestLog:
         self._documents = documents
         # One at a time: the order of the entries is the order in which they were answered.
         self._lock = threading.Lock()
+        self._last: dict[tuple[str, ...], str] = {}  # entries by what they set
         self.length = 0
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -65,7 +86,7 @@ class RequestLog:
             "seed": secrets.randbits(63),
             "moment": datetime.now(UTC),
         }
-        key = f"{entry['moment'].isoformat()} {entry['seed']}"
+        key, call = f"{entry['moment'].isoformat()} {entry['seed']}", call_of(environ)
         with self._lock:
             # Before the request: what cannot be kept must not happen.
             self._documents.put(_COLLECTION, key, entry)
@@ -76,21 +97,43 @@ class RequestLog:
             finally:
                 if response is not None and response.succeeded:
                     self.length += 1
+                    self._note(key, call, signature_of(environ).region)
                 else:
                     self._documents.drop(_COLLECTION, key, can_wait=True)
         return response(environ, start_response)
 
     def repeat(self) -> None:
         """Repeat every request. One that fails now is left out, with a warning."""
-        for _, entry in self._documents.all(_COLLECTION):
+        for key, entry in self._documents.all(_COLLECTION):
             host = entry["headers"].get("HOST", "127.0.0.1")
             url = f"http://{host}{entry['path']}?{entry['query']}"
             environ = environ_of(entry["method"], url, entry["headers"], entry["body"])
+            call = call_of(environ)
             with pinned(entry["seed"], entry["moment"]):
                 response = perform(self._application, environ)
             if not response.succeeded:
                 reason = response.get_data(as_text=True)
                 log.warning("%s %s cannot be repeated: %s", entry["method"], entry["path"], reason)
+                call = Call()
+            self._note(key, call, signature_of(environ).region)
+
+    def _note(self, key: str, call: Call, region: str) -> None:
+        """Drop the entry whose place this one takes; a kill before that leaves both, and the same.
+
+        Args:
+            key: The entry's.
+            call: Its call; without an operation or parameters, one of which nothing is known.
+            region: Of the call.
+        """
+        members, parameters = _REPLACING.get(call.operation), call.parameters
+        if not members or not parameters or parameters.get("publish"):
+            self._last.clear()
+            return
+        named = [str(parameters.get(member)) for member in members]
+        subject = (region, call.service, call.operation, *named, *sorted(parameters))
+        if earlier := self._last.get(subject):
+            self._documents.drop(_COLLECTION, earlier, can_wait=True)
+        self._last[subject] = key
 
 
 def services_in_log(documents: Documents) -> set[str]:
