@@ -118,6 +118,24 @@ class Documents:
             if text is not None:
                 yield key, decode_document(text)
 
+    def members(self, collection: str, member: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield a member of each document with the document's key, in order; it is an object.
+
+        The rest of the documents, which may be long, is not decoded.
+        """
+        query = (
+            "SELECT key, json_extract(document, '$.' || ?) FROM documents WHERE kind = ?"
+            " ORDER BY position"
+        )
+        with self._lock:
+            texts: dict[str, str] = dict(self._file.execute(query, (member, collection)))
+            late = {key: text for (kind, key), text in self._late.items() if kind == collection}
+        for key in {**texts, **late}:
+            if key not in late:
+                yield key, decode_document(texts[key])
+            elif text := late[key]:
+                yield key, decode_document(text)[member]
+
     def damage(self) -> list[str]:
         """Return what is wrong with the file itself; nothing if it is whole.
 

@@ -87,14 +87,14 @@ class ExecutionArchive:
         Args:
             now: Seconds since 1970.
         """
-        documents = list(self._documents.all(_COLLECTION))
-        for arn, document in documents:
-            description = document["description"]
-            if description["status"] == "RUNNING":
+        descriptions = list(self._documents.members(_COLLECTION, "description"))
+        for arn, description in descriptions:
+            if description["status"] == "RUNNING" and (document := self._document(arn)):
                 description |= {"status": "ABORTED", "stopDate": now, "cause": INTERRUPTED}
-                document["events"] = _interrupted_history(description)
-                self._documents.put(_COLLECTION, arn, document)
-        return len(documents)
+                events = _interrupted_history(description)
+                ended = document | {"description": description, "events": events}
+                self._documents.put(_COLLECTION, arn, ended)
+        return len(descriptions)
 
     def sweep(self) -> None:
         """Keep every execution that has ended since the last sweep."""
@@ -170,9 +170,9 @@ class ExecutionArchive:
     def _descriptions(self, machine: str) -> list[tuple[str, dict[str, Any]]]:
         """Return the executions that are kept, by their ARNs: of a machine, a version, an alias."""
         return [
-            (arn, document["description"])
-            for arn, document in self._documents.all(_COLLECTION)
-            if machine in {document["description"].get(member) for member in _STARTED_BY}
+            (arn, description)
+            for arn, description in self._documents.members(_COLLECTION, "description")
+            if machine in {description.get(member) for member in _STARTED_BY}
         ]
 
     def _drop_executions(self, machine: str) -> None:

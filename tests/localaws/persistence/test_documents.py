@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,20 @@ def test_a_document_keeps_each_text(tmp_path: Path, text: str) -> None:
     again = Documents(tmp_path / "documents.sqlite")
     assert again.get("texts", "a") == {"text": text}
     again.close()
+
+
+def test_a_member_is_read_without_the_rest(tmp_path: Path) -> None:
+    moment = datetime(2026, 1, 31, 12, tzinfo=UTC)
+    documents = Documents(tmp_path / "documents.sqlite")
+    documents.put("runs", "b", {"description": {"text": "\ud800", "at": moment}, "events": [1]})
+    documents.put("runs", "a", {"description": {"bytes": b"\xff"}, "events": []})
+    documents.put("others", "c", {"description": {}})
+
+    assert list(documents.members("runs", "description")) == [
+        ("b", {"text": "\ud800", "at": moment}),
+        ("a", {"bytes": b"\xff"}),
+    ]
+    documents.close()
 
 
 def kill(program: str, path: Path) -> None:
