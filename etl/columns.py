@@ -41,42 +41,42 @@ class DatabaseColumn:
     type: str
 
 
-def columns_query(engine: Engine, table: TableName) -> str:
-    """Return the query of a table's columns: `name`, `type`, `position`; none if it has no table.
+def tables_query(engine: Engine, tables: Sequence[TableName]) -> str:
+    """Return the query of the columns of tables: `number`, `name`, `type`, `position`, `bytes`.
 
-    On MySQL `table_name` and `folded` too: case counts in a name if `folded` is 0.
+    `number` is the table's among those given, which has no row if it does not exist; `bytes` is
+    about what its rows take, 0 or null of a view. On MySQL `table_name` and `folded` too: case
+    counts in a name if `folded` is 0.
     """
-    if engine == "postgresql":
-        # A domain is read as the type below it, which may be a domain too.
-        return f"""
-            WITH RECURSIVE named(name, position, type, modifier) AS (
-                SELECT attname, attnum, atttypid, atttypmod FROM pg_catalog.pg_attribute
-                WHERE attrelid = to_regclass({literal(table.quote(engine), engine)})
-                      AND attnum > 0 AND NOT attisdropped
-                UNION ALL
-                SELECT name, position, typbasetype, greatest(modifier, typtypmod)
-                FROM named JOIN pg_catalog.pg_type t ON t.oid = named.type
-                WHERE typtype = 'd')
-            SELECT name, position, format_type(type, modifier) AS type
-            FROM named JOIN pg_catalog.pg_type t ON t.oid = named.type WHERE typtype <> 'd'"""
-    schema = literal(table.parts[-2], engine) if len(table.parts) > 1 else "DATABASE()"
-    return f"""
-        SELECT column_name AS name, ordinal_position AS position, column_type AS type,
-               table_name AS table_name, @@lower_case_table_names AS folded
-        FROM information_schema.columns
-        WHERE table_schema = {schema} AND table_name = {literal(table.parts[-1], engine)}"""
+    query = _postgresql_columns if engine == "postgresql" else _mysql_columns
+    return " UNION ALL ".join(f"({query(number, each)})" for number, each in enumerate(tables))
 
 
-def size_query(engine: Engine, table: TableName) -> str:
-    """Return the query of the `bytes` that a table's rows take; none, or null, of a view."""
-    if engine == "postgresql":
-        return (
-            f"SELECT pg_relation_size(to_regclass({literal(table.quote(engine), engine)})) AS bytes"
-        )
-    schema = literal(table.parts[-2], engine) if len(table.parts) > 1 else "DATABASE()"
+def _postgresql_columns(number: int, table: TableName) -> str:
+    relation = f"to_regclass({literal(table.quote('postgresql'), 'postgresql')})"
+    # A domain is read as the type below it, which may be a domain too.
     return f"""
-        SELECT data_length AS bytes FROM information_schema.tables
-        WHERE table_schema = {schema} AND table_name = {literal(table.parts[-1], engine)}"""
+        WITH RECURSIVE named(name, position, type, modifier) AS (
+            SELECT attname, attnum, atttypid, atttypmod FROM pg_catalog.pg_attribute
+            WHERE attrelid = {relation} AND attnum > 0 AND NOT attisdropped
+            UNION ALL
+            SELECT name, position, typbasetype, greatest(modifier, typtypmod)
+            FROM named JOIN pg_catalog.pg_type t ON t.oid = named.type
+            WHERE typtype = 'd')
+        SELECT {number} AS number, name, position, format_type(type, modifier) AS type,
+               pg_relation_size({relation}) AS bytes
+        FROM named JOIN pg_catalog.pg_type t ON t.oid = named.type WHERE typtype <> 'd'"""
+
+
+def _mysql_columns(number: int, table: TableName) -> str:
+    schema = literal(table.parts[-2], "mysql") if len(table.parts) > 1 else "DATABASE()"
+    is_table = f"table_schema = {schema} AND table_name = {literal(table.parts[-1], 'mysql')}"
+    return f"""
+        SELECT {number} AS number, column_name AS name, ordinal_position AS position,
+               column_type AS type, table_name AS table_name,
+               @@lower_case_table_names AS folded,
+               (SELECT sum(data_length) FROM information_schema.tables WHERE {is_table}) AS bytes
+        FROM information_schema.columns WHERE {is_table}"""
 
 
 def literal(text: str, engine: Engine) -> str:

@@ -42,6 +42,7 @@ from etl.runtime import Runtime
 from etl.side_by_side import side_by_side
 from etl.sources import (
     Source,
+    has_few_rows,
     of_recommender,
     read_tables,
     resolve_frames,
@@ -136,8 +137,10 @@ def _cached(
     try:
         for name, source in sources.items():
             with with_source_title(source, runtime.tables):
-                frame = frames[name]
-                rows = distinct_rows(frame, source.columns) if source.is_list else frame
+                rows = frames[name]
+                if source.is_list:
+                    are_few = has_few_rows(runtime.tables, [source], views_are_small=False)
+                    rows = distinct_rows(rows, source.columns, are_few=are_few)
                 cached[name] = rows.persist()
         yield cached
     finally:

@@ -27,9 +27,8 @@ from etl.database import Database, jdbc_options
 from etl.datasets import JobSpec
 from etl.errors import EtlError
 from etl.java import Java, drivers_of
-from etl.references import tables_of
 from etl.session import SQL_SETTINGS, end_java, keep_found, local_spark
-from etl.sources import sources_from_spec
+from etl.sources import has_few_rows, sources_from_spec
 from etl.tables import Tables
 from lambdas.recommendations import readable
 
@@ -37,9 +36,6 @@ from lambdas.recommendations import readable
 _NO_MARKER = ("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false")
 
 _CHECKPOINTS = "checkpoints/"
-
-LARGE_BYTES = 200_000_000
-"""Of all tables together, about three million rows of events: more is worth another start."""
 
 
 @dataclass(frozen=True)
@@ -422,6 +418,7 @@ def open_runtime(
             raise glue.tables.error_from_java(error) from None
         return
     database = Database.from_environment(environment)
+    sources = sources_from_spec(spec).values()
     with ExitStack() as stack:
 
         def opened(*, is_large: bool = False, java: Java | None = None) -> LocalRuntime:
@@ -434,20 +431,16 @@ def open_runtime(
 
         local = opened(java=java)
         try:
-            if arguments.task == "extract" and _has_large_tables(spec, local.tables):
+            is_large = arguments.task == "extract" and not has_few_rows(
+                local.tables, sources, views_are_small=True
+            )
+            if is_large:  # a JVM of both compilers is worth a second start of Java
                 stack.close()
                 end_java()
                 local = opened(is_large=True)
             yield local
         except Py4JJavaError as error:
             raise local.tables.error_from_java(error) from None
-
-
-def _has_large_tables(spec: JobSpec, tables: Tables) -> bool:
-    """Return whether a JVM of both compilers is worth a second start of Java."""
-    relations = [source.relation for source in sources_from_spec(spec).values()]
-    names = {use.table for relation in relations for use in tables_of(relation)}
-    return sum(map(tables.size, sorted(names))) > LARGE_BYTES
 
 
 @contextmanager

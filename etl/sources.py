@@ -21,6 +21,9 @@ from etl.references import named_columns, tables_of
 from etl.tables import Tables
 from etl.validation import NULL_ID, WATERMARK, validate_rows
 
+LARGE_BYTES = 200_000_000
+"""Of all tables together; more is worth another start of Java, and a sort by several tasks."""
+
 _T = TypeVar("_T")
 
 
@@ -151,6 +154,23 @@ def of_recommender(by_source: Mapping[str, _T], recommender: str) -> dict[str, _
     }
 
 
+def has_few_rows(tables: Tables, sources: Iterable[Source], *, views_are_small: bool) -> bool:
+    """Return whether the tables of sources are small: at most some three million rows of events.
+
+    Args:
+        tables: The database's.
+        sources: The sources.
+        views_are_small: Whether a view counts as small, whose size nobody knows.
+
+    Raises:
+        EtlError: If the database cannot be reached.
+    """
+    names = sorted({use.table for source in sources for use in tables_of(source.relation)})
+    tables.describe(names)
+    sizes = [tables.size(name) for name in names]
+    return sum(sizes) <= LARGE_BYTES and (views_are_small or all(sizes))
+
+
 def read_tables(
     tables: Tables, sources: Mapping[str, Source], *, apart: str = ""
 ) -> dict[str, Table]:
@@ -171,6 +191,7 @@ def read_tables(
         uses[sources[apart].relation.table] -= 1
     problems: list[str] = []
     columns: dict[str, tuple[DatabaseColumn, ...]] = {}
+    tables.describe(uses)
     for name in uses:
         try:
             columns[name] = tables.columns(name)

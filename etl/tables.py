@@ -8,8 +8,8 @@ returns.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 
 from py4j.protocol import Py4JJavaError
@@ -18,7 +18,7 @@ from pyspark.sql import DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  the name that every Spark reader knows
 from pyspark.sql.types import NumericType, StringType
 
-from etl.columns import DatabaseColumn, columns_query, read_query, size_query
+from etl.columns import DatabaseColumn, read_query, tables_query
 from etl.connection import Connection, connected
 from etl.database import TableName, writing_options
 from etl.datasets import Engine
@@ -54,7 +54,7 @@ class Tables:
     ) -> None:
         self._spark, self._engine, self._options = spark, engine, options
         self._database, self._partitions = database, partitions
-        self._columns: dict[str, tuple[DatabaseColumn, ...]] = {}
+        self._described: dict[str, tuple[tuple[DatabaseColumn, ...], int]] = {}
 
     @property
     def engine(self) -> Engine:
@@ -80,15 +80,12 @@ class Tables:
             TableError: If the database has no such table.
             EtlError: If the database cannot be reached, or the user may not read the table.
         """
-        if name in self._columns:
-            return self._columns[name]
+        columns, _ = self._description(name)
+        if columns:
+            return columns
         table = TableName.parse(name)
-        try:
-            rows = self.query(columns_query(self._engine, table))
-            if self._engine == "mysql" and rows and rows[0]["folded"] == "0":
-                rows = [row for row in rows if row["table_name"] == table.parts[-1]]
-            if not rows:  # the database says why: it does not exist, or is not to be seen
-                self._reader().option("dbtable", table.quote(self._engine)).load()
+        try:  # the database says why: it does not exist, or is not to be seen
+            self._reader().option("dbtable", table.quote(self._engine)).load()
         except Py4JJavaError as error:
             if is_missing_table(error):
                 known = self._table_names()
@@ -98,23 +95,54 @@ class Tables:
                     f"{suggestion(name, known)}{tables}"
                 ) from None
             raise self.error_from_java(error) from None
-        rows.sort(key=lambda row: int(row["position"] or 0))
-        self._columns[name] = tuple(
-            DatabaseColumn(str(row["name"]), str(row["type"])) for row in rows
-        )
-        return self._columns[name]
+        return columns
 
     def size(self, name: str) -> int:
         """Return about how many bytes a table's rows take in the database; 0 if nobody knows.
 
         Raises:
-            Py4JJavaError: If the database cannot be reached.
+            EtlError: If the database cannot be reached.
         """
         try:
-            rows = self.query(size_query(self._engine, TableName.parse(name)))
+            return self._description(name)[1]
         except TableError:  # whoever reads the table says where it is named
             return 0
-        return sum(int(row["bytes"] or 0) for row in rows)
+
+    def describe(self, names: Iterable[str]) -> None:
+        """Ask the database by one query for what `columns` and `size` return of tables.
+
+        Raises:
+            EtlError: If the database cannot be reached.
+        """
+        tables: dict[str, TableName] = {}
+        for name in names:
+            if not self._is_known(name):
+                with suppress(TableError):
+                    tables[name] = TableName.parse(name)
+        if not tables:
+            return
+        try:
+            rows = self.query(tables_query(self._engine, list(tables.values())))
+        except Py4JJavaError as error:
+            raise self.error_from_java(error) from None
+        rows.sort(key=lambda row: int(row["position"] or 0))
+        for number, (name, table) in enumerate(tables.items()):
+            own = [row for row in rows if row["number"] == str(number)]
+            if self._engine == "mysql" and own and own[0]["folded"] == "0":
+                own = [row for row in own if row["table_name"] == table.parts[-1]]
+            columns = (DatabaseColumn(str(row["name"]), str(row["type"])) for row in own)
+            size = int(own[0]["bytes"] or 0) if own else 0
+            self._described[name] = tuple(columns), size
+
+    def _description(self, name: str) -> tuple[tuple[DatabaseColumn, ...], int]:
+        if not self._is_known(name):
+            TableName.parse(name)
+            self.describe([name])
+        return self._described[name]
+
+    def _is_known(self, name: str) -> bool:
+        """Return whether a table has been described; one that was not there may have come since."""
+        return bool(self._described.get(name, ((), 0))[0])
 
     def read(
         self,
@@ -160,7 +188,7 @@ class Tables:
         at_most: int | None,
     ) -> DataFrame:
         partitioned_by = _partition_column(name, columns, partition_column)
-        read = [column for column in columns if column.name in {*named, partitioned_by}]
+        read = [column for column in columns if column.name in named]
         read = read or list(columns)[:1]  # a constant for each row needs the rows
         table = TableName.parse(name)
         query = read_query(
@@ -175,8 +203,7 @@ class Tables:
         reader = self._reader().option("dbtable", query)
         frame = reader.load()
         if partitioned_by:
-            number = [column.name for column in read].index(partitioned_by)
-            data_type = frame.schema[f"c{number}"].dataType
+            data_type = frame.schema["part"].dataType
             if not isinstance(data_type, NumericType):
                 raise TableError(
                     f"partition_column '{partitioned_by}' of table '{name}' is a"
@@ -184,9 +211,7 @@ class Tables:
                 )
             if self._partitions == 1:
                 return _with_names(frame, [column.name for column in read])
-            (bounds,) = self.query(
-                f"SELECT min(c{number}) AS low, max(c{number}) AS high FROM {query}"
-            )
+            (bounds,) = self.query(f"SELECT min(part) AS low, max(part) AS high FROM {query}")
             # Without a bound that is a number, or with one value alone, there is nothing to share.
             low, high = (Decimal(bounds[name] or "NaN") for name in ("low", "high"))
             if low.is_finite() and high.is_finite() and low < high:

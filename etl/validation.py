@@ -371,14 +371,22 @@ def _cut(columns: Sequence[Column]) -> list[str]:
     return [column.name for column in columns if column.is_truncated]
 
 
-def distinct_rows(frame: DataFrame, columns: Sequence[Column]) -> DataFrame:
+def distinct_rows(
+    frame: DataFrame, columns: Sequence[Column], *, are_few: bool = False
+) -> DataFrame:
     """Return each row of what `validate_rows` returned once, sorted by its ids.
+
+    Args:
+        frame: The rows.
+        columns: The list's columns.
+        are_few: Whether one task sorts them, which takes no look at them to share them out.
 
     Returns:
         The columns, `REASON` and `SOURCE`.
     """
     names = [column.name for column in columns]
-    return frame.select(*_values(columns), REASON, SOURCE).distinct().orderBy(*names)
+    rows = frame.select(*_values(columns), REASON, SOURCE).distinct()
+    return rows.coalesce(1).sortWithinPartitions(*names) if are_few else rows.orderBy(*names)
 
 
 def _row_hash(columns: Sequence[Column]) -> Expression:

@@ -306,11 +306,11 @@ def test_without_a_database_url_the_error_names_the_variable() -> None:
 
 PROGRAM = """
 import os, sys
-import etl.runtime
+import etl.sources
 from etl.datasets import JobSpec, Lookup, Relation
 from etl.arguments import Arguments
 from etl.runtime import open_runtime
-etl.runtime.LARGE_BYTES = int(sys.argv[1])
+etl.sources.LARGE_BYTES = int(sys.argv[1])
 spec = JobSpec("postgresql", (), Lookup("batch-input/", Relation("students"), {"USER_ID": "id"}))
 arguments = Arguments("local", "etl", "r", "b", "s3://b/s.json")
 with open_runtime(arguments, spec, s3=None, environment=os.environ) as runtime:

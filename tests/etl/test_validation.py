@@ -251,9 +251,10 @@ def test_content_hash_distinguishes_nulls_of_two_columns(
     assert len(hashes) == 2
 
 
-def test_lists_hold_each_id_once_in_order_without_nulls(spark: SparkSession) -> None:
+@pytest.mark.parametrize("are_few", [True, False])
+def test_lists_hold_each_id_once_in_order_without_nulls(spark: SparkSession, are_few: bool) -> None:
     frame = spark.createDataFrame([(3,), (None,), (1,), (3,)], "USER_ID int")
-    rows = distinct_rows(validate_rows(frame, [ID]), [ID])
+    rows = distinct_rows(validate_rows(frame, [ID]), [ID], are_few=are_few)
     assert [row[0] for row in accepted_rows(rows, [ID]).collect()] == ["1", "3"]
     counts = summary(rows, [ID])
     assert (counts.rows, counts.rejected) == (2, {"null id": 1})
