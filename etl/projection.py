@@ -61,6 +61,8 @@ class Table:
 
     def renamed(self, rename: Mapping[str, str]) -> Table:
         """Return the table with columns renamed, old name → new one."""
+        if not rename:
+            return self
         names = {**rename, **{unreadable(old): unreadable(new) for old, new in rename.items()}}
         frame = self.frame.toDF(*(names.get(column, column) for column in self.frame.columns))
         return Table(frame, tuple(rename.get(column, column) for column in self.columns))
@@ -274,16 +276,31 @@ def project_columns(
         EtlError: If Spark SQL cannot resolve an expression or Personalize cannot take its type;
             names all of them at once.
     """
+    no_text = F.lit(None).cast("string")
+    texts = [
+        F.coalesce(*(text for _, text in tables.unreadable_values(column.source)), no_text)
+        for column in columns
+    ]
+    uncomparable = {
+        "filter": tables.uncomparable(F.expr(tables.filter), tables.filter)
+        if tables.filter
+        else [],
+        "joins": tables.unreadable_keys,
+    }
+    further = [
+        *(text.alias(unreadable(c.name)) for c, text in zip(columns, texts, strict=True)),
+        *(F.coalesce(*uncomparable[by], no_text).alias(name) for by, name in UNCOMPARABLE.items()),
+    ]
     try:
         values = [F.expr(column.source).alias(column.name) for column in columns]
-        frame = _select_per_row(tables, *values)
+        frame = _select_per_row(tables, *values, *further)
     except AnalysisException as error:
         problems = [_expression_problem(column, tables) for column in columns]
         if not any(problems):
             problem = _sql_problem(error, "", tables.names)
             raise EtlError(f"{keys[0]} and what follows: {problem}") from None
     else:
-        types = [field.dataType for field in frame.schema]
+        types = [field.dataType for field in frame.schema][: -len(further)]
         if len(types) != len(columns) or makes_rows(frame):
             problems = [_expression_problem(column, tables) for column in columns]
         else:
@@ -296,23 +313,7 @@ def project_columns(
                 if problem
             )
         )
-    no_text = F.lit(None).cast("string")
-    texts = [
-        F.coalesce(*(text for _, text in tables.unreadable_values(column.source)), no_text)
-        for column in columns
-    ]
-    uncomparable = {
-        "filter": tables.uncomparable(F.expr(tables.filter), tables.filter)
-        if tables.filter
-        else [],
-        "joins": tables.unreadable_keys,
-    }
-    return _select_per_row(
-        tables,
-        *values,
-        *(text.alias(unreadable(c.name)) for c, text in zip(columns, texts, strict=True)),
-        *(F.coalesce(*uncomparable[by], no_text).alias(name) for by, name in UNCOMPARABLE.items()),
-    )
+    return frame
 
 
 def _select_per_row(tables: JoinedTables, *values: Expression) -> DataFrame:
