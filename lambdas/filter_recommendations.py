@@ -24,7 +24,11 @@ from boto3.s3.transfer import TransferConfig
 from lambdas.clients import client
 from lambdas.errors import (
     ExecutionStopped,
+    IncompleteInput,
     InvalidInputException,
+    LinesDoNotMatch,
+    ListsAlike,
+    NoRecommendations,
     ResourceNotFoundException,
     named_errors,
 )
@@ -280,6 +284,8 @@ def filter_recommendations(
         content = readable(_useful_chunks(chunks, check))
         try:
             csv_uri = files.upload(f"{files.folder}recommendations/recommendations.csv", content)
+        except (IncompleteInput, LinesDoNotMatch, ListsAlike, NoRecommendations) as found:
+            raise found.with_traceback(None) from None  # without the fifty frames of the upload
         finally:
             errors.seek(0)
             errors_uri = files.upload(f"{files.folder}recommendations/errors.jsonl", errors)

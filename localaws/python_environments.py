@@ -16,7 +16,8 @@ import sys
 import threading
 import uuid
 import venv
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
@@ -125,12 +126,17 @@ class Environments:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory.absolute()
-        self._lock = threading.Lock()
+        self._locks: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
         for links in self._directory.glob("links-*"):
             remove(links)  # to packages of another day
 
     def path(
-        self, packages: Sequence[str], requirements: Path | None = None, *, log: Path
+        self,
+        packages: Sequence[str],
+        requirements: Path | None = None,
+        *,
+        versions: Mapping[str, str],
+        log: Path,
     ) -> list[Path]:
         """Return the directories that hold packages and a requirements file's, in their order.
 
@@ -139,6 +145,7 @@ class Environments:
                 installed by pip at their first use.
             requirements: A `requirements.txt`; its paths are relative to its own directory. Where
                 what is installed here satisfies it, pip is not asked.
+            versions: Of packages, where pip installs them; the newest ones of all others.
             log: A file to which pip's output is appended.
 
         Raises:
@@ -148,7 +155,8 @@ class Environments:
         base, missing = self._linked([*packages, *satisfied])
         path = [base]
         if missing:
-            path = [self._installed(path, missing, Path(), log), *path]
+            words = [f"{name}=={versions[name]}" if name in versions else name for name in missing]
+            path = [self._installed(path, words, Path(), log), *path]
         if requirements and not is_all:
             words = ["--requirement", str(requirements)]
             path = [self._installed(path, words, requirements, log), *path]
@@ -157,7 +165,7 @@ class Environments:
     def _linked(self, packages: Sequence[str]) -> tuple[Path, list[str]]:
         versions = [f"{name}=={_version(name)}" for name in packages]
         directory = self._directory / f"links-{_digest(*versions)}"
-        with self._lock:
+        with self._locks[directory]:
             return directory, link_distributions(directory, packages)
 
     def _installed(
@@ -167,7 +175,7 @@ class Environments:
         content = [*map(str, sys.version_info), *(entry.name for entry in path)]
         content += _content(requirements) if requirements.name else words
         directory = self._directory / _digest(*content)
-        with self._lock:
+        with self._locks[directory]:  # while one is installed, others are used and installed
             if not directory.exists():
                 self._install(directory, path, words, requirements.parent, log)
         return directory

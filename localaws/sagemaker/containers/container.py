@@ -164,7 +164,8 @@ class Container:
     def _python(self, requirements: Path | None) -> Path:
         packages = [name for name in self._image.packages if is_installed(name) or self._uses(name)]
         try:
-            path = self._environments.path(packages, requirements, log=self.log)
+            versions = self._image.versions
+            path = self._environments.path(packages, requirements, versions=versions, log=self.log)
         except InstallationError as error:
             named = "requirements.txt" if requirements else ", ".join(self._image.packages)
             raise JobFailedError(

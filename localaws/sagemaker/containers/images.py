@@ -37,6 +37,12 @@ class Image:
     version: str
     packages: tuple[str, ...]
 
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """The packages of which there is a wheel of the image's own version for this Python."""
+        is_pytorch = self.family.startswith("pytorch-") and int(self.version.partition(".")[0]) > 1
+        return {"torch": self.version} if is_pytorch else {}
+
 
 def find_image(uri: str, *, region: str, job: str) -> Image:
     """Return the image of a URI.

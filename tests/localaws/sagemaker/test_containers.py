@@ -153,6 +153,24 @@ def test_what_no_script_imports_of_an_image_is_not_installed(world: World) -> No
     assert world.aws.sagemaker.log(job["TrainingJobName"]).startswith("no torch")
 
 
+def test_what_is_missing_of_an_image_is_installed_in_the_image_s_version(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for version in ("2.5.1", "9.9"):
+        source = f"__version__ = {version!r}\n"
+        file = tmp_path / f"torch-{version}-py3-none-any.whl"
+        file.write_bytes(wheel("torch", version, source))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    image = f"{DEEP}/pytorch-training:2.5-cpu-py311".replace("us-east-1", REGION)
+    algorithm = {"TrainingImage": image, "TrainingInputMode": "File"}
+    script = "import torch\nprint(torch.__version__)\n"
+
+    job = world.train(script, AlgorithmSpecification=algorithm)
+
+    assert "2.5.1" in world.log(job["TrainingJobName"]).splitlines(), job
+
+
 def test_requirements_that_cannot_be_installed_fail_the_job(world: World) -> None:
     files = {"requirements.txt": "--no-index\nnothing-of-that-name==1.0\n"}
 
