@@ -1,7 +1,8 @@
-"""retraining.toml → `Config`: every mistake at once, and every derived name, ARN and S3 key.
+"""retraining.toml → `Config`: mistakes, and every derived name, ARN and S3 key.
 
 The stages: read the TOML text, validate it against `workflow.settings`, and return a frozen
-`Config` or raise one `ConfigError` that lists every mistake. Nothing here calls AWS or a database.
+`Config` or raise one `ConfigError` that lists the mistakes of all tables, or where these do not fit
+each other. Nothing here calls AWS or a database.
 """
 
 from __future__ import annotations

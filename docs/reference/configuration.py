@@ -36,8 +36,8 @@ _INTRODUCTION = """\
 <!-- Written by `python -m docs.reference` from workflow/settings.py, options/ and config.py. -->
 
 One file in [TOML](https://toml.io) describes everything; the example, `retraining.toml`, is
-[at the end of this page](#the-example). `retrain check` reads it, reports every mistake in it at
-once, and calls nothing.
+[at the end of this page](#the-example). `retrain check` reads it, reports the mistakes of all
+its tables at once, then where they do not fit each other, and calls nothing.
 
 Unknown keys are mistakes. No key holds a password: the database's URL comes from `--database-url`
 or `DATABASE_URL` in local runs, and from the Glue connection on AWS. Sources and filters are
