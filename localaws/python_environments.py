@@ -17,7 +17,7 @@ import threading
 import uuid
 import venv
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
@@ -117,6 +117,10 @@ def installed_requirements(file: Path) -> tuple[list[str], bool]:
     return names, is_all
 
 
+OnPip = Callable[["subprocess.Popen[bytes] | None"], None]
+"""Is told of pip's process, and that it has ended."""
+
+
 class Environments:
     """Directories of packages, each made once for its content.
 
@@ -137,6 +141,7 @@ class Environments:
         *,
         versions: Mapping[str, str],
         log: Path,
+        on_pip: OnPip,
     ) -> list[Path]:
         """Return the directories that hold packages and a requirements file's, in their order.
 
@@ -147,19 +152,20 @@ class Environments:
                 what is installed here satisfies it, pip is not asked.
             versions: Of packages, where pip installs them; the newest ones of all others.
             log: A file to which pip's output is appended.
+            on_pip: Called with pip's process, which leads a group, and with None at its end.
 
         Raises:
-            InstallationError: If pip fails, e.g. without a network.
+            InstallationError: If pip fails, e.g. without a network, or is ended.
         """
         satisfied, is_all = installed_requirements(requirements) if requirements else ([], True)
         base, missing = self._linked([*packages, *satisfied])
         path = [base]
         if missing:
             words = [f"{name}=={versions[name]}" if name in versions else name for name in missing]
-            path = [self._installed(path, words, Path(), log), *path]
+            path = [self._installed(path, words, Path(), log, on_pip), *path]
         if requirements and not is_all:
             words = ["--requirement", str(requirements)]
-            path = [self._installed(path, words, requirements, log), *path]
+            path = [self._installed(path, words, requirements, log, on_pip), *path]
         return path
 
     def _linked(self, packages: Sequence[str]) -> tuple[Path, list[str]]:
@@ -169,7 +175,12 @@ class Environments:
             return directory, link_distributions(directory, packages)
 
     def _installed(
-        self, path: Sequence[Path], words: Sequence[str], requirements: Path, log: Path
+        self,
+        path: Sequence[Path],
+        words: Sequence[str],
+        requirements: Path,
+        log: Path,
+        on_pip: OnPip,
     ) -> Path:
         """Return the directory of what pip installs for these words, beside what is there."""
         content = [*map(str, sys.version_info), *(entry.name for entry in path)]
@@ -177,7 +188,7 @@ class Environments:
         directory = self._directory / _digest(*content)
         with self._locks[directory]:  # while one is installed, others are used and installed
             if not directory.exists():
-                self._install(directory, path, words, requirements.parent, log)
+                self._install(directory, path, words, requirements.parent, log, on_pip)
         return directory
 
     def _install(
@@ -187,26 +198,28 @@ class Environments:
         words: Sequence[str],
         where: Path,
         log: Path,
+        on_pip: OnPip,
     ) -> None:
         unfinished = self._directory / f"unfinished-{uuid.uuid4().hex[:12]}"
         try:
             python = make_environment(unfinished, path)
             options = ["--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
             command = [sys.executable, "-m", "pip", "--python", str(python), "install", *options]
-            done = subprocess.run(
+            pip = subprocess.Popen(
                 [*command, *words],
                 cwd=where,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                check=False,
+                start_new_session=True,
             )
+            on_pip(pip)
+            output = pip.communicate()[0].decode(errors="replace")
+            on_pip(None)
             with log.open("a", encoding="utf-8") as file:
-                file.write(done.stdout)
-            if done.returncode:
-                raise InstallationError(_errors_of(done.stdout))
+                file.write(output)
+            if pip.returncode:
+                raise InstallationError(_errors_of(output))
             try:
                 _site_packages(unfinished).rename(directory)
             except OSError:

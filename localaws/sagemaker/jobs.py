@@ -268,20 +268,25 @@ class Jobs(ABC):
             environments=self._backend.environments,
             variables=self._backend.environment(_role_of(run.request)),
             mounts=can_mount() if mounts is None else mounts,
+            on_pip=lambda pip: self._set_process(run, pip),
         )
 
     def _wait(self, run: Run, start: Callable[[], subprocess.Popen[bytes]], seconds: float) -> int:
         """Start a process and return its exit status; end it when its time is over.
 
+        What pip installs before counts.
+
         Raises:
             StoppedError: If the job shall end before the process starts.
         """
-        process = self._start(run, start)
+        limit = threading.Timer(seconds, self._end, (run, MAX_RUNTIME_EXCEEDED, STOP_SECONDS))
+        limit.daemon = True
+        limit.start()
         try:
-            process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self._end(run, MAX_RUNTIME_EXCEEDED, STOP_SECONDS)
+            process = self._start(run, start)
             process.wait()
+        finally:
+            limit.cancel()
         kill_group(process.pid)  # its children would go on writing
         return exit_code(process.returncode)
 
@@ -292,12 +297,17 @@ class Jobs(ABC):
         with self._registry.lock:
             run.check()
         process = start()  # packages may have to be installed first
+        self._set_process(run, process)
+        return process
+
+    def _set_process(self, run: Run, process: subprocess.Popen[bytes] | None) -> None:
+        """Note the process that a job has now, which ends with it."""
         with self._registry.lock:
             run.process = process
-            self._registry.update(run.resource, process=process.pid)
-            if run.ending:
-                kill_group(process.pid)
-        return process
+            if process is not None:
+                self._registry.update(run.resource, process=process.pid)
+                if run.ending:
+                    kill_group(process.pid)
 
     def _end(self, run: Run, ending: str, grace: float) -> None:
         with self._registry.lock:

@@ -22,6 +22,7 @@ from typing import Any
 from localaws.python_environments import (
     Environments,
     InstallationError,
+    OnPip,
     is_installed,
     make_environment,
 )
@@ -46,6 +47,7 @@ class Container:
         environments: Make what is not installed here.
         variables: With which every process finds and signs for AWS.
         mounts: Whether its processes see `/opt/ml` by a mount, and not by translation.
+        on_pip: As `Environments.path` takes it.
 
     Attributes:
         ml: The directory that is `/opt/ml`.
@@ -60,6 +62,7 @@ class Container:
         environments: Environments,
         variables: Mapping[str, str],
         mounts: bool,
+        on_pip: OnPip,
     ) -> None:
         self.ml = directory / "ml"
         self.log = directory / "log"
@@ -68,6 +71,7 @@ class Container:
         self._environments = environments
         self._variables = variables
         self._mounts = mounts
+        self._on_pip = on_pip
         for name in ("home", "tmp"):
             (directory / name).mkdir(parents=True, exist_ok=True)
         self.ml.mkdir()
@@ -165,7 +169,9 @@ class Container:
         packages = [name for name in self._image.packages if is_installed(name) or self._uses(name)]
         try:
             versions = self._image.versions
-            path = self._environments.path(packages, requirements, versions=versions, log=self.log)
+            path = self._environments.path(
+                packages, requirements, versions=versions, log=self.log, on_pip=self._on_pip
+            )
         except InstallationError as error:
             named = "requirements.txt" if requirements else ", ".join(self._image.packages)
             raise JobFailedError(

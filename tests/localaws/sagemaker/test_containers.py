@@ -1,6 +1,7 @@
 """Containers: images of AWS, requirements that are installed, and machines without namespaces."""
 
 import json
+import socket
 from collections.abc import Iterator
 from importlib import metadata
 from importlib.util import find_spec
@@ -169,6 +170,32 @@ def test_what_is_missing_of_an_image_is_installed_in_the_image_s_version(
     job = world.train(script, AlgorithmSpecification=algorithm)
 
     assert "2.5.1" in world.log(job["TrainingJobName"]).splitlines(), job
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(3, "MaxRuntimeExceeded"), (600, "Stopped")])
+def test_a_job_ends_in_the_midst_of_an_installation_and_holds_up_no_other(
+    world: World, seconds: int, status: str
+) -> None:
+    """Of an index that never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as index:
+        index.settimeout(60)
+        url = f"http://127.0.0.1:{index.getsockname()[1]}/simple"
+        request = world.training(
+            "",
+            files={"requirements.txt": f"--index-url {url}\nsomething=={seconds}\n"},
+            StoppingCondition={"MaxRuntimeInSeconds": seconds},
+        )
+        del request["InputDataConfig"]
+        name = request["TrainingJobName"]
+        world.sagemaker.create_training_job(**request)
+        with index.accept()[0]:
+            other = world.train("", files={"requirements.txt": "./hi.whl\n", "hi.whl": b"none"})
+            if status == "Stopped":
+                world.sagemaker.stop_training_job(TrainingJobName=name)
+            job = world.ended("TrainingJob", name)
+
+    assert "InstallRequirementsError" in other["FailureReason"], "pip has ended meanwhile"
+    assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", status), job
 
 
 def test_requirements_that_cannot_be_installed_fail_the_job(world: World) -> None:
