@@ -9,10 +9,11 @@ Pure: it is derived from the facts of a `RunRecord`, and each rule names its bou
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from math import inf
+from typing import Any, Literal
 
 from analysis.comparisons import no_better_than_popular, tied_with_best
 from analysis.data_profile import READINESS, agreement, rejected, truncated_values
@@ -184,7 +185,9 @@ def _comparison(record: RunRecord) -> Iterator[Finding]:
     if not others:
         why = f"{', '.join(found['leftOut'])} was left out of the comparison"
     text = f"the lists are those of {best}: {why}"
-    yield Finding(text, f"{_sentence(text)}.", "note")
+    may_win = _may_win(found, worse)
+    doubt = f" Chance may explain that: {may_win} may win the next time." if may_win else ""
+    yield Finding(text, f"{_sentence(text)}.{doubt}", "note")
     if no_better_than_popular(found):
         metric = found["models"][best]["metrics"][found["by"]]
         yield Finding(
@@ -193,6 +196,13 @@ def _comparison(record: RunRecord) -> Iterator[Finding]:
             f" {best}, is {metric['value']:.3f}, theirs {metric['popularity']:.3f}, and chance may"
             " explain the difference.",
         )
+
+
+def _may_win(found: Mapping[str, Any], others: Sequence[str]) -> str:
+    """Return which models have an interval that reaches into that of the best, as a text."""
+    of = {name: each["metrics"][found["by"]] for name, each in found["models"].items()}
+    low = of[found["best"]].get("low", inf)
+    return " or ".join(name for name in others if of[name].get("high", -inf) >= low)
 
 
 def _campaigns(record: RunRecord) -> Iterator[Finding]:

@@ -227,7 +227,7 @@ def _recommendations(line: bytes) -> tuple[str, Sequence[str], Sequence[float | 
     if not user or items is None:
         raise ValueError("neither error nor recommendedItems" if user else "no userId, no itemId")
     if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
-        raise ValueError("recommendedItems is no list of ids")
+        raise ValueError("recommendedItems is no list of texts, as ids are")
     scores = output.get("scores") or [None] * len(items)
     if not _are_scores(scores):
         raise ValueError("scores is no list of numbers")

@@ -93,6 +93,16 @@ def test_a_person_is_told_which_model_made_the_lists() -> None:
     assert told(COMPARISON, "warning") == []
 
 
+def test_a_model_that_may_be_the_best_one_the_next_time_is_named() -> None:
+    close = deepcopy(COMPARISON)
+    close["models"]["personalize"]["metrics"][NDCG] = _metric(0.22, 0.12)
+
+    assert told(close, "note") == [
+        "The lists are those of hybrid: they were better than those of personalize. Chance may"
+        " explain that: personalize may win the next time."
+    ]
+
+
 def test_models_that_tie_are_said_to(tmp_path: Path) -> None:
     tied = deepcopy(COMPARISON) | {"best": "personalize"}
     tied["models"]["hybrid"]["metrics"][NDCG] = tied["models"]["personalize"]["metrics"][NDCG]

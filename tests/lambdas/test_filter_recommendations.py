@@ -151,10 +151,10 @@ BAD_LINES = {
         "1 items, but 2 scores"
     ),
     '{"input":{"userId":"9"},"output":{"recommendedItems":"abc"}}': (
-        "recommendedItems is no list of ids"
+        "recommendedItems is no list of texts, as ids are"
     ),
     '{"input":{"userId":"9"},"output":{"recommendedItems":["a",["b"]]}}': (
-        "recommendedItems is no list of ids"
+        "recommendedItems is no list of texts, as ids are"
     ),
     '{"input":{"userId":"9"},"output":{"recommendedItems":["a"],"scores":["0.5"]}}': (
         "scores is no list of numbers"

@@ -6,6 +6,7 @@ Whatever goes wrong in it is a `DefinitionFileError` with the file, the line and
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import inspect
 import sys
@@ -94,6 +95,10 @@ def _not_by_itself(path: Path) -> Iterator[None]:
 
 
 def _load(path: Path) -> ModuleType:
+    try:
+        ast.parse(path.read_bytes(), filename=str(path))
+    except ValueError as error:  # until Python 3.11.3, of a file with null bytes
+        raise SyntaxError(str(error)) from None
     spec = importlib.util.spec_from_file_location("retraining_definition", path)
     assert spec is not None and spec.loader is not None  # noqa: S101  it is a Python file
     module = importlib.util.module_from_spec(spec)

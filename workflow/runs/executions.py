@@ -322,6 +322,18 @@ def jobs_of(events: Iterable[HistoryEvent]) -> list[Job]:
     return list(jobs.values())
 
 
+def trainings_of(events: Iterable[HistoryEvent]) -> list[str]:
+    """Return the names of the training jobs of one's own models that an execution has completed.
+
+    Args:
+        events: The execution's history.
+    """
+    outputs = (event.get("stateExitedEventDetails", {}).get("output") for event in events)
+    jobs = (json_object(output).get("job") for output in outputs)
+    trained = (job.get("trained") for job in jobs if isinstance(job, dict))
+    return list(dict.fromkeys(each["name"] for each in trained if isinstance(each, dict)))
+
+
 def models_of(events: Iterable[HistoryEvent]) -> dict[str, dict[str, Any]]:
     """Return the models of one's own whose lists an execution has, by their names.
 

@@ -28,6 +28,7 @@ from workflow.runs.executions import (
     latest_failed,
     latest_runs,
     start_execution,
+    trainings_of,
 )
 from workflow.runs.history import history
 from workflow.runs.visits import RUNNING
@@ -119,11 +120,15 @@ def resumption_of(
     """
     run = resumed.run
     earlier = executions_of(states, config.state_machine_arn, run)[: attempt_of(resumed.name) - 1]
-    found = {job.arn: job.status for each in earlier for job in jobs_of(history(states, each.arn))}
+    histories = [history(states, each.arn) for each in earlier]
+    found = {job.arn: job.status for events in histories for job in jobs_of(events)}
+    trainings = dict.fromkeys(name for events in histories for name in trainings_of(events))
     # Imports run at the same time: their order in the history is chance.
     order = [f"the import of {data_set.type.lower()}" for data_set in config.data_sets]
     jobs = dict(sorted(found.items(), key=lambda job: _place(_work_of(job[0], run), order)))
     finished = [_work_of(arn, run) for arn, status in jobs.items() if status == "ACTIVE"]
+    # Of other settings, a training has another name, and is done anew.
+    finished += [f"training job {name}, if its model is the same" for name in trainings]
     going_on = [
         _work_of(arn, run)
         for arn, status in jobs.items()

@@ -27,7 +27,7 @@ from workflow.definition.graph import retraining_graph
 from workflow.deployment.deploy import apply, describe, destroy_plan
 from workflow.run_names import execution_name
 from workflow.runs.diagnosis import explain
-from workflow.runs.executions import find_run
+from workflow.runs.executions import find_run, trainings_of
 from workflow.runs.history import failure_of, history
 from workflow.runs.visits import Visits
 
@@ -193,8 +193,10 @@ def test_a_resumed_run_trains_no_second_time(aws: LocalAws, tmp_path: Path) -> N
     assert failure is not None
     assert failure.state == "Make Lists by own"
     assert "KeyError: 'u7'" in failure.cause
-    assert [job["TrainingJobStatus"] for job in jobs(aws, "training")] == ["Completed"]
+    (training,) = jobs(aws, "training")
+    assert training["TrainingJobStatus"] == "Completed"
     assert len(jobs(aws, "transform")) == 2
+    assert trainings_of(events_of_it) == [training["TrainingJobName"]]
 
 
 def test_a_script_that_fails_is_the_reason_and_other_settings_train_anew(
