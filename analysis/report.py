@@ -109,6 +109,7 @@ def report(record: RunRecord) -> str:
         failure=failure,
         advice=advice_on(failure, record.visits, record.config, run) if failure else "",
         execution=record.execution,
+        is_over=record.is_over,
         executions=_executions(record),
         headline=list(_headline(record)),
         graph=Markup(  # noqa: S704  every text in it is escaped there

@@ -72,6 +72,8 @@ class RunRecord:
         executions: All of the run's, in their order; empty if it was never resumed.
         trainings: Each model of one's own whose training measured something of its own choice →
             the metrics by the names that it gave them.
+        is_over: Whether the AWS that the run was on has ended with it, as a local run's has: then
+            it cannot be resumed.
     """
 
     config: Config
@@ -86,6 +88,7 @@ class RunRecord:
     execution: str = ""
     executions: Sequence[Ended] = ()
     trainings: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    is_over: bool = False
 
     @cached_property
     def visits(self) -> Visits:

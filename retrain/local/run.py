@@ -213,7 +213,8 @@ def _execute(config: Config, aws: LocalAws, output: Path, view: RunView) -> Outc
     record = gather(
         config, aws.client, execution.name, timed=False, next_wait=next_wait, now=now, **previous
     )
-    files.insert(0, write_whole(output / "report.html", with_paths(report(record))))
+    page = report(replace(record, is_over=True))
+    files.insert(0, write_whole(output / "report.html", with_paths(page)))
     titles = {} if failure else record.labels
     return Outcome(failure, durations, tuple(files), metrics, titles)
 

@@ -204,6 +204,13 @@ def test_a_failed_run_says_what_to_do_and_has_no_empty_parts() -> None:
     assert "The data cannot be judged: the Spark job did not finish." in page
 
 
+def test_a_local_run_that_failed_is_run_again_and_not_resumed() -> None:
+    page = texts(report(replace(failed().record(), is_over=True)))
+
+    assert "there is nothing to resume: retrain local run does all of it again" in page
+    assert "nothing to resume" not in texts(report(failed().record()))
+
+
 def test_a_page_that_cannot_be_read_would_be_found(tmp_path) -> None:
     """Otherwise the test above would prove nothing."""
     bad = tmp_path / "bad.html"
