@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -311,10 +311,9 @@ def jobs_of(events: Iterable[HistoryEvent]) -> list[Job]:
         events: The execution's history.
     """
     jobs: dict[str, Job] = {}
-    for event in events:
-        job = json_object(event.get("stateExitedEventDetails", {}).get("output")).get("job")
+    for event, job in _left_by_states(events):
         # Without a status it is no job that was polled: a version that the quality gate kept.
-        if not isinstance(job, dict) or not job.get("status"):
+        if not job.get("status"):
             continue
         if str(arn := job.get("arn", "")).startswith("arn:"):
             begun = jobs[arn].begun if arn in jobs else event["timestamp"]
@@ -328,9 +327,7 @@ def trainings_of(events: Iterable[HistoryEvent]) -> list[str]:
     Args:
         events: The execution's history.
     """
-    outputs = (event.get("stateExitedEventDetails", {}).get("output") for event in events)
-    jobs = (json_object(output).get("job") for output in outputs)
-    trained = (job.get("trained") for job in jobs if isinstance(job, dict))
+    trained = (job.get("trained") for _, job in _left_by_states(events))
     return list(dict.fromkeys(each["name"] for each in trained if isinstance(each, dict)))
 
 
@@ -343,10 +340,18 @@ def models_of(events: Iterable[HistoryEvent]) -> dict[str, dict[str, Any]]:
     Returns:
         Name → `{name, trainingJobArn, data}`, as `latest.json` has the `model` of a list.
     """
-    outputs = (event.get("stateExitedEventDetails", {}).get("output") for event in events)
-    jobs = (json_object(output).get("job") for output in outputs)
-    models = (job.get("model") for job in jobs if isinstance(job, dict))
+    models = (job.get("model") for _, job in _left_by_states(events))
     return {model["name"]: model for model in models if isinstance(model, dict)}
+
+
+def _left_by_states(
+    events: Iterable[HistoryEvent],
+) -> Iterator[tuple[HistoryEvent, dict[str, Any]]]:
+    """Yield the end of each state that left a `$.job`, and that."""
+    for event in events:
+        job = json_object(event.get("stateExitedEventDetails", {}).get("output")).get("job")
+        if isinstance(job, dict):
+            yield event, job
 
 
 def jobs_left_running(events: Iterable[HistoryEvent]) -> list[str]:
