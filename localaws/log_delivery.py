@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+
+from localaws.repeated_work import repeated
 
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html
 _MOST_EVENTS, _MOST_BYTES, _BYTES_OF_EVENT = 10_000, 1 << 20, 26
@@ -47,7 +48,6 @@ def followed(path: Path, send: Callable[[list[str]], None]) -> Iterator[None]:
         path: The file, which may not exist yet.
         send: Is given lines, some MB at most, by one thread at a time.
     """
-    ending = threading.Event()
     position = 0
 
     def send_new(*, is_all: bool) -> None:
@@ -56,20 +56,15 @@ def followed(path: Path, send: Callable[[list[str]], None]) -> Iterator[None]:
             send(lines)
             position = position_after
 
-    def follow() -> None:
-        while not ending.wait(_FOLLOW_SECONDS):
-            with suppress(ClientError, BotoCoreError, OSError):
-                send_new(is_all=False)
-
-    thread = threading.Thread(target=follow, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ending.set()
-        thread.join()
+    def follow(*, is_all: bool = False) -> None:
         with suppress(ClientError, BotoCoreError, OSError):  # the endpoint may be closing
-            send_new(is_all=True)
+            send_new(is_all=is_all)
+
+    try:
+        with repeated(follow, _FOLLOW_SECONDS):
+            yield
+    finally:
+        follow(is_all=True)
 
 
 def _lines_after(path: Path, position: int, *, is_all: bool) -> Iterator[tuple[list[str], int]]:

@@ -13,7 +13,6 @@ import logging
 import os
 import shutil
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -29,6 +28,7 @@ from localaws.persistence.documents import Documents
 from localaws.persistence.executions import ExecutionArchive
 from localaws.persistence.requests import RequestLog, services_in_log
 from localaws.persistence.s3_objects import ObjectStore
+from localaws.repeated_work import repeated
 from localaws.sagemaker import registry as sagemaker
 
 _SWEEP_SECONDS = 0.5
@@ -149,23 +149,17 @@ class DataDirectory:
     @contextmanager
     def archived(self) -> Iterator[None]:
         """Keep executions that end, and what arrives, in a block, and the last ones at its end."""
-        closing = threading.Event()
 
         def sweep() -> None:
-            while not closing.wait(_SWEEP_SECONDS):
-                self._archive.sweep()
-                self._arrivals.sweep()
-
-        thread = threading.Thread(target=sweep, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            closing.set()
-            thread.join()
             self._archive.sweep()
-            self._archive.sweep()  # of what ended just now, the error may have been missing
             self._arrivals.sweep()
+
+        try:
+            with repeated(sweep, _SWEEP_SECONDS):
+                yield
+        finally:
+            sweep()
+            sweep()  # of an execution that ended just now, the error may have been missing
 
     def _opened_documents(self) -> Documents:
         """Open the database; one that was lost is made anew only if a repair is agreed to.

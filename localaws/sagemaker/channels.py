@@ -9,9 +9,8 @@ import io
 import json
 import shutil
 import tempfile
-import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
@@ -20,6 +19,7 @@ from backports import tarfile
 from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import BotoCoreError, ClientError
 
+from localaws.repeated_work import repeated
 from localaws.sagemaker.errors import JobFailedError, invalid
 
 _CHECKPOINT_SECONDS = 1.0
@@ -221,7 +221,6 @@ def copied(
 ) -> Iterator[None]:
     """Copy whatever changes in a directory to S3, while it does and at the end."""
     written = _changes(directory)
-    ending = threading.Event()
 
     def copy() -> None:
         nonlocal written
@@ -233,19 +232,13 @@ def copied(
         written = now
 
     def follow() -> None:
-        while not ending.wait(_CHECKPOINT_SECONDS):
-            try:
-                copy()
-            except (OSError, JobFailedError):
-                continue  # a file that went away, or S3 that is busy; the end copies it
+        with suppress(OSError, JobFailedError):
+            copy()  # unless a file went away, or S3 is busy; the end copies it
 
-    thread = threading.Thread(target=follow, daemon=True)
-    thread.start()
     try:
-        yield
+        with repeated(follow, _CHECKPOINT_SECONDS):
+            yield
     finally:
-        ending.set()
-        thread.join()
         copy()
 
 

@@ -166,55 +166,27 @@ def test_a_command_that_takes_too_long_is_stopped(world: World) -> None:
     assert job["ProcessingJobStatus"] == "Stopped"
 
 
+def of_input(**members: str) -> dict[str, Any]:
+    """Return a processing input of S3."""
+    s3_input = {"S3Uri": f"s3://{BUCKET}/a", "S3DataType": "S3Prefix"}
+    s3_input["LocalPath"] = "/opt/ml/processing/a"
+    return {"InputName": "a", "S3Input": {**s3_input, **members}}
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
         ({"AppSpecification": {"ImageUri": SKLEARN}}, "ContainerEntrypoint is missing"),
         (
-            {
-                "ProcessingInputs": [
-                    {
-                        "InputName": "a",
-                        "S3Input": {
-                            "S3Uri": f"s3://{BUCKET}/a",
-                            "LocalPath": "/opt/ml/processing/a",
-                            "S3DataType": "S3Prefix",
-                        },
-                    }
-                ]
-                * 2
-            },
+            {"ProcessingInputs": [of_input()] * 2},
             "ProcessingInputs: names must be unique: a, a",
         ),
         (
-            {
-                "ProcessingInputs": [
-                    {
-                        "InputName": "a",
-                        "S3Input": {
-                            "S3Uri": f"s3://{BUCKET}/a",
-                            "LocalPath": "/etc",
-                            "S3DataType": "S3Prefix",
-                        },
-                    }
-                ]
-            },
+            {"ProcessingInputs": [of_input(LocalPath="/etc")]},
             "LocalPath must be below /opt/ml/processing/, not '/etc'",
         ),
         (
-            {
-                "ProcessingInputs": [
-                    {
-                        "InputName": "a",
-                        "S3Input": {
-                            "S3Uri": f"s3://{BUCKET}/a",
-                            "LocalPath": "/opt/ml/processing/a",
-                            "S3DataType": "S3Prefix",
-                            "S3CompressionType": "Gzip",
-                        },
-                    }
-                ]
-            },
+            {"ProcessingInputs": [of_input(S3CompressionType="Gzip")]},
             r"ProcessingInputs\.1\.member\.S3Input\.S3CompressionType: the local SageMaker",
         ),
     ],
