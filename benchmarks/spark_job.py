@@ -91,7 +91,7 @@ def _events(
     """Return events in the order of their times: many of a few postings, some of nobody."""
     posting = random.zipf(1.2, count) % postings + 1
     student = pd.Series(random.integers(1, students + 1, count), dtype="Int64")
-    student[random.random(count) < 0.01] = pd.NA
+    student[random.random(count) < 0.009] = pd.NA  # of a hundredth on the job refuses them
     kinds = np.array(["view", "favourite", "apply"], dtype=object)
     kind = kinds[np.searchsorted([0.8, 0.93], random.random(count))]
     seconds = 1_700_000_000 + np.arange(first, first + count) * (16_000_000 / rows)
