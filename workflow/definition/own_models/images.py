@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from workflow.config import Config
@@ -64,9 +66,8 @@ def image_mistakes(config: Config) -> list[Mistake]:
 
 
 def _image(config: Config, name: str, scope: str, instance_type: str) -> str:
-    model, image_uris = config.models[name], sagemaker_module("sagemaker.image_uris")
-    framework, version = framework_of(model)
-    images = image_uris.config_for_framework(framework)
+    framework, version = framework_of(config.models[name])
+    images = _images_of(framework)
     known = images[scope]
     versions = {**known.get("version_aliases", {}), **known["versions"]}
     if version not in versions:
@@ -78,16 +79,7 @@ def _image(config: Config, name: str, scope: str, instance_type: str) -> str:
     full = known["version_aliases"][version] if version not in known["versions"] else version
     python = known["versions"][full]["py_versions"][-1]
     try:
-        return str(
-            image_uris.retrieve(
-                framework,
-                config.aws.region,
-                version=version,
-                py_version=python,
-                instance_type=instance_type,
-                image_scope=scope,
-            )
-        )
+        return _uri(framework, config.aws.region, version, python, instance_type, scope)
     except ValueError as error:
         job = "training" if scope == "training" else "transform"
         raise _mistake(
@@ -97,6 +89,36 @@ def _image(config: Config, name: str, scope: str, instance_type: str) -> str:
             f"there is no image of {framework} {version} for it: {_words(error)}",
             "take another type of instance, version or region",
         ) from None
+
+
+# The steps of all models ask for the same images, and the SDK reads its files for each.
+@cache
+def _images_of(framework: str) -> Mapping[str, Any]:
+    """Return the images of a framework, as the SDK's file has them."""
+    images: Mapping[str, Any]
+    images = sagemaker_module("sagemaker.image_uris").config_for_framework(framework)
+    return images
+
+
+@cache
+def _uri(
+    framework: str, region: str, version: str, python: str, instance_type: str, scope: str
+) -> str:
+    """Return the URI of an image.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    return str(
+        sagemaker_module("sagemaker.image_uris").retrieve(
+            framework,
+            region,
+            version=version,
+            py_version=python,
+            instance_type=instance_type,
+            image_scope=scope,
+        )
+    )
 
 
 def _major(version: str) -> str:
